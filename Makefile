@@ -1,0 +1,58 @@
+# Every command of the project. Works with GNU make 3.81 and later; all that it installs goes into .venv.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# With CI set, tests fail on what they would skip for want of a browser or an engine.
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test slow check format lint types imports length lock clean
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+demo: .venv/run ## the main job end to end, in a temporary home
+	@$(BIN)/gristmill demo
+
+test: .venv/dev ## the tests, without those over 20 s
+	@$(PYTEST) -q -m "not slow" -n 2
+
+slow: .venv/dev ## the tests that take over 20 s
+	@$(PYTEST) -q -m slow
+
+check: .venv/dev format lint types imports length test slow ## all that CI runs
+
+format: .venv/dev ## is the code formatted? (make format FIX=1 does it)
+	@$(BIN)/ruff format $(if $(FIX),,--check) .
+
+lint: .venv/dev ## ruff (make lint FIX=1 mends what it can)
+	@$(BIN)/ruff check $(if $(FIX),--fix,) .
+
+types: .venv/dev ## mypy, strict
+	@$(BIN)/mypy
+
+imports: .venv/dev ## imports run down the table of docs/design.md
+	@$(BIN)/lint-imports
+
+length: ## no file over 300 lines
+	@wc -l $$(git ls-files '*.py' '*.lua' '*.sh') | awk '$$2 != "total" && $$1 > 300 {print $$2 ": " $$1 " lines, over 300"; bad = 1} END {exit bad}'
+
+lock: .venv/dev ## make the lock files anew from pyproject.toml
+	@$(BIN)/pip install -q uv
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --extra build -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make lock' --extra build --extra dev --extra plot -c requirements.lock \
+	  -o requirements-dev.lock pyproject.toml
+
+clean: ## remove .venv and every cache
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# What runs Gristmill, and what checks it: each installed once, and again when its lock file changes.
+.venv/run: requirements.lock pyproject.toml
+	@sh bin/install requirements.lock
+	@touch .venv/run
+
+.venv/dev: requirements-dev.lock pyproject.toml
+	@sh bin/install requirements-dev.lock
+	@touch .venv/run .venv/dev

@@ -1,0 +1,59 @@
+"""A chunk: the range of a batch's items that travels in one message; and the work it stands for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The items `first` to `first + count - 1` of a batch, as one message carries them."""
+
+    batch: str
+    epoch: int
+    first: int
+    count: int
+
+    @property
+    def member(self) -> str:
+        """Its name in the batch's window."""
+        return f"{self.first}:{self.count}"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input that has no outcome yet; `attempt` counts from 1, `value` is JSON text."""
+
+    index: int
+    value: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a chunk stands for when it begins: the task, and the items that have no outcome yet.
+
+    `fixed` are the arguments that all items share (JSON values by name); `parameter` is the name of the
+    argument that an item gives when it is not an object of arguments itself; `retries` is how often a failed
+    item is tried again, `retry_seconds` the wait before the first time.
+    """
+
+    task: str
+    fixed: dict[str, Any]
+    parameter: str
+    retries: int
+    retry_seconds: float
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt of an item ended.
+
+    `state` is `s` (succeeded), `f` (failed), or the milliseconds until the next attempt; `text` is JSON:
+    `[state, value or error, attempts, seconds, worker, pid]`.
+    """
+
+    index: int
+    state: str
+    attempt: int
+    text: str

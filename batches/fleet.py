@@ -1,0 +1,73 @@
+"""The live workers: what each announces when it starts, and its beat, once a second."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis import Redis
+
+from batches.scripts import script
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWorker:
+    """A worker that was heard of in the last seconds.
+
+    `busy` of `slots` are running a message; `rate` is items per second over its last seconds; `items` counts
+    the outcomes it recorded since it started; `tasks` maps each task it knows to its fingerprint.
+    """
+
+    name: str
+    host: str
+    pid: int
+    queue: str
+    pool: str
+    slots: int
+    busy: int
+    items: int
+    rate: float
+    tasks: dict[str, str] = field(default_factory=dict)
+
+
+class Fleet:
+    """The registry of live workers on one server."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client = client
+        self.settings = settings
+
+    def announce(self, worker: str, tasks: dict[str, str]) -> None:
+        """Say which tasks a worker knows: fingerprints by name."""
+        self.client.hset(self.settings.key("announced"), worker, json.dumps(tasks))
+
+    def leave(self, worker: str) -> None:
+        """Take a worker that ends out of the registry."""
+        with self.client.pipeline() as pipe:
+            pipe.zrem(self.settings.key("workers"), worker)
+            for name in ("beats", "announced", "items"):
+                pipe.hdel(self.settings.key(name), worker)
+            pipe.execute()
+
+    def waiting(self, queue: str) -> int:
+        """Messages on `queue` that no worker has taken."""
+        return int(cast(int, script(self.client, "waiting")(args=[self.settings.prefix, queue])))
+
+    def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
+        """The workers heard of in the last `silent_seconds`, by name."""
+        seconds, microseconds = self.client.time()
+        oldest = int((seconds + microseconds / 1e6 - silent_seconds) * 1000)
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.zrangebyscore(self.settings.key("workers"), oldest, "+inf")
+            pipe.hgetall(self.settings.key("beats"))
+            pipe.hgetall(self.settings.key("announced"))
+            names, beats, announced = cast(tuple[list[str], dict[str, str], dict[str, str]], pipe.execute())
+        return [
+            LiveWorker(name=name, tasks=json.loads(announced.get(name, "{}")), **_fields(beats[name]))
+            for name in sorted(names)
+            if name in beats
+        ]
+
+
+def _fields(beat: str) -> dict[str, Any]:
+    return cast(dict[str, Any], json.loads(beat))

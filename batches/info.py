@@ -1,0 +1,103 @@
+"""What a batch looks like from outside: its state and its counters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """The state of a batch."""
+
+    #: Its producer has not said that the input has ended.
+    SUBMITTING = "submitting"
+    #: All items are stored, some have no outcome.
+    RUNNING = "running"
+    #: Nothing more is handed out until it is resumed.
+    PAUSED = "paused"
+    #: Every item succeeded.
+    SUCCEEDED = "succeeded"
+    #: Every item has an outcome, and some failed or are dead.
+    FAILED = "failed"
+    #: It was cancelled, and every item has an outcome.
+    CANCELLED = "cancelled"
+
+
+#: The states of a batch to which nothing more happens.
+ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + open, always.
+
+    `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one;
+    `created` and `ended` are Unix times in seconds.
+    """
+
+    name: str
+    task: str
+    state: State
+    submitted: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    dead: int
+    open: int
+    duplicates: int
+    rejected: int
+    submitted_by: str
+    created: float
+    queue: str
+    ended: float | None
+
+    @classmethod
+    def from_fields(cls, name: str, fields: Mapping[str, str]) -> "BatchInfo":
+        """Build it from the fields of the batch's state."""
+        submitted, succeeded, failed, cancelled, dead, duplicates, rejected = (
+            int(fields.get(field, 0))
+            for field in ("stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected")
+        )
+        finished = fields.get("finished")
+        return cls(
+            name=name,
+            task=fields["task"],
+            state=_state(fields, failed + dead, cancelled),
+            submitted=submitted,
+            succeeded=succeeded,
+            failed=failed,
+            cancelled=cancelled,
+            dead=dead,
+            open=submitted - succeeded - failed - cancelled - dead,
+            duplicates=duplicates,
+            rejected=rejected,
+            submitted_by=fields["submitted_by"],
+            created=int(fields["created"]) / 1000,
+            queue=fields["queue"],
+            ended=int(finished) / 1000 if finished else None,
+        )
+
+    @property
+    def done(self) -> int:
+        """Items that have an outcome."""
+        return self.submitted - self.open
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when an item failed, is dead or was cancelled."""
+        return 1 if self.failed or self.dead or self.cancelled else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented fields, as `batches --json` prints them."""
+        names = "name task state submitted succeeded failed cancelled dead open duplicates rejected submitted_by"
+        fields = {field: getattr(self, field) for field in names.split()}
+        return {**fields, "created": datetime.fromtimestamp(self.created, UTC).isoformat(timespec="seconds")}
+
+
+def _state(fields: Mapping[str, str], bad: int, cancelled: int) -> State:
+    if "finished" in fields:
+        return State.CANCELLED if cancelled else State.FAILED if bad else State.SUCCEEDED
+    if "paused" in fields:
+        return State.PAUSED
+    return State.RUNNING if "ended" in fields else State.SUBMITTING

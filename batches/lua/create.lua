@@ -1,0 +1,27 @@
+-- Create a batch, or take over as its producer when it exists and nobody else is feeding it.
+-- ARGV: prefix, batch, producer's token, lease of the producer in ms, then field and value of the state, by turns.
+-- Touches: schema, batches, active, batch:{b}:state.
+--   state fields  task queue kind parameter fixed fingerprint retries retry_seconds chunk_seconds created submitted_by
+--                 epoch stored bytes sha cursor ended paused finished rejected
+--                 succeeded failed cancelled dead duplicates measured_seconds measured_items producer producer_until
+-- Returns 'created', 'exists', 'fed' (another producer is feeding it) or 'newer' (the layout is of a newer version).
+local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now = milliseconds()
+if tonumber(redis.call('GET', GM .. 'schema') or 1) > 1 then return 'newer' end
+local b = state(batch, {'producer', 'ended', 'task'}, {'producer_until'})
+local answer = 'exists'
+if not b.task then
+  redis.call('SET', GM .. 'schema', 1)
+  local fields = {}
+  for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
+  redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', 0, 'stored', 0, unpack(fields))
+  redis.call('ZADD', GM .. 'batches', now, batch)
+  redis.call('SADD', GM .. 'active', batch)
+  answer = 'created'
+elseif not b.ended and b.producer ~= token and b.producer_until > now then
+  return 'fed'
+end
+if not b.ended then
+  redis.call('HSET', key(batch, 'state'), 'producer', token, 'producer_until', now + lease)
+end
+return answer

@@ -1,0 +1,86 @@
+-- The ledger of batches: what every script shares. ARGV[1] is the key prefix. Keys, all below {prefix}gm1: :
+--   schema              string  version of this layout
+--   batches             zset    batch -> created, ms
+--   active              set     batches with open items or an input that has not ended
+--   slots               hash    queue -> live slots of the fleet
+--   taken               hash    queue -> when the newest chunk that was taken had been put, ms
+--   batch:{b}:state     hash    see create.lua; counters and everything about the batch that is not per item
+--   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each)
+--   batch:{b}:done      bitmap  items with an outcome: the guard that records each once
+--   batch:{b}:failed    bitmap  items whose outcome is a failure
+--   batch:{b}:out:{k}   hash    index -> outcome, of the items 500k to 500k+499
+--   batch:{b}:events    stream  ranges of indexes, in the order of their outcomes
+--   batch:{b}:attempts  hash    index -> attempts that failed so far
+--   batch:{b}:retry     zset    index -> when its next attempt is due, ms
+--   batch:{b}:window    zset    first:count of each chunk handed out -> when it was last put or seen, ms
+local GM = ARGV[1] .. 'gm1:'
+local MESSAGE_VERSION, BUCKET = 1, 500
+local CHUNK_ITEMS, CHUNK_BYTES, LEAST_WINDOW = 1000, 4194304, 16
+
+local function key(batch, part) return GM .. 'batch:' .. batch .. ':' .. part end
+
+local function milliseconds()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Some fields of a batch's state; those named in `numbers` as numbers, 0 when missing.
+local function state(batch, texts, numbers)
+  local names = {}
+  for _, name in ipairs(texts) do names[#names + 1] = name end
+  for _, name in ipairs(numbers) do names[#names + 1] = name end
+  local values, found = redis.call('HMGET', key(batch, 'state'), unpack(names)), {}
+  for i, name in ipairs(names) do
+    if i > #texts then found[name] = tonumber(values[i] or 0) else found[name] = values[i] or nil end
+  end
+  return found
+end
+
+-- Hand out the items first to first+count-1 as one message. A chunk in the window is somebody's to run.
+local function hand_out(batch, b, first, count, now)
+  redis.call('ZADD', key(batch, 'window'), now, first .. ':' .. count)
+  local args = '[' .. table.concat({MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}, ',') .. ']'
+  put(b.queue, 'gristmill.chunk', batch .. ':' .. b.epoch .. ':' .. first .. '+' .. count, args, now)
+end
+
+-- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together,
+-- one while nothing is measured (guided self-scheduling, Polychronopoulos and Kuck 1987).
+local function chunk_size(b, slots, left)
+  if b.measured_items == 0 then return 1 end
+  local mean = b.measured_seconds / b.measured_items
+  local size = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
+  size = math.min(size, CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1), left / (2 * math.max(slots, 1)))
+  return math.max(1, math.min(left, math.ceil(size)))
+end
+
+-- Fill the window of a batch: items due for another attempt first, then the next ones.
+local function release(batch, now)
+  local b = state(batch, {'queue', 'epoch', 'paused'},
+    {'stored', 'cursor', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
+  if not b.queue or b.paused then return end
+  local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
+  local room = math.max(LEAST_WINDOW, 2 * slots) - redis.call('ZCARD', key(batch, 'window'))
+  if room <= 0 then return end
+  local due = redis.call('ZRANGEBYSCORE', key(batch, 'retry'), '-inf', now, 'LIMIT', 0, room)
+  for _, index in ipairs(due) do
+    redis.call('ZREM', key(batch, 'retry'), index)
+    hand_out(batch, b, index, 1, now)
+  end
+  local before = b.cursor
+  for _ = #due + 1, room do
+    if b.cursor >= b.stored then break end
+    local size = chunk_size(b, slots, b.stored - b.cursor)
+    hand_out(batch, b, b.cursor, size, now)
+    b.cursor = b.cursor + size
+  end
+  if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
+end
+
+-- Mark the batch as finished when its input has ended and every item has an outcome.
+local function finish(batch, now)
+  local b = state(batch, {'ended', 'finished'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+  if b.ended and not b.finished and b.stored == b.succeeded + b.failed + b.cancelled + b.dead then
+    redis.call('HSET', key(batch, 'state'), 'finished', now)
+    redis.call('SREM', GM .. 'active', batch)
+  end
+end

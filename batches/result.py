@@ -1,0 +1,33 @@
+"""A result: how one item of a batch ended."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One item's outcome. `index` counts from 0, `input` is the item, `state` is `succeeded`, `failed`, `dead`
+    or `cancelled`; `error` has `type`, `message` and `traceback`; `seconds` is the last attempt's run time.
+    """
+
+    index: int
+    input: Any
+    state: str
+    value: Any
+    error: dict[str, str] | None
+    attempts: int
+    seconds: float
+    worker: str
+    pid: int
+
+    @classmethod
+    def from_outcome(cls, index: int, item: str, outcome: str) -> "Result":
+        """Build it from an item and its outcome as they are stored."""
+        state, answer, attempts, seconds, worker, pid = json.loads(outcome)
+        value, error = (answer, None) if state == "succeeded" else (None, answer)
+        return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid)
+
+    def to_json(self) -> str:
+        """One line of JSON, with the fields in their documented order."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))

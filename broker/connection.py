@@ -1,0 +1,197 @@
+"""The connection to the server: where it is, a client for it, and what its errors mean for a person."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from redis import Redis, exceptions
+from redis.backoff import EqualJitterBackoff
+from redis.retry import Retry
+
+from broker.home import Home
+from config.errors import ServerError, SettingError
+from config.settings import Settings, settings
+
+T = TypeVar("T")
+
+#: Seconds for a connection to be made.
+CONNECT_SECONDS = 5
+
+#: Seconds for an answer: more than any blocking read of ours, and than a disk takes to write under load.
+ANSWER_SECONDS = 15
+
+#: Seconds for which a command waits for a server that is away: restarting, reading its data back.
+PATIENCE_SECONDS = 5.0
+
+
+class Patience(Retry):
+    """Tries again for some seconds while the server is away, not when it says no or takes too long.
+
+    redis-py's own counts its attempts, makes them after a refused login too, and multiplies timeouts.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(EqualJitterBackoff(cap=0.5, base=0.02), -1, (exceptions.ConnectionError,))
+        self.seconds = seconds
+
+    def call_with_retry(
+        self,
+        do: Callable[[], T],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        """Call `do` until it succeeds, the time is over, or trying again is no use."""
+        deadline = time.monotonic() + self.seconds
+
+        def passing(error: Exception) -> bool:
+            final = isinstance(error, exceptions.AuthenticationError | exceptions.MaxConnectionsError)
+            allowed = is_retryable is None or is_retryable(error)
+            return allowed and not final and time.monotonic() < deadline
+
+        return super().call_with_retry(do, fail, passing, with_failure_count)
+
+
+def locate() -> str:
+    """The server's address: GRISTMILL_REDIS_URL, or that of the private server which runs in the home.
+
+    Raises:
+        ServerError: no server is running, or the home cannot be read.
+    """
+    url = settings().redis_url
+    if url:
+        return url
+    running = Home(settings().home).running()
+    if running is None:
+        raise ServerError(
+            "no server is running: start one with `gristmill up`, "
+            "or use `gristmill run`, which starts one for its own duration"
+        )
+    return running.url
+
+
+def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis:
+    """A client for the server at `url` (default: `locate()`) that threads can share; it dials when used.
+
+    It answers in text. A command waits up to `patience` seconds for a server that is away, and may then run
+    a second time. `rediss` checks the certificate unless the address itself says otherwise.
+
+    Raises:
+        ServerError: as with `locate`.
+        SettingError: the address is malformed.
+    """
+    url = url or locate()
+    # Celery's spelling, which redis-py refuses.
+    spelled = re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
+    try:
+        client = Redis.from_url(
+            spelled,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            socket_keepalive=True,
+            retry=Patience(patience),
+        )
+        # An unknown option of the address shows only when a connection is made: make one now.
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, exceptions.RedisError):
+        # What they say may quote a part of the password.
+        raise SettingError(
+            "GRISTMILL_REDIS_URL: not an address that can be used; it should be "
+            "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX"
+        ) from None
+    return client
+
+
+def client() -> Redis:
+    """This process's client for the server of its settings, made once; a forked process gets its own.
+
+    Raises:
+        ServerError, SettingError: as with `connect`.
+    """
+    return _client(os.getpid(), settings())
+
+
+@cache
+def _client(pid: int, settings: Settings) -> Redis:  # noqa: ARG001 - they are the cache's key
+    return connect()
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown: neither user, password nor options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextmanager
+def reaching(url: str | None = None) -> Iterator[None]:
+    """Turn what redis-py raises inside into one line for the person; `url` is the server's, when it is known.
+
+    Raises:
+        ServerError: the server cannot be reached, or refused a command.
+    """
+    try:
+        yield
+    except exceptions.RedisError as error:
+        raise ServerError(_explain(error, without_password(url or locate()))) from error
+
+
+class _Meaning(NamedTuple):
+    """What to say of an error of one of these classes, or with this mark in its text."""
+
+    sentence: str
+    classes: tuple[type[Exception], ...] = ()
+    mark: str = ""
+
+    def fits(self, error: Exception) -> bool:
+        return isinstance(error, self.classes) or (self.mark != "" and self.mark in str(error))
+
+
+#: The first that fits counts: to redis-py, a refused login and some others are ConnectionErrors.
+_MEANINGS = (
+    _Meaning(
+        "{at} refuses the login: check the user and the password in GRISTMILL_REDIS_URL",
+        (exceptions.AuthenticationError, exceptions.AuthorizationError),
+    ),
+    _Meaning("{at} does not let this user do that: {reason}", (exceptions.NoPermissionError,)),
+    _Meaning(
+        "{at} is still reading its data: try again in a moment", (exceptions.BusyLoadingError,), "LOADING"
+    ),
+    _Meaning(
+        "{at} is full: delete finished batches with `gristmill forget`, or give it more memory (maxmemory)",
+        (exceptions.OutOfMemoryError,),
+        "OOM command not allowed",
+    ),
+    _Meaning("{at} cannot write to its disk: free some space; its log says more", mark="MISCONF"),
+    _Meaning("{at} is a read-only replica: name the primary", (exceptions.ReadOnlyError,), "READONLY"),
+    _Meaning(
+        "{at} is a Redis Cluster, which cannot be used",
+        (
+            exceptions.ClusterError,
+            exceptions.MovedError,
+            exceptions.AskError,
+            exceptions.ClusterCrossSlotError,
+        ),
+    ),
+    _Meaning("{at} does not answer in time", (exceptions.TimeoutError,)),
+    _Meaning("{at} takes no more connections", (exceptions.MaxConnectionsError,), "max number of clients"),
+    _Meaning("{at} cannot be reached safely: {reason}", mark="[SSL"),
+    _Meaning("no server answers at {at} ({hint})", mark="refused"),
+    _Meaning("no server answers at {at}: {reason} ({hint})", (exceptions.ConnectionError,)),
+    _Meaning("{at} refused a command: {reason}", (exceptions.RedisError,)),
+)
+
+
+def _explain(error: exceptions.RedisError, at: str) -> str:
+    reason = re.sub(r"^Error .*?connecting to \S+\. ", "", " ".join(str(error).split()))[:200].rstrip(".")
+    hint = "start one with `gristmill up`"
+    if settings().redis_url:
+        hint = "check GRISTMILL_REDIS_URL; without it `gristmill up` starts one"
+    meaning = next(meaning for meaning in _MEANINGS if meaning.fits(error))
+    return meaning.sentence.format(at=at, reason=reason, hint=hint)

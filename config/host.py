@@ -1,0 +1,63 @@
+"""What this host lets the process use: cores and memory, also inside a container."""
+
+import os
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+
+ROOT = Path("/")
+
+
+def cores(root: Path = ROOT) -> int:
+    """Cores that this process may use: its affinity or its cgroups' quota, whichever is less; at least 1.
+
+    A part of a core counts as one.
+    """
+    # Not on macOS, which has no affinity.
+    affinity = getattr(os, "sched_getaffinity", None)
+    found = [len(affinity(0)) if affinity else os.cpu_count() or 1]
+    for group in _groups("cpu", root):
+        limit = _words(group / "cpu.max")
+        limit = limit or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
+        match limit:
+            case [quota, period] if quota.isdigit() and period.isdigit() and int(period) > 0:
+                found.append(ceil(int(quota) / int(period)))
+    return max(1, min(found))
+
+
+def memory(root: Path = ROOT) -> int:
+    """Bytes that this process may use: the host's memory or its cgroups' limit, whichever is less."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for group in _groups("memory", root):
+        limits = [*_words(group / "memory.max"), *_words(group / "memory.limit_in_bytes")]
+        found += [int(limit) for limit in limits if limit.isdigit()]
+    return min(found)
+
+
+def _groups(controller: str, root: Path) -> Iterator[Path]:
+    """The cgroups that may limit the process, innermost first: every one above it counts too.
+
+    In a container without a cgroup namespace the inner ones are named, but only the outermost is there.
+    """
+    mount = root / "sys/fs/cgroup"
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            top = mount  # version 2
+        elif controller in controllers.split(","):
+            top = mount / controller
+        else:
+            continue
+        group = top / path.lstrip("/")
+        yield from (above for above in (group, *group.parents) if above.is_relative_to(top))
+
+
+def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []

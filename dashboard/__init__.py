@@ -1,0 +1,1 @@
+"""Flower: the dashboard of workers and tasks."""

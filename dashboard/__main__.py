@@ -1,0 +1,33 @@
+"""`python -m dashboard`: Flower on the address and port of the settings."""
+
+import argparse
+import signal
+import sys
+
+from broker.awaiting import await_server
+from broker.tether import tether
+from config.errors import GristmillError
+from config.flower import flower_arguments
+from config.settings import settings
+from tasks.application import app
+
+
+def main() -> int:
+    """Run Flower until it is stopped. Exit codes as of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m dashboard", description=__doc__)
+    parser.add_argument("--port", type=int, default=settings().dashboard_port, help="default: by the settings")
+    parser.add_argument("--tether", action="store_true", help="end when standard input closes")
+    arguments = parser.parse_args()
+    if arguments.tether:
+        tether(signal.SIGTERM)
+    try:
+        await_server()
+        app.start(["flower", *flower_arguments(settings(), arguments.port)])
+    except GristmillError as error:
+        print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

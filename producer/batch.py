@@ -1,0 +1,143 @@
+"""A submitted batch, to be followed and read."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from batches.info import ENDED, BatchInfo
+from batches.ledger import Ledger
+from batches.reader import Reader
+from batches.result import Result
+from broker.connection import client
+from config.errors import InputError
+from config.settings import settings
+
+#: Milliseconds that one wait for results takes at most, so that an end or a timeout is noticed soon.
+_WAIT_MS = 500
+
+
+class Batch:
+    """One batch on the server, by name."""
+
+    def __init__(self, name: str, ledger: Ledger) -> None:
+        self.name = name
+        self.ledger = ledger
+
+    def __repr__(self) -> str:
+        return f"Batch({self.name!r})"
+
+    def info(self) -> BatchInfo:
+        """Its state and counters now.
+
+        Raises:
+            InputError: the batch was forgotten.
+        """
+        fields = self.ledger.state(self.name)
+        if "task" not in fields:
+            raise InputError(f"no batch is called {self.name!r}: `gristmill batches` lists them")
+        return BatchInfo.from_fields(self.name, fields)
+
+    def wait(self, timeout: float | None = None) -> BatchInfo:
+        """Wait until every item has an outcome.
+
+        Raises:
+            TimeoutError: that took more than `timeout` seconds.
+        """
+        for info in self.watch(timeout):
+            last = info
+        return last
+
+    def watch(self, timeout: float | None = None, every: float = 0.2) -> Iterator[BatchInfo]:
+        """Its counters every so many seconds, until it has ended (the last is then what it ended with).
+
+        Raises:
+            TimeoutError: it has not ended after `timeout` seconds.
+        """
+        deadline = _Deadline(timeout, self.name)
+        while True:
+            info = self.info()
+            yield info
+            if info.state in ENDED:
+                return
+            deadline.check()
+            time.sleep(every)
+
+    def results(self, *, follow: bool = True, in_order: bool = False, timeout: float | None = None) -> Iterator[Result]:
+        """Its results: as they complete, or by index with `in_order`; until the batch has ended with `follow`,
+        else those that are there, by index.
+
+        Raises:
+            TimeoutError: the batch has not ended after `timeout` seconds.
+        """
+        if not follow:
+            yield from self._reader().in_order(0, self.info().submitted)
+            return
+        for _, found in self.follow(in_order=in_order, timeout=timeout):
+            yield from found
+
+    def follow(
+        self, *, in_order: bool = False, timeout: float | None = None
+    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+        """Its counters with the results that are new, at least twice a second, until it has ended.
+
+        Each lot of results is to be read before the next is asked for.
+
+        Raises:
+            TimeoutError: the batch has not ended after `timeout` seconds.
+        """
+        deadline = _Deadline(timeout, self.name)
+        return self._follow_in_order(deadline) if in_order else self._follow(deadline)
+
+    def _reader(self) -> Reader:
+        return Reader(self.ledger.client, settings(), self.name)
+
+    def _follow(self, deadline: "_Deadline") -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+        reader, event = self._reader(), "0-0"
+        while True:
+            # Asked before the events: what is recorded in between is read, not missed.
+            info = self.info()
+            ended = info.state in ENDED
+            event, found = reader.after(event, 0 if ended else _WAIT_MS)
+            yield info, found
+            if ended and not found:
+                return
+            deadline.check()
+
+    def _follow_in_order(self, deadline: "_Deadline") -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+        reader, first = self._reader(), 0
+        for info in self.watch(deadline.left()):
+            end = min(reader.prefix(first), info.submitted)
+            yield info, reader.in_order(first, end)
+            first = end
+
+
+class _Deadline:
+    def __init__(self, seconds: float | None, batch: str) -> None:
+        self._seconds = seconds
+        self._batch = batch
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        return None if self._end is None else self._end - time.monotonic()
+
+    def check(self) -> None:
+        if self._end is not None and time.monotonic() > self._end:
+            raise TimeoutError(f"batch {self._batch!r} has not ended after {self._seconds:g} s; it goes on")
+
+
+def open_batch(name: str) -> Batch:
+    """The batch called `name`.
+
+    Raises:
+        InputError: there is none.
+        ServerError: the server cannot be reached.
+    """
+    batch = Batch(name, Ledger(client(), settings()))
+    batch.info()
+    return batch
+
+
+def batches() -> list[BatchInfo]:
+    """All batches on the server, oldest first."""
+    ledger = Ledger(client(), settings())
+    states = ((name, ledger.state(name)) for name in ledger.names())
+    return [BatchInfo.from_fields(name, fields) for name, fields in states if "task" in fields]

@@ -1,0 +1,69 @@
+"""The items of a source, checked against their task and turned into the JSON texts that are stored."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from config.errors import InputError
+from producer.items import ITEM_BYTES, Source
+from tasks.kinds import GristmillTask
+from tasks.schema import ItemError
+
+
+class CheckedItems:
+    """Yields each item of `source` as JSON text; may be iterated again when the source is regular.
+
+    `on_bad` is called with the error of a bad item, which is then skipped and counted in `rejected`; without it
+    a bad item raises InputError that names its place.
+    """
+
+    def __init__(
+        self,
+        task: GristmillTask,
+        source: Source,
+        fixed: Mapping[str, Any],
+        on_bad: Callable[[str], None] | None = None,
+    ) -> None:
+        self.task = task
+        self.source = source
+        self.fixed = dict(task.schema.fixed(fixed))
+        self.parameter = task.schema.open_parameter(self.fixed)
+        self.on_bad = on_bad
+        self.rejected = 0
+        self._check_shape()
+
+    def _check_shape(self) -> None:
+        schema, columns = self.task.schema, self.source.columns()
+        wanted = [p.name for p in schema.parameters.values() if p.required and p.name not in self.fixed]
+        if columns is not None:
+            for column in columns:
+                if column not in schema.parameters:
+                    takes = ", ".join(schema.parameters)
+                    raise InputError(f"{self.source.name}: column {column!r} is no parameter; it takes {takes}")
+            for name in wanted:
+                if name not in columns:
+                    raise InputError(f"{self.source.name}: column {name!r} is missing; it has {', '.join(columns)}")
+        elif self.source.text and not self.parameter:
+            needs = f"gives {', '.join(wanted)}: use csv or jsonl" if wanted else "has no parameter left to give"
+            raise InputError(f"{self.task.name}: an item {needs}")
+
+    def __iter__(self) -> Iterator[str]:
+        self.rejected = 0
+        item, fixed, parameter = self.task.schema.item, self.fixed, self.parameter
+        columns = self.source.columns() is not None
+        for number, value, error in self.source.open():
+            try:
+                if error is not None:
+                    raise ItemError(error)
+                text = item(value, fixed, parameter, columns=columns)
+                if len(text) > ITEM_BYTES // 4 and len(text.encode()) > ITEM_BYTES:
+                    raise ItemError("the item is longer than 1 MiB")
+            except ItemError as bad:
+                self._reject(f"{self.source.place(number)}: {bad}")
+                continue
+            yield text
+
+    def _reject(self, message: str) -> None:
+        if self.on_bad is None:
+            raise InputError(message)
+        self.rejected += 1
+        self.on_bad(message)

@@ -1,0 +1,29 @@
+"""`gristmill batches`."""
+
+import click
+
+from broker.connection import reaching
+from producer.batch import batches
+from producer.cli import options
+from producer.cli.console import note, show
+from producer.fleet import server_for_reading
+
+_COLUMNS = ["name", "task", "state", "submitted", "succeeded", "failed", "open", "submitted by", "created"]
+
+
+@click.command("batches")
+@options.as_json
+def command(as_json: bool) -> None:
+    """List the batches on the server, oldest first.
+
+    \b
+    Examples:
+      gristmill batches
+      gristmill batches --json | jq 'select(.state == "failed").name'
+    """
+    with server_for_reading(), reaching():
+        rows = [info.as_dict() for info in batches()]
+    if not rows and not as_json:
+        note("no batches yet: gristmill run fibonacci 30 31 32")
+        return
+    show(_COLUMNS, rows, as_json=as_json, right="submitted succeeded failed open")

@@ -1,0 +1,65 @@
+"""What commands print: results on stdout, everything else on stderr; tables, or JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stdout = Console(highlight=False)
+
+
+class Quiet:
+    """Whether notes are left out (`--quiet`); warnings and errors are always said."""
+
+    on = False
+
+
+def note(text: str) -> None:
+    """Say something on stderr, unless `--quiet`."""
+    if not Quiet.on:
+        stderr.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """Say a warning on stderr."""
+    stderr.print(f"gristmill: warning: {text}", markup=False, style="yellow")
+
+
+def write(line: str) -> None:
+    """One line to stdout; a reader that waits for it gets it at once."""
+    sys.stdout.write(line + "\n")
+
+
+def print_json(value: Any) -> None:
+    """A value as one line of JSON on stdout."""
+    write(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> None:
+    """A table on stdout; the columns named in `right` hold numbers."""
+    view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    numbers = right.split()
+    for column in columns:
+        justify = "right" if column.replace(" ", "_") in numbers else "left"
+        view.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        view.add_row(*row)
+    stdout.print(view)
+
+
+def show(columns: Mapping[str, Any] | Sequence[str], rows: list[dict[str, Any]], *, as_json: bool, right: str) -> None:
+    """Rows as a table of some of their fields, or all as JSON lines."""
+    if as_json:
+        for row in rows:
+            print_json(row)
+    else:
+        names = list(columns)
+        table(None, names, [[_cell(row[name.replace(" ", "_")]) for name in names] for row in rows], right=right)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,72 @@
+"""Follows a batch to its end: results on stdout as they come, the bar on stderr."""
+
+import time
+
+from batches.info import BatchInfo
+from producer.attention import live_workers, no_worker
+from producer.batch import Batch
+from producer.cli.console import note, print_json, warn
+from producer.cli.output import ResultWriter
+from producer.cli.progress import ProgressView
+
+#: Seconds after which a batch that no worker listens for is worth a warning: workers may be starting.
+WARN_SECONDS = 3.0
+
+
+class WorkerWatch:
+    """Warns once when a batch waits and nobody listens to its queue."""
+
+    def __init__(self) -> None:
+        self._at: float | None = time.monotonic() + WARN_SECONDS
+
+    def look(self, info: BatchInfo) -> None:
+        """Look whether to warn; cheap until the moment has come."""
+        if self._at is not None and info.open and time.monotonic() > self._at:
+            self._at = None
+            if not any(worker.queue == info.queue for worker in live_workers()):
+                warn(no_worker(info.queue))
+
+
+def follow(
+    batch: Batch, writer: ResultWriter | None, *, in_order: bool = False, timeout: float | None = None
+) -> BatchInfo:
+    """Follow a batch to its end; with a writer, its results are written as they come.
+
+    Raises:
+        TimeoutError: it has not ended after `timeout` seconds.
+        KeyboardInterrupt: after a note that says how to follow it again.
+    """
+    workers = WorkerWatch()
+    try:
+        with ProgressView([batch.name]) as view:
+            for info, found in batch.follow(in_order=in_order, timeout=timeout):
+                if writer:
+                    for result in found:
+                        writer.write(result)
+                    writer.flush()
+                view.update([info])
+                workers.look(info)
+    except KeyboardInterrupt:
+        note(f"batch {batch.name} goes on; follow it with: gristmill watch {batch.name}")
+        raise
+    note(summary(info))
+    return info
+
+
+def watch_json(batch: Batch, timeout: float | None) -> BatchInfo:
+    """Print the counters as a line of JSON each second until the batch has ended."""
+    for info in batch.watch(timeout, every=1.0):
+        print_json(info.as_dict())
+    return info
+
+
+def summary(info: BatchInfo) -> str:
+    """How a batch ended, in a line."""
+    parts = [f"{info.succeeded:,} succeeded", f"{info.failed:,} failed"]
+    parts += [
+        f"{count:,} {word}"
+        for word in ("dead", "cancelled", "duplicates", "rejected")
+        if (count := getattr(info, word))
+    ]
+    seconds = f" in {info.ended - info.created:,.1f} s" if info.ended else ""
+    return f"batch {info.name}: {info.state}{seconds}: {info.submitted:,} items, {', '.join(parts)}"

@@ -1,0 +1,82 @@
+"""`gristmill run`."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from broker.connection import reaching
+from broker.home import Home
+from config import settings
+from config.errors import ServerError
+from producer.attention import check_workers, live_workers
+from producer.cli import options
+from producer.cli.console import note, warn
+from producer.cli.following import follow
+from producer.cli.output import ResultWriter
+from producer.cli.submitting import submission
+from producer.fleet import LocalFleet, running
+from producer.submission import Submission
+from tasks.kinds import Kind
+
+#: How often another fleet may end under a batch before this command gives up.
+HANDOVERS = 5
+
+
+@click.command("run")
+@options.feeding
+@options.timeout
+@options.quiet
+def command(timeout: float | None, **feeding: object) -> int:
+    """Run a batch here and now: prints results as they complete and exits with the batch's code.
+
+    Joins the running fleet, or starts a worker for its own duration. Interrupted and repeated with the same
+    --name and items, it goes on where it stopped.
+
+    \b
+    Examples:
+      gristmill run fibonacci 30 31 32
+      find . -name '*.iso' -print0 | gristmill run digest --from - -0 > sums.jsonl
+      gristmill run fetch --from urls.txt --set save=pages --name monday
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    batch_run = submission(feeding)
+    batch_run.check()
+    for attempt in range(HANDOVERS):
+        try:
+            with _workers(batch_run.task.kind), reaching():
+                return _run(batch_run, timeout)
+        except ServerError:
+            # A fleet that this one had joined may have ended: then it is ours to go on.
+            if attempt + 1 == HANDOVERS or settings().redis_url or running() or not batch_run.stored:
+                raise
+    raise AssertionError
+
+
+def _run(batch_run: Submission, timeout: float | None) -> int:
+    for warning in check_workers(batch_run.task):
+        warn(warning)
+    try:
+        batch = batch_run.send()
+    finally:
+        if batch_run.stored:
+            Home(settings().home).last_batch = batch_run.name
+    if not batch_run.anything_new:
+        note(f"nothing new: batch {batch.name} has these {batch_run.stored:,} items")
+    with ResultWriter() as writer:
+        return follow(batch, writer, timeout=timeout).exit_code
+
+
+@contextmanager
+def _workers(kind: Kind) -> Iterator[None]:
+    """Workers for the duration: those that run, else one of this kind, started and ended here."""
+    if running() and not (settings().redis_url and not live_workers()):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="gristmill-") as logs:
+        with LocalFleet("gristmill run", {kind: 0}, logs=Path(logs)) as fleet:
+            fleet.wait_ready()
+            yield

@@ -1,0 +1,49 @@
+"""`gristmill submit`."""
+
+import click
+
+from broker.connection import reaching
+from broker.home import Home
+from config import settings
+from producer.attention import check_workers
+from producer.cli import options
+from producer.cli.console import note, warn, write
+from producer.cli.following import follow
+from producer.cli.output import ResultWriter
+from producer.cli.submitting import submission
+
+
+@click.command("submit")
+@options.feeding
+@click.option("--follow", "following", is_flag=True, help="Print results as they complete; exit with the batch's code.")
+@options.timeout
+@options.quiet
+def command(following: bool, timeout: float | None, **feeding: object) -> int:
+    """Store a batch for the workers that run (`gristmill up`); prints its name.
+
+    \b
+    Examples:
+      gristmill submit fibonacci 30 35 40
+      seq 1 30 | gristmill submit fibonacci --from - --name first --follow
+      gristmill submit fetch --from urls.txt --set save=pages
+      gristmill submit resize --from photos.csv --format csv
+    """
+    batch_run = submission(feeding)
+    with reaching():
+        for warning in check_workers(batch_run.task):
+            warn(warning)
+        batch_run.check()
+        try:
+            batch = batch_run.send()
+        finally:
+            if batch_run.stored:
+                Home(settings().home).last_batch = batch_run.name
+        if not batch_run.anything_new:
+            note(f"nothing new: batch {batch.name} has these {batch_run.stored:,} items")
+        if following:
+            with ResultWriter() as writer:
+                return follow(batch, writer, timeout=timeout).exit_code
+        write(batch.name)
+        info = batch.info()
+        note(f"{info.submitted:,} items of {info.task} stored; follow them with: gristmill watch {batch.name}")
+        return 0

@@ -1,0 +1,43 @@
+"""`gristmill tasks`."""
+
+import click
+
+from config.errors import ServerError
+from producer.attention import live_workers
+from producer.cli import options
+from producer.cli.console import show
+from tasks import catalog
+from tasks.schema import Schema
+
+
+@click.command("tasks")
+@options.as_json
+def command(as_json: bool) -> None:
+    """List the tasks this host knows: kind, parameters, what they do, and which workers know them.
+
+    \b
+    Examples:
+      gristmill tasks
+      GRISTMILL_TASK_MODULES=photos gristmill tasks --json
+    """
+    try:
+        workers = live_workers()
+    except ServerError:
+        workers = []
+    rows = [
+        {
+            "task": task.name,
+            "kind": str(task.kind),
+            "parameters": _parameters(task.schema),
+            "help": task.summary,
+            "workers": ", ".join(worker.name for worker in workers if task.name in worker.tasks),
+        }
+        for task in catalog.load().values()
+    ]
+    show(["task", "kind", "parameters", "help", "workers"], rows, as_json=as_json, right="")
+
+
+def _parameters(schema: Schema) -> str:
+    return ", ".join(
+        f"{p.name}: {p.allowed}" + ("" if p.required else f" = {p.default!r}") for p in schema.parameters.values()
+    )

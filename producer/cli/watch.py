@@ -1,0 +1,27 @@
+"""`gristmill watch`."""
+
+import click
+
+from broker.connection import reaching
+from producer.cli import options
+from producer.cli.following import follow, watch_json
+from producer.cli.lookup import named_batch
+
+
+@click.command("watch")
+@options.batch
+@options.as_json
+@options.timeout
+@options.quiet
+def command(batch: str | None, as_json: bool, timeout: float | None) -> int:
+    """Follow BATCH (default: the last submitted from this host) to its end: bar, rate, time left, failures.
+
+    \b
+    Examples:
+      gristmill watch
+      gristmill watch first --timeout 60
+    """
+    with reaching():
+        found = named_batch(batch)
+        info = watch_json(found, timeout) if as_json else follow(found, None, timeout=timeout)
+        return info.exit_code

@@ -1,0 +1,108 @@
+"""Feeds items to a batch on the server, block by block; begins where an earlier run of it stopped."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+
+from batches.ledger import Feed, Ledger
+from config.errors import InputError
+
+#: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
+BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
+
+
+class OtherInput(InputError):
+    """Raised when a batch of this name was submitted from other input."""
+
+
+class Feeder:
+    """Sends items to one batch. A context manager: a thread of it sends what a slow input has given so far."""
+
+    def __init__(self, ledger: Ledger, batch: str, token: str, feed: Feed) -> None:
+        self.ledger, self.batch, self.token, self.feed = ledger, batch, token, feed
+        #: Items stored on the server, those of earlier runs included.
+        self.stored = feed.stored
+        self._sha = hashlib.sha256()
+        self._block: list[str] = []
+        self._bytes = 0
+        self._since = time.monotonic()
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._failure: Exception | None = None
+        self._flusher = threading.Thread(target=self._flush_old, name="feeder", daemon=True)
+
+    def __enter__(self) -> "Feeder":
+        self._flusher.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._done.set()
+        self._flusher.join()
+        if kind is not None and not issubclass(kind, OtherInput) and self._failure is None:
+            # What was read and is good is sent: the same command goes on from there.
+            with self._lock:
+                self._flush()
+
+    def send(self, items: Iterator[str]) -> int:
+        """Send what of `items` the batch does not have yet; answers how many that were.
+
+        Raises:
+            OtherInput: the batch has other items than these.
+            Fed: another producer took over.
+        """
+        before = self.stored
+        self._skip(items)
+        for item in items:
+            if self.feed.ended:
+                raise OtherInput(f"it has ended with {before:,} items, and this input has more")
+            with self._lock:
+                self._raise_failure()
+                self._add(item)
+        with self._lock:
+            self._raise_failure()
+            self._flush()
+        return self.stored - before
+
+    def _skip(self, items: Iterator[str]) -> None:
+        """Pass over the items that are stored already, and make sure that they are the same."""
+        for index in range(self.feed.stored):
+            item = next(items, None)
+            if item is None:
+                raise OtherInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
+            self._hash(item)
+        if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
+            raise OtherInput(f"its first {self.feed.stored:,} items are not the same")
+
+    def _hash(self, item: str) -> None:
+        self._sha.update(item.encode())
+        self._sha.update(b"\n")
+
+    def _add(self, item: str) -> None:
+        self._hash(item)
+        if not self._block:
+            self._since = time.monotonic()
+        self._block.append(item)
+        self._bytes += len(item)
+        if len(self._block) >= BLOCK_ITEMS or self._bytes >= BLOCK_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._block:
+            self.ledger.append(self.batch, self.token, self.stored, self._block, self._sha.hexdigest())
+            self.stored += len(self._block)
+            self._block, self._bytes = [], 0
+
+    def _flush_old(self) -> None:
+        while not self._done.wait(BLOCK_SECONDS / 2):
+            with self._lock:
+                if self._block and time.monotonic() - self._since > BLOCK_SECONDS:
+                    try:
+                        self._flush()
+                    except Exception as error:
+                        self._failure = error
+                        return
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

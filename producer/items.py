@@ -1,0 +1,115 @@
+"""The items of a batch, from arguments, a file or standard input, one by one as they were written."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol, get_args
+
+from config.errors import InputError
+from producer import charset, jsonl, lines
+from producer.blocks import Blocks
+from producer.lines import ITEM_BYTES, Raw
+from producer.table import Table
+
+__all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Source", "arguments", "from_path"]
+
+Format = Literal["lines", "jsonl", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+class Source(Protocol):
+    """Where items come from. Every method raises InputError when that cannot be read."""
+
+    #: what messages call it: a path, "standard input", "arguments"
+    name: str
+    #: whether `open` may be called more than once
+    regular: bool
+    #: whether values are text that the schema of a task still parses, not typed JSON
+    text: bool
+
+    def open(self) -> Iterator[Raw]:
+        """Yields every item, good or bad, from the first, as soon as it can be read."""
+
+    def columns(self) -> tuple[str, ...] | None:
+        """The names in the header of a csv, without using items up; None for all else."""
+
+    def place(self, number: int) -> str:
+        """How messages call the item of that number: "items.txt:3", "argument 3"."""
+
+
+def arguments(items: Sequence[str]) -> Source:
+    """The items given on the command line; an empty one is an item too."""
+    return _Arguments(items)
+
+
+def from_path(path: str, form: str = "lines", encoding: str = "utf-8", *, nul: bool = False) -> Source:
+    """The items in the file at `path`, "-" for standard input, in one of FORMATS; `nul` is `-0`.
+
+    Raises InputError when an option is not allowed, or the file is missing, a directory or unreadable.
+    """
+    if form not in FORMATS:
+        raise InputError(f"--format {form!r} is not known; it is one of {', '.join(FORMATS)}")
+    if nul and form != "lines":
+        raise InputError(f"-0 goes with --format lines, not with {form}")
+    return _File(Blocks(path), form, charset.known(encoding), nul)
+
+
+class _Arguments:
+    name, regular, text = "arguments", True, True
+
+    def __init__(self, items: Sequence[str]) -> None:
+        self._items = items
+
+    def open(self) -> Iterator[Raw]:
+        for number, item in enumerate(self._items, 1):
+            error = _fault(item)
+            yield Raw(number, None, error) if error else Raw(number, item)
+
+    def columns(self) -> None:
+        return None
+
+    def place(self, number: int) -> str:
+        return f"argument {number}"
+
+
+class _File:
+    def __init__(self, blocks: Blocks, form: str, encoding: str, nul: bool) -> None:
+        self.name, self.regular, self.text = blocks.name, blocks.regular, form != "jsonl"
+        self._blocks, self._form, self._encoding, self._nul = blocks, form, encoding, nul
+        self._begun: Table | None = None  # a stream of which `columns` has read the header
+        self._columns: tuple[str, ...] | None = None
+        self._used = False
+
+    def open(self) -> Iterator[Raw]:
+        if self._form == "csv":
+            table, self._begun = self._begun or self._table(), None
+            return iter(table)
+        found = lines.lines(self._utf8(), self._encoding, nul=self._nul)
+        return jsonl.values(found) if self._form == "jsonl" else found
+
+    def columns(self) -> tuple[str, ...] | None:
+        if self._form == "csv" and self._columns is None:
+            table = self._table()
+            if not self.regular:
+                self._begun = table
+        return self._columns
+
+    def place(self, number: int) -> str:
+        return f"{self.name}, item {number}" if self._nul else f"{self.name}:{number}"
+
+    def _table(self) -> Table:
+        table = Table(self._utf8(), self._encoding, self.name)
+        self._columns = table.columns
+        return table
+
+    def _utf8(self) -> Iterator[bytes]:
+        if self._used and not self.regular:
+            raise RuntimeError(f"{self.name} can be read only once")
+        self._used = True
+        return charset.as_utf8(self._blocks.read(), self._encoding, self.name)
+
+
+def _fault(item: str) -> str | None:
+    try:
+        size = len(item.encode())
+    except UnicodeEncodeError as error:  # Python hides a byte that is no UTF-8 in a lone surrogate
+        return f"not UTF-8: byte 0x{ord(item[error.start]) & 0xFF:02x} at column {error.start + 1}"
+    return lines.TOO_LONG if size > ITEM_BYTES else None

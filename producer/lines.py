@@ -1,0 +1,105 @@
+"""Records between separators: how all formats are cut, and the format `lines` itself."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from producer.charset import undecodable
+
+#: bytes (in UTF-8) of the longest item
+ITEM_BYTES = 1024 * 1024
+
+TOO_LONG = "longer than 1 MiB"
+HAS_NUL = "contains a NUL byte; use -0 if items end with NUL, --encoding utf-16 if it is UTF-16"
+
+
+class Raw(NamedTuple):
+    """One item as it was read, before the schema of a task sees it.
+
+    `number` counts from 1: the line it starts on, or the argument. `value` is a str of `lines` and of
+    arguments, a JSON value of `jsonl`, a dict[str, str] of `csv`; None when `error` says why it is bad.
+    """
+
+    number: int
+    value: object
+    error: str | None = None
+
+
+def runs(blocks: Iterable[bytes], separator: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Yields (whole records with their separators, True), and (a piece of a too long record, False).
+
+    A record is too long when more than ITEM_BYTES stand before its separator; only its last piece ends
+    with one. The last record of all may lack its separator. Holds ITEM_BYTES and two blocks at most;
+    blocks are shorter than ITEM_BYTES.
+    """
+    held, cut = bytearray(), False  # an unfinished record; whether pieces of it have gone out already
+    for block in blocks:
+        rest = block
+        if held or cut:
+            head, found, rest = block.partition(separator)
+            held += head
+            cut = cut or len(held) > ITEM_BYTES
+            held += found
+            if found or cut:
+                yield bytes(held), not cut
+                held.clear()
+                cut = cut and not found
+        end = rest.rfind(separator) + 1
+        if end:
+            yield rest[:end], True
+        held += rest[end:]
+    if held:
+        yield bytes(held), True
+
+
+def lines(blocks: Iterable[bytes], encoding: str, *, nul: bool = False) -> Iterator[Raw]:
+    """Yields the lines of UTF-8 `blocks` without their ends (LF, CRLF), else untouched; skips blank ones.
+
+    With `nul` a record ends with NUL and may hold anything else; only empty ones are skipped.
+    A record that is too long, not in `encoding` or has a NUL inside comes with its error.
+    """
+    end = "\0" if nul else "\n"
+    separator, number, cut = end.encode(), 0, False
+    for run, whole in runs(blocks, separator):
+        if whole:
+            text = clean(run, nul=nul)
+            if text is None:
+                yield from _one_by_one(run, number, encoding, nul)
+            else:
+                if not nul and "\r" in text:
+                    text = text.replace("\r\n", "\n")
+                for place, line in enumerate(text.split(end), number + 1):
+                    if line and (nul or not line.isspace()):
+                        yield Raw(place, line)
+        elif not cut:
+            yield Raw(number + 1, None, TOO_LONG)
+        number += run.count(separator)
+        cut = not whole and not run.endswith(separator)
+
+
+def clean(run: bytes, *, nul: bool = False) -> str | None:
+    """The text of a run, or None when one of its records has a fault (see `fault`)."""
+    try:
+        text = run.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if nul or "\0" not in text else None
+
+
+def fault(record: bytes, encoding: str) -> str | None:
+    """What is wrong with the bytes of one record, if anything: not in `encoding`, or a NUL within."""
+    try:
+        record.decode()
+    except UnicodeDecodeError:
+        return undecodable(record, encoding)
+    return HAS_NUL if b"\0" in record else None
+
+
+def _one_by_one(run: bytes, number: int, encoding: str, nul: bool) -> Iterator[Raw]:
+    for place, record in enumerate(run.split(b"\0" if nul else b"\n"), number + 1):
+        error = fault(record, encoding)
+        if error is not None:
+            yield Raw(place, None, error)
+            continue
+        text = record.decode() if nul else record.decode().removesuffix("\r")
+        if text and (nul or not text.isspace()):
+            yield Raw(place, text)

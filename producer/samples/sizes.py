@@ -1,0 +1,41 @@
+"""Fibonacci numbers that take a known time on this machine, so that a demo is as long on any."""
+
+import time
+from collections.abc import Callable
+
+#: Calculating one Fibonacci number more takes this many times as long: the golden ratio.
+GOLDEN = (1 + 5**0.5) / 2
+_PROBE = 21
+
+
+def seconds_each(fibonacci: Callable[[int], int]) -> Callable[[int], float]:
+    """A function that estimates the seconds of `fibonacci(n)`, from the best of a few short runs."""
+    best = min(_timed(fibonacci) for _ in range(5))
+    return lambda n: best * GOLDEN ** (n - _PROBE)
+
+
+def _timed(fibonacci: Callable[[int], int]) -> float:
+    begun = time.perf_counter()
+    fibonacci(_PROBE)
+    return time.perf_counter() - begun
+
+
+def mixed(count: int, spread: int, seconds: float, fibonacci: Callable[[int], int]) -> list[int]:
+    """`count` numbers of `spread` neighbouring sizes, well mixed, that take about `seconds` one after another."""
+    estimate = seconds_each(fibonacci)
+    top = spread
+    while sum(estimate(n) for n in _cycle(count, spread, top)) < seconds:
+        top += 1
+    return _cycle(count, spread, top)
+
+
+def _cycle(count: int, spread: int, top: int) -> list[int]:
+    # A step that shares no factor with the spread visits every size before it repeats one.
+    step = next(step for step in range(spread // 2, spread + 2) if _coprime(step, spread))
+    return [top - (i * step) % spread for i in range(count)]
+
+
+def _coprime(a: int, b: int) -> bool:
+    while b:
+        a, b = b, a % b
+    return a == 1

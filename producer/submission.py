@@ -1,0 +1,197 @@
+"""Submits a batch: checks its items, stores them, and can be repeated until all are stored."""
+
+import getpass
+import json
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from batches.ledger import Feed, Ledger
+from broker.connection import client, reaching
+from config.errors import InputError
+from config.settings import settings
+from producer.batch import Batch
+from producer.checked import CheckedItems
+from producer.feeder import Feeder, OtherInput
+from producer.items import Raw, Source
+from tasks import catalog
+from tasks.kinds import GristmillTask
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Submission:
+    """One run of submitting a batch. `stored` counts its items on the server, `rejected` the bad ones skipped."""
+
+    def __init__(
+        self,
+        task: GristmillTask,
+        source: Source,
+        *,
+        name: str | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        on_bad: Callable[[str], None] | None = None,
+    ) -> None:
+        self.task = task
+        self.items = CheckedItems(task, source, fixed or {}, on_bad)
+        self.name = checked_name(name) if name else automatic_name(task.name)
+        self.stored = 0
+        #: Whether anything changed on the server.
+        self.anything_new = False
+
+    @property
+    def rejected(self) -> int:
+        """Bad items that were skipped."""
+        return self.items.rejected
+
+    def check(self) -> None:
+        """Check every item of a source that can be read twice; nothing is sent.
+
+        Raises:
+            InputError: naming the place of the first bad item, or saying that there is none.
+        """
+        if self.items.source.regular:
+            on_bad = self.items.on_bad
+            self.items.on_bad = on_bad and (lambda _: None)
+            if not sum(1 for _ in self.items):
+                raise InputError(f"{self.items.source.name}: no items")
+            self.items.on_bad = on_bad
+
+    def send(self) -> Batch:
+        """Store the items; when it returns, all of them are on the server.
+
+        Raises:
+            InputError: a bad item in a stream (those before it are stored), no items, or other input under
+                the batch's name.
+            ServerError: the server cannot be reached or refuses writes.
+        """
+        items = iter(self.items)
+        first = next(items, None)
+        if first is None:
+            raise InputError(f"{self.items.source.name}: no items")
+        with reaching():
+            ledger = Ledger(client(), settings())
+            token = secrets.token_hex(8)
+            feed = self._begin(ledger, token)
+            self._feed(ledger, token, feed, chain([first], items))
+            if not feed.ended:
+                ledger.end(self.name, token, self.rejected)
+        return Batch(self.name, ledger)
+
+    def _feed(self, ledger: Ledger, token: str, feed: Feed, items: Iterator[str]) -> None:
+        feeder = Feeder(ledger, self.name, token, feed)
+        try:
+            with feeder:
+                sent = feeder.send(items)
+            self.anything_new = sent > 0 or not feed.ended
+        except OtherInput as error:
+            state = ledger.state(self.name)
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
+            raise OtherInput(
+                f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
+                f"{self._difference(ledger) or error}; take another --name"
+            ) from None
+        finally:
+            self.stored = feeder.stored
+
+    def _begin(self, ledger: Ledger, token: str) -> Feed:
+        task = self.task
+        fields = {
+            "task": task.name,
+            "queue": str(task.kind),
+            "parameter": self.items.parameter,
+            "fixed": json.dumps(self.items.fixed, sort_keys=True),
+            "fingerprint": task.fingerprint,
+            "retries": task.retries,
+            "retry_seconds": settings().retry_seconds,
+            "chunk_seconds": settings().chunk_seconds,
+            "submitted_by": f"{getpass.getuser()}@{socket.gethostname()}",
+        }
+        feed = ledger.create(self.name, token, fields)
+        if not feed.created:
+            state = ledger.state(self.name)
+            for field in ("task", "fixed"):
+                if state[field] != fields[field]:
+                    word = "task" if field == "task" else "--set"
+                    raise OtherInput(
+                        f"batch {self.name!r} has {word} {state[field]}, not {fields[field]}; take another --name"
+                    )
+        return feed
+
+    def _difference(self, ledger: Ledger) -> str | None:
+        """Where this input and the stored one part, when both can be read again."""
+        if not self.items.source.regular:
+            return None
+        ours = iter(self.items)
+        for index, theirs in enumerate(ledger.items(self.name)):
+            mine = next(ours, None)
+            if mine is not None and mine != theirs:
+                return f"item {index} was {theirs[:80]}, now it is {mine[:80]}"
+        return None
+
+
+def checked_name(name: str) -> str:
+    """The name, if a batch may have it.
+
+    Raises:
+        InputError: it may not.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"--name {name!r} is not allowed: up to 64 letters, digits, dots, dashes and underscores, "
+            "the first a letter or digit"
+        )
+    return name
+
+
+def automatic_name(task: str) -> str:
+    """A name of its own for a batch: `fibonacci-20260131-235959-1a2b`, in UTC."""
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", task).lstrip("._-")[:40] or "batch"
+    return f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+class _Values:
+    """Items given as Python values."""
+
+    name, text = "items", False
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = values
+        self.regular = iter(values) is not values
+
+    def open(self) -> Iterator[Raw]:
+        for number, value in enumerate(self._values):
+            yield Raw(number, value)
+
+    def columns(self) -> None:
+        return None
+
+    def place(self, number: int) -> str:
+        return f"item {number}"
+
+
+def submit(
+    task: str | GristmillTask,
+    items: Iterable[Any],
+    *,
+    name: str | None = None,
+    fixed: Mapping[str, Any] | None = None,
+) -> Batch:
+    """Submit `items` (values of the task's one open parameter, or dicts of its arguments) as one batch.
+
+    All items are checked before any is sent, unless `items` is an iterator: that is read once and checked on
+    the way. `fixed` gives arguments that all items share. Repeating an interrupted submit with the same `name`
+    and items stores what is missing.
+
+    Raises:
+        InputError: an item, the task's name or the batch's name is not allowed.
+        ServerError: the server cannot be reached or refuses writes.
+    """
+    known = catalog.find(task) if isinstance(task, str) else task
+    submission = Submission(known, _Values(items), name=name, fixed=fixed)
+    submission.check()
+    return submission.send()

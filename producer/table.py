@@ -1,0 +1,156 @@
+"""The format `csv`: a header line, then one item per record, quoted as RFC 4180 says."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from config.errors import InputError
+from producer.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
+
+T = TypeVar("T", str, bytes)
+
+
+class Table:
+    """Reads the header at once, the records as they are asked for; `columns` are the header's names.
+
+    `name` is the input's. Raises InputError when there is no header, it cannot be read, or a name is empty
+    or there twice.
+    """
+
+    def __init__(self, blocks: Iterable[bytes], encoding: str, name: str) -> None:
+        # ITEM_BYTES per record is the limit that counts; Python's own is 128 KiB a field, process-wide.
+        csv.field_size_limit(max(csv.field_size_limit(), ITEM_BYTES + 1))
+        self._feed = _Feed(blocks, encoding)
+        self._rows = csv.reader(self._feed, strict=True)
+        self.columns = self._header(name)
+
+    def __iter__(self) -> Iterator[Raw]:
+        """Yields a dict of column to text per record, an error if it is broken or has other columns."""
+        columns, width = self.columns, len(self.columns)
+        while (record := self._record()) is not None:
+            number, row, error = record
+            if error is not None:
+                yield Raw(number, None, error)
+            elif len(row) == width:
+                yield Raw(number, dict(zip(columns, row, strict=True)))
+            elif len(row) > 1 or (row and row[0].strip()):
+                yield Raw(number, None, f"has {_columns(len(row))}, the header {width}")
+
+    def _header(self, name: str) -> tuple[str, ...]:
+        while (record := self._record()) is not None:
+            number, row, error = record
+            columns = tuple(column.strip() for column in row)
+            if error is None:
+                if not any(columns) and len(columns) < 2:
+                    continue  # a blank line
+                error = _unfit(columns)
+            if error is not None:
+                raise InputError(f"{name}:{number}: header: {error}")
+            return columns
+        raise InputError(f"{name}: has no header line with the names of the columns")
+
+    def _record(self) -> tuple[int, list[str], str | None] | None:
+        """The next record's first line, fields and error; None at the end. No fields for a blank line."""
+        feed = self._feed
+        number = feed.begin()
+        try:
+            row = next(self._rows)
+        except StopIteration:
+            return None
+        except _TooLongError as error:
+            return number, [], str(error)
+        except csv.Error as error:
+            return number, [], _explained(str(error))
+        return number, row, feed.error
+
+
+class _TooLongError(Exception):
+    """Raised through csv.reader, which then starts afresh: its record is over ITEM_BYTES."""
+
+
+class _Feed:
+    """Hands physical lines to csv.reader, which asks for another one only within quotes, and counts them."""
+
+    def __init__(self, blocks: Iterable[bytes], encoding: str) -> None:
+        self.error: str | None = None  # what is wrong with the bytes of the present record
+        self._lines = _lines(blocks, encoding)
+        self._number = 0  # lines finished
+        self._bytes = 0  # of the present record so far
+        self._skipped: str | None = None  # the piece at which the last record grew too long …
+        self._quoted = False  # … and whether it starts within quotes
+
+    def begin(self) -> int:
+        """Starts a record: passes over what is left of a too long one; returns its line, from 1."""
+        if self._skipped is not None:
+            self._skip(self._skipped, self._quoted)
+            self._skipped = None
+        self.error, self._bytes = None, 0
+        return self._number + 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line, error = next(self._lines)
+        within = self._bytes > 0
+        self._bytes += len(line) if line.isascii() else len(line.encode("utf-8", "surrogatepass"))
+        if error is TOO_LONG or (within and self._bytes > ITEM_BYTES):
+            self._skipped, self._quoted = line, within
+            raise _TooLongError(f"{TOO_LONG}; is a quote not closed?" if within else TOO_LONG)
+        self._number += 1
+        if error is not None and self.error is None:
+            self.error = f"line {self._number}: {error}" if within else error
+        return line
+
+    def _skip(self, piece: str, quoted: bool) -> None:
+        """Reads on to the line end that is outside quotes, where the next record starts."""
+        while piece:
+            quoted ^= piece.count('"') % 2 == 1
+            if piece.endswith("\n"):
+                self._number += 1
+                if not quoted:
+                    return
+            piece, _ = next(self._lines, ("", None))
+
+
+def _lines(blocks: Iterable[bytes], encoding: str) -> Iterator[tuple[str, str | None]]:
+    """Yields each line with its line end and error; a too long one in pieces, each with TOO_LONG."""
+    for run, whole in runs(blocks, b"\n"):
+        if not whole:
+            yield run.decode("latin-1"), TOO_LONG  # only its quotes and its end matter
+            continue
+        text = clean(run)
+        if text is None:
+            for record in _ended(run.split(b"\n")):
+                yield record.decode("utf-8", "replace") + "\n", fault(record, encoding)
+        else:
+            for line in _ended(text.split("\n")):
+                yield line + "\n", None
+
+
+def _ended(parts: list[T]) -> list[T]:
+    """What a split yields, without the empty part behind the last line end."""
+    return parts if parts[-1] else parts[:-1]
+
+
+def _unfit(columns: tuple[str, ...]) -> str | None:
+    """Why these cannot name the fields of an item, if so."""
+    empty = [str(place) for place, column in enumerate(columns, 1) if not column]
+    if empty:
+        return f"no name for column {', '.join(empty)}"
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    return f"two columns named {', '.join(map(repr, twice))}" if twice else None
+
+
+def _explained(reason: str) -> str:
+    """The text of a csv.Error in our words."""
+    if "unexpected end of data" in reason:
+        return "a quote is not closed"
+    if "new-line character" in reason:
+        return "a carriage return outside quotes"
+    return f"not CSV: {reason}"
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"

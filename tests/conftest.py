@@ -1,0 +1,44 @@
+"""What tests share: a private server for each test process, a key prefix for each test, and polling."""
+
+import time
+import uuid
+
+import pytest
+from redis import Redis
+
+from batches.ledger import Ledger
+from broker.home import Home
+from broker.server import EmbeddedServer
+from config.settings import load
+
+
+def until(condition, seconds=30.0, what="the condition"):
+    """Poll until `condition()` is true and answer it; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what} was not met within {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A private server, for every test of this process."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    with EmbeddedServer(home, load({})) as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def client(server):
+    """A connection to the server."""
+    with Redis.from_url(server.url, decode_responses=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def ledger(client):
+    """A ledger below a key prefix of its own."""
+    return Ledger(client, load({"GRISTMILL_PREFIX": f"t{uuid.uuid4().hex}:"}))

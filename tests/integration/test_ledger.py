@@ -1,0 +1,289 @@
+"""The ledger on a real server: whatever order things happen in, the counters add up and nothing is lost."""
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from batches.chunk import Chunk, Outcome
+from batches.info import BatchInfo, State
+from batches.ledger import Fed, Ledger
+from batches.reader import Reader
+from config.errors import ServerError
+
+FIELDS = {
+    "task": "fibonacci",
+    "queue": "cpu",
+    "parameter": "n",
+    "fixed": "{}",
+    "fingerprint": "f",
+    "retries": 0,
+    "retry_seconds": 1,
+    "chunk_seconds": 0.25,
+    "submitted_by": "me@here",
+}
+WORKER = "cpu@a"
+
+
+def beat(slots=2, queue="cpu"):
+    return {"queue": queue, "slots": slots}
+
+
+def submit(ledger, name, count, block=100, **fields):
+    ledger.create(name, "token", {**FIELDS, **fields})
+    for first in range(0, count, block):
+        end = min(count, first + block)
+        ledger.append(name, "token", first, [str(index) for index in range(first, end)], f"sha{end}")
+    ledger.end(name, "token", 0)
+
+
+def pop(ledger, queue="cpu"):
+    """Take one message as the transport does: the chunk and when it was put."""
+    text = ledger.client.rpop(ledger.settings.prefix + queue)
+    if text is None:
+        return None
+    version, batch, epoch, first, count, put_at = json.loads(json.loads(text)["body"])[0]
+    assert version == 1
+    return Chunk(batch, epoch, first, count), put_at
+
+
+def outcomes(items, state="s"):
+    word = "succeeded" if state == "s" else "failed"
+    return [
+        Outcome(i.index, state, i.attempt, json.dumps([word, int(i.value), i.attempt, 0.1, WORKER, 1])) for i in items
+    ]
+
+
+def info(ledger, name):
+    return BatchInfo.from_fields(name, ledger.state(name))
+
+
+def run_all(ledger, seconds_each=0.001):
+    chunks = []
+    while message := pop(ledger):
+        chunk, put_at = message
+        work = ledger.take(chunk, put_at)
+        assert work is not None
+        ledger.record(chunk, outcomes(work.items), seconds_each * chunk.count, WORKER)
+        chunks.append(chunk)
+    return chunks
+
+
+def test_a_batch_runs_to_its_end_and_its_results_are_all_there(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 1234)
+    chunks = run_all(ledger)
+    state = info(ledger, "b")
+    assert (state.submitted, state.succeeded, state.open, state.duplicates) == (1234, 1234, 0, 0)
+    assert state.state is State.SUCCEEDED
+    assert sum(chunk.count for chunk in chunks) == 1234
+    results = list(Reader(ledger.client, ledger.settings, "b").in_order(0, 1234))
+    assert [(r.index, r.input, r.value) for r in results] == [(i, i, i) for i in range(1234)]
+
+
+def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 5000, block=1000)
+    counts = [chunk.count for chunk in run_all(ledger, seconds_each=0.001)]
+    assert counts[0] == 1
+    assert max(counts) == pytest.approx(250, rel=0.05)
+    assert counts[-1] <= 2
+
+
+def test_long_items_travel_alone(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 100)
+    assert {chunk.count for chunk in run_all(ledger, seconds_each=1)} == {1}
+
+
+def test_the_window_bounds_what_stands_on_the_queue(ledger):
+    ledger.tick(WORKER, beat(slots=20), [])
+    submit(ledger, "b", 10_000, block=1000)
+    assert ledger.client.llen(ledger.settings.prefix + "cpu") == 40
+    assert ledger.client.zcard(ledger.key("b", "window")) == 40
+
+
+def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
+    submit(ledger, "b", 10)
+    chunk, put_at = pop(ledger)
+    work = ledger.take(chunk, put_at)
+    assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 0
+    assert ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER) == 1
+    assert ledger.take(chunk, put_at) is None
+    state = info(ledger, "b")
+    assert (state.succeeded, state.failed, state.duplicates, state.open) == (1, 0, 1, 9)
+
+
+def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
+    submit(ledger, "b", 10)
+    chunk, put_at = pop(ledger)
+    work = ledger.take(chunk, put_at)
+    ledger.client.hset(ledger.key("b", "state"), "epoch", 1)
+    assert ledger.take(chunk, put_at) is None
+    assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 1
+    assert info(ledger, "b").open == 10
+    assert ledger.record(replace(chunk, batch="gone"), outcomes(work.items), 0.1, WORKER) == 1
+
+
+def test_the_rest_of_a_chunk_goes_to_other_slots(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 1000, block=500)
+    while (message := pop(ledger))[0].count < 10:
+        ledger.record(message[0], outcomes(ledger.take(*message).items), 0.005 * message[0].count, WORKER)
+    chunk, put_at = message
+    items = ledger.take(chunk, put_at).items
+    ledger.record(chunk, outcomes(items[:3]), 3.0, WORKER, rest=chunk.count - 3)
+    run_all(ledger)
+    state = info(ledger, "b")
+    assert (state.succeeded, state.open, state.duplicates) == (1000, 0, 0)
+
+
+def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
+    submit(ledger, "b", 1, retries=2)
+    chunk, put_at = pop(ledger)
+    work = ledger.take(chunk, put_at)
+    again = [Outcome(0, "100000", 1, "[]")]
+    assert ledger.record(chunk, again, 0.1, WORKER) == 0
+    assert ledger.record(chunk, again, 0.1, WORKER) == 1
+    ledger.tick(WORKER, beat(), [])
+    assert pop(ledger) is None
+    ledger.client.zadd(ledger.key("b", "retry"), {"0": 1})
+    ledger.client.delete(ledger.settings.key("healing"))
+    ledger.tick(WORKER, beat(), [])
+    chunk, put_at = pop(ledger)
+    work = ledger.take(chunk, put_at)
+    assert [item.attempt for item in work.items] == [2]
+    ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER)
+    state = info(ledger, "b")
+    assert (state.failed, state.open, state.state) == (1, 0, State.FAILED)
+
+
+def heal(ledger, held=()):
+    ledger.client.delete(ledger.settings.key("healing"))
+    ledger.tick(WORKER, beat(), held)
+
+
+def age(ledger, name, chunk, ms):
+    ledger.client.zincrby(ledger.key(name, "window"), -ms, chunk.member)
+
+
+def test_a_dropped_message_is_put_again_and_one_that_is_held_or_waits_is_not(ledger):
+    submit(ledger, "b", 2)
+    heal(ledger)
+    held, dropped = pop(ledger), pop(ledger)
+    age(ledger, "b", held[0], 60_000)
+    age(ledger, "b", dropped[0], 60_000)
+    heal(ledger, [held[0]])
+    assert pop(ledger)[0] == dropped[0]
+    assert pop(ledger) is None
+    submit(ledger, "waits", 1)
+    chunk = Chunk("waits", 0, 0, 1)
+    age(ledger, "waits", chunk, 60_000)
+    heal(ledger, [held[0], dropped[0]])
+    assert ledger.client.llen(ledger.settings.prefix + "cpu") == 1, "it still waited: nothing was put again"
+
+
+def test_a_chunk_that_a_later_one_passed_in_the_queue_was_dropped(ledger):
+    submit(ledger, "first", 1)
+    dropped, _ = pop(ledger)
+    age(ledger, "first", dropped, 60_000)
+    submit(ledger, "second", 1)
+    ledger.take(*pop(ledger))
+    submit(ledger, "third", 1)
+    heal(ledger, [Chunk("second", 0, 0, 1)])
+    found = {pop(ledger)[0].batch, pop(ledger)[0].batch}
+    assert found == {"first", "third"}
+
+
+def test_two_producers_feed_one_batch_one_after_the_other(ledger):
+    ledger.create("b", "one", FIELDS)
+    ledger.append("b", "one", 0, ["1", "2"], "sha")
+    with pytest.raises(Fed, match="is being submitted by me@here"):
+        ledger.create("b", "two", FIELDS)
+    ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
+    feed = ledger.create("b", "two", FIELDS)
+    assert (feed.created, feed.stored, feed.sha, feed.ended) == (False, 2, "sha", False)
+    with pytest.raises(Fed, match="no longer fed from here"):
+        ledger.append("b", "one", 2, ["3"], "sha")
+    with pytest.raises(Fed, match="no longer fed from here"):
+        ledger.append("b", "two", 1, ["2"], "sha")
+    ledger.append("b", "two", 2, ["3"], "sha")
+    ledger.end("b", "two", 0)
+    assert list(ledger.items("b")) == ["1", "2", "3"]
+
+
+def test_keys_of_a_newer_version_are_refused(ledger):
+    ledger.client.set(ledger.settings.key("schema"), 2)
+    with pytest.raises(ServerError, match="newer"):
+        ledger.create("b", "t", FIELDS)
+
+
+def test_forget_leaves_no_key_of_the_batch(ledger):
+    submit(ledger, "b", 1200)
+    run_all(ledger)
+    ledger.forget("b")
+    assert [key for key in ledger.client.scan_iter(ledger.settings.key("batch:*"))] == []
+    assert ledger.names() == []
+
+
+def test_a_full_server_drains(ledger):
+    submit(ledger, "b", 100)
+    ledger.client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Exception, match="maxmemory|OOM"):
+            ledger.create("other", "t", FIELDS)
+        run_all(ledger)
+        assert info(ledger, "b").succeeded == 100
+    finally:
+        ledger.client.config_set("maxmemory", 0)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(count=st.integers(1, 60), seed=st.integers(0, 1 << 30))
+def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledger, count, seed):
+    """Messages are dropped, run twice, half run; the batch still ends with every item recorded once."""
+    luck = random.Random(seed)
+    name = f"b{seed}-{count}"
+    ledger.client.delete(ledger.settings.prefix + "cpu")
+    submit(ledger, name, count, block=7, retries=1)
+    dropped = 0
+    while info(ledger, name).open:
+        message = pop(ledger)
+        if message is None:
+            for chunk in ledger.client.zrange(ledger.key(name, "window"), 0, -1):
+                ledger.client.zadd(ledger.key(name, "window"), {chunk: 1})
+            for index in ledger.client.zrange(ledger.key(name, "retry"), 0, -1):
+                ledger.client.zadd(ledger.key(name, "retry"), {index: 1})
+            heal(ledger)
+            continue
+        chunk, put_at = message
+        if luck.random() < 0.2 and dropped < 50:
+            dropped += 1
+            continue
+        work = ledger.take(chunk, put_at)
+        if work is None:
+            continue
+        done = []
+        for item in work.items:
+            fails = luck.random() < 0.2
+            state = "50" if fails and item.attempt == 1 else "f" if fails else "s"
+            done += outcomes([item], state)
+        cut = luck.randrange(len(done) + 1) if luck.random() < 0.3 else len(done)
+        rest = chunk.first + chunk.count - work.items[cut].index if cut < len(done) else 0
+        for _ in range(1 + (luck.random() < 0.2)):
+            ledger.record(chunk, done[:cut], 0.001, WORKER, rest=rest)
+    state = info(ledger, name)
+    assert state.submitted == count == state.succeeded + state.failed
+    assert state.state in (State.SUCCEEDED, State.FAILED)
+    reader = Reader(ledger.client, ledger.settings, name)
+    assert [result.index for result in reader.in_order(0, count)] == list(range(count))
+    event, seen = reader.after("0-0", 0)
+    while True:
+        event, more = reader.after(event, 0)
+        if not more:
+            break
+        seen += more
+    assert sorted(result.index for result in seen) == list(range(count))

@@ -1,0 +1,108 @@
+"""A task's annotations as its schema: what items may be, and what an error says."""
+
+import json
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from tasks.schema import ItemError, Schema
+
+
+def scale(
+    path: str, width: Annotated[int, Field(ge=1, le=100)] = 10, fit: Literal["crop", "pad"] = "pad"
+) -> None: ...
+
+
+def power(base: Annotated[int, Field(ge=0, le=50)]) -> None: ...
+
+
+def sized(options: dict[str, int]) -> None: ...
+
+
+def pair(a: int, b: int) -> None: ...
+
+
+def no_big_crop(width: int, fit: str, **_: object) -> None:
+    if fit == "crop" and width > 50:
+        raise ValueError("width: at most 50 with fit 'crop'")
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"), [("30", "30"), (" 30 ", "30"), (30, "30"), (30.0, "30"), ("0", "0")]
+)
+def test_a_bare_item_fills_the_one_required_parameter(given, stored):
+    schema = Schema(power)
+    assert schema.open_parameter({}) == "base"
+    assert schema.item(given, {}, "base") == stored
+    assert schema.arguments(json.loads(stored), {}, "base") == {"base": int(stored)}
+
+
+@pytest.mark.parametrize("given", ["abc", "", "-1", "51", "3.5", None, [1], "1" * 5000])
+def test_an_error_names_the_parameter_the_value_and_what_is_allowed(given):
+    with pytest.raises(ItemError) as caught:
+        Schema(power).item(given, {}, "base")
+    text = str(caught.value)
+    assert text.startswith("base: ")
+    assert repr(given)[:20] in text
+    assert "an integer from 0 to 50" in text
+    assert len(text) < 300
+
+
+def test_fixed_arguments_are_checked_and_leave_one_parameter_open():
+    schema = Schema(pair)
+    assert schema.open_parameter({}) == ""
+    fixed = schema.fixed({"b": "7"})
+    assert fixed == {"b": 7}
+    assert schema.open_parameter(fixed) == "a"
+    assert schema.arguments(json.loads(schema.item("5", fixed, "a")), fixed, "a") == {"a": 5, "b": 7}
+    with pytest.raises(ItemError, match="'c' is not a parameter; the task takes a, b"):
+        schema.fixed({"c": "1"})
+    with pytest.raises(ItemError, match="an item gives a, b, as csv or jsonl"):
+        schema.item("5", {}, "")
+
+
+def test_an_object_of_arguments_is_stored_as_one():
+    schema = Schema(scale)
+    assert json.loads(schema.item({"path": "a.png", "width": "20"}, {}, "path", columns=True)) == {
+        "path": "a.png",
+        "width": 20,
+    }
+    assert json.loads(schema.item({"path": "a.png"}, {}, "path")) == {"path": "a.png"}
+    with pytest.raises(ItemError, match="path: missing"):
+        schema.item({"width": 3}, {}, "path")
+    with pytest.raises(ItemError, match="'heigth' is not a parameter"):
+        schema.item({"path": "x", "heigth": 3}, {}, "path", columns=True)
+    with pytest.raises(ItemError, match="fit: 'stretch' is not allowed: one of 'crop', 'pad'"):
+        schema.item({"path": "x", "fit": "stretch"}, {}, "path")
+
+
+def test_a_value_that_is_an_object_itself_is_kept_apart_from_arguments():
+    schema = Schema(sized)
+    stored = json.loads(schema.item({"w": 1}, {}, "options"))
+    assert stored == {"options": {"w": 1}}
+    assert schema.arguments(stored, {}, "options") == {"options": {"w": 1}}
+    assert json.loads(schema.item('{"w": 2}', {}, "options")) == {"options": {"w": 2}}
+
+
+def test_a_check_sees_every_argument_and_its_text_is_the_error():
+    schema = Schema(scale, lambda path, **rest: no_big_crop(**rest))
+    fixed = schema.fixed({"fit": "crop"})
+    assert schema.item("a.png", fixed, "path") == '"a.png"'
+    with pytest.raises(ItemError, match="at most 50 with fit 'crop'"):
+        schema.item({"path": "a.png", "width": 51}, fixed, "path")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"])
+def test_what_json_cannot_carry_is_refused(value):
+    def anything(value: object) -> None: ...
+
+    with pytest.raises(ItemError, match="JSON cannot carry it"):
+        Schema(anything).item(value, {}, "value")
+
+
+def test_a_function_with_open_ended_arguments_is_no_task():
+    def loose(*items: int) -> None: ...
+
+    with pytest.raises(TypeError, match="named parameters only"):
+        Schema(loose)

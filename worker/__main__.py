@@ -1,0 +1,46 @@
+"""`python -m worker cpu` or `io`: one Celery worker on the pool that suits the queue."""
+
+import argparse
+import signal
+import socket
+import sys
+
+from broker.awaiting import await_server
+from broker.tether import tether
+from config.errors import GristmillError
+from config.host import cores
+from config.settings import settings
+from tasks.application import app
+from tasks.kinds import Kind
+from worker.steps import POOLS
+
+
+def main() -> int:
+    """Run a worker until it is stopped. Exit codes as of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("kind", choices=[str(kind) for kind in Kind], help="the queue to work on")
+    parser.add_argument("--slots", type=int, default=0, help="processes or threads (default: by the settings)")
+    parser.add_argument("--tether", action="store_true", help="end when standard input closes")
+    arguments = parser.parse_args()
+    if arguments.tether:
+        tether(signal.SIGQUIT)
+    try:
+        kind = Kind(arguments.kind)
+        await_server()
+        app.worker_main(
+            f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}"
+            f" -n {kind}@{socket.gethostname()} -l {settings().log_level} --without-mingle --without-gossip".split()
+        )
+    except GristmillError as error:
+        print(f"worker: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def slots(kind: Kind) -> int:
+    """Slots that the settings give a worker of this kind."""
+    return settings().io_slots if kind is Kind.IO else settings().cpu_slots or cores()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The Celery task that a worker runs for a chunk of a batch."""
+
+import time
+from functools import cache
+from typing import Any
+
+from celery.exceptions import Reject
+from redis.exceptions import RedisError
+
+from batches.chunk import Chunk
+from batches.ledger import Ledger
+from broker.connection import client
+from config.errors import ServerError
+from config.settings import settings
+from tasks.application import app
+from worker import logs
+from worker.runner import Runner
+
+#: The version of chunk messages that this worker understands.
+MESSAGE_VERSION = 1
+#: Seconds before a message that this worker cannot run goes back to the queue.
+HAND_BACK_SECONDS = 1.0
+
+logs.install()
+
+
+@cache
+def _runner() -> Runner:
+    return Runner(Ledger(client(), settings()), settings())
+
+
+@app.task(bind=True, name="gristmill.chunk", ignore_result=True, acks_late=True, reject_on_worker_lost=True)
+def run_chunk(self: Any, version: int, batch: str, epoch: int, first: int, count: int, put_at: int) -> None:
+    """Run a chunk and record it; Celery acknowledges its message after that.
+
+    Raises:
+        Reject: the message goes back to the queue: it is of another version, or the server cannot be reached.
+    """
+    if version != MESSAGE_VERSION:
+        time.sleep(HAND_BACK_SECONDS)
+        raise Reject(f"chunk message of version {version}; this worker knows {MESSAGE_VERSION}", requeue=True)
+    chunk = Chunk(batch, epoch, first, count)
+    with logs.about(chunk, self.request.hostname):
+        try:
+            _runner().run(chunk, put_at, self.request.hostname)
+        except (RedisError, ServerError) as error:
+            raise Reject(error, requeue=True) from error

@@ -1,0 +1,120 @@
+"""Steps that every worker of the app starts with: the guard of its pool, and its pulse."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from celery.bootsteps import StartStopStep, Step
+from celery.concurrency import get_implementation
+from celery.signals import worker_shutdown
+from celery.worker import state
+from redis.exceptions import RedisError
+
+from batches.chunk import Chunk
+from batches.fleet import Fleet
+from batches.ledger import Ledger
+from broker.connection import connect
+from config.errors import ServerError
+from config.settings import settings, variable
+from tasks import catalog
+from tasks.kinds import Kind
+from worker.chunks import run_chunk
+
+#: The pool that suits each queue, and why.
+POOLS = {
+    Kind.CPU: (
+        "prefork",
+        "CPU-bound tasks in threads of one process share one core: the GIL lets one run at a time",
+    ),
+    Kind.IO: ("threads", "I/O-bound tasks wait: a process for each would cost its memory for nothing"),
+}
+_POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
+PULSE_SECONDS = 1.0
+RATE_SECONDS = 10
+
+log = logging.getLogger(__name__)
+
+
+class PoolGuard(Step):
+    """Refuses to start a worker whose pool does not suit a queue it listens to."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        if not settings().any_pool:
+            for kind, (pool, why) in POOLS.items():
+                listens = str(kind) in worker.app.amqp.queues.consume_from
+                if listens and worker.pool_cls is not get_implementation(pool):
+                    raise SystemExit(
+                        f"queue {kind} wants pool {pool}: {why}. Start it with --pool {pool}, "
+                        f"or set {variable('any_pool')}=true to compare"
+                    )
+        super().__init__(worker, **kwargs)
+
+
+class Pulse(StartStopStep):
+    """Tells the fleet once a second that this worker lives, and which chunks it holds."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        """Begin to beat, in a thread with a connection of its own."""
+        self.worker = worker
+        self.ended = threading.Event()
+        self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+        worker_shutdown.connect(self._leave, weak=False)
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def _beat(self) -> None:
+        client = connect()
+        ledger, fleet = Ledger(client, settings()), Fleet(client, settings())
+        known = {name: task.fingerprint for name, task in catalog.load().items()}
+        announced = False
+        while not self.ended.wait(PULSE_SECONDS if announced else 0):
+            try:
+                if not announced:
+                    fleet.announce(self.worker.hostname, known)
+                    announced = True
+                items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
+                self.history.append((time.monotonic(), items))
+            except (RedisError, ServerError, OSError) as error:
+                # The next beat says the same; what must not be lost waits in the ledger.
+                log.warning("no beat: %s", error)
+                announced = False
+                self.ended.wait(PULSE_SECONDS)
+
+    def _describe(self) -> dict[str, Any]:
+        worker = self.worker
+        kinds = [str(kind) for kind in POOLS if str(kind) in worker.app.amqp.queues.consume_from]
+        rate = 0.0
+        if len(self.history) > 1:
+            (then, before), (now, after) = self.history[0], self.history[-1]
+            rate = round(max(0, after - before) / (now - then), 2)
+        return {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "queue": kinds[0] if kinds else "",
+            "pool": _POOL_NAMES.get(worker.pool_cls, worker.pool_cls.__module__),
+            "slots": worker.pool.num_processes if worker.pool else worker.concurrency,
+            "busy": len(state.active_requests),
+            "items": self.history[-1][1] if self.history else 0,
+            "rate": rate,
+        }
+
+    def _leave(self, **_: Any) -> None:
+        self.ended.set()
+        try:
+            Fleet(connect(), settings()).leave(self.worker.hostname)
+        except (RedisError, ServerError, OSError) as error:
+            log.warning("left without a word: %s", error)
+
+
+def held_chunks() -> Iterator[Chunk]:
+    """The chunks whose messages this worker has taken and not yet acknowledged."""
+    for request in list(state.requests.values()):
+        if request.name == run_chunk.name:
+            _, batch, epoch, first, count, _ = request.args
+            yield Chunk(batch, epoch, first, count)
