@@ -262,8 +262,7 @@ class Home:
             yield
         except OSError as error:
             raise ServerError(
-                f"the home directory {self.path} cannot be used: {error.strerror} "
-                "(GRISTMILL_HOME names another one)"
+                f"the home directory {self.path} cannot be used: {error.strerror} (GRISTMILL_HOME names another one)"
             ) from error
 
     @staticmethod

@@ -52,9 +52,7 @@ class OwnedServer:
 
 
 @contextmanager
-def own_server(
-    home: Home, kind: str, settings: Settings, data_root: Path | None = None
-) -> Iterator[OwnedServer]:
+def own_server(home: Home, kind: str, settings: Settings, data_root: Path | None = None) -> Iterator[OwnedServer]:
     """Own the home, with its server running and announced, for the duration.
 
     `kind` is the command that a second owner is told of, such as `gristmill up`; `data_root` the directory

@@ -36,6 +36,9 @@ PREDECESSOR_SECONDS = 30.0
 #: Seconds for a server to answer once it was started; the time it takes to read its data back comes on top.
 READY_SECONDS = 30.0
 
+#: Seconds for one answer of a server that starts.
+ASK_SECONDS = 1.0
+
 #: Ports to take one from: below those that systems give to outgoing connections. A client that dials such a
 #: port while nobody listens can be given the same one as its own, gets through to itself, and blocks it.
 PORTS = range(16384, 32768)
@@ -177,7 +180,8 @@ class EmbeddedServer:
     def _answers(self, port: int) -> bool:
         """Wait until the server answers and has its data; False when it has ended instead."""
         deadline = time.monotonic() + READY_SECONDS
-        with Redis(host=HOST, port=port, password=self._password, retry=Retry(NoBackoff(), 0)) as client:
+        once = Retry(NoBackoff(), 0)
+        with Redis(host=HOST, port=port, password=self._password, socket_timeout=ASK_SECONDS, retry=once) as client:
             while self._guard and self._guard.poll() is None:
                 with suppress(RedisError, ProcessLookupError):
                     answer = client.info()
@@ -189,9 +193,7 @@ class EmbeddedServer:
                             return True
                         deadline = time.monotonic() + READY_SECONDS
                 if time.monotonic() > deadline:
-                    raise ServerError(
-                        f"the private server does not answer: {self.last_words()} (log: {self.log})"
-                    )
+                    raise ServerError(f"the private server does not answer: {self.last_words()} (log: {self.log})")
                 time.sleep(POLL_SECONDS)
         return False
 

@@ -47,10 +47,7 @@ def as_utf8(blocks: Iterator[bytes], encoding: str, name: str) -> Iterator[bytes
 
 def undecodable(record: bytes, encoding: str) -> str:
     """Why `record`, from `as_utf8`, is not in `encoding`: its first wrong byte and the column, from 1."""
-    if encoding == UTF_8:
-        text = record.decode(UTF_8, "surrogateescape")
-    else:
-        text = record.decode(UTF_8, "surrogatepass")
+    text = record.decode(UTF_8, "surrogateescape" if encoding == UTF_8 else "surrogatepass")
     column, wrong = next((i, ord(c)) for i, c in enumerate(text, 1) if "\ud800" <= c <= "\udfff")
     title = encoding.upper() if encoding.startswith("utf") else encoding
     return f"not {title}: byte 0x{wrong & 0xFF:02x} at column {column}; name the right one with --encoding"

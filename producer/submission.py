@@ -35,8 +35,11 @@ class Submission:
         name: str | None = None,
         fixed: Mapping[str, Any] | None = None,
         on_bad: Callable[[str], None] | None = None,
+        queue: str | None = None,
     ) -> None:
         self.task = task
+        #: The queue that its chunks go to: its kind's, unless pools are compared.
+        self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = checked_name(name) if name else automatic_name(task.name)
         self.stored = 0
@@ -102,7 +105,7 @@ class Submission:
         task = self.task
         fields = {
             "task": task.name,
-            "queue": str(task.kind),
+            "queue": self.queue,
             "parameter": self.items.parameter,
             "fixed": json.dumps(self.items.fixed, sort_keys=True),
             "fingerprint": task.fingerprint,
@@ -180,11 +183,13 @@ def submit(
     *,
     name: str | None = None,
     fixed: Mapping[str, Any] | None = None,
+    queue: str | None = None,
 ) -> Batch:
     """Submit `items` (values of the task's one open parameter, or dicts of its arguments) as one batch.
 
     All items are checked before any is sent, unless `items` is an iterator: that is read once and checked on
-    the way. `fixed` gives arguments that all items share. Repeating an interrupted submit with the same `name`
+    the way. `fixed` gives arguments that all items share; `queue` sends them elsewhere than to the queue of the
+    task's kind, to compare. Repeating an interrupted submit with the same `name`
     and items stores what is missing.
 
     Raises:
@@ -192,6 +197,6 @@ def submit(
         ServerError: the server cannot be reached or refuses writes.
     """
     known = catalog.find(task) if isinstance(task, str) else task
-    submission = Submission(known, _Values(items), name=name, fixed=fixed)
+    submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue)
     submission.check()
     return submission.send()

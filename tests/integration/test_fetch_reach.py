@@ -65,9 +65,7 @@ def test_a_redirect_to_where_fetch_may_not_go_is_refused(site: Site, location: s
     assert len(site.requests) == 1
 
 
-def test_a_redirect_to_a_name_of_a_private_address_is_refused(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redirect_to_a_name_of_a_private_address_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, {"inside.example": ["10.0.0.1"]})
     site.routes["/a"] = says(status=302, location="http://inside.example/")
     with pytest.raises(fetch_errors.FetchRefusedError, match=r"10\.0\.0\.1 is a private address"):
@@ -197,9 +195,7 @@ def test_https_does_not_turn_into_http(secure: Site, monkeypatch: pytest.MonkeyP
         fetch(secure.url("/a", "secure.example"))
 
 
-def test_an_address_that_takes_no_connection_is_passed_over(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_address_that_takes_no_connection_is_passed_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.routes["/a"] = says(b"x")
     monkeypatch.setattr(fetching, "resolve", lambda *_: ["127.0.0.2", "::1", "127.0.0.1"])
     assert fetch(site.url("/a", "several.example"))["status"] == 200

@@ -87,9 +87,7 @@ def test_a_url_that_is_not_allowed_is_refused_before_anything_is_sent(url: str) 
     assert _refused(url=url).startswith("url: ")
 
 
-@pytest.mark.parametrize(
-    "url", ["http://me:hunter2@example.com/", "http://me:hunter2@[bad/", "x://a:hunter2@b/"]
-)
+@pytest.mark.parametrize("url", ["http://me:hunter2@example.com/", "http://me:hunter2@[bad/", "x://a:hunter2@b/"])
 def test_a_password_is_refused_and_not_shown(url: str) -> None:
     assert "hunter2" not in _refused(url=url)
 

@@ -280,7 +280,7 @@ class TestConnection:
             (exceptions.ConnectionError("max number of clients reached"), "{at} takes no more connections"),
             (
                 exceptions.ConnectionError("Error 1 connecting to h:1. [SSL: CERTIFICATE_VERIFY_FAILED] x."),
-                r"{at} cannot be reached safely: \[SSL: CERTIFICATE_VERIFY_FAILED\] x$",
+                "{at} cannot be reached safely: [SSL: CERTIFICATE_VERIFY_FAILED] x",
             ),
             (
                 exceptions.ConnectionError("Error 111 connecting to h:1. Connection refused."),
