@@ -15,7 +15,7 @@ from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
 from producer.batch import Batch
-from producer.checked import CheckedItems
+from producer.items.checked import CheckedItems
 from producer.feeder import Feeder, OtherInput
 from producer.items import Raw, Source
 from tasks import catalog

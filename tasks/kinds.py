@@ -47,6 +47,11 @@ class GristmillTask(Task):
         return (inspect.getdoc(self.run) or "").partition("\n")[0]
 
 
+def route(_name: str, _args: Any, _kwargs: Any, _options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
+    """Celery's router: a plain call of a task goes to the queue of its kind."""
+    return {"queue": str(task.kind)} if isinstance(task, GristmillTask) else None
+
+
 Decorator = Callable[[Callable[..., Any]], GristmillTask]
 
 
@@ -71,7 +76,6 @@ def _task(
             "schema": Schema(function, check),
             "retries": retries,
             "retry_on": retry_on,
-            "queue": str(kind),
         }
         task: GristmillTask = app.task(base=GristmillTask, name=known_as, lazy=False, **options)(function)
         return task

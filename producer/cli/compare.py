@@ -59,7 +59,7 @@ def command(as_json: bool, plot: str | None) -> None:
     picture = _plotter(plot)
     width = cores()
     numbers = mixed(FIBONACCI_ITEMS, FIBONACCI_SIZES, SECONDS, catalog.find("fibonacci").run)
-    works = [
+    works: list[tuple[str, str, list[Any]]] = [
         (f"CPU-bound: {len(numbers)} Fibonacci numbers", "fibonacci", numbers),
         (f"waiting: {WAITS} × {WAIT_SECONDS:g} s", "pause", [WAIT_SECONDS] * WAITS),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from config.errors import InputError
-from producer.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
+from producer.items.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
 
 T = TypeVar("T", str, bytes)
 

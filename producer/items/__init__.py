@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, get_args
 
 from config.errors import InputError
-from producer import charset, jsonl, lines
-from producer.blocks import Blocks
-from producer.lines import ITEM_BYTES, Raw
-from producer.table import Table
+from producer.items import charset, jsonl, lines
+from producer.items.blocks import Blocks
+from producer.items.lines import ITEM_BYTES, Raw
+from producer.items.table import Table
 
 __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Source", "arguments", "from_path"]
 
