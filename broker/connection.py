@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from broker.home import Home
 from config.errors import ServerError, SettingError
-from config.settings import Settings, settings
+from config.settings import settings
 
 T = TypeVar("T")
 
@@ -110,17 +110,17 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
 
 
 def client() -> Redis:
-    """This process's client for the server of its settings, made once; a forked process gets its own.
+    """This process's client for the server as it is located now; a forked process gets one of its own.
 
     Raises:
         ServerError, SettingError: as with `connect`.
     """
-    return _client(os.getpid(), settings())
+    return _client(os.getpid(), locate())
 
 
 @cache
-def _client(pid: int, settings: Settings) -> Redis:  # noqa: ARG001 - they are the cache's key
-    return connect()
+def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a part of the cache's key
+    return connect(url)
 
 
 def without_password(url: str) -> str:

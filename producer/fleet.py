@@ -71,13 +71,15 @@ class LocalFleet:
         for kind, slots in self._slots.items():
             arguments = ["worker", str(kind), "--slots", str(slots)]
             self._workers.append(Child(f"{kind} worker", arguments, environ, self._log(kind)))
-        if self._port is not None:
-            port = free_port(settings().dashboard_host, self._port)
-            arguments = ["dashboard", "--port", str(port)]
-            self._others.append(Child("dashboard", arguments, environ, self._log("flower")))
-            self.dashboard = f"http://{settings().dashboard_host}:{port}"
-            if self._owned:
-                self._owned.announce(self.dashboard)
+
+    def _start_dashboard(self, wanted: int) -> None:
+        # After the workers: Flower asks them once, at its start, what they are.
+        port = free_port(settings().dashboard_host, wanted)
+        environ = {"GRISTMILL_HOME": str(settings().home)}
+        self._others.append(Child("dashboard", ["dashboard", "--port", str(port)], environ, self._log("flower")))
+        self.dashboard = f"http://{settings().dashboard_host}:{port}"
+        if self._owned:
+            self._owned.announce(self.dashboard)
 
     def _log(self, name: str) -> Path | None:
         return self._logs / f"{name}.log" if self._logs else None
@@ -93,20 +95,24 @@ class LocalFleet:
         Raises:
             ServerError: that took too long, or one of them ended.
         """
+        self._await(self._beating)
+        if self._port is not None:
+            self._start_dashboard(self._port)
+            self._await(lambda: listens(self.dashboard or ""))
+
+    def _await(self, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not self._ready():
+        while not ready():
             for child in (*self._workers, *self._others):
                 if not child.alive:
                     raise ServerError(f"the {child.name} ended at its start: {child.last_words()}")
             if time.monotonic() > deadline:
-                raise ServerError(f"the workers were not up within {START_SECONDS:g} s")
+                raise ServerError(f"workers and dashboard were not up within {START_SECONDS:g} s")
             time.sleep(0.05)
 
-    def _ready(self) -> bool:
+    def _beating(self) -> bool:
         beating = {worker.pid for worker in Fleet(client(), settings()).workers()}
-        if not all(child.pid in beating for child in self._workers):
-            return False
-        return self.dashboard is None or listens(self.dashboard)
+        return all(child.pid in beating for child in self._workers)
 
     def watch(self) -> None:
         """Start again what has died; to be called now and then.

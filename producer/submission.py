@@ -15,9 +15,9 @@ from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
 from producer.batch import Batch
-from producer.items.checked import CheckedItems
 from producer.feeder import Feeder, OtherInput
 from producer.items import Raw, Source
+from producer.items.checked import CheckedItems
 from tasks import catalog
 from tasks.kinds import GristmillTask
 
@@ -45,6 +45,8 @@ class Submission:
         self.stored = 0
         #: Whether anything changed on the server.
         self.anything_new = False
+        #: Whether all items are stored.
+        self.complete = False
 
     @property
     def rejected(self) -> int:
@@ -65,25 +67,31 @@ class Submission:
             self.items.on_bad = on_bad
 
     def send(self) -> Batch:
-        """Store the items; when it returns, all of them are on the server.
+        """Store the items; when it returns, all of them are on the server. Called again, it stores what is missing.
 
         Raises:
             InputError: a bad item in a stream (those before it are stored), no items, or other input under
                 the batch's name.
             ServerError: the server cannot be reached or refuses writes.
         """
+        with reaching():
+            ledger = Ledger(client(), settings())
+        if not self.complete:
+            self._send(ledger)
+            self.complete = True
+        return Batch(self.name, ledger)
+
+    def _send(self, ledger: Ledger) -> None:
         items = iter(self.items)
         first = next(items, None)
         if first is None:
             raise InputError(f"{self.items.source.name}: no items")
         with reaching():
-            ledger = Ledger(client(), settings())
             token = secrets.token_hex(8)
             feed = self._begin(ledger, token)
             self._feed(ledger, token, feed, chain([first], items))
             if not feed.ended:
                 ledger.end(self.name, token, self.rejected)
-        return Batch(self.name, ledger)
 
     def _feed(self, ledger: Ledger, token: str, feed: Feed, items: Iterator[str]) -> None:
         feeder = Feeder(ledger, self.name, token, feed)

@@ -12,9 +12,8 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from broker.connection import client
-
 from batches.hosts import HostLimit
+from broker.connection import client
 from config.settings import settings
 from tasks.addresses import resolve
 from tasks.dataroot import check_path, new_file

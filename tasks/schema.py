@@ -20,6 +20,7 @@ _TYPES = {
     "object": "an object",
     "null": "nothing",
 }
+_PRECISE = frozenset({"an integer", "a number", "true or false"})
 
 
 class ItemError(InputError):
@@ -51,15 +52,18 @@ class Parameter:
         except ValidationError as error:
             if isinstance(value, str) and value[:1] in ("[", "{"):
                 return self._from_json(value)
-            reason = error.errors()[0]["msg"]
-        raise ItemError(f"{self.name}: {shown(value)} is not allowed: {self.allowed} is ({reason})")
+            raise self._refused(value, error) from None
 
     def _from_json(self, text: str) -> Any:
         try:
             return self.adapter.validate_json(text)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-        raise ItemError(f"{self.name}: {shown(text)} is not allowed: {self.allowed} is ({reason})")
+            raise self._refused(text, error) from None
+
+    def _refused(self, value: Any, error: ValidationError) -> ItemError:
+        # Words that say a range or a choice need no further reason.
+        reason = "" if self.allowed in _PRECISE or " " in self.allowed[3:] else f" ({error.errors()[0]['msg']})"
+        return ItemError(f"{self.name}: {shown(value)} is not allowed: {self.allowed} is{reason}")
 
 
 class Schema:

@@ -4,6 +4,9 @@ import argparse
 import signal
 import socket
 import sys
+import warnings
+
+from celery.platforms import SecurityWarning
 
 from broker.awaiting import await_server
 from broker.tether import tether
@@ -24,6 +27,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.tether:
         tether(signal.SIGQUIT)
+    # Celery warns root of pickle, which no worker of ours accepts.
+    warnings.simplefilter("ignore", SecurityWarning)
     try:
         kind = Kind(arguments.kind)
         await_server()

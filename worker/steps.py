@@ -11,7 +11,7 @@ from typing import Any
 
 from celery.bootsteps import StartStopStep, Step
 from celery.concurrency import get_implementation
-from celery.signals import worker_shutdown
+from celery.signals import worker_ready, worker_shutdown
 from celery.worker import state
 from redis.exceptions import RedisError
 
@@ -61,11 +61,14 @@ class Pulse(StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
-        """Begin to beat, in a thread with a connection of its own."""
+        """Begin to beat once messages are consumed, in a thread with a connection of its own."""
         self.worker = worker
         self.ended = threading.Event()
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+        worker_ready.connect(self._begin, weak=False)
         worker_shutdown.connect(self._leave, weak=False)
+
+    def _begin(self, **_: Any) -> None:
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
     def _beat(self) -> None:

@@ -8,13 +8,13 @@ from producer.cli import options
 from producer.cli.console import note, show
 from producer.fleet import server_for_reading
 
-_COLUMNS = ["name", "task", "state", "submitted", "succeeded", "failed", "open", "submitted by", "created"]
+_COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "open", "created"]
 
 
 @click.command("batches")
 @options.as_json
 def command(as_json: bool) -> None:
-    """List the batches on the server, oldest first.
+    """List the batches on the server, oldest first; with --json every field, such as who submitted each.
 
     \b
     Examples:

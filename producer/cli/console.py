@@ -2,14 +2,20 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+#: Columns of a table that does not go to a terminal.
+PIPED_WIDTH = 240
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False)
+if not stdout.is_terminal:
+    # A file or a pipe has no width: rows stay whole, for grep and awk.
+    stdout = Console(highlight=False, width=PIPED_WIDTH)
 
 
 class Quiet:
@@ -39,26 +45,33 @@ def print_json(value: Any) -> None:
     write(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "") -> None:
-    """A table on stdout; the columns named in `right` hold numbers."""
+def table(
+    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "", fold: str = ""
+) -> None:
+    """A table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
     view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    numbers = right.split()
+    numbers, folded = right.split(), fold.split()
     for column in columns:
-        justify = "right" if column.replace(" ", "_") in numbers else "left"
-        view.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        name = column.replace(" ", "_")
+        view.add_column(
+            column,
+            justify="right" if name in numbers else "left",
+            overflow="fold" if name in folded else "ellipsis",
+            no_wrap=name not in folded,
+        )
     for row in rows:
         view.add_row(*row)
     stdout.print(view)
 
 
-def show(columns: Mapping[str, Any] | Sequence[str], rows: list[dict[str, Any]], *, as_json: bool, right: str) -> None:
+def show(columns: Sequence[str], rows: list[dict[str, Any]], *, as_json: bool, right: str = "", fold: str = "") -> None:
     """Rows as a table of some of their fields, or all as JSON lines."""
     if as_json:
         for row in rows:
             print_json(row)
     else:
-        names = list(columns)
-        table(None, names, [[_cell(row[name.replace(" ", "_")]) for name in names] for row in rows], right=right)
+        lines = [[_cell(row[column.replace(" ", "_")]) for column in columns] for row in rows]
+        table(None, columns, lines, right=right, fold=fold)
 
 
 def _cell(value: Any) -> str:

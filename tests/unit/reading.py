@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from producer.items import blocks
-from producer.items import Source, from_path
+from producer.items import Source, blocks, from_path
 
 Write = Callable[[bytes | str], str]
 

@@ -11,8 +11,7 @@ from unittest import mock
 import pytest
 
 from config.errors import InputError
-from producer.items import blocks
-from producer.items import ITEM_BYTES, arguments, from_path
+from producer.items import ITEM_BYTES, arguments, blocks, from_path
 from tests.unit.reading import Write, faults, good, stdin_fixture, write_fixture  # noqa: F401
 
 

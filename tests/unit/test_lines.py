@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import InputError
-from producer.items import jsonl
+from producer.items import ITEM_BYTES, Raw, from_path, jsonl
 from producer.items import lines as lines_module
-from producer.items import ITEM_BYTES, Raw, from_path
 from tests.unit.reading import Write, block_bytes_fixture, good, mixed, quickly, read_back, sizes, write_fixture  # noqa: F401
 
 LINES: list[tuple[bytes, list[tuple[int, str]]]] = [
