@@ -179,6 +179,7 @@ _MEANINGS = (
     ),
     _Meaning("{at} does not answer in time", (exceptions.TimeoutError,)),
     _Meaning("{at} takes no more connections", (exceptions.MaxConnectionsError,), "max number of clients"),
+    _Meaning("{at} is something else than a Redis server: {reason}", (exceptions.InvalidResponse,)),
     _Meaning("{at} cannot be reached safely: {reason}", mark="[SSL"),
     _Meaning("no server answers at {at} ({hint})", mark="refused"),
     _Meaning("no server answers at {at}: {reason} ({hint})", (exceptions.ConnectionError,)),

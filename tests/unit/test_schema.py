@@ -9,9 +9,7 @@ from pydantic import Field
 from tasks.schema import ItemError, Schema
 
 
-def scale(
-    path: str, width: Annotated[int, Field(ge=1, le=100)] = 10, fit: Literal["crop", "pad"] = "pad"
-) -> None: ...
+def scale(path: str, width: Annotated[int, Field(ge=1, le=100)] = 10, fit: Literal["crop", "pad"] = "pad") -> None: ...
 
 
 def power(base: Annotated[int, Field(ge=0, le=50)]) -> None: ...
@@ -28,9 +26,7 @@ def no_big_crop(width: int, fit: str, **_: object) -> None:
         raise ValueError("width: at most 50 with fit 'crop'")
 
 
-@pytest.mark.parametrize(
-    ("given", "stored"), [("30", "30"), (" 30 ", "30"), (30, "30"), (30.0, "30"), ("0", "0")]
-)
+@pytest.mark.parametrize(("given", "stored"), [("30", "30"), (" 30 ", "30"), (30, "30"), (30.0, "30"), ("0", "0")])
 def test_a_bare_item_fills_the_one_required_parameter(given, stored):
     schema = Schema(power)
     assert schema.open_parameter({}) == "base"
