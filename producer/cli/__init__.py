@@ -33,11 +33,11 @@ TIMED_OUT, INTERRUPTED = 124, 130
 class Commands(click.Group):
     """Loads a command's file when it is asked for, so that `--help` does not wait for Celery."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """The names, in their order."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None."""
         if cmd_name not in COMMANDS:
             return None

@@ -123,9 +123,8 @@ def _show_results(batches: list[Batch], infos: list[BatchInfo]) -> None:
     submitted = sum(info.submitted for info in infos)
     if right != submitted:
         raise GristmillError(f"{submitted - right} of {submitted} results are wrong or missing")
-    note(
-        f"{submitted} items submitted, {right} results, each checked; lost 0, duplicates {sum(i.duplicates for i in infos)}"
-    )
+    duplicates = sum(info.duplicates for info in infos)
+    note(f"{submitted} items submitted, {right} results, each checked; lost 0, duplicates {duplicates}")
 
 
 def _is_right(task: str, given: Any, value: Any) -> bool:

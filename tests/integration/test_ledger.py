@@ -225,7 +225,7 @@ def test_forget_leaves_no_key_of_the_batch(ledger):
     submit(ledger, "b", 1200)
     run_all(ledger)
     ledger.forget("b")
-    assert [key for key in ledger.client.scan_iter(ledger.settings.key("batch:*"))] == []
+    assert list(ledger.client.scan_iter(ledger.settings.key("batch:*"))) == []
     assert ledger.names() == []
 
 
@@ -233,12 +233,36 @@ def test_a_full_server_drains(ledger):
     submit(ledger, "b", 100)
     ledger.client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(Exception, match="maxmemory|OOM"):
+        with pytest.raises(Exception, match=r"maxmemory|OOM"):
             ledger.create("other", "t", FIELDS)
         run_all(ledger)
         assert info(ledger, "b").succeeded == 100
     finally:
         ledger.client.config_set("maxmemory", 0)
+
+
+def let_time_pass(ledger, name):
+    """As if a lease had ended and every wait was over."""
+    for part in ("window", "retry"):
+        for member in ledger.client.zrange(ledger.key(name, part), 0, -1):
+            ledger.client.zadd(ledger.key(name, part), {member: 1})
+    heal(ledger)
+
+
+def run_unluckily(ledger, message, luck):
+    """Run a chunk: items fail, the worker stops half-way, it records twice."""
+    chunk, put_at = message
+    work = ledger.take(chunk, put_at)
+    if work is None:
+        return
+    done = []
+    for item in work.items:
+        fails = luck.random() < 0.2
+        done += outcomes([item], "50" if fails and item.attempt == 1 else "f" if fails else "s")
+    cut = luck.randrange(len(done) + 1) if luck.random() < 0.3 else len(done)
+    rest = chunk.first + chunk.count - work.items[cut].index if cut < len(done) else 0
+    for _ in range(1 + (luck.random() < 0.2)):
+        ledger.record(chunk, done[:cut], 0.001, WORKER, rest=rest)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -253,28 +277,11 @@ def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledge
     while info(ledger, name).open:
         message = pop(ledger)
         if message is None:
-            for chunk in ledger.client.zrange(ledger.key(name, "window"), 0, -1):
-                ledger.client.zadd(ledger.key(name, "window"), {chunk: 1})
-            for index in ledger.client.zrange(ledger.key(name, "retry"), 0, -1):
-                ledger.client.zadd(ledger.key(name, "retry"), {index: 1})
-            heal(ledger)
-            continue
-        chunk, put_at = message
-        if luck.random() < 0.2 and dropped < 50:
+            let_time_pass(ledger, name)
+        elif dropped < 50 and luck.random() < 0.2:
             dropped += 1
-            continue
-        work = ledger.take(chunk, put_at)
-        if work is None:
-            continue
-        done = []
-        for item in work.items:
-            fails = luck.random() < 0.2
-            state = "50" if fails and item.attempt == 1 else "f" if fails else "s"
-            done += outcomes([item], state)
-        cut = luck.randrange(len(done) + 1) if luck.random() < 0.3 else len(done)
-        rest = chunk.first + chunk.count - work.items[cut].index if cut < len(done) else 0
-        for _ in range(1 + (luck.random() < 0.2)):
-            ledger.record(chunk, done[:cut], 0.001, WORKER, rest=rest)
+        else:
+            run_unluckily(ledger, message, luck)
     state = info(ledger, name)
     assert state.submitted == count == state.succeeded + state.failed
     assert state.state in (State.SUCCEEDED, State.FAILED)

@@ -1,4 +1,4 @@
-"""The private server: what it keeps, and that it ends with its owner, however either dies."""
+"""The private server: what it keeps, how it starts and stops, and the connection to it."""
 
 import os
 import signal
@@ -7,103 +7,35 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from conftest import until
+from homes import kill, processes, watched_home
 from redis import RedisError
 
 from broker import connection, server
-from broker.connection import connect, locate, reaching
-from broker.home import Home
+from broker.connection import connect, reaching
 from broker.owner import own_server
 from broker.server import EmbeddedServer
 from config.errors import ServerError
-from config.settings import Settings, settings
+from config.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
-
-#: An owner that Ctrl-C does not end, and that has a child which it does not end either.
-STUBBORN = """
-import signal, subprocess, time
-from broker.home import Home
-from broker.owner import own_server
-from config.settings import settings
-
-with own_server(Home(settings().home), "gristmill up", settings()):
-    signal.signal(signal.SIGINT, lambda *_: print("Ctrl-C", flush=True))
-    child = subprocess.Popen(["sleep", "60"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
-    print(child.pid, flush=True)
-    while True: time.sleep(60)
-"""
-
-
-def processes(home: Home) -> list[psutil.Process]:
-    """The live processes of the home's server: itself, its guard, its watcher."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.cwd() == str(home.path / "server") and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home that is the settings' own; nothing may run in it after the test."""
-    home = Home(tmp_path / "a [home] of 'mine'")
-    monkeypatch.setenv("GRISTMILL_HOME", str(home.path))
-    monkeypatch.delenv("GRISTMILL_REDIS_URL", raising=False)
-    settings.cache_clear()
-    yield home
-    settings.cache_clear()
-    try:
-        until(lambda: not processes(home), seconds=5)
-    finally:
-        for process in processes(home):
-            process.kill()
+    with watched_home(tmp_path, monkeypatch) as home:
+        yield home
 
 
 @pytest.fixture
 def private(home):
     with EmbeddedServer(home, Settings()) as private:
         yield private
-
-
-@contextmanager
-def owner(*command: str):
-    """A process that owns the home's server, as the leader of a process group, which is killed in the end."""
-    arguments = command or ("-m", "broker")
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def running(home: Home, process: subprocess.Popen):
-    """What `server.json` says once `process` has the home and its server running."""
-
-    def announced():
-        assert process.poll() is None, process.stderr.read()
-        found = home.running()
-        return found if found and found.pid == process.pid else None
-
-    return until(announced)
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
 
 
 class TestServer:
@@ -214,111 +146,6 @@ class TestServer:
                 client.set("more", megabyte)
             with pytest.raises(ServerError, match="is full"), reaching(private.url):
                 client.eval("redis.call('set', 'more', ARGV[1])", 0, megabyte)
-
-
-class TestOwner:
-    def test_the_foreground_server(self, home):
-        with owner() as process:
-            found = running(home, process)
-            with connect(locate()) as client:
-                assert client.info()["process_id"] == found.server_pid
-            process.terminate()
-            assert process.wait(20) == 0
-            assert "listens on 127.0.0.1" in process.stderr.read()
-        assert home.read() is None
-
-    def test_it_starts_the_server_again(self, home):
-        with owner() as process:
-            found = running(home, process)
-            with connect(found.url) as client:
-                client.set("key", "value")
-                kill(found.server_pid)
-                assert client.get("key") == "value"
-            until(lambda: home.read().server_pid != found.server_pid)
-            assert home.read().url == found.url
-            process.terminate()
-            assert process.wait(20) == 0
-            assert "was started again" in process.stderr.read()
-
-    def test_one_of_two_owners_wins(self, home):
-        with owner() as one, owner() as other:
-            loser = until(lambda: next((each for each in (one, other) if each.poll() is not None), None))
-            winner = other if loser is one else one
-            assert loser.returncode == 2
-            assert f"`python -m broker` (pid {winner.pid}) is running in" in loser.stderr.read()
-            running(home, winner)
-
-    def test_a_home_that_cannot_be_used(self, home, monkeypatch):
-        home.path.touch()
-        with owner() as process:
-            assert process.wait(20) == 3
-            assert "cannot be used" in process.stderr.read()
-
-    def test_announces_its_dashboard(self, home):
-        with own_server(home, "gristmill up", Settings(), Path("/data")) as owned:
-            owned.announce(dashboard="http://127.0.0.1:5555")
-            kill(owned.server.pid)
-            assert until(owned.revive)
-            found = home.running()
-            assert found.dashboard == "http://127.0.0.1:5555"
-            assert (found.data_root, found.server_pid) == ("/data", owned.server.pid)
-        assert home.running() is None
-
-    def test_killed_it_takes_the_server_along(self, home):
-        with owner() as process:
-            running(home, process)
-            process.kill()
-            until(lambda: not processes(home))
-        assert home.read() is not None
-        with pytest.raises(ServerError, match="no server is running"):
-            locate()
-
-    def test_killed_after_the_guard_it_still_does(self, home):
-        with owner() as process:
-            found = running(home, process)
-            guard = psutil.Process(found.server_pid).ppid()
-            kill(guard)
-            with connect(found.url) as client:
-                assert client.ping()
-            process.kill()
-            until(lambda: not processes(home))
-
-    def test_the_next_one_may_start_at_once(self, home):
-        for count in range(1, 4):
-            with owner() as process:
-                found = running(home, process)
-                with connect(found.url) as client:
-                    assert client.incr("count") == count
-
-    def test_the_next_one_waits_for_a_server_that_is_still_ending(self, home):
-        with owner() as process:
-            found = running(home, process)
-            os.kill(found.server_pid, signal.SIGSTOP)
-        with owner() as process:
-            until(lambda: home.holder() and home.holder().pid == process.pid)
-            assert home.running() is None
-            os.kill(found.server_pid, signal.SIGCONT)
-            assert running(home, process).server_pid != found.server_pid
-
-    def test_ctrl_c_ends_it_in_order(self, home):
-        with owner() as process:
-            running(home, process)
-            os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(20) == 0
-        assert home.read() is None
-        assert "ready to exit" in (home.path / "server/log").read_text()
-
-    def test_neither_ctrl_c_nor_a_child_of_the_owner_matters_to_the_server(self, home):
-        with owner("-c", STUBBORN) as process:
-            child = psutil.Process(int(process.stdout.readline()))
-            found = running(home, process)
-            os.killpg(process.pid, signal.SIGINT)
-            assert process.stdout.readline() == "Ctrl-C\n"
-            with connect(found.url) as client:
-                assert client.info()["process_id"] == found.server_pid
-            process.kill()
-            until(lambda: not processes(home))
-            assert child.status() == psutil.STATUS_SLEEPING
 
 
 class TestConnection:
