@@ -10,7 +10,7 @@ from config.settings import Settings
 
 #: Indexes of one hash of outcomes; as in ledger.lua.
 BUCKET = 500
-_EVENTS_AT_ONCE = 20
+_EVENTS_AT_ONCE = 5
 
 
 class Reader:
@@ -39,7 +39,7 @@ class Reader:
     def after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         """The results recorded after `event` (at first `0-0`), oldest first, and the event to go on from.
 
-        Waits up to `wait_ms` for the first; answers with at most some thousand at a time.
+        Waits up to `wait_ms` for the first; answers with at most a few thousand at a time.
         """
         block = wait_ms if wait_ms > 0 else None
         answer = cast(Any, self.client.xread({f"{self._key}events": event}, count=_EVENTS_AT_ONCE, block=block))

@@ -1,7 +1,7 @@
 """A result: how one item of a batch ended."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -30,4 +30,9 @@ class Result:
 
     def to_json(self) -> str:
         """One line of JSON, with the fields in their documented order."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        return _encode({name: getattr(self, name) for name in FIELDS})
+
+
+#: The names of a result's fields, in their documented order.
+FIELDS = tuple(field.name for field in fields(Result))
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -43,13 +43,15 @@ local function hand_out(batch, b, first, count, now)
   put(b.queue, 'gristmill.chunk', batch .. ':' .. b.epoch .. ':' .. first .. '+' .. count, args, now)
 end
 
--- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together,
--- one while nothing is measured (guided self-scheduling, Polychronopoulos and Kuck 1987).
+-- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
+-- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a tenth of it at least: a message has its cost too.
+-- One while nothing is measured.
 local function chunk_size(b, slots, left)
   if b.measured_items == 0 then return 1 end
   local mean = b.measured_seconds / b.measured_items
-  local size = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
-  size = math.min(size, CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1), left / (2 * math.max(slots, 1)))
+  local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
+  local share = math.max(left / (2 * math.max(slots, 1)), full / 10)
+  local size = math.min(full, share, CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1))
   return math.max(1, math.min(left, math.ceil(size)))
 end
 
@@ -59,7 +61,9 @@ local function release(batch, now)
     {'stored', 'cursor', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
   if not b.queue or b.paused then return end
   local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
-  local room = math.max(LEAST_WINDOW, 2 * slots) - redis.call('ZCARD', key(batch, 'window'))
+  -- Until one item is measured, a chunk a slot is enough to learn from.
+  local width = math.max(LEAST_WINDOW, b.measured_items > 0 and 2 * slots or slots)
+  local room = width - redis.call('ZCARD', key(batch, 'window'))
   if room <= 0 then return end
   local due = redis.call('ZRANGEBYSCORE', key(batch, 'retry'), '-inf', now, 'LIMIT', 0, room)
   for _, index in ipairs(due) do

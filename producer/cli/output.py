@@ -7,16 +7,14 @@ import os
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TextIO
 
-from batches.result import Result
+from batches.result import FIELDS, Result
 from config.errors import InputError
 
 Form = Literal["jsonl", "csv"]
-_COLUMNS = [field.name for field in fields(Result)]
 
 
 class ResultWriter:
@@ -24,7 +22,7 @@ class ResultWriter:
 
     def __init__(self, form: Form = "jsonl", path: str | None = None, *, failed_only: bool = False) -> None:
         self._line = _as_csv if form == "csv" else Result.to_json
-        self._header = ",".join(_COLUMNS) if form == "csv" else None
+        self._header = ",".join(FIELDS) if form == "csv" else None
         self._path = Path(path) if path else None
         self._failed_only = failed_only
         self._stream: TextIO = sys.stdout
@@ -66,7 +64,7 @@ class ResultWriter:
 
 
 def _as_csv(result: Result) -> str:
-    row = [getattr(result, column) for column in _COLUMNS]
+    row = [getattr(result, column) for column in FIELDS]
     text = io.StringIO()
     cells = [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in row]
     csv.writer(text, lineterminator="").writerow(["" if cell == "null" else cell for cell in cells])

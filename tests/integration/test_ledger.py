@@ -90,7 +90,7 @@ def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     counts = [chunk.count for chunk in run_all(ledger, seconds_each=0.001)]
     assert counts[0] == 1
     assert max(counts) == pytest.approx(250, rel=0.05)
-    assert counts[-1] <= 2
+    assert counts[-1] <= 25
 
 
 def test_long_items_travel_alone(ledger):
@@ -102,8 +102,8 @@ def test_long_items_travel_alone(ledger):
 def test_the_window_bounds_what_stands_on_the_queue(ledger):
     ledger.tick(WORKER, beat(slots=20), [])
     submit(ledger, "b", 10_000, block=1000)
-    assert ledger.client.llen(ledger.settings.prefix + "cpu") == 40
-    assert ledger.client.zcard(ledger.key("b", "window")) == 40
+    assert ledger.client.llen(ledger.settings.prefix + "cpu") == 20
+    assert ledger.client.zcard(ledger.key("b", "window")) == 20
 
 
 def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
