@@ -24,6 +24,10 @@ class Feed(NamedTuple):
     ended: bool
 
 
+class OtherInput(InputError):
+    """Raised when a batch of this name was submitted from other input."""
+
+
 class Fed(InputError):
     """Raised when another producer is feeding the batch."""
 
@@ -48,6 +52,7 @@ class Ledger:
 
         Raises:
             Fed: another producer is feeding it.
+            OtherInput: it is there with another task or other fixed arguments.
             ServerError: the keys on the server were written by a newer version.
         """
         flat = [part for pair in fields.items() for part in pair]
@@ -55,6 +60,12 @@ class Ledger:
         if answer == "newer":
             raise ServerError("the server holds batches of a newer Gristmill: update this one")
         state = self.state(batch)
+        if answer == "other":
+            differs = "task" if state["task"] != fields["task"] else "fixed"
+            raise OtherInput(
+                f"batch {batch!r} was submitted by {state['submitted_by']} with {differs} {state[differs]}, "
+                f"not {fields[differs]}: take another --name"
+            )
         if answer == "fed":
             raise Fed(
                 f"batch {batch!r} is being submitted by {state['submitted_by']} just now: "
@@ -64,6 +75,8 @@ class Ledger:
 
     def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str) -> None:
         """Store the items from index `first` on (JSON texts) as one block; `sha` covers all up to its end.
+
+        Without items it only says that the producer still lives.
 
         Raises:
             Fed: the batch is gone, or another producer feeds it.
@@ -143,7 +156,7 @@ class Ledger:
     def forget(self, batch: str) -> None:
         """Delete every key of the batch."""
         stored = int(self.state(batch).get("stored", 0))
-        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "window"]
+        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window"]
         keys = [self.key(batch, part) for part in parts]
         keys += [self.key(batch, f"out:{bucket}") for bucket in range(-(-stored // 500))]
         with self.client.pipeline() as pipe:

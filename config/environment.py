@@ -70,4 +70,11 @@ def unknown(
         for name in _variables(os.environ if environ is None else environ, default_home)
         if name not in known and not _INJECTED.search(name)
     ]
-    return [(name, next(iter(get_close_matches(name, known, 1, 0.6)), None)) for name in sorted(strangers)]
+    return [(name, _nearest(name, known)) for name in sorted(strangers)]
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    # Without the prefix, which would make every name like every other.
+    bare = {other.removeprefix(PREFIX): other for other in known}
+    found = get_close_matches(name.removeprefix(PREFIX), bare, 1, 0.6)
+    return bare[found[0]] if found else None

@@ -9,6 +9,7 @@ from broker.tether import tether
 from config.errors import GristmillError
 from config.flower import flower_arguments
 from config.settings import settings
+from tasks import catalog
 from tasks.application import app
 
 
@@ -21,6 +22,8 @@ def main() -> int:
     if arguments.tether:
         tether(signal.SIGTERM)
     try:
+        # Before Celery, which would put the directory we are called in first: see `load`.
+        catalog.load()
         await_server()
         app.start(["flower", *flower_arguments(settings(), arguments.port)])
     except GristmillError as error:

@@ -13,14 +13,14 @@ def live_workers() -> list[LiveWorker]:
 
 
 def check_workers(task: GristmillTask) -> list[str]:
-    """Warnings about the workers that live, for a batch of `task`; none when all is well.
+    """Warnings about the workers that live, for a batch of `task`; none when all is well, or when none lives.
 
     Raises:
         InputError: workers live, and none of those on the task's queue knows the task.
     """
     on_queue = [worker for worker in live_workers() if worker.queue == task.kind]
     if not on_queue:
-        return [no_worker(task.kind)]
+        return []
     knowing = [worker for worker in on_queue if task.name in worker.tasks]
     if not knowing:
         raise InputError(

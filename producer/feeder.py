@@ -5,15 +5,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-from batches.ledger import Feed, Ledger
-from config.errors import InputError
+from batches.ledger import Feed, Ledger, OtherInput
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
 BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
-
-
-class OtherInput(InputError):
-    """Raised when a batch of this name was submitted from other input."""
+#: Seconds between two signs of life of a producer whose input is slow.
+ALIVE_SECONDS = 1.0
 
 
 class Feeder:
@@ -94,14 +91,20 @@ class Feeder:
             self._block, self._bytes = [], 0
 
     def _flush_old(self) -> None:
+        said = time.monotonic()
         while not self._done.wait(BLOCK_SECONDS / 2):
+            now = time.monotonic()
             with self._lock:
-                if self._block and time.monotonic() - self._since > BLOCK_SECONDS:
-                    try:
+                try:
+                    if self._block and now - self._since > BLOCK_SECONDS:
                         self._flush()
-                    except Exception as error:
-                        self._failure = error
-                        return
+                    elif now - said > ALIVE_SECONDS and not self.feed.ended:
+                        # Else another producer of the same name would take an input that is slow for a dead one.
+                        self.ledger.append(self.batch, self.token, self.stored, [], "")
+                        said = now
+                except Exception as error:
+                    self._failure = error
+                    return
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

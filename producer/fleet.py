@@ -1,6 +1,5 @@
 """The processes of this host: the private server, a worker per kind, the dashboard; ended together, in order."""
 
-import os
 import signal
 import socket
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from batches.fleet import Fleet
-from broker.connection import client, locate
+from broker.connection import client
 from broker.home import Home
 from broker.owner import OwnedServer, own_server
 from config.errors import InputError, ServerError
@@ -194,9 +193,13 @@ def running() -> bool:
 @contextmanager
 def server_for_reading() -> Iterator[None]:
     """A server for the duration: the one that runs, else the private one, without workers."""
-    if running():
-        locate()
+    deadline = time.monotonic() + CHANGE_SECONDS
+    with ExitStack() as stack:
+        while not running():
+            try:
+                stack.enter_context(own_server(Home(settings().home), "gristmill results", settings()))
+            except InputError:
+                # Another was faster to start it.
+                if time.monotonic() > deadline:
+                    raise
         yield
-    else:
-        with own_server(Home(settings().home), f"gristmill (pid {os.getpid()}) reading", settings()):
-            yield

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from batches.ledger import Feed, Ledger
+from batches.ledger import Feed, Ledger, OtherInput
 from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
 from producer.batch import Batch
-from producer.feeder import Feeder, OtherInput
+from producer.feeder import Feeder
 from producer.items import Raw, Source
 from producer.items.checked import CheckedItems
 from tasks import catalog
@@ -122,16 +122,7 @@ class Submission:
             "chunk_seconds": settings().chunk_seconds,
             "submitted_by": f"{getpass.getuser()}@{socket.gethostname()}",
         }
-        feed = ledger.create(self.name, token, fields)
-        if not feed.created:
-            state = ledger.state(self.name)
-            for field in ("task", "fixed"):
-                if state[field] != fields[field]:
-                    word = "task" if field == "task" else "--set"
-                    raise OtherInput(
-                        f"batch {self.name!r} has {word} {state[field]}, not {fields[field]}; take another --name"
-                    )
-        return feed
+        return ledger.create(self.name, token, fields)
 
     def _difference(self, ledger: Ledger) -> str | None:
         """Where this input and the stored one part, when both can be read again."""

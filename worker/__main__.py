@@ -13,6 +13,7 @@ from broker.tether import tether
 from config.errors import GristmillError
 from config.host import cores
 from config.settings import settings
+from tasks import catalog
 from tasks.application import app
 from tasks.kinds import Kind
 from worker.steps import POOLS
@@ -31,6 +32,8 @@ def main() -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     try:
         kind = Kind(arguments.kind)
+        # Before Celery, which would put the directory we are called in first: see `load`.
+        catalog.load()
         await_server()
         app.worker_main(
             f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}"

@@ -30,8 +30,8 @@ def _runner() -> Runner:
 
 
 @app.task(bind=True, name="gristmill.chunk", ignore_result=True, acks_late=True, reject_on_worker_lost=True)
-def run_chunk(self: Any, version: int, batch: str, epoch: int, first: int, count: int, put_at: int) -> None:
-    """Run a chunk and record it; Celery acknowledges its message after that.
+def run_chunk(self: Any, version: int, *fields: Any) -> None:
+    """Run a chunk and record it; Celery acknowledges its message after that. See `hand_out` in ledger.lua.
 
     Raises:
         Reject: the message goes back to the queue: it is of another version, or the server cannot be reached.
@@ -39,9 +39,11 @@ def run_chunk(self: Any, version: int, batch: str, epoch: int, first: int, count
     if version != MESSAGE_VERSION:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(f"chunk message of version {version}; this worker knows {MESSAGE_VERSION}", requeue=True)
-    chunk = Chunk(batch, epoch, first, count)
+    *which, put_at = fields
+    chunk = Chunk(*which)
     with logs.about(chunk, self.request.hostname):
         try:
             _runner().run(chunk, put_at, self.request.hostname)
         except (RedisError, ServerError) as error:
+            time.sleep(HAND_BACK_SECONDS)
             raise Reject(error, requeue=True) from error

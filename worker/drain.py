@@ -13,6 +13,9 @@ from config.settings import settings
 from tasks.application import app
 from worker.steps import Pulse
 
+#: Seconds that handing back may take.
+HAND_BACK_SECONDS = 5.0
+
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +45,10 @@ class Drain(StartStopStep):
         deadline.start()
 
     def _hand_back(self, _signum: int, _frame: Any) -> None:
+        # With no server to hand back to, the messages come back by themselves.
+        giving_up = threading.Timer(HAND_BACK_SECONDS, os._exit, (os.EX_OK,))
+        giving_up.daemon = True
+        giving_up.start()
         try:
             # A connection of its own: the worker's may be in the middle of a call.
             with app.connection_for_write() as connection:

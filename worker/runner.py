@@ -23,6 +23,8 @@ from worker.backoff import backoff
 
 #: A chunk that takes this many times `chunk_seconds` gives its rest to other slots.
 OVERTIME = 4
+#: Outcomes that take more bytes than this are recorded before the chunk goes on.
+OUTCOMES_BYTES = 4 << 20
 #: The longest value, as JSON in UTF-8, in bytes.
 VALUE_BYTES = 1 << 20
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
@@ -70,14 +72,21 @@ class Runner:
     def _run_items(self, chunk: Chunk, work: Work, task: GristmillTask, worker: str) -> None:
         begun = time.perf_counter()
         outcomes: list[Outcome] = []
-        rest = 0
+        rest = size = 0
         for item in work.items:
+            if size > OUTCOMES_BYTES:
+                self._record(chunk, outcomes, begun, worker, -1)
+                outcomes, size, begun = [], 0, time.perf_counter()
             outcomes.append(run_item(item, work, task, worker))
+            size += len(outcomes[-1].text)
             rest = chunk.first + chunk.count - item.index - 1
             if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds:
                 break
         else:
             rest = 0
+        self._record(chunk, outcomes, begun, worker, rest)
+
+    def _record(self, chunk: Chunk, outcomes: list[Outcome], begun: float, worker: str, rest: int) -> None:
         seconds = time.perf_counter() - begun
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
         log.info("%d recorded, %d duplicates, %d handed on", len(outcomes), duplicates, rest)
@@ -90,7 +99,8 @@ def run_item(item: Item, work: Work, task: GristmillTask, worker: str) -> Outcom
     try:
         arguments = task.schema.arguments(json.loads(item.value), work.fixed, work.parameter)
         result = value_json(task.run(**arguments))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        # CancelledError and its like too: only the end of this process is not the item's outcome.
         if isinstance(error, SystemExit) and terminate_handler_fired():
             raise
         retry = item.attempt <= work.retries and isinstance(error, task.retry_on)
@@ -126,9 +136,16 @@ def explain(error: BaseException) -> dict[str, str]:
     text = "".join(traceback.format_list(ours)) + "".join(traceback.format_exception_only(error))
     return {
         "type": type(error).__name__,
-        "message": _clean(str(error))[:MESSAGE_CHARACTERS],
+        "message": _clean(_text(error))[:MESSAGE_CHARACTERS],
         "traceback": _clean(text)[-TRACEBACK_CHARACTERS:],
     }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(its text cannot be had: {type(problem).__name__})"
 
 
 def _clean(text: str) -> str:

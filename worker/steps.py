@@ -23,7 +23,7 @@ from config.errors import ServerError
 from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
-from worker.chunks import run_chunk
+from worker.chunks import MESSAGE_VERSION, run_chunk
 
 #: The pool that suits each queue, and why.
 POOLS = {
@@ -83,8 +83,8 @@ class Pulse(StartStopStep):
                     announced = True
                 items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
                 self.history.append((time.monotonic(), items))
-            except (RedisError, ServerError, OSError) as error:
-                # The next beat says the same; what must not be lost waits in the ledger.
+            except Exception as error:
+                # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
                 log.warning("no beat: %s", error)
                 announced = False
                 self.ended.wait(PULSE_SECONDS)
@@ -118,6 +118,5 @@ class Pulse(StartStopStep):
 def held_chunks() -> Iterator[Chunk]:
     """The chunks whose messages this worker has taken and not yet acknowledged."""
     for request in list(state.requests.values()):
-        if request.name == run_chunk.name:
-            _, batch, epoch, first, count, _ = request.args
-            yield Chunk(batch, epoch, first, count)
+        if request.name == run_chunk.name and request.args[0] == MESSAGE_VERSION:
+            yield Chunk(*request.args[1:5])

@@ -4,20 +4,26 @@
 --   state fields  task queue kind parameter fixed fingerprint retries retry_seconds chunk_seconds created submitted_by
 --                 epoch stored bytes sha cursor ended paused finished rejected
 --                 succeeded failed cancelled dead duplicates measured_seconds measured_items producer producer_until
--- Returns 'created', 'exists', 'fed' (another producer is feeding it) or 'newer' (the layout is of a newer version).
+-- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is
+-- feeding it) or 'newer' (the layout is of a newer version).
 local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local now = milliseconds()
 if tonumber(redis.call('GET', GM .. 'schema') or 1) > 1 then return 'newer' end
-local b = state(batch, {'producer', 'ended', 'task'}, {'producer_until'})
+local b = state(batch, {'producer', 'ended', 'task', 'fixed'}, {'producer_until'})
+local given = {}
+for i = 5, #ARGV, 2 do given[ARGV[i]] = ARGV[i + 1] end
 local answer = 'exists'
 if not b.task then
   redis.call('SET', GM .. 'schema', 1)
   local fields = {}
   for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
-  redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', 0, 'stored', 0, unpack(fields))
+  -- The first epoch is one that no forgotten batch of this name had: late records of that do not fit.
+  redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', now, 'stored', 0, unpack(fields))
   redis.call('ZADD', GM .. 'batches', now, batch)
   redis.call('SADD', GM .. 'active', batch)
   answer = 'created'
+elseif given.task ~= b.task or given.fixed ~= b.fixed then
+  return 'other'
 elseif not b.ended and b.producer ~= token and b.producer_until > now then
   return 'fed'
 end

@@ -12,6 +12,7 @@
 --   batch:{b}:events    stream  ranges of indexes, in the order of their outcomes
 --   batch:{b}:attempts  hash    index -> attempts that failed so far
 --   batch:{b}:retry     zset    index -> when its next attempt is due, ms
+--   batch:{b}:left      zset    first:count of what chunks that ran over did not get to -> first
 --   batch:{b}:window    zset    first:count of each chunk handed out -> when it was last put or seen, ms
 local GM = ARGV[1] .. 'gm1:'
 local MESSAGE_VERSION, BUCKET = 1, 500
@@ -55,6 +56,16 @@ local function chunk_size(b, slots, left)
   return math.max(1, math.min(left, math.ceil(size)))
 end
 
+-- The items to hand out next, first and count: those that a chunk did not get to, else those after the cursor.
+local function next_range(batch, b)
+  local left = redis.call('ZPOPMIN', key(batch, 'left'))[1]
+  if left then
+    local first, count = string.match(left, '^(%d+):(%d+)$')
+    return tonumber(first), tonumber(count)
+  end
+  if b.cursor < b.stored then return b.cursor, b.stored - b.cursor end
+end
+
 -- Fill the window of a batch: items due for another attempt first, then the next ones.
 local function release(batch, now)
   local b = state(batch, {'queue', 'epoch', 'paused'},
@@ -72,10 +83,14 @@ local function release(batch, now)
   end
   local before = b.cursor
   for _ = #due + 1, room do
-    if b.cursor >= b.stored then break end
-    local size = chunk_size(b, slots, b.stored - b.cursor)
-    hand_out(batch, b, b.cursor, size, now)
-    b.cursor = b.cursor + size
+    local first, count = next_range(batch, b)
+    if not first then break end
+    local size = chunk_size(b, slots, count)
+    hand_out(batch, b, first, size, now)
+    if first == b.cursor then b.cursor = first + size
+    elseif size < count then
+      redis.call('ZADD', key(batch, 'left'), first + size, (first + size) .. ':' .. (count - size))
+    end
   end
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
 end

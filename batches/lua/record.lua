@@ -88,14 +88,11 @@ if outcomes > 0 then
     'measured_seconds', b.measured_seconds, 'measured_items', b.measured_items)
 end
 
--- 4. The chunk leaves the window, and what it did not get to goes to other slots.
+-- 4. The chunk leaves the window, and what it did not get to is handed out anew.
 if rest >= 0 then
   local ours = redis.call('ZREM', key(batch, 'window'), first .. ':' .. count)
-  local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
-  while ours == 1 and rest > 0 do
-    local size = chunk_size(b, slots, rest)
-    hand_out(batch, b, first + count - rest, size, now)
-    rest = rest - size
+  if ours == 1 and rest > 0 then
+    redis.call('ZADD', key(batch, 'left'), first + count - rest, (first + count - rest) .. ':' .. rest)
   end
 else
   redis.call('ZADD', key(batch, 'window'), 'XX', now, first .. ':' .. count)

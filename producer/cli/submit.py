@@ -5,7 +5,7 @@ import click
 from broker.connection import reaching
 from broker.home import Home
 from config import settings
-from producer.attention import check_workers
+from producer.attention import check_workers, live_workers, no_worker
 from producer.cli import options
 from producer.cli.console import note, warn, write
 from producer.cli.following import follow
@@ -43,6 +43,8 @@ def command(following: bool, timeout: float | None, **feeding: object) -> int:
         if following:
             with ResultWriter() as writer:
                 return follow(batch, writer, timeout=timeout).exit_code
+        if not any(worker.queue == batch_run.queue for worker in live_workers()):
+            warn(no_worker(batch_run.queue))
         write(batch.name)
         info = batch.info()
         note(f"{info.submitted:,} items of {info.task} stored; follow them with: gristmill watch {batch.name}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batches.chunk import Chunk, Outcome
 from batches.info import BatchInfo, State
-from batches.ledger import Fed, Ledger
+from batches.ledger import Fed, Ledger, OtherInput
 from batches.reader import Reader
 from config.errors import ServerError
 
@@ -121,7 +121,7 @@ def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
     submit(ledger, "b", 10)
     chunk, put_at = pop(ledger)
     work = ledger.take(chunk, put_at)
-    ledger.client.hset(ledger.key("b", "state"), "epoch", 1)
+    ledger.client.hset(ledger.key("b", "state"), "epoch", chunk.epoch + 1)
     assert ledger.take(chunk, put_at) is None
     assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 1
     assert info(ledger, "b").open == 10
@@ -209,10 +209,45 @@ def test_two_producers_feed_one_batch_one_after_the_other(ledger):
     with pytest.raises(Fed, match="no longer fed from here"):
         ledger.append("b", "one", 2, ["3"], "sha")
     with pytest.raises(Fed, match="no longer fed from here"):
-        ledger.append("b", "two", 1, ["2"], "sha")
+        ledger.append("b", "two", 1, ["2"], "other")
     ledger.append("b", "two", 2, ["3"], "sha")
     ledger.end("b", "two", 0)
     assert list(ledger.items("b")) == ["1", "2", "3"]
+
+
+def test_a_call_whose_answer_was_lost_can_be_repeated(ledger):
+    ledger.create("b", "one", FIELDS)
+    for _ in range(2):
+        ledger.append("b", "one", 0, ["1", "2"], "sha")
+    for _ in range(2):
+        ledger.end("b", "one", 0)
+    assert info(ledger, "b").submitted == 2
+
+
+def test_a_producer_that_waits_for_its_input_stays_the_producer(ledger):
+    ledger.create("b", "one", FIELDS)
+    ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
+    ledger.append("b", "one", 0, [], "")
+    with pytest.raises(Fed):
+        ledger.create("b", "two", FIELDS)
+
+
+def test_another_task_under_the_name_leaves_the_producer_alone(ledger):
+    ledger.create("b", "one", FIELDS)
+    ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
+    with pytest.raises(OtherInput, match="by me@here with task fibonacci, not fetch"):
+        ledger.create("b", "two", {**FIELDS, "task": "fetch"})
+    ledger.append("b", "one", 0, ["1"], "sha")
+
+
+def test_late_records_of_a_forgotten_batch_do_not_fit_the_next_of_its_name(ledger):
+    submit(ledger, "b", 1)
+    chunk, put_at = pop(ledger)
+    late = outcomes(ledger.take(chunk, put_at).items)
+    ledger.forget("b")
+    submit(ledger, "b", 1)
+    assert ledger.record(chunk, late, 0.1, WORKER) == 1
+    assert info(ledger, "b").open == 1
 
 
 def test_keys_of_a_newer_version_are_refused(ledger):

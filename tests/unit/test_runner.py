@@ -1,0 +1,117 @@
+"""One item run in isolation: whatever it does, its outcome says so and nothing else is harmed."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+from batches.chunk import Item, Work
+from tasks.kinds import Kind
+from tasks.schema import Schema
+from worker.backoff import LONGEST_SECONDS, backoff
+from worker.runner import VALUE_BYTES, run_item
+
+
+class UnspeakableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Stand:
+    """What `run_item` needs of a task."""
+
+    kind = Kind.CPU
+    retry_on = (ValueError,)
+
+    def __init__(self, function):
+        self.run = function
+        self.schema = Schema(function)
+
+
+def outcome(function, value="1", retries=0, attempt=1):
+    work = Work("t", {}, "item", retries, 1.0, [])
+    return run_item(Item(7, value, attempt), work, Stand(function), "cpu@a")
+
+
+def raising(error):
+    def task(item: int):
+        raise error
+
+    return task
+
+
+def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
+    def double(item: int) -> int:
+        return 2 * item
+
+    found = outcome(double, "21", attempt=3)
+    word, value, attempts, seconds, worker, pid = json.loads(found.text)
+    assert (found.index, found.state, word, value, attempts, worker) == (7, "s", "succeeded", 42, 3, "cpu@a")
+    assert 0 <= seconds < 1
+    assert pid > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("boom"), "ValueError"),
+        (SystemExit(3), "SystemExit"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (GeneratorExit(), "GeneratorExit"),
+        (UnspeakableError(), "UnspeakableError"),
+        (ValueError("\ud800"), "ValueError"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_whatever_it_raises_is_its_outcome(error, kind):
+    found = outcome(raising(error))
+    word, explained, *_ = json.loads(found.text)
+    assert (found.state, word, explained["type"]) == ("f", "failed", kind)
+    assert kind in explained["traceback"]
+    assert "worker/runner.py" not in explained["traceback"]
+    found.text.encode()
+
+
+def test_calling_sys_exit_fails_the_item_only():
+    def leave(item: int):
+        sys.exit(item)
+
+    assert json.loads(outcome(leave).text)[1]["type"] == "SystemExit"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ({1, 2}, "ResultNotJSON"),
+        (float("nan"), "ResultNotJSON"),
+        ("x" * VALUE_BYTES, "ResultTooLarge"),
+        ("é" * (VALUE_BYTES // 2), "ResultTooLarge"),
+        pytest.param(10**5000, "ResultNotJSON", id="huge"),
+    ],
+)
+def test_a_value_that_cannot_be_kept_fails_its_item(value, kind):
+    def give(item: int):
+        return value
+
+    assert json.loads(outcome(give).text)[1]["type"] == kind
+
+
+def test_an_item_that_does_not_fit_the_task_fails():
+    explained = json.loads(outcome(raising(None), '"x"').text)[1]
+    assert explained["type"] == "ItemError"
+    assert "'x' is not allowed: an integer is" in explained["message"]
+
+
+def test_an_item_is_tried_again_after_the_errors_that_its_task_names():
+    assert int(outcome(raising(ValueError()), retries=1).state) in range(500, 1001)
+    assert outcome(raising(ValueError()), retries=1, attempt=2).state == "f"
+    assert outcome(raising(TypeError()), retries=1).state == "f"
+
+
+def test_backoff_doubles_and_is_capped_and_jittered():
+    assert [backoff(attempt, 1.0, luck=1) for attempt in (1, 2, 3)] == [1, 2, 4]
+    assert backoff(3, 1.0, luck=0) == 2
+    assert backoff(10_000, 1.0, luck=1) == LONGEST_SECONDS
+    assert len({backoff(5, 1.0) for _ in range(10)}) > 1

@@ -1,0 +1,79 @@
+"""The settings: where they come from, and what an error says."""
+
+import pytest
+
+from config import environment
+from config.errors import SettingError
+from config.settings import Settings, load
+
+HOME = Settings.model_fields["home"].get_default()
+
+
+def unknown(**names):
+    return environment.unknown(Settings.model_fields, HOME, names)
+
+
+def test_the_environment_wins_over_the_homes_file(tmp_path):
+    (tmp_path / ".env").write_text("GRISTMILL_IO_SLOTS=7\nGRISTMILL_CPU_SLOTS=3\n")
+    found = load({"GRISTMILL_HOME": str(tmp_path), "GRISTMILL_CPU_SLOTS": "5"})
+    assert (found.io_slots, found.cpu_slots, found.home) == (7, 5, tmp_path)
+
+
+def test_an_empty_variable_takes_back_what_a_file_says(tmp_path):
+    (tmp_path / ".env").write_text("GRISTMILL_IO_SLOTS=7\n")
+    assert load({"GRISTMILL_HOME": str(tmp_path), "GRISTMILL_IO_SLOTS": ""}).io_slots == 64
+
+
+def test_lists_are_separated_by_commas():
+    found = load({"GRISTMILL_TASK_MODULES": "photos, sounds", "GRISTMILL_FETCH_NETWORKS": "127.0.0.0/8,::1/128"})
+    assert found.task_modules == ("photos", "sounds")
+    assert [str(network) for network in found.fetch_networks] == ["127.0.0.0/8", "::1/128"]
+
+
+def test_a_secret_can_come_from_a_file(tmp_path):
+    secret = tmp_path / "url"
+    secret.write_text("redis://:pass@host:6379/0\n")
+    assert load({"GRISTMILL_REDIS_URL_FILE": str(secret)}).redis_url == "redis://:pass@host:6379/0"
+    with pytest.raises(SettingError, match="both set"):
+        load({"GRISTMILL_REDIS_URL_FILE": str(secret), "GRISTMILL_REDIS_URL": "redis://other"})
+    with pytest.raises(SettingError, match="cannot be read"):
+        load({"GRISTMILL_REDIS_URL_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("IO_SLOTS", "many", "valid integer"),
+        ("IO_SLOTS", "0", "greater than or equal to 1"),
+        ("LOG_FORMAT", "xml", "'text' or 'json'"),
+        ("CHUNK_SECONDS", "0", "greater than 0"),
+        ("FETCH_NETWORKS", "10.0.0.0/99", "valid IPv4 network"),
+    ],
+)
+def test_a_wrong_value_names_itself_and_what_is_allowed(name, value, allowed):
+    with pytest.raises(SettingError) as caught:
+        load({f"GRISTMILL_{name}": value})
+    text = str(caught.value)
+    assert text.startswith(f"GRISTMILL_{name}: ")
+    assert repr(value) in text
+    assert allowed in text
+
+
+def test_a_wrong_url_is_not_shown_for_its_password():
+    with pytest.raises(SettingError) as caught:
+        load({"GRISTMILL_REDIS_URL": "http://:hunter2@host"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_unknown_names_come_with_the_nearest_known_one():
+    assert unknown(GRISTMILL_IO_SLOT="1") == [("GRISTMILL_IO_SLOT", "GRISTMILL_IO_SLOTS")]
+    assert unknown(GRISTMILL_XYZZY="1") == [("GRISTMILL_XYZZY", None)]
+
+
+def test_what_kubernetes_injects_is_ignored():
+    injected = {
+        "GRISTMILL_SERVICE_HOST": "10.0.0.1",
+        "GRISTMILL_PORT_6379_TCP": "tcp://10.0.0.1",
+        "GRISTMILL_PORT": "1",
+    }
+    assert unknown(**injected) == []
