@@ -2,12 +2,13 @@
 
 import time
 
-from batches.info import BatchInfo
+from batches.info import ENDED, BatchInfo
 from producer.attention import live_workers, no_worker
 from producer.batch import Batch
 from producer.cli.console import note, print_json, warn
 from producer.cli.output import ResultWriter
 from producer.cli.progress import ProgressView
+from producer.submission import Submission
 
 #: Seconds after which a batch that no worker listens for is worth a warning: workers may be starting.
 WARN_SECONDS = 3.0
@@ -70,3 +71,13 @@ def summary(info: BatchInfo) -> str:
     ]
     seconds = f" in {info.ended - info.created:,.1f} s" if info.ended else ""
     return f"batch {info.name}: {info.state}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
+
+
+def say_what_is_new(submission: Submission, info: BatchInfo) -> None:
+    """Say so when the items had been submitted before."""
+    if submission.anything_new:
+        return
+    if info.state in ENDED:
+        note(f"nothing new: batch {info.name} has these {info.submitted:,} items, and has ended")
+    else:
+        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.open:,} are open")

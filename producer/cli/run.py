@@ -14,8 +14,8 @@ from config import settings
 from config.errors import ServerError
 from producer.attention import check_workers, live_workers
 from producer.cli import options
-from producer.cli.console import note, warn
-from producer.cli.following import follow
+from producer.cli.console import warn
+from producer.cli.following import follow, say_what_is_new
 from producer.cli.output import ResultWriter
 from producer.cli.submitting import submission
 from producer.fleet import LocalFleet, running
@@ -65,8 +65,7 @@ def _run(batch_run: Submission, timeout: float | None) -> int:
     finally:
         if batch_run.stored:
             Home(settings().home).last_batch = batch_run.name
-    if not batch_run.anything_new:
-        note(f"nothing new: batch {batch.name} has these {batch_run.stored:,} items")
+    say_what_is_new(batch_run, batch.info())
     with ResultWriter() as writer:
         return follow(batch, writer, timeout=timeout).exit_code
 

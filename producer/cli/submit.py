@@ -8,7 +8,7 @@ from config import settings
 from producer.attention import check_workers, live_workers, no_worker
 from producer.cli import options
 from producer.cli.console import note, warn, write
-from producer.cli.following import follow
+from producer.cli.following import follow, say_what_is_new
 from producer.cli.output import ResultWriter
 from producer.cli.submitting import submission
 
@@ -38,8 +38,7 @@ def command(following: bool, timeout: float | None, **feeding: object) -> int:
         finally:
             if batch_run.stored:
                 Home(settings().home).last_batch = batch_run.name
-        if not batch_run.anything_new:
-            note(f"nothing new: batch {batch.name} has these {batch_run.stored:,} items")
+        say_what_is_new(batch_run, batch.info())
         if following:
             with ResultWriter() as writer:
                 return follow(batch, writer, timeout=timeout).exit_code
