@@ -1,0 +1,105 @@
+"""Places to run commands in: an empty one for a test, and one with a running fleet for many."""
+
+import os
+import signal
+from uuid import uuid4
+
+import pytest
+
+from acceptance.command import Place
+from acceptance.site import Site
+
+#: The address at which fleets may fetch: another loopback address than `localhost` has.
+SITE = "127.0.0.9"
+
+#: Tasks of a user's own, each with a way to go wrong.
+TASKS = '''
+"""Tasks with ways to go wrong."""
+
+import sys
+
+from tasks.kinds import cpu, io
+
+
+@io
+def odd(what: str, size: int = 0):
+    """Do what an item says."""
+    if what == "set":
+        return {1, 2}
+    if what == "nan":
+        return float("nan")
+    if what == "large":
+        return "x" * size
+    if what == "raise":
+        raise LookupError("nothing under [b]this[/b] key\\nsecond line")
+    if what == "exit":
+        sys.exit(3)
+    return what
+
+
+@cpu
+def oddly(what: str, size: int = 0):
+    """Do it in a process."""
+    return odd.run(what, size)
+
+
+@io
+def pair(left: int, right: int = 2):
+    """Multiply."""
+    return left * right
+'''
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c():
+    """Ctrl-C works in what is started here, also where a script runs the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A place where nothing runs; nothing may run there after the test either."""
+    place = Place(tmp_path)
+    yield place
+    place.deserted()
+
+
+@pytest.fixture(scope="session")
+def site():
+    """A web site that fleets may fetch."""
+    with Site(SITE) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory):
+    """A place with a running `gristmill up`, started in another directory than commands run in."""
+    path = tmp_path_factory.mktemp("fleet")
+    modules = path / "modules"
+    modules.mkdir()
+    (modules / "oddities.py").write_text(TASKS)
+    settings = {"GRISTMILL_TASK_MODULES": "oddities", "GRISTMILL_FETCH_NETWORKS": f"{SITE}/32"}
+    place = Place(path, PYTHONPATH=os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")]), **settings)
+    root = path / "root"
+    root.mkdir()
+    try:
+        with place.up("--cpu", "2", "--io", "16", cwd=root) as running:
+            place.root, place.owner = root, running
+            yield place
+    finally:
+        place.deserted()
+
+
+@pytest.fixture
+def unchanged(fleet):
+    """The fleet, for a command that must send nothing: no batch may appear."""
+    before = set(fleet.names())
+    yield fleet
+    assert set(fleet.names()) == before
+
+
+@pytest.fixture
+def name():
+    """A name for a batch that no other test has."""
+    return f"t-{uuid4().hex[:12]}"

@@ -1,0 +1,126 @@
+"""Commands without a server, without workers, with a broken home, against time and Ctrl-C."""
+
+import signal
+import time
+
+import pytest
+from conftest import until
+
+
+class TestNoServer:
+    @pytest.mark.parametrize("command", [("submit", "fibonacci", "30"), ("watch",), ("workers",)])
+    def test_a_command_that_needs_one_says_what_starts_one(self, place, command):
+        place.run(*command).refused("no server is running", "`gristmill up`", code=3)
+        assert not place.home.path.exists()
+
+    def test_doctor_says_so_too(self, place):
+        done = place.run("doctor", "--json")
+        assert (done.code, done.err) == (3, "")
+        (server,) = [row for row in done.rows if row["check"] == "server"]
+        assert "no server is running" in server["advice"]
+
+    def test_a_server_that_cannot_be_reached(self, place):
+        done = place.run("submit", "fibonacci", "30", GRISTMILL_REDIS_URL="redis://:secret@127.0.0.1:1/0")
+        assert "secret" not in done.refused("127.0.0.1:1", "GRISTMILL_REDIS_URL", code=3)
+
+    def test_batches_starts_just_the_server(self, place):
+        done = place.run("batches", "--json").good()
+        assert (done.out, done.err) == ("", "")
+        assert not (place.home.path / "server.json").exists()
+
+    @pytest.mark.parametrize("text", ["{", "", '{"version": 2}', '{"url": "http://x", "pid": 1}'])
+    def test_a_broken_server_file_of_nobody_is_no_server(self, place, text):
+        place.home.replace("server.json", text)
+        place.run("submit", "fibonacci", "30").refused("no server is running", code=3)
+
+
+class TestNoWorker:
+    def test_what_waits_is_said_at_once_and_bounded_by_a_timeout(self, place):
+        with place.server_alone():
+            begun = time.monotonic()
+            done = place.run("submit", "fibonacci", "20", "--name", "waits").good()
+            assert time.monotonic() - begun < 5, "the warning comes within 5 s"
+            assert "no worker listens to queue cpu" in done.err
+            assert "`gristmill up cpu`" in done.err
+            assert done.out == "waits\n"
+
+            done = place.run("watch", "waits", "--timeout", "0.5")
+            assert (done.code, done.out) == (124, ""), done
+            assert "batch 'waits' has not ended after 0.5 s; it goes on" in done.err.splitlines()[-1]
+            done = place.run("results", "waits", "--follow", "--timeout", "0.5")
+            assert (done.code, done.out) == (124, ""), done
+            done = place.run("submit", "fibonacci", "21", "--name", "too", "--follow", "--timeout", "0.5")
+            assert (done.code, done.out) == (124, ""), done
+            assert "it goes on" in done.err.splitlines()[-1]
+            assert (place.info("waits").open, place.info("too").open) == (1, 1)
+
+    def test_who_follows_is_warned_within_5_s(self, place):
+        with place.server_alone(), place.start("submit", "pause", "0", "--name", "waits", "--follow") as running:
+            running.says("`gristmill up io`", seconds=5)
+            done = running.end(signal.SIGINT)
+            assert (done.code, done.out) == (130, ""), done
+            assert "gristmill watch waits" in done.err
+
+
+class TestStoppedWorkers:
+    def test_items_wait_for_workers_and_then_all_complete(self, place):
+        """No cpu worker: nothing completes. The fleet ends, the batch stays; with a cpu worker all complete."""
+        with place.up("io", "--io", "2"):
+            items = "\n".join(str(n) for n in range(1, 31))
+            done = place.run("submit", "fibonacci", "--from", "-", "--name", "first", stdin=items).good()
+            assert "`gristmill up cpu`" in done.err
+            assert place.run("watch", "first", "--timeout", "1").code == 124
+            assert place.info("first").open == 30
+        (row,) = place.run("batches", "--json").good().rows
+        assert (row["name"], row["state"], row["open"], row["succeeded"]) == ("first", "running", 30, 0)
+        with place.up("cpu", "--cpu", "2"):
+            info = place.ended("first")
+            assert (info.succeeded, info.open, info.duplicates) == (30, 0, 0)
+        # Results are read without a fleet too.
+        rows = place.run("results", "first", "--in-order").good().rows
+        assert [row["index"] for row in rows] == list(range(30))
+
+    def test_ctrl_c_drains_and_the_next_fleet_goes_on(self, place):
+        """Items that run finish, others stay; none is run twice."""
+        with place.up("cpu", "--cpu", "2"):
+            items = "\n".join(["24"] * 600)
+            place.run("submit", "fibonacci", "--from", "-", "--name", "long", stdin=items).good()
+            until(lambda: place.info("long").done > 20, what="a beginning")
+        (row,) = place.run("batches", "--json").good().rows
+        assert 0 < row["open"] < 600
+        with place.up("cpu", "--cpu", "2"):
+            info = place.ended("long")
+        assert (info.submitted, info.succeeded, info.open, info.duplicates) == (600, 600, 0, 0)
+
+
+class TestCtrlC:
+    def test_who_follows_may_leave_and_the_batch_goes_on(self, fleet, name):
+        with fleet.start("submit", "pause", "0", "2", "--name", name, "--follow") as running:
+            assert '"index":0' in running.line()
+            done = running.end(signal.SIGINT, seconds=5)
+        assert (done.code, done.out) == (130, ""), done
+        assert f"batch {name} goes on; follow it with: gristmill watch {name}" in done.err
+        assert "Traceback" not in done.err
+        assert fleet.ended(name).succeeded == 2
+        assert fleet.run("watch", name).good().out == ""
+
+
+class TestSecondUp:
+    def test_it_names_the_first(self, fleet):
+        said = fleet.run("up").refused("`gristmill up`", str(fleet.home.path), "GRISTMILL_HOME")
+        assert f"(pid {fleet.owner.pid})" in said
+        assert len([row for row in fleet.run("workers", "--json").good().rows if row["slots"]]) == 2
+
+    def test_a_broken_server_file_of_a_running_fleet(self, place):
+        with place.server_alone():
+            path = place.home.path / "server.json"
+            before = path.read_bytes()
+            for text in ("{", '{"version": 2}', "\x00" * 100):
+                path.write_text(text)
+                place.run("submit", "fibonacci", "30").refused(str(path), "is broken", code=3)
+            path.write_bytes(before)
+            place.run("submit", "fibonacci", "30", "--quiet").good()
+
+    def test_a_home_that_cannot_be_used(self, place):
+        place.home.path.write_text("a file")
+        place.run("up").refused("home directory", str(place.home.path), "GRISTMILL_HOME", code=3)

@@ -1,0 +1,243 @@
+"""The documentation says what is there: settings, commands, options, exit codes, keys, tasks; its links lead."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from examples import PAGES, PROJECT, blocks, calls, region, section, shell_lines
+from pydantic import ValidationError
+
+from config import errors
+from config.celery import SHIPPED_TASKS
+from config.settings import Settings, variable
+from producer.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
+from producer.cli.console import Quiet
+from tasks import catalog
+from tasks.kinds import GristmillTask
+from tasks.schema import describe
+
+DOCS = PROJECT / "docs"
+SCHEMA = Settings.model_json_schema()["properties"]
+
+#: The tables of docs/settings.md: each heading with its first setting.
+GROUPS = {
+    "home": "The home, the server and tasks",
+    "cpu_slots": "Workers",
+    "dashboard_host": "Dashboard and logs",
+    "server_memory": "The private server",
+    "fetch_host_slots": "`fetch`",
+}
+#: The last word of a setting's name -> its unit.
+UNITS = {"seconds": "s", "bytes": "bytes", "memory": "bytes", "rate": "1/s"}
+#: What a setting takes whose schema does not say it in words.
+TAKES = {
+    "home": "a directory",
+    "redis_url": "`redis://…` or `rediss://…`",
+    "prefix": "text of up to 64 characters",
+    "task_modules": "names, with commas between",
+    "data_root": "a directory",
+    "fetch_networks": "networks, with commas between",
+}
+
+
+@pytest.fixture(autouse=True)
+def _loud(monkeypatch):
+    monkeypatch.setattr(Quiet, "on", False)
+
+
+def table(header: str, rows: list[list[str]]) -> str:
+    """A table as Markdown."""
+    columns = header.split(", ")
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def default_of(name: str) -> str:
+    value = Settings.model_fields[name].get_default()
+    if value in (None, "", ()):
+        return "unset"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    unit = UNITS.get(name.rpartition("_")[2], "")
+    return f"`{text}` {unit}".strip()
+
+
+def settings_tables() -> str:
+    """What docs/settings.md has between its markers."""
+    parts: list[str] = []
+    rows: list[list[str]] = []
+    for name, field in Settings.model_fields.items():
+        if name in GROUPS:
+            rows = []
+            parts.append((GROUPS[name], rows))
+        takes = TAKES.get(name) or describe(SCHEMA[name]).replace("'", "`")
+        rows.append([f"`{variable(name)}`", default_of(name), takes, field.description])
+    header = "setting, default, allowed, what it is"
+    return "\n\n".join(f"## {heading}\n\n{table(header, rows)}" for heading, rows in parts)
+
+
+def command_named(name: str) -> click.Command:
+    return cli.get_command(click.Context(cli), name)
+
+
+def options_table(name: str) -> str:
+    """What docs/commands.md has between the markers of a command: its usage and its options."""
+    command = command_named(name)
+    context = click.Context(command, info_name=f"gristmill {name}")
+    records = [p.get_help_record(context) for p in command.params if isinstance(p, click.Option)]
+    rows = [[f"`{option}`", re.sub(r"\s+", " ", text).replace("[", "(").replace("]", ")")] for option, text in records]
+    usage = context.get_usage().removeprefix("Usage: ")
+    return f"```text\n{usage}\n```\n\n{table('option, what it does', rows)}"
+
+
+def shipped() -> dict[str, GristmillTask]:
+    return {name: task for name, task in catalog.load().items() if task.__module__ in SHIPPED_TASKS}
+
+
+def tasks_table() -> str:
+    """What docs/tasks.md has between its markers: the shipped tasks and what they take."""
+    rows = []
+    for name, task in shipped().items():
+        takes = [
+            f"`{p.name}`: {p.allowed}" + ("" if p.required else f" (default `{p.default}`)")
+            for p in task.schema.parameters.values()
+        ]
+        rows.append([f"`{name}`", f"`{task.kind}`", "; ".join(takes), task.summary])
+    return table("task, kind, parameters, what it does", rows)
+
+
+def test_every_setting_is_there_with_its_default_and_what_it_takes():
+    # To update: paste what is expected between the markers.
+    assert region(DOCS / "settings.md", "settings") == settings_tables()
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_what_settings_are_said_to_take_is_what_they_take(name):
+    taken = {
+        "home": "/srv/mill",
+        "redis_url": "rediss://host",
+        "prefix": "p" * 64,
+        "task_modules": "one, two.three",
+        "data_root": "/data",
+        "fetch_networks": "10.0.0.0/8, fd00::/8",
+    }
+    refused = {"redis_url": "http://host", "prefix": "p" * 65, "fetch_networks": "10.0.0.0/8 fd00::/8"}
+    Settings.model_validate({name: taken[name]})
+    if name in refused:
+        with pytest.raises(ValidationError):
+            Settings.model_validate({name: refused[name]})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_that_are_mentioned_exist(page):
+    known = {variable(name) for name in Settings.model_fields}
+    named = set(re.findall(r"GRISTMILL_[A-Z_]*[A-Z]", page.read_text()))
+    assert {name.removesuffix("_FILE") for name in named} <= known
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_there(name):
+    # To update: paste what is expected between the markers.
+    assert region(DOCS / "commands.md", f"options {name}") == options_table(name)
+    assert shell_lines(section(DOCS / "commands.md", name)), f"no example of {name}"
+
+
+def test_commands_stand_in_the_order_of_help():
+    headings = re.findall(r"^## (.*)$", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    assert headings == ["Exit codes", *COMMANDS]
+
+
+def example_lines() -> dict[str, str]:
+    """Every line that calls us, in the documentation and in what `--help` prints, with where it stands."""
+    found = {f"{page.name}: {line}": line for page in PAGES for line in shell_lines(page.read_text())}
+    for name in ("", *COMMANDS):
+        spoken = (command_named(name) if name else cli).help
+        # In `gristmill --help`, each example has its explanation beside it.
+        lines = [re.split(r" {3,}", line.strip())[0] for line in spoken.partition("Examples:")[2].splitlines()]
+        for line in [*lines, *shell_lines(spoken)]:
+            if "gristmill" in line:
+                found[f"gristmill {name} --help: {line}"] = line
+    return found
+
+
+EXAMPLES = example_lines()
+
+
+@pytest.mark.parametrize("line", EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_every_example_parses(line):
+    group = click.Context(cli, info_name="gristmill")
+    assert calls(line)
+    for arguments in calls(line):
+        if arguments == ["--version"]:
+            continue
+        name, command, rest = cli.resolve_command(group, arguments)
+        if line == f"gristmill {name}":
+            # In prose that is the command's name.
+            continue
+        command.make_context(name, rest, parent=group)
+
+
+def test_calls_are_found_in_lines_of_shell():
+    line = (
+        "A=1 gristmill run t --from <(find . -name '*.jpg' | sort) > out; x | B=2 gristmill watch b && echo gristmill"
+    )
+    assert calls(line) == [["run", "t", "--from", "/dev/fd/63"], ["watch", "b"]]
+    assert calls("cat <(gristmill batches --json) # gristmill up") == [["batches", "--json"]]
+
+
+def test_exit_codes_are_those_of_the_contract_and_of_the_code():
+    rows = re.findall(r"^\| (\d+) \|", section(DOCS / "commands.md", "Exit codes"), re.MULTILINE)
+    contract = re.search(r"^Exit codes: (.*?)\. A closed", (DOCS / "design.md").read_text(), re.MULTILINE)[1]
+    codes = re.findall(r"(?:^|; )(\d+) ", contract)
+    raised = [error.exit_code for error in vars(errors).values() if isinstance(error, type)]
+    assert rows == codes
+    assert {*map(str, raised), "0", str(TIMED_OUT), str(INTERRUPTED)} == set(codes)
+
+
+def test_every_task_that_ships_is_there():
+    # To update: paste what is expected between the markers.
+    assert region(DOCS / "tasks.md", "tasks") == tasks_table()
+    page = (DOCS / "tasks.md").read_text()
+    assert [name for name in shipped() if f"\n### {name}\n" not in page] == []
+
+
+def test_every_key_is_there():
+    lua = "\n".join(path.read_text() for path in (PROJECT / "batches" / "lua").glob("*.lua"))
+    keys = set(re.findall(r"(?:^--  | {3,})(\S+) +(?:zset|hash|stream|string|set|bitmap)  ", lua, re.MULTILINE))
+    keys |= set(re.findall(r"GM \.\. '(\w+)'", lua))
+    assert len(keys) > 15
+    listed = section(DOCS / "internals.md", "The keys")
+    assert sorted(key for key in keys if f"`{key}`" not in listed) == []
+
+
+def test_every_room_is_there():
+    rooms = {path.parent.relative_to(PROJECT).as_posix() for path in PROJECT.glob("[a-z]*/**/__init__.py")}
+    listed = section(DOCS / "internals.md", "The rooms")
+    assert sorted(room for room in rooms if not room.startswith("tests") and f"| `{room}/` |" not in listed) == []
+
+
+def anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, PROJECT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = page.parent / path if path else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("name", ["demo", "compare"])
+def test_the_readme_has_a_place_for_what_is_measured(name):
+    assert blocks(region(PROJECT / "README.md", name) + "\n", "text")
+
+
+def test_the_changelog_has_a_place_for_what_is_new():
+    headings = re.findall(r"^## (.*)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
