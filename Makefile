@@ -15,7 +15,7 @@ demo: .venv/run ## the main job end to end, in a temporary home
 	@$(BIN)/gristmill demo
 
 test: .venv/dev ## the tests, without those over 20 s
-	@$(PYTEST) -q -m "not slow" -n 2
+	@$(PYTEST) -q -m "not slow" -n 2 --dist loadgroup
 
 slow: .venv/dev ## the tests that take over 20 s
 	@$(PYTEST) -q -m slow

@@ -7,7 +7,7 @@ from batches.info import ENDED, BatchInfo
 from batches.ledger import Ledger
 from batches.reader import Reader
 from batches.result import Result
-from broker.connection import client
+from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
 
@@ -131,13 +131,19 @@ def open_batch(name: str) -> Batch:
         InputError: there is none.
         ServerError: the server cannot be reached.
     """
-    batch = Batch(name, Ledger(client(), settings()))
-    batch.info()
+    with reaching():
+        batch = Batch(name, Ledger(client(), settings()))
+        batch.info()
     return batch
 
 
 def batches() -> list[BatchInfo]:
-    """All batches on the server, oldest first."""
-    ledger = Ledger(client(), settings())
-    states = ((name, ledger.state(name)) for name in ledger.names())
-    return [BatchInfo.from_fields(name, fields) for name, fields in states if "task" in fields]
+    """All batches on the server, oldest first.
+
+    Raises:
+        ServerError: the server cannot be reached.
+    """
+    with reaching():
+        ledger = Ledger(client(), settings())
+        states = ((name, ledger.state(name)) for name in ledger.names())
+        return [BatchInfo.from_fields(name, fields) for name, fields in states if "task" in fields]

@@ -208,6 +208,6 @@ def describe(schema: Mapping[str, Any]) -> str:
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if least is not None and most is not None:
         return f"{words} from {least} to {most}"
-    limits = [("at least", least), ("at most", most), ("above", above), ("below", below)]
+    limits = [("at least", least), ("above", above), ("at most", most), ("below", below)]
     found = [f"{word} {limit}" for word, limit in limits if limit is not None]
     return " ".join([words, " and ".join(found)]).strip()

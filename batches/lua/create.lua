@@ -1,7 +1,7 @@
 -- Create a batch, or take over as its producer when it exists and nobody else is feeding it.
 -- ARGV: prefix, batch, producer's token, lease of the producer in ms, then field and value of the state, by turns.
 -- Touches: schema, batches, active, batch:{b}:state.
---   state fields  task queue kind parameter fixed fingerprint retries retry_seconds chunk_seconds created submitted_by
+--   state fields  task queue parameter fixed fingerprint retries retry_seconds chunk_seconds created submitted_by
 --                 epoch stored bytes sha cursor ended paused finished rejected
 --                 succeeded failed cancelled dead duplicates measured_seconds measured_items producer producer_until
 -- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is

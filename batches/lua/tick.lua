@@ -2,8 +2,10 @@
 -- ARGV: prefix, worker, beat (JSON: queue, slots and what else is shown), lease of a chunk in ms,
 --       then for each chunk it holds: batch, first:count.
 -- Returns how many outcomes it has recorded.
--- Touches: workers, beats, announced, items, slots, taken, active, and of each active batch what release touches.
+-- Touches: workers, beats, announced, items, slots, taken, healing, active, and of each active batch what release
+-- touches.
 --   workers  zset  worker -> when it was last heard of, ms       beats  hash  worker -> its beat
+--   announced  hash  worker -> the tasks it knows                 healing  string  the worker that heals this second
 local SILENT, ALONE = 10000, 3000
 local now = milliseconds()
 redis.call('ZADD', GM .. 'workers', now, ARGV[2])

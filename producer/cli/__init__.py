@@ -23,6 +23,7 @@ COMMANDS = (
     "watch",
     "results",
     "batches",
+    "forget",
     "workers",
     "compare",
     "doctor",

@@ -69,7 +69,7 @@ def command(stay: bool) -> int:
             parts = _parts(home / "data", site)
             note(f"dashboard: {fleet.dashboard}")
             batches = [submit(part.task, part.items, name=f"demo-{part.task}") for part in parts]
-            infos = _follow(batches)
+            infos = _follow(batches, fleet)
             worked = time.monotonic()
             _show_results(batches, infos)
             _show_times(parts, infos)
@@ -95,7 +95,7 @@ def _parts(data: Path, site: Site) -> list[Part]:
     ]
 
 
-def _follow(batches: list[Batch]) -> list[BatchInfo]:
+def _follow(batches: list[Batch], fleet: LocalFleet) -> list[BatchInfo]:
     with ProgressView(["cpu: fibonacci", "io: fetch, digest"]) as view:
         while True:
             infos = [batch.info() for batch in batches]
@@ -103,6 +103,7 @@ def _follow(batches: list[Batch]) -> list[BatchInfo]:
             view.update([cpu, _together(fetch, digest)])
             if not any(info.open for info in infos):
                 return infos
+            fleet.watch()
             time.sleep(0.1)
 
 

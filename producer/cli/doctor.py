@@ -145,7 +145,7 @@ def _workers(server: Redis) -> Iterator[Finding]:
     for kind in Kind:
         here = [worker for worker in workers if worker.queue == kind]
         waiting = Fleet(server, settings()).waiting(kind)
-        found = f"{len(here)} workers, {sum(w.slots for w in here)} slots, {waiting} messages waiting"
+        found = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
         yield Finding(f"queue {kind}", found, "" if here else f"nobody listens: gristmill up {kind}")
     fingerprints: dict[str, set[str]] = {}
     for worker in workers:

@@ -8,6 +8,7 @@ from producer.batch import Batch
 from producer.cli.console import note, print_json, warn
 from producer.cli.output import ResultWriter
 from producer.cli.progress import ProgressView
+from producer.fleet import LocalFleet
 from producer.submission import Submission
 
 #: Seconds after which a batch that no worker listens for is worth a warning: workers may be starting.
@@ -29,9 +30,16 @@ class WorkerWatch:
 
 
 def follow(
-    batch: Batch, writer: ResultWriter | None, *, in_order: bool = False, timeout: float | None = None
+    batch: Batch,
+    writer: ResultWriter | None,
+    *,
+    in_order: bool = False,
+    timeout: float | None = None,
+    fleet: LocalFleet | None = None,
 ) -> BatchInfo:
     """Follow a batch to its end; with a writer, its results are written as they come.
+
+    `fleet` is one that runs for the duration of this command: what dies of it is started again.
 
     Raises:
         TimeoutError: it has not ended after `timeout` seconds.
@@ -47,11 +55,24 @@ def follow(
                     writer.flush()
                 view.update([info])
                 workers.look(info)
+                if fleet:
+                    fleet.watch()
     except KeyboardInterrupt:
-        note(f"batch {batch.name} goes on; follow it with: gristmill watch {batch.name}")
+        note(_interrupted(batch.name) if fleet else f"batch {batch.name} goes on; {_again(batch.name)}")
         raise
+    except TimeoutError as error:
+        # Without its fleet the batch does not go on by itself.
+        raise (TimeoutError(f"not ended after {timeout:g} s; {_interrupted(batch.name)}") if fleet else error) from None
     note(summary(info))
     return info
+
+
+def _again(name: str) -> str:
+    return f"follow it with: gristmill watch {name}"
+
+
+def _interrupted(name: str) -> str:
+    return f"batch {name} is kept: the same command with --name {name} goes on"
 
 
 def watch_json(batch: Batch, timeout: float | None) -> BatchInfo:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from broker.connection import reaching
-from broker.home import Home
 from config import settings
 from config.errors import ServerError
 from producer.attention import check_workers, live_workers
@@ -17,7 +16,7 @@ from producer.cli import options
 from producer.cli.console import warn
 from producer.cli.following import follow, say_what_is_new
 from producer.cli.output import ResultWriter
-from producer.cli.submitting import submission
+from producer.cli.submitting import remembered, submission
 from producer.fleet import LocalFleet, running
 from producer.submission import Submission
 from tasks.kinds import Kind
@@ -47,8 +46,8 @@ def command(timeout: float | None, **feeding: object) -> int:
     batch_run.check()
     for attempt in range(HANDOVERS):
         try:
-            with _workers(batch_run.task.kind), reaching():
-                return _run(batch_run, timeout)
+            with _workers(batch_run.task.kind) as fleet, reaching():
+                return _run(batch_run, timeout, fleet)
         except ServerError:
             # A fleet that this one had joined may have ended: then it is ours to go on.
             again = batch_run.complete or batch_run.items.source.regular
@@ -57,28 +56,25 @@ def command(timeout: float | None, **feeding: object) -> int:
     raise AssertionError
 
 
-def _run(batch_run: Submission, timeout: float | None) -> int:
+def _run(batch_run: Submission, timeout: float | None, fleet: LocalFleet | None) -> int:
     for warning in check_workers(batch_run.task):
         warn(warning)
-    try:
+    with remembered(batch_run):
         batch = batch_run.send()
-    finally:
-        if batch_run.stored:
-            Home(settings().home).last_batch = batch_run.name
     say_what_is_new(batch_run, batch.info())
     with ResultWriter() as writer:
-        return follow(batch, writer, timeout=timeout).exit_code
+        return follow(batch, writer, timeout=timeout, fleet=fleet).exit_code
 
 
 @contextmanager
-def _workers(kind: Kind) -> Iterator[None]:
+def _workers(kind: Kind) -> Iterator[LocalFleet | None]:
     """Workers for the duration: those that run, else one of this kind, started and ended here."""
     if running() and not (settings().redis_url and not live_workers()):
-        yield
+        yield None
         return
     with (
         tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
-        LocalFleet("gristmill run", {kind: 0}, logs=Path(logs)) as fleet,
+        LocalFleet("gristmill run", {kind: 0}, say=warn, logs=Path(logs)) as fleet,
     ):
         fleet.wait_ready()
-        yield
+        yield fleet

@@ -3,14 +3,12 @@
 import click
 
 from broker.connection import reaching
-from broker.home import Home
-from config import settings
 from producer.attention import check_workers, live_workers, no_worker
 from producer.cli import options
 from producer.cli.console import note, warn, write
 from producer.cli.following import follow, say_what_is_new
 from producer.cli.output import ResultWriter
-from producer.cli.submitting import submission
+from producer.cli.submitting import remembered, submission
 
 
 @click.command("submit")
@@ -33,11 +31,8 @@ def command(following: bool, timeout: float | None, **feeding: object) -> int:
         for warning in check_workers(batch_run.task):
             warn(warning)
         batch_run.check()
-        try:
+        with remembered(batch_run):
             batch = batch_run.send()
-        finally:
-            if batch_run.stored:
-                Home(settings().home).last_batch = batch_run.name
         say_what_is_new(batch_run, batch.info())
         if following:
             with ResultWriter() as writer:

@@ -1,12 +1,18 @@
 """From a command's options to a submission."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from batches.ledger import OtherInput
+from broker.home import Home
+from config import settings
+from config.errors import GristmillError
 from producer import items
 from producer.cli import options
-from producer.cli.console import warn
+from producer.cli.console import note, warn
 from producer.submission import Submission
 from tasks import catalog
 
@@ -34,3 +40,17 @@ def submission(feeding: dict[str, Any]) -> Submission:
         fixed=options.fixed(feeding["settings"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
     )
+
+
+@contextmanager
+def remembered(batch_run: Submission) -> Iterator[None]:
+    """Remember the batch as the last submitted one; say what is stored when submitting breaks off."""
+    try:
+        yield
+    except (GristmillError, KeyboardInterrupt) as error:
+        if batch_run.stored and not isinstance(error, OtherInput):
+            note(f"{batch_run.stored:,} items are stored; the same command with --name {batch_run.name} goes on")
+        raise
+    finally:
+        if batch_run.stored:
+            Home(settings().home).last_batch = batch_run.name

@@ -8,7 +8,7 @@ from conftest import until
 
 
 class TestNoServer:
-    @pytest.mark.parametrize("command", [("submit", "fibonacci", "30"), ("watch",), ("workers",)])
+    @pytest.mark.parametrize("command", [("submit", "fibonacci", "30"), ("watch", "first"), ("workers",)])
     def test_a_command_that_needs_one_says_what_starts_one(self, place, command):
         place.run(*command).refused("no server is running", "`gristmill up`", code=3)
         assert not place.home.path.exists()
