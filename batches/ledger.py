@@ -61,10 +61,10 @@ class Ledger:
             raise ServerError("the server holds batches of a newer Gristmill: update this one")
         state = self.state(batch)
         if answer == "other":
-            differs = "task" if state["task"] != fields["task"] else "fixed"
+            field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
             raise OtherInput(
-                f"batch {batch!r} was submitted by {state['submitted_by']} with {differs} {state[differs]}, "
-                f"not {fields[differs]}: take another --name"
+                f"batch {batch!r} was submitted by {state['submitted_by']} with {word} {state[field]}, "
+                f"not {fields[field]}: take another --name"
             )
         if answer == "fed":
             raise Fed(

@@ -41,7 +41,7 @@ class Submission:
         #: The queue that its chunks go to: its kind's, unless pools are compared.
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
-        self.name = checked_name(name) if name else automatic_name(task.name)
+        self.name = automatic_name(task.name) if name is None else checked_name(name)
         self.stored = 0
         #: Whether anything changed on the server.
         self.anything_new = False
@@ -62,9 +62,12 @@ class Submission:
         if self.items.source.regular:
             on_bad = self.items.on_bad
             self.items.on_bad = on_bad and (lambda _: None)
-            if not sum(1 for _ in self.items):
-                raise InputError(f"{self.items.source.name}: no items")
+            good = sum(1 for _ in self.items)
             self.items.on_bad = on_bad
+            if not good:
+                # Once more, for what is said of the bad ones.
+                list(self.items)
+                raise InputError(f"{self.items.source.name}: no items" + (" that are good" if self.rejected else ""))
 
     def send(self) -> Batch:
         """Store the items; when it returns, all of them are on the server. Called again, it stores what is missing.
