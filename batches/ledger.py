@@ -85,6 +85,10 @@ class Ledger:
         answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
         self._still_ours(batch, answer)
 
+    def let_go(self, batch: str, token: str, stored: int) -> None:
+        """Say that this producer stops before the input has ended, so that another can go on at once."""
+        self._call("append", batch, token, 0, stored, stored, "", "")
+
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Say that the input has ended; `rejected` items of it were bad and skipped.
 

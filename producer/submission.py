@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from batches.ledger import Feed, Ledger, OtherInput
+from batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
 from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
@@ -125,7 +125,15 @@ class Submission:
             "chunk_seconds": settings().chunk_seconds,
             "submitted_by": f"{getpass.getuser()}@{socket.gethostname()}",
         }
-        return ledger.create(self.name, token, fields)
+        deadline = time.monotonic() + PRODUCER_LEASE / 1000 + 1
+        while True:
+            try:
+                return ledger.create(self.name, token, fields)
+            except Fed:
+                # By a producer that lives, or by one that was killed a moment ago.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def _difference(self, ledger: Ledger) -> str | None:
         """Where this input and the stored one part, when both can be read again."""
