@@ -34,7 +34,7 @@ class TestDemo:
         assert [line.split("  ")[0] for line in table[1:4]] == ["CPU-bound", "I/O-bound", "together"]
         assert left(place, temporary) == []
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
     def test_interrupted_it_leaves_nothing(self, place, temporary, number):
         with place.start("demo") as running:
             running.says("dashboard: http://")
@@ -58,6 +58,7 @@ class TestDemo:
             os.kill(running.pid, signal.SIGKILL)
         place.deserted(15)
 
+    @pytest.mark.slow
     def test_it_keeps_out_of_a_running_fleet(self, fleet, tmp_path):
         """Its home is its own, also where a fleet runs."""
         before = fleet.server(), fleet.names(), Path(fleet.home.path / "last_batch").exists()

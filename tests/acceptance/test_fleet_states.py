@@ -64,24 +64,24 @@ class TestNoWorker:
 
 class TestStoppedWorkers:
     def test_items_wait_for_workers_and_none_is_lost_or_repeated(self, place):
-        """Without a cpu worker nothing completes; a fleet that ends leaves the rest to the next one."""
-        items = place.file("items", "24\n" * 400)
-        with place.up("io", "--io", "2"):
-            done = place.run("submit", "fibonacci", "--from", items, "--name", "first").good()
-            assert "`gristmill up cpu`" in done.err
+        """Without an io worker nothing completes; a fleet that ends leaves the rest to the next one."""
+        items = place.file("items", "0.05\n" * 200)
+        with place.up("cpu", "--cpu", "1"):
+            done = place.run("submit", "pause", "--from", items, "--name", "first").good()
+            assert "`gristmill up io`" in done.err
             assert place.run("watch", "first", "--timeout", "1").code == 124
-            assert place.info("first").open == 400
+            assert place.info("first").open == 200
         (row,) = place.run("batches", "--json").good().rows
-        assert (row["name"], row["state"], row["open"], row["succeeded"]) == ("first", "running", 400, 0)
-        with place.up("cpu", "--cpu", "2"):
+        assert (row["name"], row["state"], row["open"], row["succeeded"]) == ("first", "running", 200, 0)
+        with place.up("io", "--io", "4"):
             until(lambda: place.info("first").done > 20, what="a beginning")
         # Results are read without a fleet too.
         before = [row["index"] for row in place.run("results", "first").rows]
-        assert 20 < len(before) < 400
-        with place.up("cpu", "--cpu", "2"):
+        assert 20 < len(before) < 200
+        with place.up("io", "--io", "64"):
             info = place.ended("first")
-            assert (info.submitted, info.succeeded, info.open, info.duplicates) == (400, 400, 0, 0)
-            assert [result.index for result in place.results("first")] == list(range(400))
+            assert (info.submitted, info.succeeded, info.open, info.duplicates) == (200, 200, 0, 0)
+            assert [result.index for result in place.results("first")] == list(range(200))
 
 
 class TestCtrlC:
