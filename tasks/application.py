@@ -5,6 +5,7 @@ from typing import Any
 from celery import Celery
 
 from broker.connection import locate
+from broker.transport import install
 from config.celery import celery_config, secured
 from config.errors import ServerError
 from config.settings import settings
@@ -35,6 +36,7 @@ def _configuration() -> dict[str, Any]:
     return celery_config(settings(), url)
 
 
+install()
 app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
 app.steps["worker"].update({"worker.steps:PoolGuard", "worker.steps:Pulse", "worker.drain:Drain"})

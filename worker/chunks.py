@@ -30,7 +30,7 @@ def _runner() -> Runner:
 
 
 @app.task(bind=True, name="gristmill.chunk", ignore_result=True, acks_late=True, reject_on_worker_lost=True)
-def run_chunk(self: Any, version: int, batch: str, epoch: int, first: int, count: int, put_at: int) -> None:
+def run_chunk(self: Any, version: int, batch: str, epoch: int, first: int, count: int, _put_at: int) -> None:
     """Run a chunk and record it; Celery acknowledges its message after that.
 
     Raises:
@@ -42,6 +42,6 @@ def run_chunk(self: Any, version: int, batch: str, epoch: int, first: int, count
     chunk = Chunk(batch, epoch, first, count)
     with logs.about(chunk, self.request.hostname):
         try:
-            _runner().run(chunk, put_at, self.request.hostname)
+            _runner().run(chunk, self.request.hostname)
         except (RedisError, ServerError) as error:
             raise Reject(error, requeue=True) from error

@@ -91,6 +91,7 @@ end
 -- 4. The chunk leaves the window, and what it did not get to goes to other slots.
 if rest >= 0 then
   local ours = redis.call('ZREM', key(batch, 'window'), first .. ':' .. count)
+  redis.call('HDEL', key(batch, 'sent'), first .. ':' .. count)
   local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
   while ours == 1 and rest > 0 do
     local size = chunk_size(b, slots, rest)
