@@ -1,8 +1,7 @@
-"""The channel: kombu's for Redis, with messages in streams, where taking one and writing down who has it is one step."""
+"""The channel: kombu's for Redis, with streams: taking a message and writing down who has it is one step."""
 
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from queue import Empty
 from time import monotonic
 from typing import Any
 
+from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
 from kombu.utils.json import dumps
@@ -79,7 +79,7 @@ class Channel(stock.Channel):
         found = self.__dict__.get("_scripts")
         if found is None or found.client.connection_pool is not pool:
             found = self.__dict__["_scripts"] = Scripts(Redis(connection_pool=pool), self.global_keyprefix)
-        return found  # type: ignore[no-any-return]
+        return found
 
     @property
     def lease(self) -> Lease:
@@ -131,7 +131,7 @@ class Channel(stock.Channel):
         encoded, encoding = super().encode_body(body, encoding)
         return encoded, encoding
 
-    def _maybe_update_queues_expire(self, client: Any, queue: str) -> None:
+    def _maybe_update_queues_expire(self, client: Any, queue: str) -> None:  # noqa: ARG002
         if queue in self._expires:
             # Not through a client that adds the prefix: the key has it.
             with self.scripts.client.pipeline(transaction=False) as pipe:
@@ -147,7 +147,7 @@ class Channel(stock.Channel):
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
-    def _brpop_start(self, timeout: float | None = None) -> None:
+    def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002
         """Ask for messages, on the reading connection; the answer is read when it is there."""
         room = self.qos.can_consume_max_estimate()
         if self.reader.paced(len(self.qos._delivered), room):
@@ -222,7 +222,8 @@ class Channel(stock.Channel):
             headers["gm_deaths"] = entry.deaths
             message["properties"].setdefault("delivery_info", {})["redelivered"] = True
         if isinstance(headers, dict) and entry.revoked:
-            headers["gm_revoked"] = True
+            # As if Celery had been told: a worker says so, and drops the task.
+            revoked.add(headers.get("id"))
         return message
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Any:
@@ -244,7 +245,7 @@ class Channel(stock.Channel):
             self.qos.append(message, entry.tag)
         return message
 
-    def _get(self, queue: str, timeout: float | None = None) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002
         message = self.basic_get(queue, no_ack=True)
         if message is None:
             raise Empty
@@ -261,7 +262,7 @@ class Channel(stock.Channel):
     def _has_queue(self, queue: str, **_: Any) -> bool:
         return bool(self.scripts.client.exists(*(self._q_for_pri(queue, level) for level in self.priority_steps)))
 
-    def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *args: Any, **kwargs: Any) -> None:
+    def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *_: Any, **__: Any) -> None:
         self.auto_delete_queues.discard(queue)
         member = self.sep.join([routing_key or "", pattern or "", queue or ""])
         with self.conn_or_acquire() as client:
@@ -269,7 +270,7 @@ class Channel(stock.Channel):
             client.srem(self.keyprefix_binding_permanent % (exchange,), member)
         self.scripts.call("purge", queue, 1)
 
-    def _restore(self, message: Any, leftmost: bool = False) -> None:
+    def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
         self.qos.restore_by_tag(message.delivery_tag)
 
     def close(self) -> None:
@@ -279,8 +280,7 @@ class Channel(stock.Channel):
             self._qos.restore_unacked()
             lease.acks.flush()
         try:
-            with warnings.catch_warnings():
-                super().close()
+            super().close()
         finally:
             if lease is not None:
                 lease.reading.pop(id(self), None)

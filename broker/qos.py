@@ -1,5 +1,6 @@
 """What a channel has delivered and how much more it may take."""
 
+from contextlib import suppress
 from typing import Any
 
 from kombu.transport import virtual
@@ -9,6 +10,11 @@ from broker import leases
 
 class QoS(virtual.QoS):
     """The messages that a channel has delivered. Who has them is on the server since they were taken."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Tags of messages that killed the process which ran them.
+        self.blamed: set[str] = set()
 
     def can_consume(self) -> bool:
         """Whether there is room for another message."""
@@ -27,11 +33,13 @@ class QoS(virtual.QoS):
         self._delivered.pop(delivery_tag, None)
         self.channel.lease.acks.add(delivery_tag)
 
-    def reject(self, delivery_tag: str, requeue: bool = False, guilty: bool = False) -> None:
-        """Drop a message, or hand it back in place; `guilty`: it killed the process that ran it."""
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Drop a message, or hand it back in place."""
         if not requeue:
             return self.ack(delivery_tag)
         self._delivered.pop(delivery_tag, None)
+        guilty = delivery_tag in self.blamed
+        self.blamed.discard(delivery_tag)
         self.channel.lease.hand_back([delivery_tag], guilty)
         return None
 
@@ -60,13 +68,11 @@ class QoS(virtual.QoS):
             return []
         lease = self.channel.lease
         lease.held.difference_update(tags)
-        try:
+        with suppress(*self.channel.connection_errors):
             lease.hand_back(tags)
-        except self.channel.connection_errors:
-            pass
         return []
 
-    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
+    def restore_by_tag(self, tag: str, *_: Any, **__: Any) -> None:
         """Hand one message back."""
         self.channel.lease.hand_back([tag])
 

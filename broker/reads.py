@@ -127,9 +127,7 @@ class Reader:
         self._ready.update(self._asked)
         self._empty = not flat
         self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
-        return [
-            Entry(_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)
-        ]
+        return [Entry(_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)]
 
     def _blocked(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
@@ -153,5 +151,3 @@ def _pairs(fields: Any) -> Iterator[tuple[str, Any]]:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-

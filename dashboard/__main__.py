@@ -9,6 +9,7 @@ from broker.tether import tether
 from config.errors import GristmillError
 from config.flower import flower_arguments
 from config.settings import settings
+from dashboard.queues import install
 from tasks.application import app
 
 
@@ -22,6 +23,7 @@ def main() -> int:
         tether(signal.SIGTERM)
     try:
         await_server()
+        install()
         app.start(["flower", *flower_arguments(settings(), arguments.port)])
     except GristmillError as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201

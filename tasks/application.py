@@ -14,6 +14,8 @@ from config.settings import settings
 class GristmillCelery(Celery):
     """Celery whose broker and result backend are wherever `GRISTMILL_REDIS_URL` or `gristmill up` say."""
 
+    control_cls = "tasks.control:Control"
+
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to take messages from."""
         return super().connection_for_read(url or secured(locate()), **kwargs)
@@ -39,4 +41,5 @@ def _configuration() -> dict[str, Any]:
 install()
 app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
+app.Task.Request = "worker.request:Request"
 app.steps["worker"].update({"worker.steps:PoolGuard", "worker.steps:Pulse", "worker.drain:Drain"})
