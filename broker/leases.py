@@ -47,6 +47,7 @@ class Lease:
         #: When each channel sent the read whose reply it has not dealt with yet.
         self.reading: dict[int, float] = {}
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self._server: str | None = None
         self._unbroken_since: float | None = None
 
@@ -60,9 +61,13 @@ class Lease:
             self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
             self._thread.start()
 
+    def end(self) -> None:
+        """Stop keeping the lease; what is held comes back elsewhere once it has ended."""
+        self._ended.set()
+
     def _run(self) -> None:
         renew_at = scan_at = 0.0
-        while True:
+        while not self._ended.wait(max(0.05, min(renew_at, scan_at) - time.monotonic())):
             now = time.monotonic()
             try:
                 if now >= renew_at:
@@ -73,12 +78,12 @@ class Lease:
                     scan_at = now + SCAN_SECONDS
                     self.scan()
             except (RedisError, OSError) as error:
+                if self._unbroken_since is not None:
+                    log.warning("the lease cannot be renewed: %s", error)
                 self._unbroken_since = None
                 renew_at = now + min(1.0, self.seconds / RENEWALS)
-                log.warning("no renewal: %s", error)
             except Exception:
                 log.exception("the lease goes on")
-            time.sleep(max(0.05, min(renew_at, scan_at) - time.monotonic()))
 
     def _renew(self) -> None:
         server = self.scripts.client.info("server")["run_id"]
@@ -145,6 +150,12 @@ def lease_for(parameters: dict[str, Any], prefix: str) -> Lease:
         if where not in _leases:
             _leases[where] = Lease(parameters, prefix)
         return _leases[where]
+
+
+def end_all() -> None:
+    """Forget every lease of this process: the next channel begins a new one, under another name."""
+    while _leases:
+        _leases.popitem()[1].end()
 
 
 def hand_back_all() -> None:

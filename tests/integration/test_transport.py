@@ -100,7 +100,7 @@ def bench(server, tmp_path):
 def channel(bench):
     with bench.connect() as connection:
         yield connection.default_channel
-    leases._leases.clear()
+    leases.end_all()
 
 
 def put(channel, body, queue="q", **properties):
