@@ -122,11 +122,14 @@ class Lease:
         return [tag for tag in names if tag not in self.held]
 
     def hand_back(self, tags: Iterable[str], guilty: bool = False) -> None:
-        """Hand messages back in place; `guilty`: they killed the process that ran them."""
+        """Hand messages back in place; `guilty`: they killed the process that ran them.
+
+        What cannot be handed back now is forgotten, and so handed back by the next scans.
+        """
         each = list(tags)
+        self.held.difference_update(each)
         for start in range(0, len(each), CALL_MOST):
             self.scripts.call("back", self.consumer, int(guilty), *each[start : start + CALL_MOST])
-        self.held.difference_update(each)
 
     def hand_back_all(self) -> None:
         """Hand back all that is not done, through a connection of its own: the process ends."""

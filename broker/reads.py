@@ -81,7 +81,9 @@ class Reader:
     def send(self, connection: Any, queues: list[str], room: int | None) -> None:
         """Ask for messages."""
         count = TAKE_MOST if room is None else min(room, TAKE_MOST)
-        if self._empty and self._ready.issuperset(queues) and self._block > 0:
+        # A process that was stopped since its last take takes again: that renews its lease before it reads.
+        fresh = monotonic() - self._took_at < self.lease.seconds / 2
+        if self._empty and fresh and self._ready.issuperset(queues) and self._block > 0:
             self._empty = False
             self._acks = None
             connection.send_command(

@@ -1,5 +1,6 @@
 """The transport on a real server with real workers: every message that was put comes to its end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import uuid
 from contextlib import contextmanager
 
 import pytest
+from flower.utils import broker
 from kombu import Connection
 from redis import Redis
 from redis.exceptions import RedisError
@@ -19,6 +21,7 @@ from broker.home import Home
 from broker.server import EmbeddedServer
 from broker.transport import install
 from config.settings import load
+from dashboard import queues
 from tests.conftest import until
 
 install()
@@ -288,6 +291,33 @@ def test_an_unknown_task_goes_back_with_a_delay(bench):
     until(lambda: bench.done() == [1], 60)
     until(lambda: bench.client.zcard(f"{bench.prefix}gm1:later:q") == 1, 10)
     assert bench.dead() == []
+
+
+def test_what_waits_for_its_time_can_be_revoked(bench):
+    bench.send("one = mark.apply_async((1,), countdown=3); two = mark.apply_async((2,), countdown=3); one.revoke()")
+    bench.worker()
+    until(lambda: 2 in bench.done() and bench.standing() == 0, 60)
+    assert bench.done() == [2]
+
+
+def test_workers_answer_remote_control(bench):
+    bench.worker()
+    bench.send("while not app.control.ping(timeout=1): pass\nassert app.control.inspect(timeout=3).active_queues()")
+
+
+def test_flower_is_told_what_no_worker_has_taken(bench, channel, monkeypatch):
+    for number in range(3):
+        put(channel, number, priority=number)
+    taken = channel.basic_get("q")
+    monkeypatch.setattr(queues, "client", lambda: bench.client)
+    monkeypatch.setattr(queues, "settings", lambda: load({"GRISTMILL_PREFIX": bench.prefix}))
+    queues.install()
+    asked = broker.Broker(bench.url, broker_options={"global_keyprefix": bench.prefix})
+    assert asyncio.run(asked.queues(["q", "none"])) == [
+        {"name": "q", "messages": 2},
+        {"name": "none", "messages": 0},
+    ]
+    taken.ack()
 
 
 @contextmanager

@@ -13,7 +13,12 @@ from broker.transport import install
 install()
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
 
-app = Celery("tests.integration.transport_app", broker=URL)
+
+class Controlled(Celery):
+    control_cls = "tasks.control:Control"
+
+
+app = Controlled("tests.integration.transport_app", broker=URL)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
