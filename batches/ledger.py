@@ -61,10 +61,10 @@ class Ledger:
             raise ServerError("the server holds batches of a newer Gristmill: update this one")
         state = self.state(batch)
         if answer == "other":
-            differs = "task" if state["task"] != fields["task"] else "fixed"
+            field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
             raise OtherInput(
-                f"batch {batch!r} was submitted by {state['submitted_by']} with {differs} {state[differs]}, "
-                f"not {fields[differs]}: take another --name"
+                f"batch {batch!r} was submitted by {state['submitted_by']} with {word} {state[field]}, "
+                f"not {fields[field]}: take another --name"
             )
         if answer == "fed":
             raise Fed(
@@ -84,6 +84,10 @@ class Ledger:
         end = first + len(items)
         answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
         self._still_ours(batch, answer)
+
+    def let_go(self, batch: str, token: str, stored: int) -> None:
+        """Say that this producer stops before the input has ended, so that another can go on at once."""
+        self._call("append", batch, token, 0, stored, stored, "", "")
 
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Say that the input has ended; `rejected` items of it were bad and skipped.

@@ -40,6 +40,7 @@ class Feeder:
             # What was read and is good is sent: the same command goes on from there.
             with self._lock:
                 self._flush()
+                self.ledger.let_go(self.batch, self.token, self.stored)
 
     def send(self, items: Iterator[str]) -> int:
         """Send what of `items` the batch does not have yet; answers how many that were.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from batches.ledger import Feed, Ledger, OtherInput
+from batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
 from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
@@ -41,7 +41,7 @@ class Submission:
         #: The queue that its chunks go to: its kind's, unless pools are compared.
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
-        self.name = checked_name(name) if name else automatic_name(task.name)
+        self.name = automatic_name(task.name) if name is None else checked_name(name)
         self.stored = 0
         #: Whether anything changed on the server.
         self.anything_new = False
@@ -62,9 +62,12 @@ class Submission:
         if self.items.source.regular:
             on_bad = self.items.on_bad
             self.items.on_bad = on_bad and (lambda _: None)
-            if not sum(1 for _ in self.items):
-                raise InputError(f"{self.items.source.name}: no items")
+            good = sum(1 for _ in self.items)
             self.items.on_bad = on_bad
+            if not good:
+                # Once more, for what is said of the bad ones.
+                list(self.items)
+                raise InputError(f"{self.items.source.name}: no items" + (" that are good" if self.rejected else ""))
 
     def send(self) -> Batch:
         """Store the items; when it returns, all of them are on the server. Called again, it stores what is missing.
@@ -122,7 +125,15 @@ class Submission:
             "chunk_seconds": settings().chunk_seconds,
             "submitted_by": f"{getpass.getuser()}@{socket.gethostname()}",
         }
-        return ledger.create(self.name, token, fields)
+        deadline = time.monotonic() + PRODUCER_LEASE / 1000 + 1
+        while True:
+            try:
+                return ledger.create(self.name, token, fields)
+            except Fed:
+                # By a producer that lives, or by one that was killed a moment ago.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def _difference(self, ledger: Ledger) -> str | None:
         """Where this input and the stored one part, when both can be read again."""

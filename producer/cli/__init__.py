@@ -83,11 +83,20 @@ def main() -> None:
 
 
 def _run() -> int:
+    stdout = sys.stdout
     try:
         answer = cli.main(prog_name="gristmill", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "gristmill"
+        return _fail(f"{error.format_message().rstrip('.')}: see `{path} --help`", error.exit_code)
+    except SystemExit:
+        # Click's answer to a closed stdout is 1; ours is that the reader has had enough.
+        if sys.stdout is not stdout:
+            return _closed()
+        raise
     except GristmillError as error:
         return _fail(str(error), error.exit_code)
     except TimeoutError as error:

@@ -46,12 +46,17 @@ def follow(
         KeyboardInterrupt: after a note that says how to follow it again.
     """
     workers = WorkerWatch()
+    # What an earlier follow of this command has written stands first again, in the same order.
+    again = writer.seen if writer else 0
     try:
         with ProgressView([batch.name]) as view:
             for info, found in batch.follow(in_order=in_order, timeout=timeout):
                 if writer:
                     for result in found:
-                        writer.write(result)
+                        if again:
+                            again -= 1
+                        else:
+                            writer.write(result)
                     writer.flush()
                 view.update([info])
                 workers.look(info)

@@ -26,6 +26,8 @@ class ResultWriter:
         self._path = Path(path) if path else None
         self._failed_only = failed_only
         self._stream: TextIO = sys.stdout
+        #: Results given to `write` so far.
+        self.seen = 0
 
     def __enter__(self) -> "ResultWriter":
         if self._path:
@@ -40,6 +42,7 @@ class ResultWriter:
 
     def write(self, result: Result) -> None:
         """Write one result, unless it is to be left out."""
+        self.seen += 1
         if not (self._failed_only and result.state == "succeeded"):
             self._stream.write(self._line(result) + "\n")
 

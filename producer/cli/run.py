@@ -44,26 +44,27 @@ def command(timeout: float | None, **feeding: object) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     batch_run = submission(feeding)
     batch_run.check()
-    for attempt in range(HANDOVERS):
-        try:
-            with _workers(batch_run.task.kind) as fleet, reaching():
-                return _run(batch_run, timeout, fleet)
-        except ServerError:
-            # A fleet that this one had joined may have ended: then it is ours to go on.
-            again = batch_run.complete or batch_run.items.source.regular
-            if attempt + 1 == HANDOVERS or settings().redis_url or running() or not again:
-                raise
-    raise AssertionError
+    with ResultWriter() as writer:
+        for _ in range(HANDOVERS):
+            try:
+                with _workers(batch_run.task.kind) as fleet, reaching():
+                    return _run(batch_run, writer, timeout, fleet)
+            except ServerError as error:
+                # A fleet that this one had joined may have ended: then it is ours to go on.
+                again = batch_run.complete or batch_run.items.source.regular
+                if settings().redis_url or running() or not again:
+                    raise
+                failure = error
+    raise failure
 
 
-def _run(batch_run: Submission, timeout: float | None, fleet: LocalFleet | None) -> int:
+def _run(batch_run: Submission, writer: ResultWriter, timeout: float | None, fleet: LocalFleet | None) -> int:
     for warning in check_workers(batch_run.task):
         warn(warning)
     with remembered(batch_run):
         batch = batch_run.send()
     say_what_is_new(batch_run, batch.info())
-    with ResultWriter() as writer:
-        return follow(batch, writer, timeout=timeout, fleet=fleet).exit_code
+    return follow(batch, writer, timeout=timeout, fleet=fleet).exit_code
 
 
 @contextmanager

@@ -47,10 +47,18 @@ def remembered(batch_run: Submission) -> Iterator[None]:
     """Remember the batch as the last submitted one; say what is stored when submitting breaks off."""
     try:
         yield
-    except (GristmillError, KeyboardInterrupt) as error:
-        if batch_run.stored and not isinstance(error, OtherInput):
-            note(f"{batch_run.stored:,} items are stored; the same command with --name {batch_run.name} goes on")
+    except OtherInput:
+        raise
+    except GristmillError as error:
+        raise type(error)(f"{error}; {_stored(batch_run)}" if batch_run.stored else str(error)) from error
+    except KeyboardInterrupt:
+        if batch_run.stored:
+            note(_stored(batch_run))
         raise
     finally:
         if batch_run.stored:
             Home(settings().home).last_batch = batch_run.name
+
+
+def _stored(batch_run: Submission) -> str:
+    return f"{batch_run.stored:,} items are stored, and the same command with --name {batch_run.name} goes on"

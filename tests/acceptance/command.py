@@ -13,12 +13,12 @@ from typing import Any
 
 import psutil
 from conftest import until
-from redis import Redis
 
 from batches.info import BatchInfo
 from batches.ledger import Ledger
 from batches.reader import Reader
 from batches.result import Result
+from broker.connection import connect
 from broker.home import Home, ServerFile
 from config.settings import load
 
@@ -199,8 +199,8 @@ class Place:
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """The ledger of the server that runs here."""
-        found = self.server()
-        with Redis.from_url(found.url, decode_responses=True) as client:
+        # A server that is killed and comes back is waited for.
+        with connect(self.server().url, PATIENCE) as client:
             yield Ledger(client, load({}))
 
     def server(self) -> ServerFile:
@@ -244,6 +244,16 @@ class Place:
                     found.append(process)
         return found
 
+    def worker(self, kind: str) -> psutil.Process:
+        """The main process of the worker of a kind, once there is one."""
+
+        def found() -> psutil.Process | None:
+            mains = [one for one in self.processes() if _command(one)[2:5] == ["-m", "worker", kind]]
+            pids = {one.pid for one in mains}
+            return next((one for one in mains if _parent(one) not in pids), None)
+
+        return until(found, what=f"a {kind} worker")
+
     def _lives_here(self, process: psutil.Process) -> bool:
         # A server writes its title over its environment.
         path = str(self.path)
@@ -260,3 +270,15 @@ class Place:
             for process in self.processes():
                 with suppress(psutil.Error):
                     process.kill()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+def _parent(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return process.ppid()
+    return 0

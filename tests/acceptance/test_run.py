@@ -1,0 +1,113 @@
+"""`gristmill run` with nothing running: its own fleet, for its own duration."""
+
+import hashlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import until
+
+from acceptance.command import GRISTMILL, Done
+
+STDLIB = Path(os.__file__).parent
+#: A home's leases end soon after the worker that held them was killed.
+SOON = {"GRISTMILL_LEASE_SECONDS": "2"}
+
+
+def indexes(done):
+    return sorted(row["index"] for row in done.rows)
+
+
+class TestAlone:
+    def test_three_numbers_and_nothing_left(self, place, tmp_path):
+        temporary = tmp_path / "tmp"
+        temporary.mkdir()
+        done = place.run("run", "fibonacci", "20", "21", "22", TMPDIR=str(temporary)).good()
+        assert sorted((row["index"], row["value"]) for row in done.rows) == [(0, 6765), (1, 10946), (2, 17711)]
+        assert place.processes() == []
+        assert list(temporary.iterdir()) == []
+        assert not (place.home.path / "server.json").exists()
+        # The batch can be asked for later.
+        (row,) = place.run("batches", "--json").good().rows
+        assert (row["state"], row["submitted"], row["open"]) == ("succeeded", 3, 0)
+
+    def test_a_failed_item_is_the_code(self, place):
+        done = place.run("run", "digest", "missing")
+        assert (done.code, done.rows[0]["error"]["type"]) == (1, "FileNotFoundError")
+        assert place.processes() == []
+
+    def test_bad_items_start_nothing(self, place):
+        place.run("run", "fibonacci", "3", "x").refused("argument 2: n: 'x'")
+        assert not place.home.path.exists()
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(600)
+    def test_digests_of_the_whole_stdlib(self, place):
+        shell = '"$0" run digest --from <(find . -type f)'
+        done = place.process(["bash", "-c", f"cd {STDLIB} && {shell}", GRISTMILL]).good()
+        found = {row["input"]: row["value"]["sha256"] for row in done.rows}
+        assert len(done.rows) == len(found) > 1000
+        for path, sha256 in found.items():
+            assert hashlib.sha256((STDLIB / path).read_bytes()).hexdigest() == sha256
+        files = subprocess.run(["find", ".", "-type", "f"], cwd=STDLIB, capture_output=True, text=True, check=True)
+        assert set(found) == set(files.stdout.splitlines())
+
+
+class TestInterrupted:
+    def test_killed_half_way_and_repeated_each_item_is_there_once(self, place):
+        items = place.file("items", "24\n" * 300)
+        command = ("run", "fibonacci", "--from", items, "--name", "x")
+        with place.start(*command, **SOON) as running:
+            for _ in range(40):
+                running.line()
+            os.kill(running.pid, signal.SIGKILL)
+        place.deserted(15)
+        done = place.run(*command, **SOON).good()
+        assert indexes(done) == list(range(300))
+        (row,) = place.run("batches", "--json").good().rows
+        assert (row["submitted"], row["succeeded"], row["open"]) == (300, 300, 0)
+        assert indexes(place.run("results", "x").good()) == list(range(300))
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupted_it_ends_in_order_and_goes_on_when_repeated(self, place, number):
+        items = place.file("items", "24\n" * 300)
+        command = ("run", "fibonacci", "--from", items, "--name", "x")
+        with place.start(*command) as running:
+            for _ in range(40):
+                running.line()
+            done = running.end(number)
+        assert done.code == 130, done
+        assert "Traceback" not in done.err
+        place.deserted(1)
+        done = place.run(*command).good()
+        assert indexes(done) == list(range(300))
+        assert "duplicates" not in done.err
+
+    def test_a_long_item_does_not_outlive_a_killed_run(self, place):
+        with place.start("run", "fibonacci", "--name", "x", "42", "0") as running:
+            assert '"value":0' in running.line()
+            os.kill(running.pid, signal.SIGKILL)
+        place.deserted(15)
+
+
+class TestTwo:
+    def test_the_second_completes_when_the_fleet_of_the_first_ends(self, place):
+        items = place.file("items", "25\n" * 1000)
+        with place.start("run", "fibonacci", "--from", "-", "--name", "a", stdin=subprocess.PIPE) as first:
+            # The first runs for as long as its input is open.
+            first.process.stdin.write("10\n")
+            first.process.stdin.flush()
+            until(place.home.running, what="the first fleet")
+            until(lambda: "a" in place.names() and place.info("a").done, what="the first item")
+            with place.start("run", "fibonacci", "--from", items, "--name", "b") as second:
+                lines = [second.line() for _ in range(10)]
+                assert place.server().pid == first.pid
+                first.end().good()
+                done = second.end().good()
+        rows = Done(0, "".join(lines) + done.out, "").rows
+        assert sorted(row["index"] for row in rows) == list(range(1000)), "each result is printed once"
+        assert len({row["pid"] for row in rows}) > 2, "another fleet's processes went on"
+        rows = place.run("batches", "--json").good().rows
+        assert [(row["name"], row["succeeded"], row["open"]) for row in rows] == [("a", 1, 0), ("b", 1000, 0)]
