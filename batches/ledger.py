@@ -101,9 +101,9 @@ class Ledger:
         if answer == "lost":
             raise Fed(f"batch {batch!r} is no longer fed from here: it was forgotten, or another producer took over")
 
-    def take(self, chunk: Chunk, put_at: int) -> Work | None:
-        """Begin a chunk whose message was put at `put_at` (ms); None when nothing of it is left to run."""
-        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, put_at)
+    def take(self, chunk: Chunk) -> Work | None:
+        """Begin a chunk; None when nothing of it is left to run."""
+        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count)
         if not found:
             return None
         task, fixed, parameter, retries, retry_seconds, done, attempts, blocks = found
@@ -139,7 +139,7 @@ class Ledger:
         Answers how many outcomes the worker has recorded.
         """
         flat = [part for chunk in held for part in (chunk.batch, chunk.member)]
-        return int(self._call("tick", worker, json.dumps(beat), int(self.settings.lease_seconds * 1000), *flat))
+        return int(self._call("tick", worker, json.dumps(beat), *flat))
 
     def state(self, batch: str) -> dict[str, str]:
         """All fields of the batch's state; empty when there is no such batch."""
@@ -160,7 +160,7 @@ class Ledger:
     def forget(self, batch: str) -> None:
         """Delete every key of the batch."""
         stored = int(self.state(batch).get("stored", 0))
-        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window"]
+        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window", "sent"]
         keys = [self.key(batch, part) for part in parts]
         keys += [self.key(batch, f"out:{bucket}") for bucket in range(-(-stored // 500))]
         with self.client.pipeline() as pipe:

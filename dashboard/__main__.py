@@ -9,6 +9,7 @@ from broker.tether import tether
 from config.errors import GristmillError
 from config.flower import flower_arguments
 from config.settings import settings
+from dashboard.queues import install
 from tasks import catalog
 from tasks.application import app
 
@@ -25,6 +26,7 @@ def main() -> int:
         # Before Celery, which would put the directory we are called in first: see `load`.
         catalog.load()
         await_server()
+        install()
         app.start(["flower", *flower_arguments(settings(), arguments.port)])
     except GristmillError as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201

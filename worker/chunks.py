@@ -39,11 +39,10 @@ def run_chunk(self: Any, version: int, *fields: Any) -> None:
     if version != MESSAGE_VERSION:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(f"chunk message of version {version}; this worker knows {MESSAGE_VERSION}", requeue=True)
-    *which, put_at = fields
-    chunk = Chunk(*which)
+    chunk = Chunk(*fields[:4])
     with logs.about(chunk, self.request.hostname):
         try:
-            _runner().run(chunk, put_at, self.request.hostname)
+            _runner().run(chunk, self.request.hostname)
         except (RedisError, ServerError) as error:
             time.sleep(HAND_BACK_SECONDS)
             raise Reject(error, requeue=True) from error

@@ -9,8 +9,8 @@ from typing import Any
 from celery.bootsteps import StartStopStep
 from celery.worker import state
 
+from broker.leases import hand_back_all
 from config.settings import settings
-from tasks.application import app
 from worker.steps import Pulse
 
 #: Seconds that handing back may take.
@@ -50,11 +50,7 @@ class Drain(StartStopStep):
         giving_up.daemon = True
         giving_up.start()
         try:
-            # A connection of its own: the worker's may be in the middle of a call.
-            with app.connection_for_write() as connection:
-                for request in list(state.requests.values()):
-                    if request.task.acks_late and not request.acknowledged:
-                        connection.default_channel.qos.restore_by_tag(request.message.delivery_tag)
+            hand_back_all()
         except Exception as error:
             log.warning("messages could not be handed back, they come back by themselves: %s", error)
         finally:

@@ -50,13 +50,13 @@ class Runner:
         self.ledger = ledger
         self.settings = settings
 
-    def run(self, chunk: Chunk, put_at: int, worker: str) -> None:
+    def run(self, chunk: Chunk, worker: str) -> None:
         """Run what is left of `chunk` and record it. `worker` is the node's name, for the outcomes.
 
         Raises:
             RedisError: the server could not be reached; what was run is run again elsewhere.
         """
-        work = _patiently(lambda: self.ledger.take(chunk, put_at))
+        work = _patiently(lambda: self.ledger.take(chunk))
         if work is None:
             log.info("nothing left to run")
             return

@@ -3,7 +3,6 @@
 --   batches             zset    batch -> created, ms
 --   active              set     batches with open items or an input that has not ended
 --   slots               hash    queue -> live slots of the fleet
---   taken               hash    queue -> when the newest chunk that was taken had been put, ms
 --   batch:{b}:state     hash    see create.lua; counters and everything about the batch that is not per item
 --   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each)
 --   batch:{b}:done      bitmap  items with an outcome: the guard that records each once
@@ -14,6 +13,7 @@
 --   batch:{b}:retry     zset    index -> when its next attempt is due, ms
 --   batch:{b}:left      zset    first:count of what chunks that ran over did not get to -> first
 --   batch:{b}:window    zset    first:count of each chunk handed out -> when it was last put or seen, ms
+--   batch:{b}:sent      hash    first:count of each chunk handed out -> where its message is on the queue
 local GM = ARGV[1] .. 'gm1:'
 local MESSAGE_VERSION, BUCKET = 1, 500
 local CHUNK_ITEMS, CHUNK_BYTES, LEAST_WINDOW = 1000, 4194304, 16
@@ -41,7 +41,8 @@ end
 local function hand_out(batch, b, first, count, now)
   redis.call('ZADD', key(batch, 'window'), now, first .. ':' .. count)
   local args = '[' .. table.concat({MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}, ',') .. ']'
-  put(b.queue, 'gristmill.chunk', batch .. ':' .. b.epoch .. ':' .. first .. '+' .. count, args, now)
+  local place = put(b.queue, 'gristmill.chunk', batch .. ':' .. b.epoch .. ':' .. first .. '+' .. count, args, now)
+  redis.call('HSET', key(batch, 'sent'), first .. ':' .. count, place)
 end
 
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together

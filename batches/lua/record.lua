@@ -91,6 +91,7 @@ end
 -- 4. The chunk leaves the window, and what it did not get to is handed out anew.
 if rest >= 0 then
   local ours = redis.call('ZREM', key(batch, 'window'), first .. ':' .. count)
+  redis.call('HDEL', key(batch, 'sent'), first .. ':' .. count)
   if ours == 1 and rest > 0 then
     redis.call('ZADD', key(batch, 'left'), first + count - rest, (first + count - rest) .. ':' .. rest)
   end

@@ -1,6 +1,6 @@
 -- Begin a chunk: its items, and which of them have an outcome already.
--- ARGV: prefix, batch, epoch, first, count, when its message was put in ms.
--- Touches: taken, batch:{b}:state, :window, :in, :done, :attempts.
+-- ARGV: prefix, batch, epoch, first, count.
+-- Touches: batch:{b}:state, :window, :in, :done, :attempts.
 -- Returns false when there is nothing to run: the batch is gone, the epoch is over or the chunk is recorded.
 -- Else {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}: done and attempts have one entry
 -- an item; each block is {first, items}.
@@ -10,9 +10,6 @@ local b = state(batch, {'epoch', 'queue', 'task', 'fixed', 'parameter', 'retries
 local chunk = first .. ':' .. count
 if b.epoch ~= ARGV[3] or not redis.call('ZSCORE', key(batch, 'window'), chunk) then return false end
 redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
-if tonumber(ARGV[6]) > tonumber(redis.call('HGET', GM .. 'taken', b.queue) or 0) then
-  redis.call('HSET', GM .. 'taken', b.queue, ARGV[6])
-end
 
 local blocks, reached = {}, first
 local function add(entries)

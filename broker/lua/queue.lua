@@ -1,17 +1,26 @@
--- What is on a queue, as the transport keeps it; the one place that knows how. Today's transport is kombu's for Redis.
---   {prefix}{queue}   list    Celery protocol-2 messages, newest at the head
+-- What is on a queue, as the transport keeps it: the names of its keys, putting, counting. ARGV[1] is the key prefix.
+--   {prefix}gm1:q:{queue}:{level}    stream  messages of one priority, 0 first; group gm; field m is a kombu message
+--   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level
+--   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
 local PREFIX = ARGV[1]
+local GROUP, NOBODY, LEVELS = 'gm', '-', 9
+
+local function stream(queue, level) return PREFIX .. 'gm1:q:' .. queue .. ':' .. level end
+local function back(queue) return PREFIX .. 'gm1:back:' .. queue end
+local function later(queue) return PREFIX .. 'gm1:later:' .. queue end
 
 -- Put one message for the Celery task `task` on `queue`; `args` is a JSON array, `now` in milliseconds.
+-- It is never given up on (gm_keep): who runs it learns how often it came back from dead workers (gm_deaths).
+-- Returns where it is, {level}/{id}.
 local function put(queue, task, id, args, now)
-  redis.call('LPUSH', PREFIX .. queue, cjson.encode({
+  return '0/' .. redis.call('XADD', stream(queue, 0), '*', 'm', cjson.encode({
     body = '[' .. args .. ',{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]',
     ['content-type'] = 'application/json',
     ['content-encoding'] = 'utf-8',
     headers = {
       lang = 'py', task = task, id = id, root_id = id, parent_id = cjson.null, group = cjson.null,
       retries = 0, timelimit = {cjson.null, cjson.null}, eta = cjson.null, expires = cjson.null,
-      argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true,
+      argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true, gm_keep = true,
     },
     properties = {
       correlation_id = id, delivery_mode = 2, priority = 0, delivery_tag = id .. '@' .. now,
@@ -20,7 +29,22 @@ local function put(queue, task, id, args, now)
   }))
 end
 
--- Number of messages on `queue` that no worker has taken.
+-- Whether the message at `place` ({level}/{id}) is still to be done: waiting, or taken and not acknowledged.
+local function stands(queue, place)
+  local level, id = string.match(place, '^(%d)/(.+)$')
+  return #redis.call('XRANGE', stream(queue, level), id, id) == 1
+end
+
+-- Number of messages on `queue` that no worker has taken; those that wait for their time are not counted.
 local function waiting(queue)
-  return redis.call('LLEN', PREFIX .. queue)
+  local number = redis.call('ZCARD', back(queue))
+  for level = 0, LEVELS do
+    local length = redis.call('XLEN', stream(queue, level))
+    if length > 0 then
+      -- It fails while there is no group yet: nothing was taken then.
+      local pending = redis.pcall('XPENDING', stream(queue, level), GROUP)
+      number = number + length - (pending.err and 0 or pending[1])
+    end
+  end
+  return number
 end

@@ -40,14 +40,20 @@ def submit(ledger, name, count, block=100, **fields):
     ledger.end(name, "token", 0)
 
 
+def queue_key(ledger, queue="cpu"):
+    return ledger.settings.key(f"q:{queue}:0")
+
+
 def pop(ledger, queue="cpu"):
-    """Take one message as the transport does: the chunk and when it was put."""
-    text = ledger.client.rpop(ledger.settings.prefix + queue)
-    if text is None:
+    """Take one message and be done with it: its chunk."""
+    entries = ledger.client.xrange(queue_key(ledger, queue), count=1)
+    if not entries:
         return None
-    version, batch, epoch, first, count, put_at = json.loads(json.loads(text)["body"])[0]
+    identity, fields = entries[0]
+    ledger.client.xdel(queue_key(ledger, queue), identity)
+    version, batch, epoch, first, count, _ = json.loads(json.loads(fields["m"])["body"])[0]
     assert version == 1
-    return Chunk(batch, epoch, first, count), put_at
+    return Chunk(batch, epoch, first, count)
 
 
 def outcomes(items, state="s"):
@@ -64,8 +70,8 @@ def info(ledger, name):
 def run_all(ledger, seconds_each=0.001):
     chunks = []
     while message := pop(ledger):
-        chunk, put_at = message
-        work = ledger.take(chunk, put_at)
+        chunk = message
+        work = ledger.take(chunk)
         assert work is not None
         ledger.record(chunk, outcomes(work.items), seconds_each * chunk.count, WORKER)
         chunks.append(chunk)
@@ -102,27 +108,27 @@ def test_long_items_travel_alone(ledger):
 def test_the_window_bounds_what_stands_on_the_queue(ledger):
     ledger.tick(WORKER, beat(slots=20), [])
     submit(ledger, "b", 10_000, block=1000)
-    assert ledger.client.llen(ledger.settings.prefix + "cpu") == 20
+    assert ledger.client.xlen(queue_key(ledger)) == 20
     assert ledger.client.zcard(ledger.key("b", "window")) == 20
 
 
 def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
     submit(ledger, "b", 10)
-    chunk, put_at = pop(ledger)
-    work = ledger.take(chunk, put_at)
+    chunk = pop(ledger)
+    work = ledger.take(chunk)
     assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 0
     assert ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER) == 1
-    assert ledger.take(chunk, put_at) is None
+    assert ledger.take(chunk) is None
     state = info(ledger, "b")
     assert (state.succeeded, state.failed, state.duplicates, state.open) == (1, 0, 1, 9)
 
 
 def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
     submit(ledger, "b", 10)
-    chunk, put_at = pop(ledger)
-    work = ledger.take(chunk, put_at)
+    chunk = pop(ledger)
+    work = ledger.take(chunk)
     ledger.client.hset(ledger.key("b", "state"), "epoch", chunk.epoch + 1)
-    assert ledger.take(chunk, put_at) is None
+    assert ledger.take(chunk) is None
     assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 1
     assert info(ledger, "b").open == 10
     assert ledger.record(replace(chunk, batch="gone"), outcomes(work.items), 0.1, WORKER) == 1
@@ -131,10 +137,10 @@ def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
 def test_the_rest_of_a_chunk_goes_to_other_slots(ledger):
     ledger.tick(WORKER, beat(), [])
     submit(ledger, "b", 1000, block=500)
-    while (message := pop(ledger))[0].count < 10:
-        ledger.record(message[0], outcomes(ledger.take(*message).items), 0.005 * message[0].count, WORKER)
-    chunk, put_at = message
-    items = ledger.take(chunk, put_at).items
+    while (message := pop(ledger)).count < 10:
+        ledger.record(message, outcomes(ledger.take(message).items), 0.005 * message.count, WORKER)
+    chunk = message
+    items = ledger.take(chunk).items
     ledger.record(chunk, outcomes(items[:3]), 3.0, WORKER, rest=chunk.count - 3)
     run_all(ledger)
     state = info(ledger, "b")
@@ -143,8 +149,8 @@ def test_the_rest_of_a_chunk_goes_to_other_slots(ledger):
 
 def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
     submit(ledger, "b", 1, retries=2)
-    chunk, put_at = pop(ledger)
-    work = ledger.take(chunk, put_at)
+    chunk = pop(ledger)
+    work = ledger.take(chunk)
     again = [Outcome(0, "100000", 1, "[]")]
     assert ledger.record(chunk, again, 0.1, WORKER) == 0
     assert ledger.record(chunk, again, 0.1, WORKER) == 1
@@ -153,8 +159,8 @@ def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
     ledger.client.zadd(ledger.key("b", "retry"), {"0": 1})
     ledger.client.delete(ledger.settings.key("healing"))
     ledger.tick(WORKER, beat(), [])
-    chunk, put_at = pop(ledger)
-    work = ledger.take(chunk, put_at)
+    chunk = pop(ledger)
+    work = ledger.take(chunk)
     assert [item.attempt for item in work.items] == [2]
     ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER)
     state = info(ledger, "b")
@@ -174,27 +180,27 @@ def test_a_dropped_message_is_put_again_and_one_that_is_held_or_waits_is_not(led
     submit(ledger, "b", 2)
     heal(ledger)
     held, dropped = pop(ledger), pop(ledger)
-    age(ledger, "b", held[0], 60_000)
-    age(ledger, "b", dropped[0], 60_000)
-    heal(ledger, [held[0]])
-    assert pop(ledger)[0] == dropped[0]
+    age(ledger, "b", held, 60_000)
+    age(ledger, "b", dropped, 60_000)
+    heal(ledger, [held])
+    assert pop(ledger) == dropped
     assert pop(ledger) is None
     submit(ledger, "waits", 1)
     chunk = Chunk("waits", 0, 0, 1)
     age(ledger, "waits", chunk, 60_000)
-    heal(ledger, [held[0], dropped[0]])
-    assert ledger.client.llen(ledger.settings.prefix + "cpu") == 1, "it still waited: nothing was put again"
+    heal(ledger, [held, dropped])
+    assert ledger.client.xlen(queue_key(ledger)) == 1, "it still waited: nothing was put again"
 
 
-def test_a_chunk_that_a_later_one_passed_in_the_queue_was_dropped(ledger):
+def test_a_chunk_whose_message_is_gone_is_put_again_on_a_busy_queue_too(ledger):
     submit(ledger, "first", 1)
-    dropped, _ = pop(ledger)
+    dropped = pop(ledger)
     age(ledger, "first", dropped, 60_000)
     submit(ledger, "second", 1)
-    ledger.take(*pop(ledger))
+    ledger.take(pop(ledger))
     submit(ledger, "third", 1)
     heal(ledger, [Chunk("second", 0, 0, 1)])
-    found = {pop(ledger)[0].batch, pop(ledger)[0].batch}
+    found = {pop(ledger).batch, pop(ledger).batch}
     assert found == {"first", "third"}
 
 
@@ -242,8 +248,8 @@ def test_another_task_under_the_name_leaves_the_producer_alone(ledger):
 
 def test_late_records_of_a_forgotten_batch_do_not_fit_the_next_of_its_name(ledger):
     submit(ledger, "b", 1)
-    chunk, put_at = pop(ledger)
-    late = outcomes(ledger.take(chunk, put_at).items)
+    chunk = pop(ledger)
+    late = outcomes(ledger.take(chunk).items)
     ledger.forget("b")
     submit(ledger, "b", 1)
     assert ledger.record(chunk, late, 0.1, WORKER) == 1
@@ -286,8 +292,8 @@ def let_time_pass(ledger, name):
 
 def run_unluckily(ledger, message, luck):
     """Run a chunk: items fail, the worker stops half-way, it records twice."""
-    chunk, put_at = message
-    work = ledger.take(chunk, put_at)
+    chunk = message
+    work = ledger.take(chunk)
     if work is None:
         return
     done = []
@@ -306,7 +312,7 @@ def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledge
     """Messages are dropped, run twice, half run; the batch still ends with every item recorded once."""
     luck = random.Random(seed)
     name = f"b{seed}-{count}"
-    ledger.client.delete(ledger.settings.prefix + "cpu")
+    ledger.client.delete(queue_key(ledger))
     submit(ledger, name, count, block=7, retries=1)
     dropped = 0
     while info(ledger, name).open:

@@ -1,0 +1,1 @@
+"""What measures this and its peers side by side."""

@@ -1,0 +1,126 @@
+"""`python -m benchmarks.transport`: our transport and stock kombu's, by turns in one run: no-ops and enqueueing."""
+
+import argparse
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from redis import Redis
+
+from broker.home import Home
+from broker.server import EmbeddedServer
+from config.settings import load
+
+#: name: pool, slots, prefetch multiplier, tasks
+CASES = {
+    "threads, multiplier 50": ("threads", 10, 50, 6000),
+    "prefork, prefetch 1": ("prefork", 2, 1, 2000),
+    "prefork, prefetch 50": ("prefork", 2, 50, 4000),
+}
+ENQUEUED = 3000
+TRANSPORTS = ("ours", "stock")
+
+
+def environ(url: str, transport: str, prefetch: int = 1) -> dict[str, str]:
+    """The environment of a process of the benchmark's."""
+    return {**os.environ, "BENCH_URL": url, "BENCH_TRANSPORT": transport, "BENCH_PREFETCH": str(prefetch)}
+
+
+def enqueue(batched: bool) -> float:
+    """No-ops put per second of this process's CPU."""
+    from benchmarks.plain import app, noop
+
+    noop.apply_async((0,))
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    if batched:
+        with app.producer_pool.acquire() as producer, producer.batch(500):
+            for number in range(ENQUEUED):
+                noop.apply_async((number,), producer=producer)
+    else:
+        for number in range(ENQUEUED):
+            noop.apply_async((number,))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return ENQUEUED / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def measure_enqueue(url: str, transport: str, batched: bool) -> float:
+    """As `enqueue`, in a process of its own."""
+    Redis.from_url(url).flushall()
+    code = f"from benchmarks.transport import enqueue; print(enqueue({batched}))"
+    command = [sys.executable, "-c", code]
+    return float(subprocess.run(command, env=environ(url, transport), check=True, capture_output=True).stdout)
+
+
+def standing(client: Redis) -> int:
+    """Messages that are not done, on either transport."""
+    ours = sum(client.xlen(f"gm1:q:bench:{level}") for level in range(10))
+    return ours + client.llen("bench") + client.hlen("unacked")
+
+
+def measure_noops(url: str, transport: str, case: str) -> float:
+    """No-ops per second: the queue is filled, then a worker drains it; the first tenth is not counted."""
+    pool, slots, prefetch, tasks = CASES[case]
+    client = Redis.from_url(url)
+    client.flushall()
+    code = (
+        "from benchmarks.plain import app, noop\n"
+        "with app.producer_pool.acquire() as producer, producer.batch(500):\n"
+        f"    for number in range({tasks}): noop.apply_async((number,), producer=producer)"
+    )
+    subprocess.run([sys.executable, "-c", code], env=environ(url, transport), check=True)
+    command = f"-m celery -A benchmarks.plain worker -Q bench -l error -P {pool} -c {slots}"
+    worker = subprocess.Popen(
+        [sys.executable, *command.split(), "--without-mingle", "--without-gossip", "--without-heartbeat"],
+        env=environ(url, transport, prefetch),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while (left := standing(client)) > tasks * 0.9:
+            time.sleep(0.005)
+        begun = time.perf_counter()
+        while standing(client):
+            time.sleep(0.005)
+        return left / (time.perf_counter() - begun)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def show(name: str, found: dict[str, list[float]]) -> None:
+    """One line: the medians, and their ratio."""
+    ours, stock = (statistics.median(found[transport]) for transport in TRANSPORTS)
+    spread = ", ".join(
+        f"{transport} {min(found[transport]):.0f}-{max(found[transport]):.0f}" for transport in TRANSPORTS
+    )
+    print(f"{name:34} ours {ours:7.0f}  stock {stock:7.0f}  {ours / stock:5.2f}×   ({spread})", flush=True)
+
+
+def main() -> None:
+    """Measure every case, the transports by turns, and print the medians."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transport", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, EmbeddedServer(Home(Path(home)), load({})) as server:
+        for case in CASES:
+            found: dict[str, list[float]] = {transport: [] for transport in TRANSPORTS}
+            for _ in range(arguments.rounds):
+                for transport in TRANSPORTS:
+                    found[transport].append(measure_noops(server.url, transport, case))
+            show(f"no-ops/s, {case}", found)
+        found = {transport: [] for transport in TRANSPORTS}
+        for _ in range(arguments.rounds):
+            for transport in TRANSPORTS:
+                found[transport].append(measure_enqueue(server.url, transport, transport == "ours"))
+        show("enqueue/CPU s, batch vs single", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+-- Acknowledge messages that the consumer still owns. ARGV: prefix, consumer, tags…
+-- Touches q and suspects of their queues. Returns the tags that are no longer its own.
+return acknowledge(ARGV[2], 3, #ARGV)

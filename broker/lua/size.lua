@@ -1,0 +1,2 @@
+-- ARGV: prefix, queue. Returns the number of messages on the queue that no worker has taken. Touches q, back.
+return waiting(ARGV[2])

@@ -1,0 +1,81 @@
+-- Take messages, the first level first, and write down in the same step who has them; acknowledge others on the way.
+-- ARGV: prefix, consumer, most messages, 1 to create missing groups, number of queues, their names…, tags to acknowledge…
+-- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
+-- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, deaths, revoked, …}}.
+local me, credit, create, queues = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
+local now, due, taken = milliseconds(), -1, {}
+local refused = acknowledge(me, 6 + queues, #ARGV)
+
+local function hand(queue, level, entry, deaths)
+  local fields = entry[2]
+  local n = #taken
+  taken[n + 1] = level .. '/' .. entry[1] .. '/' .. queue
+  taken[n + 2], taken[n + 3], taken[n + 4] = fields[2], deaths, fields[4] and 1 or 0
+  credit = credit - 1
+end
+
+local function revoked(text)
+  if redis.call('EXISTS', PREFIX .. 'gm1:revoked') == 0 then return false end
+  local read, message = pcall(cjson.decode, text)
+  local id = read and type(message.headers) == 'table' and message.headers.id
+  return id and redis.call('ZSCORE', PREFIX .. 'gm1:revoked', id)
+end
+
+local function wake(queue)
+  for _, member in ipairs(redis.call('ZRANGE', later(queue), '-inf', now, 'BYSCORE', 'LIMIT', 0, 200)) do
+    local level, text = string.sub(member, 1, 1), string.sub(member, 2)
+    if revoked(text) then
+      redis.call('XADD', stream(queue, level), '*', 'm', text, 'revoked', 1)
+    else
+      redis.call('XADD', stream(queue, level), '*', 'm', text)
+    end
+    redis.call('ZREM', later(queue), member)
+  end
+  local following = redis.call('ZRANGE', later(queue), 0, 0, 'WITHSCORES')
+  if following[2] then
+    local wait = math.max(0, tonumber(following[2]) - now)
+    if due < 0 or wait < due then due = wait end
+  end
+end
+
+local function take_back(queue, level)
+  for _, place in ipairs(redis.call('ZRANGE', back(queue), level, level, 'BYSCORE', 'LIMIT', 0, credit)) do
+    redis.call('ZREM', back(queue), place)
+    local id = string.match(place, '/(.+)$')
+    if owned(stream(queue, level), id, NOBODY) then
+      local entry = redis.call('XCLAIM', stream(queue, level), GROUP, me, 0, id)[1]
+      local deaths = redis.call('HGET', suspects(queue), place) or '0'
+      if entry then hand(queue, level, entry, string.match(deaths, '^%d+')) end
+    end
+  end
+end
+
+local function read(queue, level)
+  local key = stream(queue, level)
+  local found = redis.pcall('XREADGROUP', 'GROUP', GROUP, me, 'COUNT', credit, 'STREAMS', key, '>')
+  if type(found) == 'table' and found.err then
+    if not string.find(found.err, 'NOGROUP') then return redis.call('XGROUP', 'CREATE', key, GROUP, '0') end
+    redis.call('XGROUP', 'CREATE', key, GROUP, '0', 'MKSTREAM')
+    found = redis.call('XREADGROUP', 'GROUP', GROUP, me, 'COUNT', credit, 'STREAMS', key, '>')
+  end
+  if found then
+    for _, entry in ipairs(found[1][2]) do hand(queue, level, entry, '0') end
+  end
+end
+
+local handed_back = {}
+for i = 6, 5 + queues do
+  local queue = ARGV[i]
+  redis.call('ZADD', lease(queue), now, me)
+  if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end
+  handed_back[queue] = redis.call('EXISTS', back(queue)) == 1
+end
+for level = 0, LEVELS do
+  for i = 6, 5 + queues do
+    local queue = ARGV[i]
+    if credit > 0 and handed_back[queue] then take_back(queue, level) end
+    if credit > 0 and redis.call('XLEN', stream(queue, level)) > 0 then read(queue, level) end
+    if create then redis.pcall('XGROUP', 'CREATE', stream(queue, level), GROUP, '0', 'MKSTREAM') end
+  end
+end
+return {due, refused, taken}

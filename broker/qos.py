@@ -1,0 +1,80 @@
+"""What a channel has delivered and how much more it may take."""
+
+from contextlib import suppress
+from typing import Any
+
+from kombu.transport import virtual
+
+from broker import leases
+
+
+class QoS(virtual.QoS):
+    """The messages that a channel has delivered. Who has them is on the server since they were taken."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Tags of messages that killed the process which ran them.
+        self.blamed: set[str] = set()
+
+    def can_consume(self) -> bool:
+        """Whether there is room for another message."""
+        return not self.prefetch_count or len(self._delivered) < self.prefetch_count
+
+    def can_consume_max_estimate(self) -> int | None:
+        """How many more messages there is room for; None: any number."""
+        return max(0, self.prefetch_count - len(self._delivered)) if self.prefetch_count else None
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message that was delivered."""
+        self._delivered[delivery_tag] = message
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message, together with others."""
+        self._delivered.pop(delivery_tag, None)
+        self.channel.lease.acks.add(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Drop a message, or hand it back in place."""
+        if not requeue:
+            return self.ack(delivery_tag)
+        self._delivered.pop(delivery_tag, None)
+        guilty = delivery_tag in self.blamed
+        self.blamed.discard(delivery_tag)
+        self.channel.lease.hand_back([delivery_tag], guilty)
+        return None
+
+    def postpone(self, delivery_tag: str, seconds: float) -> None:
+        """Hand a message back that nobody shall take for some seconds."""
+        self.channel.lease.scripts.call("postpone", self.channel.lease.consumer, int(seconds * 1000), delivery_tag)
+        self._gone(delivery_tag)
+
+    def bury(self, delivery_tag: str, reason: str) -> None:
+        """Keep a message as a dead letter."""
+        self.channel.lease.scripts.call("bury", self.channel.lease.consumer, reason, delivery_tag)
+        self._gone(delivery_tag)
+
+    def _gone(self, delivery_tag: str) -> None:
+        self._delivered.pop(delivery_tag, None)
+        self.channel.lease.held.discard(delivery_tag)
+
+    def restore_unacked(self) -> list[Any]:
+        """Hand back what the channel leaves behind, but not what runs: that is acknowledged when it is done.
+
+        When the server cannot be reached, the lease's thread does it once it can be.
+        """
+        tags = set(self._delivered) - leases.running()
+        self._delivered.clear()
+        if not tags:
+            return []
+        lease = self.channel.lease
+        lease.held.difference_update(tags)
+        with suppress(*self.channel.connection_errors):
+            lease.hand_back(tags)
+        return []
+
+    def restore_by_tag(self, tag: str, *_: Any, **__: Any) -> None:
+        """Hand one message back."""
+        self.channel.lease.hand_back([tag])
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing to do: the lease's thread looks for what dead workers held."""
