@@ -194,7 +194,7 @@ def test_a_warm_shutdown_under_load_loses_nothing_and_runs_nothing_twice(bench, 
     first = bench.worker(pool, 4, multiplier)
     until(lambda: len(bench.done()) >= 10, 60)
     first.send_signal(signal.SIGTERM)
-    first.wait(30)
+    first.wait(90)
     assert bench.client.zcard(f"{bench.prefix}gm1:back:q") == bench.standing() - bench.new()
     bench.worker(pool, 4, multiplier)
     until(lambda: len(bench.done()) >= 100 and bench.standing() == 0, 60)
