@@ -83,7 +83,11 @@ class Running:
     def line(self) -> str:
         """Its next line on stdout; waits for it."""
         assert self.process.stdout
-        return self.process.stdout.readline()
+        line = b""
+        # Byte by byte: what a buffer took beyond the line would be missing from what `end` reads.
+        while not line.endswith(b"\n") and (byte := os.read(self.process.stdout.fileno(), 1)):
+            line += byte
+        return line.decode()
 
     def says(self, words: str, seconds: float = PATIENCE) -> None:
         """Wait until it has said `words` on stderr."""
