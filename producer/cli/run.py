@@ -33,7 +33,8 @@ def command(timeout: float | None, **feeding: object) -> int:
     """Run a batch here and now: prints results as they complete and exits with the batch's code.
 
     Joins the running fleet, or starts a worker for its own duration. Interrupted and repeated with the same
-    --name and items, it goes on where it stopped.
+    --name and items, it goes on where it stopped. Items from a pipe are run as they come; their results are
+    printed once the pipe has ended.
 
     \b
     Examples:
