@@ -213,8 +213,7 @@ class Channel(stock.Channel):
         try:
             message = decoded(entry.text)
         except ValueError as error:
-            logger.error("a malformed message on %s is kept as a dead letter: %s", entry.queue, error)
-            self.qos.bury(entry.tag, "malformed")
+            self.qos.bury(entry.tag, f"malformed: {error}", entry.deaths)
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")

@@ -1,12 +1,8 @@
--- Keep messages that the consumer still owns as dead letters. ARGV: prefix, consumer, reason, tags…
--- Touches q and suspects of their queues; dead. Returns how many were its own.
-local number = 0
-for i = 4, #ARGV do
-  local queue, level, id = split(ARGV[i])
-  if owned(stream(queue, level), id, ARGV[2]) then
-    number = number + 1
-    bury(queue, level, id, ARGV[3], string.match(redis.call('HGET', suspects(queue), level .. '/' .. id) or '0', '^%d+'),
-      ARGV[2])
-  end
-end
-return number
+-- Keep a message that the consumer still owns as a dead letter; when there is no room, hand it back, in place, to be
+-- taken only later. ARGV: prefix, consumer, most bytes of all dead letters, ms until then, reason, deaths, tag.
+-- Touches q, back, suspects of its queue; dead, dead:bytes. Returns 1: kept, 0: handed back, -1: no longer its own.
+local queue, level, id = split(ARGV[7])
+if not owned(stream(queue, level), id, ARGV[2]) then return -1 end
+if bury(queue, level, id, ARGV[5], ARGV[6], ARGV[2], tonumber(ARGV[3])) then return 1 end
+give_back(queue, level, id, milliseconds() + ARGV[4])
+return 0

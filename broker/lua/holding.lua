@@ -2,10 +2,12 @@
 --   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
 --   {prefix}gm1:suspects:{queue}     hash    {level}/{id} -> how often its worker died, and + once it runs again
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
+--   {prefix}gm1:dead:bytes           string  the bytes of all their fields
 -- A message's tag is {level}/{id}/{queue}. In the group, NOBODY owns what was handed back.
 local LIMIT = 3
 
 local function lease(queue) return PREFIX .. 'gm1:lease:' .. queue end
+local DEAD, DEAD_BYTES = PREFIX .. 'gm1:dead', PREFIX .. 'gm1:dead:bytes'
 local function suspects(queue) return PREFIX .. 'gm1:suspects:' .. queue end
 
 local function milliseconds()
@@ -48,20 +50,33 @@ local function acknowledge(me, first, last)
   return refused
 end
 
--- Hand a pending message back, in place: the next worker with room takes it before what is new on its level.
-local function give_back(queue, level, id)
+-- Hand a pending message back, in place: the next worker with room takes it before what is new on its level,
+-- but not before `due`, in ms, if that is given.
+local function give_back(queue, level, id, due)
   redis.call('XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID')
-  redis.call('ZADD', back(queue), level, level .. '/' .. id)
+  redis.call('ZADD', back(queue), due or level, level .. '/' .. id)
 end
 
--- Keep a message as a dead letter, then remove it.
-local function bury(queue, level, id, reason, deaths, worker)
+local function weight(fields)
+  local bytes = 0
+  for _, text in ipairs(fields) do bytes = bytes + #text end
+  return bytes
+end
+
+-- Keep a message as a dead letter, then remove it. False, and nothing is done, when the dead letters would then
+-- take more than `most` bytes (nil: any number): none is ever dropped to make room.
+local function bury(queue, level, id, reason, deaths, worker, most)
   local entry = redis.call('XRANGE', stream(queue, level), id, id)[1]
   if entry then
-    redis.call('XADD', PREFIX .. 'gm1:dead', '*', 'queue', queue, 'level', level, 'reason', reason,
-      'deaths', deaths, 'worker', worker, 'at', milliseconds(), 'message', entry[2][2])
+    local letter = {'queue', queue, 'level', level, 'reason', reason, 'deaths', string.format('%d', deaths),
+      'worker', worker, 'at', string.format('%d', milliseconds()), 'message', entry[2][2]}
+    local bytes = weight(letter)
+    if most and (redis.call('GET', DEAD_BYTES) or 0) + bytes > most then return false end
+    redis.call('XADD', DEAD, '*', unpack(letter))
+    redis.call('INCRBY', DEAD_BYTES, bytes)
   end
   remove(queue, level, {id})
+  return true
 end
 
 local function kept(queue, level, id)
