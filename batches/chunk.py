@@ -49,7 +49,7 @@ class Work:
 class Outcome:
     """How one attempt of an item ended.
 
-    `state` is `s` (succeeded), `f` (failed), or the milliseconds until the next attempt; `text` is JSON:
+    `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt; `text` is JSON:
     `[state, value or error, attempts, seconds, worker, pid]`.
     """
 
