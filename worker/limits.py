@@ -26,52 +26,53 @@ class TimeLimitExceeded(Exception):
 
 
 class TimeLimit:
-    """The time limit of a pool process, which runs items in its main thread."""
+    """The time limit of a pool process, which runs items in its main thread.
+
+    First an exception interrupts the item, which waits for C code to return; GRACE_SECONDS later the process
+    ends, which does not even need the GIL (`faulthandler.dump_traceback_later`).
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._armed_at = self._armed_for = 0.0
+        self._seconds = self._guarded_at = 0.0
+        self._begun: float | None = None
 
     @contextmanager
-    def __call__(self, seconds: float) -> Iterator[None]:
-        """Interrupt what runs in this context after `seconds`; 0, or another thread: never.
-
-        First by an exception, which waits for C code to return; GRACE_SECONDS later by the end of the process,
-        which does not even need the GIL (`faulthandler.dump_traceback_later`).
-
-        Raises:
-            TimeLimitExceeded: it took too long.
-        """
+    def armed(self, seconds: float) -> Iterator[None]:
+        """Limit each item in this context to `seconds`; 0, or in another thread: to nothing."""
         if not seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
-        if signal.getsignal(signal.SIGALRM) is not _interrupt:
-            signal.signal(signal.SIGALRM, _interrupt)
-        self.seconds = seconds
-        self._guard(seconds)
+        self._seconds = seconds
+        signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             yield
         finally:
+            self._seconds = self._guarded_at = 0.0
             signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def _guard(self, seconds: float) -> None:
-        # It starts a thread, so not for every item: a second later at most.
-        now = time.monotonic()
-        if now - self._armed_at > 1 or self._armed_for != seconds:
-            self._armed_at, self._armed_for = now, seconds
-            # Not to sys.stderr, which Celery replaces.
-            faulthandler.dump_traceback_later(seconds + GRACE_SECONDS + 1, exit=True, file=2)
-
-    def rest(self) -> None:
-        """Say that nothing runs any more."""
-        if self._armed_for:
             faulthandler.cancel_dump_traceback_later()
-            self._armed_at = self._armed_for = 0.0
 
+    def begin(self) -> None:
+        """An item begins; it may be interrupted until `end`. Costs no system call, as a rule."""
+        self._begun = now = time.monotonic()
+        if self._seconds and now - self._guarded_at > 1:
+            # It starts a thread, so not for every item: the end may come a second later. Celery replaces sys.stderr.
+            self._guarded_at = now
+            faulthandler.dump_traceback_later(self._seconds + GRACE_SECONDS + 1, exit=True, file=2)
 
-def _interrupt(_signum: int, _frame: Any) -> None:
-    raise TimeLimitExceeded(time_limit.seconds)
+    def end(self) -> None:
+        """The item has ended."""
+        self._begun = None
+
+    def _ring(self, _signum: int, _frame: Any) -> None:
+        left = self._seconds if self._begun is None else self._begun + self._seconds - time.monotonic()
+        if left > 0:
+            # The item for which it was set has ended.
+            signal.setitimer(signal.ITIMER_REAL, left)
+        elif self._seconds:
+            self._begun = None
+            signal.setitimer(signal.ITIMER_REAL, self._seconds)
+            raise TimeLimitExceeded(self._seconds)
 
 
 #: That of this process.

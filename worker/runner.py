@@ -78,10 +78,11 @@ class Runner:
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
             return
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
-        try:
-            self._run_items(chunk, work, partial(run_alone if suspect else run_item, work, task, worker, limit), worker)
-        finally:
-            time_limit.rest()
+        if suspect:
+            self._run_items(chunk, work, partial(run_alone, work, task, worker, limit), worker)
+        else:
+            with time_limit.armed(limit):
+                self._run_items(chunk, work, partial(run_item, work, task, worker), worker)
 
     def _run_items(self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str) -> None:
         begun = time.perf_counter()
@@ -106,16 +107,16 @@ class Runner:
         log.info("%d recorded, %d duplicates, %d handed on", len(outcomes), duplicates, rest)
 
 
-def run_item(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
-    """Run one item and say how it ended; whatever it raises is its outcome, not the caller's.
-
-    `limit` is its time limit in seconds, 0 for none; it holds in the main thread only.
-    """
+def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
+    """Run one item and say how it ended; whatever it raises is its outcome, not the caller's."""
     begun = time.perf_counter()
     try:
         arguments = task.schema.arguments(json.loads(item.value), work.fixed, work.parameter)
-        with time_limit(limit):
+        time_limit.begin()
+        try:
             value = task.run(**arguments)
+        finally:
+            time_limit.end()
         state, word, result = "s", "succeeded", value_json(value)
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is not the item's outcome.
@@ -127,6 +128,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, limit: float, item: I
 
 def run_alone(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item as `run_item` does, but in a child process of its own: it may kill that, or never return.
+
+    `limit` is its time limit in seconds, 0 for none.
 
     Raises:
         NoCell: no child process could be started.
@@ -145,7 +148,8 @@ def run_alone(work: Work, task: GristmillTask, worker: str, limit: float, item: 
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item in a process that has only heard of its task."""
-    return run_item(work, catalog.find(work.task), worker, limit, item)
+    with time_limit.armed(limit):
+        return run_item(work, catalog.find(work.task), worker, item)
 
 
 def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) -> tuple[str, str]:
