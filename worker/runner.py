@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +39,8 @@ MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_quoted = cache(json.dumps)
 Answer = TypeVar("Answer")
 
 
@@ -111,7 +113,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     """Run one item and say how it ended; whatever it raises is its outcome, not the caller's."""
     begun = time.perf_counter()
     try:
-        arguments = task.schema.arguments(json.loads(item.value), work.fixed, work.parameter)
+        arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         time_limit.begin()
         try:
             value = task.run(**arguments)
@@ -159,9 +161,9 @@ def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) 
 
 
 def _outcome(item: Item, state: str, word: str, result: str, begun: float, worker: str) -> Outcome:
-    seconds = round(time.perf_counter() - begun, 6)
-    tail = json.dumps([item.attempt, seconds, worker, os.getpid()])[1:]
-    return Outcome(item.index, state, item.attempt, f'["{word}",{result},{tail}')
+    seconds = time.perf_counter() - begun
+    text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
+    return Outcome(item.index, state, item.attempt, text)
 
 
 def value_json(value: Any) -> str:
@@ -172,7 +174,7 @@ def value_json(value: Any) -> str:
         ResultTooLarge: it is over 1 MiB.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultNotJSON(f"JSON cannot carry the value, of type {type(value).__name__}: {error}") from None
