@@ -213,12 +213,12 @@ class Channel(stock.Channel):
         try:
             message = decoded(entry.text)
         except ValueError as error:
-            self.qos.bury(entry.tag, f"malformed: {error}", entry.deaths)
+            self.qos.bury(entry.tag, f"malformed: {error}")
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")
-        if isinstance(headers, dict) and entry.deaths:
-            headers["gm_deaths"] = entry.deaths
+        if isinstance(headers, dict) and entry.returns:
+            headers["gm_returns"] = entry.returns
             message["properties"].setdefault("delivery_info", {})["redelivered"] = True
         if isinstance(headers, dict) and entry.revoked:
             # As if Celery had been told: a worker says so, and drops the task.

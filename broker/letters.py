@@ -21,7 +21,7 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 class Letter:
     """A message that was given up on. `id` grows with time, `at` is when it was given up, a Unix time in seconds.
 
-    `deaths` counts the workers that it killed, `worker` is the last that had it (host:pid:…). `task` and `task_id`
+    `deaths` counts the processes that it killed, `worker` is the last that had it (host:pid:…). `task` and `task_id`
     are None where the message cannot be read. `bytes` is what it counts for.
     """
 

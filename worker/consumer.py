@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from broker import leases
 from config.settings import settings
+from worker import alone  # noqa: F401 - registers its task before the pool forks
 from worker.wellformed import check
 
 logger = get_logger(__name__)
@@ -64,7 +65,7 @@ def _why(exc: Exception) -> str:
 
 
 def _bury(message: Any, reason: str) -> None:
-    message.channel.qos.bury(message.delivery_tag, reason, int(message.headers.get("gm_deaths") or 0))
+    message.channel.qos.bury(message.delivery_tag, reason)
 
 
 def given_to_pool() -> set[str]:

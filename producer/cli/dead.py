@@ -28,8 +28,8 @@ identities = click.argument("identities", nargs=-1, metavar="[ID]...")
 def command() -> None:
     """List, requeue or drop the messages that were given up on.
 
-    A message is given up on when it cannot be read, or has killed its worker three times. It is kept until you
-    decide: nothing else removes it.
+    A message is given up on when it cannot be read, or has killed three processes that ran it alone. It is kept
+    until you decide: nothing else removes it.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def command() -> None:
 @options.as_json
 @options.quiet
 def list_them(queue: str | None, as_json: bool) -> None:
-    """List the dead letters, oldest first: why, how many workers each killed, who had it last, when, its size.
+    """List the dead letters, oldest first: why, how many processes each killed, who had it last, when, its size.
 
     With --json also the priority and the task's id.
 

@@ -109,7 +109,7 @@ def test_a_letter_tells_what_it_is_and_a_requeued_one_is_as_it_was_sent(bench, c
     ((_, fields),) = bench.client.xrange(f"{bench.prefix}gm1:q:q:3")
     assert fields == {"m": sent}
     again = channel.basic_get("q")
-    assert "gm_deaths" not in again.headers
+    assert "gm_returns" not in again.headers
     again.ack()
 
 
@@ -147,6 +147,20 @@ def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel
         assert bench.standing() == rest
     assert letters.drop_all() == 1
     assert (len(letters), letters.size) == (0, 0)
+
+
+def test_with_no_room_for_it_a_suspect_stays_one(bench, channel, letters, monkeypatch):
+    monkeypatch.setattr(qos, "settings", lambda: load({"GRISTMILL_DEAD_LETTER_BYTES": "1"}))
+    monkeypatch.setattr(qos, "FULL_SECONDS", 0.1)
+    put(bench, json.dumps(message()))
+    for _ in range(2):
+        taken = channel.basic_get("q")
+        channel.lease.hand_back([taken.delivery_tag], 1)
+    taken = channel.basic_get("q")
+    assert not channel.qos.bury(taken.delivery_tag, "it killed", 3)
+    again = until(lambda: channel.basic_get("q"), 30, "its time")
+    assert again.headers["gm_returns"] == 2
+    assert (len(letters), bench.standing()) == (0, 1)
 
 
 def test_a_purge_takes_what_waits_for_another_worker_too(bench, channel):
