@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from batches.ledger import Feed, Ledger, OtherInput
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
-BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
+BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
 #: Seconds between two signs of life of a producer whose input is slow.
 ALIVE_SECONDS = 1.0
 
