@@ -42,4 +42,6 @@ install()
 app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
 app.Task.Request = "worker.request:Request"
-app.steps["worker"].update({"worker.steps:PoolGuard", "worker.steps:Pulse", "worker.drain:Drain"})
+app.steps["worker"].update(
+    {"worker.steps:PoolGuard", "worker.steps:SlotMemory", "worker.steps:Pulse", "worker.drain:Drain"}
+)

@@ -7,6 +7,7 @@ from celery.worker import consumer, state
 from celery.worker.request import Request
 
 from broker import leases
+from worker import alone  # noqa: F401 - registers its task before the pool forks
 
 logger = get_logger(__name__)
 
