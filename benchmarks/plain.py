@@ -11,9 +11,7 @@ URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379/0")
 OURS = os.environ.get("BENCH_TRANSPORT", "ours") == "ours"
 
 if OURS:
-    from broker.transport import install
-
-    install()
+    import broker.transport  # noqa: F401
 
 app = Celery("benchmarks.plain", broker=URL)
 app.conf.update(
@@ -26,9 +24,6 @@ app.conf.update(
     task_default_queue="bench",
     broker_transport_options={} if OURS else {"visibility_timeout": 20, "unacked_restore_interval": 2},
 )
-if OURS:
-    app.conf.worker_consumer = "worker.consumer:Consumer"
-    app.Task.Request = "worker.request:Request"
 
 
 @cache

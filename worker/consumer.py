@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from celery import Task
 from celery.utils.log import get_logger
 from celery.worker import consumer, state
 from celery.worker.request import Request
 
-from broker import leases
+from broker import leases, revokes
+
+REQUEST, CELERYS_REQUEST = "worker.request:Request", Task.Request
 
 logger = get_logger(__name__)
 
@@ -20,6 +23,18 @@ class Consumer(consumer.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         leases.running = given_to_pool
+
+    def update_strategies(self) -> None:
+        """Have tasks make requests of our class, unless they have one of their own."""
+        for task in self.app.tasks.values():
+            if task.Request == CELERYS_REQUEST:
+                task.Request = REQUEST
+        super().update_strategies()
+
+    def on_ready(self) -> None:
+        """Learn what was revoked while this worker did not listen."""
+        state.revoked.update(revokes.remembered(self.connection.default_channel.scripts))
+        super().on_ready()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Another worker may know the task: the message is not this one's to discard."""
