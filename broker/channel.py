@@ -207,8 +207,8 @@ class Channel(stock.Channel):
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")
-        if isinstance(headers, dict) and entry.deaths:
-            headers["gm_deaths"] = entry.deaths
+        if isinstance(headers, dict) and entry.returns:
+            headers["gm_returns"] = entry.returns
             message["properties"].setdefault("delivery_info", {})["redelivered"] = True
         if isinstance(headers, dict) and entry.revoked:
             # As if Celery had been told: a worker says so, and drops the task.

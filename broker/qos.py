@@ -7,13 +7,16 @@ from kombu.transport import virtual
 
 from broker import leases
 
+#: Returns from dead workers that make a message a suspect: from then on it runs alone.
+SUSPECT = 2
+
 
 class QoS(virtual.QoS):
     """The messages that a channel has delivered. Who has them is on the server since they were taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: Tags of messages that killed the process which ran them.
+        #: Tags of messages whose process died while it ran nothing else.
         self.blamed: set[str] = set()
 
     def can_consume(self) -> bool:
@@ -38,9 +41,9 @@ class QoS(virtual.QoS):
         if not requeue:
             return self.ack(delivery_tag)
         self._delivered.pop(delivery_tag, None)
-        guilty = delivery_tag in self.blamed
+        blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
-        self.channel.lease.hand_back([delivery_tag], guilty)
+        self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
         return None
 
     def postpone(self, delivery_tag: str, seconds: float) -> None:
@@ -48,9 +51,9 @@ class QoS(virtual.QoS):
         self.channel.lease.scripts.call("postpone", self.channel.lease.consumer, int(seconds * 1000), delivery_tag)
         self._gone(delivery_tag)
 
-    def bury(self, delivery_tag: str, reason: str) -> None:
-        """Keep a message as a dead letter."""
-        self.channel.lease.scripts.call("bury", self.channel.lease.consumer, reason, delivery_tag)
+    def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> None:
+        """Keep a message as a dead letter; `deaths` says how many processes it has killed."""
+        self.channel.lease.scripts.call("bury", self.channel.lease.consumer, reason, deaths, delivery_tag)
         self._gone(delivery_tag)
 
     def _gone(self, delivery_tag: str) -> None:

@@ -27,7 +27,8 @@ class Entry(NamedTuple):
 
     tag: str
     text: bytes | str
-    deaths: int = 0
+    #: How often it came back from workers that died.
+    returns: int = 0
     revoked: bool = False
 
     @property

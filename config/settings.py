@@ -47,6 +47,14 @@ class Settings(BaseModel):
     any_pool: bool = Field(
         False, description="Let a worker start with a pool that does not suit its queue (for comparisons)."
     )
+    time_limit: float = Field(
+        3600, ge=0, le=31_536_000, description="Seconds that an item of a cpu task may take; 0: any time."
+    )
+    slot_memory: int = Field(
+        0,
+        ge=0,
+        description="Bytes that the process of a cpu slot may have; 0: its share of 80 % of the host's memory.",
+    )
     drain_seconds: float = Field(
         10, ge=0, le=3600, description="Seconds that running items get to finish when a worker is stopped."
     )

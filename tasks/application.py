@@ -38,4 +38,6 @@ def _configuration() -> dict[str, Any]:
 
 app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
-app.steps["worker"].update({"worker.steps:PoolGuard", "worker.steps:Pulse", "worker.drain:Drain"})
+app.steps["worker"].update(
+    {"worker.steps:PoolGuard", "worker.steps:SlotMemory", "worker.steps:Pulse", "worker.drain:Drain"}
+)

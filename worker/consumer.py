@@ -8,6 +8,7 @@ from celery.worker import consumer, state
 from celery.worker.request import Request
 
 from broker import leases, revokes
+from worker import alone  # noqa: F401 - registers its task before the pool forks
 
 REQUEST, CELERYS_REQUEST = "worker.request:Request", Task.Request
 

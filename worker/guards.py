@@ -9,6 +9,9 @@ from celery.bootsteps import Step
 
 from broker.transport import Transport
 
+#: Prefixes of the names of tasks that no app defines.
+BUILT_IN = ("celery.", "gristmill.")
+
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +40,7 @@ class OptOuts(Step):
     """Names the tasks whose messages are not kept until they are done."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        tasks = [task for name, task in sorted(worker.app.tasks.items()) if not name.startswith("celery.")]
+        tasks = [task for name, task in sorted(worker.app.tasks.items()) if not name.startswith(BUILT_IN)]
         early = [task.name for task in tasks if not task.acks_late]
         if early:
             log.warning("acks_late=False opts out: a worker that dies loses what it runs of %s", ", ".join(early))

@@ -10,7 +10,6 @@ local function back(queue) return PREFIX .. 'gm1:back:' .. queue end
 local function later(queue) return PREFIX .. 'gm1:later:' .. queue end
 
 -- Put one message for the Celery task `task` on `queue`; `args` is a JSON array, `now` in milliseconds.
--- It is never given up on (gm_keep): who runs it learns how often it came back from dead workers (gm_deaths).
 -- Returns where it is, {level}/{id}.
 local function put(queue, task, id, args, now)
   return '0/' .. redis.call('XADD', stream(queue, 0), '*', 'm', cjson.encode({
@@ -20,7 +19,7 @@ local function put(queue, task, id, args, now)
     headers = {
       lang = 'py', task = task, id = id, root_id = id, parent_id = cjson.null, group = cjson.null,
       retries = 0, timelimit = {cjson.null, cjson.null}, eta = cjson.null, expires = cjson.null,
-      argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true, gm_keep = true,
+      argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true,
     },
     properties = {
       correlation_id = id, delivery_mode = 2, priority = 0, delivery_tag = id .. '@' .. now,

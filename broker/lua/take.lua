@@ -1,16 +1,16 @@
 -- Take messages, the first level first, and write down in the same step who has them; acknowledge others on the way.
 -- ARGV: prefix, consumer, most messages, 1 to create missing groups, number of queues, their names…, tags to acknowledge…
 -- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
--- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, deaths, revoked, …}}.
+-- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, revoked, …}}.
 local me, credit, create, queues = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local now, due, taken = milliseconds(), -1, {}
 local refused = acknowledge(me, 6 + queues, #ARGV)
 
-local function hand(queue, level, entry, deaths)
+local function hand(queue, level, entry, returns)
   local fields = entry[2]
   local n = #taken
   taken[n + 1] = level .. '/' .. entry[1] .. '/' .. queue
-  taken[n + 2], taken[n + 3], taken[n + 4] = fields[2], deaths, fields[4] and 1 or 0
+  taken[n + 2], taken[n + 3], taken[n + 4] = fields[2], returns, fields[4] and 1 or 0
   credit = credit - 1
 end
 
@@ -44,8 +44,7 @@ local function take_back(queue, level)
     local id = string.match(place, '/(.+)$')
     if owned(stream(queue, level), id, NOBODY) then
       local entry = redis.call('XCLAIM', stream(queue, level), GROUP, me, 0, id)[1]
-      local deaths = redis.call('HGET', suspects(queue), place) or '0'
-      if entry then hand(queue, level, entry, string.match(deaths, '^%d+')) end
+      if entry then hand(queue, level, entry, redis.call('HGET', suspects(queue), place) or '0') end
     end
   end
 end

@@ -5,7 +5,8 @@ import signal
 import time
 from functools import cache
 
-from celery import Celery
+from celery import Celery, chain  # noqa: F401 - chain is for those who send
+from celery.exceptions import Reject
 from redis import Redis
 
 import broker.transport  # noqa: F401
@@ -47,6 +48,44 @@ def die_once(number):
     if client(os.getpid()).incr(f"{PREFIX}died:{number}") == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     say("done", number)
+
+
+@app.task(ignore_result=False)
+def double(number):
+    say("pids", os.getpid())
+    return 2 * number
+
+
+@app.task
+def keep(number):
+    client(os.getpid()).set(PREFIX + "kept", number)
+
+
+@app.task(bind=True, autoretry_for=(LookupError,), retry_backoff=False, default_retry_delay=0.1)
+def fail_once(self, number):
+    if not self.request.retries:
+        say("pids", os.getpid())
+        raise LookupError(number)
+    say("done", number)
+
+
+@app.task
+def rejected(number):
+    say("pids", os.getpid())
+    if client(os.getpid()).incr(f"{PREFIX}rejected") == 1:
+        raise Reject("once", requeue=True)
+    say("done", number)
+
+
+@app.task
+def failing(number):
+    say("pids", os.getpid())
+    raise LookupError(number)
+
+
+@app.task
+def keep_error(request, error, traceback):
+    say("done", request.args[0])
 
 
 @app.task

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 
+import psutil
 from kombu import Connection
 from redis import Redis
 
@@ -34,6 +35,19 @@ class Bench:
         return subprocess.run(
             command, env=self.environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True
         ).stdout
+
+    def suspects(self, *calls):
+        """Make messages that have come back from dead workers twice."""
+        for call in calls:
+            self.send(call)
+        with self.connect() as connection:
+            channel = connection.default_channel
+            taken = [channel.basic_get("q").delivery_tag for _ in calls]
+            channel.lease.hand_back(taken, 2)
+
+    def pids(self):
+        """The processes of the workers: those of their sessions."""
+        return {pid for pid in psutil.pids() if os.getsid(pid) in {worker.pid for worker in self.workers}}
 
     def worker(self, pool="prefork", slots=2, multiplier=1, *options):
         number = len(self.workers)

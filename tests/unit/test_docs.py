@@ -29,7 +29,7 @@ GROUPS = {
     "fetch_host_slots": "`fetch`",
 }
 #: The last word of a setting's name -> its unit.
-UNITS = {"seconds": "s", "bytes": "bytes", "memory": "bytes", "rate": "1/s"}
+UNITS = {"seconds": "s", "limit": "s", "bytes": "bytes", "memory": "bytes", "rate": "1/s"}
 #: What a setting takes whose schema does not say it in words.
 TAKES = {
     "home": "a directory",
