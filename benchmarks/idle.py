@@ -1,4 +1,4 @@
-"""`python -m benchmarks.idle`: what a worker costs that has nothing to do: CPU of its main process, memory of each slot."""
+"""`python -m benchmarks.idle`: what a worker costs that has nothing to do: CPU, and the memory of each slot."""
 
 import argparse
 import os

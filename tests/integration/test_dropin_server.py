@@ -1,12 +1,15 @@
 """Drop-in: however the broker is addressed, the channel is ours; a worker on any other refuses to start."""
 
 import os
+import re
+import socket
 import ssl
 import subprocess
 import sys
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -197,6 +200,34 @@ def test_levels_are_strict_where_one_is_prefetched(bench):
     bench.go("one")
     bench.ended()
     assert bench.said("begun") == ["100", "1", "2", "10", "50", "90", "91", "92", "93"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_flowers_broker_page_shows_what_no_worker_has_taken(bench, tmp_path):
+    bench.send("for n in range(3): mark.apply_async((n,), priority=n)")
+    port, conf = free_port(), tmp_path / "flowerconfig.py"
+    conf.write_text("from dashboard.queues import install\ninstall()\n")
+    command = [sys.executable, "-m", "celery", "-A", bench.app, "flower", "--address=127.0.0.1", f"--port={port}"]
+    environ = {**bench.environ, "FLOWER_UNAUTHENTICATED_API": "true"}
+    with subprocess.Popen([*command, f"--conf={conf}"], env=environ, stderr=subprocess.DEVNULL) as flower:
+        try:
+            page = until(lambda: fetched(f"http://127.0.0.1:{port}/broker"), 60, "Flower's page")
+        finally:
+            flower.kill()
+    assert re.findall(r"<td[^>]*>\s*(\w+)\s*</td>", page) == ["q", "3"]
+
+
+def fetched(url):
+    try:
+        with urlopen(url, timeout=20) as answer:
+            return answer.read().decode()
+    except OSError:
+        return None
 
 
 MANY = 100_000
