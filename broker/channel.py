@@ -1,10 +1,8 @@
 """The channel: kombu's for Redis, with streams: taking a message and writing down who has it is one step."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -12,38 +10,16 @@ from typing import Any
 from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
-from kombu.utils.json import dumps
 from redis import Redis
 
+from broker import revokes
 from broker.leases import Lease, lease_for
+from broker.messages import encoded, seconds_until_due
 from broker.qos import QoS
 from broker.reads import Entry, Reader, decoded
 from broker.scripts import Scripts, text
 
 logger = get_logger(__name__)
-
-
-def encoded(message: dict[str, Any]) -> str:
-    """A message as an entry carries it."""
-    try:
-        return json.dumps(message, separators=(",", ":"))
-    except TypeError:
-        return str(dumps(message))
-
-
-def seconds_until_due(message: dict[str, Any]) -> float:
-    """Take the time that a task waits for out of its message's `eta`; answers the seconds until then.
-
-    With an `eta` Celery's worker would hold the message, and room for one more: it goes into `gm_eta`.
-    """
-    headers = message.get("headers")
-    eta = headers.get("eta") if isinstance(headers, dict) else None
-    if not headers or not eta:
-        return 0.0
-    due = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-    due = due if due.tzinfo else due.replace(tzinfo=UTC)
-    headers["eta"], headers["gm_eta"] = None, due.isoformat()
-    return float((due - datetime.now(UTC)).total_seconds())
 
 
 class Channel(stock.Channel):
@@ -53,6 +29,9 @@ class Channel(stock.Channel):
     priority_steps = tuple(range(10))
     #: A body is text: it needs no base64.
     body_encoding = None
+    #: 2 or 3; redis-py's default otherwise.
+    protocol: int | None = None
+    from_transport_options = (*stock.Channel.from_transport_options, "protocol")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._shared: tuple[Any, Redis] | None = None
@@ -71,6 +50,10 @@ class Channel(stock.Channel):
         if self._shared is None or self._shared[0] is not pool:
             self._shared = pool, self._create_client()
         yield client or self._shared[1]
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = super()._connparams(asynchronous)
+        return found if self.protocol is None else {**found, "protocol": int(self.protocol)}
 
     @property
     def scripts(self) -> Scripts:
@@ -123,6 +106,12 @@ class Channel(stock.Channel):
         with self.conn_or_acquire() as client:
             client.execute_command("XADD", key, "*", "m", body)
         self._maybe_update_queues_expire(None, queue)
+
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+        """Pass a broadcast on; a revoke is written down first, for workers that do not listen."""
+        if exchange.endswith(".pidbox"):
+            revokes.remember(self.scripts, message)
+        super()._put_fanout(exchange, message, routing_key, **kwargs)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
         """Text goes as it is, bytes as base64."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from celery import Task
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.worker import consumer, state
@@ -10,10 +11,12 @@ from celery.worker.request import Request
 from kombu.exceptions import ContentDisallowed, DecodeError
 from redis.exceptions import RedisError
 
-from broker import leases
+from broker import leases, revokes
 from config.settings import settings
 from worker import alone  # noqa: F401 - registers its task before the pool forks
 from worker.wellformed import check
+
+REQUEST, CELERYS_REQUEST = "worker.request:Request", Task.Request
 
 logger = get_logger(__name__)
 
@@ -41,6 +44,18 @@ class Consumer(consumer.Consumer):
                 self.on_invalid_task(None, message, exc)
 
         return on_task_received
+
+    def update_strategies(self) -> None:
+        """Have tasks make requests of our class, unless they have one of their own."""
+        for task in self.app.tasks.values():
+            if task.Request == CELERYS_REQUEST:
+                task.Request = REQUEST
+        super().update_strategies()
+
+    def on_ready(self) -> None:
+        """Learn what was revoked while this worker did not listen."""
+        state.revoked.update(revokes.remembered(self.connection.default_channel.scripts))
+        super().on_ready()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Another worker may know the task: the message is not this one's to discard."""

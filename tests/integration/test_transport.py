@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from celery import Celery
 from flower.utils import broker
 from redis.exceptions import RedisError
 
@@ -230,14 +231,13 @@ def test_workers_answer_remote_control(bench):
     bench.send("while not app.control.ping(timeout=1): pass\nassert app.control.inspect(timeout=3).active_queues()")
 
 
-def test_flower_is_told_what_no_worker_has_taken(bench, channel, monkeypatch):
+def test_flower_is_told_what_no_worker_has_taken(bench, channel):
+    Celery("asked", broker=bench.url).conf.broker_transport_options = {"global_keyprefix": bench.prefix}
     for number in range(3):
         put(channel, number, priority=number)
     taken = channel.basic_get("q")
-    monkeypatch.setattr(queues, "client", lambda: bench.client)
-    monkeypatch.setattr(queues, "settings", lambda: load({"GRISTMILL_PREFIX": bench.prefix}))
     queues.install()
-    asked = broker.Broker(bench.url, broker_options={"global_keyprefix": bench.prefix})
+    asked = broker.Broker(bench.url)
     assert asyncio.run(asked.queues(["q", "none"])) == [
         {"name": "q", "messages": 2},
         {"name": "none", "messages": 0},

@@ -9,17 +9,11 @@ from celery import Celery, chain  # noqa: F401 - chain is for those who send
 from celery.exceptions import Reject
 from redis import Redis
 
-from broker.transport import install
+import broker.transport  # noqa: F401
 
-install()
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
 
-
-class Controlled(Celery):
-    control_cls = "tasks.control:Control"
-
-
-app = Controlled("tests.integration.transport_app", broker=URL)
+app = Celery("tests.integration.transport_app", broker=URL)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -29,9 +23,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     task_default_queue="q",
     broker_transport_options={"global_keyprefix": PREFIX},
-    worker_consumer="worker.consumer:Consumer",
 )
-app.Task.Request = "worker.request:Request"
 
 
 @cache

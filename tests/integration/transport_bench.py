@@ -14,6 +14,8 @@ from redis import Redis
 class Bench:
     """A key prefix of its own on a server, a producer in a process of its own, and workers."""
 
+    app = "tests.integration.transport_app"
+
     def __init__(self, url, directory):
         self.url, self.prefix, self.directory = url, f"t{uuid.uuid4().hex[:8]}:", directory
         self.client = Redis.from_url(url, decode_responses=True)
@@ -27,9 +29,12 @@ class Bench:
         self.workers = []
 
     def send(self, code):
-        """Run a line with the app's tasks at hand."""
-        code = f"from tests.integration.transport_app import *\n{code}"
-        subprocess.run([sys.executable, "-c", code], env=self.environ, check=True, timeout=60)
+        """Run a line with the app's tasks at hand; answers what it printed."""
+        code = f"from {self.app} import *\n{code}"
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, env=self.environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True
+        ).stdout
 
     def suspects(self, *calls):
         """Make messages that have come back from dead workers twice."""
@@ -47,9 +52,7 @@ class Bench:
     def worker(self, pool="prefork", slots=2, multiplier=1, *options):
         number = len(self.workers)
         log = (self.directory / f"{self.prefix[:-1]}-{number}.log").open("w")
-        command = (
-            f"-m celery -A tests.integration.transport_app worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
-        )
+        command = f"-m celery -A {self.app} worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
         worker = subprocess.Popen(
             [sys.executable, *command.split(), "--without-mingle", "--without-gossip", *options],
             env={**self.environ, "TEST_MULTIPLIER": str(multiplier)},
