@@ -193,6 +193,7 @@ def on_a_terminal(place, arguments, typed):
 
 
 class TestOtherVersions:
+    @pytest.mark.slow
     def test_a_chunk_of_a_later_version_waits_for_a_worker_that_knows_it(self, place):
         """It takes no slot from others, is never given up on, and is run once."""
         modules = place.path / "modules"

@@ -215,7 +215,7 @@ def test_an_unknown_task_goes_back_with_a_delay(bench):
     bench.worker()
     until(lambda: bench.done() == [1], 60)
     until(lambda: bench.client.zcount(f"{bench.prefix}gm1:back:q", 10, "+inf") == 1, 10)
-    assert bench.standing() == 1
+    until(lambda: bench.standing() == 1, 10)
     assert bench.dead() == []
 
 
