@@ -14,6 +14,8 @@ from kombu.log import get_logger
 from kombu.transport import redis as stock
 from kombu.utils.json import dumps
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from broker.leases import Lease, lease_for
 from broker.qos import QoS
@@ -31,19 +33,33 @@ def encoded(message: dict[str, Any]) -> str:
         return str(dumps(message))
 
 
-def seconds_until_due(message: dict[str, Any]) -> float:
-    """Take the time that a task waits for out of its message's `eta`; answers the seconds until then.
+@contextmanager
+def _uncertain() -> Iterator[None]:
+    """Say, of a connection that breaks while a message is put, that nobody knows whether it was."""
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        # Kinds of them, such as a refused login, are the server's answer that it was not.
+        if type(error) not in (RedisConnectionError, RedisTimeoutError):
+            raise
+        reason = str(error).rstrip(".")
+        raise type(error)(f"{reason}; delivery is uncertain: the message may be on the queue, or not") from error
 
-    With an `eta` Celery's worker would hold the message, and room for one more: it goes into `gm_eta`.
+
+def timed(message: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """The message as it waits in the server for its `eta`, and the seconds until then.
+
+    With an `eta` Celery's worker would hold it, and room for one more: it goes into `gm_eta`. The message that was
+    given stays as it is: kombu puts it once more when the connection broke.
     """
     headers = message.get("headers")
     eta = headers.get("eta") if isinstance(headers, dict) else None
     if not headers or not eta:
-        return 0.0
+        return message, 0.0
     due = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
     due = due if due.tzinfo else due.replace(tzinfo=UTC)
-    headers["eta"], headers["gm_eta"] = None, due.isoformat()
-    return float((due - datetime.now(UTC)).total_seconds())
+    headers = {**headers, "eta": None, "gm_eta": due.isoformat()}
+    return {**message, "headers": headers}, float((due - datetime.now(UTC)).total_seconds())
 
 
 class Channel(stock.Channel):
@@ -105,12 +121,13 @@ class Channel(stock.Channel):
 
     def _put(self, queue: str, message: dict[str, Any], _publish_batch: Any = None, **_: Any) -> None:
         level = self._get_message_priority(message, reverse=False)
-        wait = seconds_until_due(message)
+        message, wait = timed(message)
         body = encoded(message)
         if wait > 0:
             arguments = (self.global_keyprefix, queue, level, int(wait * 1000), body)
             if _publish_batch is None:
-                self.scripts.call("delay", *arguments[1:])
+                with _uncertain():
+                    self.scripts.call("delay", *arguments[1:])
             else:
                 _publish_batch.add("eval", text("delay"), 0, *arguments)
             return
@@ -120,7 +137,7 @@ class Channel(stock.Channel):
             if queue in self._expires:
                 _publish_batch.add("execute_command", "PEXPIRE", key, self._expires[queue])
             return
-        with self.conn_or_acquire() as client:
+        with self.conn_or_acquire() as client, _uncertain():
             client.execute_command("XADD", key, "*", "m", body)
         self._maybe_update_queues_expire(None, queue)
 

@@ -19,18 +19,24 @@ class Bench:
         self.environ = {
             **os.environ,
             "TEST_URL": url,
+            # Where tasks say that they ran: not where a test cuts.
+            "TEST_SAYS": url,
             "TEST_PREFIX": self.prefix,
             "GRISTMILL_LEASE_SECONDS": "2",
             "GRISTMILL_HOME": str(directory / "home"),
         }
         self.workers = []
 
-    def send(self, code):
-        """Run a line with the app's tasks at hand."""
+    def send(self, code, url=None):
+        """Run lines with the app's tasks at hand; answers what they print."""
         code = f"from tests.integration.transport_app import *\n{code}"
-        subprocess.run([sys.executable, "-c", code], env=self.environ, check=True, timeout=60)
+        environ = {**self.environ, "TEST_URL": url or self.url}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
 
-    def worker(self, pool="prefork", slots=2, multiplier=1, *options):
+    def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
         number = len(self.workers)
         log = (self.directory / f"{self.prefix[:-1]}-{number}.log").open("w")
         command = (
@@ -38,7 +44,7 @@ class Bench:
         )
         worker = subprocess.Popen(
             [sys.executable, *command.split(), "--without-mingle", "--without-gossip", *options],
-            env={**self.environ, "TEST_MULTIPLIER": str(multiplier)},
+            env={**self.environ, "TEST_URL": url or self.url, "TEST_MULTIPLIER": str(multiplier)},
             stdout=log,
             stderr=log,
             start_new_session=True,
