@@ -29,6 +29,12 @@ ANSWER_SECONDS = 15
 PATIENCE_SECONDS = 5.0
 
 
+def hopeless(error: Exception) -> bool:
+    """Whether trying again is no use: the login is refused, or no trusted server is there."""
+    mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
+    return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+
+
 class Patience(Retry):
     """Tries again for some seconds while the server is away, not when it says no or takes too long.
 
@@ -50,7 +56,7 @@ class Patience(Retry):
         deadline = time.monotonic() + self.seconds
 
         def passing(error: Exception) -> bool:
-            final = isinstance(error, exceptions.AuthenticationError | exceptions.MaxConnectionsError)
+            final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
             allowed = is_retryable is None or is_retryable(error)
             return allowed and not final and time.monotonic() < deadline
 
@@ -79,11 +85,11 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
     """A client for the server at `url` (default: `locate()`) that threads can share; it dials when used.
 
     It answers in text. A command waits up to `patience` seconds for a server that is away, and may then run
-    a second time. `rediss` checks the certificate unless the address itself says otherwise.
+    a second time. `rediss` checks the certificate unless the address itself says `ssl_cert_reqs=none`.
 
     Raises:
         ServerError: as with `locate`.
-        SettingError: the address is malformed.
+        SettingError: the address is malformed, or a file that it names cannot be read.
     """
     url = url or locate()
     # Celery's spelling, which redis-py refuses.
@@ -106,6 +112,10 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
             "GRISTMILL_REDIS_URL: not an address that can be used; it should be "
             "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX"
         ) from None
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        file = pool.connection_kwargs.get(option)
+        if file and not os.access(file, os.R_OK):
+            raise SettingError(f"GRISTMILL_REDIS_URL: {option}={file}: no file that can be read here")
     return client
 
 

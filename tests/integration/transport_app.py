@@ -9,6 +9,7 @@ from celery import Celery
 from redis import Redis
 
 from broker.transport import install
+from config.celery import secured
 
 install()
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
@@ -18,7 +19,7 @@ class Controlled(Celery):
     control_cls = "tasks.control:Control"
 
 
-app = Controlled("tests.integration.transport_app", broker=URL)
+app = Controlled("tests.integration.transport_app", broker=secured(URL))
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -9,6 +9,8 @@ import uuid
 from kombu import Connection
 from redis import Redis
 
+from config.celery import secured
+
 
 class Bench:
     """A key prefix of its own on a server, a producer in a process of its own, and workers."""
@@ -70,7 +72,7 @@ class Bench:
         return [fields for _, fields in self.client.xrange(f"{self.prefix}gm1:dead")]
 
     def connect(self):
-        return Connection(self.url, transport_options={"global_keyprefix": self.prefix})
+        return Connection(secured(self.url), transport_options={"global_keyprefix": self.prefix})
 
     def close(self):
         for worker in self.workers:
