@@ -1,10 +1,8 @@
 """The channel: kombu's for Redis, with streams: taking a message and writing down who has it is one step."""
 
-import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -12,54 +10,16 @@ from typing import Any
 from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
-from kombu.utils.json import dumps
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import OutOfMemoryError
 
 from broker.leases import Lease, lease_for
+from broker.messages import encoded, timed, uncertain
 from broker.qos import QoS
 from broker.reads import Entry, Reader, decoded
 from broker.scripts import Scripts, text
 
 logger = get_logger(__name__)
-
-
-def encoded(message: dict[str, Any]) -> str:
-    """A message as an entry carries it."""
-    try:
-        return json.dumps(message, separators=(",", ":"))
-    except TypeError:
-        return str(dumps(message))
-
-
-@contextmanager
-def _uncertain() -> Iterator[None]:
-    """Say, of a connection that breaks while a message is put, that nobody knows whether it was."""
-    try:
-        yield
-    except (RedisConnectionError, RedisTimeoutError) as error:
-        # Kinds of them, such as a refused login, are the server's answer that it was not.
-        if type(error) not in (RedisConnectionError, RedisTimeoutError):
-            raise
-        reason = str(error).rstrip(".")
-        raise type(error)(f"{reason}; delivery is uncertain: the message may be on the queue, or not") from error
-
-
-def timed(message: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """The message as it waits in the server for its `eta`, and the seconds until then.
-
-    With an `eta` Celery's worker would hold it, and room for one more: it goes into `gm_eta`. The message that was
-    given stays as it is: kombu puts it once more when the connection broke.
-    """
-    headers = message.get("headers")
-    eta = headers.get("eta") if isinstance(headers, dict) else None
-    if not headers or not eta:
-        return message, 0.0
-    due = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-    due = due if due.tzinfo else due.replace(tzinfo=UTC)
-    headers = {**headers, "eta": None, "gm_eta": due.isoformat()}
-    return {**message, "headers": headers}, float((due - datetime.now(UTC)).total_seconds())
 
 
 class Channel(stock.Channel):
@@ -126,7 +86,7 @@ class Channel(stock.Channel):
         if wait > 0:
             arguments = (self.global_keyprefix, queue, level, int(wait * 1000), body)
             if _publish_batch is None:
-                with _uncertain():
+                with uncertain():
                     self.scripts.call("delay", *arguments[1:])
             else:
                 _publish_batch.add("eval", text("delay"), 0, *arguments)
@@ -137,7 +97,7 @@ class Channel(stock.Channel):
             if queue in self._expires:
                 _publish_batch.add("execute_command", "PEXPIRE", key, self._expires[queue])
             return
-        with self.conn_or_acquire() as client, _uncertain():
+        with self.conn_or_acquire() as client, uncertain():
             client.execute_command("XADD", key, "*", "m", body)
         self._maybe_update_queues_expire(None, queue)
 
@@ -270,6 +230,16 @@ class Channel(stock.Channel):
 
     # -- queues
 
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Note a binding; on a full server too, so that a worker that starts can drain it."""
+        if self.typeof(exchange).type == "fanout" or queue in self._expires:
+            # Remote control: it can wait for memory.
+            with suppress(OutOfMemoryError):
+                super()._queue_bind(exchange, routing_key, pattern, queue)
+            return
+        member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+        self.scripts.call("bind", member, self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
+
     def _size(self, queue: str) -> int:
         return int(self.scripts.call("size", queue))
 
@@ -286,6 +256,13 @@ class Channel(stock.Channel):
             client.srem(self.keyprefix_queue % (exchange,), member)
             client.srem(self.keyprefix_binding_permanent % (exchange,), member)
         self.scripts.call("purge", queue, 1)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the bindings of remote control's queues; a full server refuses that, and is asked again later."""
+        try:
+            super().maybe_refresh_binding_expiry()
+        except OutOfMemoryError:
+            self._binding_expiry_refreshed_at = monotonic()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
         self.qos.restore_by_tag(message.delivery_tag)

