@@ -13,6 +13,7 @@ from kombu.transport import redis as stock
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
+from broker import revokes
 from broker.leases import Lease, lease_for
 from broker.messages import encoded, timed, uncertain
 from broker.qos import QoS
@@ -29,6 +30,9 @@ class Channel(stock.Channel):
     priority_steps = tuple(range(10))
     #: A body is text: it needs no base64.
     body_encoding = None
+    #: 2 or 3; redis-py's default otherwise.
+    protocol: int | None = None
+    from_transport_options = (*stock.Channel.from_transport_options, "protocol")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._shared: tuple[Any, Redis] | None = None
@@ -47,6 +51,10 @@ class Channel(stock.Channel):
         if self._shared is None or self._shared[0] is not pool:
             self._shared = pool, self._create_client()
         yield client or self._shared[1]
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = super()._connparams(asynchronous)
+        return found if self.protocol is None else {**found, "protocol": int(self.protocol)}
 
     @property
     def scripts(self) -> Scripts:
@@ -100,6 +108,12 @@ class Channel(stock.Channel):
         with self.conn_or_acquire() as client, uncertain():
             client.execute_command("XADD", key, "*", "m", body)
         self._maybe_update_queues_expire(None, queue)
+
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+        """Pass a broadcast on; a revoke is written down first, for workers that do not listen."""
+        if exchange.endswith(".pidbox"):
+            revokes.remember(self.scripts, message)
+        super()._put_fanout(exchange, message, routing_key, **kwargs)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
         """Text goes as it is, bytes as base64."""
@@ -190,13 +204,12 @@ class Channel(stock.Channel):
         try:
             message = decoded(entry.text)
         except ValueError as error:
-            logger.error("a malformed message on %s is kept as a dead letter: %s", entry.queue, error)
-            self.qos.bury(entry.tag, "malformed")
+            self.qos.bury(entry.tag, f"malformed: {error}")
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")
-        if isinstance(headers, dict) and entry.deaths:
-            headers["gm_deaths"] = entry.deaths
+        if isinstance(headers, dict) and entry.returns:
+            headers["gm_returns"] = entry.returns
             message["properties"].setdefault("delivery_info", {})["redelivered"] = True
         if isinstance(headers, dict) and entry.revoked:
             # As if Celery had been told: a worker says so, and drops the task.

@@ -13,7 +13,7 @@ from broker.connection import reaching
 from config.errors import Refused, ServerError
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
-BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
+BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
 #: Seconds between two signs of life of a producer whose input is slow.
 ALIVE_SECONDS = 1.0
 #: Seconds between two tries while the server has no room.
@@ -79,16 +79,11 @@ class Feeder:
             item = next(items, None)
             if item is None:
                 raise OtherInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
-            self._hash(item)
+            self._sha.update(f"{item}\n".encode())
         if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
             raise OtherInput(f"its first {self.feed.stored:,} items are not the same")
 
-    def _hash(self, item: str) -> None:
-        self._sha.update(item.encode())
-        self._sha.update(b"\n")
-
     def _add(self, item: str) -> None:
-        self._hash(item)
         if not self._block:
             self._since = time.monotonic()
         self._block.append(item)
@@ -98,8 +93,11 @@ class Feeder:
 
     def _flush(self) -> None:
         if self._block:
-            sha = self._sha.hexdigest()
-            self._patiently(lambda: self.ledger.append(self.batch, self.token, self.stored, self._block, sha))
+            sha = self._sha.copy()
+            sha.update("".join(f"{item}\n" for item in self._block).encode())
+            block = (self.stored, self._block, sha.hexdigest())
+            self._patiently(lambda: self.ledger.append(self.batch, self.token, *block))
+            self._sha = sha
             self.stored += len(self._block)
             self._block, self._bytes = [], 0
 

@@ -23,7 +23,6 @@ from broker import leases
 from broker import scripts as transport_scripts
 from broker.channel import Channel
 from broker.transport import install
-from config.celery import secured
 from config.settings import load
 from tests.conftest import until
 from tests.integration.servers import Certificates, redis_server, running, valkey_server_8
@@ -57,7 +56,7 @@ class User:
     def __init__(self, url, protocol):
         self.prefix = f"p{uuid.uuid4().hex[:8]}:"
         self.client = Redis.from_url(url, decode_responses=True, protocol=protocol)
-        self.connection = Connection(secured(url), transport_options={"global_keyprefix": self.prefix})
+        self.connection = Connection(url, transport_options={"global_keyprefix": self.prefix})
         self.channel = self.connection.default_channel
         self.ledger = Ledger(self.client, load({"GRISTMILL_PREFIX": self.prefix}))
 

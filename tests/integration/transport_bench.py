@@ -6,14 +6,15 @@ import subprocess
 import sys
 import uuid
 
+import psutil
 from kombu import Connection
 from redis import Redis
-
-from config.celery import secured
 
 
 class Bench:
     """A key prefix of its own on a server, a producer in a process of its own, and workers."""
+
+    app = "tests.integration.transport_app"
 
     def __init__(self, url, directory):
         self.url, self.prefix, self.directory = url, f"t{uuid.uuid4().hex[:8]}:", directory
@@ -30,20 +31,29 @@ class Bench:
         self.workers = []
 
     def send(self, code, url=None):
-        """Run lines with the app's tasks at hand; answers what they print."""
-        code = f"from tests.integration.transport_app import *\n{code}"
+        """Run a line with the app's tasks at hand; answers what it printed."""
+        code = f"from {self.app} import *\n{code}"
+        command = [sys.executable, "-c", code]
         environ = {**self.environ, "TEST_URL": url or self.url}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True
-        )
-        return done.stdout
+        return subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
+
+    def suspects(self, *calls):
+        """Make messages that have come back from dead workers twice."""
+        for call in calls:
+            self.send(call)
+        with self.connect() as connection:
+            channel = connection.default_channel
+            taken = [channel.basic_get("q").delivery_tag for _ in calls]
+            channel.lease.hand_back(taken, 2)
+
+    def pids(self):
+        """The processes of the workers: those of their sessions."""
+        return {pid for pid in psutil.pids() if os.getsid(pid) in {worker.pid for worker in self.workers}}
 
     def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
         number = len(self.workers)
         log = (self.directory / f"{self.prefix[:-1]}-{number}.log").open("w")
-        command = (
-            f"-m celery -A tests.integration.transport_app worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
-        )
+        command = f"-m celery -A {self.app} worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
         worker = subprocess.Popen(
             [sys.executable, *command.split(), "--without-mingle", "--without-gossip", *options],
             env={**self.environ, "TEST_URL": url or self.url, "TEST_MULTIPLIER": str(multiplier)},
@@ -72,7 +82,7 @@ class Bench:
         return [fields for _, fields in self.client.xrange(f"{self.prefix}gm1:dead")]
 
     def connect(self):
-        return Connection(secured(self.url), transport_options={"global_keyprefix": self.prefix})
+        return Connection(self.url, transport_options={"global_keyprefix": self.prefix})
 
     def close(self):
         for worker in self.workers:
