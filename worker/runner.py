@@ -20,6 +20,7 @@ from config.settings import Settings
 from tasks import catalog
 from tasks.kinds import GristmillTask
 from worker.backoff import backoff
+from worker.stop import Stop
 
 #: A chunk that takes this many times `chunk_seconds` gives its rest to other slots.
 OVERTIME = 4
@@ -56,7 +57,7 @@ class Runner:
         Raises:
             RedisError: the server could not be reached; what was run is run again elsewhere.
         """
-        work = _patiently(lambda: self.ledger.take(chunk))
+        work = _patiently(lambda: self.ledger.take(chunk, worker))
         if work is None:
             log.info("nothing left to run")
             return
@@ -73,6 +74,7 @@ class Runner:
         begun = time.perf_counter()
         outcomes: list[Outcome] = []
         rest = size = 0
+        stopped = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
                 self._record(chunk, outcomes, begun, worker, -1)
@@ -80,7 +82,7 @@ class Runner:
             outcomes.append(run_item(item, work, task, worker))
             size += len(outcomes[-1].text)
             rest = chunk.first + chunk.count - item.index - 1
-            if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds:
+            if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds or stopped():
                 break
         else:
             rest = 0
@@ -103,8 +105,9 @@ def run_item(item: Item, work: Work, task: GristmillTask, worker: str) -> Outcom
         # CancelledError and its like too: only the end of this process is not the item's outcome.
         if isinstance(error, SystemExit) and terminate_handler_fired():
             raise
-        retry = item.attempt <= work.retries and isinstance(error, task.retry_on)
-        state = str(round(1000 * backoff(item.attempt, work.retry_seconds))) if retry else "f"
+        tries = item.attempt - item.before
+        retry = tries <= work.retries and isinstance(error, task.retry_on)
+        state = str(round(1000 * backoff(tries, work.retry_seconds))) if retry else "f"
         result = json.dumps(explain(error))
     seconds = round(time.perf_counter() - begun, 6)
     tail = json.dumps([item.attempt, seconds, worker, os.getpid()])[1:]

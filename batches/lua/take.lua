@@ -1,15 +1,26 @@
 -- Begin a chunk: its items, and which of them have an outcome already.
--- ARGV: prefix, batch, epoch, first, count.
--- Touches: batch:{b}:state, :window, :in, :done, :attempts.
--- Returns false when there is nothing to run: the batch is gone, the epoch is over or the chunk is recorded.
+-- ARGV: prefix, batch, epoch, first, count, worker.
+-- Touches: batch:{b}:state, :window, :sent, :begun, :left, :in, :done, :attempts; when it is being cancelled, what
+-- settle touches.
+-- Returns false when there is nothing to run: the batch is gone, paused or being cancelled, the epoch is over or the
+-- chunk is recorded.
 -- Else {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}: done and attempts have one entry
 -- an item; each block is {first, items}.
 local batch, first, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = milliseconds()
-local b = state(batch, {'epoch', 'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
+local b = state(batch, {'epoch', 'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds',
+  'paused', 'cancelling'}, {})
 local chunk = first .. ':' .. count
 if b.epoch ~= ARGV[3] or not redis.call('ZSCORE', key(batch, 'window'), chunk) then return false end
+if b.paused or b.cancelling then
+  leave_window(batch, chunk)
+  -- Until it is resumed; or cancelled with the rest.
+  redis.call('ZADD', key(batch, 'left'), first, chunk)
+  if b.cancelling then settle(batch, now, {}) end
+  return false
+end
 redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
+redis.call('HSET', key(batch, 'begun'), chunk, ARGV[6])
 
 local blocks, reached = {}, first
 local function add(entries)
