@@ -1,6 +1,7 @@
 """Every error that a person is meant to read.
 
 GristmillError
+├── Cancelled          exit 1
 ├── InputError         exit 2
 │   └── SettingError   exit 2
 └── ServerError        exit 3
@@ -12,6 +13,10 @@ class GristmillError(Exception):
     """The root: its text is one line for the person at the terminal, its `exit_code` the command's."""
 
     exit_code = 1
+
+
+class Cancelled(GristmillError):
+    """Raised when a batch was cancelled before all its items were stored."""
 
 
 class InputError(GristmillError):

@@ -76,6 +76,9 @@ class Settings(BaseModel):
     retry_seconds: float = Field(
         1, gt=0, le=3600, description="Seconds before an item's second attempt; doubled for each further one."
     )
+    ttl_seconds: float = Field(
+        604_800, ge=1, le=315_360_000, description="Seconds for which a batch is kept after its end."
+    )
     task_events: bool = Field(True, description="Send Celery's task events, which fill Flower's list of tasks.")
 
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")

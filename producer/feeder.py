@@ -1,6 +1,7 @@
 """Feeds items to a batch on the server, block by block; begins where an earlier run of it stopped."""
 
 import hashlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from redis.exceptions import RedisError
 
 from batches.ledger import Feed, Ledger, OtherInput
 from broker.connection import reaching
-from config.errors import Refused, ServerError
+from config.errors import Cancelled, Refused, ServerError
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
 BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
@@ -38,6 +39,8 @@ class Feeder:
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._failure: Exception | None = None
+        #: Whether the main thread is in `send`: it may wait for a slow input there.
+        self._sending = False
         self._flusher = threading.Thread(target=self._flush_old, name="feeder", daemon=True)
 
     def __enter__(self) -> "Feeder":
@@ -47,7 +50,9 @@ class Feeder:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._done.set()
         self._flusher.join()
-        if kind is not None and not issubclass(kind, OtherInput) and self._failure is None:
+        if kind is KeyboardInterrupt and self._failure is not None:
+            raise self._failure
+        if kind is not None and not issubclass(kind, OtherInput | Cancelled) and self._failure is None:
             # What was read and is good is sent: the same command goes on from there. Without the server, without it.
             with self._lock, suppress(ServerError, RedisError):
                 self._flush()
@@ -59,7 +64,18 @@ class Feeder:
         Raises:
             OtherInput: the batch has other items than these.
             Fed: another producer took over.
+            Cancelled: the batch was cancelled.
         """
+        before = self.stored
+        self._sending = threading.current_thread() is threading.main_thread()
+        try:
+            self._send(items)
+        finally:
+            with self._lock:
+                self._sending = False
+        return self.stored - before
+
+    def _send(self, items: Iterator[str]) -> None:
         before = self.stored
         self._skip(items)
         for item in items:
@@ -71,7 +87,6 @@ class Feeder:
         with self._lock:
             self._raise_failure()
             self._flush()
-        return self.stored - before
 
     def _skip(self, items: Iterator[str]) -> None:
         """Pass over the items that are stored already, and make sure that they are the same."""
@@ -137,7 +152,14 @@ class Feeder:
                         said = now
                 except Exception as error:
                     self._failure = error
+                    self._wake()
                     return
+
+    def _wake(self) -> None:
+        """Interrupt a main thread that waits for its input, so that it learns of the failure (in `__exit__`)."""
+        main = threading.main_thread().ident
+        if self._sending and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.pthread_kill(main, signal.SIGINT)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -48,9 +48,8 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
         Reject: the message goes back to the queue: what running it needs cannot be had.
     """
     chunk = Chunk(*fields[:4])
-    with logs.about(chunk, self.request.hostname):
-        try:
-            _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
-        except (RedisError, GristmillError) as error:
-            time.sleep(HAND_BACK_SECONDS)
-            raise Reject(error, requeue=True) from error
+    try:
+        _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
+    except (RedisError, GristmillError) as error:
+        time.sleep(HAND_BACK_SECONDS)
+        raise Reject(error, requeue=True) from error

@@ -10,10 +10,10 @@ local function stream(queue, level) return PREFIX .. 'gm1:q:' .. queue .. ':' ..
 local function back(queue) return PREFIX .. 'gm1:back:' .. queue end
 local function later(queue) return PREFIX .. 'gm1:later:' .. queue end
 
--- Put one message for the Celery task `task` on `queue`; `args` is a JSON array, `now` in milliseconds.
+-- Put one message for the Celery task `task` on `queue`, on priority `level`; `args` is a JSON array, `now` in ms.
 -- Returns where it is, {level}/{id}.
-local function put(queue, task, id, args, now)
-  return '0/' .. redis.call('XADD', stream(queue, 0), '*', 'm', cjson.encode({
+local function put(queue, level, task, id, args, now)
+  return level .. '/' .. redis.call('XADD', stream(queue, level), '*', 'm', cjson.encode({
     body = '[' .. args .. ',{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]',
     ['content-type'] = 'application/json',
     ['content-encoding'] = 'utf-8',
@@ -23,7 +23,7 @@ local function put(queue, task, id, args, now)
       argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true,
     },
     properties = {
-      correlation_id = id, delivery_mode = 2, priority = 0, delivery_tag = id .. '@' .. now,
+      correlation_id = id, delivery_mode = 2, priority = level, delivery_tag = id .. '@' .. now,
       delivery_info = {exchange = '', routing_key = queue},
     },
   }))

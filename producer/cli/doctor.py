@@ -36,6 +36,7 @@ class Finding(NamedTuple):
 
 @click.command("doctor")
 @options.as_json
+@options.quiet
 def command(as_json: bool) -> int:
     """Check the server, the workers and the settings: each line is OK or says what to do (then exit 1).
 

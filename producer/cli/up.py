@@ -7,6 +7,7 @@ import click
 
 from broker.connection import reaching
 from config import settings
+from producer.cli import options
 from producer.cli.console import note, warn
 from producer.fleet import LocalFleet
 from tasks import catalog
@@ -22,6 +23,7 @@ WATCH_SECONDS = 0.5
 @click.option("--cpu", "cpu_slots", type=click.IntRange(1, 1024), help="Processes of the cpu worker.")
 @click.option("--io", "io_slots", type=click.IntRange(1, 4096), help="Threads of the io worker.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the dashboard.")
+@options.quiet
 def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None, port: int | None) -> int:
     """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or those named.
 

@@ -14,6 +14,7 @@ _COLUMNS = ["name", "host", "queue", "pool", "slots", "busy", "items", "rate"]
 
 @click.command("workers")
 @options.as_json
+@options.quiet
 def command(as_json: bool) -> None:
     """List the workers that live: pool, slots, how many are busy, items recorded, items per second.
 
