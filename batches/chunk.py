@@ -50,10 +50,11 @@ class Outcome:
     """How one attempt of an item ended.
 
     `state` is `s` (succeeded), `f` (failed), or the milliseconds until the next attempt; `text` is JSON:
-    `[state, value or error, attempts, seconds, worker, pid]`.
+    `[state, value or error, attempts, seconds, worker, pid]`. `seconds` is how long it ran.
     """
 
     index: int
     state: str
     attempt: int
     text: str
+    seconds: float = 0.0

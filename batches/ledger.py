@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 from redis import Redis
 
 from batches.chunk import Chunk, Item, Outcome, Work
+from batches.histogram import encode
 from batches.scripts import script
 from config.errors import InputError, ServerError
 from config.settings import Settings
@@ -103,7 +104,7 @@ class Ledger:
 
     def take(self, chunk: Chunk) -> Work | None:
         """Begin a chunk; None when nothing of it is left to run."""
-        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count)
+        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, int(self.settings.meters))
         if not found:
             return None
         task, fixed, parameter, retries, retry_seconds, done, attempts, blocks = found
@@ -128,10 +129,12 @@ class Ledger:
         them and go to other slots; -1: the chunk goes on.
         """
         flat: list[Any] = []
+        times: list[float] = []
         for outcome in outcomes:
+            times.append(outcome.seconds)
             flat += (outcome.index, outcome.state, outcome.attempt, outcome.text)
         which = (chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        return int(self._call("record", *which, rest, seconds, worker, *flat))
+        return int(self._call("record", *which, rest, seconds, worker, *flat, encode(times) if self.settings.meters else "off"))
 
     def tick(self, worker: str, beat: dict[str, Any], held: Iterable[Chunk]) -> int:
         """A worker's sign of life: its beat, and the chunks it holds; heals batches whose chunks were dropped.
@@ -160,7 +163,7 @@ class Ledger:
     def forget(self, batch: str) -> None:
         """Delete every key of the batch."""
         stored = int(self.state(batch).get("stored", 0))
-        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window", "sent"]
+        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window", "sent", "meter"]
         keys = [self.key(batch, part) for part in parts]
         keys += [self.key(batch, f"out:{bucket}") for bucket in range(-(-stored // 500))]
         with self.client.pipeline() as pipe:

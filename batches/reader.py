@@ -62,6 +62,16 @@ class Reader:
                 if outcome is not None:
                     yield Result.from_outcome(index, self.item(index), outcome)
 
+    def failed(self, first: int) -> Iterator[Result]:
+        """The results of the items from index `first` on that failed, by index."""
+        index = self._next_failed(max(0, first))
+        while index >= 0:
+            yield from self._range(index, index)
+            index = self._next_failed(index + 1)
+
+    def _next_failed(self, first: int) -> int:
+        return int(self.client.bitpos(f"{self._key}failed", 1, first, -1, mode="BIT"))
+
     def item(self, index: int) -> str:
         """The item at `index`, as JSON text."""
         first, items = self._block

@@ -10,7 +10,9 @@ _HERE = Path(__file__).parent / "lua"
 _QUEUE = Path(__file__).parent.parent / "broker" / "lua" / "queue.lua"
 
 #: Scripts that give memory back, or lead to it: they run on a full server too, so that it drains.
-_ALLOW_OOM = frozenset({"take", "record", "tick", "end", "host_take", "host_renew"})
+_ALLOW_OOM = frozenset({"take", "record", "tick", "end", "meters", "host_take", "host_renew"})
+#: Scripts that count what they do.
+_COUNTING = frozenset({"take", "record", "meters"})
 #: Scripts that stand alone; the others begin with the queue and the ledger.
 _ALONE = frozenset({"host_take", "host_renew"})
 
@@ -21,6 +23,8 @@ def text(name: str) -> str:
     parts = ["#!lua flags=allow-oom" if name in _ALLOW_OOM else "#!lua"]
     if name not in _ALONE:
         parts += [_QUEUE.read_text(), (_HERE / "ledger.lua").read_text()]
+    if name in _COUNTING:
+        parts.append((_HERE / "count.lua").read_text())
     return "\n".join([*parts, (_HERE / f"{name}.lua").read_text()])
 
 

@@ -1,5 +1,7 @@
 """The Celery app. Workers, Flower and plain `.delay()` calls use it; the server is looked up when first needed."""
 
+import sys
+from importlib import import_module
 from typing import Any
 
 from celery import Celery
@@ -43,3 +45,6 @@ app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
 app.Task.Request = "worker.request:Request"
 app.steps["worker"].update({"worker.steps:PoolGuard", "worker.steps:Pulse", "worker.drain:Drain"})
+if "flower" in sys.argv and "flower.command" in sys.modules:
+    # `celery -A tasks flower`: Celery has loaded Flower's command, which is to run our Flower.
+    import_module("dashboard.application").install()

@@ -109,7 +109,7 @@ def run_item(item: Item, work: Work, task: GristmillTask, worker: str) -> Outcom
     seconds = round(time.perf_counter() - begun, 6)
     tail = json.dumps([item.attempt, seconds, worker, os.getpid()])[1:]
     word = "succeeded" if state == "s" else "failed"
-    return Outcome(item.index, state, item.attempt, f'["{word}",{result},{tail}')
+    return Outcome(item.index, state, item.attempt, f'["{word}",{result},{tail}', seconds)
 
 
 def value_json(value: Any) -> str:

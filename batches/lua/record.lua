@@ -1,11 +1,13 @@
 -- Record outcomes of a chunk, each once, then release what the window has room for.
--- ARGV: prefix, batch, epoch, first, count, rest, seconds, worker, then of each outcome: index, state, attempt, text.
+-- ARGV: prefix, batch, epoch, first, count, rest, seconds, worker, then of each outcome: index, state, attempt, text;
+--       at the end the run times, as bucket:items,… of batches/histogram.py, or `off`: they are not counted.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
 --   state    's' succeeded, 'f' failed, or the ms until the next attempt
--- Touches: every key of the batch, active, and
+-- Touches: every key of the batch, active, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
 -- Returns how many of the outcomes were duplicates.
+local runs = table.remove(ARGV)
 local batch, epoch, first, count, rest = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, outcomes = milliseconds(), (#ARGV - 8) / 4
 local b = state(batch, {'epoch', 'queue'},
@@ -79,6 +81,7 @@ count_up('failed', #failed / 4)
 count_up('duplicates', duplicates)
 redis.call('HINCRBY', GM .. 'items', ARGV[8], #finals - duplicates)
 if #ranges > 0 then redis.call('XADD', key(batch, 'events'), '*', 'ranges', table.concat(ranges, ',')) end
+if runs ~= 'off' then count_record(now, batch, ARGV[8], succeeded, #failed / 4, tonumber(ARGV[7]), runs) end
 
 -- 3. How long items take, the recent ones counting most.
 if outcomes > 0 then

@@ -1,6 +1,6 @@
 -- Begin a chunk: its items, and which of them have an outcome already.
--- ARGV: prefix, batch, epoch, first, count.
--- Touches: batch:{b}:state, :window, :in, :done, :attempts.
+-- ARGV: prefix, batch, epoch, first, count, whether to count how long they waited (1 or 0).
+-- Touches: batch:{b}:state, :window, :in, :done, :attempts, meters:1:{t}, meters:open.
 -- Returns false when there is nothing to run: the batch is gone, the epoch is over or the chunk is recorded.
 -- Else {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}: done and attempts have one entry
 -- an item; each block is {first, items}.
@@ -11,9 +11,10 @@ local chunk = first .. ':' .. count
 if b.epoch ~= ARGV[3] or not redis.call('ZSCORE', key(batch, 'window'), chunk) then return false end
 redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
 
-local blocks, reached = {}, first
+local blocks, reached, stored_at = {}, first, now
 local function add(entries)
   for _, entry in ipairs(entries) do
+    if #blocks == 0 then stored_at = tonumber(entry[2][8] or now) end
     blocks[#blocks + 1] = {entry[2][2], entry[2][6]}
     reached = tonumber(string.match(entry[1], '^%d+'))
   end
@@ -34,5 +35,9 @@ local attempts = {}
 if redis.call('EXISTS', key(batch, 'attempts')) == 1 then
   attempts = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
 end
-return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds,
-  redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), attempts, blocks}
+local done, first_time = redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), 0
+for i = 1, count do
+  if done[i] == 0 and not attempts[i] then first_time = first_time + 1 end
+end
+if ARGV[6] == '1' then count_task(now, b.queue, b.task, {'w' .. bucket(now - stored_at), first_time}) end
+return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds, done, attempts, blocks}
