@@ -36,6 +36,6 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
     for number in sorted(counts):
         if counts[number] and below + counts[number] >= rank:
             inside = max(0.0, rank - below) / counts[number]
-            return bound(number - 1) * (bound(number) / bound(number - 1)) ** inside
+            return float(bound(number - 1) * (bound(number) / bound(number - 1)) ** inside)
         below += counts[number]
     return None

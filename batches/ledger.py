@@ -134,7 +134,9 @@ class Ledger:
             times.append(outcome.seconds)
             flat += (outcome.index, outcome.state, outcome.attempt, outcome.text)
         which = (chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        return int(self._call("record", *which, rest, seconds, worker, *flat, encode(times) if self.settings.meters else "off"))
+        return int(
+            self._call("record", *which, rest, seconds, worker, *flat, encode(times) if self.settings.meters else "off")
+        )
 
     def tick(self, worker: str, beat: dict[str, Any], held: Iterable[Chunk]) -> int:
         """A worker's sign of life: its beat, and the chunks it holds; heals batches whose chunks were dropped.

@@ -117,7 +117,7 @@ class Meters:
 
     def now(self) -> float:
         """The server's Unix time in seconds."""
-        seconds, microseconds = cast(tuple[int, int], self.client.time())
+        seconds, microseconds = self.client.time()
         return seconds + microseconds / 1e6
 
     def read(self, width: int, starts: Sequence[int]) -> list[Bucket]:

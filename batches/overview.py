@@ -83,7 +83,6 @@ class Observer:
         queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         return Overview(at, queues, workers, batches)
 
-
     def active(self) -> list[BatchInfo]:
         """The batches that have not ended, oldest first."""
         names = cast(set[str], self.fleet.client.smembers(self.meters.settings.key("active")))

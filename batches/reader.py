@@ -66,7 +66,7 @@ class Reader:
         """The results of the items from index `first` on that failed, by index."""
         index = self._next_failed(max(0, first))
         while index >= 0:
-            yield from self._range(index, index)
+            yield from self.in_order(index, index + 1)
             index = self._next_failed(index + 1)
 
     def _next_failed(self, first: int) -> int:

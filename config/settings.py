@@ -63,7 +63,7 @@ class Settings(BaseModel):
     )
     task_events: bool = Field(
         False,
-        description="Send Celery's task events, which fill Flower's list of tasks: for some hundred tasks a second at most.",
+        description="Send Celery's task events, which fill Flower's list of tasks; for some hundred a second at most.",
     )
     meters: bool = Field(True, description="Count items and times for the dashboard's Throughput page and its history.")
 

@@ -5,8 +5,10 @@ from itertools import islice
 
 import tornado.web
 
+from batches.control import Control
 from batches.reader import Reader
-from config.settings import variable
+from broker.connection import client
+from config.settings import settings, variable
 from dashboard import batchview
 from dashboard.pages import Page
 
@@ -24,8 +26,16 @@ class Action(Page):
             raise tornado.web.HTTPError(403, "the dashboard is read-only: see %s", variable("dashboard_read_only"))
         observer = self.application.observer
         await self.ask(batchview.find, observer, name)
-        await self.ask(getattr(self.application.controls, what), name)
+        await self.ask(_act, name, what, refused=409)
         self.redirect(self.reverse_url("batch", name))
+
+
+def _act(name: str, what: str) -> None:
+    control = Control(client(), settings())
+    if what == "cancel":
+        control.cancel(name, "on the dashboard")
+    else:
+        getattr(control, what)(name)
 
 
 class Results(Page):

@@ -31,7 +31,9 @@ def advise(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
     """The advice for `queue`, one of `queues`; `server_cpu` is how much of one core the server uses, in percent."""
     if not queue.left:
         if queue.held:
-            return Advice(queue.name, f"{queue.name}: {_items(queue.held)} in paused batches.", "gristmill resume", "info")
+            return Advice(
+                queue.name, f"{queue.name}: {_items(queue.held)} in paused batches.", "gristmill resume", "info"
+            )
         return Advice(queue.name, f"{queue.name}: nothing is waiting.")
     if not queue.slots:
         what = "1 item waits" if queue.left == 1 else f"{queue.left:,} items wait"
@@ -50,8 +52,14 @@ def advise(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
 
 def _standing(queue: QueueNow, left: str) -> Advice:
     if queue.busy:
-        return Advice(queue.name, f"{left}; {queue.busy} of {queue.slots} slots busy, none has finished an item yet.", level="info")
-    return Advice(queue.name, f"{left}, and nothing runs: they may wait for another attempt.", "gristmill doctor", "warning")
+        return Advice(
+            queue.name,
+            f"{left}; {queue.busy} of {queue.slots} slots busy, none has finished an item yet.",
+            level="info",
+        )
+    return Advice(
+        queue.name, f"{left}, and nothing runs: they may wait for another attempt.", "gristmill doctor", "warning"
+    )
 
 
 def _idle(queue: QueueNow, server_cpu: float) -> str:
@@ -103,7 +111,9 @@ def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:
     scale = {other.name: other.workers for other in queues if other.name in ("cpu", "io")}
     each = queue.slots / queue.workers if queue.workers else 1
     scale[queue.name] = queue.workers + ceil(more / each)
-    return " ".join(["docker compose up -d --no-recreate", *(f"--scale {name}={number}" for name, number in sorted(scale.items()))])
+    return " ".join(
+        ["docker compose up -d --no-recreate", *(f"--scale {name}={number}" for name, number in sorted(scale.items()))]
+    )
 
 
 def _items(number: int) -> str:

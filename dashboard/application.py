@@ -42,7 +42,7 @@ HANDLERS = [
 ]
 
 
-class Dashboard(flower_app.Flower):  # type: ignore[misc]
+class Dashboard(flower_app.Flower):
     """Flower with our pages. It listens on this host alone, or asks for the password."""
 
     def __init__(self, options: Any = None, **kwargs: Any) -> None:

@@ -113,5 +113,3 @@ def _failure(result: Result) -> dict[str, Any]:
         "message": error.get("message", "")[:MESSAGE],
         "traceback": error.get("traceback", "")[-TRACEBACK:],
     }
-
-

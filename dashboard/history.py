@@ -1,7 +1,7 @@
 """The charts of the Throughput page: buckets of the meters, turned into one series of numbers a line."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,13 +78,7 @@ def _lines(digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
     return {
         "queues": {name: _queue_lines(name, digests, seconds) for name in queues},
         "tasks": {f"{series.task} on {series.queue}": _task_lines(series, digests, seconds) for series in tasks},
-        "hosts": {
-            name: {
-                "cpu": _each(digests, lambda d: d.bucket.hosts[name]["cpu"] if name in d.bucket.hosts else None),
-                "memory": _each(digests, lambda d: _share(d.bucket.hosts.get(name))),
-            }
-            for name in hosts
-        },
+        "hosts": {name: _host_lines([digest.bucket.hosts.get(name) for digest in digests]) for name in hosts},
     }
 
 
@@ -115,12 +109,11 @@ def _rates(counts: Iterable[int], seconds: list[float]) -> Numbers:
     return [_short(count / long) for count, long in zip(counts, seconds, strict=True)]
 
 
-def _each(digests: list[_Digest], value: Callable[[_Digest], float | None]) -> Numbers:
-    return [_short(value(digest)) for digest in digests]
-
-
-def _share(host: dict[str, float] | None) -> float | None:
-    return 100 * host["used"] / host["memory"] if host and host.get("memory") else None
+def _host_lines(samples: list[dict[str, float] | None]) -> dict[str, Numbers]:
+    return {
+        "cpu": [_short(sample["cpu"]) if sample else None for sample in samples],
+        "memory": [_short(100 * sample["used"] / sample["memory"]) if sample else None for sample in samples],
+    }
 
 
 def _short(number: float | None) -> float | None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import tornado.web
@@ -23,7 +22,7 @@ POLICY = (
 )
 
 
-class Page(BaseHandler):  # type: ignore[misc]
+class Page(BaseHandler):
     """One of our pages."""
 
     def set_default_headers(self) -> None:
@@ -37,8 +36,8 @@ class Page(BaseHandler):  # type: ignore[misc]
         """Ask for the token always; Flower's own does not when nobody has to log in."""
         tornado.web.RequestHandler.check_xsrf_cookie(self)
 
-    async def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Ask the server in a thread: the loop has others to serve."""
+    async def ask(self, question: Callable[..., Answer], *arguments: Any, refused: int = 404) -> Answer:
+        """Ask the server in a thread: the loop has others to serve. What is no good answers with `refused`."""
 
         def answer() -> Answer:
             with reaching():
@@ -47,7 +46,7 @@ class Page(BaseHandler):  # type: ignore[misc]
         try:
             return await asyncio.to_thread(answer)
         except GristmillError as error:
-            status = 404 if error.exit_code == 2 else 503
+            status = refused if error.exit_code == 2 else 503
             raise tornado.web.HTTPError(status, "%s", str(error)) from error
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -139,8 +138,3 @@ class BatchData(Page):
         except ValueError:
             raise tornado.web.HTTPError(400, "after: an index is allowed") from None
         self.give(await self.ask(batchview.data, self.application.observer, name, after))
-
-
-def as_rows(items: Any) -> list[dict[str, Any]]:
-    """Dataclasses as JSON objects."""
-    return [asdict(item) for item in items]

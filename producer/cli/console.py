@@ -49,6 +49,13 @@ def table(
     title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "", fold: str = ""
 ) -> None:
     """A table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
+    stdout.print(table_of(columns, rows, title=title, right=right, fold=fold))
+
+
+def table_of(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, right: str = "", fold: str = ""
+) -> Table:
+    """A table to be printed, as by `table`."""
     view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     numbers, folded = right.split(), fold.split()
     for column in columns:
@@ -61,7 +68,7 @@ def table(
         )
     for row in rows:
         view.add_row(*row)
-    stdout.print(view)
+    return view
 
 
 def show(columns: Sequence[str], rows: list[dict[str, Any]], *, as_json: bool, right: str = "", fold: str = "") -> None:
@@ -70,8 +77,12 @@ def show(columns: Sequence[str], rows: list[dict[str, Any]], *, as_json: bool, r
         for row in rows:
             print_json(row)
     else:
-        lines = [[_cell(row[column.replace(" ", "_")]) for column in columns] for row in rows]
-        table(None, columns, lines, right=right, fold=fold)
+        table(None, columns, [cells(columns, row) for row in rows], right=right, fold=fold)
+
+
+def cells(columns: Sequence[str], row: dict[str, Any]) -> list[str]:
+    """Fields of a row as a table shows them."""
+    return [_cell(row[column.replace(" ", "_")]) for column in columns]
 
 
 def _cell(value: Any) -> str:

@@ -91,7 +91,9 @@ class Page:
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise Failed(f"not within {seconds} s: {script}; the page: {self.run('document.body.innerText')[:2000]}")
+                raise Failed(
+                    f"not within {seconds} s: {script}; the page: {self.run('document.body.innerText')[:2000]}"
+                )
             time.sleep(0.05)
 
     def text(self, selector: str) -> str:
