@@ -230,9 +230,9 @@ window.gristmill.Chart = (function () {
 
     fillTable() {
       if (!this.details.open || !this.data) return;
-      const { lines, number: points } = this.data, every = Math.max(1, Math.floor(points / 60));
+      const { lines, number: points } = this.data;
       const rows = [];
-      for (let i = points - 1; i >= 0; i -= every)
+      for (let i = points - 1; i >= 0; i--)
         rows.push(make("tr", {}, make("th", { scope: "row" }, this.when(i)),
           ...lines.map((line) => make("td", {}, this.unit.text(line.values[i])))));
       if (this.data.labels) rows.reverse();

@@ -1,6 +1,7 @@
 """Headless Chromium, driven over a pipe with the DevTools protocol: no driver, no port."""
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -84,7 +85,8 @@ class Page:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                value = self.run(script)
+                # An element cannot be answered; that there is one can.
+                value = self.run(f"(() => {{ const it = ({script}); return it instanceof Node || it; }})()")
             except Failed:
                 # A page that is just being replaced.
                 value = None
@@ -92,7 +94,7 @@ class Page:
                 return value
             if time.monotonic() > deadline:
                 raise Failed(
-                    f"not within {seconds} s: {script}; the page: {self.run('document.body.innerText')[:2000]}"
+                    f"not within {seconds} s: {script}; the page: {self.run('document.body.innerText')[:800]}"
                 )
             time.sleep(0.05)
 
@@ -189,17 +191,24 @@ def browser(profile: Path) -> Iterator[Browser]:
     options += ["--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
     if os.geteuid() == 0:
         options.append("--no-sandbox")
-    # The protocol is spoken on the descriptors 3 and 4.
-    shell = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
+    # Beyond 4, so that neither is in the way of the other.
+    theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs_in, theirs_out)]
+
+    def speak() -> None:
+        """The protocol is spoken on the descriptors 3 and 4."""
+        os.dup2(theirs[0], 3)
+        os.dup2(theirs[1], 4)
+
     process = subprocess.Popen(
-        ["sh", "-c", shell, executable(), *options],
-        pass_fds=(theirs_in, theirs_out),
+        [executable(), *options],
+        preexec_fn=speak,
+        pass_fds=(3, 4),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(theirs_in)
-    os.close(theirs_out)
+    for end in (*theirs, theirs_in, theirs_out):
+        os.close(end)
     try:
         yield Browser(process, to, back)
     finally:
