@@ -75,12 +75,16 @@ class Observer:
         self.meters.beat()
         at = self.meters.now()
         second = int(at)
-        buckets = self.meters.read(1, range(second - max(_WINDOWS), second + 1))
+        buckets = self.meters.read(1, range(second - _TIMES, second + 1))
         batches = self.active()
         workers = self.fleet.workers()
         last = next((bucket for bucket in reversed(buckets) if bucket.queues), Bucket())
         names = {"cpu", "io", *last.queues, *(worker.queue for worker in workers)}
         queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
+        if any(queue.left and queue.rate * _TIMES < _ENOUGH for queue in queues):
+            # Slow items: their rate takes a longer look.
+            buckets = self.meters.read(1, range(second - max(_WINDOWS), second - _TIMES)) + buckets
+            queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         return Overview(at, queues, workers, batches)
 
     def active(self) -> list[BatchInfo]:
@@ -102,7 +106,8 @@ def _queue(
     name: str, past: Sequence[Bucket], last: Bucket, workers: Sequence[LiveWorker], batches: Sequence[BatchInfo]
 ) -> QueueNow:
     recent = [(sum_of(bucket, name), bucket.queues.get(name, {})) for bucket in past]
-    window = _window([count for count, _ in recent])
+    gauges = last.queues.get(name, {})
+    window = _window([count for count, _ in recent], bool(gauges.get("left")))
     done, samples = TaskCount(), []
     for count, sample in recent[len(recent) - window :]:
         done.add(count)
@@ -112,7 +117,6 @@ def _queue(
     for count, _ in recent[-_TIMES:]:
         times.add(count)
     mine = [worker for worker in workers if worker.queue == name]
-    gauges = last.queues.get(name, {})
     return QueueNow(
         name=name,
         left=round(gauges.get("left", 0)),
@@ -145,9 +149,9 @@ def quantiles(counts: dict[int, int]) -> Times:
     return tuple(quantile(counts, share) for share in QUANTILES)
 
 
-def _window(counts: Sequence[TaskCount]) -> int:
-    """Seconds to take the rate over: long enough for slow items, and not from before the work began."""
-    for window in _WINDOWS:
+def _window(counts: Sequence[TaskCount], more: bool) -> int:
+    """Seconds to take the rate over: long enough for slow items, while there are `more`; not from before they began."""
+    for window in _WINDOWS if more else _WINDOWS[:1]:
         seen = [count.done for count in counts[-window:]]
         if sum(seen) >= _ENOUGH:
             break

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ _MIB = 1 << 20
 #: Files that mark a container.
 _MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
+# It measures between two calls: this is the first.
+psutil.cpu_percent()
+
 _lock = threading.Lock()
 _counts: Counter[tuple[str, str, str]] = Counter()
 
@@ -23,12 +27,22 @@ def load() -> dict[str, Any]:
     """The host's load, for the beat: cores, percent of them busy since the last call, memory in MiB."""
     memory = psutil.virtual_memory()
     return {
-        "cores": cores(),
+        "cores": _cores(),
         "cpu": psutil.cpu_percent(),
         "used": round((memory.total - memory.available) / _MIB),
         "memory": round(memory.total / _MIB),
-        "container": any(mark.exists() for mark in _MARKS),
+        "container": _container(),
     }
+
+
+@cache
+def _cores() -> int:
+    return cores()
+
+
+@cache
+def _container() -> bool:
+    return any(mark.exists() for mark in _MARKS)
 
 
 def count(queue: str, task: str, error: BaseException | None, seconds: float | None) -> None:

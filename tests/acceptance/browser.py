@@ -93,9 +93,7 @@ class Page:
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise Failed(
-                    f"not within {seconds} s: {script}; the page: {self.run('document.body.innerText')[:800]}"
-                )
+                raise Failed(f"not within {seconds} s: {script}; the page: {self.run('document.body.innerText')[:800]}")
             time.sleep(0.05)
 
     def text(self, selector: str) -> str:
@@ -201,7 +199,7 @@ def browser(profile: Path) -> Iterator[Browser]:
 
     process = subprocess.Popen(
         [executable(), *options],
-        preexec_fn=speak,
+        preexec_fn=speak,  # noqa: PLW1509
         pass_fds=(3, 4),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

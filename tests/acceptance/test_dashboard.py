@@ -45,7 +45,9 @@ def numbers(page, title):
     page.run(f"{chart(title)}.querySelector('details').open = true")
     page.until(f"{chart(title)}.querySelector('tbody tr')")
     columns = page.run(f"[...{chart(title)}.querySelectorAll('thead th')].map((cell) => cell.textContent)")
-    script = f"[...{chart(title)}.querySelectorAll('tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    script = (
+        f"[...{chart(title)}.querySelectorAll('tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
     rows = page.run(script)[::-1]
     values = [[float(cell.replace(",", "")) if cell not in ("–",) else None for cell in row[1:]] for row in rows]
     return {name: [row[place] for row in values] for place, name in enumerate(columns[1:])}, [row[0] for row in rows]

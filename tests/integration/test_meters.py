@@ -1,4 +1,4 @@
-"""The meters on a real server: what is counted is what the ledger recorded, in every bucket, since ever and by batch."""
+"""The meters on a real server: what they count is what the ledger recorded, in every bucket, since ever, by batch."""
 
 import json
 from collections import Counter
@@ -16,7 +16,18 @@ from batches.reader import Reader
 from batches.scripts import text
 
 FIBONACCI = Series("cpu", "fibonacci")
-HOST = {"host": "a", "pid": 1, "pool": "prefork", "items": 0, "rate": 0.0, "cores": 4, "cpu": 50.0, "used": 100, "memory": 200, "busy": 1}
+HOST = {
+    "host": "a",
+    "pid": 1,
+    "pool": "prefork",
+    "items": 0,
+    "rate": 0.0,
+    "cores": 4,
+    "cpu": 50.0,
+    "used": 100,
+    "memory": 200,
+    "busy": 1,
+}
 
 
 @pytest.fixture
@@ -89,7 +100,9 @@ def test_run_times_are_counted_by_item(ledger, meters):
 def test_the_server_and_python_know_the_same_buckets(ledger):
     # The script's own function, called with the bounds and what is beside them.
     shared = text("meters").partition("-- Once a second")[0]
-    program = f"{shared}\nlocal found = {{}}\nfor i = 2, #ARGV do found[i - 1] = bucket(tonumber(ARGV[i])) end return found"
+    program = (
+        f"{shared}\nlocal found = {{}}\nfor i = 2, #ARGV do found[i - 1] = bucket(tonumber(ARGV[i])) end return found"
+    )
     times = [bound(n) * factor for n in range(FIRST, LAST + 1) for factor in (0.8, 0.999, 1.001)] + [0.0, 1e12]
     found = ledger.client.register_script(program)(args=[ledger.settings.prefix, *(1000 * time for time in times)])
     assert found == [bucket(time) for time in times]
@@ -191,3 +204,17 @@ def test_failed_items_are_found_by_index(ledger):
     assert list(reader.failed(40)) == []
     ledger.forget("b")
     assert list(ledger.client.scan_iter(ledger.key("b", "*"))) == []
+
+
+def test_the_rate_falls_to_nothing_once_nothing_is_left(ledger, meters):
+    observer = Observer(ledger.client, ledger.settings)
+    submit(ledger, "b", 10)
+    now = int(meters.now())
+    for seconds, items in ((40, 8), (30, 8)):
+        ledger.client.hset(ledger.settings.key(f"meters:1:{now - seconds}"), "t|cpu|s|fibonacci", items)
+    # Slow items: their rate is that since they began, however few there were in the last seconds.
+    assert observer.look().queues[0].rate == pytest.approx(16 / 40, rel=0.1)
+    ledger.forget("b")
+    ledger.client.delete(ledger.settings.key("q:cpu:0"))
+    assert until(lambda: observer.look().queues[0].left == 0)
+    assert observer.look().queues[0].rate == 0

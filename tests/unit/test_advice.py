@@ -26,7 +26,10 @@ def advice(queue=CPU, *others, workers=WORKERS, server=10.0):
 
 def test_more_slots_with_every_service_named_at_its_count():
     found = advice(CPU, replace(IO, workers=2), workers=[replace(one, container=True) for one in WORKERS])
-    assert found.text == "cpu: 12,400 items left, 3 min 20 s at this rate. 6 more slots would bring it under 1 minute. Type:"
+    assert (
+        found.text
+        == "cpu: 12,400 items left, 3 min 20 s at this rate. 6 more slots would bring it under 1 minute. Type:"
+    )
     assert found.command == "docker compose up -d --no-recreate --scale cpu=8 --scale io=2"
     assert found.level == "info"
 

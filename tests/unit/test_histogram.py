@@ -91,4 +91,4 @@ def test_names_of_tasks_may_hold_anything():
 def test_every_range_has_buckets_that_are_kept_long_enough():
     from batches.meters import WIDTHS
 
-    assert {width: number for width, number in RANGES.values()} == WIDTHS
+    assert dict(RANGES.values()) == WIDTHS
