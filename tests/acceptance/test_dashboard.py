@@ -1,6 +1,7 @@
 """The dashboard in a real browser, on a real fleet: what it shows is what happened, and its buttons work."""
 
 import json
+import signal
 import time
 from urllib.request import urlopen
 
@@ -238,3 +239,41 @@ def test_the_page_the_command_metrics_and_the_batch_agree(page, fleet, address, 
         return sum(shown) == worker["items"] and 'gristmill_queue_items{queue="io"} 0.0' in counted()
 
     until(agree, 30)
+
+
+def test_a_dashboard_that_is_killed_leaves_no_hole(fleet, address, name):
+    (dashboard,) = [one for one in fleet.processes() if one.cmdline()[2:4] == ["-m", "dashboard"]]
+    rows = fleet.file("hole.jsonl", "\n".join(json.dumps({"what": "x", "size": n}) for n in range(30_000)))
+    dashboard.kill()
+    fleet.run("submit", "oddly", "--from", rows, "--format", "jsonl", "--name", name).good()
+    fleet.ended(name)
+    true = recorded(fleet, name)
+
+    def shown():
+        try:
+            with urlopen(f"{address}/throughput/data?range=live") as answer:
+                history = json.load(answer)["history"]
+        except OSError:
+            # It is being started again.
+            return None
+        line = history["tasks"]["oddly on cpu"]["succeeded"]
+        seen = {history["first"] + n: number for n, number in enumerate(line) if number}
+        return seen if set(true) <= set(seen) else None
+
+    seen = until(shown, 60, "a dashboard that knows of every second")
+    for second, items in true.items():
+        assert seen[second] == pytest.approx(items, rel=0.05)
+
+
+def test_the_terminal_shows_the_same_live(fleet):
+    with fleet.start("workers", "--watch", "--json") as running:
+        for _ in range(2):
+            row = json.loads(running.line())
+            assert [queue["name"] for queue in row["queues"]] == ["cpu", "io"]
+            assert [worker["queue"] for worker in row["workers"]] == ["cpu", "io"]
+            assert [queue["slots"] for queue in row["queues"]] == [2, 16]
+        assert running.end(signal.SIGINT).code == 0
+    with fleet.start("workers", "--watch") as running:
+        assert running.line().split()[:2] == ["queue", "items/s"]
+        assert running.line().split()[0] == "cpu"
+        assert running.end(signal.SIGINT).code == 0
