@@ -19,12 +19,12 @@ class Chunk:
         return f"{self.first}:{self.count}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
-    """One input that has no outcome yet; `attempt` counts from 1, `value` is JSON text."""
+    """One input that has no outcome yet; `attempt` counts from 1, `value` is its JSON value."""
 
     index: int
-    value: str
+    value: Any
     attempt: int
 
 
@@ -45,11 +45,11 @@ class Work:
     items: list[Item]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """How one attempt of an item ended.
 
-    `state` is `s` (succeeded), `f` (failed), or the milliseconds until the next attempt; `text` is JSON:
+    `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt; `text` is JSON:
     `[state, value or error, attempts, seconds, worker, pid]`. `seconds` is how long it ran.
     """
 

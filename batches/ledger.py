@@ -108,11 +108,11 @@ class Ledger:
         if not found:
             return None
         task, fixed, parameter, retries, retry_seconds, done, attempts, blocks = found
-        values: list[str] = []
+        values: list[Any] = []
         for first, text in blocks:
             lines = text.split("\n")
             skip = max(0, chunk.first - int(first))
-            values += lines[skip : skip + chunk.count - len(values)]
+            values += json.loads(f"[{','.join(lines[skip : skip + chunk.count - len(values)])}]")
         if len(values) != chunk.count:
             raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
         items = [

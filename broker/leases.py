@@ -102,11 +102,11 @@ class Lease:
         if since is None or time.monotonic() - since <= self.seconds:
             return
         for _ in range(SCAN_CALLS):
-            handed, buried, more = self.scripts.call(
+            handed, more = self.scripts.call(
                 "reclaim", self.consumer, int(self.seconds * 1000), SCAN_MOST, *self.queues
             )
-            if handed or buried:
-                log.warning("%d messages of dead workers handed back, %d given up on", handed, buried)
+            if handed:
+                log.warning("%d messages of dead workers handed back", handed)
             if not more:
                 break
         self.hand_back(self.forgotten(self.seconds / 2))
@@ -121,15 +121,15 @@ class Lease:
         names = [tag.decode() if isinstance(tag, bytes) else tag for tag in tags]
         return [tag for tag in names if tag not in self.held]
 
-    def hand_back(self, tags: Iterable[str], guilty: bool = False) -> None:
-        """Hand messages back in place; `guilty`: they killed the process that ran them.
+    def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
+        """Hand messages back in place; `suspicion` counts like so many returns from dead workers.
 
         What cannot be handed back now is forgotten, and so handed back by the next scans.
         """
         each = list(tags)
         self.held.difference_update(each)
         for start in range(0, len(each), CALL_MOST):
-            self.scripts.call("back", self.consumer, int(guilty), *each[start : start + CALL_MOST])
+            self.scripts.call("back", self.consumer, suspicion, *each[start : start + CALL_MOST])
 
     def hand_back_all(self) -> None:
         """Hand back all that is not done, through a connection of its own: the process ends."""

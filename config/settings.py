@@ -51,11 +51,30 @@ class Settings(BaseModel):
     any_pool: bool = Field(
         False, description="Let a worker start with a pool that does not suit its queue (for comparisons)."
     )
+    time_limit: float = Field(
+        3600, ge=0, le=31_536_000, description="Seconds that an item of a cpu task may take; 0: any time."
+    )
+    slot_memory: int = Field(
+        0,
+        ge=0,
+        description="Bytes that the process of a cpu slot may have; 0: its share of 80 % of the host's memory.",
+    )
     drain_seconds: float = Field(
         10, ge=0, le=3600, description="Seconds that running items get to finish when a worker is stopped."
     )
     lease_seconds: float = Field(
         20, ge=2, le=3600, description="Seconds after which a silent worker's chunks are handed out again."
+    )
+    unknown_task_seconds: float = Field(
+        5,
+        gt=0,
+        le=3600,
+        description="Seconds before a message that a worker does not know (task, version) may be taken again.",
+    )
+    dead_letter_bytes: int = Field(
+        64 << 20,
+        ge=1,
+        description="Most bytes of all dead letters; beyond it messages stay on their queues, and none is dropped.",
     )
     chunk_seconds: float = Field(0.25, gt=0, le=60, description="Seconds of work that a chunk aims at.")
     retry_seconds: float = Field(

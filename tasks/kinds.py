@@ -62,6 +62,7 @@ def _task(
     check: Callable[..., None] | None,
     retries: int,
     retry_on: tuple[type[BaseException], ...],
+    time_limit: float | None,
 ) -> GristmillTask | Decorator:
     def decorate(function: Callable[..., Any]) -> GristmillTask:
         known_as = name or function.__name__
@@ -76,6 +77,7 @@ def _task(
             "schema": Schema(function, check),
             "retries": retries,
             "retry_on": retry_on,
+            "time_limit": time_limit,
         }
         task: GristmillTask = app.task(base=GristmillTask, name=known_as, lazy=False, **options)(function)
         return task
@@ -92,6 +94,7 @@ def cpu(
     check: Callable[..., None] | None = ...,
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
+    time_limit: float | None = ...,
 ) -> Decorator: ...
 def cpu(
     function: Callable[..., Any] | None = None,
@@ -101,17 +104,19 @@ def cpu(
     check: Callable[..., None] | None = None,
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
+    time_limit: float | None = None,
 ) -> GristmillTask | Decorator:
     """Make a function a task that computes: it runs in a process of its own, on queue `cpu`.
 
     `name` is what the command line calls it (default: the function's name). `check` gets every argument by
     name once each has passed its annotation, on the producer before anything is sent and again on the worker,
-    and raises ValueError. A failed item is tried `retries` times more when it raised one of `retry_on`.
+    and raises ValueError. A failed item is tried `retries` times more when it raised one of `retry_on`. An item
+    that takes more than `time_limit` seconds fails (default: `GRISTMILL_TIME_LIMIT`; 0: it may take any time).
 
     Raises:
         TypeError: the name is taken, or the function takes `*args`, `**kwargs` or positional-only parameters.
     """
-    return _task(Kind.CPU, function, name, check, retries, retry_on)
+    return _task(Kind.CPU, function, name, check, retries, retry_on, time_limit)
 
 
 @overload
@@ -123,6 +128,7 @@ def io(
     check: Callable[..., None] | None = ...,
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
+    time_limit: float | None = ...,
 ) -> Decorator: ...
 def io(
     function: Callable[..., Any] | None = None,
@@ -132,6 +138,10 @@ def io(
     check: Callable[..., None] | None = None,
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
+    time_limit: float | None = None,
 ) -> GristmillTask | Decorator:
-    """Make a function a task that waits: it runs in one of many threads, on queue `io`. Options as of `cpu`."""
-    return _task(Kind.IO, function, name, check, retries, retry_on)
+    """Make a function a task that waits: it runs in one of many threads, on queue `io`. Options as of `cpu`.
+
+    A thread cannot be ended: `time_limit` holds only for an item that runs alone, as a suspect.
+    """
+    return _task(Kind.IO, function, name, check, retries, retry_on, time_limit)

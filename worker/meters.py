@@ -45,7 +45,7 @@ def _container() -> bool:
     return any(mark.exists() for mark in _MARKS)
 
 
-def count(queue: str, task: str, error: BaseException | None, seconds: float | None) -> None:
+def count(queue: str, task: str, error: BaseException | str | None, seconds: float | None) -> None:
     """Count a plain Celery task that has ended. One that goes back to its queue is none."""
     if isinstance(error, Ignore | Reject | Retry):
         return

@@ -1,12 +1,13 @@
-"""Celery's request, which tells the transport whose fault the death of a process was."""
+"""Celery's request, which has suspects run alone and tells the transport whose fault the death of a process was."""
 
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
 from celery.worker import request
 
-from worker import meters
-from worker.chunks import run_chunk
+from broker.qos import SUSPECT
+from worker import alone, meters
+from worker.isolation import DEATHS
 
 
 class Request(request.Request):
@@ -18,23 +19,39 @@ class Request(request.Request):
         inherited = cls.on_success
 
         def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
-            failed, value, seconds = answer
-            if self.name != run_chunk.name:
-                error = getattr(value.exception, "exc", value.exception) if failed else None
-                meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
+            if not getattr(self.task, "isolates", False):
+                self._count(*answer)
             return inherited(self, answer, **kwargs)
 
         cls.on_success = on_success
 
-    def on_accepted(self, pid: int, time_accepted: float) -> None:
-        """Note, before it runs, a message whose worker has died once: if that one dies too, it counts."""
-        if self.request_dict.get("gm_deaths"):
-            self.message.channel.lease.scripts.call("started", self.message.delivery_tag)
-        super().on_accepted(pid, time_accepted)
+    @property
+    def type(self) -> str:
+        """The task that the pool runs; that of chunks has each of its items run alone itself."""
+        suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
+        return alone.NAME if suspect and not getattr(self.task, "isolates", False) else str(self._type)
+
+    def _count(self, failed: bool, value: Any, seconds: float | None) -> None:
+        error: Any = getattr(value.exception, "exc", value.exception) if failed else None
+        if isinstance(error, alone.Done):
+            error, seconds = error.error, error.runtime
+        meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
-        """Blame a message for the pool process that died while running it."""
+        """Blame a message for the process that died while running it, and it alone."""
         error = getattr(exc_info, "exception", None)
-        if isinstance(getattr(error, "exc", error), WorkerLostError):
+        error = getattr(error, "exc", error)
+        if isinstance(error, WorkerLostError):
             self.message.channel.qos.blamed.add(self.message.delivery_tag)
+        elif isinstance(error, alone.Convicted):
+            self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)
+            self.acknowledged = True
+        elif isinstance(error, alone.Done):
+            self._tell(error)
         return super().on_failure(exc_info, *args, **kwargs)
+
+    def _tell(self, done: alone.Done) -> None:
+        if done.error is None:
+            self.send_event("task-succeeded", result=done.result, runtime=done.runtime)
+        else:
+            self.send_event("task-failed", exception=done.error, traceback="")

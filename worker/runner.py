@@ -6,21 +6,27 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from billiard.common import terminate_handler_fired
-from redis.exceptions import BusyLoadingError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from batches.chunk import Chunk, Item, Outcome, Work
 from batches.ledger import Ledger
+from broker.connection import passing
 from config.errors import InputError
 from config.settings import Settings
 from tasks import catalog
 from tasks.kinds import GristmillTask
 from worker.backoff import backoff
+from worker.isolation import ProcessDied, TimedOut, isolated
+from worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
 
+#: Frames of this room are not the task's.
+HERE = Path(__file__).parent
 #: A chunk that takes this many times `chunk_seconds` gives its rest to other slots.
 OVERTIME = 4
 #: Outcomes that take more bytes than this are recorded before the chunk goes on.
@@ -32,6 +38,8 @@ MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_quoted = cache(json.dumps)
 Answer = TypeVar("Answer")
 
 
@@ -50,11 +58,14 @@ class Runner:
         self.ledger = ledger
         self.settings = settings
 
-    def run(self, chunk: Chunk, worker: str) -> None:
+    def run(self, chunk: Chunk, worker: str, suspect: bool = False) -> None:
         """Run what is left of `chunk` and record it. `worker` is the node's name, for the outcomes.
+
+        Each item of a `suspect` runs alone, in a child process.
 
         Raises:
             RedisError: the server could not be reached; what was run is run again elsewhere.
+            NoCell: no child process could be started; as above.
         """
         work = _patiently(lambda: self.ledger.take(chunk))
         if work is None:
@@ -67,9 +78,14 @@ class Runner:
             time.sleep(1)
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
             return
-        self._run_items(chunk, work, task, worker)
+        limit = self.settings.time_limit if task.time_limit is None else task.time_limit
+        if suspect:
+            self._run_items(chunk, work, partial(run_alone, work, task, worker, limit), worker)
+        else:
+            with time_limit.armed(limit):
+                self._run_items(chunk, work, partial(run_item, work, task, worker), worker)
 
-    def _run_items(self, chunk: Chunk, work: Work, task: GristmillTask, worker: str) -> None:
+    def _run_items(self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str) -> None:
         begun = time.perf_counter()
         outcomes: list[Outcome] = []
         rest = size = 0
@@ -77,7 +93,7 @@ class Runner:
             if size > OUTCOMES_BYTES:
                 self._record(chunk, outcomes, begun, worker, -1)
                 outcomes, size, begun = [], 0, time.perf_counter()
-            outcomes.append(run_item(item, work, task, worker))
+            outcomes.append(run(item))
             size += len(outcomes[-1].text)
             rest = chunk.first + chunk.count - item.index - 1
             if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds:
@@ -92,24 +108,61 @@ class Runner:
         log.info("%d recorded, %d duplicates, %d handed on", len(outcomes), duplicates, rest)
 
 
-def run_item(item: Item, work: Work, task: GristmillTask, worker: str) -> Outcome:
+def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
     """Run one item and say how it ended; whatever it raises is its outcome, not the caller's."""
     begun = time.perf_counter()
-    state, result = "s", None
     try:
-        arguments = task.schema.arguments(json.loads(item.value), work.fixed, work.parameter)
-        result = value_json(task.run(**arguments))
+        arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
+        time_limit.begin()
+        try:
+            value = task.run(**arguments)
+        finally:
+            time_limit.end()
+        state, word, result = "s", "succeeded", value_json(value)
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is not the item's outcome.
         if isinstance(error, SystemExit) and terminate_handler_fired():
             raise
-        retry = item.attempt <= work.retries and isinstance(error, task.retry_on)
-        state = str(round(1000 * backoff(item.attempt, work.retry_seconds))) if retry else "f"
-        result = json.dumps(explain(error))
-    seconds = round(time.perf_counter() - begun, 6)
-    tail = json.dumps([item.attempt, seconds, worker, os.getpid()])[1:]
-    word = "succeeded" if state == "s" else "failed"
-    return Outcome(item.index, state, item.attempt, f'["{word}",{result},{tail}', seconds)
+        state, word, result = *_failure(item, work, task, error), json.dumps(explain(error))
+    return _outcome(item, state, word, result, begun, worker)
+
+
+def run_alone(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
+    """Run one item as `run_item` does, but in a child process of its own: it may kill that, or never return.
+
+    `limit` is its time limit in seconds, 0 for none.
+
+    Raises:
+        NoCell: no child process could be started.
+    """
+    begun = time.perf_counter()
+    only = replace(work, items=[])
+    try:
+        return isolated(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
+    except TimedOut:
+        late = TimeLimitExceeded(limit)
+        state, word, result = *_failure(item, work, task, late), json.dumps(explain(late))
+    except ProcessDied as death:
+        state, word, result = "d", "dead", json.dumps(explain(death))
+    return _outcome(item, state, word, result, begun, worker)
+
+
+def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
+    """Run one item in a process that has only heard of its task."""
+    with time_limit.armed(limit):
+        return run_item(work, catalog.find(work.task), worker, item)
+
+
+def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) -> tuple[str, str]:
+    if item.attempt <= work.retries and isinstance(error, task.retry_on):
+        return str(round(1000 * backoff(item.attempt, work.retry_seconds))), "failed"
+    return "f", "failed"
+
+
+def _outcome(item: Item, state: str, word: str, result: str, begun: float, worker: str) -> Outcome:
+    seconds = time.perf_counter() - begun
+    text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
+    return Outcome(item.index, state, item.attempt, text, seconds)
 
 
 def value_json(value: Any) -> str:
@@ -120,7 +173,7 @@ def value_json(value: Any) -> str:
         ResultTooLarge: it is over 1 MiB.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultNotJSON(f"JSON cannot carry the value, of type {type(value).__name__}: {error}") from None
@@ -132,8 +185,8 @@ def value_json(value: Any) -> str:
 def explain(error: BaseException) -> dict[str, str]:
     """An exception as a result shows it: its type, its message, and the traceback from the task's frame on."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if frame.filename != __file__]
-    text = "".join(traceback.format_list(ours)) + "".join(traceback.format_exception_only(error))
+    theirs = [frame for frame in frames if Path(frame.filename).parent != HERE]
+    text = "".join(traceback.format_list(theirs)) + "".join(traceback.format_exception_only(error))
     return {
         "type": type(error).__name__,
         "message": _clean(_text(error))[:MESSAGE_CHARACTERS],
@@ -158,7 +211,7 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return call()
-        except (RedisConnectionError, RedisTimeoutError, BusyLoadingError):
-            if time.monotonic() > deadline:
+        except RedisError as error:
+            if not passing(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)

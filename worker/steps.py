@@ -11,7 +11,7 @@ from typing import Any
 
 from celery.bootsteps import StartStopStep, Step
 from celery.concurrency import get_implementation
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import worker_process_init, worker_ready, worker_shutdown
 from celery.worker import state
 from redis.exceptions import RedisError
 
@@ -26,6 +26,8 @@ from tasks import catalog
 from tasks.kinds import Kind
 from worker import meters
 from worker.chunks import MESSAGE_VERSION, run_chunk
+from worker.guards import refuse
+from worker.limits import limit_memory, slot_memory
 
 #: The pool that suits each queue, and why.
 POOLS = {
@@ -50,10 +52,21 @@ class PoolGuard(Step):
             for kind, (pool, why) in POOLS.items():
                 listens = str(kind) in worker.app.amqp.queues.consume_from
                 if listens and worker.pool_cls is not get_implementation(pool):
-                    raise SystemExit(
+                    refuse(
                         f"queue {kind} wants pool {pool}: {why}. Start it with --pool {pool}, "
                         f"or set {variable('any_pool')}=true to compare"
                     )
+        super().__init__(worker, **kwargs)
+
+
+class SlotMemory(Step):
+    """Limits the memory of each pool process, so that an item which eats it fails and not the host."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        size = slot_memory(settings(), worker.max_concurrency or worker.concurrency)
+        worker_process_init.connect(lambda **_: limit_memory(size), weak=False)
         super().__init__(worker, **kwargs)
 
 

@@ -6,7 +6,7 @@
 --   batch:{b}:state     hash    see create.lua; counters and everything about the batch that is not per item
 --   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each), at (ms)
 --   batch:{b}:done      bitmap  items with an outcome: the guard that records each once
---   batch:{b}:failed    bitmap  items whose outcome is a failure
+--   batch:{b}:failed    bitmap  items that failed or are dead
 --   batch:{b}:out:{k}   hash    index -> outcome, of the items 500k to 500k+499
 --   batch:{b}:events    stream  ranges of indexes, in the order of their outcomes
 --   batch:{b}:attempts  hash    index -> attempts that failed so far
@@ -16,7 +16,7 @@
 --   batch:{b}:sent      hash    first:count of each chunk handed out -> where its message is on the queue
 local GM = ARGV[1] .. 'gm1:'
 local MESSAGE_VERSION, BUCKET = 1, 500
-local CHUNK_ITEMS, CHUNK_BYTES, LEAST_WINDOW = 1000, 4194304, 16
+local CHUNK_ITEMS, CHUNK_BYTES, LEAST_WINDOW = 1900, 4194304, 16
 
 local function key(batch, part) return GM .. 'batch:' .. batch .. ':' .. part end
 

@@ -3,7 +3,7 @@
 --       at the end the run times, as bucket:items,… of batches/histogram.py, or `off`: they are not counted.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
---   state    's' succeeded, 'f' failed, or the ms until the next attempt
+--   state    's' succeeded, 'f' failed, 'd' dead, or the ms until the next attempt
 -- Touches: every key of the batch, active, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
 -- Returns how many of the outcomes were duplicates.
@@ -33,7 +33,7 @@ end
 -- 1. The guard: an item whose bit was set has its outcome.
 local bits = {}
 for i = 9, #ARGV, 4 do
-  if ARGV[i + 1] == 's' or ARGV[i + 1] == 'f' then
+  if tonumber(ARGV[i + 1]) == nil then
     finals[#finals + 1] = i
     set_bit(bits, ARGV[i])
   else
@@ -50,7 +50,7 @@ end
 local was = set_bits('done', bits)
 
 -- 2. The outcomes of the others, their counters, and their ranges for those who follow.
-local buckets, failed, ranges, succeeded = {}, {}, {}, 0
+local buckets, failed, ranges, number = {}, {}, {}, {s = 0, f = 0, d = 0}
 local from, to
 for n, i in ipairs(finals) do
   local index = tonumber(ARGV[i])
@@ -61,7 +61,8 @@ for n, i in ipairs(finals) do
     buckets[bucket] = buckets[bucket] or {}
     table.insert(buckets[bucket], ARGV[i])
     table.insert(buckets[bucket], ARGV[i + 3])
-    if ARGV[i + 1] == 's' then succeeded = succeeded + 1 else set_bit(failed, ARGV[i]) end
+    number[ARGV[i + 1]] = number[ARGV[i + 1]] + 1
+    if ARGV[i + 1] ~= 's' then set_bit(failed, ARGV[i]) end
     if to and index == to + 1 then to = index else
       if from then ranges[#ranges + 1] = from .. '-' .. to end
       from, to = index, index
@@ -76,12 +77,13 @@ set_bits('failed', failed)
 local function count_up(field, amount)
   if amount > 0 then redis.call('HINCRBY', key(batch, 'state'), field, amount) end
 end
-count_up('succeeded', succeeded)
-count_up('failed', #failed / 4)
+count_up('succeeded', number.s)
+count_up('failed', number.f)
+count_up('dead', number.d)
 count_up('duplicates', duplicates)
 redis.call('HINCRBY', GM .. 'items', ARGV[8], #finals - duplicates)
 if #ranges > 0 then redis.call('XADD', key(batch, 'events'), '*', 'ranges', table.concat(ranges, ',')) end
-if runs ~= 'off' then count_record(now, batch, ARGV[8], succeeded, #failed / 4, tonumber(ARGV[7]), runs) end
+if runs ~= 'off' then count_record(now, batch, ARGV[8], number.s, number.f + number.d, tonumber(ARGV[7]), runs) end
 
 -- 3. How long items take, the recent ones counting most.
 if outcomes > 0 then

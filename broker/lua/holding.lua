@@ -1,9 +1,10 @@
 -- Who holds a message, and what ends that. Each script of the transport begins with queue.lua and this. Further keys:
 --   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
---   {prefix}gm1:suspects:{queue}     hash    {level}/{id} -> how often its worker died, and + once it runs again
+--   {prefix}gm1:suspects:{queue}     hash    {level}/{id} -> how often it came back from workers that died
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
+--   {prefix}gm1:dead:bytes           string  the bytes of all their fields
 -- A message's tag is {level}/{id}/{queue}. In the group, NOBODY owns what was handed back.
-local LIMIT = 3
+local DEAD, DEAD_BYTES = PREFIX .. 'gm1:dead', PREFIX .. 'gm1:dead:bytes'
 
 local function lease(queue) return PREFIX .. 'gm1:lease:' .. queue end
 local function suspects(queue) return PREFIX .. 'gm1:suspects:' .. queue end
@@ -48,39 +49,22 @@ local function acknowledge(me, first, last)
   return refused
 end
 
--- Hand a pending message back, in place: the next worker with room takes it before what is new on its level.
-local function give_back(queue, level, id)
+-- Hand a pending message back, in place: the next worker with room takes it before what is new on its level,
+-- but not before `due`, in ms, if that is given.
+local function give_back(queue, level, id, due)
   redis.call('XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID')
-  redis.call('ZADD', back(queue), level, level .. '/' .. id)
+  redis.call('ZADD', back(queue), due or level, level .. '/' .. id)
 end
 
--- Keep a message as a dead letter, then remove it.
-local function bury(queue, level, id, reason, deaths, worker)
-  local entry = redis.call('XRANGE', stream(queue, level), id, id)[1]
-  if entry then
-    redis.call('XADD', PREFIX .. 'gm1:dead', '*', 'queue', queue, 'level', level, 'reason', reason,
-      'deaths', deaths, 'worker', worker, 'at', milliseconds(), 'message', entry[2][2])
-  end
-  remove(queue, level, {id})
+-- What a dead letter counts for.
+local function weight(fields)
+  local bytes = 0
+  for _, text in ipairs(fields) do bytes = bytes + #text end
+  return bytes
 end
 
-local function kept(queue, level, id)
-  local entry = redis.call('XRANGE', stream(queue, level), id, id)[1]
-  local read, message = pcall(cjson.decode, entry and entry[2][2] or '')
-  return read and type(message.headers) == 'table' and message.headers.gm_keep == true
-end
-
--- A worker died holding this message: hand it back, or give it up after LIMIT deaths. The first death makes
--- whatever the worker held a suspect; later ones count only when it is `certain`, or noted, that it was running.
-local function died(queue, level, id, worker, certain)
-  local place = level .. '/' .. id
-  local deaths, running = string.match(redis.call('HGET', suspects(queue), place) or '0+', '^(%d+)(%+?)$')
-  if certain or running == '+' then deaths = deaths + 1 end
-  if tonumber(deaths) >= LIMIT and not kept(queue, level, id) then
-    bury(queue, level, id, 'its worker died', deaths, worker)
-    return true
-  end
-  redis.call('HSET', suspects(queue), place, string.format('%d', deaths))
+-- A worker died holding this message, or (`times`) the process that ran it: count that, then hand it back.
+local function came_back(queue, level, id, times)
+  redis.call('HINCRBY', suspects(queue), level .. '/' .. id, times or 1)
   give_back(queue, level, id)
-  return false
 end

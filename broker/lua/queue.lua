@@ -1,6 +1,7 @@
 -- What is on a queue, as the transport keeps it: the names of its keys, putting, counting. ARGV[1] is the key prefix.
 --   {prefix}gm1:q:{queue}:{level}    stream  messages of one priority, 0 first; group gm; field m is a kombu message
---   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level
+--   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level;
+--                                            of one that may be taken only later: when, ms
 --   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
 local PREFIX = ARGV[1]
 local GROUP, NOBODY, LEVELS = 'gm', '-', 9
@@ -10,7 +11,6 @@ local function back(queue) return PREFIX .. 'gm1:back:' .. queue end
 local function later(queue) return PREFIX .. 'gm1:later:' .. queue end
 
 -- Put one message for the Celery task `task` on `queue`; `args` is a JSON array, `now` in milliseconds.
--- It is never given up on (gm_keep): who runs it learns how often it came back from dead workers (gm_deaths).
 -- Returns where it is, {level}/{id}.
 local function put(queue, task, id, args, now)
   return '0/' .. redis.call('XADD', stream(queue, 0), '*', 'm', cjson.encode({
@@ -20,7 +20,7 @@ local function put(queue, task, id, args, now)
     headers = {
       lang = 'py', task = task, id = id, root_id = id, parent_id = cjson.null, group = cjson.null,
       retries = 0, timelimit = {cjson.null, cjson.null}, eta = cjson.null, expires = cjson.null,
-      argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true, gm_keep = true,
+      argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true,
     },
     properties = {
       correlation_id = id, delivery_mode = 2, priority = 0, delivery_tag = id .. '@' .. now,
@@ -37,7 +37,7 @@ end
 
 -- Number of messages on `queue` that no worker has taken; those that wait for their time are not counted.
 local function waiting(queue)
-  local number = redis.call('ZCARD', back(queue))
+  local number = redis.call('ZCOUNT', back(queue), 0, LEVELS)
   for level = 0, LEVELS do
     local length = redis.call('XLEN', stream(queue, level))
     if length > 0 then

@@ -1,24 +1,25 @@
 -- Take messages, the first level first, and write down in the same step who has them; acknowledge others on the way.
 -- ARGV: prefix, consumer, most messages, 1 to create missing groups, number of queues, their names…, tags to acknowledge…
 -- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
--- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, deaths, revoked, …}}.
+-- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, revoked, …}}.
 local me, credit, create, queues = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local now, due, taken = milliseconds(), -1, {}
 local refused = acknowledge(me, 6 + queues, #ARGV)
 
-local function hand(queue, level, entry, deaths)
+local function hand(queue, level, entry, returns)
   local fields = entry[2]
   local n = #taken
   taken[n + 1] = level .. '/' .. entry[1] .. '/' .. queue
-  taken[n + 2], taken[n + 3], taken[n + 4] = fields[2], deaths, fields[4] and 1 or 0
+  taken[n + 2], taken[n + 3], taken[n + 4] = fields[2], returns, fields[4] and 1 or 0
   credit = credit - 1
 end
 
 local function revoked(text)
   if redis.call('EXISTS', PREFIX .. 'gm1:revoked') == 0 then return false end
   local read, message = pcall(cjson.decode, text)
-  local id = read and type(message.headers) == 'table' and message.headers.id
-  return id and redis.call('ZSCORE', PREFIX .. 'gm1:revoked', id)
+  local headers = read and type(message) == 'table' and message.headers
+  local id = type(headers) == 'table' and headers.id
+  return type(id) == 'string' and redis.call('ZSCORE', PREFIX .. 'gm1:revoked', id)
 end
 
 local function wake(queue)
@@ -38,14 +39,19 @@ local function wake(queue)
   end
 end
 
+local function ripen(queue)
+  for _, place in ipairs(redis.call('ZRANGE', back(queue), '(' .. LEVELS, now, 'BYSCORE', 'LIMIT', 0, 200)) do
+    redis.call('ZADD', back(queue), string.sub(place, 1, 1), place)
+  end
+end
+
 local function take_back(queue, level)
   for _, place in ipairs(redis.call('ZRANGE', back(queue), level, level, 'BYSCORE', 'LIMIT', 0, credit)) do
     redis.call('ZREM', back(queue), place)
     local id = string.match(place, '/(.+)$')
     if owned(stream(queue, level), id, NOBODY) then
       local entry = redis.call('XCLAIM', stream(queue, level), GROUP, me, 0, id)[1]
-      local deaths = redis.call('HGET', suspects(queue), place) or '0'
-      if entry then hand(queue, level, entry, string.match(deaths, '^%d+')) end
+      if entry then hand(queue, level, entry, redis.call('HGET', suspects(queue), place) or '0') end
     end
   end
 end
@@ -69,6 +75,7 @@ for i = 6, 5 + queues do
   redis.call('ZADD', lease(queue), now, me)
   if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end
   handed_back[queue] = redis.call('EXISTS', back(queue)) == 1
+  if handed_back[queue] then ripen(queue) end
 end
 for level = 0, LEVELS do
   for i = 6, 5 + queues do

@@ -31,7 +31,7 @@ class Stand:
 
 def outcome(function, value="1", retries=0, attempt=1):
     work = Work("t", {}, "item", retries, 1.0, [])
-    return run_item(Item(7, value, attempt), work, Stand(function), "cpu@a")
+    return run_item(work, Stand(function), "cpu@a", Item(7, json.loads(value), attempt))
 
 
 def raising(error):

@@ -1,0 +1,154 @@
+"""Items that raise, hang, eat memory or kill their process: each is reported with its cause, its neighbours succeed."""
+
+import pytest
+
+from acceptance.command import Place
+
+TASKS = '''
+"""A task that does to its process what its item says."""
+
+import ctypes
+import os
+import re
+import signal
+import sys
+import time
+
+from tasks.kinds import cpu, io
+
+
+def wreck(what):
+    if what == "raise":
+        raise LookupError("nothing there")
+    if what == "sleep":
+        time.sleep(600)
+    if what == "stuck":
+        re.match(r"(a+)+$", "a" * 40 + "b")
+    if what == "eat":
+        return len(bytearray(8 << 30))
+    if what == "segfault":
+        ctypes.string_at(0)
+    if what == "exit":
+        sys.exit(3)
+    if what == "_exit":
+        os._exit(0)
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return what
+
+
+@cpu(time_limit=1)
+def computed(what: str):
+    """Compute."""
+    return wreck(what)
+
+
+@io(time_limit=1)
+def waited(what: str):
+    """Wait."""
+    return wreck(what)
+'''
+
+#: What an item says: the state it ends in, and the type of its error.
+CAUSES = {
+    "raise": ("failed", "LookupError"),
+    "sleep": ("failed", "TimeLimitExceeded"),
+    "stuck": ("failed", "TimeLimitExceeded"),
+    "eat": ("failed", "MemoryError"),
+    "exit": ("failed", "SystemExit"),
+    "segfault": ("dead", "ProcessDied"),
+    "_exit": ("dead", "ProcessDied"),
+    "kill": ("dead", "ProcessDied"),
+}
+
+
+@pytest.fixture
+def own(tmp_path):
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "wrecks.py").write_text(TASKS)
+    place = Place(tmp_path, PYTHONPATH=str(modules), GRISTMILL_TASK_MODULES="wrecks")
+    yield place
+    place.deserted()
+
+
+def judged(place: Place, name: str, items: list[str], seconds: float = 100) -> None:
+    """Assert that each item has the outcome that it says, and that the books balance."""
+    info = place.ended(name, seconds)
+    wanted = [CAUSES.get(item, ("succeeded", None)) for item in items]
+    found = [(result.state, result.error and result.error["type"]) for result in place.results(name)]
+    assert found == wanted
+    states = [state for state, _ in wanted]
+    counters = (info.succeeded, info.failed, info.dead, info.open)
+    assert counters == (states.count("succeeded"), states.count("failed"), states.count("dead"), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_each_in_a_process_pool(own):
+    items = [word for n, cause in enumerate(CAUSES) for word in (f"good {n}", cause)] + ["good"] * 200
+    with own.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
+        own.run("submit", "computed", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
+        judged(own, "x", items)
+        died = next(result for result in own.results("x") if result.input == "segfault")
+        assert died.error["message"] == "it ended its process each of 3 times: signal 11 (SIGSEGV)"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_killer_among_threads(own):
+    """Each of its deaths takes the worker and all that it runs along, until it runs alone."""
+    items = ["good"] * 30 + ["kill"] + ["good"] * 30 + ["exit", "raise"]
+    with own.up("io", "--io", "8", in_peace=False, GRISTMILL_LEASE_SECONDS="2") as running:
+        own.run("submit", "waited", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
+        judged(own, "x", items)
+        assert 2 <= running.err.count("the io worker ended with code -9") <= 3, running.err
+
+
+LONG = '''
+"""A task of some milliseconds, with items that go wrong until a file is there."""
+
+import time
+from pathlib import Path
+
+from wrecks import wreck
+
+from tasks.kinds import cpu
+
+
+@cpu(time_limit=5)
+def sift(what: str, mended: str):
+    """Compute for a while."""
+    end = time.process_time() + 0.012
+    while time.process_time() < end:
+        pass
+    return what if Path(mended).exists() else wreck(what)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_seventeen_of_ten_thousand(own, tmp_path):
+    """They cost the others little time, and run again when their cause is mended."""
+    (tmp_path / "modules" / "sifting.py").write_text(LONG)
+    bad = ["raise"] * 10 + ["sleep", "stuck", "sleep"] + ["segfault"] * 2 + ["eat", "_exit"]
+    items = [f"good {n}" for n in range(10_000 - len(bad))]
+    for number, word in enumerate(bad):
+        items.insert(500 * number + 250, word)
+    mended = tmp_path / "mended"
+    command = ("submit", "sift", "--set", f"mended={mended}", "--from")
+    settings = {"GRISTMILL_TASK_MODULES": "wrecks,sifting", "GRISTMILL_SLOT_MEMORY": str(1 << 30)}
+    with own.up("cpu", "--cpu", "2", in_peace=False, **settings):
+        own.run(*command, own.file("clean", "\n".join(f"good {n}" for n in range(10_000))), "--name", "clean").good()
+        clean = own.ended("clean", 300)
+        assert (clean.succeeded, clean.ended - clean.created >= 60) == (10_000, True)
+        own.run(*command, own.file("items", "\n".join(items)), "--name", "x").good()
+        judged(own, "x", items, 400)
+        info = own.info("x")
+        # Three hang for their limit, the stuck one for it and its grace, twice.
+        limits = 5 + 5 + 2 * 11
+        assert info.ended - info.created <= 1.5 * (clean.ended - clean.created) + limits + 3 * 20
+        mended.touch()
+        own.run("retry", "x").good()
+        again = own.ended("x", 120)
+        assert (again.succeeded, again.failed, again.dead) == (10_000, 0, 0)
