@@ -59,10 +59,12 @@ class Outcome:
     """How one attempt of an item ended.
 
     `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt; `text` is JSON:
-    `[state, value or error, attempts, seconds, worker, pid]`, with `attempt` as its attempts.
+    `[state, value or error, attempts, seconds, worker, pid]`, with `attempt` as its attempts. `seconds` is how long it
+    ran.
     """
 
     index: int
     state: str
     attempt: int
     text: str
+    seconds: float = 0.0

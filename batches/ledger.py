@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 from redis import Redis
 
 from batches.chunk import Chunk, Item, Outcome, Work
+from batches.histogram import encode
 from batches.scripts import script
 from config.errors import Cancelled, InputError, ServerError
 from config.settings import Settings
@@ -117,7 +118,8 @@ class Ledger:
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:
         """Begin a chunk on `worker` (its node name); None when nothing of it is to be run."""
-        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, worker)
+        counting = int(self.settings.meters)
+        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, worker, counting)
         return self._work(chunk, found) if found else None
 
     def _work(self, chunk: Chunk, found: list[Any]) -> Work:
@@ -159,10 +161,13 @@ class Ledger:
         self, chunk: Chunk, outcomes: Iterable[Outcome], rest: int, seconds: float, worker: str, more: int
     ) -> list[Any]:
         flat: list[Any] = []
+        times: list[float] = []
         for outcome in outcomes:
+            times.append(outcome.seconds)
             flat += (outcome.index, outcome.state, outcome.attempt, outcome.text)
         which = (chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        return cast(list[Any], self._call("record", *which, rest, seconds, worker, more, *flat))
+        runs = encode(times) if self.settings.meters else "off"
+        return cast(list[Any], self._call("record", *which, rest, seconds, worker, more, *flat, runs))
 
     def tick(self, worker: str, beat: dict[str, Any], held: Iterable[Chunk]) -> int:
         """A worker's sign of life: its beat, and the chunks it holds; heals batches whose chunks were dropped.

@@ -81,6 +81,16 @@ class Reader:
         values = cast(list[str | None], self.client.hmget(f"{self._key}attempts", [str(index) for index in indexes]))
         return [int((value or "0").partition("/")[0]) for value in values]
 
+    def failed(self, first: int) -> Iterator[Result]:
+        """The results of the items from index `first` on that failed, by index."""
+        index = self._next_failed(max(0, first))
+        while index >= 0:
+            yield from self.in_order(index, index + 1)
+            index = self._next_failed(index + 1)
+
+    def _next_failed(self, first: int) -> int:
+        return int(self.client.bitpos(f"{self._key}failed", 1, first, -1, mode="BIT"))
+
     def item(self, index: int) -> str:
         """The item at `index`, as JSON text."""
         first, items = self._block

@@ -11,9 +11,10 @@ _QUEUE = Path(__file__).parent.parent / "broker" / "lua" / "queue.lua"
 
 #: Scripts that give memory back, or lead to it: they run on a full server too, so that it drains.
 _ALLOW_OOM = frozenset(
-    {"take", "record", "tick", "end", "announce", "cancel", "pause", "forget", "names", "host_take", "host_renew"}
+    {"take", "record", "tick", "end", "announce", "cancel", "pause", "forget", "names", "meters"}
+    | {"host_take", "host_renew"}
 )
-_SHARED = ("ledger", "chunks", "ending")
+_SHARED = ("ledger", "count", "chunks", "ending")
 #: Scripts that stand alone; the others begin with the queue and what scripts share.
 _ALONE = frozenset({"host_take", "host_renew"})
 

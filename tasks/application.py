@@ -1,5 +1,7 @@
 """The Celery app. Workers, Flower and plain `.delay()` calls use it; the server is looked up when first needed."""
 
+import sys
+from importlib import import_module
 from typing import Any
 
 from celery import Celery
@@ -41,3 +43,6 @@ app.add_defaults(_configuration)
 app.steps["worker"].update(
     {"worker.steps:PoolGuard", "worker.steps:SlotMemory", "worker.steps:Pulse", "worker.drain:Drain"}
 )
+if "flower" in sys.argv and "flower.command" in sys.modules:
+    # `celery -A tasks flower`: Celery has loaded Flower's command, which is to run our Flower.
+    import_module("dashboard.application").install()

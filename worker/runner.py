@@ -182,7 +182,7 @@ def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) 
 def _outcome(item: Item, state: str, word: str, result: str, begun: float, worker: str) -> Outcome:
     seconds = time.perf_counter() - begun
     text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
-    return Outcome(item.index, state, item.attempt, text)
+    return Outcome(item.index, state, item.attempt, text, seconds)
 
 
 def value_json(value: Any) -> str:

@@ -18,11 +18,13 @@ from redis.exceptions import RedisError
 from batches.chunk import Chunk
 from batches.fleet import Fleet
 from batches.ledger import Ledger
+from batches.meters import Meters
 from broker.connection import connect
 from config.errors import ServerError
 from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
+from worker import meters
 from worker.chunks import MESSAGE_VERSION, run_chunk
 from worker.guards import refuse
 from worker.limits import limit_memory, slot_memory
@@ -87,6 +89,7 @@ class Pulse(StartStopStep):
     def _beat(self) -> None:
         client = connect()
         ledger, fleet = Ledger(client, settings()), Fleet(client, settings())
+        metered = Meters(client, settings()) if settings().meters else None
         known = {name: task.fingerprint for name, task in catalog.load().items()}
         announced = False
         while not self.ended.wait(PULSE_SECONDS if announced else 0):
@@ -96,6 +99,8 @@ class Pulse(StartStopStep):
                     announced = True
                 items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
                 self.history.append((time.monotonic(), items))
+                if metered:
+                    metered.beat(self.worker.hostname, meters.taken())
             except Exception as error:
                 # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
                 log.warning("no beat: %s", error)
@@ -118,6 +123,7 @@ class Pulse(StartStopStep):
             "busy": len(state.active_requests),
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
+            **meters.load(),
         }
 
     def _leave(self, **_: Any) -> None:

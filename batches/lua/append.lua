@@ -13,7 +13,7 @@ if b.producer == token and b.stored == tonumber(last) and (b.sha == sha or items
 end
 if b.cut then return 'cancelled' end
 if not b.task or b.ended or b.producer ~= token or b.stored ~= first then return 'lost' end
-redis.call('XADD', key(batch, 'in'), last .. '-0', 'first', first, 'sha', sha, 'items', items)
+redis.call('XADD', key(batch, 'in'), last .. '-0', 'first', first, 'sha', sha, 'items', items, 'at', now)
 redis.call('HSET', key(batch, 'state'), 'stored', last, 'sha', sha, 'producer_until', now + lease)
 redis.call('HINCRBY', key(batch, 'state'), 'bytes', #items)
 release(batch, now)

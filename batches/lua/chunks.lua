@@ -92,12 +92,14 @@ local function release(batch, now)
 end
 
 -- What a slot needs to run a chunk: {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}. done and
--- attempts have one entry an item; each block is {first, items}.
-local function contents(batch, first, count)
-  local b = state(batch, {'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
-  local blocks, reached = {}, first
+-- attempts have one entry an item; each block is {first, items}. Counts how long the items have waited until `now`,
+-- unless that is false.
+local function contents(batch, first, count, now)
+  local b = state(batch, {'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
+  local blocks, reached, stored_at = {}, first, now
   local function add(entries)
     for _, entry in ipairs(entries) do
+      if #blocks == 0 then stored_at = tonumber(entry[2][8]) or now end
       blocks[#blocks + 1] = {entry[2][2], entry[2][6]}
       reached = tonumber(string.match(entry[1], '^%d+'))
     end
@@ -117,14 +119,18 @@ local function contents(batch, first, count)
   if redis.call('EXISTS', key(batch, 'attempts')) == 1 then
     attempts = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
   end
-  return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds,
-    redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), attempts, blocks}
+  local done, first_time = redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), 0
+  for i = 1, count do
+    if done[i] == 0 and not attempts[i] then first_time = first_time + 1 end
+  end
+  if now then count_task(now, b.queue, b.task, {'w' .. bucket(now - stored_at), first_time}) end
+  return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds, done, attempts, blocks}
 end
 
 -- Give the next chunk to a slot that has just recorded one, under the message at `place` that it still holds: no message
 -- has to travel. `runs` says who that is, as in begun. Returns {first, count, contents}, or false when there is none,
 -- or items take so long that it is not worth it.
-local function go_on(batch, place, runs, now)
+local function go_on(batch, place, runs, now, counting)
   local b, slots = flowing(batch)
   if not b or b.measured_items == 0 or b.measured_seconds / b.measured_items > b.chunk_seconds then return false end
   local before = b.cursor
@@ -135,5 +141,5 @@ local function go_on(batch, place, runs, now)
   redis.call('ZADD', key(batch, 'window'), now, chunk)
   redis.call('HSET', key(batch, 'sent'), chunk, place)
   redis.call('HSET', key(batch, 'begun'), chunk, runs)
-  return {first, count, contents(batch, first, count)}
+  return {first, count, contents(batch, first, count, counting and now)}
 end

@@ -4,7 +4,7 @@
 --   active              set     batches with open items or an input that has not ended
 --   slots               hash    queue -> live slots of the fleet
 --   batch:{b}:state     hash    see create.lua; counters and everything about the batch that is not per item
---   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each)
+--   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each), at (ms)
 --   batch:{b}:done      bitmap  items with an outcome: the guard that records each once
 --   batch:{b}:failed    bitmap  items that failed or are dead
 --   batch:{b}:cancelled  bitmap  items that were cancelled

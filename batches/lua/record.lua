@@ -1,13 +1,14 @@
 -- Record outcomes of a chunk, each once, then release what the window has room for.
 -- ARGV: prefix, batch, epoch, first, count, rest, seconds, worker, more, then of each outcome: index, state, attempt,
--- text.
+--       text; at the end the run times, as bucket:items,… of batches/histogram.py, or `off`: they are not counted.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
 --   more     1 when the slot would go on with another chunk
 --   state    's' succeeded, 'f' failed, 'd' dead, or the ms until the next attempt
--- Touches: every key of the batch, active, slots, the queue, and
+-- Touches: every key of the batch, active, slots, the queue, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
 -- Returns {how many of the outcomes were duplicates, false or what go_on gives}.
+local times = table.remove(ARGV)
 local batch, epoch, first, count, rest = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, outcomes = milliseconds(), (#ARGV - 9) / 4
 local b = state(batch, {'epoch', 'queue', 'cancelling', 'halt'},
@@ -101,6 +102,7 @@ count_up('dead', number.d)
 count_up('duplicates', duplicates)
 redis.call('HINCRBY', GM .. 'items', ARGV[8], #finals - duplicates)
 if #ranges > 0 then redis.call('XADD', key(batch, 'events'), '*', 'ranges', table.concat(ranges, ',')) end
+if times ~= 'off' then count_record(now, batch, ARGV[8], number.s, number.f + number.d, tonumber(ARGV[7]), times) end
 
 -- 3. How long items take, the recent ones counting most.
 if outcomes > 0 then
@@ -142,7 +144,7 @@ elseif accounted(count - rest) then
 end
 if b.halt and #failed > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
-local following = left and place and runs and ARGV[9] == '1' and go_on(batch, place, runs, now)
+local following = left and place and runs and ARGV[9] == '1' and go_on(batch, place, runs, now, times ~= 'off')
 release(batch, now)
 finish(batch, now)
 return {duplicates, following}

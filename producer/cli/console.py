@@ -64,6 +64,19 @@ def table(
     header: bool = True,
 ) -> None:
     """A table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
+    stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+
+
+def table_of(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    right: str = "",
+    fold: str = "",
+    header: bool = True,
+) -> Table:
+    """A table to be printed, as by `table`."""
     view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, show_header=header)
     numbers, folded = right.split(), fold.split()
     for column in columns:
@@ -77,7 +90,7 @@ def table(
     for row in rows:
         # As Text: a "[" in it is no markup.
         view.add_row(*(Text(printable(cell)) for cell in row))
-    stdout.print(view)
+    return view
 
 
 def show(
@@ -94,8 +107,12 @@ def show(
         for row in rows:
             print_json(row)
     else:
-        lines = [[_cell(row[column.replace(" ", "_")]) for column in columns] for row in rows]
-        table(None, columns, lines, right=right, fold=fold, header=header)
+        table(None, columns, [cells(columns, row) for row in rows], right=right, fold=fold, header=header)
+
+
+def cells(columns: Sequence[str], row: dict[str, Any]) -> list[str]:
+    """Fields of a row as a table shows them."""
+    return [_cell(row[column.replace(" ", "_")]) for column in columns]
 
 
 def _cell(value: Any) -> str:

@@ -37,6 +37,9 @@ TAKES = {
     "prefix": "text of up to 64 characters",
     "task_modules": "names, with commas between",
     "data_root": "a directory",
+    "dashboard_password": "text of at least 8 characters",
+    "dashboard_url_prefix": "a path",
+    "metrics_token": "text of at least 8 characters",
     "fetch_networks": "networks, with commas between",
 }
 
@@ -132,9 +135,19 @@ def test_what_settings_are_said_to_take_is_what_they_take(name):
         "prefix": "p" * 64,
         "task_modules": "one, two.three",
         "data_root": "/data",
+        "dashboard_password": "p" * 8,
+        "dashboard_url_prefix": "/tools/flower/",
+        "metrics_token": "t" * 8,
         "fetch_networks": "10.0.0.0/8, fd00::/8",
     }
-    refused = {"redis_url": "http://host", "prefix": "p" * 65, "fetch_networks": "10.0.0.0/8 fd00::/8"}
+    refused = {
+        "redis_url": "http://host",
+        "prefix": "p" * 65,
+        "dashboard_password": "p" * 7,
+        "dashboard_url_prefix": "a b",
+        "metrics_token": "t" * 7,
+        "fetch_networks": "10.0.0.0/8 fd00::/8",
+    }
     Settings.model_validate({name: taken[name]})
     if name in refused:
         with pytest.raises(ValidationError):
