@@ -40,22 +40,33 @@ class Reader:
         """The results recorded after `event` (at first `0-0`), oldest first, and the event to go on from.
 
         An item that was given back by `retry` is left out where its newer outcome has an event of its own.
-        Waits up to `wait_ms` for the first; answers with at most a few thousand at a time.
+        Waits up to `wait_ms` for the first event; answers with at most a few thousand results at a time, and with
+        none only when there are no more events.
         """
+        found: list[Result] = []
+        while not found and (events := self._events(event, wait_ms)):
+            for identity, fields in events:
+                event = identity
+                for part in fields["ranges"].split(","):
+                    found += self._of_event(part)
+        return event, found
+
+    def _events(self, event: str, wait_ms: int) -> list[tuple[str, dict[str, str]]]:
         block = wait_ms if wait_ms > 0 else None
         answer = cast(Any, self.client.xread({f"{self._key}events": event}, count=_EVENTS_AT_ONCE, block=block))
         if not answer:
-            return event, []
-        entries = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]
-        found: list[Result] = []
-        for identity, fields in entries:
-            event = identity
-            for part in fields["ranges"].split(","):
-                indexes, _, attempt = part.partition("@")
-                first, _, last = indexes.partition("-")
-                results = self.in_order(int(first), int(last) + 1)
-                found += [one for one in results if one.attempts <= int(attempt or 1) and one.state != "cancelled"]
-        return event, found
+            return []
+        found = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]
+        return cast(list[tuple[str, dict[str, str]]], found)
+
+    def _of_event(self, part: str) -> Iterator[Result]:
+        """The results of a range of an event, `first-last` or `first-last@attempt`, that are still what it told of."""
+        indexes, _, attempt = part.partition("@")
+        first, _, last = indexes.partition("-")
+        for result in self.in_order(int(first), int(last) + 1):
+            # A cancelled item has no event; one with more attempts has a later one.
+            if result.state != "cancelled" and result.attempts <= int(attempt or 1):
+                yield result
 
     def _read(self, first: int, end: int) -> Iterator[Result]:
         """The results of items of one hash of outcomes."""
