@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -11,10 +11,11 @@ from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from broker import revokes
 from broker.leases import Lease, lease_for
-from broker.messages import encoded, seconds_until_due
+from broker.messages import encoded, timed, uncertain
 from broker.qos import QoS
 from broker.reads import Entry, Reader, decoded
 from broker.scripts import Scripts, text
@@ -88,12 +89,13 @@ class Channel(stock.Channel):
 
     def _put(self, queue: str, message: dict[str, Any], _publish_batch: Any = None, **_: Any) -> None:
         level = self._get_message_priority(message, reverse=False)
-        wait = seconds_until_due(message)
+        message, wait = timed(message)
         body = encoded(message)
         if wait > 0:
             arguments = (self.global_keyprefix, queue, level, int(wait * 1000), body)
             if _publish_batch is None:
-                self.scripts.call("delay", *arguments[1:])
+                with uncertain():
+                    self.scripts.call("delay", *arguments[1:])
             else:
                 _publish_batch.add("eval", text("delay"), 0, *arguments)
             return
@@ -103,7 +105,7 @@ class Channel(stock.Channel):
             if queue in self._expires:
                 _publish_batch.add("execute_command", "PEXPIRE", key, self._expires[queue])
             return
-        with self.conn_or_acquire() as client:
+        with self.conn_or_acquire() as client, uncertain():
             client.execute_command("XADD", key, "*", "m", body)
         self._maybe_update_queues_expire(None, queue)
 
@@ -202,8 +204,7 @@ class Channel(stock.Channel):
         try:
             message = decoded(entry.text)
         except ValueError as error:
-            logger.error("a malformed message on %s is kept as a dead letter: %s", entry.queue, error)
-            self.qos.bury(entry.tag, "malformed")
+            self.qos.bury(entry.tag, f"malformed: {error}")
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")
@@ -242,6 +243,16 @@ class Channel(stock.Channel):
 
     # -- queues
 
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Note a binding; on a full server too, so that a worker that starts can drain it."""
+        if self.typeof(exchange).type == "fanout" or queue in self._expires:
+            # Remote control: it can wait for memory.
+            with suppress(OutOfMemoryError):
+                super()._queue_bind(exchange, routing_key, pattern, queue)
+            return
+        member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+        self.scripts.call("bind", member, self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
+
     def _size(self, queue: str) -> int:
         return int(self.scripts.call("size", queue))
 
@@ -258,6 +269,13 @@ class Channel(stock.Channel):
             client.srem(self.keyprefix_queue % (exchange,), member)
             client.srem(self.keyprefix_binding_permanent % (exchange,), member)
         self.scripts.call("purge", queue, 1)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the bindings of remote control's queues; a full server refuses that, and is asked again later."""
+        try:
+            super().maybe_refresh_binding_expiry()
+        except OutOfMemoryError:
+            self._binding_expiry_refreshed_at = monotonic()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
         self.qos.restore_by_tag(message.delivery_tag)

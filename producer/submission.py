@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import logging
 import re
 import secrets
 import socket
@@ -21,6 +22,8 @@ from producer.items.checked import CheckedItems
 from tasks import catalog
 from tasks.kinds import GristmillTask
 
+log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -36,8 +39,11 @@ class Submission:
         fixed: Mapping[str, Any] | None = None,
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
+        on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task
+        #: Gets a line when the server has no room and submitting waits.
+        self.on_wait = on_wait
         #: The queue that its chunks go to: its kind's, unless pools are compared.
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
@@ -93,14 +99,14 @@ class Submission:
             token = secrets.token_hex(8)
             feed = self._begin(ledger, token)
             self._feed(ledger, token, feed, chain([first], items))
-            if not feed.ended:
-                ledger.end(self.name, token, self.rejected)
 
     def _feed(self, ledger: Ledger, token: str, feed: Feed, items: Iterator[str]) -> None:
-        feeder = Feeder(ledger, self.name, token, feed)
+        feeder = Feeder(ledger, self.name, token, feed, self.on_wait)
         try:
             with feeder:
                 sent = feeder.send(items)
+                if not feed.ended:
+                    feeder.end(self.rejected)
             self.anything_new = sent > 0 or not feed.ended
         except OtherInput as error:
             state = ledger.state(self.name)

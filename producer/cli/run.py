@@ -48,7 +48,7 @@ def command(timeout: float | None, **feeding: object) -> int:
     with ResultWriter() as writer:
         for _ in range(HANDOVERS):
             try:
-                with _workers(batch_run.task.kind) as fleet, reaching():
+                with reaching(), _workers(batch_run.task.kind) as fleet:
                     return _run(batch_run, writer, timeout, fleet)
             except ServerError as error:
                 # A fleet that this one had joined may have ended: then it is ours to go on.

@@ -39,6 +39,7 @@ def submission(feeding: dict[str, Any]) -> Submission:
         name=feeding["name"],
         fixed=options.fixed(feeding["settings"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
+        on_wait=warn,
     )
 
 

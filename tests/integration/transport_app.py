@@ -1,4 +1,4 @@
-"""A plain Celery app on our transport, for test_transport: TEST_URL says where, TEST_PREFIX below which keys."""
+"""A plain Celery app on our transport, for tests: TEST_URL says where, TEST_PREFIX below which keys."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ app.conf.update(
 
 @cache
 def client(pid):
-    return Redis.from_url(URL, decode_responses=True)
+    return Redis.from_url(os.environ["TEST_SAYS"], decode_responses=True)
 
 
 def say(key, value):
@@ -92,3 +92,9 @@ def keep_error(request, error, traceback):
 def die(number):
     say("begun", number)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(rate_limit="8/s")
+def slowly(number):
+    say("begun", number)
+    say("done", number)
