@@ -11,7 +11,7 @@ import signal
 import time
 from functools import cache
 
-from celery import Celery
+from celery import Celery, Task
 from celery.worker.control import inspect_command
 from redis import Redis
 
@@ -58,7 +58,13 @@ def mark(number, seconds=0, hold=None):
     return number
 
 
-@app.task
+class Base(Task):
+    """A base class that is not of this app's."""
+
+    abstract = True
+
+
+@app.task(base=Base)
 def add(one, other):
     return one + other
 
@@ -125,6 +131,12 @@ def channel(state):
         kind.__qualname__,
         found.pool.connection_kwargs["db"],
     ]
+
+
+@inspect_command()
+def requests(state):
+    """Which classes of requests the app's tasks make."""
+    return sorted({str(task.Request) for task in state.app.tasks.values()})
 
 
 @inspect_command(args=[("seconds", float)])

@@ -23,8 +23,9 @@ class DropIn(Bench):
         return json.loads(self.send(f"{before}\nimport json; print(json.dumps({expression}))").splitlines()[-1])
 
     def inspect(self, question):
-        """What the first worker answers to `app.control.inspect()`."""
-        return self.ask(f"next(iter(app.control.inspect(timeout=10, limit=1).{question}.values()))")
+        """What the first worker answers to a method of `app.control.inspect()`, or to a command of the app's own."""
+        call = question if "(" in question else f"_request('{question}')"
+        return self.ask(f"next(iter(app.control.inspect(timeout=10, limit=1).{call}.values()))")
 
     def celery(self, *arguments):
         """Run a command of Celery's own command line."""

@@ -50,12 +50,13 @@ def works(bench, count=20):
     assert bench.ask("(add.s(1, 2) | add.s(3)).apply_async(countdown=0.3).get(timeout=50)") == 6
     bench.ended()
     assert bench.done() == list(range(count))
-    return bench.ask("next(iter(app.control.inspect(timeout=10, limit=1)._request('channel').values()))")
+    return bench.inspect("channel")
 
 
 class TestAddress:
     def test_redis(self, bench):
         assert works(bench) == [OURS, "Connection", 0]
+        assert bench.inspect("requests") == ["worker.request:Request"]
 
     def test_a_database_number(self, server, tmp_path):
         with closing(server.url.removesuffix("0") + "5", tmp_path) as bench:
