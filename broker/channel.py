@@ -11,14 +11,15 @@ from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
 from redis import Redis
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from broker import revokes
+from broker.connection import refuses
 from broker.leases import Lease, lease_for
 from broker.messages import encoded, timed, uncertain
 from broker.qos import QoS
 from broker.reads import Entry, Reader, decoded
-from broker.scripts import Scripts, text
+from broker.scripts import Scripts, as_if_away, text
 
 logger = get_logger(__name__)
 
@@ -247,7 +248,7 @@ class Channel(stock.Channel):
         """Note a binding; on a full server too, so that a worker that starts can drain it."""
         if self.typeof(exchange).type == "fanout" or queue in self._expires:
             # Remote control: it can wait for memory.
-            with suppress(OutOfMemoryError):
+            with as_if_away(), suppress(OutOfMemoryError):
                 super()._queue_bind(exchange, routing_key, pattern, queue)
             return
         member = self.sep.join([routing_key or "", pattern or "", queue or ""])
@@ -274,8 +275,10 @@ class Channel(stock.Channel):
         """Keep the bindings of remote control's queues; a full server refuses that, and is asked again later."""
         try:
             super().maybe_refresh_binding_expiry()
-        except OutOfMemoryError:
-            self._binding_expiry_refreshed_at = monotonic()
+        except ResponseError as error:
+            if not refuses(error):
+                raise
+            self._binding_expiry_refreshed_at = self._bindings_swept_at = monotonic()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
         self.qos.restore_by_tag(message.delivery_tag)

@@ -29,16 +29,25 @@ ANSWER_SECONDS = 15
 PATIENCE_SECONDS = 5.0
 
 
-def hopeless(error: Exception) -> bool:
+def hopeless(error: BaseException | None) -> bool:
     """Whether trying again is no use: the login is refused, or no trusted server is there."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
     mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
     return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
 
 
+def unwritable(error: BaseException | None) -> bool:
+    """Whether a server that lives cannot write to its disk: it then refuses every command that writes."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    return "MISCONF" in str(error)
+
+
 def refuses(error: Exception) -> bool:
-    """Whether a server that lives does not write just now: its memory or its disk is full."""
-    marks = ("OOM command not allowed", "MISCONF")
-    return isinstance(error, exceptions.OutOfMemoryError) or any(mark in str(error) for mark in marks)
+    """Whether a server that lives has no room just now: its memory or its disk is full."""
+    full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return full or unwritable(error)
 
 
 def passing(error: Exception) -> bool:

@@ -52,7 +52,9 @@ class QoS(virtual.QoS):
         self._delivered.pop(delivery_tag, None)
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
-        self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
+        # What cannot be handed back now, the lease's thread hands back once it can.
+        with suppress(*self.channel.connection_errors):
+            self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
         return None
 
     def postpone(self, delivery_tag: str, seconds: float) -> None:

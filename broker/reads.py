@@ -11,6 +11,7 @@ from kombu.log import get_logger
 from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
+from broker.connection import unwritable
 from broker.leases import Lease
 
 #: Messages taken at once, at most: the loop has other things to do between.
@@ -19,6 +20,8 @@ TAKE_MOST = 128
 BLOCK_MILLISECONDS = 1000
 #: With room for many and half of it in use, seconds between two takes: so that they are of more than one message.
 PACE_SECONDS, PACE_FROM = 0.005, 16
+#: Seconds between two takes from a server whose disk is full.
+UNWRITABLE_SECONDS = 1.0
 
 logger = get_logger(__name__)
 
@@ -92,9 +95,13 @@ class Reader:
         self._acks: list[str] | None = None
         self._took_at = 0.0
         self._pacing = False
+        #: When to ask again a server that could not write.
+        self._unwritable_until = 0.0
 
     def paced(self, held: int, room: int | None) -> bool:
         """Whether to take later: there is plenty to do, and more room soon. The loop is woken for it."""
+        if monotonic() < self._unwritable_until:
+            return True
         if room is None or held + room < PACE_FROM or held < room or self._empty:
             return False
         hub = get_event_loop()
@@ -146,6 +153,9 @@ class Reader:
             self._ready.clear()
             if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
                 return []
+            if unwritable(error):
+                self._wait_for_room(error)
+                return []
             raise
         except BaseException:
             self.lease.acks.put_back(acks or [])
@@ -153,8 +163,18 @@ class Reader:
             raise
         return self._blocked(answer) if acks is None else self._taken(answer, acks)
 
+    def _wait_for_room(self, error: Exception) -> None:
+        """Take no message for a moment: the server cannot write down who has it."""
+        if not self._unwritable_until:
+            logger.warning("messages are taken again once the server can write to its disk: %s", error)
+        self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
+        hub = get_event_loop()
+        if hub is not None:
+            hub.call_later(UNWRITABLE_SECONDS, lambda: None)
+
     def _taken(self, answer: Any, acks: list[str]) -> list[Entry]:
         due, refused, flat = answer
+        self._unwritable_until = 0.0
         self.lease.acks.settle(acks, refused)
         self._ready.update(self._asked)
         self._empty = not flat

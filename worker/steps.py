@@ -91,20 +91,20 @@ class Pulse(StartStopStep):
         ledger, fleet = Ledger(client, settings()), Fleet(client, settings())
         metered = Meters(client, settings()) if settings().meters else None
         known = {name: task.fingerprint for name, task in catalog.load().items()}
-        announced = False
+        announced = said = False
         while not self.ended.wait(PULSE_SECONDS if announced else 0):
             try:
                 if not announced:
                     fleet.announce(self.worker.hostname, known)
-                    announced = True
+                    announced, said = True, False
                 items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
                 self.history.append((time.monotonic(), items))
                 if metered:
                     metered.beat(self.worker.hostname, meters.taken())
             except Exception as error:
                 # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
-                log.warning("no beat: %s", error)
-                announced = False
+                log.log(logging.DEBUG if said else logging.WARNING, "no beat, until the server takes one: %s", error)
+                announced, said = False, True
                 self.ended.wait(PULSE_SECONDS)
 
     def _describe(self) -> dict[str, Any]:
