@@ -20,6 +20,10 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
 
 
+#: Settings whose value is never shown.
+SECRETS = frozenset({"redis_url", "redis_password"})
+
+
 class Settings(BaseModel):
     """All settings, immutable. The name of a variable is `GRISTMILL_` and the field's name in capitals."""
 
@@ -33,6 +37,10 @@ class Settings(BaseModel):
         None,
         pattern=r"^rediss?://",
         description="Redis or Valkey to use, `redis://` or `rediss://`; without it `gristmill up` starts its own.",
+    )
+    redis_password: str | None = Field(
+        None,
+        description="Password for `GRISTMILL_REDIS_URL`, when that has none; as a file it is in no list of processes.",
     )
     prefix: str = Field("", max_length=64, description="Put before the name of every key on the server.")
     task_modules: Words = Field((), description="Python modules with your own tasks, separated by commas.")
@@ -127,7 +135,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
 
 def _explain(problem: Any) -> str:
     name = str(problem["loc"][0])
-    shown = "(hidden)" if name == "redis_url" else repr(problem["input"])
+    shown = "(hidden)" if name in SECRETS else repr(problem["input"])
     wanted = problem["msg"].removeprefix("Input should ").removeprefix("String should ")
     return f"{variable(name)}: {shown} is not allowed: it should {wanted} ({Settings.model_fields[name].description})"
 

@@ -1,7 +1,6 @@
 """Items that raise, hang, eat memory or kill their process: each is reported with its cause, its neighbours succeed."""
 
 import pytest
-from conftest import until
 
 from acceptance.command import Place
 
