@@ -1,6 +1,7 @@
 """Items that raise, hang, eat memory or kill their process: each is reported with its cause, its neighbours succeed."""
 
 import pytest
+from conftest import until
 
 from acceptance.command import Place
 
