@@ -6,7 +6,7 @@ BIN := .venv/bin
 # With CI set, tests fail on what they would skip for want of a browser or an engine.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test slow check format lint types imports length lock screenshots clean
+.PHONY: help demo test slow check format lint types imports length secrets lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ imports: .venv/dev ## imports run down the table of docs/design.md
 
 length: ## no file over 300 lines, no test file over 400
 	@wc -l $$(git ls-files '*.py' '*.lua' '*.sh') | awk '$$2 != "total" && $$1 > ($$2 ~ "^tests/" ? 400 : 300) {print $$2 ": " $$1 " lines"; bad = 1} END {exit bad}'
+
+secrets: ## random passwords for docker compose, into ./secrets (what is there is kept)
+	@sh bin/secrets
 
 lock: .venv/dev ## make the lock files anew from pyproject.toml
 	@$(BIN)/pip install -q uv

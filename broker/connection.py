@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from redis import Redis, exceptions
 from redis.backoff import EqualJitterBackoff
@@ -89,10 +89,11 @@ def locate() -> str:
 
     Raises:
         ServerError: no server is running, or the home cannot be read.
+        SettingError: there are two passwords.
     """
     url = settings().redis_url
     if url:
-        return url
+        return with_password(url, settings().redis_password)
     running = Home(settings().home).running()
     if running is None:
         raise ServerError(
@@ -154,6 +155,22 @@ def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a par
     return connect(url)
 
 
+def with_password(url: str, password: str | None) -> str:
+    """The address with the password in it, if there is one; the user stays.
+
+    Raises:
+        SettingError: the address has one already.
+    """
+    if not password:
+        return url
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, _, host = authority.rpartition("@")
+    if ":" in user:
+        raise SettingError("GRISTMILL_REDIS_URL has a password, and GRISTMILL_REDIS_PASSWORD is set: keep one")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest[len(authority) :]}"
+
+
 def without_password(url: str) -> str:
     """The address as it may be shown: neither user, password nor options."""
     parts = urlsplit(url)
@@ -192,7 +209,7 @@ class _Meaning(NamedTuple):
 #: The first that fits counts: to redis-py, a refused login and some others are ConnectionErrors.
 _MEANINGS = (
     _Meaning(
-        "{at} refuses the login: check the user and the password in GRISTMILL_REDIS_URL",
+        "{at} refuses the login: check the user in GRISTMILL_REDIS_URL and the password",
         (exceptions.AuthenticationError, exceptions.AuthorizationError),
     ),
     _Meaning("{at} does not let this user do that: {reason}", (exceptions.NoPermissionError,)),

@@ -21,7 +21,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_spl
 
 
 #: Settings whose value is never shown.
-SECRETS = frozenset({"redis_url", "dashboard_password", "metrics_token"})
+SECRETS = frozenset({"redis_url", "redis_password", "dashboard_password", "metrics_token"})
 
 
 class Settings(BaseModel):
@@ -37,6 +37,10 @@ class Settings(BaseModel):
         None,
         pattern=r"^rediss?://",
         description="Redis or Valkey to use, `redis://` or `rediss://`; without it `gristmill up` starts its own.",
+    )
+    redis_password: str | None = Field(
+        None,
+        description="Password for `GRISTMILL_REDIS_URL`, when that has none; as a file it is in no list of processes.",
     )
     prefix: str = Field("", max_length=64, description="Put before the name of every key on the server.")
     task_modules: Words = Field((), description="Python modules with your own tasks, separated by commas.")

@@ -40,6 +40,8 @@ POOLS = {
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
 PULSE_SECONDS = 1.0
 RATE_SECONDS = 10
+#: Seconds for which the worker's loop may stand still before the worker stops to beat: it takes no messages then.
+STUCK_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,9 @@ class Pulse(StartStopStep):
     def start(self, worker: Any) -> None:
         """Begin to beat once messages are consumed, in a thread with a connection of its own."""
         self.worker = worker
+        self._turn()
+        if worker.hub:
+            worker.hub.call_repeatedly(PULSE_SECONDS, self._turn)
         self.ended = threading.Event()
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         worker_ready.connect(self._begin, weak=False)
@@ -93,6 +98,8 @@ class Pulse(StartStopStep):
         known = {name: task.fingerprint for name, task in catalog.load().items()}
         announced = said = False
         while not self.ended.wait(PULSE_SECONDS if announced else 0):
+            if self._stuck():
+                continue
             try:
                 if not announced:
                     fleet.announce(self.worker.hostname, known)
@@ -106,6 +113,14 @@ class Pulse(StartStopStep):
                 log.log(logging.DEBUG if said else logging.WARNING, "no beat, until the server takes one: %s", error)
                 announced, said = False, True
                 self.ended.wait(PULSE_SECONDS)
+
+    def _turn(self) -> None:
+        self.turned = time.monotonic()
+
+    def _stuck(self) -> bool:
+        # The thread that beats would do so for ever beside a loop that hangs. A loop that has ended drains.
+        looping = self.worker.hub and state.should_stop is None
+        return bool(looping and time.monotonic() - self.turned > STUCK_SECONDS)
 
     def _describe(self) -> dict[str, Any]:
         worker = self.worker
