@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from batches.meters import Meters
 from batches.overview import Observer
 from broker.connection import client
 from config.errors import SettingError
-from config.flower import check_reach, flower_options, is_loopback
+from config.flower import check_reach, flower_options
 from config.settings import settings
 from dashboard import actions, metrics, pages, queues
 from dashboard.history import History
@@ -114,12 +115,11 @@ class Stranger(RequestHandler):
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a host name needs no look-up to mean this host."""
-    return host == "localhost" or (host.replace(".", "").replace(":", "").isalnum() and _is_number(host))
-
-
-def _is_number(host: str) -> bool:
-    return (host[0].isdigit() or ":" in host) and is_loopback(host)
+    """Whether a host name means this host whatever a name server says."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def install() -> None:

@@ -15,6 +15,7 @@
     const parts = [number(batch.rate) + " items/s"];
     if (ENDED.includes(batch.state)) parts.push("took " + duration(batch.seconds));
     else if (batch.left !== null) parts.push(duration(batch.left) + " left");
+    if (batch.reason) parts.push("cancelled " + batch.reason);
     return parts.join(", ");
   }
 

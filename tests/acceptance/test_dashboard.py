@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 from urllib.request import urlopen
 
@@ -277,3 +278,17 @@ def test_the_terminal_shows_the_same_live(fleet):
         assert running.line().split()[:2] == ["queue", "items/s"]
         assert running.line().split()[0] == "cpu"
         assert running.end(signal.SIGINT).code == 0
+
+
+@pytest.mark.parametrize(("task", "queue", "value"), [("fibonacci", "cpu", 5), ("pause", "io", 0)])
+def test_plain_celery_tasks_count_too(fleet, address, task, queue, value):
+    def counted():
+        line = f'gristmill_items_total{{queue="{queue}",state="succeeded",task="{task}"}} '
+        with urlopen(f"{address}/metrics") as answer:
+            found = answer.read().decode().partition(line)[2].split("\n")[0]
+        return float(found or 0)
+
+    before = counted()
+    code = f"from tasks.{task} import {task}; {task}.delay({value}).get(timeout=60)"
+    fleet.process([sys.executable, "-c", code]).good()
+    until(lambda: counted() == before + 1)
