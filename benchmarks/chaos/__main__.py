@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=seconds, metavar="S", default=default.every, help="seconds between two kills")
     parser.add_argument("--seconds", type=seconds, metavar="S", default=default.seconds, help="that a task takes")
     parser.add_argument("--down", type=seconds, metavar="S", default=default.down, help="that a server stays away")
-    parser.add_argument("--keep", action="store_true", help="keep logs, journal and server of every run in /tmp/chaos-*")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep logs, journal and server of every run in /tmp/chaos-*"
+    )
     parser.add_argument("--json", action="store_true", help="all counts as JSON in the last line")
     return parser
 

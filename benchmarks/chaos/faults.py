@@ -58,11 +58,11 @@ def stopped(run: Run, kills: int, _tasks: int) -> None:
 
 def restart(run: Run) -> None:
     """Kill the server with -9 and start it again, after a while, where it was."""
-    at, held = time.monotonic(), run.untouched()
+    at, held = time.monotonic(), run.wire.held()
     assert run.server.pid
     os.kill(run.server.pid, signal.SIGKILL)
     run.without_publisher()
-    run.hurt(at, held)
+    run.shake(at, held)
     while run.server.alive:
         time.sleep(0.01)
     time.sleep(run.options.down)
@@ -91,7 +91,7 @@ def cut(run: Run, kills: int, _tasks: int) -> None:
             before = proxy.cuts
             proxy.cut(run.luck.randrange(CUT_BYTES))
             run.until(lambda: proxy.cuts > before, "a reply to cut")  # noqa: B023
-            run.hurt(time.monotonic(), run.untouched())
+            run.shake(time.monotonic(), run.wire.held())
             run.breathe()
         run.settle()
 
@@ -158,8 +158,6 @@ def long(run: Run, _kills: int, _tasks: int) -> None:
     run.put(2, seconds)
     run.fleet.start(2)
     run.until(lambda: len(run.journal.begun) == 2, "the beginning of the long tasks")
-    at, held = time.monotonic(), frozenset(run.journal.begun)
     restart(run)
-    run.hurt(at, set(held))
     run.until(lambda: len(run.journal.done) == 2, "the end of the long tasks", seconds + PATIENCE)
     run.settle()

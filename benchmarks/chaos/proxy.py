@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 
-
 class Proxy:
     """Listens on a port of 127.0.0.1 and passes on to `port`; it does as it is told to connections on the way."""
 

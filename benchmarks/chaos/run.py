@@ -165,11 +165,11 @@ class Run:
         if held:
             self.kills.append(Kill(at, frozenset(held), worker, pid))
 
-    def untouched(self) -> set[int]:
-        """What some worker has taken and none has begun."""
-        held = self.wire.held()
+    def shake(self, at: float, held: set[int]) -> None:
+        """Note a fault that kills no worker, if anything was in flight: what has begun goes on, the rest comes back."""
         self.journal.read()
-        return held - set(self.journal.begun)
+        if held:
+            self.kills.append(Kill(at, frozenset(held - set(self.journal.begun))))
 
     def recovered(self) -> bool:
         """Whether all that was held in any fault has begun again."""
