@@ -5,6 +5,7 @@ import signal
 import time
 from contextlib import suppress
 
+from benchmarks.chaos.fleet import Worker
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.run import PATIENCE, Run
 
@@ -30,15 +31,19 @@ def children(run: Run, kills: int, _tasks: int) -> None:
         worker = run.busy()
         running = [pid for pid in worker.children() if run.journal.running(worker.name, pid)]
         if running:
-            pid, at = run.luck.choice(running), time.monotonic()
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            run.until(lambda: pid not in worker.children(), "the end of a pool's process")
-            held = run.journal.running(worker.name, pid)
-            run.journal.forget(worker.name, held)
-            run.hurt(at, held, worker.name, pid)
+            _kill_child(run, worker, run.luck.choice(running))
             run.breathe()
     run.settle()
+
+
+def _kill_child(run: Run, worker: Worker, pid: int) -> None:
+    at = time.monotonic()
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    run.until(lambda: pid not in worker.children(), "the end of a pool's process")
+    held = run.journal.running(worker.name, pid)
+    run.journal.forget(worker.name, held)
+    run.hurt(at, held, worker.name, pid)
 
 
 def stopped(run: Run, kills: int, _tasks: int) -> None:

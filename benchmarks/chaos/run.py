@@ -146,9 +146,14 @@ class Run:
         Raises:
             Stuck: there is none for a long time.
         """
-        found: list[Worker] = []
-        self.until(lambda: found.extend(self.victims()) or found, "a worker that runs something")
-        return self.luck.choice(found)
+        found: list[list[Worker]] = [[]]
+
+        def look() -> bool:
+            found[0] = self.victims()
+            return bool(found[0])
+
+        self.until(look, "a worker that runs something")
+        return self.luck.choice(found[0])
 
     def kill(self, worker: Worker) -> None:
         """Kill a worker with all its processes; it counts if it had anything. Another one takes its place."""

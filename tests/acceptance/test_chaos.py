@@ -4,7 +4,7 @@ import random
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,9 +53,9 @@ def counted(scenario, pool, **options):
 def play(pool, options):
     """A run of ours for what no scenario does."""
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
-    with EmbeddedServer(Home(directory), load({})) as server:
-        with Run(server, directory, "ours", pool, options, random.Random(1)) as this:
-            yield this
+    with ExitStack() as stack:
+        server = stack.enter_context(EmbeddedServer(Home(directory), load({})))
+        yield stack.enter_context(Run(server, directory, "ours", pool, options, random.Random(1)))
     shutil.rmtree(directory)
 
 
