@@ -1,8 +1,10 @@
 """What the runs say: a line as each ends, and a Markdown table of all."""
 
+from collections.abc import Callable
+
 from benchmarks.chaos.count import Count
 
-_COLUMNS = {
+_COLUMNS: dict[str, Callable[[Count], str]] = {
     "scenario": lambda count: count.scenario,
     "pool": lambda count: count.pool,
     "transport": lambda count: count.transport,
