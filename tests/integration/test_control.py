@@ -1,16 +1,16 @@
-"""Controls of a batch on a real server: retry, cancel, pause, halt, priority, and how long it is kept."""
+"""Controls of a batch on a real server: cancel, pause, halt, priority, and how long it is kept."""
 
 import threading
 
 import pytest
 from conftest import until
+from controlled import begin, keys, record, results, run_all_again, submit_failed
 from test_ledger import FIELDS, WORKER, age, beat, heal, info, let_time_pass, outcomes, pop, queue_key, run_all, submit
 
 from batches.chunk import Outcome
 from batches.control import Control
 from batches.info import State
-from batches.reader import Reader
-from config.errors import Cancelled, InputError
+from config.errors import Cancelled
 from worker.runner import Runner
 
 OTHER = "cpu@b"
@@ -19,24 +19,6 @@ OTHER = "cpu@b"
 @pytest.fixture
 def control(ledger):
     return Control(ledger.client, ledger.settings)
-
-
-def begin(ledger, worker=WORKER):
-    """Take one message, and begin its chunk: the chunk and its items."""
-    chunk = pop(ledger)
-    return chunk, ledger.take(chunk, worker).items
-
-
-def record(ledger, chunk, items, state="s", rest=0):
-    return ledger.record(chunk, outcomes(items, state), 0.001 * len(items), WORKER, rest=rest)
-
-
-def results(ledger, count):
-    return list(Reader(ledger.client, ledger.settings, "b").in_order(0, count))
-
-
-def keys(ledger):
-    return sorted(ledger.client.scan_iter(ledger.settings.key("batch:*")))
 
 
 class TestCancel:
@@ -105,6 +87,19 @@ class TestCancel:
         assert info(ledger, "b").open == 1
         record(ledger, alive, items)
         assert (info(ledger, "b").cancelled, info(ledger, "b").succeeded) == (1, 1)
+
+    def test_a_chunk_that_a_slot_went_on_with_is_waited_for_or_killed_too(self, ledger, control):
+        ledger.tick(WORKER, beat(), [])
+        submit(ledger, "b", 500)
+        record(ledger, *begin(ledger))
+        message, items = begin(ledger)
+        _, chunk, work = ledger.record_and_go_on(message, outcomes(items), 0.001, WORKER)
+        age(ledger, "b", chunk, 60_000)
+        heal(ledger, [message])
+        assert control.cancel("b", "by me") == []
+        assert info(ledger, "b").open == len(work.items)
+        assert control.cancel("b", "by me", [WORKER]) == [(WORKER, message)]
+        assert info(ledger, "b").state is State.CANCELLED
 
     def test_a_chunk_that_comes_back_from_a_dead_worker_is_not_run(self, ledger, control):
         submit(ledger, "b", 1)
@@ -233,12 +228,6 @@ class TestPause:
         assert info(ledger, "b").state is State.SUCCEEDED
 
 
-def submit_failed(ledger):
-    """Run what is on the queue; all of it fails."""
-    while chunk := pop(ledger):
-        record(ledger, chunk, ledger.take(chunk, WORKER).items, "f")
-
-
 class TestHalt:
     def test_after_so_many_failures(self, ledger):
         submit(ledger, "b", 100, halt="3")
@@ -274,121 +263,6 @@ class TestHalt:
         assert info(ledger, "b").reason is None
 
 
-class TestRetry:
-    def test_only_what_failed_runs_again_and_the_latest_outcome_counts(self, ledger, control):
-        ledger.tick(WORKER, beat(), [])
-        submit(ledger, "b", 1200)
-        while chunk := pop(ledger):
-            items = ledger.take(chunk, WORKER).items
-            done = [one for item in items for one in outcomes([item], "f" if item.index % 5 == 0 else "s")]
-            ledger.record(chunk, done, 0.001 * len(items), WORKER)
-        assert (info(ledger, "b").failed, info(ledger, "b").state) == (240, State.FAILED)
-        assert control.retry("b") == 240
-        state = info(ledger, "b")
-        assert (state.succeeded, state.failed, state.open, state.state, state.ended) == (
-            960,
-            0,
-            240,
-            State.RUNNING,
-            None,
-        )
-        assert [one.index for one in results(ledger, 1200)] == [n for n in range(1200) if n % 5]
-        ran, chunks = [], 0
-        while chunk := pop(ledger):
-            items = ledger.take(chunk, WORKER).items
-            ran, chunks = [*ran, *items], chunks + 1
-            record(ledger, chunk, items)
-        assert sorted(item.index for item in ran) == list(range(0, 1200, 5))
-        assert {(item.attempt, item.before) for item in ran} == {(2, 1)}
-        assert chunks < 150, "a chunk passes over items that are done"
-        assert (info(ledger, "b").succeeded, info(ledger, "b").duplicates) == (1200, 0)
-        assert {one.attempts for one in results(ledger, 1200) if one.index % 5 == 0} == {2}
-        _, followed = Reader(ledger.client, ledger.settings, "b").after("0-0", 0)
-        assert followed
-        assert control.retry("b") == 0
-
-    def test_the_cancelled_ones_when_asked(self, ledger, control):
-        submit(ledger, "b", 50)
-        record(ledger, *begin(ledger), "f")
-        control.cancel("b", "by me")
-        assert control.retry("b") == 1
-        run_all_again(ledger)
-        assert (info(ledger, "b").state, info(ledger, "b").cancelled) == (State.CANCELLED, 49)
-        assert control.retry("b", cancelled=True) == 49
-        run_all_again(ledger)
-        state = info(ledger, "b")
-        assert (state.state, state.succeeded, state.reason) == (State.SUCCEEDED, 50, None)
-
-    def test_messages_of_before_are_void(self, ledger, control):
-        submit(ledger, "b", 20)
-        chunk, items = begin(ledger)
-        control.cancel("b", "by me", [WORKER])
-        stale = [pop(ledger) for _ in range(ledger.client.xlen(queue_key(ledger)))]
-        control.retry("b", cancelled=True)
-        assert [ledger.take(one, WORKER) for one in stale] == [None] * len(stale)
-        assert record(ledger, chunk, items) == 1
-        run_all_again(ledger)
-        assert (info(ledger, "b").succeeded, info(ledger, "b").duplicates) == (20, 1)
-
-    def test_while_others_run(self, ledger, control):
-        submit(ledger, "b", 3)
-        (failed, bad), (runs, good) = begin(ledger), begin(ledger)
-        record(ledger, failed, bad, "f")
-        assert control.retry("b") == 1
-        assert record(ledger, runs, good) == 0, "what ran meanwhile counts"
-        run_all_again(ledger)
-        state = info(ledger, "b")
-        assert (state.succeeded, state.duplicates) == (3, 0)
-
-    def test_a_late_outcome_of_an_earlier_attempt_changes_nothing(self, ledger, control):
-        submit(ledger, "b", 2)
-        chunk, items = begin(ledger)
-        record(ledger, chunk, items, "f")
-        control.retry("b")
-        again = next(one for one in (pop(ledger), pop(ledger)) if one == chunk)
-        assert record(ledger, chunk, items, "s") == 1
-        assert info(ledger, "b").open == 2
-        # The chunk of the next attempt has the same name, and is not lost with it.
-        assert [item.attempt for item in ledger.take(again, WORKER).items] == [2]
-
-    def test_the_late_end_of_an_attempt_does_not_lose_the_next(self, ledger):
-        submit(ledger, "b", 1, retries=2)
-        chunk, items = begin(ledger)
-        record(ledger, chunk, items, "1")
-        let_time_pass(ledger, "b")
-        assert pop(ledger) == chunk
-        assert record(ledger, chunk, items, "1") == 1
-        assert [item.attempt for item in ledger.take(chunk, WORKER).items] == [2]
-
-    def test_not_while_it_is_being_cancelled(self, ledger, control):
-        submit(ledger, "b", 3)
-        record(ledger, *begin(ledger), "f")
-        begin(ledger)
-        control.cancel("b", "by me")
-        with pytest.raises(InputError, match="'b' is being cancelled"):
-            control.retry("b")
-
-    def test_retried_items_may_be_tried_as_often_as_at_first(self, ledger, control):
-        submit(ledger, "b", 1, retries=1)
-        for number, (state, due) in enumerate([("1", 1), ("f", 0), ("1", 1), ("f", 0)]):
-            chunk, items = begin(ledger)
-            assert [(item.attempt, item.before) for item in items] == [(number + 1, number // 2 * 2)]
-            record(ledger, chunk, items, state)
-            if due:
-                let_time_pass(ledger, "b")
-            else:
-                assert control.retry("b") == 1
-        run_all_again(ledger)
-        assert [one.attempts for one in results(ledger, 1)] == [5]
-
-
-def run_all_again(ledger):
-    while chunk := pop(ledger):
-        work = ledger.take(chunk, WORKER)
-        if work is not None:
-            record(ledger, chunk, work.items)
-
-
 class TestPriority:
     def test_its_messages_stand_on_its_level(self, ledger):
         submit(ledger, "b", 3, priority=7)
@@ -409,7 +283,7 @@ class TestKept:
         run_all_again(ledger)
         assert info(ledger, "b").state is State.SUCCEEDED
         kept = {key.rpartition(":")[2]: ledger.client.ttl(key) for key in keys(ledger)}
-        assert {"state", "in", "done", "events", "attempts", "0", "1", "2"} == set(kept)
+        assert {"state", "in", "done", "events", "attempts", "0", "1", "2"} == set(kept) - {"meter"}
         assert all(3500 < seconds <= 3600 for seconds in kept.values()), kept
 
     def test_a_retry_keeps_it_until_the_next_end(self, ledger, control):
