@@ -1,43 +1,24 @@
-"""Controls of a batch on a real server: retry, cancel, pause, halt, priority, and how long it is kept."""
+"""Controls of a batch on a real server: cancel, pause, halt, priority, and how long it is kept."""
 
 import threading
 
 import pytest
 from conftest import until
-from test_ledger import FIELDS, WORKER, age, heal, info, let_time_pass, outcomes, pop, queue_key, run_all, submit
+from controlled import begin, keys, record, results, run_all_again, submit_failed
+from test_ledger import FIELDS, WORKER, age, beat, heal, info, let_time_pass, outcomes, pop, queue_key, run_all, submit
 
 from batches.chunk import Outcome
+from batches.control import Control
 from batches.info import State
-from batches.reader import Reader
 from config.errors import Cancelled
 from worker.runner import Runner
 
 OTHER = "cpu@b"
 
 
-def begin(ledger, worker=WORKER):
-    """Take one message, and begin its chunk: the chunk and its items."""
-    chunk = pop(ledger)
-    return chunk, ledger.take(chunk, worker).items
-
-
-def record(ledger, chunk, items, state="s", rest=0):
-    return ledger.record(chunk, outcomes(items, state), 0.001 * len(items), WORKER, rest=rest)
-
-
-def results(ledger, count):
-    return list(Reader(ledger.client, ledger.settings, "b").in_order(0, count))
-
-
-def keys(ledger):
-    return sorted(ledger.client.scan_iter(ledger.settings.key("batch:*")))
-
-
-def run_all_again(ledger):
-    while chunk := pop(ledger):
-        work = ledger.take(chunk, WORKER)
-        if work is not None:
-            record(ledger, chunk, work.items)
+@pytest.fixture
+def control(ledger):
+    return Control(ledger.client, ledger.settings)
 
 
 class TestCancel:
@@ -106,6 +87,19 @@ class TestCancel:
         assert info(ledger, "b").open == 1
         record(ledger, alive, items)
         assert (info(ledger, "b").cancelled, info(ledger, "b").succeeded) == (1, 1)
+
+    def test_a_chunk_that_a_slot_went_on_with_is_waited_for_or_killed_too(self, ledger, control):
+        ledger.tick(WORKER, beat(), [])
+        submit(ledger, "b", 500)
+        record(ledger, *begin(ledger))
+        message, items = begin(ledger)
+        _, chunk, work = ledger.record_and_go_on(message, outcomes(items), 0.001, WORKER)
+        age(ledger, "b", chunk, 60_000)
+        heal(ledger, [message])
+        assert control.cancel("b", "by me") == []
+        assert info(ledger, "b").open == len(work.items)
+        assert control.cancel("b", "by me", [WORKER]) == [(WORKER, message)]
+        assert info(ledger, "b").state is State.CANCELLED
 
     def test_a_chunk_that_comes_back_from_a_dead_worker_is_not_run(self, ledger, control):
         submit(ledger, "b", 1)
@@ -234,12 +228,6 @@ class TestPause:
         assert info(ledger, "b").state is State.SUCCEEDED
 
 
-def submit_failed(ledger):
-    """Run what is on the queue; all of it fails."""
-    while chunk := pop(ledger):
-        record(ledger, chunk, ledger.take(chunk, WORKER).items, "f")
-
-
 class TestHalt:
     def test_after_so_many_failures(self, ledger):
         submit(ledger, "b", 100, halt="3")
@@ -295,7 +283,7 @@ class TestKept:
         run_all_again(ledger)
         assert info(ledger, "b").state is State.SUCCEEDED
         kept = {key.rpartition(":")[2]: ledger.client.ttl(key) for key in keys(ledger)}
-        assert {"state", "in", "done", "events", "attempts", "meter", "0", "1", "2"} == set(kept)
+        assert {"state", "in", "done", "events", "attempts", "0", "1", "2"} == set(kept) - {"meter"}
         assert all(3500 < seconds <= 3600 for seconds in kept.values()), kept
 
     def test_a_retry_keeps_it_until_the_next_end(self, ledger, control):

@@ -90,9 +90,16 @@ class Controlled(RuleBasedStateMachine):
     def record(self, data, repeated):
         place = data.draw(st.integers(0, len(self.held) - 1))
         chunk, items, worker = self.held[place] if repeated else self.held.pop(place)
-        states = data.draw(st.lists(st.sampled_from(["s", "f", "50"]), min_size=len(items), max_size=len(items)))
+        states = data.draw(st.lists(st.sampled_from(["s", "f", "d", "50"]), min_size=len(items), max_size=len(items)))
         cut = data.draw(st.integers(0, len(items)))
         done = [one for item, state in zip(items[:cut], states, strict=False) for one in outcomes([item], state)]
+        for one in done:
+            one.text = one.text.replace("failed", "dead") if one.state == "d" else one.text
+        if cut == len(items) and data.draw(st.booleans()):
+            _, following, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
+            if work:
+                self.held.append((following, work.items, worker))
+            return
         rest = chunk.first + chunk.count - items[cut].index if cut < len(items) else 0
         self.ledger.record(chunk, done, 0.001 * len(done), worker, rest=rest)
 
@@ -150,9 +157,9 @@ class Controlled(RuleBasedStateMachine):
             assert before.reason
             assert not before.ended
             return
-        assert number == before.failed + (before.cancelled if cancelled else 0)
+        assert number == before.failed + before.dead + (before.cancelled if cancelled else 0)
         after = self.info()
-        assert (after.open, after.succeeded, after.failed) == (before.open + number, before.succeeded, 0)
+        assert (after.open, after.succeeded, after.failed, after.dead) == (before.open + number, before.succeeded, 0, 0)
 
     # -- what always holds
 
@@ -176,7 +183,8 @@ class Controlled(RuleBasedStateMachine):
         state = self.info()
         done, failed, cancelled = (self._bits(part) for part in ("done", "failed", "cancelled"))
         assert state.submitted == self.stored
-        assert (state.done, state.failed, state.cancelled) == (len(done), len(failed), len(cancelled))
+        assert (state.done, state.failed + state.dead) == (len(done), len(failed))
+        assert state.cancelled == len(cancelled)
         assert failed | cancelled <= done
         assert not failed & cancelled
         assert min(state.succeeded, state.failed, state.cancelled, state.dead, state.open) >= 0
@@ -219,7 +227,7 @@ class Controlled(RuleBasedStateMachine):
         results = list(reader.in_order(0, self.stored))
         assert [result.index for result in results] == list(range(self.stored))
         counts = Counter(result.state for result in results)
-        assert counts == +Counter({word: getattr(state, word) for word in ("succeeded", "failed", "cancelled")})
+        assert counts == +Counter({word: getattr(state, word) for word in ("succeeded", "failed", "dead", "cancelled")})
         event, followed = "0-0", list(reader.cancelled(self.stored))
         while True:
             event, more = reader.after(event, 0)

@@ -1,12 +1,18 @@
-"""Retry on a real server: only what failed runs again, and what is late does not count."""
+"""What `retry` gives back on a real server, and late outcomes of what was before."""
 
 import pytest
-from test_control import begin, record, results, run_all_again
+from controlled import begin, record, results, run_all_again
 from test_ledger import WORKER, beat, info, let_time_pass, outcomes, pop, queue_key, submit
 
+from batches.control import Control
 from batches.info import State
 from batches.reader import Reader
 from config.errors import InputError
+
+
+@pytest.fixture
+def control(ledger):
+    return Control(ledger.client, ledger.settings)
 
 
 class TestRetry:
