@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks.chaos.kill import recoveries
 from benchmarks.chaos.run import Run
 
 
@@ -63,6 +64,5 @@ def account(run: Run, count: Count, begun: float) -> None:
     """Fill in what the journal says."""
     count.kills = len(run.kills)
     count.duplicates, count.redelivered = run.journal.done_again, run.journal.begun_again
-    seconds = (kill.seconds(run.journal) for kill in run.kills)
-    count.recoveries = [round(each, 2) for each in seconds if each is not None]
+    count.recoveries = [round(each, 2) for each in recoveries(run.kills, run.journal)]
     count.seconds = round(time.monotonic() - begun, 1)
