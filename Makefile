@@ -6,7 +6,7 @@ BIN := .venv/bin
 # With CI set, tests fail on what they would skip for want of a browser or an engine.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test slow check format lint types imports length lock clean
+.PHONY: help demo test slow check format lint types imports length secrets lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ imports: .venv/dev ## imports run down the table of docs/design.md
 length: ## no file over 300 lines, no test file over 400
 	@wc -l $$(git ls-files '*.py' '*.lua' '*.sh') | awk '$$2 != "total" && $$1 > ($$2 ~ "^tests/" ? 400 : 300) {print $$2 ": " $$1 " lines"; bad = 1} END {exit bad}'
 
+secrets: ## random passwords for docker compose, into ./secrets (what is there is kept)
+	@sh bin/secrets
+
 lock: .venv/dev ## make the lock files anew from pyproject.toml
 	@$(BIN)/pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -44,6 +47,9 @@ lock: .venv/dev ## make the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' --extra build --extra dev --extra plot -c requirements.lock \
 	  -o requirements-dev.lock pyproject.toml
+
+screenshots: .venv/dev ## pictures of the dashboard at work, for docs/dashboard.md
+	@cd tests && ../$(BIN)/python -m acceptance.screenshots ../docs
 
 clean: ## remove .venv and every cache
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

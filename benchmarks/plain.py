@@ -21,9 +21,7 @@ TIMEOUT = {
 }
 
 if OURS:
-    from broker.transport import install
-
-    install()
+    import broker.transport  # noqa: F401
 
 app = Celery("benchmarks.plain", broker=URL)
 app.conf.update(
@@ -36,9 +34,6 @@ app.conf.update(
     task_default_queue="bench",
     broker_transport_options={} if OURS else TIMEOUT,
 )
-if OURS:
-    app.conf.worker_consumer = "worker.consumer:Consumer"
-    app.Task.Request = "worker.request:Request"
 
 
 @worker_init.connect

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from redis import Redis, exceptions
 from redis.backoff import EqualJitterBackoff
 from redis.retry import Retry
 
 from broker.home import Home
-from config.errors import ServerError, SettingError
+from config.errors import Refused, ServerError, SettingError
 from config.settings import settings
 
 T = TypeVar("T")
@@ -27,6 +27,33 @@ ANSWER_SECONDS = 15
 
 #: Seconds for which a command waits for a server that is away: restarting, reading its data back.
 PATIENCE_SECONDS = 5.0
+
+
+def hopeless(error: BaseException | None) -> bool:
+    """Whether trying again is no use: the login is refused, or no trusted server is there."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
+    return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+
+
+def unwritable(error: BaseException | None) -> bool:
+    """Whether a server that lives cannot write to its disk: it then refuses every command that writes."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    return "MISCONF" in str(error)
+
+
+def refuses(error: Exception) -> bool:
+    """Whether a server that lives has no room just now: its memory or its disk is full."""
+    full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return full or unwritable(error)
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same call may succeed in a while: the server is away, reads its data back, or does not write."""
+    away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
+    return away or refuses(error)
 
 
 class Patience(Retry):
@@ -50,7 +77,7 @@ class Patience(Retry):
         deadline = time.monotonic() + self.seconds
 
         def passing(error: Exception) -> bool:
-            final = isinstance(error, exceptions.AuthenticationError | exceptions.MaxConnectionsError)
+            final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
             allowed = is_retryable is None or is_retryable(error)
             return allowed and not final and time.monotonic() < deadline
 
@@ -62,10 +89,11 @@ def locate() -> str:
 
     Raises:
         ServerError: no server is running, or the home cannot be read.
+        SettingError: there are two passwords.
     """
     url = settings().redis_url
     if url:
-        return url
+        return with_password(url, settings().redis_password)
     running = Home(settings().home).running()
     if running is None:
         raise ServerError(
@@ -79,11 +107,11 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
     """A client for the server at `url` (default: `locate()`) that threads can share; it dials when used.
 
     It answers in text. A command waits up to `patience` seconds for a server that is away, and may then run
-    a second time. `rediss` checks the certificate unless the address itself says otherwise.
+    a second time. `rediss` checks the certificate unless the address itself says `ssl_cert_reqs=none`.
 
     Raises:
         ServerError: as with `locate`.
-        SettingError: the address is malformed.
+        SettingError: the address is malformed, or a file that it names cannot be read.
     """
     url = url or locate()
     # Celery's spelling, which redis-py refuses.
@@ -106,6 +134,10 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
             "GRISTMILL_REDIS_URL: not an address that can be used; it should be "
             "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX"
         ) from None
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        file = pool.connection_kwargs.get(option)
+        if file and not os.access(file, os.R_OK):
+            raise SettingError(f"GRISTMILL_REDIS_URL: {option}={file}: no file that can be read here")
     return client
 
 
@@ -123,6 +155,22 @@ def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a par
     return connect(url)
 
 
+def with_password(url: str, password: str | None) -> str:
+    """The address with the password in it, if there is one; the user stays.
+
+    Raises:
+        SettingError: the address has one already.
+    """
+    if not password:
+        return url
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, _, host = authority.rpartition("@")
+    if ":" in user:
+        raise SettingError("GRISTMILL_REDIS_URL has a password, and GRISTMILL_REDIS_PASSWORD is set: keep one")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest[len(authority) :]}"
+
+
 def without_password(url: str) -> str:
     """The address as it may be shown: neither user, password nor options."""
     parts = urlsplit(url)
@@ -134,12 +182,17 @@ def reaching(url: str | None = None) -> Iterator[None]:
     """Turn what redis-py raises inside into one line for the person; `url` is the server's, when it is known.
 
     Raises:
+        Refused: it has no room, in memory or on its disk.
         ServerError: the server cannot be reached, or refused a command.
     """
     try:
         yield
     except exceptions.RedisError as error:
-        raise ServerError(_explain(error, without_password(url or locate()))) from error
+        home = Home(settings().home)
+        if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
+            raise Refused(f"the private server has ended: {home.crowded()}") from error
+        kind = Refused if refuses(error) else ServerError
+        raise kind(_explain(error, without_password(url or locate()))) from error
 
 
 class _Meaning(NamedTuple):
@@ -156,7 +209,7 @@ class _Meaning(NamedTuple):
 #: The first that fits counts: to redis-py, a refused login and some others are ConnectionErrors.
 _MEANINGS = (
     _Meaning(
-        "{at} refuses the login: check the user and the password in GRISTMILL_REDIS_URL",
+        "{at} refuses the login: check the user in GRISTMILL_REDIS_URL and the password",
         (exceptions.AuthenticationError, exceptions.AuthorizationError),
     ),
     _Meaning("{at} does not let this user do that: {reason}", (exceptions.NoPermissionError,)),

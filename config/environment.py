@@ -13,6 +13,14 @@ from config.errors import SettingError
 PREFIX = "GRISTMILL_"
 PROJECT = Path(__file__).resolve().parent.parent
 
+#: What docker-compose.yml reads and no process of ours: they may stand in the project's `.env` beside settings.
+COMPOSE = frozenset(
+    PREFIX + name
+    for name in (
+        "SECRETS", "IMAGE", "USER", "CPUS", "DATA", "TASKS", "REDIS_MEMORY", "COMPOSE_PORT", "DASHBOARD_USER"
+    )
+)  # fmt: skip
+
 #: What Kubernetes injects for a service that is called gristmill.
 _INJECTED = re.compile(r"_SERVICE_|_PORT(_|$)")
 
@@ -68,7 +76,7 @@ def unknown(
     strangers = [
         name
         for name in _variables(os.environ if environ is None else environ, default_home)
-        if name not in known and not _INJECTED.search(name)
+        if name not in known | COMPOSE and not _INJECTED.search(name)
     ]
     return [(name, _nearest(name, known)) for name in sorted(strangers)]
 

@@ -6,18 +6,36 @@ from billiard.exceptions import WorkerLostError
 from celery.worker import request
 
 from broker.qos import SUSPECT
-from worker import alone
+from worker import alone, meters
 from worker.isolation import DEATHS
 
 
 class Request(request.Request):
     """A message that Celery's main process has reserved, or runs."""
 
+    def __init_subclass__(cls) -> None:
+        """Count what ends: Celery makes a class for each task, with an `on_success` of its own."""
+        super().__init_subclass__()
+        inherited = cls.on_success
+
+        def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
+            if not getattr(self.task, "isolates", False):
+                self._count(*answer)
+            return inherited(self, answer, **kwargs)
+
+        cls.on_success = on_success
+
     @property
     def type(self) -> str:
         """The task that the pool runs; that of chunks has each of its items run alone itself."""
         suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
         return alone.NAME if suspect and not getattr(self.task, "isolates", False) else str(self._type)
+
+    def _count(self, failed: bool, value: Any, seconds: float | None) -> None:
+        error: Any = getattr(value.exception, "exc", value.exception) if failed else None
+        if isinstance(error, alone.Done):
+            error, seconds = error.error, error.runtime
+        meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Blame a message for the process that died while running it, and it alone."""

@@ -18,12 +18,15 @@ from redis.exceptions import RedisError
 from batches.chunk import Chunk
 from batches.fleet import Fleet
 from batches.ledger import Ledger
+from batches.meters import Meters
 from broker.connection import connect
 from config.errors import ServerError
 from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
+from worker import meters
 from worker.chunks import MESSAGE_VERSION, run_chunk
+from worker.guards import refuse
 from worker.limits import limit_memory, slot_memory
 
 #: The pool that suits each queue, and why.
@@ -37,6 +40,8 @@ POOLS = {
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
 PULSE_SECONDS = 1.0
 RATE_SECONDS = 10
+#: Seconds for which the worker's loop may stand still before the worker stops to beat: it takes no messages then.
+STUCK_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +54,7 @@ class PoolGuard(Step):
             for kind, (pool, why) in POOLS.items():
                 listens = str(kind) in worker.app.amqp.queues.consume_from
                 if listens and worker.pool_cls is not get_implementation(pool):
-                    raise SystemExit(
+                    refuse(
                         f"queue {kind} wants pool {pool}: {why}. Start it with --pool {pool}, "
                         f"or set {variable('any_pool')}=true to compare"
                     )
@@ -75,6 +80,9 @@ class Pulse(StartStopStep):
     def start(self, worker: Any) -> None:
         """Begin to beat once messages are consumed, in a thread with a connection of its own."""
         self.worker = worker
+        self._turn()
+        if worker.hub:
+            worker.hub.call_repeatedly(PULSE_SECONDS, self._turn)
         self.ended = threading.Event()
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         worker_ready.connect(self._begin, weak=False)
@@ -86,20 +94,33 @@ class Pulse(StartStopStep):
     def _beat(self) -> None:
         client = connect()
         ledger, fleet = Ledger(client, settings()), Fleet(client, settings())
+        metered = Meters(client, settings()) if settings().meters else None
         known = {name: task.fingerprint for name, task in catalog.load().items()}
-        announced = False
+        announced = said = False
         while not self.ended.wait(PULSE_SECONDS if announced else 0):
+            if self._stuck():
+                continue
             try:
                 if not announced:
                     fleet.announce(self.worker.hostname, known)
-                    announced = True
+                    announced, said = True, False
                 items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
                 self.history.append((time.monotonic(), items))
+                if metered:
+                    metered.beat(self.worker.hostname, meters.taken())
             except Exception as error:
                 # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
-                log.warning("no beat: %s", error)
-                announced = False
+                log.log(logging.DEBUG if said else logging.WARNING, "no beat, until the server takes one: %s", error)
+                announced, said = False, True
                 self.ended.wait(PULSE_SECONDS)
+
+    def _turn(self) -> None:
+        self.turned = time.monotonic()
+
+    def _stuck(self) -> bool:
+        # The thread that beats would do so for ever beside a loop that hangs. A loop that has ended drains.
+        looping = self.worker.hub and state.should_stop is None
+        return bool(looping and time.monotonic() - self.turned > STUCK_SECONDS)
 
     def _describe(self) -> dict[str, Any]:
         worker = self.worker
@@ -117,6 +138,7 @@ class Pulse(StartStopStep):
             "busy": len(state.active_requests),
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
+            **meters.load(),
         }
 
     def _leave(self, **_: Any) -> None:

@@ -31,12 +31,15 @@ for queue, total in pairs(slots) do redis.call('HSET', GM .. 'slots', queue, tot
 -- A chunk whose worker dies comes back by itself: its message stands on the queue until it is acknowledged. Only a
 -- message that is gone (a purge, an operator's DEL) leaves a chunk that no worker shows and nobody will.
 for _, batch in ipairs(redis.call('SMEMBERS', GM .. 'active')) do
-  local b = state(batch, {'queue', 'epoch'}, {})
-  if b.queue then
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling'}, {'priority'})
+  if b.cancelling then
+    settle(batch, now, {})
+  elseif b.queue and not b.paused then
     for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'window'), '-inf', now - UNSEEN, 'BYSCORE')) do
       local place = redis.call('HGET', key(batch, 'sent'), chunk)
       if not (place and stands(b.queue, place)) then
         local first, count = string.match(chunk, '^(%d+):(%d+)$')
+        redis.call('HDEL', key(batch, 'begun'), chunk)
         hand_out(batch, b, first, count, now)
       end
     end

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from acceptance.command import Place
+from acceptance.engine import IMAGE, Compose, docker, engine_or_skip
 from acceptance.site import Site
 
 #: The address at which fleets may fetch: another loopback address than `localhost` has.
@@ -103,3 +104,23 @@ def unchanged(fleet):
 def name():
     """A name for a batch that no other test has."""
     return f"t-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def image():
+    """Our image, made from the clone as it is; its layers stay in the engine's cache."""
+    engine_or_skip()
+    docker("build", "--quiet", "--tag", IMAGE, ".", env={**os.environ, "DOCKER_BUILDKIT": "1"})
+    yield IMAGE
+    docker("rmi", IMAGE, check=False)
+
+
+@pytest.fixture(scope="module")
+def compose(image, tmp_path_factory):
+    """A compose project with two cpu workers and an io worker."""
+    project = Compose(tmp_path_factory.mktemp("compose"))
+    try:
+        project.scale("flower", cpu=2, io=1)
+        yield project
+    finally:
+        project.down()

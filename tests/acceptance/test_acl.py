@@ -1,0 +1,140 @@
+"""The users of config/redis.acl: each may do what it has to, and not what it must not, on a real server."""
+
+import re
+import signal
+import sys
+import urllib.request
+from contextlib import suppress
+
+import pytest
+from conftest import until
+from examples import PROJECT
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+from acceptance.roles import ROLES, lines, roles, words
+from producer.fleet import free_port
+
+CELERY = """
+from celery import chain, chord, group
+from tasks import catalog
+from tasks.application import app
+from tasks.fibonacci import fibonacci
+from tasks.pause import pause
+
+catalog.load()
+assert pause.delay(0.01).get(timeout=20) == 0.01
+assert group(pause.s(0.01) for _ in range(3))().get(timeout=20) == [0.01] * 3
+assert chain(pause.s(0.01), pause.si(0.02))().get(timeout=20) == 0.02
+assert chord([fibonacci.s(5), fibonacci.s(6)], pause.si(0.01))().get(timeout=20) == 0.01
+pause.apply_async((1,), countdown=60).revoke()
+pause.apply_async((0.01,), countdown=0.5).get(timeout=20)
+assert len(app.control.ping(timeout=2)) == 2
+assert app.control.purge() >= 0
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with roles(tmp_path_factory.mktemp("roles")) as running:
+        yield running
+
+
+def allowed(role):
+    return {word.partition("|")[0][1:] for word in words(lines()[role]) if word.startswith("+")}
+
+
+@pytest.mark.slow
+def test_each_role_can_do_its_work(place, served):
+    """Workers, commands, Celery's canvas and control, and the dashboard run, and the server refuses nothing."""
+
+    def at(role, *module):
+        return place.started([sys.executable, "-P", "-m", *module], GRISTMILL_REDIS_URL=served.url(role))
+
+    producer = {"GRISTMILL_REDIS_URL": served.url("producer")}
+    with at("worker", "worker", "cpu", "--slots", "1") as cpu, at("worker", "worker", "io") as io:
+        until(lambda: served.admin.zcard("gm1:workers") == 2, what="two workers")
+        with at("dashboard", "dashboard", "--port", "0") as dashboard:
+            place.run("submit", "fibonacci", "20", "21", "--name", "first", "--follow", **producer).good()
+            for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["forget", "first"]):
+                place.run(*command, **producer).good()
+            doctor = place.run("doctor", "--json", **producer)
+            assert {row["found"] for row in doctor.rows if row["check"] == "persistence"} == {"AOF, appendfsync always"}
+            assert place.process([sys.executable, "-P", "-c", CELERY], **producer).err == ""
+            assert dashboard.process.poll() is None, dashboard.err
+            dashboard.end(signal.SIGTERM)
+        for worker in (cpu, io):
+            done = worker.end(signal.SIGTERM)
+            assert "Permission" not in done.err, done.err
+    assert served.denied() == []
+
+
+def stored(served):
+    """All that is on the server, but who listens to Celery's events."""
+    with Redis.from_url(served.server.url) as client:
+        return {key: client.dump(key) for key in client.scan_iter() if not key.startswith(b"_kombu.binding")}
+
+
+def test_a_viewer_sees_the_dashboard_and_changes_nothing(place, served):
+    served.admin.execute_command("ACL", "LOG", "RESET")
+    before, port = stored(served), free_port("127.0.0.1", 0)
+    command = [sys.executable, "-P", "-m", "dashboard", "--port", str(port)]
+    with place.started(command, GRISTMILL_REDIS_URL=served.url("viewer"), GRISTMILL_TASK_EVENTS="false") as dashboard:
+
+        def page():
+            assert dashboard.process.poll() is None, dashboard.err
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/broker", timeout=5) as answer:
+                return answer.read()
+
+        assert b"cpu" in until(page, what="the dashboard")
+        # Flower asks the workers what they are when it starts: that is a message too.
+        until(lambda: any("viewer" in line for line in served.denied()), what="a refusal")
+        dashboard.end(signal.SIGTERM)
+    assert stored(served) == before
+
+
+NOBODY = [
+    ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "maxmemory", "0"), ("ACL", "LIST"), ("ACL", "SETUSER", "me"),
+    ("KEYS", "*"), ("MONITOR",), ("SHUTDOWN",), ("SCRIPT", "FLUSH"), ("FUNCTION", "LIST"),
+    ("REPLICAOF", "NO", "ONE"), ("BGREWRITEAOF",), ("CLIENT", "LIST"), ("SET", "elsewhere", "1"), ("GET", "elsewhere"),
+    ("PUBLISH", "elsewhere", "1"), ("RENAME", "gm1:batches", "gm1:b"), ("MIGRATE", "h", "1", "k", "0", "1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("command", NOBODY, ids=" ".join)
+def test_what_nobody_may(served, role, command):
+    with served.client(role) as client, pytest.raises(NoPermissionError):
+        client.execute_command(*command)
+
+
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [
+        ("worker", ("CONFIG", "GET", "appendfsync")),
+        ("worker", ("UNLINK", "gm1:batches")),
+        ("viewer", ("PUBLISH", "/0.celery.pidbox", "{}")),
+        ("viewer", ("XADD", "gm1:q:cpu:0", "*", "m", "{}")),
+        ("viewer", ("SET", "gm1:schema", "2")),
+        ("viewer", ("SADD", "_kombu.binding.cpu", "x")),
+        ("viewer", ("EVAL", "return redis.call('DEL', 'gm1:batches')", "0")),
+    ],
+    ids=str,
+)
+def test_what_one_role_may_not(served, role, command):
+    with served.client(role) as client, pytest.raises(Exception, match=r"(?i)permission|ACL failure"):
+        client.execute_command(*command)
+
+
+def test_nobody_comes_in_without_a_name():
+    (line,) = [line for line in (PROJECT / "config" / "redis.acl").read_text().splitlines() if " default " in line]
+    # Off, but with all rights: the server reads its AOF as this user.
+    assert line == "user default off resetpass ~* &* +@all"
+
+
+@pytest.mark.parametrize("role", ["producer", "worker", "dashboard"])
+def test_every_command_of_our_scripts_is_allowed(role):
+    scripts = [path.read_text() for room in ("broker", "batches") for path in (PROJECT / room / "lua").glob("*.lua")]
+    called = {name.lower() for text in scripts for name in re.findall(r"redis\.p?call\('(\w+)'", text)}
+    assert len(called) > 30
+    assert called - allowed(role) == set()

@@ -1,0 +1,212 @@
+"""docker-compose.yml on a real engine: what is in it, kills, scaling under load, and what cannot be seen of secrets."""
+
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+from conftest import until
+from examples import PROJECT
+
+from acceptance.engine import docker, engine_or_skip, kill_main, main_pid
+from batches.fleet import Fleet
+from batches.info import BatchInfo
+from batches.ledger import Ledger
+from broker.connection import connect
+from config.settings import Settings, load, variable
+
+pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
+CONTAINERS = ("redis", "cpu", "io", "flower")
+
+
+@contextmanager
+def ledger_of(project):
+    """The ledger of a project's server, from the host; it waits for one that restarts."""
+    with connect(project.url(), 60) as client:
+        yield Ledger(client, load({}))
+
+
+def info(ledger, name):
+    state = ledger.state(name)
+    return BatchInfo.from_fields(name, state) if state else None
+
+
+def inspected(project, service):
+    return json.loads(docker("inspect", *project.containers(service)).stdout)[0]
+
+
+def workers_of(project, number):
+    with ledger_of(project) as ledger:
+        until(lambda: len(Fleet(ledger.client, ledger.settings).workers()) == number, 120, f"{number} workers")
+
+
+def test_without_secrets_one_line_names_the_command(tmp_path):
+    engine_or_skip()
+    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [
+        "docker",
+        "compose",
+        "-f",
+        str(PROJECT / "docker-compose.yml"),
+        "--project-directory",
+        str(tmp_path),
+        "up",
+    ]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    (line,) = done.stderr.splitlines()
+    assert "run `make secrets` first" in line
+
+
+@pytest.mark.parametrize("service", CONTAINERS)
+def test_containers_have_no_more_rights_than_they_need(compose, service):
+    found = inspected(compose, service)
+    host = found["HostConfig"]
+    assert (host["CapDrop"], host["ReadonlyRootfs"], host["Privileged"]) == (["ALL"], True, False)
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    status = docker("exec", found["Id"], "cat", "/proc/1/status").stdout
+    rows = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "0" not in rows["Uid"].split()
+    assert int(rows["CapEff"], 16) == int(rows["CapBnd"], 16) == 0
+    assert docker("exec", found["Id"], "sh", "-c", "echo > /x", check=False).returncode != 0
+    published = [
+        binding for bindings in (found["NetworkSettings"]["Ports"] or {}).values() for binding in bindings or []
+    ]
+    assert {binding["HostIp"] for binding in published} == ({"127.0.0.1"} if service == "flower" else set())
+
+
+def test_the_image_is_small_and_our_code_is_its_last_layer(image):
+    found = json.loads(docker("inspect", image).stdout)[0]
+    assert found["Size"] < 250e6
+    assert found["Config"]["StopSignal"] == "SIGTERM"
+    newest = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).stdout.splitlines()[0]
+    assert newest.startswith("COPY /code /code")
+
+
+def test_settings_reach_the_workers(compose):
+    ours = {"home", "redis_url", "redis_password", "prefix", "data_root", "any_pool", "drain_seconds"}
+    ours |= {name for name in Settings.model_fields if name.startswith(("server_", "dashboard_", "metrics"))}
+    text = (PROJECT / "docker-compose.yml").read_text()
+    passed = {name for name in Settings.model_fields if f"\n  {variable(name)}:\n" in text}
+    assert passed == set(Settings.model_fields) - ours
+
+
+def test_ten_thousand_items_survive_the_deaths_of_a_worker_and_of_redis(compose):
+    workers_of(compose, 3)
+    command = [
+        "docker",
+        "compose",
+        "run",
+        "--rm",
+        "-T",
+        "producer",
+        "run",
+        "fibonacci",
+        "--from",
+        "-",
+        "--name",
+        "many",
+    ]
+    items = "".join(f"{18 + i % 5}\n" for i in range(10_000))
+    with subprocess.Popen(
+        command, env=compose.environ, cwd=PROJECT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as producer, ledger_of(compose) as ledger:  # fmt: skip
+        producer.stdin.write(items)
+        producer.stdin.close()
+        producer.stdin = None
+        for number, service in ((500, "cpu"), (3000, "redis")):
+            until(
+                lambda many=number: (found := info(ledger, "many")) and found.succeeded > many, 240, f"{number} items"
+            )
+            victim = compose.containers(service)[0]
+            before = main_pid(victim)
+            kill_main(victim)
+            until(lambda old=before, who=victim: main_pid(who) not in (0, old), 60, f"{service} again")
+            assert info(ledger, "many").open > 0
+        out, err = producer.communicate(timeout=300)
+        assert producer.returncode == 0, err
+        end = info(ledger, "many")
+    assert (end.submitted, end.succeeded, end.open) == (10_000, 10_000, 0)
+    assert sorted(json.loads(line)["index"] for line in out.splitlines()) == list(range(10_000))
+
+
+@pytest.mark.timeout(600)
+def test_scaling_up_and_down_under_load_loses_nothing(compose, place):
+    environ = {"GRISTMILL_REDIS_URL": compose.url()}
+    names = []
+    with ledger_of(compose) as ledger:
+        for turn, (cpu, io) in enumerate([(1, 2), (3, 1), (1, 3), (2, 1), (1, 2)] * 2):
+            for task, item, number in (("fibonacci", 21, 250), ("pause", 0.05, 500)):
+                names.append(f"{task}-{turn}")
+                lines = f"{item}\n" * number
+                place.run("submit", task, "--from", "-", "--name", names[-1], stdin=lines, **environ).good()
+            compose.scale(cpu=cpu, io=io)
+        until(lambda: all(info(ledger, name).ended for name in names), 300, "the end of every batch")
+        ends = [info(ledger, name) for name in names]
+    assert [(end.name, end.open, end.failed, end.dead) for end in ends] == [(name, 0, 0, 0) for name in names]
+    assert sum(end.succeeded for end in ends) == 10 * (250 + 500)
+    # Drained: what was running ended before its worker did, and nothing ran again.
+    assert sum(end.duplicates for end in ends) == 0
+
+
+def test_a_worker_that_is_stopped_drains(compose, place):
+    environ = {"GRISTMILL_REDIS_URL": compose.url()}
+    with ledger_of(compose) as ledger:
+        place.run("submit", "pause", *["3"] * 10, "--name", "slow", **environ).good()
+        fleet = Fleet(ledger.client, ledger.settings)
+        until(lambda: any(w.busy for w in fleet.workers() if w.queue == "io"), what="a busy worker")
+        (container, *_) = compose.containers("io")
+        docker("stop", container)
+        code = docker("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
+        docker("start", container)
+        until(lambda: info(ledger, "slow").ended, 120, "the end of the batch")
+        end = info(ledger, "slow")
+    assert (code, end.succeeded, end.duplicates) == ("0", 10, 0)
+
+
+def test_a_fleet_on_the_host_and_compose_do_not_meet(compose, place):
+    with place.up("cpu", "--cpu", "1"):
+        place.run("run", "fibonacci", "7", "--name", "here").good()
+        compose("run", "--rm", "-T", "producer", "run", "fibonacci", "8", "--name", "there")
+        assert place.names() == ["here"]
+        (row,) = [row for row in place.run("workers", "--json").rows if row["queue"] == "cpu"]
+        with ledger_of(compose) as ledger:
+            assert "here" not in ledger.names()
+            assert row["name"] not in {worker.name for worker in Fleet(ledger.client, ledger.settings).workers()}
+
+
+def test_a_worker_is_unhealthy_when_it_does_not_answer(compose):
+    workers_of(compose, len(compose.containers("cpu")) + len(compose.containers("io")))
+    (container, *_) = compose.containers("io")
+
+    def check():
+        return docker("exec", container, "python", "-m", "worker.health", check=False)
+
+    until(lambda: check().returncode == 0, 60, "a healthy worker")
+    # Not the main process, which only waits for it.
+    stopped = docker("exec", container, "sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)")
+    assert stopped.returncode == 0
+    begun = time.monotonic()
+    until(lambda: check().returncode == 1, 60, "an unhealthy worker")
+    assert time.monotonic() - begun > 5
+    assert "the io worker has not beaten for" in check().stderr or "no worker of" in check().stderr
+    docker("exec", container, "sh", "-c", "kill -CONT $(cat /proc/1/task/1/children)")
+    until(lambda: check().returncode == 0, 60, "a worker that is well again")
+
+
+def test_no_secret_can_be_seen(compose):
+    secrets = {path.name: path.read_text() for path in compose.secrets.iterdir() if path.name != "redis.acl"}
+    seen = {
+        "logs": compose("--profile", "tools", "logs").stdout,
+        "ps": subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout,
+        "config": compose("config").stdout,
+    }
+    for service in CONTAINERS:
+        seen[f"inspect {service}"] = docker("inspect", *compose.containers(service)).stdout
+    assert [
+        (name, place) for name, text in secrets.items() for place, seen_text in seen.items() if text in seen_text
+    ] == []
+    assert compose.secrets.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in compose.secrets.iterdir()} == {0o444}
