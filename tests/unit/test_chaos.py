@@ -91,6 +91,7 @@ def test_tasks_go_by_their_number():
         ("poison", {"dead": 0}, ["0 dead letters instead of 1"]),
         ("kill", {"duplicates": 3}, []),
         ("warm", {"duplicates": 3}, ["3 ran twice"]),
+        ("backlog", {"not_back": 4}, ["4 not back"]),
         ("kill", {"recoveries": [2.0, 31.0]}, ["not back within 30 s"]),
     ],
 )
