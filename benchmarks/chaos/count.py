@@ -13,9 +13,9 @@ from benchmarks.chaos.run import Run
 class Count:
     """One run, counted. `lost`: neither done, nor given up on, nor still on the server; `left`: still there.
 
-    `duplicates` are runs to the end beyond each task's first, `redelivered` are beginnings beyond it; `not_back` is what was held
-    in a kill and has neither begun again nor ended; `recoveries`
-    are the seconds from each kill until all that its victim held had begun elsewhere; `seconds` is how long it took.
+    `duplicates` are runs to the end beyond each task's first, `redelivered` are beginnings beyond it. `recoveries`
+    are the seconds from each kill until all that its victim held had begun elsewhere; `not_back` is what was held in
+    a kill and has neither begun again nor ended. `seconds` is how long the run took.
     """
 
     scenario: str
