@@ -31,7 +31,8 @@ def verdict(count: Count) -> str:
         return "; ".join(count.broken)
     if count.transport == "ours":
         return "ok"
-    return f"{count.lost} lost" if count.lost else "weak: stock lost nothing"
+    lost = f"{count.lost} lost" if count.lost else "weak: stock lost nothing"
+    return f"{lost}; {count.not_back} not back" if count.not_back else lost
 
 
 def line(count: Count) -> str:

@@ -10,7 +10,7 @@ from benchmarks.chaos import __main__ as command
 from benchmarks.chaos import journal as journals
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.journal import Journal
-from benchmarks.chaos.kill import Kill
+from benchmarks.chaos.kill import Kill, recoveries
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.report import table, verdict
@@ -57,16 +57,22 @@ def test_beginnings_and_ends_beyond_the_first_are_counted(journal):
 def test_a_kill_is_over_when_another_has_begun_the_last_that_was_held(journal):
     kill = Kill(10.0, frozenset({1, 2, 3, 4}), "w1")
     write(journal, "begun 1 w1 5 9.0\n", "begun 2 w1 5 11.0\n", "begun 3 w2 6 12.0\n", "done 4 w1 5 9.0\n")
-    assert kill.seconds(journal) == 2.0
+    assert kill.seconds(journal, {}) == 2.0
     assert kill.open(journal, {2}) == {1}
     write(journal, "begun 1 w2 6 15.0\n")
-    assert (kill.seconds(journal), kill.open(journal, {2})) == (5.0, set())
+    assert (kill.seconds(journal, {}), kill.open(journal, {2})) == (5.0, set())
 
 
 def test_another_process_of_the_same_worker_is_another(journal):
     write(journal, "begun 1 w1 5 11.0\n", "begun 1 w1 6 13.0\n")
-    assert Kill(10.0, frozenset({1}), "w1", 5).seconds(journal) == 3.0
-    assert Kill(10.0, frozenset({1}), "w1").seconds(journal) is None
+    assert Kill(10.0, frozenset({1}), "w1", 5).seconds(journal, {}) == 3.0
+    assert Kill(10.0, frozenset({1}), "w1").seconds(journal, {}) is None
+
+
+def test_what_its_next_holder_took_along_counts_for_that_ones_kill(journal):
+    kills = [Kill(10.0, frozenset({1, 2}), "w1"), Kill(30.0, frozenset({1}), "w2")]
+    write(journal, "begun 2 w3 7 25.0\n", "begun 1 w3 7 52.0\n")
+    assert recoveries(kills, journal) == [15.0, 22.0]
 
 
 def test_tasks_go_by_their_number():
@@ -85,6 +91,7 @@ def test_tasks_go_by_their_number():
         ("poison", {"dead": 0}, ["0 dead letters instead of 1"]),
         ("kill", {"duplicates": 3}, []),
         ("warm", {"duplicates": 3}, ["3 ran twice"]),
+        ("backlog", {"not_back": 4}, ["4 not back"]),
         ("kill", {"recoveries": [2.0, 31.0]}, ["not back within 30 s"]),
     ],
 )
