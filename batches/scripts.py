@@ -14,6 +14,8 @@ _ALLOW_OOM = frozenset(
     {"take", "record", "tick", "end", "announce", "cancel", "pause", "forget", "names", "meters"}
     | {"host_take", "host_renew"}
 )
+#: Scripts that only read: they run also where the server refuses whatever writes.
+_READS = frozenset({"waiting"})
 _SHARED = ("ledger", "count", "chunks", "ending")
 #: Scripts that stand alone; the others begin with the queue and what scripts share.
 _ALONE = frozenset({"host_take", "host_renew"})
@@ -22,7 +24,8 @@ _ALONE = frozenset({"host_take", "host_renew"})
 @cache
 def text(name: str) -> str:
     """The whole text of the script `name`: its shebang, what it shares with others, and its own file."""
-    parts = ["#!lua flags=allow-oom" if name in _ALLOW_OOM else "#!lua"]
+    flags = " flags=no-writes" if name in _READS else " flags=allow-oom" if name in _ALLOW_OOM else ""
+    parts = [f"#!lua{flags}"]
     if name not in _ALONE:
         parts += [_QUEUE.read_text(), *((_HERE / f"{part}.lua").read_text() for part in _SHARED)]
     return "\n".join([*parts, (_HERE / f"{name}.lua").read_text()])

@@ -51,16 +51,16 @@ def noop(number: int) -> int:
     return number
 
 
-@app.task
-def work(number: int, seconds: float) -> None:
-    """Say that it has begun, work for a while, say that it is done."""
-    say("begun", number)
+@app.task(bind=True)
+def work(self: Any, seconds: float) -> None:
+    """Say that it has begun, work for a while, say that it is done. Its number is its id."""
+    say("begun", int(self.request.id))
     time.sleep(seconds)
-    say("done", number)
+    say("done", int(self.request.id))
 
 
-@app.task
-def poison(number: int) -> None:
+@app.task(bind=True)
+def poison(self: Any) -> None:
     """Kill the process that runs it: a pool's, or a worker of threads."""
-    say("begun", number)
+    say("begun", int(self.request.id))
     os.kill(os.getpid(), signal.SIGKILL)

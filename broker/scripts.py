@@ -16,6 +16,8 @@ from broker.connection import unwritable
 LUA = Path(__file__).parent / "lua"
 #: Refused on a full server, so that producers wait; every other script gives memory back, or leads to it.
 _REFUSED_WHEN_FULL = frozenset({"delay"})
+#: These only read: they run also where the server refuses whatever writes.
+_READS = frozenset({"size", "held"})
 
 
 class Unwritable(RedisConnectionError):
@@ -36,8 +38,8 @@ def as_if_away() -> Iterator[None]:
 @cache
 def text(name: str) -> str:
     """The whole text of the script `name`: its shebang, what all of them share, and its own file."""
-    shebang = "#!lua" if name in _REFUSED_WHEN_FULL else "#!lua flags=allow-oom"
-    return "\n".join([shebang, *((LUA / f"{part}.lua").read_text() for part in ("queue", "holding", name))])
+    flags = " flags=no-writes" if name in _READS else "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
+    return "\n".join([f"#!lua{flags}", *((LUA / f"{part}.lua").read_text() for part in ("queue", "holding", name))])
 
 
 class Scripts:

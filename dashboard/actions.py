@@ -5,6 +5,7 @@ from itertools import islice
 
 import tornado.web
 
+from batches.control import Control
 from batches.reader import Reader
 from broker.connection import client
 from config.settings import settings, variable
@@ -30,8 +31,6 @@ class Action(Page):
 
 
 def _act(name: str, what: str) -> None:
-    from batches.control import Control
-
     control = Control(client(), settings())
     if what == "cancel":
         control.cancel(name, "on the dashboard")

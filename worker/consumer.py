@@ -1,9 +1,11 @@
 """Celery's consumer, with nothing discarded: what it cannot read is kept, what it does not know goes elsewhere."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import Task
+from celery.concurrency import thread
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.worker import consumer, state
@@ -26,7 +28,20 @@ class Consumer(consumer.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        leases.running = given_to_pool
+        leases.running = partial(given_to_pool, self.pool)
+
+    def on_close(self) -> None:
+        """Have the pool remember what its processes have: Celery forgets what has not been seen to begin by now.
+
+        They run it all the same, and nobody would acknowledge it.
+        """
+        pool = getattr(self.pool, "_pool", None)
+        given = [job for job in list(getattr(pool, "_cache", {}).values()) if job._write_to and not job._accepted]
+        for job in given:
+            job._accepted = True
+        super().on_close()
+        for job in given:
+            job._accepted = job._time_accepted is not None
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's, which no message can make raise before it is given to the pool."""
@@ -83,21 +98,21 @@ def _bury(message: Any, reason: str) -> None:
     message.channel.qos.bury(message.delivery_tag, reason)
 
 
-def given_to_pool() -> set[str]:
+def given_to_pool(pool: Any) -> set[str]:
     """Tags of the messages whose work cannot be taken back: a pool has them, and will acknowledge them."""
     return {
         request.message.delivery_tag
         for request in {*state.reserved_requests, *state.active_requests}
-        if request in state.active_requests or _is_given(request)
+        if request in state.active_requests or _is_given(request, pool)
     }
 
 
-def _is_given(request: Request) -> bool:
-    result = request._apply_result() if request._apply_result is not None else None
-    if result is None:
+def _is_given(request: Request, pool: Any) -> bool:
+    if request._apply_result is None:
         return False
-    future = getattr(result, "f", None)
-    if future is not None:
-        return not future.cancelled()
+    if isinstance(pool, thread.TaskPool):
+        # Nobody keeps what it answers. It runs all that it was given, but for what it drops when it is stopped.
+        return bool(pool.active)
+    result = request._apply_result()
     # A pool process that is being written to, or was, reads it whatever happens.
     return bool(getattr(result, "_write_to", None) or getattr(result, "_scheduled_for", None))

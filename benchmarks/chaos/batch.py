@@ -44,9 +44,9 @@ def play(run: Run, kills: int, tasks: int) -> None:
     run.wire, run.topped_up = Ours(run.server.url, queue), False
     path = run.directory / "items"
     path.write_text("".join(f"{number}\n" for number in range(tasks)))
-    arguments = ["submit", f"journaled_{queue}", "--from", str(path), "--name", NAME]
+    arguments = ["submit", "--quiet", f"journaled_{queue}", "--from", str(path), "--name", NAME]
     subprocess.run(
-        [sys.executable, "-m", "producer", "--quiet", *arguments, "--set", f"seconds={run.options.seconds}"],
+        [sys.executable, "-m", "producer", *arguments, "--set", f"seconds={run.options.seconds}"],
         env=environ,
         check=True,
     )

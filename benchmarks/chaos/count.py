@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks.chaos.kill import recoveries
 from benchmarks.chaos.run import Run
 
 
@@ -12,8 +13,9 @@ from benchmarks.chaos.run import Run
 class Count:
     """One run, counted. `lost`: neither done, nor given up on, nor still on the server; `left`: still there.
 
-    `duplicates` are runs to the end beyond each task's first, `redelivered` are beginnings beyond it; `recoveries`
-    are the seconds from each kill until all that its victim held had begun elsewhere; `seconds` is how long it took.
+    `duplicates` are runs to the end beyond each task's first, `redelivered` are beginnings beyond it. `recoveries`
+    are the seconds from each kill until all that its victim held had begun elsewhere; `not_back` is what was held in
+    a kill and has neither begun again nor ended. `seconds` is how long the run took.
     """
 
     scenario: str
@@ -28,6 +30,7 @@ class Count:
     dead: int = 0
     duplicates: int = 0
     redelivered: int = 0
+    not_back: int = 0
     recoveries: list[float] = field(default_factory=list)
     seconds: float = 0.0
     #: What was promised and did not hold; empty when all is well.
@@ -63,6 +66,7 @@ def account(run: Run, count: Count, begun: float) -> None:
     """Fill in what the journal says."""
     count.kills = len(run.kills)
     count.duplicates, count.redelivered = run.journal.done_again, run.journal.begun_again
-    seconds = (kill.seconds(run.journal) for kill in run.kills)
-    count.recoveries = [round(each, 2) for each in seconds if each is not None]
+    dead = run.wire.dead()
+    count.not_back = len(set().union(*(kill.open(run.journal, dead) for kill in run.kills)))
+    count.recoveries = [round(each, 2) for each in recoveries(run.kills, run.journal)]
     count.seconds = round(time.monotonic() - begun, 1)

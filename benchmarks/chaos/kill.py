@@ -1,7 +1,9 @@
 """A fault that counts, and how long it took until others had begun what it left behind."""
 
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from math import inf
 
 from benchmarks.chaos.journal import Beginning, Journal
 
@@ -19,10 +21,13 @@ class Kill:
     worker: str | None = None
     pid: int | None = None
 
-    def seconds(self, journal: Journal) -> float | None:
-        """Seconds until the last of what was held had begun again; None when nothing of it had to, or has."""
-        back = [self._back(journal.begun.get(task, ())) for task in self.held]
-        seen = [at - self.at for at in back if at is not None]
+    def seconds(self, journal: Journal, passed_on: Mapping[int, float]) -> float | None:
+        """Seconds until the last of what was held had begun again; None when nothing of it had to, or has.
+
+        `passed_on` says when the next holder of a task was hit: one that had not begun by then is that fault's.
+        """
+        back = {task: self._back(journal.begun.get(task, ())) for task in self.held}
+        seen = [at - self.at for task, at in back.items() if at is not None and at <= passed_on.get(task, inf)]
         return max(seen, default=None)
 
     def open(self, journal: Journal, dead: AbstractSet[int]) -> set[int]:
@@ -38,3 +43,15 @@ class Kill:
 
     def _victim(self, one: Beginning) -> bool:
         return one.worker == self.worker and self.pid in (None, one.pid)
+
+
+def recoveries(kills: Sequence[Kill], journal: Journal) -> list[float]:
+    """The seconds of each kill that left something behind, in their order."""
+    passed_on: dict[int, float] = {}
+    found = []
+    for kill in reversed(kills):
+        seconds = kill.seconds(journal, passed_on)
+        passed_on.update(dict.fromkeys(kill.held, kill.at))
+        if seconds is not None:
+            found.append(seconds)
+    return found[::-1]

@@ -10,7 +10,8 @@ TRANSPORTS = ("ours", "stock")
 class Options:
     """How large and how fast a run is; None: as its scenario says.
 
-    `kills` and `tasks` are numbers of them; a scenario that lasts as long as its kills has no `tasks`. `workers` is how many run, `steady` how many of those are left alone.
+    `kills` and `tasks` are numbers of them; a scenario that lasts as long as its kills has no `tasks`. `workers` is
+    how many run, `steady` how many of those are left alone: messages come back through whoever lives for a lease.
     `lease` (stock kombu gets it as its visibility timeout), `every` (between two faults, on average), `seconds`
     (that a task takes) and `down` (that a killed server stays away) are in seconds. With `keep` the directory
     of a run stays although all is well.

@@ -48,7 +48,7 @@ def main() -> None:
         with plain.app.producer_pool.acquire(block=True) as producer, producer.batch(BATCH):
             for number in range(int(first), int(first) + int(count)):
                 options = {"task_id": str(number), "producer": producer}
-                task.apply_async((number, *map(float, arguments)), **options)
+                task.apply_async(tuple(map(float, arguments)), **options)
         print("put", flush=True)
 
 

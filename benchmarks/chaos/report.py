@@ -1,8 +1,10 @@
 """What the runs say: a line as each ends, and a Markdown table of all."""
 
+from collections.abc import Callable
+
 from benchmarks.chaos.count import Count
 
-_COLUMNS = {
+_COLUMNS: dict[str, Callable[[Count], str]] = {
     "scenario": lambda count: count.scenario,
     "pool": lambda count: count.pool,
     "transport": lambda count: count.transport,
@@ -29,7 +31,8 @@ def verdict(count: Count) -> str:
         return "; ".join(count.broken)
     if count.transport == "ours":
         return "ok"
-    return f"{count.lost} lost" if count.lost else "weak: stock lost nothing"
+    lost = f"{count.lost} lost" if count.lost else "weak: stock lost nothing"
+    return f"{lost}; {count.not_back} not back" if count.not_back else lost
 
 
 def line(count: Count) -> str:

@@ -146,9 +146,14 @@ class Run:
         Raises:
             Stuck: there is none for a long time.
         """
-        found: list[Worker] = []
-        self.until(lambda: found.extend(self.victims()) or found, "a worker that runs something")
-        return self.luck.choice(found)
+        found: list[list[Worker]] = [[]]
+
+        def look() -> bool:
+            found[0] = self.victims()
+            return bool(found[0])
+
+        self.until(look, "a worker that runs something")
+        return self.luck.choice(found[0])
 
     def kill(self, worker: Worker) -> None:
         """Kill a worker with all its processes; it counts if it had anything. Another one takes its place."""
@@ -165,11 +170,11 @@ class Run:
         if held:
             self.kills.append(Kill(at, frozenset(held), worker, pid))
 
-    def untouched(self) -> set[int]:
-        """What some worker has taken and none has begun."""
-        held = self.wire.held()
+    def shake(self, at: float, held: set[int]) -> None:
+        """Note a fault that kills no worker, if anything was in flight: what has begun goes on, the rest comes back."""
         self.journal.read()
-        return held - set(self.journal.begun)
+        if held:
+            self.kills.append(Kill(at, frozenset(held - set(self.journal.begun))))
 
     def recovered(self) -> bool:
         """Whether all that was held in any fault has begun again."""

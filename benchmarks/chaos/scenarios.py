@@ -97,6 +97,7 @@ def broken(scenario: Scenario, count: Count, options: Options) -> list[str]:
             (f"{count.left} left", scenario.drains and count.left),
             (f"{count.dead} dead letters instead of {scenario.dead}", count.dead != scenario.dead),
             (f"{twice} ran twice", scenario.once and twice),
+            (f"{count.not_back} not back", count.not_back),
             (f"not back within {within:g} s", (count.worst or 0) > within),
         )
         if happened

@@ -16,6 +16,14 @@ def numbers(messages: Iterable[bytes]) -> set[int]:
     return {int(found[1]) for message in messages if (found := _NUMBER.search(message))}
 
 
+def renumbered(message: bytes, count: int) -> Iterator[bytes]:
+    """So many copies of a task's message, with the numbers that follow on its own."""
+    found = _NUMBER.search(message)
+    assert found
+    before, after, first = message[: found.start(1)], message[found.end(1) :], int(found[1])
+    return (b"%b%d%b" % (before, number, after) for number in range(first + 1, first + 1 + count))
+
+
 class Wire:
     """One queue on the server that `url` names, as the transport `name` keeps it."""
 
@@ -35,6 +43,21 @@ class Wire:
 
     def standing(self) -> set[int]:
         """All that waits or is taken."""
+        raise NotImplementedError
+
+    def multiply(self, count: int) -> None:
+        """Put so many copies of the one message that waits, much faster than any producer can."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for number, message in enumerate(renumbered(self._one(), count), 1):
+                self._put(pipe, message)
+                if number % _PAGE == 0:
+                    pipe.execute()
+            pipe.execute()
+
+    def _one(self) -> bytes:
+        raise NotImplementedError
+
+    def _put(self, pipe: Any, message: bytes) -> None:
         raise NotImplementedError
 
     def held(self, pid: int | None = None) -> set[int]:
@@ -87,6 +110,12 @@ class Ours(Wire):
             start = f"({entries[-1][0].decode()}"
         return found
 
+    def _one(self) -> bytes:
+        return bytes(self.client.xrange(self.streams[0])[0][1][b"m"])
+
+    def _put(self, pipe: Any, message: bytes) -> None:
+        pipe.xadd(self.streams[0], {"m": message})
+
     def held(self, pid: int | None = None) -> set[int]:
         """By the group's pending entries; what was handed back has no pid."""
         return numbers(message for stream in self.streams for message in self._pending(stream, pid))
@@ -127,6 +156,12 @@ class Stock(Wire):
             found |= numbers(messages)
             start += _PAGE
         return found
+
+    def _one(self) -> bytes:
+        return bytes(self.client.lindex(self.queue, 0))
+
+    def _put(self, pipe: Any, message: bytes) -> None:
+        pipe.lpush(self.queue, message)
 
     def held(self, pid: int | None = None) -> set[int]:
         """Nothing for one worker: only the journal knows what it had begun."""

@@ -102,9 +102,12 @@ def _connection(server: Redis, _: dict[str, Any]) -> Finding:
 
 
 def _topology(_: Redis, info: dict[str, Any]) -> Finding:
-    cluster = bool(info.get("cluster_enabled"))
-    advice = "a batch and its queue share one server: use one that is not part of a cluster" if cluster else ""
-    return Finding("topology", "cluster" if cluster else "one server", advice)
+    if info.get("cluster_enabled"):
+        return Finding("topology", "cluster", "a batch and its queue share one server: use one that is in no cluster")
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        return Finding("topology", f"replica of {primary}", "it takes no writes: name the primary")
+    return Finding("topology", "one server")
 
 
 def _configured(server: Redis, name: str) -> str | None:
@@ -116,14 +119,16 @@ def _configured(server: Redis, name: str) -> str | None:
 
 def _persistence(server: Redis, info: dict[str, Any]) -> Finding:
     if not info.get("aof_enabled"):
-        return Finding("persistence", "no AOF", "a restart of the server loses batches: set appendonly yes")
-    fsync = _configured(server, "appendfsync") or "unknown"
+        saved = "snapshots only, no AOF" if _configured(server, "save") else "no AOF"
+        return Finding("persistence", saved, "a restart of the server loses batches: set appendonly yes")
+    fsync = _configured(server, "appendfsync") or "cannot be read"
     advice = {
         "always": "",
         "everysec": "a power cut may lose about 2 s: set appendfsync always if that matters",
-    }.get(fsync, "set appendfsync always")
+        "no": "a power cut may lose about 30 s: set appendfsync always",
+    }.get(fsync, "see to it where the server is managed that appendfsync is always")
     if info.get("aof_last_write_status") != "ok":
-        advice = "the last write to the AOF failed: look at the server's disk"
+        advice = "the last write to the AOF failed: free some space on the server's disk; its log says more"
     return Finding("persistence", f"AOF, appendfsync {fsync}", advice)
 
 

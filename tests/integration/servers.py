@@ -69,6 +69,7 @@ class Server:
 
     def __init__(self, binary, directory, *, certificates=None, **options):
         self.directory, self.certificates = directory, certificates
+        self.database = 0 if "cluster_enabled" in options else 3
         self.port = free_port()
         self.log = directory / "log"
         given = {
@@ -91,7 +92,7 @@ class Server:
     @property
     def url(self):
         """Its address; with TLS, with the file of its authority."""
-        address = f":a%20p%40ss%2Fword@127.0.0.1:{self.port}/3"
+        address = f":a%20p%40ss%2Fword@127.0.0.1:{self.port}/{self.database}"
         if self.certificates:
             return f"rediss://{address}?ssl_ca_certs={self.certificates.authority}"
         return f"redis://{address}"

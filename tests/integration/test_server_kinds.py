@@ -232,6 +232,9 @@ def drains_when_it_is_full(user):
                 refused()
         user.channel.exchange_declare("e", "direct")
         user.channel.queue_bind("q", "e", "k")
+        assert user.size() == 4
+        assert Fleet(user.client, ledger.settings).waiting("cpu") > 0
+        assert user.call("held", "nobody", 0, "q") == []
         messages = [user.get() for _ in range(4)]
         messages[0].ack()
         messages[1].requeue()
