@@ -11,6 +11,7 @@ from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from broker import revokes
@@ -54,6 +55,9 @@ class Channel(stock.Channel):
         yield client or self._shared[1]
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        if self.connection is None:
+            # kombu goes on with a channel that broke while it declared a queue; after this error it takes another.
+            raise RedisConnectionError("the channel is closed")
         found: dict[str, Any] = super()._connparams(asynchronous)
         return found if self.protocol is None else {**found, "protocol": int(self.protocol)}
 
@@ -237,8 +241,7 @@ class Channel(stock.Channel):
         return message
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002
-        message = self.basic_get(queue, no_ack=True)
-        if message is None:
+        if (message := self.basic_get(queue, no_ack=True)) is None:
             raise Empty
         return message._raw
 
@@ -250,9 +253,10 @@ class Channel(stock.Channel):
             # Remote control: it can wait for memory.
             with as_if_away(), suppress(OutOfMemoryError):
                 super()._queue_bind(exchange, routing_key, pattern, queue)
-            return
-        member = self.sep.join([routing_key or "", pattern or "", queue or ""])
-        self.scripts.call("bind", member, self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
+        else:
+            member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            sets = (self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
+            self.scripts.call("bind", member, *sets)
 
     def _size(self, queue: str) -> int:
         return int(self.scripts.call("size", queue))
