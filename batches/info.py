@@ -32,8 +32,8 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 class BatchInfo:
     """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + open, always.
 
-    `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one;
-    `created` and `ended` are Unix times in seconds.
+    `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one; `consumed`
+    results of succeeded items were read and removed; `created` and `ended` are Unix times in seconds.
     """
 
     name: str
@@ -51,6 +51,7 @@ class BatchInfo:
     created: float
     queue: str
     ended: float | None
+    consumed: int = 0
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str]) -> "BatchInfo":
@@ -76,6 +77,7 @@ class BatchInfo:
             created=int(fields["created"]) / 1000,
             queue=fields["queue"],
             ended=int(finished) / 1000 if finished else None,
+            consumed=int(fields.get("consumed", 0)),
         )
 
     @property

@@ -38,7 +38,9 @@ class Ledger:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        self._scripts = {name: script(client, name) for name in ("create", "append", "end", "take", "record", "tick")}
+        self._scripts = {
+            name: script(client, name) for name in ("create", "append", "alive", "end", "take", "record", "tick")
+        }
 
     def key(self, batch: str, part: str) -> str:
         """The name of one of a batch's keys."""
@@ -76,8 +78,6 @@ class Ledger:
     def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str) -> None:
         """Store the items from index `first` on (JSON texts) as one block; `sha` covers all up to its end.
 
-        Without items it only says that the producer still lives.
-
         Raises:
             Fed: the batch is gone, or another producer feeds it.
         """
@@ -85,9 +85,17 @@ class Ledger:
         answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
         self._still_ours(batch, answer)
 
-    def let_go(self, batch: str, token: str, stored: int) -> None:
+    def alive(self, batch: str, token: str) -> None:
+        """Say that the producer still lives; on a full server too.
+
+        Raises:
+            Fed: the batch is gone, or another producer feeds it.
+        """
+        self._still_ours(batch, self._call("alive", batch, token, PRODUCER_LEASE))
+
+    def let_go(self, batch: str, token: str) -> None:
         """Say that this producer stops before the input has ended, so that another can go on at once."""
-        self._call("append", batch, token, 0, stored, stored, "", "")
+        self._call("alive", batch, token, 0)
 
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Say that the input has ended; `rejected` items of it were bad and skipped.
@@ -106,19 +114,15 @@ class Ledger:
         found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count)
         if not found:
             return None
-        task, fixed, parameter, retries, retry_seconds, done, attempts, blocks = found
-        values: list[Any] = []
-        for first, text in blocks:
-            lines = text.split("\n")
-            skip = max(0, chunk.first - int(first))
-            values += json.loads(f"[{','.join(lines[skip : skip + chunk.count - len(values)])}]")
-        if len(values) != chunk.count:
-            raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
+        task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept = found
+        values = _values(chunk, blocks, kept)
         items = [
             Item(chunk.first + i, value, 1 + int((attempts[i] if attempts else None) or 0))
             for i, value in enumerate(values)
             if not done[i]
         ]
+        if any(item.value is _GONE for item in items):
+            raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
         return Work(task, json.loads(fixed), parameter, int(retries), float(retry_seconds), items)
 
     def record(self, chunk: Chunk, outcomes: Iterable[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
@@ -145,12 +149,12 @@ class Ledger:
         """All fields of the batch's state; empty when there is no such batch."""
         return cast(dict[str, str], self.client.hgetall(self.key(batch, "state")))
 
-    def items(self, batch: str) -> Iterator[str]:
-        """The items of the batch that are stored, in order, as JSON texts."""
+    def items(self, batch: str) -> Iterator[tuple[int, str]]:
+        """The items of the batch that are stored, by index, as JSON texts; those that were consumed are left out."""
         start = "-"
         while entries := cast(Any, self.client.xrange(self.key(batch, "in"), min=start, count=10)):
             for identity, fields in entries:
-                yield from fields["items"].split("\n")
+                yield from enumerate(fields["items"].split("\n"), int(fields["first"]))
                 start = f"({identity}"
 
     def names(self) -> list[str]:
@@ -161,6 +165,7 @@ class Ledger:
         """Delete every key of the batch."""
         stored = int(self.state(batch).get("stored", 0))
         parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window", "sent"]
+        parts += ["consumed", "kept"]
         keys = [self.key(batch, part) for part in parts]
         keys += [self.key(batch, f"out:{bucket}") for bucket in range(-(-stored // 500))]
         with self.client.pipeline() as pipe:
@@ -169,3 +174,21 @@ class Ledger:
             for start in range(0, len(keys), 1000):
                 pipe.unlink(*keys[start : start + 1000])
             pipe.execute()
+
+
+_GONE = object()
+
+
+def _values(chunk: Chunk, blocks: Iterable[tuple[str, str]], kept: Sequence[str | None]) -> list[Any]:
+    """The items of a chunk, by place; _GONE where an item was consumed."""
+    end, values = chunk.first + chunk.count, [_GONE] * chunk.count
+    for identity, text in blocks:
+        first = int(identity)
+        begin = max(first, chunk.first)
+        lines = text.split("\n")[begin - first : max(0, end - first)]
+        found = json.loads(f"[{','.join(lines)}]")
+        values[begin - chunk.first : begin - chunk.first + len(found)] = found
+    for i, item in enumerate(kept):
+        if item is not None:
+            values[i] = json.loads(item)
+    return values

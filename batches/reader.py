@@ -26,9 +26,7 @@ class Reader:
         for start in range(first - first % BUCKET, end, BUCKET):
             outcomes = cast(dict[str, str], self.client.hgetall(f"{self._key}out:{start // BUCKET}"))
             for index in range(max(first, start), min(end, start + BUCKET)):
-                outcome = outcomes.get(str(index))
-                if outcome is not None:
-                    yield Result.from_outcome(index, self.item(index), outcome)
+                yield from self._result(index, outcomes.get(str(index)))
 
     def prefix(self, first: int) -> int:
         """The end of the run of items from `first` on that have an outcome each."""
@@ -59,14 +57,20 @@ class Reader:
             indexes = range(max(first, start), min(last + 1, start + BUCKET))
             outcomes = cast(list[str | None], self.client.hmget(f"{self._key}out:{start // BUCKET}", list(indexes)))
             for index, outcome in zip(indexes, outcomes, strict=True):
-                if outcome is not None:
-                    yield Result.from_outcome(index, self.item(index), outcome)
+                yield from self._result(index, outcome)
 
-    def item(self, index: int) -> str:
-        """The item at `index`, as JSON text."""
+    def _result(self, index: int, outcome: str | None) -> Iterable[Result]:
+        # Between an outcome and its item, another reader may have consumed both.
+        if outcome is not None and (item := self.item(index)) is not None:
+            yield Result.from_outcome(index, item, outcome)
+
+    def item(self, index: int) -> str | None:
+        """The item at `index`, as JSON text; None when it was consumed."""
         first, items = self._block
         if not first <= index < first + len(items):
             entries = cast(Any, self.client.xrange(f"{self._key}in", min=index + 1, count=1))
+            if not entries or int(entries[0][1]["first"]) > index:
+                return cast(str | None, self.client.hget(f"{self._key}kept", str(index)))
             fields = entries[0][1]
             first, items = self._block = int(fields["first"]), fields["items"].split("\n")
         return items[index - first]

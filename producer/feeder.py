@@ -3,9 +3,13 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
-from batches.ledger import Feed, Ledger, OtherInput
+from redis.exceptions import OutOfMemoryError
+
+from batches.ledger import Fed, Feed, Ledger, OtherInput
+from producer.brake import Brake, Stopped
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
 BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
@@ -14,18 +18,21 @@ ALIVE_SECONDS = 1.0
 
 
 class Feeder:
-    """Sends items to one batch. A context manager: a thread of it sends what a slow input has given so far."""
+    """Sends items to one batch. A context manager: a thread of it sends what a slow input has given so far.
 
-    def __init__(self, ledger: Ledger, batch: str, token: str, feed: Feed) -> None:
+    Setting `stop` makes it raise Stopped.
+    """
+
+    def __init__(self, ledger: Ledger, batch: str, token: str, feed: Feed, brake: Brake, stop: threading.Event) -> None:
         self.ledger, self.batch, self.token, self.feed = ledger, batch, token, feed
         #: Items stored on the server, those of earlier runs included.
         self.stored = feed.stored
+        self._brake, self._stop = brake, stop
         self._sha = hashlib.sha256()
         self._block: list[str] = []
         self._bytes = 0
         self._since = time.monotonic()
         self._lock = threading.Lock()
-        self._done = threading.Event()
         self._failure: Exception | None = None
         self._flusher = threading.Thread(target=self._flush_old, name="feeder", daemon=True)
 
@@ -34,26 +41,36 @@ class Feeder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._done.set()
+        self._stop.set()
         self._flusher.join()
-        if kind is not None and not issubclass(kind, OtherInput) and self._failure is None:
-            # What was read and is good is sent: the same command goes on from there.
-            with self._lock:
-                self._flush()
-                self.ledger.let_go(self.batch, self.token, self.stored)
+        if kind is not None and not issubclass(kind, OtherInput | Fed) and self._failure is None:
+            self.let_go()
 
-    def send(self, items: Iterator[str]) -> int:
+    def let_go(self) -> None:
+        """Send what was read and is good, unless the server is full; the same command goes on from there."""
+        with self._lock:
+            with suppress(Stopped):
+                self._flush()
+            self.ledger.let_go(self.batch, self.token)
+
+    def send(self, items: Iterator[str], same: Callable[[], None], place: Callable[[], str]) -> int:
         """Send what of `items` the batch does not have yet; answers how many that were.
+
+        `same` is called once the items that it has are known to be these; `place` says where the last item stood.
 
         Raises:
             OtherInput: the batch has other items than these.
             Fed: another producer took over.
+            Stopped: `stop` is set.
+            Full: the server is still full at the deadline.
         """
         before = self.stored
-        self._skip(items)
+        self._skip(items, place)
+        if not self.feed.ended:
+            same()
         for item in items:
             if self.feed.ended:
-                raise OtherInput(f"it has ended with {before:,} items, and this input has more")
+                raise OtherInput(f"it has ended with {before:,} items, and this input has more, from {place()} on")
             with self._lock:
                 self._raise_failure()
                 self._add(item)
@@ -62,15 +79,23 @@ class Feeder:
             self._flush()
         return self.stored - before
 
-    def _skip(self, items: Iterator[str]) -> None:
+    def _skip(self, items: Iterator[str], place: Callable[[], str]) -> None:
         """Pass over the items that are stored already, and make sure that they are the same."""
+        theirs = self.ledger.items(self.batch)
+        at, text = next(theirs, (-1, ""))
         for index in range(self.feed.stored):
+            if self._stop.is_set():
+                raise Stopped
             item = next(items, None)
             if item is None:
                 raise OtherInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
+            if index == at:
+                if item != text:
+                    raise OtherInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place()})")
+                at, text = next(theirs, (-1, ""))
             self._sha.update(f"{item}\n".encode())
         if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
-            raise OtherInput(f"its first {self.feed.stored:,} items are not the same")
+            raise OtherInput("they differ in an item whose result was consumed, so that it cannot be shown")
 
     def _add(self, item: str) -> None:
         if not self._block:
@@ -81,17 +106,28 @@ class Feeder:
             self._flush()
 
     def _flush(self) -> None:
-        if self._block:
-            sha = self._sha.copy()
-            sha.update("".join(f"{item}\n" for item in self._block).encode())
-            self.ledger.append(self.batch, self.token, self.stored, self._block, sha.hexdigest())
-            self._sha = sha
-            self.stored += len(self._block)
-            self._block, self._bytes = [], 0
+        if not self._block:
+            return
+        sha = self._sha.copy()
+        sha.update("".join(f"{item}\n" for item in self._block).encode())
+        refused, stored = False, False
+        while not stored:
+            self._brake.wait(self._bytes, self._say_alive, self._stop, refused=refused)
+            try:
+                self.ledger.append(self.batch, self.token, self.stored, self._block, sha.hexdigest())
+                stored = True
+            except OutOfMemoryError:
+                refused = True
+        self._sha = sha
+        self.stored += len(self._block)
+        self._block, self._bytes = [], 0
+
+    def _say_alive(self) -> None:
+        self.ledger.alive(self.batch, self.token)
 
     def _flush_old(self) -> None:
         said = time.monotonic()
-        while not self._done.wait(BLOCK_SECONDS / 2):
+        while not self._stop.wait(BLOCK_SECONDS / 2):
             now = time.monotonic()
             with self._lock:
                 try:
@@ -99,12 +135,16 @@ class Feeder:
                         self._flush()
                     elif now - said > ALIVE_SECONDS and not self.feed.ended:
                         # Else another producer of the same name would take an input that is slow for a dead one.
-                        self.ledger.append(self.batch, self.token, self.stored, [], "")
+                        self._say_alive()
                         said = now
+                except Stopped:
+                    return
                 except Exception as error:
                     self._failure = error
                     return
 
     def _raise_failure(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
         if self._failure is not None:
             raise self._failure

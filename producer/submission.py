@@ -2,30 +2,39 @@
 
 import getpass
 import json
+import logging
 import re
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
+from redis.exceptions import OutOfMemoryError
+
 from batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
 from broker.connection import client, reaching
-from config.errors import InputError
+from config.errors import InputError, ServerError
 from config.settings import settings
 from producer.batch import Batch
+from producer.brake import Brake, Stopped
+from producer.deadline import NEVER, Deadline
 from producer.feeder import Feeder
 from producer.items import Raw, Source
 from producer.items.checked import CheckedItems
 from tasks import catalog
 from tasks.kinds import GristmillTask
 
+log = logging.getLogger(__name__)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Submission:
-    """One run of submitting a batch. `stored` counts its items on the server, `rejected` the bad ones skipped."""
+    """One run of submitting a batch."""
 
     def __init__(
         self,
@@ -42,11 +51,21 @@ class Submission:
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
-        self.stored = 0
+        #: Told when it waits for a server that is full, and when it goes on.
+        self.say: Callable[[str], None] = log.warning
+        #: Set once it is known that what the batch had before are these items.
+        self.verified = threading.Event()
+        self._stop = threading.Event()
+        self._feeder: Feeder | None = None
         #: Whether anything changed on the server.
         self.anything_new = False
         #: Whether all items are stored.
         self.complete = False
+
+    @property
+    def stored(self) -> int:
+        """Its items on the server, those of earlier runs included."""
+        return self._feeder.stored if self._feeder else 0
 
     @property
     def rejected(self) -> int:
@@ -69,50 +88,70 @@ class Submission:
                 list(self.items)
                 raise InputError(f"{self.items.source.name}: no items" + (" that are good" if self.rejected else ""))
 
-    def send(self) -> Batch:
+    def send(self, deadline: Deadline = NEVER) -> Batch:
         """Store the items; when it returns, all of them are on the server. Called again, it stores what is missing.
+
+        While the server is full it waits, until the deadline.
 
         Raises:
             InputError: a bad item in a stream (those before it are stored), no items, or other input under
                 the batch's name.
             ServerError: the server cannot be reached or refuses writes.
+            Full: the server is still full at the deadline, a TimeoutError.
+            Stopped: by `stop`.
         """
         with reaching():
             ledger = Ledger(client(), settings())
         if not self.complete:
-            self._send(ledger)
+            self._send(ledger, Brake(ledger.client, self.say, deadline))
             self.complete = True
+        self.verified.set()
         return Batch(self.name, ledger)
 
-    def _send(self, ledger: Ledger) -> None:
+    def restart(self) -> None:
+        """Get ready to be sent in another thread, also after a `stop`."""
+        self.verified.clear()
+        self._stop.clear()
+
+    def stop(self) -> None:
+        """Have `send` stop, in another thread; what it has read is sent. It may go on waiting for its input."""
+        self._stop.set()
+        if self._feeder:
+            with suppress(ServerError), reaching():
+                self._feeder.let_go()
+
+    def batch(self) -> Batch:
+        """The batch, whatever is stored of it."""
+        with reaching():
+            return Batch(self.name, Ledger(client(), settings()))
+
+    def _send(self, ledger: Ledger, brake: Brake) -> None:
         items = iter(self.items)
         first = next(items, None)
         if first is None:
             raise InputError(f"{self.items.source.name}: no items")
         with reaching():
             token = secrets.token_hex(8)
-            feed = self._begin(ledger, token)
-            self._feed(ledger, token, feed, chain([first], items))
+            feed = self._begin(ledger, token, brake)
+            self._feeder = Feeder(ledger, self.name, token, feed, brake, self._stop)
+            self._feed(ledger, self._feeder, chain([first], items))
             if not feed.ended:
                 ledger.end(self.name, token, self.rejected)
 
-    def _feed(self, ledger: Ledger, token: str, feed: Feed, items: Iterator[str]) -> None:
-        feeder = Feeder(ledger, self.name, token, feed)
+    def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
         try:
             with feeder:
-                sent = feeder.send(items)
-            self.anything_new = sent > 0 or not feed.ended
+                sent = feeder.send(items, self.verified.set, self.items.place)
+            self.anything_new = sent > 0 or not feeder.feed.ended
         except OtherInput as error:
             state = ledger.state(self.name)
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
             raise OtherInput(
                 f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
-                f"{self._difference(ledger) or error}; take another --name"
+                f"{error}; take another --name"
             ) from None
-        finally:
-            self.stored = feeder.stored
 
-    def _begin(self, ledger: Ledger, token: str) -> Feed:
+    def _begin(self, ledger: Ledger, token: str, brake: Brake) -> Feed:
         task = self.task
         fields = {
             "task": task.name,
@@ -133,18 +172,10 @@ class Submission:
                 # By a producer that lives, or by one that was killed a moment ago.
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
-
-    def _difference(self, ledger: Ledger) -> str | None:
-        """Where this input and the stored one part, when both can be read again."""
-        if not self.items.source.regular:
-            return None
-        ours = iter(self.items)
-        for index, theirs in enumerate(ledger.items(self.name)):
-            mine = next(ours, None)
-            if mine is not None and mine != theirs:
-                return f"item {index} was {theirs[:80]}, now it is {mine[:80]}"
-        return None
+                if self._stop.wait(0.1):
+                    raise Stopped from None
+            except OutOfMemoryError:
+                brake.wait(0, lambda: None, self._stop, refused=True)
 
 
 def checked_name(name: str) -> str:
@@ -194,19 +225,21 @@ def submit(
     name: str | None = None,
     fixed: Mapping[str, Any] | None = None,
     queue: str | None = None,
+    timeout: float | None = None,
 ) -> Batch:
     """Submit `items` (values of the task's one open parameter, or dicts of its arguments) as one batch.
 
     All items are checked before any is sent, unless `items` is an iterator: that is read once and checked on
     the way. `fixed` gives arguments that all items share; `queue` sends them elsewhere than to the queue of the
     task's kind, to compare. Repeating an interrupted submit with the same `name`
-    and items stores what is missing.
+    and items stores what is missing. While the server is full it waits, `timeout` seconds at most.
 
     Raises:
         InputError: an item, the task's name or the batch's name is not allowed.
         ServerError: the server cannot be reached or refuses writes.
+        TimeoutError: the server is still full after `timeout` seconds.
     """
     known = catalog.find(task) if isinstance(task, str) else task
     submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue)
     submission.check()
-    return submission.send()
+    return submission.send(Deadline(timeout))

@@ -1,9 +1,9 @@
 -- Begin a chunk: its items, and which of them have an outcome already.
 -- ARGV: prefix, batch, epoch, first, count.
--- Touches: batch:{b}:state, :window, :in, :done, :attempts.
+-- Touches: batch:{b}:state, :window, :in, :done, :attempts, :kept.
 -- Returns false when there is nothing to run: the batch is gone, the epoch is over or the chunk is recorded.
--- Else {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}: done and attempts have one entry
--- an item; each block is {first, items}.
+-- Else {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept}: done and attempts have one entry
+-- an item, kept too where blocks were removed; each block is {first, items}.
 local batch, first, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = milliseconds()
 local b = state(batch, {'epoch', 'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
@@ -30,9 +30,10 @@ for index = first, first + count - 1 do
   bits[#bits + 1] = 'u1'
   bits[#bits + 1] = index
 end
-local attempts = {}
+local attempts, kept = {}, {}
 if redis.call('EXISTS', key(batch, 'attempts')) == 1 then
   attempts = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
 end
+if redis.call('EXISTS', key(batch, 'kept')) == 1 then kept = redis.call('HMGET', key(batch, 'kept'), unpack(indexes)) end
 return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds,
-  redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), attempts, blocks}
+  redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), attempts, blocks, kept}

@@ -33,13 +33,15 @@ def submission(feeding: dict[str, Any]) -> Submission:
         read = items.from_path(source, feeding["form"], feeding["encoding"], nul=feeding["nul"])
     else:
         read = items.arguments(given)
-    return Submission(
+    found = Submission(
         task,
         read,
         name=feeding["name"],
         fixed=options.fixed(feeding["settings"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
     )
+    found.say = warn
+    return found
 
 
 @contextmanager
@@ -49,10 +51,12 @@ def remembered(batch_run: Submission) -> Iterator[None]:
         yield
     except OtherInput:
         raise
-    except GristmillError as error:
-        raise type(error)(f"{error}; {_stored(batch_run)}" if batch_run.stored else str(error)) from error
+    except (GristmillError, TimeoutError) as error:
+        if batch_run.complete or not batch_run.stored:
+            raise
+        raise type(error)(f"{error}; {_stored(batch_run)}") from error
     except KeyboardInterrupt:
-        if batch_run.stored:
+        if batch_run.stored and not batch_run.complete:
             note(_stored(batch_run))
         raise
     finally:
