@@ -3,6 +3,7 @@
 import threading
 import time
 import uuid
+from contextlib import suppress
 
 import pytest
 from conftest import until
@@ -102,10 +103,8 @@ def test_each_item_is_submitted_once_wherever_producers_are_killed(ledger, monke
                 # It was only suspended, and goes on after another has taken over.
                 ledger.create(name, "another", FIELDS)
                 before = ledger.state(name)["stored"]
-                try:
+                with suppress(Fed):
                     mortal.last()
-                except Fed:
-                    pass
                 assert ledger.state(name)["stored"] == before
                 ledger.client.hset(ledger.key(name, "state"), "producer_until", 0)
     feed(ledger, name, items)
@@ -151,7 +150,9 @@ class TestOtherInput:
         self.stored(here, 2500)
         with pytest.raises(OtherInput, match=r"it has 2,500 items, and this input only 2,400"):
             submit(number, range(2400), name="b")
-        with pytest.raises(OtherInput, match=r"it has ended with 2,500 items, and this input has more, from item 2500 on"):
+        with pytest.raises(
+            OtherInput, match=r"it has ended with 2,500 items, and this input has more, from item 2500 on"
+        ):
             submit(number, range(2501), name="b")
         assert submit(number, range(2500), name="b").info().submitted == 2500
 

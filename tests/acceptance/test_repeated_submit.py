@@ -1,0 +1,103 @@
+"""A submit that is killed and repeated submits each item once, whatever dies meanwhile."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+from conftest import until
+from psutil import NoSuchProcess
+
+COUNT, KILLS, WORKER_KILLS = 100_000, 50, 20
+
+
+@contextmanager
+def pipe(lines):
+    """A pipe with these lines that stays open while the context lasts."""
+    reader, writer = os.pipe()
+
+    def write():
+        data = "".join(f"{line}\n" for line in lines).encode()
+        with suppress(BrokenPipeError):
+            while data:
+                data = data[os.write(writer, data) :]
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield reader
+    finally:
+        os.close(reader)
+        thread.join()
+        os.close(writer)
+
+
+def kill_worker(place, whole):
+    """Kill the worker, or one process of its pool; wait until there is another."""
+    with suppress(NoSuchProcess, IndexError):
+        worker = place.worker("cpu")
+        os.kill(worker.pid if whole else worker.children()[0].pid, signal.SIGKILL)
+        if whole:
+            until(lambda: place.worker("cpu").pid != worker.pid, 60, "another worker")
+
+
+def stored(place):
+    with place.ledger() as ledger:
+        return int(ledger.state("x").get("stored", 0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_fifty_times_while_workers_die(place, record_property):
+    luck = random.Random(1)
+    items = [str(n % 20) for n in range(COUNT)]
+    command = ("submit", "fibonacci", "--from", "-", "--name", "x")
+    reached = []
+    with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
+        for number in range(KILLS):
+            upto = (number + 1) * COUNT // (KILLS + 1)
+            with pipe(items[:upto]) as reader, place.start(*command, stdin=reader) as running:
+                # At any moment from its start on, mostly while it sends.
+                goal = stored(place) + luck.randrange(1, COUNT // KILLS)
+                late = time.monotonic() + luck.uniform(0.2, 12)
+                until(lambda: stored(place) >= goal or time.monotonic() > late, 30)  # noqa: B023
+                os.kill(running.pid, signal.SIGKILL)
+                running.end()
+            reached.append(stored(place))
+            if number * WORKER_KILLS // KILLS < (number + 1) * WORKER_KILLS // KILLS:
+                kill_worker(place, whole=number % 2 == 0)
+        path = place.file("items", "\n".join(items))
+        place.run("submit", "fibonacci", "--from", path, "--name", "x").good()
+        info = place.ended("x", 600)
+        results = place.results("x")
+        again = place.run("submit", "fibonacci", "--from", path, "--name", "x").good()
+    lost = info.submitted - info.succeeded - info.failed - info.cancelled - info.dead
+    figures = (
+        f"{KILLS} kills of the producer at {len(set(reached))} places, {WORKER_KILLS} of workers: "
+        f"submitted {info.submitted:,}, results {len(results):,}, lost {lost}, duplicates {info.duplicates}"
+    )
+    record_property("figures", figures)
+    print(figures)  # noqa: T201 (shown by `pytest -rP`)
+    assert (info.submitted, info.succeeded, lost) == (COUNT, COUNT, 0), figures
+    assert [result.index for result in results] == list(range(COUNT))
+    assert [str(result.input) for result in results] == items
+    assert len(set(reached)) > KILLS / 2, figures
+    assert "nothing new" in again.err
+
+
+def test_two_at_once(fleet, name):
+    """One wins, the other says so, and goes on once the first has gone."""
+    command = ("submit", "pause", "--from", "-", "--name", name)
+    with fleet.start(*command, stdin=subprocess.PIPE) as first:
+        first.process.stdin.write("0\n")
+        first.process.stdin.flush()
+        until(lambda: name in fleet.names() and fleet.info(name).submitted, what="the first item")
+        fleet.run(*command, stdin="0\n0\n").refused(f"batch {name!r} is being submitted by", "gristmill watch")
+        os.kill(first.pid, signal.SIGKILL)
+        first.end()
+    fleet.run(*command, stdin="0\n0\n").good()
+    assert fleet.info(name).submitted == 2
