@@ -19,7 +19,7 @@ Form = Literal["jsonl", "csv"]
 class ResultWriter:
     """Writes results. A context manager: `path` is replaced at a good end, and left alone at any other.
 
-    `whose` names the batch and the order, for `path`: what a killed command has written of it is gone on with.
+    `whose` names the batch and the order: what a killed command has written of that to `path` is gone on with.
     `repeats` says that results may come more than once; each is written once all the same, as with a `path`.
     """
 
@@ -36,7 +36,7 @@ class ResultWriter:
         self._line = _as_csv if form == "csv" else Result.to_json
         self._path = Path(path) if path else None
         self._failed_only = failed_only
-        self._whose = f"{whose} {form} {failed_only}"
+        self._whose = f"{whose} {form} {failed_only}" if whose else ""
         self._partial: Partial | None = None
         self._written = _Written() if path or repeats else None
         #: Results that were written, by an earlier command too, and those of succeeded items among them.
@@ -87,7 +87,7 @@ class ResultWriter:
             return
         if kind is None:
             self._partial.publish()
-        elif self.count:
+        elif self.count and self._whose:
             self._partial.keep()
             note(f"the {self.count:,} results so far are in {self._partial.path}: the same command goes on with it")
         else:

@@ -14,9 +14,9 @@ from config.errors import InputError
 
 
 class Partial:
-    """What is written of the file at `path`; `whose` tells apart what may not be mixed in one file.
+    """What is written of the file at `path`; `whose` tells apart what may not be mixed in one file, "" begins anew.
 
-    Only one process writes it at a time. The same command goes on with what an earlier one has written.
+    Only one process writes it at a time.
 
     Raises:
         InputError: it cannot be written, or another process writes it.
@@ -32,6 +32,8 @@ class Partial:
             raise InputError(f"--output {str(path)!r} is being written by another command just now") from None
         except OSError as error:
             raise InputError(f"--output {str(path)!r} cannot be written: {error.strerror}") from None
+        if not whose:
+            self.file.truncate()
 
     def _locked(self) -> BinaryIO:
         while True:

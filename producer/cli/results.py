@@ -49,18 +49,17 @@ def command(
     with server_for_reading(), reaching():
         found = named_batch(batch)
         info = found.info()
-        by_index = in_order or not following
-        whose = f"{info.name} {info.created} {by_index}"
+        whose = f"{info.name} {info.created} {in_order}" if following else ""
         with ResultWriter(form, output, failed_only=failed, whose=whose) as writer:
             if output and not failed:
                 _refuse_consumed(info, writer, output)
             elif not failed:
                 say_what_was_consumed(info)
             if following:
-                info = follow(found, writer, in_order=in_order, consume=consume, deadline=Deadline(timeout))
+                follow(found, writer, in_order=in_order, consume=consume, deadline=Deadline(timeout))
             else:
                 writer.write_all(found.results(follow=False))
-                info = found.info()
+            info = found.info()
             if output and not failed:
                 _refuse_consumed(info, writer, output)
         return info.exit_code

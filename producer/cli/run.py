@@ -47,12 +47,11 @@ def command(consume: bool, timeout: float | None, **feeding: object) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     batch_run = submission(feeding)
     batch_run.check()
-    deadline = Deadline(timeout)
     with ResultWriter(repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
                 with _workers(batch_run.task.kind) as fleet, reaching():
-                    return _run(batch_run, writer, consume, deadline, fleet)
+                    return _run(batch_run, writer, consume, timeout, fleet)
             except ServerError as error:
                 # A fleet that this one had joined may have ended: then it is ours to go on.
                 again = batch_run.complete or batch_run.items.source.regular
@@ -63,8 +62,9 @@ def command(consume: bool, timeout: float | None, **feeding: object) -> int:
 
 
 def _run(
-    batch_run: Submission, writer: ResultWriter, consume: bool, deadline: Deadline, fleet: LocalFleet | None
+    batch_run: Submission, writer: ResultWriter, consume: bool, timeout: float | None, fleet: LocalFleet | None
 ) -> int:
+    deadline = Deadline(timeout)
     for warning in check_workers(batch_run.task):
         warn(warning)
     with remembered(batch_run), Feeding(batch_run, deadline) as feeding:
