@@ -79,6 +79,8 @@ class ResultWriter:
             sys.stdout.flush()
         elif durably:
             self._partial.sync()
+        else:
+            self._partial.file.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -129,10 +129,10 @@ class TestOutput:
 
     def test_one_command_at_a_time_writes_a_file(self, fleet, name, tmp_path):
         path = tmp_path / "all"
-        fleet.run("submit", "pause", "0", "90", "--name", name).good()
+        fleet.run("submit", "pause", "0", "60", "--name", name).good()
         command = ("results", name, "--follow", "--output", str(path))
         with fleet.start(*command) as running:
-            until(lambda: parts(path), what="a part")
+            until(lambda: parts(path) and parts(path)[0].stat().st_size, what="a part")
             fleet.run(*command).refused("is being written by another command just now")
             done = running.end(signal.SIGINT)
         assert done.code == 130
@@ -141,7 +141,7 @@ class TestOutput:
 
     def test_what_is_no_result_is_refused(self, fleet, name, tmp_path):
         path = tmp_path / "all"
-        fleet.run("submit", "pause", "0", "90", "--name", name).good()
+        fleet.run("submit", "pause", "0", "20", "--name", name).good()
         command = ("results", name, "--follow", "--output", str(path), "--timeout", "1")
         assert fleet.run(*command).code == 124
         (part,) = parts(path)
