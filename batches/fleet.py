@@ -39,11 +39,12 @@ class Fleet:
 
     def announce(self, worker: str, tasks: dict[str, str]) -> None:
         """Say which tasks a worker knows: fingerprints by name."""
-        self.client.hset(self.settings.key("announced"), worker, json.dumps(tasks))
+        script(self.client, "announce")(args=[self.settings.prefix, worker, json.dumps(tasks)])
 
     def leave(self, worker: str) -> None:
         """Take a worker that ends out of the registry."""
-        with self.client.pipeline() as pipe:
+        # No transaction: a full Redis refuses to queue one, whatever is in it.
+        with self.client.pipeline(transaction=False) as pipe:
             pipe.zrem(self.settings.key("workers"), worker)
             for name in ("beats", "announced", "items"):
                 pipe.hdel(self.settings.key(name), worker)

@@ -10,7 +10,7 @@ _HERE = Path(__file__).parent / "lua"
 _QUEUE = Path(__file__).parent.parent / "broker" / "lua" / "queue.lua"
 
 #: Scripts that give memory back, or lead to it: they run on a full server too, so that it drains.
-_ALLOW_OOM = frozenset({"take", "record", "tick", "end", "alive", "consume", "host_take", "host_renew"})
+_ALLOW_OOM = frozenset({"take", "record", "tick", "end", "alive", "consume", "announce", "host_take", "host_renew"})
 #: Scripts that stand alone; the others begin with the queue and the ledger.
 _ALONE = frozenset({"host_take", "host_renew"})
 

@@ -1,9 +1,10 @@
 """Reading messages: what a channel asks of the server, and how it tells the two kinds of answers apart."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kombu.asynchronous import get_event_loop
 from kombu.log import get_logger
@@ -43,11 +44,39 @@ def decoded(text: bytes | str) -> dict[str, Any]:
     Raises:
         ValueError: it is not a kombu message.
     """
-    plain = text.decode() if isinstance(text, bytes) else text
-    message = loads(plain) if '"__type__"' in plain else json.loads(plain)
+    try:
+        plain = text.decode() if isinstance(text, bytes) else text
+        message = loads(plain) if '"__type__"' in plain else json.loads(plain)
+    except Exception as error:
+        # Beside ValueError: a depth that Python does not read, a `__type__` of something else.
+        raise ValueError(f"not JSON: {error!r}") from error
+    flaw = _flaw(message)
+    if flaw:
+        raise ValueError(f"not a kombu message: {flaw}")
+    return cast(dict[str, Any], message)
+
+
+def _flaw(message: Any) -> str:
+    """What keeps kombu from making a message of it; empty: nothing."""
     if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
-        raise ValueError("not a kombu message")
-    return message
+        return "no properties"
+    properties, body = message["properties"], message.get("body")
+    for name, value in (("headers", message.get("headers")), ("delivery_info", properties.get("delivery_info"))):
+        if value is not None and not isinstance(value, dict):
+            return f"{name} is no object"
+    if any(isinstance(value, list | dict) for value in (properties.get("delivery_info") or {}).values()):
+        return "delivery_info is not flat"
+    if body is not None and not isinstance(body, str):
+        return "its body is no text"
+    encoding = properties.get("body_encoding")
+    if encoding not in (None, "", "utf-8", "base64"):
+        return "unknown body_encoding"
+    if encoding == "base64" and body:
+        try:
+            b64decode(body)
+        except ValueError as error:
+            return f"its body is no base64: {error}"
+    return ""
 
 
 class Reader:
@@ -135,7 +164,7 @@ class Reader:
     def _blocked(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
         return [
-            Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields))["m"])
+            Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields)).get("m", b""))
             for key, entries in streams
             for queue, _, level in [_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
             for identity, fields in (entries[0] if _nested(entries) else entries)

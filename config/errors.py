@@ -4,6 +4,7 @@ GristmillError
 ├── InputError         exit 2
 │   └── SettingError   exit 2
 └── ServerError        exit 3
+    └── Refused        exit 3
 """
 
 
@@ -27,3 +28,7 @@ class ServerError(GristmillError):
     """Raised when the server cannot be reached or refuses writes (memory, disk)."""
 
     exit_code = 3
+
+
+class Refused(ServerError):
+    """Raised when the server has no room, in memory or on its disk: the same may succeed later."""

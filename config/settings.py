@@ -61,6 +61,17 @@ class Settings(BaseModel):
     lease_seconds: float = Field(
         20, ge=2, le=3600, description="Seconds after which a silent worker's chunks are handed out again."
     )
+    unknown_task_seconds: float = Field(
+        5,
+        gt=0,
+        le=3600,
+        description="Seconds before a message that a worker does not know (task, version) may be taken again.",
+    )
+    dead_letter_bytes: int = Field(
+        64 << 20,
+        ge=1,
+        description="Most bytes of all dead letters; beyond it messages stay on their queues, and none is dropped.",
+    )
     chunk_seconds: float = Field(0.25, gt=0, le=60, description="Seconds of work that a chunk aims at.")
     retry_seconds: float = Field(
         1, gt=0, le=3600, description="Seconds before an item's second attempt; doubled for each further one."

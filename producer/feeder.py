@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import RedisError
 
 from batches.ledger import Fed, Feed, Ledger, OtherInput
+from broker.connection import reaching
+from config.errors import Refused, ServerError
 from producer.brake import Brake, Stopped
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
-BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
+BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
 #: Seconds between two signs of life of a producer whose input is slow.
 ALIVE_SECONDS = 1.0
 
@@ -27,7 +29,8 @@ class Feeder:
         self.ledger, self.batch, self.token, self.feed = ledger, batch, token, feed
         #: Items stored on the server, those of earlier runs included.
         self.stored = feed.stored
-        self._brake, self._stop = brake, stop
+        self.stop = stop
+        self._brake = brake
         self._sha = hashlib.sha256()
         self._block: list[str] = []
         self._bytes = 0
@@ -41,14 +44,14 @@ class Feeder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stop.set()
+        self.stop.set()
         self._flusher.join()
         if kind is not None and not issubclass(kind, OtherInput | Fed) and self._failure is None:
             self.let_go()
 
     def let_go(self) -> None:
-        """Send what was read and is good, unless the server is full; the same command goes on from there."""
-        with self._lock:
+        """Send what was read and is good, unless the server has no room; the same command goes on from there."""
+        with self._lock, suppress(ServerError, RedisError):
             with suppress(Stopped):
                 self._flush()
             self.ledger.let_go(self.batch, self.token)
@@ -84,7 +87,7 @@ class Feeder:
         theirs = self.ledger.items(self.batch)
         at, text = next(theirs, (-1, ""))
         for index in range(self.feed.stored):
-            if self._stop.is_set():
+            if self.stop.is_set():
                 raise Stopped
             item = next(items, None)
             if item is None:
@@ -110,32 +113,44 @@ class Feeder:
             return
         sha = self._sha.copy()
         sha.update("".join(f"{item}\n" for item in self._block).encode())
-        refused, stored = False, False
-        while not stored:
-            self._brake.wait(self._bytes, self._say_alive, self._stop, refused=refused)
-            try:
-                self.ledger.append(self.batch, self.token, self.stored, self._block, sha.hexdigest())
-                stored = True
-            except OutOfMemoryError:
-                refused = True
+        block = (self.stored, self._block, sha.hexdigest())
+        self._brake.wait(self._bytes, self)
+        self._patiently(lambda: self.ledger.append(self.batch, self.token, *block))
         self._sha = sha
         self.stored += len(self._block)
         self._block, self._bytes = [], 0
 
-    def _say_alive(self) -> None:
-        self.ledger.alive(self.batch, self.token)
+    def end(self, rejected: int) -> None:
+        """Say that the input has ended; `rejected` items of it were bad and skipped."""
+        self._patiently(lambda: self.ledger.end(self.batch, self.token, rejected))
+
+    def _patiently(self, call: Callable[[], None]) -> None:
+        """Call the server; as long as it has no room, and nobody wants to stop, call again."""
+        while True:
+            try:
+                with reaching():
+                    call()
+            except Refused as error:
+                self._brake.hold(str(error), self)
+            else:
+                return self._brake.release()
+
+    def say_alive(self) -> None:
+        """Stay the producer: another of the same name would take one that says nothing for dead."""
+        # A disk that is full takes no sign of life either.
+        with suppress(Refused), reaching():
+            self.ledger.alive(self.batch, self.token)
 
     def _flush_old(self) -> None:
         said = time.monotonic()
-        while not self._stop.wait(BLOCK_SECONDS / 2):
+        while not self.stop.wait(BLOCK_SECONDS / 2):
             now = time.monotonic()
             with self._lock:
                 try:
                     if self._block and now - self._since > BLOCK_SECONDS:
                         self._flush()
                     elif now - said > ALIVE_SECONDS and not self.feed.ended:
-                        # Else another producer of the same name would take an input that is slow for a dead one.
-                        self._say_alive()
+                        self.say_alive()
                         said = now
                 except Stopped:
                     return
@@ -144,7 +159,7 @@ class Feeder:
                     return
 
     def _raise_failure(self) -> None:
-        if self._stop.is_set():
+        if self.stop.is_set():
             raise Stopped
         if self._failure is not None:
             raise self._failure

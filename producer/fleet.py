@@ -119,8 +119,8 @@ class LocalFleet:
         Raises:
             ServerError: the private server does not start any more.
         """
-        if self._owned and (words := self._owned.revive()):
-            self._say(f"the server had died and was started again; its last words: {words}")
+        if self._owned and (line := self._owned.revive()):
+            self._say(line)
         for child in (*self._workers, *self._others):
             code = child.keep_alive()
             if code is not None:

@@ -13,8 +13,6 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from redis.exceptions import OutOfMemoryError
-
 from batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
 from broker.connection import client, reaching
 from config.errors import InputError, ServerError
@@ -45,14 +43,15 @@ class Submission:
         fixed: Mapping[str, Any] | None = None,
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
+        on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task
+        #: Gets a line when the server has no room and submitting waits.
+        self.on_wait = on_wait
         #: The queue that its chunks go to: its kind's, unless pools are compared.
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
-        #: Told when it waits for a server that is full, and when it goes on.
-        self.say: Callable[[str], None] = log.warning
         #: Set once it is known that what the batch had before are these items.
         self.verified = threading.Event()
         self._stop = threading.Event()
@@ -103,7 +102,7 @@ class Submission:
         with reaching():
             ledger = Ledger(client(), settings())
         if not self.complete:
-            self._send(ledger, Brake(ledger.client, self.say, deadline))
+            self._send(ledger, Brake(ledger.client, self.on_wait, deadline))
             self.complete = True
         self.verified.set()
         return Batch(self.name, ledger)
@@ -132,16 +131,16 @@ class Submission:
             raise InputError(f"{self.items.source.name}: no items")
         with reaching():
             token = secrets.token_hex(8)
-            feed = self._begin(ledger, token, brake)
+            feed = self._begin(ledger, token)
             self._feeder = Feeder(ledger, self.name, token, feed, brake, self._stop)
             self._feed(ledger, self._feeder, chain([first], items))
-            if not feed.ended:
-                ledger.end(self.name, token, self.rejected)
 
     def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
         try:
             with feeder:
                 sent = feeder.send(items, self.verified.set, self.items.place)
+                if not feeder.feed.ended:
+                    feeder.end(self.rejected)
             self.anything_new = sent > 0 or not feeder.feed.ended
         except OtherInput as error:
             state = ledger.state(self.name)
@@ -151,7 +150,7 @@ class Submission:
                 f"{error}; take another --name"
             ) from None
 
-    def _begin(self, ledger: Ledger, token: str, brake: Brake) -> Feed:
+    def _begin(self, ledger: Ledger, token: str) -> Feed:
         task = self.task
         fields = {
             "task": task.name,
@@ -174,8 +173,6 @@ class Submission:
                     raise
                 if self._stop.wait(0.1):
                     raise Stopped from None
-            except OutOfMemoryError:
-                brake.wait(0, lambda: None, self._stop, refused=True)
 
 
 def checked_name(name: str) -> str:

@@ -31,18 +31,22 @@ def _runner() -> Runner:
 
 
 @app.task(
-    bind=True, name="gristmill.chunk", ignore_result=True, acks_late=True, reject_on_worker_lost=True, isolates=True
+    bind=True,
+    name="gristmill.chunk",
+    ignore_result=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    isolates=True,
+    Strategy="worker.versions:strategy",
 )
-def run_chunk(self: Any, version: int, *fields: Any) -> None:
+def run_chunk(self: Any, _version: int, *fields: Any) -> None:
     """Run a chunk and record it; Celery acknowledges its message after that. See `hand_out` in ledger.lua.
 
+    `worker.versions` has looked at the message before it came here.
+
     Raises:
-        Reject: the message goes back to the queue: it is of another version, or what running it
-            needs cannot be had.
+        Reject: the message goes back to the queue: what running it needs cannot be had.
     """
-    if version != MESSAGE_VERSION:
-        time.sleep(HAND_BACK_SECONDS)
-        raise Reject(f"chunk message of version {version}; this worker knows {MESSAGE_VERSION}", requeue=True)
     chunk = Chunk(*fields[:4])
     with logs.about(chunk, self.request.hostname):
         try:

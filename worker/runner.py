@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from billiard.common import terminate_handler_fired
-from redis.exceptions import BusyLoadingError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from batches.chunk import Chunk, Item, Outcome, Work
 from batches.ledger import Ledger
+from broker.connection import passing
 from config.errors import InputError
 from config.settings import Settings
 from tasks import catalog
@@ -212,7 +211,7 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return call()
-        except (RedisConnectionError, RedisTimeoutError, BusyLoadingError):
-            if time.monotonic() > deadline:
+        except RedisError as error:
+            if not passing(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)

@@ -24,6 +24,7 @@ from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
 from worker.chunks import MESSAGE_VERSION, run_chunk
+from worker.guards import refuse
 from worker.limits import limit_memory, slot_memory
 
 #: The pool that suits each queue, and why.
@@ -49,7 +50,7 @@ class PoolGuard(Step):
             for kind, (pool, why) in POOLS.items():
                 listens = str(kind) in worker.app.amqp.queues.consume_from
                 if listens and worker.pool_cls is not get_implementation(pool):
-                    raise SystemExit(
+                    refuse(
                         f"queue {kind} wants pool {pool}: {why}. Start it with --pool {pool}, "
                         f"or set {variable('any_pool')}=true to compare"
                     )

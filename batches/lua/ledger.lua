@@ -16,7 +16,7 @@
 --   batch:{b}:sent      hash    first:count of each chunk handed out -> where its message is on the queue
 local GM = ARGV[1] .. 'gm1:'
 local MESSAGE_VERSION, BUCKET = 1, 500
-local CHUNK_ITEMS, CHUNK_BYTES, LEAST_WINDOW = 1000, 4194304, 16
+local CHUNK_ITEMS, CHUNK_BYTES, LEAST_WINDOW = 1900, 4194304, 16
 
 local function key(batch, part) return GM .. 'batch:' .. batch .. ':' .. part end
 

@@ -8,8 +8,10 @@ local batch, first, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = milliseconds()
 local b = state(batch, {'epoch', 'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
 local chunk = first .. ':' .. count
-if b.epoch ~= ARGV[3] or not redis.call('ZSCORE', key(batch, 'window'), chunk) then return false end
-redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
+local seen = redis.call('ZSCORE', key(batch, 'window'), chunk)
+if b.epoch ~= ARGV[3] or not seen then return false end
+-- A write waits for the disk: not for what was put a moment ago.
+if now - seen > 1000 then redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk) end
 
 local blocks, reached = {}, first
 local function add(entries)

@@ -1,6 +1,7 @@
 -- What is on a queue, as the transport keeps it: the names of its keys, putting, counting. ARGV[1] is the key prefix.
 --   {prefix}gm1:q:{queue}:{level}    stream  messages of one priority, 0 first; group gm; field m is a kombu message
---   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level
+--   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level;
+--                                            of one that may be taken only later: when, ms
 --   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
 local PREFIX = ARGV[1]
 local GROUP, NOBODY, LEVELS = 'gm', '-', 9
@@ -36,7 +37,7 @@ end
 
 -- Number of messages on `queue` that no worker has taken; those that wait for their time are not counted.
 local function waiting(queue)
-  local number = redis.call('ZCARD', back(queue))
+  local number = redis.call('ZCOUNT', back(queue), 0, LEVELS)
   for level = 0, LEVELS do
     local length = redis.call('XLEN', stream(queue, level))
     if length > 0 then

@@ -24,6 +24,7 @@ COMMANDS = (
     "results",
     "batches",
     "forget",
+    "dead",
     "workers",
     "compare",
     "doctor",

@@ -50,7 +50,7 @@ def command(consume: bool, timeout: float | None, **feeding: object) -> int:
     with ResultWriter(repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
-                with _workers(batch_run.task.kind) as fleet, reaching():
+                with reaching(), _workers(batch_run.task.kind) as fleet:
                     return _run(batch_run, writer, consume, timeout, fleet)
             except ServerError as error:
                 # A fleet that this one had joined may have ended: then it is ours to go on.

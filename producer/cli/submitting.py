@@ -33,15 +33,14 @@ def submission(feeding: dict[str, Any]) -> Submission:
         read = items.from_path(source, feeding["form"], feeding["encoding"], nul=feeding["nul"])
     else:
         read = items.arguments(given)
-    found = Submission(
+    return Submission(
         task,
         read,
         name=feeding["name"],
         fixed=options.fixed(feeding["settings"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
+        on_wait=warn,
     )
-    found.say = warn
-    return found
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import time
 
 import click
 
+from broker.connection import reaching
 from config import settings
 from producer.cli.console import note, warn
 from producer.fleet import LocalFleet
@@ -41,7 +42,7 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
     dashboard = (settings().dashboard_port if port is None else port) if "flower" in chosen else None
     fleet = LocalFleet("gristmill up", slots, port=dashboard, say=warn)
     try:
-        with fleet:
+        with reaching(), fleet:
             fleet.wait_ready()
             _say_ready(fleet, slots, port)
             while True:

@@ -68,7 +68,7 @@ def test_four_times_its_memory_in_items(small, record_property):
     assert (info.submitted, info.succeeded, info.open, info.consumed) == (COUNT, COUNT, 0, COUNT), info
     assert peak < MEMORY, figures
     assert left < 16 << 20, "nothing of it stays but small keys"
-    assert "submitting waits for room" in done.err
+    assert "waiting for room" in done.err
 
 
 @pytest.mark.slow

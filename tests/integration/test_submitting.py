@@ -207,23 +207,22 @@ def soon(monkeypatch):
 
 class TestFullServer:
     def begin(self, said, gate=None):
-        submission = Submission(number, Numbers(3000, gate), name="b")
-        submission.say = said.append
-        return submission
+        return Submission(number, Numbers(3000, gate), name="b", on_wait=said.append)
 
     @pytest.mark.parametrize("share", [0.8, 2.0], ids=["nearly", "refusing"])
     def test_a_producer_waits_says_what_to_do_and_goes_on(self, here, full, soon, share):
-        said = []
-        submission = self.begin(said)
-        full(share)
-        with Feeding(submission, NEVER) as feeding:
+        said, gate = [], threading.Event()
+        with Feeding(self.begin(said, gate), NEVER) as feeding:
+            until(lambda: here.state("b").get("stored") == "1", what="the first item")
+            full(share)
+            gate.set()
             until(lambda: any("--consume" in line for line in said), what="advice")
-            assert "submitting waits for room" in said[0]
-            assert int(here.state("b").get("stored", 0)) == 0
+            assert "waiting for room, 1 items are stored" in said[0]
+            assert here.state("b")["stored"] == "1"
             full(0)
             feeding.finish()
-        assert "submitting goes on" in said[-1]
-        assert len([line for line in said if "goes on" in line]) == 1
+        assert said[-1] == "there is room again: going on"
+        assert len([line for line in said if "there is room" in line]) == 1
         assert here.state("b")["stored"] == "3000"
 
     def test_it_stays_the_producer_meanwhile(self, here, full, soon):
@@ -245,7 +244,7 @@ class TestFullServer:
 
     def test_a_timeout_bounds_the_wait(self, here, full, soon):
         full(0.8)
-        with pytest.raises(Full, match=r"the server has used \d+ % of its [\d,]+ MiB of memory, still after 0.3 s"):
+        with pytest.raises(Full, match=r"the server's memory is \d+ % full \(of [\d,]+ MiB\), still after 0.3 s"):
             self.begin([]).send(Deadline(0.3))
         full(0)
         assert submit(number, range(3000), name="b").info().submitted == 3000, "nobody feeds it any more"
