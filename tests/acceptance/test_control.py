@@ -163,6 +163,19 @@ class TestCancel:
             assert (again.code, again.out) == (1, "")
             assert "was cancelled while its items were submitted" in again.complaint
 
+    @pytest.mark.parametrize("command", [("run",), ("submit", "--follow")], ids=["run", "submit"])
+    def test_while_it_is_fed_and_followed(self, place, name, command):
+        first, *options = command
+        with place.start(first, "pause", "--from", "-", "--name", name, *options, stdin=subprocess.PIPE) as running:
+            running.process.stdin.write("0\n0\n")
+            running.process.stdin.flush()
+            assert sorted(json.loads(running.line())["index"] for _ in range(2)) == [0, 1]
+            # Its input stays open and silent.
+            place.run("cancel", name, "--quiet").good()
+            done = running.process.wait(10), running
+        assert place.info(name).state == "cancelled"
+        assert done[0] == 1
+
     def test_one_that_has_ended_stays_as_it_is(self, mill, name):
         mill.run("run", "fibonacci", "5", "--name", name).good()
         before = mill.info(name)
