@@ -23,7 +23,7 @@ class Reader:
 
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; items without an outcome are left out."""
-        for start in range(first - first % BUCKET, end, BUCKET):
+        for start in range(first - first % BUCKET, end if first < end else 0, BUCKET):
             yield from self._read(max(first, start), min(end, start + BUCKET))
 
     def cancelled(self, end: int) -> Iterator[Result]:

@@ -222,7 +222,7 @@ def test_each_item_is_read_whatever_is_recorded_and_consumed_when(ledger, count,
 
 def test_cancelled_items_stay_with_their_input(ledger):
     ledger.tick(WORKER, beat(), [])
-    submit(ledger, "b", 100)
+    submit(ledger, "b", 100, ttl=60_000)
     chunk = pop(ledger)
     record(ledger, chunk)
     record(ledger, pop(ledger), failing={1})

@@ -212,7 +212,7 @@ class TestFullServer:
     @pytest.mark.parametrize("share", [0.8, 2.0], ids=["nearly", "refusing"])
     def test_a_producer_waits_says_what_to_do_and_goes_on(self, here, full, soon, share):
         said, gate = [], threading.Event()
-        with Feeding(self.begin(said, gate), NEVER) as feeding:
+        with Feeding(self.begin(said, gate), NEVER, said.append) as feeding:
             until(lambda: here.state("b").get("stored") == "1", what="the first item")
             full(share)
             gate.set()
@@ -228,7 +228,7 @@ class TestFullServer:
     def test_it_stays_the_producer_meanwhile(self, here, full, soon):
         said, gate = [], threading.Event()
         submission = self.begin(said, gate)
-        with Feeding(submission, NEVER) as feeding:
+        with Feeding(submission, NEVER, said.append) as feeding:
             until(lambda: here.state("b").get("stored") == "1", what="the first item")
             full(2.0)
             gate.set()
@@ -254,7 +254,7 @@ class TestFullServer:
         submission = self.begin(said)
         full(0.8)
         begun = time.monotonic()
-        with Feeding(submission, NEVER):
+        with Feeding(submission, NEVER, said.append):
             until(lambda: said, what="a wait")
         assert time.monotonic() - begun < 10
         full(0)
