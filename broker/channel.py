@@ -12,12 +12,13 @@ from typing import Any
 from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
+from kombu.transport import virtual
 from kombu.utils.json import dumps
 from redis import Redis
 
 from broker.leases import Lease, lease_for
 from broker.qos import QoS
-from broker.reads import Entry, Reader, decoded
+from broker.reads import MALFORMED, Entry, Reader, decoded
 from broker.scripts import Scripts, text
 
 logger = get_logger(__name__)
@@ -46,10 +47,25 @@ def seconds_until_due(message: dict[str, Any]) -> float:
     return float((due - datetime.now(UTC)).total_seconds())
 
 
+class Malformed(Exception):
+    """Raised when kombu can make no message of what was delivered: it is kept as a dead letter."""
+
+
+class Message(virtual.Message):
+    """A message; making one of nonsense says so in one way, whatever kombu stumbles over."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(*args, **kwargs)
+        except MALFORMED as error:
+            raise Malformed(f"{type(error).__name__}: {error}") from error
+
+
 class Channel(stock.Channel):
     """A channel whose queues are streams with a consumer group. Fanout, bindings and connections are kombu's."""
 
     QoS = QoS
+    Message = Message
     priority_steps = tuple(range(10))
     #: A body is text: it needs no base64.
     body_encoding = None
@@ -204,7 +220,11 @@ class Channel(stock.Channel):
         if message is None:
             return
         self._queue_cycle.rotate(entry.queue)
-        self.connection._deliver(message, entry.queue)
+        try:
+            self.connection._deliver(message, entry.queue)
+        except Malformed as error:
+            self._bury(entry, error)
+            return
         if entry.queue in self._no_ack:
             self.lease.acks.add(entry.tag)
 
@@ -213,8 +233,7 @@ class Channel(stock.Channel):
         try:
             message = decoded(entry.text)
         except ValueError as error:
-            logger.error("a malformed message on %s is kept as a dead letter: %s", entry.queue, error)
-            self.qos.bury(entry.tag, "malformed")
+            self._bury(entry, error)
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")
@@ -225,6 +244,10 @@ class Channel(stock.Channel):
             # As if Celery had been told: a worker says so, and drops the task.
             revoked.add(headers.get("id"))
         return message
+
+    def _bury(self, entry: Entry, error: Exception) -> None:
+        logger.error("a malformed message on %s is kept as a dead letter: %s", entry.queue, error)
+        self.qos.bury(entry.tag, "malformed")
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Any:
         """Take one message, without waiting; None when there is none."""
@@ -237,7 +260,11 @@ class Channel(stock.Channel):
         raw = self._message(entry)
         if raw is None:
             return None
-        message = self.Message(raw, channel=self)
+        try:
+            message = self.Message(raw, channel=self)
+        except Malformed as error:
+            self._bury(entry, error)
+            return None
         if no_ack:
             lease.acks.add(entry.tag)
         else:

@@ -19,6 +19,9 @@ BLOCK_MILLISECONDS = 1000
 #: With room for many and half of it in use, seconds between two takes: so that they are of more than one message.
 PACE_SECONDS, PACE_FROM = 0.005, 16
 
+#: What code raises that gets other data than it was written for; RecursionError: nested too deeply.
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
 logger = get_logger(__name__)
 
 
@@ -43,10 +46,15 @@ def decoded(text: bytes | str) -> dict[str, Any]:
     Raises:
         ValueError: it is not a kombu message.
     """
-    plain = text.decode() if isinstance(text, bytes) else text
-    message = loads(plain) if '"__type__"' in plain else json.loads(plain)
+    try:
+        plain = text.decode() if isinstance(text, bytes) else text
+        message = loads(plain) if '"__type__"' in plain else json.loads(plain)
+    except MALFORMED as error:
+        raise ValueError(f"not JSON: {error}") from error
     if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
         raise ValueError("not a kombu message")
+    if not isinstance(message["properties"].get("delivery_info", {}), dict):
+        raise ValueError("not a kombu message: delivery_info is no object")
     return message
 
 

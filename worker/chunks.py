@@ -15,6 +15,7 @@ from config.errors import GristmillError
 from config.settings import settings
 from tasks.application import app
 from worker import logs
+from worker.alone import Convicted
 from worker.runner import Runner
 
 #: The version of chunk messages that this worker understands.
@@ -33,20 +34,32 @@ def _runner() -> Runner:
 @app.task(
     bind=True, name="gristmill.chunk", ignore_result=True, acks_late=True, reject_on_worker_lost=True, isolates=True
 )
-def run_chunk(self: Any, version: int, *fields: Any) -> None:
+def run_chunk(self: Any, *arguments: Any) -> None:
     """Run a chunk and record it; Celery acknowledges its message after that. See `hand_out` in ledger.lua.
 
     Raises:
-        Reject: the message goes back to the queue: it is of another version, or what running it
+        Reject: the message goes back to the queue: it is of a newer version, or what running it
             needs cannot be had.
+        Convicted: it is no chunk at all; it becomes a dead letter.
     """
-    if version != MESSAGE_VERSION:
+    version = arguments[0] if arguments else None
+    if isinstance(version, int) and version > MESSAGE_VERSION:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(f"chunk message of version {version}; this worker knows {MESSAGE_VERSION}", requeue=True)
-    chunk = Chunk(*fields[:4])
+    chunk = chunk_of(arguments)
+    if chunk is None:
+        raise Convicted("not a chunk")
     with logs.about(chunk, self.request.hostname):
         try:
             _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
         except (RedisError, GristmillError) as error:
             time.sleep(HAND_BACK_SECONDS)
             raise Reject(error, requeue=True) from error
+
+
+def chunk_of(arguments: Any) -> Chunk | None:
+    """The chunk that a message's arguments stand for; None when they are of another version, or nonsense."""
+    match arguments:
+        case [int(version), str(batch), int(epoch), int(first), int(count), *_] if version == MESSAGE_VERSION:
+            return Chunk(batch, epoch, first, count)
+    return None

@@ -1,5 +1,6 @@
 """Celery's consumer, with nothing discarded: what it cannot read is kept, what it does not know goes elsewhere."""
 
+from collections.abc import Callable
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -7,6 +8,7 @@ from celery.worker import consumer, state
 from celery.worker.request import Request
 
 from broker import leases
+from broker.reads import MALFORMED
 from worker import alone  # noqa: F401 - registers its task before the pool forks
 
 logger = get_logger(__name__)
@@ -21,6 +23,19 @@ class Consumer(consumer.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         leases.running = given_to_pool
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        """What is done with a message; one that Celery cannot make a task of is kept as a dead letter."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> Any:
+            try:
+                return handle(message)
+            except MALFORMED as error:
+                # Before anything of it runs: Celery would end the worker, and the next one that takes it.
+                return self.on_invalid_task(None, message, error)
+
+        return on_task_received
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Another worker may know the task: the message is not this one's to discard."""

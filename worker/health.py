@@ -4,7 +4,6 @@ import argparse
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from typing import cast
 
 from redis import Redis
 
@@ -41,7 +40,7 @@ def ailments(server: Redis, settings: Settings, host: str, wanted: Iterable[str]
     """
     seconds, microseconds = server.time()
     now = seconds * 1000 + microseconds / 1000
-    beats = cast(list[float | None], server.zmscore(settings.key("workers"), [f"{kind}@{host}" for kind in KINDS]))
+    beats = server.zmscore(settings.key("workers"), [f"{kind}@{host}" for kind in KINDS])
     heard = {kind: (now - beat) / 1000 for kind, beat in zip(KINDS, beats, strict=True) if beat is not None}
     for kind in wanted or heard:
         if kind not in heard:

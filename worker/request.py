@@ -3,15 +3,40 @@
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
+from celery.exceptions import InvalidTaskError
 from celery.worker import request
 
 from broker.qos import SUSPECT
 from worker import alone
 from worker.isolation import DEATHS
 
+_TEXT, _NUMBER = (str, type(None)), (int, float, type(None))
+#: What a message's headers have to be of, where Celery believes them: some it reads only once the task has run,
+#: and an error then leaves a message that is neither run again nor acknowledged.
+_TYPES = {
+    "id": str, "root_id": _TEXT, "parent_id": _TEXT, "group": _TEXT, "reply_to": _TEXT, "shadow": _TEXT,
+    "correlation_id": _TEXT, "retries": (int, type(None)), "group_index": _NUMBER, "ignore_result": _NUMBER,
+    "gm_returns": _NUMBER, "timelimit": (list, tuple, type(None)), "expires": (str, *_NUMBER), "eta": _TEXT,
+    "args": (list, tuple), "kwargs": dict, "stamps": (dict, type(None)), "stamped_headers": (list, tuple, type(None)),
+}  # fmt: skip
+
 
 class Request(request.Request):
     """A message that Celery's main process has reserved, or runs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Raises InvalidTaskError when a header, or the body, is not what Celery takes it for."""
+        super().__init__(*args, **kwargs)
+        odd = next((name for name, types in _TYPES.items() if not self._is(name, types)), None)
+        embedded = self._Request__payload[2] if len(self._Request__payload) == 3 else None
+        if odd or not isinstance(embedded, dict | None):
+            raise InvalidTaskError(f"{odd or 'the body'} is of the wrong type")
+
+    def _is(self, name: str, types: Any) -> bool:
+        value = self.request_dict.get(name)
+        if name == "timelimit" and value and not (len(value) == 2 and all(isinstance(one, _NUMBER) for one in value)):
+            return False
+        return isinstance(value, types) or (value is None and name not in ("id", "args", "kwargs"))
 
     @property
     def type(self) -> str:

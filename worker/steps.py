@@ -23,7 +23,7 @@ from config.errors import ServerError
 from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
-from worker.chunks import MESSAGE_VERSION, run_chunk
+from worker.chunks import chunk_of, run_chunk
 from worker.limits import limit_memory, slot_memory
 
 #: The pool that suits each queue, and why.
@@ -145,5 +145,6 @@ class Pulse(StartStopStep):
 def held_chunks() -> Iterator[Chunk]:
     """The chunks whose messages this worker has taken and not yet acknowledged."""
     for request in list(state.requests.values()):
-        if request.name == run_chunk.name and request.args[0] == MESSAGE_VERSION:
-            yield Chunk(*request.args[1:5])
+        chunk = chunk_of(request.args) if request.name == run_chunk.name else None
+        if chunk:
+            yield chunk
