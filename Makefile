@@ -6,7 +6,7 @@ BIN := .venv/bin
 # With CI set, tests fail on what they would skip for want of a browser or an engine.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test slow check format lint types imports length secrets fuzz lock clean
+.PHONY: help demo test slow check format lint types imports length secrets fuzz lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ lock: .venv/dev ## make the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make lock' --extra build --extra dev --extra plot -c requirements.lock \
 	  -o requirements-dev.lock pyproject.toml
+
+screenshots: .venv/dev ## pictures of the dashboard at work, for docs/dashboard.md
+	@cd tests && ../$(BIN)/python -m acceptance.screenshots ../docs
 
 clean: ## remove .venv and every cache
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -18,14 +18,23 @@ class Chunk:
         """Its name in the batch's window."""
         return f"{self.first}:{self.count}"
 
+    @property
+    def message_id(self) -> str:
+        """The id of its message, as a task of Celery; as in ledger.lua."""
+        return f"{self.batch}:{self.epoch}:{self.first}+{self.count}"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Item:
-    """One input that has no outcome yet; `attempt` counts from 1, `value` is JSON text."""
+    """One input that has no outcome yet; `attempt` counts from 1, `value` is its JSON value.
+
+    `before` attempts were made before it was last given back by `retry`: they use up none of its retries.
+    """
 
     index: int
-    value: str
+    value: Any
     attempt: int
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +54,17 @@ class Work:
     items: list[Item]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """How one attempt of an item ended.
 
     `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt; `text` is JSON:
-    `[state, value or error, attempts, seconds, worker, pid]`.
+    `[state, value or error, attempts, seconds, worker, pid]`, with `attempt` as its attempts. `seconds` is how long it
+    ran.
     """
 
     index: int
     state: str
     attempt: int
     text: str
+    seconds: float = 0.0

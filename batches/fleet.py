@@ -1,7 +1,7 @@
 """The live workers: what each announces when it starts, and its beat, once a second."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 from redis import Redis
@@ -15,7 +15,8 @@ class LiveWorker:
     """A worker that was heard of in the last seconds.
 
     `busy` of `slots` are running a message; `rate` is items per second over its last seconds; `items` counts
-    the outcomes it recorded since it started; `tasks` maps each task it knows to its fingerprint.
+    the outcomes it recorded since it started; `tasks` maps each task it knows to its fingerprint. Its host has
+    `cores`, `cpu` percent of them busy, and `used` of `memory` MiB; `container` says that it is one.
     """
 
     name: str
@@ -27,6 +28,11 @@ class LiveWorker:
     busy: int
     items: int
     rate: float
+    cores: int = 0
+    cpu: float = 0.0
+    used: int = 0
+    memory: int = 0
+    container: bool = False
     tasks: dict[str, str] = field(default_factory=dict)
 
 
@@ -39,11 +45,12 @@ class Fleet:
 
     def announce(self, worker: str, tasks: dict[str, str]) -> None:
         """Say which tasks a worker knows: fingerprints by name."""
-        self.client.hset(self.settings.key("announced"), worker, json.dumps(tasks))
+        script(self.client, "announce")(args=[self.settings.prefix, worker, json.dumps(tasks)])
 
     def leave(self, worker: str) -> None:
         """Take a worker that ends out of the registry."""
-        with self.client.pipeline() as pipe:
+        # No transaction: a full Redis refuses to queue one, whatever is in it.
+        with self.client.pipeline(transaction=False) as pipe:
             pipe.zrem(self.settings.key("workers"), worker)
             for name in ("beats", "announced", "items"):
                 pipe.hdel(self.settings.key(name), worker)
@@ -70,4 +77,5 @@ class Fleet:
 
 
 def _fields(beat: str) -> dict[str, Any]:
-    return cast(dict[str, Any], json.loads(beat))
+    known = {field.name for field in fields(LiveWorker)}
+    return {name: value for name, value in json.loads(beat).items() if name in known}

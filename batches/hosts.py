@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from batches.scripts import script
+from broker.connection import passing
 from config.errors import ServerError
 from config.settings import Settings
 
@@ -98,7 +97,9 @@ class HostLimit:
             try:
                 microseconds = self._ask(host, name)
                 given_up = time.monotonic() + _WITHOUT_SERVER
-            except (RedisConnectionError, RedisTimeoutError) as error:
+            except RedisError as error:
+                if not passing(error):
+                    raise
                 if time.monotonic() > given_up:
                     raise ServerError(f"the server has been away for {_WITHOUT_SERVER:g} s: {error}") from error
                 microseconds = _FULL

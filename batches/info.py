@@ -20,7 +20,7 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     #: Every item has an outcome, and some failed or are dead.
     FAILED = "failed"
-    #: It was cancelled, and every item has an outcome.
+    #: It was cancelled, and nothing of it runs any more.
     CANCELLED = "cancelled"
 
 
@@ -33,7 +33,7 @@ class BatchInfo:
     """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + open, always.
 
     `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one;
-    `created` and `ended` are Unix times in seconds.
+    `created` and `ended` are Unix times in seconds; `reason` says why it was cancelled, or is being cancelled.
     """
 
     name: str
@@ -51,6 +51,7 @@ class BatchInfo:
     created: float
     queue: str
     ended: float | None
+    reason: str | None
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str]) -> "BatchInfo":
@@ -60,10 +61,12 @@ class BatchInfo:
             for field in ("stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected")
         )
         finished = fields.get("finished")
+        state = _state(fields, failed + dead, cancelled)
+        stops = "cancelling" in fields or state is State.CANCELLED
         return cls(
             name=name,
             task=fields["task"],
-            state=_state(fields, failed + dead, cancelled),
+            state=state,
             submitted=submitted,
             succeeded=succeeded,
             failed=failed,
@@ -76,6 +79,7 @@ class BatchInfo:
             created=int(fields["created"]) / 1000,
             queue=fields["queue"],
             ended=int(finished) / 1000 if finished else None,
+            reason=fields.get("reason") if stops else None,
         )
 
     @property
@@ -85,19 +89,21 @@ class BatchInfo:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 when an item failed, is dead or was cancelled."""
-        return 1 if self.failed or self.dead or self.cancelled else 0
+        """0, or 1 when an item failed, is dead or was cancelled, or the batch before all were stored."""
+        return 1 if self.failed or self.dead or self.state is State.CANCELLED or self.cancelled else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
         names = "name task state submitted succeeded failed cancelled dead open duplicates rejected submitted_by"
         fields = {field: getattr(self, field) for field in names.split()}
-        return {**fields, "created": datetime.fromtimestamp(self.created, UTC).isoformat(timespec="seconds")}
+        created = datetime.fromtimestamp(self.created, UTC).isoformat(timespec="seconds")
+        return {**fields, "created": created, "reason": self.reason}
 
 
 def _state(fields: Mapping[str, str], bad: int, cancelled: int) -> State:
     if "finished" in fields:
-        return State.CANCELLED if cancelled else State.FAILED if bad else State.SUCCEEDED
+        # One that was cancelled before all its items were stored has not done its work, even if all of them are done.
+        return State.CANCELLED if cancelled or "cut" in fields else State.FAILED if bad else State.SUCCEEDED
     if "paused" in fields:
         return State.PAUSED
     return State.RUNNING if "ended" in fields else State.SUBMITTING

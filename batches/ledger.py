@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, cast
 from redis import Redis
 
 from batches.chunk import Chunk, Item, Outcome, Work
+from batches.histogram import encode
 from batches.scripts import script
-from config.errors import InputError, ServerError
+from config.errors import Cancelled, InputError, ServerError
 from config.settings import Settings
 
 #: Milliseconds for which a producer that says nothing still owns the feeding of its batch.
@@ -38,7 +39,8 @@ class Ledger:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        self._scripts = {name: script(client, name) for name in ("create", "append", "end", "take", "record", "tick")}
+        names = ("create", "append", "end", "take", "record", "tick", "names", "forget")
+        self._scripts = {name: script(client, name) for name in names}
 
     def key(self, batch: str, part: str) -> str:
         """The name of one of a batch's keys."""
@@ -53,6 +55,7 @@ class Ledger:
         Raises:
             Fed: another producer is feeding it.
             OtherInput: it is there with another task or other fixed arguments.
+            Cancelled: it was cancelled before all its items were stored.
             ServerError: the keys on the server were written by a newer version.
         """
         flat = [part for pair in fields.items() for part in pair]
@@ -60,6 +63,8 @@ class Ledger:
         if answer == "newer":
             raise ServerError("the server holds batches of a newer Gristmill: update this one")
         state = self.state(batch)
+        if answer == "cancelled":
+            self._refuse_cancelled(batch, state)
         if answer == "other":
             field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
             raise OtherInput(
@@ -80,6 +85,7 @@ class Ledger:
 
         Raises:
             Fed: the batch is gone, or another producer feeds it.
+            Cancelled: the batch was cancelled.
         """
         end = first + len(items)
         answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
@@ -94,28 +100,39 @@ class Ledger:
 
         Raises:
             Fed: the batch is gone, or another producer feeds it.
+            Cancelled: the batch was cancelled.
         """
         self._still_ours(batch, self._call("end", batch, token, rejected))
 
     def _still_ours(self, batch: str, answer: str) -> None:
+        if answer == "cancelled":
+            self._refuse_cancelled(batch, self.state(batch))
         if answer == "lost":
             raise Fed(f"batch {batch!r} is no longer fed from here: it was forgotten, or another producer took over")
 
-    def take(self, chunk: Chunk) -> Work | None:
-        """Begin a chunk; None when nothing of it is left to run."""
-        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        if not found:
-            return None
+    def _refuse_cancelled(self, batch: str, state: dict[str, str]) -> None:
+        raise Cancelled(
+            f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
+            f"{int(state.get('stored', 0)):,} of them are stored, no more will be"
+        )
+
+    def take(self, chunk: Chunk, worker: str = "") -> Work | None:
+        """Begin a chunk on `worker` (its node name); None when nothing of it is to be run."""
+        counting = int(self.settings.meters)
+        found = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, worker, counting)
+        return self._work(chunk, found) if found else None
+
+    def _work(self, chunk: Chunk, found: list[Any]) -> Work:
         task, fixed, parameter, retries, retry_seconds, done, attempts, blocks = found
-        values: list[str] = []
+        values: list[Any] = []
         for first, text in blocks:
             lines = text.split("\n")
             skip = max(0, chunk.first - int(first))
-            values += lines[skip : skip + chunk.count - len(values)]
+            values += json.loads(f"[{','.join(lines[skip : skip + chunk.count - len(values)])}]")
         if len(values) != chunk.count:
             raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
         items = [
-            Item(chunk.first + i, value, 1 + int((attempts[i] if attempts else None) or 0))
+            _item(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
             if not done[i]
         ]
@@ -127,11 +144,30 @@ class Ledger:
         `seconds` is what they took together. `rest` says how many of the chunk's last items are not among
         them and go to other slots; -1: the chunk goes on.
         """
+        return int(self._record(chunk, outcomes, rest, seconds, worker, 0)[0])
+
+    def record_and_go_on(
+        self, chunk: Chunk, outcomes: Iterable[Outcome], seconds: float, worker: str
+    ) -> tuple[int, Chunk | None, Work | None]:
+        """Record a whole chunk; answers the duplicates, and the next chunk for this slot, if there is one."""
+        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, 1)
+        if not following:
+            return int(duplicates), None, None
+        first, count, found = following
+        after = Chunk(chunk.batch, chunk.epoch, int(first), int(count))
+        return int(duplicates), after, self._work(after, found)
+
+    def _record(
+        self, chunk: Chunk, outcomes: Iterable[Outcome], rest: int, seconds: float, worker: str, more: int
+    ) -> list[Any]:
         flat: list[Any] = []
+        times: list[float] = []
         for outcome in outcomes:
+            times.append(outcome.seconds)
             flat += (outcome.index, outcome.state, outcome.attempt, outcome.text)
         which = (chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        return int(self._call("record", *which, rest, seconds, worker, *flat))
+        runs = encode(times) if self.settings.meters else "off"
+        return cast(list[Any], self._call("record", *which, rest, seconds, worker, more, *flat, runs))
 
     def tick(self, worker: str, beat: dict[str, Any], held: Iterable[Chunk]) -> int:
         """A worker's sign of life: its beat, and the chunks it holds; heals batches whose chunks were dropped.
@@ -153,19 +189,22 @@ class Ledger:
                 yield from fields["items"].split("\n")
                 start = f"({identity}"
 
+    def stopped(self, chunk: Chunk) -> bool:
+        """Whether no more items of the chunk should begin: its batch is paused, being cancelled, or gone."""
+        names = ["epoch", "paused", "cancelling", "finished"]
+        epoch, *stops = cast(list[str | None], self.client.hmget(self.key(chunk.batch, "state"), names))
+        return epoch != str(chunk.epoch) or any(stops)
+
     def names(self) -> list[str]:
         """The names of all batches, oldest first."""
-        return cast(list[str], self.client.zrange(self.settings.key("batches"), 0, -1))
+        return cast(list[str], self._call("names"))
 
     def forget(self, batch: str) -> None:
         """Delete every key of the batch."""
-        stored = int(self.state(batch).get("stored", 0))
-        parts = ["state", "in", "done", "failed", "events", "attempts", "retry", "left", "window", "sent"]
-        keys = [self.key(batch, part) for part in parts]
-        keys += [self.key(batch, f"out:{bucket}") for bucket in range(-(-stored // 500))]
-        with self.client.pipeline() as pipe:
-            pipe.zrem(self.settings.key("batches"), batch)
-            pipe.srem(self.settings.key("active"), batch)
-            for start in range(0, len(keys), 1000):
-                pipe.unlink(*keys[start : start + 1000])
-            pipe.execute()
+        self._call("forget", batch)
+
+
+def _item(index: int, value: str, attempts: str | None) -> Item:
+    # As `tries` in ledger.lua reads them.
+    tried, _, before = (attempts or "0").partition("/")
+    return Item(index, value, 1 + int(tried), int(before or 0))

@@ -1,6 +1,6 @@
 """Reads a batch's results with flat memory: in order, or as they complete."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 from redis import Redis
@@ -8,8 +8,8 @@ from redis import Redis
 from batches.result import Result
 from config.settings import Settings
 
-#: Indexes of one hash of outcomes; as in ledger.lua.
-BUCKET = 500
+#: Indexes of one hash of outcomes; as in ledger.lua. Bits that are read as one number.
+BUCKET, WORD = 500, 50
 _EVENTS_AT_ONCE = 5
 
 
@@ -24,43 +24,83 @@ class Reader:
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; items without an outcome are left out."""
         for start in range(first - first % BUCKET, end, BUCKET):
-            outcomes = cast(dict[str, str], self.client.hgetall(f"{self._key}out:{start // BUCKET}"))
-            for index in range(max(first, start), min(end, start + BUCKET)):
-                outcome = outcomes.get(str(index))
-                if outcome is not None:
-                    yield Result.from_outcome(index, self.item(index), outcome)
+            yield from self._read(max(first, start), min(end, start + BUCKET))
+
+    def cancelled(self, end: int) -> Iterator[Result]:
+        """The results of the cancelled ones among the items 0 to `end - 1`, by index: they have no event."""
+        return (result for result in self.in_order(0, end) if result.state == "cancelled")
 
     def prefix(self, first: int) -> int:
         """The end of the run of items from `first` on that have an outcome each."""
-        # Bits before `first` are set already, so the search may begin at its byte.
+        # Bits before `first` were set already, so the search may begin at its byte.
         end = self.client.bitpos(f"{self._key}done", 0, first // 8)
         return max(first, end)
 
     def after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         """The results recorded after `event` (at first `0-0`), oldest first, and the event to go on from.
 
-        Waits up to `wait_ms` for the first; answers with at most a few thousand at a time.
+        An item that was given back by `retry` is left out where its newer outcome has an event of its own.
+        Waits up to `wait_ms` for the first event; answers with at most a few thousand results at a time, and with
+        none only when there are no more events.
         """
+        found: list[Result] = []
+        while not found and (events := self._events(event, wait_ms)):
+            for identity, fields in events:
+                event = identity
+                for part in fields["ranges"].split(","):
+                    found += self._of_event(part)
+        return event, found
+
+    def _events(self, event: str, wait_ms: int) -> list[tuple[str, dict[str, str]]]:
         block = wait_ms if wait_ms > 0 else None
         answer = cast(Any, self.client.xread({f"{self._key}events": event}, count=_EVENTS_AT_ONCE, block=block))
         if not answer:
-            return event, []
-        entries = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]
-        found: list[Result] = []
-        for identity, fields in entries:
-            event = identity
-            for part in fields["ranges"].split(","):
-                first, _, last = part.partition("-")
-                found += self._range(int(first), int(last))
-        return event, found
+            return []
+        found = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]
+        return cast(list[tuple[str, dict[str, str]]], found)
 
-    def _range(self, first: int, last: int) -> Iterable[Result]:
-        for start in range(first - first % BUCKET, last + 1, BUCKET):
-            indexes = range(max(first, start), min(last + 1, start + BUCKET))
-            outcomes = cast(list[str | None], self.client.hmget(f"{self._key}out:{start // BUCKET}", list(indexes)))
-            for index, outcome in zip(indexes, outcomes, strict=True):
-                if outcome is not None:
-                    yield Result.from_outcome(index, self.item(index), outcome)
+    def _of_event(self, part: str) -> Iterator[Result]:
+        """The results of a range of an event, `first-last` or `first-last@attempt`, that are still what it told of."""
+        indexes, _, attempt = part.partition("@")
+        first, _, last = indexes.partition("-")
+        for result in self.in_order(int(first), int(last) + 1):
+            # A cancelled item has no event; one with more attempts has a later one.
+            if result.state != "cancelled" and result.attempts <= int(attempt or 1):
+                yield result
+
+    def _read(self, first: int, end: int) -> Iterator[Result]:
+        """The results of items of one hash of outcomes."""
+        with self.client.pipeline() as pipe:
+            pipe.hmget(f"{self._key}out:{first // BUCKET}", list(range(first, end)))
+            for part in ("done", "cancelled"):
+                (word, at), *more = _words(first, end)
+                pipe.bitfield_ro(f"{self._key}{part}", word, at, more)
+            outcomes, done, cancelled = cast(tuple[list[str | None], list[int], list[int]], pipe.execute())
+        # An item that was cancelled, or is run again, may have the outcome of an earlier run.
+        dropped = list(_indexes(cancelled, first, end))
+        tried = dict(zip(dropped, self._attempts(dropped), strict=True))
+        for index in _indexes(done, first, end):
+            if index in tried:
+                yield Result.of_cancelled(index, self.item(index), tried[index])
+            elif (outcome := outcomes[index - first]) is not None:
+                yield Result.from_outcome(index, self.item(index), outcome)
+
+    def _attempts(self, indexes: list[int]) -> list[int]:
+        """How often each of these items was tried and failed."""
+        if not indexes:
+            return []
+        values = cast(list[str | None], self.client.hmget(f"{self._key}attempts", [str(index) for index in indexes]))
+        return [int((value or "0").partition("/")[0]) for value in values]
+
+    def failed(self, first: int) -> Iterator[Result]:
+        """The results of the items from index `first` on that failed, by index."""
+        index = self._next_failed(max(0, first))
+        while index >= 0:
+            yield from self.in_order(index, index + 1)
+            index = self._next_failed(index + 1)
+
+    def _next_failed(self, first: int) -> int:
+        return int(self.client.bitpos(f"{self._key}failed", 1, first, -1, mode="BIT"))
 
     def item(self, index: int) -> str:
         """The item at `index`, as JSON text."""
@@ -70,3 +110,15 @@ class Reader:
             fields = entries[0][1]
             first, items = self._block = int(fields["first"]), fields["items"].split("\n")
         return items[index - first]
+
+
+def _words(first: int, end: int) -> list[tuple[str, int | str]]:
+    """How to read the bits `first` to `end - 1` of a bitmap, as few numbers: the type and the place of each."""
+    return [(f"u{min(WORD, end - start)}", start) for start in range(first, end, WORD)]
+
+
+def _indexes(words: list[int], first: int, end: int) -> Iterator[int]:
+    """The indexes of the bits that are set, of bits read as `_words` says."""
+    for word, start in zip(words, range(first, end, WORD), strict=True):
+        width = min(WORD, end - start)
+        yield from (start + place for place in range(width) if word >> (width - 1 - place) & 1)

@@ -8,7 +8,8 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Result:
     """One item's outcome. `index` counts from 0, `input` is the item, `state` is `succeeded`, `failed`, `dead`
-    or `cancelled`; `error` has `type`, `message` and `traceback`; `seconds` is the last attempt's run time.
+    or `cancelled`; `error` has `type`, `message` and `traceback`; `seconds` is the last attempt's run time. A cancelled
+    item has no worker and no pid.
     """
 
     index: int
@@ -18,8 +19,8 @@ class Result:
     error: dict[str, str] | None
     attempts: int
     seconds: float
-    worker: str
-    pid: int
+    worker: str | None
+    pid: int | None
 
     @classmethod
     def from_outcome(cls, index: int, item: str, outcome: str) -> "Result":
@@ -27,6 +28,11 @@ class Result:
         state, answer, attempts, seconds, worker, pid = json.loads(outcome)
         value, error = (answer, None) if state == "succeeded" else (None, answer)
         return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid)
+
+    @classmethod
+    def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result":
+        """Build it for an item that was cancelled after so many attempts."""
+        return cls(index, json.loads(item), "cancelled", None, None, attempts, 0.0, None, None)
 
     def to_json(self) -> str:
         """One line of JSON, with the fields in their documented order."""

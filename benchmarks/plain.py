@@ -1,19 +1,27 @@
 """A plain Celery app that runs on either transport: BENCH_URL and BENCH_TRANSPORT (ours or stock) say where and how."""
 
 import os
+import signal
 import time
-from functools import cache
+from typing import Any
 
 from celery import Celery
-from redis import Redis
+from celery.signals import worker_init
+
+from benchmarks.chaos.journal import say
 
 URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379/0")
 OURS = os.environ.get("BENCH_TRANSPORT", "ours") == "ours"
+#: Stock kombu's counterpart of the lease; it looks every 2 seconds, as ours does.
+TIMEOUT = {
+    "visibility_timeout": float(os.environ.get("GRISTMILL_LEASE_SECONDS", "20")),
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 20,
+}
 
 if OURS:
-    from broker.transport import install
-
-    install()
+    import broker.transport  # noqa: F401
 
 app = Celery("benchmarks.plain", broker=URL)
 app.conf.update(
@@ -24,16 +32,17 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
     task_default_queue="bench",
-    broker_transport_options={} if OURS else {"visibility_timeout": 20, "unacked_restore_interval": 2},
+    broker_transport_options={} if OURS else TIMEOUT,
 )
-if OURS:
-    app.conf.worker_consumer = "worker.consumer:Consumer"
-    app.Task.Request = "worker.request:Request"
 
 
-@cache
-def _client(pid: int) -> Redis:  # noqa: ARG001 - a forked process gets one of its own
-    return Redis.from_url(URL)
+@worker_init.connect
+def _tether(**_: Any) -> None:
+    """End with the process that holds the other end of standard input."""
+    from broker.tether import tether
+
+    if os.environ.get("BENCH_TETHER"):
+        tether(signal.SIGKILL)
 
 
 @app.task
@@ -42,8 +51,16 @@ def noop(number: int) -> int:
     return number
 
 
-@app.task
-def mark(number: int, seconds: float) -> None:
-    """Work for a while, then say once that this run is done."""
+@app.task(bind=True)
+def work(self: Any, seconds: float) -> None:
+    """Say that it has begun, work for a while, say that it is done. Its number is its id."""
+    say("begun", int(self.request.id))
     time.sleep(seconds)
-    _client(os.getpid()).rpush("bench:done", number)
+    say("done", int(self.request.id))
+
+
+@app.task(bind=True)
+def poison(self: Any) -> None:
+    """Kill the process that runs it: a pool's, or a worker of threads."""
+    say("begun", int(self.request.id))
+    os.kill(os.getpid(), signal.SIGKILL)

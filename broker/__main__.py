@@ -34,9 +34,9 @@ def _serve() -> None:
             _say("GRISTMILL_REDIS_URL is set: no command will use this server")
         while True:
             time.sleep(WATCH_SECONDS)
-            words = owned.revive()
-            if words:
-                _say(f"the server had died and was started again; its last words: {words}")
+            line = owned.revive()
+            if line:
+                _say(line)
 
 
 def _say(line: str) -> None:

@@ -46,7 +46,7 @@ class Acks:
         looping = hub is not None and hub._loop_thread == threading.get_ident()
         if not looping or many:
             self.flush()
-        elif self._timer is None:
+        elif self._timer is None or self._timer.canceled:
             self._timer = hub.call_later(GATHER_SECONDS, self._ring)
 
     def _ring(self) -> None:

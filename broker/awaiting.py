@@ -1,25 +1,50 @@
-"""Waiting for a server that is just being started."""
+"""Waiting for a server that is just being started, or whose disk is full."""
 
+import logging
 import time
 
-from broker.connection import locate
+from broker.connection import connect, hopeless, locate, reaching, unwritable
 from config.errors import ServerError
 
 SERVER_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
 
 
 def await_server() -> None:
     """Wait until there is a server to work for: a Procfile starts it at the same moment as its workers.
 
+    One that cannot write to its disk is waited for too; one that does not answer, by who works with it.
+
     Raises:
-        ServerError: there was none for SERVER_SECONDS.
+        ServerError: there was none for SERVER_SECONDS, or it can never be used: it refuses the login, or its
+            certificate is not trusted.
+        SettingError: its address is malformed.
     """
     deadline = time.monotonic() + SERVER_SECONDS
     while True:
         try:
             locate()
-            return
+            break
         except ServerError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+    said = False
+    while error := _refusal():
+        if hopeless(error):
+            raise error
+        if not said:
+            log.warning("waiting for the server: %s", error)
+        said = True
+        time.sleep(1)
+
+
+def _refusal() -> ServerError | None:
+    """What speaks against working with the server now: it can never be used, or cannot write to its disk."""
+    try:
+        with connect(patience=0) as client, reaching():
+            client.ping()
+    except ServerError as error:
+        return error if hopeless(error) or unwritable(error) else None
+    return None

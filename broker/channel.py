@@ -1,10 +1,8 @@
 """The channel: kombu's for Redis, with streams: taking a message and writing down who has it is one step."""
 
-import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -12,63 +10,30 @@ from typing import Any
 from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
-from kombu.transport import virtual
-from kombu.utils.json import dumps
 from redis import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
 
+from broker import revokes
+from broker.connection import refuses
 from broker.leases import Lease, lease_for
+from broker.messages import encoded, timed, uncertain
 from broker.qos import QoS
-from broker.reads import MALFORMED, Entry, Reader, decoded
-from broker.scripts import Scripts, text
+from broker.reads import Entry, Reader, decoded
+from broker.scripts import Scripts, as_if_away, text
 
 logger = get_logger(__name__)
-
-
-def encoded(message: dict[str, Any]) -> str:
-    """A message as an entry carries it."""
-    try:
-        return json.dumps(message, separators=(",", ":"))
-    except TypeError:
-        return str(dumps(message))
-
-
-def seconds_until_due(message: dict[str, Any]) -> float:
-    """Take the time that a task waits for out of its message's `eta`; answers the seconds until then.
-
-    With an `eta` Celery's worker would hold the message, and room for one more: it goes into `gm_eta`.
-    """
-    headers = message.get("headers")
-    eta = headers.get("eta") if isinstance(headers, dict) else None
-    if not headers or not eta:
-        return 0.0
-    due = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-    due = due if due.tzinfo else due.replace(tzinfo=UTC)
-    headers["eta"], headers["gm_eta"] = None, due.isoformat()
-    return float((due - datetime.now(UTC)).total_seconds())
-
-
-class Malformed(Exception):
-    """Raised when kombu can make no message of what was delivered: it is kept as a dead letter."""
-
-
-class Message(virtual.Message):
-    """A message; making one of nonsense says so in one way, whatever kombu stumbles over."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            super().__init__(*args, **kwargs)
-        except MALFORMED as error:
-            raise Malformed(f"{type(error).__name__}: {error}") from error
 
 
 class Channel(stock.Channel):
     """A channel whose queues are streams with a consumer group. Fanout, bindings and connections are kombu's."""
 
     QoS = QoS
-    Message = Message
     priority_steps = tuple(range(10))
     #: A body is text: it needs no base64.
     body_encoding = None
+    #: 2 or 3; redis-py's default otherwise.
+    protocol: int | None = None
+    from_transport_options = (*stock.Channel.from_transport_options, "protocol")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._shared: tuple[Any, Redis] | None = None
@@ -87,6 +52,10 @@ class Channel(stock.Channel):
         if self._shared is None or self._shared[0] is not pool:
             self._shared = pool, self._create_client()
         yield client or self._shared[1]
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        found: dict[str, Any] = super()._connparams(asynchronous)
+        return found if self.protocol is None else {**found, "protocol": int(self.protocol)}
 
     @property
     def scripts(self) -> Scripts:
@@ -121,12 +90,13 @@ class Channel(stock.Channel):
 
     def _put(self, queue: str, message: dict[str, Any], _publish_batch: Any = None, **_: Any) -> None:
         level = self._get_message_priority(message, reverse=False)
-        wait = seconds_until_due(message)
+        message, wait = timed(message)
         body = encoded(message)
         if wait > 0:
             arguments = (self.global_keyprefix, queue, level, int(wait * 1000), body)
             if _publish_batch is None:
-                self.scripts.call("delay", *arguments[1:])
+                with uncertain():
+                    self.scripts.call("delay", *arguments[1:])
             else:
                 _publish_batch.add("eval", text("delay"), 0, *arguments)
             return
@@ -136,9 +106,15 @@ class Channel(stock.Channel):
             if queue in self._expires:
                 _publish_batch.add("execute_command", "PEXPIRE", key, self._expires[queue])
             return
-        with self.conn_or_acquire() as client:
+        with self.conn_or_acquire() as client, uncertain():
             client.execute_command("XADD", key, "*", "m", body)
         self._maybe_update_queues_expire(None, queue)
+
+    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+        """Pass a broadcast on; a revoke is written down first, for workers that do not listen."""
+        if exchange.endswith(".pidbox"):
+            revokes.remember(self.scripts, message)
+        super()._put_fanout(exchange, message, routing_key, **kwargs)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
         """Text goes as it is, bytes as base64."""
@@ -220,11 +196,7 @@ class Channel(stock.Channel):
         if message is None:
             return
         self._queue_cycle.rotate(entry.queue)
-        try:
-            self.connection._deliver(message, entry.queue)
-        except Malformed as error:
-            self._bury(entry, error)
-            return
+        self.connection._deliver(message, entry.queue)
         if entry.queue in self._no_ack:
             self.lease.acks.add(entry.tag)
 
@@ -233,7 +205,7 @@ class Channel(stock.Channel):
         try:
             message = decoded(entry.text)
         except ValueError as error:
-            self._bury(entry, error)
+            self.qos.bury(entry.tag, f"malformed: {error}")
             return None
         message["properties"]["delivery_tag"] = entry.tag
         headers = message.get("headers")
@@ -244,10 +216,6 @@ class Channel(stock.Channel):
             # As if Celery had been told: a worker says so, and drops the task.
             revoked.add(headers.get("id"))
         return message
-
-    def _bury(self, entry: Entry, error: Exception) -> None:
-        logger.error("a malformed message on %s is kept as a dead letter: %s", entry.queue, error)
-        self.qos.bury(entry.tag, "malformed")
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Any:
         """Take one message, without waiting; None when there is none."""
@@ -260,11 +228,7 @@ class Channel(stock.Channel):
         raw = self._message(entry)
         if raw is None:
             return None
-        try:
-            message = self.Message(raw, channel=self)
-        except Malformed as error:
-            self._bury(entry, error)
-            return None
+        message = self.Message(raw, channel=self)
         if no_ack:
             lease.acks.add(entry.tag)
         else:
@@ -279,6 +243,16 @@ class Channel(stock.Channel):
         return message._raw
 
     # -- queues
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Note a binding; on a full server too, so that a worker that starts can drain it."""
+        if self.typeof(exchange).type == "fanout" or queue in self._expires:
+            # Remote control: it can wait for memory.
+            with as_if_away(), suppress(OutOfMemoryError):
+                super()._queue_bind(exchange, routing_key, pattern, queue)
+            return
+        member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+        self.scripts.call("bind", member, self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
 
     def _size(self, queue: str) -> int:
         return int(self.scripts.call("size", queue))
@@ -296,6 +270,15 @@ class Channel(stock.Channel):
             client.srem(self.keyprefix_queue % (exchange,), member)
             client.srem(self.keyprefix_binding_permanent % (exchange,), member)
         self.scripts.call("purge", queue, 1)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """Keep the bindings of remote control's queues; a full server refuses that, and is asked again later."""
+        try:
+            super().maybe_refresh_binding_expiry()
+        except ResponseError as error:
+            if not refuses(error):
+                raise
+            self._binding_expiry_refreshed_at = self._bindings_swept_at = monotonic()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
         self.qos.restore_by_tag(message.delivery_tag)

@@ -14,7 +14,7 @@ from redis.backoff import EqualJitterBackoff
 from redis.retry import Retry
 
 from broker.home import Home
-from config.errors import ServerError, SettingError
+from config.errors import Refused, ServerError, SettingError
 from config.settings import settings
 
 T = TypeVar("T")
@@ -27,6 +27,33 @@ ANSWER_SECONDS = 15
 
 #: Seconds for which a command waits for a server that is away: restarting, reading its data back.
 PATIENCE_SECONDS = 5.0
+
+
+def hopeless(error: BaseException | None) -> bool:
+    """Whether trying again is no use: the login is refused, or no trusted server is there."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
+    return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+
+
+def unwritable(error: BaseException | None) -> bool:
+    """Whether a server that lives cannot write to its disk: it then refuses every command that writes."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    return "MISCONF" in str(error)
+
+
+def refuses(error: Exception) -> bool:
+    """Whether a server that lives has no room just now: its memory or its disk is full."""
+    full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return full or unwritable(error)
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same call may succeed in a while: the server is away, reads its data back, or does not write."""
+    away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
+    return away or refuses(error)
 
 
 class Patience(Retry):
@@ -50,7 +77,7 @@ class Patience(Retry):
         deadline = time.monotonic() + self.seconds
 
         def passing(error: Exception) -> bool:
-            final = isinstance(error, exceptions.AuthenticationError | exceptions.MaxConnectionsError)
+            final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
             allowed = is_retryable is None or is_retryable(error)
             return allowed and not final and time.monotonic() < deadline
 
@@ -80,11 +107,11 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
     """A client for the server at `url` (default: `locate()`) that threads can share; it dials when used.
 
     It answers in text. A command waits up to `patience` seconds for a server that is away, and may then run
-    a second time. `rediss` checks the certificate unless the address itself says otherwise.
+    a second time. `rediss` checks the certificate unless the address itself says `ssl_cert_reqs=none`.
 
     Raises:
         ServerError: as with `locate`.
-        SettingError: the address is malformed.
+        SettingError: the address is malformed, or a file that it names cannot be read.
     """
     url = url or locate()
     # Celery's spelling, which redis-py refuses.
@@ -107,6 +134,10 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
             "GRISTMILL_REDIS_URL: not an address that can be used; it should be "
             "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX"
         ) from None
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        file = pool.connection_kwargs.get(option)
+        if file and not os.access(file, os.R_OK):
+            raise SettingError(f"GRISTMILL_REDIS_URL: {option}={file}: no file that can be read here")
     return client
 
 
@@ -151,12 +182,17 @@ def reaching(url: str | None = None) -> Iterator[None]:
     """Turn what redis-py raises inside into one line for the person; `url` is the server's, when it is known.
 
     Raises:
+        Refused: it has no room, in memory or on its disk.
         ServerError: the server cannot be reached, or refused a command.
     """
     try:
         yield
     except exceptions.RedisError as error:
-        raise ServerError(_explain(error, without_password(url or locate()))) from error
+        home = Home(settings().home)
+        if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
+            raise Refused(f"the private server has ended: {home.crowded()}") from error
+        kind = Refused if refuses(error) else ServerError
+        raise kind(_explain(error, without_password(url or locate()))) from error
 
 
 class _Meaning(NamedTuple):

@@ -1,5 +1,6 @@
 """The home directory: who owns it, and where its server is. The same from every directory and terminal."""
 
+import errno
 import fcntl
 import os
 import re
@@ -19,6 +20,9 @@ PROBE_SECONDS = 0.1
 
 #: Seconds between two looks at what is waited for.
 POLL_SECONDS = 0.02
+
+#: Bytes that must fit on the home's disk before a server is started again that had ended for want of them.
+ROOM_BYTES = 1 << 20
 
 _BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -238,6 +242,23 @@ class Home:
                 Path(new).unlink(missing_ok=True)
                 raise
         return path
+
+    def has_room(self) -> bool:
+        """Whether the home's disk takes what a server has to write before it is of use."""
+        if not self.path.is_dir():
+            return True
+        try:
+            with tempfile.TemporaryFile(dir=self.path) as file:
+                file.write(bytes(ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            return error.errno not in (errno.ENOSPC, errno.EDQUOT)
+        return True
+
+    def crowded(self) -> str:
+        """What to say of a home without room."""
+        return f"the disk of {self.path} is full: free some space, `gristmill up` goes on then"
 
     @property
     def last_batch(self) -> str | None:

@@ -18,6 +18,8 @@ class OwnedServer:
         self._home = home
         self._data_root = data_root
         self._dashboard: str | None = None
+        #: Whether the server has ended because its disk is full, and that was said.
+        self._crowded = False
 
     @property
     def url(self) -> str:
@@ -38,17 +40,23 @@ class OwnedServer:
         )
 
     def revive(self) -> str | None:
-        """Start the server again if it has died; its last words then, else None. To be called now and then.
+        """Start the server again if it has died; a line to say about it, if any. To be called now and then.
+
+        With `appendfsync always` a server ends when its disk is full: it is started again once there is room.
 
         Raises:
             ServerError: it does not start any more.
         """
         if self.server.alive:
             return None
+        if not self._home.has_room():
+            said, self._crowded = self._crowded, True
+            return None if said else f"the server has ended: {self._home.crowded()}"
         words = self.server.last_words()
+        self._crowded = False
         self.server.restart()
         self.announce()
-        return words
+        return f"the server had died and was started again; its last words: {words}"
 
 
 @contextmanager

@@ -3,9 +3,18 @@
 from contextlib import suppress
 from typing import Any
 
+from kombu.log import get_logger
 from kombu.transport import virtual
 
 from broker import leases
+from config.settings import settings, variable
+
+#: Seconds before a message for which the dead letters had no room is looked at again.
+FULL_SECONDS = 60.0
+#: The longest reason of a dead letter.
+REASON_CHARACTERS = 200
+
+logger = get_logger(__name__)
 
 #: Returns from dead workers that make a message a suspect: from then on it runs alone.
 SUSPECT = 2
@@ -43,7 +52,9 @@ class QoS(virtual.QoS):
         self._delivered.pop(delivery_tag, None)
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
-        self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
+        # What cannot be handed back now, the lease's thread hands back once it can.
+        with suppress(*self.channel.connection_errors):
+            self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
         return None
 
     def postpone(self, delivery_tag: str, seconds: float) -> None:
@@ -51,10 +62,27 @@ class QoS(virtual.QoS):
         self.channel.lease.scripts.call("postpone", self.channel.lease.consumer, int(seconds * 1000), delivery_tag)
         self._gone(delivery_tag)
 
-    def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> None:
-        """Keep a message as a dead letter; `deaths` says how many processes it has killed."""
-        self.channel.lease.scripts.call("bury", self.channel.lease.consumer, reason, deaths, delivery_tag)
+    def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> bool:
+        """Keep a message as a dead letter; `deaths` says how many processes it has killed.
+
+        When the dead letters have no room for it, it is handed back for a minute, with an alarm: False.
+        """
+        # What is wrong with a message may quote it, and that may be text which cannot be written.
+        said = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
+        lease, most = self.channel.lease, settings().dead_letter_bytes
+        kept = lease.scripts.call("bury", lease.consumer, most, int(FULL_SECONDS * 1000), said, deaths, delivery_tag)
         self._gone(delivery_tag)
+        queue = delivery_tag.split("/", 2)[2]
+        if kept == 0:
+            logger.error(
+                "no room for a dead letter: a message stays on queue %s and is tried again in %d s, and so on (%r). "
+                "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead drop`, "
+                "or raise %s, now %d",
+                queue, FULL_SECONDS, said, variable("dead_letter_bytes"), most,
+            )  # fmt: skip
+        elif kept == 1:
+            logger.error("a message of queue %s is kept as a dead letter (`gristmill dead list`): %r", queue, said)
+        return bool(kept)
 
     def _gone(self, delivery_tag: str) -> None:
         self._delivered.pop(delivery_tag, None)

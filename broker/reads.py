@@ -1,15 +1,17 @@
 """Reading messages: what a channel asks of the server, and how it tells the two kinds of answers apart."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kombu.asynchronous import get_event_loop
 from kombu.log import get_logger
 from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
+from broker.connection import unwritable
 from broker.leases import Lease
 
 #: Messages taken at once, at most: the loop has other things to do between.
@@ -18,9 +20,8 @@ TAKE_MOST = 128
 BLOCK_MILLISECONDS = 1000
 #: With room for many and half of it in use, seconds between two takes: so that they are of more than one message.
 PACE_SECONDS, PACE_FROM = 0.005, 16
-
-#: What code raises that gets other data than it was written for; RecursionError: nested too deeply.
-MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+#: Seconds between two takes from a server whose disk is full.
+UNWRITABLE_SECONDS = 1.0
 
 logger = get_logger(__name__)
 
@@ -49,13 +50,36 @@ def decoded(text: bytes | str) -> dict[str, Any]:
     try:
         plain = text.decode() if isinstance(text, bytes) else text
         message = loads(plain) if '"__type__"' in plain else json.loads(plain)
-    except MALFORMED as error:
-        raise ValueError(f"not JSON: {error}") from error
+    except Exception as error:
+        # Beside ValueError: a depth that Python does not read, a `__type__` of something else.
+        raise ValueError(f"not JSON: {error!r}") from error
+    flaw = _flaw(message)
+    if flaw:
+        raise ValueError(f"not a kombu message: {flaw}")
+    return cast(dict[str, Any], message)
+
+
+def _flaw(message: Any) -> str:
+    """What keeps kombu from making a message of it; empty: nothing."""
     if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
-        raise ValueError("not a kombu message")
-    if not isinstance(message["properties"].get("delivery_info", {}), dict):
-        raise ValueError("not a kombu message: delivery_info is no object")
-    return message
+        return "no properties"
+    properties, body = message["properties"], message.get("body")
+    for name, value in (("headers", message.get("headers")), ("delivery_info", properties.get("delivery_info"))):
+        if value is not None and not isinstance(value, dict):
+            return f"{name} is no object"
+    if any(isinstance(value, list | dict) for value in (properties.get("delivery_info") or {}).values()):
+        return "delivery_info is not flat"
+    if body is not None and not isinstance(body, str):
+        return "its body is no text"
+    encoding = properties.get("body_encoding")
+    if encoding not in (None, "", "utf-8", "base64"):
+        return "unknown body_encoding"
+    if encoding == "base64" and body:
+        try:
+            b64decode(body)
+        except ValueError as error:
+            return f"its body is no base64: {error}"
+    return ""
 
 
 class Reader:
@@ -71,9 +95,13 @@ class Reader:
         self._acks: list[str] | None = None
         self._took_at = 0.0
         self._pacing = False
+        #: When to ask again a server that could not write.
+        self._unwritable_until = 0.0
 
     def paced(self, held: int, room: int | None) -> bool:
         """Whether to take later: there is plenty to do, and more room soon. The loop is woken for it."""
+        if monotonic() < self._unwritable_until:
+            return True
         if room is None or held + room < PACE_FROM or held < room or self._empty:
             return False
         hub = get_event_loop()
@@ -125,6 +153,9 @@ class Reader:
             self._ready.clear()
             if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
                 return []
+            if unwritable(error):
+                self._wait_for_room(error)
+                return []
             raise
         except BaseException:
             self.lease.acks.put_back(acks or [])
@@ -132,8 +163,18 @@ class Reader:
             raise
         return self._blocked(answer) if acks is None else self._taken(answer, acks)
 
+    def _wait_for_room(self, error: Exception) -> None:
+        """Take no message for a moment: the server cannot write down who has it."""
+        if not self._unwritable_until:
+            logger.warning("messages are taken again once the server can write to its disk: %s", error)
+        self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
+        hub = get_event_loop()
+        if hub is not None:
+            hub.call_later(UNWRITABLE_SECONDS, lambda: None)
+
     def _taken(self, answer: Any, acks: list[str]) -> list[Entry]:
         due, refused, flat = answer
+        self._unwritable_until = 0.0
         self.lease.acks.settle(acks, refused)
         self._ready.update(self._asked)
         self._empty = not flat
@@ -143,7 +184,7 @@ class Reader:
     def _blocked(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
         return [
-            Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields))["m"])
+            Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields)).get("m", b""))
             for key, entries in streams
             for queue, _, level in [_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
             for identity, fields in (entries[0] if _nested(entries) else entries)

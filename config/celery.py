@@ -38,7 +38,6 @@ def celery_config(settings: Settings, url: str | None) -> dict[str, Any]:
         "task_send_sent_event": settings.task_events,
         "worker_send_task_events": settings.task_events,
         "worker_prefetch_multiplier": 1,
-        "worker_consumer": "worker.consumer:Consumer",
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }

@@ -1,9 +1,11 @@
 """Every error that a person is meant to read.
 
 GristmillError
+├── Cancelled          exit 1
 ├── InputError         exit 2
 │   └── SettingError   exit 2
 └── ServerError        exit 3
+    └── Refused        exit 3
 """
 
 
@@ -11,6 +13,10 @@ class GristmillError(Exception):
     """The root: its text is one line for the person at the terminal, its `exit_code` the command's."""
 
     exit_code = 1
+
+
+class Cancelled(GristmillError):
+    """Raised when a batch was cancelled before all its items were stored."""
 
 
 class InputError(GristmillError):
@@ -27,3 +33,7 @@ class ServerError(GristmillError):
     """Raised when the server cannot be reached or refuses writes (memory, disk)."""
 
     exit_code = 3
+
+
+class Refused(ServerError):
+    """Raised when the server has no room, in memory or on its disk: the same may succeed later."""

@@ -21,7 +21,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_spl
 
 
 #: Settings whose value is never shown.
-SECRETS = frozenset({"redis_url", "redis_password"})
+SECRETS = frozenset({"redis_url", "redis_password", "dashboard_password", "metrics_token"})
 
 
 class Settings(BaseModel):
@@ -69,15 +69,47 @@ class Settings(BaseModel):
     lease_seconds: float = Field(
         20, ge=2, le=3600, description="Seconds after which a silent worker's chunks are handed out again."
     )
+    unknown_task_seconds: float = Field(
+        5,
+        gt=0,
+        le=3600,
+        description="Seconds before a message that a worker does not know (task, version) may be taken again.",
+    )
+    dead_letter_bytes: int = Field(
+        64 << 20,
+        ge=1,
+        description="Most bytes of all dead letters; beyond it messages stay on their queues, and none is dropped.",
+    )
     chunk_seconds: float = Field(0.25, gt=0, le=60, description="Seconds of work that a chunk aims at.")
     retry_seconds: float = Field(
         1, gt=0, le=3600, description="Seconds before an item's second attempt; doubled for each further one."
     )
-    task_events: bool = Field(True, description="Send Celery's task events, which fill Flower's list of tasks.")
+    ttl_seconds: float = Field(
+        604_800, ge=1, le=315_360_000, description="Seconds for which a batch is kept after its end."
+    )
+    task_events: bool = Field(
+        False,
+        description="Send Celery's task events, which fill Flower's list of tasks; for some hundred a second at most.",
+    )
+    meters: bool = Field(True, description="Count items and times for the dashboard's Throughput page and its history.")
 
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
     dashboard_port: int = Field(
         5555, ge=0, le=65535, description="Port of the dashboard; 0, or when it is taken: any free one."
+    )
+    dashboard_password: str | None = Field(
+        None,
+        min_length=8,
+        description="Password of the dashboard, for the user `gristmill`; needed when it listens beyond this host.",
+    )
+    dashboard_read_only: bool = Field(False, description="Show everything, change nothing: no button of the dashboard.")
+    dashboard_url_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._~/-]*$",
+        description="Path below which the dashboard is served, for a proxy: `flower` makes it `/flower/`.",
+    )
+    metrics_token: str | None = Field(
+        None, min_length=8, description="Token with which `/metrics` can be read, as `Authorization: Bearer TOKEN`."
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of the workers' log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

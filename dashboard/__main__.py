@@ -7,9 +7,7 @@ import sys
 from broker.awaiting import await_server
 from broker.tether import tether
 from config.errors import GristmillError
-from config.flower import flower_arguments
 from config.settings import settings
-from dashboard.queues import install
 from tasks import catalog
 from tasks.application import app
 
@@ -26,8 +24,11 @@ def main() -> int:
         # Before Celery, which would put the directory we are called in first: see `load`.
         catalog.load()
         await_server()
+        # Once the app knows its server.
+        from dashboard.application import install
+
         install()
-        app.start(["flower", *flower_arguments(settings(), arguments.port)])
+        app.start(["flower", f"--port={arguments.port}", f"--logging={settings().log_level}"])
     except GristmillError as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

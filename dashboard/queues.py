@@ -4,25 +4,26 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from celery import current_app
 from flower.utils import broker
 
-from batches.fleet import Fleet
-from broker.connection import client
-from config.settings import settings
 
+class StreamsBroker(broker.RedisBase):
+    """Flower's view of the broker, for queues that are streams; of the app that Flower was started for."""
 
-class StreamsBroker(broker.Redis):
-    """Flower's view of the broker, for queues that are streams."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.app = current_app._get_current_object()
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
         """The queues of these names, each with the number of messages that no worker has taken."""
         return await asyncio.to_thread(self._lengths, list(names))
 
     def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
-        fleet = Fleet(client(), settings())
-        return [{"name": name, "messages": fleet.waiting(name)} for name in names]
+        with self.app.connection_for_read() as connection:
+            return [{"name": name, "messages": connection.default_channel._size(name)} for name in names]
 
 
 def install() -> None:
     """Have Flower use it."""
-    broker.Redis = broker.RedisSsl = StreamsBroker
+    broker.Redis = broker.RedisSsl = broker.RedisSocket = StreamsBroker

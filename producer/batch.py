@@ -1,8 +1,10 @@
-"""A submitted batch, to be followed and read."""
+"""A submitted batch: to be followed, read and controlled."""
 
 import time
 from collections.abc import Iterable, Iterator
 
+from batches.control import Control, Running
+from batches.fleet import Fleet
 from batches.info import ENDED, BatchInfo
 from batches.ledger import Ledger
 from batches.reader import Reader
@@ -10,6 +12,8 @@ from batches.result import Result
 from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
+from producer.who import user_at_host
+from tasks.application import app
 
 #: Milliseconds that one wait for results takes at most, so that an end or a timeout is noticed soon.
 _WAIT_MS = 500
@@ -87,6 +91,45 @@ class Batch:
         deadline = _Deadline(timeout, self.name)
         return self._follow_in_order(deadline) if in_order else self._follow(deadline)
 
+    def retry(self, *, cancelled: bool = False) -> int:
+        """Have its failed and dead items run again, with `cancelled` also the cancelled ones; answers how many.
+
+        Each keeps the count of its attempts, and may be tried again as often as the task says.
+
+        Raises:
+            InputError: it is being cancelled, and items of it still run; or, as with all of these, it was forgotten.
+        """
+        return self._control().retry(self.name, cancelled=cancelled)
+
+    def cancel(self, *, kill: bool = False) -> BatchInfo:
+        """Have nothing more of it run, and answer its counters: what is still open runs, and will be recorded.
+
+        With `kill`, what runs in processes is ended, and cancelled too; threads cannot be ended.
+        A batch that has ended stays as it is.
+        """
+        workers = Fleet(self.ledger.client, settings()).workers() if kill else []
+        killable = [worker.name for worker in workers if worker.pool == "prefork"]
+        _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
+        return self.info()
+
+    def pause(self) -> bool:
+        """Have nothing more of it begin until it is resumed; False when that changes nothing, as it is paused, being
+        cancelled or has ended."""
+        return self._control().pause(self.name)
+
+    def resume(self) -> bool:
+        """Have it go on; False when it was not paused."""
+        return self._control().resume(self.name)
+
+    def forget(self) -> None:
+        """Delete all that the server has of it. What still runs of it is dropped when it ends."""
+        self.ledger.forget(self.name)
+
+    def _control(self) -> Control:
+        # Else a batch that was forgotten would seem to be paused, or without failed items.
+        self.info()
+        return Control(self.ledger.client, settings())
+
     def _reader(self) -> Reader:
         return Reader(self.ledger.client, settings(), self.name)
 
@@ -99,6 +142,8 @@ class Batch:
             event, found = reader.after(event, 0 if ended else _WAIT_MS)
             yield info, found
             if ended and not found:
+                if info.cancelled:
+                    yield info, reader.cancelled(info.submitted)
                 return
             deadline.check()
 
@@ -108,6 +153,13 @@ class Batch:
             end = min(reader.prefix(first), info.submitted)
             yield info, reader.in_order(first, end)
             first = end
+
+
+def _kill(running: Iterable[Running]) -> None:
+    """End the processes that run these chunks."""
+    for worker, chunk in running:
+        # To its worker only: others would write down that they do not know it. Code that heeds no TERM ends too.
+        app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[worker])
 
 
 class _Deadline:

@@ -1,25 +1,37 @@
 """Feeds items to a batch on the server, block by block; begins where an earlier run of it stopped."""
 
 import hashlib
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from redis.exceptions import RedisError
 
 from batches.ledger import Feed, Ledger, OtherInput
+from broker.connection import reaching
+from config.errors import Cancelled, Refused, ServerError
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
-BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 1000, 64 << 10, 0.25
+BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
 #: Seconds between two signs of life of a producer whose input is slow.
 ALIVE_SECONDS = 1.0
+#: Seconds between two tries while the server has no room.
+REFUSED_SECONDS = 1.0
 
 
 class Feeder:
-    """Sends items to one batch. A context manager: a thread of it sends what a slow input has given so far."""
+    """Sends items to one batch. A context manager: a thread of it sends what a slow input has given so far.
 
-    def __init__(self, ledger: Ledger, batch: str, token: str, feed: Feed) -> None:
+    While the server has no room, in memory or on its disk, it waits; `say` gets a line when that begins and ends.
+    """
+
+    def __init__(self, ledger: Ledger, batch: str, token: str, feed: Feed, say: Callable[[str], None]) -> None:
         self.ledger, self.batch, self.token, self.feed = ledger, batch, token, feed
         #: Items stored on the server, those of earlier runs included.
         self.stored = feed.stored
+        self._say = say
         self._sha = hashlib.sha256()
         self._block: list[str] = []
         self._bytes = 0
@@ -27,6 +39,8 @@ class Feeder:
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._failure: Exception | None = None
+        #: Whether the main thread is in `send`: it may wait for a slow input there.
+        self._sending = False
         self._flusher = threading.Thread(target=self._flush_old, name="feeder", daemon=True)
 
     def __enter__(self) -> "Feeder":
@@ -36,9 +50,11 @@ class Feeder:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._done.set()
         self._flusher.join()
-        if kind is not None and not issubclass(kind, OtherInput) and self._failure is None:
-            # What was read and is good is sent: the same command goes on from there.
-            with self._lock:
+        if kind is KeyboardInterrupt and self._failure is not None:
+            raise self._failure
+        if kind is not None and not issubclass(kind, OtherInput | Cancelled) and self._failure is None:
+            # What was read and is good is sent: the same command goes on from there. Without the server, without it.
+            with self._lock, suppress(ServerError, RedisError):
                 self._flush()
                 self.ledger.let_go(self.batch, self.token, self.stored)
 
@@ -48,7 +64,18 @@ class Feeder:
         Raises:
             OtherInput: the batch has other items than these.
             Fed: another producer took over.
+            Cancelled: the batch was cancelled.
         """
+        before = self.stored
+        self._sending = threading.current_thread() is threading.main_thread()
+        try:
+            self._send(items)
+        finally:
+            with self._lock:
+                self._sending = False
+        return self.stored - before
+
+    def _send(self, items: Iterator[str]) -> None:
         before = self.stored
         self._skip(items)
         for item in items:
@@ -60,7 +87,6 @@ class Feeder:
         with self._lock:
             self._raise_failure()
             self._flush()
-        return self.stored - before
 
     def _skip(self, items: Iterator[str]) -> None:
         """Pass over the items that are stored already, and make sure that they are the same."""
@@ -68,16 +94,11 @@ class Feeder:
             item = next(items, None)
             if item is None:
                 raise OtherInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
-            self._hash(item)
+            self._sha.update(f"{item}\n".encode())
         if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
             raise OtherInput(f"its first {self.feed.stored:,} items are not the same")
 
-    def _hash(self, item: str) -> None:
-        self._sha.update(item.encode())
-        self._sha.update(b"\n")
-
     def _add(self, item: str) -> None:
-        self._hash(item)
         if not self._block:
             self._since = time.monotonic()
         self._block.append(item)
@@ -87,9 +108,35 @@ class Feeder:
 
     def _flush(self) -> None:
         if self._block:
-            self.ledger.append(self.batch, self.token, self.stored, self._block, self._sha.hexdigest())
+            sha = self._sha.copy()
+            sha.update("".join(f"{item}\n" for item in self._block).encode())
+            block = (self.stored, self._block, sha.hexdigest())
+            self._patiently(lambda: self.ledger.append(self.batch, self.token, *block))
+            self._sha = sha
             self.stored += len(self._block)
             self._block, self._bytes = [], 0
+
+    def end(self, rejected: int) -> None:
+        """Say that the input has ended; `rejected` items of it were bad and skipped."""
+        self._patiently(lambda: self.ledger.end(self.batch, self.token, rejected))
+
+    def _patiently(self, call: Callable[[], None]) -> None:
+        """Call the server; as long as it has no room, and nobody wants to stop, call again."""
+        waits = False
+        while True:
+            try:
+                with reaching():
+                    call()
+            except Refused as error:
+                if not waits and not self._done.is_set():
+                    self._say(f"{error}; waiting for room, {self.stored:,} items are stored")
+                waits = True
+                if self._done.wait(REFUSED_SECONDS):
+                    raise
+            else:
+                if waits:
+                    self._say("there is room again: going on")
+                return
 
     def _flush_old(self) -> None:
         said = time.monotonic()
@@ -101,11 +148,18 @@ class Feeder:
                         self._flush()
                     elif now - said > ALIVE_SECONDS and not self.feed.ended:
                         # Else another producer of the same name would take an input that is slow for a dead one.
-                        self.ledger.append(self.batch, self.token, self.stored, [], "")
+                        self._patiently(lambda: self.ledger.append(self.batch, self.token, self.stored, [], ""))
                         said = now
                 except Exception as error:
                     self._failure = error
+                    self._wake()
                     return
+
+    def _wake(self) -> None:
+        """Interrupt a main thread that waits for its input, so that it learns of the failure (in `__exit__`)."""
+        main = threading.main_thread().ident
+        if self._sending and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.pthread_kill(main, signal.SIGINT)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

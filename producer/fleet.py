@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from batches.fleet import Fleet
 from broker.connection import client
 from broker.home import Home
 from broker.owner import OwnedServer, own_server
 from config.errors import InputError, ServerError
+from config.flower import check_reach, dashboard_url
 from config.settings import settings, use
 from producer.processes import Child
 from tasks.kinds import Kind
@@ -57,6 +59,8 @@ class LocalFleet:
         return self
 
     def _start(self) -> None:
+        if self._port is not None:
+            check_reach(settings().dashboard_host, guarded=bool(settings().dashboard_password))
         if settings().data_root is None:
             use({"data_root": str(Path.cwd())})
         if settings().redis_url:
@@ -76,7 +80,7 @@ class LocalFleet:
         port = free_port(settings().dashboard_host, wanted)
         environ = {"GRISTMILL_HOME": str(settings().home)}
         self._others.append(Child("dashboard", ["dashboard", "--port", str(port)], environ, self._log("flower")))
-        self.dashboard = f"http://{settings().dashboard_host}:{port}"
+        self.dashboard = dashboard_url(settings(), port)
         if self._owned:
             self._owned.announce(self.dashboard)
 
@@ -119,8 +123,8 @@ class LocalFleet:
         Raises:
             ServerError: the private server does not start any more.
         """
-        if self._owned and (words := self._owned.revive()):
-            self._say(f"the server had died and was started again; its last words: {words}")
+        if self._owned and (line := self._owned.revive()):
+            self._say(line)
         for child in (*self._workers, *self._others):
             code = child.keep_alive()
             if code is not None:
@@ -167,9 +171,9 @@ def free_port(host: str, wanted: int) -> int:
 
 def listens(address: str) -> bool:
     """Whether something accepts connections at an `http://host:port`."""
-    host, _, port = address.removeprefix("http://").rpartition(":")
+    parts = urlsplit(address)
     try:
-        socket.create_connection((host, int(port)), timeout=1).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=1).close()
     except OSError:
         return False
     return True

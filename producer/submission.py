@@ -1,10 +1,9 @@
 """Submits a batch: checks its items, stores them, and can be repeated until all are stored."""
 
-import getpass
 import json
+import logging
 import re
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -18,8 +17,12 @@ from producer.batch import Batch
 from producer.feeder import Feeder
 from producer.items import Raw, Source
 from producer.items.checked import CheckedItems
+from producer.terms import DEFAULT_PRIORITY, Terms
+from producer.who import user_at_host
 from tasks import catalog
 from tasks.kinds import GristmillTask
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -36,8 +39,13 @@ class Submission:
         fixed: Mapping[str, Any] | None = None,
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
+        terms: Terms | None = None,
+        on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task
+        self.terms = terms or Terms.of()
+        #: Gets a line when the server has no room and submitting waits.
+        self.on_wait = on_wait
         #: The queue that its chunks go to: its kind's, unless pools are compared.
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
@@ -75,6 +83,7 @@ class Submission:
         Raises:
             InputError: a bad item in a stream (those before it are stored), no items, or other input under
                 the batch's name.
+            Cancelled: the batch was cancelled before all its items were stored.
             ServerError: the server cannot be reached or refuses writes.
         """
         with reaching():
@@ -82,7 +91,11 @@ class Submission:
         if not self.complete:
             self._send(ledger)
             self.complete = True
-        return Batch(self.name, ledger)
+        return self.batch()
+
+    def batch(self) -> Batch:
+        """The batch, if it is there."""
+        return Batch(self.name, Ledger(client(), settings()))
 
     def _send(self, ledger: Ledger) -> None:
         items = iter(self.items)
@@ -93,14 +106,14 @@ class Submission:
             token = secrets.token_hex(8)
             feed = self._begin(ledger, token)
             self._feed(ledger, token, feed, chain([first], items))
-            if not feed.ended:
-                ledger.end(self.name, token, self.rejected)
 
     def _feed(self, ledger: Ledger, token: str, feed: Feed, items: Iterator[str]) -> None:
-        feeder = Feeder(ledger, self.name, token, feed)
+        feeder = Feeder(ledger, self.name, token, feed, self.on_wait)
         try:
             with feeder:
                 sent = feeder.send(items)
+                if not feed.ended:
+                    feeder.end(self.rejected)
             self.anything_new = sent > 0 or not feed.ended
         except OtherInput as error:
             state = ledger.state(self.name)
@@ -123,7 +136,8 @@ class Submission:
             "retries": task.retries,
             "retry_seconds": settings().retry_seconds,
             "chunk_seconds": settings().chunk_seconds,
-            "submitted_by": f"{getpass.getuser()}@{socket.gethostname()}",
+            "submitted_by": user_at_host(),
+            **self.terms.fields(),
         }
         deadline = time.monotonic() + PRODUCER_LEASE / 1000 + 1
         while True:
@@ -194,6 +208,9 @@ def submit(
     name: str | None = None,
     fixed: Mapping[str, Any] | None = None,
     queue: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+    halt: str | int | None = None,
+    ttl: str | float | None = None,
 ) -> Batch:
     """Submit `items` (values of the task's one open parameter, or dicts of its arguments) as one batch.
 
@@ -202,11 +219,17 @@ def submit(
     task's kind, to compare. Repeating an interrupted submit with the same `name`
     and items stores what is missing.
 
+    `priority` is from 0 (first) to 9 (last). `halt` cancels the batch once so many items have failed (`10`), or
+    such a share of all (`"10%"`). `ttl` says how long it is kept after its end: seconds, or text such as `"12h"`
+    (default: the setting GRISTMILL_TTL_SECONDS). A batch that is there keeps the terms it has.
+
     Raises:
-        InputError: an item, the task's name or the batch's name is not allowed.
+        InputError: an item, the task's name, the batch's name or a term is not allowed.
+        Cancelled: the batch was cancelled before all items were stored.
         ServerError: the server cannot be reached or refuses writes.
     """
     known = catalog.find(task) if isinstance(task, str) else task
-    submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue)
+    terms = Terms.of(priority, halt, ttl)
+    submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue, terms=terms)
     submission.check()
     return submission.send()

@@ -1,11 +1,13 @@
 """The Celery app. Workers, Flower and plain `.delay()` calls use it; the server is looked up when first needed."""
 
+import sys
+from importlib import import_module
 from typing import Any
 
 from celery import Celery
 
+import broker.transport  # noqa: F401 - puts itself in the place of kombu's
 from broker.connection import locate
-from broker.transport import install
 from config.celery import celery_config, secured
 from config.errors import ServerError
 from config.settings import settings
@@ -13,8 +15,6 @@ from config.settings import settings
 
 class GristmillCelery(Celery):
     """Celery whose broker and result backend are wherever `GRISTMILL_REDIS_URL` or `gristmill up` say."""
-
-    control_cls = "tasks.control:Control"
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to take messages from."""
@@ -38,10 +38,11 @@ def _configuration() -> dict[str, Any]:
     return celery_config(settings(), url)
 
 
-install()
 app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
-app.Task.Request = "worker.request:Request"
 app.steps["worker"].update(
     {"worker.steps:PoolGuard", "worker.steps:SlotMemory", "worker.steps:Pulse", "worker.drain:Drain"}
 )
+if "flower" in sys.argv and "flower.command" in sys.modules:
+    # `celery -A tasks flower`: Celery has loaded Flower's command, which is to run our Flower.
+    import_module("dashboard.application").install()

@@ -20,6 +20,8 @@ _TYPES = {
     "object": "an object",
     "null": "nothing",
 }
+#: Types whose values are JSON values as they are.
+_PLAIN = frozenset({"int", "str", "bool", "float", "none"})
 _PRECISE = frozenset({"an integer", "a number", "true or false"})
 
 
@@ -35,6 +37,7 @@ class Parameter:
     required: bool
     default: Any
     adapter: TypeAdapter[Any]
+    plain: bool
 
     @property
     def allowed(self) -> str:
@@ -48,7 +51,7 @@ class Parameter:
             ItemError: it is not allowed; the text names the value and what is allowed.
         """
         try:
-            return self.adapter.validate_python(value)
+            return self.adapter.validator.validate_python(value)
         except ValidationError as error:
             if isinstance(value, str) and value[:1] in ("[", "{"):
                 return self._from_json(value)
@@ -80,6 +83,8 @@ class Schema:
             for name, parameter in inspect.signature(function).parameters.items()
         }
         self._check = check
+        #: The parameter that an item gives by itself, when nothing else has to be looked at.
+        self._only = "" if check else self.open_parameter({})
         self._defaults = {p.name: p.default for p in self.parameters.values() if not p.required}
 
     @staticmethod
@@ -88,7 +93,9 @@ class Schema:
             raise TypeError(f"{parameter}: a task takes named parameters only")
         required = parameter.default is parameter.empty
         default = None if required else parameter.default
-        return Parameter(parameter.name, required, default, _adapter(hints.get(parameter.name, Any)))
+        adapter = _adapter(hints.get(parameter.name, Any))
+        plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
+        return Parameter(parameter.name, required, default, adapter, plain)
 
     def fixed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Check the arguments that all items share (`--set`) and return them as JSON values.
@@ -115,6 +122,9 @@ class Schema:
         Raises:
             ItemError: it does not fit; the text names the parameter, the value and what is allowed.
         """
+        if self._only and self._only == parameter and not (columns or fixed or isinstance(value, dict)):
+            alone = self._plain(parameter, self.parameters[parameter].check(value))
+            return to_json({parameter: alone} if isinstance(alone, dict) else alone)
         if columns or (isinstance(value, dict) and self._is_arguments(value)):
             arguments, bare = value, False
         elif parameter:
@@ -133,6 +143,8 @@ class Schema:
         Raises:
             ItemError: it does not fit (the task differs between producer and worker).
         """
+        if self._only and self._only == parameter and not (fixed or isinstance(item, dict)):
+            return {parameter: self.parameters[parameter].check(item)}
         given = {**fixed, **(item if isinstance(item, dict) else {parameter: item})}
         self._known(given)
         checked = {name: self.parameters[name].check(value) for name, value in given.items()}
@@ -163,7 +175,8 @@ class Schema:
         return ", ".join(names) or "no parameter: all have a default or are set"
 
     def _plain(self, name: str, value: Any) -> Any:
-        return self.parameters[name].adapter.dump_python(value, mode="json")
+        parameter = self.parameters[name]
+        return value if parameter.plain else parameter.adapter.dump_python(value, mode="json")
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -175,6 +188,9 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
         return TypeAdapter(annotation)
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def to_json(value: Any) -> str:
     """The JSON text of a value, on one line.
 
@@ -182,8 +198,9 @@ def to_json(value: Any) -> str:
         ItemError: JSON cannot carry it (NaN, half a surrogate pair, a type of its own).
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
+        text = _encode(value)
+        if not text.isascii():
+            text.encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise ItemError(f"{shown(value)} is not allowed: JSON cannot carry it ({error})") from None
     return text

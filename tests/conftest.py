@@ -6,6 +6,7 @@ import uuid
 import pytest
 from redis import Redis
 
+from batches.control import Control
 from batches.ledger import Ledger
 from broker.home import Home
 from broker.server import EmbeddedServer
@@ -42,3 +43,9 @@ def client(server):
 def ledger(client):
     """A ledger below a key prefix of its own."""
     return Ledger(client, load({"GRISTMILL_PREFIX": f"t{uuid.uuid4().hex}:"}))
+
+
+@pytest.fixture
+def control(ledger):
+    """The controls of the ledger's batches."""
+    return Control(ledger.client, ledger.settings)

@@ -15,7 +15,6 @@ from config.errors import GristmillError
 from config.settings import settings
 from tasks.application import app
 from worker import logs
-from worker.alone import Convicted
 from worker.runner import Runner
 
 #: The version of chunk messages that this worker understands.
@@ -32,34 +31,25 @@ def _runner() -> Runner:
 
 
 @app.task(
-    bind=True, name="gristmill.chunk", ignore_result=True, acks_late=True, reject_on_worker_lost=True, isolates=True
+    bind=True,
+    name="gristmill.chunk",
+    ignore_result=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    isolates=True,
+    Strategy="worker.versions:strategy",
 )
-def run_chunk(self: Any, *arguments: Any) -> None:
+def run_chunk(self: Any, _version: int, *fields: Any) -> None:
     """Run a chunk and record it; Celery acknowledges its message after that. See `hand_out` in ledger.lua.
 
+    `worker.versions` has looked at the message before it came here.
+
     Raises:
-        Reject: the message goes back to the queue: it is of a newer version, or what running it
-            needs cannot be had.
-        Convicted: it is no chunk at all; it becomes a dead letter.
+        Reject: the message goes back to the queue: what running it needs cannot be had.
     """
-    version = arguments[0] if arguments else None
-    if isinstance(version, int) and version > MESSAGE_VERSION:
+    chunk = Chunk(*fields[:4])
+    try:
+        _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
+    except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
-        raise Reject(f"chunk message of version {version}; this worker knows {MESSAGE_VERSION}", requeue=True)
-    chunk = chunk_of(arguments)
-    if chunk is None:
-        raise Convicted("not a chunk")
-    with logs.about(chunk, self.request.hostname):
-        try:
-            _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
-        except (RedisError, GristmillError) as error:
-            time.sleep(HAND_BACK_SECONDS)
-            raise Reject(error, requeue=True) from error
-
-
-def chunk_of(arguments: Any) -> Chunk | None:
-    """The chunk that a message's arguments stand for; None when they are of another version, or nonsense."""
-    match arguments:
-        case [int(version), str(batch), int(epoch), int(first), int(count), *_] if version == MESSAGE_VERSION:
-            return Chunk(batch, epoch, first, count)
-    return None
+        raise Reject(error, requeue=True) from error

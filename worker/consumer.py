@@ -1,20 +1,26 @@
 """Celery's consumer, with nothing discarded: what it cannot read is kept, what it does not know goes elsewhere."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from celery import Task
+from celery.concurrency import thread
+from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.worker import consumer, state
 from celery.worker.request import Request
+from kombu.exceptions import ContentDisallowed, DecodeError
+from redis.exceptions import RedisError
 
-from broker import leases
-from broker.reads import MALFORMED
+from broker import leases, revokes
+from config.settings import settings
 from worker import alone  # noqa: F401 - registers its task before the pool forks
+from worker.wellformed import check
+
+REQUEST, CELERYS_REQUEST = "worker.request:Request", Task.Request
 
 logger = get_logger(__name__)
-
-#: Seconds that a message of an unknown task waits before the next worker looks at it.
-UNKNOWN_SECONDS = 5.0
 
 
 class Consumer(consumer.Consumer):
@@ -22,58 +28,91 @@ class Consumer(consumer.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        leases.running = given_to_pool
+        leases.running = partial(given_to_pool, self.pool)
 
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-        """What is done with a message; one that Celery cannot make a task of is kept as a dead letter."""
+    def on_close(self) -> None:
+        """Have the pool remember what its processes have: Celery forgets what has not been seen to begin by now.
+
+        They run it all the same, and nobody would acknowledge it.
+        """
+        pool = getattr(self.pool, "_pool", None)
+        given = [job for job in list(getattr(pool, "_cache", {}).values()) if job._write_to and not job._accepted]
+        for job in given:
+            job._accepted = True
+        super().on_close()
+        for job in given:
+            job._accepted = job._time_accepted is not None
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Celery's, which no message can make raise before it is given to the pool."""
         handle = super().create_task_handler(*args, **kwargs)
 
-        def on_task_received(message: Any) -> Any:
+        def on_task_received(message: Any) -> None:
             try:
-                return handle(message)
-            except MALFORMED as error:
-                # Before anything of it runs: Celery would end the worker, and the next one that takes it.
-                return self.on_invalid_task(None, message, error)
+                check(message, self.strategies)
+                handle(message)
+            except (RedisError, OSError):
+                raise
+            except Exception as exc:
+                if any(request.message is message for request in state.reserved_requests):
+                    raise
+                self.on_invalid_task(None, message, exc)
 
         return on_task_received
+
+    def update_strategies(self) -> None:
+        """Have tasks make requests of our class, unless they have one of their own."""
+        for task in self.app.tasks.values():
+            if task.Request == CELERYS_REQUEST:
+                task.Request = REQUEST
+        super().update_strategies()
+
+    def on_ready(self) -> None:
+        """Learn what was revoked while this worker did not listen."""
+        state.revoked.update(revokes.remembered(self.connection.default_channel.scripts))
+        super().on_ready()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Another worker may know the task: the message is not this one's to discard."""
         logger.error("handed back: this worker knows no task %s", exc)
-        message.channel.qos.postpone(message.delivery_tag, UNKNOWN_SECONDS)
+        message.channel.qos.postpone(message.delivery_tag, settings().unknown_task_seconds)
 
-    def on_unknown_message(self, body: Any, message: Any) -> None:
+    def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002
         """Keep what is no task as a dead letter."""
-        self._bury(message, "no Celery task", self._message_report(body, message))
+        _bury(message, "no Celery task: neither its headers nor its body name one")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Keep a task that cannot be understood as a dead letter."""
-        self._bury(message, f"invalid: {exc}", exc)
+        _bury(message, f"invalid: {_why(exc)}")
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Keep a body that cannot be decoded as a dead letter."""
-        self._bury(message, f"cannot be decoded: {exc}", exc)
-
-    def _bury(self, message: Any, reason: str, report: Any) -> None:
-        logger.error("kept as a dead letter: %s", report)
-        message.channel.qos.bury(message.delivery_tag, reason[:200])
+        _bury(message, f"cannot be decoded: {_why(exc)}")
 
 
-def given_to_pool() -> set[str]:
+def _why(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, InvalidTaskError | ContentDisallowed | DecodeError) else repr(exc)
+
+
+def _bury(message: Any, reason: str) -> None:
+    message.channel.qos.bury(message.delivery_tag, reason)
+
+
+def given_to_pool(pool: Any) -> set[str]:
     """Tags of the messages whose work cannot be taken back: a pool has them, and will acknowledge them."""
     return {
         request.message.delivery_tag
         for request in {*state.reserved_requests, *state.active_requests}
-        if request in state.active_requests or _is_given(request)
+        if request in state.active_requests or _is_given(request, pool)
     }
 
 
-def _is_given(request: Request) -> bool:
-    result = request._apply_result() if request._apply_result is not None else None
-    if result is None:
+def _is_given(request: Request, pool: Any) -> bool:
+    if request._apply_result is None:
         return False
-    future = getattr(result, "f", None)
-    if future is not None:
-        return not future.cancelled()
+    if isinstance(pool, thread.TaskPool):
+        # Nobody keeps what it answers. It runs all that it was given, but for what it drops when it is stopped.
+        return bool(pool.active)
+    result = request._apply_result()
     # A pool process that is being written to, or was, reads it whatever happens.
     return bool(getattr(result, "_write_to", None) or getattr(result, "_scheduled_for", None))

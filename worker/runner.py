@@ -7,17 +7,16 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from billiard.common import terminate_handler_fired
-from redis.exceptions import BusyLoadingError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from batches.chunk import Chunk, Item, Outcome, Work
 from batches.ledger import Ledger
+from broker.connection import passing
 from config.errors import InputError
 from config.settings import Settings
 from tasks import catalog
@@ -25,6 +24,8 @@ from tasks.kinds import GristmillTask
 from worker.backoff import backoff
 from worker.isolation import ProcessDied, TimedOut, isolated
 from worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
+from worker.logs import about
+from worker.stop import Stop
 
 #: Frames of this room are not the task's.
 HERE = Path(__file__).parent
@@ -39,6 +40,8 @@ MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_quoted = cache(json.dumps)
 Answer = TypeVar("Answer")
 
 
@@ -58,36 +61,47 @@ class Runner:
         self.settings = settings
 
     def run(self, chunk: Chunk, worker: str, suspect: bool = False) -> None:
-        """Run what is left of `chunk` and record it. `worker` is the node's name, for the outcomes.
+        """Run what is left of `chunk` and record it; go on with further ones of its batch for a while.
 
-        Each item of a `suspect` runs alone, in a child process.
+        `worker` is the node's name, for the outcomes. Each item of a `suspect` runs alone, in a child process.
 
         Raises:
             RedisError: the server could not be reached; what was run is run again elsewhere.
             NoCell: no child process could be started; as above.
         """
-        work = _patiently(lambda: self.ledger.take(chunk))
-        if work is None:
-            log.info("nothing left to run")
-            return
+        until = time.monotonic() + OVERTIME * self.settings.chunk_seconds
+        with about(chunk, worker):
+            work = _patiently(lambda: self.ledger.take(chunk, worker))
+            if work is None:
+                log.info("nothing left to run")
+        following: Chunk | None = chunk
+        while following and work:
+            with about(following, worker):
+                following, work = self._run(following, work, worker, suspect, until)
+
+    def _run(
+        self, chunk: Chunk, work: Work, worker: str, suspect: bool, until: float
+    ) -> tuple[Chunk | None, Work | None]:
         try:
             task = catalog.find(work.task)
         except InputError as error:
             log.warning("handed back: %s", error)
             time.sleep(1)
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
-            return
+            return None, None
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
         if suspect:
-            self._run_items(chunk, work, partial(run_alone, work, task, worker, limit), worker)
-        else:
-            with time_limit.armed(limit):
-                self._run_items(chunk, work, partial(run_item, work, task, worker), worker)
+            return self._run_items(chunk, work, partial(run_alone, work, task, worker, limit), worker, 0)
+        with time_limit.armed(limit):
+            return self._run_items(chunk, work, partial(run_item, work, task, worker), worker, until)
 
-    def _run_items(self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str) -> None:
+    def _run_items(
+        self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
+    ) -> tuple[Chunk | None, Work | None]:
         begun = time.perf_counter()
         outcomes: list[Outcome] = []
         rest = size = 0
+        stopped = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
                 self._record(chunk, outcomes, begun, worker, -1)
@@ -95,11 +109,17 @@ class Runner:
             outcomes.append(run(item))
             size += len(outcomes[-1].text)
             rest = chunk.first + chunk.count - item.index - 1
-            if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds:
+            if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds or stopped():
                 break
         else:
             rest = 0
-        self._record(chunk, outcomes, begun, worker, rest)
+        if rest or time.monotonic() > until:
+            self._record(chunk, outcomes, begun, worker, rest)
+            return None, None
+        seconds = time.perf_counter() - begun
+        duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
+        log.info("%d recorded, %d duplicates", len(outcomes), duplicates)
+        return following, more
 
     def _record(self, chunk: Chunk, outcomes: list[Outcome], begun: float, worker: str, rest: int) -> None:
         seconds = time.perf_counter() - begun
@@ -111,7 +131,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     """Run one item and say how it ended; whatever it raises is its outcome, not the caller's."""
     begun = time.perf_counter()
     try:
-        arguments = task.schema.arguments(json.loads(item.value), work.fixed, work.parameter)
+        arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         time_limit.begin()
         try:
             value = task.run(**arguments)
@@ -153,15 +173,16 @@ def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
 
 
 def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) -> tuple[str, str]:
-    if item.attempt <= work.retries and isinstance(error, task.retry_on):
-        return str(round(1000 * backoff(item.attempt, work.retry_seconds))), "failed"
+    tries = item.attempt - item.before
+    if tries <= work.retries and isinstance(error, task.retry_on):
+        return str(round(1000 * backoff(tries, work.retry_seconds))), "failed"
     return "f", "failed"
 
 
 def _outcome(item: Item, state: str, word: str, result: str, begun: float, worker: str) -> Outcome:
-    seconds = round(time.perf_counter() - begun, 6)
-    tail = json.dumps([item.attempt, seconds, worker, os.getpid()])[1:]
-    return Outcome(item.index, state, item.attempt, f'["{word}",{result},{tail}')
+    seconds = time.perf_counter() - begun
+    text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
+    return Outcome(item.index, state, item.attempt, text, seconds)
 
 
 def value_json(value: Any) -> str:
@@ -172,7 +193,7 @@ def value_json(value: Any) -> str:
         ResultTooLarge: it is over 1 MiB.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultNotJSON(f"JSON cannot carry the value, of type {type(value).__name__}: {error}") from None
@@ -210,7 +231,7 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
     while True:
         try:
             return call()
-        except (RedisConnectionError, RedisTimeoutError, BusyLoadingError):
-            if time.monotonic() > deadline:
+        except RedisError as error:
+            if not passing(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.5)

@@ -18,12 +18,15 @@ from redis.exceptions import RedisError
 from batches.chunk import Chunk
 from batches.fleet import Fleet
 from batches.ledger import Ledger
+from batches.meters import Meters
 from broker.connection import connect
 from config.errors import ServerError
 from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
-from worker.chunks import chunk_of, run_chunk
+from worker import meters
+from worker.chunks import MESSAGE_VERSION, run_chunk
+from worker.guards import refuse
 from worker.limits import limit_memory, slot_memory
 
 #: The pool that suits each queue, and why.
@@ -51,7 +54,7 @@ class PoolGuard(Step):
             for kind, (pool, why) in POOLS.items():
                 listens = str(kind) in worker.app.amqp.queues.consume_from
                 if listens and worker.pool_cls is not get_implementation(pool):
-                    raise SystemExit(
+                    refuse(
                         f"queue {kind} wants pool {pool}: {why}. Start it with --pool {pool}, "
                         f"or set {variable('any_pool')}=true to compare"
                     )
@@ -91,21 +94,24 @@ class Pulse(StartStopStep):
     def _beat(self) -> None:
         client = connect()
         ledger, fleet = Ledger(client, settings()), Fleet(client, settings())
+        metered = Meters(client, settings()) if settings().meters else None
         known = {name: task.fingerprint for name, task in catalog.load().items()}
-        announced = False
+        announced = said = False
         while not self.ended.wait(PULSE_SECONDS if announced else 0):
             if self._stuck():
                 continue
             try:
                 if not announced:
                     fleet.announce(self.worker.hostname, known)
-                    announced = True
+                    announced, said = True, False
                 items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
                 self.history.append((time.monotonic(), items))
+                if metered:
+                    metered.beat(self.worker.hostname, meters.taken())
             except Exception as error:
                 # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
-                log.warning("no beat: %s", error)
-                announced = False
+                log.log(logging.DEBUG if said else logging.WARNING, "no beat, until the server takes one: %s", error)
+                announced, said = False, True
                 self.ended.wait(PULSE_SECONDS)
 
     def _turn(self) -> None:
@@ -132,6 +138,7 @@ class Pulse(StartStopStep):
             "busy": len(state.active_requests),
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
+            **meters.load(),
         }
 
     def _leave(self, **_: Any) -> None:
@@ -145,6 +152,5 @@ class Pulse(StartStopStep):
 def held_chunks() -> Iterator[Chunk]:
     """The chunks whose messages this worker has taken and not yet acknowledged."""
     for request in list(state.requests.values()):
-        chunk = chunk_of(request.args) if request.name == run_chunk.name else None
-        if chunk:
-            yield chunk
+        if request.name == run_chunk.name and request.args[0] == MESSAGE_VERSION:
+            yield Chunk(*request.args[1:5])

@@ -1,15 +1,16 @@
 -- Create a batch, or take over as its producer when it exists and nobody else is feeding it.
 -- ARGV: prefix, batch, producer's token, lease of the producer in ms, then field and value of the state, by turns.
 -- Touches: schema, batches, active, batch:{b}:state.
---   state fields  task queue parameter fixed fingerprint retries retry_seconds chunk_seconds created submitted_by
---                 epoch stored bytes sha cursor ended paused finished rejected
+--   state fields  task queue parameter fixed fingerprint retries retry_seconds chunk_seconds priority halt ttl
+--                 created submitted_by
+--                 epoch stored bytes sha cursor again ended paused cancelling reason cut finished rejected
 --                 succeeded failed cancelled dead duplicates measured_seconds measured_items producer producer_until
 -- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is
--- feeding it) or 'newer' (the layout is of a newer version).
+-- feeding it), 'cancelled' (before all its items were stored) or 'newer' (the layout is of a newer version).
 local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local now = milliseconds()
 if tonumber(redis.call('GET', GM .. 'schema') or 1) > 1 then return 'newer' end
-local b = state(batch, {'producer', 'ended', 'task', 'fixed'}, {'producer_until'})
+local b = state(batch, {'producer', 'ended', 'task', 'fixed', 'cut'}, {'producer_until'})
 local given = {}
 for i = 5, #ARGV, 2 do given[ARGV[i]] = ARGV[i + 1] end
 local answer = 'exists'
@@ -24,6 +25,8 @@ if not b.task then
   answer = 'created'
 elseif given.task ~= b.task or given.fixed ~= b.fixed then
   return 'other'
+elseif b.cut then
+  return 'cancelled'
 elseif not b.ended and b.producer ~= token and b.producer_until > now then
   return 'fed'
 end

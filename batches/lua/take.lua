@@ -1,38 +1,23 @@
 -- Begin a chunk: its items, and which of them have an outcome already.
--- ARGV: prefix, batch, epoch, first, count.
--- Touches: batch:{b}:state, :window, :in, :done, :attempts.
--- Returns false when there is nothing to run: the batch is gone, the epoch is over or the chunk is recorded.
--- Else {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}: done and attempts have one entry
--- an item; each block is {first, items}.
+-- ARGV: prefix, batch, epoch, first, count, worker, whether to count how long they waited (1 or 0).
+-- Touches: batch:{b}:state, :window, :sent, :begun, :left, :in, :done, :attempts, meters:1:{t}, meters:open; when it is
+-- being cancelled, what settle touches.
+-- Returns false when there is nothing to run: the batch is gone, paused or being cancelled, the epoch is over or the
+-- chunk is recorded.
+-- Else its contents, see chunks.lua.
 local batch, first, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = milliseconds()
-local b = state(batch, {'epoch', 'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
+local b = state(batch, {'epoch', 'queue', 'paused', 'cancelling'}, {})
 local chunk = first .. ':' .. count
-if b.epoch ~= ARGV[3] or not redis.call('ZSCORE', key(batch, 'window'), chunk) then return false end
+local seen = redis.call('ZSCORE', key(batch, 'window'), chunk)
+if b.epoch ~= ARGV[3] or not seen then return false end
+if b.paused or b.cancelling then
+  leave_window(batch, chunk)
+  -- Until it is resumed; or cancelled with the rest.
+  redis.call('ZADD', key(batch, 'left'), first, chunk)
+  if b.cancelling then settle(batch, now, {}) end
+  return false
+end
 redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
-
-local blocks, reached = {}, first
-local function add(entries)
-  for _, entry in ipairs(entries) do
-    blocks[#blocks + 1] = {entry[2][2], entry[2][6]}
-    reached = tonumber(string.match(entry[1], '^%d+'))
-  end
-end
-add(redis.call('XRANGE', key(batch, 'in'), first + 1, first + count))
-if reached < first + count then
-  add(redis.call('XRANGE', key(batch, 'in'), first + count + 1, '+', 'COUNT', 1))
-end
-
-local bits, indexes = {}, {}
-for index = first, first + count - 1 do
-  indexes[#indexes + 1] = index
-  bits[#bits + 1] = 'GET'
-  bits[#bits + 1] = 'u1'
-  bits[#bits + 1] = index
-end
-local attempts = {}
-if redis.call('EXISTS', key(batch, 'attempts')) == 1 then
-  attempts = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
-end
-return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds,
-  redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), attempts, blocks}
+redis.call('HSET', key(batch, 'begun'), chunk, ARGV[6] .. ' ' .. chunk)
+return contents(batch, first, count, ARGV[7] == '1' and now)

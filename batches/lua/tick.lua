@@ -1,6 +1,6 @@
 -- A worker's sign of life, once a second: its beat, the chunks it holds, and the healing of every active batch.
 -- ARGV: prefix, worker, beat (JSON: queue, slots and what else is shown),
---       then for each chunk it holds: batch, first:count.
+--       then for each message of a chunk that it holds: batch, first:count.
 -- Returns how many outcomes it has recorded.
 -- Touches: workers, beats, announced, items, slots, healing, active, and of each active batch what release
 -- touches.
@@ -10,7 +10,23 @@ local SILENT, UNSEEN = 10000, 3000
 local now = milliseconds()
 redis.call('ZADD', GM .. 'workers', now, ARGV[2])
 redis.call('HSET', GM .. 'beats', ARGV[2], ARGV[3])
-for i = 4, #ARGV, 2 do redis.call('ZADD', key(ARGV[i], 'window'), 'XX', now, ARGV[i + 1]) end
+local held = {}
+for i = 4, #ARGV, 2 do
+  local batch, chunk = ARGV[i], ARGV[i + 1]
+  held[batch] = held[batch] or {}
+  held[batch][chunk] = true
+  redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
+end
+-- Under a message that it holds, a slot may have gone on with another chunk.
+for batch, messages in pairs(held) do
+  local begun = redis.call('HGETALL', key(batch, 'begun'))
+  for i = 1, #begun, 2 do
+    local worker, message = string.match(begun[i + 1], '^(.*) (.*)$')
+    if worker == ARGV[2] and messages[message] then
+      redis.call('ZADD', key(batch, 'window'), 'XX', now, begun[i])
+    end
+  end
+end
 local items = tonumber(redis.call('HGET', GM .. 'items', ARGV[2]) or 0)
 if not redis.call('SET', GM .. 'healing', ARGV[2], 'NX', 'PX', 900) then return items end
 
@@ -31,12 +47,15 @@ for queue, total in pairs(slots) do redis.call('HSET', GM .. 'slots', queue, tot
 -- A chunk whose worker dies comes back by itself: its message stands on the queue until it is acknowledged. Only a
 -- message that is gone (a purge, an operator's DEL) leaves a chunk that no worker shows and nobody will.
 for _, batch in ipairs(redis.call('SMEMBERS', GM .. 'active')) do
-  local b = state(batch, {'queue', 'epoch'}, {})
-  if b.queue then
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling'}, {'priority'})
+  if b.cancelling then
+    settle(batch, now, {})
+  elseif b.queue and not b.paused then
     for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'window'), '-inf', now - UNSEEN, 'BYSCORE')) do
       local place = redis.call('HGET', key(batch, 'sent'), chunk)
       if not (place and stands(b.queue, place)) then
         local first, count = string.match(chunk, '^(%d+):(%d+)$')
+        redis.call('HDEL', key(batch, 'begun'), chunk)
         hand_out(batch, b, first, count, now)
       end
     end

@@ -2,7 +2,9 @@
 --   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
 --   {prefix}gm1:suspects:{queue}     hash    {level}/{id} -> how often it came back from workers that died
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
+--   {prefix}gm1:dead:bytes           string  the bytes of all their fields
 -- A message's tag is {level}/{id}/{queue}. In the group, NOBODY owns what was handed back.
+local DEAD, DEAD_BYTES = PREFIX .. 'gm1:dead', PREFIX .. 'gm1:dead:bytes'
 
 local function lease(queue) return PREFIX .. 'gm1:lease:' .. queue end
 local function suspects(queue) return PREFIX .. 'gm1:suspects:' .. queue end
@@ -47,20 +49,18 @@ local function acknowledge(me, first, last)
   return refused
 end
 
--- Hand a pending message back, in place: the next worker with room takes it before what is new on its level.
-local function give_back(queue, level, id)
+-- Hand a pending message back, in place: the next worker with room takes it before what is new on its level,
+-- but not before `due`, in ms, if that is given.
+local function give_back(queue, level, id, due)
   redis.call('XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID')
-  redis.call('ZADD', back(queue), level, level .. '/' .. id)
+  redis.call('ZADD', back(queue), due or level, level .. '/' .. id)
 end
 
--- Keep a message as a dead letter, then remove it.
-local function bury(queue, level, id, reason, deaths, worker)
-  local entry = redis.call('XRANGE', stream(queue, level), id, id)[1]
-  if entry then
-    redis.call('XADD', PREFIX .. 'gm1:dead', '*', 'queue', queue, 'level', level, 'reason', reason,
-      'deaths', deaths, 'worker', worker, 'at', milliseconds(), 'message', entry[2][2])
-  end
-  remove(queue, level, {id})
+-- What a dead letter counts for.
+local function weight(fields)
+  local bytes = 0
+  for _, text in ipairs(fields) do bytes = bytes + #text end
+  return bytes
 end
 
 -- A worker died holding this message, or (`times`) the process that ran it: count that, then hand it back.

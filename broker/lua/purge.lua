@@ -2,6 +2,7 @@
 -- Touches q, back, later, lease, suspects of the queue. Returns how many messages were removed.
 local queue = ARGV[2]
 local number = waiting(queue) + redis.call('ZCARD', later(queue))
+  + redis.call('ZCOUNT', back(queue), '(' .. LEVELS, '+inf')
 
 local function drop_new(key)
   local groups = redis.pcall('XINFO', 'GROUPS', key)

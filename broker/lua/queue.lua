@@ -1,6 +1,7 @@
 -- What is on a queue, as the transport keeps it: the names of its keys, putting, counting. ARGV[1] is the key prefix.
 --   {prefix}gm1:q:{queue}:{level}    stream  messages of one priority, 0 first; group gm; field m is a kombu message
---   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level
+--   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level;
+--                                            of one that may be taken only later: when, ms
 --   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
 local PREFIX = ARGV[1]
 local GROUP, NOBODY, LEVELS = 'gm', '-', 9
@@ -9,10 +10,10 @@ local function stream(queue, level) return PREFIX .. 'gm1:q:' .. queue .. ':' ..
 local function back(queue) return PREFIX .. 'gm1:back:' .. queue end
 local function later(queue) return PREFIX .. 'gm1:later:' .. queue end
 
--- Put one message for the Celery task `task` on `queue`; `args` is a JSON array, `now` in milliseconds.
+-- Put one message for the Celery task `task` on `queue`, on priority `level`; `args` is a JSON array, `now` in ms.
 -- Returns where it is, {level}/{id}.
-local function put(queue, task, id, args, now)
-  return '0/' .. redis.call('XADD', stream(queue, 0), '*', 'm', cjson.encode({
+local function put(queue, level, task, id, args, now)
+  return level .. '/' .. redis.call('XADD', stream(queue, level), '*', 'm', cjson.encode({
     body = '[' .. args .. ',{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]',
     ['content-type'] = 'application/json',
     ['content-encoding'] = 'utf-8',
@@ -22,7 +23,7 @@ local function put(queue, task, id, args, now)
       argsrepr = args, kwargsrepr = '{}', origin = 'gristmill', ignore_result = true,
     },
     properties = {
-      correlation_id = id, delivery_mode = 2, priority = 0, delivery_tag = id .. '@' .. now,
+      correlation_id = id, delivery_mode = 2, priority = level, delivery_tag = id .. '@' .. now,
       delivery_info = {exchange = '', routing_key = queue},
     },
   }))
@@ -36,7 +37,7 @@ end
 
 -- Number of messages on `queue` that no worker has taken; those that wait for their time are not counted.
 local function waiting(queue)
-  local number = redis.call('ZCARD', back(queue))
+  local number = redis.call('ZCOUNT', back(queue), 0, LEVELS)
   for level = 0, LEVELS do
     local length = redis.call('XLEN', stream(queue, level))
     if length > 0 then

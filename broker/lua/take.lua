@@ -17,8 +17,9 @@ end
 local function revoked(text)
   if redis.call('EXISTS', PREFIX .. 'gm1:revoked') == 0 then return false end
   local read, message = pcall(cjson.decode, text)
-  local id = read and type(message.headers) == 'table' and message.headers.id
-  return id and redis.call('ZSCORE', PREFIX .. 'gm1:revoked', id)
+  local headers = read and type(message) == 'table' and message.headers
+  local id = type(headers) == 'table' and headers.id
+  return type(id) == 'string' and redis.call('ZSCORE', PREFIX .. 'gm1:revoked', id)
 end
 
 local function wake(queue)
@@ -35,6 +36,12 @@ local function wake(queue)
   if following[2] then
     local wait = math.max(0, tonumber(following[2]) - now)
     if due < 0 or wait < due then due = wait end
+  end
+end
+
+local function ripen(queue)
+  for _, place in ipairs(redis.call('ZRANGE', back(queue), '(' .. LEVELS, now, 'BYSCORE', 'LIMIT', 0, 200)) do
+    redis.call('ZADD', back(queue), string.sub(place, 1, 1), place)
   end
 end
 
@@ -68,6 +75,7 @@ for i = 6, 5 + queues do
   redis.call('ZADD', lease(queue), now, me)
   if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end
   handed_back[queue] = redis.call('EXISTS', back(queue)) == 1
+  if handed_back[queue] then ripen(queue) end
 end
 for level = 0, LEVELS do
   for i = 6, 5 + queues do

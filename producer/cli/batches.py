@@ -13,6 +13,7 @@ _COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "open", "create
 
 @click.command("batches")
 @options.as_json
+@options.quiet
 def command(as_json: bool) -> None:
     """List the batches on the server, oldest first; with --json every field, such as who submitted each.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 #: Columns of a table that does not go to a terminal.
 PIPED_WIDTH = 240
@@ -41,15 +42,42 @@ def write(line: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value as one line of JSON on stdout."""
-    write(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """A value as one line of JSON on stdout; what a terminal would obey, or cannot show, is escaped."""
+    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    write(line if line.isprintable() else json.dumps(value, separators=(",", ":")))
+
+
+def printable(text: str) -> str:
+    """A text with all that a terminal would obey, or cannot show, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def table(
-    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "", fold: str = ""
+    title: str | None,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: str = "",
+    fold: str = "",
+    header: bool = True,
 ) -> None:
     """A table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
-    view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+
+
+def table_of(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    right: str = "",
+    fold: str = "",
+    header: bool = True,
+) -> Table:
+    """A table to be printed, as by `table`."""
+    view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, show_header=header)
     numbers, folded = right.split(), fold.split()
     for column in columns:
         name = column.replace(" ", "_")
@@ -60,18 +88,31 @@ def table(
             no_wrap=name not in folded,
         )
     for row in rows:
-        view.add_row(*row)
-    stdout.print(view)
+        # As Text: a "[" in it is no markup.
+        view.add_row(*(Text(printable(cell)) for cell in row))
+    return view
 
 
-def show(columns: Sequence[str], rows: list[dict[str, Any]], *, as_json: bool, right: str = "", fold: str = "") -> None:
+def show(
+    columns: Sequence[str],
+    rows: list[dict[str, Any]],
+    *,
+    as_json: bool,
+    right: str = "",
+    fold: str = "",
+    header: bool = True,
+) -> None:
     """Rows as a table of some of their fields, or all as JSON lines."""
     if as_json:
         for row in rows:
             print_json(row)
     else:
-        lines = [[_cell(row[column.replace(" ", "_")]) for column in columns] for row in rows]
-        table(None, columns, lines, right=right, fold=fold)
+        table(None, columns, [cells(columns, row) for row in rows], right=right, fold=fold, header=header)
+
+
+def cells(columns: Sequence[str], row: dict[str, Any]) -> list[str]:
+    """Fields of a row as a table shows them."""
+    return [_cell(row[column.replace(" ", "_")]) for column in columns]
 
 
 def _cell(value: Any) -> str:

@@ -9,10 +9,11 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from batches.fleet import Fleet
-from broker.connection import client, locate, reaching
+from broker.connection import client, locate, reaching, without_password
+from broker.letters import Letters
 from config import environment, settings
 from config.errors import GristmillError, ServerError
-from config.settings import Settings
+from config.settings import Settings, variable
 from producer.attention import live_workers
 from producer.cli import options
 from producer.cli.console import show
@@ -35,6 +36,7 @@ class Finding(NamedTuple):
 
 @click.command("doctor")
 @options.as_json
+@options.quiet
 def command(as_json: bool) -> int:
     """Check the server, the workers and the settings: each line is OK or says what to do (then exit 1).
 
@@ -74,7 +76,7 @@ def _task_modules() -> Iterator[Finding]:
 
 def _server(server: Redis) -> Iterator[Finding]:
     info = server.info()
-    for look in (_version, _topology, _persistence, _eviction, _memory, _clock):
+    for look in (_version, _connection, _topology, _persistence, _eviction, _memory, _clock, _dead_letters):
         yield look(server, info)
     yield from _workers(server)
 
@@ -85,17 +87,27 @@ def _version(_: Redis, info: dict[str, Any]) -> Finding:
     oldest = OLDEST.get(name, (7, 0))
     old = tuple(int(part) for part in version.split(".")[:2]) < oldest
     wanted = f"update it: {name} {'.'.join(map(str, oldest))} or later" if old else ""
-    return Finding("server", f"{name} {version} at {_public(locate())}", wanted)
+    return Finding("server", f"{name} {version} at {without_password(locate())}", wanted)
 
 
-def _public(url: str) -> str:
-    return url.rpartition("@")[2].removeprefix("redis://").removeprefix("rediss://")
+def _connection(server: Redis, _: dict[str, Any]) -> Finding:
+    parameters = server.connection_pool.connection_kwargs
+    if not locate().startswith("rediss://"):
+        return Finding("connection", "not encrypted")
+    if parameters.get("ssl_cert_reqs") == "none":
+        return Finding(
+            "connection", "TLS, unchecked", "anybody may be the server: take ssl_cert_reqs out of its address"
+        )
+    return Finding("connection", "TLS, certificate checked")
 
 
 def _topology(_: Redis, info: dict[str, Any]) -> Finding:
-    cluster = bool(info.get("cluster_enabled"))
-    advice = "a batch and its queue share one server: use one that is not part of a cluster" if cluster else ""
-    return Finding("topology", "cluster" if cluster else "one server", advice)
+    if info.get("cluster_enabled"):
+        return Finding("topology", "cluster", "a batch and its queue share one server: use one that is in no cluster")
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        return Finding("topology", f"replica of {primary}", "it takes no writes: name the primary")
+    return Finding("topology", "one server")
 
 
 def _configured(server: Redis, name: str) -> str | None:
@@ -107,14 +119,16 @@ def _configured(server: Redis, name: str) -> str | None:
 
 def _persistence(server: Redis, info: dict[str, Any]) -> Finding:
     if not info.get("aof_enabled"):
-        return Finding("persistence", "no AOF", "a restart of the server loses batches: set appendonly yes")
-    fsync = _configured(server, "appendfsync") or "unknown"
+        saved = "snapshots only, no AOF" if _configured(server, "save") else "no AOF"
+        return Finding("persistence", saved, "a restart of the server loses batches: set appendonly yes")
+    fsync = _configured(server, "appendfsync") or "cannot be read"
     advice = {
         "always": "",
         "everysec": "a power cut may lose about 2 s: set appendfsync always if that matters",
-    }.get(fsync, "set appendfsync always")
+        "no": "a power cut may lose about 30 s: set appendfsync always",
+    }.get(fsync, "see to it where the server is managed that appendfsync is always")
     if info.get("aof_last_write_status") != "ok":
-        advice = "the last write to the AOF failed: look at the server's disk"
+        advice = "the last write to the AOF failed: free some space on the server's disk; its log says more"
     return Finding("persistence", f"AOF, appendfsync {fsync}", advice)
 
 
@@ -138,6 +152,18 @@ def _clock(server: Redis, _: dict[str, Any]) -> Finding:
     drift = seconds + microseconds / 1e6 - (before + time.time()) / 2
     advice = "set one of the clocks: times shown here are off" if abs(drift) > CLOCK_SECONDS else ""
     return Finding("clock", f"{drift:+.3f} s from the server's", advice)
+
+
+def _dead_letters(server: Redis, _: dict[str, Any]) -> Finding:
+    letters, most = Letters(server, settings()), settings().dead_letter_bytes
+    number, used = len(letters), letters.size
+    found = f"{number:,}, {used:,} of {most:,} bytes"
+    if not number:
+        return Finding("dead letters", found)
+    advice = "look with `gristmill dead list`, then `gristmill dead requeue` or `gristmill dead drop`"
+    if used > MEMORY_SHARE * most:
+        advice = f"nearly full, and none is dropped to make room: {advice}, or raise {variable('dead_letter_bytes')}"
+    return Finding("dead letters", found, advice)
 
 
 def _workers(server: Redis) -> Iterator[Finding]:

@@ -96,7 +96,8 @@ def summary(info: BatchInfo) -> str:
         if (count := getattr(info, word))
     ]
     seconds = f" in {info.ended - info.created:,.1f} s" if info.ended else ""
-    return f"batch {info.name}: {info.state}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
+    reason = f" ({info.reason})" if info.reason else ""
+    return f"batch {info.name}: {info.state}{reason}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
 
 
 def say_what_is_new(submission: Submission, info: BatchInfo) -> None:

@@ -8,6 +8,7 @@ import click
 
 from producer.cli.console import Quiet
 from producer.items import FORMATS
+from producer.terms import DEFAULT_PRIORITY, FIRST, LAST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,6 +43,15 @@ def feeding(command: Command) -> Command:
                 help="An argument that all items share.",
             ),
             click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
+            click.option(
+                "--priority",
+                type=click.IntRange(FIRST, LAST),
+                default=DEFAULT_PRIORITY,
+                show_default=True,
+                help="0 runs first.",
+            ),
+            click.option("--halt", metavar="N|P%", help="Cancel the batch once so many items, or of all, have failed."),
+            click.option("--ttl", metavar="TIME", help="Keep it so long after its end: 90s, 30m, 12h, 7d."),
             click.option("-0", "nul", is_flag=True, help="Items end with a NUL byte, as of `find -print0`."),
         ]
     ):

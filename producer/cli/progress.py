@@ -82,7 +82,9 @@ def describe(info: BatchInfo, rate: float) -> str:
     if info.open and rate > 0:
         parts.append(f"{duration(info.open / rate)} left")
     parts.append(f"{info.failed + info.dead:,} failed")
-    if info.state not in (State.SUBMITTING, State.RUNNING):
+    if info.reason and info.state is not State.CANCELLED:
+        parts.append(f"being cancelled ({info.reason})")
+    elif info.state not in (State.SUBMITTING, State.RUNNING):
         parts.append(str(info.state))
     return ", ".join(parts)
 

@@ -14,9 +14,9 @@ from config.errors import ServerError
 from producer.attention import check_workers, live_workers
 from producer.cli import options
 from producer.cli.console import warn
-from producer.cli.following import follow, say_what_is_new
+from producer.cli.following import follow
 from producer.cli.output import ResultWriter
-from producer.cli.submitting import remembered, submission
+from producer.cli.submitting import sent, submission
 from producer.fleet import LocalFleet, running
 from producer.submission import Submission
 from tasks.kinds import Kind
@@ -48,7 +48,7 @@ def command(timeout: float | None, **feeding: object) -> int:
     with ResultWriter() as writer:
         for _ in range(HANDOVERS):
             try:
-                with _workers(batch_run.task.kind) as fleet, reaching():
+                with reaching(), _workers(batch_run.task.kind) as fleet:
                     return _run(batch_run, writer, timeout, fleet)
             except ServerError as error:
                 # A fleet that this one had joined may have ended: then it is ours to go on.
@@ -62,9 +62,7 @@ def command(timeout: float | None, **feeding: object) -> int:
 def _run(batch_run: Submission, writer: ResultWriter, timeout: float | None, fleet: LocalFleet | None) -> int:
     for warning in check_workers(batch_run.task):
         warn(warning)
-    with remembered(batch_run):
-        batch = batch_run.send()
-    say_what_is_new(batch_run, batch.info())
+    batch = sent(batch_run, following=True)
     return follow(batch, writer, timeout=timeout, fleet=fleet).exit_code
 
 

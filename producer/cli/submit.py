@@ -6,9 +6,9 @@ from broker.connection import reaching
 from producer.attention import check_workers, live_workers, no_worker
 from producer.cli import options
 from producer.cli.console import note, warn, write
-from producer.cli.following import follow, say_what_is_new
+from producer.cli.following import follow
 from producer.cli.output import ResultWriter
-from producer.cli.submitting import remembered, submission
+from producer.cli.submitting import sent, submission
 
 
 @click.command("submit")
@@ -31,9 +31,7 @@ def command(following: bool, timeout: float | None, **feeding: object) -> int:
         for warning in check_workers(batch_run.task):
             warn(warning)
         batch_run.check()
-        with remembered(batch_run):
-            batch = batch_run.send()
-        say_what_is_new(batch_run, batch.info())
+        batch = sent(batch_run, following=following)
         if following:
             with ResultWriter() as writer:
                 return follow(batch, writer, timeout=timeout).exit_code

@@ -9,11 +9,14 @@ import click
 from batches.ledger import OtherInput
 from broker.home import Home
 from config import settings
-from config.errors import GristmillError
+from config.errors import Cancelled, GristmillError
 from producer import items
+from producer.batch import Batch
 from producer.cli import options
 from producer.cli.console import note, warn
+from producer.cli.following import say_what_is_new
 from producer.submission import Submission
+from producer.terms import Terms
 from tasks import catalog
 
 
@@ -21,7 +24,7 @@ def submission(feeding: dict[str, Any]) -> Submission:
     """The submission that the options of `options.feeding` ask for.
 
     Raises:
-        InputError: the task, the name, a value for --set or the source is not allowed.
+        InputError: the task, the name, a term, a value for --set or the source is not allowed.
     """
     given, source = feeding["items"], feeding["source"]
     if given and source:
@@ -38,8 +41,24 @@ def submission(feeding: dict[str, Any]) -> Submission:
         read,
         name=feeding["name"],
         fixed=options.fixed(feeding["settings"]),
+        terms=Terms.of(feeding["priority"], feeding["halt"], feeding["ttl"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
+        on_wait=warn,
     )
+
+
+def sent(batch_run: Submission, *, following: bool) -> Batch:
+    """The batch, once all its items are stored; or, to be followed to its end, once it was cancelled before that."""
+    with remembered(batch_run):
+        try:
+            batch = batch_run.send()
+        except Cancelled as error:
+            if not following:
+                raise
+            warn(str(error))
+            return batch_run.batch()
+    say_what_is_new(batch_run, batch.info())
+    return batch
 
 
 @contextmanager
@@ -47,7 +66,7 @@ def remembered(batch_run: Submission) -> Iterator[None]:
     """Remember the batch as the last submitted one; say what is stored when submitting breaks off."""
     try:
         yield
-    except OtherInput:
+    except (OtherInput, Cancelled):
         raise
     except GristmillError as error:
         raise type(error)(f"{error}; {_stored(batch_run)}" if batch_run.stored else str(error)) from error

@@ -12,6 +12,7 @@ from tasks.schema import Schema
 
 @click.command("tasks")
 @options.as_json
+@options.quiet
 def command(as_json: bool) -> None:
     """List the tasks this host knows: kind, parameters, what they do, and which workers know them.
 

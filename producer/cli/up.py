@@ -5,7 +5,9 @@ import time
 
 import click
 
+from broker.connection import reaching
 from config import settings
+from producer.cli import options
 from producer.cli.console import note, warn
 from producer.fleet import LocalFleet
 from tasks import catalog
@@ -21,6 +23,7 @@ WATCH_SECONDS = 0.5
 @click.option("--cpu", "cpu_slots", type=click.IntRange(1, 1024), help="Processes of the cpu worker.")
 @click.option("--io", "io_slots", type=click.IntRange(1, 4096), help="Threads of the io worker.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the dashboard.")
+@options.quiet
 def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None, port: int | None) -> int:
     """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or those named.
 
@@ -41,7 +44,7 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
     dashboard = (settings().dashboard_port if port is None else port) if "flower" in chosen else None
     fleet = LocalFleet("gristmill up", slots, port=dashboard, say=warn)
     try:
-        with fleet:
+        with reaching(), fleet:
             fleet.wait_ready()
             _say_ready(fleet, slots, port)
             while True:

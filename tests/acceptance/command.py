@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 from conftest import until
 
+from batches.fleet import Fleet
 from batches.info import BatchInfo
 from batches.ledger import Ledger
 from batches.reader import Reader
@@ -241,6 +242,13 @@ class Place:
         submitted = self.info(name).submitted
         with self.ledger() as ledger:
             return list(Reader(ledger.client, ledger.settings, name).in_order(0, submitted))
+
+    def busy(self, queue: str) -> int:
+        """Slots of a queue that run a message, by the workers' last beats."""
+        with self.ledger() as ledger:
+            return sum(
+                worker.busy for worker in Fleet(ledger.client, ledger.settings).workers() if worker.queue == queue
+            )
 
     def processes(self) -> list[psutil.Process]:
         """The processes that live here: by their environment, their directory or their command."""

@@ -1,7 +1,6 @@
 """Items that raise, hang, eat memory or kill their process: each is reported with its cause, its neighbours succeed."""
 
 import pytest
-from conftest import until
 
 from acceptance.command import Place
 
@@ -73,9 +72,9 @@ def own(tmp_path):
     place.deserted()
 
 
-def judged(place: Place, name: str, items: list[str]) -> None:
+def judged(place: Place, name: str, items: list[str], seconds: float = 100) -> None:
     """Assert that each item has the outcome that it says, and that the books balance."""
-    info = place.ended(name)
+    info = place.ended(name, seconds)
     wanted = [CAUSES.get(item, ("succeeded", None)) for item in items]
     found = [(result.state, result.error and result.error["type"]) for result in place.results(name)]
     assert found == wanted
@@ -104,3 +103,52 @@ def test_a_killer_among_threads(own):
         own.run("submit", "waited", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
         assert 2 <= running.err.count("the io worker ended with code -9") <= 3, running.err
+
+
+LONG = '''
+"""A task of some milliseconds, with items that go wrong until a file is there."""
+
+import time
+from pathlib import Path
+
+from wrecks import wreck
+
+from tasks.kinds import cpu
+
+
+@cpu(time_limit=5)
+def sift(what: str, mended: str):
+    """Compute for a while."""
+    end = time.process_time() + 0.012
+    while time.process_time() < end:
+        pass
+    return what if Path(mended).exists() else wreck(what)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_seventeen_of_ten_thousand(own, tmp_path):
+    """They cost the others little time, and run again when their cause is mended."""
+    (tmp_path / "modules" / "sifting.py").write_text(LONG)
+    bad = ["raise"] * 10 + ["sleep", "stuck", "sleep"] + ["segfault"] * 2 + ["eat", "_exit"]
+    items = [f"good {n}" for n in range(10_000 - len(bad))]
+    for number, word in enumerate(bad):
+        items.insert(500 * number + 250, word)
+    mended = tmp_path / "mended"
+    command = ("submit", "sift", "--set", f"mended={mended}", "--from")
+    settings = {"GRISTMILL_TASK_MODULES": "wrecks,sifting", "GRISTMILL_SLOT_MEMORY": str(1 << 30)}
+    with own.up("cpu", "--cpu", "2", in_peace=False, **settings):
+        own.run(*command, own.file("clean", "\n".join(f"good {n}" for n in range(10_000))), "--name", "clean").good()
+        clean = own.ended("clean", 300)
+        assert (clean.succeeded, clean.ended - clean.created >= 60) == (10_000, True)
+        own.run(*command, own.file("items", "\n".join(items)), "--name", "x").good()
+        judged(own, "x", items, 400)
+        info = own.info("x")
+        # Three hang for their limit, the stuck one for it and its grace, twice.
+        limits = 5 + 5 + 2 * 11
+        assert info.ended - info.created <= 1.5 * (clean.ended - clean.created) + limits + 3 * 20
+        mended.touch()
+        own.run("retry", "x").good()
+        again = own.ended("x", 120)
+        assert (again.succeeded, again.failed, again.dead) == (10_000, 0, 0)

@@ -6,10 +6,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from acceptance.engine import docker, engine_or_skip, kill_main, main_pid
 from conftest import until
 from examples import PROJECT
 
+from acceptance.engine import docker, engine_or_skip, kill_main, main_pid
 from batches.fleet import Fleet
 from batches.info import BatchInfo
 from batches.ledger import Ledger

@@ -4,7 +4,6 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from acceptance.engine import docker, kill_main, main_pid
 from conftest import until
 from pytest_celery import (
     CeleryBackendCluster,
@@ -19,6 +18,7 @@ from pytest_celery import (
 from pytest_docker_tools import container, fxtr, volume
 from pytest_docker_tools.wrappers import container as docker_tools
 
+from acceptance.engine import docker, kill_main, main_pid
 from batches.fleet import Fleet
 from batches.info import BatchInfo
 from batches.ledger import Ledger

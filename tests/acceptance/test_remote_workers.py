@@ -4,10 +4,10 @@ import json
 import subprocess
 
 import pytest
-from acceptance.engine import Compose, docker, engine_or_skip
 from conftest import until
 from examples import PROJECT
 
+from acceptance.engine import Compose, docker, engine_or_skip
 from batches.fleet import Fleet
 from broker.connection import connect
 from config.settings import load

@@ -2,6 +2,7 @@
 
 import json
 import random
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -311,7 +312,7 @@ def run_unluckily(ledger, message, luck):
 def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledger, count, seed):
     """Messages are dropped, run twice, half run; the batch still ends with every item recorded once."""
     luck = random.Random(seed)
-    name = f"b{seed}-{count}"
+    name = f"b{uuid.uuid4().hex}"
     ledger.client.delete(queue_key(ledger))
     submit(ledger, name, count, block=7, retries=1)
     dropped = 0

@@ -1,4 +1,4 @@
-"""A plain Celery app on our transport, for test_transport: TEST_URL says where, TEST_PREFIX below which keys."""
+"""A plain Celery app on our transport, for tests: TEST_URL says where, TEST_PREFIX below which keys."""
 
 import os
 import signal
@@ -9,17 +9,11 @@ from celery import Celery, chain  # noqa: F401 - chain is for those who send
 from celery.exceptions import Reject
 from redis import Redis
 
-from broker.transport import install
+import broker.transport  # noqa: F401
 
-install()
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
 
-
-class Controlled(Celery):
-    control_cls = "tasks.control:Control"
-
-
-app = Controlled("tests.integration.transport_app", broker=URL)
+app = Celery("tests.integration.transport_app", broker=URL)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -29,14 +23,12 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     task_default_queue="q",
     broker_transport_options={"global_keyprefix": PREFIX},
-    worker_consumer="worker.consumer:Consumer",
 )
-app.Task.Request = "worker.request:Request"
 
 
 @cache
 def client(pid):
-    return Redis.from_url(URL, decode_responses=True)
+    return Redis.from_url(os.environ["TEST_SAYS"], decode_responses=True)
 
 
 def say(key, value):
@@ -100,3 +92,9 @@ def keep_error(request, error, traceback):
 def die(number):
     say("begun", number)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(rate_limit="8/s")
+def slowly(number):
+    say("begun", number)
+    say("done", number)

@@ -14,22 +14,28 @@ from redis import Redis
 class Bench:
     """A key prefix of its own on a server, a producer in a process of its own, and workers."""
 
+    app = "tests.integration.transport_app"
+
     def __init__(self, url, directory):
         self.url, self.prefix, self.directory = url, f"t{uuid.uuid4().hex[:8]}:", directory
         self.client = Redis.from_url(url, decode_responses=True)
         self.environ = {
             **os.environ,
             "TEST_URL": url,
+            # Where tasks say that they ran: not where a test cuts.
+            "TEST_SAYS": url,
             "TEST_PREFIX": self.prefix,
             "GRISTMILL_LEASE_SECONDS": "2",
             "GRISTMILL_HOME": str(directory / "home"),
         }
         self.workers = []
 
-    def send(self, code):
-        """Run a line with the app's tasks at hand."""
-        code = f"from tests.integration.transport_app import *\n{code}"
-        subprocess.run([sys.executable, "-c", code], env=self.environ, check=True, timeout=60)
+    def send(self, code, url=None):
+        """Run a line with the app's tasks at hand; answers what it printed."""
+        code = f"from {self.app} import *\n{code}"
+        command = [sys.executable, "-c", code]
+        environ = {**self.environ, "TEST_URL": url or self.url}
+        return subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
 
     def suspects(self, *calls):
         """Make messages that have come back from dead workers twice."""
@@ -44,15 +50,13 @@ class Bench:
         """The processes of the workers: those of their sessions."""
         return {pid for pid in psutil.pids() if os.getsid(pid) in {worker.pid for worker in self.workers}}
 
-    def worker(self, pool="prefork", slots=2, multiplier=1, *options):
+    def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
         number = len(self.workers)
         log = (self.directory / f"{self.prefix[:-1]}-{number}.log").open("w")
-        command = (
-            f"-m celery -A tests.integration.transport_app worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
-        )
+        command = f"-m celery -A {self.app} worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
         worker = subprocess.Popen(
             [sys.executable, *command.split(), "--without-mingle", "--without-gossip", *options],
-            env={**self.environ, "TEST_MULTIPLIER": str(multiplier)},
+            env={**self.environ, "TEST_URL": url or self.url, "TEST_MULTIPLIER": str(multiplier)},
             stdout=log,
             stderr=log,
             start_new_session=True,

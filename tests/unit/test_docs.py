@@ -37,6 +37,9 @@ TAKES = {
     "prefix": "text of up to 64 characters",
     "task_modules": "names, with commas between",
     "data_root": "a directory",
+    "dashboard_password": "text of at least 8 characters",
+    "dashboard_url_prefix": "a path",
+    "metrics_token": "text of at least 8 characters",
     "fetch_networks": "networks, with commas between",
 }
 
@@ -77,7 +80,20 @@ def settings_tables() -> str:
 
 
 def command_named(name: str) -> click.Command:
-    return cli.get_command(click.Context(cli), name)
+    """A command, or with two words one of a group's."""
+    found = cli
+    for word in name.split():
+        found = found.get_command(click.Context(found), word)
+    return found
+
+
+def commands() -> list[str]:
+    """Every command, and those of a group in its place."""
+    found = []
+    for name in COMMANDS:
+        command = command_named(name)
+        found += [f"{name} {part}" for part in command.commands] if isinstance(command, click.Group) else [name]
+    return found
 
 
 def options_table(name: str) -> str:
@@ -119,9 +135,19 @@ def test_what_settings_are_said_to_take_is_what_they_take(name):
         "prefix": "p" * 64,
         "task_modules": "one, two.three",
         "data_root": "/data",
+        "dashboard_password": "p" * 8,
+        "dashboard_url_prefix": "/tools/flower/",
+        "metrics_token": "t" * 8,
         "fetch_networks": "10.0.0.0/8, fd00::/8",
     }
-    refused = {"redis_url": "http://host", "prefix": "p" * 65, "fetch_networks": "10.0.0.0/8 fd00::/8"}
+    refused = {
+        "redis_url": "http://host",
+        "prefix": "p" * 65,
+        "dashboard_password": "p" * 7,
+        "dashboard_url_prefix": "a b",
+        "metrics_token": "t" * 7,
+        "fetch_networks": "10.0.0.0/8 fd00::/8",
+    }
     Settings.model_validate({name: taken[name]})
     if name in refused:
         with pytest.raises(ValidationError):
@@ -135,11 +161,12 @@ def test_settings_that_are_mentioned_exist(page):
     assert {name.removesuffix("_FILE") for name in named} <= known
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", commands())
 def test_every_command_and_option_is_there(name):
     # To update: paste what is expected between the markers.
     assert region(DOCS / "commands.md", f"options {name}") == options_table(name)
-    assert shell_lines(section(DOCS / "commands.md", name)), f"no example of {name}"
+    lines = shell_lines(section(DOCS / "commands.md", name.split()[0]))
+    assert any(f"gristmill {name}" in line for line in lines), f"no example of {name}"
 
 
 def test_commands_stand_in_the_order_of_help():
@@ -150,7 +177,7 @@ def test_commands_stand_in_the_order_of_help():
 def example_lines() -> dict[str, str]:
     """Every line that calls us, in the documentation and in what `--help` prints, with where it stands."""
     found = {f"{page.name}: {line}": line for page in PAGES for line in shell_lines(page.read_text())}
-    for name in ("", *COMMANDS):
+    for name in ("", *COMMANDS, *commands()):
         spoken = (command_named(name) if name else cli).help
         # In `gristmill --help`, each example has its explanation beside it.
         lines = [re.split(r" {3,}", line.strip())[0] for line in spoken.partition("Examples:")[2].splitlines()]
@@ -170,11 +197,14 @@ def test_every_example_parses(line):
     for arguments in calls(line):
         if arguments == ["--version"]:
             continue
-        name, command, rest = cli.resolve_command(group, arguments)
-        if line == f"gristmill {name}":
+        command, rest, context = cli, arguments, group
+        while isinstance(command, click.Group) and rest:
+            name, command, rest = command.resolve_command(context, rest)
+            context = click.Context(command, info_name=name, parent=context)
+        if line == context.command_path:
             # In prose that is the command's name.
             continue
-        command.make_context(name, rest, parent=group)
+        command.make_context(context.info_name, rest, parent=context.parent)
 
 
 def test_calls_are_found_in_lines_of_shell():

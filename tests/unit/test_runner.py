@@ -29,9 +29,9 @@ class Stand:
         self.schema = Schema(function)
 
 
-def outcome(function, value="1", retries=0, attempt=1):
+def outcome(function, value="1", retries=0, attempt=1, before=0):
     work = Work("t", {}, "item", retries, 1.0, [])
-    return run_item(work, Stand(function), "cpu@a", Item(7, value, attempt))
+    return run_item(work, Stand(function), "cpu@a", Item(7, json.loads(value), attempt, before))
 
 
 def raising(error):
@@ -108,6 +108,13 @@ def test_an_item_is_tried_again_after_the_errors_that_its_task_names():
     assert int(outcome(raising(ValueError()), retries=1).state) in range(500, 1001)
     assert outcome(raising(ValueError()), retries=1, attempt=2).state == "f"
     assert outcome(raising(TypeError()), retries=1).state == "f"
+
+
+def test_an_item_that_was_given_back_is_tried_as_often_as_at_first():
+    found = outcome(raising(ValueError()), retries=1, attempt=3, before=2)
+    assert int(found.state) in range(500, 1001), "and waits as long"
+    assert json.loads(found.text)[2] == 3
+    assert outcome(raising(ValueError()), retries=1, attempt=4, before=2).state == "f"
 
 
 def test_backoff_doubles_and_is_capped_and_jittered():

@@ -1,0 +1,106 @@
+"""`python -m benchmarks.dashboard`: a fleet under load, its dashboard looked at: memory, CPU, how fast pages answer.
+
+In the middle the dashboard is killed; `gristmill up` starts it again, and the history must have no hole.
+"""
+
+import argparse
+import json
+import signal
+import statistics
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from producer import Batch, submit
+from producer.fleet import LocalFleet
+from producer.samples.home import temporary_home
+from tasks.kinds import Kind
+
+PAGES = ("throughput", "throughput/data", "batches/data", "batch/{}/data", "metrics")
+#: Items of a batch; the next one is submitted when it is nearly done.
+ITEMS = 50_000
+
+
+def answered(address: str) -> float:
+    """Milliseconds until a page has come."""
+    begun = time.perf_counter()
+    with urlopen(address, timeout=30) as answer:
+        answer.read()
+    return 1000 * (time.perf_counter() - begun)
+
+
+class Watched:
+    """The dashboard's process: how long its pages take, what it uses."""
+
+    def __init__(self, fleet: LocalFleet) -> None:
+        self.fleet = fleet
+        self.times: dict[str, list[float]] = {page: [] for page in PAGES}
+        self.memory: list[list[int]] = [[]]
+        self.cpu = 0.0
+
+    def look(self, batch: str) -> None:
+        """Ask for every page once."""
+        try:
+            for page in PAGES:
+                self.times[page].append(answered(f"{self.fleet.dashboard}/{page.format(batch)}"))
+            process = psutil.Process(self.fleet.pids[-1])
+            self.memory[-1].append(process.memory_info().rss)
+            self.cpu = sum(process.cpu_times()[:2]) / (time.time() - process.create_time())
+        except (URLError, ConnectionError, psutil.Error):
+            # Being started again.
+            if self.memory[-1]:
+                self.memory.append([])
+
+
+def run(seconds: float) -> None:
+    """Load the fleet for so long and print what was seen."""
+    with LocalFleet("benchmark", {Kind.CPU: 2}, port=0) as fleet:
+        fleet.wait_ready()
+        watched, begun, number, killed = Watched(fleet), time.time(), 0, False
+        batches: list[Batch] = []
+        while time.time() - begun < seconds:
+            if not batches or batches[-1].info().open < ITEMS / 4:
+                number += 1
+                batches.append(submit("fibonacci", [1] * ITEMS, name=f"load-{number}"))
+            if not killed and time.time() - begun > seconds / 2:
+                killed = True
+                psutil.Process(fleet.pids[-1]).send_signal(signal.SIGKILL)
+            watched.look(batches[-1].name)
+            fleet.watch()
+            time.sleep(0.5)
+        for batch in batches:
+            batch.wait(60)
+        took = time.time() - begun
+        time.sleep(3)
+        report(watched, batches, took)
+
+
+def report(watched: Watched, batches: list[Batch], took: float) -> None:
+    """Print the numbers."""
+    done = sum(batch.info().succeeded for batch in batches)
+    print(f"{done:,} items in {took:,.0f} s: {done / took:,.0f}/s")
+    for page, times in watched.times.items():
+        print(f"{page:<16} median {statistics.median(times):6.1f} ms, slowest {max(times):6.1f} ms of {len(times)}")
+    for number, rss in enumerate(rss for rss in watched.memory if len(rss) > 2):
+        print(f"memory of process {number + 1}: {rss[2] / 1e6:.1f} MB, then {rss[-1] / 1e6:.1f} MB")
+    print(f"CPU of the dashboard: {100 * watched.cpu:.1f} % of a core")
+    name = "live" if took < 290 else "1h"
+    with urlopen(f"{watched.fleet.dashboard}/throughput/data?range={name}", timeout=30) as answer:
+        history = json.load(answer)["history"]
+    shown = sum(history["queues"]["cpu"]["succeeded"]) * history["width"]
+    print(f"the chart shows {shown:,.0f} items of {done:,}")
+
+
+def main() -> None:
+    """Run it in a home of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    arguments = parser.parse_args()
+    with temporary_home():
+        run(arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()

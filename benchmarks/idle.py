@@ -1,0 +1,69 @@
+"""`python -m benchmarks.idle`: what a worker costs that has nothing to do: CPU, and the memory of each slot."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from redis import Redis
+
+from broker.home import Home
+from broker.server import EmbeddedServer
+from config.settings import load
+
+SLOTS = {"cpu": 4, "io": 64}
+
+
+def environ(url: str, home: str) -> dict[str, str]:
+    """The environment of a worker of ours."""
+    return {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url}
+
+
+def spent(process: psutil.Process) -> float:
+    """Seconds of CPU that a process and its children have used."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return float(sum(time.user + time.system for time in times))
+
+
+def measure(url: str, home: str, kind: str, seconds: float) -> None:
+    """Start a worker, let it idle and print what that cost."""
+    client = Redis.from_url(url, decode_responses=True)
+    client.flushall()
+    command = [sys.executable, "-m", "worker", kind, "--slots", str(SLOTS[kind])]
+    worker = subprocess.Popen(command, env=environ(url, home), start_new_session=True)
+    try:
+        while not client.hlen("gm1:beats"):
+            time.sleep(0.1)
+        process = psutil.Process(worker.pid)
+        before, began = spent(process), time.perf_counter()
+        commands = client.info("stats")["total_commands_processed"]
+        time.sleep(seconds)
+        share = (spent(process) - before) / (time.perf_counter() - began)
+        each_second = (client.info("stats")["total_commands_processed"] - commands) / seconds
+        print(f"{kind}: {100 * share:.2f} % of a core, {each_second:.1f} commands a second", flush=True)
+        slots = [child.memory_full_info().uss / 2**20 for child in process.children()]
+        own = process.memory_full_info().uss / 2**20
+        shown = f", {sum(slots) / len(slots):.1f} MiB for each of {len(slots)} slots" if slots else ""
+        print(f"{kind}: {own:.1f} MiB{shown} (USS)", flush=True)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def main() -> None:
+    """Measure a worker of each kind."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, EmbeddedServer(Home(Path(home)), load({})) as server:
+        for kind in SLOTS:
+            measure(server.url, home, kind, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+-- Note where an exchange leads to, as kombu does. ARGV: prefix, member (routing key, pattern, queue), kombu's keys…
+-- Touches those sets.
+for i = 3, #ARGV do redis.call('SADD', PREFIX .. ARGV[i], ARGV[2]) end

@@ -1,0 +1,94 @@
+/* One batch. */
+(function () {
+  "use strict";
+  const { make, number, duration, day, fill, follow, bar, state, Chart } = window.gristmill;
+  const page = document.getElementById("batch");
+  const ENDED = ["succeeded", "failed", "cancelled"];
+  const byId = (id) => document.getElementById(id);
+  let starts = [-1], more = false;
+
+  const progress = new Chart({ title: "Progress", axis: "items with an outcome" });
+  const runs = new Chart({ title: "Run time of items", axis: "items", bars: true, across: "Up to" });
+  byId("charts").append(progress.element, runs.element);
+
+  function words(batch) {
+    const parts = [number(batch.rate) + " items/s"];
+    if (ENDED.includes(batch.state)) parts.push("took " + duration(batch.seconds));
+    else if (batch.left !== null) parts.push(duration(batch.left) + " left");
+    if (batch.reason) parts.push("cancelled " + batch.reason);
+    return parts.join(", ");
+  }
+
+  function counts(data) {
+    const batch = data.batch;
+    const rows = [
+      ["Submitted", number(batch.submitted, 0)], ["Succeeded", number(batch.succeeded, 0)],
+      ["Failed", number(batch.failed, 0)], ["Dead", number(batch.dead, 0)], ["Cancelled", number(batch.cancelled, 0)],
+      ["Open", number(batch.open, 0)], ["Tried again", number(data.retried.tried_again, 0)],
+      ["Wait for another try", number(data.retried.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
+      ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(duration).join(", ")],
+      ["Created", day(batch.created)], ["Ended", batch.ended ? day(batch.ended) : "–"],
+    ];
+    return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
+  }
+
+  function actions(batch) {
+    const ended = ENDED.includes(batch.state), bad = batch.failed + batch.dead > 0;
+    const may = {
+      pause: !ended && batch.state !== "paused", resume: batch.state === "paused", retry: bad, cancel: !ended,
+    };
+    document.querySelectorAll("[data-action]").forEach((form) => { form.hidden = !may[form.dataset.action]; });
+    byId("download-failed").hidden = !bad;
+  }
+
+  function failure(item) {
+    return make("li", { "data-index": item.index },
+      make("div", { class: "gm-failure" },
+        make("span", { class: "gm-index" }, "#" + item.index), make("code", { class: "gm-input" }, item.input),
+        make("span", { class: "gm-error" }, item.type + (item.message ? ": " + item.message : ""))),
+      make("div", { class: "gm-under" }, (item.state === "failed" ? "" : item.state + ", ") + item.attempts +
+        (item.attempts === 1 ? " attempt, " : " attempts, ") + duration(item.seconds) + " on " + item.worker),
+      item.traceback ? make("details", {}, make("summary", {}, "Traceback"), make("pre", {}, make("code", {}, item.traceback))) : null);
+  }
+
+  function failures(data) {
+    const list = byId("failures"), shown = data.failures.map((item) => item.index).join();
+    byId("no-failures").hidden = data.failures.length > 0;
+    // Left alone while it is the same: an opened traceback stays open.
+    if (list.dataset.shown !== shown) list.replaceChildren(...data.failures.map(failure));
+    list.dataset.shown = shown;
+    more = data.more;
+    byId("more").hidden = !more && starts.length === 1;
+    byId("more").textContent = more ? "Show the next" : "Show the first";
+  }
+
+  function show(data) {
+    const batch = data.batch;
+    fill(byId("state"), [state(batch.state)]);
+    byId("words").textContent = words(batch);
+    fill(byId("bar"), [bar(batch, batch.state !== "submitting")]);
+    fill(byId("counts"), counts(data));
+    actions(batch);
+    const lines = [{ name: "succeeded", values: data.progress.succeeded, style: "gm-color-2 gm-dash-0" }];
+    if (batch.failed + batch.dead) lines.push({ name: "failed", values: data.progress.failed, style: "gm-color-1 gm-dash-1" });
+    progress.show({ first: data.progress.first, width: data.progress.width, number: data.progress.number, lines });
+    runs.show({
+      number: data.runs.length, labels: data.runs.map((run) => duration(run.upto)), first: 0, width: 1,
+      long: data.runs.map((run) => "up to " + duration(run.upto)),
+      lines: [{ name: "items", values: data.runs.map((run) => run.items), style: "gm-color-0" }],
+    });
+    failures(data);
+  }
+
+  const ask = follow(() => page.dataset.url + "?after=" + starts[starts.length - 1], () => 2, show);
+
+  byId("more").addEventListener("click", () => {
+    const indexes = byId("failures").dataset.shown.split(",");
+    starts = more ? [...starts, Number(indexes[indexes.length - 1])] : [-1];
+    ask();
+  });
+
+  document.querySelectorAll("[data-action=cancel]").forEach((form) => form.addEventListener("submit", (event) => {
+    if (!window.confirm("Cancel this batch? Items that have not begun are given up.")) event.preventDefault();
+  }));
+})();

@@ -1,0 +1,29 @@
+/* The list of batches. */
+(function () {
+  "use strict";
+  const { make, number, duration, day, fill, follow, bar, state } = window.gristmill;
+  const page = document.getElementById("batches");
+  const ENDED = ["succeeded", "failed", "cancelled"];
+
+  function left(batch) {
+    if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
+    return batch.left === null ? "–" : duration(batch.left);
+  }
+
+  function row(batch) {
+    const address = page.dataset.batch.replace(/NAME$/, encodeURIComponent(batch.name));
+    return make("tr", { "data-batch": batch.name },
+      make("th", { scope: "row" }, make("a", { href: address }, batch.name), make("div", { class: "gm-under" }, batch.task)),
+      make("td", {}, state(batch.state)), make("td", {}, bar(batch, batch.state !== "submitting")),
+      make("td", {}, number(batch.rate)), make("td", {}, left(batch)), make("td", {}, number(batch.failed + batch.dead, 0)),
+      make("td", {}, batch.submitted_by), make("td", {}, day(batch.created)));
+  }
+
+  follow(() => page.dataset.url, () => 2, (data) => {
+    document.getElementById("empty").hidden = data.total > 0;
+    document.getElementById("list").hidden = data.total === 0;
+    fill(document.getElementById("rows"), data.batches.map(row));
+    document.getElementById("more").textContent = data.total > data.batches.length
+      ? `The newest ${data.batches.length} of ${number(data.total, 0)}; \`gristmill batches\` lists all.` : "";
+  });
+})();

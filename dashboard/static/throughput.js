@@ -1,0 +1,106 @@
+/* The Throughput page. */
+(function () {
+  "use strict";
+  const { make, number, duration, fill, follow, Chart } = window.gristmill;
+  const page = document.getElementById("throughput"), buttons = document.querySelectorAll("[data-range]");
+  const QUANTILES = ["p50", "p95", "p99"];
+  let range = ["live", "1h", "6h", "24h"].find((one) => "#" + one === location.hash) || "live";
+
+  const charts = {
+    rate: new Chart({ title: "Throughput by queue", axis: "items per second", unit: "rate" }),
+    tasks: new Chart({ title: "Throughput by task", axis: "items per second", unit: "rate" }),
+    left: new Chart({ title: "Backlog", axis: "items left" }),
+    oldest: new Chart({ title: "Age of the oldest item", axis: "time since it was stored", unit: "seconds" }),
+    wait: new Chart({ title: "Wait in the queue", axis: "time, logarithmic", unit: "seconds", log: true }),
+    run: new Chart({ title: "Run time of items", axis: "time, logarithmic", unit: "seconds", log: true }),
+    slots: new Chart({ title: "Slots busy", axis: "slots" }),
+    hosts: new Chart({ title: "Hosts", axis: "% of all cores, of memory", unit: "%" }),
+  };
+  document.getElementById("charts").append(...Object.values(charts).map((chart) => chart.element));
+
+  /* The place of a queue, a task or a host decides its colour; solid, dashed and dotted tell its lines apart. */
+  const style = (place, dash) => "gm-color-" + (place % 7) + " gm-dash-" + dash;
+
+  const some = (values) => values.some((value) => value);
+
+  /** The lines of each that `of` has, one for each of `kinds`: [key, label]. Those of nothing but 0 are left out, but
+      not the first of those that are always there. */
+  function lines(of, kinds, always) {
+    return Object.keys(of).flatMap((name, place) => kinds
+      .map(([key, label], i) => ({ name: (name + " " + label).trim(), values: of[name][key], style: style(place, i), first: !i }))
+      .filter((line) => (always && line.first) || some(line.values)));
+  }
+
+  const times = (queues, what) => Object.keys(queues).flatMap((name, place) => QUANTILES.map((quantile, i) =>
+    ({ name: name + " " + quantile, values: queues[name][what][i], style: style(place, i) })));
+
+  function showCharts(history) {
+    const { first, width, number: points, queues, tasks, hosts } = history;
+    const show = (name, found) => charts[name].show({ first, width, number: points, lines: found });
+    const outcomes = [["succeeded", ""], ["failed", "failed"]];
+    show("rate", lines(queues, outcomes, true));
+    show("tasks", lines(tasks, outcomes));
+    show("left", lines(queues, [["left", ""]], true));
+    show("oldest", lines(queues, [["oldest", ""]], true));
+    show("wait", times(queues, "wait"));
+    show("run", times(queues, "run"));
+    show("slots", lines(queues, [["busy", "busy"], ["slots", "in all"]], true));
+    show("hosts", lines(hosts, [["cpu", "CPU"], ["memory", "memory"]], true));
+  }
+
+  const cell = (text) => make("td", {}, text);
+  const head = (text) => make("th", { scope: "row" }, text);
+
+  function drain(queue) {
+    if (!queue.left) return "nothing left";
+    return queue.drain === null ? "no rate yet" : duration(queue.drain);
+  }
+
+  function showTables(data) {
+    fill(document.getElementById("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
+      head(queue.name), make("td", { "data-what": "rate" }, number(queue.rate)), cell(number(queue.failing)),
+      make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.held ? " (" + number(queue.held, 0) + " paused)" : "")),
+      cell(duration(queue.left ? queue.oldest : 0)), cell(drain(queue)), cell(duration(queue.wait[1])),
+      cell(duration(queue.run[1])), cell(number(queue.busy) + " of " + number(queue.slots)))));
+    const workers = data.workers.map((worker) => make("tr", {},
+      head(worker.name), cell(worker.host), cell(worker.queue), cell(worker.pool),
+      cell(number(worker.busy) + " of " + number(worker.slots)), cell(number(worker.rate)),
+      cell(number(worker.succeeded, 0)), cell(number(worker.failed, 0)),
+      cell(number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
+      cell(number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
+    const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
+      "No worker is live. Start some with ", make("code", {}, "gristmill up")));
+    fill(document.getElementById("workers"), workers.length ? workers : [none]);
+  }
+
+  function showAdvice(advice) {
+    fill(document.getElementById("advice"), advice.filter((one) => one.level !== "ok" || !/nothing is waiting/.test(one.text))
+      .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
+        make("p", {}, one.text), one.command ? make("pre", {}, make("code", {}, one.command)) : null)));
+  }
+
+  function show(data) {
+    if (data.range !== range) return;
+    document.getElementById("empty").hidden = !data.empty;
+    showAdvice(data.advice);
+    showTables(data);
+    showCharts(data.history);
+  }
+
+  function mark() {
+    buttons.forEach((button) => {
+      const chosen = button.dataset.range === range;
+      button.setAttribute("aria-pressed", String(chosen));
+      button.classList.toggle("active", chosen);
+    });
+  }
+
+  mark();
+  const ask = follow(() => page.dataset.url + "?range=" + range, () => (range === "live" ? 2 : 10), show);
+  buttons.forEach((button) => button.addEventListener("click", () => {
+    range = button.dataset.range;
+    history.replaceState(null, "", "#" + range);
+    mark();
+    ask();
+  }));
+})();

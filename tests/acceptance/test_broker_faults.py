@@ -1,0 +1,81 @@
+"""A server that is killed, and connections that are cut, while a batch is submitted and runs: nothing is missing."""
+
+import os
+import signal
+
+import pytest
+from conftest import until
+
+from tests.integration.proxy import Proxy
+
+COUNT = 30_000
+ITEMS = "".join(f"{n % 20}\n" for n in range(COUNT))
+
+
+def complete(place, count):
+    info = place.ended("x", 200)
+    assert (info.submitted, info.succeeded, info.open) == (count, count, 0), info
+    assert [result.index for result in place.results("x")] == list(range(count)), "lost = 0, each once"
+    with place.ledger() as ledger:
+        assert "".join(f"{item}\n" for item in ledger.items("x")) == ITEMS, "the items are the input's, in its order"
+
+
+def submitted_again_and_again(place, command, first, **settings):
+    """Repeat the command until all is stored; every go that was broken off said so with 3."""
+    done, goes = first, 1
+    while done.code:
+        assert done.code == 3, done
+        assert goes < 40, done
+        done, goes = place.run(*command, **settings), goes + 1
+
+
+def killed_server(place):
+    """Kill the server; `up` starts another."""
+    before = place.server().server_pid
+    os.kill(before, signal.SIGKILL)
+    return before
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_while_a_batch_is_submitted_and_runs(place):
+    """The producer is in the middle of its input, and sends more while the server is away."""
+    path = place.path / "pipe"
+    os.mkfifo(path)
+    third = len(ITEMS) // 3
+    with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
+        with (
+            place.start("submit", "fibonacci", "--from", str(path), "--name", "x") as running,
+            path.open("w", buffering=1) as pipe,
+        ):
+            pipe.write(ITEMS[:third])
+            for part in (ITEMS[third : 2 * third], ITEMS[2 * third :]):
+                goal = place.info("x").done + 500 if "x" in place.names() else 1
+                until(lambda: "x" in place.names() and place.info("x").done >= goal, 60, "progress")  # noqa: B023
+                before = killed_server(place)
+                pipe.write(part)
+                until(lambda: place.server().server_pid != before, 60, "another server")  # noqa: B023
+            pipe.close()
+            first = running.end()
+        again = ("submit", "fibonacci", "--from", place.file("items", ITEMS), "--name", "x")
+        submitted_again_and_again(place, again, first)
+        killed_server(place)
+        complete(place, COUNT)
+
+
+def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(place):
+    command = ("submit", "fibonacci", "--from", place.file("items", ITEMS), "--name", "x")
+    with place.server_alone():
+        url = place.server().url
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        with Proxy(port, seed=1) as proxy:
+            through = {"GRISTMILL_REDIS_URL": url.replace(f":{port}/", f":{proxy.port}/")}
+            proxy.cut_often(0.1)
+            submitted_again_and_again(place, command, place.run(*command, **through), **through)
+            assert proxy.cuts >= 5
+        with place.ledger() as ledger:
+            assert place.info("x").submitted == COUNT
+            assert "".join(f"{item}\n" for item in ledger.items("x")) == ITEMS
+            sent = int(ledger.state("x")["cursor"])
+            chunks = [chunk.split(":") for chunk in ledger.client.zrange(ledger.key("x", "window"), 0, -1)]
+            handed = sorted(int(first) + i for first, count in chunks for i in range(int(count)))
+            assert handed == list(range(sent)), "each is handed out once"

@@ -1,0 +1,270 @@
+"""Whatever is done to a batch in whatever order, its counters add up and every open item is somewhere to be run."""
+
+import uuid
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from test_ledger import FIELDS, WORKER, heal, info, let_time_pass, outcomes, pop
+
+from batches.control import Control
+from batches.info import State
+from batches.ledger import Ledger
+from batches.reader import Reader, _indexes, _words
+from config.errors import Cancelled, InputError
+from config.settings import load
+
+NAME = "b"
+OTHER = "cpu@b"
+
+
+class Controlled(RuleBasedStateMachine):
+    """A batch with a producer, two workers and an operator, each as unlucky as can be."""
+
+    def __init__(self, client, halt):
+        super().__init__()
+        self.ledger = Ledger(client, load({"GRISTMILL_PREFIX": f"t{uuid.uuid4().hex}:"}))
+        self.control = Control(client, self.ledger.settings)
+        self.ledger.create(NAME, "token", {**FIELDS, "retries": 1, **halt})
+        self.stored, self.feeding = 0, True
+        #: Every chunk that was ever on the queue, and what workers hold of them: chunk, items, worker.
+        self.messages, self.held = [], []
+
+    # -- the producer
+
+    @initialize(count=st.integers(1, 20), last=st.booleans(), state=st.sampled_from(["", "s", "f", "50"]))
+    def begin(self, count, last, state):
+        self.append(count, last)
+        if state:
+            self.work(state)
+
+    @precondition(lambda self: self.feeding)
+    @rule(count=st.integers(1, 20), last=st.booleans())
+    def append(self, count, last):
+        items = [str(index) for index in range(self.stored, self.stored + count)]
+        try:
+            self.ledger.append(NAME, "token", self.stored, items, f"sha{self.stored + count}")
+            self.stored += count
+            if last:
+                self.end()
+        except Cancelled:
+            self.feeding = False
+
+    def end(self):
+        self.feeding = False
+        with suppress(Cancelled):
+            self.ledger.end(NAME, "token", 0)
+
+    # -- workers
+
+    @rule(kept=st.booleans(), worker=st.sampled_from([WORKER, OTHER]))
+    def take(self, kept, worker):
+        chunk = pop(self.ledger)
+        if chunk is not None:
+            self.messages.append(chunk)
+            if kept:
+                self._take(chunk, worker)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data())
+    def take_what_came_back(self, data):
+        self._take(data.draw(st.sampled_from(self.messages)), OTHER)
+
+    def _take(self, chunk, worker):
+        work = self.ledger.take(chunk, worker)
+        if work is not None:
+            self.held.append((chunk, work.items, worker))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), repeated=st.booleans())
+    def record(self, data, repeated):
+        place = data.draw(st.integers(0, len(self.held) - 1))
+        chunk, items, worker = self.held[place] if repeated else self.held.pop(place)
+        states = data.draw(st.lists(st.sampled_from(["s", "f", "d", "50"]), min_size=len(items), max_size=len(items)))
+        cut = data.draw(st.integers(0, len(items)))
+        done = [one for item, state in zip(items[:cut], states, strict=False) for one in outcomes([item], state)]
+        for one in done:
+            one.text = one.text.replace("failed", "dead") if one.state == "d" else one.text
+        if cut == len(items) and data.draw(st.booleans()):
+            _, following, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
+            if work:
+                self.held.append((following, work.items, worker))
+            return
+        rest = chunk.first + chunk.count - items[cut].index if cut < len(items) else 0
+        self.ledger.record(chunk, done, 0.001 * len(done), worker, rest=rest)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def record_a_part_and_go_on(self, data):
+        place = data.draw(st.integers(0, len(self.held) - 1))
+        chunk, items, worker = self.held[place]
+        cut = data.draw(st.integers(0, len(items)))
+        self.held[place] = chunk, items[cut:], worker
+        self.ledger.record(chunk, outcomes(items[:cut], "f"), 0.001, worker, rest=-1)
+
+    @rule(state=st.sampled_from(["s", "f", "50"]))
+    def work(self, state):
+        """All that is on the queue, and what follows it for a while."""
+        for _ in range(20):
+            chunk = pop(self.ledger)
+            if chunk is None:
+                break
+            work = self.ledger.take(chunk, WORKER)
+            if work is not None:
+                self.ledger.record(chunk, outcomes(work.items, state), 0.001, WORKER)
+
+    @rule()
+    def beat(self):
+        heal(self.ledger, [chunk for chunk, _, _ in self.held])
+
+    @rule()
+    def time_passes(self):
+        let_time_pass(self.ledger, NAME)
+
+    # -- the operator
+
+    @rule()
+    def pause(self):
+        self.control.pause(NAME)
+
+    @rule()
+    def resume(self):
+        self.control.resume(NAME)
+
+    @rule(killable=st.sets(st.sampled_from([WORKER, OTHER])))
+    def cancel(self, killable):
+        ended = self.info().ended
+        running = self.control.cancel(NAME, "by me", killable)
+        assert (running is None) == bool(ended)
+        assert {one.worker for one in running or []} <= killable
+
+    @rule(cancelled=st.booleans())
+    def retry(self, cancelled):
+        before = self.info()
+        try:
+            number = self.control.retry(NAME, cancelled=cancelled)
+        except InputError:
+            assert before.reason
+            assert not before.ended
+            return
+        assert number == before.failed + before.dead + (before.cancelled if cancelled else 0)
+        after = self.info()
+        assert (after.open, after.succeeded, after.failed, after.dead) == (before.open + number, before.succeeded, 0, 0)
+
+    # -- what always holds
+
+    def info(self):
+        return info(self.ledger, NAME)
+
+    def _bits(self, part):
+        if not self.stored:
+            return set()
+        (word, at), *more = _words(0, self.stored)
+        words = self.ledger.client.bitfield_ro(self.ledger.key(NAME, part), word, at, more)
+        return set(_indexes(words, 0, self.stored))
+
+    def _ranges(self, part):
+        members = self.ledger.client.zrange(self.ledger.key(NAME, part), 0, -1)
+        firsts = [[int(number) for number in f"{member}:1".split(":")[:2]] for member in members]
+        return {index for first, count in firsts for index in range(first, first + count)}
+
+    @invariant()
+    def the_counters_are_what_the_bitmaps_say(self):
+        state = self.info()
+        done, failed, cancelled = (self._bits(part) for part in ("done", "failed", "cancelled"))
+        assert state.submitted == self.stored
+        assert (state.done, state.failed + state.dead) == (len(done), len(failed))
+        assert state.cancelled == len(cancelled)
+        assert failed | cancelled <= done
+        assert not failed & cancelled
+        assert min(state.succeeded, state.failed, state.cancelled, state.dead, state.open) >= 0
+
+    @invariant()
+    def every_open_item_is_somewhere(self):
+        state, open_items = self.info(), set(range(self.stored)) - self._bits("done")
+        cursor = int(self.ledger.state(NAME).get("cursor", 0))
+        waiting = self._bits("again") | set(range(cursor, self.stored))
+        assert not self._bits("again") & self._bits("done")
+        for part in ("left", "retry", "window"):
+            waiting |= self._ranges(part)
+        assert open_items <= waiting
+        assert not state.ended or not open_items
+
+    @invariant()
+    def each_attempt_has_one_event(self):
+        seen = Counter()
+        for _, fields in self.ledger.client.xrange(self.ledger.key(NAME, "events")):
+            for part in fields["ranges"].split(","):
+                indexes, _, attempt = part.partition("@")
+                first, _, last = indexes.partition("-")
+                seen.update((index, attempt or "1") for index in range(int(first), int(last) + 1))
+        assert all(number == 1 for number in seen.values())
+
+    def teardown(self):
+        """Left alone, it comes to its end, and each item has one result."""
+        self.control.resume(NAME)
+        if self.feeding:
+            self.end()
+        for _ in range(1000):
+            if self.info().ended:
+                break
+            let_time_pass(self.ledger, NAME)
+            self.work("s")
+        self.the_counters_are_what_the_bitmaps_say()
+        state = self.info()
+        assert state.open == 0
+        reader = Reader(self.ledger.client, self.ledger.settings, NAME)
+        results = list(reader.in_order(0, self.stored))
+        assert [result.index for result in results] == list(range(self.stored))
+        counts = Counter(result.state for result in results)
+        assert counts == +Counter({word: getattr(state, word) for word in ("succeeded", "failed", "dead", "cancelled")})
+        event, followed = "0-0", list(reader.cancelled(self.stored))
+        while True:
+            event, more = reader.after(event, 0)
+            if not more:
+                break
+            followed += more
+        assert sorted(result.index for result in followed) == list(range(self.stored))
+        self.ledger.forget(NAME)
+        assert list(self.ledger.client.scan_iter(f"{self.ledger.settings.prefix}gm1:batch:*")) == []
+
+
+@pytest.mark.parametrize("halt", [{}, {"halt": "3"}, {"halt": "20%"}], ids=["", "halt 3", "halt 20%"])
+def test_the_books_balance_whatever_is_done_to_a_batch(client, halt):
+    options = settings(
+        max_examples=12,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(lambda: Controlled(client, halt), settings=options)
+
+
+def test_the_machine_reaches_every_state(client):
+    """Else what holds above would hold of little."""
+    seen = set()
+
+    class Watched(Controlled):
+        @invariant()
+        def note(self):
+            seen.add(self.info().state)
+
+    options = settings(
+        max_examples=30,
+        stateful_step_count=20,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(lambda: Watched(client, {}), settings=options)
+    assert seen == set(State)

@@ -1,0 +1,93 @@
+"""Connections that break in the middle of a reply: what was on its way comes to its end."""
+
+from collections import Counter
+
+import pytest
+
+from broker.transport import install
+from tests.conftest import until
+from tests.integration.proxy import Proxy
+from tests.integration.transport_bench import Bench
+
+install()
+
+#: A rate-limited task of the workers waits in one's memory: this many.
+WAITING = 20
+
+
+@pytest.fixture
+def proxy(server):
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def bench(server, proxy, tmp_path):
+    """Workers reach the server through the proxy, the test itself does not."""
+    bench = Bench(server.url, tmp_path)
+    bench.through = server.url.replace(f":{server.port}", f":{proxy.port}")
+    yield bench
+    bench.close()
+
+
+@pytest.mark.parametrize(("pool", "slots"), [("prefork", 2), ("threads", 4)])
+def test_a_reply_that_is_cut_costs_nothing(bench, proxy, pool, slots):
+    """With a task of three leases running and rate-limited ones waiting in the worker."""
+    bench.send(f"mark.delay(1000, 6)\nfor n in range({WAITING}): slowly.delay(n)")
+    bench.worker(pool, slots, 20, url=bench.through)
+    until(lambda: len(bench.begun()) >= 3, 60, "the long task and some others")
+    proxy.cut_next(b"transport_app.mark")
+    bench.send("for n in range(100, 120): mark.delay(n)")
+    until(lambda: proxy.cuts == 1, 30, "a cut")
+    expected = {1000, *range(WAITING), *range(100, 120)}
+    until(lambda: set(bench.done()) == expected and bench.standing() == 0, 60)
+    runs = Counter(bench.begun())
+    assert runs[1000] == 1
+    assert runs.total() == len(expected), "nothing ran twice"
+    assert bench.dead() == []
+
+
+@pytest.mark.parametrize(("pool", "slots"), [("prefork", 2), ("threads", 4)])
+def test_cuts_at_random_lose_nothing(bench, proxy, pool, slots):
+    bench.worker(pool, slots, 10, url=bench.through)
+    bench.send("for n in range(200): mark.delay(n, 0.02)")
+    until(bench.done, 60, "a beginning")
+    proxy.cut_often(0.02)
+    until(lambda: proxy.cuts >= 5, 60, "cuts")
+    proxy.cut_often(0)
+    until(lambda: set(bench.done()) == set(range(200)) and bench.standing() == 0, 60)
+    assert bench.dead() == []
+
+
+#: Publishes one task and prints how that went.
+PUBLISH = """
+from kombu.exceptions import OperationalError
+try:
+    mark.apply_async((1,), countdown={countdown})
+    print("put")
+except OperationalError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("countdown", [0, 60])
+def test_a_publish_whose_answer_is_cut_is_repeated_and_then_said_to_be_uncertain(bench, proxy, countdown):
+    answer = b"-0\r\n" if not countdown else b"_\r\n"
+    code = PUBLISH.format(countdown=countdown)
+
+    def put():
+        """Messages to run now, and those that wait for their time."""
+        return bench.standing(), bench.client.zcard(f"{bench.prefix}gm1:later:q")
+
+    proxy.cut_next(answer)
+    assert bench.send(code, bench.through) == "put\n"
+    # Celery has put it once more, and what was to wait waits.
+    assert (proxy.cuts, put()) == (1, (0, 2) if countdown else (2, 0))
+    proxy.cut_next(answer, times=100)
+    said = bench.send(code, bench.through)
+    assert "delivery is uncertain: the message may be on the queue, or not" in said
+    assert sum(put()) > 2, "this time it is"
+
+
+def test_a_refused_login_is_certain(bench):
+    assert "uncertain" not in bench.send(PUBLISH.format(countdown=0), bench.url.replace("://:", "://:not"))

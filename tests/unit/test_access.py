@@ -1,0 +1,65 @@
+"""Who may reach the dashboard: what counts as this host alone, and what Flower is told."""
+
+import pytest
+
+from config.errors import SettingError
+from config.flower import check_reach, dashboard_url, flower_options, is_loopback
+from config.settings import load
+from dashboard.application import is_loopback_name
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"])
+def test_names_of_this_host(host):
+    assert is_loopback_name(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "example.org", "127.0.0.1.example.org", "localhost.example.org", "10.0.0.1", "0.0.0.0", "[::]", "1"]
+)
+def test_names_that_may_be_anybodys(host):
+    assert not is_loopback_name(host)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
+def test_loopback_needs_no_password(address):
+    assert is_loopback(address)
+    check_reach(address, guarded=False)
+
+
+@pytest.mark.parametrize("address", ["", "0.0.0.0", "::", "10.0.0.1", "no-such-host.invalid"])
+def test_anything_else_does(address):
+    with pytest.raises(SettingError, match="GRISTMILL_DASHBOARD_PASSWORD"):
+        check_reach(address, guarded=False)
+    check_reach(address, guarded=True)
+
+
+def test_flower_is_told_what_the_settings_say():
+    given = {
+        "GRISTMILL_DASHBOARD_PASSWORD": "correct horse",
+        "GRISTMILL_DASHBOARD_URL_PREFIX": "/tools/flower/",
+        "GRISTMILL_DASHBOARD_READ_ONLY": "true",
+    }
+    options = flower_options(load(given))
+    assert options["basic_auth"] == ["gristmill:correct horse"]
+    assert (options["url_prefix"], options["read_only"], options["address"]) == ("tools/flower", True, "127.0.0.1")
+    assert flower_options(load({}))["basic_auth"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:80"),
+        ({"GRISTMILL_DASHBOARD_URL_PREFIX": "flower"}, "http://127.0.0.1:80/flower/"),
+        ({"GRISTMILL_DASHBOARD_HOST": "::1"}, "http://[::1]:80"),
+    ],
+)
+def test_its_address_is_what_people_type(given, url):
+    assert dashboard_url(load(given), 80) == url
+
+
+@pytest.mark.parametrize("name", ["GRISTMILL_DASHBOARD_PASSWORD", "GRISTMILL_METRICS_TOKEN"])
+def test_a_secret_that_is_too_short_is_not_shown(name):
+    with pytest.raises(SettingError) as raised:
+        load({name: "hunter2"})
+    assert "hunter2" not in str(raised.value)
+    assert name in str(raised.value)

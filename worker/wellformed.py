@@ -1,0 +1,72 @@
+"""What a message for Celery has to look like, so that nothing in it can stop the worker that takes it."""
+
+from collections.abc import Container
+from typing import Any
+
+from celery.exceptions import InvalidTaskError
+
+_TEXT, _NUMBER, _LIST, _NONE = str, (int, float), (list, tuple), type(None)
+
+#: The parts of a body.
+_BODY: dict[str, tuple[type, ...]] = {"arguments": _LIST, "named arguments": (dict,), "options": (dict, _NONE)}
+#: Header -> what it may be; others are Celery's only to pass on.
+_HEADERS: dict[str, tuple[type, ...]] = {
+    "id": (_TEXT,),
+    "root_id": (_TEXT, _NONE),
+    "parent_id": (_TEXT, _NONE),
+    "group": (_TEXT, _NONE),
+    "shadow": (_TEXT, _NONE),
+    "eta": (_TEXT, _NONE),
+    "expires": (_TEXT, *_NUMBER, _NONE),
+    "retries": (int, _NONE),
+    "timelimit": (*_LIST, _NONE),
+    "argsrepr": (_TEXT, _NONE),
+    "kwargsrepr": (_TEXT, _NONE),
+    "origin": (_TEXT, _NONE),
+    "ignore_result": (bool, _NONE),
+    "replaced_task_nesting": (int, _NONE),
+    "stamped_headers": (list, _NONE),
+    "stamps": (dict, _NONE),
+    "groups": (list, _NONE),
+    "gm_returns": (int, _NONE),
+}
+
+
+def check(message: Any, known: Container[str]) -> None:
+    """Look at a message before Celery makes a request of it; no further than its name when its task is not `known`.
+
+    Raises:
+        InvalidTaskError: it cannot be one.
+        Exception: its body cannot be decoded, or is of a type that is not allowed.
+    """
+    headers = message.headers
+    if "task" in headers:
+        _allow("header task", headers["task"], (_TEXT,))
+        if headers["task"] in known:
+            _check_fields(headers, message.payload)
+    elif isinstance(message.payload, dict) and "task" in message.payload:
+        # Protocol 1 has everything in its body.
+        fields = message.payload
+        _allow("task in its body", fields["task"], (_TEXT,))
+        _check_fields(fields, [fields.get("args", []), fields.get("kwargs", {}), None])
+
+
+def _check_fields(fields: dict[str, Any], body: Any) -> None:
+    if isinstance(body, dict):
+        # Celery reads a body of protocol 1 below headers of protocol 2 too.
+        fields, body = {**body, **fields}, [body.get("args"), body.get("kwargs"), None]
+    if not isinstance(body, _LIST) or len(body) != len(_BODY):
+        raise InvalidTaskError("its body is not arguments, named arguments and options")
+    for (name, kinds), value in zip(_BODY.items(), body, strict=True):
+        _allow(name, value, kinds)
+    for header, kinds in _HEADERS.items():
+        _allow(f"header {header}", fields.get(header), kinds)
+    limits = fields.get("timelimit") or (None, None)
+    if len(limits) != 2 or not all(isinstance(limit, (*_NUMBER, _NONE)) for limit in limits):
+        raise InvalidTaskError("header timelimit: a pair of numbers is allowed")
+
+
+def _allow(name: str, value: Any, kinds: tuple[type, ...]) -> None:
+    if not isinstance(value, kinds):
+        allowed = " or ".join(kind.__name__ for kind in kinds)
+        raise InvalidTaskError(f"{name}: {type(value).__name__} is not allowed: {allowed} is")
