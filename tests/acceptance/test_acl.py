@@ -112,7 +112,6 @@ def test_what_nobody_may(served, role, command):
     ("role", "command"),
     [
         ("worker", ("CONFIG", "GET", "appendfsync")),
-        ("worker", ("UNLINK", "gm1:batches")),
         ("viewer", ("PUBLISH", "/0.celery.pidbox", "{}")),
         ("viewer", ("XADD", "gm1:q:cpu:0", "*", "m", "{}")),
         ("viewer", ("SET", "gm1:schema", "2")),
