@@ -44,8 +44,6 @@ class Channel(stock.Channel):
         self._no_ack: set[str] = set()
         super().__init__(*args, **kwargs)
 
-    # -- connections and keys
-
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Any]:
         """A client for a call; threads share it. Making one for each call is a fifth of stock kombu's time."""

@@ -72,7 +72,11 @@ def test_each_role_can_do_its_work(place, served):
 def stored(served):
     """All that is on the server, but who listens to Celery's events, and who healed last."""
     with Redis.from_url(served.server.url) as client:
-        return {key: client.dump(key) for key in client.scan_iter() if not key.startswith((b"_kombu.binding", b"gm1:healing"))}
+        return {
+            key: client.dump(key)
+            for key in client.scan_iter()
+            if not key.startswith((b"_kombu.binding", b"gm1:healing"))
+        }
 
 
 def test_a_viewer_sees_the_dashboard_and_changes_nothing(place, served):
