@@ -38,9 +38,7 @@ def measured(client: Redis, environ: dict[str, str], items: int) -> dict[str, fl
     empty = look(client)
     lines = "".join(f"{i % 10}\n" for i in range(items))
     submit = [sys.executable, "-m", "producer", "submit", TASK, "--from", "-", "--name", "capacity"]
-    subprocess.run(
-        submit, input=lines, text=True, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    subprocess.run(submit, input=lines, text=True, env=environ, check=True, capture_output=True)
     stored = look(client)
     command = [sys.executable, "-m", "worker", QUEUE, "--slots", "1"]
     with subprocess.Popen(command, env=environ) as worker:
