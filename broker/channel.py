@@ -72,9 +72,8 @@ class Channel(stock.Channel):
     def lease(self) -> Lease:
         """What this process holds on the channel's server."""
         if self._lease is None or self._lease_pid != os.getpid():
-            parameters = {
-                name: value for name, value in self._connparams().items() if name not in ("max_connections", "retry")
-            }
+            found = self._connparams()
+            parameters = {name: found[name] for name in found.keys() - {"max_connections", "retry"}}
             self._lease, self._lease_pid = lease_for(parameters, self.global_keyprefix), os.getpid()
         return self._lease
 
