@@ -204,7 +204,6 @@ class Ledger:
 
     def forget(self, batch: str) -> None:
         """Delete every key of the batch."""
-<<<<<<< HEAD
         self._call("forget", batch)
 
 
@@ -230,17 +229,3 @@ def _values(chunk: Chunk, blocks: Iterable[tuple[str, str]], kept: Sequence[str 
         if item is not None:
             values[i] = json.loads(item)
     return values
-=======
-        stored = int(self.state(batch).get("stored", 0))
-        # The state last: it tells a repetition what there is.
-        parts = ["in", "done", "failed", "events", "attempts", "retry", "left", "window", "sent", "state"]
-        keys = [self.key(batch, f"out:{bucket}") for bucket in range(-(-stored // 500))]
-        keys += [self.key(batch, part) for part in parts]
-        # No transaction: a full Redis refuses to queue one, and forgetting is what makes room in it.
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.srem(self.settings.key("active"), batch)
-            for start in range(0, len(keys), 1000):
-                pipe.unlink(*keys[start : start + 1000])
-            pipe.zrem(self.settings.key("batches"), batch)
-            pipe.execute()
->>>>>>> h-faults
