@@ -49,6 +49,26 @@ def waited(what: str):
     return wreck(what)
 '''
 
+LONG = '''
+"""A task of some milliseconds, with items that go wrong until a file is there."""
+
+import time
+from pathlib import Path
+
+from wrecks import wreck
+
+from tasks.kinds import cpu
+
+
+@cpu(time_limit=5)
+def sift(what: str, mended: str):
+    """Compute for a while."""
+    end = time.process_time() + 0.012
+    while time.process_time() < end:
+        pass
+    return what if Path(mended).exists() else wreck(what)
+'''
+
 #: What an item says: the state it ends in, and the type of its error.
 CAUSES = {
     "raise": ("failed", "LookupError"),
@@ -67,7 +87,8 @@ def own(tmp_path):
     modules = tmp_path / "modules"
     modules.mkdir()
     (modules / "wrecks.py").write_text(TASKS)
-    place = Place(tmp_path, PYTHONPATH=str(modules), GRISTMILL_TASK_MODULES="wrecks")
+    (modules / "sifting.py").write_text(LONG)
+    place = Place(tmp_path, PYTHONPATH=str(modules), GRISTMILL_TASK_MODULES="wrecks,sifting")
     yield place
     place.deserted()
 
@@ -105,40 +126,17 @@ def test_a_killer_among_threads(own):
         assert 2 <= running.err.count("the io worker ended with code -9") <= 3, running.err
 
 
-LONG = '''
-"""A task of some milliseconds, with items that go wrong until a file is there."""
-
-import time
-from pathlib import Path
-
-from wrecks import wreck
-
-from tasks.kinds import cpu
-
-
-@cpu(time_limit=5)
-def sift(what: str, mended: str):
-    """Compute for a while."""
-    end = time.process_time() + 0.012
-    while time.process_time() < end:
-        pass
-    return what if Path(mended).exists() else wreck(what)
-'''
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_seventeen_of_ten_thousand(own, tmp_path):
     """They cost the others little time, and run again when their cause is mended."""
-    (tmp_path / "modules" / "sifting.py").write_text(LONG)
     bad = ["raise"] * 10 + ["sleep", "stuck", "sleep"] + ["segfault"] * 2 + ["eat", "_exit"]
     items = [f"good {n}" for n in range(10_000 - len(bad))]
     for number, word in enumerate(bad):
         items.insert(500 * number + 250, word)
     mended = tmp_path / "mended"
     command = ("submit", "sift", "--set", f"mended={mended}", "--from")
-    settings = {"GRISTMILL_TASK_MODULES": "wrecks,sifting", "GRISTMILL_SLOT_MEMORY": str(1 << 30)}
-    with own.up("cpu", "--cpu", "2", in_peace=False, **settings):
+    with own.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
         own.run(*command, own.file("clean", "\n".join(f"good {n}" for n in range(10_000))), "--name", "clean").good()
         clean = own.ended("clean", 300)
         assert (clean.succeeded, clean.ended - clean.created >= 60) == (10_000, True)
