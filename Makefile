@@ -6,7 +6,7 @@ BIN := .venv/bin
 # With CI set, tests fail on what they would skip for want of a browser or an engine.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test slow check format lint types imports length secrets lock screenshots clean
+.PHONY: help demo test slow check format lint types imports length secrets fuzz lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ length: ## no file over 300 lines, no test file over 400
 
 secrets: ## random passwords for docker compose, into ./secrets (what is there is kept)
 	@sh bin/secrets
+
+fuzz: .venv/dev ## 100,000 messages that are nonsense, sent to live workers
+	@FUZZ_MESSAGES=100000 $(PYTEST) -q tests/acceptance/test_fuzz.py
 
 lock: .venv/dev ## make the lock files anew from pyproject.toml
 	@$(BIN)/pip install -q uv

@@ -32,8 +32,9 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 class BatchInfo:
     """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + open, always.
 
-    `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one;
-    `created` and `ended` are Unix times in seconds; `reason` says why it was cancelled, or is being cancelled.
+    `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one; `consumed`
+    results of succeeded items were read and removed; `created` and `ended` are Unix times in seconds; `reason` says
+    why it was cancelled, or is being cancelled.
     """
 
     name: str
@@ -52,6 +53,7 @@ class BatchInfo:
     queue: str
     ended: float | None
     reason: str | None
+    consumed: int = 0
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str]) -> "BatchInfo":
@@ -80,6 +82,7 @@ class BatchInfo:
             queue=fields["queue"],
             ended=int(finished) / 1000 if finished else None,
             reason=fields.get("reason") if stops else None,
+            consumed=int(fields.get("consumed", 0)),
         )
 
     @property

@@ -39,7 +39,7 @@ class Ledger:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        names = ("create", "append", "end", "take", "record", "tick", "names", "forget")
+        names = ("create", "append", "alive", "end", "take", "record", "tick", "names", "forget")
         self._scripts = {name: script(client, name) for name in names}
 
     def key(self, batch: str, part: str) -> str:
@@ -81,8 +81,6 @@ class Ledger:
     def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str) -> None:
         """Store the items from index `first` on (JSON texts) as one block; `sha` covers all up to its end.
 
-        Without items it only says that the producer still lives.
-
         Raises:
             Fed: the batch is gone, or another producer feeds it.
             Cancelled: the batch was cancelled.
@@ -91,9 +89,18 @@ class Ledger:
         answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
         self._still_ours(batch, answer)
 
-    def let_go(self, batch: str, token: str, stored: int) -> None:
+    def alive(self, batch: str, token: str) -> None:
+        """Say that the producer still lives; on a full server too.
+
+        Raises:
+            Fed: the batch is gone, or another producer feeds it.
+            Cancelled: the batch was cancelled.
+        """
+        self._still_ours(batch, self._call("alive", batch, token, PRODUCER_LEASE))
+
+    def let_go(self, batch: str, token: str) -> None:
         """Say that this producer stops before the input has ended, so that another can go on at once."""
-        self._call("append", batch, token, 0, stored, stored, "", "")
+        self._call("alive", batch, token, 0)
 
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Say that the input has ended; `rejected` items of it were bad and skipped.
@@ -123,19 +130,15 @@ class Ledger:
         return self._work(chunk, found) if found else None
 
     def _work(self, chunk: Chunk, found: list[Any]) -> Work:
-        task, fixed, parameter, retries, retry_seconds, done, attempts, blocks = found
-        values: list[Any] = []
-        for first, text in blocks:
-            lines = text.split("\n")
-            skip = max(0, chunk.first - int(first))
-            values += json.loads(f"[{','.join(lines[skip : skip + chunk.count - len(values)])}]")
-        if len(values) != chunk.count:
-            raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
+        task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept = found
+        values = _values(chunk, blocks, kept)
         items = [
             _item(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
             if not done[i]
         ]
+        if any(item.value is _GONE for item in items):
+            raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
         return Work(task, json.loads(fixed), parameter, int(retries), float(retry_seconds), items)
 
     def record(self, chunk: Chunk, outcomes: Iterable[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
@@ -181,12 +184,12 @@ class Ledger:
         """All fields of the batch's state; empty when there is no such batch."""
         return cast(dict[str, str], self.client.hgetall(self.key(batch, "state")))
 
-    def items(self, batch: str) -> Iterator[str]:
-        """The items of the batch that are stored, in order, as JSON texts."""
+    def items(self, batch: str) -> Iterator[tuple[int, str]]:
+        """The items of the batch that are stored, by index, as JSON texts; those that were consumed are left out."""
         start = "-"
         while entries := cast(Any, self.client.xrange(self.key(batch, "in"), min=start, count=10)):
             for identity, fields in entries:
-                yield from fields["items"].split("\n")
+                yield from enumerate(fields["items"].split("\n"), int(fields["first"]))
                 start = f"({identity}"
 
     def stopped(self, chunk: Chunk) -> bool:
@@ -204,7 +207,25 @@ class Ledger:
         self._call("forget", batch)
 
 
-def _item(index: int, value: str, attempts: str | None) -> Item:
+def _item(index: int, value: Any, attempts: str | None) -> Item:
     # As `tries` in ledger.lua reads them.
     tried, _, before = (attempts or "0").partition("/")
     return Item(index, value, 1 + int(tried), int(before or 0))
+
+
+_GONE = object()
+
+
+def _values(chunk: Chunk, blocks: Iterable[tuple[str, str]], kept: Sequence[str | None]) -> list[Any]:
+    """The items of a chunk, by place; _GONE where an item was consumed."""
+    end, values = chunk.first + chunk.count, [_GONE] * chunk.count
+    for identity, text in blocks:
+        first = int(identity)
+        begin = max(first, chunk.first)
+        lines = text.split("\n")[begin - first : max(0, end - first)]
+        found = json.loads(f"[{','.join(lines)}]")
+        values[begin - chunk.first : begin - chunk.first + len(found)] = found
+    for i, item in enumerate(kept):
+        if item is not None:
+            values[i] = json.loads(item)
+    return values

@@ -23,7 +23,7 @@ class Reader:
 
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; items without an outcome are left out."""
-        for start in range(first - first % BUCKET, end, BUCKET):
+        for start in range(first - first % BUCKET, end if first < end else 0, BUCKET):
             yield from self._read(max(first, start), min(end, start + BUCKET))
 
     def cancelled(self, end: int) -> Iterator[Result]:
@@ -80,10 +80,16 @@ class Reader:
         dropped = list(_indexes(cancelled, first, end))
         tried = dict(zip(dropped, self._attempts(dropped), strict=True))
         for index in _indexes(done, first, end):
+            outcome = outcomes[index - first]
+            if index not in tried and outcome is None:
+                continue
+            # Between an outcome and its item, another reader may have consumed both.
+            if (item := self.item(index)) is None:
+                continue
             if index in tried:
-                yield Result.of_cancelled(index, self.item(index), tried[index])
-            elif (outcome := outcomes[index - first]) is not None:
-                yield Result.from_outcome(index, self.item(index), outcome)
+                yield Result.of_cancelled(index, item, tried[index])
+            elif outcome is not None:
+                yield Result.from_outcome(index, item, outcome)
 
     def _attempts(self, indexes: list[int]) -> list[int]:
         """How often each of these items was tried and failed."""
@@ -102,11 +108,13 @@ class Reader:
     def _next_failed(self, first: int) -> int:
         return int(self.client.bitpos(f"{self._key}failed", 1, first, -1, mode="BIT"))
 
-    def item(self, index: int) -> str:
-        """The item at `index`, as JSON text."""
+    def item(self, index: int) -> str | None:
+        """The item at `index`, as JSON text; None when it was consumed."""
         first, items = self._block
         if not first <= index < first + len(items):
             entries = cast(Any, self.client.xrange(f"{self._key}in", min=index + 1, count=1))
+            if not entries or int(entries[0][1]["first"]) > index:
+                return cast(str | None, self.client.hget(f"{self._key}kept", str(index)))
             fields = entries[0][1]
             first, items = self._block = int(fields["first"]), fields["items"].split("\n")
         return items[index - first]

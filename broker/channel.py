@@ -11,6 +11,7 @@ from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from broker import revokes
@@ -43,8 +44,6 @@ class Channel(stock.Channel):
         self._no_ack: set[str] = set()
         super().__init__(*args, **kwargs)
 
-    # -- connections and keys
-
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Any]:
         """A client for a call; threads share it. Making one for each call is a fifth of stock kombu's time."""
@@ -54,6 +53,9 @@ class Channel(stock.Channel):
         yield client or self._shared[1]
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        if self.connection is None:
+            # kombu goes on with a channel that broke while it declared a queue; after this error it takes another.
+            raise RedisConnectionError("the channel is closed")
         found: dict[str, Any] = super()._connparams(asynchronous)
         return found if self.protocol is None else {**found, "protocol": int(self.protocol)}
 
@@ -70,9 +72,8 @@ class Channel(stock.Channel):
     def lease(self) -> Lease:
         """What this process holds on the channel's server."""
         if self._lease is None or self._lease_pid != os.getpid():
-            parameters = {
-                name: value for name, value in self._connparams().items() if name not in ("max_connections", "retry")
-            }
+            found = self._connparams()
+            parameters = {name: found[name] for name in found.keys() - {"max_connections", "retry"}}
             self._lease, self._lease_pid = lease_for(parameters, self.global_keyprefix), os.getpid()
         return self._lease
 
@@ -237,8 +238,7 @@ class Channel(stock.Channel):
         return message
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002
-        message = self.basic_get(queue, no_ack=True)
-        if message is None:
+        if (message := self.basic_get(queue, no_ack=True)) is None:
             raise Empty
         return message._raw
 
@@ -250,9 +250,10 @@ class Channel(stock.Channel):
             # Remote control: it can wait for memory.
             with as_if_away(), suppress(OutOfMemoryError):
                 super()._queue_bind(exchange, routing_key, pattern, queue)
-            return
-        member = self.sep.join([routing_key or "", pattern or "", queue or ""])
-        self.scripts.call("bind", member, self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
+        else:
+            member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            sets = (self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
+            self.scripts.call("bind", member, *sets)
 
     def _size(self, queue: str) -> int:
         return int(self.scripts.call("size", queue))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 
+from batches.consumer import Consumer
 from batches.control import Control, Running
 from batches.fleet import Fleet
 from batches.info import ENDED, BatchInfo
@@ -12,11 +13,14 @@ from batches.result import Result
 from broker.connection import client, reaching
 from config.errors import InputError
 from config.settings import settings
+from producer.deadline import Deadline
 from producer.who import user_at_host
 from tasks.application import app
 
 #: Milliseconds that one wait for results takes at most, so that an end or a timeout is noticed soon.
 _WAIT_MS = 500
+#: Seconds between two looks for what is next in order; items that are read in order at a time.
+_POLL_SECONDS, _LOT = 0.2, 5000
 
 
 class Batch:
@@ -56,40 +60,47 @@ class Batch:
         Raises:
             TimeoutError: it has not ended after `timeout` seconds.
         """
-        deadline = _Deadline(timeout, self.name)
+        deadline = Deadline(timeout)
         while True:
             info = self.info()
             yield info
             if info.state in ENDED:
                 return
-            deadline.check()
+            self._check(deadline)
             time.sleep(every)
 
-    def results(self, *, follow: bool = True, in_order: bool = False, timeout: float | None = None) -> Iterator[Result]:
+    def results(
+        self, *, follow: bool = True, in_order: bool = False, consume: bool = False, timeout: float | None = None
+    ) -> Iterator[Result]:
         """Its results: as they complete, or by index with `in_order`; until the batch has ended with `follow`,
-        else those that are there, by index.
+        else those that are there, by index. `consume` as with `follow`.
 
         Raises:
             TimeoutError: the batch has not ended after `timeout` seconds.
+            ValueError: `consume` without `follow`.
         """
         if not follow:
+            if consume:
+                raise ValueError("consume=True goes with follow=True")
             yield from self._reader().in_order(0, self.info().submitted)
             return
-        for _, found in self.follow(in_order=in_order, timeout=timeout):
+        for _, found in self.follow(in_order=in_order, consume=consume, timeout=timeout):
             yield from found
 
     def follow(
-        self, *, in_order: bool = False, timeout: float | None = None
+        self, *, in_order: bool = False, consume: bool = False, timeout: float | None = None
     ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
         """Its counters with the results that are new, at least twice a second, until it has ended.
 
-        Each lot of results is to be read before the next is asked for.
+        Each lot of results is to be read before the next is asked for. With `consume`, asking for the next removes
+        from the server those of succeeded items that were read, and what only they needed.
 
         Raises:
             TimeoutError: the batch has not ended after `timeout` seconds.
         """
-        deadline = _Deadline(timeout, self.name)
-        return self._follow_in_order(deadline) if in_order else self._follow(deadline)
+        deadline = Deadline(timeout)
+        consumer = self._consumer() if consume else None
+        return self._follow_in_order(deadline, consumer) if in_order else self._follow(deadline, consumer)
 
     def retry(self, *, cancelled: bool = False) -> int:
         """Have its failed and dead items run again, with `cancelled` also the cancelled ones; answers how many.
@@ -133,26 +144,47 @@ class Batch:
     def _reader(self) -> Reader:
         return Reader(self.ledger.client, settings(), self.name)
 
-    def _follow(self, deadline: "_Deadline") -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+    def _consumer(self) -> Consumer:
+        created = round(self.info().created * 1000)
+        return Consumer(self.ledger.client, settings(), self.name, created)
+
+    def _follow(self, deadline: Deadline, consumer: Consumer | None) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
         reader, event = self._reader(), "0-0"
         while True:
             # Asked before the events: what is recorded in between is read, not missed.
             info = self.info()
             ended = info.state in ENDED
-            event, found = reader.after(event, 0 if ended else _WAIT_MS)
-            yield info, found
+            before, (event, found) = event, reader.after(event, 0 if ended else _WAIT_MS)
+            yield info, consumer.noted(found) if consumer else found
+            if consumer and event != before:
+                consumer.consume(upto=event)
             if ended and not found:
                 if info.cancelled:
                     yield info, reader.cancelled(info.submitted)
                 return
-            deadline.check()
+            self._check(deadline)
 
-    def _follow_in_order(self, deadline: "_Deadline") -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+    def _follow_in_order(
+        self, deadline: Deadline, consumer: Consumer | None
+    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
         reader, first = self._reader(), 0
-        for info in self.watch(deadline.left()):
-            end = min(reader.prefix(first), info.submitted)
-            yield info, reader.in_order(first, end)
+        while True:
+            info = self.info()
+            end = min(reader.prefix(first), info.submitted, first + _LOT)
+            found = reader.in_order(first, end)
+            yield info, consumer.noted(found) if consumer else found
+            if consumer and end > first:
+                consumer.consume(below=end)
+            if info.state in ENDED and end == info.submitted:
+                return
+            self._check(deadline)
+            if end - first < _LOT:
+                time.sleep(_POLL_SECONDS)
             first = end
+
+    def _check(self, deadline: Deadline) -> None:
+        if deadline.over:
+            raise TimeoutError(f"batch {self.name!r} has not ended after {deadline.seconds:g} s; it goes on")
 
 
 def _kill(running: Iterable[Running]) -> None:
@@ -160,20 +192,6 @@ def _kill(running: Iterable[Running]) -> None:
     for worker, chunk in running:
         # To its worker only: others would write down that they do not know it. Code that heeds no TERM ends too.
         app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[worker])
-
-
-class _Deadline:
-    def __init__(self, seconds: float | None, batch: str) -> None:
-        self._seconds = seconds
-        self._batch = batch
-        self._end = None if seconds is None else time.monotonic() + seconds
-
-    def left(self) -> float | None:
-        return None if self._end is None else self._end - time.monotonic()
-
-    def check(self) -> None:
-        if self._end is not None and time.monotonic() > self._end:
-            raise TimeoutError(f"batch {self._batch!r} has not ended after {self._seconds:g} s; it goes on")
 
 
 def open_batch(name: str) -> Batch:

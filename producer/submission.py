@@ -4,16 +4,20 @@ import json
 import logging
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 from batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
 from broker.connection import client, reaching
-from config.errors import InputError
+from config.errors import InputError, ServerError
 from config.settings import settings
 from producer.batch import Batch
+from producer.brake import Brake, Stopped
+from producer.deadline import NEVER, Deadline
 from producer.feeder import Feeder
 from producer.items import Raw, Source
 from producer.items.checked import CheckedItems
@@ -28,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Submission:
-    """One run of submitting a batch. `stored` counts its items on the server, `rejected` the bad ones skipped."""
+    """One run of submitting a batch."""
 
     def __init__(
         self,
@@ -50,11 +54,24 @@ class Submission:
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
-        self.stored = 0
+        #: Set once it is known that what the batch had before are these items.
+        self.verified = threading.Event()
+        self._stop = threading.Event()
+        self._feeder: Feeder | None = None
         #: Whether anything changed on the server.
         self.anything_new = False
         #: Whether all items are stored.
         self.complete = False
+
+    @property
+    def stored(self) -> int:
+        """Its items on the server, those of earlier runs included."""
+        return self._feeder.stored if self._feeder else 0
+
+    @property
+    def failure(self) -> Exception | None:
+        """What sending has met while it waits for its input."""
+        return self._feeder.failure if self._feeder else None
 
     @property
     def rejected(self) -> int:
@@ -77,27 +94,57 @@ class Submission:
                 list(self.items)
                 raise InputError(f"{self.items.source.name}: no items" + (" that are good" if self.rejected else ""))
 
-    def send(self) -> Batch:
+    def send(self, deadline: Deadline = NEVER) -> Batch:
         """Store the items; when it returns, all of them are on the server. Called again, it stores what is missing.
+
+        While the server is full it waits, until the deadline.
 
         Raises:
             InputError: a bad item in a stream (those before it are stored), no items, or other input under
                 the batch's name.
             Cancelled: the batch was cancelled before all its items were stored.
             ServerError: the server cannot be reached or refuses writes.
+            Full: the server is still full at the deadline, a TimeoutError.
+            Stopped: by `stop`.
         """
         with reaching():
             ledger = Ledger(client(), settings())
         if not self.complete:
-            self._send(ledger)
+            self._send(ledger, Brake(ledger.client, self.on_wait, deadline))
             self.complete = True
+        self.verified.set()
         return self.batch()
 
-    def batch(self) -> Batch:
-        """The batch, if it is there."""
-        return Batch(self.name, Ledger(client(), settings()))
+    def restart(self) -> None:
+        """Get ready to be sent in another thread, also after a `stop`."""
+        self.verified.clear()
+        self._stop.clear()
+        if self._feeder:
+            self._feeder.failure = None
 
-    def _send(self, ledger: Ledger) -> None:
+    def say_alive(self) -> None:
+        """Stay the producer of the batch.
+
+        Raises:
+            Fed: another producer took over, or all items are stored.
+            Cancelled: the batch was cancelled before all its items were stored.
+        """
+        if self._feeder:
+            self._feeder.say_alive()
+
+    def stop(self) -> None:
+        """Have `send` stop, in another thread; what it has read is sent. It may go on waiting for its input."""
+        self._stop.set()
+        if self._feeder:
+            with suppress(ServerError), reaching():
+                self._feeder.let_go()
+
+    def batch(self) -> Batch:
+        """The batch, whatever is stored of it."""
+        with reaching():
+            return Batch(self.name, Ledger(client(), settings()))
+
+    def _send(self, ledger: Ledger, brake: Brake) -> None:
         items = iter(self.items)
         first = next(items, None)
         if first is None:
@@ -105,25 +152,23 @@ class Submission:
         with reaching():
             token = secrets.token_hex(8)
             feed = self._begin(ledger, token)
-            self._feed(ledger, token, feed, chain([first], items))
+            self._feeder = Feeder(ledger, self.name, token, feed, brake, self._stop)
+            self._feed(ledger, self._feeder, chain([first], items))
 
-    def _feed(self, ledger: Ledger, token: str, feed: Feed, items: Iterator[str]) -> None:
-        feeder = Feeder(ledger, self.name, token, feed, self.on_wait)
+    def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
         try:
             with feeder:
-                sent = feeder.send(items)
-                if not feed.ended:
+                sent = feeder.send(items, self.verified.set, self.items.place)
+                if not feeder.feed.ended:
                     feeder.end(self.rejected)
-            self.anything_new = sent > 0 or not feed.ended
+            self.anything_new = sent > 0 or not feeder.feed.ended
         except OtherInput as error:
             state = ledger.state(self.name)
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
             raise OtherInput(
                 f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
-                f"{self._difference(ledger) or error}; take another --name"
+                f"{error}; take another --name"
             ) from None
-        finally:
-            self.stored = feeder.stored
 
     def _begin(self, ledger: Ledger, token: str) -> Feed:
         task = self.task
@@ -147,18 +192,8 @@ class Submission:
                 # By a producer that lives, or by one that was killed a moment ago.
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
-
-    def _difference(self, ledger: Ledger) -> str | None:
-        """Where this input and the stored one part, when both can be read again."""
-        if not self.items.source.regular:
-            return None
-        ours = iter(self.items)
-        for index, theirs in enumerate(ledger.items(self.name)):
-            mine = next(ours, None)
-            if mine is not None and mine != theirs:
-                return f"item {index} was {theirs[:80]}, now it is {mine[:80]}"
-        return None
+                if self._stop.wait(0.1):
+                    raise Stopped from None
 
 
 def checked_name(name: str) -> str:
@@ -201,7 +236,7 @@ class _Values:
         return f"item {number}"
 
 
-def submit(
+def submit(  # noqa: PLR0913
     task: str | GristmillTask,
     items: Iterable[Any],
     *,
@@ -211,13 +246,14 @@ def submit(
     priority: int = DEFAULT_PRIORITY,
     halt: str | int | None = None,
     ttl: str | float | None = None,
+    timeout: float | None = None,
 ) -> Batch:
     """Submit `items` (values of the task's one open parameter, or dicts of its arguments) as one batch.
 
     All items are checked before any is sent, unless `items` is an iterator: that is read once and checked on
     the way. `fixed` gives arguments that all items share; `queue` sends them elsewhere than to the queue of the
     task's kind, to compare. Repeating an interrupted submit with the same `name`
-    and items stores what is missing.
+    and items stores what is missing. While the server is full it waits, `timeout` seconds at most.
 
     `priority` is from 0 (first) to 9 (last). `halt` cancels the batch once so many items have failed (`10`), or
     such a share of all (`"10%"`). `ttl` says how long it is kept after its end: seconds, or text such as `"12h"`
@@ -227,9 +263,10 @@ def submit(
         InputError: an item, the task's name, the batch's name or a term is not allowed.
         Cancelled: the batch was cancelled before all items were stored.
         ServerError: the server cannot be reached or refuses writes.
+        TimeoutError: the server is still full after `timeout` seconds.
     """
     known = catalog.find(task) if isinstance(task, str) else task
     terms = Terms.of(priority, halt, ttl)
     submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue, terms=terms)
     submission.check()
-    return submission.send()
+    return submission.send(Deadline(timeout))

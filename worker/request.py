@@ -41,7 +41,8 @@ class Request(request.Request):
         """Blame a message for the process that died while running it, and it alone."""
         error = getattr(exc_info, "exception", None)
         error = getattr(error, "exc", error)
-        if isinstance(error, WorkerLostError):
+        # Celery takes a task that exits for a lost worker too, further down.
+        if isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
             self.message.channel.qos.blamed.add(self.message.delivery_tag)
         elif isinstance(error, alone.Convicted):
             self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)

@@ -91,9 +91,9 @@ local function release(batch, now)
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
 end
 
--- What a slot needs to run a chunk: {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks}. done and
--- attempts have one entry an item; each block is {first, items}. Counts how long the items have waited until `now`,
--- unless that is false.
+-- What a slot needs to run a chunk: {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept}.
+-- done and attempts have one entry an item, kept too where blocks were removed; each block is {first, items}. Counts how
+-- long the items have waited until `now`, unless that is false.
 local function contents(batch, first, count, now)
   local b = state(batch, {'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
   local blocks, reached, stored_at = {}, first, now
@@ -115,16 +115,19 @@ local function contents(batch, first, count, now)
     bits[#bits + 1] = 'u1'
     bits[#bits + 1] = index
   end
-  local attempts = {}
+  local attempts, kept = {}, {}
   if redis.call('EXISTS', key(batch, 'attempts')) == 1 then
     attempts = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
+  end
+  if redis.call('EXISTS', key(batch, 'kept')) == 1 then
+    kept = redis.call('HMGET', key(batch, 'kept'), unpack(indexes))
   end
   local done, first_time = redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), 0
   for i = 1, count do
     if done[i] == 0 and not attempts[i] then first_time = first_time + 1 end
   end
   if now then count_task(now, b.queue, b.task, {'w' .. bucket(now - stored_at), first_time}) end
-  return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds, done, attempts, blocks}
+  return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds, done, attempts, blocks, kept}
 end
 
 -- Give the next chunk to a slot that has just recorded one, under the message at `place` that it still holds: no message

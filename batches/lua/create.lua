@@ -4,7 +4,7 @@
 --   state fields  task queue parameter fixed fingerprint retries retry_seconds chunk_seconds priority halt ttl
 --                 created submitted_by
 --                 epoch stored bytes sha cursor again ended paused cancelling reason cut finished rejected
---                 succeeded failed cancelled dead duplicates measured_seconds measured_items producer producer_until
+--                 succeeded failed cancelled dead duplicates consumed measured_seconds measured_items producer producer_until
 -- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is
 -- feeding it), 'cancelled' (before all its items were stored) or 'newer' (the layout is of a newer version).
 local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])

@@ -5,7 +5,8 @@ local GONE = 10000
 -- The names of a batch's keys, whatever it holds.
 local function keys_of(batch, stored)
   local names = {}
-  for part in string.gmatch('state in done failed cancelled again events attempts retry left window sent begun meter', '%a+') do
+  local parts = 'state in done failed cancelled again consumed kept events attempts retry left window sent begun meter'
+  for part in string.gmatch(parts, '%a+') do
     names[#names + 1] = key(batch, part)
   end
   for bucket = 0, math.ceil(stored / BUCKET) - 1 do names[#names + 1] = key(batch, 'out:' .. bucket) end

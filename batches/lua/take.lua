@@ -1,7 +1,7 @@
 -- Begin a chunk: its items, and which of them have an outcome already.
 -- ARGV: prefix, batch, epoch, first, count, worker, whether to count how long they waited (1 or 0).
--- Touches: batch:{b}:state, :window, :sent, :begun, :left, :in, :done, :attempts, meters:1:{t}, meters:open; when it is
--- being cancelled, what settle touches.
+-- Touches: batch:{b}:state, :window, :sent, :begun, :left, :in, :done, :attempts, :kept, meters:1:{t}, meters:open; when
+-- it is being cancelled, what settle touches.
 -- Returns false when there is nothing to run: the batch is gone, paused or being cancelled, the epoch is over or the
 -- chunk is recorded.
 -- Else its contents, see chunks.lua.

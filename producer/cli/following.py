@@ -5,9 +5,12 @@ import time
 from batches.info import ENDED, BatchInfo
 from producer.attention import live_workers, no_worker
 from producer.batch import Batch
+from producer.brake import Full
 from producer.cli.console import note, print_json, warn
 from producer.cli.output import ResultWriter
 from producer.cli.progress import ProgressView
+from producer.deadline import NEVER, Deadline
+from producer.feeding import Feeding
 from producer.fleet import LocalFleet
 from producer.submission import Submission
 
@@ -34,42 +37,52 @@ def follow(
     writer: ResultWriter | None,
     *,
     in_order: bool = False,
-    timeout: float | None = None,
+    consume: bool = False,
+    deadline: Deadline = NEVER,
     fleet: LocalFleet | None = None,
+    feeding: Feeding | None = None,
 ) -> BatchInfo:
-    """Follow a batch to its end; with a writer, its results are written as they come.
+    """Follow a batch to its end; with a writer, its results are written as they come, and then removed to `consume`.
 
-    `fleet` is one that runs for the duration of this command: what dies of it is started again.
+    `fleet` is one that runs for the duration of this command: what dies of it is started again. `feeding` submits
+    the batch meanwhile.
 
     Raises:
-        TimeoutError: it has not ended after `timeout` seconds.
+        TimeoutError: it has not ended at the deadline.
         KeyboardInterrupt: after a note that says how to follow it again.
+        Exception: what submitting it raises.
     """
     workers = WorkerWatch()
-    # What an earlier follow of this command has written stands first again, in the same order.
-    again = writer.seen if writer else 0
     try:
         with ProgressView([batch.name]) as view:
-            for info, found in batch.follow(in_order=in_order, timeout=timeout):
+            for info, found in batch.follow(in_order=in_order, consume=consume, timeout=deadline.left):
                 if writer:
-                    for result in found:
-                        if again:
-                            again -= 1
-                        else:
-                            writer.write(result)
-                    writer.flush()
+                    writer.write_all(found, durably=consume)
                 view.update([info])
                 workers.look(info)
                 if fleet:
                     fleet.watch()
+                if feeding:
+                    feeding.check()
     except KeyboardInterrupt:
-        note(_interrupted(batch.name) if fleet else f"batch {batch.name} goes on; {_again(batch.name)}")
+        if all_stored(feeding):
+            note(_interrupted(batch.name) if fleet else f"batch {batch.name} goes on; {_again(batch.name)}")
         raise
-    except TimeoutError as error:
-        # Without its fleet the batch does not go on by itself.
-        raise (TimeoutError(f"not ended after {timeout:g} s; {_interrupted(batch.name)}") if fleet else error) from None
+    except Full:
+        raise
+    except TimeoutError:
+        late = f"batch {batch.name!r} has not ended after {deadline.seconds:g} s"
+        if all_stored(feeding):
+            # Without its fleet the batch does not go on by itself.
+            late += f"; {_interrupted(batch.name)}" if fleet else "; it goes on"
+        raise TimeoutError(late) from None
     note(summary(info))
     return info
+
+
+def all_stored(feeding: Feeding | None) -> bool:
+    """Whether nothing of the batch is still to be submitted."""
+    return feeding is None or feeding.submission.complete
 
 
 def _again(name: str) -> str:
@@ -92,7 +105,7 @@ def summary(info: BatchInfo) -> str:
     parts = [f"{info.succeeded:,} succeeded", f"{info.failed:,} failed"]
     parts += [
         f"{count:,} {word}"
-        for word in ("dead", "cancelled", "duplicates", "rejected")
+        for word in ("dead", "cancelled", "duplicates", "rejected", "consumed")
         if (count := getattr(info, word))
     ]
     seconds = f" in {info.ended - info.created:,.1f} s" if info.ended else ""
@@ -102,9 +115,15 @@ def summary(info: BatchInfo) -> str:
 
 def say_what_is_new(submission: Submission, info: BatchInfo) -> None:
     """Say so when the items had been submitted before."""
-    if submission.anything_new:
+    if submission.anything_new or not submission.complete:
         return
     if info.state in ENDED:
         note(f"nothing new: batch {info.name} has these {info.submitted:,} items, and has ended")
     else:
         note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.open:,} are open")
+
+
+def say_what_was_consumed(info: BatchInfo) -> None:
+    """Say so when results of the batch are not on the server any more."""
+    if info.consumed:
+        warn(f"{info.consumed:,} results of batch {info.name} were consumed: they are not among these")

@@ -22,6 +22,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="JSON lines inste
 timeout = click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="S", help="Wait at most S seconds (exit 124)."
 )
+consume = click.option(
+    "--consume", is_flag=True, help="Remove results from the server once they are written, all but failures."
+)
 batch = click.argument("batch", required=False)
 
 

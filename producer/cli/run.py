@@ -14,9 +14,11 @@ from config.errors import ServerError
 from producer.attention import check_workers, live_workers
 from producer.cli import options
 from producer.cli.console import warn
-from producer.cli.following import follow
+from producer.cli.following import follow, say_what_is_new, say_what_was_consumed
 from producer.cli.output import ResultWriter
-from producer.cli.submitting import sent, submission
+from producer.cli.submitting import remembered, submission
+from producer.deadline import Deadline
+from producer.feeding import Feeding
 from producer.fleet import LocalFleet, running
 from producer.submission import Submission
 from tasks.kinds import Kind
@@ -27,14 +29,14 @@ HANDOVERS = 5
 
 @click.command("run")
 @options.feeding
+@options.consume
 @options.timeout
 @options.quiet
-def command(timeout: float | None, **feeding: object) -> int:
+def command(consume: bool, timeout: float | None, **feeding: object) -> int:
     """Run a batch here and now: prints results as they complete and exits with the batch's code.
 
     Joins the running fleet, or starts a worker for its own duration. Interrupted and repeated with the same
-    --name and items, it goes on where it stopped. Items from a pipe are run as they come; their results are
-    printed once the pipe has ended.
+    --name and items, it goes on where it stopped. Items from a pipe are run as they come.
 
     \b
     Examples:
@@ -45,11 +47,11 @@ def command(timeout: float | None, **feeding: object) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     batch_run = submission(feeding)
     batch_run.check()
-    with ResultWriter() as writer:
+    with ResultWriter(repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
                 with reaching(), _workers(batch_run.task.kind) as fleet:
-                    return _run(batch_run, writer, timeout, fleet)
+                    return _run(batch_run, writer, consume, timeout, fleet)
             except ServerError as error:
                 # A fleet that this one had joined may have ended: then it is ours to go on.
                 again = batch_run.complete or batch_run.items.source.regular
@@ -59,11 +61,18 @@ def command(timeout: float | None, **feeding: object) -> int:
     raise failure
 
 
-def _run(batch_run: Submission, writer: ResultWriter, timeout: float | None, fleet: LocalFleet | None) -> int:
+def _run(
+    batch_run: Submission, writer: ResultWriter, consume: bool, timeout: float | None, fleet: LocalFleet | None
+) -> int:
+    deadline = Deadline(timeout)
     for warning in check_workers(batch_run.task):
         warn(warning)
-    batch = sent(batch_run, following=True)
-    return follow(batch, writer, timeout=timeout, fleet=fleet).exit_code
+    with remembered(batch_run), Feeding(batch_run, deadline, warn) as feeding:
+        batch = feeding.begun()
+        info = batch.info()
+        say_what_is_new(batch_run, info)
+        say_what_was_consumed(info)
+        return follow(batch, writer, consume=consume, deadline=deadline, fleet=fleet, feeding=feeding).exit_code
 
 
 @contextmanager

@@ -6,9 +6,12 @@ from broker.connection import reaching
 from producer.attention import check_workers, live_workers, no_worker
 from producer.cli import options
 from producer.cli.console import note, warn, write
-from producer.cli.following import follow
+from producer.cli.following import follow, say_what_is_new
 from producer.cli.output import ResultWriter
-from producer.cli.submitting import sent, submission
+from producer.cli.submitting import remembered, submission
+from producer.deadline import Deadline
+from producer.feeding import Feeding
+from producer.submission import Submission
 
 
 @click.command("submit")
@@ -31,13 +34,27 @@ def command(following: bool, timeout: float | None, **feeding: object) -> int:
         for warning in check_workers(batch_run.task):
             warn(warning)
         batch_run.check()
-        batch = sent(batch_run, following=following)
+        deadline = Deadline(timeout)
         if following:
-            with ResultWriter() as writer:
-                return follow(batch, writer, timeout=timeout).exit_code
+            return _follow(batch_run, deadline)
+        with remembered(batch_run):
+            batch = batch_run.send(deadline)
+        say_what_is_new(batch_run, batch.info())
         if not any(worker.queue == batch_run.queue for worker in live_workers()):
             warn(no_worker(batch_run.queue))
         write(batch.name)
         info = batch.info()
         note(f"{info.submitted:,} items of {info.task} stored; follow them with: gristmill watch {batch.name}")
         return 0
+
+
+def _follow(batch_run: Submission, deadline: Deadline) -> int:
+    with ResultWriter() as writer, remembered(batch_run), Feeding(batch_run, deadline, warn) as feeding:
+        batch = feeding.begun()
+        say_what_is_new(batch_run, batch.info())
+        try:
+            return follow(batch, writer, deadline=deadline, feeding=feeding).exit_code
+        except BrokenPipeError:
+            # Nobody reads results any more; the items are to be stored all the same.
+            feeding.finish()
+            raise

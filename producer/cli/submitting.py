@@ -11,10 +11,8 @@ from broker.home import Home
 from config import settings
 from config.errors import Cancelled, GristmillError
 from producer import items
-from producer.batch import Batch
 from producer.cli import options
 from producer.cli.console import note, warn
-from producer.cli.following import say_what_is_new
 from producer.submission import Submission
 from producer.terms import Terms
 from tasks import catalog
@@ -47,20 +45,6 @@ def submission(feeding: dict[str, Any]) -> Submission:
     )
 
 
-def sent(batch_run: Submission, *, following: bool) -> Batch:
-    """The batch, once all its items are stored; or, to be followed to its end, once it was cancelled before that."""
-    with remembered(batch_run):
-        try:
-            batch = batch_run.send()
-        except Cancelled as error:
-            if not following:
-                raise
-            warn(str(error))
-            return batch_run.batch()
-    say_what_is_new(batch_run, batch.info())
-    return batch
-
-
 @contextmanager
 def remembered(batch_run: Submission) -> Iterator[None]:
     """Remember the batch as the last submitted one; say what is stored when submitting breaks off."""
@@ -68,10 +52,12 @@ def remembered(batch_run: Submission) -> Iterator[None]:
         yield
     except (OtherInput, Cancelled):
         raise
-    except GristmillError as error:
-        raise type(error)(f"{error}; {_stored(batch_run)}" if batch_run.stored else str(error)) from error
+    except (GristmillError, TimeoutError) as error:
+        if batch_run.complete or not batch_run.stored:
+            raise
+        raise type(error)(f"{error}; {_stored(batch_run)}") from error
     except KeyboardInterrupt:
-        if batch_run.stored:
+        if batch_run.stored and not batch_run.complete:
             note(_stored(batch_run))
         raise
     finally:

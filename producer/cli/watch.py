@@ -6,6 +6,7 @@ from broker.connection import reaching
 from producer.cli import options
 from producer.cli.following import follow, watch_json
 from producer.cli.lookup import named_batch
+from producer.deadline import Deadline
 
 
 @click.command("watch")
@@ -23,5 +24,5 @@ def command(batch: str | None, as_json: bool, timeout: float | None) -> int:
     """
     with reaching():
         found = named_batch(batch)
-        info = watch_json(found, timeout) if as_json else follow(found, None, timeout=timeout)
+        info = watch_json(found, timeout) if as_json else follow(found, None, deadline=Deadline(timeout))
         return info.exit_code

@@ -29,6 +29,7 @@ class CheckedItems:
         self.parameter = task.schema.open_parameter(self.fixed)
         self.on_bad = on_bad
         self.rejected = 0
+        self._number = 0
         self._check_shape()
 
     def _check_shape(self) -> None:
@@ -60,7 +61,12 @@ class CheckedItems:
             except ItemError as bad:
                 self._reject(f"{self.source.place(number)}: {bad}")
                 continue
+            self._number = number
             yield text
+
+    def place(self) -> str:
+        """Where the item that was yielded last stands in the source."""
+        return self.source.place(self._number)
 
     def _reject(self, message: str) -> None:
         if self.on_bad is None:

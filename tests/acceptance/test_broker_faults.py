@@ -17,7 +17,7 @@ def complete(place, count):
     assert (info.submitted, info.succeeded, info.open) == (count, count, 0), info
     assert [result.index for result in place.results("x")] == list(range(count)), "lost = 0, each once"
     with place.ledger() as ledger:
-        assert "".join(f"{item}\n" for item in ledger.items("x")) == ITEMS, "the items are the input's, in its order"
+        assert "".join(f"{item}\n" for _, item in ledger.items("x")) == ITEMS, "the items are the input's, in its order"
 
 
 def submitted_again_and_again(place, command, first, **settings):
@@ -74,7 +74,7 @@ def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(plac
             assert proxy.cuts >= 5
         with place.ledger() as ledger:
             assert place.info("x").submitted == COUNT
-            assert "".join(f"{item}\n" for item in ledger.items("x")) == ITEMS
+            assert "".join(f"{item}\n" for _, item in ledger.items("x")) == ITEMS
             sent = int(ledger.state("x")["cursor"])
             chunks = [chunk.split(":") for chunk in ledger.client.zrange(ledger.key("x", "window"), 0, -1)]
             handed = sorted(int(first) + i for first, count in chunks for i in range(int(count)))

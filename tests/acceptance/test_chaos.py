@@ -33,7 +33,7 @@ SMALL = [
     ("warm", "threads", {"kills": 2}),
     ("replaced", "prefork", {"tasks": 50}),
     ("batch", "prefork", {"kills": 2, "tasks": 1000}),
-    ("batch", "threads", {"kills": 2, "tasks": 3000}),
+    ("batch", "threads", {"kills": 2, "tasks": 8000}),
 ]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

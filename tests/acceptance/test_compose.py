@@ -3,7 +3,10 @@
 import json
 import subprocess
 import time
+from base64 import b64encode
 from contextlib import contextmanager
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from conftest import until
@@ -210,3 +213,24 @@ def test_no_secret_can_be_seen(compose):
     ] == []
     assert compose.secrets.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in compose.secrets.iterdir()} == {0o444}
+
+
+def test_the_dashboard_asks_for_its_password(compose):
+    address = compose("port", "flower", "5555").stdout.strip()
+    assert address.startswith("127.0.0.1:")
+
+    def status(password):
+        request = Request(f"http://{address}/")
+        if password:
+            login = b64encode(f"gristmill:{password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {login}")
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status
+        except HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    until(lambda: status(None), 60, "the dashboard")
+    assert (status(None), status("wrong-password"), status(compose.secret("dashboard_password"))) == (401, 401, 200)

@@ -1,5 +1,6 @@
 """Batches under control, with real workers: cancelled, killed, paused, halted, retried, put first."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -162,6 +163,22 @@ class TestCancel:
             again = place.run("submit", "pause", "1", "2", "3", "--name", name)
             assert (again.code, again.out) == (1, "")
             assert "was cancelled while its items were submitted" in again.complaint
+
+    @pytest.mark.parametrize("command", [("run",), ("submit", "--follow")], ids=["run", "submit"])
+    def test_while_it_is_fed_and_followed(self, mill, name, command):
+        first, *options = command
+        read, write = os.pipe()
+        with mill.start(first, "pause", "--from", "-", "--name", name, *options, stdin=read) as running:
+            os.write(write, b"0\n0\n")
+            assert sorted(json.loads(running.line())["index"] for _ in range(2)) == [0, 1]
+            # Its input stays open and silent.
+            mill.run("cancel", name, "--quiet").good()
+            done = running.end(seconds=5)
+        os.close(write)
+        os.close(read)
+        assert (done.code, done.out) == (1, ""), done
+        assert f"batch '{name}' was cancelled while its items were submitted (by " in done.err
+        assert f"batch {name}: cancelled (by " in done.err
 
     def test_one_that_has_ended_stays_as_it_is(self, mill, name):
         mill.run("run", "fibonacci", "5", "--name", name).good()

@@ -23,11 +23,11 @@ def peak_mib(pid: int) -> float | None:
     return int(found[1]) / 1024 if found else None
 
 
-def run(place: Place, count: int) -> tuple[float, float]:
-    """Run so many items of no work from a file; the producer's peak memory in MiB, and the seconds it took."""
-    items, out = place.file(f"items-{count}", "0\n" * count), place.path / f"out-{count}"
+def measured(place: Place, count: int, *command: str) -> tuple[float, float]:
+    """Run a command that prints so many results; its peak memory in MiB, and the seconds it took."""
+    out = place.path / "out"
     most, begun = 0.0, time.monotonic()
-    with out.open("wb") as stdout, place.start("run", "pause", "--from", items, stdout=stdout) as running:
+    with out.open("wb") as stdout, place.start(*command, stdout=stdout) as running:
 
         def ended() -> bool:
             nonlocal most
@@ -35,30 +35,46 @@ def run(place: Place, count: int) -> tuple[float, float]:
             most = max(most, (None if over else peak_mib(running.pid)) or 0.0)
             return over
 
-        until(ended, 1500, f"the end of {count} items")
+        until(ended, 1500, f"the end of {command}")
         running.end().good()
     seconds = time.monotonic() - begun
-    seen = bytearray(count)
+    seen, in_order = bytearray(count), True
     with out.open() as lines:
-        for line in lines:
+        for number, line in enumerate(lines):
             row = json.loads(line)
             assert row["state"] == "succeeded"
             seen[row["index"]] += 1
+            in_order &= row["index"] == number
     assert seen == bytes([1]) * count, "each item's result is printed once"
+    assert in_order or "--in-order" not in command
     out.unlink()
     return most, seconds
+
+
+#: What is measured with few and with many items, one after another with the same batch.
+COMMANDS = {
+    "run": ("run", "pause", "--from", "{items}", "--name", "{name}"),
+    "results in order": ("results", "{name}", "--in-order", "--follow"),
+    "results as completed": ("results", "{name}", "--follow"),
+    "results by index": ("results", "{name}"),
+    "results consumed": ("results", "{name}", "--follow", "--consume"),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_million_lines(place, record_property):
-    few, few_seconds = run(place, 10_000)
-    many, many_seconds = run(place, 1_000_000)
-    figures = (
-        f"peak memory of the producer: {few:.1f} MiB with 10^4 items ({few_seconds:.1f} s), "
-        f"{many:.1f} MiB with 10^6 ({many_seconds:.1f} s)"
+    found: dict[str, list[tuple[float, float]]] = {what: [] for what in COMMANDS}
+    for count in (10_000, 1_000_000):
+        names = {"items": place.file(f"items-{count}", "0\n" * count), "name": f"b{count}"}
+        for what, command in COMMANDS.items():
+            found[what].append(measured(place, count, *(word.format(**names) for word in command)))
+    figures = "; ".join(
+        f"{what}: {few:.1f} MiB with 10^4 items ({few_seconds:.1f} s), {many:.1f} with 10^6 ({many_seconds:.1f} s)"
+        for what, ((few, few_seconds), (many, many_seconds)) in found.items()
     )
     record_property("figures", figures)
     print(figures)  # noqa: T201 (shown by `pytest -rP`)
-    assert few > 0, figures
-    assert many <= few + ALLOWED_MIB, figures
+    for what, ((few, _), (many, _)) in found.items():
+        assert few > 0, what
+        assert many <= few + ALLOWED_MIB, f"{what}: {figures}"

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 from conftest import until
+from redis.exceptions import RedisError
 
 from broker.connection import connect
 from broker.home import Home
@@ -84,7 +85,7 @@ def test_a_server_with_everysec_refuses_and_goes_on(place, disk, refusing, feed)
     with connect(refusing.url) as client, place.up("--cpu", "1", "--io", "4"):
         submitted(place)
         print("0.01", file=pipe)
-        until(lambda: place.info("fed").submitted == 1, what="a beginning")
+        until(lambda: "fed" in place.names() and place.info("fed").submitted == 1, what="a beginning")
         disk.fill()
         until(lambda: client.info("persistence")["aof_last_write_status"] == "err", what="a full disk")
         print("0.02", file=pipe)
@@ -100,6 +101,16 @@ def test_a_server_with_everysec_refuses_and_goes_on(place, disk, refusing, feed)
         producer.end().good()
         complete(place)
         assert place.ended("fed").succeeded == 2
+
+
+def test_a_server_with_always_ends_itself(disk):
+    """That is Redis; the private server, a Valkey, does the same below."""
+    redis = running(redis_server(), disk.path, appendfsync="always", logfile="")
+    with redis as server, connect(server.url, patience=0) as client:
+        disk.fill()
+        with pytest.raises(RedisError):
+            client.set("key", "x" * 10_000)
+        assert server.process.wait(10) == 1
 
 
 def test_the_private_server_ends_and_is_started_again(place, disk):

@@ -133,4 +133,4 @@ class TestKills:
             until(lambda: place.run(*command).code == 0, 20, "another go")
             assert place.info("x").submitted == 60_000
             with place.ledger() as ledger:
-                assert list(ledger.items("x")) == items
+                assert list(ledger.items("x")) == list(enumerate(items))

@@ -89,5 +89,16 @@ def test_a_publish_whose_answer_is_cut_is_repeated_and_then_said_to_be_uncertain
     assert sum(put()) > 2, "this time it is"
 
 
+@pytest.mark.parametrize("countdown", [0, 60])
+def test_a_publish_whose_declaration_is_cut_is_put_once(bench, proxy, countdown):
+    code = PUBLISH.format(countdown=countdown)
+    bench.send(code)
+    # The binding is there: the script that notes it answers 0.
+    proxy.cut_next(b":0\r\n")
+    assert bench.send(code, bench.through) == "put\n"
+    assert proxy.cuts == 1
+    assert bench.standing() + bench.client.zcard(f"{bench.prefix}gm1:later:q") == 2
+
+
 def test_a_refused_login_is_certain(bench):
     assert "uncertain" not in bench.send(PUBLISH.format(countdown=0), bench.url.replace("://:", "://:not"))

@@ -219,7 +219,7 @@ def test_two_producers_feed_one_batch_one_after_the_other(ledger):
         ledger.append("b", "two", 1, ["2"], "other")
     ledger.append("b", "two", 2, ["3"], "sha")
     ledger.end("b", "two", 0)
-    assert list(ledger.items("b")) == ["1", "2", "3"]
+    assert list(ledger.items("b")) == [(0, "1"), (1, "2"), (2, "3")]
 
 
 def test_a_call_whose_answer_was_lost_can_be_repeated(ledger):
@@ -234,7 +234,7 @@ def test_a_call_whose_answer_was_lost_can_be_repeated(ledger):
 def test_a_producer_that_waits_for_its_input_stays_the_producer(ledger):
     ledger.create("b", "one", FIELDS)
     ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
-    ledger.append("b", "one", 0, [], "")
+    ledger.alive("b", "one")
     with pytest.raises(Fed):
         ledger.create("b", "two", FIELDS)
 

@@ -249,6 +249,8 @@ def drains_when_it_is_full(user):
         ledger.tick("w", {"queue": "cpu", "slots": 2}, [])
         ledger.end("full", "token", 0)
         assert BatchInfo.from_fields("full", ledger.state("full")).open == 0
+        ledger.forget("full")
+        assert "full" not in ledger.names()
     finally:
         user.client.config_set("maxmemory", 0)
 

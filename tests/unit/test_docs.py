@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from config import errors
 from config.celery import SHIPPED_TASKS
+from config.environment import COMPOSE
 from config.settings import Settings, variable
 from producer.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
 from producer.cli.console import Quiet
@@ -156,7 +157,7 @@ def test_what_settings_are_said_to_take_is_what_they_take(name):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_that_are_mentioned_exist(page):
-    known = {variable(name) for name in Settings.model_fields}
+    known = {variable(name) for name in Settings.model_fields} | COMPOSE
     named = set(re.findall(r"GRISTMILL_[A-Z_]*[A-Z]", page.read_text()))
     assert {name.removesuffix("_FILE") for name in named} <= known
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.connection import with_password
 from config import environment
 from config.errors import SettingError
 from config.settings import Settings, load
@@ -77,3 +78,27 @@ def test_what_kubernetes_injects_is_ignored():
         "GRISTMILL_PORT": "1",
     }
     assert unknown(**injected) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("redis://worker@mill:6379/0", "redis://worker:p%40ss%2F@mill:6379/0"),
+        ("redis://mill", "redis://:p%40ss%2F@mill"),
+        ("rediss://worker@[fd00::1]/0?ssl_ca_certs=/a@b", "rediss://worker:p%40ss%2F@[fd00::1]/0?ssl_ca_certs=/a@b"),
+    ],
+)
+def test_a_password_of_its_own_goes_into_the_address(url, whole):
+    assert with_password(url, "p@ss/") == whole
+    assert with_password(url, None) == url
+
+
+def test_two_passwords_are_one_too_many():
+    with pytest.raises(SettingError, match="keep one") as refused:
+        with_password("redis://:first@mill/0", "second")
+    assert "first" not in str(refused.value)
+
+
+def test_what_compose_reads_is_no_unknown_setting():
+    found = unknown(GRISTMILL_SECRETS="./secrets", GRISTMILL_SECRET="x", GRISTMILL_HOME="/nowhere")
+    assert [name for name, _ in found if "SECRET" in name] == ["GRISTMILL_SECRET"]

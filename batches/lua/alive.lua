@@ -1,0 +1,8 @@
+-- Say that the producer of a batch still lives, or with a lease of 0 that it stops. ARGV: prefix, batch, token, lease in
+-- ms. Touches: batch:{b}:state. Returns 'alive', 'cancelled', or 'lost' when the batch is gone or fed by another producer.
+local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local b = state(batch, {'producer', 'cut'}, {})
+if b.cut then return 'cancelled' end
+if b.producer ~= token then return 'lost' end
+redis.call('HSET', key(batch, 'state'), 'producer_until', milliseconds() + lease)
+return 'alive'

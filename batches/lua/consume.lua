@@ -1,0 +1,97 @@
+-- Remove results that somebody has read: the outcomes of succeeded items, and the events and blocks of which nothing is
+-- needed any more. Failed, dead and cancelled items stay; when their block goes, their input moves to `kept`. The other
+-- bitmaps stay, so that nothing is recorded twice. Repeating it changes nothing.
+-- ARGV: prefix, batch, when it was created, the event to begin behind, the last event, the index that whole events are
+--       below, then the ranges of succeeded items that were read: first-last.
+-- Touches: batch:{b}:state, :done, :failed, :cancelled, :attempts, :out:{k}, :events, :in, and
+--   batch:{b}:consumed  bitmap  succeeded items whose result was removed
+--   batch:{b}:kept      hash  index -> item, of failed, dead and cancelled items whose block was removed
+-- Returns the event to go on behind.
+local batch, created, after, upto, below = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local EVENTS_AT_ONCE = 100
+-- A batch that was forgotten meanwhile, and submitted anew, has other results than those that were read.
+if state(batch, {'created'}, {}).created ~= created then return after end
+
+local function bits(part, first, last) return redis.call('BITCOUNT', key(batch, part), first, last, 'BIT') end
+-- Items that may be run again.
+local function staying(first, last) return bits('failed', first, last) + bits('cancelled', first, last) end
+
+local function ranges_of(text)
+  local ranges = {}
+  for range in string.gmatch(text, '[^,]+') do
+    local first, last = string.match(range, '^(%d+)-(%d+)')
+    ranges[#ranges + 1] = {tonumber(first), tonumber(last)}
+  end
+  return ranges
+end
+
+local function mark(part, first, last)
+  local arguments = {}
+  for at = first, last, 32 do
+    local width = math.min(32, last + 1 - at)
+    for _, word in ipairs({'SET', 'u' .. width, at, 2 ^ width - 1}) do arguments[#arguments + 1] = word end
+  end
+  redis.call('BITFIELD', key(batch, part), unpack(arguments))
+end
+
+-- 1. Outcomes of one hash.
+local removed = 0
+local function remove(first, last)
+  local count = last - first + 1
+  if bits('done', first, last) < count or staying(first, last) > 0 then return end
+  local indexes = {}
+  for index = first, last do indexes[#indexes + 1] = index end
+  local out, there = key(batch, 'out:' .. math.floor(first / BUCKET)), count - bits('consumed', first, last)
+  -- One of a compact hash's fields after another costs a copy of the rest each.
+  if redis.call('HLEN', out) == there then redis.call('UNLINK', out) else redis.call('HDEL', out, unpack(indexes)) end
+  for part in string.gmatch('attempts kept', '%a+') do redis.call('HDEL', key(batch, part), unpack(indexes)) end
+  mark('consumed', first, last)
+  removed = removed + there
+end
+for i = 7, #ARGV do
+  local first, last = unpack(ranges_of(ARGV[i])[1])
+  while first <= last do
+    local upto_here = math.min(last, first - first % BUCKET + BUCKET - 1)
+    remove(first, upto_here)
+    first = upto_here + 1
+  end
+end
+if removed > 0 then redis.call('HINCRBY', key(batch, 'state'), 'consumed', removed) end
+
+-- 2. Blocks of items that all are consumed or stay, and events of items that all are consumed.
+local function keep(first, items)
+  local index = first
+  for item in string.gmatch(items, '[^\n]+') do
+    if staying(index, index) > 0 then redis.call('HSET', key(batch, 'kept'), index, item) end
+    index = index + 1
+  end
+end
+local function drop_blocks(first, last)
+  local blocks = redis.call('XRANGE', key(batch, 'in'), first + 1, last)
+  blocks[#blocks + 1] = redis.call('XRANGE', key(batch, 'in'), last + 1, '+', 'COUNT', 1)[1]
+  for _, block in ipairs(blocks) do
+    local from, to = tonumber(block[2][2]), tonumber(string.match(block[1], '^%d+')) - 1
+    local stay = staying(from, to)
+    if stay + bits('consumed', from, to) == to - from + 1 then
+      if stay > 0 then keep(from, block[2][6]) end
+      redis.call('XDEL', key(batch, 'in'), block[1])
+    end
+  end
+end
+for _, event in ipairs(redis.call('XRANGE', key(batch, 'events'), '(' .. after, upto, 'COUNT', EVENTS_AT_ONCE)) do
+  local ranges, needed = ranges_of(event[2][2]), 0
+  for _, range in ipairs(ranges) do
+    if range[2] >= below then return after end
+    needed = needed + range[2] - range[1] + 1 - bits('consumed', range[1], range[2])
+  end
+  for _, range in ipairs(ranges) do drop_blocks(range[1], range[2]) end
+  if needed == 0 then redis.call('XDEL', key(batch, 'events'), event[1]) end
+  after = event[1]
+end
+
+-- What is written after a batch has ended lives no longer than the rest of it.
+local left = redis.call('PTTL', key(batch, 'state'))
+if left > 0 then
+  for part in string.gmatch('consumed kept', '%a+') do redis.call('PEXPIRE', key(batch, part), left) end
+end
+return after
