@@ -189,14 +189,19 @@ class TestTwoAtOnce:
 
 @pytest.fixture
 def full(here):
-    """Have the server be so full: its used memory is this share of its limit."""
+    """Have the server be so full: its used memory is this share of its limit; producers' last looks are old then."""
+    # Beside this the buffers of clients, which come and go, weigh nothing.
+    here.client.setrange("ballast", 32 << 20, b"x")
 
     def full(share):
         used = here.client.info("memory")["used_memory"]
         here.client.config_set("maxmemory", int(used / share) if share else 0)
+        begun = time.monotonic()
+        until(lambda: time.monotonic() > begun + 2 * producer.brake.LOOK_SECONDS, what="an old look")
 
     yield full
     here.client.config_set("maxmemory", 0)
+    here.client.delete("ballast")
 
 
 @pytest.fixture
