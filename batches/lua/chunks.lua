@@ -1,5 +1,5 @@
 -- The chunks of a batch: what is cut, handed out, given to slots. What several scripts share.
-local CHUNK_ITEMS, CHUNK_BYTES, UNKNOWN_WINDOW = 1900, 4194304, 16
+local CHUNK_ITEMS, CHUNK_BYTES, UNKNOWN_WINDOW, GROWTH = 1900, 4194304, 16, 4
 
 -- Hand out the items first to first+count-1 as one message. A chunk in the window is somebody's to run.
 local function hand_out(batch, b, first, count, now)
@@ -12,13 +12,13 @@ end
 
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a tenth of it at least: a message has its cost too.
--- One while nothing is measured.
+-- One while nothing is measured, and then GROWTH times what is: the first items may have been unlike the others.
 local function chunk_size(b, slots, left)
   if b.measured_items == 0 then return 1 end
   local mean = b.measured_seconds / b.measured_items
   local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
   local share = math.max(left / (2 * math.max(slots, 1)), full / 10)
-  local size = math.min(full, share, CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1))
+  local size = math.min(full, share, GROWTH * b.measured_items, CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1))
   return math.max(1, math.min(left, math.ceil(size)))
 end
 

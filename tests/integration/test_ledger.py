@@ -100,6 +100,22 @@ def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     assert counts[-1] <= 25
 
 
+def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 5000, block=1000)
+    first = pop(ledger)
+    ledger.record(first, outcomes(ledger.take(first).items), 1e-6, WORKER)
+    pop(ledger)
+    assert [pop(ledger).count for _ in range(3)] == [4, 4, 4]
+
+
+def test_a_worker_that_comes_counts_at_once(ledger):
+    ledger.tick(WORKER, beat(slots=2), [])
+    ledger.tick("cpu@b", beat(slots=3), [])
+    submit(ledger, "b", 100)
+    assert ledger.client.xlen(queue_key(ledger)) == 5
+
+
 def test_long_items_travel_alone(ledger):
     ledger.tick(WORKER, beat(), [])
     submit(ledger, "b", 100)
