@@ -22,6 +22,25 @@ local function chunk_size(b, slots, left)
   return math.max(1, math.min(left, math.ceil(size)))
 end
 
+-- How long an item takes is learnt for the next batch of a task whose source is the same. It counts no more than
+-- LEARNT_ITEMS measured ones do: that batch's items may be of another size.
+local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 5, 1000, 30 * 86400
+local function learn(task, fingerprint, seconds, items)
+  if items == 0 then return end
+  if redis.call('HLEN', GM .. 'learnt') >= LEARNT_TASKS then redis.call('DEL', GM .. 'learnt') end
+  local share = math.min(1, LEARNT_ITEMS / items)
+  redis.call('HSET', GM .. 'learnt', task .. ' ' .. fingerprint, seconds * share .. ' ' .. items * share)
+  redis.call('EXPIRE', GM .. 'learnt', LEARNT_SECONDS)
+end
+
+-- What was learnt, as fields of a batch's state: measured_seconds, measured_items; none when nothing was.
+local function learnt(task, fingerprint)
+  local found = redis.call('HGET', GM .. 'learnt', task .. ' ' .. fingerprint)
+  if not found then return {} end
+  local seconds, items = string.match(found, '^(%S+) (%S+)$')
+  return {'measured_seconds', seconds, 'measured_items', items}
+end
+
 -- A chunk of about `size` of the items that `retry` gave back. It passes over items with an outcome, which `take`
 -- leaves out, and over no others: those are somebody else's.
 local function range_again(batch, size)
