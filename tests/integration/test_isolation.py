@@ -123,6 +123,17 @@ def test_a_message_that_kills_its_worker_is_proven_guilty_and_its_neighbours_run
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_task_that_exits_gives_its_slot_back_and_is_given_up_on(bench, pool):
+    bench.send("leave.delay(3)\nfor n in range(10): mark.delay(n)")
+    worker = bench.worker(pool, 1)
+    until(lambda: bench.done() == list(range(10)) and bench.standing() == 0, 60)
+    assert worker.poll() is None
+    (letter,) = bench.dead()
+    assert (letter["deaths"], json.loads(letter["message"])["headers"]["task"].rpartition(".")[2]) == ("3", "leave")
+    assert "exit code 3" in letter["reason"]
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_suspect_that_is_innocent_ends_as_celery_ends_it(bench, pool):
     """Results, chains, retries, errors and rejects of a task that runs alone are those of any task."""
     bench.suspects(
