@@ -91,6 +91,22 @@ def test_a_batch_runs_to_its_end_and_its_results_are_all_there(ledger):
     assert [(r.index, r.input, r.value) for r in results] == [(i, i, i) for i in range(1234)]
 
 
+def test_large_outcomes_are_read_a_few_at_a_time(ledger, monkeypatch):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 60)
+    while chunk := pop(ledger):
+        large = [
+            replace(done, text=json.dumps(["succeeded", "x" * 500_000, 1, 0.1, WORKER, 1]))
+            for done in outcomes(ledger.take(chunk).items)
+        ]
+        ledger.record(chunk, large, 0.1, WORKER)
+    asked, read = [], Reader._read
+    monkeypatch.setattr(Reader, "_read", lambda self, first, end: asked.append(end - first) or read(self, first, end))
+    results = list(Reader(ledger.client, ledger.settings, "b").in_order(0, 60))
+    assert [result.index for result in results] == list(range(60))
+    assert asked == [20, *[8] * 5]
+
+
 def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     ledger.tick(WORKER, beat(), [])
     submit(ledger, "b", 5000, block=1000)
