@@ -19,6 +19,7 @@ from producer.fleet import LocalFleet
 from producer.samples import work
 from producer.samples.findings import findings
 from producer.samples.home import temporary_home
+from producer.samples.on_workers import measure_on
 from producer.samples.row import Row
 from producer.samples.site import Site
 from producer.samples.sizes import longest_share, seconds_each
@@ -117,6 +118,9 @@ def _measured(numbers: list[int] | None, seconds: float, only: str | None) -> Ge
         stack.enter_context(reaching())
         fleet = stack.enter_context(LocalFleet("gristmill compare", slots, logs=home / "logs"))
         fleet.wait_ready()
+        for kind, width in slots.items():
+            # What a worker does once is not what is compared.
+            measure_on(fleet, kind, "pause", [0.0] * width)
         if only != Kind.IO:
             if numbers:
                 _forecast(numbers, processes)
