@@ -5,12 +5,16 @@ import signal
 import threading
 
 
-def tether(ending: signal.Signals) -> None:
-    """Send `ending` to this process when its standard input, a pipe that its owner holds, closes."""
+def tether(ending: signal.Signals, *, group: bool = False) -> None:
+    """Send `ending` to this process, or to its process `group`, when its standard input closes: a pipe that its
+    owner holds."""
 
     def wait() -> None:
         while os.read(0, 4096):
             pass
-        os.kill(os.getpid(), ending)
+        if group:
+            os.killpg(0, ending)
+        else:
+            os.kill(os.getpid(), ending)
 
     threading.Thread(target=wait, name="tether", daemon=True).start()

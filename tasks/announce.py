@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from string import ascii_lowercase
 from typing import Annotated, Any, Literal
 
@@ -21,10 +22,13 @@ def announce(
     `seconds` is the pause. Returns the thread's name and what it `said`, each with its time in seconds since
     1970 (`at`).
     """
-    words = [str(number) for number in range(1, count + 1)] if label == "numbers" else ascii_lowercase[:count]
-    said: list[dict[str, Any]] = []
-    for word in words:
-        if said:
-            time.sleep(seconds)
-        said.append({"what": word, "at": time.time()})
+    said = [{"what": word, "at": time.time()} for word in words(label, count, seconds)]
     return {"thread": threading.current_thread().name, "said": said}
+
+
+def words(label: str, count: int, seconds: float) -> Iterator[str]:
+    """The numbers or letters that are said, each when it is time for it."""
+    for number in range(count):
+        if number:
+            time.sleep(seconds)
+        yield str(number + 1) if label == "numbers" else ascii_lowercase[number]

@@ -30,6 +30,7 @@ COMMANDS = (
     "forget",
     "dead",
     "workers",
+    "announce",
     "compare",
     "doctor",
 )

@@ -1,135 +1,176 @@
 """`gristmill compare`."""
 
 import signal
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing, nullcontext
+from os import W_OK, access
 from pathlib import Path
 from typing import Any
 
 import click
-import psutil
 
 from broker.connection import reaching
+from config.errors import InputError
 from config.host import cores
-from producer.cli import options
-from producer.cli.console import note, print_json, table
+from producer.cli import chart, options
+from producer.cli.console import Quiet, note, print_json, stderr, stdout
+from producer.cli.progress import duration
 from producer.fleet import LocalFleet
+from producer.samples import work
+from producer.samples.findings import findings
 from producer.samples.home import temporary_home
-from producer.samples.one_core import Measured, measure
-from producer.samples.sizes import mixed
-from producer.submission import submit
+from producer.samples.on_workers import measure_on
+from producer.samples.row import Row
+from producer.samples.site import Site
+from producer.samples.sizes import longest_share, seconds_each
+from producer.samples.way import ways
+from producer.samples.work import Work
 from tasks import catalog
+from tasks.fibonacci import NAIVE_LIMIT
 from tasks.kinds import Kind
 
-#: Seconds that each kind of work takes one after another.
-SECONDS = 4.0
-FIBONACCI_ITEMS, FIBONACCI_SIZES, WAITS, WAIT_SECONDS, THREADS = 80, 8, 40, 0.1, 16
+#: Threads, unless there are more cores.
+THREADS = 16
+#: Seconds of CPU-bound work, one item after another.
+_LEAST, _MOST = 0.1, 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One way to do one kind of work. `speedup` is over doing it sequentially; `cores` is processor time over
-    wall time: how many cores were busy on average."""
+def _numbers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    numbers = []
+    for text in value.split(","):
+        digits = text.strip()
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 9 and int(digits) <= NAIVE_LIMIT):
+            allowed = f"numbers from 0 to {NAIVE_LIMIT} with commas between are"
+            raise click.BadParameter(f"{text!r} is not allowed: {allowed}")
+        numbers.append(int(digits))
+    return numbers
 
-    work: str
-    way: str
-    seconds: float
-    speedup: float
-    cores: float
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    # Not a range of click's: that lets NaN pass.
+    if not _LEAST <= value <= _MOST:
+        raise click.BadParameter(f"{value:g} is not allowed: seconds from {_LEAST:g} to {_MOST:g} are")
+    return value
 
 
 @click.command("compare")
+@click.option("--items", metavar="N,…", callback=_numbers, help="Compute these Fibonacci numbers: 30,35,40,45.")
+@click.option(
+    "--seconds",
+    type=float,
+    default=10.0,
+    show_default=True,
+    callback=_seconds,
+    metavar="S",
+    help="How long the CPU-bound work takes one item after another; the other work takes about a third or less.",
+)
+@click.option(
+    "--only", type=click.Choice([kind.value for kind in Kind]), help="Do just the CPU-bound or just the I/O-bound work."
+)
 @options.as_json
 @click.option("--plot", metavar="FILE", help="Also draw the table as a picture (.svg or .png).")
 @options.quiet
-def command(as_json: bool, plot: str | None) -> None:
-    """Do the same work sequentially, with threads, with processes and with both kinds of worker, side by side.
+def command(items: list[int] | None, seconds: float, only: str | None, as_json: bool, plot: str | None) -> None:
+    """Do the same work one after another, with threads, with processes and with both kinds of worker, side by side.
 
-    CPU-bound work (Fibonacci numbers) shows why threads do not speed Python up where processes do; waits show
-    where threads are all it takes. Everything runs on this host, in a temporary home; it takes about half a minute.
+    CPU-bound work (Fibonacci numbers) shows why threads do not speed Python up where processes do; waits, pages of a
+    site of its own and files show where threads are all it takes. At the end it says what the figures show.
+    Everything runs on this host, in a temporary home; on two cores it takes a bit over a minute.
 
     \b
     Examples:
       gristmill compare
-      gristmill compare --json
+      gristmill compare --seconds 3 --json
+      gristmill compare --only cpu --items 30,35,40,45
       gristmill compare --plot compare.svg
     """
+    if items and only == Kind.IO:
+        raise click.UsageError("--items is for the CPU-bound work, which --only io leaves out")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     picture = _plotter(plot)
-    width = cores()
-    numbers = mixed(FIBONACCI_ITEMS, FIBONACCI_SIZES, SECONDS, catalog.find("fibonacci").run)
-    works: list[tuple[str, str, list[Any]]] = [
-        (f"CPU-bound: {len(numbers)} Fibonacci numbers", "fibonacci", numbers),
-        (f"waiting: {WAITS} × {WAIT_SECONDS:g} s", "pause", [WAIT_SECONDS] * WAITS),
-    ]
-    slots = {Kind.CPU: width, Kind.IO: THREADS}
-    with temporary_home() as home, reaching(), LocalFleet("gristmill compare", slots, logs=home / "logs") as fleet:
-        fleet.wait_ready()
-        rows: list[Row] = []
-        for work, task, items in works:
-            rows += _rows(work, _measured(fleet, task, items, width))
-    if as_json:
-        for row in rows:
-            print_json(asdict(row))
-    else:
-        _show(rows)
+    rows: list[Row] = []
+    with closing(_measured(items, seconds, only)) as works:
+        for measured in works:
+            rows += measured
+            if as_json:
+                for row in measured:
+                    print_json(row.fields())
+            else:
+                chart.show(measured, stdout)
+    if not as_json:
+        for finding in findings(rows):
+            chart.say(finding, stdout)
     if plot:
+        _draw(picture, rows, plot)
+
+
+def _measured(numbers: list[int] | None, seconds: float, only: str | None) -> Generator[list[Row]]:
+    """The rows of each work, as they are measured."""
+    processes = cores()
+    slots = {Kind.CPU: processes, Kind.IO: max(THREADS, processes)}
+    # The site answers as fast as it is asked: the limits for strangers' hosts would be what is measured.
+    limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
+    with ExitStack() as stack:
+        home = stack.enter_context(temporary_home(**limits))
+        site = stack.enter_context(Site())
+        stack.enter_context(reaching())
+        fleet = stack.enter_context(LocalFleet("gristmill compare", slots, logs=home / "logs"))
+        fleet.wait_ready()
+        for kind, width in slots.items():
+            # What a worker does once is not what is compared.
+            measure_on(fleet, kind, "pause", [0.0] * width)
+        if only != Kind.IO:
+            if numbers:
+                _forecast(numbers, processes)
+            yield _rows(work.fibonacci(numbers) if numbers else work.computing(seconds), slots, fleet)
+        if only != Kind.CPU:
+            yield _rows(work.waiting(seconds), slots, fleet)
+            yield _rows(work.fetching(seconds, site), slots, fleet)
+            yield _rows(work.digesting(seconds, home / "data"), slots, fleet)
+
+
+def _forecast(numbers: list[int], processes: int) -> None:
+    """Say how long chosen numbers will take: one number more makes it 1.6 times as long."""
+    alone = sum(map(seconds_each(catalog.find("fibonacci").run), numbers))
+    # Four of the ways keep one core busy, and two the cores there are, but for the longest number.
+    ways_of_one = 4 + 2 * max(1 / processes, longest_share(numbers))
+    note(f"one after another they take about {duration(alone)}, in all ways {duration(alone * ways_of_one)}")
+
+
+def _rows(chosen: Work, slots: dict[Kind, int], fleet: LocalFleet) -> list[Row]:
+    rows: list[Row] = []
+    live = stderr.is_terminal and not Quiet.on
+    # Its spinner turns slowly: it takes the time of the cores that are measured.
+    with stderr.status(chosen.title, refresh_per_second=2) if live else nullcontext() as status:
+        if status is None:
+            note(f"{chosen.title} …")
+        for way in ways(slots[Kind.IO], slots[Kind.CPU]):
+            if status:
+                status.update(f"{chosen.title}: {way.label} …")
+            took = way.measure(chosen, fleet)
+            rows.append(Row(chosen, way, took, rows[0].took.seconds if rows else took.seconds))
+    return rows
+
+
+def _draw(picture: Callable[[Sequence[Row], Path], None], rows: Sequence[Row], plot: str) -> None:
+    try:
         picture(rows, Path(plot))
-        note(f"picture: {plot}")
-
-
-def _measured(fleet: LocalFleet, task: str, items: list[Any], width: int) -> Iterator[tuple[str, Measured]]:
-    yield "sequential", measure("sequential", task, items)
-    yield f"threading, {THREADS} threads", measure("threading", task, items, THREADS)
-    yield f"multiprocessing.Pool, {width} processes", measure("multiprocessing.Pool", task, items, width)
-    yield f"thread worker, {THREADS} threads", _on_workers(fleet, task, items, Kind.IO)
-    yield f"process worker, {width} processes", _on_workers(fleet, task, items, Kind.CPU)
-
-
-def _on_workers(fleet: LocalFleet, task: str, items: list[Any], kind: Kind) -> Measured:
-    """Submit the items and wait; from before the first is sent until the last is recorded."""
-    note(f"{task} on the {kind} worker …")
-    cpu, begun = _processor_seconds(fleet.pids), time.monotonic()
-    submit(task, items, queue=kind).wait()
-    return Measured(time.monotonic() - begun, _processor_seconds(fleet.pids) - cpu)
-
-
-def _processor_seconds(pids: list[int]) -> float:
-    """Processor time of the processes and their children so far."""
-    family = [member for pid in pids for member in _family(pid)]
-    return sum(used.user + used.system for used in (member.cpu_times() for member in family))
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
-
-
-def _rows(work: str, measured: Iterator[tuple[str, Measured]]) -> Iterator[Row]:
-    alone = 0.0
-    for way, took in measured:
-        alone = alone or took.seconds
-        busy = took.cpu_seconds / took.seconds
-        yield Row(work, way, round(took.seconds, 2), round(alone / took.seconds, 2), round(busy, 2))
-
-
-def _show(rows: list[Row]) -> None:
-    for work in dict.fromkeys(row.work for row in rows):
-        lines = [
-            [row.way, f"{row.seconds:.2f}", f"{row.speedup:.2f}×", f"{row.cores:.2f}"]
-            for row in rows
-            if row.work == work
-        ]
-        table(work, ["way", "seconds", "speed-up", "cores busy"], lines, right="seconds speed-up cores_busy")
+    except OSError as error:
+        raise InputError(f"--plot: {plot!r} cannot be written: {error.strerror or error}") from None
+    note(f"picture: {plot}")
 
 
 def _plotter(plot: str | None) -> Any:
     """What draws the picture; asked for before anything is measured, so that nothing is measured in vain."""
     if plot is None:
         return None
-    if Path(plot).suffix not in (".svg", ".png"):
+    path = Path(plot)
+    if path.suffix.lower() not in (".svg", ".png"):
         raise click.BadParameter(f"{plot!r} is not allowed: a name ending in .svg or .png is", param_hint="--plot")
+    if path.is_dir() or not access(path if path.exists() else path.parent, W_OK):
+        raise click.BadParameter(f"{plot!r} is not allowed: a file that can be written is", param_hint="--plot")
     try:
         from producer.samples.picture import draw
     except ImportError:

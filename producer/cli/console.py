@@ -12,11 +12,18 @@ from rich.text import Text
 #: Columns of a table that does not go to a terminal.
 PIPED_WIDTH = 240
 
+
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`: the reader has had enough, and that is no failure."""
+        raise BrokenPipeError
+
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-stdout = Console(highlight=False)
+stdout = _Stdout(highlight=False)
 if not stdout.is_terminal:
     # A file or a pipe has no width: rows stay whole, for grep and awk.
-    stdout = Console(highlight=False, width=PIPED_WIDTH)
+    stdout = _Stdout(highlight=False, width=PIPED_WIDTH)
 
 
 class Quiet:
@@ -44,7 +51,8 @@ def write(line: str) -> None:
 def print_json(value: Any) -> None:
     """A value as one line of JSON on stdout; what a terminal would obey, or cannot show, is escaped."""
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    write(line if line.isprintable() else json.dumps(value, separators=(",", ":")))
+    shown = line.isprintable() and not stdout.options.ascii_only
+    write(line if shown else json.dumps(value, separators=(",", ":")))
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,8 @@
 """Fibonacci numbers that take a known time on this machine, so that a demo is as long on any."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 #: Calculating one Fibonacci number more takes this many times as long: the golden ratio.
 GOLDEN = (1 + 5**0.5) / 2
@@ -22,7 +23,24 @@ def _timed(fibonacci: Callable[[int], int]) -> float:
 
 def mixed(count: int, spread: int, seconds: float, fibonacci: Callable[[int], int]) -> list[int]:
     """`count` numbers of `spread` neighbouring sizes, well mixed, that take about `seconds` one after another."""
+    return _enough(count, spread, seconds, seconds_each(fibonacci))
+
+
+def lasting(most: int, spread: int, seconds: float, fibonacci: Callable[[int], int]) -> list[int]:
+    """As `mixed`, but no more of the `most` numbers than it takes: `mixed` may take 1.6 times `seconds`."""
     estimate = seconds_each(fibonacci)
+    numbers = _enough(most, spread, seconds, estimate)
+    spent = accumulate(estimate(n) for n in numbers)
+    return [n for n, after in zip(numbers, spent, strict=True) if after - estimate(n) < seconds]
+
+
+def longest_share(numbers: Sequence[int]) -> float:
+    """The part of the work on all `numbers` that the longest of them is."""
+    costs = [GOLDEN**n for n in numbers]
+    return max(costs) / sum(costs)
+
+
+def _enough(count: int, spread: int, seconds: float, estimate: Callable[[int], float]) -> list[int]:
     top = spread
     while sum(estimate(n) for n in _cycle(count, spread, top)) < seconds:
         top += 1

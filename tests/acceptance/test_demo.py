@@ -1,4 +1,4 @@
-"""`gristmill demo` and `compare`: they end by themselves or when asked to, and leave nothing."""
+"""`gristmill demo`, `compare` and `announce`: they end by themselves or when asked to, and leave nothing."""
 
 import os
 import signal
@@ -69,18 +69,156 @@ class TestDemo:
         assert list(tmp_path.iterdir()) == []
 
 
+FIELDS = ["work", "way", "seconds", "speedup", "cores", "cpu_seconds", "task", "items", "width", "gil"]
+WAYS = ["sequential", "threading", "ThreadPoolExecutor", "multiprocessing.Pool", "thread worker", "process worker"]
+
+
+def speedups(rows):
+    return {row["way"].partition(",")[0]: row["speedup"] for row in rows}
+
+
 class TestCompare:
     @pytest.mark.slow
     @pytest.mark.timeout(300)
     def test_the_rows(self, place, temporary):
-        rows = place.run("compare", "--json").good().rows
-        assert [list(row) for row in rows] == [["work", "way", "seconds", "speedup", "cores"]] * 10
-        ways = [row["way"].split(",")[0] for row in rows]
-        assert ways == ["sequential", "threading", "multiprocessing.Pool", "thread worker", "process worker"] * 2
-        computing, waiting = rows[:5], rows[5:]
-        assert all(row["work"].startswith("CPU-bound") for row in computing)
+        rows = place.run("compare", "--seconds", "3", "--json").good().rows
+        assert [row["task"] for row in rows] == [
+            task for task in ("fibonacci", "pause", "fetch", "digest") for _ in WAYS
+        ]
+        computing, waiting = rows[:6], rows[6:12]
+        assert [row["work"].partition(":")[0] for row in rows[::6]] == ["CPU-bound", "waiting", "fetching", "files"]
         # Threads wait side by side, and share one core.
         assert waiting[1]["speedup"] > 5
-        assert waiting[3]["speedup"] > 2
+        assert waiting[2]["speedup"] > 5
+        assert waiting[4]["speedup"] > 2
         assert computing[1]["cores"] < 1.2
+        assert computing[2]["cores"] < 1.2
         assert left(place, temporary) == []
+
+    @pytest.mark.parametrize(("only", "tasks"), [("cpu", ["fibonacci"]), ("io", ["pause", "fetch", "digest"])])
+    def test_the_fields_belong_together(self, place, temporary, only, tasks):
+        rows = place.run("compare", "--only", only, "--seconds", "0.5", "--json").good().rows
+        assert [list(row) for row in rows] == [FIELDS] * len(rows)
+        assert [row["task"] for row in rows] == [task for task in tasks for _ in WAYS]
+        assert [row["way"].partition(",")[0] for row in rows] == WAYS * len(tasks)
+        for first in range(0, len(rows), len(WAYS)):
+            work = rows[first : first + len(WAYS)]
+            assert len({(row["work"], row["items"]) for row in work}) == 1
+            assert work[0]["items"] >= 1
+            for row in work:
+                assert row["speedup"] == pytest.approx(work[0]["seconds"] / row["seconds"], rel=0.05, abs=0.05)
+                assert row["cores"] == pytest.approx(row["cpu_seconds"] / row["seconds"], rel=0.05, abs=0.05)
+            assert [row["gil"] is None for row in work] == [False] * 4 + [True] * 2
+        assert left(place, temporary) == []
+
+    def test_the_numbers_it_is_given(self, place, temporary):
+        picture = place.path / "picture.SVG"
+        done = place.run("compare", "--only", "cpu", "--items", "24,20,20", "--plot", str(picture)).good()
+        title, heads, *rows = done.out.splitlines()[:8]
+        assert title.strip() == "CPU-bound: 3 Fibonacci numbers, F(20) to F(24)"
+        assert heads.split("  ")[0] == "way"
+        assert [row.split(",")[0].split()[0] for row in rows] == [way.split()[0] for way in WAYS]
+        assert all(row.rstrip()[-1] in "▏▎▍▌▋▊▉█" for row in rows)
+        assert all(line.startswith(("CPU-bound: ", "workers: ")) for line in done.out.splitlines()[8:])
+        assert "one after another they take about 0 s, in all ways 0 s" in done.err
+        assert "process worker" in picture.read_text()
+        assert left(place, temporary) == []
+
+    def test_where_the_output_is_not_utf_8(self, place):
+        done = place.run("compare", "--only", "cpu", "--items", "15", PYTHONIOENCODING="ascii").good()
+        assert done.out.isascii()
+        assert "#" in done.out
+        assert "1.00x" in done.out
+
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    def test_a_closed_stdout_ends_it_in_silence(self, place, temporary, form):
+        read, write = os.pipe()
+        os.close(read)
+        with place.start("compare", "--only", "cpu", "--items", "15", *form, "--quiet", stdout=write) as running:
+            os.close(write)
+            done = running.end()
+        assert (done.code, done.err) == (0, "")
+        assert left(place, temporary) == []
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupted_it_leaves_nothing(self, place, temporary, number):
+        with place.start("compare", "--only", "cpu", "--items", "45") as running:
+            running.says("CPU-bound: 1 Fibonacci number, F(45) …")
+            done = running.end(number)
+        assert (done.code, done.out) == (130, ""), done
+        assert "Traceback" not in done.err
+        # What was just being started learns of the end by its tether.
+        place.deserted()
+        assert left(place, temporary) == []
+
+    def test_killed_it_leaves_no_process(self, place, temporary):
+        with place.start("compare", "--only", "cpu", "--items", "45") as running:
+            running.says("CPU-bound: 1 Fibonacci number, F(45) …")
+            os.kill(running.pid, signal.SIGKILL)
+        place.deserted(15)
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--items", "30,51"], "'51' is not allowed: numbers from 0 to 50 with commas between are"),
+            (["--items", "30,,31"], "'' is not allowed"),
+            (["--items", "30;31"], "'30;31' is not allowed"),
+            (["--items", "-1"], "'-1' is not allowed"),
+            (["--items", "٣"], "'٣' is not allowed"),
+            (["--items", "9" * 5000], "9' is not allowed"),
+            (["--items", "30", "--only", "io"], "--items is for the CPU-bound work"),
+            (["--only", "gpu"], "'gpu' is not one of 'cpu', 'io'"),
+            (["--seconds", "0"], "0 is not allowed: seconds from 0.1 to 600 are"),
+            (["--seconds", "nan"], "nan is not allowed"),
+            (["--seconds", "601"], "601 is not allowed"),
+            (["--plot", "picture.gif"], "'picture.gif' is not allowed: a name ending in .svg or .png is"),
+            (["--plot", "nowhere/picture.svg"], "'nowhere/picture.svg' is not allowed: a file that can be written is"),
+        ],
+        ids=lambda value: " ".join(value)[:20] if isinstance(value, list) else "",
+    )
+    def test_what_it_refuses(self, place, arguments, said):
+        place.run("compare", *arguments).refused(said)
+
+
+class TestAnnounce:
+    def test_two_threads_take_turns(self, place):
+        done = place.run("announce", "--count", "4", "--seconds", "0.2").good()
+        lines = done.out.splitlines()
+        assert (lines[0], lines[9]) == ("one after the other:", "in two threads:")
+        assert [line.split()[-1] for line in lines[1:9]] == [*"1234", *"abcd"]
+        assert sorted(line.split()[-1] for line in lines[10:18]) == [*"1234", *"abcd"]
+        assert lines[18].endswith("while one thread waited, the other spoke.")
+        assert len(lines) == 19
+
+    def test_each_word_has_its_thread_and_moment(self, place):
+        rows = place.run("announce", "--count", "3", "--seconds", "0.3", "--json").good().rows
+        assert [list(row) for row in rows] == [["run", "thread", "word", "at"]] * 12
+        assert [row["run"] for row in rows] == ["sequential"] * 6 + ["threads"] * 6
+        alone, together = rows[:6], rows[6:]
+        assert {row["thread"] for row in alone} == {"MainThread"}
+        said = {thread: [row for row in together if row["thread"] == thread] for thread in ("numbers", "letters")}
+        assert [row["word"] for row in said["numbers"]] == [*"123"]
+        assert [row["word"] for row in said["letters"]] == [*"abc"]
+        # Each began before the other ended: there they waited at the same time, and alone they did not.
+        assert said["numbers"][0]["at"] < said["letters"][-1]["at"]
+        assert said["letters"][0]["at"] < said["numbers"][-1]["at"]
+        assert alone[-1]["at"] >= 1.2
+
+    def test_interrupted_it_ends_at_once(self, place):
+        with place.start("announce", "--seconds", "60") as running:
+            assert running.line() == "one after the other:\n"
+            done = running.end(signal.SIGINT, 10)
+        assert done.code == 130
+        assert "Traceback" not in done.err
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--count", "27"], "count: '27' is not allowed: an integer from 1 to 26 is"),
+            (["--count", "0"], "count: '0' is not allowed"),
+            (["--seconds", "nan"], "seconds: 'nan' is not allowed: a number from 0 to 60 is"),
+            (["--seconds", "-1"], "seconds: '-1' is not allowed"),
+        ],
+    )
+    def test_what_it_refuses(self, place, arguments, said):
+        place.run("announce", *arguments).refused(said)
