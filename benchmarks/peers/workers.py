@@ -11,7 +11,7 @@ from typing import Self
 
 import psutil
 
-MIB = 2**20
+MB = 10**6
 
 
 class Workers:
@@ -51,8 +51,8 @@ class Workers:
         return seconds
 
     def memory(self) -> dict[int, float]:
-        """MiB of each process that are its own (USS), by its pid."""
-        return {process.pid: process.memory_full_info().uss / MIB for process in self.processes()}
+        """MB of each process that are its own (USS), by its pid."""
+        return {process.pid: process.memory_full_info().uss / MB for process in self.processes()}
 
     def kill(self) -> None:
         """Kill all of them; they are gone when this returns."""
