@@ -3,6 +3,7 @@
 from benchmarks.peers.peer import Peer
 
 _CELERY = "celery -A celery_app worker --without-mingle --without-gossip --without-heartbeat -l error"
+_TASKIQ = "taskiq worker taskiq_app:broker -w 2 --log-level ERROR"
 _PRODUCER = "`Producer.batch(500)`"
 _OURS = "A task whose worker is killed runs again, on another worker, within 30 s; results are off."
 _STOCK = (
@@ -110,7 +111,6 @@ PEERS = (
         "`kiq`, 50 at once",
         "A task whose worker is killed runs again after 10 minutes; messages stay in the stream; results are off.",
         noops=8_000,
-        slots=200,
     ),
     Peer(
         "streaq",

@@ -22,8 +22,8 @@ def svg(found: Found) -> str:
     rows = [name for name in found if any(found.values(name, "noop", figure) for figure, _, _ in SERIES)]
     height = TOP + STEP * len(rows) + 30
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        'aria-label="No-ops per second by peer">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+        "<title>No-ops per second by peer</title>",
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}"/>',
     ]

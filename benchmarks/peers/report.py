@@ -1,5 +1,6 @@
 """What was found, as text in Markdown."""
 
+import statistics
 from collections.abc import Sequence
 
 from benchmarks import page
@@ -28,7 +29,7 @@ def cell(values: Sequence[float], decimals: int) -> str:
     """The median, and in brackets the least and the most."""
     if not values:
         return NONE
-    least, middle, most = (f"{values[place]:,.{decimals}f}" for place in (0, len(values) // 2, -1))
+    least, middle, most = (f"{value:,.{decimals}f}" for value in (min(values), statistics.median(values), max(values)))
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
@@ -92,7 +93,7 @@ def whole(rows: Sequence[Peer | Limit], found: Found, command: str) -> str:
             f"`{command}`: {page.machine()}\n",
             "**No-ops**\n",
             noops(found),
-            "**Work**: the workers are up when the list is put; tasks per second from the first put to the last done.\n",
+            "**Work**: the workers are up when a list is put; tasks per second, first put to last done.\n",
             work(found),
             "**Goals**\n",
             goals(found),

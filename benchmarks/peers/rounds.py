@@ -33,7 +33,7 @@ SETTLED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a round is: a share of each peer's no-ops, `seconds` of each look at idle and lightly loaded workers,
+    """How large a round is: a share of each peer's no-ops, `seconds` of light load, twice as many of idling,
     `rate` tasks per second of light load, and seconds that 2 cores or all slots need for the other workloads."""
 
     share: float = 1.0
@@ -109,11 +109,22 @@ def play(peer: Peer, workload: str, size: Size) -> Figures:
         CalledProcessError: the peer's environment cannot be made, or tasks cannot be put.
     """
     with _round(peer, workload) as this:
-        return _noops(this, size) if workload == "noop" else _work(this, size)
+        return _drained(this, size) | _settled(this, size) if workload == "noop" else _work(this, size)
 
 
-def _noops(this: Round, size: Size) -> Figures:
-    count = max(100, int(this.peer.noops * size.share))
+def finish(peer: Peer, size: Size) -> Figures:
+    """Of a round of no-ops only how fast they are put and finished. Raises as `play` does."""
+    with _round(peer, "noop") as this:
+        return _drained(this, size)
+
+
+def _count(this: Round, size: Size) -> int:
+    return max(100, int(this.peer.noops * size.share))
+
+
+def _drained(this: Round, size: Size) -> Figures:
+    """A list is put, then workers start and drain it."""
+    count = _count(this, size)
     said = this.many("noop", count)
     figures = {"enqueue": count / (said["ended"] - said["begun"])}
     with this.workers() as workers:
@@ -122,10 +133,16 @@ def _noops(this: Round, size: Size) -> Figures:
         left = count + 1 - before
         figures["finish"] = left / (this.finished(said) - begun)
         figures["cpu"] = 1e6 * (workers.cpu() - used) / left
+    return figures
+
+
+def _settled(this: Round, size: Size) -> Figures:
+    """Workers that are up: their memory, idling, under light load, and with a list from the first put to the end."""
+    count = _count(this, size)
     with this.workers() as workers:
         this.finished(this.many("noop", SETTLED))
-        figures |= _memory(this, workers)
-        figures["idle"] = 100 * _idle(workers, size.seconds)
+        figures = _memory(this, workers)
+        figures["idle"] = 100 * _idle(workers, 2 * size.seconds)
         if this.peer.singles:
             figures |= _light(this, size)
         said = this.many("noop", count)
