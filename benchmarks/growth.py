@@ -20,6 +20,7 @@ from batches.info import BatchInfo
 from batches.ledger import Ledger
 from benchmarks import page
 from benchmarks.chaos.fleet import Fleet
+from benchmarks.options import at_least
 from broker.home import Home
 from broker.server import EmbeddedServer
 from config.settings import load
@@ -226,11 +227,13 @@ def goals(sizes: Sequence[Growth], killed: Growth | None) -> str:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    numbers = {"type": int, "nargs": "+", "metavar": "N"}
+    numbers = {"type": at_least(1), "nargs": "+", "metavar": "N"}
     parser.add_argument("--sizes", **numbers, default=SIZES, help="items of the batches, with 2 workers")
     parser.add_argument("--workers", **numbers, default=WORKERS, help="workers of one slot each, with --items")
-    parser.add_argument("--items", type=int, default=100_000, help="items of the batch that more workers run")
-    parser.add_argument("--kills", type=int, default=3, help="workers killed while they run the largest batch; 0: none")
+    parser.add_argument("--items", type=at_least(1), default=100_000, help="items of the batch that more workers run")
+    parser.add_argument(
+        "--kills", type=at_least(0), default=3, help="workers killed while they run the largest batch; 0: none"
+    )
     parser.add_argument("--json", type=Path, help="write what was found into this file")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     return parser

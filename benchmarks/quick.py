@@ -17,7 +17,7 @@ from benchmarks.peers.limits import LIMITS
 from benchmarks.peers.rounds import Figures, Size, finish, play
 from config.errors import ServerError
 
-SIZE = Size(share=0.4, seconds=1.0, work=2.0)
+SIZE = Size(share=0.3, seconds=1.0, work=2.0)
 PLAIN, FASTEST = "Gristmill, plain messages, threads", "huey, processes"
 #: Each ratio's two sides: row, workload, figure. Seconds are compared by rates, the other's first.
 RATIOS: dict[str, tuple[tuple[str, str, str], tuple[str, str, str]]] = {
@@ -56,7 +56,7 @@ def ratios(rounds: Sequence[dict[tuple[str, str], Figures]]) -> dict[str, float]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure while there is time and print the ratios."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quick", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=115, help="for all rounds; the first one is always whole")
+    parser.add_argument("--seconds", type=float, default=100, help="for all rounds; the first one is always whole")
     options = parser.parse_args(arguments)
     begun, rounds, longest = time.monotonic(), list[dict[tuple[str, str], Figures]](), 0.0
     while not rounds or time.monotonic() - begun + longest < options.seconds:

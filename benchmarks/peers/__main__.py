@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import page
+from benchmarks.options import at_least
 from benchmarks.peers import chart, report
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.found import Found
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     names = ", ".join(row.name for row in (*PEERS, *LIMITS))
-    parser.add_argument("--rounds", type=int, default=5, help="of which the median is shown (default: 5)")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="of which the median is shown (default: 5)")
     parser.add_argument("--peer", action="append", help=f"rows whose name has this text (default: all): {names}")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="default: all")
     parser.add_argument("--quick", action="store_true", help="small rounds: to see that it runs, not for figures")

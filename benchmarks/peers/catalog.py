@@ -7,7 +7,8 @@ _TASKIQ = "taskiq worker taskiq_app:broker -w 2 --log-level ERROR"
 _PRODUCER = "`Producer.batch(500)`"
 _OURS = "A task whose worker is killed runs again, on another worker, within 30 s; results are off."
 _STOCK = (
-    "A task that a killed worker had, or had prefetched, is lost: it is acknowledged before it runs; results are off."
+    "A task that a killed worker runs is lost, it is acknowledged before; what it had prefetched comes back after an "
+    "hour; one that is just popped is lost. Results are off."
 )
 _HUEY = "A task that a killed worker had is lost: it is popped before it runs; results are off."
 
@@ -76,7 +77,7 @@ PEERS = (
             "wait": ("dramatiq dramatiq_app -p 2 -t 32", 1),
         },
         "`send` in a loop",
-        "A task whose worker is killed runs again after a minute, when maintenance happens to be done; no results.",
+        "A task whose worker is killed runs again after a minute, with one call in 1,000 (maintenance); no results.",
         noops=8_000,
     ),
     Peer(
@@ -109,7 +110,7 @@ PEERS = (
         "taskiq_app",
         dict.fromkeys(("noop", "cpu", "wait"), ("taskiq worker taskiq_app:broker -w 2 --log-level ERROR", 1)),
         "`kiq`, 50 at once",
-        "A task whose worker is killed runs again after 10 minutes; messages stay in the stream; results are off.",
+        "A task whose worker is killed runs again after 10 minutes; done messages stay in the stream; results are off.",
         noops=8_000,
     ),
     Peer(
@@ -127,7 +128,7 @@ PEERS = (
         "rq_app",
         dict.fromkeys(("noop", "cpu", "wait"), ("rq worker-pool -n 2 -w rq.worker.SimpleWorker -l ERROR", 1)),
         "`enqueue_many`, 500",
-        "A job whose worker is killed ends as failed, and is kept as such; results are off (`result_ttl=0`).",
+        "A job whose worker is killed is failed after a while, and kept as such; results are off (`result_ttl=0`).",
         noops=1_500,
         slots=2,
     ),
