@@ -34,7 +34,7 @@ catalog.load()
 print(time.time(), flush=True)
 sys.exit(main())
 """
-SIZES, WORKERS, NAME = (1_000, 10_000, 100_000, 1_000_000), (1, 2, 4, 8), "growth"
+SIZES, WORKERS = (1_000, 10_000, 100_000, 1_000_000), (1, 2, 4, 8)
 MB, LOOK = 10**6, 0.01
 
 
@@ -68,8 +68,9 @@ class Watched:
         command = [sys.executable, "-c", COMMAND, *arguments]
         self._process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE)
         assert self._process.stdout
+        self._output = self._process.stdout
         #: When it began, a Unix time.
-        self.begun = float(self._process.stdout.readline())
+        self.begun = float(self._output.readline())
         self._seen = psutil.Process(self._process.pid)
         #: The largest resident set so far, in MB.
         self.memory = 0.0
@@ -84,7 +85,9 @@ class Watched:
         if code is None:
             with suppress(psutil.NoSuchProcess):
                 self.memory = max(self.memory, self._seen.memory_info().rss / MB)
-        elif code:
+        else:
+            self._output.close()
+        if code:
             raise subprocess.CalledProcessError(code, self._process.args)
         return code is None
 
@@ -98,31 +101,33 @@ class Trial:
 
     def run(self, items: int, kills: int, luck: random.Random) -> Growth:
         """Submit, follow and look; kill a worker, and start another, whenever another share of the items is done."""
-        source, output = self._directory / "items", self._directory / f"results-{items}"
+        name = f"growth-{items}-{kills}"
+        source, output = self._directory / "items", self._directory / name
         with source.open("w") as file:
             file.writelines(f"{number}\n" for number in range(items))
         before, largest, killed = self._look(), 0.0, 0
-        submit = Watched(["submit", "noop", "--from", str(source), "--name", NAME, "--quiet"], self._environ)
+        submit = Watched(["submit", "noop", "--from", str(source), "--name", name, "--quiet"], self._environ)
         follow: Watched | None = None
         while submit.running() or follow is None or follow.running():
             if follow is None:
-                if self._info() is None:
+                if self._info(name) is None:
                     continue
-                arguments = ["results", NAME, "--follow", "--output", str(output), "--quiet"]
+                arguments = ["results", name, "--follow", "--output", str(output), "--quiet"]
                 follow = Watched(arguments, self._environ)
             largest = max(largest, self._look()["memory"])
-            info = self._info()
+            info = self._info(name)
             if killed < kills and info and info.done > items * (killed + 1) / (kills + 1):
                 victim = luck.choice(self._fleet.workers)
                 victim.kill()
                 self._fleet.replace(victim)
                 killed += 1
             time.sleep(LOOK)
-        after, info = self._look(), self._info()
+        after, info = self._look(), self._info(name)
         with output.open("rb") as file:
             results = sum(1 for _ in file)
         if info is None or info.ended is None:
-            raise RuntimeError(f"the batch of {items} items has not ended")
+            raise RuntimeError(f"the batch {name} has not ended")
+        self._ledger.forget(name)
         return Growth(
             items=items,
             workers=len(self._fleet.workers),
@@ -138,9 +143,9 @@ class Trial:
             lost=items - min(info.succeeded, results),
         )
 
-    def _info(self) -> BatchInfo | None:
-        state = self._ledger.state(NAME)
-        return BatchInfo.from_fields(NAME, state) if state else None
+    def _info(self, name: str) -> BatchInfo | None:
+        state = self._ledger.state(name)
+        return BatchInfo.from_fields(name, state) if state else None
 
     def _look(self) -> dict[str, float]:
         info = self._client.info()
@@ -239,24 +244,35 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _told(options: argparse.Namespace) -> Iterator[str]:
+    """The options that decide what is measured, where they are not the usual ones."""
+    for name in ("sizes", "workers", "items", "kills"):
+        value, usual = getattr(options, name), parser().get_default(name)
+        if value != usual:
+            yield f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the trials and print them; exit code 1: something was lost."""
     options, luck = parser().parse_args(arguments), random.Random(1)
-    plan = [(items, 2, 0) for items in sorted(options.sizes)]
-    plan += [(options.items, workers, 0) for workers in options.workers]
-    plan += [(max(options.sizes), 2, options.kills)] if options.kills else []
+    sizes, largest = sorted(set(options.sizes)), max(options.sizes)
+    plan: dict[int, list[tuple[int, int]]] = {2: [(items, 0) for items in sizes]}
+    for workers in options.workers:
+        plan.setdefault(workers, []).append((options.items, 0))
+    plan[2] += [(largest, options.kills)] if options.kills else []
     found = []
-    for items, workers, kills in plan:
+    for workers, batches in plan.items():
         with trial(workers) as one:
-            found.append(one.run(items, kills, luck))
-        print(found[-1], file=sys.stderr, flush=True)
-    sizes = found[: len(options.sizes)]
-    told = " ".join(arguments if arguments is not None else sys.argv[1:]).replace(" --write", "")
+            for items, kills in dict.fromkeys(batches):
+                found.append(one.run(items, kills, luck))
+                print(found[-1], file=sys.stderr, flush=True)
+    killed = next((each for each in found if each.kills), None)
+    told = "".join(f" {text}" for text in _told(options))
     text = "\n".join(
         [
-            f"`python -m benchmarks.growth{' ' * bool(told)}{told}`: {page.machine()}\n",
+            f"`python -m benchmarks.growth{told}`: {page.machine()}\n",
             table(found),
-            goals(sizes, found[-1] if options.kills else None),
+            goals(found[: len(sizes)], killed),
         ]
     )
     print(text)

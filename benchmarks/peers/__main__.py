@@ -62,7 +62,7 @@ def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Si
                 try:
                     figures = one(row, workload, size)
                 except (Stalled, ServerError, RuntimeError, subprocess.CalledProcessError) as error:
-                    found.failures[row.name] = str(error)
+                    found.failures[row.name] = why(error)
                     print(f"round {number + 1}: {workload}: {row.name}: {error}", file=sys.stderr, flush=True)
                     continue
                 found.add(row.name, workload, figures)
@@ -72,6 +72,13 @@ def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Si
                     f"round {number + 1}: {workload}: {row.name}: {told} [{seconds:.0f} s]", file=sys.stderr, flush=True
                 )
     return found.ordered([row.name for row in rows])
+
+
+def why(error: Exception) -> str:
+    """In a sentence, without what only this machine knows."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"`{Path(error.cmd[0]).name}` ended with code {error.returncode}"
+    return str(error)
 
 
 def one(row: Row, workload: str, size: Size) -> Figures:

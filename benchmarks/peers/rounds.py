@@ -17,7 +17,7 @@ from redis import Redis
 from batches.info import BatchInfo
 from batches.ledger import Ledger
 from benchmarks.peers.peer import APPS, ROOT, Peer
-from benchmarks.peers.tally import Tally
+from benchmarks.peers.tally import Stalled, Tally
 from benchmarks.peers.workers import Workers
 from broker.home import Home
 from broker.server import EmbeddedServer
@@ -53,6 +53,7 @@ class Round:
             **os.environ,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{APPS}" if peer.package is None else str(APPS),
             "BENCH_URL": server.url,
+            "RQ_REDIS_URL": server.url,
             "BENCH_TALLY": str(home / "tally"),
             "GRISTMILL_HOME": str(home),
             "GRISTMILL_REDIS_URL": server.url,
@@ -75,9 +76,13 @@ class Round:
 
     def workers(self) -> Workers:
         """Start the workers."""
-        url = self.url if self.peer.package == "rq" else ""
-        command = [*self.peer.command(self.workload), *(["--url", url] if url else [])]
-        return Workers(command, self.peer.workers[self.workload][1], self._environ, APPS, self._log)
+        command, times = self.peer.command(self.workload), self.peer.workers[self.workload][1]
+        return Workers(command, times, self._environ, APPS, self._log)
+
+    def last_words(self) -> str:
+        """The end of what the workers said."""
+        said = self._log.read_text(errors="replace").split("\n") if self._log.exists() else []
+        return " ".join([line.strip() for line in said if line.strip()][-2:])[-500:] or "its workers said nothing"
 
     def finished(self, said: dict[str, Any]) -> float:
         """Wait until all that was put is done, and recorded where the peer records; when it was, a Unix time."""
@@ -98,7 +103,11 @@ def _round(peer: Peer, workload: str) -> Iterator[Round]:
         tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as path,
         EmbeddedServer(Home(Path(path) / "server"), load({})) as server,
     ):
-        yield Round(peer, workload, Path(path), server)
+        this = Round(peer, workload, Path(path), server)
+        try:
+            yield this
+        except Stalled as error:
+            raise Stalled(f"{error}: {this.last_words()}") from None
 
 
 def play(peer: Peer, workload: str, size: Size) -> Figures:
@@ -175,7 +184,7 @@ def _work(this: Round, size: Size) -> Figures:
     slots, seconds = (this.peer.slots, 0.1) if this.workload == "wait" else (2, 0.01)
     count = int(size.work * slots / seconds)
     with this.workers() as workers:
-        this.finished(this.many(this.workload, AHEAD))
+        this.finished(this.many(this.workload, max(AHEAD, slots)))
         used = workers.cpu()
         said = this.many(this.workload, count)
         took = this.finished(said) - said["begun"]
