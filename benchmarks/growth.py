@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from redis import Redis
@@ -232,7 +233,7 @@ def goals(sizes: Sequence[Growth], killed: Growth | None) -> str:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    numbers = {"type": at_least(1), "nargs": "+", "metavar": "N"}
+    numbers: dict[str, Any] = {"type": at_least(1), "nargs": "+", "metavar": "N"}
     parser.add_argument("--sizes", **numbers, default=SIZES, help="items of the batches, with 2 workers")
     parser.add_argument("--workers", **numbers, default=WORKERS, help="workers of one slot each, with --items")
     parser.add_argument("--items", type=at_least(1), default=100_000, help="items of the batch that more workers run")

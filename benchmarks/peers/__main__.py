@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -94,13 +95,20 @@ def one(row: Row, workload: str, size: Size) -> Figures:
     return row.rounds[workload](size)
 
 
+def told(options: argparse.Namespace) -> str:
+    """The options that decide what is measured, where they are not the usual ones."""
+    words = [f" --rounds {options.rounds}"] if options.rounds != parser().get_default("rounds") else []
+    for name in ("peer", "workload"):
+        words += [f" --{name} {shlex.quote(value)}" for value in getattr(options, name) or ()]
+    return "".join(words) + " --quick" * options.quick
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
     options = parser().parse_args(arguments)
     rows, workloads = chosen(options.peer), options.workload or list(WORKLOADS)
     found = measure(rows, workloads, options.rounds, QUICK if options.quick else Size())
-    command = "python -m benchmarks.peers" + (f" --rounds {options.rounds}" if options.rounds != 5 else "")
-    text = report.whole(rows, found, command + (" --quick" if options.quick else ""))
+    text = report.whole(rows, found, f"python -m benchmarks.peers{told(options)}")
     print(text)
     if options.json:
         options.json.write_text(json.dumps(found.to_json(), indent=1))

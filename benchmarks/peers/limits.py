@@ -56,8 +56,9 @@ def _cpu(number: int) -> int:
     return fibonacci(size(number))
 
 
-def _wait(_number: int) -> None:
+def _wait(number: int) -> int:
     time.sleep(WAIT_SECONDS)
+    return number
 
 
 def _pool(function: Callable[[int], int], chunk: int, this: Size) -> Figures:
@@ -72,7 +73,7 @@ def _pool(function: Callable[[int], int], chunk: int, this: Size) -> Figures:
         return {"through": count / (time.perf_counter() - begun)}
 
 
-def _threads(function: Callable[[int], None], this: Size) -> Figures:
+def _threads(function: Callable[[int], int], this: Size) -> Figures:
     count = int(NOOPS * this.share) if function is _noop else int(this.work * THREADS / WAIT_SECONDS)
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(function, range(AHEAD if function is _noop else THREADS)):

@@ -88,16 +88,10 @@ def settings(rows: Sequence[Peer | Limit], found: Found) -> str:
 
 def whole(rows: Sequence[Peer | Limit], found: Found, command: str) -> str:
     """All tables, as in docs/benchmarks.md."""
-    return "\n".join(
-        [
-            f"`{command}`: {page.machine()}\n",
-            "**No-ops**\n",
-            noops(found),
-            "**Work**: the workers are up when a list is put; tasks per second, first put to last done.\n",
-            work(found),
-            "**Goals**\n",
-            goals(found),
-            "**How each was run**\n",
-            settings(rows, found),
-        ]
+    tables = (
+        ("No-ops", noops(found)),
+        ("Work: the workers are up when a list is put; tasks per second, first put to last done", work(found)),
+        ("Goals", goals(found)),
+        ("How each was run", settings(rows, found)),
     )
+    return "\n".join([f"`{command}`: {page.machine()}\n", *(f"**{title}**\n\n{text}" for title, text in tables)])
