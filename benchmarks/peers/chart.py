@@ -5,7 +5,7 @@ from html import escape
 
 from benchmarks.peers.found import Found
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 860, 250, 30, 60, 30
+WIDTH, LEFT, RIGHT, TOP, STEP = 860, 250, 40, 60, 30
 #: Figure, what it is called, colour.
 SERIES = (("finish", "finished", "#1f6f8b"), ("enqueue", "enqueued", "#d9822b"))
 LOW, HIGH = 2, 6

@@ -210,8 +210,8 @@ def test_limits_are_measured_and_kept(tmp_path, capsys):
     arguments = ["--peer", "ThreadPool", "--workload", "noop", "--quick", "--rounds", "2", "--json", str(file)]
     assert command.main(arguments) == 0
     rounds = json.loads(file.read_text())["rounds"]["ThreadPoolExecutor"]["noop"]
-    assert [list(each) for each in rounds] == [["through"]] * 2
-    assert "| ThreadPoolExecutor | – | – | " in capsys.readouterr().out
+    assert [list(each) for each in rounds] == [["finish", "through"]] * 2
+    assert "| ThreadPoolExecutor | – | " in capsys.readouterr().out
 
 
 def test_a_row_that_cannot_be_measured_says_why(monkeypatch, capsys):
