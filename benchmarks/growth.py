@@ -202,7 +202,7 @@ def ratios(found: Sequence[Growth]) -> dict[str, float]:
 def table(found: Sequence[Growth]) -> str:
     """The trials, a line each."""
     head = ["items", "workers", "kills", "seconds", "items/s", "producer, MB", "follower, MB", "server, MB"]
-    head += ["server CPU of an item, µs", "memory of an item, bytes", "AOF of an item, bytes", "run twice", "lost"]
+    head += ["server CPU of an item, µs", "memory of an item, bytes", "AOF of an item, bytes", "duplicates", "lost"]
     rows = [
         [f"{each.items:,}", str(each.workers), str(each.kills), f"{each.seconds:,.2f}"]
         + [f"{value:,.0f}" for value in (each.items / each.seconds, each.producer, each.follower, each.server)]
@@ -249,8 +249,10 @@ def _told(options: argparse.Namespace) -> Iterator[str]:
     """The options that decide what is measured, where they are not the usual ones."""
     for name in ("sizes", "workers", "items", "kills"):
         value, usual = getattr(options, name), parser().get_default(name)
-        if value != usual:
-            yield f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        if isinstance(value, list) and tuple(value) != usual:
+            yield f"--{name} {' '.join(map(str, value))}"
+        elif isinstance(value, int) and value != usual:
+            yield f"--{name} {value}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
