@@ -6,7 +6,7 @@ BIN := .venv/bin
 # With CI set, tests fail on what they would skip for want of a browser or an engine.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test slow check format lint types imports length secrets fuzz lock screenshots clean
+.PHONY: help demo test slow check format lint types imports length secrets fuzz bench-quick lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ secrets: ## random passwords for docker compose, into ./secrets (what is there i
 
 fuzz: .venv/dev ## 100,000 messages that are nonsense, sent to live workers
 	@FUZZ_MESSAGES=100000 $(PYTEST) -q tests/acceptance/test_fuzz.py
+
+bench-quick: .venv/dev ## ratios to peers and pools, in two minutes
+	@$(BIN)/python -m benchmarks.quick
 
 lock: .venv/dev ## make the lock files anew from pyproject.toml
 	@$(BIN)/pip install -q uv

@@ -4,17 +4,13 @@ import argparse
 import json
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import huey
+from benchmarks.peers.catalog import PEERS
+from benchmarks.peers.rounds import Size, finish
 from broker.connection import reaching
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
 from producer import submit
 from producer.fleet import LocalFleet
 from producer.samples.home import temporary_home
@@ -45,8 +41,8 @@ def ours(task: str, items: Sequence[Any]) -> float:
 
 def peer() -> float:
     """No-ops per second that huey finishes on a server like ours."""
-    with tempfile.TemporaryDirectory() as home, EmbeddedServer(Home(Path(home)), load({})) as server:
-        return huey.finish_rate(server.url, PEER_TASKS)
+    (huey,) = (peer for peer in PEERS if peer.name == "huey, processes")
+    return finish(huey, Size(share=PEER_TASKS / huey.noops))["finish"]
 
 
 def noops(items: int) -> tuple[float, float, float]:

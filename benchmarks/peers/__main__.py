@@ -1,0 +1,122 @@
+"""`python -m benchmarks.peers`: ours, its peers and what limits all of them, by turns, on servers alike."""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import page
+from benchmarks.options import at_least
+from benchmarks.peers import chart, report
+from benchmarks.peers.catalog import PEERS
+from benchmarks.peers.found import Found
+from benchmarks.peers.limits import LIMITS, Limit
+from benchmarks.peers.peer import WORKLOADS, Peer
+from benchmarks.peers.rounds import Figures, Size, play
+from benchmarks.peers.tally import Stalled
+from config.errors import ServerError
+
+QUICK = Size(share=0.05, seconds=1.0, work=0.5)
+Row = Peer | Limit
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    names = ", ".join(row.name for row in (*PEERS, *LIMITS))
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="of which the median is shown (default: 5)")
+    parser.add_argument("--peer", action="append", help=f"rows whose name has this text (default: all): {names}")
+    parser.add_argument("--workload", action="append", choices=WORKLOADS, help="default: all")
+    parser.add_argument("--quick", action="store_true", help="small rounds: to see that it runs, not for figures")
+    parser.add_argument("--json", type=Path, help="write each round's figures into this file")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
+    return parser
+
+
+def chosen(wanted: Sequence[str] | None) -> list[Row]:
+    """The rows whose names have one of these texts.
+
+    Raises:
+        SystemExit: a text is in no name.
+    """
+    rows: list[Row] = [*PEERS, *LIMITS]
+    for text in wanted or ():
+        if not any(text.lower() in row.name.lower() for row in rows):
+            allowed = "; ".join(row.name for row in rows)
+            parser().error(f"--peer {text!r} is in no name: allowed is a part of one of: {allowed}")
+    return [row for row in rows if not wanted or any(text.lower() in row.name.lower() for text in wanted)]
+
+
+def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size) -> Found:
+    """Play all rounds, the rows by turns and every other time backwards; what fails is noted."""
+    found = Found()
+    for number in range(rounds):
+        for workload in workloads:
+            for row in rows[:: -1 if number % 2 else 1]:
+                if workload not in (row.workers if isinstance(row, Peer) else row.rounds):
+                    continue
+                begun = time.monotonic()
+                try:
+                    figures = one(row, workload, size)
+                except (Stalled, ServerError, RuntimeError, subprocess.CalledProcessError) as error:
+                    found.failures[row.name] = why(error)
+                    print(f"round {number + 1}: {workload}: {row.name}: {error}", file=sys.stderr, flush=True)
+                    continue
+                found.add(row.name, workload, figures)
+                told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
+                seconds = time.monotonic() - begun
+                print(
+                    f"round {number + 1}: {workload}: {row.name}: {told} [{seconds:.0f} s]", file=sys.stderr, flush=True
+                )
+    return found.ordered([row.name for row in rows])
+
+
+def why(error: Exception) -> str:
+    """In a sentence, without what only this machine knows."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"`{Path(error.cmd[0]).name}` ended with code {error.returncode}"
+    return str(error)
+
+
+def one(row: Row, workload: str, size: Size) -> Figures:
+    """One round.
+
+    Raises:
+        RuntimeError: it cannot be measured here.
+    """
+    if isinstance(row, Peer):
+        return play(row, workload, size)
+    if row.missing:
+        raise RuntimeError(row.missing)
+    return row.rounds[workload](size)
+
+
+def told(options: argparse.Namespace) -> str:
+    """The options that decide what is measured, where they are not the usual ones."""
+    words = [f" --rounds {options.rounds}"] if options.rounds != parser().get_default("rounds") else []
+    for name in ("peer", "workload"):
+        words += [f" --{name} {shlex.quote(value)}" for value in getattr(options, name) or ()]
+    return "".join(words) + " --quick" * options.quick
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print the tables."""
+    options = parser().parse_args(arguments)
+    rows, workloads = chosen(options.peer), options.workload or list(WORKLOADS)
+    found = measure(rows, workloads, options.rounds, QUICK if options.quick else Size())
+    text = report.whole(rows, found, f"python -m benchmarks.peers{told(options)}")
+    print(text)
+    if options.json:
+        options.json.write_text(json.dumps(found.to_json(), indent=1))
+    if options.write:
+        page.write("peers", text)
+        page.PAGE.with_suffix(".svg").write_text(chart.svg(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

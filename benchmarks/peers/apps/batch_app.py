@@ -1,0 +1,36 @@
+"""Batches of ours: each list is a batch, whose items are recorded with their results."""
+
+import time
+
+import work
+
+from producer import submit
+from tasks.kinds import cpu, io
+
+
+@cpu
+def noop(number: int) -> None:
+    """Nothing at all."""
+    work.noop(number)
+
+
+@cpu(name="cpu")
+def compute(number: int) -> None:
+    """About 10 ms of CPU."""
+    work.cpu(number)
+
+
+@io
+def wait(number: int) -> None:
+    """100 ms of waiting."""
+    work.wait(number)
+
+
+def put_one(task: str, argument: float) -> None:
+    """Put a batch of one item, and wait for nothing."""
+    submit(task, [argument])
+
+
+def put_many(task: str, arguments: range) -> str:
+    """Put a batch; its name."""
+    return submit(task, arguments, name=f"{task}-{time.time_ns()}").name

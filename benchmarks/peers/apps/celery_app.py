@@ -1,0 +1,33 @@
+"""Celery on the transport that BENCH_TRANSPORT names: ours, set to lose nothing, or stock, as it comes."""
+
+import os
+
+import work
+from celery import Celery
+
+OURS = os.environ["BENCH_TRANSPORT"] == "ours"
+if OURS:
+    import broker.transport  # noqa: F401
+
+app = Celery("celery_app", broker=os.environ["BENCH_URL"])
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=OURS,
+    task_reject_on_worker_lost=OURS,
+    worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "1")),
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+)
+tasks = {each.__name__: app.task(each) for each in (work.noop, work.cpu, work.wait, work.light)}
+
+
+def put_one(task: str, argument: float) -> None:
+    """Put a task."""
+    tasks[task].delay(argument)
+
+
+def put_many(task: str, arguments: range) -> None:
+    """Put tasks, 500 in one round trip."""
+    with app.producer_pool.acquire() as producer, producer.batch(500):
+        for argument in arguments:
+            tasks[task].apply_async((argument,), producer=producer)

@@ -1,0 +1,89 @@
+"""What every peer runs, and the tally that its processes keep: a page of a file each, so that counting costs all alike.
+
+Only the standard library: it runs in each peer's environment. BENCH_TALLY names the directory of the tally.
+"""
+
+import mmap
+import os
+import struct
+import threading
+import time
+
+#: A page: tasks done, and the Unix time of the last.
+PAGE = struct.Struct("qd")
+#: One wait, in seconds, from being submitted to beginning.
+WAIT = struct.Struct("d")
+
+
+class Tally:
+    """The page of this process, and the file beside it with how long tasks waited."""
+
+    def __init__(self, directory: str) -> None:
+        self.pid, self._count, self._lock = os.getpid(), 0, threading.Lock()
+        name = f"{directory}/{self.pid}"
+        file = os.open(f"{name}.page", os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(file, PAGE.size)
+        self._page = mmap.mmap(file, PAGE.size)
+        os.close(file)
+        self._waits = os.open(f"{name}.waits", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def done(self) -> None:
+        """Count one."""
+        with self._lock:
+            self._count += 1
+            PAGE.pack_into(self._page, 0, self._count, time.time())
+
+    def waited(self, seconds: float) -> None:
+        """Note how long a task waited."""
+        os.write(self._waits, WAIT.pack(seconds))
+
+
+_tally: Tally | None = None
+_making = threading.Lock()
+
+
+def tally() -> Tally:
+    """The tally of this process, which may have been forked from one that has its own."""
+    global _tally  # noqa: PLW0603 - one a process
+    if _tally is None or _tally.pid != os.getpid():
+        with _making:
+            if _tally is None or _tally.pid != os.getpid():
+                _tally = Tally(os.environ["BENCH_TALLY"])
+    return _tally
+
+
+def fibonacci(n: int) -> int:
+    """The textbook's."""
+    return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+
+def size(number: int) -> int:
+    """Which Fibonacci number the task of this number computes: 18 to 27, which takes about 10 ms on average."""
+    return 18 + number % 10
+
+
+#: Seconds of a wait.
+WAIT_SECONDS = 0.1
+
+
+def noop(number: int) -> None:  # noqa: ARG001 - like the others
+    """Nothing at all."""
+    tally().done()
+
+
+def cpu(number: int) -> None:
+    """About 10 ms of CPU."""
+    fibonacci(size(number))
+    tally().done()
+
+
+def wait(number: int) -> None:  # noqa: ARG001 - like the others
+    """100 ms of waiting."""
+    time.sleep(WAIT_SECONDS)
+    tally().done()
+
+
+def light(submitted: float) -> None:
+    """Note how long it is since then, a Unix time."""
+    tally().waited(time.time() - submitted)
+    tally().done()

