@@ -21,6 +21,7 @@ from benchmarks.peers.tally import Stalled
 from config.errors import ServerError
 
 QUICK = Size(share=0.05, seconds=1.0, work=0.5)
+SMALL = "These are small rounds: they show that it runs, their figures say little."
 Row = Peer | Limit
 
 
@@ -109,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, workloads = chosen(options.peer), options.workload or list(WORKLOADS)
     found = measure(rows, workloads, options.rounds, QUICK if options.quick else Size())
     text = report.whole(rows, found, f"python -m benchmarks.peers{told(options)}")
+    if options.quick:
+        text = f"{SMALL}\n\n{text}"
     print(text)
     if options.json:
         options.json.write_text(json.dumps(found.to_json(), indent=1))
