@@ -11,6 +11,8 @@ from config.settings import Settings
 #: Indexes of one hash of outcomes; as in ledger.lua. Bits that are read as one number.
 BUCKET, WORD = 500, 50
 _EVENTS_AT_ONCE = 5
+#: Bytes of outcomes to ask for at a time, and for how many outcomes while their size is not known.
+_LOT_BYTES, _FIRST_LOT = 4 << 20, 20
 
 
 class Reader:
@@ -20,11 +22,15 @@ class Reader:
         self.client = client
         self._key = settings.key(f"batch:{batch}:")
         self._block: tuple[int, list[str]] = (0, [])
+        #: Outcomes to ask for at a time, by the size of the last ones: a value may have 1 MiB.
+        self._lot = _FIRST_LOT
 
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; items without an outcome are left out."""
-        for start in range(first - first % BUCKET, end if first < end else 0, BUCKET):
-            yield from self._read(max(first, start), min(end, start + BUCKET))
+        while first < end:
+            stop = min(end, first - first % BUCKET + BUCKET, first + self._lot)
+            yield from self._read(first, stop)
+            first = stop
 
     def cancelled(self, end: int) -> Iterator[Result]:
         """The results of the cancelled ones among the items 0 to `end - 1`, by index: they have no event."""
@@ -69,13 +75,15 @@ class Reader:
                 yield result
 
     def _read(self, first: int, end: int) -> Iterator[Result]:
-        """The results of items of one hash of outcomes."""
+        """The results of items of one hash of outcomes, in one round trip."""
         with self.client.pipeline() as pipe:
             pipe.hmget(f"{self._key}out:{first // BUCKET}", list(range(first, end)))
             for part in ("done", "cancelled"):
                 (word, at), *more = _words(first, end)
                 pipe.bitfield_ro(f"{self._key}{part}", word, at, more)
             outcomes, done, cancelled = cast(tuple[list[str | None], list[int], list[int]], pipe.execute())
+        size = sum(len(outcome) for outcome in outcomes if outcome)
+        self._lot = max(1, min(BUCKET, _LOT_BYTES * len(outcomes) // max(size, 1)))
         # An item that was cancelled, or is run again, may have the outcome of an earlier run.
         dropped = list(_indexes(cancelled, first, end))
         tried = dict(zip(dropped, self._attempts(dropped), strict=True))

@@ -19,6 +19,7 @@ from producer import submit
 from producer.fleet import LocalFleet
 from producer.samples.home import temporary_home
 from producer.samples.one_core import measure
+from tasks import catalog
 from tasks.kinds import Kind
 
 SLOTS = {Kind.CPU: 2, Kind.IO: 64}
@@ -33,6 +34,8 @@ def ours(task: str, items: Sequence[Any]) -> float:
         LocalFleet("benchmark", SLOTS, logs=home / "logs") as fleet,
     ):
         fleet.wait_ready()
+        # Imports are no more counted than the pools' are.
+        catalog.find(task)
         begun = time.time()
         info = submit(task, items).wait()
         assert info.succeeded == info.submitted == len(items)

@@ -1,5 +1,6 @@
 """How long one call of each control keeps the server, by the size of the batch: `python -m benchmarks.control`."""
 
+import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,15 @@ from broker.home import Home
 from broker.server import EmbeddedServer
 from config.settings import load
 
-FIELDS = {"task": "t", "queue": "cpu", "parameter": "n", "fixed": "{}", "submitted_by": "me", "ttl": 1_000_000}
+FIELDS = {
+    "task": "t",
+    "queue": "cpu",
+    "parameter": "n",
+    "fixed": "{}",
+    "fingerprint": "f",
+    "submitted_by": "me",
+    "ttl": 1_000_000,
+}
 
 
 def milliseconds(client: Redis, call: Callable[[], Any]) -> float:
@@ -45,6 +54,7 @@ def measure(client: Redis, items: int) -> None:
 
 def main() -> None:
     """Measure on a private server."""
+    argparse.ArgumentParser(prog="python -m benchmarks.control", description=__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory() as directory,
         EmbeddedServer(Home(Path(directory)), load({})) as server,

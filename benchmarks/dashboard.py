@@ -95,7 +95,7 @@ def report(watched: Watched, batches: list[Batch], took: float) -> None:
 
 def main() -> None:
     """Run it in a home of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     arguments = parser.parse_args()
     with temporary_home():

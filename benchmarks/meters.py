@@ -43,7 +43,7 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
 
 def main() -> None:
     """Measure by turns and print the medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.meters", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--items", type=int, default=60_000)
     arguments = parser.parse_args()

@@ -6,6 +6,7 @@ from math import ceil
 
 from batches.fleet import LiveWorker
 from batches.overview import QueueNow
+from config.words import duration
 
 #: A backlog that is gone within so many seconds needs no advice; more slots are to bring it there.
 TARGET_SECONDS = 60.0
@@ -118,13 +119,3 @@ def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:
 
 def _items(number: int) -> str:
     return "1 item" if number == 1 else f"{number:,} items"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `7 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,10 +1,15 @@
 """What a producer should know about the workers before it waits for them."""
 
+from typing import TYPE_CHECKING
+
 from batches.fleet import Fleet, LiveWorker
 from broker.connection import client
 from config.errors import InputError
 from config.settings import settings
-from tasks.kinds import GristmillTask
+
+if TYPE_CHECKING:
+    # Only for types: loading Celery takes longer than most commands run.
+    from tasks.kinds import GristmillTask
 
 
 def live_workers() -> list[LiveWorker]:
@@ -12,7 +17,7 @@ def live_workers() -> list[LiveWorker]:
     return Fleet(client(), settings()).workers()
 
 
-def check_workers(task: GristmillTask) -> list[str]:
+def check_workers(task: "GristmillTask") -> list[str]:
     """Warnings about the workers that live, for a batch of `task`; none when all is well, or when none lives.
 
     Raises:

@@ -15,7 +15,6 @@ from config.errors import InputError
 from config.settings import settings
 from producer.deadline import Deadline
 from producer.who import user_at_host
-from tasks.application import app
 
 #: Milliseconds that one wait for results takes at most, so that an end or a timeout is noticed soon.
 _WAIT_MS = 500
@@ -191,6 +190,8 @@ def _kill(running: Iterable[Running]) -> None:
     """End the processes that run these chunks."""
     for worker, chunk in running:
         # To its worker only: others would write down that they do not know it. Code that heeds no TERM ends too.
+        from tasks.application import app
+
         app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[worker])
 
 

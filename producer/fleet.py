@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from batches.fleet import Fleet
@@ -17,7 +18,10 @@ from config.errors import InputError, ServerError
 from config.flower import check_reach, dashboard_url
 from config.settings import settings, use
 from producer.processes import Child
-from tasks.kinds import Kind
+
+if TYPE_CHECKING:
+    # Only for types: loading Celery takes longer than most commands run.
+    from tasks.kinds import Kind
 
 #: Seconds in which workers and the dashboard must be up; seconds beyond the drain in which workers must be gone.
 START_SECONDS, END_SECONDS = 60.0, 5.0
@@ -35,7 +39,7 @@ class LocalFleet:
     def __init__(
         self,
         kind: str,
-        slots: dict[Kind, int],
+        slots: "dict[Kind, int]",
         *,
         port: int | None = None,
         say: Callable[[str], None] = lambda _: None,

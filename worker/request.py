@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from celery.worker import request
 
@@ -19,6 +20,9 @@ class Request(request.Request):
         inherited = cls.on_success
 
         def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
+            # So the thread pool says that a task has ended its thread, by SystemExit for one.
+            if isinstance(answer, ExceptionInfo):
+                return self.on_failure(answer)
             if not getattr(self.task, "isolates", False):
                 self._count(*answer)
             return inherited(self, answer, **kwargs)

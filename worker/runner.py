@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import random
 import time
 import traceback
 from collections.abc import Callable
@@ -69,7 +70,8 @@ class Runner:
             RedisError: the server could not be reached; what was run is run again elsewhere.
             NoCell: no child process could be started; as above.
         """
-        until = time.monotonic() + OVERTIME * self.settings.chunk_seconds
+        # Slots that began together need not all want their next message together.
+        until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
         with about(chunk, worker):
             work = _patiently(lambda: self.ledger.take(chunk, worker))
             if work is None:
@@ -227,6 +229,7 @@ def _clean(text: str) -> str:
 
 def _patiently(call: Callable[[], Answer]) -> Answer:
     """Call the server until it answers: outcomes in memory are worth waiting for."""
+    time_limit.rest()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

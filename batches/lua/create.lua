@@ -1,6 +1,6 @@
 -- Create a batch, or take over as its producer when it exists and nobody else is feeding it.
 -- ARGV: prefix, batch, producer's token, lease of the producer in ms, then field and value of the state, by turns.
--- Touches: schema, batches, active, batch:{b}:state.
+-- Touches: schema, batches, active, learnt, batch:{b}:state.
 --   state fields  task queue parameter fixed fingerprint retries retry_seconds chunk_seconds priority halt ttl
 --                 created submitted_by
 --                 epoch stored bytes sha cursor again ended paused cancelling reason cut finished rejected
@@ -20,6 +20,8 @@ if not b.task then
   for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
   -- The first epoch is one that no forgotten batch of this name had: late records of that do not fit.
   redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', now, 'stored', 0, unpack(fields))
+  local times = learnt(given.task, given.fingerprint)
+  if #times > 0 then redis.call('HSET', key(batch, 'state'), unpack(times)) end
   redis.call('ZADD', GM .. 'batches', now, batch)
   redis.call('SADD', GM .. 'active', batch)
   answer = 'created'

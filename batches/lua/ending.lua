@@ -15,11 +15,13 @@ end
 
 -- Mark the batch as finished when its input has ended and every item has an outcome; from then on it is kept for ttl.
 local function finish(batch, now)
-  local b = state(batch, {'ended', 'finished', 'ttl'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+  local b = state(batch, {'ended', 'finished', 'ttl', 'task', 'fingerprint'},
+    {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'measured_seconds', 'measured_items'})
   if not b.ended or b.finished or b.stored ~= b.succeeded + b.failed + b.cancelled + b.dead then return end
   redis.call('HSET', key(batch, 'state'), 'finished', now)
   redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'again')
   redis.call('SREM', GM .. 'active', batch)
+  learn(b.task, b.fingerprint, b.measured_seconds, b.measured_items)
   -- Chunks that ran twice may have left some behind.
   for part in string.gmatch('again retry left window sent begun', '%a+') do redis.call('DEL', key(batch, part)) end
   if b.ttl then

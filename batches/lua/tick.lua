@@ -8,7 +8,7 @@
 --   announced  hash  worker -> the tasks it knows                 healing  string  the worker that heals this second
 local SILENT, UNSEEN = 10000, 3000
 local now = milliseconds()
-redis.call('ZADD', GM .. 'workers', now, ARGV[2])
+local came = redis.call('ZADD', GM .. 'workers', now, ARGV[2]) == 1
 redis.call('HSET', GM .. 'beats', ARGV[2], ARGV[3])
 local held = {}
 for i = 4, #ARGV, 2 do
@@ -27,6 +27,17 @@ for batch, messages in pairs(held) do
     end
   end
 end
+local function count_slots()
+  local slots = {}
+  for _, beat in ipairs(redis.call('HVALS', GM .. 'beats')) do
+    local worker = cjson.decode(beat)
+    slots[worker.queue] = (slots[worker.queue] or 0) + worker.slots
+  end
+  redis.call('DEL', GM .. 'slots')
+  for queue, total in pairs(slots) do redis.call('HSET', GM .. 'slots', queue, total) end
+end
+-- Without a count of slots, a batch would be cut for a fleet that is not there.
+if came then count_slots() end
 local items = tonumber(redis.call('HGET', GM .. 'items', ARGV[2]) or 0)
 if not redis.call('SET', GM .. 'healing', ARGV[2], 'NX', 'PX', 900) then return items end
 
@@ -36,13 +47,7 @@ for _, silent in ipairs(redis.call('ZRANGEBYSCORE', GM .. 'workers', '-inf', now
   redis.call('HDEL', GM .. 'announced', silent)
   redis.call('HDEL', GM .. 'items', silent)
 end
-local slots = {}
-for _, beat in ipairs(redis.call('HVALS', GM .. 'beats')) do
-  local worker = cjson.decode(beat)
-  slots[worker.queue] = (slots[worker.queue] or 0) + worker.slots
-end
-redis.call('DEL', GM .. 'slots')
-for queue, total in pairs(slots) do redis.call('HSET', GM .. 'slots', queue, total) end
+count_slots()
 
 -- A chunk whose worker dies comes back by itself: its message stands on the queue until it is acknowledged. Only a
 -- message that is gone (a purge, an operator's DEL) leaves a chunk that no worker shows and nobody will.

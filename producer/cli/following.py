@@ -1,6 +1,7 @@
 """Follows a batch to its end: results on stdout as they come, the bar on stderr."""
 
 import time
+from typing import TYPE_CHECKING
 
 from batches.info import ENDED, BatchInfo
 from producer.attention import live_workers, no_worker
@@ -10,9 +11,12 @@ from producer.cli.console import note, print_json, warn
 from producer.cli.output import ResultWriter
 from producer.cli.progress import ProgressView
 from producer.deadline import NEVER, Deadline
-from producer.feeding import Feeding
-from producer.fleet import LocalFleet
-from producer.submission import Submission
+
+if TYPE_CHECKING:
+    # Only for types: what submits loads Celery, and whoever only reads need not wait for it.
+    from producer.feeding import Feeding
+    from producer.fleet import LocalFleet
+    from producer.submission import Submission
 
 #: Seconds after which a batch that no worker listens for is worth a warning: workers may be starting.
 WARN_SECONDS = 3.0
@@ -39,8 +43,8 @@ def follow(
     in_order: bool = False,
     consume: bool = False,
     deadline: Deadline = NEVER,
-    fleet: LocalFleet | None = None,
-    feeding: Feeding | None = None,
+    fleet: "LocalFleet | None" = None,
+    feeding: "Feeding | None" = None,
 ) -> BatchInfo:
     """Follow a batch to its end; with a writer, its results are written as they come, and then removed to `consume`.
 
@@ -80,7 +84,7 @@ def follow(
     return info
 
 
-def all_stored(feeding: Feeding | None) -> bool:
+def all_stored(feeding: "Feeding | None") -> bool:
     """Whether nothing of the batch is still to be submitted."""
     return feeding is None or feeding.submission.complete
 
@@ -113,7 +117,7 @@ def summary(info: BatchInfo) -> str:
     return f"batch {info.name}: {info.state}{reason}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
 
 
-def say_what_is_new(submission: Submission, info: BatchInfo) -> None:
+def say_what_is_new(submission: "Submission", info: BatchInfo) -> None:
     """Say so when the items had been submitted before."""
     if submission.anything_new or not submission.complete:
         return

@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from batches.info import BatchInfo, State
+from config.words import duration
 from producer.cli.console import Quiet, note, stderr
 
 #: Rates are over this many seconds; plain lines are this many seconds apart.
@@ -87,13 +88,3 @@ def describe(info: BatchInfo, rate: float) -> str:
     elif info.state not in (State.SUBMITTING, State.RUNNING):
         parts.append(str(info.state))
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `7 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

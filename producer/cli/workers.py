@@ -12,10 +12,10 @@ from rich.live import Live
 from batches.overview import Observer, Overview, QueueNow
 from broker.connection import client, reaching
 from config.settings import settings
+from config.words import duration
 from producer.attention import live_workers
 from producer.cli import options
 from producer.cli.console import cells, note, print_json, show, stdout, table_of
-from producer.cli.progress import duration
 
 _COLUMNS = ["name", "host", "queue", "pool", "slots", "busy", "items", "rate"]
 _NUMBERS = "slots busy items rate"

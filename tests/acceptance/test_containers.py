@@ -160,9 +160,11 @@ class Mill:
         with self.ledger() as ledger:
             until(lambda: len(Fleet(ledger.client, ledger.settings).workers()) == number, 90, f"{number} workers")
 
-    def submit(self):
+    def submit(self, times=1):
         """Submit a batch of each kind, and wait until both are under way."""
-        for task, (item, number) in ITEMS.items():
+        self.numbers = {task: number * times for task, (_, number) in ITEMS.items()}
+        for task, (item, _) in ITEMS.items():
+            number = self.numbers[task]
             lines = f"{item}\n" * number
             environ = {"GRISTMILL_REDIS_URL": self.server.address}
             self.place.run("submit", task, "--from", "-", "--name", task, stdin=lines, **environ).good()
@@ -182,7 +184,7 @@ class Mill:
         """Wait for the end; each item has succeeded, and has one result."""
         with self.ledger() as ledger:
             until(lambda: all(self.info(ledger, task).ended for task in ITEMS), 200, "the end of both batches")
-            for task, (_, number) in ITEMS.items():
+            for task, number in self.numbers.items():
                 end = self.info(ledger, task)
                 assert (end.submitted, end.succeeded, end.open) == (number, number, 0)
                 buckets = range(-(-number // 500))
@@ -258,7 +260,7 @@ def test_redis_is_killed(mill):
 
 
 def test_a_worker_is_taken_away_and_another_comes(mill):
-    mill.submit()
+    mill.submit(times=3)
     docker("stop", mill.cpu.id, mill.io.id)
     assert mill.still_open()
     mill.until_workers(2)

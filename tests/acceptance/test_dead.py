@@ -17,6 +17,7 @@ from broker import leases
 from broker.letters import Letters
 from broker.transport import install
 from config.settings import load
+from producer.terms import DEFAULT_PRIORITY
 
 install()
 
@@ -26,6 +27,8 @@ WAIT = "import sys; from tasks.application import app; print(app.AsyncResult(sys
 #: A worker of a later release, which knows version 2 of a chunk's message.
 LATER = "import worker.chunks\nworker.chunks.MESSAGE_VERSION = 2\n"
 ANY = json.dumps({"headers": {"task": "any"}, "properties": {}, "body": ""})
+#: Where messages of chunks stand.
+CHUNKS = f"gm1:q:cpu:{DEFAULT_PRIORITY}"
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u2028[red]"
 
 
@@ -210,7 +213,7 @@ class TestOtherVersions:
             place.run("submit", "fibonacci", "20", "21", "--name", "now", "--follow", "--quiet").good()
             running.says("chunk message of version 2; this worker knows 1")
             with connected(place) as client:
-                assert client.xlen("gm1:q:cpu:0") == 4
+                assert client.xlen(CHUNKS) == 4
                 assert len(Letters(client, load({}))) == 0
         with place.up("cpu", "--cpu", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=path):
             for name in names:
@@ -220,13 +223,13 @@ class TestOtherVersions:
 
 def raised(client):
     """Make the chunks' messages on queue cpu ones of version 2, where the batch knows them; answers how many."""
-    entries = client.xrange("gm1:q:cpu:0")
+    entries = client.xrange(CHUNKS)
     for identity, fields in entries:
         message = json.loads(fields["m"])
         arguments, *rest = json.loads(message["body"])
         _, batch, _, first, count, *_ = arguments
         message["body"] = json.dumps([[2, *arguments[1:]], *rest])
-        place = client.xadd("gm1:q:cpu:0", {"m": json.dumps(message)})
-        client.hset(f"gm1:batch:{batch}:sent", f"{first}:{count}", f"0/{place}")
-        client.xdel("gm1:q:cpu:0", identity)
+        place = client.xadd(CHUNKS, {"m": json.dumps(message)})
+        client.hset(f"gm1:batch:{batch}:sent", f"{first}:{count}", f"{DEFAULT_PRIORITY}/{place}")
+        client.xdel(CHUNKS, identity)
     return len(entries)

@@ -12,6 +12,7 @@ import pytest
 from broker.transport import install
 from tests.conftest import until
 from tests.integration import wreckers
+from tests.integration.test_ledger import FIELDS, info, pop
 from tests.integration.transport_bench import Bench
 from worker import isolation
 from worker.isolation import DEATHS, Cell, ProcessDied, TimedOut, isolated
@@ -96,6 +97,24 @@ def test_only_repeated_deaths_are_proof(tmp_path):
         isolated(wreckers.die_times, str(counter), DEATHS)
 
 
+def test_a_process_waits_for_the_server_however_short_its_time_limit(server, ledger):
+    ledger.create("b", "token", {**FIELDS, "task": "hold_up", "parameter": "ms"})
+    ledger.append("b", "token", 0, ["4000"], "sha")
+    chunk = pop(ledger)
+    code = (
+        "from batches.chunk import Chunk; from batches.ledger import Ledger; from broker.connection import client; "
+        "from config.settings import settings; from worker import limits; from worker.runner import Runner; "
+        f"limits.GRACE_SECONDS = 0; Runner(Ledger(client(), settings()), settings()).run({chunk!r}, 'cpu@a')"
+    )
+    own = {
+        "GRISTMILL_REDIS_URL": server.url,
+        "GRISTMILL_PREFIX": ledger.settings.prefix,
+        "GRISTMILL_TASK_MODULES": "tests.integration.holding_up",
+    }
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **own}, timeout=60, check=True)
+    assert info(ledger, "b").succeeded == 1
+
+
 @pytest.fixture
 def bench(server, tmp_path):
     bench = Bench(server.url, tmp_path)
@@ -120,6 +139,17 @@ def test_a_message_that_kills_its_worker_is_proven_guilty_and_its_neighbours_run
     (letter,) = bench.dead()
     assert (letter["deaths"], json.loads(letter["message"])["headers"]["task"].rpartition(".")[2]) == ("3", "die")
     assert "SIGKILL" in letter["reason"]
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_task_that_exits_gives_its_slot_back_and_is_given_up_on(bench, pool):
+    bench.send("leave.delay(3)\nfor n in range(10): mark.delay(n)")
+    worker = bench.worker(pool, 1)
+    until(lambda: bench.done() == list(range(10)) and bench.standing() == 0, 60)
+    assert worker.poll() is None
+    (letter,) = bench.dead()
+    assert (letter["deaths"], json.loads(letter["message"])["headers"]["task"].rpartition(".")[2]) == ("3", "leave")
+    assert "exit code 3" in letter["reason"]
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

@@ -91,6 +91,22 @@ def test_a_batch_runs_to_its_end_and_its_results_are_all_there(ledger):
     assert [(r.index, r.input, r.value) for r in results] == [(i, i, i) for i in range(1234)]
 
 
+def test_large_outcomes_are_read_a_few_at_a_time(ledger, monkeypatch):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 60)
+    while chunk := pop(ledger):
+        large = [
+            replace(done, text=json.dumps(["succeeded", "x" * 500_000, 1, 0.1, WORKER, 1]))
+            for done in outcomes(ledger.take(chunk).items)
+        ]
+        ledger.record(chunk, large, 0.1, WORKER)
+    asked, read = [], Reader._read
+    monkeypatch.setattr(Reader, "_read", lambda self, first, end: asked.append(end - first) or read(self, first, end))
+    results = list(Reader(ledger.client, ledger.settings, "b").in_order(0, 60))
+    assert [result.index for result in results] == list(range(60))
+    assert asked == [20, *[8] * 5]
+
+
 def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     ledger.tick(WORKER, beat(), [])
     submit(ledger, "b", 5000, block=1000)
@@ -98,6 +114,32 @@ def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     assert counts[0] == 1
     assert max(counts) == pytest.approx(250, rel=0.05)
     assert counts[-1] <= 25
+
+
+def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 5000, block=1000)
+    first = pop(ledger)
+    ledger.record(first, outcomes(ledger.take(first).items), 1e-6, WORKER)
+    pop(ledger)
+    assert [pop(ledger).count for _ in range(3)] == [4, 4, 4]
+
+
+def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 100)
+    run_all(ledger, seconds_each=0.025)
+    submit(ledger, "same", 5000, block=1000)
+    assert [pop(ledger).count for _ in range(4)] == [10, 10, 10, 10]
+    submit(ledger, "other", 5000, block=1000, fingerprint="g")
+    assert [pop(ledger).count for _ in range(2)] == [1, 1]
+
+
+def test_a_worker_that_comes_counts_at_once(ledger):
+    ledger.tick(WORKER, beat(slots=2), [])
+    ledger.tick("cpu@b", beat(slots=3), [])
+    submit(ledger, "b", 100)
+    assert ledger.client.xlen(queue_key(ledger)) == 5
 
 
 def test_long_items_travel_alone(ledger):
@@ -237,6 +279,14 @@ def test_a_producer_that_waits_for_its_input_stays_the_producer(ledger):
     ledger.alive("b", "one")
     with pytest.raises(Fed):
         ledger.create("b", "two", FIELDS)
+
+
+def test_a_sign_of_life_may_come_after_the_word_that_the_input_has_ended(ledger):
+    submit(ledger, "b", 2)
+    ledger.alive("b", "token")
+    with pytest.raises(Fed):
+        ledger.alive("b", "other")
+    assert "producer_until" not in ledger.state("b")
 
 
 def test_another_task_under_the_name_leaves_the_producer_alone(ledger):

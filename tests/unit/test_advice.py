@@ -6,7 +6,8 @@ import pytest
 
 from batches.fleet import LiveWorker
 from batches.overview import QueueNow
-from dashboard.advice import advise, duration
+from config.words import duration
+from dashboard.advice import advise
 
 CPU = QueueNow("cpu", left=12_400, rate=62.0, seconds=0.03, used=0.97, slots=2, busy=2, workers=2)
 IO = QueueNow("io", slots=64, workers=1)

@@ -1,0 +1,23 @@
+"""What a command loads before it can begin: those that only read do not wait for Celery."""
+
+import subprocess
+import sys
+
+import pytest
+
+READING = ("watch", "results", "batches", "workers", "cancel", "pause", "resume", "retry", "forget", "dead")
+
+
+@pytest.mark.parametrize("modules", [("producer.cli",), tuple(f"producer.cli.{name}" for name in READING)])
+def test_celery_is_not_loaded(modules):
+    code = f"import sys, {', '.join(modules)}; print(*sorted({{'celery', 'flower'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_the_python_api_is_whole():
+    import producer
+
+    assert all(getattr(producer, name) for name in producer.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        producer.nothing  # noqa: B018
