@@ -12,9 +12,9 @@ import click
 from broker.connection import reaching
 from config.errors import InputError
 from config.host import cores
+from config.words import duration
 from producer.cli import chart, options
 from producer.cli.console import Quiet, note, print_json, stderr, stdout
-from producer.cli.progress import duration
 from producer.fleet import LocalFleet
 from producer.samples import work
 from producer.samples.findings import findings

@@ -92,8 +92,8 @@ class TestCompare:
     @pytest.mark.slow
     @pytest.mark.timeout(400)
     def test_the_rows(self, place, temporary):
-        with place.start("compare", "--seconds", "2", "--json") as running:
-            rows = running.end(seconds=350).good().rows
+        with place.start("compare", "--json") as running:
+            rows = running.end(seconds=380).good().rows
         belong_together(rows, "fibonacci", "pause", "fetch", "digest")
         computing, waiting = rows[:6], rows[6:12]
         assert [row["work"].partition(":")[0] for row in rows[::6]] == ["CPU-bound", "waiting", "fetching", "files"]
