@@ -60,11 +60,11 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: float)
 @click.option(
     "--seconds",
     type=float,
-    default=10.0,
+    default=6.0,
     show_default=True,
     callback=_seconds,
     metavar="S",
-    help="How long the CPU-bound work takes one item after another; the other work takes about a third or less.",
+    help="How long the CPU-bound work takes one item after another; each other work takes about half as long or less.",
 )
 @click.option(
     "--only", type=click.Choice([kind.value for kind in Kind]), help="Do just the CPU-bound or just the I/O-bound work."
@@ -77,7 +77,7 @@ def command(items: list[int] | None, seconds: float, only: str | None, as_json: 
 
     CPU-bound work (Fibonacci numbers) shows why threads do not speed Python up where processes do; waits, pages of a
     site of its own and files show where threads are all it takes. At the end it says what the figures show.
-    Everything runs on this host, in a temporary home; on two cores it takes a bit over a minute.
+    Everything runs on this host, in a temporary home; on two cores it takes about a minute.
 
     \b
     Examples:

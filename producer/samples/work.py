@@ -15,7 +15,7 @@ from tasks.kinds import Kind
 #: Fibonacci numbers at most, and how many sizes they have.
 _NUMBERS, _SIZES = 80, 8
 #: Seconds of one wait; the waits, the pages and the seconds of digests for each second of CPU-bound work.
-_WAIT, _WAITS, _PAGES, _DIGESTING = 0.1, 3.2, 1.6, 0.15
+_WAIT, _WAITS, _PAGES, _DIGESTING = 0.1, 16 / 3, 8 / 3, 0.15
 #: Files, and the bytes of each: small enough to stay in the page cache, so that no disk is measured.
 _FILES, _FILE_BYTES, _MOST_DIGESTS = 8, 4 << 20, 10_000
 

@@ -206,7 +206,7 @@ def test_the_longest_of_the_numbers():
 def test_a_work_says_what_it_is():
     assert work.fibonacci([31, 30]).title == "CPU-bound: 2 Fibonacci numbers, F(30) to F(31)"
     assert work.fibonacci([30]).title == "CPU-bound: 1 Fibonacci number, F(30)"
-    assert (work.waiting(10).title, work.waiting(10).name) == ("waiting: 32 × 0.1 s", "waiting")
+    assert (work.waiting(6).title, work.waiting(6).name) == ("waiting: 32 × 0.1 s", "waiting")
     assert len(work.waiting(0.1).items) == 1
     assert [way.label for way in ways(16, 1)][3:] == [
         "multiprocessing.Pool, 1 process",
