@@ -107,7 +107,9 @@ def test_no_worker_dies_of_what_it_is_sent(place):
     sent = 0
     (place.path / "eaters.py").write_text(EATERS)
     place.environ |= {"PYTHONPATH": str(place.path), "GRISTMILL_TASK_MODULES": "eaters"}
-    with place.up("cpu", "io", "--cpu", "1", "--io", "8", in_peace=False), place.ledger() as ledger:
+    # Most of them become dead letters, and each is to have room.
+    room = {"GRISTMILL_DEAD_LETTER_BYTES": str(1 << 30)}
+    with place.up("cpu", "io", "--cpu", "1", "--io", "8", in_peace=False, **room), place.ledger() as ledger:
         before, client = processes(place), ledger.client
 
         @settings(
