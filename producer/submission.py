@@ -126,7 +126,7 @@ class Submission:
         """Stay the producer of the batch.
 
         Raises:
-            Fed: another producer took over, or all items are stored.
+            Fed: another producer took over.
             Cancelled: the batch was cancelled before all its items were stored.
         """
         if self._feeder:

@@ -281,6 +281,14 @@ def test_a_producer_that_waits_for_its_input_stays_the_producer(ledger):
         ledger.create("b", "two", FIELDS)
 
 
+def test_a_sign_of_life_may_come_after_the_word_that_the_input_has_ended(ledger):
+    submit(ledger, "b", 2)
+    ledger.alive("b", "token")
+    with pytest.raises(Fed):
+        ledger.alive("b", "other")
+    assert "producer_until" not in ledger.state("b")
+
+
 def test_another_task_under_the_name_leaves_the_producer_alone(ledger):
     ledger.create("b", "one", FIELDS)
     ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
