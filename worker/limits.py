@@ -48,9 +48,9 @@ class TimeLimit:
         try:
             yield
         finally:
-            self._seconds = self._guarded_at = 0.0
+            self._seconds = 0.0
             signal.setitimer(signal.ITIMER_REAL, 0)
-            faulthandler.cancel_dump_traceback_later()
+            self.rest()
 
     def begin(self) -> None:
         """An item begins; it may be interrupted until `end`. Costs no system call, as a rule."""
@@ -63,6 +63,12 @@ class TimeLimit:
     def end(self) -> None:
         """The item has ended."""
         self._begun = None
+
+    def rest(self) -> None:
+        """No item runs until the next one begins, however long that takes: the server may be away meanwhile."""
+        if self._guarded_at:
+            self._guarded_at = 0.0
+            faulthandler.cancel_dump_traceback_later()
 
     def _ring(self, _signum: int, _frame: Any) -> None:
         left = self._seconds if self._begun is None else self._begun + self._seconds - time.monotonic()

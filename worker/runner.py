@@ -229,6 +229,7 @@ def _clean(text: str) -> str:
 
 def _patiently(call: Callable[[], Answer]) -> Answer:
     """Call the server until it answers: outcomes in memory are worth waiting for."""
+    time_limit.rest()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -6,6 +6,7 @@ from redis.exceptions import RedisError
 
 from batches.chunk import Chunk
 from batches.ledger import Ledger
+from worker.limits import time_limit
 
 #: Seconds between two questions; `take` was the first.
 ASK_SECONDS = 1.0
@@ -24,6 +25,7 @@ class Stop:
         if now - self._asked < ASK_SECONDS:
             return False
         self._asked = now
+        time_limit.rest()
         try:
             return self._ledger.stopped(self._chunk)
         except RedisError:

@@ -12,6 +12,7 @@ import pytest
 from broker.transport import install
 from tests.conftest import until
 from tests.integration import wreckers
+from tests.integration.test_ledger import FIELDS, info, pop
 from tests.integration.transport_bench import Bench
 from worker import isolation
 from worker.isolation import DEATHS, Cell, ProcessDied, TimedOut, isolated
@@ -94,6 +95,24 @@ def test_only_repeated_deaths_are_proof(tmp_path):
     counter.unlink()
     with pytest.raises(ProcessDied):
         isolated(wreckers.die_times, str(counter), DEATHS)
+
+
+def test_a_process_waits_for_the_server_however_short_its_time_limit(server, ledger):
+    ledger.create("b", "token", {**FIELDS, "task": "hold_up", "parameter": "ms"})
+    ledger.append("b", "token", 0, ["4000"], "sha")
+    chunk = pop(ledger)
+    code = (
+        "from batches.chunk import Chunk; from batches.ledger import Ledger; from broker.connection import client; "
+        "from config.settings import settings; from worker import limits; from worker.runner import Runner; "
+        f"limits.GRACE_SECONDS = 0; Runner(Ledger(client(), settings()), settings()).run({chunk!r}, 'cpu@a')"
+    )
+    own = {
+        "GRISTMILL_REDIS_URL": server.url,
+        "GRISTMILL_PREFIX": ledger.settings.prefix,
+        "GRISTMILL_TASK_MODULES": "tests.integration.holding_up",
+    }
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **own}, timeout=60, check=True)
+    assert info(ledger, "b").succeeded == 1
 
 
 @pytest.fixture
