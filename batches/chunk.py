@@ -43,7 +43,8 @@ class Work:
 
     `fixed` are the arguments that all items share (JSON values by name); `parameter` is the name of the
     argument that an item gives when it is not an object of arguments itself; `retries` is how often a failed
-    item is tried again, `retry_seconds` the wait before the first time.
+    item is tried again, `retry_seconds` the wait before the first time. `rest` of the chunk's last items are not among
+    them: with them it would have too many bytes.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Work:
     retries: int
     retry_seconds: float
     items: list[Item]
+    rest: int = 0
 
 
 @dataclass(slots=True)

@@ -131,7 +131,7 @@ class Ledger:
 
     def _work(self, chunk: Chunk, found: list[Any]) -> Work:
         task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept = found
-        values = _values(chunk, blocks, kept)
+        values = _values(chunk.first, len(done), blocks, kept)
         items = [
             _item(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
@@ -139,7 +139,8 @@ class Ledger:
         ]
         if any(item.value is _GONE for item in items):
             raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")
-        return Work(task, json.loads(fixed), parameter, int(retries), float(retry_seconds), items)
+        rest = chunk.count - len(done)
+        return Work(task, json.loads(fixed), parameter, int(retries), float(retry_seconds), items, rest)
 
     def record(self, chunk: Chunk, outcomes: Iterable[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, each item's once; answers how many of them were duplicates.
@@ -216,15 +217,15 @@ def _item(index: int, value: Any, attempts: str | None) -> Item:
 _GONE = object()
 
 
-def _values(chunk: Chunk, blocks: Iterable[tuple[str, str]], kept: Sequence[str | None]) -> list[Any]:
-    """The items of a chunk, by place; _GONE where an item was consumed."""
-    end, values = chunk.first + chunk.count, [_GONE] * chunk.count
+def _values(first: int, count: int, blocks: Iterable[tuple[str, str]], kept: Sequence[str | None]) -> list[Any]:
+    """The items from index `first` on, by place; _GONE where an item was consumed."""
+    end, values = first + count, [_GONE] * count
     for identity, text in blocks:
-        first = int(identity)
-        begin = max(first, chunk.first)
-        lines = text.split("\n")[begin - first : max(0, end - first)]
+        start = int(identity)
+        begin = max(start, first)
+        lines = text.split("\n")[begin - start : max(0, end - start)]
         found = json.loads(f"[{','.join(lines)}]")
-        values[begin - chunk.first : begin - chunk.first + len(found)] = found
+        values[begin - first : begin - first + len(found)] = found
     for i, item in enumerate(kept):
         if item is not None:
             values[i] = json.loads(item)

@@ -114,7 +114,7 @@ class Runner:
             if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds or stopped():
                 break
         else:
-            rest = 0
+            rest = work.rest
         if rest or time.monotonic() > until:
             self._record(chunk, outcomes, begun, worker, rest)
             return None, None

@@ -1,5 +1,5 @@
 -- The chunks of a batch: what is cut, handed out, given to slots. What several scripts share.
-local CHUNK_ITEMS, CHUNK_BYTES, UNKNOWN_WINDOW, GROWTH = 1900, 4194304, 16, 4
+local CHUNK_ITEMS, CHUNK_BYTES, BLOCKS, UNKNOWN_WINDOW, GROWTH = 1900, 4194304, 16, 16, 4
 
 -- Hand out the items first to first+count-1 as one message. A chunk in the window is somebody's to run.
 local function hand_out(batch, b, first, count, now)
@@ -10,6 +10,9 @@ local function hand_out(batch, b, first, count, now)
   redis.call('HSET', key(batch, 'sent'), first .. ':' .. count, place)
 end
 
+-- Items of a chunk that have no more than CHUNK_BYTES, if they are like the others.
+local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1)) end
+
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a tenth of it at least: a message has its cost too.
 -- One while nothing is measured, and then GROWTH times what is: the first items may have been unlike the others.
@@ -18,7 +21,7 @@ local function chunk_size(b, slots, left)
   local mean = b.measured_seconds / b.measured_items
   local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
   local share = math.max(left / (2 * math.max(slots, 1)), full / 10)
-  local size = math.min(full, share, GROWTH * b.measured_items, CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1))
+  local size = math.min(full, share, GROWTH * b.measured_items, most_items(b))
   return math.max(1, math.min(left, math.ceil(size)))
 end
 
@@ -41,13 +44,13 @@ local function learnt(task, fingerprint)
   return {'measured_seconds', seconds, 'measured_items', items}
 end
 
--- A chunk of about `size` of the items that `retry` gave back. It passes over items with an outcome, which `take`
--- leaves out, and over no others: those are somebody else's.
-local function range_again(batch, size)
+-- A chunk of about `size` of the items that `retry` gave back, with `most` items in all. It passes over items with an
+-- outcome, which `take` leaves out, and over no others: those are somebody else's.
+local function range_again(batch, size, most)
   local again, done = key(batch, 'again'), key(batch, 'done')
   local first, span = redis.call('BITPOS', again, 1), 1
   local function count(part, items) return redis.call('BITCOUNT', part, first, first + items - 1, 'BIT') end
-  while count(again, span) < size and 2 * span <= CHUNK_ITEMS
+  while count(again, span) < size and 2 * span <= most
     and count(again, 2 * span) + count(done, 2 * span) == 2 * span do span = 2 * span end
   fill(again, first, span, 0)
   return first, span
@@ -68,7 +71,7 @@ local function next_chunk(batch, b, slots)
   end
   if b.again > 0 then
     local waiting = redis.call('BITCOUNT', key(batch, 'again'))
-    if waiting > 0 then return range_again(batch, chunk_size(b, slots, waiting)) end
+    if waiting > 0 then return range_again(batch, chunk_size(b, slots, waiting), most_items(b)) end
     redis.call('HDEL', key(batch, 'state'), 'again')
     redis.call('DEL', key(batch, 'again'))
     b.again = 0
@@ -111,22 +114,25 @@ local function release(batch, now)
 end
 
 -- What a slot needs to run a chunk: {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept}.
--- done and attempts have one entry an item, kept too where blocks were removed; each block is {first, items}. Counts how
--- long the items have waited until `now`, unless that is false.
+-- done and attempts have one entry an item, kept too where blocks were removed; each block is {first, items}. They are
+-- of fewer items than `count` when these have more than CHUNK_BYTES. Counts how long the items have waited until `now`,
+-- unless that is false.
 local function contents(batch, first, count, now)
   local b = state(batch, {'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
-  local blocks, reached, stored_at = {}, first, now
-  local function add(entries)
+  local blocks, reached, stored_at, bytes = {}, first, now, 0
+  local function add(...)
+    local entries = redis.call('XRANGE', key(batch, 'in'), ...)
     for _, entry in ipairs(entries) do
+      if bytes >= CHUNK_BYTES then break end
       if #blocks == 0 then stored_at = tonumber(entry[2][8]) or now end
       blocks[#blocks + 1] = {entry[2][2], entry[2][6]}
-      reached = tonumber(string.match(entry[1], '^%d+'))
+      reached, bytes = tonumber(string.match(entry[1], '^%d+')), bytes + #entry[2][6]
     end
+    return #entries
   end
-  add(redis.call('XRANGE', key(batch, 'in'), first + 1, first + count))
-  if reached < first + count then
-    add(redis.call('XRANGE', key(batch, 'in'), first + count + 1, '+', 'COUNT', 1))
-  end
+  while bytes < CHUNK_BYTES and add(reached + 1, first + count, 'COUNT', BLOCKS) == BLOCKS do end
+  if bytes < CHUNK_BYTES and reached < first + count then add(first + count + 1, '+', 'COUNT', 1) end
+  if bytes >= CHUNK_BYTES then count = math.min(count, reached - first) end
   local bits, indexes = {}, {}
   for index = first, first + count - 1 do
     indexes[#indexes + 1] = index
