@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 def await_server() -> None:
     """Wait until there is a server to work for: a Procfile starts it at the same moment as its workers.
 
-    One that cannot write to its disk is waited for too; one that does not answer, by who works with it.
+    One that cannot write is waited for too; one that does not answer, by who works with it.
 
     Raises:
         ServerError: there was none for SERVER_SECONDS, or it can never be used: it refuses the login, or its
@@ -41,7 +41,7 @@ def await_server() -> None:
 
 
 def _refusal() -> ServerError | None:
-    """What speaks against working with the server now: it can never be used, or cannot write to its disk."""
+    """What speaks against working with the server now: it can never be used, or cannot write."""
     try:
         with connect(patience=0) as client, reaching():
             client.ping()

@@ -38,10 +38,10 @@ def hopeless(error: BaseException | None) -> bool:
 
 
 def unwritable(error: BaseException | None) -> bool:
-    """Whether a server that lives cannot write to its disk: it then refuses every command that writes."""
+    """Whether a server that lives refuses whatever writes: it cannot write to its disk, or lacks replicas."""
     if isinstance(error, ServerError):
         error = error.__cause__
-    return "MISCONF" in str(error)
+    return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
 
 
 def refuses(error: Exception) -> bool:
@@ -220,6 +220,9 @@ _MEANINGS = (
         "OOM command not allowed",
     ),
     _Meaning("{at} cannot write to its disk: free some space; its log says more", mark="MISCONF"),
+    _Meaning(
+        "{at} has fewer replicas than its min-replicas-to-write: it takes no writes until it has", mark="NOREPLICAS"
+    ),
     _Meaning("{at} is a read-only replica: name the primary", (exceptions.ReadOnlyError,), "READONLY"),
     _Meaning(
         "{at} is a Redis Cluster, which cannot be used",

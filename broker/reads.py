@@ -20,7 +20,7 @@ TAKE_MOST = 128
 BLOCK_MILLISECONDS = 1000
 #: With room for many and half of it in use, seconds between two takes: so that they are of more than one message.
 PACE_SECONDS, PACE_FROM = 0.005, 16
-#: Seconds between two takes from a server whose disk is full.
+#: Seconds between two takes from a server that cannot write.
 UNWRITABLE_SECONDS = 1.0
 
 logger = get_logger(__name__)
@@ -166,7 +166,7 @@ class Reader:
     def _wait_for_room(self, error: Exception) -> None:
         """Take no message for a moment: the server cannot write down who has it."""
         if not self._unwritable_until:
-            logger.warning("messages are taken again once the server can write to its disk: %s", error)
+            logger.warning("messages are taken again once the server can write: %s", error)
         self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
         hub = get_event_loop()
         if hub is not None:

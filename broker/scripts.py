@@ -21,12 +21,12 @@ _READS = frozenset({"size", "held"})
 
 
 class Unwritable(RedisConnectionError):
-    """Raised when the server's disk is full: to who works with it, it is away until there is room."""
+    """Raised when the server cannot write: to who works with it, it is away until it can."""
 
 
 @contextmanager
 def as_if_away() -> Iterator[None]:
-    """Turn the refusal of a server that cannot write to its disk into Unwritable."""
+    """Turn the refusal of a server that cannot write into Unwritable."""
     try:
         yield
     except ResponseError as error:
@@ -62,7 +62,7 @@ class Scripts:
         """Run the script; it is loaded into the server when that lacks it.
 
         Raises:
-            Unwritable: the server cannot write to its disk.
+            Unwritable: the server cannot write, to its disk or its replicas.
             RedisError: it cannot be reached, or refuses for another reason.
         """
         with as_if_away():

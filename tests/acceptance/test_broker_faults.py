@@ -1,5 +1,6 @@
 """A server that is killed, and connections that are cut, while a batch is submitted and runs: nothing is missing."""
 
+import json
 import os
 import signal
 
@@ -60,6 +61,34 @@ def test_a_server_that_is_killed_while_a_batch_is_submitted_and_runs(place):
         submitted_again_and_again(place, again, first)
         killed_server(place)
         complete(place, COUNT)
+
+
+def pids(place):
+    with place.ledger() as ledger:
+        beats = ledger.client.hgetall(ledger.settings.key("beats"))
+    return {name: json.loads(beat)["pid"] for name, beat in beats.items()}
+
+
+@pytest.mark.slow
+def test_a_server_that_lacks_a_replica_is_waited_for(place):
+    with place.up("cpu", "io", "--cpu", "1", "--io", "4", in_peace=False):
+        place.run("submit", "pause", *["0.1"] * 200, "--name", "x").good()
+        until(lambda: place.info("x").succeeded > 20, 60, "progress")
+        before = pids(place)
+        with place.ledger() as ledger:
+            ledger.client.config_set("min-replicas-to-write", 1)
+            late = place.run("submit", "pause", "0").refused(code=3)
+            assert "has fewer replicas than its min-replicas-to-write" in late
+            refusals = int(ledger.client.info("errorstats")["errorstat_NOREPLICAS"]["count"])
+            until(
+                lambda: int(ledger.client.info("errorstats")["errorstat_NOREPLICAS"]["count"]) > refusals + 20,
+                60,
+                "refusals",
+            )
+            ledger.client.config_set("min-replicas-to-write", 0)
+        info = place.ended("x")
+        assert (info.submitted, info.succeeded, info.duplicates) == (200, 200, 0), info
+        assert pids(place) == before, "no worker ended"
 
 
 def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(place):

@@ -258,6 +258,7 @@ class TestConnection:
             (exceptions.OutOfMemoryError("command not allowed"), "{at} is full"),
             (exceptions.ResponseError("ERR OOM command not allowed when"), "{at} is full"),
             (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), "{at} cannot write to its disk"),
+            (exceptions.ResponseError("NOREPLICAS Not enough good replicas"), "{at} has fewer replicas than its min-"),
             (exceptions.ReadOnlyError("You can't write"), "{at} is a read-only replica"),
             (exceptions.MovedError("1 127.0.0.1:7001"), "{at} is a Redis Cluster"),
             (exceptions.TimeoutError("Timeout reading from socket"), "{at} does not answer in time"),
