@@ -80,7 +80,7 @@ class Settings(BaseModel):
         ge=1,
         description="Most bytes of all dead letters; beyond it messages stay on their queues, and none is dropped.",
     )
-    chunk_seconds: float = Field(0.25, gt=0, le=60, description="Seconds of work that a chunk aims at.")
+    chunk_seconds: float = Field(0.5, gt=0, le=60, description="Seconds of work that a chunk aims at.")
     retry_seconds: float = Field(
         1, gt=0, le=3600, description="Seconds before an item's second attempt; doubled for each further one."
     )

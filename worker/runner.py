@@ -31,7 +31,7 @@ from worker.stop import Stop
 #: Frames of this room are not the task's.
 HERE = Path(__file__).parent
 #: A chunk that takes this many times `chunk_seconds` gives its rest to other slots.
-OVERTIME = 4
+OVERTIME = 2
 #: Outcomes that take more bytes than this are recorded before the chunk goes on.
 OUTCOMES_BYTES = 4 << 20
 #: The longest value, as JSON in UTF-8, in bytes.

@@ -1,5 +1,6 @@
 -- The chunks of a batch: what is cut, handed out, given to slots. What several scripts share.
 local CHUNK_ITEMS, CHUNK_BYTES, BLOCKS, UNKNOWN_WINDOW, GROWTH = 1900, 4194304, 16, 16, 4
+local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 20, 1000, 30 * 86400
 
 -- Hand out the items first to first+count-1 as one message. A chunk in the window is somebody's to run.
 local function hand_out(batch, b, first, count, now)
@@ -15,9 +16,14 @@ local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored
 
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a tenth of it at least: a message has its cost too.
--- One while nothing is measured, and then GROWTH times what is: the first items may have been unlike the others.
+-- At most GROWTH times what is measured: the first items may have been unlike the others. While nothing is, one, or a
+-- few when an earlier batch of this source says so; these leave all slots enough to do, should items take longer now.
 local function chunk_size(b, slots, left)
-  if b.measured_items == 0 then return 1 end
+  if b.measured_items == 0 then
+    if b.learnt == 0 then return 1 end
+    local share = left / (4 * (slots > 0 and slots or UNKNOWN_WINDOW))
+    return math.max(1, math.floor(math.min(b.chunk_seconds / b.learnt, share, LEARNT_ITEMS, most_items(b))))
+  end
   local mean = b.measured_seconds / b.measured_items
   local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
   local share = math.max(left / (2 * math.max(slots, 1)), full / 10)
@@ -25,23 +31,12 @@ local function chunk_size(b, slots, left)
   return math.max(1, math.min(left, math.ceil(size)))
 end
 
--- How long an item takes is learnt for the next batch of a task whose source is the same. It counts no more than
--- LEARNT_ITEMS measured ones do: that batch's items may be of another size.
-local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 5, 1000, 30 * 86400
+-- How long an item takes is learnt for the next batch of a task whose source is the same.
 local function learn(task, fingerprint, seconds, items)
-  if items == 0 then return end
+  if seconds == 0 then return end
   if redis.call('HLEN', GM .. 'learnt') >= LEARNT_TASKS then redis.call('DEL', GM .. 'learnt') end
-  local share = math.min(1, LEARNT_ITEMS / items)
-  redis.call('HSET', GM .. 'learnt', task .. ' ' .. fingerprint, seconds * share .. ' ' .. items * share)
+  redis.call('HSET', GM .. 'learnt', task .. ' ' .. fingerprint, seconds / items)
   redis.call('EXPIRE', GM .. 'learnt', LEARNT_SECONDS)
-end
-
--- What was learnt, as fields of a batch's state: measured_seconds, measured_items; none when nothing was.
-local function learnt(task, fingerprint)
-  local found = redis.call('HGET', GM .. 'learnt', task .. ' ' .. fingerprint)
-  if not found then return {} end
-  local seconds, items = string.match(found, '^(%S+) (%S+)$')
-  return {'measured_seconds', seconds, 'measured_items', items}
 end
 
 -- A chunk of about `size` of the items that `retry` gave back, with `most` items in all. It passes over items with an
@@ -86,7 +81,7 @@ end
 -- What handing out needs of a batch, and the live slots of its queue; nil when nothing of it is to be handed out.
 local function flowing(batch)
   local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling'},
-    {'stored', 'cursor', 'again', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
+    {'stored', 'cursor', 'again', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.cancelling then return nil end
   return b, tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
 end

@@ -4,7 +4,7 @@
 --   state fields  task queue parameter fixed fingerprint retries retry_seconds chunk_seconds priority halt ttl
 --                 created submitted_by
 --                 epoch stored bytes sha cursor again ended paused cancelling reason cut finished rejected
---                 succeeded failed cancelled dead duplicates consumed measured_seconds measured_items producer producer_until
+--                 succeeded failed cancelled dead duplicates consumed measured_seconds measured_items learnt producer producer_until
 -- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is
 -- feeding it), 'cancelled' (before all its items were stored) or 'newer' (the layout is of a newer version).
 local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -20,8 +20,8 @@ if not b.task then
   for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
   -- The first epoch is one that no forgotten batch of this name had: late records of that do not fit.
   redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', now, 'stored', 0, unpack(fields))
-  local times = learnt(given.task, given.fingerprint)
-  if #times > 0 then redis.call('HSET', key(batch, 'state'), unpack(times)) end
+  local learnt = redis.call('HGET', GM .. 'learnt', given.task .. ' ' .. given.fingerprint)
+  if learnt then redis.call('HSET', key(batch, 'state'), 'learnt', learnt) end
   redis.call('ZADD', GM .. 'batches', now, batch)
   redis.call('SADD', GM .. 'active', batch)
   answer = 'created'

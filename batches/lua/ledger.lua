@@ -3,7 +3,7 @@
 --   batches             zset    batch -> created, ms
 --   active              set     batches with open items or an input that has not ended
 --   slots               hash    queue -> live slots of the fleet
---   learnt              hash    task, a space, fingerprint of its source -> seconds of work, a space, items that took them
+--   learnt              hash    task, a space, fingerprint of its source -> seconds that an item took in its last batch
 --   batch:{b}:state     hash    see create.lua; counters and everything about the batch that is not per item
 --   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each), at (ms)
 --   batch:{b}:done      bitmap  items with an outcome: the guard that records each once

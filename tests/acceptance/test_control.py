@@ -12,7 +12,7 @@ from acceptance.command import Place
 
 #: Seconds within which nothing more may be handed out.
 PROMPT = 2.0
-#: Seconds that a window's chunks take: 2 a slot, of a quarter of a second each; and some, for a loaded machine.
+#: Seconds that a window's chunks take: 2 a slot, of half a second each; and some, for a loaded machine.
 WINDOW_SECONDS = 5.0
 #: Slots for items that wait.
 SLOTS = 16

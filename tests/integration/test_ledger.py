@@ -128,11 +128,12 @@ def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
 def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
     ledger.tick(WORKER, beat(), [])
     submit(ledger, "b", 100)
-    run_all(ledger, seconds_each=0.025)
-    submit(ledger, "same", 5000, block=1000)
-    assert [pop(ledger).count for _ in range(4)] == [10, 10, 10, 10]
-    submit(ledger, "other", 5000, block=1000, fingerprint="g")
-    assert [pop(ledger).count for _ in range(2)] == [1, 1]
+    run_all(ledger, seconds_each=0.02)
+    for name, fields, first in (("same", {}, [12, 12]), ("other", {"fingerprint": "g"}, [1, 1])):
+        submit(ledger, name, 5000, block=1000, **fields)
+        assert [pop(ledger).count for _ in range(2)] == first
+    submit(ledger, "few", 17)
+    assert [pop(ledger).count for _ in range(2)] == [2, 1], "all slots have enough to do, should these take longer"
 
 
 def test_a_worker_that_comes_counts_at_once(ledger):
