@@ -33,9 +33,10 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
         # What is done once, and learning how long an item takes, is not what is compared.
         submit("fibonacci", [1] * 2000).wait(60)
         server = client().info("cpu")
-        before, begun = processor_seconds(worker.pid), time.perf_counter()
-        submit("fibonacci", [1] * items).wait(120)
-        seconds, used = time.perf_counter() - begun, processor_seconds(worker.pid) - before
+        before, begun = processor_seconds(worker.pid), time.time()
+        ended = submit("fibonacci", [1] * items).wait(120).ended
+        assert ended
+        seconds, used = ended - begun, processor_seconds(worker.pid) - before
         told = client().info("cpu")
     served = sum(told[name] - server[name] for name in ("used_cpu_user", "used_cpu_sys"))
     return items / seconds, 1e6 * used / items, 1e6 * served / items
@@ -45,7 +46,7 @@ def main() -> None:
     """Measure by turns and print the medians."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.meters", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--items", type=int, default=60_000)
+    parser.add_argument("--items", type=int, default=300_000)
     arguments = parser.parse_args()
     found: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
     for number in range(arguments.rounds):
