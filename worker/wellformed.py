@@ -7,6 +7,9 @@ from celery.exceptions import InvalidTaskError
 
 _TEXT, _NUMBER, _LIST, _NONE = str, (int, float), (list, tuple), type(None)
 
+#: Levels of lists and objects inside each other: deeper ones would exhaust the stack of a worker that copies them.
+DEPTH = 100
+
 #: The parts of a body.
 _BODY: dict[str, tuple[type, ...]] = {"arguments": _LIST, "named arguments": (dict,), "options": (dict, _NONE)}
 #: Header -> what it may be; others are Celery's only to pass on.
@@ -40,15 +43,40 @@ def check(message: Any, known: Container[str]) -> None:
         Exception: its body cannot be decoded, or is of a type that is not allowed.
     """
     headers = message.headers
+    if _deep([headers, message.properties]):
+        raise InvalidTaskError(f"its headers are nested deeper than {DEPTH} levels")
     if "task" in headers:
         _allow("header task", headers["task"], (_TEXT,))
         if headers["task"] in known:
+            _check_depth(message)
             _check_fields(headers, message.payload)
     elif isinstance(message.payload, dict) and "task" in message.payload:
+        _check_depth(message)
         # Protocol 1 has everything in its body.
         fields = message.payload
         _allow("task in its body", fields["task"], (_TEXT,))
         _check_fields(fields, [fields.get("args", []), fields.get("kwargs", {}), None])
+
+
+def _check_depth(message: Any) -> None:
+    brackets: tuple[Any, ...] = ("[", "{") if isinstance(message.body, str) else (b"[", b"{")
+    # A body with few of them needs no walk.
+    if sum(message.body.count(bracket) for bracket in brackets) > DEPTH and _deep(message.payload):
+        raise InvalidTaskError(f"its body is nested deeper than {DEPTH} levels")
+
+
+def _deep(value: Any) -> bool:
+    layer = [value]
+    for _ in range(DEPTH + 1):
+        layer = [
+            inner
+            for outer in layer
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list, tuple))
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _check_fields(fields: dict[str, Any], body: Any) -> None:

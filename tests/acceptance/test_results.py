@@ -119,7 +119,7 @@ class TestOutput:
 
     def test_in_order_it_goes_on_in_order(self, fleet, name, tmp_path):
         path = tmp_path / "all"
-        fleet.run("submit", "pause", *["0.02"] * 200, "--name", name).good()
+        fleet.run("submit", "pause", *["0.5"] * 200, "--name", name).good()
         command = ("results", name, "--follow", "--in-order", "--output", str(path))
         with fleet.start(*command) as running:
             until(lambda: parts(path), what="a part")

@@ -27,6 +27,9 @@ def message(body=None, headers=None, properties=None, **envelope):
     }
 
 
+#: Deep enough to exhaust the stack of whoever copies it, and not that of whoever decodes it.
+DEEP = "[" * 500 + "]" * 500
+
 #: Headers that Celery would stumble over.
 HEADERS = [
     {"id": None},
@@ -52,6 +55,7 @@ HEADERS = [
     {"gm_returns": "many"},
     {"compression": "bzip99"},
     {"compression": [1]},
+    {"x": json.loads(DEEP)},
 ]
 #: Bodies that are no arguments of a task.
 BODIES = [
@@ -63,6 +67,7 @@ BODIES = [
     "[[1], {}]",
     "[{}, [], {}]",
     "[[1], {}, 5]",
+    f"[[{DEEP}], {{}}, {{}}]",
     "[" * 100_000,
     json.dumps({"args": 5, "kwargs": {}}),
     "\ud800",

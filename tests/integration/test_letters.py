@@ -74,6 +74,15 @@ def test_what_no_worker_can_run_is_kept_and_the_worker_goes_on(bench, letters):
     assert all(letter.reason and letter.worker and letter.queue == "q" for letter in letters)
 
 
+def test_what_a_thread_cannot_end_gives_its_slot_back(bench, letters):
+    put(bench, *[json.dumps(message(body="[[1], {}, {}]", headers={"chain": [None]}))] * 3)
+    worker = bench.worker("threads", 2)
+    bench.send("for n in range(10, 20): mark.delay(n)")
+    until(lambda: set(bench.done()) >= set(range(10, 20)) and bench.standing() == 0, 60)
+    assert worker.poll() is None
+    assert [letter.reason.partition(":")[0] for letter in letters] == ["Celery could not run it"] * 3
+
+
 def test_an_entry_without_a_message_is_kept(bench, letters):
     bench.worker()
     bench.send("mark.delay(1)")
