@@ -324,6 +324,7 @@ class TestKept:
             assert list(ledger.client.scan_iter(f"*{name}*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["retry", "cancel", "pause", "resume"])
 def test_without_a_server_it_starts_one_for_itself(place, command):
     items = Path(place.file("items", "5\n"))
@@ -332,6 +333,7 @@ def test_without_a_server_it_starts_one_for_itself(place, command):
     place.run(command, "second").refused("no batch is called 'second'")
 
 
+@pytest.mark.slow
 def test_control_of_an_interrupted_run(place):
     """Its last batch is the default, and goes on with the same command."""
     items = place.file("items", "0\n" + "2\n" * 200)

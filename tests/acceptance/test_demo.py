@@ -105,6 +105,7 @@ class TestCompare:
         assert computing[2]["cores"] < 1.2
         assert left(place, temporary) == []
 
+    @pytest.mark.slow
     def test_one_kind_of_work(self, place, temporary):
         rows = place.run("compare", "--only", "cpu", "--seconds", "0.5", "--json").good().rows
         belong_together(rows, "fibonacci")
@@ -123,12 +124,14 @@ class TestCompare:
         assert "process worker" in picture.read_text()
         assert left(place, temporary) == []
 
+    @pytest.mark.slow
     def test_where_the_output_is_not_utf_8(self, place):
         done = place.run("compare", "--only", "cpu", "--items", "15", PYTHONIOENCODING="ascii").good()
         assert done.out.isascii()
         assert "#" in done.out
         assert "1.00x" in done.out
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("form", [[], ["--json"]])
     def test_a_closed_stdout_ends_it_in_silence(self, place, temporary, form):
         read, write = os.pipe()

@@ -62,6 +62,7 @@ class TestNoWorker:
             assert "gristmill watch waits" in done.err
 
 
+@pytest.mark.slow
 class TestStoppedWorkers:
     def test_items_wait_for_workers_and_none_is_lost_or_repeated(self, place):
         """Without an io worker nothing completes; a fleet that ends leaves the rest to the next one."""

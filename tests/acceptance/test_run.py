@@ -90,6 +90,7 @@ class TestInterrupted:
         place.deserted(15)
 
 
+@pytest.mark.slow
 class TestTwo:
     def test_the_second_completes_when_the_fleet_of_the_first_ends(self, place):
         items = place.file("items", "0.05\n" * 400)

@@ -62,6 +62,8 @@ def test_cuts_at_random_lose_nothing(bench, proxy, pool, slots):
 #: Publishes one task and prints how that went.
 PUBLISH = """
 from kombu.exceptions import OperationalError
+
+pytestmark = pytest.mark.slow
 try:
     mark.apply_async((1,), countdown={countdown})
     print("put")

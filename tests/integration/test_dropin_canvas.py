@@ -8,6 +8,8 @@ import pytest
 from tests.conftest import until
 from tests.integration.dropin_bench import DropIn
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def mill(server, tmp_path_factory):

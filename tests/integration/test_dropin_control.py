@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import until
 from tests.integration.dropin_bench import DropIn
 
+pytestmark = pytest.mark.slow
+
 LEASE_SECONDS = 2
 
 

@@ -23,6 +23,8 @@ from broker.transport import Transport
 from tests.conftest import until
 from tests.integration.dropin_bench import DropIn
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 OURS = "broker.channel:Channel"
 

@@ -110,6 +110,8 @@ def test_a_process_that_is_killed_hands_its_message_back_at_once(bench):
     until(lambda: bench.begun() == [1], 60)
     bench.send("""
 import os, signal
+
+pytestmark = pytest.mark.slow
 (pid,) = next(iter(app.control.inspect(timeout=10, limit=1).stats().values()))["pool"]["processes"]
 os.kill(pid, signal.SIGKILL)
 """)

@@ -122,6 +122,7 @@ def bench(server, tmp_path):
     bench.close()
 
 
+@pytest.mark.slow
 def test_a_message_that_kills_its_worker_is_proven_guilty_and_its_neighbours_run(bench):
     """Threads: each death takes the whole worker along, so another one is started until all is done."""
     bench.send("for n in range(20): mark.delay(n, 0.02)\ndie.delay(99)\nfor n in range(20, 40): mark.delay(n, 0.02)")
