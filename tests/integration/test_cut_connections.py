@@ -9,6 +9,8 @@ from tests.conftest import until
 from tests.integration.proxy import Proxy
 from tests.integration.transport_bench import Bench
 
+pytestmark = pytest.mark.slow
+
 install()
 
 #: A rate-limited task of the workers waits in one's memory: this many.
@@ -62,8 +64,6 @@ def test_cuts_at_random_lose_nothing(bench, proxy, pool, slots):
 #: Publishes one task and prints how that went.
 PUBLISH = """
 from kombu.exceptions import OperationalError
-
-pytestmark = pytest.mark.slow
 try:
     mark.apply_async((1,), countdown={countdown})
     print("put")

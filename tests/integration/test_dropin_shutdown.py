@@ -8,6 +8,8 @@ import pytest
 from tests.conftest import until
 from tests.integration.dropin_bench import DropIn
 
+pytestmark = pytest.mark.slow
+
 LEASE_SECONDS = 2
 SENT = 60
 POOLS = [("prefork", 4), ("threads", 10)]
@@ -110,8 +112,6 @@ def test_a_process_that_is_killed_hands_its_message_back_at_once(bench):
     until(lambda: bench.begun() == [1], 60)
     bench.send("""
 import os, signal
-
-pytestmark = pytest.mark.slow
 (pid,) = next(iter(app.control.inspect(timeout=10, limit=1).stats().values()))["pool"]["processes"]
 os.kill(pid, signal.SIGKILL)
 """)
