@@ -100,7 +100,7 @@ count_up('succeeded', number.s)
 count_up('failed', number.f)
 count_up('dead', number.d)
 count_up('duplicates', duplicates)
-redis.call('HINCRBY', GM .. 'items', ARGV[8], #finals - duplicates)
+redis.call('HINCRBY', GM .. 'items', ARGV[8], number.s + number.f + number.d)
 if #ranges > 0 then redis.call('XADD', key(batch, 'events'), '*', 'ranges', table.concat(ranges, ',')) end
 if times ~= 'off' then count_record(now, batch, ARGV[8], number.s, number.f + number.d, tonumber(ARGV[7]), times) end
 

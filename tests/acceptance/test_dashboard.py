@@ -239,7 +239,7 @@ def test_the_page_the_command_metrics_and_the_batch_agree(page, fleet, address, 
         shown = [int(cell.replace(",", "")) for cell in row[6:8]]
         return sum(shown) == worker["items"] and 'gristmill_queue_items{queue="io"} 0.0' in counted()
 
-    until(agree, 120)
+    until(agree, 60)
 
 
 def test_a_dashboard_that_is_killed_leaves_no_hole(fleet, address, name):

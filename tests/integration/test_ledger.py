@@ -167,6 +167,16 @@ def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
     assert (state.succeeded, state.failed, state.duplicates, state.open) == (1, 0, 1, 9)
 
 
+@pytest.mark.parametrize("state", ["s", "f"])
+def test_a_duplicate_is_no_item_of_its_worker(ledger, state):
+    submit(ledger, "b", 10)
+    chunk = pop(ledger)
+    work = ledger.take(chunk)
+    for _ in range(2):
+        ledger.record(chunk, outcomes(work.items, state), 0.1, WORKER)
+    assert ledger.client.hget(ledger.settings.key("items"), WORKER) == "1"
+
+
 def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
     submit(ledger, "b", 10)
     chunk = pop(ledger)
