@@ -22,7 +22,7 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
 
     def on_message(message: Any, body: Any, *rest: Any) -> Any:
         version, *fields = message.payload[0] or [None]
-        if not isinstance(version, int):
+        if type(version) is not int or version < 1:
             raise InvalidTaskError(f"chunk message without a version: {version!r}")
         if version != MESSAGE_VERSION:
             logger.error("handed back: chunk message of version %d; this worker knows %d", version, MESSAGE_VERSION)

@@ -237,9 +237,11 @@ def test_the_page_the_command_metrics_and_the_batch_agree(page, fleet, address, 
         assert f"{line % 'succeeded'}{float(succeeded)}\n" in counted()
         assert f"{line % 'failed'}{float(failed)}\n" in counted()
         shown = [int(cell.replace(",", "")) for cell in row[6:8]]
+        seen[:] = [row, worker["items"], [(one.name, one.succeeded, one.failed, one.duplicates) for one in infos]]
         return sum(shown) == worker["items"] and 'gristmill_queue_items{queue="io"} 0.0' in counted()
 
-    until(agree, 60)
+    seen = []
+    until(agree, 60, seen)
 
 
 def test_a_dashboard_that_is_killed_leaves_no_hole(fleet, address, name):
