@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=seconds, metavar="S", default=default.seconds, help="that a task takes")
     parser.add_argument("--down", type=seconds, metavar="S", default=default.down, help="that a server stays away")
     parser.add_argument(
-        "--keep", action="store_true", help="keep logs, journal and server of every run in /tmp/chaos-*"
+        "--keep", action="store_true", help="keep logs, journal and server of every run in a temporary directory"
     )
     parser.add_argument("--json", action="store_true", help="all counts as JSON in the last line")
     return parser
