@@ -14,10 +14,10 @@ help: ## list these commands
 demo: .venv/run ## the main job end to end, in a temporary home
 	@$(BIN)/gristmill demo
 
-test: .venv/dev ## the tests, without those over 20 s
+test: .venv/dev ## the tests, without the slow ones
 	@$(PYTEST) -q -m "not slow" -n 2 --dist loadgroup
 
-slow: .venv/dev ## the tests that take over 20 s
+slow: .venv/dev ## the slow tests: over 20 s, alone or with others like them
 	@$(PYTEST) -q -m slow
 
 check: .venv/dev format lint types imports length test slow ## all that CI runs
