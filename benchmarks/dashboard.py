@@ -73,7 +73,8 @@ def run(seconds: float) -> None:
         for batch in batches:
             batch.wait(60)
         took = time.time() - begun
-        time.sleep(3)
+        # Until the last bucket of ten seconds is over.
+        time.sleep(14)
         report(watched, batches, took)
 
 

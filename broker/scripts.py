@@ -15,7 +15,7 @@ from broker.connection import unwritable
 
 LUA = Path(__file__).parent / "lua"
 #: Refused on a full server, so that producers wait; every other script gives memory back, or leads to it.
-_REFUSED_WHEN_FULL = frozenset({"delay"})
+_REFUSED_WHEN_FULL = frozenset({"delay", "put"})
 #: These only read: they run also where the server refuses whatever writes.
 _READS = frozenset({"size", "held"})
 

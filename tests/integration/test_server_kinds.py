@@ -132,6 +132,15 @@ def hands_back_in_place(user):
         message.ack()
 
 
+def puts_a_lot_once(user):
+    messages = [json.dumps({"n": number}) for number in range(3)]
+    for token, minute in (("one", 60_000), ("one", 60_000), ("two", 60_000)):
+        assert user.call("put", "lots", 4, token, minute, *messages) is None
+    texts = [fields["m"] for _, fields in user.client.xrange(f"{user.prefix}gm1:q:lots:4")]
+    assert texts == messages * 2
+    assert 0 < user.client.pttl(f"{user.prefix}gm1:put:one") <= 60_000
+
+
 def waits_until_a_message_is_due(user):
     due = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
     user.put(1, headers={"id": "one", "eta": due})
@@ -287,6 +296,7 @@ CONTRACT = (
     takes_and_acknowledges,
     reads_what_comes_while_it_waits,
     hands_back_in_place,
+    puts_a_lot_once,
     waits_until_a_message_is_due,
     buries_and_purges,
     takes_back_from_the_dead,
