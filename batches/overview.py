@@ -6,6 +6,7 @@ from typing import cast
 
 from redis import Redis
 
+from batches.buckets import Buckets
 from batches.fleet import Fleet, LiveWorker
 from batches.histogram import quantile
 from batches.info import BatchInfo, State
@@ -69,13 +70,14 @@ class Observer:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.fleet = Fleet(client, settings)
         self.meters = Meters(client, settings)
+        self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
 
     def look(self) -> Overview:
         """The fleet now; also samples the queues, so that it works without workers too."""
         self.meters.beat()
         at = self.meters.now()
         second = int(at)
-        buckets = self.meters.read(1, range(second - _TIMES, second + 1))
+        buckets = self._seconds.read(range(second - _TIMES, second + 1), at)
         batches = self.active()
         workers = self.fleet.workers()
         last = next((bucket for bucket in reversed(buckets) if bucket.queues), Bucket())
@@ -83,7 +85,7 @@ class Observer:
         queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         if any(queue.left and queue.rate * _TIMES < _ENOUGH for queue in queues):
             # Slow items: their rate takes a longer look.
-            buckets = self.meters.read(1, range(second - max(_WINDOWS), second - _TIMES)) + buckets
+            buckets = self._seconds.read(range(second - max(_WINDOWS), second - _TIMES), at) + buckets
             queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         return Overview(at, queues, workers, batches)
 

@@ -19,7 +19,7 @@ from producer.samples.home import temporary_home
 from tasks.kinds import Kind
 
 PAGES = ("throughput", "throughput/data", "batches/data", "batch/{}/data", "metrics")
-#: Items of a batch; the next one is submitted when it is nearly done.
+#: Items of a batch when all is to be busy; the next one is submitted when it is nearly done.
 ITEMS = 50_000
 
 
@@ -54,28 +54,44 @@ class Watched:
                 self.memory.append([])
 
 
-def run(seconds: float) -> None:
+class Load:
+    """Batches of short items: so many items a second, or, with 0, as many as the fleet runs."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.put, self.begun = rate, 0, time.monotonic()
+        self.batches: list[Batch] = []
+
+    def feed(self) -> None:
+        """Submit the next batch when it is due."""
+        if self.rate:
+            due = int(self.rate * (1 + time.monotonic() - self.begun)) - self.put
+            due = due if due >= self.rate else 0
+        else:
+            due = ITEMS if not self.batches or self.batches[-1].info().open < ITEMS / 4 else 0
+        if due:
+            self.batches.append(submit("fibonacci", [1] * due, name=f"load-{len(self.batches) + 1}"))
+            self.put += due
+
+
+def run(seconds: float, rate: float) -> None:
     """Load the fleet for so long and print what was seen."""
     with LocalFleet("benchmark", {Kind.CPU: 2}, port=0) as fleet:
         fleet.wait_ready()
-        watched, begun, number, killed = Watched(fleet), time.time(), 0, False
-        batches: list[Batch] = []
+        watched, load, begun, killed = Watched(fleet), Load(rate), time.time(), False
         while time.time() - begun < seconds:
-            if not batches or batches[-1].info().open < ITEMS / 4:
-                number += 1
-                batches.append(submit("fibonacci", [1] * ITEMS, name=f"load-{number}"))
+            load.feed()
             if not killed and time.time() - begun > seconds / 2:
                 killed = True
                 psutil.Process(fleet.pids[-1]).send_signal(signal.SIGKILL)
-            watched.look(batches[-1].name)
+            watched.look(load.batches[-1].name)
             fleet.watch()
             time.sleep(0.5)
-        for batch in batches:
+        for batch in load.batches:
             batch.wait(60)
         took = time.time() - begun
         # Until the last bucket of ten seconds is over.
         time.sleep(14)
-        report(watched, batches, took)
+        report(watched, load.batches, took)
 
 
 def report(watched: Watched, batches: list[Batch], took: float) -> None:
@@ -98,9 +114,10 @@ def main() -> None:
     """Run it in a home of its own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--rate", type=float, default=6000, help="items per second; 0: as many as run (default: 6000)")
     arguments = parser.parse_args()
     with temporary_home():
-        run(arguments.seconds)
+        run(arguments.seconds, arguments.rate)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """The charts of the Throughput page: buckets of the meters, turned into one series of numbers a line."""
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from batches.buckets import Buckets
 from batches.histogram import quantile
 from batches.meters import Bucket, Meters, Series, TaskCount
 from batches.overview import QUANTILES
 
 #: What the page can show -> seconds of a bucket, and buckets.
 RANGES = {"live": (1, 300), "1h": (10, 360), "6h": (60, 360), "24h": (300, 288)}
-#: Seconds for which a bucket may still change: its last seconds are added late.
-_OPEN = 3
 #: A bucket that has begun is shown once it has so many seconds.
 _BEGUN = 5
 
@@ -40,12 +38,10 @@ class _Digest:
 
 
 class History:
-    """Reads each bucket that is over once, however many look at it; safe to share between threads."""
+    """The lines of every range; safe to share between threads."""
 
     def __init__(self, meters: Meters) -> None:
-        self._meters = meters
-        self._known: dict[int, dict[int, _Digest]] = {width: {} for width, _ in RANGES.values()}
-        self._lock = threading.Lock()
+        self._buckets = {width: Buckets(meters, width, _Digest.of) for width, _ in RANGES.values()}
 
     def view(self, name: str, now: float) -> dict[str, Any]:
         """The lines of range `name` at the server's time `now`, as the page draws them."""
@@ -53,22 +49,9 @@ class History:
         # The second that runs is not over; a longer stretch may be shown before it is.
         last = int(now) - int(now) % width - (width if width == 1 or now % width < _BEGUN else 0)
         starts = range(last - (number - 1) * width, last + 1, width)
-        digests = self._read(width, starts, now)
+        digests = self._buckets[width].read(starts, now)
         seconds = [min(float(width), now - start) for start in starts]
         return {"width": width, "first": starts[0], "number": number, **_lines(digests, seconds)}
-
-    def _read(self, width: int, starts: range, now: float) -> list[_Digest]:
-        with self._lock:
-            known = self._known[width]
-            wanted = [start for start in starts if start not in known]
-            found = {
-                start: _Digest.of(bucket)
-                for start, bucket in zip(wanted, self._meters.read(width, wanted) if wanted else [], strict=True)
-            }
-            for start in [start for start in known if start < starts[0]]:
-                del known[start]
-            known.update({start: digest for start, digest in found.items() if start + width + _OPEN < now})
-            return [found.get(start) or known[start] for start in starts]
 
 
 def _lines(digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:

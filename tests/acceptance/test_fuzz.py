@@ -108,8 +108,8 @@ def waits_for_a_later_worker(text):
         message = json.loads(text)
         version = json.loads(message["body"])[0][0]
         return message["headers"]["task"] == "gristmill.chunk" and type(version) is int and version > 1
-    except (ValueError, LookupError, TypeError):
-        # It has not been looked at yet.
+    except (ValueError, LookupError, TypeError, RecursionError):
+        # It has not been looked at yet, or is nested too deeply.
         return False
 
 
