@@ -41,7 +41,13 @@ def _configuration() -> dict[str, Any]:
 app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
 app.steps["worker"].update(
-    {"worker.steps:PoolGuard", "worker.steps:SlotMemory", "worker.steps:Pulse", "worker.drain:Drain"}
+    {
+        "worker.steps:PoolGuard",
+        "worker.steps:Prepare",
+        "worker.steps:SlotMemory",
+        "worker.steps:Pulse",
+        "worker.drain:Drain",
+    }
 )
 if "flower" in sys.argv and "flower.command" in sys.modules:
     # `celery -A tasks flower`: Celery has loaded Flower's command, which is to run our Flower.

@@ -30,6 +30,18 @@ def _runner() -> Runner:
     return Runner(Ledger(client(), settings()), settings())
 
 
+def prepare() -> None:
+    """Make what running chunks needs, and use it once: pool processes share what is there when they are forked.
+
+    Raises:
+        RedisError, GristmillError: the server cannot be reached.
+    """
+    server = _runner().ledger.client
+    server.ping()
+    # Each process has connections of its own.
+    server.connection_pool.disconnect()
+
+
 @app.task(
     bind=True,
     name="gristmill.chunk",

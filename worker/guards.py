@@ -21,6 +21,12 @@ def refuse(reason: str) -> NoReturn:
     raise SystemExit(2)
 
 
+def freeze() -> None:
+    """Keep the garbage collector from what there is: looking at it writes to its memory."""
+    gc.collect()
+    gc.freeze()
+
+
 class TransportGuard(Step):
     """Refuses to start a worker on another transport: what it takes could be lost."""
 
@@ -54,9 +60,10 @@ class OptOuts(Step):
 
 
 class Freeze(Step):
-    """Keeps the garbage collector from what was loaded: pool processes go on sharing its memory."""
+    """Has pool processes go on sharing the memory of what was loaded."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        gc.collect()
-        gc.freeze()
+        # Else each process imports and makes it when its first task ends: 2 MB.
+        _ = worker.app.backend
+        freeze()
         super().__init__(worker, **kwargs)

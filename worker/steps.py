@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from celery.bootsteps import StartStopStep, Step
@@ -20,13 +21,13 @@ from batches.fleet import Fleet
 from batches.ledger import Ledger
 from batches.meters import Meters
 from broker.connection import connect
-from config.errors import ServerError
+from config.errors import GristmillError, ServerError
 from config.settings import settings, variable
 from tasks import catalog
 from tasks.kinds import Kind
 from worker import meters
-from worker.chunks import MESSAGE_VERSION, run_chunk
-from worker.guards import refuse
+from worker.chunks import MESSAGE_VERSION, prepare, run_chunk
+from worker.guards import freeze, refuse
 from worker.limits import limit_memory, slot_memory
 
 #: The pool that suits each queue, and why.
@@ -69,6 +70,17 @@ class SlotMemory(Step):
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         size = slot_memory(settings(), worker.max_concurrency or worker.concurrency)
         worker_process_init.connect(lambda **_: limit_memory(size), weak=False)
+        super().__init__(worker, **kwargs)
+
+
+class Prepare(Step):
+    """Makes what every pool process needs before there is one: in each it would be memory of its own."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        with suppress(RedisError, GristmillError):
+            prepare()
+        # Steps come in no order: the worker's own may have been done.
+        freeze()
         super().__init__(worker, **kwargs)
 
 
