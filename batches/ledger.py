@@ -135,7 +135,7 @@ class Ledger:
         items = [
             _item(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
-            if not done[i]
+            if done[i] == "0"
         ]
         if any(item.value is _GONE for item in items):
             raise ServerError(f"batch {chunk.batch!r}: items {chunk.member} are not all on the server")

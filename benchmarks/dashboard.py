@@ -8,11 +8,13 @@ import json
 import signal
 import statistics
 import time
+from typing import cast
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
 
+from broker.connection import client
 from producer import Batch, submit
 from producer.fleet import LocalFleet
 from producer.samples.home import temporary_home
@@ -77,6 +79,7 @@ def run(seconds: float, rate: float) -> None:
     """Load the fleet for so long and print what was seen."""
     with LocalFleet("benchmark", {Kind.CPU: 2}, port=0) as fleet:
         fleet.wait_ready()
+        client().config_set("latency-monitor-threshold", 1)
         watched, load, begun, killed = Watched(fleet), Load(rate), time.time(), False
         while time.time() - begun < seconds:
             load.feed()
@@ -99,9 +102,14 @@ def report(watched: Watched, batches: list[Batch], took: float) -> None:
     done = sum(batch.info().succeeded for batch in batches)
     print(f"{done:,} items in {took:,.0f} s: {done / took:,.0f}/s")
     for page, times in watched.times.items():
-        print(f"{page:<16} median {statistics.median(times):6.1f} ms, slowest {max(times):6.1f} ms of {len(times)}")
+        late = sorted(times)[int(0.99 * (len(times) - 1))]
+        middle = statistics.median(times)
+        print(f"{page:<16} ms: p50 {middle:.1f}, p99 {late:.1f}, slowest {max(times):.1f} of {len(times)}")
     for number, rss in enumerate(rss for rss in watched.memory if len(rss) > 2):
         print(f"memory of process {number + 1}: {rss[2] / 1e6:.1f} MB, then {rss[-1] / 1e6:.1f} MB")
+    events = cast(list[tuple[str, int, int, int]], client().execute_command("LATENCY LATEST"))
+    slowest = {name: most for name, _, _, most, *_ in events}
+    print(f"the server's slowest write to the disk: {slowest.get('aof-fsync-always', 0)} ms")
     print(f"CPU of the dashboard: {100 * watched.cpu:.1f} % of a core")
     name = "live" if took < 290 else "1h"
     with urlopen(f"{watched.fleet.dashboard}/throughput/data?range={name}", timeout=30) as answer:

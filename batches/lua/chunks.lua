@@ -109,9 +109,9 @@ local function release(batch, now)
 end
 
 -- What a slot needs to run a chunk: {task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, kept}.
--- done and attempts have one entry an item, kept too where blocks were removed; each block is {first, items}. They are
--- of fewer items than `count` when these have more than CHUNK_BYTES. Counts how long the items have waited until `now`,
--- unless that is false.
+-- done is a text of 0 and 1, one an item; attempts and kept have an entry an item or none at all; each block is
+-- {first, items}. They are of fewer items than `count` when these have more than CHUNK_BYTES. Counts how long the items
+-- have waited until `now`, unless that is false.
 local function contents(batch, first, count, now)
   local b = state(batch, {'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds'}, {})
   local blocks, reached, stored_at, bytes = {}, first, now, 0
@@ -128,23 +128,16 @@ local function contents(batch, first, count, now)
   while bytes < CHUNK_BYTES and add(reached + 1, first + count, 'COUNT', BLOCKS) == BLOCKS do end
   if bytes < CHUNK_BYTES and reached < first + count then add(first + count + 1, '+', 'COUNT', 1) end
   if bytes >= CHUNK_BYTES then count = math.min(count, reached - first) end
-  local bits, indexes = {}, {}
-  for index = first, first + count - 1 do
-    indexes[#indexes + 1] = index
-    bits[#bits + 1] = 'GET'
-    bits[#bits + 1] = 'u1'
-    bits[#bits + 1] = index
+  local function fields(part)
+    if redis.call('EXISTS', key(batch, part)) == 0 then return {} end
+    local indexes = {}
+    for index = first, first + count - 1 do indexes[#indexes + 1] = index end
+    return redis.call('HMGET', key(batch, part), unpack(indexes))
   end
-  local attempts, kept = {}, {}
-  if redis.call('EXISTS', key(batch, 'attempts')) == 1 then
-    attempts = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
-  end
-  if redis.call('EXISTS', key(batch, 'kept')) == 1 then
-    kept = redis.call('HMGET', key(batch, 'kept'), unpack(indexes))
-  end
-  local done, first_time = redis.call('BITFIELD', key(batch, 'done'), unpack(bits)), 0
+  local attempts, kept = fields('attempts'), fields('kept')
+  local done, first_time = bits_of(key(batch, 'done'), first, count), 0
   for i = 1, count do
-    if done[i] == 0 and not attempts[i] then first_time = first_time + 1 end
+    if string.byte(done, i) == 48 and not attempts[i] then first_time = first_time + 1 end
   end
   if now then count_task(now, b.queue, b.task, {'w' .. bucket(now - stored_at), first_time}) end
   return {b.task, b.fixed, b.parameter, b.retries, b.retry_seconds, done, attempts, blocks, kept}

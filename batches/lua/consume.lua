@@ -25,14 +25,7 @@ local function ranges_of(text)
   return ranges
 end
 
-local function mark(part, first, last)
-  local arguments = {}
-  for at = first, last, 32 do
-    local width = math.min(32, last + 1 - at)
-    for _, word in ipairs({'SET', 'u' .. width, at, 2 ^ width - 1}) do arguments[#arguments + 1] = word end
-  end
-  redis.call('BITFIELD', key(batch, part), unpack(arguments))
-end
+local function mark(part, first, last) fill(key(batch, part), first, last - first + 1, 1) end
 
 -- 1. Outcomes of one hash.
 local removed = 0

@@ -21,16 +21,6 @@ end
 
 local FINAL = {s = true, f = true, d = true}
 local finals, duplicates = {}, 0
-local function set_bits(part, arguments)
-  if #arguments == 0 then return {} end
-  return redis.call('BITFIELD', key(batch, part), unpack(arguments))
-end
-local function set_bit(arguments, index)
-  arguments[#arguments + 1] = 'SET'
-  arguments[#arguments + 1] = 'u1'
-  arguments[#arguments + 1] = index
-  arguments[#arguments + 1] = 1
-end
 
 -- 1. The guard: an item whose bit is set has its outcome, and only its next attempt counts: what `retry` gave back
 -- is safe from late outcomes of attempts before.
@@ -39,7 +29,7 @@ for i = 10, #ARGV, 4 do indexes[#indexes + 1] = ARGV[i] end
 if outcomes > 0 and redis.call('EXISTS', key(batch, 'attempts')) == 1 then
   tried = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
 end
-local bits, attempts = {}, {}
+local ended, attempts = {}, {}
 local function note_attempt(index, text)
   attempts[#attempts + 1] = index
   attempts[#attempts + 1] = text
@@ -51,7 +41,7 @@ for n, index in ipairs(indexes) do
     duplicates = duplicates + 1
   elseif FINAL[kind] then
     finals[#finals + 1] = i
-    set_bit(bits, index)
+    ended[#ended + 1] = tonumber(index)
   elseif redis.call('GETBIT', key(batch, 'done'), index) == 1 then
     duplicates = duplicates + 1
   else
@@ -59,7 +49,7 @@ for n, index in ipairs(indexes) do
     redis.call('ZADD', key(batch, 'retry'), now + tonumber(kind), index)
   end
 end
-local was = set_bits('done', bits)
+local was = set_bits(key(batch, 'done'), ended)
 
 -- 2. The outcomes of the others, their counters, and their ranges for those who follow.
 local buckets, failed, ranges, number = {}, {}, {}, {s = 0, f = 0, d = 0}
@@ -68,8 +58,8 @@ local function end_range()
   if from then ranges[#ranges + 1] = from .. '-' .. to .. (nth > 1 and '@' .. nth or '') end
 end
 for n, i in ipairs(finals) do
-  local index, attempt = tonumber(ARGV[i]), tonumber(ARGV[i + 2])
-  if was[n] == 1 then
+  local index, attempt = ended[n], tonumber(ARGV[i + 2])
+  if string.byte(was, n) ~= 48 then
     duplicates = duplicates + 1
   else
     local bucket = math.floor(index / BUCKET)
@@ -78,7 +68,7 @@ for n, i in ipairs(finals) do
     table.insert(buckets[bucket], ARGV[i + 3])
     number[ARGV[i + 1]] = number[ARGV[i + 1]] + 1
     if ARGV[i + 1] ~= 's' then
-      set_bit(failed, ARGV[i])
+      failed[#failed + 1] = index
       note_attempt(ARGV[i], attempt .. '/' .. attempt)
     end
     if to and index == to + 1 and attempt == nth then to = index else
@@ -92,7 +82,7 @@ if #attempts > 0 then redis.call('HSET', key(batch, 'attempts'), unpack(attempts
 for bucket, fields in pairs(buckets) do
   redis.call('HSET', key(batch, 'out:' .. bucket), unpack(fields))
 end
-set_bits('failed', failed)
+set_bits(key(batch, 'failed'), failed)
 local function count_up(field, amount)
   if amount > 0 then redis.call('HINCRBY', key(batch, 'state'), field, amount) end
 end

@@ -4,7 +4,7 @@ from benchmarks.peers.peer import Peer
 
 _CELERY = "celery -A celery_app worker --without-mingle --without-gossip --without-heartbeat -l error"
 _TASKIQ = "taskiq worker taskiq_app:broker -w 2 --log-level ERROR"
-_PRODUCER = "`Producer.batch(500)`"
+_STOCK_LIST, _OUR_LIST = "`Producer.batch(500)`", "`enqueue_many(…)`"
 _OURS = "A task whose worker is killed runs again, on another worker, within 30 s; results are off."
 _STOCK = (
     "A task that a killed worker runs is lost, it is acknowledged before; what it had prefetched comes back after an "
@@ -32,7 +32,7 @@ PEERS = (
         None,
         "celery_app",
         {"noop": (f"{_CELERY} -P threads -c 10", 2), "wait": (f"{_CELERY} -P threads -c 64", 1)},
-        _PRODUCER,
+        _OUR_LIST,
         _OURS,
         noops=20_000,
         environ={"BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"},
@@ -42,7 +42,7 @@ PEERS = (
         None,
         "celery_app",
         {"noop": (f"{_CELERY} -P prefork -c 2", 1), "cpu": (f"{_CELERY} -P prefork -c 2", 1)},
-        _PRODUCER,
+        _OUR_LIST,
         _OURS,
         noops=10_000,
         environ={"BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"},
@@ -52,7 +52,7 @@ PEERS = (
         "celery",
         "celery_app",
         {"noop": (f"{_CELERY} -P threads -c 10", 2), "wait": (f"{_CELERY} -P threads -c 64", 1)},
-        _PRODUCER,
+        _STOCK_LIST,
         _STOCK,
         noops=3_000,
         environ={"BENCH_TRANSPORT": "stock", "BENCH_PREFETCH": "50"},
@@ -62,7 +62,7 @@ PEERS = (
         "celery",
         "celery_app",
         {"noop": (f"{_CELERY} -P prefork -c 2", 1), "cpu": (f"{_CELERY} -P prefork -c 2", 1)},
-        _PRODUCER,
+        _STOCK_LIST,
         _STOCK,
         noops=2_000,
         environ={"BENCH_TRANSPORT": "stock", "BENCH_PREFETCH": "50"},

@@ -1,0 +1,125 @@
+"""`python -m benchmarks.latency`: where the time goes between `.delay()` and the task's first line, at light load.
+
+20 plain messages a second, two workers of ten threads. It is also the app that these workers run.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from benchmarks.options import at_least
+from broker import reads
+from broker.channel import Channel
+from broker.home import Home
+from broker.server import EmbeddedServer
+from config.settings import load
+from producer.samples.home import temporary_home
+
+RATE, WORKERS, THREADS = 20, 2, 10
+#: From one moment to the next.
+STEPS = ("Celery makes the message", "the server writes it", "the worker reads it", "Celery begins the task")
+#: In a worker: when the server's last answer was there, and when it was read.
+woken = received = 0.0
+
+if "BENCH_URL" in os.environ:
+    from benchmarks.plain import app
+
+    @app.task
+    def light(begun: float) -> None:
+        """Say when it began, and when its message came."""
+        said = json.dumps([begun, woken, received, time.time()])
+        with Path(os.environ["BENCH_SAYS"], f"{os.getpid()}").open("a") as file:
+            file.write(f"{said}\n")
+
+
+def _stamp() -> None:
+    """Have this process, a worker, note when messages come."""
+    receive = reads.Reader.receive
+
+    def stamped(self: reads.Reader, connection: Any) -> list[reads.Entry]:
+        global woken, received
+        came = time.time()
+        if entries := receive(self, connection):
+            woken, received = came, time.time()
+        return entries
+
+    reads.Reader.receive = stamped  # type: ignore[method-assign]
+
+
+if "BENCH_SAYS" in os.environ:
+    _stamp()
+
+
+@contextmanager
+def _worker(number: int, environ: dict[str, str]) -> Iterator[None]:
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.latency", "worker", "-Q", "bench", "-P", "threads"]
+    options = ["-c", str(THREADS), "-n", f"w{number}@bench", "--without-mingle", "--without-gossip", "-l", "error"]
+    with Path(environ["BENCH_LOGS"], str(number)).open("w") as log:
+        worker = subprocess.Popen([*command, *options], env=environ, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        worker.terminate()
+        worker.wait()
+
+
+def _submit(messages: int, said: Path) -> list[tuple[float, ...]]:
+    """Seconds of each step of each message."""
+    from benchmarks.latency import light  # now that there is an app
+
+    puts: list[float] = []
+    put = Channel._put
+
+    def stamped(self: Channel, *arguments: Any, **options: Any) -> None:
+        puts.append(time.time())
+        put(self, *arguments, **options)
+
+    Channel._put = stamped  # type: ignore[method-assign]
+    begun = []
+    for _ in range(messages):
+        begun.append(time.time())
+        light.delay(begun[-1])
+        time.sleep(1 / RATE)
+    deadline = time.monotonic() + 30
+    while len(rows := [json.loads(line) for file in said.iterdir() for line in file.open()]) < messages:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{messages - len(rows)} messages did not begin within 30 s")
+        time.sleep(0.1)
+    moments = [(start, putting, *rest) for putting, (start, *rest) in zip(puts, sorted(rows), strict=True)]
+    return [tuple(after - before for before, after in pairwise(each)) for each in moments]
+
+
+def main() -> None:
+    """Submit and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
+    parser.add_argument("--messages", type=at_least(10), default=200)
+    arguments = parser.parse_args()
+    with temporary_home() as home, EmbeddedServer(Home(home / "server"), load({})) as server, ExitStack() as workers:
+        (home / "said").mkdir()
+        os.environ |= {"BENCH_URL": server.url, "BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"}
+        for number in range(WORKERS):
+            workers.enter_context(
+                _worker(number, {**os.environ, "BENCH_SAYS": str(home / "said"), "BENCH_LOGS": str(home / "logs")})
+            )
+        with Redis.from_url(server.url, decode_responses=True) as client:
+            while client.zcard("gm1:lease:bench") < WORKERS:
+                time.sleep(0.1)
+        steps = list(zip(*_submit(arguments.messages, home / "said"), strict=True))
+    totals = [sum(each) for each in zip(*steps, strict=True)]
+    for name, seconds in (*zip(STEPS, steps, strict=True), ("all", totals)):
+        print(f"{name:<26} median {1000 * statistics.median(seconds):.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
