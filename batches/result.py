@@ -25,9 +25,10 @@ class Result:
     @classmethod
     def from_outcome(cls, index: int, item: str, outcome: str) -> "Result":
         """Build it from an item and its outcome as they are stored."""
-        state, answer, attempts, seconds, worker, pid = json.loads(outcome)
+        # Both in one call: calling costs more than decoding.
+        given, (state, answer, attempts, seconds, worker, pid) = json.loads(f"[{item},{outcome}]")
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid)
+        return cls(index, given, state, value, error, attempts, seconds, worker, pid)
 
     @classmethod
     def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result":
