@@ -1,4 +1,7 @@
-"""`python -m benchmarks.idle`: what a worker costs that has nothing to do: CPU, and the memory of each slot."""
+"""`python -m benchmarks.idle`: what a worker costs that has nothing to do: CPU, and the memory of each slot.
+
+Of slots that are processes also after 1,000 no-ops.
+"""
 
 import argparse
 import os
@@ -14,20 +17,29 @@ from redis import Redis
 
 from broker.home import Home
 from broker.server import EmbeddedServer
-from config.settings import load
+from config.settings import load, use
+from producer import submit
 
 SLOTS = {"cpu": 4, "io": 64}
+NOOPS = 1_000
 
 
 def environ(url: str, home: str) -> dict[str, str]:
     """The environment of a worker of ours."""
-    return {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url}
+    names = {"HOME": home, "REDIS_URL": url, "TASK_MODULES": "benchmarks.noops"}
+    return {**os.environ, **{f"GRISTMILL_{name}": value for name, value in names.items()}}
 
 
 def spent(process: psutil.Process) -> float:
     """Seconds of CPU that a process and its children have used."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return float(sum(time.user + time.system for time in times))
+
+
+def each_slot(process: psutil.Process) -> str:
+    """The memory of a slot of the worker, which is its own; empty when slots are threads."""
+    slots = [child.memory_full_info().uss / 2**20 for child in process.children()]
+    return f"{sum(slots) / len(slots):.1f} MiB for each of {len(slots)} slots" if slots else ""
 
 
 def measure(url: str, home: str, kind: str, seconds: float) -> None:
@@ -46,10 +58,12 @@ def measure(url: str, home: str, kind: str, seconds: float) -> None:
         share = (spent(process) - before) / (time.perf_counter() - began)
         each_second = (client.info("stats")["total_commands_processed"] - commands) / seconds
         print(f"{kind}: {100 * share:.2f} % of a core, {each_second:.1f} commands a second", flush=True)
-        slots = [child.memory_full_info().uss / 2**20 for child in process.children()]
-        own = process.memory_full_info().uss / 2**20
-        shown = f", {sum(slots) / len(slots):.1f} MiB for each of {len(slots)} slots" if slots else ""
-        print(f"{kind}: {own:.1f} MiB{shown} (USS)", flush=True)
+        own, slots = process.memory_full_info().uss / 2**20, each_slot(process)
+        print(f"{kind}: {own:.1f} MiB{slots and ', '}{slots} (USS)", flush=True)
+        if slots:
+            use({"home": home, "redis_url": url, "task_modules": "benchmarks.noops"})
+            submit("noop", range(NOOPS)).wait(60)
+            print(f"{kind}: {each_slot(process)} after {NOOPS:,} no-ops", flush=True)
     finally:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()

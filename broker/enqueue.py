@@ -59,9 +59,9 @@ def enqueue_many(task: Task, arguments: Iterable[Sequence[Any]], **options: Any)
 def _put_lot(
     task: Task, envelope: Envelope, lot: list[Sequence[Any]], options: dict[str, Any], producer: Producer
 ) -> list[str]:
-    if task.typing:
+    if task.typing and (header := getattr(task, "__header__", None)):
         for arguments in lot:
-            task.__header__(*arguments, **(options.get("kwargs") or {}))
+            header(*arguments, **(options.get("kwargs") or {}))
     filled = [envelope.filled(arguments) for arguments in lot]
     messages, token, conf = [message for _, message in filled], uuid(), task.app.conf
 

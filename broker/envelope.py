@@ -43,13 +43,16 @@ class Envelope:
     @classmethod
     def of(cls, task: Task, arguments: Sequence[Any], options: dict[str, Any], producer: Producer) -> Self | None:
         """The envelope of calls like this one; None where their messages are not alike, or not of this transport."""
-        if not isinstance(producer.channel, Channel) or not _alike(task, options):
+        if not isinstance(producer.channel, Channel) or not _alike(task):
             return None
         captor = _Captor(producer.connection, auto_declare=False)
         task.apply_async(arguments, producer=captor, add_to_parent=False, **options)
-        message, queue = captor.message, captor.message["properties"]["delivery_info"]["routing_key"]
-        plain = not captor.to_exchange and message["content-type"] == "application/json"
-        return cls(task, producer.channel, message) if plain and queue not in producer.channel._expires else None
+        message, headers = captor.message, captor.message["headers"]
+        plain = message["content-type"] == "application/json" and not captor.to_exchange
+        if not plain or "id" not in headers or "compression" in headers or headers["eta"]:
+            return None
+        expires = message["properties"]["delivery_info"]["routing_key"] in producer.channel._expires
+        return None if expires else cls(task, producer.channel, message)
 
     def filled(self, arguments: Sequence[Any]) -> tuple[str, str]:
         """A new call's id and its message.
@@ -83,7 +86,7 @@ class _Captor(Producer):
         self.channel._inplace_augment_message(self.message, self.to_exchange, routing_key)
 
 
-def _alike(task: Task, options: dict[str, Any]) -> bool:
+def _alike(task: Task) -> bool:
     """Whether calls can differ in nothing but their arguments, and nobody is to be told of each."""
     app = task.app
     return not (
@@ -93,7 +96,6 @@ def _alike(task: Task, options: dict[str, Any]) -> bool:
         or any(not isinstance(route, MapRoute) for route in app.amqp.router.routes)
         or any(getattr(task, name).__func__ is not getattr(Task, name) for name in ("apply_async", "shadow_name"))
         or task._dump_pydantic_arguments is not None
-        or any(options.get(name) for name in ("countdown", "eta", "compression"))
     )
 
 

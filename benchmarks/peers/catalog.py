@@ -108,7 +108,7 @@ PEERS = (
         "taskiq",
         "taskiq",
         "taskiq_app",
-        dict.fromkeys(("noop", "cpu", "wait"), ("taskiq worker taskiq_app:broker -w 2 --log-level ERROR", 1)),
+        {"noop": (_TASKIQ, 1), "cpu": (_TASKIQ, 1), "wait": (f"{_TASKIQ} --max-async-tasks 32", 1)},
         "`kiq`, 50 at once",
         "A task whose worker is killed runs again after 10 minutes; done messages stay in the stream; results are off.",
         noops=8_000,

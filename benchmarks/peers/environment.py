@@ -9,7 +9,8 @@ from pathlib import Path
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv" / "peers"
 #: What each peer needs; the first is the peer.
 NEEDS = {
-    "celery": ["celery==5.7.0", "redis==8.1.0", "hiredis==3.5.0"],
+    # kombu wants packaging, and does not say so.
+    "celery": ["celery==5.7.0", "redis==8.1.0", "hiredis==3.5.0", "packaging==26.3"],
     "dramatiq": ["dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"],
     "huey": ["huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"],
     "rq": ["rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"],

@@ -51,7 +51,8 @@ class Shop:
                 if "expiration" in properties:
                     # Milliseconds from when it was put.
                     properties["expiration"] = round(int(properties["expiration"]), -7)
-                found.append((key, {**message, "body": json.loads(message["body"])}))
+                plain = message["content-type"] == "application/json" and "compression" not in headers
+                found.append((key, {**message, "body": json.loads(message["body"]) if plain else message["body"]}))
         return found
 
     def size(self):
@@ -89,6 +90,8 @@ class TestMessages:
             {"priority": 7},
             {"queue": "other"},
             {"expires": datetime(2100, 1, 1, tzinfo=UTC), "headers": {"tenant": "50 %"}},
+            {"compression": "zlib"},
+            {"serializer": "pickle"},
             {"time_limit": 5, "shadow": "another %(name)s", "ignore_result": False},
         ],
         ids=str,
@@ -101,6 +104,12 @@ class TestMessages:
         single = shop.put()
         enqueue_many(shop.note, [(1,)], kwargs={"three": 9})
         assert shop.put() == single * 2
+
+    def test_of_the_older_protocol_are_put_one_by_one(self, shop):
+        shop.app.conf.task_protocol = 1
+        ids = enqueue_many(shop.note, ARGUMENTS[:2])
+        texts = [fields["m"] for _, fields in shop.client.xrange(f"{shop.prefix}gm1:q:q:0")]
+        assert [json.loads(json.loads(text)["body"])["id"] for text in texts] == ids
 
     def test_have_their_links(self, shop):
         same(shop, link=shop.note.si("after %s"))
