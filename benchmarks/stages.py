@@ -71,6 +71,13 @@ def _server() -> float:
     return float(told["used_cpu_user"] + told["used_cpu_sys"])
 
 
+def _commands(items: int) -> str:
+    """What the server's commands took, in µs an item; `evalsha` with what its scripts call, which is listed too."""
+    told: dict[str, dict[str, float]] = client().info("commandstats")
+    used = sorted(((row["usec"] / items, name.removeprefix("cmdstat_")) for name, row in told.items()), reverse=True)
+    return ", ".join(f"{name} {each:.2f}" for each, name in used[:8])
+
+
 def _popped(ledger: Ledger, queue: str) -> Chunk | None:
     """The chunk of the next message, which is removed."""
     for stream in (f"gm1:q:{queue}:{level}" for level in range(10)):
@@ -110,6 +117,7 @@ def main() -> None:
         catalog.load()
         with reaching():
             play(arguments.items, stages)
+            commands = _commands(arguments.items)
     if arguments.profile:
         pstats.Stats(stages.profile).sort_stats("tottime").print_stats(15)
         return
@@ -117,6 +125,7 @@ def main() -> None:
     for stage in STAGES:
         mine, served = (1e6 * times[stage] / arguments.items for times in (stages.mine, stages.servers))
         print(f"{stage:<8}{stages.calls[stage]:>8,.0f}{mine:>28.2f}{served:>26.2f}")
+    print(f"the server's commands, µs an item: {commands}")
 
 
 if __name__ == "__main__":
