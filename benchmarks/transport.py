@@ -32,13 +32,17 @@ def environ(url: str, transport: str, prefetch: int = 1) -> dict[str, str]:
     return {**os.environ, "BENCH_URL": url, "BENCH_TRANSPORT": transport, "BENCH_PREFETCH": str(prefetch)}
 
 
-def enqueue(batched: bool) -> float:
-    """No-ops put per second of this process's CPU."""
+def enqueue(way: str) -> float:
+    """No-ops put per second of this process's CPU: as a list, in a batch of kombu's, or one by one."""
     from benchmarks.plain import app, noop
 
     noop.apply_async((0,))
     before = resource.getrusage(resource.RUSAGE_SELF)
-    if batched:
+    if way == "list":
+        from broker.enqueue import enqueue_many
+
+        enqueue_many(noop, ((number,) for number in range(ENQUEUED)))
+    elif way == "batch":
         with app.producer_pool.acquire() as producer, producer.batch(500):
             for number in range(ENQUEUED):
                 noop.apply_async((number,), producer=producer)
@@ -49,10 +53,10 @@ def enqueue(batched: bool) -> float:
     return ENQUEUED / (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def measure_enqueue(url: str, transport: str, batched: bool) -> float:
+def measure_enqueue(url: str, transport: str, way: str) -> float:
     """As `enqueue`, in a process of its own."""
     Redis.from_url(url).flushall()
-    code = f"from benchmarks.transport import enqueue; print(enqueue({batched}))"
+    code = f"from benchmarks.transport import enqueue; print(enqueue({way!r}))"
     command = [sys.executable, "-c", code]
     return float(subprocess.run(command, env=environ(url, transport), check=True, capture_output=True).stdout)
 
@@ -115,11 +119,13 @@ def main() -> None:
                 for transport in TRANSPORTS:
                     found[transport].append(measure_noops(server.url, transport, case))
             show(f"no-ops/s, {case}", found)
-        found = {transport: [] for transport in TRANSPORTS}
-        for _ in range(arguments.rounds):
-            for transport in TRANSPORTS:
-                found[transport].append(measure_enqueue(server.url, transport, transport == "ours"))
-        show("enqueue/CPU s, batch vs single", found)
+        for way in ("batch", "list"):
+            found = {name: [] for name in TRANSPORTS}
+            for _ in range(arguments.rounds):
+                for transport in TRANSPORTS:
+                    ours = transport == "ours"
+                    found[transport].append(measure_enqueue(server.url, transport, way if ours else "single"))
+            show(f"enqueue/CPU s, {way} vs single", found)
 
 
 if __name__ == "__main__":
