@@ -9,6 +9,8 @@ from psutil import NoSuchProcess
 
 from acceptance.command import Place
 
+pytestmark = pytest.mark.slow
+
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)

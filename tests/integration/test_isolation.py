@@ -19,6 +19,8 @@ from worker.isolation import DEATHS, Cell, ProcessDied, TimedOut, isolated
 
 install()
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cell():

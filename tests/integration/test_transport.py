@@ -23,6 +23,8 @@ from tests.integration.transport_bench import Bench
 
 install()
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bench(server, tmp_path):
