@@ -1,13 +1,13 @@
 # One image for workers, dashboard and producer. Its layers, from what changes least to what changes most:
 # Python, our dependencies (locked, with hashes) and those of your own tasks, and last the code.
 FROM python:3.13-slim AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_CACHE_DIR=/cache/pip
 RUN python -m venv --without-pip /opt/gristmill
 COPY requirements.lock /build/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/cache/pip \
     pip --python /opt/gristmill install -q --require-hashes --only-binary :all: -r /build/requirements.lock
 COPY requirements-tasks.txt /build/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/cache/pip \
     pip --python /opt/gristmill install -q -c /build/requirements.lock -r /build/requirements-tasks.txt
 
 FROM dependencies AS code

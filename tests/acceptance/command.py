@@ -259,6 +259,10 @@ class Place:
                     found.append(process)
         return found
 
+    def pids(self) -> set[int]:
+        """Of the processes that live here."""
+        return {process.pid for process in self.processes()}
+
     def worker(self, kind: str) -> psutil.Process:
         """The main process of the worker of a kind, once there is one."""
 

@@ -70,8 +70,8 @@ def test_each_role_can_do_its_work(place, served):
 
 
 def stored(served):
-    """All that is on the server, but who listens to Celery's events and what the dashboard measures."""
-    others = (b"_kombu.binding", b"gm1:meters:")
+    """All that is on the server, but who listens to Celery's events, what the dashboard measures, and what expires."""
+    others = (b"_kombu.binding", b"gm1:meters:", b"gm1:healing")
     with Redis.from_url(served.server.url) as client:
         return {key: client.dump(key) for key in client.scan_iter() if not key.startswith(others)}
 
