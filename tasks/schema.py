@@ -1,7 +1,6 @@
 """A task's annotations as the schema of its items."""
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -9,6 +8,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from config.errors import InputError
+from tasks.encoding import json_text
 
 _SHOWN = 80
 _TYPES = {
@@ -188,9 +188,6 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
         return TypeAdapter(annotation)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-
-
 def to_json(value: Any) -> str:
     """The JSON text of a value, on one line.
 
@@ -198,7 +195,7 @@ def to_json(value: Any) -> str:
         ItemError: JSON cannot carry it (NaN, half a surrogate pair, a type of its own).
     """
     try:
-        text = _encode(value)
+        text = json_text(value)
         if not text.isascii():
             text.encode()
     except (ValueError, TypeError, RecursionError) as error:

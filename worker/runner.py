@@ -21,6 +21,7 @@ from broker.connection import passing
 from config.errors import InputError
 from config.settings import Settings
 from tasks import catalog
+from tasks.encoding import json_text
 from tasks.kinds import GristmillTask
 from worker.backoff import backoff
 from worker.isolation import ProcessDied, TimedOut, isolated
@@ -41,7 +42,6 @@ MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _quoted = cache(json.dumps)
 Answer = TypeVar("Answer")
 
@@ -195,7 +195,7 @@ def value_json(value: Any) -> str:
         ResultTooLarge: it is over 1 MiB.
     """
     try:
-        text = _encode(value)
+        text = json_text(value)
         size = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ResultNotJSON(f"JSON cannot carry the value, of type {type(value).__name__}: {error}") from None
