@@ -15,7 +15,7 @@ end
 local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1)) end
 
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
--- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a tenth of it at least: a message has its cost too.
+-- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a fortieth of it at least: a record has its cost too.
 -- At most GROWTH times what is measured: the first items may have been unlike the others. While nothing is, one, or a
 -- few when an earlier batch of this source says so; these leave all slots enough to do, should items take longer now.
 local function chunk_size(b, slots, left)
@@ -26,7 +26,9 @@ local function chunk_size(b, slots, left)
   end
   local mean = b.measured_seconds / b.measured_items
   local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
-  local share = math.max(left / (2 * math.max(slots, 1)), full / 10)
+  local share = math.max(left / (2 * math.max(slots, 1)), full / 40)
+  -- Chunks of unlike lengths: slots that began together need not all come back together.
+  full = full * (1.25 - b.cursor * 0.618 % 1 / 2)
   local size = math.min(full, share, GROWTH * b.measured_items, most_items(b))
   return math.max(1, math.min(left, math.ceil(size)))
 end
