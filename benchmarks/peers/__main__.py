@@ -55,9 +55,11 @@ def chosen(wanted: Sequence[str] | None) -> list[Row]:
 def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size) -> Found:
     """Play all rounds, the rows by turns and every other time backwards; what fails is noted."""
     found = Found()
+    # The pools stand beside our batches, which are compared with them round by round.
+    turns = sorted(rows, key=lambda row: isinstance(row, Peer))
     for number in range(rounds):
         for workload in workloads:
-            for row in rows[:: -1 if number % 2 else 1]:
+            for row in turns[:: -1 if number % 2 else 1]:
                 if workload not in (row.workers if isinstance(row, Peer) else row.rounds):
                     continue
                 begun = time.monotonic()

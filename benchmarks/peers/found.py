@@ -42,6 +42,11 @@ class Found:
         found = [self.median(row, workload, figure) for row in rows]
         return [value for value in found if value is not None]
 
+    def ratios(self, row: str, other: str, workload: str, figure: str) -> list[float]:
+        """A figure of a row over that of another, round by round: so it does not swing with the machine."""
+        mine, theirs = (self._rows.get(name, {}).get(workload, []) for name in (row, other))
+        return [one[figure] / two[figure] for one, two in zip(mine, theirs, strict=False)]
+
     def to_json(self) -> dict[str, object]:
         """All of it."""
         return {"rounds": self._rows, "failures": self.failures}

@@ -54,13 +54,18 @@ def test_goals_compare_our_best_row_with_the_best_of_the_others(found):
         assert goal(text).reached(found) is reached, text
 
 
-def test_a_goal_of_seconds_is_the_rate_of_the_pool_by_ours():
+def test_a_goal_of_seconds_is_the_rate_of_the_pool_by_ours_round_by_round():
     found = Found()
-    found.add(BATCHES, "cpu", {"through": 100.0})
-    found.add(goals.POOL, "cpu", {"through": 102.0})
+    # A machine that has become twice as fast after the first round.
+    for ours, pool in ((100.0, 102.0), (200.0, 202.0), (200.0, 240.0)):
+        found.add(BATCHES, "cpu", {"through": ours})
+        found.add(goals.POOL, "cpu", {"through": pool})
     assert goal("CPU: seconds").value(found) == pytest.approx(1.02)
     assert goal("CPU: seconds").reached(found)
-    found.add(goals.POOL, "cpu", {"through": 110.0})
+    for _ in range(2):
+        found.add(BATCHES, "cpu", {"through": 100.0})
+        found.add(goals.POOL, "cpu", {"through": 110.0})
+    assert goal("CPU: seconds").value(found) == pytest.approx(1.1)
     assert not goal("CPU: seconds").reached(found)
 
 
