@@ -8,6 +8,7 @@ from redis import Redis
 
 from batches.chunk import Chunk, Item, Outcome, Work
 from batches.histogram import encode
+from batches.outcomes import flattened
 from batches.scripts import script
 from config.errors import Cancelled, InputError, ServerError
 from config.settings import Settings
@@ -142,7 +143,7 @@ class Ledger:
         rest = chunk.count - len(done)
         return Work(task, json.loads(fixed), parameter, int(retries), float(retry_seconds), items, rest)
 
-    def record(self, chunk: Chunk, outcomes: Iterable[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
+    def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, each item's once; answers how many of them were duplicates.
 
         `seconds` is what they took together. `rest` says how many of the chunk's last items are not among
@@ -151,7 +152,7 @@ class Ledger:
         return int(self._record(chunk, outcomes, rest, seconds, worker, 0)[0])
 
     def record_and_go_on(
-        self, chunk: Chunk, outcomes: Iterable[Outcome], seconds: float, worker: str
+        self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str
     ) -> tuple[int, Chunk | None, Work | None]:
         """Record a whole chunk; answers the duplicates, and the next chunk for this slot, if there is one."""
         duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, 1)
@@ -162,16 +163,12 @@ class Ledger:
         return int(duplicates), after, self._work(after, found)
 
     def _record(
-        self, chunk: Chunk, outcomes: Iterable[Outcome], rest: int, seconds: float, worker: str, more: int
+        self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: int
     ) -> list[Any]:
-        flat: list[Any] = []
-        times: list[float] = []
-        for outcome in outcomes:
-            times.append(outcome.seconds)
-            flat += (outcome.index, outcome.state, outcome.attempt, outcome.text)
         which = (chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        runs = encode(times) if self.settings.meters else "off"
-        return cast(list[Any], self._call("record", *which, rest, seconds, worker, more, *flat, runs))
+        times = encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off"
+        answer = self._call("record", *which, rest, seconds, worker, more, *flattened(outcomes), times)
+        return cast(list[Any], answer)
 
     def tick(self, worker: str, beat: dict[str, Any], held: Iterable[Chunk]) -> int:
         """A worker's sign of life: its beat, and the chunks it holds; heals batches whose chunks were dropped.
@@ -209,8 +206,10 @@ class Ledger:
 
 
 def _item(index: int, value: Any, attempts: str | None) -> Item:
+    if attempts is None:
+        return Item(index, value, 1)
     # As `tries` in ledger.lua reads them.
-    tried, _, before = (attempts or "0").partition("/")
+    tried, _, before = attempts.partition("/")
     return Item(index, value, 1 + int(tried), int(before or 0))
 
 

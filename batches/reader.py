@@ -1,17 +1,19 @@
 """Reads a batch's results with flat memory: in order, or as they complete."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, cast
 
 from redis import Redis
 
+from batches.outcomes import BUCKET, spans
 from batches.result import Result
 from config.settings import Settings
 
-#: Indexes of one hash of outcomes; as in ledger.lua. Bits that are read as one number.
-BUCKET, WORD = 500, 50
+#: Bits that are read as one number.
+WORD = 50
 _EVENTS_AT_ONCE = 5
-#: Bytes of outcomes to ask for at a time, and for how many outcomes while their size is not known.
+#: Bytes of outcomes to ask for at a time, and for how many fields of them while their size is not known.
 _LOT_BYTES, _FIRST_LOT = 4 << 20, 20
 
 
@@ -22,13 +24,13 @@ class Reader:
         self.client = client
         self._key = settings.key(f"batch:{batch}:")
         self._block: tuple[int, list[str]] = (0, [])
-        #: Outcomes to ask for at a time, by the size of the last ones: a value may have 1 MiB.
+        #: Fields of outcomes to ask for at a time, by the size of the last ones: a value may have 1 MiB.
         self._lot = _FIRST_LOT
 
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; items without an outcome are left out."""
         while first < end:
-            stop = min(end, first - first % BUCKET + BUCKET, first + self._lot)
+            stop = min(end, first - first % BUCKET + BUCKET)
             yield from self._read(first, stop)
             first = stop
 
@@ -74,30 +76,42 @@ class Reader:
             if result.state != "cancelled" and result.attempts <= int(attempt or 1):
                 yield result
 
-    def _read(self, first: int, end: int) -> Iterator[Result]:
-        """The results of items of one hash of outcomes, in one round trip."""
+    def _read(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
+        """The results of those of some items of one hash of outcomes whose bit is set in the bitmap `part`."""
         with self.client.pipeline() as pipe:
-            pipe.hmget(f"{self._key}out:{first // BUCKET}", list(range(first, end)))
-            for part in ("done", "cancelled"):
+            pipe.hkeys(f"{self._key}out:{first // BUCKET}")
+            for bitmap in (part, "cancelled", "consumed"):
                 (word, at), *more = _words(first, end)
-                pipe.bitfield_ro(f"{self._key}{part}", word, at, more)
-            outcomes, done, cancelled = cast(tuple[list[str | None], list[int], list[int]], pipe.execute())
-        size = sum(len(outcome) for outcome in outcomes if outcome)
-        self._lot = max(1, min(BUCKET, _LOT_BYTES * len(outcomes) // max(size, 1)))
+                pipe.bitfield_ro(f"{self._key}{bitmap}", word, at, more)
+            fields, *bitmaps = cast(tuple[list[str], list[int], list[int], list[int]], pipe.execute())
+        wanted, cancelled, consumed = (list(_indexes(words, first, end)) for words in bitmaps)
         # An item that was cancelled, or is run again, may have the outcome of an earlier run.
-        dropped = list(_indexes(cancelled, first, end))
-        tried = dict(zip(dropped, self._attempts(dropped), strict=True))
-        for index in _indexes(done, first, end):
-            outcome = outcomes[index - first]
-            if index not in tried and outcome is None:
-                continue
+        tried = dict(zip(cancelled, self._attempts(cancelled), strict=True))
+        gone, outcomes = set(consumed), self._outcomes(first, wanted, fields)
+        here, outcome = next(outcomes, _NONE)
+        for index in wanted:
+            while here < index:
+                here, outcome = next(outcomes, _NONE)
             # Between an outcome and its item, another reader may have consumed both.
-            if (item := self.item(index)) is None:
+            if index in gone or (index not in tried and here > index) or (item := self.item(index)) is None:
                 continue
             if index in tried:
                 yield Result.of_cancelled(index, item, tried[index])
-            elif outcome is not None:
+            else:
                 yield Result.from_outcome(index, item, outcome)
+
+    def _outcomes(self, first: int, wanted: list[int], fields: list[str]) -> Iterator[tuple[int, str]]:
+        """The outcomes in those of the `fields` of one hash that have some of the `wanted` items, by index."""
+        chosen = sorted(span for span in spans(fields) if _any_of(wanted, span[0], span[1]))
+        while chosen:
+            lot, chosen = chosen[: self._lot], chosen[self._lot :]
+            names = [field for _, _, field in lot]
+            texts = cast(list[str | None], self.client.hmget(f"{self._key}out:{first // BUCKET}", names))
+            size = sum(len(text) for text in texts if text)
+            self._lot = max(1, min(BUCKET, _LOT_BYTES * len(texts) // max(size, 1)))
+            for (begin, _, _), text in zip(lot, texts, strict=True):
+                if text is not None:
+                    yield from enumerate(text.split("\n"), begin)
 
     def _attempts(self, indexes: list[int]) -> list[int]:
         """How often each of these items was tried and failed."""
@@ -110,8 +124,9 @@ class Reader:
         """The results of the items from index `first` on that failed, by index."""
         index = self._next_failed(max(0, first))
         while index >= 0:
-            yield from self.in_order(index, index + 1)
-            index = self._next_failed(index + 1)
+            end = index - index % BUCKET + BUCKET
+            yield from self._read(index, end, "failed")
+            index = self._next_failed(end)
 
     def _next_failed(self, first: int) -> int:
         return int(self.client.bitpos(f"{self._key}failed", 1, first, -1, mode="BIT"))
@@ -126,6 +141,16 @@ class Reader:
             fields = entries[0][1]
             first, items = self._block = int(fields["first"]), fields["items"].split("\n")
         return items[index - first]
+
+
+#: Behind all outcomes.
+_NONE = (1 << 53, "")
+
+
+def _any_of(indexes: list[int], first: int, end: int) -> bool:
+    """Whether one of the sorted `indexes` is from `first` to `end - 1`."""
+    place = bisect_left(indexes, first)
+    return place < len(indexes) and indexes[place] < end
 
 
 def _words(first: int, end: int) -> list[tuple[str, int | str]]:

@@ -27,19 +27,28 @@ end
 
 local function mark(part, first, last) fill(key(batch, part), first, last - first + 1, 1) end
 
--- 1. Outcomes of one hash.
+-- 1. Outcomes of one hash. A field goes with the last of its items.
 local removed = 0
+local function remove_outcomes(out)
+  local fields, fully = redis.call('HKEYS', out), {}
+  for _, field in ipairs(fields) do
+    local begin, span = string.match(field, '^(%d+):?(%d*)$')
+    span = tonumber(span) or 1
+    if bits('consumed', begin, begin + span - 1) == span then fully[#fully + 1] = field end
+  end
+  -- One of a compact hash's fields after another costs a copy of the rest each.
+  if #fully == #fields then redis.call('UNLINK', out)
+  elseif #fully > 0 then redis.call('HDEL', out, unpack(fully)) end
+end
 local function remove(first, last)
   local count = last - first + 1
   if bits('done', first, last) < count or staying(first, last) > 0 then return end
   local indexes = {}
   for index = first, last do indexes[#indexes + 1] = index end
-  local out, there = key(batch, 'out:' .. math.floor(first / BUCKET)), count - bits('consumed', first, last)
-  -- One of a compact hash's fields after another costs a copy of the rest each.
-  if redis.call('HLEN', out) == there then redis.call('UNLINK', out) else redis.call('HDEL', out, unpack(indexes)) end
   for part in string.gmatch('attempts kept', '%a+') do redis.call('HDEL', key(batch, part), unpack(indexes)) end
+  removed = removed + count - bits('consumed', first, last)
   mark('consumed', first, last)
-  removed = removed + there
+  remove_outcomes(key(batch, 'out:' .. math.floor(first / BUCKET)))
 end
 for i = 7, #ARGV do
   local first, last = unpack(ranges_of(ARGV[i])[1])

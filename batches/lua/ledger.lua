@@ -10,7 +10,7 @@
 --   batch:{b}:failed    bitmap  items that failed or are dead
 --   batch:{b}:cancelled  bitmap  items that were cancelled
 --   batch:{b}:again     bitmap  items that `retry` gave back and nobody has been handed yet
---   batch:{b}:out:{k}   hash    index -> outcome, of the items 500k to 500k+499
+--   batch:{b}:out:{k}   hash    index -> outcome, or first:count -> outcomes, a line each: of the items 500k to 500k+499
 --   batch:{b}:events    stream  ranges of indexes, in the order of their outcomes; @n behind one: of attempt n
 --   batch:{b}:attempts  hash    index -> attempts that failed so far, and /n behind: n of them before its last retry
 --   batch:{b}:retry     zset    index -> when its next attempt is due, ms

@@ -1,16 +1,20 @@
 -- Record outcomes of a chunk, each once, then release what the window has room for.
--- ARGV: prefix, batch, epoch, first, count, rest, seconds, worker, more, then of each outcome: index, state, attempt,
---       text; at the end the run times, as bucket:items,… of batches/histogram.py, or `off`: they are not counted.
+-- ARGV: prefix, batch, epoch, first, count, rest, seconds, worker, more, how many runs, then of each run: first, count,
+--       texts (a line each); then of each other outcome: index, state, attempt, text; at the end the run times, as
+--       bucket:items,… of batches/histogram.py, or `off`: they are not counted.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
 --   more     1 when the slot would go on with another chunk
+--   run      neighbours that all succeeded at their first attempt, in one hash of outcomes: kept as one field
 --   state    's' succeeded, 'f' failed, 'd' dead, or the ms until the next attempt
 -- Touches: every key of the batch, active, slots, the queue, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
 -- Returns {how many of the outcomes were duplicates, false or what go_on gives}.
 local times = table.remove(ARGV)
 local batch, epoch, first, count, rest = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local now, outcomes = milliseconds(), (#ARGV - 9) / 4
+local now, alone = milliseconds(), 11 + 3 * ARGV[10]
+local outcomes = (#ARGV - alone + 1) / 4
+for i = 11, alone - 1, 3 do outcomes = outcomes + ARGV[i + 1] end
 local b = state(batch, {'epoch', 'queue', 'cancelling', 'halt'},
   {'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {outcomes, false} end
@@ -20,23 +24,65 @@ if b.epoch ~= epoch then
 end
 
 local FINAL = {s = true, f = true, d = true}
-local finals, duplicates = {}, 0
-
--- 1. The guard: an item whose bit is set has its outcome, and only its next attempt counts: what `retry` gave back
--- is safe from late outcomes of attempts before.
-local indexes, tried = {}, {}
-for i = 10, #ARGV, 4 do indexes[#indexes + 1] = ARGV[i] end
-if outcomes > 0 and redis.call('EXISTS', key(batch, 'attempts')) == 1 then
-  tried = redis.call('HMGET', key(batch, 'attempts'), unpack(indexes))
+local duplicates, number, hashes, ranges = 0, {s = 0, f = 0, d = 0}, {}, {}
+local function keep(index, field, text)
+  local hash = math.floor(index / BUCKET)
+  hashes[hash] = hashes[hash] or {}
+  table.insert(hashes[hash], field)
+  table.insert(hashes[hash], text)
 end
-local ended, attempts = {}, {}
+local from, to, nth
+local function end_range()
+  if from then ranges[#ranges + 1] = from .. '-' .. to .. (nth > 1 and '@' .. nth or '') end
+end
+local function note_range(begin, last, attempt)
+  if to and begin == to + 1 and attempt == nth then to = last else
+    end_range()
+    from, to, nth = begin, last, attempt
+  end
+end
+
+-- 1. Runs of which nothing has an outcome or has failed before are kept whole; of others, each outcome is looked at.
+local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
+local function tried_before(indexes)
+  return some_failed and redis.call('HMGET', key(batch, 'attempts'), unpack(indexes)) or {}
+end
+local function untouched(begin, span)
+  if redis.call('BITCOUNT', key(batch, 'done'), begin, begin + span - 1, 'BIT') > 0 then return false end
+  local indexes = {}
+  for index = begin, some_failed and begin + span - 1 or -1 do indexes[#indexes + 1] = index end
+  for _, tried in pairs(tried_before(indexes)) do if tried then return false end end
+  return true
+end
+local each = {}
+for i = 11, alone - 1, 3 do
+  local begin, span, texts = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), ARGV[i + 2]
+  if untouched(begin, span) then
+    fill(key(batch, 'done'), begin, span, 1)
+    keep(begin, span > 1 and begin .. ':' .. span or begin, texts)
+    note_range(begin, begin + span - 1, 1)
+    number.s = number.s + span
+  else
+    for text in string.gmatch(texts, '[^\n]+') do
+      for _, part in ipairs({begin, 's', '1', text}) do each[#each + 1] = part end
+      begin = begin + 1
+    end
+  end
+end
+for i = alone, #ARGV do each[#each + 1] = ARGV[i] end
+
+-- 2. The guard: an item whose bit is set has its outcome, and only its next attempt counts: what `retry` gave back
+-- is safe from late outcomes of attempts before.
+local indexes, finals, ended, attempts = {}, {}, {}, {}
+for i = 1, #each, 4 do indexes[#indexes + 1] = each[i] end
+local tried = #indexes > 0 and tried_before(indexes) or {}
 local function note_attempt(index, text)
   attempts[#attempts + 1] = index
   attempts[#attempts + 1] = text
 end
 for n, index in ipairs(indexes) do
-  local i = 6 + 4 * n
-  local kind, attempt, all, before = ARGV[i + 1], tonumber(ARGV[i + 2]), tries(tried[n])
+  local i = 4 * n - 3
+  local kind, attempt, all, before = each[i + 1], tonumber(each[i + 2]), tries(tried[n])
   if attempt ~= all + 1 then
     duplicates = duplicates + 1
   elseif FINAL[kind] then
@@ -49,38 +95,27 @@ for n, index in ipairs(indexes) do
     redis.call('ZADD', key(batch, 'retry'), now + tonumber(kind), index)
   end
 end
-local was = set_bits(key(batch, 'done'), ended)
-
--- 2. The outcomes of the others, their counters, and their ranges for those who follow.
-local buckets, failed, ranges, number = {}, {}, {}, {s = 0, f = 0, d = 0}
-local from, to, nth
-local function end_range()
-  if from then ranges[#ranges + 1] = from .. '-' .. to .. (nth > 1 and '@' .. nth or '') end
-end
+local was, failed = set_bits(key(batch, 'done'), ended), {}
 for n, i in ipairs(finals) do
-  local index, attempt = ended[n], tonumber(ARGV[i + 2])
+  local index, kind, attempt = ended[n], each[i + 1], tonumber(each[i + 2])
   if string.byte(was, n) ~= 48 then
     duplicates = duplicates + 1
   else
-    local bucket = math.floor(index / BUCKET)
-    buckets[bucket] = buckets[bucket] or {}
-    table.insert(buckets[bucket], ARGV[i])
-    table.insert(buckets[bucket], ARGV[i + 3])
-    number[ARGV[i + 1]] = number[ARGV[i + 1]] + 1
-    if ARGV[i + 1] ~= 's' then
+    keep(index, index, each[i + 3])
+    note_range(index, index, attempt)
+    number[kind] = number[kind] + 1
+    if kind ~= 's' then
       failed[#failed + 1] = index
-      note_attempt(ARGV[i], attempt .. '/' .. attempt)
-    end
-    if to and index == to + 1 and attempt == nth then to = index else
-      end_range()
-      from, to, nth = index, index, attempt
+      note_attempt(index, attempt .. '/' .. attempt)
     end
   end
 end
+
+-- 3. What is new: outcomes, counters, and ranges for those who follow.
 end_range()
 if #attempts > 0 then redis.call('HSET', key(batch, 'attempts'), unpack(attempts)) end
-for bucket, fields in pairs(buckets) do
-  redis.call('HSET', key(batch, 'out:' .. bucket), unpack(fields))
+for hash, fields in pairs(hashes) do
+  redis.call('HSET', key(batch, 'out:' .. hash), unpack(fields))
 end
 set_bits(key(batch, 'failed'), failed)
 local function count_up(field, amount)
@@ -94,7 +129,7 @@ redis.call('HINCRBY', GM .. 'items', ARGV[8], number.s + number.f + number.d)
 if #ranges > 0 then redis.call('XADD', key(batch, 'events'), '*', 'ranges', table.concat(ranges, ',')) end
 if times ~= 'off' then count_record(now, batch, ARGV[8], number.s, number.f + number.d, tonumber(ARGV[7]), times) end
 
--- 3. How long items take, the recent ones counting most.
+-- 4. How long items take, the recent ones counting most.
 if outcomes > 0 then
   b.measured_seconds = b.measured_seconds * 0.8 + tonumber(ARGV[7])
   b.measured_items = b.measured_items * 0.8 + outcomes
@@ -102,7 +137,7 @@ if outcomes > 0 then
     'measured_seconds', b.measured_seconds, 'measured_items', b.measured_items)
 end
 
--- 4. The chunk leaves the window, and what it did not get to is handed out anew. It stays when it has items that are
+-- 5. The chunk leaves the window, and what it did not get to is handed out anew. It stays when it has items that are
 -- nowhere else: then it is another chunk of that name, handed out after what is recorded here had ended elsewhere.
 local chunk = first .. ':' .. count
 local function accounted(span)

@@ -22,13 +22,14 @@ from acceptance.engine import docker, kill_main, main_pid
 from batches.fleet import Fleet
 from batches.info import BatchInfo
 from batches.ledger import Ledger
+from batches.reader import Reader
 from broker.connection import connect
 from broker.transport import install
 from config.settings import load
 
 pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
 
-#: A lease, and how long a worker is cut off: longer.
+#: A lease, and how long a worker is cut off: longer, in seconds, each waited for to its end.
 LEASE, AWAY = 4, 7.0
 ITEMS = {"fibonacci": ("23", 1200), "pause": ("0.2", 3000)}
 KINDS = ("cpu", "io")
@@ -187,14 +188,9 @@ class Mill:
             for task, number in self.numbers.items():
                 end = self.info(ledger, task)
                 assert (end.submitted, end.succeeded, end.open) == (number, number, 0)
-                buckets = range(-(-number // 500))
-                assert sum(ledger.client.hlen(ledger.key(task, f"out:{b}")) for b in buckets) == number
-                workers = {
-                    text.split('"')[-2]
-                    for bucket in buckets
-                    for text in ledger.client.hvals(ledger.key(task, f"out:{bucket}"))
-                }
-                assert len(workers) == 2, "both workers of the kind had a part"
+                results = list(Reader(ledger.client, ledger.settings, task).in_order(0, number))
+                assert [result.index for result in results] == list(range(number))
+                assert len({result.worker for result in results}) == 2, "both workers of the kind had a part"
 
 
 @pytest.fixture

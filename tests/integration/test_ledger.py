@@ -100,8 +100,8 @@ def test_large_outcomes_are_read_a_few_at_a_time(ledger, monkeypatch):
             for done in outcomes(ledger.take(chunk).items)
         ]
         ledger.record(chunk, large, 0.1, WORKER)
-    asked, read = [], Reader._read
-    monkeypatch.setattr(Reader, "_read", lambda self, first, end: asked.append(end - first) or read(self, first, end))
+    asked, read = [], ledger.client.hmget
+    monkeypatch.setattr(ledger.client, "hmget", lambda key, fields: asked.append(len(fields)) or read(key, fields))
     results = list(Reader(ledger.client, ledger.settings, "b").in_order(0, 60))
     assert [result.index for result in results] == list(range(60))
     assert asked == [20, *[8] * 5]
@@ -112,8 +112,9 @@ def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     submit(ledger, "b", 5000, block=1000)
     counts = [chunk.count for chunk in run_all(ledger, seconds_each=0.001)]
     assert counts[0] == 1
-    assert max(counts) == pytest.approx(250, rel=0.05)
-    assert counts[-1] <= 25
+    # Chunks are of unlike lengths, about a quarter of a second long.
+    assert 250 <= max(counts) <= 313
+    assert counts[-1] <= 7
 
 
 def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
