@@ -1,6 +1,6 @@
 """Outcomes as the ledger keeps them: runs of neighbours that succeeded at once in one field, all others alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from batches.chunk import Outcome
@@ -34,8 +34,12 @@ def flattened(outcomes: Iterable[Outcome]) -> list[Any]:
     return [len(runs) // 3, *runs, *others]
 
 
-def spans(fields: Iterable[str]) -> Iterator[tuple[int, int, str]]:
-    """The first index, the end and the name of each field of a hash of outcomes."""
-    for field in fields:
-        first, _, count = field.partition(":")
-        yield int(first), int(first) + int(count or 1), field
+def field(first: int, end: int) -> str:
+    """The field that the outcomes of the items `first` to `end - 1` have when they are kept together."""
+    return f"{first}:{end - first}" if end - first > 1 else str(first)
+
+
+def span_of(name: str) -> tuple[int, int]:
+    """The first item and the end of those whose outcomes a field has."""
+    first, _, count = name.partition(":")
+    return int(first), int(first) + int(count or 1)

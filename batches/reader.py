@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from redis import Redis
 
-from batches.outcomes import BUCKET, spans
+from batches.outcomes import BUCKET, field, span_of
 from batches.result import Result
 from config.settings import Settings
 
@@ -79,15 +79,17 @@ class Reader:
     def _read(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
         """The results of those of some items of one hash of outcomes whose bit is set in the bitmap `part`."""
         with self.client.pipeline() as pipe:
-            pipe.hkeys(f"{self._key}out:{first // BUCKET}")
+            # Who follows asks for what was recorded together: that is one field.
+            pipe.hget(f"{self._key}out:{first // BUCKET}", field(first, end))
             for bitmap in (part, "cancelled", "consumed"):
                 (word, at), *more = _words(first, end)
                 pipe.bitfield_ro(f"{self._key}{bitmap}", word, at, more)
-            fields, *bitmaps = cast(tuple[list[str], list[int], list[int], list[int]], pipe.execute())
+            together, *bitmaps = cast(tuple[str | None, list[int], list[int], list[int]], pipe.execute())
         wanted, cancelled, consumed = (list(_indexes(words, first, end)) for words in bitmaps)
         # An item that was cancelled, or is run again, may have the outcome of an earlier run.
         tried = dict(zip(cancelled, self._attempts(cancelled), strict=True))
-        gone, outcomes = set(consumed), self._outcomes(first, wanted, fields)
+        gone = set(consumed)
+        outcomes = self._outcomes(first, wanted) if together is None else enumerate(together.split("\n"), first)
         here, outcome = next(outcomes, _NONE)
         for index in wanted:
             while here < index:
@@ -100,16 +102,17 @@ class Reader:
             else:
                 yield Result.from_outcome(index, item, outcome)
 
-    def _outcomes(self, first: int, wanted: list[int], fields: list[str]) -> Iterator[tuple[int, str]]:
-        """The outcomes in those of the `fields` of one hash that have some of the `wanted` items, by index."""
-        chosen = sorted(span for span in spans(fields) if _any_of(wanted, span[0], span[1]))
+    def _outcomes(self, first: int, wanted: list[int]) -> Iterator[tuple[int, str]]:
+        """The outcomes in those fields of the hash of item `first` that have some of the `wanted` items, by index."""
+        name = f"{self._key}out:{first // BUCKET}"
+        fields = cast(list[str], self.client.hkeys(name))
+        chosen = sorted(span for span in map(span_of, fields) if _any_of(wanted, *span))
         while chosen:
             lot, chosen = chosen[: self._lot], chosen[self._lot :]
-            names = [field for _, _, field in lot]
-            texts = cast(list[str | None], self.client.hmget(f"{self._key}out:{first // BUCKET}", names))
+            texts = cast(list[str | None], self.client.hmget(name, [field(*span) for span in lot]))
             size = sum(len(text) for text in texts if text)
             self._lot = max(1, min(BUCKET, _LOT_BYTES * len(texts) // max(size, 1)))
-            for (begin, _, _), text in zip(lot, texts, strict=True):
+            for (begin, _), text in zip(lot, texts, strict=True):
                 if text is not None:
                     yield from enumerate(text.split("\n"), begin)
 

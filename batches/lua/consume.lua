@@ -48,7 +48,9 @@ local function remove(first, last)
   for part in string.gmatch('attempts kept', '%a+') do redis.call('HDEL', key(batch, part), unpack(indexes)) end
   removed = removed + count - bits('consumed', first, last)
   mark('consumed', first, last)
-  remove_outcomes(key(batch, 'out:' .. math.floor(first / BUCKET)))
+  local out = key(batch, 'out:' .. math.floor(first / BUCKET))
+  -- Who follows has read what was recorded together.
+  if redis.call('HDEL', out, count > 1 and first .. ':' .. count or first) == 0 then remove_outcomes(out) end
 end
 for i = 7, #ARGV do
   local first, last = unpack(ranges_of(ARGV[i])[1])

@@ -9,7 +9,7 @@ from test_ledger import WORKER, beat, info, submit
 
 from batches.chunk import Chunk, Outcome
 from batches.consumer import Consumer
-from batches.outcomes import BUCKET, RUN_BYTES, flattened, spans
+from batches.outcomes import BUCKET, RUN_BYTES, flattened, span_of
 from batches.reader import Reader
 
 
@@ -28,7 +28,7 @@ def record(ledger):
 
 def fields(ledger, hash_number=0):
     names = ledger.client.hkeys(ledger.key("b", f"out:{hash_number}"))
-    return [name for _, _, name in sorted(spans(names))]
+    return sorted(names, key=span_of)
 
 
 def read(ledger, first=0, end=1200):
