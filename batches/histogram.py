@@ -1,7 +1,6 @@
 """Histograms of durations: log-spaced buckets, five to a decade, from 10 µs to 1,000,000 s."""
 
-from bisect import bisect_left
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -22,11 +21,18 @@ def bound(number: int) -> float:
 
 def encode(seconds: Iterable[float]) -> str:
     """Durations as the scripts take them: `bucket:number,…`."""
-    # Each item passes here: looking its place up takes a tenth of the time of a logarithm.
-    return ",".join(f"{FIRST + place}:{count}" for place, count in Counter(map(_place, seconds)).items())
+    # Each item passes here: sorting all takes a quarter of what looking each one's bucket up does.
+    ordered, parts, begin = sorted(seconds), [], 0
+    while begin < len(ordered):
+        place = _place(ordered[begin])
+        end = bisect_right(ordered, _BOUNDS[place], begin) if place < len(_BOUNDS) else len(ordered)
+        parts.append(f"{FIRST + place}:{end - begin}")
+        begin = end
+    return ",".join(parts)
 
 
-_place = partial(bisect_left, [bound(number) for number in range(FIRST, LAST)])
+_BOUNDS = [bound(number) for number in range(FIRST, LAST)]
+_place = partial(bisect_left, _BOUNDS)
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:

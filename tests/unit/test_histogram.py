@@ -22,8 +22,17 @@ def test_what_is_out_of_range_goes_to_the_ends():
 
 
 def test_what_is_sent_names_each_bucket_once():
-    assert encode([1.0, 1.0, 0.1]) == "0:2,-5:1"
+    assert encode([1.0, 1.0, 0.1]) == "-5:1,0:2"
     assert encode([]) == ""
+
+
+def test_each_duration_is_counted_in_its_bucket():
+    dice = random.Random(5)
+    times = [-1.0, 0.0, 1e9, *(dice.lognormvariate(-6, 6) for _ in range(2_000)), *map(bound, range(FIRST, LAST))]
+    counted = {
+        int(number): int(count) for number, _, count in (part.partition(":") for part in encode(times).split(","))
+    }
+    assert counted == Counter(map(bucket, times))
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
