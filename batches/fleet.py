@@ -54,6 +54,7 @@ class Fleet:
             pipe.zrem(self.settings.key("workers"), worker)
             for name in ("beats", "announced", "items"):
                 pipe.hdel(self.settings.key(name), worker)
+            pipe.delete(self.settings.key(f"meters:of:{worker}"))
             pipe.execute()
 
     def waiting(self, queue: str) -> int:

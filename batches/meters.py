@@ -141,7 +141,7 @@ class Meters:
         return total.tasks
 
     def of_workers(self, workers: Sequence[str]) -> dict[str, dict[Series, TaskCount]]:
-        """What each worker recorded since it started, by task."""
+        """What each worker recorded since it came, by task."""
         with self.client.pipeline(transaction=False) as pipe:
             for worker in workers:
                 pipe.hgetall(self.settings.key(f"meters:of:{worker}"))

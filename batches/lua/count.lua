@@ -1,7 +1,7 @@
 -- The meters: counts of what each second saw, and of how each batch went. Keys, all below {prefix}gm1: :
 --   meters:1:{t}        hash  what second t (Unix time) saw: counts and samples, see meters.lua
 --   meters:open         set   seconds that are not yet added to the wider buckets
---   meters:of:{worker}  hash  {queue}|{what}|{task} -> what the worker recorded since it started
+--   meters:of:{worker}  hash  {queue}|{what}|{task} -> what the worker recorded since it came
 --   batch:{b}:meter     hash  width (seconds of a slice); {i}s, {i}f -> items of slice i that succeeded, that
 --                             failed; r{n} -> items whose run time falls in bucket n of batches/histogram.py
 -- Fields of a second: t|{queue}|{what}|{task} with `what` being s (succeeded), f (failed), b (milliseconds of work),

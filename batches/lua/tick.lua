@@ -2,8 +2,8 @@
 -- ARGV: prefix, worker, beat (JSON: queue, slots and what else is shown),
 --       then for each message of a chunk that it holds: batch, first:count.
 -- Returns how many outcomes it has recorded.
--- Touches: workers, beats, announced, items, slots, healing, active, and of each active batch what release
--- touches.
+-- Touches: workers, beats, announced, items, meters:of:{worker}, slots, healing, active, and of each active batch what
+-- release touches.
 --   workers  zset  worker -> when it was last heard of, ms       beats  hash  worker -> its beat
 --   announced  hash  worker -> the tasks it knows                 healing  string  the worker that heals this second
 local SILENT, UNSEEN = 10000, 3000
@@ -46,6 +46,7 @@ for _, silent in ipairs(redis.call('ZRANGEBYSCORE', GM .. 'workers', '-inf', now
   redis.call('HDEL', GM .. 'beats', silent)
   redis.call('HDEL', GM .. 'announced', silent)
   redis.call('HDEL', GM .. 'items', silent)
+  redis.call('DEL', GM .. 'meters:of:' .. silent)
 end
 count_slots()
 

@@ -8,6 +8,7 @@ from conftest import until
 from test_ledger import WORKER, beat, info, outcomes, pop, run_all, submit
 
 from batches.chunk import Outcome
+from batches.fleet import Fleet
 from batches.histogram import FIRST, LAST, bound, bucket
 from batches.ledger import Ledger
 from batches.meters import WIDTHS, Meters, Series, TaskCount
@@ -106,6 +107,29 @@ def test_the_server_and_python_know_the_same_buckets(ledger):
     times = [bound(n) * factor for n in range(FIRST, LAST + 1) for factor in (0.8, 0.999, 1.001)] + [0.0, 1e12]
     found = ledger.client.register_script(program)(args=[ledger.settings.prefix, *(1000 * time for time in times)])
     assert found == [bucket(time) for time in times]
+
+
+@pytest.mark.parametrize("how", ["silent", "left"])
+def test_both_counts_of_a_worker_begin_anew_when_it_comes_back(ledger, meters, how):
+    """Its items in its beat, and those by task."""
+
+    def counts():
+        items = ledger.tick(WORKER, beat(), [])
+        return items, sum(count.done for count in meters.of_workers([WORKER])[WORKER].values())
+
+    ledger.tick(WORKER, beat(), [])
+    submit(ledger, "b", 3)
+    ledger.record(pop(ledger), [Outcome(0, "s", 1, '["succeeded",1,1,0.1,"",1]')], 0.1, WORKER)
+    assert counts() == (1, 1)
+    if how == "left":
+        Fleet(ledger.client, ledger.settings).leave(WORKER)
+    else:
+        ledger.client.zadd(ledger.settings.key("workers"), {WORKER: 0})
+        ledger.client.delete(ledger.settings.key("healing"))
+        ledger.tick("cpu@b", beat(), [])
+    assert counts() == (0, 0)
+    ledger.record(pop(ledger), [Outcome(1, "s", 1, '["succeeded",1,1,0.1,"",1]')], 0.1, WORKER)
+    assert counts() == (1, 1)
 
 
 def test_slices_of_a_long_batch_get_wider_and_lose_nothing(ledger, meters):
