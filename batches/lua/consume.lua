@@ -28,7 +28,7 @@ end
 local function mark(part, first, last) fill(key(batch, part), first, last - first + 1, 1) end
 
 -- 1. Outcomes of one hash. A field goes with the last of its items.
-local removed = 0
+local removed, walked = 0, {}
 local function remove_outcomes(out)
   local fields, fully = redis.call('HKEYS', out), {}
   for _, field in ipairs(fields) do
@@ -49,8 +49,8 @@ local function remove(first, last)
   removed = removed + count - bits('consumed', first, last)
   mark('consumed', first, last)
   local out = key(batch, 'out:' .. math.floor(first / BUCKET))
-  -- Who follows has read what was recorded together.
-  if redis.call('HDEL', out, count > 1 and first .. ':' .. count or first) == 0 then remove_outcomes(out) end
+  -- Who follows has read what was recorded together. Else the hash is walked, once for all ranges.
+  if redis.call('HDEL', out, count > 1 and first .. ':' .. count or first) == 0 then walked[out] = true end
 end
 for i = 7, #ARGV do
   local first, last = unpack(ranges_of(ARGV[i])[1])
@@ -60,6 +60,7 @@ for i = 7, #ARGV do
     first = upto_here + 1
   end
 end
+for out in pairs(walked) do remove_outcomes(out) end
 if removed > 0 then redis.call('HINCRBY', key(batch, 'state'), 'consumed', removed) end
 
 -- 2. Blocks of items that all are consumed or stay, and events of items that all are consumed.

@@ -24,23 +24,14 @@ if b.epoch ~= epoch then
 end
 
 local FINAL = {s = true, f = true, d = true}
-local duplicates, number, hashes, ranges = 0, {s = 0, f = 0, d = 0}, {}, {}
+local duplicates, number, hashes, ended_here = 0, {s = 0, f = 0, d = 0}, {}, {}
 local function keep(index, field, text)
   local hash = math.floor(index / BUCKET)
   hashes[hash] = hashes[hash] or {}
   table.insert(hashes[hash], field)
   table.insert(hashes[hash], text)
 end
-local from, to, nth
-local function end_range()
-  if from then ranges[#ranges + 1] = from .. '-' .. to .. (nth > 1 and '@' .. nth or '') end
-end
-local function note_range(begin, last, attempt)
-  if to and begin == to + 1 and attempt == nth then to = last else
-    end_range()
-    from, to, nth = begin, last, attempt
-  end
-end
+local function note_end(begin, last, attempt) ended_here[#ended_here + 1] = {begin, last, attempt} end
 
 -- 1. Runs of which nothing has an outcome or has failed before are kept whole; of others, each outcome is looked at.
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
@@ -60,7 +51,7 @@ for i = 11, alone - 1, 3 do
   if untouched(begin, span) then
     fill(key(batch, 'done'), begin, span, 1)
     keep(begin, span > 1 and begin .. ':' .. span or begin, texts)
-    note_range(begin, begin + span - 1, 1)
+    note_end(begin, begin + span - 1, 1)
     number.s = number.s + span
   else
     for text in string.gmatch(texts, '[^\n]+') do
@@ -102,7 +93,7 @@ for n, i in ipairs(finals) do
     duplicates = duplicates + 1
   else
     keep(index, index, each[i + 3])
-    note_range(index, index, attempt)
+    note_end(index, index, attempt)
     number[kind] = number[kind] + 1
     if kind ~= 's' then
       failed[#failed + 1] = index
@@ -111,7 +102,19 @@ for n, i in ipairs(finals) do
   end
 end
 
--- 3. What is new: outcomes, counters, and ranges for those who follow.
+-- 3. What is new: outcomes, counters, and ranges for those who follow: neighbours in one, however they ended.
+table.sort(ended_here, function(one, two) return one[1] < two[1] end)
+local ranges, from, to, nth = {}, nil, nil, nil
+local function end_range()
+  if from then ranges[#ranges + 1] = from .. '-' .. to .. (nth > 1 and '@' .. nth or '') end
+end
+for _, each_end in ipairs(ended_here) do
+  local begin, last, attempt = unpack(each_end)
+  if to and begin == to + 1 and attempt == nth then to = last else
+    end_range()
+    from, to, nth = begin, last, attempt
+  end
+end
 end_range()
 if #attempts > 0 then redis.call('HSET', key(batch, 'attempts'), unpack(attempts)) end
 for hash, fields in pairs(hashes) do

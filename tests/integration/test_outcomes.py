@@ -72,6 +72,22 @@ class TestRuns:
         _, found = Reader(ledger.client, ledger.settings, "b").after("0-0", 0)
         assert sorted(result.index for result in found) == list(range(1200))
 
+    def test_neighbours_are_told_of_together_however_they_ended(self, ledger, record):
+        record(*(outcome(index, "f" if index % 3 == 2 else "s") for index in range(100)))
+        ((_, told),) = ledger.client.xrange(ledger.key("b", "events"))
+        assert told == {"ranges": "0-99"}
+
+    def test_a_hash_is_walked_once_however_many_ranges_of_it_are_consumed(self, ledger, record):
+        for index in range(100):
+            record(outcome(index, "f" if index % 3 == 2 else "s"))
+        ledger.client.config_resetstat()
+        one = Consumer(ledger.client, ledger.settings, "b", int(ledger.state("b")["created"]))
+        assert len(list(one.noted(Reader(ledger.client, ledger.settings, "b").in_order(0, 100)))) == 100
+        one.consume(below=0)
+        # The reader looked for fields too.
+        assert ledger.client.info("commandstats")["cmdstat_hkeys"]["calls"] == 2
+        assert fields(ledger) == [str(index) for index in range(2, 100, 3)]
+
     def test_large_ones_share_no_field(self, ledger, record):
         text = '"' + "x" * RUN_BYTES + '"'
         record(*(outcome(index, value=text) for index in range(4)))
