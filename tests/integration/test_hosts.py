@@ -79,10 +79,12 @@ def test_no_faster_than_its_rate_over_the_fleet(client: Redis) -> None:
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(lambda n: crowd.visit(fleet[n % 2], "example.com"), range(60)))
     entered = sorted(crowd.entered)
-    # 10 ms for the way from the server's clock to ours.
+    # A thread may come in late after it was let in: so much, where a machine is busy.
+    late = 0.1
     for first, moment in enumerate(entered):
         for count, later in enumerate(entered[first:], 1):
-            assert count <= rate * (later - moment + 0.01 + 0.1) + 1
+            assert count <= rate * (later - moment + late + 0.1) + 1
+    assert entered[-1] - entered[0] > 59 / rate - late - 0.1
     assert time.monotonic() - began < 4 * 60 / rate
 
 
