@@ -36,7 +36,7 @@ WORKDIR /tasks
 # A worker drains at TERM: running items finish, what has not begun is handed back.
 STOPSIGNAL SIGTERM
 # A worker's; docker-compose.yml gives the dashboard its own, and the producer none.
-HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 CMD ["python", "-m", "worker.health"]
+HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 CMD ["python", "-m", "gristmill.worker.health"]
 ENTRYPOINT ["tini", "--", "gristmill"]
 CMD ["--help"]
 COPY --from=code /code /code

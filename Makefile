@@ -55,7 +55,7 @@ lock: .venv/dev ## make the lock files anew from pyproject.toml
 	  -o requirements-dev.lock pyproject.toml
 
 screenshots: .venv/dev ## pictures of the dashboard at work, for docs/dashboard.md
-	@cd tests && ../$(BIN)/python -m acceptance.screenshots ../docs
+	@$(BIN)/python -m tests.support.screenshots docs
 
 clean: ## remove .venv and every cache
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from redis import Redis
 
-from batches.info import BatchInfo
-from batches.ledger import Ledger
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 #: So short that the worker does little else than take and record.
 TASK, QUEUE = "fibonacci", "cpu"
@@ -37,10 +37,10 @@ def measured(client: Redis, environ: dict[str, str], items: int) -> dict[str, fl
     """The figures, each per item but where its name says otherwise."""
     empty = look(client)
     lines = "".join(f"{i % 10}\n" for i in range(items))
-    submit = [sys.executable, "-m", "producer", "submit", TASK, "--from", "-", "--name", "capacity"]
+    submit = [sys.executable, "-m", "gristmill", "submit", TASK, "--from", "-", "--name", "capacity"]
     subprocess.run(submit, input=lines, text=True, env=environ, check=True, capture_output=True)
     stored = look(client)
-    command = [sys.executable, "-m", "worker", QUEUE, "--slots", "1"]
+    command = [sys.executable, "-m", "gristmill.worker", QUEUE, "--slots", "1"]
     with subprocess.Popen(command, env=environ) as worker:
         ledger = Ledger(client, load({}))
         begun = None

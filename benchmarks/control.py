@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from redis import Redis
 
-from batches.control import Control
-from batches.ledger import Ledger
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.batches.control import Control
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 FIELDS = {
     "task": "t",

@@ -14,11 +14,11 @@ from urllib.request import urlopen
 
 import psutil
 
-from broker.connection import client
-from producer import Batch, submit
-from producer.fleet import LocalFleet
-from producer.samples.home import temporary_home
-from tasks.kinds import Kind
+from gristmill.demo.home import temporary_home
+from gristmill.local.fleet import LocalFleet
+from gristmill.producer import Batch, submit
+from gristmill.server.connection import client
+from gristmill.tasks.kinds import Kind
 
 PAGES = ("throughput", "throughput/data", "batches/data", "batch/{}/data", "metrics")
 #: Items of a batch when all is to be busy; the next one is submitted when it is nearly done.

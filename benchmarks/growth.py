@@ -17,20 +17,20 @@ from typing import Any
 import psutil
 from redis import Redis
 
-from batches.info import BatchInfo
-from batches.ledger import Ledger
 from benchmarks import page
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.options import at_least
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 #: A command of ours that says when it begins: its modules are loaded.
 COMMAND = """
 import sys, time
-from producer.cli import main, results, submit
-from tasks import catalog
+from gristmill.cli import main, results, submit
+from gristmill.tasks import catalog
 catalog.load()
 print(time.time(), flush=True)
 sys.exit(main())
@@ -173,13 +173,13 @@ def trial(workers: int) -> Iterator[Trial]:
             "GRISTMILL_TASK_MODULES": "benchmarks.noops",
             "GRISTMILL_LOG_LEVEL": "error",
         }
-        celery = "-m celery --quiet -A tasks.application worker -Q cpu -P prefork -c 1"
+        celery = "-m celery --quiet -A gristmill.tasks.application worker -Q cpu -P prefork -c 1"
         fleet = stack.enter_context(Fleet(lambda name: _command(celery, name), environ, directory))
         fleet.start(workers)
         while client.hlen("gm1:beats") < workers:
             time.sleep(LOOK)
         ahead = ["run", "noop", *map(str, range(workers * 2)), "--name", "ahead", "--quiet"]
-        subprocess.run([sys.executable, "-m", "producer", *ahead], env=environ, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "gristmill", *ahead], env=environ, check=True, stdout=subprocess.DEVNULL)
         yield Trial(client, fleet, environ, directory)
 
 

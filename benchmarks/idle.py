@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 from redis import Redis
 
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load, use
-from producer import submit
+from gristmill.config.settings import load, use
+from gristmill.producer import submit
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 SLOTS = {"cpu": 4, "io": 64}
 NOOPS = 1_000
@@ -46,7 +46,7 @@ def measure(url: str, home: str, kind: str, seconds: float) -> None:
     """Start a worker, let it idle and print what that cost."""
     client = Redis.from_url(url, decode_responses=True)
     client.flushall()
-    command = [sys.executable, "-m", "worker", kind, "--slots", str(SLOTS[kind])]
+    command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", str(SLOTS[kind])]
     worker = subprocess.Popen(command, env=environ(url, home), start_new_session=True)
     try:
         while not client.hlen("gm1:beats"):

@@ -19,12 +19,12 @@ from typing import Any
 from redis import Redis
 
 from benchmarks.options import at_least
-from broker import reads
-from broker.channel import Channel
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
-from producer.samples.home import temporary_home
+from gristmill.broker import reader
+from gristmill.broker.channel import Channel
+from gristmill.config.settings import load
+from gristmill.demo.home import temporary_home
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 RATE, WORKERS, THREADS = 20, 2, 10
 #: From one moment to the next.
@@ -45,16 +45,16 @@ if "BENCH_URL" in os.environ:
 
 def _stamp() -> None:
     """Have this process, a worker, note when messages come."""
-    receive = reads.Reader.receive
+    receive = reader.Reader.receive
 
-    def stamped(self: reads.Reader, connection: Any) -> list[reads.Entry]:
+    def stamped(self: reader.Reader, connection: Any) -> list[reader.Entry]:
         global woken, received
         came = time.time()
         if entries := receive(self, connection):
             woken, received = came, time.time()
         return entries
 
-    reads.Reader.receive = stamped  # type: ignore[method-assign]
+    reader.Reader.receive = stamped  # type: ignore[method-assign]
 
 
 if "BENCH_SAYS" in os.environ:

@@ -6,13 +6,13 @@ import time
 
 import psutil
 
-from batches.fleet import Fleet
-from broker.connection import client
-from config.settings import settings, use
-from producer import submit
-from producer.fleet import LocalFleet
-from producer.samples.home import temporary_home
-from tasks.kinds import Kind
+from gristmill.config.settings import settings, use
+from gristmill.demo.home import temporary_home
+from gristmill.fleet.registry import Fleet
+from gristmill.local.fleet import LocalFleet
+from gristmill.producer import submit
+from gristmill.server.connection import client
+from gristmill.tasks.kinds import Kind
 
 SLOTS = 2
 

@@ -1,6 +1,6 @@
 """A task of ours that does nothing, for workers of a benchmark."""
 
-from tasks.kinds import cpu
+from gristmill.tasks.kinds import cpu
 
 
 @cpu

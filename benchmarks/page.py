@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.host import cores
+from gristmill.config.host import cores
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

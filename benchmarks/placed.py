@@ -5,7 +5,7 @@ import threading
 import time
 
 from benchmarks.peers.apps.work import WAIT_SECONDS, fibonacci, size
-from tasks.kinds import cpu, io
+from gristmill.tasks.kinds import cpu, io
 
 
 def _place() -> str:

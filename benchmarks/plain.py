@@ -21,7 +21,7 @@ TIMEOUT = {
 }
 
 if OURS:
-    import broker.transport  # noqa: F401
+    import gristmill.broker.transport  # noqa: F401
 
 app = Celery("benchmarks.plain", broker=URL)
 app.conf.update(
@@ -39,7 +39,7 @@ app.conf.update(
 @worker_init.connect
 def _tether(**_: Any) -> None:
     """End with the process that holds the other end of standard input."""
-    from broker.tether import tether
+    from gristmill.local.parent_death import tether
 
     if os.environ.get("BENCH_TETHER"):
         tether(signal.SIGKILL)

@@ -15,7 +15,7 @@ from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.goals import BATCHES, POOL, STOCK, THREADS
 from benchmarks.peers.limits import LIMITS
 from benchmarks.peers.rounds import Figures, Size, finish, play
-from config.errors import ServerError
+from gristmill.errors import ServerError
 
 SIZE = Size(share=0.3, seconds=1.0, work=2.0)
 PLAIN, FASTEST = "Gristmill, plain messages, threads", "huey, processes"

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from benchmarks.options import at_least
-from broker.connection import reaching
-from producer import submit
-from producer.fleet import LocalFleet
-from producer.samples.home import temporary_home
-from tasks import catalog
-from tasks.kinds import Kind
+from gristmill.demo.home import temporary_home
+from gristmill.local.fleet import LocalFleet
+from gristmill.producer import submit
+from gristmill.server.connection import reaching
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import Kind
 
 MODULE = "benchmarks.placed"
 SLOTS = {Kind.CPU: 2, Kind.IO: 64}

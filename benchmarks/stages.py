@@ -13,17 +13,17 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from batches.chunk import Chunk
-from batches.ledger import Ledger
 from benchmarks.options import at_least
-from broker.connection import client, reaching
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load, settings, use
-from producer import open_batch, submit
-from producer.samples.home import temporary_home
-from tasks import catalog
-from worker.runner import Runner
+from gristmill.batches.chunk import Chunk
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load, settings, use
+from gristmill.demo.home import temporary_home
+from gristmill.producer import open_batch, submit
+from gristmill.server.connection import client, reaching
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
+from gristmill.tasks import catalog
+from gristmill.worker.runner import Runner
 
 WORKER = "cpu@stages"
 STAGES = ("submit", "take", "run", "record", "follow")

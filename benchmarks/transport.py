@@ -13,9 +13,9 @@ from pathlib import Path
 
 from redis import Redis
 
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 #: name: pool, slots, prefetch multiplier, tasks
 CASES = {
@@ -39,7 +39,7 @@ def enqueue(way: str) -> float:
     noop.apply_async((0,))
     before = resource.getrusage(resource.RUSAGE_SELF)
     if way == "list":
-        from broker.enqueue import enqueue_many
+        from gristmill.broker.enqueue import enqueue_many
 
         enqueue_many(noop, ((number,) for number in range(ENQUEUED)))
     elif way == "batch":

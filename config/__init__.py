@@ -1,5 +1,5 @@
 """One typed settings object, and the Celery, Flower, logging and server configuration built from it."""
 
-from config.settings import Settings, settings
+from gristmill.config.settings import Settings, settings
 
 __all__ = ["Settings", "settings"]

@@ -2,11 +2,17 @@
 
 from typing import Any
 
-from config.settings import Settings
+from gristmill.config.settings import Settings
 
 #: Modules with the tasks that ship, one file each; the room `worker` adds the runner of chunks.
-SHIPPED_TASKS = ("tasks.fibonacci", "tasks.fetch", "tasks.digest", "tasks.pause", "tasks.announce")
-RUNNER = "worker.chunks"
+SHIPPED_TASKS = (
+    "gristmill.tasks.fibonacci",
+    "gristmill.tasks.fetch.task",
+    "gristmill.tasks.digest",
+    "gristmill.tasks.pause",
+    "gristmill.tasks.announce",
+)
+RUNNER = "gristmill.worker.chunks"
 
 
 def secured(url: str) -> str:
@@ -34,7 +40,7 @@ def celery_config(settings: Settings, url: str | None) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_default_queue": "cpu",
-        "task_routes": ("tasks.kinds:route",),
+        "task_routes": ("gristmill.tasks.kinds:route",),
         "task_send_sent_event": settings.task_events,
         "worker_send_task_events": settings.task_events,
         "worker_prefetch_multiplier": 1,

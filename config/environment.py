@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from config.errors import SettingError
+from gristmill.errors import SettingError
 
 PREFIX = "GRISTMILL_"
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).parents[2]
 
 #: What docker-compose.yml reads and no process of ours: they may stand in the project's `.env` beside settings.
 COMPOSE = frozenset(

@@ -4,8 +4,8 @@ import socket
 from ipaddress import ip_address
 from typing import Any
 
-from config.errors import SettingError
-from config.settings import Settings, variable
+from gristmill.config.settings import Settings, variable
+from gristmill.errors import SettingError
 
 #: The dashboard's one user.
 USER = "gristmill"

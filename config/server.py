@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from config.host import memory
-from config.settings import Settings
+from gristmill.config.host import memory
+from gristmill.config.settings import Settings
 
 
 def server_config(settings: Settings, directory: Path, port: int, password: str) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from config import environment
-from config.errors import SettingError
+from gristmill.config import environment
+from gristmill.errors import SettingError
 
 
 def _split(value: Any) -> Any:

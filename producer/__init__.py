@@ -1,7 +1,7 @@
 """Submits batches, follows them and reads their results: the Python API.
 
 ```python
-from producer import submit
+from gristmill.producer import submit
 
 batch = submit("fibonacci", [30, 35, 40])
 for result in batch.results():
@@ -13,21 +13,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batches.info import BatchInfo, State
-    from batches.result import Result
-    from producer.batch import Batch, batches, open_batch
-    from producer.submission import submit
+    from gristmill.batches.info import BatchInfo, State
+    from gristmill.batches.result import Result
+    from gristmill.producer.batch import Batch, batches, open_batch
+    from gristmill.producer.submission import submit
 
 __all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "open_batch", "submit"]
 
 _HOMES = {
-    "BatchInfo": "batches.info",
-    "State": "batches.info",
-    "Result": "batches.result",
-    "Batch": "producer.batch",
-    "batches": "producer.batch",
-    "open_batch": "producer.batch",
-    "submit": "producer.submission",
+    "BatchInfo": "gristmill.batches.info",
+    "State": "gristmill.batches.info",
+    "Result": "gristmill.batches.result",
+    "Batch": "gristmill.producer.batch",
+    "batches": "gristmill.producer.batch",
+    "open_batch": "gristmill.producer.batch",
+    "submit": "gristmill.producer.submission",
 }
 
 

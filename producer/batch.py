@@ -3,18 +3,18 @@
 import time
 from collections.abc import Iterable, Iterator
 
-from batches.consumer import Consumer
-from batches.control import Control, Running
-from batches.fleet import Fleet
-from batches.info import ENDED, BatchInfo
-from batches.ledger import Ledger
-from batches.reader import Reader
-from batches.result import Result
-from broker.connection import client, reaching
-from config.errors import InputError
-from config.settings import settings
-from producer.deadline import Deadline
-from producer.who import user_at_host
+from gristmill.batches.control import Control, Running
+from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader
+from gristmill.batches.result import Result
+from gristmill.batches.result_consumer import Consumer
+from gristmill.config.settings import settings
+from gristmill.errors import InputError
+from gristmill.fleet.registry import Fleet
+from gristmill.producer.deadline import Deadline
+from gristmill.producer.identity import user_at_host
+from gristmill.server.connection import client, reaching
 
 #: Milliseconds that one wait for results takes at most, so that an end or a timeout is noticed soon.
 _WAIT_MS = 500
@@ -190,7 +190,7 @@ def _kill(running: Iterable[Running]) -> None:
     """End the processes that run these chunks."""
     for worker, chunk in running:
         # To its worker only: others would write down that they do not know it. Code that heeds no TERM ends too.
-        from tasks.application import app
+        from gristmill.tasks.application import app
 
         app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[worker])
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from batches.ledger import Fed, Feed, Ledger, OtherInput
-from broker.connection import reaching
-from config.errors import Cancelled, Refused, ServerError
-from producer.brake import Brake, Stopped
+from gristmill.batches.ledger import Fed, Feed, Ledger, OtherInput
+from gristmill.errors import Cancelled, Refused, ServerError
+from gristmill.producer.backpressure import Brake, Stopped
+from gristmill.server.connection import reaching
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
 BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from config.errors import Cancelled, GristmillError
-from producer.batch import Batch
-from producer.deadline import Deadline
-from producer.submission import Submission
+from gristmill.errors import Cancelled, GristmillError
+from gristmill.producer.batch import Batch
+from gristmill.producer.deadline import Deadline
+from gristmill.producer.submission import Submission
 
 #: Seconds between two looks for what submitting has met.
 _LOOK_SECONDS = 0.2

@@ -11,20 +11,20 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
-from broker.connection import client, reaching
-from config.errors import InputError, ServerError
-from config.settings import settings
-from producer.batch import Batch
-from producer.brake import Brake, Stopped
-from producer.deadline import NEVER, Deadline
-from producer.feeder import Feeder
-from producer.items import Raw, Source
-from producer.items.checked import CheckedItems
-from producer.terms import DEFAULT_PRIORITY, Terms
-from producer.who import user_at_host
-from tasks import catalog
-from tasks.kinds import GristmillTask
+from gristmill.batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
+from gristmill.config.settings import settings
+from gristmill.errors import InputError, ServerError
+from gristmill.producer.backpressure import Brake, Stopped
+from gristmill.producer.batch import Batch
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, Terms
+from gristmill.producer.deadline import NEVER, Deadline
+from gristmill.producer.feeder import Feeder
+from gristmill.producer.identity import user_at_host
+from gristmill.producer.items import Raw, Source
+from gristmill.producer.items.checked import CheckedItems
+from gristmill.server.connection import client, reaching
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import GristmillTask
 
 log = logging.getLogger(__name__)
 

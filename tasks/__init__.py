@@ -1,7 +1,7 @@
 """The Celery app and the tasks: all that you read to write a task of your own.
 
 ```python
-from tasks import cpu
+from gristmill.tasks import cpu
 
 @cpu
 def square(n: int) -> int:
@@ -9,7 +9,7 @@ def square(n: int) -> int:
 ```
 """
 
-from tasks.application import app
-from tasks.kinds import cpu, io
+from gristmill.tasks.application import app
+from gristmill.tasks.kinds import cpu, io
 
 __all__ = ["app", "cpu", "io"]

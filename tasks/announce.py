@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tasks.kinds import io
+from gristmill.tasks.kinds import io
 
 
 @io

@@ -6,11 +6,11 @@ from typing import Any
 
 from celery import Celery
 
-import broker.transport  # noqa: F401 - puts itself in the place of kombu's
-from broker.connection import locate
-from config.celery import celery_config, secured
-from config.errors import ServerError
-from config.settings import settings
+import gristmill.broker.transport  # noqa: F401 - puts itself in the place of kombu's
+from gristmill.config.celery import celery_config, secured
+from gristmill.config.settings import settings
+from gristmill.errors import ServerError
+from gristmill.server.connection import locate
 
 
 class GristmillCelery(Celery):
@@ -42,13 +42,13 @@ app = GristmillCelery("gristmill", set_as_current=True)
 app.add_defaults(_configuration)
 app.steps["worker"].update(
     {
-        "worker.steps:PoolGuard",
-        "worker.steps:Prepare",
-        "worker.steps:SlotMemory",
-        "worker.steps:Pulse",
-        "worker.drain:Drain",
+        "gristmill.worker.steps:PoolGuard",
+        "gristmill.worker.steps:Prepare",
+        "gristmill.worker.steps:SlotMemory",
+        "gristmill.worker.steps:Pulse",
+        "gristmill.worker.drain:Drain",
     }
 )
 if "flower" in sys.argv and "flower.command" in sys.modules:
-    # `celery -A tasks flower`: Celery has loaded Flower's command, which is to run our Flower.
-    import_module("dashboard.application").install()
+    # `celery -A gristmill.tasks flower`: Celery has loaded Flower's command, which is to run our Flower.
+    import_module("gristmill.dashboard.application").install()

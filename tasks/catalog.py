@@ -6,11 +6,11 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from config.celery import SHIPPED_TASKS
-from config.errors import InputError, SettingError
-from config.settings import settings
-from tasks.application import app
-from tasks.kinds import GristmillTask
+from gristmill.config.celery import SHIPPED_TASKS
+from gristmill.config.settings import settings
+from gristmill.errors import InputError, SettingError
+from gristmill.tasks.application import app
+from gristmill.tasks.kinds import GristmillTask
 
 
 @cache

@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from tasks.dataroot import check_path, open_under_root
-from tasks.kinds import io
+from gristmill.tasks.data_root import check_path, open_under_root
+from gristmill.tasks.kinds import io
 
 #: Bytes read at once.
 _BLOCK = 1 << 20

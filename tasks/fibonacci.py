@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.kinds import cpu
+from gristmill.tasks.kinds import cpu
 
 #: Largest `n` that the naive recursion takes: F(50) costs 40 thousand million calls.
 NAIVE_LIMIT = 50

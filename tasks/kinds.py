@@ -9,8 +9,8 @@ from typing import Any, overload
 
 from celery import Task
 
-from tasks.application import app
-from tasks.schema import Schema
+from gristmill.tasks.application import app
+from gristmill.tasks.schema import Schema
 
 
 class Kind(StrEnum):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tasks.kinds import io
+from gristmill.tasks.kinds import io
 
 
 @io

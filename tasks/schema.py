@@ -7,8 +7,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from config.errors import InputError
-from tasks.encoding import json_text
+from gristmill.errors import InputError
+from gristmill.tasks.encoding import json_text
 
 _SHOWN = 80
 _TYPES = {

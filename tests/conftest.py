@@ -6,11 +6,11 @@ import uuid
 import pytest
 from redis import Redis
 
-from batches.control import Control
-from batches.ledger import Ledger
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.batches.control import Control
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 
 def until(condition, seconds=30.0, what="the condition"):

@@ -9,7 +9,7 @@ from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.report import line, table
 from benchmarks.chaos.run import Stuck
 from benchmarks.chaos.scenarios import SCENARIOS, run
-from config.errors import GristmillError
+from gristmill.errors import GristmillError
 
 
 def _positive(kind: type[int] | type[float], least: float) -> "type[int] | type[float]":

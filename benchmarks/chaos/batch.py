@@ -6,14 +6,14 @@ from typing import Any
 
 from redis import Redis
 
-from batches.info import BatchInfo
-from batches.ledger import Ledger
-from batches.reader import Reader
 from benchmarks.chaos.count import Count, account
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.chaos.run import PATIENCE, SLOTS, Run
 from benchmarks.chaos.wire import Ours
-from config.settings import load
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader
+from gristmill.config.settings import load
 
 NAME = "chaos"
 #: The queue that each pool serves.
@@ -46,12 +46,12 @@ def play(run: Run, kills: int, tasks: int) -> None:
     path.write_text("".join(f"{number}\n" for number in range(tasks)))
     arguments = ["submit", "--quiet", f"journaled_{queue}", "--from", str(path), "--name", NAME]
     subprocess.run(
-        [sys.executable, "-m", "producer", *arguments, "--set", f"seconds={run.options.seconds}"],
+        [sys.executable, "-m", "gristmill", *arguments, "--set", f"seconds={run.options.seconds}"],
         env=environ,
         check=True,
     )
     run.submitted = tasks
-    celery = f"-m celery --quiet -A tasks.application worker -Q {queue} -P {run.pool} -c {SLOTS[run.pool][0]}"
+    celery = f"-m celery --quiet -A gristmill.tasks.application worker -Q {queue} -P {run.pool} -c {SLOTS[run.pool][0]}"
     run.fleet = Fleet(
         lambda name: [sys.executable, *celery.split(), "-n", f"{name}@chaos", "--without-mingle", "--without-gossip"],
         environ,

@@ -3,7 +3,7 @@
 import time
 
 from benchmarks.chaos.journal import say
-from tasks.kinds import cpu, io
+from gristmill.tasks.kinds import cpu, io
 
 
 def _journaled(number: int, seconds: float) -> int:

@@ -15,7 +15,7 @@ from benchmarks.chaos.kill import Kill
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.publisher import Publisher
 from benchmarks.chaos.wire import WIRES
-from broker.server import EmbeddedServer
+from gristmill.server.private import EmbeddedServer
 
 QUEUE = "bench"
 #: Slots of a worker, and messages that it takes ahead for each.

@@ -12,9 +12,9 @@ from benchmarks.chaos import batch, faults
 from benchmarks.chaos.count import Count, tally
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.run import Run, Stuck
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 #: Seconds within which a dead worker's messages run elsewhere, with a lease of 20; and leases, with a longer one.
 WITHIN_SECONDS, WITHIN_LEASES = 30.0, 1.5

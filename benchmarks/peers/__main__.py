@@ -18,7 +18,7 @@ from benchmarks.peers.limits import LIMITS, Limit
 from benchmarks.peers.peer import WORKLOADS, Peer
 from benchmarks.peers.rounds import Figures, Size, play
 from benchmarks.peers.tally import Stalled
-from config.errors import ServerError
+from gristmill.errors import ServerError
 
 QUICK = Size(share=0.05, seconds=1.0, work=0.5)
 SMALL = "These are small rounds: they show that it runs, their figures say little."

@@ -18,9 +18,9 @@ PEERS = (
         None,
         "batch_app",
         {
-            "noop": ("python -m worker cpu --slots 2", 1),
-            "cpu": ("python -m worker cpu --slots 2", 1),
-            "wait": ("python -m worker io --slots 64", 1),
+            "noop": ("python -m gristmill.worker cpu --slots 2", 1),
+            "cpu": ("python -m gristmill.worker cpu --slots 2", 1),
+            "wait": ("python -m gristmill.worker io --slots 64", 1),
         },
         "`submit(…)`",
         "An item whose worker is killed runs again within 30 s and is recorded once, with its result, which is kept.",

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from benchmarks.peers.apps.work import WAIT_SECONDS, fibonacci, size
 from benchmarks.peers.rounds import AHEAD, Figures, Size
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 PROCESSES, THREADS = 2, 64
 NOOPS, PUT = 20_000, 200_000

@@ -14,14 +14,14 @@ from typing import Any
 
 from redis import Redis
 
-from batches.info import BatchInfo
-from batches.ledger import Ledger
 from benchmarks.peers.peer import APPS, ROOT, Peer
 from benchmarks.peers.tally import Stalled, Tally
 from benchmarks.peers.workers import Workers
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 #: What a round measures, by name.
 Figures = dict[str, float]

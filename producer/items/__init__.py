@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, get_args
 
-from config.errors import InputError
-from producer.items import charset, jsonl, lines
-from producer.items.blocks import Blocks
-from producer.items.lines import ITEM_BYTES, Raw
-from producer.items.table import Table
+from gristmill.errors import InputError
+from gristmill.producer.items import charset, jsonl, lines
+from gristmill.producer.items.blocks import Blocks
+from gristmill.producer.items.lines import ITEM_BYTES, Raw
+from gristmill.producer.items.table import Table
 
 __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Source", "arguments", "from_path"]
 

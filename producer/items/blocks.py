@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from config.errors import InputError
+from gristmill.errors import InputError
 
 #: bytes asked for in one read: what a Linux pipe holds
 BLOCK_BYTES = 64 * 1024

@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Iterator
 
-from config.errors import InputError
+from gristmill.errors import InputError
 
 UTF_8 = "utf-8"
 

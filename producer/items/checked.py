@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from config.errors import InputError
-from producer.items import ITEM_BYTES, Source
-from tasks.kinds import GristmillTask
-from tasks.schema import ItemError
+from gristmill.errors import InputError
+from gristmill.producer.items import ITEM_BYTES, Source
+from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.schema import ItemError
 
 
 class CheckedItems:

@@ -5,7 +5,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 
-from producer.items.lines import Raw
+from gristmill.producer.items.lines import Raw
 
 #: levels of lists and objects within each other; any parser on the way can read that many
 NESTING = 100

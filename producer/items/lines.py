@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from producer.items.charset import undecodable
+from gristmill.producer.items.charset import undecodable
 
 #: bytes (in UTF-8) of the longest item
 ITEM_BYTES = 1024 * 1024

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from config.errors import InputError
-from producer.items.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
+from gristmill.errors import InputError
+from gristmill.producer.items.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
 
 T = TypeVar("T", str, bytes)
 

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from acceptance.command import Place
-from acceptance.engine import IMAGE, Compose, docker, engine_or_skip
-from acceptance.site import Site
+from tests.support.command import Place
+from tests.support.engine import IMAGE, Compose, docker, engine_or_skip
+from tests.support.site import Site
 
 #: The address at which fleets may fetch: another loopback address than `localhost` has.
 SITE = "127.0.0.9"
@@ -19,7 +19,7 @@ TASKS = '''
 
 import sys
 
-from tasks.kinds import cpu, io
+from gristmill.tasks.kinds import cpu, io
 
 
 @io

@@ -7,20 +7,20 @@ import urllib.request
 from contextlib import suppress
 
 import pytest
-from conftest import until
-from examples import PROJECT
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from acceptance.roles import ROLES, lines, roles, words
-from producer.fleet import free_port
+from gristmill.local.fleet import free_port
+from tests.conftest import until
+from tests.support.examples import PROJECT
+from tests.support.roles import ROLES, lines, roles, words
 
 CELERY = """
 from celery import chain, chord, group
-from tasks import catalog
-from tasks.application import app
-from tasks.fibonacci import fibonacci
-from tasks.pause import pause
+from gristmill.tasks import catalog
+from gristmill.tasks.application import app
+from gristmill.tasks.fibonacci import fibonacci
+from gristmill.tasks.pause import pause
 
 catalog.load()
 assert pause.delay(0.01).get(timeout=20) == 0.01
@@ -52,9 +52,9 @@ def test_each_role_can_do_its_work(place, served):
         return place.started([sys.executable, "-P", "-m", *module], GRISTMILL_REDIS_URL=served.url(role))
 
     producer = {"GRISTMILL_REDIS_URL": served.url("producer")}
-    with at("worker", "worker", "cpu", "--slots", "1") as cpu, at("worker", "worker", "io") as io:
+    with at("worker", "gristmill.worker", "cpu", "--slots", "1") as cpu, at("worker", "gristmill.worker", "io") as io:
         until(lambda: served.admin.zcard("gm1:workers") == 2, what="two workers")
-        with at("dashboard", "dashboard", "--port", "0") as dashboard:
+        with at("dashboard", "gristmill.dashboard", "--port", "0") as dashboard:
             place.run("submit", "fibonacci", "20", "21", "--name", "first", "--follow", **producer).good()
             for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["forget", "first"]):
                 place.run(*command, **producer).good()
@@ -80,7 +80,7 @@ def test_a_viewer_sees_the_dashboard_and_changes_nothing(place, served):
     served.admin.execute_command("ACL", "LOG", "RESET")
     before, port = stored(served), free_port("127.0.0.1", 0)
     environ = {"GRISTMILL_REDIS_URL": served.url("viewer"), "GRISTMILL_DASHBOARD_READ_ONLY": "true"}
-    command = [sys.executable, "-P", "-m", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]
     with place.started(command, **environ) as dashboard:
 
         def page(path):
@@ -136,7 +136,11 @@ def test_nobody_comes_in_without_a_name():
 
 @pytest.mark.parametrize("role", ["producer", "worker", "dashboard"])
 def test_every_command_of_our_scripts_is_allowed(role):
-    scripts = [path.read_text() for room in ("broker", "batches") for path in (PROJECT / room / "lua").glob("*.lua")]
+    scripts = [
+        path.read_text()
+        for room in ("broker", "batches")
+        for path in (PROJECT / "gristmill" / room / "lua").glob("*.lua")
+    ]
     called = {name.lower() for text in scripts for name in re.findall(r"redis\.p?call\('(\w+)'", text)}
     assert len(called) > 30
     assert called - allowed(role) == set()

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from acceptance.command import GRISTMILL
-from broker.connection import connect
+from gristmill.server.connection import connect
+from tests.support.command import GRISTMILL
 
 MEMORY = 256 << 20
 COUNT, LENGTH = 270_000, 4000
@@ -17,7 +17,7 @@ COUNT, LENGTH = 270_000, 4000
 ECHO = '''
 """Returns what it is given."""
 
-from tasks.kinds import cpu
+from gristmill.tasks.kinds import cpu
 
 
 @cpu

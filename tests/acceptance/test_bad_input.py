@@ -2,7 +2,7 @@
 
 import pytest
 
-from acceptance.command import GRISTMILL
+from tests.support.command import GRISTMILL
 
 MEBIBYTE = 1 << 20
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from acceptance.command import Place
+from tests.support.command import Place
 
 TASKS = '''
 """A task that does to its process what its item says."""
@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from tasks.kinds import cpu, io
+from gristmill.tasks.kinds import cpu, io
 
 
 def wreck(what):
@@ -57,7 +57,7 @@ from pathlib import Path
 
 from wrecks import wreck
 
-from tasks.kinds import cpu
+from gristmill.tasks.kinds import cpu
 
 
 @cpu(time_limit=5)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.command import GRISTMILL
+from tests.support.command import GRISTMILL
 
 STDLIB = Path(os.__file__).parent
 
@@ -19,8 +19,8 @@ STDLIB = Path(os.__file__).parent
 CELERY = """
 import json
 from celery import chain, chord, group
-from tasks.fibonacci import fibonacci
-from tasks.pause import pause
+from gristmill.tasks.fibonacci import fibonacci
+from gristmill.tasks.pause import pause
 
 found = {
     "delay": fibonacci.delay(30).get(timeout=60),
@@ -35,7 +35,7 @@ print(json.dumps(found))
 #: What a program does with the Python API.
 API = """
 import json, sys
-from producer import Batch, State, batches, open_batch, submit
+from gristmill.producer import Batch, State, batches, open_batch, submit
 
 name = sys.argv[1]
 batch = submit("fibonacci", [10, 11, {"n": 300, "method": "doubling"}], name=name)

@@ -5,9 +5,9 @@ import os
 import signal
 
 import pytest
-from conftest import until
 
-from tests.integration.proxy import Proxy
+from tests.conftest import until
+from tests.support.proxy import Proxy
 
 COUNT = 30_000
 ITEMS = "".join(f"{n % 20}\n" for n in range(COUNT))

@@ -13,9 +13,9 @@ from benchmarks.chaos.faults import restart
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.run import Run
 from benchmarks.chaos.scenarios import run
-from broker.home import Home
-from broker.server import EmbeddedServer
-from config.settings import load
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 
 POOLS = pytest.mark.parametrize("pool", ["prefork", "threads"])
 #: What is done, to which pool, and how often: so much that it takes seconds.

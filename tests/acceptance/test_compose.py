@@ -9,15 +9,15 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import until
-from examples import PROJECT
 
-from acceptance.engine import docker, engine_or_skip, kill_main, main_pid
-from batches.fleet import Fleet
-from batches.info import BatchInfo
-from batches.ledger import Ledger
-from broker.connection import connect
-from config.settings import Settings, load, variable
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import Settings, load, variable
+from gristmill.fleet.registry import Fleet
+from gristmill.server.connection import connect
+from tests.conftest import until
+from tests.support.engine import docker, engine_or_skip, kill_main, main_pid
+from tests.support.examples import PROJECT
 
 pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
 CONTAINERS = ("redis", "cpu", "io", "flower")
@@ -185,7 +185,7 @@ def test_a_worker_is_unhealthy_when_it_does_not_answer(compose):
     (container, *_) = compose.containers("io")
 
     def check():
-        return docker("exec", container, "python", "-m", "worker.health", check=False)
+        return docker("exec", container, "python", "-m", "gristmill.worker.health", check=False)
 
     until(lambda: check().returncode == 0, 60, "a healthy worker")
     # Not the main process, which only waits for it.

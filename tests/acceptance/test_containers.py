@@ -4,7 +4,6 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from conftest import until
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
@@ -18,14 +17,15 @@ from pytest_celery import (
 from pytest_docker_tools import container, fxtr, volume
 from pytest_docker_tools.wrappers import container as docker_tools
 
-from acceptance.engine import docker, kill_main, main_pid
-from batches.fleet import Fleet
-from batches.info import BatchInfo
-from batches.ledger import Ledger
-from batches.reader import Reader
-from broker.connection import connect
-from broker.transport import install
-from config.settings import load
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader
+from gristmill.broker.transport import install
+from gristmill.config.settings import load
+from gristmill.fleet.registry import Fleet
+from gristmill.server.connection import connect
+from tests.conftest import until
+from tests.support.engine import docker, kill_main, main_pid
 
 pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
 
@@ -115,7 +115,7 @@ def worker(kind):
         network="{default_pytest_celery_network.name}",
         wrapper_class=Worker,
         timeout=60,
-        entrypoint=["tini", "--", "python", "-m", "worker"],
+        entrypoint=["tini", "--", "python", "-m", "gristmill.worker"],
         command=[kind],
         read_only=True,
         cap_drop=["ALL"],

@@ -6,9 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import until
 
-from acceptance.command import Place
+from tests.conftest import until
+from tests.support.command import Place
 
 #: Seconds within which nothing more may be handed out.
 PROMPT = 2.0
@@ -23,7 +23,7 @@ TASKS = '''
 import time
 from pathlib import Path
 
-from tasks.kinds import cpu, io
+from gristmill.tasks.kinds import cpu, io
 
 
 @cpu

@@ -7,9 +7,9 @@ import time
 from urllib.request import urlopen
 
 import pytest
-from conftest import until
 
-from acceptance.browser import browser
+from tests.conftest import until
+from tests.support.browser import browser
 
 PLOT = "figure:has(.gm-figure-title)"
 
@@ -253,7 +253,7 @@ def test_the_page_the_command_metrics_and_the_batch_agree(page, fleet, address, 
 
 
 def test_a_dashboard_that_is_killed_leaves_no_hole(fleet, address, name):
-    (dashboard,) = [one for one in fleet.processes() if one.cmdline()[2:4] == ["-m", "dashboard"]]
+    (dashboard,) = [one for one in fleet.processes() if one.cmdline()[2:4] == ["-m", "gristmill.dashboard"]]
     rows = fleet.file("hole.jsonl", "\n".join(json.dumps({"what": "x", "size": n}) for n in range(30_000)))
     dashboard.kill()
     fleet.run("submit", "oddly", "--from", rows, "--format", "jsonl", "--name", name).good()
@@ -299,6 +299,6 @@ def test_plain_celery_tasks_count_too(fleet, address, task, queue, value):
         return float(found or 0)
 
     before = counted()
-    code = f"from tasks.{task} import {task}; {task}.delay({value}).get(timeout=60)"
+    code = f"from gristmill.tasks.{task} import {task}; {task}.delay({value}).get(timeout=60)"
     fleet.process([sys.executable, "-c", code]).good()
     until(lambda: counted() == before + 1)

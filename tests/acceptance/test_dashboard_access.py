@@ -8,10 +8,10 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import until
 
-from acceptance.browser import browser
-from acceptance.command import Place
+from tests.conftest import until
+from tests.support.browser import browser
+from tests.support.command import Place
 
 PASSWORD, TOKEN = "correct horse", "a-token-for-metrics"
 
@@ -129,7 +129,7 @@ def test_it_is_not_open_to_others_without_a_password(place):
 
 
 def test_celery_flower_is_ours_and_as_safe(place):
-    celery = [sys.executable, "-m", "celery", "-A", "tasks", "flower", "--port=0"]
+    celery = [sys.executable, "-m", "celery", "-A", "gristmill.tasks", "flower", "--port=0"]
     with place.server_alone():
         done = place.process([*celery, "--address=0.0.0.0"])
         assert done.code != 0

@@ -8,24 +8,24 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from conftest import until
 from kombu import Connection
 from redis import Redis
 
-from acceptance.command import GRISTMILL, PATIENCE
-from broker import leases
-from broker.letters import Letters
-from broker.transport import install
-from config.settings import load
-from producer.terms import DEFAULT_PRIORITY
+from gristmill.broker import leases
+from gristmill.broker.dead_letters import Letters
+from gristmill.broker.transport import install
+from gristmill.config.settings import load
+from gristmill.producer.batch_options import DEFAULT_PRIORITY
+from tests.conftest import until
+from tests.support.command import GRISTMILL, PATIENCE
 
 install()
 
 #: A plain Celery call, and the wait for its result.
-CALL = "from tasks.fibonacci import fibonacci; print(fibonacci.delay(20).id)"
-WAIT = "import sys; from tasks.application import app; print(app.AsyncResult(sys.argv[1]).get(timeout=60))"
+CALL = "from gristmill.tasks.fibonacci import fibonacci; print(fibonacci.delay(20).id)"
+WAIT = "import sys; from gristmill.tasks.application import app; print(app.AsyncResult(sys.argv[1]).get(timeout=60))"
 #: A worker of a later release, which knows version 2 of a chunk's message.
-LATER = "import worker.chunks\nworker.chunks.MESSAGE_VERSION = 2\n"
+LATER = "import gristmill.worker.chunks\ngristmill.worker.chunks.MESSAGE_VERSION = 2\n"
 ANY = json.dumps({"headers": {"task": "any"}, "properties": {}, "body": ""})
 #: Where messages of chunks stand.
 CHUNKS = f"gm1:q:cpu:{DEFAULT_PRIORITY}"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from broker.connection import connect
-from config.settings import settings
-from producer.cli import doctor
-from tests.integration.servers import redis_server, running
+from gristmill.cli import doctor
+from gristmill.config.settings import settings
+from gristmill.server.connection import connect
+from tests.support.servers import redis_server, running
 
 
 def findings(place, url):

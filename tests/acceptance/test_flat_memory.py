@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import until
 
-from acceptance.command import Place
+from tests.conftest import until
+from tests.support.command import Place
 
 ALLOWED_MIB = 20
 

@@ -4,7 +4,8 @@ import signal
 import time
 
 import pytest
-from conftest import until
+
+from tests.conftest import until
 
 
 class TestNoServer:

@@ -5,12 +5,12 @@ import subprocess
 from contextlib import suppress
 
 import pytest
-from conftest import until
 from redis.exceptions import RedisError
 
-from broker.connection import connect
-from broker.home import Home
-from tests.integration.servers import redis_server, running
+from gristmill.server.connection import connect
+from gristmill.server.home import Home
+from tests.conftest import until
+from tests.support.servers import redis_server, running
 
 pytestmark = pytest.mark.slow
 

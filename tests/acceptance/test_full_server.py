@@ -4,9 +4,9 @@ import signal
 import sys
 
 import pytest
-from conftest import until
 
-from producer.brake import FULL
+from gristmill.producer.backpressure import FULL
+from tests.conftest import until
 
 COUNT = 60_000
 ITEMS = "".join(f"0.0000{n}\n" for n in range(100_000, 100_000 + COUNT))
@@ -51,7 +51,7 @@ def test_workers_that_start_on_a_full_server_drain_it(mill):
 def test_a_producer_that_begins_on_a_full_server_is_refused(mill):
     mill.room(0)
     assert "is full" in mill.run("submit", "fibonacci", "1").refused(code=3)
-    plain = mill.process([sys.executable, "-P", "-c", "from tasks.pause import pause; pause.delay(0.01)"])
+    plain = mill.process([sys.executable, "-P", "-c", "from gristmill.tasks.pause import pause; pause.delay(0.01)"])
     assert plain.code == 1
     assert "OutOfMemoryError" in plain.err
     assert "uncertain" not in plain.err

@@ -7,9 +7,10 @@ import json
 import os
 
 import pytest
-from conftest import until
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import until
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +87,7 @@ entries = st.tuples(st.sampled_from(["io", "cpu"]), st.integers(0, 9), messages)
 
 #: Tasks that take anything and are done at once: nothing here shall wait for a day, because a number said so.
 EATERS = """
-from tasks import cpu, io
+from gristmill.tasks import cpu, io
 
 @io
 def eat(what: str = "", more: int = 0):

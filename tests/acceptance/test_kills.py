@@ -4,10 +4,10 @@ import os
 import signal
 
 import pytest
-from conftest import until
 from psutil import NoSuchProcess
 
-from acceptance.command import Place
+from tests.conftest import until
+from tests.support.command import Place
 
 pytestmark = pytest.mark.slow
 

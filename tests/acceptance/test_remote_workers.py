@@ -4,13 +4,13 @@ import json
 import subprocess
 
 import pytest
-from conftest import until
-from examples import PROJECT
 
-from acceptance.engine import Compose, docker, engine_or_skip
-from batches.fleet import Fleet
-from broker.connection import connect
-from config.settings import load
+from gristmill.config.settings import load
+from gristmill.fleet.registry import Fleet
+from gristmill.server.connection import connect
+from tests.conftest import until
+from tests.support.engine import Compose, docker, engine_or_skip
+from tests.support.examples import PROJECT
 
 pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
 
@@ -54,7 +54,7 @@ def test_workers_of_another_host_take_part(central, remote):
     with connect(project.url(), 60) as client:
         until(lambda: len(Fleet(client, load({})).workers()) == 2, 90, "two workers")
         container, *_ = remote.containers("cpu")
-        docker("exec", container, "python", "-m", "worker.health", "cpu")
+        docker("exec", container, "python", "-m", "gristmill.worker.health", "cpu")
         project("run", "--rm", "-T", "producer", "run", "fibonacci", "20", "21", "--name", "far")
         project("run", "--rm", "-T", "producer", "run", "pause", "0.1", "0.2", "--name", "wide")
     assert address in remote("config").stdout

@@ -9,8 +9,9 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from conftest import until
 from psutil import NoSuchProcess
+
+from tests.conftest import until
 
 COUNT, KILLS, WORKER_KILLS = 100_000, 50, 20
 #: So many of the lines that one producer gets come slowly.
@@ -49,7 +50,7 @@ def kill_worker(place, whole):
     """Kill a process of the cpu worker's pool, or the whole worker; False when there is none just now."""
     with suppress(NoSuchProcess):
         for process in place.processes():
-            children = process.children() if process.cmdline()[2:5] == ["-m", "worker", "cpu"] else []
+            children = process.children() if process.cmdline()[2:5] == ["-m", "gristmill.worker", "cpu"] else []
             if children:
                 os.kill(process.pid if whole else children[0].pid, signal.SIGKILL)
                 return True

@@ -8,9 +8,9 @@ import signal
 import subprocess
 
 import pytest
-from conftest import until
 
-from acceptance.command import GRISTMILL
+from tests.conftest import until
+from tests.support.command import GRISTMILL
 
 
 def indexes(done):

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import until
 
-from acceptance.command import GRISTMILL, Done
+from tests.conftest import until
+from tests.support.command import GRISTMILL, Done
 
 STDLIB = Path(os.__file__).parent
 

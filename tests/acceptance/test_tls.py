@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.integration.servers import Certificates, redis_server, running
+from tests.support.servers import Certificates, redis_server, running
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,8 @@ def untrusted(encrypted, certificates):
 def test_everything_works_over_tls(place, encrypted):
     """Producer, both workers, dashboard, doctor, and a plain task with its result."""
     plain = (
-        "from tasks.fibonacci import fibonacci as f; print(f.apply_async((10,), ignore_result=False).get(timeout=60))"
+        "from gristmill.tasks.fibonacci import fibonacci; "
+        "print(fibonacci.apply_async((10,), ignore_result=False).get(timeout=60))"
     )
     place.environ["GRISTMILL_REDIS_URL"] = encrypted.url
     with place.up("--cpu", "1", "--io", "2"):
@@ -66,7 +67,9 @@ def test_a_server_that_is_not_trusted_is_refused(place, untrusted):
     assert words in doctor.rows[-1]["advice"]
 
 
-@pytest.mark.parametrize("module", [["worker", "cpu"], ["dashboard", "--port", "0"]], ids=["worker", "dashboard"])
+@pytest.mark.parametrize(
+    "module", [["gristmill.worker", "cpu"], ["gristmill.dashboard", "--port", "0"]], ids=["worker", "dashboard"]
+)
 def test_a_worker_and_a_dashboard_refuse_it_too(place, untrusted, module):
     for url, words in untrusted.items():
         done = place.process([sys.executable, "-P", "-m", *module], GRISTMILL_REDIS_URL=url)
@@ -78,7 +81,7 @@ def test_a_worker_and_a_dashboard_refuse_it_too(place, untrusted, module):
 
 def test_a_refused_login_ends_a_worker(place, encrypted):
     url = encrypted.url.replace("a%20p", "not")
-    done = place.process([sys.executable, "-P", "-m", "worker", "cpu"], GRISTMILL_REDIS_URL=url)
+    done = place.process([sys.executable, "-P", "-m", "gristmill.worker", "cpu"], GRISTMILL_REDIS_URL=url)
     assert done.code == 3
     assert "refuses the login" in done.err
 

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_ledger import WORKER, beat, heal, info, outcomes, pop, queue_key, run_all, submit
 
-from batches.consumer import Consumer
-from batches.control import Control
-from batches.info import State
-from batches.reader import Reader
+from gristmill.batches.control import Control
+from gristmill.batches.info import State
+from gristmill.batches.reader import Reader
+from gristmill.batches.result_consumer import Consumer
 
 
 def consumer(ledger, name="b", created=None):

@@ -3,15 +3,15 @@
 import threading
 
 import pytest
-from conftest import until
-from controlled import begin, keys, record, results, run_all_again, submit_failed
 from test_ledger import FIELDS, WORKER, age, beat, heal, info, let_time_pass, outcomes, pop, queue_key, run_all, submit
 
-from batches.chunk import Outcome
-from batches.control import Control
-from batches.info import State
-from config.errors import Cancelled
-from worker.runner import Runner
+from gristmill.batches.chunk import Outcome
+from gristmill.batches.control import Control
+from gristmill.batches.info import State
+from gristmill.errors import Cancelled
+from gristmill.worker.runner import Runner
+from tests.conftest import until
+from tests.support.controlled import begin, keys, record, results, run_all_again, submit_failed
 
 OTHER = "cpu@b"
 

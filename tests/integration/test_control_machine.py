@@ -17,12 +17,12 @@ from hypothesis.stateful import (
 )
 from test_ledger import FIELDS, WORKER, heal, info, let_time_pass, outcomes, pop
 
-from batches.control import Control
-from batches.info import State
-from batches.ledger import Ledger
-from batches.reader import Reader, _indexes, _words
-from config.errors import Cancelled, InputError
-from config.settings import load
+from gristmill.batches.control import Control
+from gristmill.batches.info import State
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader, _indexes, _words
+from gristmill.config.settings import load
+from gristmill.errors import Cancelled, InputError
 
 NAME = "b"
 OTHER = "cpu@b"

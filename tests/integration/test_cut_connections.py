@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from broker.transport import install
+from gristmill.broker.transport import install
 from tests.conftest import until
-from tests.integration.proxy import Proxy
-from tests.integration.transport_bench import Bench
+from tests.support.proxy import Proxy
+from tests.support.transport_bench import Bench
 
 pytestmark = pytest.mark.slow
 

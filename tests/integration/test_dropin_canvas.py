@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.conftest import until
-from tests.integration.dropin_bench import DropIn
+from tests.support.dropin_bench import DropIn
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +114,6 @@ def test_a_task_that_opts_out_is_acknowledged_before_it_runs(bench):
     bench.send("mark.delay(3)")
     until(lambda: bench.done() == [1, 3], 60)
     assert bench.begun() == [1, 2, 3]
-    assert "acks_late=False opts out: a worker that dies loses what it runs of tests.integration.dropin_app.early" in (
+    assert "acks_late=False opts out: a worker that dies loses what it runs of tests.support.dropin_app.early" in (
         bench.log()
     )

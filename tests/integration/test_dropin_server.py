@@ -17,16 +17,16 @@ from kombu import Connection
 from redis import Redis, SSLConnection
 from redis.exceptions import RedisError
 
-from broker import leases
-from broker.server import _binary
-from broker.transport import Transport
+from gristmill.broker import leases
+from gristmill.broker.transport import Transport
+from gristmill.server.private import _binary
 from tests.conftest import until
-from tests.integration.dropin_bench import DropIn
+from tests.support.dropin_bench import DropIn
 
 pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[2]
-OURS = "broker.channel:Channel"
+OURS = "gristmill.broker.channel:Channel"
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def works(bench, count=20):
 class TestAddress:
     def test_redis(self, bench):
         assert works(bench) == [OURS, "Connection", 0]
-        assert bench.inspect("requests") == ["worker.request:Request"]
+        assert bench.inspect("requests") == ["gristmill.worker.request:Request"]
 
     def test_a_database_number(self, server, tmp_path):
         with closing(server.url.removesuffix("0") + "5", tmp_path) as bench:
@@ -151,7 +151,8 @@ class TestGuard:
     def test_an_import_after_a_connection_was_made_is_soon_enough(self):
         code = (
             "from kombu import Connection\nassert Connection('redis://').transport_cls and Connection('redis://').transport\n"
-            "import broker.transport\nassert type(Connection('redis://').transport) is broker.transport.Transport"
+            "from gristmill.broker.transport import Transport\n"
+            "assert type(Connection('redis://').transport) is Transport"
         )
         subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
@@ -171,7 +172,7 @@ class TestGuard:
             "GRISTMILL_REDIS_URL": server.url,
             "GRISTMILL_TASK_MODULES": "spoiler",
         }
-        command = [sys.executable, "-m", "worker", "cpu", "--slots", "1"]
+        command = [sys.executable, "-m", "gristmill.worker", "cpu", "--slots", "1"]
         ended = subprocess.run(
             command, env=environ, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
         )
@@ -183,7 +184,7 @@ class TestGuard:
         with closing(server.url, tmp_path, {"task_reject_on_worker_lost": False}) as bench:
             bench.worker()
             bench.ready()
-            assert "a pool process that dies fails what it runs of tests.integration.dropin_app.add" in bench.log()
+            assert "a pool process that dies fails what it runs of tests.support.dropin_app.add" in bench.log()
 
 
 def test_what_was_loaded_before_the_fork_is_frozen(bench):
@@ -214,7 +215,7 @@ def free_port():
 def test_flowers_broker_page_shows_what_no_worker_has_taken(bench, tmp_path):
     bench.send("for n in range(3): mark.apply_async((n,), priority=n)")
     port, conf = free_port(), tmp_path / "flowerconfig.py"
-    conf.write_text("from dashboard.queues import install\ninstall()\n")
+    conf.write_text("from gristmill.dashboard.queues import install\ninstall()\n")
     command = [sys.executable, "-m", "celery", "-A", bench.app, "flower", "--address=127.0.0.1", f"--port={port}"]
     environ = {**bench.environ, "FLOWER_UNAUTHENTICATED_API": "true"}
     with subprocess.Popen([*command, f"--conf={conf}"], env=environ, stderr=subprocess.DEVNULL) as flower:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.conftest import until
-from tests.integration.dropin_bench import DropIn
+from tests.support.dropin_bench import DropIn
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from celery import Celery, signals
 from kombu.exceptions import EncodeError, OperationalError
 from redis import Redis
 
-import broker.transport  # noqa: F401
-from broker.enqueue import LOT, enqueue_many
+import gristmill.broker.transport  # noqa: F401
+from gristmill.broker.enqueue import LOT, enqueue_many
 from tests.conftest import until
-from tests.integration.dropin_bench import DropIn
-from tests.integration.proxy import Proxy
+from tests.support.dropin_bench import DropIn
+from tests.support.proxy import Proxy
 
 ARGUMENTS = [(1, 2.5, None), ('quo"ted %s %(id)s', "Zoë", "\\"), ([{"a": [1]}], date(2026, 1, 2), b"raw".decode())]
 
@@ -206,7 +206,9 @@ def test_workers_run_them(server, tmp_path):
     bench = DropIn(server.url, tmp_path)
     try:
         bench.worker("threads", 4, 10)
-        put = "from broker.enqueue import enqueue_many; ids = enqueue_many(add, [(n, n) for n in range(1500)])"
+        put = (
+            "from gristmill.broker.enqueue import enqueue_many; ids = enqueue_many(add, [(n, n) for n in range(1500)])"
+        )
         assert bench.ask("[app.AsyncResult(id).get(timeout=50) for id in ids]", put) == [2 * n for n in range(1500)]
         until(lambda: bench.standing() == 0, 30)
     finally:

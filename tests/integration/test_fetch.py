@@ -11,13 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import website
 from redis import Redis
-from website import Route, Site, in_turn, raw, says
 
-from tasks import dataroot, exchange, fetch_errors
-from tasks import fetch as fetching
-from tasks.fetch import fetch
+from gristmill.tasks import data_root
+from gristmill.tasks.fetch import errors, http
+from gristmill.tasks.fetch import task as fetching
+from gristmill.tasks.fetch.task import fetch
+from tests.support import website
+from tests.support.website import Route, Site, in_turn, raw, says
 
 #: The fixtures that this file uses.
 use, site = website.use, website.site
@@ -79,7 +80,7 @@ def test_a_body_that_says_it_is_too_long(site: Site, use: Callable[..., None]) -
     site.routes["/fits"] = says(bytes(1000))
     site.routes["/long"] = says(b"", content_length="1001")
     assert fetch(site.url("/fits"))["bytes"] == 1000
-    with pytest.raises(fetch_errors.FetchSizeError, match="1,000 bytes"):
+    with pytest.raises(errors.FetchSizeError, match="1,000 bytes"):
         fetch(site.url("/long"))
 
 
@@ -91,7 +92,7 @@ def test_a_body_that_does_not_end(site: Site, use: Callable[..., None]) -> None:
     start = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     site.routes["/chunked"] = raw(start, forever=chunk, seconds=0)
     for path in site.routes:
-        with pytest.raises(fetch_errors.FetchSizeError):
+        with pytest.raises(errors.FetchSizeError):
             fetch(site.url(path))
 
 
@@ -102,7 +103,7 @@ def test_a_server_that_says_nothing(site: Site, use: Callable[..., None]) -> Non
         site.over.wait(10)
 
     site.routes["/a"] = mute
-    with pytest.raises(fetch_errors.FetchTimeoutError, match=r"timed out reading \(gave up after 2 requests"):
+    with pytest.raises(errors.FetchTimeoutError, match=r"timed out reading \(gave up after 2 requests"):
         fetch(site.url("/a"))
 
 
@@ -112,10 +113,10 @@ def test_a_server_that_drips(
 ) -> None:
     """One byte at a time keeps within the read timeout; the answer as a whole has a limit too."""
     use(fetch_read_seconds=0.25, fetch_attempts=1)
-    monkeypatch.setattr(exchange, "_PATIENCE", 2)
+    monkeypatch.setattr(http, "_PATIENCE", 2)
     site.routes["/a"] = raw(start, forever=b"x")
     began = time.monotonic()
-    with pytest.raises(fetch_errors.FetchTimeoutError, match=r"the answer took over 0\.5 s"):
+    with pytest.raises(errors.FetchTimeoutError, match=r"the answer took over 0\.5 s"):
         fetch(site.url("/a"))
     assert 0.5 <= time.monotonic() - began < 5
 
@@ -133,9 +134,9 @@ def test_what_may_pass_is_tried_again(site: Site) -> None:
 @pytest.mark.parametrize(
     ("route", "error"),
     [
-        (says(status=500), fetch_errors.FetchStatusError),
-        (says(status=429), fetch_errors.FetchStatusError),
-        (raw(b"nonsense\r\n\r\n"), fetch_errors.FetchConnectionError),
+        (says(status=500), errors.FetchStatusError),
+        (says(status=429), errors.FetchStatusError),
+        (raw(b"nonsense\r\n\r\n"), errors.FetchConnectionError),
     ],
 )
 def test_attempts_end(site: Site, route: Route, error: type[Exception]) -> None:
@@ -149,7 +150,7 @@ def test_attempts_end(site: Site, route: Route, error: type[Exception]) -> None:
 def test_the_status_of_a_failure(site: Site, use: Callable[..., None]) -> None:
     use(fetch_attempts=1)
     site.routes["/a"] = says(status=502)
-    with pytest.raises(fetch_errors.FetchStatusError, match="answered 502") as caught:
+    with pytest.raises(errors.FetchStatusError, match="answered 502") as caught:
         fetch(site.url("/a"))
     assert caught.value.status == 502
 
@@ -157,7 +158,7 @@ def test_the_status_of_a_failure(site: Site, use: Callable[..., None]) -> None:
 def test_a_connection_refused(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(fetch_errors.FetchConnectionError, match="refused"):
+    with pytest.raises(errors.FetchConnectionError, match="refused"):
         fetch(f"http://127.0.0.1:{port}/")
 
 
@@ -225,7 +226,7 @@ def test_what_fails_or_is_missing_is_not_saved(site: Site, use: Callable[..., No
     site.routes["/none"] = says(b"not here", 404)
     site.routes["/long"] = raw(b"HTTP/1.1 200 OK\r\n\r\n", bytes(1000))
     assert "path" not in fetch(site.url("/none"), "kept")
-    with pytest.raises(fetch_errors.FetchSizeError):
+    with pytest.raises(errors.FetchSizeError):
         fetch(site.url("/long"), "kept")
     assert list((tmp_path / "kept").iterdir()) == []
 
@@ -236,6 +237,6 @@ def test_nothing_is_saved_outside_the_data_root(site: Site, use: Callable[..., N
     (tmp_path / "root" / "out").symlink_to(tmp_path)
     site.routes["/a"] = says(b"x")
     for directory in ("..", "out", str(tmp_path)):
-        with pytest.raises(dataroot.DataRootError, match="save: "):
+        with pytest.raises(data_root.DataRootError, match="save: "):
             fetch(site.url("/a"), directory)
     assert list(tmp_path.iterdir()) == [tmp_path / "root"]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import website
-from website import Site, names, raw, says
 
-from tasks import exchange, fetch_errors
-from tasks import fetch as fetching
-from tasks.fetch import fetch
+from gristmill.tasks.fetch import errors, http
+from gristmill.tasks.fetch import task as fetching
+from gristmill.tasks.fetch.task import fetch
+from tests.support import website
+from tests.support.website import Site, names, raw, says
 
 #: The fixtures that this file uses.
 use, site = website.use, website.site
@@ -33,7 +33,7 @@ def test_redirects_are_followed(site: Site) -> None:
 
 def test_redirects_end(site: Site) -> None:
     site.routes["/a"] = says(status=302, location="/a")
-    with pytest.raises(fetch_errors.FetchRedirectError, match="more than 10 times"):
+    with pytest.raises(errors.FetchRedirectError, match="more than 10 times"):
         fetch(site.url("/a"))
     assert len(site.requests) == 11
 
@@ -59,7 +59,7 @@ def test_a_redirect_to_nowhere_is_a_result(site: Site) -> None:
 )
 def test_a_redirect_to_where_fetch_may_not_go_is_refused(site: Site, location: str) -> None:
     site.routes["/a"] = says(status=302, location=location)
-    with pytest.raises(fetch_errors.FetchRefusedError, match="redirects to where fetch may not go") as caught:
+    with pytest.raises(errors.FetchRefusedError, match="redirects to where fetch may not go") as caught:
         fetch(site.url("/a"))
     assert "secret" not in str(caught.value)
     assert len(site.requests) == 1
@@ -68,7 +68,7 @@ def test_a_redirect_to_where_fetch_may_not_go_is_refused(site: Site, location: s
 def test_a_redirect_to_a_name_of_a_private_address_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, {"inside.example": ["10.0.0.1"]})
     site.routes["/a"] = says(status=302, location="http://inside.example/")
-    with pytest.raises(fetch_errors.FetchRefusedError, match=r"10\.0\.0\.1 is a private address"):
+    with pytest.raises(errors.FetchRefusedError, match=r"10\.0\.0\.1 is a private address"):
         fetch(site.url("/a"))
 
 
@@ -78,7 +78,7 @@ def test_a_redirect_to_a_name_of_a_private_address_is_refused(site: Site, monkey
 def test_a_name_of_the_loopback_is_refused(site: Site, use: Callable[..., None]) -> None:
     use(fetch_networks="")
     fetch.schema.arguments({"url": site.url("/", "localhost")}, {}, "")
-    with pytest.raises(fetch_errors.FetchRefusedError, match="is a loopback address"):
+    with pytest.raises(errors.FetchRefusedError, match="is a loopback address"):
         fetch(site.url("/", "localhost"))
     assert site.requests == []
 
@@ -98,7 +98,7 @@ def test_a_name_is_looked_up_once_and_that_address_used(
 def test_a_name_that_turns_between_attempts_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.routes["/a"] = says(status=503)
     asked = names(monkeypatch, {"turning.example": ["127.0.0.1", "169.254.169.254"]})
-    with pytest.raises(fetch_errors.FetchRefusedError, match="link-local"):
+    with pytest.raises(errors.FetchRefusedError, match="link-local"):
         fetch(site.url("/a", "turning.example"))
     assert len(asked) == 2
 
@@ -117,7 +117,7 @@ def test_a_public_address_that_was_checked_is_the_one_connected_to(
     with fetching._limit().slot("turning.example"):
         # The connection to the server of slots stands from here on.
         monkeypatch.setattr(socket.socket, "connect", connect)
-    with pytest.raises(fetch_errors.FetchRefusedError, match="loopback"):
+    with pytest.raises(errors.FetchRefusedError, match="loopback"):
         fetch(site.url("/a", "turning.example"))
     assert tried == [("93.184.215.14", site.server_port)]
     assert site.requests == []
@@ -126,8 +126,8 @@ def test_a_public_address_that_was_checked_is_the_one_connected_to(
 @pytest.mark.parametrize(
     ("reason", "error", "times"),
     [
-        (socket.EAI_NONAME, fetch_errors.FetchNameError, 1),
-        (socket.EAI_AGAIN, fetch_errors.FetchConnectionError, 4),
+        (socket.EAI_NONAME, errors.FetchNameError, 1),
+        (socket.EAI_AGAIN, errors.FetchConnectionError, 4),
     ],
 )
 def test_a_name_that_leads_nowhere(
@@ -154,9 +154,9 @@ def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     site.socket = context.wrap_socket(site.socket, server_side=True, do_handshake_on_connect=False)
     site.scheme = "https"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    exchange._tls.cache_clear()
+    http._tls.cache_clear()
     yield site
-    exchange._tls.cache_clear()
+    http._tls.cache_clear()
 
 
 def test_https_checks_the_certificate_against_the_name(secure: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_https_checks_the_certificate_against_the_name(secure: Site, monkeypatch
     secure.routes["/a"] = says(b"secret")
     assert fetch(secure.url("/a", "secure.example"))["bytes"] == 6
     for host in ("other.example", "127.0.0.1"):
-        with pytest.raises(fetch_errors.FetchCertificateError, match=re.escape(host)):
+        with pytest.raises(errors.FetchCertificateError, match=re.escape(host)):
             fetch(secure.url("/a", host))
     assert len(secure.requests) == 1
 
@@ -172,8 +172,8 @@ def test_https_checks_the_certificate_against_the_name(secure: Site, monkeypatch
 def test_https_does_not_trust_anyone(secure: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, {"secure.example": ["127.0.0.1"]})
     monkeypatch.delenv("SSL_CERT_FILE")
-    exchange._tls.cache_clear()
-    with pytest.raises(fetch_errors.FetchCertificateError, match="self-signed"):
+    http._tls.cache_clear()
+    with pytest.raises(errors.FetchCertificateError, match="self-signed"):
         fetch(secure.url("/a", "secure.example"))
 
 
@@ -181,17 +181,17 @@ def test_https_that_drips_is_hung_up_on(
     secure: Site, use: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(fetch_read_seconds=0.25, fetch_attempts=1)
-    monkeypatch.setattr(exchange, "_PATIENCE", 2)
+    monkeypatch.setattr(http, "_PATIENCE", 2)
     names(monkeypatch, {"secure.example": ["127.0.0.1"]})
     secure.routes["/a"] = raw(b"HTTP/1.1 200 OK\r\n\r\n", forever=b"x")
-    with pytest.raises(fetch_errors.FetchTimeoutError, match="the answer took over"):
+    with pytest.raises(errors.FetchTimeoutError, match="the answer took over"):
         fetch(secure.url("/a", "secure.example"))
 
 
 def test_https_does_not_turn_into_http(secure: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, {"secure.example": ["127.0.0.1"]})
     secure.routes["/a"] = says(status=302, location="http://127.0.0.1/")
-    with pytest.raises(fetch_errors.FetchRefusedError, match="from https, only https is"):
+    with pytest.raises(errors.FetchRefusedError, match="from https, only https is"):
         fetch(secure.url("/a", "secure.example"))
 
 

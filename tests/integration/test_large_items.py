@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from test_ledger import FIELDS, WORKER, beat, info, outcomes, pop
 
-from batches.control import Control
-from batches.ledger import Ledger
-from config.settings import settings
-from tasks import io
-from worker.runner import Runner
+from gristmill.batches.control import Control
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import settings
+from gristmill.tasks import io
+from gristmill.worker.runner import Runner
 
 LARGE = json.dumps("x" * 100_000)
 MOST = 5 << 20

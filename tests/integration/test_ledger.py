@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batches.chunk import Chunk, Outcome
-from batches.info import BatchInfo, State
-from batches.ledger import Fed, Ledger, OtherInput
-from batches.reader import Reader
-from config.errors import ServerError
+from gristmill.batches.chunk import Chunk, Outcome
+from gristmill.batches.info import BatchInfo, State
+from gristmill.batches.ledger import Fed, Ledger, OtherInput
+from gristmill.batches.reader import Reader
+from gristmill.errors import ServerError
 
 FIELDS = {
     "task": "fibonacci",

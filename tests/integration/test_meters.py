@@ -4,17 +4,17 @@ import json
 from collections import Counter
 
 import pytest
-from conftest import until
 from test_ledger import WORKER, beat, info, outcomes, pop, run_all, submit
 
-from batches.chunk import Outcome
-from batches.fleet import Fleet
-from batches.histogram import FIRST, LAST, bound, bucket
-from batches.ledger import Ledger
-from batches.meters import WIDTHS, Meters, Series, TaskCount
-from batches.overview import Observer
-from batches.reader import Reader
-from batches.scripts import text
+from gristmill.batches.chunk import Outcome
+from gristmill.batches.histogram import FIRST, LAST, bound, bucket
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader
+from gristmill.batches.scripts import text
+from gristmill.fleet.meters import WIDTHS, Meters, Series, TaskCount
+from gristmill.fleet.overview import Observer
+from gristmill.fleet.registry import Fleet
+from tests.conftest import until
 
 FIBONACCI = Series("cpu", "fibonacci")
 HOST = {

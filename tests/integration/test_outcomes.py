@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ledger import WORKER, beat, info, submit
 
-from batches.chunk import Chunk, Outcome
-from batches.consumer import Consumer
-from batches.outcomes import BUCKET, RUN_BYTES, flattened, span_of
-from batches.reader import Reader
+from gristmill.batches.chunk import Chunk, Outcome
+from gristmill.batches.outcomes import BUCKET, RUN_BYTES, flattened, span_of
+from gristmill.batches.reader import Reader
+from gristmill.batches.result_consumer import Consumer
 
 
 def outcome(index, state="s", attempt=1, value=None):

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import until
-from homes import kill, processes, watched_home
 
-from broker.connection import connect, locate
-from broker.home import Home
-from broker.owner import own_server
-from config.errors import ServerError
-from config.settings import Settings
+from gristmill.config.settings import Settings
+from gristmill.errors import ServerError
+from gristmill.server.connection import connect, locate
+from gristmill.server.home import Home
+from gristmill.server.owner import own_server
+from tests.conftest import until
+from tests.support.homes import kill, processes, watched_home
 
 PROJECT = Path(__file__).parents[2]
 
 #: An owner that Ctrl-C does not end, and that has a child which it does not end either.
 STUBBORN = """
 import signal, subprocess, time
-from broker.home import Home
-from broker.owner import own_server
-from config.settings import settings
+from gristmill.server.home import Home
+from gristmill.server.owner import own_server
+from gristmill.config.settings import settings
 
 with own_server(Home(settings().home), "gristmill up", settings()):
     signal.signal(signal.SIGINT, lambda *_: print("Ctrl-C", flush=True))
@@ -44,7 +44,7 @@ def home(tmp_path, monkeypatch):
 @contextmanager
 def owner(*command: str):
     """A process that owns the home's server, as the leader of a process group, which is killed in the end."""
-    arguments = command or ("-m", "broker")
+    arguments = command or ("-m", "gristmill.server")
     with subprocess.Popen(
         [sys.executable, *arguments],
         cwd=PROJECT,
@@ -100,7 +100,7 @@ class TestOwner:
             loser = until(lambda: next((each for each in (one, other) if each.poll() is not None), None))
             winner = other if loser is one else one
             assert loser.returncode == 2
-            assert f"`python -m broker` (pid {winner.pid}) is running in" in loser.stderr.read()
+            assert f"`python -m gristmill.server` (pid {winner.pid}) is running in" in loser.stderr.read()
             running(home, winner)
 
     def test_a_home_that_cannot_be_used(self, home, monkeypatch):

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import until
-from examples import PROJECT, blocks, section
 from PIL import Image
+
+from tests.conftest import until
+from tests.support.examples import PROJECT, blocks, section
 
 README, PYTHON, TASKS = PROJECT / "README.md", PROJECT / "docs" / "python.md", PROJECT / "docs" / "tasks.md"
 #: One process of pytest-xdist runs them all, with `--dist loadgroup`: they share a fleet.
@@ -122,8 +123,8 @@ def test_the_examples_of_the_python_api_print_what_they_say(fleet):
 
 
 TASKS_PROGRAM = """
-from config.errors import InputError
-from producer import submit
+from gristmill.errors import InputError
+from gristmill.producer import submit
 
 ping = submit("ping", ["host"])
 days = submit("weekday", ["2026-01-31", "2026-02-28"], fixed={"offset": "1"})

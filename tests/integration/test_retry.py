@@ -1,13 +1,13 @@
 """What `retry` gives back on a real server, and late outcomes of what was before."""
 
 import pytest
-from controlled import begin, record, results, run_all_again
 from test_ledger import WORKER, beat, info, let_time_pass, outcomes, pop, queue_key, submit
 
-from batches.control import Control
-from batches.info import State
-from batches.reader import Reader
-from config.errors import InputError
+from gristmill.batches.control import Control
+from gristmill.batches.info import State
+from gristmill.batches.reader import Reader
+from gristmill.errors import InputError
+from tests.support.controlled import begin, record, results, run_all_again
 
 
 @pytest.fixture

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import until
-from homes import kill, processes, watched_home
 from redis import RedisError
 
-from broker import connection, server
-from broker.connection import connect, reaching
-from broker.owner import own_server
-from broker.server import EmbeddedServer
-from config.errors import ServerError
-from config.settings import Settings
+from gristmill.config.settings import Settings
+from gristmill.errors import ServerError
+from gristmill.server import connection
+from gristmill.server import private as private_server
+from gristmill.server.connection import connect, reaching
+from gristmill.server.owner import own_server
+from gristmill.server.private import EmbeddedServer
+from tests.conftest import until
+from tests.support.homes import kill, processes, watched_home
 
 PROJECT = Path(__file__).parents[2]
 
@@ -107,9 +108,9 @@ class TestServer:
         assert not private.alive
 
     def test_a_lost_race_for_the_port(self, home, monkeypatch):
-        with socket.create_server((server.HOST, 0)) as taken:
-            ports = [taken.getsockname()[1], server._free_port()]
-            monkeypatch.setattr(server, "_free_port", lambda: ports.pop(0))
+        with socket.create_server((private_server.HOST, 0)) as taken:
+            ports = [taken.getsockname()[1], private_server._free_port()]
+            monkeypatch.setattr(private_server, "_free_port", lambda: ports.pop(0))
             with EmbeddedServer(home, Settings()) as private, connect(private.url) as client:
                 assert client.ping()
         assert ports == []
@@ -127,10 +128,10 @@ class TestServer:
             client.mset({str(number): "x" for number in range(1000)})
             client.bgrewriteaof()
             until(lambda: not client.info()["aof_rewrite_in_progress"])
-        monkeypatch.setattr(server, "READY_SECONDS", 0.5)
+        monkeypatch.setattr(private_server, "READY_SECONDS", 0.5)
         slow = "key-load-delay 1000\nloading-process-events-interval-bytes 1024\n"
-        config = server.server_config
-        monkeypatch.setattr(server, "server_config", lambda *given: config(*given) + slow)
+        config = private_server.server_config
+        monkeypatch.setattr(private_server, "server_config", lambda *given: config(*given) + slow)
         began = time.monotonic()
         with EmbeddedServer(home, Settings()) as private, connect(private.url) as client:
             assert time.monotonic() - began > 0.9
@@ -156,7 +157,7 @@ class TestConnection:
             assert time.monotonic() - began > 4.9
 
     def test_nobody_there(self):
-        url = f"redis://:secret@127.0.0.1:{server._free_port()}"
+        url = f"redis://:secret@127.0.0.1:{private_server._free_port()}"
         began = time.monotonic()
         with pytest.raises(ServerError, match="no server answers"), reaching(url), connect(url, patience=0.3) as it:
             it.ping()
@@ -172,7 +173,8 @@ class TestConnection:
     def test_a_forked_process_gets_a_client_of_its_own(self, home):
         with own_server(home, "gristmill up", Settings()):
             forking = (
-                "import os; from broker.connection import client; a = client(); a.set('key', '1'); pid = os.fork()\n"
+                "import os; from gristmill.server.connection import client\n"
+                "a = client(); a.set('key', '1'); pid = os.fork()\n"
                 "assert (client() is a) == (pid != 0); client().incr('key')\n"
                 "if pid: assert os.waitpid(pid, 0)[1] == 0; print(client().get('key'))"
             )

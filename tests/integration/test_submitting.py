@@ -6,26 +6,24 @@ import uuid
 from contextlib import suppress
 
 import pytest
-from conftest import until
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from test_ledger import FIELDS as FIBONACCI
 from test_ledger import info, run_all
 
-import producer.brake
-import producer.feeder
-from batches.ledger import PRODUCER_LEASE, Fed, OtherInput
-from batches.reader import Reader
-from config.settings import settings
-from producer import submit
-from producer.brake import Brake, Full
-from producer.deadline import NEVER, Deadline
-from producer.feeder import Feeder
-from producer.feeding import Feeding
-from producer.items import Raw, from_path
-from producer.submission import Submission
-from tasks import cpu
+from gristmill.batches.ledger import PRODUCER_LEASE, Fed, OtherInput
+from gristmill.batches.reader import Reader
+from gristmill.config.settings import settings
+from gristmill.producer import backpressure, feeder, submit
+from gristmill.producer.backpressure import Brake, Full
+from gristmill.producer.deadline import NEVER, Deadline
+from gristmill.producer.feeder import Feeder
+from gristmill.producer.feeding import Feeding
+from gristmill.producer.items import Raw, from_path
+from gristmill.producer.submission import Submission
+from gristmill.tasks import cpu
+from tests.conftest import until
 
 
 @cpu
@@ -91,7 +89,7 @@ def feed(ledger, name, items):
     kills=st.lists(st.tuples(st.integers(1, 12), st.booleans(), st.booleans()), max_size=12),
 )
 def test_each_item_is_submitted_once_wherever_producers_are_killed(ledger, monkeypatch, count, kills):
-    monkeypatch.setattr(producer.feeder, "BLOCK_ITEMS", 7)
+    monkeypatch.setattr(feeder, "BLOCK_ITEMS", 7)
     name, items = f"b{uuid.uuid4().hex}", [str(index) for index in range(count)]
     for step, done, revives in kills:
         mortal = Mortal(ledger, step, done)
@@ -197,7 +195,7 @@ def full(here):
         used = here.client.info("memory")["used_memory"]
         here.client.config_set("maxmemory", int(used / share) if share else 0)
         begun = time.monotonic()
-        until(lambda: time.monotonic() > begun + 2 * producer.brake.LOOK_SECONDS, what="an old look")
+        until(lambda: time.monotonic() > begun + 2 * backpressure.LOOK_SECONDS, what="an old look")
 
     yield full
     here.client.config_set("maxmemory", 0)
@@ -206,8 +204,8 @@ def full(here):
 
 @pytest.fixture
 def soon(monkeypatch):
-    monkeypatch.setattr(producer.brake, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(producer.brake, "TELL_SECONDS", 0.2)
+    monkeypatch.setattr(backpressure, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(backpressure, "TELL_SECONDS", 0.2)
 
 
 class TestFullServer:

@@ -12,14 +12,14 @@ from celery import Celery
 from flower.utils import broker
 from redis.exceptions import RedisError
 
-from broker import leases
-from broker.home import Home
-from broker.server import EmbeddedServer
-from broker.transport import install
-from config.settings import load
-from dashboard import queues
+from gristmill.broker import leases
+from gristmill.broker.transport import install
+from gristmill.config.settings import load
+from gristmill.dashboard import queues
+from gristmill.server.home import Home
+from gristmill.server.private import EmbeddedServer
 from tests.conftest import until
-from tests.integration.transport_bench import Bench
+from tests.support.transport_bench import Bench
 
 install()
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from config.errors import SettingError
-from config.flower import check_reach, dashboard_url, flower_options, is_loopback
-from config.settings import load
-from dashboard.application import is_loopback_name
+from gristmill.config.flower import check_reach, dashboard_url, flower_options, is_loopback
+from gristmill.config.settings import load
+from gristmill.dashboard.application import is_loopback_name
+from gristmill.errors import SettingError
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"])

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from batches.fleet import LiveWorker
-from batches.overview import QueueNow
-from config.words import duration
-from dashboard.advice import advise
+from gristmill.config.words import duration
+from gristmill.dashboard.advice import advise
+from gristmill.fleet.overview import QueueNow
+from gristmill.fleet.registry import LiveWorker
 
 CPU = QueueNow("cpu", left=12_400, rate=62.0, seconds=0.03, used=0.97, slots=2, busy=2, workers=2)
 IO = QueueNow("io", slots=64, workers=1)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from config.errors import InputError
-from producer.items import from_path
-from tests.unit.reading import Write, block_bytes_fixture, faults, good, mixed, write_fixture  # noqa: F401
+from gristmill.errors import InputError
+from gristmill.producer.items import from_path
+from tests.support.reading import Write, block_bytes_fixture, faults, good, mixed, write_fixture  # noqa: F401
 
 TEXT = "häßlich\r\n\n日本\nend"
 

@@ -9,21 +9,21 @@ import threading
 
 import psutil
 import pytest
-from conftest import until
 from rich.console import Console
 
-from config.errors import GristmillError
-from producer.cli.announce import _finding
-from producer.cli.chart import bar, say, show
-from producer.samples import sizes, work
-from producer.samples.findings import findings
-from producer.samples.local import METHODS
-from producer.samples.one_core import Measured, measure
-from producer.samples.row import Row
-from producer.samples.sizes import lasting, longest_share, seconds_each
-from producer.samples.way import ways
-from producer.samples.work import Work
-from tasks.kinds import Kind
+from gristmill.cli.announce import _finding
+from gristmill.cli.chart import bar, say, show
+from gristmill.demo import sizes, work
+from gristmill.demo.findings import findings
+from gristmill.demo.local import METHODS
+from gristmill.demo.one_core import Measured, measure
+from gristmill.demo.row import Row
+from gristmill.demo.sizes import lasting, longest_share, seconds_each
+from gristmill.demo.way import ways
+from gristmill.demo.work import Work
+from gristmill.errors import GristmillError
+from gristmill.tasks.kinds import Kind
+from tests.conftest import until
 
 NUMBERS = work.fibonacci([30, 29, 28, 27] * 8)
 WAITS = Work(Kind.IO, "waiting: 32 × 0.1 s", "pause", [0.1] * 32, waits=True)
@@ -179,7 +179,7 @@ def test_a_bar_has_a_mark_at_least():
 
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_the_picture(tmp_path, suffix):
-    picture = pytest.importorskip("producer.samples.picture")
+    picture = pytest.importorskip("gristmill.demo.picture")
     path = tmp_path / f"picture.{suffix}"
     picture.draw(COMPUTED + WAITED, path)
     begins = {"svg": b"<?xml", "png": b"\x89PNG"}[suffix]
@@ -252,7 +252,7 @@ def test_an_item_that_fails_is_told(method):
 def test_what_measures_ends_with_its_owner():
     """Its pool too, also when the owner is killed: standard input closes then."""
     asked = {"method": "multiprocessing.Pool", "task": "pause", "items": [600, 600], "width": 2}
-    argv = [sys.executable, "-P", "-m", "producer.samples.local"]
+    argv = [sys.executable, "-P", "-m", "gristmill.demo.local"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.flush()

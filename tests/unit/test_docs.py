@@ -5,18 +5,18 @@ from pathlib import Path
 
 import click
 import pytest
-from examples import PAGES, PROJECT, blocks, calls, region, section, shell_lines
 from pydantic import ValidationError
 
-from config import errors
-from config.celery import SHIPPED_TASKS
-from config.environment import COMPOSE
-from config.settings import Settings, variable
-from producer.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
-from producer.cli.console import Quiet
-from tasks import catalog
-from tasks.kinds import GristmillTask
-from tasks.schema import describe
+from gristmill import errors
+from gristmill.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
+from gristmill.cli.console import Quiet
+from gristmill.config.celery import SHIPPED_TASKS
+from gristmill.config.environment import COMPOSE
+from gristmill.config.settings import Settings, variable
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.schema import describe
+from tests.support.examples import PAGES, PROJECT, blocks, calls, region, section, shell_lines
 
 DOCS = PROJECT / "docs"
 SCHEMA = Settings.model_json_schema()["properties"]
@@ -233,7 +233,7 @@ def test_every_task_that_ships_is_there():
 
 
 def test_every_key_is_there():
-    lua = "\n".join(path.read_text() for path in (PROJECT / "batches" / "lua").glob("*.lua"))
+    lua = "\n".join(path.read_text() for path in (PROJECT / "gristmill" / "batches" / "lua").glob("*.lua"))
     keys = set(re.findall(r"(?:^--  | {3,})(\S+) +(?:zset|hash|stream|string|set|bitmap)  ", lua, re.MULTILINE))
     keys |= set(re.findall(r"GM \.\. '(\w+)'", lua))
     assert len(keys) > 15

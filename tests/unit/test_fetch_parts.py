@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks import fetch as fetching
-from tasks.addresses import refusal
-from tasks.fetch import fetch
-from tasks.schema import ItemError
-from tasks.target import Target
+from gristmill.tasks.fetch import task as fetching
+from gristmill.tasks.fetch.addresses import refusal
+from gristmill.tasks.fetch.target import Target
+from gristmill.tasks.fetch.task import fetch
+from gristmill.tasks.schema import ItemError
 
 NOT_PUBLIC = """
 0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 127.8.8.8 169.254.169.254 172.16.0.1 172.31.255.255 192.0.0.8

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from batches.histogram import FIRST, LAST, bound, bucket, encode, quantile
-from batches.meters import Bucket, Series
-from dashboard.history import RANGES, History
+from gristmill.batches.histogram import FIRST, LAST, bound, bucket, encode, quantile
+from gristmill.dashboard.history import RANGES, History
+from gristmill.fleet.meters import Bucket, Series
 
 
 @pytest.mark.parametrize("seconds", [1e-5, 0.0099, 0.01, 0.25, 1.0, 1.0001, 59.0, 86_400.0])
@@ -98,6 +98,6 @@ def test_names_of_tasks_may_hold_anything():
 
 
 def test_every_range_has_buckets_that_are_kept_long_enough():
-    from batches.meters import WIDTHS
+    from gristmill.fleet.meters import WIDTHS
 
     assert dict(RANGES.values()) == WIDTHS

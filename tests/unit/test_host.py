@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from redis import exceptions
 
-from broker import connection
-from broker.connection import connect, locate, reaching, without_password
-from broker.home import Home, Lock, ServerFile
-from config.errors import InputError, ServerError, SettingError
-from config.host import cores, memory
-from config.server import server_config
-from config.settings import Settings, settings
+from gristmill.config.host import cores, memory
+from gristmill.config.server import server_config
+from gristmill.config.settings import Settings, settings
+from gristmill.errors import InputError, ServerError, SettingError
+from gristmill.server import connection
+from gristmill.server.connection import connect, locate, reaching, without_password
+from gristmill.server.home import Home, Lock, ServerFile
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.items import from_path
-from tests.unit.reading import Write, block_bytes_fixture, good, mixed, quickly, read_back, sizes, text, write_fixture  # noqa: F401
+from gristmill.producer.items import from_path
+from tests.support.reading import (  # noqa: F401
+    Write,
+    block_bytes_fixture,
+    good,
+    mixed,
+    quickly,
+    read_back,
+    sizes,
+    text,
+    write_fixture,
+)
 
 
 @pytest.mark.usefixtures("block_bytes")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import InputError
-from producer.items import ITEM_BYTES, Raw, from_path, jsonl
-from producer.items import lines as lines_module
-from tests.unit.reading import Write, block_bytes_fixture, good, mixed, quickly, read_back, sizes, write_fixture  # noqa: F401
+from gristmill.errors import InputError
+from gristmill.producer.items import ITEM_BYTES, Raw, from_path, jsonl
+from gristmill.producer.items import lines as lines_module
+from tests.support.reading import Write, block_bytes_fixture, good, mixed, quickly, read_back, sizes, write_fixture  # noqa: F401
 
 LINES: list[tuple[bytes, list[tuple[int, str]]]] = [
     (b"", []),

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from batches.chunk import Item, Work
-from tasks.kinds import Kind
-from tasks.schema import Schema
-from worker.backoff import LONGEST_SECONDS, backoff
-from worker.runner import VALUE_BYTES, run_item
+from gristmill.batches.chunk import Item, Work
+from gristmill.tasks.kinds import Kind
+from gristmill.tasks.schema import Schema
+from gristmill.worker.backoff import LONGEST_SECONDS, backoff
+from gristmill.worker.runner import VALUE_BYTES, run_item
 
 
 class UnspeakableError(Exception):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from tasks.schema import ItemError, Schema
+from gristmill.tasks.schema import ItemError, Schema
 
 
 def scale(path: str, width: Annotated[int, Field(ge=1, le=100)] = 10, fit: Literal["crop", "pad"] = "pad") -> None: ...

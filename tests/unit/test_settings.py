@@ -2,10 +2,10 @@
 
 import pytest
 
-from broker.connection import with_password
-from config import environment
-from config.errors import SettingError
-from config.settings import Settings, load
+from gristmill.config import environment
+from gristmill.config.settings import Settings, load
+from gristmill.errors import SettingError
+from gristmill.server.connection import with_password
 
 HOME = Settings.model_fields["home"].get_default()
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from config.settings import load
-from tasks import dataroot
-from tasks.announce import announce
-from tasks.digest import digest
-from tasks.fibonacci import fibonacci
-from tasks.kinds import GristmillTask
-from tasks.pause import pause
-from tasks.schema import ItemError
+from gristmill.config.settings import load
+from gristmill.tasks import data_root
+from gristmill.tasks.announce import announce
+from gristmill.tasks.digest import digest
+from gristmill.tasks.fibonacci import fibonacci
+from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.pause import pause
+from gristmill.tasks.schema import ItemError
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     top.mkdir()
     (tmp_path / "secret").write_text("secret")
     chosen = load({"GRISTMILL_HOME": str(tmp_path), "GRISTMILL_DATA_ROOT": str(top)})
-    monkeypatch.setattr(dataroot, "settings", lambda: chosen)
+    monkeypatch.setattr(data_root, "settings", lambda: chosen)
     return top
 
 
@@ -133,9 +133,9 @@ def test_digest_follows_symlinks_under_the_root(root: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", "a\0b", "..", "../secret", "a/../../secret", "/etc/passwd", "\ud800"])
 def test_paths_outside_the_root_are_refused_before_anything_is_sent(root: Path, path: str) -> None:
-    with pytest.raises(dataroot.DataRootError, match=r"^path: "):
-        dataroot.check_path(path)
-    with pytest.raises(dataroot.DataRootError):
+    with pytest.raises(data_root.DataRootError, match=r"^path: "):
+        data_root.check_path(path)
+    with pytest.raises(data_root.DataRootError):
         digest(path)
 
 
@@ -143,11 +143,11 @@ def test_without_a_data_root_absolute_paths_are_checked_by_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = load({"GRISTMILL_HOME": str(tmp_path)})
-    monkeypatch.setattr(dataroot, "settings", lambda: chosen)
+    monkeypatch.setattr(data_root, "settings", lambda: chosen)
     monkeypatch.chdir(tmp_path)
-    assert dataroot.root() == tmp_path
-    dataroot.check_path("/etc/passwd")
-    with pytest.raises(dataroot.DataRootError, match="data root"):
+    assert data_root.root() == tmp_path
+    data_root.check_path("/etc/passwd")
+    with pytest.raises(data_root.DataRootError, match="data root"):
         digest("/etc/passwd")
 
 
@@ -155,14 +155,14 @@ def test_without_a_data_root_absolute_paths_are_checked_by_the_worker(
 def test_symlinks_out_of_the_root_are_refused(root: Path, link: str) -> None:
     (root / "loop").symlink_to("loop")
     (root / "link").symlink_to(link)
-    with pytest.raises((dataroot.DataRootError, OSError)):
+    with pytest.raises((data_root.DataRootError, OSError)):
         digest("link")
 
 
 def test_a_directory_swapped_for_a_symlink_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "secret").write_text("harmless")
-    resolve = dataroot._resolve
+    resolve = data_root._resolve
 
     def swap(path: str, name: str) -> tuple[str, ...]:
         parts = resolve(path, name)
@@ -170,7 +170,7 @@ def test_a_directory_swapped_for_a_symlink_is_refused(root: Path, monkeypatch: p
         (root / "sub").symlink_to("..")
         return parts
 
-    monkeypatch.setattr(dataroot, "_resolve", swap)
+    monkeypatch.setattr(data_root, "_resolve", swap)
     with pytest.raises(OSError, match="sub/secret"):
         digest("sub/secret")
 
@@ -179,20 +179,20 @@ def test_only_regular_files_are_read(root: Path) -> None:
     os.mkfifo(root / "fifo")
     (root / "sub").mkdir()
     for path in ("fifo", "sub", "."):
-        with pytest.raises(dataroot.DataRootError, match="not a regular file"):
+        with pytest.raises(data_root.DataRootError, match="not a regular file"):
             digest(path)
     with pytest.raises(FileNotFoundError, match="sub/none"):
         digest("sub/none")
 
 
 def test_a_new_file_appears_whole_or_not_at_all(root: Path) -> None:
-    with dataroot.new_file("a/b") as file:
+    with data_root.new_file("a/b") as file:
         file.write(b"whole")
         assert file.publish("name") == "a/b/name"
     assert (root / "a" / "b" / "name").read_bytes() == b"whole"
 
     def fail() -> None:
-        with dataroot.new_file("a/b") as file:
+        with data_root.new_file("a/b") as file:
             file.write(b"half")
             raise RuntimeError
 
@@ -204,6 +204,6 @@ def test_a_new_file_appears_whole_or_not_at_all(root: Path) -> None:
 def test_a_new_file_does_not_leave_the_root(root: Path) -> None:
     (root / "out").symlink_to("..")
     for directory in ("..", "out", "out/new", "/tmp"):
-        with pytest.raises(dataroot.DataRootError, match="save"), dataroot.new_file(directory, "save"):
+        with pytest.raises(data_root.DataRootError, match="save"), data_root.new_file(directory, "save"):
             pass
     assert sorted(root.parent.iterdir()) == [root, root.parent / "secret"]

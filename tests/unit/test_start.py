@@ -8,7 +8,7 @@ import pytest
 READING = ("watch", "results", "batches", "workers", "cancel", "pause", "resume", "retry", "forget", "dead")
 
 
-@pytest.mark.parametrize("modules", [("producer.cli",), tuple(f"producer.cli.{name}" for name in READING)])
+@pytest.mark.parametrize("modules", [("gristmill.cli",), tuple(f"gristmill.cli.{name}" for name in READING)])
 def test_celery_is_not_loaded(modules):
     code = f"import sys, {', '.join(modules)}; print(*sorted({{'celery', 'flower'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

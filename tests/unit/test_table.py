@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import InputError
-from producer.items import ITEM_BYTES, from_path
-from tests.unit.reading import (  # noqa: F401
+from gristmill.errors import InputError
+from gristmill.producer.items import ITEM_BYTES, from_path
+from tests.support.reading import (  # noqa: F401
     Write,
     block_bytes_fixture,
     faults,

@@ -4,8 +4,8 @@ import time
 
 import work
 
-from producer import submit
-from tasks.kinds import cpu, io
+from gristmill.producer import submit
+from gristmill.tasks.kinds import cpu, io
 
 
 @cpu

@@ -7,8 +7,8 @@ from celery import Celery
 
 OURS = os.environ["BENCH_TRANSPORT"] == "ours"
 if OURS:
-    import broker.transport  # noqa: F401
-    from broker.enqueue import enqueue_many
+    import gristmill.broker.transport  # noqa: F401
+    from gristmill.broker.enqueue import enqueue_many
 
 app = Celery("celery_app", broker=os.environ["BENCH_URL"])
 app.conf.update(

@@ -1,0 +1,205 @@
+"""Reading messages: what a channel asks of the server, and how it tells the two kinds of answers apart."""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import Any, NamedTuple, cast
+
+from kombu.asynchronous import get_event_loop
+from kombu.log import get_logger
+from kombu.utils.json import loads
+from redis.exceptions import NoScriptError, ResponseError
+
+from gristmill.broker.leases import Lease
+from gristmill.server.connection import unwritable
+
+#: Messages taken at once, at most: the loop has other things to do between.
+TAKE_MOST = 128
+#: Milliseconds that a read waits on the server for a message.
+BLOCK_MILLISECONDS = 1000
+#: With room for many and half of it in use, seconds between two takes: so that they are of more than one message.
+PACE_SECONDS, PACE_FROM = 0.005, 16
+#: Seconds between two takes from a server that cannot write.
+UNWRITABLE_SECONDS = 1.0
+
+logger = get_logger(__name__)
+
+
+class Entry(NamedTuple):
+    """A message as it was taken."""
+
+    tag: str
+    text: bytes | str
+    #: How often it came back from workers that died.
+    returns: int = 0
+    revoked: bool = False
+
+    @property
+    def queue(self) -> str:
+        """The queue that it was taken from."""
+        return self.tag.split("/", 2)[2]
+
+
+def decoded(text: bytes | str) -> dict[str, Any]:
+    """The message that an entry carries.
+
+    Raises:
+        ValueError: it is not a kombu message.
+    """
+    try:
+        plain = text.decode() if isinstance(text, bytes) else text
+        message = loads(plain) if '"__type__"' in plain else json.loads(plain)
+    except Exception as error:
+        # Beside ValueError: a depth that Python does not read, a `__type__` of something else.
+        raise ValueError(f"not JSON: {error!r}") from error
+    flaw = _flaw(message)
+    if flaw:
+        raise ValueError(f"not a kombu message: {flaw}")
+    return cast(dict[str, Any], message)
+
+
+def _flaw(message: Any) -> str:
+    """What keeps kombu from making a message of it; empty: nothing."""
+    if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
+        return "no properties"
+    properties, body = message["properties"], message.get("body")
+    for name, value in (("headers", message.get("headers")), ("delivery_info", properties.get("delivery_info"))):
+        if value is not None and not isinstance(value, dict):
+            return f"{name} is no object"
+    if any(isinstance(value, list | dict) for value in (properties.get("delivery_info") or {}).values()):
+        return "delivery_info is not flat"
+    if body is not None and not isinstance(body, str):
+        return "its body is no text"
+    encoding = properties.get("body_encoding")
+    if encoding not in (None, "", "utf-8", "base64"):
+        return "unknown body_encoding"
+    if encoding == "base64" and body:
+        try:
+            b64decode(body)
+        except ValueError as error:
+            return f"its body is no base64: {error}"
+    return ""
+
+
+class Reader:
+    """The conversation on a channel's reading connection: takes while there are messages, else a blocking read."""
+
+    def __init__(self, lease: Lease, prefix: str, levels: Iterable[int]) -> None:
+        self.lease = lease
+        self.prefix = prefix
+        self.levels = list(levels)
+        self._ready: set[str] = set()
+        self._empty = False
+        self._block = BLOCK_MILLISECONDS
+        self._acks: list[str] | None = None
+        self._took_at = 0.0
+        self._pacing = False
+        #: When to ask again a server that could not write.
+        self._unwritable_until = 0.0
+
+    def paced(self, held: int, room: int | None) -> bool:
+        """Whether to take later: there is plenty to do, and more room soon. The loop is woken for it."""
+        if monotonic() < self._unwritable_until:
+            return True
+        if room is None or held + room < PACE_FROM or held < room or self._empty:
+            return False
+        hub = get_event_loop()
+        if hub is None or monotonic() - self._took_at >= PACE_SECONDS:
+            return False
+        if not self._pacing:
+            self._pacing = True
+            hub.call_later(PACE_SECONDS, self._unpace)
+        return True
+
+    def _unpace(self) -> None:
+        self._pacing = False
+
+    def send(self, connection: Any, queues: list[str], room: int | None) -> None:
+        """Ask for messages."""
+        count = TAKE_MOST if room is None else min(room, TAKE_MOST)
+        # A process that was stopped since its last take takes again: that renews its lease before it reads.
+        fresh = monotonic() - self._took_at < self.lease.seconds / 2
+        if self._empty and fresh and self._ready.issuperset(queues) and self._block > 0:
+            self._empty = False
+            self._acks = None
+            connection.send_command(
+                "XREADGROUP", "GROUP", "gm", self.lease.consumer, "COUNT", count, "BLOCK", self._block, "STREAMS",
+                *(f"{self.prefix}gm1:q:{queue}:{level}" for level in self.levels for queue in queues),
+                *(">" for _ in self.levels for _ in queues),
+            )  # fmt: skip
+            return
+        create = "0" if self._ready.issuperset(queues) else "1"
+        self._asked = queues
+        self._took_at = monotonic()
+        self._acks = self.lease.acks.pop()
+        connection.send_command(
+            "EVALSHA", self.lease.scripts.sha("take"), 0,
+            self.prefix, self.lease.consumer, count, create, len(queues), *queues, *self._acks,
+        )  # fmt: skip
+
+    def receive(self, connection: Any) -> list[Entry]:
+        """The messages in the server's answer."""
+        acks, self._acks = self._acks, None
+        try:
+            answer = connection.read_response()
+        except NoScriptError:
+            self.lease.acks.put_back(acks or [])
+            self.lease.scripts.load("take")
+            return []
+        except ResponseError as error:
+            self.lease.acks.put_back(acks or [])
+            # A queue was deleted while we waited: its groups are made anew.
+            self._ready.clear()
+            if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
+                return []
+            if unwritable(error):
+                self._wait_for_room(error)
+                return []
+            raise
+        except BaseException:
+            self.lease.acks.put_back(acks or [])
+            self._empty = False
+            raise
+        return self._blocked(answer) if acks is None else self._taken(answer, acks)
+
+    def _wait_for_room(self, error: Exception) -> None:
+        """Take no message for a moment: the server cannot write down who has it."""
+        if not self._unwritable_until:
+            logger.warning("messages are taken again once the server can write: %s", error)
+        self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
+        hub = get_event_loop()
+        if hub is not None:
+            hub.call_later(UNWRITABLE_SECONDS, lambda: None)
+
+    def _taken(self, answer: Any, acks: list[str]) -> list[Entry]:
+        due, refused, flat = answer
+        self._unwritable_until = 0.0
+        self.lease.acks.settle(acks, refused)
+        self._ready.update(self._asked)
+        self._empty = not flat
+        self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
+        return [Entry(_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)]
+
+    def _blocked(self, answer: Any) -> list[Entry]:
+        streams = answer.items() if isinstance(answer, dict) else answer or ()
+        return [
+            Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields)).get("m", b""))
+            for key, entries in streams
+            for queue, _, level in [_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
+            for identity, fields in (entries[0] if _nested(entries) else entries)
+        ]
+
+
+def _nested(entries: Any) -> bool:
+    """RESP3 may wrap a stream's entries in one more list."""
+    return bool(entries) and bool(entries[0]) and isinstance(entries[0][0], list | tuple)
+
+
+def _pairs(fields: Any) -> Iterator[tuple[str, Any]]:
+    flat = list(fields)
+    return ((_text(flat[i]), flat[i + 1]) for i in range(0, len(flat), 2))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

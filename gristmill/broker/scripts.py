@@ -1,0 +1,74 @@
+"""The Lua scripts of the transport: each state change of messages is one call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.commands.core import Script
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from gristmill.server.connection import unwritable
+
+LUA = Path(__file__).parent / "lua"
+#: Refused on a full server, so that producers wait; every other script gives memory back, or leads to it.
+_REFUSED_WHEN_FULL = frozenset({"delay", "put"})
+#: These only read: they run also where the server refuses whatever writes.
+_READS = frozenset({"size", "held"})
+
+
+class Unwritable(RedisConnectionError):
+    """Raised when the server cannot write: to who works with it, it is away until it can."""
+
+
+@contextmanager
+def as_if_away() -> Iterator[None]:
+    """Turn the refusal of a server that cannot write into Unwritable."""
+    try:
+        yield
+    except ResponseError as error:
+        if unwritable(error):
+            raise Unwritable(str(error)) from error
+        raise
+
+
+@cache
+def text(name: str) -> str:
+    """The whole text of the script `name`: its shebang, what all of them share, and its own file."""
+    flags = " flags=no-writes" if name in _READS else "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
+    return "\n".join([f"#!lua{flags}", *((LUA / f"{part}.lua").read_text() for part in ("queue", "holding", name))])
+
+
+class Scripts:
+    """The scripts, called through one client below one key prefix."""
+
+    def __init__(self, client: Redis, prefix: str) -> None:
+        self.client = client
+        self.prefix = prefix
+        self._scripts: dict[str, Script] = {}
+
+    def sha(self, name: str) -> str:
+        """The name under which the server knows the script once it is loaded."""
+        return self._script(name).sha
+
+    def load(self, name: str) -> None:
+        """Load the script into the server."""
+        self.client.script_load(text(name))
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Run the script; it is loaded into the server when that lacks it.
+
+        Raises:
+            Unwritable: the server cannot write, to its disk or its replicas.
+            RedisError: it cannot be reached, or refuses for another reason.
+        """
+        with as_if_away():
+            return self._script(name)(args=[self.prefix, *arguments])
+
+    def _script(self, name: str) -> Script:
+        if name not in self._scripts:
+            self._scripts[name] = self.client.register_script(text(name))
+        return self._scripts[name]

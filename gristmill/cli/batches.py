@@ -1,0 +1,30 @@
+"""`gristmill batches`."""
+
+import click
+
+from gristmill.cli import options
+from gristmill.cli.console import note, show
+from gristmill.local.fleet import server_for_reading
+from gristmill.producer.batch import batches
+from gristmill.server.connection import reaching
+
+_COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "open", "created"]
+
+
+@click.command("batches")
+@options.as_json
+@options.quiet
+def command(as_json: bool) -> None:
+    """List the batches on the server, oldest first; with --json every field, such as who submitted each.
+
+    \b
+    Examples:
+      gristmill batches
+      gristmill batches --json | jq 'select(.state == "failed").name'
+    """
+    with server_for_reading(), reaching():
+        rows = [info.as_dict() for info in batches()]
+    if not rows and not as_json:
+        note("no batches yet: gristmill run fibonacci 30 31 32")
+        return
+    show(_COLUMNS, rows, as_json=as_json, right="submitted succeeded failed open")

@@ -1,0 +1,182 @@
+"""`gristmill doctor`."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import click
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from gristmill.broker.dead_letters import Letters
+from gristmill.cli import options
+from gristmill.cli.console import show
+from gristmill.config import environment, settings
+from gristmill.config.settings import Settings, variable
+from gristmill.errors import GristmillError, ServerError
+from gristmill.fleet.registry import Fleet
+from gristmill.producer.worker_checks import live_workers
+from gristmill.server.connection import client, locate, reaching, without_password
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import Kind
+
+#: The oldest servers that have what the scripts need.
+OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
+#: Seconds by which this host's clock may differ from the server's; share of the memory that may be in use.
+CLOCK_SECONDS, MEMORY_SHARE = 2.0, 0.75
+
+
+class Finding(NamedTuple):
+    """One line of the report; `advice` is empty when all is well."""
+
+    check: str
+    found: str
+    advice: str = ""
+
+
+@click.command("doctor")
+@options.as_json
+@options.quiet
+def command(as_json: bool) -> int:
+    """Check the server, the workers and the settings: each line is OK or says what to do (then exit 1).
+
+    \b
+    Examples:
+      gristmill doctor
+      gristmill doctor --json | jq 'select(.advice != "OK")'
+    """
+    findings = [*_settings(), *_task_modules()]
+    failure: ServerError | None = None
+    try:
+        with reaching():
+            findings += _server(client())
+    except ServerError as error:
+        failure = error
+        findings.append(Finding("server", "not reached", str(error)))
+    rows = [{"check": f.check, "found": f.found, "advice": f.advice or "OK"} for f in findings]
+    show(["check", "found", "advice"], rows, as_json=as_json, fold="found advice")
+    return failure.exit_code if failure else int(any(finding.advice for finding in findings))
+
+
+def _settings() -> Iterator[Finding]:
+    fields = Settings.model_fields
+    strangers = environment.unknown(fields, fields["home"].get_default())
+    for name, near in strangers:
+        yield Finding("settings", name, f"no setting has this name{f': did you mean {near}?' if near else ''}")
+    if not strangers:
+        yield Finding("settings", f"home {settings().home}")
+
+
+def _task_modules() -> Iterator[Finding]:
+    try:
+        yield Finding("tasks", f"{len(catalog.load())} known on this host")
+    except GristmillError as error:
+        yield Finding("tasks", "not all are known", str(error))
+
+
+def _server(server: Redis) -> Iterator[Finding]:
+    info = server.info()
+    for look in (_version, _connection, _topology, _persistence, _eviction, _memory, _clock, _dead_letters):
+        yield look(server, info)
+    yield from _workers(server)
+
+
+def _version(_: Redis, info: dict[str, Any]) -> Finding:
+    name = info.get("server_name", "redis")
+    version = str(info.get(f"{name}_version", info["redis_version"]))
+    oldest = OLDEST.get(name, (7, 0))
+    old = tuple(int(part) for part in version.split(".")[:2]) < oldest
+    wanted = f"update it: {name} {'.'.join(map(str, oldest))} or later" if old else ""
+    return Finding("server", f"{name} {version} at {without_password(locate())}", wanted)
+
+
+def _connection(server: Redis, _: dict[str, Any]) -> Finding:
+    parameters = server.connection_pool.connection_kwargs
+    if not locate().startswith("rediss://"):
+        return Finding("connection", "not encrypted")
+    if parameters.get("ssl_cert_reqs") == "none":
+        return Finding(
+            "connection", "TLS, unchecked", "anybody may be the server: take ssl_cert_reqs out of its address"
+        )
+    return Finding("connection", "TLS, certificate checked")
+
+
+def _topology(_: Redis, info: dict[str, Any]) -> Finding:
+    if info.get("cluster_enabled"):
+        return Finding("topology", "cluster", "a batch and its queue share one server: use one that is in no cluster")
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        return Finding("topology", f"replica of {primary}", "it takes no writes: name the primary")
+    return Finding("topology", "one server")
+
+
+def _configured(server: Redis, name: str) -> str | None:
+    try:
+        return cast(dict[str, str], server.config_get(name)).get(name)
+    except ResponseError:
+        return None
+
+
+def _persistence(server: Redis, info: dict[str, Any]) -> Finding:
+    if not info.get("aof_enabled"):
+        saved = "snapshots only, no AOF" if _configured(server, "save") else "no AOF"
+        return Finding("persistence", saved, "a restart of the server loses batches: set appendonly yes")
+    fsync = _configured(server, "appendfsync") or "cannot be read"
+    advice = {
+        "always": "",
+        "everysec": "a power cut may lose about 2 s: set appendfsync always if that matters",
+        "no": "a power cut may lose about 30 s: set appendfsync always",
+    }.get(fsync, "see to it where the server is managed that appendfsync is always")
+    if info.get("aof_last_write_status") != "ok":
+        advice = "the last write to the AOF failed: free some space on the server's disk; its log says more"
+    return Finding("persistence", f"AOF, appendfsync {fsync}", advice)
+
+
+def _eviction(_: Redis, info: dict[str, Any]) -> Finding:
+    policy = info.get("maxmemory_policy", "unknown")
+    advice = "" if policy == "noeviction" else "it deletes keys when it is full: set maxmemory-policy noeviction"
+    return Finding("eviction", policy, advice)
+
+
+def _memory(_: Redis, info: dict[str, Any]) -> Finding:
+    used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
+    if not most:
+        return Finding("memory", f"{used >> 20} MiB used, no limit", "set maxmemory, so that a full server says so")
+    advice = "nearly full: read and forget ended batches" if used > MEMORY_SHARE * most else ""
+    return Finding("memory", f"{used >> 20} of {most >> 20} MiB used", advice)
+
+
+def _clock(server: Redis, _: dict[str, Any]) -> Finding:
+    before = time.time()
+    seconds, microseconds = server.time()
+    drift = seconds + microseconds / 1e6 - (before + time.time()) / 2
+    advice = "set one of the clocks: times shown here are off" if abs(drift) > CLOCK_SECONDS else ""
+    return Finding("clock", f"{drift:+.3f} s from the server's", advice)
+
+
+def _dead_letters(server: Redis, _: dict[str, Any]) -> Finding:
+    letters, most = Letters(server, settings()), settings().dead_letter_bytes
+    number, used = len(letters), letters.size
+    found = f"{number:,}, {used:,} of {most:,} bytes"
+    if not number:
+        return Finding("dead letters", found)
+    advice = "look with `gristmill dead list`, then `gristmill dead requeue` or `gristmill dead drop`"
+    if used > MEMORY_SHARE * most:
+        advice = f"nearly full, and none is dropped to make room: {advice}, or raise {variable('dead_letter_bytes')}"
+    return Finding("dead letters", found, advice)
+
+
+def _workers(server: Redis) -> Iterator[Finding]:
+    workers = live_workers()
+    for kind in Kind:
+        here = [worker for worker in workers if worker.queue == kind]
+        waiting = Fleet(server, settings()).waiting(kind)
+        found = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
+        yield Finding(f"queue {kind}", found, "" if here else f"nobody listens: gristmill up {kind}")
+    fingerprints: dict[str, set[str]] = {}
+    for worker in workers:
+        for task, fingerprint in worker.tasks.items():
+            fingerprints.setdefault(task, set()).add(fingerprint)
+    for task, versions in fingerprints.items():
+        if len(versions) > 1:
+            yield Finding("tasks", f"{task!r} in {len(versions)} versions", "update the workers that lag behind")

@@ -1,0 +1,133 @@
+"""Follows a batch to its end: results on stdout as they come, the bar on stderr."""
+
+import time
+from typing import TYPE_CHECKING
+
+from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.cli.console import note, print_json, warn
+from gristmill.cli.output import ResultWriter
+from gristmill.cli.progress import ProgressView
+from gristmill.producer.backpressure import Full
+from gristmill.producer.batch import Batch
+from gristmill.producer.deadline import NEVER, Deadline
+from gristmill.producer.worker_checks import live_workers, no_worker
+
+if TYPE_CHECKING:
+    # Only for types: what submits loads Celery, and whoever only reads need not wait for it.
+    from gristmill.local.fleet import LocalFleet
+    from gristmill.producer.feeding import Feeding
+    from gristmill.producer.submission import Submission
+
+#: Seconds after which a batch that no worker listens for is worth a warning: workers may be starting.
+WARN_SECONDS = 3.0
+
+
+class WorkerWatch:
+    """Warns once when a batch waits and nobody listens to its queue."""
+
+    def __init__(self) -> None:
+        self._at: float | None = time.monotonic() + WARN_SECONDS
+
+    def look(self, info: BatchInfo) -> None:
+        """Look whether to warn; cheap until the moment has come."""
+        if self._at is not None and info.open and time.monotonic() > self._at:
+            self._at = None
+            if not any(worker.queue == info.queue for worker in live_workers()):
+                warn(no_worker(info.queue))
+
+
+def follow(
+    batch: Batch,
+    writer: ResultWriter | None,
+    *,
+    in_order: bool = False,
+    consume: bool = False,
+    deadline: Deadline = NEVER,
+    fleet: "LocalFleet | None" = None,
+    feeding: "Feeding | None" = None,
+) -> BatchInfo:
+    """Follow a batch to its end; with a writer, its results are written as they come, and then removed to `consume`.
+
+    `fleet` is one that runs for the duration of this command: what dies of it is started again. `feeding` submits
+    the batch meanwhile.
+
+    Raises:
+        TimeoutError: it has not ended at the deadline.
+        KeyboardInterrupt: after a note that says how to follow it again.
+        Exception: what submitting it raises.
+    """
+    workers = WorkerWatch()
+    try:
+        with ProgressView([batch.name]) as view:
+            for info, found in batch.follow(in_order=in_order, consume=consume, timeout=deadline.left):
+                if writer:
+                    writer.write_all(found, durably=consume)
+                view.update([info])
+                workers.look(info)
+                if fleet:
+                    fleet.watch()
+                if feeding:
+                    feeding.check()
+    except KeyboardInterrupt:
+        if all_stored(feeding):
+            note(_interrupted(batch.name) if fleet else f"batch {batch.name} goes on; {_again(batch.name)}")
+        raise
+    except Full:
+        raise
+    except TimeoutError:
+        late = f"batch {batch.name!r} has not ended after {deadline.seconds:g} s"
+        if all_stored(feeding):
+            # Without its fleet the batch does not go on by itself.
+            late += f"; {_interrupted(batch.name)}" if fleet else "; it goes on"
+        raise TimeoutError(late) from None
+    note(summary(info))
+    return info
+
+
+def all_stored(feeding: "Feeding | None") -> bool:
+    """Whether nothing of the batch is still to be submitted."""
+    return feeding is None or feeding.submission.complete
+
+
+def _again(name: str) -> str:
+    return f"follow it with: gristmill watch {name}"
+
+
+def _interrupted(name: str) -> str:
+    return f"batch {name} is kept: the same command with --name {name} goes on"
+
+
+def watch_json(batch: Batch, timeout: float | None) -> BatchInfo:
+    """Print the counters as a line of JSON each second until the batch has ended."""
+    for info in batch.watch(timeout, every=1.0):
+        print_json(info.as_dict())
+    return info
+
+
+def summary(info: BatchInfo) -> str:
+    """How a batch ended, in a line."""
+    parts = [f"{info.succeeded:,} succeeded", f"{info.failed:,} failed"]
+    parts += [
+        f"{count:,} {word}"
+        for word in ("dead", "cancelled", "duplicates", "rejected", "consumed")
+        if (count := getattr(info, word))
+    ]
+    seconds = f" in {info.ended - info.created:,.1f} s" if info.ended else ""
+    reason = f" ({info.reason})" if info.reason else ""
+    return f"batch {info.name}: {info.state}{reason}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
+
+
+def say_what_is_new(submission: "Submission", info: BatchInfo) -> None:
+    """Say so when the items had been submitted before."""
+    if submission.anything_new or not submission.complete:
+        return
+    if info.state in ENDED:
+        note(f"nothing new: batch {info.name} has these {info.submitted:,} items, and has ended")
+    else:
+        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.open:,} are open")
+
+
+def say_what_was_consumed(info: BatchInfo) -> None:
+    """Say so when results of the batch are not on the server any more."""
+    if info.consumed:
+        warn(f"{info.consumed:,} results of batch {info.name} were consumed: they are not among these")

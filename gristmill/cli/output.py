@@ -1,0 +1,122 @@
+"""Writes results, a line each: JSONL or CSV, to stdout or into a file that appears when it is whole."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from gristmill.batches.result import FIELDS, Result
+from gristmill.cli.console import note
+from gristmill.cli.partial import Partial
+
+Form = Literal["jsonl", "csv"]
+
+
+class ResultWriter:
+    """Writes results. A context manager: `path` is replaced at a good end, and left alone at any other.
+
+    `whose` names the batch and the order: what a killed command has written of that to `path` is gone on with.
+    `repeats` says that results may come more than once; each is written once all the same, as with a `path`.
+    """
+
+    def __init__(
+        self,
+        form: Form = "jsonl",
+        path: str | None = None,
+        *,
+        failed_only: bool = False,
+        whose: str = "",
+        repeats: bool = False,
+    ) -> None:
+        self._form = form
+        self._line = _as_csv if form == "csv" else Result.to_json
+        self._path = Path(path) if path else None
+        self._failed_only = failed_only
+        self._whose = f"{whose} {form} {failed_only}" if whose else ""
+        self._partial: Partial | None = None
+        self._written = _Written() if path or repeats else None
+        #: Results that were written, by an earlier command too, and those of succeeded items among them.
+        self.count = self.succeeded = 0
+
+    def __enter__(self) -> "ResultWriter":
+        if self._path and self._written:
+            self._partial = Partial(self._path, self._whose)
+            for index, state, attempts in self._partial.resume(self._form):
+                self._written.add(index, attempts)
+                self._count(state)
+        if self._form == "csv" and not (self._partial and self._partial.file.tell()):
+            self._write(",".join(FIELDS))
+        return self
+
+    def write(self, result: Result) -> None:
+        """Write one result, unless it is to be left out or was written before."""
+        if self._failed_only and result.state == "succeeded":
+            return
+        if self._written and not self._written.add(result.index, result.attempts):
+            return
+        self._write(self._line(result))
+        self._count(result.state)
+
+    def _count(self, state: str) -> None:
+        self.count += 1
+        self.succeeded += state == "succeeded"
+
+    def _write(self, line: str) -> None:
+        if self._partial:
+            self._partial.file.write(line.encode() + b"\n")
+        else:
+            sys.stdout.write(line + "\n")
+
+    def write_all(self, results: Iterable[Result], *, durably: bool = False) -> None:
+        """Write results and hand them over; `durably`: they are in the file also after a power cut."""
+        for result in results:
+            self.write(result)
+        if not self._partial:
+            sys.stdout.flush()
+        elif durably:
+            self._partial.sync()
+        else:
+            self._partial.file.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._partial:
+            return
+        if kind is None:
+            self._partial.publish()
+        elif self.count and self._whose:
+            self._partial.keep()
+            note(f"the {self.count:,} results so far are in {self._partial.path}: the same command goes on with it")
+        else:
+            self._partial.drop()
+
+
+class _Written:
+    """Which results were written: of each item the attempts that its result told of, in a byte."""
+
+    def __init__(self) -> None:
+        self._attempts = bytearray()
+
+    def add(self, index: int, attempts: int) -> bool:
+        """Note a result; False when it, or one of a later attempt, was there."""
+        if index >= len(self._attempts):
+            self._attempts.extend(bytes(index + 1 - len(self._attempts)))
+        mark = min(attempts + 1, 255)
+        if self._attempts[index] >= mark:
+            return False
+        self._attempts[index] = mark
+        return True
+
+
+def _as_csv(result: Result) -> str:
+    row = [getattr(result, column) for column in FIELDS]
+    text = io.StringIO()
+    cells = [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in row]
+    # Its characters are the ones that it quotes.
+    csv.writer(text, lineterminator="\r\n").writerow(["" if cell == "null" else cell for cell in cells])
+    return text.getvalue().removesuffix("\r\n")

@@ -1,0 +1,90 @@
+"""Progress of batches on stderr: a live bar on a terminal, else one plain line every ten seconds."""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from gristmill.batches.info import BatchInfo, State
+from gristmill.cli.console import Quiet, note, stderr
+from gristmill.config.words import duration
+
+#: Rates are over this many seconds; plain lines are this many seconds apart.
+RATE_SECONDS, LINE_SECONDS = 10.0, 10.0
+
+
+class Pace:
+    """Items per second over the last seconds, from counters that only grow."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def rate(self, done: int) -> float:
+        """Note the counter now and answer the rate; 0 while nothing is known."""
+        now = time.monotonic()
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[0][0] > RATE_SECONDS:
+            self._seen.popleft()
+        then, before = self._seen[0]
+        return (done - before) / (now - then) if now > then else 0.0
+
+
+class ProgressView:
+    """Shows batches that are followed together, each on its line. A context manager."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._live = stderr.is_terminal and not Quiet.on
+        self._paces = {label: Pace() for label in labels}
+        self._spoke = time.monotonic()
+        self._bars: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[words]}"),
+            console=stderr,
+            transient=False,
+            disable=not self._live,
+        )
+
+    def __enter__(self) -> "ProgressView":
+        if self._live:
+            self._bars = {label: self._progress.add_task(label, words="", total=None) for label in self._labels}
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._progress.stop()
+
+    def update(self, infos: Sequence[BatchInfo]) -> None:
+        """Show the counters of the batches, in the order of the labels."""
+        lines = []
+        for label, info in zip(self._labels, infos, strict=True):
+            words = describe(info, self._paces[label].rate(info.done))
+            lines.append(f"{label}: {words}")
+            if self._live:
+                total = info.submitted if info.state is not State.SUBMITTING else None
+                self._progress.update(self._bars[label], completed=info.done, total=total, words=words)
+        if not self._live and time.monotonic() - self._spoke > LINE_SECONDS:
+            self._spoke = time.monotonic()
+            for line in lines:
+                note(line)
+
+
+def describe(info: BatchInfo, rate: float) -> str:
+    """A batch's progress in words: `120 of 300 items, 25.3/s, 7 s left, 0 failed`."""
+    total = f"{info.submitted:,}" + (" so far" if info.state is State.SUBMITTING else "")
+    parts = [f"{info.done:,} of {total} items", f"{rate:,.1f}/s"]
+    if info.open and rate > 0:
+        parts.append(f"{duration(info.open / rate)} left")
+    parts.append(f"{info.failed + info.dead:,} failed")
+    if info.reason and info.state is not State.CANCELLED:
+        parts.append(f"being cancelled ({info.reason})")
+    elif info.state not in (State.SUBMITTING, State.RUNNING):
+        parts.append(str(info.state))
+    return ", ".join(parts)

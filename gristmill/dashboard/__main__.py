@@ -1,0 +1,39 @@
+"""`python -m gristmill.dashboard`: Flower on the address and port of the settings."""
+
+import argparse
+import signal
+import sys
+
+from gristmill.config.settings import settings
+from gristmill.errors import GristmillError
+from gristmill.local.parent_death import tether
+from gristmill.server.waiting import await_server
+from gristmill.tasks import catalog
+from gristmill.tasks.application import app
+
+
+def main() -> int:
+    """Run Flower until it is stopped. Exit codes as of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m gristmill.dashboard", description=__doc__)
+    parser.add_argument("--port", type=int, default=settings().dashboard_port, help="default: by the settings")
+    parser.add_argument("--tether", action="store_true", help="end when standard input closes")
+    arguments = parser.parse_args()
+    if arguments.tether:
+        tether(signal.SIGTERM)
+    try:
+        # Before Celery, which would put the directory we are called in first: see `load`.
+        catalog.load()
+        await_server()
+        # Once the app knows its server.
+        from gristmill.dashboard.application import install
+
+        install()
+        app.start(["flower", f"--port={arguments.port}", f"--logging={settings().log_level}"])
+    except GristmillError as error:
+        print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

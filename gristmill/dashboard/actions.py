@@ -1,0 +1,62 @@
+"""What can be done to a batch from its page: retry, cancel, pause, resume; and its results as a file."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import tornado.web
+
+from gristmill.batches.control import Control
+from gristmill.batches.reader import Reader
+from gristmill.config.settings import settings, variable
+from gristmill.dashboard import batchview
+from gristmill.dashboard.pages import Page
+from gristmill.server.connection import client
+
+#: Results that are sent before the next are read.
+_AT_ONCE = 500
+
+
+class Action(Page):
+    """Does one of them, for a form with the token of its page."""
+
+    @tornado.web.authenticated
+    async def post(self, name: str, what: str) -> None:
+        """Do it, and show the batch again."""
+        if self.application.options.read_only:
+            raise tornado.web.HTTPError(403, "the dashboard is read-only: see %s", variable("dashboard_read_only"))
+        observer = self.application.observer
+        await self.ask(batchview.find, observer, name)
+        await self.ask(_act, name, what, refused=409)
+        self.redirect(self.reverse_url("batch", name))
+
+
+def _act(name: str, what: str) -> None:
+    control = Control(client(), settings())
+    if what == "cancel":
+        control.cancel(name, "on the dashboard")
+    else:
+        getattr(control, what)(name)
+
+
+class Results(Page):
+    """A batch's results as JSON lines, by index."""
+
+    @tornado.web.authenticated
+    async def get(self, name: str) -> None:
+        """The file; with `failed=1` the failed items only. It is sent as it is read: memory stays flat."""
+        observer = self.application.observer
+        info = await self.ask(batchview.find, observer, name)
+        only_failed = self.get_query_argument("failed", "") == "1"
+        reader = Reader(observer.fleet.client, observer.meters.settings, name)
+        results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)
+        self.set_header("Content-Type", "application/jsonl; charset=utf-8")
+        kind = "-failed" if only_failed else ""
+        self.set_header("Content-Disposition", f'attachment; filename="{name}{kind}.jsonl"')
+        lines = (result.to_json() + "\n" for result in results)
+        while text := await self.ask(_next, lines):
+            self.write(text)
+            await self.flush()
+
+
+def _next(lines: Iterator[str]) -> str:
+    return "".join(islice(lines, _AT_ONCE))

@@ -1,0 +1,121 @@
+"""What to do about a queue: one sentence, and the command that does it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from gristmill.config.words import duration
+from gristmill.fleet.overview import QueueNow
+from gristmill.fleet.registry import LiveWorker
+
+#: A backlog that is gone within so many seconds needs no advice; more slots are to bring it there.
+TARGET_SECONDS = 60.0
+#: The share of its slots that a queue can be expected to keep busy.
+SUSTAINED = 0.8
+#: Below this share of busy slots, more slots change nothing.
+IDLE = 0.6
+#: Percent of a host's cores, and of the server's core, from which on they are in use.
+FULL, SERVER_FULL = 90.0, 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A sentence about a queue; `command` is what to type, and `level` is `ok`, `info` or `warning`."""
+
+    queue: str
+    text: str
+    command: str | None = None
+    level: str = "ok"
+
+
+def advise(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], server_cpu: float) -> Advice:
+    """The advice for `queue`, one of `queues`; `server_cpu` is how much of one core the server uses, in percent."""
+    if not queue.left:
+        if queue.held:
+            return Advice(
+                queue.name, f"{queue.name}: {_items(queue.held)} in paused batches.", "gristmill resume", "info"
+            )
+        return Advice(queue.name, f"{queue.name}: nothing is waiting.")
+    if not queue.slots:
+        what = "1 item waits" if queue.left == 1 else f"{queue.left:,} items wait"
+        command = _start(queue, queues, workers, 1)
+        return Advice(queue.name, f"No worker listens to {queue.name}: {what}. Start one:", command, "warning")
+    left = f"{queue.name}: {_items(queue.left)} left"
+    if queue.drain is None:
+        return _standing(queue, left)
+    left += f", {duration(queue.drain)} at this rate."
+    if queue.drain <= TARGET_SECONDS:
+        return Advice(queue.name, left, level="ok")
+    if queue.used < IDLE:
+        return Advice(queue.name, f"{left} {_idle(queue, server_cpu)}", level="info")
+    return _more(queue, queues, workers, left)
+
+
+def _standing(queue: QueueNow, left: str) -> Advice:
+    if queue.busy:
+        return Advice(
+            queue.name,
+            f"{left}; {queue.busy} of {queue.slots} slots busy, none has finished an item yet.",
+            level="info",
+        )
+    return Advice(
+        queue.name, f"{left}, and nothing runs: they may wait for another attempt.", "gristmill doctor", "warning"
+    )
+
+
+def _idle(queue: QueueNow, server_cpu: float) -> str:
+    if server_cpu >= SERVER_FULL:
+        why = "the server is the limit"
+    elif queue.submitting:
+        why = "the producer is the limit"
+    else:
+        why = "they wait for something else, such as a limit of `fetch` or another attempt"
+    return f"More workers won't help: slots {queue.used:.0%} busy, {why}.".replace("%", " %")
+
+
+def _more(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], left: str) -> Advice:
+    drain = queue.drain or 0.0
+    more = max(1, ceil(queue.left / TARGET_SECONDS * queue.seconds / SUSTAINED) - queue.slots)
+    hosts = {worker.host: worker for worker in workers if worker.queue == queue.name}
+    free = sum(worker.cores * (1 - worker.cpu / 100) for worker in hosts.values() if worker.cpu < FULL)
+    if hosts and all(worker.cpu >= FULL for worker in hosts.values()):
+        which = f"host {next(iter(hosts))}" if len(hosts) == 1 else f"all {len(hosts)} hosts"
+        command = f"GRISTMILL_REDIS_URL=… gristmill up {queue.name}"
+        return Advice(queue.name, f"{left} All cores of {which} are in use: add a host.", command, "warning")
+    if queue.name == "cpu":
+        more = min(more, max(1, int(free)))
+    then = drain * queue.slots / (queue.slots + more)
+    goal = "under 1 minute" if then <= TARGET_SECONDS else f"to {duration(then)}"
+    slots = "1 more slot" if more == 1 else f"{more:,} more slots"
+    command = _start(queue, queues, workers, more)
+    how = "Restart with" if command.startswith("gristmill up --") else "Type"
+    return Advice(queue.name, f"{left} {slots} would bring it {goal}. {how}:", command, "info")
+
+
+def _start(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], more: int) -> str:
+    """The command that gives `queue` so many more slots, and leaves the others as they are."""
+    if any(worker.container for worker in workers):
+        return _compose(queue, queues, more)
+    hosts = {worker.host for worker in workers}
+    if not workers:
+        return "gristmill up"
+    if len(hosts) > 1:
+        return f"gristmill up {queue.name} --{queue.name} {more}"
+    slots = {other.name: other.slots for other in queues if other.slots and other.name in ("cpu", "io")}
+    if queue.slots:
+        slots[queue.name] += more
+    return " ".join(["gristmill up", *(f"--{name} {slots[name]}" for name in sorted(slots))])
+
+
+def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:
+    """Every service with its count: one that is not named would be set back to what the file says."""
+    scale = {other.name: other.workers for other in queues if other.name in ("cpu", "io")}
+    each = queue.slots / queue.workers if queue.workers else 1
+    scale[queue.name] = queue.workers + ceil(more / each)
+    return " ".join(
+        ["docker compose up -d --no-recreate", *(f"--scale {name}={number}" for name, number in sorted(scale.items()))]
+    )
+
+
+def _items(number: int) -> str:
+    return "1 item" if number == 1 else f"{number:,} items"

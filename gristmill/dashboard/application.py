@@ -1,0 +1,130 @@
+"""Flower with the tabs Throughput and Batches: its application, subclassed, in place of its own."""
+
+import asyncio
+import logging
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from flower import app as flower_app
+from flower import command
+from flower.options import default_options
+from tornado.ioloop import PeriodicCallback
+from tornado.web import RequestHandler, StaticFileHandler, url
+
+from gristmill.config.flower import check_reach, flower_options
+from gristmill.config.settings import settings
+from gristmill.dashboard import actions, metrics, pages, queues
+from gristmill.dashboard.history import History
+from gristmill.dashboard.templates import Templates
+from gristmill.errors import SettingError
+from gristmill.fleet.meters import Meters
+from gristmill.fleet.overview import Observer
+from gristmill.server.connection import client
+
+STATIC = Path(__file__).parent / "static"
+#: Milliseconds between two samples of the queues; workers take them too.
+_BEAT = 1000
+
+log = logging.getLogger(__name__)
+
+HANDLERS = [
+    url(r"/throughput", pages.Throughput, name="throughput"),
+    url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
+    url(r"/batches", pages.Batches, name="batches"),
+    url(r"/batches/data", pages.BatchesData, name="batches_data"),
+    url(r"/batch/([^/]+)", pages.Batch, name="batch"),
+    url(r"/batch/([^/]+)/data", pages.BatchData, name="batch_data"),
+    url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
+    url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
+    url(r"/metrics", metrics.Metrics),
+    url(r"/gristmill/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="gristmill_static"),
+]
+
+
+class Dashboard(flower_app.Flower):
+    """Flower with our pages. It listens on this host alone, or asks for the password."""
+
+    def __init__(self, options: Any = None, **kwargs: Any) -> None:
+        options = options or default_options
+        kwargs["template_loader"] = Templates()
+        kwargs["xsrf_cookie_kwargs"] = {"samesite": "Strict"}
+        super().__init__(options=options, **kwargs)
+        prefix = options.url_prefix
+        own = [flower_app.rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
+        if prefix:
+            own = [*own, url(f"/{prefix.strip('/')}", pages.Home)]
+        self.add_handlers(r".*", own)
+        self.beat = PeriodicCallback(self._sample, _BEAT)
+
+    @cached_property
+    def observer(self) -> Observer:
+        """Looks at the fleet."""
+        return Observer(client(), settings())
+
+    @cached_property
+    def history(self) -> History:
+        """The charts' numbers."""
+        return History(Meters(client(), settings()))
+
+    @property
+    def guarded(self) -> bool:
+        """Whether who comes has to say who they are."""
+        return bool(self.options.basic_auth or self.options.auth)
+
+    def start_http_server(self) -> Any:
+        """Listen, unless that would open the pages to everybody."""
+        if not self.options.unix_socket:
+            try:
+                check_reach(self.options.address, guarded=self.guarded)
+            except SettingError as error:
+                # `celery flower` has no other way to say it in one line.
+                raise SystemExit(f"dashboard: {error}") from error
+        return super().start_http_server()
+
+    def start(self) -> None:
+        """Run until it is stopped."""
+        self.beat.start()
+        super().start()
+
+    async def _sample(self) -> None:
+        try:
+            await asyncio.to_thread(self.observer.meters.beat)
+        except Exception as error:
+            log.warning("no sample: %s", error)
+
+    def find_handler(self, request: Any, **kwargs: Any) -> Any:
+        """The handler of a request; none for a name that another site may have given this address."""
+        if not self.guarded and not self._is_ours(request.host_name):
+            return self.get_handler_delegate(request, Stranger, {}, [], {})
+        return super().find_handler(request, **kwargs)
+
+    def _is_ours(self, host: str) -> bool:
+        return bool(self.options.unix_socket) or host == self.options.address or is_loopback_name(host)
+
+
+class Stranger(RequestHandler):
+    """Says no to a page elsewhere whose host name was made to mean this host."""
+
+    def prepare(self) -> None:
+        """Say so, whatever is asked."""
+        self.set_status(403)
+        self.set_header("Content-Type", "text/plain")
+        self.finish("Without a password the dashboard answers to localhost only: see GRISTMILL_DASHBOARD_PASSWORD\n")
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a host name means this host whatever a name server says."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def install() -> None:
+    """Have `celery flower` and `python -m gristmill.dashboard` run it, with the options of the settings."""
+    command.Flower = Dashboard
+    queues.install()
+    for name, value in flower_options(settings()).items():
+        default_options._options[name.replace("_", "-")].default = value

@@ -1,0 +1,115 @@
+"""What the pages of batches show."""
+
+import json
+from itertools import islice
+from typing import Any, cast
+
+from gristmill.batches.histogram import bound, quantile
+from gristmill.batches.info import ENDED, BatchInfo, State
+from gristmill.batches.reader import Reader
+from gristmill.batches.result import Result
+from gristmill.errors import InputError
+from gristmill.fleet.meters import BatchMeter
+from gristmill.fleet.overview import QUANTILES, Observer
+
+#: The newest batches that are listed; failed items on a page; characters of an input, message and traceback.
+LISTED, FAILED = 200, 50
+INPUT, MESSAGE, TRACEBACK = 500, 500, 4000
+#: Seconds over which a batch's rate is taken.
+RATE_SECONDS = 10
+
+
+def find(observer: Observer, name: str) -> BatchInfo:
+    """The batch called `name`.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = observer.infos([name])
+    if not found:
+        raise InputError(f"no batch is called {name!r}: it was forgotten, or never submitted")
+    return found[0]
+
+
+def listed(observer: Observer) -> dict[str, Any]:
+    """The newest batches, and how many there are."""
+    client, key = observer.fleet.client, observer.meters.settings.key("batches")
+    names = cast(list[str], client.zrevrange(key, 0, LISTED - 1))
+    at = observer.meters.now()
+    rows = [_row(observer, info, at) for info in observer.infos(names)]
+    return {"at": at, "total": client.zcard(key), "batches": rows}
+
+
+def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
+    """One batch: its row, its progress, its run times, and failed items behind the index `after`."""
+    info = find(observer, name)
+    at, meter = observer.meters.now(), observer.meters.batch(name)
+    reader = Reader(observer.fleet.client, observer.meters.settings, name)
+    failures = list(islice(reader.failed(after + 1), FAILED + 1))
+    return {
+        "at": at,
+        "batch": _row(observer, info, at, meter),
+        "retried": _retried(observer, name),
+        "progress": _progress(meter, info, at),
+        "runs": [{"upto": bound(number), "items": meter.runs[number]} for number in sorted(meter.runs)],
+        "times": [quantile(meter.runs, share) for share in QUANTILES],
+        "failures": [_failure(result) for result in failures[:FAILED]],
+        "more": len(failures) > FAILED,
+    }
+
+
+def _row(observer: Observer, info: BatchInfo, at: float, meter: BatchMeter | None = None) -> dict[str, Any]:
+    seconds = (info.ended or at) - info.created
+    if info.state in ENDED:
+        rate = info.done / seconds if seconds > 0 else 0.0
+    else:
+        rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
+    row = {**info.as_dict(), "created": info.created, "ended": info.ended, "queue": info.queue, "done": info.done}
+    left = info.open / rate if rate and info.state in (State.RUNNING, State.SUBMITTING) else None
+    return {**row, "state": str(info.state), "rate": rate, "left": left, "seconds": seconds}
+
+
+def _rate(meter: BatchMeter, age: float) -> float:
+    """Items per second over the last seconds of a batch that is `age` seconds old."""
+    if not meter.slices:
+        return 0.0
+    first = max(0, int((age - RATE_SECONDS) // meter.width), min(meter.slices))
+    done = sum(sum(counts) for number, counts in meter.slices.items() if number >= first)
+    return done / max(1.0, age - first * meter.width)
+
+
+def _progress(meter: BatchMeter, info: BatchInfo, at: float) -> dict[str, Any]:
+    end = int(((info.ended or at) - info.created) // meter.width)
+    succeeded = failed = 0
+    lines: dict[str, list[int]] = {"succeeded": [0], "failed": [0]}
+    for number in range(max([end, *meter.slices], default=0) + 1):
+        more, worse = meter.slices.get(number, (0, 0))
+        succeeded, failed = succeeded + more, failed + worse
+        lines["succeeded"].append(succeeded)
+        lines["failed"].append(failed)
+    return {"width": meter.width, "first": info.created, "number": len(lines["succeeded"]), **lines}
+
+
+def _retried(observer: Observer, name: str) -> dict[str, int]:
+    key = observer.meters.settings.key
+    with observer.fleet.client.pipeline(transaction=False) as pipe:
+        pipe.hlen(key(f"batch:{name}:attempts"))
+        pipe.zcard(key(f"batch:{name}:retry"))
+        tried, waiting = cast(list[int], pipe.execute())
+    return {"tried_again": tried, "waiting": waiting}
+
+
+def _failure(result: Result) -> dict[str, Any]:
+    error = result.error or {}
+    shown = json.dumps(result.input, ensure_ascii=False)
+    return {
+        "index": result.index,
+        "input": shown[:INPUT] + ("…" if len(shown) > INPUT else ""),
+        "state": result.state,
+        "attempts": result.attempts,
+        "seconds": result.seconds,
+        "worker": result.worker,
+        "type": error.get("type", ""),
+        "message": error.get("message", "")[:MESSAGE],
+        "traceback": error.get("traceback", "")[-TRACEBACK:],
+    }

@@ -1,0 +1,108 @@
+"""The charts of the Throughput page: buckets of the meters, turned into one series of numbers a line."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gristmill.batches.histogram import quantile
+from gristmill.fleet.buckets import Buckets
+from gristmill.fleet.meters import Bucket, Meters, Series, TaskCount
+from gristmill.fleet.overview import QUANTILES
+
+#: What the page can show -> seconds of a bucket, and buckets.
+RANGES = {"live": (1, 300), "1h": (10, 360), "6h": (60, 360), "24h": (300, 288)}
+#: A bucket that has begun is shown once it has so many seconds.
+_BEGUN = 5
+
+Numbers = list[float | None]
+
+
+@dataclass(slots=True)
+class _Digest:
+    """A bucket with what is costly to compute of it."""
+
+    bucket: Bucket
+    queues: dict[str, TaskCount]
+    times: dict[tuple[str, str], Numbers]
+
+    @classmethod
+    def of(cls, bucket: Bucket) -> "_Digest":
+        queues: dict[str, TaskCount] = {}
+        for series, count in bucket.tasks.items():
+            queues.setdefault(series.queue, TaskCount()).add(count)
+        times: dict[tuple[str, str], Numbers] = {}
+        for queue, total in queues.items():
+            times[queue, "wait"] = [_short(quantile(total.waits, share)) for share in QUANTILES]
+            times[queue, "run"] = [_short(quantile(total.runs, share)) for share in QUANTILES]
+        return cls(bucket, queues, times)
+
+
+class History:
+    """The lines of every range; safe to share between threads."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._buckets = {width: Buckets(meters, width, _Digest.of) for width, _ in RANGES.values()}
+
+    def view(self, name: str, now: float) -> dict[str, Any]:
+        """The lines of range `name` at the server's time `now`, as the page draws them."""
+        width, number = RANGES[name]
+        # The second that runs is not over; a longer stretch may be shown before it is.
+        last = int(now) - int(now) % width - (width if width == 1 or now % width < _BEGUN else 0)
+        starts = range(last - (number - 1) * width, last + 1, width)
+        digests = self._buckets[width].read(starts, now)
+        seconds = [min(float(width), now - start) for start in starts]
+        return {"width": width, "first": starts[0], "number": number, **_lines(digests, seconds)}
+
+
+def _lines(digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
+    queues = sorted({"cpu", "io"}.union(*(digest.queues for digest in digests), *(d.bucket.queues for d in digests)))
+    tasks = sorted({series for digest in digests for series in digest.bucket.tasks})
+    hosts = sorted({host for digest in digests for host in digest.bucket.hosts})
+    return {
+        "queues": {name: _queue_lines(name, digests, seconds) for name in queues},
+        "tasks": {f"{series.task} on {series.queue}": _task_lines(series, digests, seconds) for series in tasks},
+        "hosts": {name: _host_lines([digest.bucket.hosts.get(name) for digest in digests]) for name in hosts},
+    }
+
+
+def _queue_lines(name: str, digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
+    counts = [digest.queues.get(name, _NOTHING) for digest in digests]
+    gauges = [digest.bucket.queues.get(name, {}) for digest in digests]
+    lines: dict[str, Any] = {
+        "succeeded": _rates((count.succeeded for count in counts), seconds),
+        "failed": _rates((count.failed for count in counts), seconds),
+    }
+    for what in ("left", "oldest", "slots", "busy"):
+        lines[what] = [_short(gauge.get(what, 0.0 if gauge else None)) for gauge in gauges]
+    for what in ("wait", "run"):
+        times = [digest.times.get((name, what), _NO_TIMES) for digest in digests]
+        lines[what] = [list(line) for line in zip(*times, strict=True)]
+    return lines
+
+
+def _task_lines(series: Series, digests: list[_Digest], seconds: list[float]) -> dict[str, Numbers]:
+    counts = [digest.bucket.tasks.get(series, _NOTHING) for digest in digests]
+    return {
+        "succeeded": _rates((count.succeeded for count in counts), seconds),
+        "failed": _rates((count.failed for count in counts), seconds),
+    }
+
+
+def _rates(counts: Iterable[int], seconds: list[float]) -> Numbers:
+    return [_short(count / long) for count, long in zip(counts, seconds, strict=True)]
+
+
+def _host_lines(samples: list[dict[str, float] | None]) -> dict[str, Numbers]:
+    return {
+        "cpu": [_short(sample["cpu"]) if sample else None for sample in samples],
+        "memory": [_short(100 * sample["used"] / sample["memory"]) if sample else None for sample in samples],
+    }
+
+
+def _short(number: float | None) -> float | None:
+    """Four digits are what a chart can show."""
+    return None if number is None else float(f"{number:.4g}")
+
+
+_NOTHING = TaskCount()
+_NO_TIMES: Numbers = [None] * len(QUANTILES)

@@ -1,0 +1,74 @@
+"""What the Throughput page shows: the fleet now, the advice, and the history of a range."""
+
+import threading
+import time
+from dataclasses import asdict
+from typing import Any, cast
+
+from redis import Redis
+
+from gristmill.dashboard.advice import advise
+from gristmill.fleet.overview import Overview
+
+#: Seconds for which an answer is good for everybody who asks.
+FRESH_SECONDS = 0.9
+
+_lock = threading.Lock()
+_answers: dict[str, tuple[float, dict[str, Any]]] = {}
+
+
+def data(application: Any, name: str) -> dict[str, Any]:
+    """The JSON of the page for a range; made once a second, however many look."""
+    with _lock:
+        made, answer = _answers.get(name, (0.0, {}))
+        if time.monotonic() - made > FRESH_SECONDS:
+            answer = _made(application, name)
+            _answers[name] = time.monotonic(), answer
+        return answer
+
+
+def _made(application: Any, name: str) -> dict[str, Any]:
+    observer = application.observer
+    overview: Overview = observer.look()
+    cpu = server_cpu.percent(observer.fleet.client)
+    recorded = observer.meters.of_workers([worker.name for worker in overview.workers])
+    workers = []
+    for worker in overview.workers:
+        counts = recorded[worker.name].values()
+        row = {key: value for key, value in asdict(worker).items() if key != "tasks"}
+        row |= {"succeeded": sum(c.succeeded for c in counts), "failed": sum(c.failed for c in counts)}
+        workers.append(row)
+    return {
+        "at": overview.at,
+        "range": name,
+        "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
+        "advice": [asdict(advise(queue, overview.queues, overview.workers, cpu)) for queue in overview.queues],
+        "workers": workers,
+        "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
+        "server": round(cpu, 1),
+        "history": application.history.view(name, overview.at),
+    }
+
+
+class ServerCpu:
+    """How much of one core the server uses, from what it says of its time."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[float, float] | None = None
+        self._percent = 0.0
+
+    def percent(self, client: Redis) -> float:
+        """Percent of a core since the last call; 0 at the first."""
+        told = cast(dict[str, float], client.info("cpu"))
+        now, used = time.monotonic(), told["used_cpu_user"] + told["used_cpu_sys"]
+        if self._seen:
+            then, before = self._seen
+            if now - then > FRESH_SECONDS / 2:
+                self._percent = max(0.0, 100 * (used - before) / (now - then))
+                self._seen = now, used
+        else:
+            self._seen = now, used
+        return self._percent
+
+
+server_cpu = ServerCpu()

@@ -1,0 +1,112 @@
+"""`python -m gristmill.demo.local`: run items in this process, in threads or in a pool, and say how long it took.
+
+Reads a line with a JSON object from standard input (`method`, `task`, `items`, `width`) and prints one: `seconds` of
+wall time for all items, `cpu_seconds` of processor time that they took, and whether the interpreter had a `gil`.
+A process of its own, so that every method starts from the same state and leaves nothing behind; it and what it
+started end when standard input closes.
+"""
+
+import json
+import multiprocessing
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from gristmill.local.parent_death import tether
+from gristmill.tasks import catalog
+
+
+def sequentially(function: Callable[[Any], Any], items: Sequence[Any], _width: int) -> None:
+    """One item after another."""
+    for item in items:
+        function(item)
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence[Any], width: int) -> None:
+    """`width` times `threading.Thread`, which take the items from one queue."""
+    todo: SimpleQueue[Any] = SimpleQueue()
+    for item in items:
+        todo.put(item)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        while not failures:
+            try:
+                item = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                function(item)
+            except Exception as failure:
+                failures.append(failure)
+
+    threads = [Thread(target=work) for _ in range(width)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def in_executor(function: Callable[[Any], Any], items: Sequence[Any], width: int) -> None:
+    """`concurrent.futures.ThreadPoolExecutor` of `width` threads."""
+    with ThreadPoolExecutor(width) as pool:
+        list(pool.map(function, items))
+
+
+def in_processes(function: Callable[[Any], Any], items: Sequence[Any], width: int) -> None:
+    """`multiprocessing.Pool` of `width` processes, as items complete."""
+    # Forked processes know the function already: only its name could be sent, and that names the Celery task.
+    _Forked.function = staticmethod(function)
+    with multiprocessing.get_context("fork").Pool(width) as pool:
+        for _ in pool.imap_unordered(_forked, items):
+            pass
+
+
+class _Forked:
+    function: Callable[[Any], Any]
+
+
+def _forked(item: Any) -> Any:
+    return _Forked.function(item)
+
+
+METHODS: dict[str, Callable[[Callable[[Any], Any], Sequence[Any], int], None]] = {
+    "sequential": sequentially,
+    "threading": in_threads,
+    "ThreadPoolExecutor": in_executor,
+    "multiprocessing.Pool": in_processes,
+}
+
+
+def _processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _has_gil() -> bool:
+    # Asked once everything is imported: an extension that needs the GIL brings it back. Python 3.13 knows the word.
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
+def main() -> None:
+    """Measure what standard input asks for."""
+    asked = json.loads(sys.stdin.readline())
+    tether(signal.SIGKILL, group=True)
+    function = catalog.find(asked["task"]).run
+    cpu, begun = _processor_seconds(), time.perf_counter()
+    METHODS[asked["method"]](function, asked["items"], asked["width"])
+    seconds = time.perf_counter() - begun
+    took = {"seconds": seconds, "cpu_seconds": _processor_seconds() - cpu, "gil": _has_gil()}
+    print(json.dumps(took))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

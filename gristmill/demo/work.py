@@ -1,0 +1,87 @@
+"""The work that `compare` does in several ways: one kind of item, many times."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gristmill.demo.site import Site
+from gristmill.demo.sizes import lasting, longest_share
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import Kind
+
+#: Fibonacci numbers at most, and how many sizes they have.
+_NUMBERS, _SIZES = 80, 8
+#: Seconds of one wait; the waits, the pages and the seconds of digests for each second of CPU-bound work.
+_WAIT, _WAITS, _PAGES, _DIGESTING = 0.1, 16 / 3, 8 / 3, 0.15
+#: Files, and the bytes of each: small enough to stay in the page cache, so that no disk is measured.
+_FILES, _FILE_BYTES, _MOST_DIGESTS = 8, 4 << 20, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Items of a task, whether they wait or compute, and the part of the work that the longest of them is."""
+
+    kind: Kind
+    title: str
+    task: str
+    items: Sequence[Any]
+    waits: bool = False
+    longest: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The first word of its title."""
+        return self.title.partition(":")[0]
+
+
+def computing(seconds: float) -> Work:
+    """Fibonacci numbers that take about so many seconds one after another."""
+    return fibonacci(lasting(_NUMBERS, _SIZES, seconds, catalog.find("fibonacci").run))
+
+
+def fibonacci(numbers: Sequence[int]) -> Work:
+    """These Fibonacci numbers."""
+    sizes = f"F({min(numbers)})" + (f" to F({max(numbers)})" if len(set(numbers)) > 1 else "")
+    title = f"CPU-bound: {_counted(len(numbers), 'Fibonacci number')}, {sizes}"
+    return Work(Kind.CPU, title, "fibonacci", numbers, longest=longest_share(numbers))
+
+
+def waiting(seconds: float) -> Work:
+    """Waits, beside that many seconds of CPU-bound work."""
+    count = _count(seconds * _WAITS)
+    return Work(Kind.IO, f"waiting: {count} × {_WAIT:g} s", "pause", [_WAIT] * count, waits=True)
+
+
+def fetching(seconds: float, site: Site) -> Work:
+    """Pages of a site, beside that many seconds of CPU-bound work."""
+    count = _count(seconds * _PAGES)
+    title = f"fetching: {_counted(count, 'page')} of 50 to 200 ms"
+    return Work(Kind.IO, title, "fetch", [site.page(number) for number in range(count)], waits=True)
+
+
+def digesting(seconds: float, data: Path) -> Work:
+    """Files that it writes to `data`, the data root, each read many times; beside that many seconds as above."""
+    names = [f"file-{number}" for number in range(_FILES)]
+    for name in names:
+        (data / name).write_bytes(os.urandom(_FILE_BYTES))
+    digest = catalog.find("digest").run
+    count = min(_MOST_DIGESTS, _count(seconds * _DIGESTING / min(_timed(digest, name) for name in names)))
+    title = f"files: {_counted(count, 'digest')} of {_FILE_BYTES >> 20} MiB"
+    return Work(Kind.IO, title, "digest", [names[number % _FILES] for number in range(count)])
+
+
+def _count(wanted: float) -> int:
+    return max(1, round(wanted))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _timed(function: Any, item: Any) -> float:
+    begun = time.perf_counter()
+    function(item)
+    return time.perf_counter() - begun

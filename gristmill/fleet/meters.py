@@ -1,0 +1,166 @@
+"""The meters: what the fleet did in each second, minute and five minutes, and since ever."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+from redis import Redis
+
+from gristmill.batches.scripts import script
+from gristmill.config.settings import Settings
+
+#: Seconds that a bucket covers -> buckets that are kept; a few more are, for what lags.
+WIDTHS = {1: 300, 10: 360, 60: 360, 300: 288}
+
+
+class Series(NamedTuple):
+    """What counts belong to."""
+
+    queue: str
+    task: str
+
+
+@dataclass(slots=True)
+class TaskCount:
+    """Items of one task on one queue: outcomes, seconds of work, and histograms of run time and wait."""
+
+    succeeded: int = 0
+    failed: int = 0
+    busy: float = 0.0
+    runs: Counter[int] = field(default_factory=Counter)
+    waits: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def done(self) -> int:
+        """Items that have an outcome."""
+        return self.succeeded + self.failed
+
+    def take(self, what: str, number: int) -> None:
+        """Take the field of a bucket in."""
+        if what == "s":
+            self.succeeded += number
+        elif what == "f":
+            self.failed += number
+        elif what == "b":
+            self.busy += number / 1000
+        elif what[0] == "r":
+            self.runs[int(what[1:])] += number
+        elif what[0] == "w":
+            self.waits[int(what[1:])] += number
+
+    def add(self, other: "TaskCount") -> None:
+        """Take another count in."""
+        self.succeeded += other.succeeded
+        self.failed += other.failed
+        self.busy += other.busy
+        self.runs.update(other.runs)
+        self.waits.update(other.waits)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What one stretch of time saw.
+
+    `queues` maps a queue to means of its samples: `left` and `held` items, `oldest` in seconds, `slots`, `busy`;
+    `hosts` a host to `cores`, `cpu` (percent), `used` and `memory` (MiB). Both are empty without samples.
+    """
+
+    tasks: dict[Series, TaskCount] = field(default_factory=dict)
+    queues: dict[str, dict[str, float]] = field(default_factory=dict)
+    hosts: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> "Bucket":
+        """Build it from the fields of its hash."""
+        made = cls()
+        samples = int(fields.get("n", 0)) or 1
+        for name, number in fields.items():
+            kind, _, rest = name.partition("|")
+            if kind == "t":
+                made._take(rest, int(number))
+            elif kind in ("q", "h"):
+                what, _, about = rest.partition("|")
+                mean = int(number) / samples / (1000 if what == "oldest" else 1)
+                (made.queues if kind == "q" else made.hosts).setdefault(about, {})[what] = mean
+        return made
+
+    def _take(self, rest: str, number: int) -> None:
+        queue, what, task = rest.split("|", 2)
+        self.tasks.setdefault(Series(queue, task), TaskCount()).take(what, number)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMeter:
+    """How a batch went: `slices[i]` counts (succeeded, failed) in seconds i·width to (i + 1)·width after its
+    creation; `runs` is the histogram of run times."""
+
+    width: int
+    slices: dict[int, tuple[int, int]]
+    runs: dict[int, int]
+
+
+class Meters:
+    """The meters on one server."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client = client
+        self.settings = settings
+        self._beat = script(client, "meters")
+
+    def beat(self, worker: str = "", counts: Iterable[tuple[str, str, str, int]] = ()) -> None:
+        """To be called once a second by whoever lives: samples the queues and hosts, closes the last second.
+
+        `counts` are of plain Celery tasks that `worker` ran: queue, task, what (see TaskCount.take), number.
+        """
+        self._beat(args=[self.settings.prefix, worker, *(part for count in counts for part in count)])
+
+    def now(self) -> float:
+        """The server's Unix time in seconds."""
+        seconds, microseconds = self.client.time()
+        return seconds + microseconds / 1e6
+
+    def read(self, width: int, starts: Sequence[int]) -> list[Bucket]:
+        """The buckets of `width` seconds that begin at `starts` (multiples of it); empty where there is none."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for start in starts:
+                pipe.hgetall(self.settings.key(f"meters:{width}:{start}"))
+            return [Bucket.from_fields(fields) for fields in cast(list[dict[str, str]], pipe.execute())]
+
+    def totals(self) -> dict[Series, TaskCount]:
+        """What was counted since ever, up to this moment."""
+        with self.client.pipeline() as pipe:
+            pipe.hgetall(self.settings.key("meters:total"))
+            pipe.smembers(self.settings.key("meters:open"))
+            fields, seconds = cast(tuple[dict[str, str], Iterable[str]], pipe.execute())
+        total = Bucket.from_fields({f"t|{name}": number for name, number in fields.items()})
+        # A second that is added to the totals in between is counted twice once, or not: the next answer is right.
+        for bucket in self.read(1, [int(second) for second in seconds]):
+            for series, count in bucket.tasks.items():
+                total.tasks.setdefault(series, TaskCount()).add(count)
+        return total.tasks
+
+    def of_workers(self, workers: Sequence[str]) -> dict[str, dict[Series, TaskCount]]:
+        """What each worker recorded since it came, by task."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for worker in workers:
+                pipe.hgetall(self.settings.key(f"meters:of:{worker}"))
+            answers = cast(list[dict[str, str]], pipe.execute())
+        found = {}
+        for worker, fields in zip(workers, answers, strict=True):
+            found[worker] = Bucket.from_fields({f"t|{name}": number for name, number in fields.items()}).tasks
+        return found
+
+    def batch(self, name: str) -> BatchMeter:
+        """The meter of a batch; empty while nothing of it is recorded."""
+        fields = cast(dict[str, Any], self.client.hgetall(self.settings.key(f"batch:{name}:meter")))
+        slices: dict[int, tuple[int, int]] = {}
+        runs: dict[int, int] = {}
+        for label, number in fields.items():
+            if label[0] == "r":
+                runs[int(label[1:])] = int(number)
+            elif label != "width":
+                succeeded, failed = slices.get(int(label[:-1]), (0, 0))
+                more = int(number)
+                slices[int(label[:-1])] = (succeeded + more, failed) if label[-1] == "s" else (succeeded, failed + more)
+        return BatchMeter(int(fields.get("width", 1)), slices, runs)

@@ -1,0 +1,161 @@
+"""What the fleet does right now: each queue's backlog, rate and times, and the workers on it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from redis import Redis
+
+from gristmill.batches.histogram import quantile
+from gristmill.batches.info import BatchInfo, State
+from gristmill.config.settings import Settings
+from gristmill.fleet.buckets import Buckets
+from gristmill.fleet.meters import Bucket, Meters, TaskCount
+from gristmill.fleet.registry import Fleet, LiveWorker
+
+#: Seconds over which a rate is taken: the first that saw enough items.
+_WINDOWS, _ENOUGH = (10, 60, 300), 20
+#: Seconds over which quantiles are taken.
+_TIMES = 60
+#: The quantiles shown.
+QUANTILES = (0.5, 0.95, 0.99)
+
+Times = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNow:
+    """A queue at this moment.
+
+    `left` items have no outcome, `held` ones are in paused batches, `oldest` is the age in seconds of the oldest of
+    those left. `rate` and `failing` are items per second, `seconds` the mean run time of an item, `used` the share
+    of the slots that was busy; `wait` and `run` are the quantiles 0.5, 0.95 and 0.99 of the last minute in seconds.
+    `submitting` says that items are still being added.
+    """
+
+    name: str
+    left: int = 0
+    held: int = 0
+    oldest: float = 0.0
+    rate: float = 0.0
+    failing: float = 0.0
+    seconds: float = 0.0
+    used: float = 0.0
+    slots: int = 0
+    busy: int = 0
+    workers: int = 0
+    submitting: bool = False
+    wait: Times = (None, None, None)
+    run: Times = (None, None, None)
+
+    @property
+    def drain(self) -> float | None:
+        """Seconds until nothing is left, at this rate; None when it has none."""
+        return 0.0 if not self.left else self.left / self.rate if self.rate > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The fleet at one moment; `at` is the server's Unix time in seconds."""
+
+    at: float
+    queues: list[QueueNow]
+    workers: list[LiveWorker]
+    batches: list[BatchInfo]
+
+
+class Observer:
+    """Looks at the fleet on one server."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.fleet = Fleet(client, settings)
+        self.meters = Meters(client, settings)
+        self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
+
+    def look(self) -> Overview:
+        """The fleet now; also samples the queues, so that it works without workers too."""
+        self.meters.beat()
+        at = self.meters.now()
+        second = int(at)
+        buckets = self._seconds.read(range(second - _TIMES, second + 1), at)
+        batches = self.active()
+        workers = self.fleet.workers()
+        last = next((bucket for bucket in reversed(buckets) if bucket.queues), Bucket())
+        names = {"cpu", "io", *last.queues, *(worker.queue for worker in workers)}
+        queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
+        if any(queue.left and queue.rate * _TIMES < _ENOUGH for queue in queues):
+            # Slow items: their rate takes a longer look.
+            buckets = self._seconds.read(range(second - max(_WINDOWS), second - _TIMES), at) + buckets
+            queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
+        return Overview(at, queues, workers, batches)
+
+    def active(self) -> list[BatchInfo]:
+        """The batches that have not ended, oldest first."""
+        names = cast(set[str], self.fleet.client.smembers(self.meters.settings.key("active")))
+        return sorted(self.infos(names), key=lambda info: info.created)
+
+    def infos(self, names: Iterable[str]) -> list[BatchInfo]:
+        """The state of batches, without those that are gone."""
+        listed = list(names)
+        with self.fleet.client.pipeline(transaction=False) as pipe:
+            for name in listed:
+                pipe.hgetall(self.meters.settings.key(f"batch:{name}:state"))
+            states = cast(list[dict[str, str]], pipe.execute())
+        return [BatchInfo.from_fields(*pair) for pair in zip(listed, states, strict=True) if "task" in pair[1]]
+
+
+def _queue(
+    name: str, past: Sequence[Bucket], last: Bucket, workers: Sequence[LiveWorker], batches: Sequence[BatchInfo]
+) -> QueueNow:
+    recent = [(sum_of(bucket, name), bucket.queues.get(name, {})) for bucket in past]
+    gauges = last.queues.get(name, {})
+    window = _window([count for count, _ in recent], bool(gauges.get("left")))
+    done, samples = TaskCount(), []
+    for count, sample in recent[len(recent) - window :]:
+        done.add(count)
+        if sample.get("slots"):
+            samples.append(sample["busy"] / sample["slots"])
+    times = TaskCount()
+    for count, _ in recent[-_TIMES:]:
+        times.add(count)
+    mine = [worker for worker in workers if worker.queue == name]
+    return QueueNow(
+        name=name,
+        left=round(gauges.get("left", 0)),
+        held=round(gauges.get("held", 0)),
+        oldest=gauges.get("oldest", 0.0),
+        rate=done.done / window,
+        failing=done.failed / window,
+        seconds=done.busy / done.done if done.done else 0.0,
+        used=sum(samples) / len(samples) if samples else 0.0,
+        slots=sum(worker.slots for worker in mine),
+        busy=sum(worker.busy for worker in mine),
+        workers=len(mine),
+        submitting=any(batch.queue == name and batch.state is State.SUBMITTING for batch in batches),
+        wait=quantiles(times.waits),
+        run=quantiles(times.runs),
+    )
+
+
+def sum_of(bucket: Bucket, queue: str) -> TaskCount:
+    """The counts of all tasks on a queue."""
+    total = TaskCount()
+    for series, count in bucket.tasks.items():
+        if series.queue == queue:
+            total.add(count)
+    return total
+
+
+def quantiles(counts: dict[int, int]) -> Times:
+    """The quantiles that are shown, in seconds."""
+    return tuple(quantile(counts, share) for share in QUANTILES)
+
+
+def _window(counts: Sequence[TaskCount], more: bool) -> int:
+    """Seconds to take the rate over: long enough for slow items, while there are `more`; not from before they began."""
+    for window in _WINDOWS if more else _WINDOWS[:1]:
+        seen = [count.done for count in counts[-window:]]
+        if sum(seen) >= _ENOUGH:
+            break
+    first = next((i for i, done in enumerate(seen) if done), 0)
+    return max(1, len(seen) - first)

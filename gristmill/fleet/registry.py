@@ -1,0 +1,82 @@
+"""The live workers: what each announces when it starts, and its beat, once a second."""
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
+
+from redis import Redis
+
+from gristmill.batches.scripts import script
+from gristmill.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWorker:
+    """A worker that was heard of in the last seconds.
+
+    `busy` of `slots` are running a message; `rate` is items per second over its last seconds; `items` counts
+    the outcomes it recorded since it started; `tasks` maps each task it knows to its fingerprint. Its host has
+    `cores`, `cpu` percent of them busy, and `used` of `memory` MiB; `container` says that it is one.
+    """
+
+    name: str
+    host: str
+    pid: int
+    queue: str
+    pool: str
+    slots: int
+    busy: int
+    items: int
+    rate: float
+    cores: int = 0
+    cpu: float = 0.0
+    used: int = 0
+    memory: int = 0
+    container: bool = False
+    tasks: dict[str, str] = field(default_factory=dict)
+
+
+class Fleet:
+    """The registry of live workers on one server."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client = client
+        self.settings = settings
+
+    def announce(self, worker: str, tasks: dict[str, str]) -> None:
+        """Say which tasks a worker knows: fingerprints by name."""
+        script(self.client, "announce")(args=[self.settings.prefix, worker, json.dumps(tasks)])
+
+    def leave(self, worker: str) -> None:
+        """Take a worker that ends out of the registry."""
+        # No transaction: a full Redis refuses to queue one, whatever is in it.
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.zrem(self.settings.key("workers"), worker)
+            for name in ("beats", "announced", "items"):
+                pipe.hdel(self.settings.key(name), worker)
+            pipe.delete(self.settings.key(f"meters:of:{worker}"))
+            pipe.execute()
+
+    def waiting(self, queue: str) -> int:
+        """Messages on `queue` that no worker has taken."""
+        return int(cast(int, script(self.client, "waiting")(args=[self.settings.prefix, queue])))
+
+    def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
+        """The workers heard of in the last `silent_seconds`, by name."""
+        seconds, microseconds = self.client.time()
+        oldest = int((seconds + microseconds / 1e6 - silent_seconds) * 1000)
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.zrangebyscore(self.settings.key("workers"), oldest, "+inf")
+            pipe.hgetall(self.settings.key("beats"))
+            pipe.hgetall(self.settings.key("announced"))
+            names, beats, announced = cast(tuple[list[str], dict[str, str], dict[str, str]], pipe.execute())
+        return [
+            LiveWorker(name=name, tasks=json.loads(announced.get(name, "{}")), **_fields(beats[name]))
+            for name in sorted(names)
+            if name in beats
+        ]
+
+
+def _fields(beat: str) -> dict[str, Any]:
+    known = {field.name for field in fields(LiveWorker)}
+    return {name: value for name, value in json.loads(beat).items() if name in known}

@@ -1,0 +1,215 @@
+"""The processes of this host: the private server, a worker per kind, the dashboard; ended together, in order."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gristmill.config.flower import check_reach, dashboard_url
+from gristmill.config.settings import settings, use
+from gristmill.errors import InputError, ServerError
+from gristmill.fleet.registry import Fleet
+from gristmill.local.processes import Child
+from gristmill.server.connection import client
+from gristmill.server.home import Home
+from gristmill.server.owner import OwnedServer, own_server
+
+if TYPE_CHECKING:
+    # Only for types: loading Celery takes longer than most commands run.
+    from gristmill.tasks.kinds import Kind
+
+#: Seconds in which workers and the dashboard must be up; seconds beyond the drain in which workers must be gone.
+START_SECONDS, END_SECONDS = 60.0, 5.0
+#: Seconds for which a home that is owned may be without a server: its owner is starting or ending.
+CHANGE_SECONDS = 20.0
+
+
+class LocalFleet:
+    """Runs workers (slots by kind; 0: by the settings) and, on `port`, the dashboard. A context manager.
+
+    It owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
+    line for each process that died and is started again; `logs` is a directory for what processes print.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        slots: "dict[Kind, int]",
+        *,
+        port: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        logs: Path | None = None,
+    ) -> None:
+        self._kind, self._slots, self._port, self._say, self._logs = kind, slots, port, say, logs
+        self._home = Home(settings().home)
+        self._stack = ExitStack()
+        self._owned: OwnedServer | None = None
+        self._workers: list[Child] = []
+        self._others: list[Child] = []
+        #: The address of the dashboard, if there is one.
+        self.dashboard: str | None = None
+
+    def __enter__(self) -> "LocalFleet":
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _start(self) -> None:
+        if self._port is not None:
+            check_reach(settings().dashboard_host, guarded=bool(settings().dashboard_password))
+        if settings().data_root is None:
+            use({"data_root": str(Path.cwd())})
+        if settings().redis_url:
+            self._stack.enter_context(self._home.owned(self._kind))
+        else:
+            self._owned = self._stack.enter_context(
+                own_server(self._home, self._kind, settings(), settings().data_root)
+            )
+        self._stack.callback(self._end_children)
+        environ = {"GRISTMILL_HOME": str(settings().home)}
+        for kind, slots in self._slots.items():
+            arguments = ["gristmill.worker", str(kind), "--slots", str(slots)]
+            self._workers.append(Child(f"{kind} worker", arguments, environ, self._log(kind)))
+
+    def _start_dashboard(self, wanted: int) -> None:
+        # After the workers: Flower asks them once, at its start, what they are.
+        port = free_port(settings().dashboard_host, wanted)
+        environ = {"GRISTMILL_HOME": str(settings().home)}
+        self._others.append(
+            Child("dashboard", ["gristmill.dashboard", "--port", str(port)], environ, self._log("flower"))
+        )
+        self.dashboard = dashboard_url(settings(), port)
+        if self._owned:
+            self._owned.announce(self.dashboard)
+
+    def _log(self, name: str) -> Path | None:
+        return self._logs / f"{name}.log" if self._logs else None
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the workers' and the dashboard's processes."""
+        return [child.pid for child in (*self._workers, *self._others)]
+
+    def wait_ready(self) -> None:
+        """Wait until every worker beats and the dashboard listens.
+
+        Raises:
+            ServerError: that took too long, or one of them ended.
+        """
+        self._await(self._beating)
+        if self._port is not None:
+            self._start_dashboard(self._port)
+            self._await(lambda: listens(self.dashboard or ""))
+
+    def _await(self, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            for child in (*self._workers, *self._others):
+                if not child.alive:
+                    raise ServerError(f"the {child.name} ended at its start: {child.last_words()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"workers and dashboard were not up within {START_SECONDS:g} s")
+            time.sleep(0.05)
+
+    def _beating(self) -> bool:
+        beating = {worker.pid for worker in Fleet(client(), settings()).workers()}
+        return all(child.pid in beating for child in self._workers)
+
+    def watch(self) -> None:
+        """Start again what has died; to be called now and then.
+
+        Raises:
+            ServerError: the private server does not start any more.
+        """
+        if self._owned and (line := self._owned.revive()):
+            self._say(line)
+        for child in (*self._workers, *self._others):
+            code = child.keep_alive()
+            if code is not None:
+                self._say(f"the {child.name} ended with code {code}; it is started again in a moment")
+
+    def hurry(self) -> None:
+        """Have the workers hand back at once what they run."""
+        for worker in self._workers:
+            worker.signal(signal.SIGQUIT)
+
+    def _end_children(self) -> None:
+        """Drain the workers; a second Ctrl-C on the way has them hand back at once."""
+        for child in (*self._workers, *self._others):
+            child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + settings().drain_seconds + END_SECONDS
+        for child in (*self._workers, *self._others):
+            try:
+                child.wait(deadline - time.monotonic())
+            except KeyboardInterrupt:
+                self.hurry()
+                deadline = time.monotonic() + END_SECONDS
+                child.wait(END_SECONDS)
+        for child in (*self._workers, *self._others):
+            child.kill()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted` if it is free, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise InputError(f"GRISTMILL_DASHBOARD_HOST: {host!r} is no address of this host")
+
+
+def listens(address: str) -> bool:
+    """Whether something accepts connections at an `http://host:port`."""
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def running() -> bool:
+    """Whether there is a server to use: one that the settings name, or that of a fleet in the home.
+
+    A home that is just changing hands is waited for.
+    """
+    if settings().redis_url:
+        return True
+    home, deadline = Home(settings().home), time.monotonic() + CHANGE_SECONDS
+    while home.running() is None:
+        if home.holder() is None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@contextmanager
+def server_for_reading() -> Iterator[None]:
+    """A server for the duration: the one that runs, else the private one, without workers."""
+    deadline = time.monotonic() + CHANGE_SECONDS
+    with ExitStack() as stack:
+        while not running():
+            try:
+                stack.enter_context(own_server(Home(settings().home), "gristmill results", settings()))
+            except InputError:
+                # Another was faster to start it.
+                if time.monotonic() > deadline:
+                    raise
+        yield

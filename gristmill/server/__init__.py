@@ -1,0 +1,1 @@
+"""Where the server is and who runs it: the home directory, the private server, the connection."""

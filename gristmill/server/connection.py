@@ -1,0 +1,257 @@
+"""The connection to the server: where it is, a client for it, and what its errors mean for a person."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlsplit
+
+from redis import DriverInfo, Redis, exceptions
+from redis.backoff import EqualJitterBackoff
+from redis.retry import Retry
+
+from gristmill.config.settings import settings
+from gristmill.errors import Refused, ServerError, SettingError
+from gristmill.server.home import Home
+
+T = TypeVar("T")
+
+#: Seconds for a connection to be made.
+CONNECT_SECONDS = 5
+
+#: Seconds for an answer: more than any blocking read of ours, and than a disk takes to write under load.
+ANSWER_SECONDS = 15
+
+#: Seconds for which a command waits for a server that is away: restarting, reading its data back.
+PATIENCE_SECONDS = 5.0
+
+
+def hopeless(error: BaseException | None) -> bool:
+    """Whether trying again is no use: the login is refused, or no trusted server is there."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
+    return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+
+
+def unwritable(error: BaseException | None) -> bool:
+    """Whether a server that lives refuses whatever writes: it cannot write to its disk, or lacks replicas."""
+    if isinstance(error, ServerError):
+        error = error.__cause__
+    return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
+
+
+def refuses(error: Exception) -> bool:
+    """Whether a server that lives has no room just now: its memory or its disk is full."""
+    full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return full or unwritable(error)
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same call may succeed in a while: the server is away, reads its data back, or does not write."""
+    away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
+    return away or refuses(error)
+
+
+class Patience(Retry):
+    """Tries again for some seconds while the server is away, not when it says no or takes too long.
+
+    redis-py's own counts its attempts, makes them after a refused login too, and multiplies timeouts.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(EqualJitterBackoff(cap=0.5, base=0.02), -1, (exceptions.ConnectionError,))
+        self.seconds = seconds
+
+    def call_with_retry(
+        self,
+        do: Callable[[], T],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        """Call `do` until it succeeds, the time is over, or trying again is no use."""
+        deadline = time.monotonic() + self.seconds
+
+        def passing(error: Exception) -> bool:
+            final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
+            allowed = is_retryable is None or is_retryable(error)
+            return allowed and not final and time.monotonic() < deadline
+
+        return super().call_with_retry(do, fail, passing, with_failure_count)
+
+
+def locate() -> str:
+    """The server's address: GRISTMILL_REDIS_URL, or that of the private server which runs in the home.
+
+    Raises:
+        ServerError: no server is running, or the home cannot be read.
+        SettingError: there are two passwords.
+    """
+    url = settings().redis_url
+    if url:
+        return with_password(url, settings().redis_password)
+    running = Home(settings().home).running()
+    if running is None:
+        raise ServerError(
+            "no server is running: start one with `gristmill up`, "
+            "or use `gristmill run`, which starts one for its own duration"
+        )
+    return running.url
+
+
+#: Each connection would look its version up on the disk: 1.4 MB of the memory of a process that makes its first.
+_DRIVER = DriverInfo()
+
+
+def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis:
+    """A client for the server at `url` (default: `locate()`) that threads can share; it dials when used.
+
+    It answers in text. A command waits up to `patience` seconds for a server that is away, and may then run
+    a second time. `rediss` checks the certificate unless the address itself says `ssl_cert_reqs=none`.
+
+    Raises:
+        ServerError: as with `locate`.
+        SettingError: the address is malformed, or a file that it names cannot be read.
+    """
+    url = url or locate()
+    # Celery's spelling, which redis-py refuses.
+    spelled = re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
+    try:
+        client = Redis.from_url(
+            spelled,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            socket_keepalive=True,
+            retry=Patience(patience),
+            driver_info=_DRIVER,
+        )
+        # An unknown option of the address shows only when a connection is made: make one now.
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, exceptions.RedisError):
+        # What they say may quote a part of the password.
+        raise SettingError(
+            "GRISTMILL_REDIS_URL: not an address that can be used; it should be "
+            "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX"
+        ) from None
+    for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        file = pool.connection_kwargs.get(option)
+        if file and not os.access(file, os.R_OK):
+            raise SettingError(f"GRISTMILL_REDIS_URL: {option}={file}: no file that can be read here")
+    return client
+
+
+def client() -> Redis:
+    """This process's client for the server as it is located now; a forked process gets one of its own.
+
+    Raises:
+        ServerError, SettingError: as with `connect`.
+    """
+    return _client(os.getpid(), locate())
+
+
+@cache
+def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a part of the cache's key
+    return connect(url)
+
+
+def with_password(url: str, password: str | None) -> str:
+    """The address with the password in it, if there is one; the user stays.
+
+    Raises:
+        SettingError: the address has one already.
+    """
+    if not password:
+        return url
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, _, host = authority.rpartition("@")
+    if ":" in user:
+        raise SettingError("GRISTMILL_REDIS_URL has a password, and GRISTMILL_REDIS_PASSWORD is set: keep one")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest[len(authority) :]}"
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown: neither user, password nor options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextmanager
+def reaching(url: str | None = None) -> Iterator[None]:
+    """Turn what redis-py raises inside into one line for the person; `url` is the server's, when it is known.
+
+    Raises:
+        Refused: it has no room, in memory or on its disk.
+        ServerError: the server cannot be reached, or refused a command.
+    """
+    try:
+        yield
+    except exceptions.RedisError as error:
+        home = Home(settings().home)
+        if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
+            raise Refused(f"the private server has ended: {home.crowded()}") from error
+        kind = Refused if refuses(error) else ServerError
+        raise kind(_explain(error, without_password(url or locate()))) from error
+
+
+class _Meaning(NamedTuple):
+    """What to say of an error of one of these classes, or with this mark in its text."""
+
+    sentence: str
+    classes: tuple[type[Exception], ...] = ()
+    mark: str = ""
+
+    def fits(self, error: Exception) -> bool:
+        return isinstance(error, self.classes) or (self.mark != "" and self.mark in str(error))
+
+
+#: The first that fits counts: to redis-py, a refused login and some others are ConnectionErrors.
+_MEANINGS = (
+    _Meaning(
+        "{at} refuses the login: check the user in GRISTMILL_REDIS_URL and the password",
+        (exceptions.AuthenticationError, exceptions.AuthorizationError),
+    ),
+    _Meaning("{at} does not let this user do that: {reason}", (exceptions.NoPermissionError,)),
+    _Meaning("{at} is still reading its data: try again in a moment", (exceptions.BusyLoadingError,), "LOADING"),
+    _Meaning(
+        "{at} is full: delete finished batches with `gristmill forget`, or give it more memory (maxmemory)",
+        (exceptions.OutOfMemoryError,),
+        "OOM command not allowed",
+    ),
+    _Meaning("{at} cannot write to its disk: free some space; its log says more", mark="MISCONF"),
+    _Meaning(
+        "{at} has fewer replicas than its min-replicas-to-write: it takes no writes until it has", mark="NOREPLICAS"
+    ),
+    _Meaning("{at} is a read-only replica: name the primary", (exceptions.ReadOnlyError,), "READONLY"),
+    _Meaning(
+        "{at} is a Redis Cluster, which cannot be used",
+        (
+            exceptions.ClusterError,
+            exceptions.MovedError,
+            exceptions.AskError,
+            exceptions.ClusterCrossSlotError,
+        ),
+    ),
+    _Meaning("{at} does not answer in time", (exceptions.TimeoutError,)),
+    _Meaning("{at} takes no more connections", (exceptions.MaxConnectionsError,), "max number of clients"),
+    _Meaning("{at} is something else than a Redis server: {reason}", (exceptions.InvalidResponse,)),
+    _Meaning("{at} cannot be reached safely: {reason}", mark="[SSL"),
+    _Meaning("no server answers at {at} ({hint})", mark="refused"),
+    _Meaning("no server answers at {at}: {reason} ({hint})", (exceptions.ConnectionError,)),
+    _Meaning("{at} refused a command: {reason}", (exceptions.RedisError,)),
+)
+
+
+def _explain(error: exceptions.RedisError, at: str) -> str:
+    reason = re.sub(r"^Error .*?connecting to \S+\. ", "", " ".join(str(error).split()))[:200].rstrip(".")
+    hint = "start one with `gristmill up`"
+    if settings().redis_url:
+        hint = "check GRISTMILL_REDIS_URL; without it `gristmill up` starts one"
+    meaning = next(meaning for meaning in _MEANINGS if meaning.fits(error))
+    return meaning.sentence.format(at=at, reason=reason, hint=hint)

@@ -1,0 +1,297 @@
+"""The home directory: who owns it, and where its server is. The same from every directory and terminal."""
+
+import errno
+import fcntl
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gristmill.errors import InputError, ServerError
+
+#: Seconds for which a lock that is taken is tried again: `Lock.held` takes it for an instant.
+PROBE_SECONDS = 0.1
+
+#: Seconds between two looks at what is waited for.
+POLL_SECONDS = 0.02
+
+#: Bytes that must fit on the home's disk before a server is started again that had ended for want of them.
+ROOM_BYTES = 1 << 20
+
+_BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Lock:
+    """An exclusive lock on a file; the kernel ends it with its holder, however that dies.
+
+    It belongs to the open file: a child started with that file holds it too, and any other child does not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def acquire(self, seconds: float = 0) -> bool:
+        """Take the lock, waiting up to `seconds` for it; False when another still holds it.
+
+        Raises:
+            OSError: the file cannot be created, or its file system knows no locks.
+        """
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            taken = self._poll(file, seconds)
+        except BaseException:
+            os.close(file)
+            raise
+        if taken:
+            self._file = file
+        else:
+            os.close(file)
+        return taken
+
+    @staticmethod
+    def _poll(file: int, seconds: float) -> bool:
+        deadline = time.monotonic() + max(seconds, PROBE_SECONDS)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(POLL_SECONDS)
+            else:
+                return True
+
+    def release(self) -> None:
+        """Let go of the lock; a child that was started with the file keeps it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def fileno(self) -> int:
+        """The open file, to start a child with.
+
+        Raises:
+            ValueError: the lock is not held through this object.
+        """
+        if self._file is None:
+            raise ValueError(f"{self.path} is not held")
+        return self._file
+
+    def held(self) -> bool:
+        """Whether anybody holds the lock, here or in another process.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        try:
+            file = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+
+class Holder(NamedTuple):
+    """The process that owns a home: its kind, which is the command (`gristmill up`), and its pid."""
+
+    kind: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"`{self.kind}` (pid {self.pid})"
+
+
+class ServerFile(BaseModel):
+    """What `server.json` tells every other command of the running fleet.
+
+    `pid` is the owner's, `server_pid` the server's; `dashboard` is an address, `data_root` the directory that
+    file items are under.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    version: Literal[1] = 1
+    url: str = Field(pattern=r"^rediss?://", repr=False)
+    pid: int = Field(gt=0)
+    server_pid: int | None = None
+    dashboard: str | None = None
+    data_root: str | None = None
+
+
+class Home:
+    """A home directory: its owner's lock, `server.json`, the name of the last batch.
+
+    It is created, for its user alone, when something is first written; looking into one that does not exist
+    finds nothing. Every method raises ServerError when the directory cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock(path / "lock")
+
+    def acquire(self, kind: str) -> bool:
+        """Become the home's owner, as `kind`, until `release` or death; False when another process is."""
+        with self.usable():
+            self._create(self.path)
+            if not self._lock.acquire():
+                return False
+            try:
+                os.ftruncate(self._lock.fileno(), 0)
+                os.pwrite(self._lock.fileno(), f"{os.getpid()} {kind}\n".encode(), 0)
+            except BaseException:
+                self._lock.release()
+                raise
+        return True
+
+    def release(self) -> None:
+        """Stop being the home's owner."""
+        self._lock.release()
+
+    @contextmanager
+    def owned(self, kind: str) -> Iterator[None]:
+        """Own the home, as `kind`, for the duration.
+
+        Raises:
+            InputError: another process owns it; it is named.
+        """
+        if not self.acquire(kind):
+            raise InputError(
+                f"{self.holder() or 'another process'} is running in {self.path}: "
+                "stop it first, or set GRISTMILL_HOME to another directory"
+            )
+        try:
+            yield
+        finally:
+            self.release()
+
+    def holder(self) -> Holder | None:
+        """The home's living owner; None when it has none (or one that has not yet said who it is)."""
+        with self.usable():
+            if not self._lock.held():
+                return None
+            pid, _, kind = _text(self._lock.path).partition(" ")
+        return Holder(kind.strip(), int(pid)) if pid.isdecimal() else None
+
+    def folder(self, name: str) -> Path:
+        """The path of a directory in the home, created when it is not there."""
+        with self.usable():
+            self._create(self.path)
+            self._create(self.path / name)
+        return self.path / name
+
+    def read(self) -> ServerFile | None:
+        """What `server.json` says; None when there is none. It may be that of an owner who was killed.
+
+        Raises:
+            ServerError: the file is broken or cannot be read.
+        """
+        path = self.path / "server.json"
+        with self.usable():
+            try:
+                text = path.read_bytes()
+            except FileNotFoundError:
+                return None
+        try:
+            return ServerFile.model_validate_json(text)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            raise ServerError(
+                f"{path} is broken ({field + ': ' if field else ''}{problem['msg']}): "
+                "stop `gristmill up` if it is running, delete the file, and start it again"
+            ) from None
+
+    def running(self) -> ServerFile | None:
+        """What `server.json` says when its owner lives; None when nothing is running here."""
+        with self.usable():
+            alive = self._lock.held()
+        return self.read() if alive else None
+
+    def write(self, content: ServerFile) -> None:
+        """Replace `server.json` in one step."""
+        self.replace("server.json", content.model_dump_json(indent=2) + "\n")
+
+    def remove(self) -> None:
+        """Delete `server.json`."""
+        with self.usable():
+            (self.path / "server.json").unlink(missing_ok=True)
+
+    def replace(self, name: str, text: str) -> Path:
+        """Write a file of the home in one step, for its user alone; the path of it."""
+        path = self.path / name
+        with self.usable():
+            self._create(path.parent)
+            file, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(file, "w", encoding="utf-8", errors="surrogateescape") as stream:
+                    stream.write(text)
+                Path(new).replace(path)
+            except BaseException:
+                Path(new).unlink(missing_ok=True)
+                raise
+        return path
+
+    def has_room(self) -> bool:
+        """Whether the home's disk takes what a server has to write before it is of use."""
+        if not self.path.is_dir():
+            return True
+        try:
+            with tempfile.TemporaryFile(dir=self.path) as file:
+                file.write(bytes(ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            return error.errno not in (errno.ENOSPC, errno.EDQUOT)
+        return True
+
+    def crowded(self) -> str:
+        """What to say of a home without room."""
+        return f"the disk of {self.path} is full: free some space, `gristmill up` goes on then"
+
+    @property
+    def last_batch(self) -> str | None:
+        """The name of the batch last submitted from this host; None when there is none."""
+        name = ""
+        with suppress(OSError):
+            name = _text(self.path / "last_batch").strip()
+        return name if _BATCH_NAME.fullmatch(name) else None
+
+    @last_batch.setter
+    def last_batch(self, name: str) -> None:
+        self.replace("last_batch", f"{name}\n")
+
+    @contextmanager
+    def usable(self) -> Iterator[None]:
+        """Turn what the system says about the home's files into one line.
+
+        Raises:
+            ServerError: a file or directory of the home cannot be read or written.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise ServerError(
+                f"the home directory {self.path} cannot be used: {error.strerror} (GRISTMILL_HOME names another one)"
+            ) from error
+
+    @staticmethod
+    def _create(directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _text(path: Path) -> str:
+    """The first line of a small file, whatever is in it."""
+    with path.open("rb") as file:
+        return file.read(256).decode(errors="replace").partition("\n")[0]

@@ -1,0 +1,81 @@
+"""Owning a home: its lock, its private server and `server.json`, all for as long as the owner runs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gristmill.config.settings import Settings
+from gristmill.server.home import Home, ServerFile
+from gristmill.server.private import EmbeddedServer
+
+
+class OwnedServer:
+    """The private server of a home that this process owns."""
+
+    def __init__(self, home: Home, server: EmbeddedServer, data_root: Path | None) -> None:
+        self.server = server
+        self._home = home
+        self._data_root = data_root
+        self._dashboard: str | None = None
+        #: Whether the server has ended because its disk is full, and that was said.
+        self._crowded = False
+
+    @property
+    def url(self) -> str:
+        """The server's address, password included."""
+        return self.server.url
+
+    def announce(self, dashboard: str | None = None) -> None:
+        """Tell every other command, in `server.json`; `dashboard` is its address, once it has one."""
+        self._dashboard = dashboard or self._dashboard
+        self._home.write(
+            ServerFile(
+                url=self.url,
+                pid=os.getpid(),
+                server_pid=self.server.pid,
+                dashboard=self._dashboard,
+                data_root=str(self._data_root) if self._data_root else None,
+            )
+        )
+
+    def revive(self) -> str | None:
+        """Start the server again if it has died; a line to say about it, if any. To be called now and then.
+
+        With `appendfsync always` a server ends when its disk is full: it is started again once there is room.
+
+        Raises:
+            ServerError: it does not start any more.
+        """
+        if self.server.alive:
+            return None
+        if not self._home.has_room():
+            said, self._crowded = self._crowded, True
+            return None if said else f"the server has ended: {self._home.crowded()}"
+        words = self.server.last_words()
+        self._crowded = False
+        self.server.restart()
+        self.announce()
+        return f"the server had died and was started again; its last words: {words}"
+
+
+@contextmanager
+def own_server(home: Home, kind: str, settings: Settings, data_root: Path | None = None) -> Iterator[OwnedServer]:
+    """Own the home, with its server running and announced, for the duration.
+
+    `kind` is the command that a second owner is told of, such as `gristmill up`; `data_root` the directory
+    that file items are under.
+
+    Raises:
+        InputError: another process owns the home.
+        ServerError: the server does not start, or the home cannot be used.
+    """
+    with home.owned(kind):
+        home.remove()
+        with EmbeddedServer(home, settings) as server:
+            owned = OwnedServer(home, server, data_root)
+            try:
+                owned.announce()
+                yield owned
+            finally:
+                home.remove()

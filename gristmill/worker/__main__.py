@@ -1,0 +1,54 @@
+"""`python -m gristmill.worker cpu` or `io`: one Celery worker on the pool that suits the queue."""
+
+import argparse
+import signal
+import socket
+import sys
+import warnings
+
+from celery.platforms import SecurityWarning
+
+from gristmill.config.host import cores
+from gristmill.config.settings import settings
+from gristmill.errors import GristmillError
+from gristmill.local.parent_death import tether
+from gristmill.server.waiting import await_server
+from gristmill.tasks import catalog
+from gristmill.tasks.application import app
+from gristmill.tasks.kinds import Kind
+from gristmill.worker.steps import POOLS
+
+
+def main() -> int:
+    """Run a worker until it is stopped. Exit codes as of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m gristmill.worker", description=__doc__)
+    parser.add_argument("kind", choices=[str(kind) for kind in Kind], help="the queue to work on")
+    parser.add_argument("--slots", type=int, default=0, help="processes or threads (default: by the settings)")
+    parser.add_argument("--tether", action="store_true", help="end when standard input closes")
+    arguments = parser.parse_args()
+    if arguments.tether:
+        tether(signal.SIGQUIT)
+    # Celery warns root of pickle, which no worker of ours accepts.
+    warnings.simplefilter("ignore", SecurityWarning)
+    try:
+        kind = Kind(arguments.kind)
+        # Before Celery, which would put the directory we are called in first: see `load`.
+        catalog.load()
+        await_server()
+        app.worker_main(
+            f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}"
+            f" -n {kind}@{socket.gethostname()} -l {settings().log_level} --without-mingle --without-gossip".split()
+        )
+    except GristmillError as error:
+        print(f"worker: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+def slots(kind: Kind) -> int:
+    """Slots that the settings give a worker of this kind."""
+    return settings().io_slots if kind is Kind.IO else settings().cpu_slots or cores()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The Celery task that a worker runs for a chunk of a batch."""
+
+import time
+from functools import cache
+from typing import Any
+
+from celery.exceptions import Reject
+from redis.exceptions import RedisError
+
+from gristmill.batches.chunk import Chunk
+from gristmill.batches.ledger import Ledger
+from gristmill.broker.qos import SUSPECT
+from gristmill.config.settings import settings
+from gristmill.errors import GristmillError
+from gristmill.server.connection import client
+from gristmill.tasks.application import app
+from gristmill.worker import logs
+from gristmill.worker.runner import Runner
+
+#: The version of chunk messages that this worker understands.
+MESSAGE_VERSION = 1
+#: Seconds before a message that this worker cannot run goes back to the queue.
+HAND_BACK_SECONDS = 1.0
+
+logs.install()
+
+
+@cache
+def _runner() -> Runner:
+    return Runner(Ledger(client(), settings()), settings())
+
+
+def prepare() -> None:
+    """Make what running chunks needs, and use it once: pool processes share what is there when they are forked.
+
+    Raises:
+        RedisError, GristmillError: the server cannot be reached.
+    """
+    server = _runner().ledger.client
+    server.ping()
+    # Each process has connections of its own.
+    server.connection_pool.disconnect()
+
+
+@app.task(
+    bind=True,
+    name="gristmill.chunk",
+    ignore_result=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    isolates=True,
+    Strategy="gristmill.worker.versions:strategy",
+)
+def run_chunk(self: Any, _version: int, *fields: Any) -> None:
+    """Run a chunk and record it; Celery acknowledges its message after that. See `hand_out` in ledger.lua.
+
+    `gristmill.worker.versions` has looked at the message before it came here.
+
+    Raises:
+        Reject: the message goes back to the queue: what running it needs cannot be had.
+    """
+    chunk = Chunk(*fields[:4])
+    try:
+        _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
+    except (RedisError, GristmillError) as error:
+        time.sleep(HAND_BACK_SECONDS)
+        raise Reject(error, requeue=True) from error

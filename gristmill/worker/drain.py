@@ -1,0 +1,58 @@
+"""How a worker ends: running items get a while to finish, then their messages go back to the queue."""
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+from celery.bootsteps import StartStopStep
+from celery.worker import state
+
+from gristmill.broker.leases import hand_back_all
+from gristmill.config.settings import settings
+from gristmill.worker.steps import Pulse
+
+#: Seconds that handing back may take.
+HAND_BACK_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Drain(StartStopStep):
+    """Takes over Celery's signals: TERM or Ctrl-C drains, a second one hands back at once, as QUIT does.
+
+    Celery's own warm shutdown waits for ever, and its soft shutdown always waits its whole time.
+    """
+
+    requires = (Pulse,)
+
+    def start(self, worker: Any) -> None:
+        """Install the handlers, in the main thread."""
+        self.worker = worker
+        self.draining = False
+        signal.signal(signal.SIGTERM, self._drain)
+        signal.signal(signal.SIGINT, self._drain)
+        signal.signal(signal.SIGQUIT, self._hand_back)
+
+    def _drain(self, signum: int, frame: Any) -> None:
+        if self.draining:
+            self._hand_back(signum, frame)
+        self.draining = True
+        state.should_stop = os.EX_OK
+        deadline = threading.Timer(settings().drain_seconds, os.kill, (os.getpid(), signal.SIGQUIT))
+        deadline.daemon = True
+        deadline.start()
+
+    def _hand_back(self, _signum: int, _frame: Any) -> None:
+        # With no server to hand back to, the messages come back by themselves.
+        giving_up = threading.Timer(HAND_BACK_SECONDS, os._exit, (os.EX_OK,))
+        giving_up.daemon = True
+        giving_up.start()
+        try:
+            hand_back_all()
+        except Exception as error:
+            log.warning("messages could not be handed back, they come back by themselves: %s", error)
+        finally:
+            # Threads cannot be ended in any other way; pool processes end with their parent.
+            os._exit(os.EX_OK)

@@ -1,0 +1,70 @@
+"""The workers' log lines: text or JSON, each with the chunk that it is about."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from celery.signals import setup_logging
+
+from gristmill.batches.chunk import Chunk
+from gristmill.config.settings import settings
+
+_about: ContextVar[dict[str, Any] | None] = ContextVar("about", default=None)
+
+
+@contextmanager
+def about(chunk: Chunk, worker: str) -> Iterator[None]:
+    """Log lines in this context carry the chunk's batch, first and count, and the worker's name."""
+    fields = {"batch": chunk.batch, "first": chunk.first, "count": chunk.count, "worker": worker}
+    token = _about.set(fields)
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00+00:00 WARNING worker.runner: … [batch=first first=0 count=4 worker=cpu@a]`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of text, and the traceback below it if there is one."""
+        context = " ".join(f"{name}={value}" for name, value in (_about.get() or {}).items())
+        line = f"{_moment(record)} {record.levelname} {record.name}: {record.getMessage()}"
+        line += f" [{context}]" if context else ""
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, the chunk, and the traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        fields = {
+            "time": _moment(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **(_about.get() or {}),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+def _moment(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+def install() -> None:
+    """Have Celery leave logging to us in this process."""
+    setup_logging.connect(_set_up, weak=False)
+
+
+def _set_up(**_: Any) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if settings().log_format == "json" else TextFormatter())
+    logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,92 @@
+"""Celery's request, which has suspects run alone and tells the transport whose fault the death of a process was."""
+
+from concurrent.futures import Future
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+from celery.concurrency import thread
+from celery.worker import request, state
+from redis.exceptions import RedisError
+
+from gristmill.broker.qos import SUSPECT
+from gristmill.worker import meters, quarantined_task
+from gristmill.worker.quarantine import DEATHS
+
+#: Seconds before a message whose end could not be told to the server goes back to the queue.
+HAND_BACK_SECONDS = 1.0
+
+
+class Request(request.Request):
+    """A message that Celery's main process has reserved, or runs."""
+
+    acknowledged: bool
+
+    def __init_subclass__(cls) -> None:
+        """Count what ends: Celery makes a class for each task, with an `on_success` of its own."""
+        super().__init_subclass__()
+        inherited = cls.on_success
+
+        def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
+            # So the thread pool says that a task has ended its thread, by SystemExit for one.
+            if isinstance(answer, ExceptionInfo):
+                return self.on_failure(answer)
+            if not getattr(self.task, "isolates", False):
+                self._count(*answer)
+            return inherited(self, answer, **kwargs)
+
+        cls.on_success = on_success
+        run = cls.execute_using_pool
+
+        def execute_using_pool(self: Any, pool: Any, **kwargs: Any) -> Any:
+            result = run(self, pool, **kwargs)
+            if isinstance(pool, thread.TaskPool):
+                result.f.add_done_callback(self._look_at)
+            return result
+
+        cls.execute_using_pool = execute_using_pool
+
+    @property
+    def type(self) -> str:
+        """The task that the pool runs; that of chunks has each of its items run alone itself."""
+        suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
+        return quarantined_task.NAME if suspect and not getattr(self.task, "isolates", False) else str(self._type)
+
+    def _look_at(self, future: Future[Any]) -> None:
+        """Let go of what a thread could not even begin, or not end: nobody else would, and its slot would be lost."""
+        error = None if future.cancelled() else future.exception()
+        if error is None or self.acknowledged:
+            return
+        state.task_ready(self)
+        self.acknowledged = True
+        qos, tag = self.message.channel.qos, self.message.delivery_tag
+        if isinstance(error, RedisError | OSError):
+            qos.postpone(tag, HAND_BACK_SECONDS)
+        else:
+            qos.bury(tag, f"Celery could not run it: {error!r}")
+
+    def _count(self, failed: bool, value: Any, seconds: float | None) -> None:
+        error: Any = getattr(value.exception, "exc", value.exception) if failed else None
+        if isinstance(error, quarantined_task.Done):
+            error, seconds = error.error, error.runtime
+        meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
+
+    def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        """Blame a message for the process that died while running it, and it alone."""
+        error = getattr(exc_info, "exception", None)
+        error = getattr(error, "exc", error)
+        # Celery takes a task that exits for a lost worker too, further down.
+        if isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
+            self.message.channel.qos.blamed.add(self.message.delivery_tag)
+        elif isinstance(error, quarantined_task.Convicted):
+            self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)
+            self.acknowledged = True
+        elif isinstance(error, quarantined_task.Done):
+            self._tell(error)
+        return super().on_failure(exc_info, *args, **kwargs)
+
+    def _tell(self, done: quarantined_task.Done) -> None:
+        if done.error is None:
+            self.send_event("task-succeeded", result=done.result, runtime=done.runtime)
+        else:
+            self.send_event("task-failed", exception=done.error, traceback="")

@@ -1,0 +1,240 @@
+"""The runner: runs the items of a chunk one by one, each isolated from the others, and records them."""
+
+import json
+import logging
+import os
+import random
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from billiard.common import terminate_handler_fired
+from redis.exceptions import RedisError
+
+from gristmill.batches.chunk import Chunk, Item, Outcome, Work
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import Settings
+from gristmill.errors import InputError
+from gristmill.server.connection import passing
+from gristmill.tasks import catalog
+from gristmill.tasks.encoding import json_text
+from gristmill.tasks.kinds import GristmillTask
+from gristmill.worker.backoff import backoff
+from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
+from gristmill.worker.logs import about
+from gristmill.worker.quarantine import ProcessDied, TimedOut, isolated
+from gristmill.worker.stop import Stop
+
+#: Frames of this room are not the task's.
+HERE = Path(__file__).parent
+#: A chunk that takes this many times `chunk_seconds` gives its rest to other slots.
+OVERTIME = 2
+#: Outcomes that take more bytes than this are recorded before the chunk goes on.
+OUTCOMES_BYTES = 4 << 20
+#: The longest value, as JSON in UTF-8, in bytes.
+VALUE_BYTES = 1 << 20
+MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
+#: Seconds for which outcomes are kept in memory while the server cannot be reached.
+PATIENCE_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+_quoted = cache(json.dumps)
+Answer = TypeVar("Answer")
+
+
+class ResultTooLarge(ValueError):
+    """Raised when a task returns more than 1 MiB of JSON: let it write a file and return its path."""
+
+
+class ResultNotJSON(TypeError):
+    """Raised when a task returns what JSON cannot carry."""
+
+
+class Runner:
+    """Runs chunks in the slot it is called in; one a process, shared by its threads."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self.ledger = ledger
+        self.settings = settings
+
+    def run(self, chunk: Chunk, worker: str, suspect: bool = False) -> None:
+        """Run what is left of `chunk` and record it; go on with further ones of its batch for a while.
+
+        `worker` is the node's name, for the outcomes. Each item of a `suspect` runs alone, in a child process.
+
+        Raises:
+            RedisError: the server could not be reached; what was run is run again elsewhere.
+            NoCell: no child process could be started; as above.
+        """
+        # Slots that began together need not all want their next message together.
+        until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
+        with about(chunk, worker):
+            work = _patiently(lambda: self.ledger.take(chunk, worker))
+            if work is None:
+                log.info("nothing left to run")
+        following: Chunk | None = chunk
+        while following and work:
+            with about(following, worker):
+                following, work = self._run(following, work, worker, suspect, until)
+
+    def _run(
+        self, chunk: Chunk, work: Work, worker: str, suspect: bool, until: float
+    ) -> tuple[Chunk | None, Work | None]:
+        try:
+            task = catalog.find(work.task)
+        except InputError as error:
+            log.warning("handed back: %s", error)
+            time.sleep(1)
+            self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
+            return None, None
+        limit = self.settings.time_limit if task.time_limit is None else task.time_limit
+        if suspect:
+            return self._run_items(chunk, work, partial(run_alone, work, task, worker, limit), worker, 0)
+        with time_limit.armed(limit):
+            return self._run_items(chunk, work, partial(run_item, work, task, worker), worker, until)
+
+    def _run_items(
+        self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
+    ) -> tuple[Chunk | None, Work | None]:
+        begun = time.perf_counter()
+        outcomes: list[Outcome] = []
+        rest = size = 0
+        stopped = Stop(self.ledger, chunk)
+        for item in work.items:
+            if size > OUTCOMES_BYTES:
+                self._record(chunk, outcomes, begun, worker, -1)
+                outcomes, size, begun = [], 0, time.perf_counter()
+            outcomes.append(run(item))
+            size += len(outcomes[-1].text)
+            rest = chunk.first + chunk.count - item.index - 1
+            if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds or stopped():
+                break
+        else:
+            rest = work.rest
+        if rest or time.monotonic() > until:
+            self._record(chunk, outcomes, begun, worker, rest)
+            return None, None
+        seconds = time.perf_counter() - begun
+        duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
+        log.info("%d recorded, %d duplicates", len(outcomes), duplicates)
+        return following, more
+
+    def _record(self, chunk: Chunk, outcomes: list[Outcome], begun: float, worker: str, rest: int) -> None:
+        seconds = time.perf_counter() - begun
+        duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
+        log.info("%d recorded, %d duplicates, %d handed on", len(outcomes), duplicates, rest)
+
+
+def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
+    """Run one item and say how it ended; whatever it raises is its outcome, not the caller's."""
+    begun = time.perf_counter()
+    try:
+        arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
+        time_limit.begin()
+        try:
+            value = task.run(**arguments)
+        finally:
+            time_limit.end()
+        state, word, result = "s", "succeeded", value_json(value)
+    except BaseException as error:
+        # CancelledError and its like too: only the end of this process is not the item's outcome.
+        if isinstance(error, SystemExit) and terminate_handler_fired():
+            raise
+        state, word, result = *_failure(item, work, task, error), json.dumps(explain(error))
+    return _outcome(item, state, word, result, begun, worker)
+
+
+def run_alone(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
+    """Run one item as `run_item` does, but in a child process of its own: it may kill that, or never return.
+
+    `limit` is its time limit in seconds, 0 for none.
+
+    Raises:
+        NoCell: no child process could be started.
+    """
+    begun = time.perf_counter()
+    only = replace(work, items=[])
+    try:
+        return isolated(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
+    except TimedOut:
+        late = TimeLimitExceeded(limit)
+        state, word, result = *_failure(item, work, task, late), json.dumps(explain(late))
+    except ProcessDied as death:
+        state, word, result = "d", "dead", json.dumps(explain(death))
+    return _outcome(item, state, word, result, begun, worker)
+
+
+def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
+    """Run one item in a process that has only heard of its task."""
+    with time_limit.armed(limit):
+        return run_item(work, catalog.find(work.task), worker, item)
+
+
+def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) -> tuple[str, str]:
+    tries = item.attempt - item.before
+    if tries <= work.retries and isinstance(error, task.retry_on):
+        return str(round(1000 * backoff(tries, work.retry_seconds))), "failed"
+    return "f", "failed"
+
+
+def _outcome(item: Item, state: str, word: str, result: str, begun: float, worker: str) -> Outcome:
+    seconds = time.perf_counter() - begun
+    text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
+    return Outcome(item.index, state, item.attempt, text, seconds)
+
+
+def value_json(value: Any) -> str:
+    """A task's value as JSON.
+
+    Raises:
+        ResultNotJSON: JSON cannot carry it.
+        ResultTooLarge: it is over 1 MiB.
+    """
+    try:
+        text = json_text(value)
+        size = len(text) if text.isascii() else len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResultNotJSON(f"JSON cannot carry the value, of type {type(value).__name__}: {error}") from None
+    if size > VALUE_BYTES:
+        raise ResultTooLarge(f"the value is {size:,} bytes of JSON, over 1 MiB: write a file and return its path")
+    return text
+
+
+def explain(error: BaseException) -> dict[str, str]:
+    """An exception as a result shows it: its type, its message, and the traceback from the task's frame on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if Path(frame.filename).parent != HERE]
+    text = "".join(traceback.format_list(theirs)) + "".join(traceback.format_exception_only(error))
+    return {
+        "type": type(error).__name__,
+        "message": _clean(_text(error))[:MESSAGE_CHARACTERS],
+        "traceback": _clean(text)[-TRACEBACK_CHARACTERS:],
+    }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(its text cannot be had: {type(problem).__name__})"
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def _patiently(call: Callable[[], Answer]) -> Answer:
+    """Call the server until it answers: outcomes in memory are worth waiting for."""
+    time_limit.rest()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return call()
+        except RedisError as error:
+            if not passing(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

@@ -1,0 +1,34 @@
+"""Looks at a chunk's message before the pool has it: one of another version is for another worker."""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery.exceptions import InvalidTaskError
+from celery.utils.log import get_logger
+from celery.worker.strategy import default
+
+from gristmill.config.settings import settings
+from gristmill.worker.chunks import MESSAGE_VERSION
+
+#: The arguments of a chunk's message after its version: batch, epoch, first, count.
+_FIELDS = (str, int, int, int)
+
+logger = get_logger(__name__)
+
+
+def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
+    """What Celery asks how to handle the messages of a task."""
+    handle = default(task, app, consumer, **kwargs)
+
+    def on_message(message: Any, body: Any, *rest: Any) -> Any:
+        version, *fields = message.payload[0] or [None]
+        if type(version) is not int or version < 1:
+            raise InvalidTaskError(f"chunk message without a version: {version!r}")
+        if version != MESSAGE_VERSION:
+            logger.error("handed back: chunk message of version %d; this worker knows %d", version, MESSAGE_VERSION)
+            return message.channel.qos.postpone(message.delivery_tag, settings().unknown_task_seconds)
+        if [type(field) for field in fields[: len(_FIELDS)]] != list(_FIELDS) or message.payload[1]:
+            raise InvalidTaskError("chunk message without batch, epoch, first and count")
+        return handle(message, body, *rest)
+
+    return on_message

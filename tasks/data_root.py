@@ -1,0 +1,163 @@
+"""The data root: the one directory whose files tasks may read and write."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from gristmill.config.settings import settings
+
+#: Never through a symlink: what is opened this way was resolved before.
+_PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW
+#: A FIFO or a device answers at once instead of waiting for its other end.
+_AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
+
+
+class DataRootError(ValueError):
+    """Raised when a path is not one that a task may use."""
+
+
+def root() -> Path:
+    """The data root: `GRISTMILL_DATA_ROOT`, or the directory that the process was started in."""
+    chosen = settings().data_root
+    return (chosen.expanduser() if chosen else Path()).absolute()
+
+
+def check_path(path: str, name: str = "path") -> None:
+    """Refuse a path whose text alone shows that no worker may use it; `name` is the argument's.
+
+    Whether an absolute path is under the root is known here only when `GRISTMILL_DATA_ROOT` is set: otherwise
+    the root is where the fleet was started, and its workers check.
+
+    Raises:
+        DataRootError: it is empty, cannot be a file's name, or leaves the root.
+    """
+    if not path or "\0" in path:
+        raise DataRootError(f"{name}: {path!r} is not allowed: a path of a file under the data root is")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise DataRootError(f"{name}: {path!r} is not allowed: it cannot be the name of a file") from None
+    if not Path(path).is_absolute() or settings().data_root is not None:
+        _lexical(path, name)
+
+
+def open_under_root(path: str, name: str = "path") -> BinaryIO:
+    """Open the regular file `path`, relative to the data root or absolute, for reading.
+
+    Symlinks are followed as long as they stay under the root. The path is resolved first and then opened from
+    the root down without following any: whoever swaps a directory for a symlink meanwhile gets an error.
+
+    Raises:
+        DataRootError: it leads out of the root, or is no regular file.
+        OSError: it is missing or cannot be read.
+    """
+    parts = _resolve(path, name)
+    folder = _descend(parts[:-1], path)
+    try:
+        with _naming(path):
+            descriptor = os.open(parts[-1] if parts else ".", os.O_RDONLY | _PLAIN | _AT_ONCE, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DataRootError(f"{name}: {path!r} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+class NewFile:
+    """A file that appears under its name when it is whole, or not at all."""
+
+    def __init__(self, folder: int, directory: str) -> None:
+        self._folder = folder
+        self._directory = directory
+        self._draft = f".{uuid4().hex}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN
+        self._file = os.fdopen(os.open(self._draft, flags, 0o644, dir_fd=folder), "wb")
+
+    def write(self, block: bytes) -> None:
+        """Add bytes at its end."""
+        self._file.write(block)
+
+    def publish(self, name: str) -> str:
+        """Give it its name, over any file that has it, and return its path; a power cut does not undo it."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._draft, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        os.fsync(self._folder)
+        return str(Path(self._directory, name))
+
+    def close(self) -> None:
+        """Close it, and remove it when it was not published."""
+        # What cannot be flushed (a full disk) has raised where it was written.
+        with suppress(OSError):
+            self._file.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._draft, dir_fd=self._folder)
+
+
+@contextmanager
+def new_file(directory: str, name: str = "path") -> Iterator[NewFile]:
+    """A new file in `directory`, a path under the data root that is made when it is missing.
+
+    Raises:
+        DataRootError: the directory leads out of the root.
+        OSError: it cannot be made or written to.
+    """
+    folder = _descend(_resolve(directory, name), directory, make=True)
+    try:
+        with _naming(directory):
+            file = NewFile(folder, directory)
+        try:
+            yield file
+        finally:
+            file.close()
+    finally:
+        os.close(folder)
+
+
+def _lexical(path: str, name: str) -> Path:
+    """The path below the root with its `..` taken out of the text."""
+    top = root()
+    found = Path(os.path.normpath(top / path))
+    if not found.is_relative_to(os.path.normpath(top)):
+        raise DataRootError(f"{name}: {path!r} is not allowed: a path under the data root {str(top)!r} is")
+    return found
+
+
+def _resolve(path: str, name: str) -> tuple[str, ...]:
+    """The parts below the root of the path with its symlinks followed; what is missing stays as it is."""
+    check_path(path, name)
+    top = os.path.realpath(root())
+    real = Path(os.path.realpath(_lexical(path, name)))
+    if not real.is_relative_to(top):
+        raise DataRootError(f"{name}: {path!r} is not allowed: a symlink in it leads out of the data root {top!r}")
+    return real.relative_to(top).parts
+
+
+def _descend(parts: tuple[str, ...], path: str, *, make: bool = False) -> int:
+    """The descriptor of a directory below the root, reached without following any symlink."""
+    with _naming(path):
+        folder = os.open(os.path.realpath(root()), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in parts:
+            above = folder
+            try:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=above)
+                folder = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _PLAIN, dir_fd=above)
+            finally:
+                os.close(above)
+    return folder
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Let an error of the operating system name the path that was asked for, not the part it failed at."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None

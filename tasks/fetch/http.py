@@ -1,0 +1,180 @@
+"""One HTTP exchange: a GET to one address that was checked, and its answer, bounded in bytes and seconds."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from http.client import HTTPException
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as UrllibTimeoutError
+from urllib3.response import HTTPResponse
+
+from gristmill.config.settings import Settings
+from gristmill.tasks.fetch.errors import (
+    FetchCertificateError,
+    FetchConnectionError,
+    FetchSizeError,
+    FetchTimeoutError,
+)
+from gristmill.tasks.fetch.target import Target
+
+#: A whole answer may take this many times `GRISTMILL_FETCH_READ_SECONDS`, however steadily it drips.
+_PATIENCE = 20
+#: Addresses of one host that are tried.
+_ADDRESSES = 4
+#: Bytes read at once.
+_BLOCK = 64 << 10
+
+
+class Reply:
+    """The answer to one GET: status and headers first, then its body in blocks."""
+
+    def __init__(self, target: Target, response: HTTPResponse, limit: int, alarm: "_Alarm") -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._target = target
+        self._response = response
+        #: Most bytes of the body.
+        self._limit = limit
+        self._alarm = alarm
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it was sent: transfer chunks joined, a content encoding left as it is.
+
+        Raises:
+            FetchSizeError: it is longer than allowed; known at once when the server says its length.
+            FetchConnectionError: it breaks off.
+            FetchTimeoutError: it takes too long.
+        """
+        size = self._response.length_remaining or 0
+        self._bounded(size)
+        size = 0
+        with _faults(self._target, self._alarm):
+            for block in self._response.stream(_BLOCK, decode_content=False):
+                size += len(block)
+                self._bounded(size)
+                yield block
+
+    def _bounded(self, size: int) -> None:
+        if size > self._limit:
+            raise FetchSizeError(
+                f"{self._target.url}: the body is longer than {self._limit:,} bytes (GRISTMILL_FETCH_BYTES)"
+            )
+
+
+class _Alarm:
+    """Hangs up on a peer whose answer takes too long as a whole.
+
+    A socket's timeout begins anew with each byte, so that a peer who drips one at a time would never end.
+    """
+
+    def __init__(self, wire: socket.socket, seconds: float) -> None:
+        self.seconds = seconds
+        self.rang = False
+        self._wire = wire
+        self._timer = threading.Timer(seconds, self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        self.rang = True
+        # Wakes the thread that reads, which closing would not.
+        with suppress(OSError):
+            self._wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def exchange(target: Target, addresses: Sequence[str], settings: Settings) -> Iterator[Reply]:
+    """Ask one of `addresses` for `target` and yield its answer, whatever its status. Follows nothing.
+
+    The name is not looked up again, no proxy of the environment is used, and for https the certificate has to
+    be valid for the name. The body may be left unread.
+
+    Raises:
+        FetchConnectionError: no address took the connection, or it broke.
+        FetchTimeoutError: connecting, or the answer, takes too long.
+        FetchCertificateError: the certificate is not valid for the host.
+    """
+    connection = _connect(target, addresses[:_ADDRESSES], settings)
+    alarm = _Alarm(connection.sock, _PATIENCE * settings.fetch_read_seconds)
+    response = None
+    try:
+        with _faults(target, alarm):
+            connection.timeout = settings.fetch_read_seconds
+            headers = {
+                "Host": target.authority,
+                "User-Agent": "gristmill",
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+            }
+            connection.request("GET", target.path, headers=headers, preload_content=False, decode_content=False)
+            response = connection.getresponse()
+        yield Reply(target, response, settings.fetch_bytes, alarm)
+    finally:
+        alarm.cancel()
+        if response is not None:
+            response.close()
+        connection.close()
+
+
+def _connect(target: Target, addresses: Sequence[str], settings: Settings) -> HTTPConnection:
+    """Connect to the first of the addresses that takes it."""
+    *others, last = addresses
+    for address in others:
+        with suppress(FetchConnectionError, FetchTimeoutError):
+            return _connected(target, address, settings.fetch_connect_seconds)
+    return _connected(target, last, settings.fetch_connect_seconds)
+
+
+def _connected(target: Target, address: str, seconds: float) -> HTTPConnection:
+    connection = _connection(target, address, seconds)
+    try:
+        with _faults(target):
+            connection.connect()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connection(target: Target, address: str, seconds: float) -> HTTPConnection:
+    if target.scheme == "http":
+        return HTTPConnection(address, target.port, timeout=seconds)
+    return HTTPSConnection(address, target.port, timeout=seconds, server_hostname=target.name, ssl_context=_tls())
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The process's trusted certificates, read once: that takes tens of milliseconds."""
+    return ssl.create_default_context()
+
+
+@contextmanager
+def _faults(target: Target, alarm: _Alarm | None = None) -> Iterator[None]:
+    """Turn what goes wrong on the wire into our errors; there is an `alarm` once it is connected."""
+    try:
+        yield
+    except (HTTPError, HTTPException, OSError) as error:
+        _raise_if_rang(target, alarm)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise FetchCertificateError(f"{target.url}: {error.verify_message}") from None
+        # urllib3 counts every connection that fails among its timeouts.
+        late = isinstance(error, TimeoutError | UrllibTimeoutError) and not isinstance(error, NewConnectionError)
+        if late:
+            raise FetchTimeoutError(f"{target.url}: timed out {'reading' if alarm else 'connecting'}") from error
+        reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
+        raise FetchConnectionError(f"{target.url}: {reason}") from error
+    # A body of unknown length ends in silence when the alarm hangs up: it must not pass for a whole one.
+    _raise_if_rang(target, alarm)
+
+
+def _raise_if_rang(target: Target, alarm: _Alarm | None) -> None:
+    if alarm is not None and alarm.rang:
+        raise FetchTimeoutError(f"{target.url}: the answer took over {alarm.seconds:g} s")

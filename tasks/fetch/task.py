@@ -1,0 +1,182 @@
+"""`fetch`: a GET of one URL, polite to its host and harmless to the network that the workers stand in."""
+
+import hashlib
+import random
+import re
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from gristmill.config.settings import settings
+from gristmill.server.connection import client
+from gristmill.tasks.data_root import check_path, new_file
+from gristmill.tasks.fetch.addresses import resolve
+from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
+from gristmill.tasks.fetch.host_limit import HostLimit
+from gristmill.tasks.fetch.http import Reply, exchange
+from gristmill.tasks.fetch.target import Target
+from gristmill.tasks.kinds import io
+
+#: Most redirects that are followed.
+_REDIRECTS = 10
+_REDIRECTING = frozenset({301, 302, 303, 307, 308})
+#: Seconds before the second request; doubled for each further one, up to the cap.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+#: Seconds that a server may ask us to wait.
+_LONGEST_RETRY_AFTER = 60.0
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one request led to: where it redirects to, or a body that was read."""
+
+    status: int
+    redirect: str | None = None
+    bytes: int = 0
+    sha256: str = ""
+    #: Seconds from connecting to the last byte.
+    seconds: float = 0.0
+    #: Where the body was saved.
+    path: str | None = None
+
+
+def _check(url: str, save: str | None) -> None:
+    Target.parse(url, settings().fetch_networks)
+    if save is not None:
+        check_path(save, "save")
+
+
+@io(check=_check)
+def fetch(url: str, save: str | None = None) -> dict[str, Any]:
+    """Get a URL over http or https; `save` names a directory under the data root that keeps the body.
+
+    Returns the `url` that answered (after redirects), its `status`, the body's `bytes` and `sha256`, and the
+    `seconds` of the last request; with `save`, a 2xx body's `path`: its SHA-256 with the URL's suffix.
+
+    Bytes are counted and hashed as they were sent: no content encoding is asked for, and none undone. Every
+    status is a result except 429 and 5xx: those, broken connections and timeouts are tried again, and fail
+    at the end.
+
+    Raises:
+        FetchError: one of `gristmill.tasks.fetch.errors`; the text names the URL and what was wrong.
+        DataRootError: `save` leads out of the data root.
+        OSError: the body could not be saved.
+    """
+    target = Target.parse(url, settings().fetch_networks)
+    redirects = failures = 0
+    while True:
+        try:
+            answer = _ask(target, save)
+        except FetchPassingError as error:
+            failures += 1
+            if failures >= settings().fetch_attempts:
+                error.args = (f"{error} (gave up after {failures} requests)",)
+                raise
+            time.sleep(_pause(failures, error.retry_after, random.random()))  # noqa: S311 (jitter)
+            continue
+        if answer.redirect is None:
+            return _result(target, answer)
+        redirects += 1
+        if redirects > _REDIRECTS:
+            raise FetchRedirectError(f"{url}: redirected more than {_REDIRECTS} times, at last to {target.url}")
+        target = _follow(target, answer.redirect)
+
+
+def _result(target: Target, answer: _Answer) -> dict[str, Any]:
+    result = {
+        "url": target.url,
+        "status": answer.status,
+        "bytes": answer.bytes,
+        "sha256": answer.sha256,
+        "seconds": round(answer.seconds, 6),
+    }
+    return result if answer.path is None else {**result, "path": answer.path}
+
+
+def _follow(target: Target, location: str) -> Target:
+    try:
+        return target.redirected(location, settings().fetch_networks)
+    except ValueError as error:
+        raise FetchRefusedError(f"{target.url} redirects to where fetch may not go: {error}") from None
+
+
+def _ask(target: Target, save: str | None) -> _Answer:
+    """Make one request, in a slot of its host; the name is looked up and checked each time anew."""
+    chosen = settings()
+    with _limit().slot(target.name):
+        addresses = resolve(target.host, target.port, chosen.fetch_networks)
+        started = time.monotonic()
+        with exchange(target, addresses, chosen) as reply:
+            location = reply.headers.get("location")
+            if reply.status in _REDIRECTING and location:
+                return _Answer(reply.status, redirect=location)
+            _raise_if_passing(target, reply)
+            size, sha256, path = _read(reply, target, save)
+        return _Answer(reply.status, None, size, sha256, time.monotonic() - started, path)
+
+
+def _raise_if_passing(target: Target, reply: Reply) -> None:
+    if reply.status != HTTPStatus.TOO_MANY_REQUESTS and reply.status < 500:
+        return
+    error = FetchStatusError(f"{target.url}: answered {reply.status}")
+    error.status = reply.status
+    error.retry_after = _retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+    raise error
+
+
+def _read(reply: Reply, target: Target, save: str | None) -> tuple[int, str, str | None]:
+    """Read the body; returns its bytes, its SHA-256 and where it was saved."""
+    sha, size, path = hashlib.sha256(), 0, None
+    keep = save is not None and 200 <= reply.status < 300
+    with new_file(save, "save") if save is not None and keep else nullcontext() as file:
+        for block in reply.blocks():
+            sha.update(block)
+            size += len(block)
+            if file is not None:
+                file.write(block)
+        if file is not None:
+            path = file.publish(sha.hexdigest() + _suffix(target))
+    return size, sha.hexdigest(), path
+
+
+def _suffix(target: Target) -> str:
+    """The suffix of the file in a URL, such as `.jpg`; empty when it has none that is harmless."""
+    found = _SUFFIX.search(target.path.partition("?")[0])
+    return found[0].lower() if found else ""
+
+
+def _pause(failures: int, retry_after: float | None, chance: float) -> float:
+    """Seconds to wait after so many failed requests: what the server asks, else doubling up to a cap.
+
+    `chance`, from 0 to 1, keeps many items from returning at once: it adds up to a tenth to what the server
+    asks, or takes up to half off what doubles.
+    """
+    if retry_after is not None:
+        return retry_after * (1 + chance / 10)
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1)) * (1 - chance / 2)
+
+
+def _retry_after(value: str | None, now: datetime) -> float | None:
+    """The seconds that a `Retry-After` header asks for, 60 at most; None without one (RFC 9110, 10.2.3)."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+
+
+@cache
+def _limit() -> HostLimit:
+    return HostLimit(client(), settings())

@@ -1,0 +1,1 @@
+"""What tests share: places to run commands in, servers, proxies, sites, the engine and the browser."""

@@ -1,0 +1,146 @@
+"""A plain Celery app with results, for the tests of the drop-in: the import below is all that it has of ours.
+
+TEST_URL says where, TEST_PREFIX below which keys, TEST_BROKER how kombu spells it, TEST_OPTIONS what else goes into
+the transport's options, TEST_CONFIG into the app's configuration.
+"""
+
+import gc
+import json
+import os
+import signal
+import time
+from functools import cache
+
+from celery import Celery, Task
+from celery.worker.control import inspect_command
+from redis import Redis
+
+import gristmill.broker.transport  # noqa: F401
+
+URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
+BROKER = os.environ.get("TEST_BROKER", URL)
+
+app = Celery("dropin", broker=BROKER, backend=os.environ.get("TEST_BACKEND", BROKER))
+app.conf.update(
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_default_queue="q",
+    worker_prefetch_multiplier=int(os.environ.get("TEST_MULTIPLIER", "1")),
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"global_keyprefix": PREFIX, **json.loads(os.environ.get("TEST_OPTIONS", "{}"))},
+    result_backend_transport_options={"global_keyprefix": PREFIX},
+)
+app.conf.update(json.loads(os.environ.get("TEST_CONFIG", "{}")))
+
+
+@cache
+def client(pid):
+    return Redis.from_url(URL, decode_responses=True)
+
+
+def say(key, value):
+    client(os.getpid()).rpush(PREFIX + key, value)
+
+
+def held(name):
+    """Wait until the test lets go of `name`."""
+    while not client(os.getpid()).exists(f"{PREFIX}go:{name}"):
+        time.sleep(0.02)
+
+
+@app.task
+def mark(number, seconds=0, hold=None):
+    say("begun", number)
+    time.sleep(seconds)
+    if hold:
+        held(hold)
+    say("done", number)
+    return number
+
+
+class Base(Task):
+    """A base class that is not of this app's."""
+
+    abstract = True
+
+
+@app.task(base=Base)
+def add(one, other):
+    return one + other
+
+
+@app.task
+def total(numbers):
+    say("totals", sum(numbers))
+    return sum(numbers)
+
+
+@app.task
+def fail(*_):
+    raise ValueError("as asked")
+
+
+@app.task
+def note(*args):
+    say("notes", str(args[-1]))
+
+
+@app.task(bind=True, max_retries=5)
+def twice(self, number, countdown):
+    say("begun", number)
+    if self.request.retries == 0:
+        raise self.retry(countdown=countdown)
+    say("done", number)
+    return self.request.retries
+
+
+@app.task(rate_limit="5/s")
+def limited(number):
+    say("begun", number)
+    say("done", number)
+
+
+@app.task(acks_late=False)
+def early(number, hold=None):
+    say("begun", number)
+    if hold:
+        held(hold)
+    say("done", number)
+
+
+@app.task
+def kill_worker(number):
+    say("begun", number)
+    if client(os.getpid()).incr(f"{PREFIX}killed") == 1:
+        os.killpg(os.getppid(), signal.SIGKILL)
+    say("done", number)
+
+
+@app.task
+def frozen():
+    return gc.get_freeze_count()
+
+
+@inspect_command()
+def channel(state):
+    """What the worker's channel is, and which class its connections have."""
+    found = state.consumer.connection.default_channel
+    kind = found.pool.connection_class
+    return [
+        f"{type(found).__module__}:{type(found).__qualname__}",
+        kind.__qualname__,
+        found.pool.connection_kwargs["db"],
+    ]
+
+
+@inspect_command()
+def requests(state):
+    """Which classes of requests the app's tasks make."""
+    return sorted({str(task.Request) for task in state.app.tasks.values()})
+
+
+@inspect_command(args=[("seconds", float)])
+def block(state, seconds):
+    """Block the worker's loop."""
+    time.sleep(seconds)
+    return "blocked"

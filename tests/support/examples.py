@@ -1,0 +1,72 @@
+"""What stands in the documentation: its marked regions, its code blocks, and the `gristmill` calls in them."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+#: What a reader follows: all but the contract, which also names what is not there yet.
+PAGES = [PROJECT / "README.md", *sorted(set(PROJECT.glob("docs/*.md")) - {PROJECT / "docs/design.md"})]
+
+_ASSIGNMENT = re.compile(r"\w+=")
+
+
+def region(page: Path, name: str) -> str:
+    """The text between `<!-- name -->` and the comment that ends it."""
+    end = name.partition(" ")[0]
+    found = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{end} -->", page.read_text(), re.DOTALL)
+    assert len(found) == 1, f"{page.name} has {len(found)} regions {name!r}"
+    return found[0].strip()
+
+
+def section(page: Path, heading: str) -> str:
+    """The text from a heading of the second level to the next one."""
+    found = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(found) == 1, f"{page.name} has {len(found)} sections {heading!r}"
+    return found[0]
+
+
+def blocks(text: str, *languages: str) -> list[tuple[str, str]]:
+    """The fenced code blocks in those languages: language and text."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(language, code) for language, code in found if language in languages]
+
+
+def calls(line: str) -> list[list[str]]:
+    """The arguments of each `gristmill` that a line of shell calls; a `<(…)` in them is a path."""
+    words = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
+    words.whitespace_split = True
+    found: list[list[str]] = []
+    _collect(iter(words), found)
+    return found
+
+
+def _collect(words: Iterator[str], found: list[list[str]]) -> None:
+    call: list[str] | None = None
+    beginning = True
+    for word in words:
+        if word == ")":
+            return
+        if word == "<(":
+            _collect(words, found)
+            if call is not None:
+                call.append("/dev/fd/63")
+            continue
+        if set(word) <= {"<", ">"}:
+            next(words)
+        elif set(word) <= set("();|&"):
+            call, beginning = None, True
+        elif beginning and not _ASSIGNMENT.match(word):
+            call, beginning = [] if word == "gristmill" else None, False
+            if call is not None:
+                found.append(call)
+        elif call is not None:
+            call.append(word)
+
+
+def shell_lines(text: str) -> list[str]:
+    """The lines of the shell blocks, and what is between backquotes in the prose, as far as they call us."""
+    code = [line for _, block in blocks(text, "sh") for line in block.splitlines()]
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return [line for line in code + re.findall(r"`([^`\n]+)`", prose) if "gristmill " in line and "…" not in line]

@@ -1,0 +1,98 @@
+"""A server's user for test_transport: a key prefix, a producer, and workers that can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+import psutil
+from kombu import Connection
+from redis import Redis
+
+
+class Bench:
+    """A key prefix of its own on a server, a producer in a process of its own, and workers."""
+
+    app = "tests.support.transport_app"
+
+    def __init__(self, url, directory):
+        self.url, self.prefix, self.directory = url, f"t{uuid.uuid4().hex[:8]}:", directory
+        self.client = Redis.from_url(url, decode_responses=True)
+        self.environ = {
+            **os.environ,
+            "TEST_URL": url,
+            # Where tasks say that they ran: not where a test cuts.
+            "TEST_SAYS": url,
+            "TEST_PREFIX": self.prefix,
+            "GRISTMILL_LEASE_SECONDS": "2",
+            "GRISTMILL_HOME": str(directory / "home"),
+        }
+        self.workers = []
+
+    def send(self, code, url=None):
+        """Run a line with the app's tasks at hand; answers what it printed."""
+        code = f"from {self.app} import *\n{code}"
+        command = [sys.executable, "-c", code]
+        environ = {**self.environ, "TEST_URL": url or self.url}
+        return subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
+
+    def suspects(self, *calls):
+        """Make messages that have come back from dead workers twice."""
+        for call in calls:
+            self.send(call)
+        with self.connect() as connection:
+            channel = connection.default_channel
+            taken = [channel.basic_get("q").delivery_tag for _ in calls]
+            channel.lease.hand_back(taken, 2)
+
+    def pids(self):
+        """The processes of the workers: those of their sessions."""
+        return {pid for pid in psutil.pids() if os.getsid(pid) in {worker.pid for worker in self.workers}}
+
+    def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
+        number = len(self.workers)
+        log = (self.directory / f"{self.prefix[:-1]}-{number}.log").open("w")
+        command = f"-m celery -A {self.app} worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
+        worker = subprocess.Popen(
+            [sys.executable, *command.split(), "--without-mingle", "--without-gossip", *options],
+            env={**self.environ, "TEST_URL": url or self.url, "TEST_MULTIPLIER": str(multiplier)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+        self.workers.append(worker)
+        return worker
+
+    def log(self, number=0):
+        return (self.directory / f"{self.prefix[:-1]}-{number}.log").read_text()
+
+    def done(self):
+        return sorted(int(number) for number in self.client.lrange(self.prefix + "done", 0, -1))
+
+    def begun(self):
+        return sorted(int(number) for number in self.client.lrange(self.prefix + "begun", 0, -1))
+
+    def standing(self):
+        """Messages that are not acknowledged, taken or not."""
+        return sum(self.client.xlen(f"{self.prefix}gm1:q:q:{level}") for level in range(10))
+
+    def dead(self):
+        return [fields for _, fields in self.client.xrange(f"{self.prefix}gm1:dead")]
+
+    def connect(self):
+        return Connection(self.url, transport_options={"global_keyprefix": self.prefix})
+
+    def close(self):
+        for worker in self.workers:
+            if worker.poll() is None:
+                os.killpg(worker.pid, signal.SIGCONT)
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+        self.client.close()
+
+    def new(self):
+        """Messages that were never taken."""
+        groups = self.client.xinfo_groups(f"{self.prefix}gm1:q:q:0")
+        return self.standing() - groups[0]["pending"]

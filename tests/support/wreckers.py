@@ -1,0 +1,46 @@
+"""Calls for test_isolation that do to their process what a bad item may do."""
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+from gristmill.worker import quarantine
+
+
+def pid():
+    return os.getpid()
+
+
+def raising(text):
+    raise LookupError(text)
+
+
+def segfault():
+    ctypes.string_at(0)
+
+
+def leave(code):
+    os._exit(code)
+
+
+def kill_group():
+    os.killpg(0, signal.SIGKILL)
+
+
+def allocate(size):
+    return len(bytearray(size))
+
+
+def idle_soon(seconds):
+    quarantine.IDLE_SECONDS = seconds
+    return os.getpid()
+
+
+def die_times(counter, times):
+    path = Path(counter)
+    before = len(path.read_bytes()) if path.exists() else 0
+    path.write_bytes(b"." * (before + 1))
+    if before < times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return before + 1
