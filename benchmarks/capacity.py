@@ -15,7 +15,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 #: So short that the worker does little else than take and record.
 TASK, QUEUE = "fibonacci", "cpu"
@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
     parser.add_argument("--items", type=int, default=50_000)
     items = parser.parse_args().items
-    with tempfile.TemporaryDirectory() as path, EmbeddedServer(Home(Path(path) / "home"), load({})) as server:
+    with tempfile.TemporaryDirectory() as path, PrivateServer(Home(Path(path) / "home"), load({})) as server:
         environ = {**os.environ, "GRISTMILL_HOME": path, "GRISTMILL_REDIS_URL": server.url}
         with Redis.from_url(server.url, decode_responses=True) as client:
             print(json.dumps(measured(client, environ, items), indent=1))

@@ -12,7 +12,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 FIELDS = {
     "task": "t",
@@ -57,7 +57,7 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m benchmarks.control", description=__doc__).parse_args()
     with (
         tempfile.TemporaryDirectory() as directory,
-        EmbeddedServer(Home(Path(directory)), load({})) as server,
+        PrivateServer(Home(Path(directory)), load({})) as server,
         Redis.from_url(server.url, decode_responses=True) as client,
     ):
         client.config_set("slowlog-log-slower-than", 0)

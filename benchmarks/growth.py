@@ -24,7 +24,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 #: A command of ours that says when it begins: its modules are loaded.
 COMMAND = """
@@ -162,7 +162,7 @@ def trial(workers: int) -> Iterator[Trial]:
     """A server of its own, and workers that beat and have learned how long a no-op takes."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
-        server = stack.enter_context(EmbeddedServer(Home(directory / "server"), load({})))
+        server = stack.enter_context(PrivateServer(Home(directory / "server"), load({})))
         client = stack.enter_context(Redis.from_url(server.url, decode_responses=True))
         # A rewrite would hide what was written.
         client.config_set("auto-aof-rewrite-percentage", 0)

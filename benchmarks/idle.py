@@ -18,7 +18,7 @@ from redis import Redis
 from gristmill.config.settings import load, use
 from gristmill.producer import submit
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 SLOTS = {"cpu": 4, "io": 64}
 NOOPS = 1_000
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, EmbeddedServer(Home(Path(home)), load({})) as server:
+    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
         for kind in SLOTS:
             measure(server.url, home, kind, arguments.seconds)
 

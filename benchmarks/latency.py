@@ -24,7 +24,7 @@ from gristmill.broker.channel import Channel
 from gristmill.config.settings import load
 from gristmill.demo.home import temporary_home
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 RATE, WORKERS, THREADS = 20, 2, 10
 #: From one moment to the next.
@@ -45,16 +45,16 @@ if "BENCH_URL" in os.environ:
 
 def _stamp() -> None:
     """Have this process, a worker, note when messages come."""
-    receive = reader.Reader.receive
+    receive = reader.QueueReader.receive
 
-    def stamped(self: reader.Reader, connection: Any) -> list[reader.Entry]:
+    def stamped(self: reader.QueueReader, connection: Any) -> list[reader.Entry]:
         global woken, received
         came = time.time()
         if entries := receive(self, connection):
             woken, received = came, time.time()
         return entries
 
-    reader.Reader.receive = stamped  # type: ignore[method-assign]
+    reader.QueueReader.receive = stamped  # type: ignore[method-assign]
 
 
 if "BENCH_SAYS" in os.environ:
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
     parser.add_argument("--messages", type=at_least(10), default=200)
     arguments = parser.parse_args()
-    with temporary_home() as home, EmbeddedServer(Home(home / "server"), load({})) as server, ExitStack() as workers:
+    with temporary_home() as home, PrivateServer(Home(home / "server"), load({})) as server, ExitStack() as workers:
         (home / "said").mkdir()
         os.environ |= {"BENCH_URL": server.url, "BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"}
         for number in range(WORKERS):

@@ -8,7 +8,7 @@ import psutil
 
 from gristmill.config.settings import settings, use
 from gristmill.demo.home import temporary_home
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer import submit
 from gristmill.server.connection import client
@@ -29,7 +29,7 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
     use({"meters": str(meters).lower()})
     with LocalFleet("benchmark", {Kind.CPU: SLOTS}) as fleet:
         fleet.wait_ready()
-        (worker,) = Fleet(client(), settings()).workers()
+        (worker,) = WorkerRegistry(client(), settings()).workers()
         # What is done once, and learning how long an item takes, is not what is compared.
         submit("fibonacci", [1] * 2000).wait(60)
         server = client().info("cpu")

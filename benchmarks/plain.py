@@ -37,12 +37,12 @@ app.conf.update(
 
 
 @worker_init.connect
-def _tether(**_: Any) -> None:
+def _end_with_parent(**_: Any) -> None:
     """End with the process that holds the other end of standard input."""
-    from gristmill.local.parent_death import tether
+    from gristmill.local.parent_death import end_with_parent
 
     if os.environ.get("BENCH_TETHER"):
-        tether(signal.SIGKILL)
+        end_with_parent(signal.SIGKILL)
 
 
 @app.task

@@ -21,7 +21,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.producer import open_batch, submit
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 from gristmill.tasks import catalog
 from gristmill.worker.runner import Runner
 
@@ -92,7 +92,7 @@ def play(items: int, stages: Stages) -> None:
     ledger = Ledger(client(), settings())
     for name, stage in (("take", "take"), ("record", "record"), ("record_and_go_on", "record")):
         setattr(ledger, name, stages.measured(stage, getattr(ledger, name)))
-    ledger.tick(WORKER, {"queue": "cpu", "slots": 1}, [])
+    ledger.heartbeat(WORKER, {"queue": "cpu", "slots": 1}, [])
     name = stages.measured("submit", submit)("noop", range(items)).name
     run = stages.measured("run", Runner(ledger, settings()).run)
     while chunk := _popped(ledger, "cpu"):
@@ -111,7 +111,7 @@ def main() -> None:
     stages = Stages(arguments.profile)
     with (
         temporary_home(task_modules="benchmarks.noops") as home,
-        EmbeddedServer(Home(home / "server"), load({})) as server,
+        PrivateServer(Home(home / "server"), load({})) as server,
     ):
         use({"redis_url": server.url, "task_modules": "benchmarks.noops"})
         catalog.load()

@@ -15,7 +15,7 @@ from redis import Redis
 
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 #: name: pool, slots, prefetch multiplier, tasks
 CASES = {
@@ -112,7 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transport", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, EmbeddedServer(Home(Path(home)), load({})) as server:
+    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
         for case in CASES:
             found: dict[str, list[float]] = {transport: [] for transport in TRANSPORTS}
             for _ in range(arguments.rounds):

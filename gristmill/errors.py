@@ -1,7 +1,7 @@
 """Every error that a person is meant to read.
 
 GristmillError
-├── Cancelled          exit 1
+├── BatchCancelled          exit 1
 ├── InputError         exit 2
 │   └── SettingError   exit 2
 └── ServerError        exit 3
@@ -15,7 +15,7 @@ class GristmillError(Exception):
     exit_code = 1
 
 
-class Cancelled(GristmillError):
+class BatchCancelled(GristmillError):
     """Raised when a batch was cancelled before all its items were stored."""
 
 

@@ -34,11 +34,11 @@ class Producer(Protocol):
     stored: int
     stop: threading.Event
 
-    def say_alive(self) -> None:
+    def send_heartbeat(self) -> None:
         """Called once a second."""
 
 
-class Brake:
+class Backpressure:
     """Holds a producer up while its server is full; `say` gets a line about it."""
 
     def __init__(self, client: Redis, say: Callable[[str], None], deadline: Deadline) -> None:
@@ -85,7 +85,7 @@ class Brake:
             raise Stopped
         if self._deadline.over:
             raise Full(f"{why}, still after {self._deadline.seconds:g} s")
-        producer.say_alive()
+        producer.send_heartbeat()
 
     def release(self) -> None:
         """Say that the wait is over, if there was one that was spoken of."""

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from gristmill.batches.control import Control, Running
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
-from gristmill.batches.result_consumer import Consumer
+from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.identity import user_at_host
 from gristmill.server.connection import client, reaching
@@ -117,7 +117,7 @@ class Batch:
         With `kill`, what runs in processes is ended, and cancelled too; threads cannot be ended.
         A batch that has ended stays as it is.
         """
-        workers = Fleet(self.ledger.client, settings()).workers() if kill else []
+        workers = WorkerRegistry(self.ledger.client, settings()).workers() if kill else []
         killable = [worker.name for worker in workers if worker.pool == "prefork"]
         _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
         return self.info()
@@ -140,14 +140,16 @@ class Batch:
         self.info()
         return Control(self.ledger.client, settings())
 
-    def _reader(self) -> Reader:
-        return Reader(self.ledger.client, settings(), self.name)
+    def _reader(self) -> ResultReader:
+        return ResultReader(self.ledger.client, settings(), self.name)
 
-    def _consumer(self) -> Consumer:
+    def _consumer(self) -> ResultConsumer:
         created = round(self.info().created * 1000)
-        return Consumer(self.ledger.client, settings(), self.name, created)
+        return ResultConsumer(self.ledger.client, settings(), self.name, created)
 
-    def _follow(self, deadline: Deadline, consumer: Consumer | None) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+    def _follow(
+        self, deadline: Deadline, consumer: ResultConsumer | None
+    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
         reader, event = self._reader(), "0-0"
         while True:
             # Asked before the events: what is recorded in between is read, not missed.
@@ -164,7 +166,7 @@ class Batch:
             self._check(deadline)
 
     def _follow_in_order(
-        self, deadline: Deadline, consumer: Consumer | None
+        self, deadline: Deadline, consumer: ResultConsumer | None
     ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
         reader, first = self._reader(), 0
         while True:

@@ -15,7 +15,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class BatchOptions:
     """`halt` is a number of failed items (`10`) or a share of all (`10%`); `ttl` is in seconds after the end."""
 
     priority: int

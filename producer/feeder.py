@@ -9,9 +9,9 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from gristmill.batches.ledger import Fed, Feed, Ledger, OtherInput
-from gristmill.errors import Cancelled, Refused, ServerError
-from gristmill.producer.backpressure import Brake, Stopped
+from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed, Ledger
+from gristmill.errors import BatchCancelled, Refused, ServerError
+from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.server.connection import reaching
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
@@ -26,12 +26,14 @@ class Feeder:
     Setting `stop` makes it raise Stopped.
     """
 
-    def __init__(self, ledger: Ledger, batch: str, token: str, feed: Feed, brake: Brake, stop: threading.Event) -> None:
+    def __init__(
+        self, ledger: Ledger, batch: str, token: str, feed: Feed, backpressure: Backpressure, stop: threading.Event
+    ) -> None:
         self.ledger, self.batch, self.token, self.feed = ledger, batch, token, feed
         #: Items stored on the server, those of earlier runs included.
         self.stored = feed.stored
         self.stop = stop
-        self._brake = brake
+        self._backpressure = backpressure
         self._sha = hashlib.sha256()
         self._block: list[str] = []
         self._bytes = 0
@@ -52,7 +54,11 @@ class Feeder:
         self._flusher.join()
         if kind is KeyboardInterrupt and self.failure is not None:
             raise self.failure
-        if kind is not None and not issubclass(kind, OtherInput | Fed | Cancelled) and self.failure is None:
+        if (
+            kind is not None
+            and not issubclass(kind, DifferentInput | AlreadyFeeding | BatchCancelled)
+            and self.failure is None
+        ):
             self.let_go()
 
     def let_go(self) -> None:
@@ -68,9 +74,9 @@ class Feeder:
         `same` is called once the items that it has are known to be these; `place` says where the last item stood.
 
         Raises:
-            OtherInput: the batch has other items than these.
-            Fed: another producer took over.
-            Cancelled: the batch was cancelled.
+            DifferentInput: the batch has other items than these.
+            AlreadyFeeding: another producer took over.
+            BatchCancelled: the batch was cancelled.
             Stopped: `stop` is set.
             Full: the server is still full at the deadline.
         """
@@ -90,7 +96,7 @@ class Feeder:
             same()
         for item in items:
             if self.feed.ended:
-                raise OtherInput(f"it has ended with {before:,} items, and this input has more, from {place()} on")
+                raise DifferentInput(f"it has ended with {before:,} items, and this input has more, from {place()} on")
             with self._lock:
                 self._raise_failure()
                 self._add(item)
@@ -107,14 +113,14 @@ class Feeder:
                 raise Stopped
             item = next(items, None)
             if item is None:
-                raise OtherInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
+                raise DifferentInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
             if index == at:
                 if item != text:
-                    raise OtherInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place()})")
+                    raise DifferentInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place()})")
                 at, text = next(theirs, (-1, ""))
             self._sha.update(f"{item}\n".encode())
         if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
-            raise OtherInput("they differ in an item whose result was consumed, so that it cannot be shown")
+            raise DifferentInput("they differ in an item whose result was consumed, so that it cannot be shown")
 
     def _add(self, item: str) -> None:
         if not self._block:
@@ -130,7 +136,7 @@ class Feeder:
         sha = self._sha.copy()
         sha.update("".join(f"{item}\n" for item in self._block).encode())
         block = (self.stored, self._block, sha.hexdigest())
-        self._brake.wait(self._bytes, self)
+        self._backpressure.wait(self._bytes, self)
         self._patiently(lambda: self.ledger.append(self.batch, self.token, *block))
         self._sha = sha
         self.stored += len(self._block)
@@ -147,15 +153,15 @@ class Feeder:
                 with reaching():
                     call()
             except Refused as error:
-                self._brake.hold(str(error), self)
+                self._backpressure.hold(str(error), self)
             else:
-                return self._brake.release()
+                return self._backpressure.release()
 
-    def say_alive(self) -> None:
+    def send_heartbeat(self) -> None:
         """Stay the producer: another of the same name would take one that says nothing for dead."""
         # A disk that is full takes no sign of life either.
         with suppress(Refused), reaching():
-            self.ledger.alive(self.batch, self.token)
+            self.ledger.producer_heartbeat(self.batch, self.token)
 
     def _flush_old(self) -> None:
         said = time.monotonic()
@@ -166,7 +172,7 @@ class Feeder:
                     if self._block and now - self._since > BLOCK_SECONDS:
                         self._flush()
                     elif now - said > ALIVE_SECONDS and not self.feed.ended:
-                        self.say_alive()
+                        self.send_heartbeat()
                         said = now
                 except Stopped:
                     return

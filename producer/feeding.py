@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from gristmill.errors import Cancelled, GristmillError
+from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer.batch import Batch
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.submission import Submission
@@ -58,12 +58,12 @@ class Feeding:
     def check(self) -> None:
         """Raise what submitting has raised, if anything but that the batch was cancelled."""
         failure = self._failure or self.submission.failure
-        if isinstance(failure, Cancelled):
+        if isinstance(failure, BatchCancelled):
             self._say_cancelled(failure)
         elif failure is not None:
             raise failure
 
-    def _say_cancelled(self, error: Cancelled) -> None:
+    def _say_cancelled(self, error: BatchCancelled) -> None:
         if not self._cancelled:
             self._cancelled = True
             self._say(str(error))
@@ -81,8 +81,8 @@ class Feeding:
         if kind is None:
             # The batch has ended before its input: it was cancelled, or the thread is about to hear of the end.
             try:
-                self.submission.say_alive()
-            except Cancelled as cancelled:
+                self.submission.send_heartbeat()
+            except BatchCancelled as cancelled:
                 self._say_cancelled(cancelled)
             except GristmillError:
                 pass

@@ -11,12 +11,12 @@ from contextlib import suppress
 from itertools import chain
 from typing import Any
 
-from gristmill.batches.ledger import PRODUCER_LEASE, Fed, Feed, Ledger, OtherInput
+from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed, Ledger
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, ServerError
-from gristmill.producer.backpressure import Brake, Stopped
+from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, Terms
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions
 from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
@@ -43,11 +43,11 @@ class Submission:
         fixed: Mapping[str, Any] | None = None,
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
-        terms: Terms | None = None,
+        options: BatchOptions | None = None,
         on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task
-        self.terms = terms or Terms.of()
+        self.options = options or BatchOptions.of()
         #: Gets a line when the server has no room and submitting waits.
         self.on_wait = on_wait
         #: The queue that its chunks go to: its kind's, unless pools are compared.
@@ -102,7 +102,7 @@ class Submission:
         Raises:
             InputError: a bad item in a stream (those before it are stored), no items, or other input under
                 the batch's name.
-            Cancelled: the batch was cancelled before all its items were stored.
+            BatchCancelled: the batch was cancelled before all its items were stored.
             ServerError: the server cannot be reached or refuses writes.
             Full: the server is still full at the deadline, a TimeoutError.
             Stopped: by `stop`.
@@ -110,7 +110,7 @@ class Submission:
         with reaching():
             ledger = Ledger(client(), settings())
         if not self.complete:
-            self._send(ledger, Brake(ledger.client, self.on_wait, deadline))
+            self._send(ledger, Backpressure(ledger.client, self.on_wait, deadline))
             self.complete = True
         self.verified.set()
         return self.batch()
@@ -122,15 +122,15 @@ class Submission:
         if self._feeder:
             self._feeder.failure = None
 
-    def say_alive(self) -> None:
+    def send_heartbeat(self) -> None:
         """Stay the producer of the batch.
 
         Raises:
-            Fed: another producer took over.
-            Cancelled: the batch was cancelled before all its items were stored.
+            AlreadyFeeding: another producer took over.
+            BatchCancelled: the batch was cancelled before all its items were stored.
         """
         if self._feeder:
-            self._feeder.say_alive()
+            self._feeder.send_heartbeat()
 
     def stop(self) -> None:
         """Have `send` stop, in another thread; what it has read is sent. It may go on waiting for its input."""
@@ -144,7 +144,7 @@ class Submission:
         with reaching():
             return Batch(self.name, Ledger(client(), settings()))
 
-    def _send(self, ledger: Ledger, brake: Brake) -> None:
+    def _send(self, ledger: Ledger, backpressure: Backpressure) -> None:
         items = iter(self.items)
         first = next(items, None)
         if first is None:
@@ -152,7 +152,7 @@ class Submission:
         with reaching():
             token = secrets.token_hex(8)
             feed = self._begin(ledger, token)
-            self._feeder = Feeder(ledger, self.name, token, feed, brake, self._stop)
+            self._feeder = Feeder(ledger, self.name, token, feed, backpressure, self._stop)
             self._feed(ledger, self._feeder, chain([first], items))
 
     def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
@@ -162,10 +162,10 @@ class Submission:
                 if not feeder.feed.ended:
                     feeder.end(self.rejected)
             self.anything_new = sent > 0 or not feeder.feed.ended
-        except OtherInput as error:
+        except DifferentInput as error:
             state = ledger.state(self.name)
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
-            raise OtherInput(
+            raise DifferentInput(
                 f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
                 f"{error}; take another --name"
             ) from None
@@ -182,13 +182,13 @@ class Submission:
             "retry_seconds": settings().retry_seconds,
             "chunk_seconds": settings().chunk_seconds,
             "submitted_by": user_at_host(),
-            **self.terms.fields(),
+            **self.options.fields(),
         }
         deadline = time.monotonic() + PRODUCER_LEASE / 1000 + 1
         while True:
             try:
                 return ledger.create(self.name, token, fields)
-            except Fed:
+            except AlreadyFeeding:
                 # By a producer that lives, or by one that was killed a moment ago.
                 if time.monotonic() > deadline:
                     raise
@@ -261,12 +261,12 @@ def submit(  # noqa: PLR0913
 
     Raises:
         InputError: an item, the task's name, the batch's name or a term is not allowed.
-        Cancelled: the batch was cancelled before all items were stored.
+        BatchCancelled: the batch was cancelled before all items were stored.
         ServerError: the server cannot be reached or refuses writes.
         TimeoutError: the server is still full after `timeout` seconds.
     """
     known = catalog.find(task) if isinstance(task, str) else task
-    terms = Terms.of(priority, halt, ttl)
-    submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue, terms=terms)
+    options = BatchOptions.of(priority, halt, ttl)
+    submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue, options=options)
     submission.check()
     return submission.send(Deadline(timeout))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
-from gristmill.fleet.registry import Fleet, LiveWorker
+from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.server.connection import client
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def live_workers() -> list[LiveWorker]:
     """The workers that live, by name."""
-    return Fleet(client(), settings()).workers()
+    return WorkerRegistry(client(), settings()).workers()
 
 
 def check_workers(task: "GristmillTask") -> list[str]:

@@ -10,7 +10,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 
 def until(condition, seconds=30.0, what="the condition"):
@@ -28,7 +28,7 @@ def until(condition, seconds=30.0, what="the condition"):
 def server(tmp_path_factory):
     """A private server, for every test of this process."""
     home = Home(tmp_path_factory.mktemp("home"))
-    with EmbeddedServer(home, load({})) as embedded:
+    with PrivateServer(home, load({})) as embedded:
         yield embedded
 
 

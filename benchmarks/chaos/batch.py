@@ -12,7 +12,7 @@ from benchmarks.chaos.run import PATIENCE, SLOTS, Run
 from benchmarks.chaos.wire import Ours
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import load
 
 NAME = "chaos"
@@ -68,7 +68,7 @@ def play(run: Run, kills: int, tasks: int) -> None:
 def tally(run: Run, count: Count, begun: float) -> None:
     """Fill in the batch's own books; an item without a result is lost, one that is open is left."""
     info, ledger = _info(run), _ledger(run)
-    results = {result.index for result in Reader(ledger.client, ledger.settings, NAME).in_order(0, run.submitted)}
+    results = {result.index for result in ResultReader(ledger.client, ledger.settings, NAME).in_order(0, run.submitted)}
     count.submitted, count.dead, count.left = run.submitted, info.dead, info.open
     count.done = info.succeeded + info.failed + info.cancelled
     count.lost = run.submitted - info.open - len(results)

@@ -18,7 +18,7 @@ WARM_SECONDS = 60.0
 
 
 class Worker:
-    """One worker; standard input is its tether: it ends when this process does, however that ends."""
+    """One worker; it ends when this process does, however that ends."""
 
     def __init__(self, name: str, command: list[str], environ: Mapping[str, str], log: Path) -> None:
         self.name = name

@@ -15,7 +15,7 @@ from benchmarks.chaos.kill import Kill
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.publisher import Publisher
 from benchmarks.chaos.wire import WIRES
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 QUEUE = "bench"
 #: Slots of a worker, and messages that it takes ahead for each.
@@ -38,7 +38,7 @@ class Run:
     """A server, a transport on it, workers of one pool, and a journal; everything ends with the context."""
 
     def __init__(
-        self, server: EmbeddedServer, directory: Path, transport: str, pool: str, options: Options, luck: random.Random
+        self, server: PrivateServer, directory: Path, transport: str, pool: str, options: Options, luck: random.Random
     ) -> None:
         self.server, self.options, self.luck, self.pool, self.transport = server, options, luck, pool, transport
         self.directory = directory

@@ -14,7 +14,7 @@ from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.run import Run, Stuck
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 #: Seconds within which a dead worker's messages run elsewhere, with a lease of 20; and leases, with a longer one.
 WITHIN_SECONDS, WITHIN_LEASES = 30.0, 1.5
@@ -70,7 +70,7 @@ def run(name: str, pool: str, transport: str, options: Options) -> Count:
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     luck = random.Random(f"{options.seed} {name} {pool}")
     try:
-        with EmbeddedServer(Home(directory), load({})) as server:
+        with PrivateServer(Home(directory), load({})) as server:
             begun = time.monotonic()
             with Run(server, directory, transport, pool, options, luck) as this:
                 scenario.play(this, kills, tasks)

@@ -21,7 +21,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 #: What a round measures, by name.
 Figures = dict[str, float]
@@ -45,7 +45,7 @@ class Size:
 class Round:
     """A peer with its server, its tally and what its processes need to find both."""
 
-    def __init__(self, peer: Peer, workload: str, home: Path, server: EmbeddedServer) -> None:
+    def __init__(self, peer: Peer, workload: str, home: Path, server: PrivateServer) -> None:
         self.peer, self.workload, self.url = peer, workload, server.url
         (home / "tally").mkdir()
         self.tally, self._log, self._put = Tally(home / "tally"), home / "log", 0
@@ -101,7 +101,7 @@ class Round:
 def _round(peer: Peer, workload: str) -> Iterator[Round]:
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as path,
-        EmbeddedServer(Home(Path(path) / "server"), load({})) as server,
+        PrivateServer(Home(Path(path) / "server"), load({})) as server,
     ):
         this = Round(peer, workload, Path(path), server)
         try:

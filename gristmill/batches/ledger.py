@@ -11,7 +11,7 @@ from gristmill.batches.histogram import encode
 from gristmill.batches.outcomes import flattened
 from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
-from gristmill.errors import Cancelled, InputError, ServerError
+from gristmill.errors import BatchCancelled, InputError, ServerError
 
 #: Milliseconds for which a producer that says nothing still owns the feeding of its batch.
 PRODUCER_LEASE = 3000
@@ -26,11 +26,11 @@ class Feed(NamedTuple):
     ended: bool
 
 
-class OtherInput(InputError):
+class DifferentInput(InputError):
     """Raised when a batch of this name was submitted from other input."""
 
 
-class Fed(InputError):
+class AlreadyFeeding(InputError):
     """Raised when another producer is feeding the batch."""
 
 
@@ -40,7 +40,7 @@ class Ledger:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        names = ("create", "append", "alive", "end", "take", "record", "tick", "names", "forget")
+        names = ("create", "append", "producer_heartbeat", "end", "take", "record", "heartbeat", "names", "forget")
         self._scripts = {name: script(client, name) for name in names}
 
     def key(self, batch: str, part: str) -> str:
@@ -54,9 +54,9 @@ class Ledger:
         """Create `batch` with the state `fields`, or begin to feed it again.
 
         Raises:
-            Fed: another producer is feeding it.
-            OtherInput: it is there with another task or other fixed arguments.
-            Cancelled: it was cancelled before all its items were stored.
+            AlreadyFeeding: another producer is feeding it.
+            DifferentInput: it is there with another task or other fixed arguments.
+            BatchCancelled: it was cancelled before all its items were stored.
             ServerError: the keys on the server were written by a newer version.
         """
         flat = [part for pair in fields.items() for part in pair]
@@ -68,12 +68,12 @@ class Ledger:
             self._refuse_cancelled(batch, state)
         if answer == "other":
             field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
-            raise OtherInput(
+            raise DifferentInput(
                 f"batch {batch!r} was submitted by {state['submitted_by']} with {word} {state[field]}, "
                 f"not {fields[field]}: take another --name"
             )
         if answer == "fed":
-            raise Fed(
+            raise AlreadyFeeding(
                 f"batch {batch!r} is being submitted by {state['submitted_by']} just now: "
                 f"follow it with `gristmill watch {batch}`, or take another --name"
             )
@@ -83,32 +83,32 @@ class Ledger:
         """Store the items from index `first` on (JSON texts) as one block; `sha` covers all up to its end.
 
         Raises:
-            Fed: the batch is gone, or another producer feeds it.
-            Cancelled: the batch was cancelled.
+            AlreadyFeeding: the batch is gone, or another producer feeds it.
+            BatchCancelled: the batch was cancelled.
         """
         end = first + len(items)
         answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
         self._still_ours(batch, answer)
 
-    def alive(self, batch: str, token: str) -> None:
+    def producer_heartbeat(self, batch: str, token: str) -> None:
         """Say that the producer still lives; on a full server too.
 
         Raises:
-            Fed: the batch is gone, or another producer feeds it.
-            Cancelled: the batch was cancelled.
+            AlreadyFeeding: the batch is gone, or another producer feeds it.
+            BatchCancelled: the batch was cancelled.
         """
-        self._still_ours(batch, self._call("alive", batch, token, PRODUCER_LEASE))
+        self._still_ours(batch, self._call("producer_heartbeat", batch, token, PRODUCER_LEASE))
 
     def let_go(self, batch: str, token: str) -> None:
         """Say that this producer stops before the input has ended, so that another can go on at once."""
-        self._call("alive", batch, token, 0)
+        self._call("producer_heartbeat", batch, token, 0)
 
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Say that the input has ended; `rejected` items of it were bad and skipped.
 
         Raises:
-            Fed: the batch is gone, or another producer feeds it.
-            Cancelled: the batch was cancelled.
+            AlreadyFeeding: the batch is gone, or another producer feeds it.
+            BatchCancelled: the batch was cancelled.
         """
         self._still_ours(batch, self._call("end", batch, token, rejected))
 
@@ -116,10 +116,12 @@ class Ledger:
         if answer == "cancelled":
             self._refuse_cancelled(batch, self.state(batch))
         if answer == "lost":
-            raise Fed(f"batch {batch!r} is no longer fed from here: it was forgotten, or another producer took over")
+            raise AlreadyFeeding(
+                f"batch {batch!r} is no longer fed from here: it was forgotten, or another producer took over"
+            )
 
     def _refuse_cancelled(self, batch: str, state: dict[str, str]) -> None:
-        raise Cancelled(
+        raise BatchCancelled(
             f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
             f"{int(state.get('stored', 0)):,} of them are stored, no more will be"
         )
@@ -170,13 +172,13 @@ class Ledger:
         answer = self._call("record", *which, rest, seconds, worker, more, *flattened(outcomes), times)
         return cast(list[Any], answer)
 
-    def tick(self, worker: str, beat: dict[str, Any], held: Iterable[Chunk]) -> int:
+    def heartbeat(self, worker: str, heartbeat: dict[str, Any], held: Iterable[Chunk]) -> int:
         """A worker's sign of life: its beat, and the chunks it holds; heals batches whose chunks were dropped.
 
         Answers how many outcomes the worker has recorded.
         """
         flat = [part for chunk in held for part in (chunk.batch, chunk.member)]
-        return int(self._call("tick", worker, json.dumps(beat), *flat))
+        return int(self._call("heartbeat", worker, json.dumps(heartbeat), *flat))
 
     def state(self, batch: str) -> dict[str, str]:
         """All fields of the batch's state; empty when there is no such batch."""

@@ -17,7 +17,7 @@ _EVENTS_AT_ONCE = 5
 _LOT_BYTES, _FIRST_LOT = 4 << 20, 20
 
 
-class Reader:
+class ResultReader:
     """Reads the results of one batch; keeps at most a few blocks of items in memory."""
 
     def __init__(self, client: Redis, settings: Settings, batch: str) -> None:

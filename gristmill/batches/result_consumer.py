@@ -14,7 +14,7 @@ _AT_ONCE = 5000
 _EVERY = 1 << 53
 
 
-class Consumer:
+class ResultConsumer:
     """Consumes one batch, created at `created` (ms): what `noted` has handed out and `consume` then removes."""
 
     def __init__(self, client: Redis, settings: Settings, batch: str, created: int) -> None:

@@ -11,7 +11,20 @@ _QUEUE = Path(__file__).parent.parent / "broker" / "lua" / "queue.lua"
 
 #: Scripts that give memory back, or lead to it: they run on a full server too, so that it drains.
 _ALLOW_OOM = frozenset(
-    {"take", "record", "tick", "end", "alive", "consume", "announce", "cancel", "pause", "forget", "names", "meters"}
+    {
+        "take",
+        "record",
+        "heartbeat",
+        "end",
+        "producer_heartbeat",
+        "consume",
+        "announce",
+        "cancel",
+        "pause",
+        "forget",
+        "names",
+        "meters",
+    }
     | {"host_take", "host_renew"}
 )
 #: Scripts that only read: they run also where the server refuses whatever writes.

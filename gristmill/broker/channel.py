@@ -18,7 +18,7 @@ from gristmill.broker import revokes
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.messages import encoded, timed, uncertain
 from gristmill.broker.qos import QoS
-from gristmill.broker.reader import Entry, Reader, decoded
+from gristmill.broker.reader import Entry, QueueReader, decoded
 from gristmill.broker.scripts import Scripts, as_if_away, text
 from gristmill.server.connection import refuses
 
@@ -40,7 +40,7 @@ class Channel(stock.Channel):
         self._shared: tuple[Any, Redis] | None = None
         self._lease: Lease | None = None
         self._lease_pid = 0
-        self._reader: Reader | None = None
+        self._reader: QueueReader | None = None
         self._no_ack: set[str] = set()
         super().__init__(*args, **kwargs)
 
@@ -78,10 +78,10 @@ class Channel(stock.Channel):
         return self._lease
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> QueueReader:
         """The conversation on the reading connection."""
         if self._reader is None or self._reader.lease is not self.lease:
-            self._reader = Reader(self.lease, self.global_keyprefix, self.priority_steps)
+            self._reader = QueueReader(self.lease, self.global_keyprefix, self.priority_steps)
         return self._reader
 
     def _q_for_pri(self, queue: str, pri: int) -> str:

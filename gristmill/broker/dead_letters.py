@@ -11,14 +11,14 @@ from gristmill.broker.reader import decoded
 from gristmill.broker.scripts import Scripts
 from gristmill.config.settings import Settings
 
-#: Letters in one call: no script may keep the server for long.
+#: DeadLetters in one call: no script may keep the server for long.
 CALL_MOST = 200
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A message that was given up on. `id` grows with time, `at` is when it was given up, a Unix time in seconds.
 
     `deaths` counts the processes that it killed, `worker` is the last that had it (host:pid:…). `task` and `task_id`
@@ -41,7 +41,7 @@ class Letter:
         return {**asdict(self), "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")}
 
 
-class Letters:
+class DeadLetters:
     """The dead letters of one server, oldest first. Each call takes a bounded number; memory is that of one call.
 
     RedisError is raised by all when the server cannot be reached or refuses.
@@ -60,12 +60,12 @@ class Letters:
         """The bytes that all of them count for towards `dead_letter_bytes`."""
         return int(self._client.get(f"{self._key}:bytes") or 0)
 
-    def __iter__(self) -> Iterator[Letter]:
+    def __iter__(self) -> Iterator[DeadLetter]:
         """Those that there are now, not what comes while they are read."""
         last = self._last()
         start = "-"
         while last and (page := self._range(start, last)):
-            yield from (_letter(*entry) for entry in page)
+            yield from (_dead_letter(*entry) for entry in page)
             start = f"({page[-1][0].decode()}"
 
     def has(self, identity: str) -> bool:
@@ -74,11 +74,11 @@ class Letters:
 
     def requeue(self, identity: str) -> bool:
         """Put a letter back at the end of its queue, as it was sent; False when there is none with this id."""
-        return bool(self._scripts.call("letters", 1, identity, identity, 1))
+        return bool(self._scripts.call("dead_letters", 1, identity, identity, 1))
 
     def drop(self, identity: str) -> bool:
         """Delete a letter; False when there is none with this id."""
-        return bool(self._scripts.call("letters", 0, identity, identity, 1))
+        return bool(self._scripts.call("dead_letters", 0, identity, identity, 1))
 
     def requeue_all(self) -> int:
         """Requeue those that there are now, and not again what dies meanwhile; answers their number."""
@@ -90,7 +90,7 @@ class Letters:
 
     def _all(self, requeue: int) -> int:
         last, number = self._last(), 0
-        while last and (done := self._scripts.call("letters", requeue, "-", last, CALL_MOST)):
+        while last and (done := self._scripts.call("dead_letters", requeue, "-", last, CALL_MOST)):
             number += done
         return number
 
@@ -107,10 +107,10 @@ class Letters:
         return read(command, self._key, start, end, "COUNT", count, NEVER_DECODE=True)
 
 
-def _letter(identity: bytes, fields: dict[bytes, bytes]) -> Letter:
+def _dead_letter(identity: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
     said = {name.decode(): value.decode(errors="backslashreplace") for name, value in fields.items()}
     task, task_id = _task(fields[b"message"])
-    return Letter(
+    return DeadLetter(
         id=identity.decode(),
         queue=said["queue"],
         priority=int(said["level"]),

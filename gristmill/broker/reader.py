@@ -82,7 +82,7 @@ def _flaw(message: Any) -> str:
     return ""
 
 
-class Reader:
+class QueueReader:
     """The conversation on a channel's reading connection: takes while there are messages, else a blocking read."""
 
     def __init__(self, lease: Lease, prefix: str, levels: Iterable[int]) -> None:

@@ -21,7 +21,7 @@ from gristmill.demo.row import Row
 from gristmill.demo.site import Site
 from gristmill.demo.sizes import longest_share, seconds_each
 from gristmill.demo.way import ways
-from gristmill.demo.work import Work
+from gristmill.demo.work import Workload
 from gristmill.errors import InputError
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
@@ -139,7 +139,7 @@ def _forecast(numbers: list[int], processes: int) -> None:
     note(f"one after another they take about {duration(alone)}, in all ways {duration(alone * ways_of_one)}")
 
 
-def _rows(chosen: Work, slots: dict[Kind, int], fleet: LocalFleet) -> list[Row]:
+def _rows(chosen: Workload, slots: dict[Kind, int], fleet: LocalFleet) -> list[Row]:
     rows: list[Row] = []
     live = stderr.is_terminal and not Quiet.on
     # Its spinner turns slowly: it takes the time of the cores that are measured.

@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 import click
 
-from gristmill.broker.dead_letters import Letters
+from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import options
 from gristmill.cli.console import note, show
 from gristmill.config import settings
@@ -53,15 +53,15 @@ def list_them(queue: str | None, as_json: bool) -> None:
       gristmill dead list --queue cpu
       gristmill dead list --json | jq -r 'select(.deaths == 3).id'
     """
-    with _letters() as letters:
-        found = (letter for letter in letters if queue in (None, letter.queue))
+    with _dead_letters() as dead_letters:
+        found = (dead_letter for dead_letter in dead_letters if queue in (None, dead_letter.queue))
         first = next(found, None)
         if first is None:
             note("no dead letters" if queue is None else f"no dead letters of queue {queue!r}")
             return
         rows = chain([first], found)
         header = True
-        while page := [letter.as_dict() for letter in islice(rows, PAGE)]:
+        while page := [dead_letter.as_dict() for dead_letter in islice(rows, PAGE)]:
             show(_COLUMNS, page, as_json=as_json, right="deaths bytes", header=header)
             header = False
 
@@ -80,8 +80,8 @@ def requeue(identities: tuple[str, ...], everything: bool) -> None:
       gristmill dead requeue 1767225600000-0 1767225600000-1
       gristmill dead requeue --all
     """
-    with _chosen(identities, everything) as letters:
-        number = letters.requeue_all() if everything else _each(letters.requeue, identities)
+    with _chosen(identities, everything) as dead_letters:
+        number = dead_letters.requeue_all() if everything else _each(dead_letters.requeue, identities)
     note(f"requeued {_number(number)}")
 
 
@@ -98,32 +98,32 @@ def drop(identities: tuple[str, ...], everything: bool, yes: bool) -> None:
       gristmill dead drop 1767225600000-0
       gristmill dead drop --all --yes
     """
-    with _chosen(identities, everything) as letters:
-        if everything and not yes and len(letters) and sys.stdin.isatty() and sys.stderr.isatty():
-            click.confirm(f"Drop {_number(len(letters))} ({letters.size:,} bytes)?", abort=True, err=True)
-        number = letters.drop_all() if everything else _each(letters.drop, identities)
+    with _chosen(identities, everything) as dead_letters:
+        if everything and not yes and len(dead_letters) and sys.stdin.isatty() and sys.stderr.isatty():
+            click.confirm(f"Drop {_number(len(dead_letters))} ({dead_letters.size:,} bytes)?", abort=True, err=True)
+        number = dead_letters.drop_all() if everything else _each(dead_letters.drop, identities)
     note(f"dropped {_number(number)}")
 
 
 @contextmanager
-def _letters() -> Iterator[Letters]:
+def _dead_letters() -> Iterator[DeadLetters]:
     with server_for_reading(), reaching():
-        yield Letters(client(), settings())
+        yield DeadLetters(client(), settings())
 
 
 @contextmanager
-def _chosen(identities: tuple[str, ...], everything: bool) -> Iterator[Letters]:
+def _chosen(identities: tuple[str, ...], everything: bool) -> Iterator[DeadLetters]:
     """The letters, when what was named of them is there: else nothing happens to any."""
     if everything == bool(identities):
         raise click.UsageError("the IDs of dead letters or --all are needed, and not both")
     for identity in identities:
         if not re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", identity, re.ASCII):
             raise InputError(f"{identity!r} is no ID of a dead letter: one like 1767225600000-0 is ({_SEE})")
-    with _letters() as letters:
+    with _dead_letters() as dead_letters:
         for identity in identities:
-            if not letters.has(identity):
+            if not dead_letters.has(identity):
                 raise InputError(f"no dead letter has the ID {identity!r}: {_SEE}")
-        yield letters
+        yield dead_letters
 
 
 def _number(number: int) -> str:

@@ -8,13 +8,13 @@ import click
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from gristmill.broker.dead_letters import Letters
+from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import options
 from gristmill.cli.console import show
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, locate, reaching, without_password
 from gristmill.tasks import catalog
@@ -155,8 +155,8 @@ def _clock(server: Redis, _: dict[str, Any]) -> Finding:
 
 
 def _dead_letters(server: Redis, _: dict[str, Any]) -> Finding:
-    letters, most = Letters(server, settings()), settings().dead_letter_bytes
-    number, used = len(letters), letters.size
+    dead_letters, most = DeadLetters(server, settings()), settings().dead_letter_bytes
+    number, used = len(dead_letters), dead_letters.size
     found = f"{number:,}, {used:,} of {most:,} bytes"
     if not number:
         return Finding("dead letters", found)
@@ -170,7 +170,7 @@ def _workers(server: Redis) -> Iterator[Finding]:
     workers = live_workers()
     for kind in Kind:
         here = [worker for worker in workers if worker.queue == kind]
-        waiting = Fleet(server, settings()).waiting(kind)
+        waiting = WorkerRegistry(server, settings()).waiting(kind)
         found = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
         yield Finding(f"queue {kind}", found, "" if here else f"nobody listens: gristmill up {kind}")
     fingerprints: dict[str, set[str]] = {}

@@ -12,7 +12,7 @@ from gristmill.cli import options
 from gristmill.cli.console import warn
 from gristmill.cli.following import follow, say_what_is_new, say_what_was_consumed
 from gristmill.cli.output import ResultWriter
-from gristmill.cli.submitting import remembered, submission
+from gristmill.cli.submitting import make_submission, remembered
 from gristmill.config import settings
 from gristmill.errors import ServerError
 from gristmill.local.fleet import LocalFleet, running
@@ -45,16 +45,16 @@ def command(consume: bool, timeout: float | None, **feeding: object) -> int:
       gristmill run fetch --from urls.txt --set save=pages --name monday
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    batch_run = submission(feeding)
-    batch_run.check()
+    submission = make_submission(feeding)
+    submission.check()
     with ResultWriter(repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
-                with reaching(), _workers(batch_run.task.kind) as fleet:
-                    return _run(batch_run, writer, consume, timeout, fleet)
+                with reaching(), _workers(submission.task.kind) as fleet:
+                    return _run(submission, writer, consume, timeout, fleet)
             except ServerError as error:
                 # A fleet that this one had joined may have ended: then it is ours to go on.
-                again = batch_run.complete or batch_run.items.source.regular
+                again = submission.complete or submission.items.source.regular
                 if settings().redis_url or running() or not again:
                     raise
                 failure = error
@@ -62,15 +62,15 @@ def command(consume: bool, timeout: float | None, **feeding: object) -> int:
 
 
 def _run(
-    batch_run: Submission, writer: ResultWriter, consume: bool, timeout: float | None, fleet: LocalFleet | None
+    submission: Submission, writer: ResultWriter, consume: bool, timeout: float | None, fleet: LocalFleet | None
 ) -> int:
     deadline = Deadline(timeout)
-    for warning in check_workers(batch_run.task):
+    for warning in check_workers(submission.task):
         warn(warning)
-    with remembered(batch_run), Feeding(batch_run, deadline, warn) as feeding:
+    with remembered(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.begun()
         info = batch.info()
-        say_what_is_new(batch_run, info)
+        say_what_is_new(submission, info)
         say_what_was_consumed(info)
         return follow(batch, writer, consume=consume, deadline=deadline, fleet=fleet, feeding=feeding).exit_code
 

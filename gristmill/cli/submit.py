@@ -6,7 +6,7 @@ from gristmill.cli import options
 from gristmill.cli.console import note, warn, write
 from gristmill.cli.following import follow, say_what_is_new
 from gristmill.cli.output import ResultWriter
-from gristmill.cli.submitting import remembered, submission
+from gristmill.cli.submitting import make_submission, remembered
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
@@ -29,29 +29,29 @@ def command(following: bool, timeout: float | None, **feeding: object) -> int:
       gristmill submit fetch --from urls.txt --set save=pages
       gristmill submit resize --from photos.csv --format csv
     """
-    batch_run = submission(feeding)
+    submission = make_submission(feeding)
     with reaching():
-        for warning in check_workers(batch_run.task):
+        for warning in check_workers(submission.task):
             warn(warning)
-        batch_run.check()
+        submission.check()
         deadline = Deadline(timeout)
         if following:
-            return _follow(batch_run, deadline)
-        with remembered(batch_run):
-            batch = batch_run.send(deadline)
-        say_what_is_new(batch_run, batch.info())
-        if not any(worker.queue == batch_run.queue for worker in live_workers()):
-            warn(no_worker(batch_run.queue))
+            return _follow(submission, deadline)
+        with remembered(submission):
+            batch = submission.send(deadline)
+        say_what_is_new(submission, batch.info())
+        if not any(worker.queue == submission.queue for worker in live_workers()):
+            warn(no_worker(submission.queue))
         write(batch.name)
         info = batch.info()
         note(f"{info.submitted:,} items of {info.task} stored; follow them with: gristmill watch {batch.name}")
         return 0
 
 
-def _follow(batch_run: Submission, deadline: Deadline) -> int:
-    with ResultWriter() as writer, remembered(batch_run), Feeding(batch_run, deadline, warn) as feeding:
+def _follow(submission: Submission, deadline: Deadline) -> int:
+    with ResultWriter() as writer, remembered(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.begun()
-        say_what_is_new(batch_run, batch.info())
+        say_what_is_new(submission, batch.info())
         try:
             return follow(batch, writer, deadline=deadline, feeding=feeding).exit_code
         except BrokenPipeError:

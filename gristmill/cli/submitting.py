@@ -6,19 +6,19 @@ from typing import Any
 
 import click
 
-from gristmill.batches.ledger import OtherInput
+from gristmill.batches.ledger import DifferentInput
 from gristmill.cli import options
 from gristmill.cli.console import note, warn
 from gristmill.config import settings
-from gristmill.errors import Cancelled, GristmillError
+from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer import items
-from gristmill.producer.batch_options import Terms
+from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
 from gristmill.tasks import catalog
 
 
-def submission(feeding: dict[str, Any]) -> Submission:
+def make_submission(feeding: dict[str, Any]) -> Submission:
     """The submission that the options of `options.feeding` ask for.
 
     Raises:
@@ -39,31 +39,31 @@ def submission(feeding: dict[str, Any]) -> Submission:
         read,
         name=feeding["name"],
         fixed=options.fixed(feeding["settings"]),
-        terms=Terms.of(feeding["priority"], feeding["halt"], feeding["ttl"]),
+        options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )
 
 
 @contextmanager
-def remembered(batch_run: Submission) -> Iterator[None]:
+def remembered(submission: Submission) -> Iterator[None]:
     """Remember the batch as the last submitted one; say what is stored when submitting breaks off."""
     try:
         yield
-    except (OtherInput, Cancelled):
+    except (DifferentInput, BatchCancelled):
         raise
     except (GristmillError, TimeoutError) as error:
-        if batch_run.complete or not batch_run.stored:
+        if submission.complete or not submission.stored:
             raise
-        raise type(error)(f"{error}; {_stored(batch_run)}") from error
+        raise type(error)(f"{error}; {_stored(submission)}") from error
     except KeyboardInterrupt:
-        if batch_run.stored and not batch_run.complete:
-            note(_stored(batch_run))
+        if submission.stored and not submission.complete:
+            note(_stored(submission))
         raise
     finally:
-        if batch_run.stored:
-            Home(settings().home).last_batch = batch_run.name
+        if submission.stored:
+            Home(settings().home).last_batch = submission.name
 
 
-def _stored(batch_run: Submission) -> str:
-    return f"{batch_run.stored:,} items are stored, and the same command with --name {batch_run.name} goes on"
+def _stored(submission: Submission) -> str:
+    return f"{submission.stored:,} items are stored, and the same command with --name {submission.name} goes on"

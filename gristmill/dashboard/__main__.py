@@ -6,8 +6,8 @@ import sys
 
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
-from gristmill.local.parent_death import tether
-from gristmill.server.waiting import await_server
+from gristmill.local.parent_death import end_with_parent
+from gristmill.server.waiting import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 
@@ -16,14 +16,14 @@ def main() -> int:
     """Run Flower until it is stopped. Exit codes as of the command line."""
     parser = argparse.ArgumentParser(prog="python -m gristmill.dashboard", description=__doc__)
     parser.add_argument("--port", type=int, default=settings().dashboard_port, help="default: by the settings")
-    parser.add_argument("--tether", action="store_true", help="end when standard input closes")
+    parser.add_argument("--end-with-parent", action="store_true", help="end when standard input closes")
     arguments = parser.parse_args()
-    if arguments.tether:
-        tether(signal.SIGTERM)
+    if arguments.end_with_parent:
+        end_with_parent(signal.SIGTERM)
     try:
         # Before Celery, which would put the directory we are called in first: see `load`.
         catalog.load()
-        await_server()
+        wait_for_server()
         # Once the app knows its server.
         from gristmill.dashboard.application import install
 

@@ -6,7 +6,7 @@ from itertools import islice
 import tornado.web
 
 from gristmill.batches.control import Control
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import settings, variable
 from gristmill.dashboard import batchview
 from gristmill.dashboard.pages import Page
@@ -47,7 +47,7 @@ class Results(Page):
         observer = self.application.observer
         info = await self.ask(batchview.find, observer, name)
         only_failed = self.get_query_argument("failed", "") == "1"
-        reader = Reader(observer.fleet.client, observer.meters.settings, name)
+        reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
         results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)
         self.set_header("Content-Type", "application/jsonl; charset=utf-8")
         kind = "-failed" if only_failed else ""

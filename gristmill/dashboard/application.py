@@ -25,16 +25,16 @@ from gristmill.server.connection import client
 
 STATIC = Path(__file__).parent / "static"
 #: Milliseconds between two samples of the queues; workers take them too.
-_BEAT = 1000
+_SAMPLE_MS = 1000
 
 log = logging.getLogger(__name__)
 
 HANDLERS = [
-    url(r"/throughput", pages.Throughput, name="throughput"),
+    url(r"/throughput", pages.ThroughputPage, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
-    url(r"/batches", pages.Batches, name="batches"),
+    url(r"/batches", pages.BatchesPage, name="batches"),
     url(r"/batches/data", pages.BatchesData, name="batches_data"),
-    url(r"/batch/([^/]+)", pages.Batch, name="batch"),
+    url(r"/batch/([^/]+)", pages.BatchPage, name="batch"),
     url(r"/batch/([^/]+)/data", pages.BatchData, name="batch_data"),
     url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
@@ -54,9 +54,9 @@ class Dashboard(flower_app.Flower):
         prefix = options.url_prefix
         own = [flower_app.rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
         if prefix:
-            own = [*own, url(f"/{prefix.strip('/')}", pages.Home)]
+            own = [*own, url(f"/{prefix.strip('/')}", pages.HomePage)]
         self.add_handlers(r".*", own)
-        self.beat = PeriodicCallback(self._sample, _BEAT)
+        self.heartbeat = PeriodicCallback(self._sample, _SAMPLE_MS)
 
     @cached_property
     def observer(self) -> Observer:
@@ -85,12 +85,12 @@ class Dashboard(flower_app.Flower):
 
     def start(self) -> None:
         """Run until it is stopped."""
-        self.beat.start()
+        self.heartbeat.start()
         super().start()
 
     async def _sample(self) -> None:
         try:
-            await asyncio.to_thread(self.observer.meters.beat)
+            await asyncio.to_thread(self.observer.meters.heartbeat)
         except Exception as error:
             log.warning("no sample: %s", error)
 

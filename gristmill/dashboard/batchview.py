@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from gristmill.batches.histogram import bound, quantile
 from gristmill.batches.info import ENDED, BatchInfo, State
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
@@ -44,7 +44,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     """One batch: its row, its progress, its run times, and failed items behind the index `after`."""
     info = find(observer, name)
     at, meter = observer.meters.now(), observer.meters.batch(name)
-    reader = Reader(observer.fleet.client, observer.meters.settings, name)
+    reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
     failures = list(islice(reader.failed(after + 1), FAILED + 1))
     return {
         "at": at,

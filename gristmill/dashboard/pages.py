@@ -70,7 +70,7 @@ class Page(BaseHandler):
         self.finish(json.dumps(value, separators=(",", ":")))
 
 
-class Home(Page):
+class HomePage(Page):
     """`/flower` for `/flower/`."""
 
     def get(self) -> None:
@@ -78,7 +78,7 @@ class Home(Page):
         self.redirect(self.reverse_url("main"))
 
 
-class Throughput(Page):
+class ThroughputPage(Page):
     """Rates, backlog and times."""
 
     @tornado.web.authenticated
@@ -99,7 +99,7 @@ class ThroughputData(Page):
         self.give(await self.ask(throughput.data, self.application, name))
 
 
-class Batches(Page):
+class BatchesPage(Page):
     """The list of batches."""
 
     @tornado.web.authenticated
@@ -117,7 +117,7 @@ class BatchesData(Page):
         self.give(await self.ask(batchview.listed, self.application.observer))
 
 
-class Batch(Page):
+class BatchPage(Page):
     """One batch."""
 
     @tornado.web.authenticated

@@ -1,1 +1,1 @@
-"""Work to show: items of about a known size, for `demo` and `compare`."""
+"""Workload to show: items of about a known size, for `demo` and `compare`."""

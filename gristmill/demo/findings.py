@@ -9,7 +9,7 @@ from gristmill.tasks.kinds import Kind
 
 #: So many times as fast is faster, and not chance; figures that differ by less are alike.
 _FASTER, _ALIKE = 1.2, 1.1
-#: Work that computes keeps a core at least so busy, unless other programs have it.
+#: Workload that computes keeps a core at least so busy, unless other programs have it.
 _ALONE = 0.8
 
 

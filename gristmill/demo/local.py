@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from gristmill.local.parent_death import tether
+from gristmill.local.parent_death import end_with_parent
 from gristmill.tasks import catalog
 
 
@@ -99,7 +99,7 @@ def _has_gil() -> bool:
 def main() -> None:
     """Measure what standard input asks for."""
     asked = json.loads(sys.stdin.readline())
-    tether(signal.SIGKILL, group=True)
+    end_with_parent(signal.SIGKILL, group=True)
     function = catalog.find(asked["task"]).run
     cpu, begun = _processor_seconds(), time.perf_counter()
     METHODS[asked["method"]](function, asked["items"], asked["width"])

@@ -32,16 +32,16 @@ def measure(method: str, task: str, items: Sequence[Any], width: int = 1) -> Mea
     argv = [sys.executable, "-P", "-m", "gristmill.demo.local"]
     read, write = os.pipe()
     heard: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # The pipe is a tether too: when it closes, in whatever way this process ends, the other one ends.
+    # The other process watches the pipe: when the pipe closes, in whatever way this process ends, the other one ends.
     with (
         open(read, "rb") as stdin,  # noqa: PTH123 (a descriptor)
-        open(write, "w", encoding="utf-8") as tether,  # noqa: PTH123 (a descriptor)
+        open(write, "w", encoding="utf-8") as end_with_parent,  # noqa: PTH123 (a descriptor)
         subprocess.Popen(argv, stdin=stdin, start_new_session=True, **heard) as process,
     ):
         try:
             stdin.close()
             with suppress(BrokenPipeError):
-                print(asked, file=tether, flush=True)
+                print(asked, file=end_with_parent, flush=True)
             output, errors = process.communicate()
         finally:
             if process.poll() is None:

@@ -5,14 +5,14 @@ from typing import Any
 
 from gristmill.demo.one_core import Measured
 from gristmill.demo.way import Way
-from gristmill.demo.work import Work
+from gristmill.demo.work import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """What one way took for one work, which took `alone` seconds one item after another."""
 
-    work: Work
+    work: Workload
     way: Way
     took: Measured
     alone: float

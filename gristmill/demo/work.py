@@ -21,7 +21,7 @@ _FILES, _FILE_BYTES, _MOST_DIGESTS = 8, 4 << 20, 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Workload:
     """Items of a task, whether they wait or compute, and the part of the work that the longest of them is."""
 
     kind: Kind
@@ -37,32 +37,32 @@ class Work:
         return self.title.partition(":")[0]
 
 
-def computing(seconds: float) -> Work:
+def computing(seconds: float) -> Workload:
     """Fibonacci numbers that take about so many seconds one after another."""
     return fibonacci(lasting(_NUMBERS, _SIZES, seconds, catalog.find("fibonacci").run))
 
 
-def fibonacci(numbers: Sequence[int]) -> Work:
+def fibonacci(numbers: Sequence[int]) -> Workload:
     """These Fibonacci numbers."""
     sizes = f"F({min(numbers)})" + (f" to F({max(numbers)})" if len(set(numbers)) > 1 else "")
     title = f"CPU-bound: {_counted(len(numbers), 'Fibonacci number')}, {sizes}"
-    return Work(Kind.CPU, title, "fibonacci", numbers, longest=longest_share(numbers))
+    return Workload(Kind.CPU, title, "fibonacci", numbers, longest=longest_share(numbers))
 
 
-def waiting(seconds: float) -> Work:
+def waiting(seconds: float) -> Workload:
     """Waits, beside that many seconds of CPU-bound work."""
     count = _count(seconds * _WAITS)
-    return Work(Kind.IO, f"waiting: {count} × {_WAIT:g} s", "pause", [_WAIT] * count, waits=True)
+    return Workload(Kind.IO, f"waiting: {count} × {_WAIT:g} s", "pause", [_WAIT] * count, waits=True)
 
 
-def fetching(seconds: float, site: Site) -> Work:
+def fetching(seconds: float, site: Site) -> Workload:
     """Pages of a site, beside that many seconds of CPU-bound work."""
     count = _count(seconds * _PAGES)
     title = f"fetching: {_counted(count, 'page')} of 50 to 200 ms"
-    return Work(Kind.IO, title, "fetch", [site.page(number) for number in range(count)], waits=True)
+    return Workload(Kind.IO, title, "fetch", [site.page(number) for number in range(count)], waits=True)
 
 
-def digesting(seconds: float, data: Path) -> Work:
+def digesting(seconds: float, data: Path) -> Workload:
     """Files that it writes to `data`, the data root, each read many times; beside that many seconds as above."""
     names = [f"file-{number}" for number in range(_FILES)]
     for name in names:
@@ -70,7 +70,7 @@ def digesting(seconds: float, data: Path) -> Work:
     digest = catalog.find("digest").run
     count = min(_MOST_DIGESTS, _count(seconds * _DIGESTING / min(_timed(digest, name) for name in names)))
     title = f"files: {_counted(count, 'digest')} of {_FILE_BYTES >> 20} MiB"
-    return Work(Kind.IO, title, "digest", [names[number % _FILES] for number in range(count)])
+    return Workload(Kind.IO, title, "digest", [names[number % _FILES] for number in range(count)])
 
 
 def _count(wanted: float) -> int:

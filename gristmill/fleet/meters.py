@@ -106,14 +106,14 @@ class Meters:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        self._beat = script(client, "meters")
+        self._send_heartbeats = script(client, "meters")
 
-    def beat(self, worker: str = "", counts: Iterable[tuple[str, str, str, int]] = ()) -> None:
+    def heartbeat(self, worker: str = "", counts: Iterable[tuple[str, str, str, int]] = ()) -> None:
         """To be called once a second by whoever lives: samples the queues and hosts, closes the last second.
 
         `counts` are of plain Celery tasks that `worker` ran: queue, task, what (see TaskCount.take), number.
         """
-        self._beat(args=[self.settings.prefix, worker, *(part for count in counts for part in count)])
+        self._send_heartbeats(args=[self.settings.prefix, worker, *(part for count in counts for part in count)])
 
     def now(self) -> float:
         """The server's Unix time in seconds."""

@@ -11,7 +11,7 @@ from gristmill.batches.info import BatchInfo, State
 from gristmill.config.settings import Settings
 from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, TaskCount
-from gristmill.fleet.registry import Fleet, LiveWorker
+from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 
 #: Seconds over which a rate is taken: the first that saw enough items.
 _WINDOWS, _ENOUGH = (10, 60, 300), 20
@@ -68,13 +68,13 @@ class Observer:
     """Looks at the fleet on one server."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self.fleet = Fleet(client, settings)
+        self.fleet = WorkerRegistry(client, settings)
         self.meters = Meters(client, settings)
         self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
 
     def look(self) -> Overview:
         """The fleet now; also samples the queues, so that it works without workers too."""
-        self.meters.beat()
+        self.meters.heartbeat()
         at = self.meters.now()
         second = int(at)
         buckets = self._seconds.read(range(second - _TIMES, second + 1), at)

@@ -36,7 +36,7 @@ class LiveWorker:
     tasks: dict[str, str] = field(default_factory=dict)
 
 
-class Fleet:
+class WorkerRegistry:
     """The registry of live workers on one server."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
@@ -69,14 +69,14 @@ class Fleet:
             pipe.zrangebyscore(self.settings.key("workers"), oldest, "+inf")
             pipe.hgetall(self.settings.key("beats"))
             pipe.hgetall(self.settings.key("announced"))
-            names, beats, announced = cast(tuple[list[str], dict[str, str], dict[str, str]], pipe.execute())
+            names, heartbeats, announced = cast(tuple[list[str], dict[str, str], dict[str, str]], pipe.execute())
         return [
-            LiveWorker(name=name, tasks=json.loads(announced.get(name, "{}")), **_fields(beats[name]))
+            LiveWorker(name=name, tasks=json.loads(announced.get(name, "{}")), **_fields(heartbeats[name]))
             for name in sorted(names)
-            if name in beats
+            if name in heartbeats
         ]
 
 
-def _fields(beat: str) -> dict[str, Any]:
+def _fields(heartbeat: str) -> dict[str, Any]:
     known = {field.name for field in fields(LiveWorker)}
-    return {name: value for name, value in json.loads(beat).items() if name in known}
+    return {name: value for name, value in json.loads(heartbeat).items() if name in known}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gristmill.config.flower import check_reach, dashboard_url
 from gristmill.config.settings import settings, use
 from gristmill.errors import InputError, ServerError
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.processes import Child
 from gristmill.server.connection import client
 from gristmill.server.home import Home
@@ -120,7 +120,7 @@ class LocalFleet:
             time.sleep(0.05)
 
     def _beating(self) -> bool:
-        beating = {worker.pid for worker in Fleet(client(), settings()).workers()}
+        beating = {worker.pid for worker in WorkerRegistry(client(), settings()).workers()}
         return all(child.pid in beating for child in self._workers)
 
     def watch(self) -> None:

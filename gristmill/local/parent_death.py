@@ -1,11 +1,11 @@
-"""A tether to the process that started this one: when that ends in any way, this one ends."""
+"""Ends this process when the process that started it ends, in whatever way."""
 
 import os
 import signal
 import threading
 
 
-def tether(ending: signal.Signals, *, group: bool = False) -> None:
+def end_with_parent(ending: signal.Signals, *, group: bool = False) -> None:
     """Send `ending` to this process, or to its process `group`, when its standard input closes: a pipe that its
     owner holds."""
 
@@ -17,4 +17,4 @@ def tether(ending: signal.Signals, *, group: bool = False) -> None:
         else:
             os.kill(os.getpid(), ending)
 
-    threading.Thread(target=wait, name="tether", daemon=True).start()
+    threading.Thread(target=wait, name="parent-death", daemon=True).start()

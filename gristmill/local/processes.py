@@ -13,14 +13,14 @@ FIRST_WAIT, LONGEST_WAIT, STEADY_SECONDS = 1.0, 30.0, 60.0
 
 
 class Child:
-    """One Python module run as a process (`python -m module …`), tethered to this one by its standard input."""
+    """One Python module run as a process (`python -m module …`); it ends when this process does."""
 
     def __init__(
         self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path | None = None
     ) -> None:
         self.name = name
         # -P: no file of the directory we are called in may hide a module of ours.
-        self._argv = [sys.executable, "-P", "-m", *arguments, "--tether"]
+        self._argv = [sys.executable, "-P", "-m", *arguments, "--end-with-parent"]
         self._environ = {**os.environ, **environ}
         self._log = log
         self._wait = FIRST_WAIT

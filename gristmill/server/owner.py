@@ -7,13 +7,13 @@ from pathlib import Path
 
 from gristmill.config.settings import Settings
 from gristmill.server.home import Home, ServerFile
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 
 class OwnedServer:
     """The private server of a home that this process owns."""
 
-    def __init__(self, home: Home, server: EmbeddedServer, data_root: Path | None) -> None:
+    def __init__(self, home: Home, server: PrivateServer, data_root: Path | None) -> None:
         self.server = server
         self._home = home
         self._data_root = data_root
@@ -72,7 +72,7 @@ def own_server(home: Home, kind: str, settings: Settings, data_root: Path | None
     """
     with home.owned(kind):
         home.remove()
-        with EmbeddedServer(home, settings) as server:
+        with PrivateServer(home, settings) as server:
             owned = OwnedServer(home, server, data_root)
             try:
                 owned.announce()

@@ -49,7 +49,7 @@ PORT_ATTEMPTS = 5
 _LOG_PREFIX = re.compile(r"^\d+:\w+ \d+ \w+ \d{4} [\d:.]+ [.\-*#] ")
 
 
-class EmbeddedServer:
+class PrivateServer:
     """A Valkey server with its data in `home/server`, on loopback, on a port and with a password of its own.
 
     It ends when `stop` is called or the process that started it dies in any way: guard.sh says how. A process

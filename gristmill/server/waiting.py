@@ -11,7 +11,7 @@ SERVER_SECONDS = 15.0
 log = logging.getLogger(__name__)
 
 
-def await_server() -> None:
+def wait_for_server() -> None:
     """Wait until there is a server to work for: a Procfile starts it at the same moment as its workers.
 
     One that cannot write is waited for too; one that does not answer, by who works with it.

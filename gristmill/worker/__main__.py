@@ -11,8 +11,8 @@ from celery.platforms import SecurityWarning
 from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
-from gristmill.local.parent_death import tether
-from gristmill.server.waiting import await_server
+from gristmill.local.parent_death import end_with_parent
+from gristmill.server.waiting import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.tasks.kinds import Kind
@@ -24,17 +24,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m gristmill.worker", description=__doc__)
     parser.add_argument("kind", choices=[str(kind) for kind in Kind], help="the queue to work on")
     parser.add_argument("--slots", type=int, default=0, help="processes or threads (default: by the settings)")
-    parser.add_argument("--tether", action="store_true", help="end when standard input closes")
+    parser.add_argument("--end-with-parent", action="store_true", help="end when standard input closes")
     arguments = parser.parse_args()
-    if arguments.tether:
-        tether(signal.SIGQUIT)
+    if arguments.end_with_parent:
+        end_with_parent(signal.SIGQUIT)
     # Celery warns root of pickle, which no worker of ours accepts.
     warnings.simplefilter("ignore", SecurityWarning)
     try:
         kind = Kind(arguments.kind)
         # Before Celery, which would put the directory we are called in first: see `load`.
         catalog.load()
-        await_server()
+        wait_for_server()
         app.worker_main(
             f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}"
             f" -n {kind}@{socket.gethostname()} -l {settings().log_level} --without-mingle --without-gossip".split()

@@ -48,7 +48,7 @@ def prepare() -> None:
     ignore_result=True,
     acks_late=True,
     reject_on_worker_lost=True,
-    isolates=True,
+    quarantines_items=True,
     Strategy="gristmill.worker.versions:strategy",
 )
 def run_chunk(self: Any, _version: int, *fields: Any) -> None:

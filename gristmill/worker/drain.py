@@ -11,7 +11,7 @@ from celery.worker import state
 
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
-from gristmill.worker.steps import Pulse
+from gristmill.worker.steps import Heartbeat
 
 #: Seconds that handing back may take.
 HAND_BACK_SECONDS = 5.0
@@ -25,7 +25,7 @@ class Drain(StartStopStep):
     Celery's own warm shutdown waits for ever, and its soft shutdown always waits its whole time.
     """
 
-    requires = (Pulse,)
+    requires = (Heartbeat,)
 
     def start(self, worker: Any) -> None:
         """Install the handlers, in the main thread."""

@@ -40,8 +40,12 @@ def ailments(server: Redis, settings: Settings, host: str, wanted: Iterable[str]
     """
     seconds, microseconds = server.time()
     now = seconds * 1000 + microseconds / 1000
-    beats = server.zmscore(settings.key("workers"), [f"{kind}@{host}" for kind in KINDS])
-    heard = {kind: (now - beat) / 1000 for kind, beat in zip(KINDS, beats, strict=True) if beat is not None}
+    heartbeats = server.zmscore(settings.key("workers"), [f"{kind}@{host}" for kind in KINDS])
+    heard = {
+        kind: (now - heartbeat) / 1000
+        for kind, heartbeat in zip(KINDS, heartbeats, strict=True)
+        if heartbeat is not None
+    }
     for kind in wanted or heard:
         if kind not in heard:
             yield f"no {kind} worker of {host} is known to the server"

@@ -27,7 +27,7 @@ _BEGUN = "begun"
 Answer = TypeVar("Answer")
 
 
-class NoCell(GristmillError):
+class QuarantineUnavailable(GristmillError):
     """Raised when no child process can be started."""
 
 
@@ -39,7 +39,7 @@ class TimedOut(Exception):
     """Raised when the child process had to be ended because it took too long."""
 
 
-class Cell:
+class QuarantineProcess:
     """A child process that runs one call at a time; it is started when it is needed, and again after a death.
 
     It has a memory limit and a session of its own, and ends with this process.
@@ -55,7 +55,7 @@ class Cell:
         Raises:
             ProcessDied: the child process ended while it ran this.
             TimedOut: it took more than `seconds`, and was ended.
-            NoCell: no child process could be started.
+            QuarantineUnavailable: no child process could be started.
             Exception: whatever the function raised.
         """
         link = self._begin((function, arguments))
@@ -85,7 +85,7 @@ class Cell:
             ending = self._ending()
             if fresh and attempt:
                 break
-        raise NoCell(f"no child process could be started: {ending}")
+        raise QuarantineUnavailable(f"no child process could be started: {ending}")
 
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
@@ -130,28 +130,28 @@ class Cell:
         self._child = self._link = None
 
 
-_free: list[Cell] = []
+_free: list[QuarantineProcess] = []
 _room = threading.BoundedSemaphore(cores())
 
 
 @contextmanager
-def cell() -> Iterator[Cell]:
-    """A cell of this process for a while; as many as there are cores, others wait."""
+def quarantine_process() -> Iterator[QuarantineProcess]:
+    """A quarantine process of this process for a while; as many as there are cores, others wait."""
     with _room:
-        taken = _free.pop() if _free else Cell()
+        taken = _free.pop() if _free else QuarantineProcess()
         try:
             yield taken
         finally:
             _free.append(taken)
 
 
-def isolated(function: Callable[..., Answer], *arguments: Any, seconds: float | None = None) -> Answer:
-    """Call `function` alone in a child process, anew after a death; raises as `Cell.run` does.
+def quarantined(function: Callable[..., Answer], *arguments: Any, seconds: float | None = None) -> Answer:
+    """Call `function` alone in a child process, anew after a death; raises as `QuarantineProcess.run` does.
 
     Raises:
         ProcessDied: it ended its process each time.
     """
-    with cell() as own:
+    with quarantine_process() as own:
         for deaths in range(1, DEATHS + 1):
             try:
                 return own.run(function, *arguments, seconds=seconds)

@@ -9,9 +9,9 @@ from celery import Celery, Task, current_app, shared_task
 from celery.app.trace import trace_task_ret
 from celery.exceptions import Ignore, Reject
 
-from gristmill.worker.quarantine import NoCell, ProcessDied, isolated
+from gristmill.worker.quarantine import ProcessDied, QuarantineUnavailable, quarantined
 
-NAME = "gristmill.alone"
+NAME = "gristmill.quarantined"
 
 
 class Done(Ignore):
@@ -25,27 +25,27 @@ class Done(Ignore):
         self.error, self.result, self.runtime = error, result, runtime
 
 
-class Convicted(Reject):
+class PoisonMessage(Reject):
     """Raised when a message has killed its process each time: it becomes a dead letter."""
 
 
 @shared_task(bind=True, name=NAME, ignore_result=True)
-def alone(self: Task, *args: Any, **kwargs: Any) -> None:
+def run_quarantined(self: Task, *args: Any, **kwargs: Any) -> None:
     """Run the task that the message is for in a child process, with all that Celery does around it.
 
     Raises:
         Done: it has ended.
         Reject: the task wants that, or no child process could be started.
-        Convicted: it killed its process each time.
+        PoisonMessage: it killed its process each time.
     """
     request = {name: value for name, value in vars(self.request).items() if not name.startswith("_")}
     task = self.app.tasks[request["task"]]
     try:
-        end = isolated(run_traced, _address(self.app), task.__module__, task.name, request, args, kwargs)
-    except NoCell as error:
+        end = quarantined(run_traced, _address(self.app), task.__module__, task.name, request, args, kwargs)
+    except QuarantineUnavailable as error:
         raise Reject(str(error), requeue=True) from error
     except ProcessDied as death:
-        raise Convicted(str(death)) from death
+        raise PoisonMessage(str(death)) from death
     raise end
 
 

@@ -78,7 +78,7 @@ class Request(request.Request):
         # Celery takes a task that exits for a lost worker too, further down.
         if isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
             self.message.channel.qos.blamed.add(self.message.delivery_tag)
-        elif isinstance(error, quarantined_task.Convicted):
+        elif isinstance(error, quarantined_task.PoisonMessage):
             self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)
             self.acknowledged = True
         elif isinstance(error, quarantined_task.Done):

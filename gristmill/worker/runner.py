@@ -26,7 +26,7 @@ from gristmill.tasks.kinds import GristmillTask
 from gristmill.worker.backoff import backoff
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
 from gristmill.worker.logs import about
-from gristmill.worker.quarantine import ProcessDied, TimedOut, isolated
+from gristmill.worker.quarantine import ProcessDied, TimedOut, quarantined
 from gristmill.worker.stop import Stop
 
 #: Frames of this room are not the task's.
@@ -68,7 +68,7 @@ class Runner:
 
         Raises:
             RedisError: the server could not be reached; what was run is run again elsewhere.
-            NoCell: no child process could be started; as above.
+            QuarantineUnavailable: no child process could be started; as above.
         """
         # Slots that began together need not all want their next message together.
         until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
@@ -93,7 +93,7 @@ class Runner:
             return None, None
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
         if suspect:
-            return self._run_items(chunk, work, partial(run_alone, work, task, worker, limit), worker, 0)
+            return self._run_items(chunk, work, partial(run_in_quarantine, work, task, worker, limit), worker, 0)
         with time_limit.armed(limit):
             return self._run_items(chunk, work, partial(run_item, work, task, worker), worker, until)
 
@@ -148,18 +148,18 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     return _outcome(item, state, word, result, begun, worker)
 
 
-def run_alone(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
+def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item as `run_item` does, but in a child process of its own: it may kill that, or never return.
 
     `limit` is its time limit in seconds, 0 for none.
 
     Raises:
-        NoCell: no child process could be started.
+        QuarantineUnavailable: no child process could be started.
     """
     begun = time.perf_counter()
     only = replace(work, items=[])
     try:
-        return isolated(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
+        return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
     except TimedOut:
         late = TimeLimitExceeded(limit)
         state, word, result = *_failure(item, work, task, late), json.dumps(explain(late))

@@ -21,7 +21,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.meters import Meters
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
@@ -39,7 +39,7 @@ POOLS = {
     Kind.IO: ("threads", "I/O-bound tasks wait: a process for each would cost its memory for nothing"),
 }
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
-PULSE_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 RATE_SECONDS = 10
 #: Seconds for which the worker's loop may stand still before the worker stops to beat: it takes no messages then.
 STUCK_SECONDS = 30.0
@@ -84,7 +84,7 @@ class Prepare(Step):
         super().__init__(worker, **kwargs)
 
 
-class Pulse(StartStopStep):
+class Heartbeat(StartStopStep):
     """Tells the fleet once a second that this worker lives, and which chunks it holds."""
 
     requires = ("celery.worker.components:Pool",)
@@ -94,37 +94,37 @@ class Pulse(StartStopStep):
         self.worker = worker
         self._turn()
         if worker.hub:
-            worker.hub.call_repeatedly(PULSE_SECONDS, self._turn)
+            worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._turn)
         self.ended = threading.Event()
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         worker_ready.connect(self._begin, weak=False)
         worker_shutdown.connect(self._leave, weak=False)
 
     def _begin(self, **_: Any) -> None:
-        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, name="pulse", daemon=True).start()
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         client = connect()
-        ledger, fleet = Ledger(client, settings()), Fleet(client, settings())
+        ledger, fleet = Ledger(client, settings()), WorkerRegistry(client, settings())
         metered = Meters(client, settings()) if settings().meters else None
         known = {name: task.fingerprint for name, task in catalog.load().items()}
         announced = said = False
-        while not self.ended.wait(PULSE_SECONDS if announced else 0):
+        while not self.ended.wait(HEARTBEAT_SECONDS if announced else 0):
             if self._stuck():
                 continue
             try:
                 if not announced:
                     fleet.announce(self.worker.hostname, known)
                     announced, said = True, False
-                items = ledger.tick(self.worker.hostname, self._describe(), held_chunks())
+                items = ledger.heartbeat(self.worker.hostname, self._describe(), held_chunks())
                 self.history.append((time.monotonic(), items))
                 if metered:
-                    metered.beat(self.worker.hostname, meters.taken())
+                    metered.heartbeat(self.worker.hostname, meters.taken())
             except Exception as error:
                 # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
                 log.log(logging.DEBUG if said else logging.WARNING, "no beat, until the server takes one: %s", error)
                 announced, said = False, True
-                self.ended.wait(PULSE_SECONDS)
+                self.ended.wait(HEARTBEAT_SECONDS)
 
     def _turn(self) -> None:
         self.turned = time.monotonic()
@@ -156,7 +156,7 @@ class Pulse(StartStopStep):
     def _leave(self, **_: Any) -> None:
         self.ended.set()
         try:
-            Fleet(connect(), settings()).leave(self.worker.hostname)
+            WorkerRegistry(connect(), settings()).leave(self.worker.hostname)
         except (RedisError, ServerError, OSError) as error:
             log.warning("left without a word: %s", error)
 

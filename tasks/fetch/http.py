@@ -91,7 +91,7 @@ class _Alarm:
 
 
 @contextmanager
-def exchange(target: Target, addresses: Sequence[str], settings: Settings) -> Iterator[Reply]:
+def send_request(target: Target, addresses: Sequence[str], settings: Settings) -> Iterator[Reply]:
     """Ask one of `addresses` for `target` and yield its answer, whatever its status. Follows nothing.
 
     The name is not looked up again, no proxy of the environment is used, and for https the certificate has to

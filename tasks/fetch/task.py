@@ -18,7 +18,7 @@ from gristmill.tasks.data_root import check_path, new_file
 from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
 from gristmill.tasks.fetch.host_limit import HostLimit
-from gristmill.tasks.fetch.http import Reply, exchange
+from gristmill.tasks.fetch.http import Reply, send_request
 from gristmill.tasks.fetch.target import Target
 from gristmill.tasks.kinds import io
 
@@ -112,7 +112,7 @@ def _ask(target: Target, save: str | None) -> _Answer:
     with _limit().slot(target.name):
         addresses = resolve(target.host, target.port, chosen.fetch_networks)
         started = time.monotonic()
-        with exchange(target, addresses, chosen) as reply:
+        with send_request(target, addresses, chosen) as reply:
             location = reply.headers.get("location")
             if reply.status in _REDIRECTING and location:
                 return _Answer(reply.status, redirect=location)

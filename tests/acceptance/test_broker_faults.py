@@ -65,8 +65,8 @@ def test_a_server_that_is_killed_while_a_batch_is_submitted_and_runs(place):
 
 def pids(place):
     with place.ledger() as ledger:
-        beats = ledger.client.hgetall(ledger.settings.key("beats"))
-    return {name: json.loads(beat)["pid"] for name, beat in beats.items()}
+        heartbeats = ledger.client.hgetall(ledger.settings.key("beats"))
+    return {name: json.loads(heartbeat)["pid"] for name, heartbeat in heartbeats.items()}
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from benchmarks.chaos.run import Run
 from benchmarks.chaos.scenarios import run
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 
 POOLS = pytest.mark.parametrize("pool", ["prefork", "threads"])
 #: What is done, to which pool, and how often: so much that it takes seconds.
@@ -54,7 +54,7 @@ def play(pool, options):
     """A run of ours for what no scenario does."""
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     with ExitStack() as stack:
-        server = stack.enter_context(EmbeddedServer(Home(directory), load({})))
+        server = stack.enter_context(PrivateServer(Home(directory), load({})))
         yield stack.enter_context(Run(server, directory, "ours", pool, options, random.Random(1)))
     shutil.rmtree(directory)
 

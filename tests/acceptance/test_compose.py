@@ -13,7 +13,7 @@ import pytest
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings, load, variable
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from tests.conftest import until
 from tests.support.engine import docker, engine_or_skip, kill_main, main_pid
@@ -41,7 +41,7 @@ def inspected(project, service):
 
 def workers_of(project, number):
     with ledger_of(project) as ledger:
-        until(lambda: len(Fleet(ledger.client, ledger.settings).workers()) == number, 120, f"{number} workers")
+        until(lambda: len(WorkerRegistry(ledger.client, ledger.settings).workers()) == number, 120, f"{number} workers")
 
 
 def test_without_secrets_one_line_names_the_command(tmp_path):
@@ -158,7 +158,7 @@ def test_a_worker_that_is_stopped_drains(compose, place):
     environ = {"GRISTMILL_REDIS_URL": compose.url()}
     with ledger_of(compose) as ledger:
         place.run("submit", "pause", *["3"] * 10, "--name", "slow", **environ).good()
-        fleet = Fleet(ledger.client, ledger.settings)
+        fleet = WorkerRegistry(ledger.client, ledger.settings)
         until(lambda: any(w.busy for w in fleet.workers() if w.queue == "io"), what="a busy worker")
         (container, *_) = compose.containers("io")
         docker("stop", container)
@@ -177,7 +177,9 @@ def test_a_fleet_on_the_host_and_compose_do_not_meet(compose, place):
         (row,) = [row for row in place.run("workers", "--json").rows if row["queue"] == "cpu"]
         with ledger_of(compose) as ledger:
             assert "here" not in ledger.names()
-            assert row["name"] not in {worker.name for worker in Fleet(ledger.client, ledger.settings).workers()}
+            assert row["name"] not in {
+                worker.name for worker in WorkerRegistry(ledger.client, ledger.settings).workers()
+            }
 
 
 def test_a_worker_is_unhealthy_when_it_does_not_answer(compose):

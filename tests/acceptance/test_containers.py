@@ -19,10 +19,10 @@ from pytest_docker_tools.wrappers import container as docker_tools
 
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.broker.transport import install
 from gristmill.config.settings import load
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from tests.conftest import until
 from tests.support.engine import docker, kill_main, main_pid
@@ -159,7 +159,9 @@ class Mill:
 
     def until_workers(self, number):
         with self.ledger() as ledger:
-            until(lambda: len(Fleet(ledger.client, ledger.settings).workers()) == number, 90, f"{number} workers")
+            until(
+                lambda: len(WorkerRegistry(ledger.client, ledger.settings).workers()) == number, 90, f"{number} workers"
+            )
 
     def submit(self, times=1):
         """Submit a batch of each kind, and wait until both are under way."""
@@ -188,7 +190,7 @@ class Mill:
             for task, number in self.numbers.items():
                 end = self.info(ledger, task)
                 assert (end.submitted, end.succeeded, end.open) == (number, number, 0)
-                results = list(Reader(ledger.client, ledger.settings, task).in_order(0, number))
+                results = list(ResultReader(ledger.client, ledger.settings, task).in_order(0, number))
                 assert [result.index for result in results] == list(range(number))
                 assert len({result.worker for result in results}) == 2, "both workers of the kind had a part"
 

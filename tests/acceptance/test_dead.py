@@ -12,7 +12,7 @@ from kombu import Connection
 from redis import Redis
 
 from gristmill.broker import leases
-from gristmill.broker.dead_letters import Letters
+from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from gristmill.producer.batch_options import DEFAULT_PRIORITY
@@ -115,8 +115,8 @@ class TestRequeueAndDrop:
         with place.server_alone():
             identity = called(place)
             given_up(place, "tried", deaths=3)
-            (letter,) = listed(place)
-            done = place.run("dead", "requeue", letter["id"]).good()
+            (dead_letter,) = listed(place)
+            done = place.run("dead", "requeue", dead_letter["id"]).good()
             assert (done.out, done.err) == ("", "requeued 1 dead letter\n")
             assert listed(place) == []
         with place.up("cpu", "--cpu", "1"):
@@ -142,13 +142,13 @@ class TestRequeueAndDrop:
         with place.server_alone():
             put(place, ANY)
             given_up(place, "tried")
-            (letter,) = listed(place)
-            place.run("dead", "drop", letter["id"], "5-0").refused("'5-0'", "gristmill dead list")
+            (dead_letter,) = listed(place)
+            place.run("dead", "drop", dead_letter["id"], "5-0").refused("'5-0'", "gristmill dead list")
             place.run("dead", "requeue", "first").refused("'first'", "1767225600000-0")
             place.run("dead", "requeue").refused("--all", "not both")
-            place.run("dead", "drop", letter["id"], "--all").refused("--all", "not both")
+            place.run("dead", "drop", dead_letter["id"], "--all").refused("--all", "not both")
             place.run("dead", "lst").refused("'lst'")
-            assert listed(place) == [letter]
+            assert listed(place) == [dead_letter]
 
     @pytest.mark.parametrize(("answer", "left"), [(b"n\n", 1), (b"y\n", 0)])
     def test_drop_all_asks_on_a_terminal(self, place, answer, left):
@@ -168,9 +168,9 @@ class TestRequeueAndDrop:
             with Connection(place.server().url) as connection:
                 assert connection.default_channel.basic_get("cpu") is None
             leases.end_all()
-        (letter,) = listed(place)
-        assert letter["reason"].startswith("malformed")
-        place.run("dead", "drop", letter["id"]).good()
+        (dead_letter,) = listed(place)
+        assert dead_letter["reason"].startswith("malformed")
+        place.run("dead", "drop", dead_letter["id"]).good()
         assert listed(place) == []
         assert not (place.home.path / "server.json").exists()
 
@@ -214,7 +214,7 @@ class TestOtherVersions:
             running.says("chunk message of version 2; this worker knows 1")
             with connected(place) as client:
                 assert client.xlen(CHUNKS) == 4
-                assert len(Letters(client, load({}))) == 0
+                assert len(DeadLetters(client, load({}))) == 0
         with place.up("cpu", "--cpu", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=path):
             for name in names:
                 info = place.ended(name)

@@ -149,7 +149,7 @@ class TestCompare:
             done = running.end(number)
         assert (done.code, done.out) == (130, ""), done
         assert "Traceback" not in done.err
-        # What was just being started learns of the end by its tether.
+        # What was just being started learns of the end by its standard input.
         place.deserted()
         assert left(place, temporary) == []
 

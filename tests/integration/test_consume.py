@@ -5,21 +5,21 @@ import uuid
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_ledger import WORKER, beat, heal, info, outcomes, pop, queue_key, run_all, submit
+from test_ledger import WORKER, heal, heartbeat, info, outcomes, pop, queue_key, run_all, submit
 
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
-from gristmill.batches.reader import Reader
-from gristmill.batches.result_consumer import Consumer
+from gristmill.batches.reader import ResultReader
+from gristmill.batches.result_consumer import ResultConsumer
 
 
 def consumer(ledger, name="b", created=None):
     created = int(ledger.state(name)["created"]) if created is None else created
-    return Consumer(ledger.client, ledger.settings, name, created)
+    return ResultConsumer(ledger.client, ledger.settings, name, created)
 
 
 def reader(ledger, name="b"):
-    return Reader(ledger.client, ledger.settings, name)
+    return ResultReader(ledger.client, ledger.settings, name)
 
 
 def record(ledger, chunk, failing=()):
@@ -51,7 +51,7 @@ def memory(ledger, name="b"):
 
 
 def test_a_batch_that_was_read_leaves_only_small_keys(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 20_000, block=1000)
     run_all(ledger)
     before = memory(ledger)
@@ -68,7 +68,7 @@ def test_a_batch_that_was_read_leaves_only_small_keys(ledger):
 
 
 def test_in_order_too(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 3000)
     run_with_failures(ledger, {7})
     here, one = reader(ledger), consumer(ledger)
@@ -84,7 +84,7 @@ def test_in_order_too(ledger):
 
 
 def test_failures_stay_with_their_input(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 1000)
     failing = {3, 250, 251, 999}
     run_with_failures(ledger, failing)
@@ -98,7 +98,7 @@ def test_failures_stay_with_their_input(ledger):
 
 
 def test_what_was_not_read_stays(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 1000)
     run_all(ledger)
     event, found = reader(ledger).after("0-0", 0)
@@ -124,7 +124,7 @@ def test_what_runs_late_is_a_duplicate_all_the_same(ledger):
 
 def test_a_chunk_of_which_a_part_was_consumed_runs_on(ledger):
     """Its outcomes so far were recorded, its worker died, and its blocks are gone."""
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 1000, block=10)
     while (chunk := pop(ledger)).count < 50:
         record(ledger, chunk)
@@ -221,7 +221,7 @@ def test_each_item_is_read_whatever_is_recorded_and_consumed_when(ledger, count,
 
 
 def test_cancelled_items_stay_with_their_input(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 100, ttl=60_000)
     chunk = pop(ledger)
     record(ledger, chunk)

@@ -3,12 +3,25 @@
 import threading
 
 import pytest
-from test_ledger import FIELDS, WORKER, age, beat, heal, info, let_time_pass, outcomes, pop, queue_key, run_all, submit
+from test_ledger import (
+    FIELDS,
+    WORKER,
+    age,
+    heal,
+    heartbeat,
+    info,
+    let_time_pass,
+    outcomes,
+    pop,
+    queue_key,
+    run_all,
+    submit,
+)
 
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
-from gristmill.errors import Cancelled
+from gristmill.errors import BatchCancelled
 from gristmill.worker.runner import Runner
 from tests.conftest import until
 from tests.support.controlled import begin, keys, record, results, run_all_again, submit_failed
@@ -89,7 +102,7 @@ class TestCancel:
         assert (info(ledger, "b").cancelled, info(ledger, "b").succeeded) == (1, 1)
 
     def test_a_chunk_that_a_slot_went_on_with_is_waited_for_or_killed_too(self, ledger, control):
-        ledger.tick(WORKER, beat(), [])
+        ledger.heartbeat(WORKER, heartbeat(), [])
         submit(ledger, "b", 500)
         record(ledger, *begin(ledger))
         message, items = begin(ledger)
@@ -117,7 +130,7 @@ class TestCancel:
             lambda: ledger.end("b", "token", 0),
             lambda: ledger.create("b", "next", FIELDS),
         ):
-            with pytest.raises(Cancelled, match=r"'b' was cancelled while .* \(by me\): 2 of them are stored"):
+            with pytest.raises(BatchCancelled, match=r"'b' was cancelled while .* \(by me\): 2 of them are stored"):
                 call()
         assert info(ledger, "b").submitted == 2
 

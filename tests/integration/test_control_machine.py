@@ -20,9 +20,9 @@ from test_ledger import FIELDS, WORKER, heal, info, let_time_pass, outcomes, pop
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader, _indexes, _words
+from gristmill.batches.reader import ResultReader, _indexes, _words
 from gristmill.config.settings import load
-from gristmill.errors import Cancelled, InputError
+from gristmill.errors import BatchCancelled, InputError
 
 NAME = "b"
 OTHER = "cpu@b"
@@ -59,12 +59,12 @@ class Controlled(RuleBasedStateMachine):
             self.stored += count
             if last:
                 self.end()
-        except Cancelled:
+        except BatchCancelled:
             self.feeding = False
 
     def end(self):
         self.feeding = False
-        with suppress(Cancelled):
+        with suppress(BatchCancelled):
             self.ledger.end(NAME, "token", 0)
 
     # -- workers
@@ -126,7 +126,7 @@ class Controlled(RuleBasedStateMachine):
                 self.ledger.record(chunk, outcomes(work.items, state), 0.001, WORKER)
 
     @rule()
-    def beat(self):
+    def heartbeat(self):
         heal(self.ledger, [chunk for chunk, _, _ in self.held])
 
     @rule()
@@ -225,7 +225,7 @@ class Controlled(RuleBasedStateMachine):
         self.the_counters_are_what_the_bitmaps_say()
         state = self.info()
         assert state.open == 0
-        reader = Reader(self.ledger.client, self.ledger.settings, NAME)
+        reader = ResultReader(self.ledger.client, self.ledger.settings, NAME)
         results = list(reader.in_order(0, self.stored))
         assert [result.index for result in results] == list(range(self.stored))
         counts = Counter(result.state for result in results)

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from gristmill.broker import leases, qos
-from gristmill.broker.dead_letters import Letters
+from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from tests.conftest import until
@@ -41,8 +41,8 @@ def channel(bench):
 
 
 @pytest.fixture
-def letters(bench):
-    return Letters(bench.client, load({"GRISTMILL_PREFIX": bench.prefix}))
+def dead_letters(bench):
+    return DeadLetters(bench.client, load({"GRISTMILL_PREFIX": bench.prefix}))
 
 
 def put(bench, *texts, queue="q"):
@@ -52,12 +52,12 @@ def put(bench, *texts, queue="q"):
         pipe.execute()
 
 
-def counted(bench, letters):
+def counted(bench, dead_letters):
     """The size as the fields of all letters give it."""
-    return sum(letter.bytes for letter in letters) == letters.size
+    return sum(dead_letter.bytes for dead_letter in dead_letters) == dead_letters.size
 
 
-def test_what_no_worker_can_run_is_kept_and_the_worker_goes_on(bench, letters):
+def test_what_no_worker_can_run_is_kept_and_the_worker_goes_on(bench, dead_letters):
     texts = list(entries())
     put(bench, *texts)
     bench.send("mark.delay(7)")
@@ -65,25 +65,25 @@ def test_what_no_worker_can_run_is_kept_and_the_worker_goes_on(bench, letters):
     until(lambda: bench.done() and bench.standing() == 0, 60)
     assert worker.poll() is None
     assert bench.done() == [7], "none of them ran"
-    assert len(letters) == len(texts), "lost = 0"
-    assert counted(bench, letters)
+    assert len(dead_letters) == len(texts), "lost = 0"
+    assert counted(bench, dead_letters)
     with Redis.from_url(bench.url) as client:
         kept = [fields[b"message"] for _, fields in client.xrange(f"{bench.prefix}gm1:dead")]
     assert sorted(kept) == sorted(texts), "each is kept as it came"
     assert "\x1b" not in bench.log()
-    assert all(letter.reason and letter.worker and letter.queue == "q" for letter in letters)
+    assert all(dead_letter.reason and dead_letter.worker and dead_letter.queue == "q" for dead_letter in dead_letters)
 
 
-def test_what_a_thread_cannot_end_gives_its_slot_back(bench, letters):
+def test_what_a_thread_cannot_end_gives_its_slot_back(bench, dead_letters):
     put(bench, *[json.dumps(message(body="[[1], {}, {}]", headers={"chain": [None]}))] * 3)
     worker = bench.worker("threads", 2)
     bench.send("for n in range(10, 20): mark.delay(n)")
     until(lambda: set(bench.done()) >= set(range(10, 20)) and bench.standing() == 0, 60)
     assert worker.poll() is None
-    assert [letter.reason.partition(":")[0] for letter in letters] == ["Celery could not run it"] * 3
+    assert [dead_letter.reason.partition(":")[0] for dead_letter in dead_letters] == ["Celery could not run it"] * 3
 
 
-def test_an_entry_without_a_message_is_kept(bench, letters):
+def test_an_entry_without_a_message_is_kept(bench, dead_letters):
     bench.worker()
     bench.send("mark.delay(1)")
     until(lambda: bench.done() == [1], 60)
@@ -91,11 +91,11 @@ def test_an_entry_without_a_message_is_kept(bench, letters):
     bench.client.xadd(f"{bench.prefix}gm1:q:q:0", {"x": "y"})
     bench.send("mark.delay(2)")
     until(lambda: 2 in bench.done() and bench.standing() == 0, 30)
-    (letter,) = letters
-    assert (letter.task, letter.task_id, letter.deaths) == (None, None, 0)
+    (dead_letter,) = dead_letters
+    assert (dead_letter.task, dead_letter.task_id, dead_letter.deaths) == (None, None, 0)
 
 
-def test_a_letter_tells_what_it_is_and_a_requeued_one_is_as_it_was_sent(bench, channel, letters):
+def test_a_letter_tells_what_it_is_and_a_requeued_one_is_as_it_was_sent(bench, channel, dead_letters):
     sent = json.dumps(message(headers={"task": "photos.shrink", "id": "one"}))
     bench.client.xadd(f"{bench.prefix}gm1:q:q:3", {"m": sent})
     channel.basic_get("q").reject(requeue=True)
@@ -104,17 +104,22 @@ def test_a_letter_tells_what_it_is_and_a_requeued_one_is_as_it_was_sent(bench, c
     assert channel.qos.bury(tag, "it ended its process", 3)
     assert bench.standing() == 0
     assert not bench.client.exists(f"{bench.prefix}gm1:suspects:q")
-    (letter,) = letters
-    assert (letter.queue, letter.priority, letter.deaths, letter.reason) == ("q", 3, 3, "it ended its process")
-    assert (letter.task, letter.task_id) == ("photos.shrink", "one")
-    assert letter.worker == channel.lease.consumer
-    assert letter.bytes > len(sent)
-    assert abs(letter.at - bench.client.time()[0]) < 60
+    (dead_letter,) = dead_letters
+    assert (dead_letter.queue, dead_letter.priority, dead_letter.deaths, dead_letter.reason) == (
+        "q",
+        3,
+        3,
+        "it ended its process",
+    )
+    assert (dead_letter.task, dead_letter.task_id) == ("photos.shrink", "one")
+    assert dead_letter.worker == channel.lease.consumer
+    assert dead_letter.bytes > len(sent)
+    assert abs(dead_letter.at - bench.client.time()[0]) < 60
 
-    assert letters.requeue(letter.id)
-    assert (len(letters), letters.size, bench.standing()) == (0, 0, 1)
-    assert not letters.requeue(letter.id)
-    assert not letters.drop(letter.id)
+    assert dead_letters.requeue(dead_letter.id)
+    assert (len(dead_letters), dead_letters.size, bench.standing()) == (0, 0, 1)
+    assert not dead_letters.requeue(dead_letter.id)
+    assert not dead_letters.drop(dead_letter.id)
     ((_, fields),) = bench.client.xrange(f"{bench.prefix}gm1:q:q:3")
     assert fields == {"m": sent}
     again = channel.basic_get("q")
@@ -122,25 +127,25 @@ def test_a_letter_tells_what_it_is_and_a_requeued_one_is_as_it_was_sent(bench, c
     again.ack()
 
 
-def test_a_requeued_letter_runs(bench, channel, letters):
+def test_a_requeued_letter_runs(bench, channel, dead_letters):
     bench.send("mark.delay(1); mark.delay(2)")
     for _ in range(2):
         assert channel.qos.bury(channel.basic_get("q").delivery_tag, "tried")
-    assert letters.requeue_all() == 2
+    assert dead_letters.requeue_all() == 2
     bench.worker()
     until(lambda: bench.done() == [1, 2] and bench.standing() == 0, 60)
-    assert len(letters) == 0
+    assert len(dead_letters) == 0
 
 
-def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel, letters, monkeypatch, caplog):
+def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel, dead_letters, monkeypatch, caplog):
     # The same text twice: neither may stand for the other.
     monkeypatch.setattr(qos, "settings", lambda: load({"GRISTMILL_DEAD_LETTER_BYTES": "250"}))
     monkeypatch.setattr(qos, "FULL_SECONDS", 1.0)
     put(bench, b"{", b"{", b"{")
     with caplog.at_level("ERROR"):
         assert [channel.basic_get("q") for _ in range(3)] == [None] * 3
-    assert (len(letters), bench.standing()) == (1, 2)
-    assert letters.size <= 250
+    assert (len(dead_letters), bench.standing()) == (1, 2)
+    assert dead_letters.size <= 250
     assert channel._size("q") == 0, "they wait for their time"
     alarms = [record.getMessage() for record in caplog.records if "no room" in record.getMessage()]
     assert len(alarms) == 2
@@ -149,16 +154,16 @@ def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel
 
     # Still no room a second later; then some.
     until(lambda: channel.basic_get("q") or len(caplog.records) >= 5, 30, "another look")
-    assert (len(letters), bench.standing()) == (1, 2)
+    assert (len(dead_letters), bench.standing()) == (1, 2)
     for rest in (1, 0):
-        assert letters.drop_all() == 1
-        until(lambda: channel.basic_get("q") or len(letters), 30, "room")
+        assert dead_letters.drop_all() == 1
+        until(lambda: channel.basic_get("q") or len(dead_letters), 30, "room")
         assert bench.standing() == rest
-    assert letters.drop_all() == 1
-    assert (len(letters), letters.size) == (0, 0)
+    assert dead_letters.drop_all() == 1
+    assert (len(dead_letters), dead_letters.size) == (0, 0)
 
 
-def test_with_no_room_for_it_a_suspect_stays_one(bench, channel, letters, monkeypatch):
+def test_with_no_room_for_it_a_suspect_stays_one(bench, channel, dead_letters, monkeypatch):
     monkeypatch.setattr(qos, "settings", lambda: load({"GRISTMILL_DEAD_LETTER_BYTES": "1"}))
     monkeypatch.setattr(qos, "FULL_SECONDS", 0.1)
     put(bench, json.dumps(message()))
@@ -169,7 +174,7 @@ def test_with_no_room_for_it_a_suspect_stays_one(bench, channel, letters, monkey
     assert not channel.qos.bury(taken.delivery_tag, "it killed", 3)
     again = until(lambda: channel.basic_get("q"), 30, "its time")
     assert again.headers["gm_returns"] == 2
-    assert (len(letters), bench.standing()) == (0, 1)
+    assert (len(dead_letters), bench.standing()) == (0, 1)
 
 
 def test_a_purge_takes_what_waits_for_another_worker_too(bench, channel):
@@ -180,7 +185,7 @@ def test_a_purge_takes_what_waits_for_another_worker_too(bench, channel):
     assert bench.standing() == 0
 
 
-def test_an_unknown_task_waits_for_a_worker_that_knows_it(bench, letters, tmp_path):
+def test_an_unknown_task_waits_for_a_worker_that_knows_it(bench, dead_letters, tmp_path):
     (tmp_path / "late_app.py").write_text(LATE)
     bench.environ |= {"PYTHONPATH": str(tmp_path), "GRISTMILL_UNKNOWN_TASK_SECONDS": "0.5"}
     bench.send("for n in range(20): app.send_task('late', (n,), queue='q')")
@@ -188,14 +193,14 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(bench, letters, tmp_pa
     bench.worker("threads", 2, 1)
     until(lambda: bench.done() == [100], 60, "a task behind those that nobody knows")
     until(lambda: bench.log().count("knows no task") > 20, 30, "a second look")
-    assert (bench.standing(), len(letters)) == (20, 0)
+    assert (bench.standing(), len(dead_letters)) == (20, 0)
     bench.worker("threads", 2, 1, "-I", "late_app")
     until(lambda: bench.standing() == 0, 60)
     assert bench.done() == [*range(20), 100]
-    assert len(letters) == 0
+    assert len(dead_letters) == 0
 
 
-def test_10_000_letters_are_read_and_requeued_with_flat_memory(bench, letters):
+def test_10_000_letters_are_read_and_requeued_with_flat_memory(bench, dead_letters):
     text = json.dumps(message(headers={"task": ESCAPE}))
     fields = {"queue": "q", "level": "0", "reason": "r", "deaths": "3", "worker": "w", "at": "1", "message": text}
     size = sum(len(name) + len(value.encode()) for name, value in fields.items())
@@ -204,22 +209,22 @@ def test_10_000_letters_are_read_and_requeued_with_flat_memory(bench, letters):
             pipe.xadd(f"{bench.prefix}gm1:dead", fields)
         pipe.incrby(f"{bench.prefix}gm1:dead:bytes", 10_000 * size)
         pipe.execute()
-    assert next(iter(letters)).bytes == size
+    assert next(iter(dead_letters)).bytes == size
     tracemalloc.start()
     try:
-        assert sum(letter.task == ESCAPE for letter in letters) == 10_000
-        first = letters.requeue_all()
+        assert sum(dead_letter.task == ESCAPE for dead_letter in dead_letters) == 10_000
+        first = dead_letters.requeue_all()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 5_000_000, "a page, not all"
-    assert (first, len(letters), letters.size, bench.standing()) == (10_000, 0, 0, 10_000)
+    assert (first, len(dead_letters), dead_letters.size, bench.standing()) == (10_000, 0, 0, 10_000)
 
 
-def test_what_dies_again_meanwhile_is_not_requeued_again(bench, channel, letters, monkeypatch):
+def test_what_dies_again_meanwhile_is_not_requeued_again(bench, channel, dead_letters, monkeypatch):
     put(bench, b"{", b"[")
     assert [channel.basic_get("q") for _ in range(2)] == [None] * 2
-    call = letters._scripts.call
+    call = dead_letters._scripts.call
 
     def call_and_bury(*arguments):
         done = call(*arguments)
@@ -227,6 +232,6 @@ def test_what_dies_again_meanwhile_is_not_requeued_again(bench, channel, letters
         return done
 
     monkeypatch.setattr("gristmill.broker.dead_letters.CALL_MOST", 1)
-    monkeypatch.setattr(letters._scripts, "call", call_and_bury)
-    assert letters.requeue_all() == 2
-    assert (len(letters), bench.standing()) == (2, 0)
+    monkeypatch.setattr(dead_letters._scripts, "call", call_and_bury)
+    assert dead_letters.requeue_all() == 2
+    assert (len(dead_letters), bench.standing()) == (2, 0)

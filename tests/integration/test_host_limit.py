@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from gristmill.config.settings import Settings, load
 from gristmill.errors import ServerError
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 from gristmill.tasks.fetch import host_limit
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
@@ -154,7 +154,7 @@ with limit.slot("example.com"):
 """
 
 
-def test_a_dead_worker_s_slot_comes_back(server: EmbeddedServer, client: Redis) -> None:
+def test_a_dead_worker_s_slot_comes_back(server: PrivateServer, client: Redis) -> None:
     settings = _settings(slots=1, lease=2)
     environ = {
         **os.environ,

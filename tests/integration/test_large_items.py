@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_ledger import FIELDS, WORKER, beat, info, outcomes, pop
+from test_ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop
 
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
@@ -37,7 +37,7 @@ def given(ledger, monkeypatch):
 
 
 def submit(ledger, *blocks):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     ledger.create("b", "token", {**FIELDS, "task": "length", "parameter": "text"})
     first = 0
     for block in blocks:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.info import BatchInfo, State
-from gristmill.batches.ledger import Fed, Ledger, OtherInput
-from gristmill.batches.reader import Reader
+from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Ledger
+from gristmill.batches.reader import ResultReader
 from gristmill.errors import ServerError
 
 FIELDS = {
@@ -29,7 +29,7 @@ FIELDS = {
 WORKER = "cpu@a"
 
 
-def beat(slots=2, queue="cpu"):
+def heartbeat(slots=2, queue="cpu"):
     return {"queue": queue, "slots": slots}
 
 
@@ -80,19 +80,19 @@ def run_all(ledger, seconds_each=0.001):
 
 
 def test_a_batch_runs_to_its_end_and_its_results_are_all_there(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 1234)
     chunks = run_all(ledger)
     state = info(ledger, "b")
     assert (state.submitted, state.succeeded, state.open, state.duplicates) == (1234, 1234, 0, 0)
     assert state.state is State.SUCCEEDED
     assert sum(chunk.count for chunk in chunks) == 1234
-    results = list(Reader(ledger.client, ledger.settings, "b").in_order(0, 1234))
+    results = list(ResultReader(ledger.client, ledger.settings, "b").in_order(0, 1234))
     assert [(r.index, r.input, r.value) for r in results] == [(i, i, i) for i in range(1234)]
 
 
 def test_large_outcomes_are_read_a_few_at_a_time(ledger, monkeypatch):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 60)
     while chunk := pop(ledger):
         large = [
@@ -102,13 +102,13 @@ def test_large_outcomes_are_read_a_few_at_a_time(ledger, monkeypatch):
         ledger.record(chunk, large, 0.1, WORKER)
     asked, read = [], ledger.client.hmget
     monkeypatch.setattr(ledger.client, "hmget", lambda key, fields: asked.append(len(fields)) or read(key, fields))
-    results = list(Reader(ledger.client, ledger.settings, "b").in_order(0, 60))
+    results = list(ResultReader(ledger.client, ledger.settings, "b").in_order(0, 60))
     assert [result.index for result in results] == list(range(60))
     assert asked == [20, *[8] * 5]
 
 
 def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 5000, block=1000)
     counts = [chunk.count for chunk in run_all(ledger, seconds_each=0.001)]
     assert counts[0] == 1
@@ -118,7 +118,7 @@ def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
 
 
 def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 5000, block=1000)
     first = pop(ledger)
     ledger.record(first, outcomes(ledger.take(first).items), 1e-6, WORKER)
@@ -127,7 +127,7 @@ def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
 
 
 def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 100)
     run_all(ledger, seconds_each=0.02)
     for name, fields, first in (("same", {}, [12, 12]), ("other", {"fingerprint": "g"}, [1, 1])):
@@ -138,20 +138,20 @@ def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
 
 
 def test_a_worker_that_comes_counts_at_once(ledger):
-    ledger.tick(WORKER, beat(slots=2), [])
-    ledger.tick("cpu@b", beat(slots=3), [])
+    ledger.heartbeat(WORKER, heartbeat(slots=2), [])
+    ledger.heartbeat("cpu@b", heartbeat(slots=3), [])
     submit(ledger, "b", 100)
     assert ledger.client.xlen(queue_key(ledger)) == 5
 
 
 def test_long_items_travel_alone(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 100)
     assert {chunk.count for chunk in run_all(ledger, seconds_each=1)} == {1}
 
 
 def test_the_window_bounds_what_stands_on_the_queue(ledger):
-    ledger.tick(WORKER, beat(slots=20), [])
+    ledger.heartbeat(WORKER, heartbeat(slots=20), [])
     submit(ledger, "b", 10_000, block=1000)
     assert ledger.client.xlen(queue_key(ledger)) == 20
     assert ledger.client.zcard(ledger.key("b", "window")) == 20
@@ -190,7 +190,7 @@ def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
 
 
 def test_the_rest_of_a_chunk_goes_to_other_slots(ledger):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 1000, block=500)
     while (message := pop(ledger)).count < 10:
         ledger.record(message, outcomes(ledger.take(message).items), 0.005 * message.count, WORKER)
@@ -209,11 +209,11 @@ def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
     again = [Outcome(0, "100000", 1, "[]")]
     assert ledger.record(chunk, again, 0.1, WORKER) == 0
     assert ledger.record(chunk, again, 0.1, WORKER) == 1
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     assert pop(ledger) is None
     ledger.client.zadd(ledger.key("b", "retry"), {"0": 1})
     ledger.client.delete(ledger.settings.key("healing"))
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     chunk = pop(ledger)
     work = ledger.take(chunk)
     assert [item.attempt for item in work.items] == [2]
@@ -224,7 +224,7 @@ def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
 
 def heal(ledger, held=()):
     ledger.client.delete(ledger.settings.key("healing"))
-    ledger.tick(WORKER, beat(), held)
+    ledger.heartbeat(WORKER, heartbeat(), held)
 
 
 def age(ledger, name, chunk, ms):
@@ -262,14 +262,14 @@ def test_a_chunk_whose_message_is_gone_is_put_again_on_a_busy_queue_too(ledger):
 def test_two_producers_feed_one_batch_one_after_the_other(ledger):
     ledger.create("b", "one", FIELDS)
     ledger.append("b", "one", 0, ["1", "2"], "sha")
-    with pytest.raises(Fed, match="is being submitted by me@here"):
+    with pytest.raises(AlreadyFeeding, match="is being submitted by me@here"):
         ledger.create("b", "two", FIELDS)
     ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
     feed = ledger.create("b", "two", FIELDS)
     assert (feed.created, feed.stored, feed.sha, feed.ended) == (False, 2, "sha", False)
-    with pytest.raises(Fed, match="no longer fed from here"):
+    with pytest.raises(AlreadyFeeding, match="no longer fed from here"):
         ledger.append("b", "one", 2, ["3"], "sha")
-    with pytest.raises(Fed, match="no longer fed from here"):
+    with pytest.raises(AlreadyFeeding, match="no longer fed from here"):
         ledger.append("b", "two", 1, ["2"], "other")
     ledger.append("b", "two", 2, ["3"], "sha")
     ledger.end("b", "two", 0)
@@ -288,23 +288,23 @@ def test_a_call_whose_answer_was_lost_can_be_repeated(ledger):
 def test_a_producer_that_waits_for_its_input_stays_the_producer(ledger):
     ledger.create("b", "one", FIELDS)
     ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
-    ledger.alive("b", "one")
-    with pytest.raises(Fed):
+    ledger.producer_heartbeat("b", "one")
+    with pytest.raises(AlreadyFeeding):
         ledger.create("b", "two", FIELDS)
 
 
 def test_a_sign_of_life_may_come_after_the_word_that_the_input_has_ended(ledger):
     submit(ledger, "b", 2)
-    ledger.alive("b", "token")
-    with pytest.raises(Fed):
-        ledger.alive("b", "other")
+    ledger.producer_heartbeat("b", "token")
+    with pytest.raises(AlreadyFeeding):
+        ledger.producer_heartbeat("b", "other")
     assert "producer_until" not in ledger.state("b")
 
 
 def test_another_task_under_the_name_leaves_the_producer_alone(ledger):
     ledger.create("b", "one", FIELDS)
     ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
-    with pytest.raises(OtherInput, match="by me@here with task fibonacci, not fetch"):
+    with pytest.raises(DifferentInput, match="by me@here with task fibonacci, not fetch"):
         ledger.create("b", "two", {**FIELDS, "task": "fetch"})
     ledger.append("b", "one", 0, ["1"], "sha")
 
@@ -389,7 +389,7 @@ def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledge
     state = info(ledger, name)
     assert state.submitted == count == state.succeeded + state.failed
     assert state.state in (State.SUCCEEDED, State.FAILED)
-    reader = Reader(ledger.client, ledger.settings, name)
+    reader = ResultReader(ledger.client, ledger.settings, name)
     assert [result.index for result in reader.in_order(0, count)] == list(range(count))
     event, seen = reader.after("0-0", 0)
     while True:

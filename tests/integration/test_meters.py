@@ -4,16 +4,16 @@ import json
 from collections import Counter
 
 import pytest
-from test_ledger import WORKER, beat, info, outcomes, pop, run_all, submit
+from test_ledger import WORKER, heartbeat, info, outcomes, pop, run_all, submit
 
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.histogram import FIRST, LAST, bound, bucket
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.batches.scripts import text
 from gristmill.fleet.meters import WIDTHS, Meters, Series, TaskCount
 from gristmill.fleet.overview import Observer
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from tests.conftest import until
 
 FIBONACCI = Series("cpu", "fibonacci")
@@ -52,7 +52,7 @@ def rolled(meters):
     now = int(meters.now())
 
     def settled():
-        meters.beat()
+        meters.heartbeat()
         return all(int(second) > now for second in meters.client.smembers(meters.settings.key("meters:open")))
 
     until(settled)
@@ -71,7 +71,7 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
         # A record that is repeated changes nothing.
         assert ledger.record(chunk, outcomes(good), 0.0, WORKER) == len(good)
         if number % 10 == 0:
-            meters.beat()
+            meters.heartbeat()
     state = info(ledger, "b")
     assert (state.succeeded, state.failed, state.open) == (450, 50, 0)
     rolled(meters)
@@ -114,19 +114,19 @@ def test_both_counts_of_a_worker_begin_anew_when_it_comes_back(ledger, meters, h
     """Its items in its beat, and those by task."""
 
     def counts():
-        items = ledger.tick(WORKER, beat(), [])
+        items = ledger.heartbeat(WORKER, heartbeat(), [])
         return items, sum(count.done for count in meters.of_workers([WORKER])[WORKER].values())
 
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 3)
     ledger.record(pop(ledger), [Outcome(0, "s", 1, '["succeeded",1,1,0.1,"",1]')], 0.1, WORKER)
     assert counts() == (1, 1)
     if how == "left":
-        Fleet(ledger.client, ledger.settings).leave(WORKER)
+        WorkerRegistry(ledger.client, ledger.settings).leave(WORKER)
     else:
         ledger.client.zadd(ledger.settings.key("workers"), {WORKER: 0})
         ledger.client.delete(ledger.settings.key("healing"))
-        ledger.tick("cpu@b", beat(), [])
+        ledger.heartbeat("cpu@b", heartbeat(), [])
     assert counts() == (0, 0)
     ledger.record(pop(ledger), [Outcome(1, "s", 1, '["succeeded",1,1,0.1,"",1]')], 0.1, WORKER)
     assert counts() == (1, 1)
@@ -172,8 +172,8 @@ def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger,
 
 def test_workers_and_hosts_are_sampled(ledger, meters):
     observer = Observer(ledger.client, ledger.settings)
-    ledger.tick(WORKER, {**beat(slots=3), **HOST}, [])
-    ledger.tick("io@a", {**beat(slots=64, queue="io"), **HOST}, [])
+    ledger.heartbeat(WORKER, {**heartbeat(slots=3), **HOST}, [])
+    ledger.heartbeat("io@a", {**heartbeat(slots=64, queue="io"), **HOST}, [])
 
     def sampled():
         observer.look()
@@ -201,7 +201,7 @@ def test_history_is_kept_as_long_as_it_is_shown_and_no_longer(ledger, meters):
 
 def test_plain_tasks_are_counted(ledger, meters):
     counts = [("io", "fetch", "s", 3), ("io", "fetch", "f", 1), ("io", "fetch", "b", 400), ("io", "fetch", "r-5", 4)]
-    meters.beat("io@a", counts)
+    meters.heartbeat("io@a", counts)
     count = meters.totals()[Series("io", "fetch")]
     assert (count.succeeded, count.failed, count.busy, count.runs) == (3, 1, 0.4, Counter({-5: 4}))
     assert meters.of_workers(["io@a"])["io@a"][Series("io", "fetch")].done == 4
@@ -222,7 +222,7 @@ def test_failed_items_are_found_by_index(ledger):
         items = ledger.take(chunk).items
         bad = [item for item in items if item.index in {0, 7, 8, 39}]
         ledger.record(chunk, outcomes([i for i in items if i not in bad]) + outcomes(bad, "f"), 0.01, WORKER)
-    reader = Reader(ledger.client, ledger.settings, "b")
+    reader = ResultReader(ledger.client, ledger.settings, "b")
     assert [result.index for result in reader.failed(0)] == [0, 7, 8, 39]
     assert [result.index for result in reader.failed(8)] == [8, 39]
     assert list(reader.failed(40)) == []

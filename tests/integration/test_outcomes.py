@@ -5,12 +5,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_ledger import WORKER, beat, info, submit
+from test_ledger import WORKER, heartbeat, info, submit
 
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.outcomes import BUCKET, RUN_BYTES, flattened, span_of
-from gristmill.batches.reader import Reader
-from gristmill.batches.result_consumer import Consumer
+from gristmill.batches.reader import ResultReader
+from gristmill.batches.result_consumer import ResultConsumer
 
 
 def outcome(index, state="s", attempt=1, value=None):
@@ -34,7 +34,7 @@ def fields(ledger, hash_number=0):
 def read(ledger, first=0, end=1200):
     return {
         result.index: (result.state, result.value)
-        for result in Reader(ledger.client, ledger.settings, "b").in_order(first, end)
+        for result in ResultReader(ledger.client, ledger.settings, "b").in_order(first, end)
     }
 
 
@@ -69,7 +69,7 @@ class TestRuns:
     def test_whoever_follows_is_told_of_each_once(self, ledger, record):
         record(*map(outcome, range(600)), outcome(600, "f"), *map(outcome, range(601, 1200)))
         record(*map(outcome, range(550, 1200)))
-        _, found = Reader(ledger.client, ledger.settings, "b").after("0-0", 0)
+        _, found = ResultReader(ledger.client, ledger.settings, "b").after("0-0", 0)
         assert sorted(result.index for result in found) == list(range(1200))
 
     def test_neighbours_are_told_of_together_however_they_ended(self, ledger, record):
@@ -81,8 +81,8 @@ class TestRuns:
         for index in range(100):
             record(outcome(index, "f" if index % 3 == 2 else "s"))
         ledger.client.config_resetstat()
-        one = Consumer(ledger.client, ledger.settings, "b", int(ledger.state("b")["created"]))
-        assert len(list(one.noted(Reader(ledger.client, ledger.settings, "b").in_order(0, 100)))) == 100
+        one = ResultConsumer(ledger.client, ledger.settings, "b", int(ledger.state("b")["created"]))
+        assert len(list(one.noted(ResultReader(ledger.client, ledger.settings, "b").in_order(0, 100)))) == 100
         one.consume(below=0)
         # The reader looked for fields too.
         assert ledger.client.info("commandstats")["cmdstat_hkeys"]["calls"] == 2
@@ -95,11 +95,11 @@ class TestRuns:
 
 
 def test_a_run_of_which_a_part_was_consumed_shows_the_rest(ledger, record):
-    ledger.tick(WORKER, beat(), [])
+    ledger.heartbeat(WORKER, heartbeat(), [])
     record(*map(outcome, range(20)))
-    reader = Reader(ledger.client, ledger.settings, "b")
+    reader = ResultReader(ledger.client, ledger.settings, "b")
     for first, end, left in ((3, 12, [0, 1, 2, *range(12, 20)]), (12, 20, [0, 1, 2]), (0, 3, [])):
-        one = Consumer(ledger.client, ledger.settings, "b", int(ledger.state("b")["created"]))
+        one = ResultConsumer(ledger.client, ledger.settings, "b", int(ledger.state("b")["created"]))
         assert [result.index for result in one.noted(reader.in_order(first, end))] == list(range(first, end))
         one.consume(below=0)
         assert list(read(ledger)) == left

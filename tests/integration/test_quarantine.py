@@ -11,7 +11,7 @@ import pytest
 
 from gristmill.broker.transport import install
 from gristmill.worker import quarantine
-from gristmill.worker.quarantine import DEATHS, Cell, ProcessDied, TimedOut, isolated
+from gristmill.worker.quarantine import DEATHS, ProcessDied, QuarantineProcess, TimedOut, quarantined
 from tests.conftest import until
 from tests.integration.test_ledger import FIELDS, info, pop
 from tests.support import wreckers
@@ -23,16 +23,16 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def cell():
-    cell = Cell()
-    yield cell
-    cell.close()
+def quarantine_process():
+    quarantine_process = QuarantineProcess()
+    yield quarantine_process
+    quarantine_process.close()
 
 
-def test_a_call_answers_or_raises_from_another_process(cell):
-    assert cell.run(wreckers.pid) == cell.run(wreckers.pid) != os.getpid()
+def test_a_call_answers_or_raises_from_another_process(quarantine_process):
+    assert quarantine_process.run(wreckers.pid) == quarantine_process.run(wreckers.pid) != os.getpid()
     with pytest.raises(LookupError, match="nothing there"):
-        cell.run(wreckers.raising, "nothing there")
+        quarantine_process.run(wreckers.raising, "nothing there")
 
 
 @pytest.mark.parametrize(
@@ -44,44 +44,44 @@ def test_a_call_answers_or_raises_from_another_process(cell):
         (wreckers.kill_group, (), r"signal 9 \(SIGKILL\)"),
     ],
 )
-def test_what_kills_the_process_is_told_and_the_next_call_gets_another(cell, wreck, arguments, ending):
-    first = cell.run(wreckers.pid)
+def test_what_kills_the_process_is_told_and_the_next_call_gets_another(quarantine_process, wreck, arguments, ending):
+    first = quarantine_process.run(wreckers.pid)
     with pytest.raises(ProcessDied, match=ending):
-        cell.run(wreck, *arguments)
-    assert cell.run(wreckers.pid) != first
+        quarantine_process.run(wreck, *arguments)
+    assert quarantine_process.run(wreckers.pid) != first
 
 
-def test_what_takes_too_long_is_ended(cell):
-    first = cell.run(wreckers.pid)
+def test_what_takes_too_long_is_ended(quarantine_process):
+    first = quarantine_process.run(wreckers.pid)
     with pytest.raises(TimedOut):
-        cell.run(time.sleep, 60, seconds=0.2)
+        quarantine_process.run(time.sleep, 60, seconds=0.2)
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
 
 
-def test_memory_is_limited(cell, monkeypatch):
+def test_memory_is_limited(quarantine_process, monkeypatch):
     monkeypatch.setenv("GRISTMILL_SLOT_MEMORY", str(512 << 20))
-    assert cell.run(wreckers.allocate, 64 << 20) == 64 << 20
+    assert quarantine_process.run(wreckers.allocate, 64 << 20) == 64 << 20
     with pytest.raises(MemoryError):
-        cell.run(wreckers.allocate, 1 << 30)
+        quarantine_process.run(wreckers.allocate, 1 << 30)
 
 
-def test_an_idle_process_ends_by_itself_and_is_replaced(cell):
-    first = cell.run(wreckers.idle_soon, 0.1)
-    assert until(lambda: cell._child.poll() is not None, 10)
-    assert cell.run(wreckers.pid) != first
+def test_an_idle_process_ends_by_itself_and_is_replaced(quarantine_process):
+    first = quarantine_process.run(wreckers.idle_soon, 0.1)
+    assert until(lambda: quarantine_process._child.poll() is not None, 10)
+    assert quarantine_process.run(wreckers.pid) != first
 
 
-def test_a_process_that_cannot_start_is_nobody_s_guilt(cell, monkeypatch):
+def test_a_process_that_cannot_start_is_nobody_s_guilt(quarantine_process, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(quarantine.NoCell, match="exit code 1"):
-        cell.run(wreckers.pid)
+    with pytest.raises(quarantine.QuarantineUnavailable, match="exit code 1"):
+        quarantine_process.run(wreckers.pid)
 
 
 def test_a_child_process_ends_with_its_parent():
     code = (
-        "from tests.support import wreckers; from gristmill.worker.quarantine import Cell; "
-        "print(Cell().run(wreckers.pid), flush=True); input()"
+        "from tests.support import wreckers; from gristmill.worker.quarantine import QuarantineProcess; "
+        "print(QuarantineProcess().run(wreckers.pid), flush=True); input()"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())
@@ -93,10 +93,10 @@ def test_a_child_process_ends_with_its_parent():
 
 def test_only_repeated_deaths_are_proof(tmp_path):
     counter = tmp_path / "deaths"
-    assert isolated(wreckers.die_times, str(counter), DEATHS - 1) == DEATHS
+    assert quarantined(wreckers.die_times, str(counter), DEATHS - 1) == DEATHS
     counter.unlink()
     with pytest.raises(ProcessDied):
-        isolated(wreckers.die_times, str(counter), DEATHS)
+        quarantined(wreckers.die_times, str(counter), DEATHS)
 
 
 def test_a_process_waits_for_the_server_however_short_its_time_limit(server, ledger):

@@ -1,11 +1,11 @@
 """What `retry` gives back on a real server, and late outcomes of what was before."""
 
 import pytest
-from test_ledger import WORKER, beat, info, let_time_pass, outcomes, pop, queue_key, submit
+from test_ledger import WORKER, heartbeat, info, let_time_pass, outcomes, pop, queue_key, submit
 
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.errors import InputError
 from tests.support.controlled import begin, record, results, run_all_again
 
@@ -17,7 +17,7 @@ def control(ledger):
 
 class TestRetry:
     def test_only_what_failed_runs_again_and_the_latest_outcome_counts(self, ledger, control):
-        ledger.tick(WORKER, beat(), [])
+        ledger.heartbeat(WORKER, heartbeat(), [])
         submit(ledger, "b", 1200)
         while chunk := pop(ledger):
             items = ledger.take(chunk, WORKER).items
@@ -44,7 +44,7 @@ class TestRetry:
         assert chunks < 150, "a chunk passes over items that are done"
         assert (info(ledger, "b").succeeded, info(ledger, "b").duplicates) == (1200, 0)
         assert {one.attempts for one in results(ledger, 1200) if one.index % 5 == 0} == {2}
-        _, followed = Reader(ledger.client, ledger.settings, "b").after("0-0", 0)
+        _, followed = ResultReader(ledger.client, ledger.settings, "b").after("0-0", 0)
         assert followed
         assert control.retry("b") == 0
 

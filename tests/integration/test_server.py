@@ -20,7 +20,7 @@ from gristmill.server import connection
 from gristmill.server import private as private_server
 from gristmill.server.connection import connect, reaching
 from gristmill.server.owner import own_server
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 from tests.conftest import until
 from tests.support.homes import kill, processes, watched_home
 
@@ -35,13 +35,13 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def private(home):
-    with EmbeddedServer(home, Settings()) as private:
+    with PrivateServer(home, Settings()) as private:
         yield private
 
 
 class TestServer:
     def test_starts_and_stops(self, home):
-        private = EmbeddedServer(home, Settings())
+        private = PrivateServer(home, Settings())
         assert not private.alive
         with private, connect(private.url) as client:
             assert private.alive
@@ -80,7 +80,7 @@ class TestServer:
 
     def test_data_survives(self, home):
         for count in (1, 2):
-            with EmbeddedServer(home, Settings()) as private, connect(private.url) as client:
+            with PrivateServer(home, Settings()) as private, connect(private.url) as client:
                 assert client.incr("count") == count
 
     def test_after_its_death_it_starts_again_as_it_was(self, private):
@@ -95,7 +95,7 @@ class TestServer:
         assert private.pid != pid
 
     def test_it_lives_without_its_guard_and_still_stops(self, home):
-        with EmbeddedServer(home, Settings()) as private:
+        with PrivateServer(home, Settings()) as private:
             kill(psutil.Process(private.pid).ppid())
             with connect(private.url) as client:
                 assert client.ping()
@@ -111,20 +111,20 @@ class TestServer:
         with socket.create_server((private_server.HOST, 0)) as taken:
             ports = [taken.getsockname()[1], private_server._free_port()]
             monkeypatch.setattr(private_server, "_free_port", lambda: ports.pop(0))
-            with EmbeddedServer(home, Settings()) as private, connect(private.url) as client:
+            with PrivateServer(home, Settings()) as private, connect(private.url) as client:
                 assert client.ping()
         assert ports == []
 
     def test_a_start_that_fails_says_why(self, home):
-        with EmbeddedServer(home, Settings()):
+        with PrivateServer(home, Settings()):
             pass
         (home.path / "server/appendonlydir/appendonly.aof.manifest").write_text("rubbish\n")
         with pytest.raises(ServerError, match=r"ended at its start: .*manifest.* \(log: /.*/log\)") as raised:
-            EmbeddedServer(home, Settings()).start()
+            PrivateServer(home, Settings()).start()
         assert "\n" not in str(raised.value)
 
     def test_reading_much_data_back_is_waited_for(self, home, monkeypatch):
-        with EmbeddedServer(home, Settings()) as private, connect(private.url) as client:
+        with PrivateServer(home, Settings()) as private, connect(private.url) as client:
             client.mset({str(number): "x" for number in range(1000)})
             client.bgrewriteaof()
             until(lambda: not client.info()["aof_rewrite_in_progress"])
@@ -133,12 +133,12 @@ class TestServer:
         config = private_server.server_config
         monkeypatch.setattr(private_server, "server_config", lambda *given: config(*given) + slow)
         began = time.monotonic()
-        with EmbeddedServer(home, Settings()) as private, connect(private.url) as client:
+        with PrivateServer(home, Settings()) as private, connect(private.url) as client:
             assert time.monotonic() - began > 0.9
             assert client.dbsize() == 1000
 
     def test_full_memory_is_told(self, home):
-        with EmbeddedServer(home, Settings(server_memory=3 << 20)) as private, connect(private.url) as client:
+        with PrivateServer(home, Settings(server_memory=3 << 20)) as private, connect(private.url) as client:
             megabyte = "x" * (1 << 20)
             with suppress(RedisError):
                 for number in range(10):

@@ -17,15 +17,15 @@ from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
-from gristmill.batches.result_consumer import Consumer
+from gristmill.batches.reader import ResultReader
+from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.broker import leases
 from gristmill.broker import scripts as transport_scripts
-from gristmill.broker.dead_letters import Letters
+from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from gristmill.fleet.meters import Meters
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
 from tests.support.servers import Certificates, redis_server, running, valkey_server_8
@@ -104,7 +104,7 @@ def takes_and_acknowledges(user):
 def reads_what_comes_while_it_waits(user):
     got = []
     with user.connection.channel() as channel:
-        queue = user.connection.Consumer(
+        queue = user.connection.ResultConsumer(
             channel=channel, queues=[], callbacks=[lambda body, message: got.append(message)]
         )
         queue.add_queue(channel.connection.client.SimpleQueue("q").queue)
@@ -162,8 +162,8 @@ def buries_and_purges(user):
         user.put(number)
     message = user.get()
     message.channel.qos.bury(message.delivery_tag, "a reason")
-    assert [letter.reason for letter in Letters(user.client, user.ledger.settings)] == ["a reason"]
-    assert Letters(user.client, user.ledger.settings).drop_all() == 1
+    assert [dead_letter.reason for dead_letter in DeadLetters(user.client, user.ledger.settings)] == ["a reason"]
+    assert DeadLetters(user.client, user.ledger.settings).drop_all() == 1
     held = user.get()
     assert user.channel.queue_purge("q") == 1
     assert user.standing() == 1
@@ -194,8 +194,8 @@ def keeps_the_ledger(user):
     ledger.create("b", "token", FIELDS)
     ledger.append("b", "token", 0, ["0", "1", "2"], "sha")
     ledger.end("b", "token", 0)
-    Fleet(user.client, ledger.settings).announce("w", {"t": "f"})
-    assert Fleet(user.client, ledger.settings).waiting("cpu") == 3
+    WorkerRegistry(user.client, ledger.settings).announce("w", {"t": "f"})
+    assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") == 3
     epoch = ledger.state("b")["epoch"]
     for index, state in ((0, "s"), (1, "1"), (2, "f")):
         chunk = Chunk("b", epoch, index, 1)
@@ -206,7 +206,7 @@ def keeps_the_ledger(user):
         assert ledger.record(chunk, [Outcome(index, state, 1, text)], 0.1, "w") == 1
 
     def due():
-        ledger.tick("w", {"queue": "cpu", "slots": 2}, [])
+        ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
         return ledger.take(Chunk("b", epoch, 1, 1))
 
     item = until(due, 5, "the second attempt").items[0]
@@ -214,7 +214,7 @@ def keeps_the_ledger(user):
     ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "s", 2, json.dumps(["succeeded", 1, 2, 0.1, "w", 1]))], 0.1, "w")
     info = BatchInfo.from_fields("b", ledger.state("b"))
     assert (info.submitted, info.succeeded, info.failed, info.duplicates, info.open) == (3, 2, 1, 3, 0)
-    reader = Reader(user.client, ledger.settings, "b")
+    reader = ResultReader(user.client, ledger.settings, "b")
     assert [result.index for result in reader.in_order(0, 3)] == [0, 1, 2]
     assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
     assert reader.after("9999999999999-0", 20) == ("9999999999999-0", [])
@@ -230,7 +230,7 @@ def controls_a_batch_and_consumes_it(user):
     ledger, control = user.ledger, Control(user.client, user.ledger.settings)
     ledger.create("c", "token", FIELDS)
     ledger.append("c", "token", 0, ["0", "1"], "sha")
-    ledger.alive("c", "token")
+    ledger.producer_heartbeat("c", "token")
     ledger.end("c", "token", 0)
     state = ledger.state("c")
     for index, word in enumerate(("succeeded", "failed")):
@@ -242,12 +242,12 @@ def controls_a_batch_and_consumes_it(user):
     assert control.cancel("c", "enough") == []
     info = BatchInfo.from_fields("c", ledger.state("c"))
     assert (info.succeeded, info.cancelled, info.open) == (1, 1, 0)
-    consumer = Consumer(user.client, ledger.settings, "c", int(state["created"]))
-    results = Reader(user.client, ledger.settings, "c").in_order(0, 2)
+    consumer = ResultConsumer(user.client, ledger.settings, "c", int(state["created"]))
+    results = ResultReader(user.client, ledger.settings, "c").in_order(0, 2)
     assert [result.state for result in consumer.noted(results)] == ["succeeded", "cancelled"]
     consumer.consume()
     assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
-    Meters(user.client, ledger.settings).beat("w", [("cpu", "t", "s", 1)])
+    Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])
     ledger.forget("c")
 
 
@@ -270,7 +270,7 @@ def drains_when_it_is_full(user):
         user.channel.exchange_declare("e", "direct")
         user.channel.queue_bind("q", "e", "k")
         assert user.size() == 4
-        assert Fleet(user.client, ledger.settings).waiting("cpu") > 0
+        assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") > 0
         assert user.call("held", "nobody", 0, "q") == []
         messages = [user.get() for _ in range(4)]
         messages[0].ack()
@@ -283,7 +283,7 @@ def drains_when_it_is_full(user):
         chunk = Chunk("full", ledger.state("full")["epoch"], 0, 1)
         assert ledger.take(chunk).items[0].value == 0
         ledger.record(chunk, [Outcome(0, "s", 1, "[]")], 0.1, "w")
-        ledger.tick("w", {"queue": "cpu", "slots": 2}, [])
+        ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
         ledger.end("full", "token", 0)
         assert BatchInfo.from_fields("full", ledger.state("full")).open == 0
         ledger.forget("full")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from test_ledger import FIELDS as FIBONACCI
 from test_ledger import info, run_all
 
-from gristmill.batches.ledger import PRODUCER_LEASE, Fed, OtherInput
-from gristmill.batches.reader import Reader
+from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
+from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import settings
 from gristmill.producer import backpressure, feeder, submit
-from gristmill.producer.backpressure import Brake, Full
+from gristmill.producer.backpressure import Backpressure, Full
 from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.feeding import Feeding
@@ -77,7 +77,7 @@ def feed(ledger, name, items):
     """A producer, without what it does when it ends in order."""
     token = uuid.uuid4().hex
     found = ledger.create(name, token, FIELDS)
-    feeder = Feeder(ledger, name, token, found, Brake(ledger.client, str, NEVER), threading.Event())
+    feeder = Feeder(ledger, name, token, found, Backpressure(ledger.client, str, NEVER), threading.Event())
     feeder.send(iter(items), str, str)
     if not found.ended:
         ledger.end(name, token, 0)
@@ -101,7 +101,7 @@ def test_each_item_is_submitted_once_wherever_producers_are_killed(ledger, monke
                 # It was only suspended, and goes on after another has taken over.
                 ledger.create(name, "another", FIELDS)
                 before = ledger.state(name)["stored"]
-                with suppress(Fed):
+                with suppress(AlreadyFeeding):
                     mortal.last()
                 assert ledger.state(name)["stored"] == before
                 ledger.client.hset(ledger.key(name, "state"), "producer_until", 0)
@@ -110,7 +110,7 @@ def test_each_item_is_submitted_once_wherever_producers_are_killed(ledger, monke
     run_all(ledger)
     state = info(ledger, name)
     assert (state.submitted, state.succeeded, state.open, state.duplicates) == (count, count, 0, 0)
-    results = Reader(ledger.client, ledger.settings, name).in_order(0, count)
+    results = ResultReader(ledger.client, ledger.settings, name).in_order(0, count)
     assert [result.value for result in results] == list(range(count))
 
 
@@ -118,7 +118,7 @@ class TestOtherInput:
     def stored(self, ledger, count, ended=True):
         items = [str(index) for index in range(count)]
         found = ledger.create("b", "one", FIELDS)
-        feeder = Feeder(ledger, "b", "one", found, Brake(ledger.client, str, NEVER), threading.Event())
+        feeder = Feeder(ledger, "b", "one", found, Backpressure(ledger.client, str, NEVER), threading.Event())
         feeder.send(iter(items), str, str)
         if ended:
             ledger.end("b", "one", 0)
@@ -137,7 +137,7 @@ class TestOtherInput:
         path.write_text("\n".join(["", *lines]))
         source = from_path(str(path))
         source.regular = regular
-        with pytest.raises(OtherInput) as caught:
+        with pytest.raises(DifferentInput) as caught:
             Submission(number, source, name="b").send()
         assert "batch 'b' was submitted from other input by me@here" in str(caught.value)
         assert f"item {place} was {place}, now it is 77777" in str(caught.value)
@@ -146,10 +146,10 @@ class TestOtherInput:
 
     def test_less_and_more(self, here):
         self.stored(here, 2500)
-        with pytest.raises(OtherInput, match=r"it has 2,500 items, and this input only 2,400"):
+        with pytest.raises(DifferentInput, match=r"it has 2,500 items, and this input only 2,400"):
             submit(number, range(2400), name="b")
         with pytest.raises(
-            OtherInput, match=r"it has ended with 2,500 items, and this input has more, from item 2500 on"
+            DifferentInput, match=r"it has ended with 2,500 items, and this input has more, from item 2500 on"
         ):
             submit(number, range(2501), name="b")
         assert submit(number, range(2500), name="b").info().submitted == 2500
@@ -159,7 +159,7 @@ class TestOtherInput:
         first, *_ = here.client.xrange(here.key("b", "in"))
         here.client.xdel(here.key("b", "in"), first[0])
         assert submit(number, range(2500), name="b").info().submitted == 2500
-        with pytest.raises(OtherInput, match="in an item whose result was consumed"):
+        with pytest.raises(DifferentInput, match="in an item whose result was consumed"):
             submit(number, [5, *range(1, 2500)], name="b")
 
 
@@ -177,7 +177,7 @@ class TestTwoAtOnce:
         first.start()
         until(lambda: here.state("b").get("stored") == "1", what="the first item")
         try:
-            with pytest.raises(Fed, match=r"batch 'b' is being submitted by .* just now: follow it"):
+            with pytest.raises(AlreadyFeeding, match=r"batch 'b' is being submitted by .* just now: follow it"):
                 submit(number, [0, 1], name="b")
         finally:
             reading.set()
@@ -239,7 +239,7 @@ class TestFullServer:
             begun = time.monotonic()
             until(lambda: time.monotonic() > begun + PRODUCER_LEASE / 1000 + 0.5, what="longer than its lease")
             full(0.8)
-            with pytest.raises(Fed):
+            with pytest.raises(AlreadyFeeding):
                 here.create("b", "another", FIELDS)
             full(0)
             feeding.finish()

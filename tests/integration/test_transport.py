@@ -17,7 +17,7 @@ from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from gristmill.dashboard import queues
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 from tests.conftest import until
 from tests.support.transport_bench import Bench
 
@@ -249,7 +249,7 @@ def test_flower_is_told_what_no_worker_has_taken(bench, channel):
 
 @contextmanager
 def own_server(tmp_path):
-    with EmbeddedServer(Home(tmp_path / "own"), load({})) as server:
+    with PrivateServer(Home(tmp_path / "own"), load({})) as server:
         bench = Bench(server.url, tmp_path)
         try:
             yield server, bench

@@ -15,10 +15,10 @@ import psutil
 
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.config.settings import load
-from gristmill.fleet.registry import Fleet
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.home import Home, ServerFile
 from tests.conftest import until
@@ -241,13 +241,15 @@ class Place:
         """The results of a batch, by index."""
         submitted = self.info(name).submitted
         with self.ledger() as ledger:
-            return list(Reader(ledger.client, ledger.settings, name).in_order(0, submitted))
+            return list(ResultReader(ledger.client, ledger.settings, name).in_order(0, submitted))
 
     def busy(self, queue: str) -> int:
         """Slots of a queue that run a message, by the workers' last beats."""
         with self.ledger() as ledger:
             return sum(
-                worker.busy for worker in Fleet(ledger.client, ledger.settings).workers() if worker.queue == queue
+                worker.busy
+                for worker in WorkerRegistry(ledger.client, ledger.settings).workers()
+                if worker.queue == queue
             )
 
     def processes(self) -> list[psutil.Process]:

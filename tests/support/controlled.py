@@ -2,7 +2,7 @@
 
 from test_ledger import WORKER, outcomes, pop
 
-from gristmill.batches.reader import Reader
+from gristmill.batches.reader import ResultReader
 
 
 def begin(ledger, worker=WORKER):
@@ -16,7 +16,7 @@ def record(ledger, chunk, items, state="s", rest=0):
 
 
 def results(ledger, count):
-    return list(Reader(ledger.client, ledger.settings, "b").in_order(0, count))
+    return list(ResultReader(ledger.client, ledger.settings, "b").in_order(0, count))
 
 
 def keys(ledger):

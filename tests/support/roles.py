@@ -11,7 +11,7 @@ from redis import Redis
 
 from gristmill.config.settings import load
 from gristmill.server.home import Home
-from gristmill.server.private import EmbeddedServer
+from gristmill.server.private import PrivateServer
 from tests.support.examples import PROJECT
 
 ROLES = ("producer", "worker", "dashboard", "viewer")
@@ -35,7 +35,7 @@ def words(rules: str) -> list[str]:
 class Roles:
     """The server: `admin` is a client that may do everything."""
 
-    def __init__(self, server: EmbeddedServer) -> None:
+    def __init__(self, server: PrivateServer) -> None:
         self.server = server
         self.admin = Redis.from_url(server.url, decode_responses=True)
         self.passwords = {role: secrets.token_hex(8) for role in ROLES}
@@ -59,7 +59,7 @@ class Roles:
 @contextmanager
 def roles(path: Path) -> Iterator[Roles]:
     """A server with roles while the context lasts."""
-    with EmbeddedServer(Home(path), load({})) as server:
+    with PrivateServer(Home(path), load({})) as server:
         running = Roles(server)
         with running.admin:
             yield running

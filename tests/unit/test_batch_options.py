@@ -3,7 +3,7 @@
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.producer.batch_options import Terms, checked_halt, seconds
+from gristmill.producer.batch_options import BatchOptions, checked_halt, seconds
 
 
 @pytest.mark.parametrize("text", ["1", "10", "999999999999999", "10%", "0.5%", "100%", "99.999999%"])
@@ -43,9 +43,9 @@ def test_what_ttl_refuses(given):
 @pytest.mark.parametrize("priority", [-1, 10])
 def test_what_priority_refuses(priority):
     with pytest.raises(InputError, match=f"--priority {priority} is not allowed: 0 "):
-        Terms.of(priority)
+        BatchOptions.of(priority)
 
 
 def test_terms_as_the_batch_keeps_them():
-    assert Terms.of(3, 10, "2h").fields() == {"priority": 3, "halt": "10", "ttl": 7_200_000}
-    assert Terms.of().fields() == {"priority": 5, "ttl": 604_800_000}
+    assert BatchOptions.of(3, 10, "2h").fields() == {"priority": 3, "halt": "10", "ttl": 7_200_000}
+    assert BatchOptions.of().fields() == {"priority": 5, "ttl": 604_800_000}

@@ -20,14 +20,14 @@ from gristmill.demo.one_core import Measured, measure
 from gristmill.demo.row import Row
 from gristmill.demo.sizes import lasting, longest_share, seconds_each
 from gristmill.demo.way import ways
-from gristmill.demo.work import Work
+from gristmill.demo.work import Workload
 from gristmill.errors import GristmillError
 from gristmill.tasks.kinds import Kind
 from tests.conftest import until
 
 NUMBERS = work.fibonacci([30, 29, 28, 27] * 8)
-WAITS = Work(Kind.IO, "waiting: 32 × 0.1 s", "pause", [0.1] * 32, waits=True)
-FILES = Work(Kind.IO, "files: 100 digests of 4 MiB", "digest", ["file"] * 100)
+WAITS = Workload(Kind.IO, "waiting: 32 × 0.1 s", "pause", [0.1] * 32, waits=True)
+FILES = Workload(Kind.IO, "files: 100 digests of 4 MiB", "digest", ["file"] * 100)
 
 
 def rows(chosen, *figures, cores=2, gil=True):
@@ -115,7 +115,7 @@ def test_what_a_busy_host_shows():
 
 
 def test_what_there_was_too_little_of():
-    one = Work(Kind.IO, "waiting: 1 × 0.1 s", "pause", [0.1], waits=True)
+    one = Workload(Kind.IO, "waiting: 1 × 0.1 s", "pause", [0.1], waits=True)
     said = findings(rows(one, *[(0.1, 0)] * 5))
     assert said[0].endswith("no faster than one (1.00×), with 0.00 cores busy: there was too little to wait for.")
     ahead = rows(WAITS, (3.2, 0), (0.2, 0), (0.1, 0), (0.2, 0), (0.1, 0), cores=32)

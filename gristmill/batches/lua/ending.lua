@@ -1,5 +1,5 @@
 -- How a batch ends: by itself, by `cancel`, by --halt; and how long it is kept then. What several scripts share.
--- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in tick.lua.
+-- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in heartbeat.lua.
 local GONE = 10000
 
 -- The names of a batch's keys, whatever it holds.
