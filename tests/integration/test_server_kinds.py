@@ -104,7 +104,7 @@ def takes_and_acknowledges(user):
 def reads_what_comes_while_it_waits(user):
     got = []
     with user.connection.channel() as channel:
-        queue = user.connection.ResultConsumer(
+        queue = user.connection.Consumer(
             channel=channel, queues=[], callbacks=[lambda body, message: got.append(message)]
         )
         queue.add_queue(channel.connection.client.SimpleQueue("q").queue)

@@ -218,7 +218,7 @@ def test_calls_are_found_in_lines_of_shell():
 
 def test_exit_codes_are_those_of_the_contract_and_of_the_code():
     rows = re.findall(r"^\| (\d+) \|", section(DOCS / "commands.md", "Exit codes"), re.MULTILINE)
-    contract = re.search(r"^Exit codes: (.*?)\. A closed", (DOCS / "design.md").read_text(), re.MULTILINE)[1]
+    contract = re.search(r"^### Exit codes\n\n(.*?)\. A closed", (DOCS / "design.md").read_text(), re.MULTILINE)[1]
     codes = re.findall(r"(?:^|; )(\d+) ", contract)
     raised = [error.exit_code for error in vars(errors).values() if isinstance(error, type)]
     assert rows == codes
