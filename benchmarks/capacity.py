@@ -44,7 +44,7 @@ def measured(client: Redis, environ: dict[str, str], items: int) -> dict[str, fl
     with subprocess.Popen(command, env=environ) as worker:
         ledger = Ledger(client, load({}))
         begun = None
-        while not (info := BatchInfo.from_fields("capacity", ledger.state("capacity"))).ended:
+        while not (info := BatchInfo.from_fields("capacity", ledger.state("capacity"))).finished:
             begun = begun or (time.monotonic() if info.succeeded else None)
             time.sleep(0.1)
         seconds = time.monotonic() - (begun or 0)

@@ -69,7 +69,7 @@ class Load:
             due = int(self.rate * (1 + time.monotonic() - self.begun)) - self.put
             due = due if due >= self.rate else 0
         else:
-            due = ITEMS if not self.batches or self.batches[-1].info().open < ITEMS / 4 else 0
+            due = ITEMS if not self.batches or self.batches[-1].info().left < ITEMS / 4 else 0
         if due:
             self.batches.append(submit("fibonacci", [1] * due, name=f"load-{len(self.batches) + 1}"))
             self.put += due

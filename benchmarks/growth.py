@@ -126,14 +126,14 @@ class Trial:
         after, info = self._look(), self._info(name)
         with output.open("rb") as file:
             results = sum(1 for _ in file)
-        if info is None or info.ended is None:
+        if info is None or info.finished is None:
             raise RuntimeError(f"the batch {name} has not ended")
         self._ledger.forget(name)
         return Growth(
             items=items,
             workers=len(self._fleet.workers),
             kills=killed,
-            seconds=info.ended - submit.begun,
+            seconds=info.finished - submit.begun,
             producer=submit.memory,
             follower=follow.memory,
             server=largest / MB,

@@ -34,7 +34,7 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
         submit("fibonacci", [1] * 2000).wait(60)
         server = client().info("cpu")
         before, begun = processor_seconds(worker.pid), time.time()
-        ended = submit("fibonacci", [1] * items).wait(120).ended
+        ended = submit("fibonacci", [1] * items).wait(120).finished
         assert ended
         seconds, used = ended - begun, processor_seconds(worker.pid) - before
         told = client().info("cpu")

@@ -44,9 +44,9 @@ def play(kind: Kind) -> list[float]:
         for result in batch.results():
             place, *times = result.value
             slots[place].append((times[0], times[1]))
-    assert info.ended
+    assert info.finished
     assert sum(map(len, slots.values())) == items
-    return list(_shares([sorted(spans) for spans in slots.values()], begun, info.ended))
+    return list(_shares([sorted(spans) for spans in slots.values()], begun, info.finished))
 
 
 def _shares(slots: list[list[tuple[float, float]]], begun: float, ended: float) -> Iterator[float]:

@@ -92,10 +92,10 @@ class Feeder:
     def _send(self, items: Iterator[str], same: Callable[[], None], place: Callable[[], str]) -> None:
         before = self.stored
         self._skip(items, place)
-        if not self.feed.ended:
+        if not self.feed.input_ended:
             same()
         for item in items:
-            if self.feed.ended:
+            if self.feed.input_ended:
                 raise DifferentInput(f"it has ended with {before:,} items, and this input has more, from {place()} on")
             with self._lock:
                 self._raise_failure()
@@ -171,7 +171,7 @@ class Feeder:
                 try:
                     if self._block and now - self._since > BLOCK_SECONDS:
                         self._flush()
-                    elif now - said > ALIVE_SECONDS and not self.feed.ended:
+                    elif now - said > ALIVE_SECONDS and not self.feed.input_ended:
                         self.send_heartbeat()
                         said = now
                 except Stopped:

@@ -159,9 +159,9 @@ class Submission:
         try:
             with feeder:
                 sent = feeder.send(items, self.verified.set, self.items.place)
-                if not feeder.feed.ended:
+                if not feeder.feed.input_ended:
                     feeder.end(self.rejected)
-            self.anything_new = sent > 0 or not feeder.feed.ended
+            self.anything_new = sent > 0 or not feeder.feed.input_ended
         except DifferentInput as error:
             state = ledger.state(self.name)
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))

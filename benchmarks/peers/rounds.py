@@ -92,7 +92,7 @@ class Round:
     def _recorded(self, batch: str) -> float:
         with Redis.from_url(self.url, decode_responses=True) as client:
             ledger = Ledger(client, load({}))
-            while (ended := BatchInfo.from_fields(batch, ledger.state(batch)).ended) is None:
+            while (ended := BatchInfo.from_fields(batch, ledger.state(batch)).finished) is None:
                 time.sleep(0.005)
         return ended
 

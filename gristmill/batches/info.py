@@ -30,10 +30,10 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
-    """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + open, always.
+    """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + left, always.
 
     `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one; `consumed`
-    results of succeeded items were read and removed; `created` and `ended` are Unix times in seconds; `reason` says
+    results of succeeded items were read and removed; `created` and `finished` are Unix times in seconds; `reason` says
     why it was cancelled, or is being cancelled.
     """
 
@@ -45,13 +45,13 @@ class BatchInfo:
     failed: int
     cancelled: int
     dead: int
-    open: int
+    left: int
     duplicates: int
     rejected: int
     submitted_by: str
     created: float
     queue: str
-    ended: float | None
+    finished: float | None
     reason: str | None
     consumed: int = 0
 
@@ -74,13 +74,13 @@ class BatchInfo:
             failed=failed,
             cancelled=cancelled,
             dead=dead,
-            open=submitted - succeeded - failed - cancelled - dead,
+            left=submitted - succeeded - failed - cancelled - dead,
             duplicates=duplicates,
             rejected=rejected,
             submitted_by=fields["submitted_by"],
             created=int(fields["created"]) / 1000,
             queue=fields["queue"],
-            ended=int(finished) / 1000 if finished else None,
+            finished=int(finished) / 1000 if finished else None,
             reason=fields.get("reason") if stops else None,
             consumed=int(fields.get("consumed", 0)),
         )
@@ -88,7 +88,7 @@ class BatchInfo:
     @property
     def done(self) -> int:
         """Items that have an outcome."""
-        return self.submitted - self.open
+        return self.submitted - self.left
 
     @property
     def exit_code(self) -> int:
@@ -97,7 +97,7 @@ class BatchInfo:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
-        names = "name task state submitted succeeded failed cancelled dead open duplicates rejected submitted_by"
+        names = "name task state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
         fields = {field: getattr(self, field) for field in names.split()}
         created = datetime.fromtimestamp(self.created, UTC).isoformat(timespec="seconds")
         return {**fields, "created": created, "reason": self.reason}

@@ -23,7 +23,7 @@ class Feed(NamedTuple):
     created: bool
     stored: int
     sha: str
-    ended: bool
+    input_ended: bool
 
 
 class DifferentInput(InputError):

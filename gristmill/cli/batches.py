@@ -8,7 +8,7 @@ from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batch import batches
 from gristmill.server.connection import reaching
 
-_COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "open", "created"]
+_COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "left", "created"]
 
 
 @click.command("batches")
@@ -27,4 +27,4 @@ def command(as_json: bool) -> None:
     if not rows and not as_json:
         note("no batches yet: gristmill run fibonacci 30 31 32")
         return
-    show(_COLUMNS, rows, as_json=as_json, right="submitted succeeded failed open")
+    show(_COLUMNS, rows, as_json=as_json, right="submitted succeeded failed left")

@@ -32,7 +32,7 @@ def command(batch: str | None, kill: bool) -> None:
         note(f"batch {info.name} had ended before: {info.state}")
         return
     note(f"batch {info.name}: {info.cancelled:,} of {info.submitted:,} items cancelled")
-    if info.open and kill:
-        warn(f"{info.open:,} items run in threads, which cannot be ended: they finish and are recorded")
-    elif info.open:
-        note(f"{info.open:,} items are in chunks that run: what has begun finishes, the others are cancelled")
+    if info.left and kill:
+        warn(f"{info.left:,} items run in threads, which cannot be ended: they finish and are recorded")
+    elif info.left:
+        note(f"{info.left:,} items are in chunks that run: what has begun finishes, the others are cancelled")

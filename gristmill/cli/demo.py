@@ -101,15 +101,15 @@ def _follow(batches: list[Batch], fleet: LocalFleet) -> list[BatchInfo]:
             infos = [batch.info() for batch in batches]
             cpu, fetch, digest = infos
             view.update([cpu, _together(fetch, digest)])
-            if not any(info.open for info in infos):
+            if not any(info.left for info in infos):
                 return infos
             fleet.watch()
             time.sleep(0.1)
 
 
 def _together(one: BatchInfo, other: BatchInfo) -> BatchInfo:
-    counters = ("submitted", "succeeded", "failed", "cancelled", "dead", "open", "duplicates")
-    state = one.state if one.open else other.state
+    counters = ("submitted", "succeeded", "failed", "cancelled", "dead", "left", "duplicates")
+    state = one.state if one.left else other.state
     return replace(one, state=state, **{name: getattr(one, name) + getattr(other, name) for name in counters})
 
 
@@ -144,7 +144,7 @@ def _show_times(parts: list[Part], infos: list[BatchInfo]) -> None:
     rows = []
     for what, chosen in (("CPU-bound", slice(0, 1)), ("I/O-bound", slice(1, 3)), ("together", slice(0, 3))):
         begun = min(info.created for info in infos[chosen])
-        seconds = max(info.ended or time.time() for info in infos[chosen]) - begun
+        seconds = max(info.finished or time.time() for info in infos[chosen]) - begun
         items, by_one = sum(len(part.items) for part in parts[chosen]), sum(alone[chosen])
         work = "both at the same time" if what == "together" else ", ".join(part.what for part in parts[chosen])
         rows.append([what, work, f"{items}", f"{seconds:.1f}", f"{by_one:.1f}", f"{by_one / seconds:.1f}×"])

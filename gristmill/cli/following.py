@@ -30,7 +30,7 @@ class WorkerWatch:
 
     def look(self, info: BatchInfo) -> None:
         """Look whether to warn; cheap until the moment has come."""
-        if self._at is not None and info.open and time.monotonic() > self._at:
+        if self._at is not None and info.left and time.monotonic() > self._at:
             self._at = None
             if not any(worker.queue == info.queue for worker in live_workers()):
                 warn(no_worker(info.queue))
@@ -112,7 +112,7 @@ def summary(info: BatchInfo) -> str:
         for word in ("dead", "cancelled", "duplicates", "rejected", "consumed")
         if (count := getattr(info, word))
     ]
-    seconds = f" in {info.ended - info.created:,.1f} s" if info.ended else ""
+    seconds = f" in {info.finished - info.created:,.1f} s" if info.finished else ""
     reason = f" ({info.reason})" if info.reason else ""
     return f"batch {info.name}: {info.state}{reason}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
 
@@ -124,7 +124,7 @@ def say_what_is_new(submission: "Submission", info: BatchInfo) -> None:
     if info.state in ENDED:
         note(f"nothing new: batch {info.name} has these {info.submitted:,} items, and has ended")
     else:
-        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.open:,} are open")
+        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.left:,} are open")
 
 
 def say_what_was_consumed(info: BatchInfo) -> None:

@@ -26,6 +26,6 @@ def command(batch: str | None) -> None:
         found = named_batch(batch)
         info = found.info()
         found.forget()
-    if info.open:
-        warn(f"{info.open:,} items of batch {info.name} were open")
+    if info.left:
+        warn(f"{info.left:,} items of batch {info.name} were open")
     note(f"forgot batch {info.name}: {info.submitted:,} items")

@@ -28,8 +28,8 @@ def command(batch: str | None) -> None:
         changed = found.pause()
         info = found.info()
     if changed:
-        note(f"batch {info.name} is paused with {info.open:,} items open; go on with: gristmill resume {info.name}")
+        note(f"batch {info.name} is paused with {info.left:,} items open; go on with: gristmill resume {info.name}")
     elif info.state is State.PAUSED:
         note(f"batch {info.name} was paused already")
     else:
-        note(f"batch {info.name} cannot be paused: it {'is being cancelled' if info.open else 'has ended'}")
+        note(f"batch {info.name} cannot be paused: it {'is being cancelled' if info.left else 'has ended'}")

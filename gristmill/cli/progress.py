@@ -80,8 +80,8 @@ def describe(info: BatchInfo, rate: float) -> str:
     """A batch's progress in words: `120 of 300 items, 25.3/s, 7 s left, 0 failed`."""
     total = f"{info.submitted:,}" + (" so far" if info.state is State.SUBMITTING else "")
     parts = [f"{info.done:,} of {total} items", f"{rate:,.1f}/s"]
-    if info.open and rate > 0:
-        parts.append(f"{duration(info.open / rate)} left")
+    if info.left and rate > 0:
+        parts.append(f"{duration(info.left / rate)} left")
     parts.append(f"{info.failed + info.dead:,} failed")
     if info.reason and info.state is not State.CANCELLED:
         parts.append(f"being cancelled ({info.reason})")

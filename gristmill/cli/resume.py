@@ -29,6 +29,6 @@ def command(batch: str | None) -> None:
     if not changed:
         note(f"batch {info.name} was not paused")
         return
-    if idle and info.open:
+    if idle and info.left:
         warn(no_worker(info.queue))
-    note(f"batch {info.name} goes on with {info.open:,} items; follow them with: gristmill watch {info.name}")
+    note(f"batch {info.name} goes on with {info.left:,} items; follow them with: gristmill watch {info.name}")

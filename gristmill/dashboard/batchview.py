@@ -59,13 +59,13 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
 
 
 def _row(observer: Observer, info: BatchInfo, at: float, meter: BatchMeter | None = None) -> dict[str, Any]:
-    seconds = (info.ended or at) - info.created
+    seconds = (info.finished or at) - info.created
     if info.state in ENDED:
         rate = info.done / seconds if seconds > 0 else 0.0
     else:
         rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
-    row = {**info.as_dict(), "created": info.created, "ended": info.ended, "queue": info.queue, "done": info.done}
-    left = info.open / rate if rate and info.state in (State.RUNNING, State.SUBMITTING) else None
+    row = {**info.as_dict(), "created": info.created, "finished": info.finished, "queue": info.queue, "done": info.done}
+    left = info.left / rate if rate and info.state in (State.RUNNING, State.SUBMITTING) else None
     return {**row, "state": str(info.state), "rate": rate, "left": left, "seconds": seconds}
 
 
@@ -79,7 +79,7 @@ def _rate(meter: BatchMeter, age: float) -> float:
 
 
 def _progress(meter: BatchMeter, info: BatchInfo, at: float) -> dict[str, Any]:
-    end = int(((info.ended or at) - info.created) // meter.width)
+    end = int(((info.finished or at) - info.created) // meter.width)
     succeeded = failed = 0
     lines: dict[str, list[int]] = {"succeeded": [0], "failed": [0]}
     for number in range(max([end, *meter.slices], default=0) + 1):

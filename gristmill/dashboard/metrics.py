@@ -127,7 +127,7 @@ def _batches(overview: Overview) -> Iterator[Metric]:
         "gristmill_batch_items", "Items of a batch that has not ended, by state.", labels=["batch", "task", "state"]
     )
     for info in overview.batches:
-        for state in ("succeeded", "failed", "cancelled", "dead", "open"):
+        for state in ("succeeded", "failed", "cancelled", "dead", "left"):
             family.add_metric([info.name, info.task, state], getattr(info, state))
     yield family
 

@@ -32,7 +32,7 @@ def measure_on(fleet: LocalFleet, kind: Kind, task: str, items: Sequence[Any]) -
     for _ in batch.watch(every=_EVERY):
         fleet.watch()
     info = batch.info()
-    ended = info.ended or time.time()
+    ended = info.finished or time.time()
     if info.succeeded < len(items):
         raise GristmillError(
             f"{len(items) - info.succeeded} of {len(items)} items failed on the {kind} worker: {_why(batch)}"

@@ -65,7 +65,7 @@ def test_four_times_its_memory_in_items(small, record_property):
     record_property("figures", figures)
     print(figures)  # noqa: T201 (shown by `pytest -rP`)
     assert seen == bytes([1]) * COUNT, "each result is printed once"
-    assert (info.submitted, info.succeeded, info.open, info.consumed) == (COUNT, COUNT, 0, COUNT), info
+    assert (info.submitted, info.succeeded, info.left, info.consumed) == (COUNT, COUNT, 0, COUNT), info
     assert peak < MEMORY, figures
     assert left < 16 << 20, "nothing of it stays but small keys"
     assert "waiting for room" in done.err

@@ -257,7 +257,7 @@ class TestTasksThatGoWrong:
         assert "oddities.py" in raised.error["traceback"]
         assert "runner.py" not in raised.error["traceback"]
         info = fleet.info(name)
-        assert (info.succeeded, info.failed, info.open, info.duplicates) == (2, 4, 0, 0)
+        assert (info.succeeded, info.failed, info.left, info.duplicates) == (2, 4, 0, 0)
 
     def test_a_value_over_1_mib(self, fleet, name):
         # Quotes around it count: they are in the JSON.

@@ -100,7 +100,7 @@ def judged(place: Place, name: str, items: list[str], seconds: float = 100) -> N
     found = [(result.state, result.error and result.error["type"]) for result in place.results(name)]
     assert found == wanted
     states = [state for state, _ in wanted]
-    counters = (info.succeeded, info.failed, info.dead, info.open)
+    counters = (info.succeeded, info.failed, info.dead, info.left)
     assert counters == (states.count("succeeded"), states.count("failed"), states.count("dead"), 0)
 
 
@@ -139,13 +139,13 @@ def test_seventeen_of_ten_thousand(own, tmp_path):
     with own.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
         own.run(*command, own.file("clean", "\n".join(f"good {n}" for n in range(10_000))), "--name", "clean").good()
         clean = own.ended("clean", 300)
-        assert (clean.succeeded, clean.ended - clean.created >= 60) == (10_000, True)
+        assert (clean.succeeded, clean.finished - clean.created >= 60) == (10_000, True)
         own.run(*command, own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items, 400)
         info = own.info("x")
         # Three hang for their limit, the stuck one for it and its grace, twice.
         limits = 5 + 5 + 2 * 11
-        assert info.ended - info.created <= 1.5 * (clean.ended - clean.created) + limits + 3 * 20
+        assert info.finished - info.created <= 1.5 * (clean.finished - clean.created) + limits + 3 * 20
         mended.touch()
         own.run("retry", "x").good()
         again = own.ended("x", 120)

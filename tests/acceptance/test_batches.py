@@ -170,7 +170,7 @@ class TestResults:
 class TestJson:
     def test_batches(self, fleet, mixed):
         (row,) = [row for row in fleet.run("batches", "--json").good().rows if row["name"] == mixed]
-        counters = "submitted succeeded failed cancelled dead open duplicates rejected"
+        counters = "submitted succeeded failed cancelled dead left duplicates rejected"
         assert " ".join(row) == f"name task state {counters} submitted_by created reason"
         assert (row["task"], row["state"], row["submitted"], row["failed"]) == ("odd", "failed", 3, 1)
 

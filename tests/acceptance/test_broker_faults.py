@@ -15,7 +15,7 @@ ITEMS = "".join(f"{n % 20}\n" for n in range(COUNT))
 
 def complete(place, count):
     info = place.ended("x", 200)
-    assert (info.submitted, info.succeeded, info.open) == (count, count, 0), info
+    assert (info.submitted, info.succeeded, info.left) == (count, count, 0), info
     assert [result.index for result in place.results("x")] == list(range(count)), "lost = 0, each once"
     with place.ledger() as ledger:
         assert "".join(f"{item}\n" for _, item in ledger.items("x")) == ITEMS, "the items are the input's, in its order"

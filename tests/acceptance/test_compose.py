@@ -127,11 +127,11 @@ def test_ten_thousand_items_survive_the_deaths_of_a_worker_and_of_redis(compose)
             before = main_pid(victim)
             kill_main(victim)
             until(lambda old=before, who=victim: main_pid(who) not in (0, old), 60, f"{service} again")
-            assert info(ledger, "many").open > 0
+            assert info(ledger, "many").left > 0
         out, err = producer.communicate(timeout=300)
         assert producer.returncode == 0, err
         end = info(ledger, "many")
-    assert (end.submitted, end.succeeded, end.open) == (10_000, 10_000, 0)
+    assert (end.submitted, end.succeeded, end.left) == (10_000, 10_000, 0)
     assert sorted(json.loads(line)["index"] for line in out.splitlines()) == list(range(10_000))
 
 
@@ -146,9 +146,9 @@ def test_scaling_up_and_down_under_load_loses_nothing(compose, place):
                 lines = f"{item}\n" * number
                 place.run("submit", task, "--from", "-", "--name", names[-1], stdin=lines, **environ).good()
             compose.scale(cpu=cpu, io=io)
-        until(lambda: all(info(ledger, name).ended for name in names), 300, "the end of every batch")
+        until(lambda: all(info(ledger, name).finished for name in names), 300, "the end of every batch")
         ends = [info(ledger, name) for name in names]
-    assert [(end.name, end.open, end.failed, end.dead) for end in ends] == [(name, 0, 0, 0) for name in names]
+    assert [(end.name, end.left, end.failed, end.dead) for end in ends] == [(name, 0, 0, 0) for name in names]
     assert sum(end.succeeded for end in ends) == 10 * (250 + 500)
     # Drained: what was running ended before its worker did, and nothing ran again.
     assert sum(end.duplicates for end in ends) == 0
@@ -164,7 +164,7 @@ def test_a_worker_that_is_stopped_drains(compose, place):
         docker("stop", container)
         code = docker("inspect", "--format", "{{.State.ExitCode}}", container).stdout.strip()
         docker("start", container)
-        until(lambda: info(ledger, "slow").ended, 120, "the end of the batch")
+        until(lambda: info(ledger, "slow").finished, 120, "the end of the batch")
         end = info(ledger, "slow")
     assert (code, end.succeeded, end.duplicates) == ("0", 10, 0)
 

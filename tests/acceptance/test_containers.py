@@ -181,15 +181,15 @@ class Mill:
     def still_open(self):
         """Whether both batches go on: what happens now, happens to them."""
         with self.ledger() as ledger:
-            return all(self.info(ledger, task).open > 0 for task in ITEMS)
+            return all(self.info(ledger, task).left > 0 for task in ITEMS)
 
     def all_recorded_once(self):
         """Wait for the end; each item has succeeded, and has one result."""
         with self.ledger() as ledger:
-            until(lambda: all(self.info(ledger, task).ended for task in ITEMS), 200, "the end of both batches")
+            until(lambda: all(self.info(ledger, task).finished for task in ITEMS), 200, "the end of both batches")
             for task, number in self.numbers.items():
                 end = self.info(ledger, task)
-                assert (end.submitted, end.succeeded, end.open) == (number, number, 0)
+                assert (end.submitted, end.succeeded, end.left) == (number, number, 0)
                 results = list(ResultReader(ledger.client, ledger.settings, task).in_order(0, number))
                 assert [result.index for result in results] == list(range(number))
                 assert len({result.worker for result in results}) == 2, "both workers of the kind had a part"

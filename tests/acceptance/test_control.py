@@ -84,7 +84,7 @@ def gate(mill, name):
 
 
 def adds_up(info):
-    assert info.submitted == info.succeeded + info.failed + info.cancelled + info.dead + info.open, info
+    assert info.submitted == info.succeeded + info.failed + info.cancelled + info.dead + info.left, info
     return info
 
 
@@ -96,7 +96,7 @@ class TestCancel:
         until(lambda: mill.info(name).done > 100, what="a beginning")
         done = mill.run("cancel", name).good()
         info = adds_up(mill.ended(name, PROMPT))
-        assert (info.state, info.submitted, info.open) == ("cancelled", 100_000, 0)
+        assert (info.state, info.submitted, info.left) == ("cancelled", 100_000, 0)
         assert info.cancelled > 50_000
         assert f"batch {name}: " in done.err
         assert "of 100,000 items cancelled" in done.err
@@ -114,7 +114,7 @@ class TestCancel:
         until(lambda: mill.busy("io") == SLOTS, what="busy slots")
         done = mill.run("cancel", name).good()
         assert f"{SLOTS} items are in chunks that run" in done.err
-        assert (mill.info(name).state, mill.info(name).open) == ("running", SLOTS)
+        assert (mill.info(name).state, mill.info(name).left) == ("running", SLOTS)
         refused = mill.run("retry", name, "--cancelled").refused("is being cancelled")
         assert "once it has ended" in refused
         gate.touch()
@@ -130,7 +130,7 @@ class TestCancel:
         pids = {child.pid for child in mill.worker("cpu").children()}
         done = mill.run("cancel", name, "--kill").good()
         info = adds_up(mill.ended(name, 5))
-        assert (info.state, info.cancelled, info.open) == ("cancelled", 6, 0)
+        assert (info.state, info.cancelled, info.left) == ("cancelled", 6, 0)
         assert "6 of 6 items cancelled" in done.err
         until(lambda: not pids & {child.pid for child in mill.worker("cpu").children()}, 5, "their end")
         # The slots are free for others, and what was killed does not come back.
@@ -196,7 +196,7 @@ class TestPause:
         gate.touch()
         until(lambda: mill.busy("io") == 0, 20, "what runs to finish")
         held = adds_up(mill.info(name))
-        assert (held.state, held.succeeded, held.open) == ("paused", SLOTS, 1000 - SLOTS)
+        assert (held.state, held.succeeded, held.left) == ("paused", SLOTS, 1000 - SLOTS)
         # It takes nobody's place meanwhile.
         mill.run("run", "pause", "0", "0", "--timeout", "60").good()
         assert mill.info(name) == held
@@ -218,7 +218,7 @@ class TestPause:
                 os.write(write, b"2\n")
                 os.close(write)
                 assert running.end().good().out == f"{name}\n"
-            assert (place.info(name).state, place.info(name).open) == ("paused", 2)
+            assert (place.info(name).state, place.info(name).left) == ("paused", 2)
             place.run("cancel", name, "--quiet").good()
             assert (place.info(name).state, place.info(name).cancelled) == ("cancelled", 2)
 
@@ -288,8 +288,8 @@ class TestOrder:
         try:
             mill.run("run", "pause", "0", "0", "--name", f"{name}-small", "--timeout", "60").good()
             small = mill.info(f"{name}-small")
-            assert small.ended - small.created < WINDOW_SECONDS
-            assert mill.info(name).open > 10_000
+            assert small.finished - small.created < WINDOW_SECONDS
+            assert mill.info(name).left > 10_000
         finally:
             mill.run("cancel", name, "--quiet").good()
         mill.ended(name)
@@ -300,7 +300,7 @@ class TestOrder:
                 command = ("submit", "pause", *["0.01"] * 20, "--name", f"{name}-{level}", "--priority", str(level))
                 place.run(*command, "--quiet").good()
         with place.up("io", "--io", "1"):
-            ends = [place.ended(f"{name}-{level}").ended for level in (0, 5, 9)]
+            ends = [place.ended(f"{name}-{level}").finished for level in (0, 5, 9)]
         assert ends == sorted(ends)
 
 

@@ -159,4 +159,4 @@ def _read_only(place, address):
     token = cookie.partition("=")[2]
     status, text = ask(f"{address}/batch/shown/cancel", data={"_xsrf": token}, headers={"Cookie": cookie})
     assert (status, text) == (403, "the dashboard is read-only: see GRISTMILL_DASHBOARD_READ_ONLY\n")
-    assert place.info("shown").open == 1
+    assert place.info("shown").left == 1

@@ -218,7 +218,7 @@ class TestOtherVersions:
         with place.up("cpu", "--cpu", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=path):
             for name in names:
                 info = place.ended(name)
-                assert (info.succeeded, info.open, info.duplicates) == (1, 0, 0)
+                assert (info.succeeded, info.left, info.duplicates) == (1, 0, 0)
 
 
 def raised(client):

@@ -53,7 +53,7 @@ class TestNoWorker:
             done = place.run("submit", "fibonacci", "21", "--name", "too", "--follow", "--timeout", "0.5")
             assert (done.code, done.out) == (124, ""), done
             assert "it goes on" in done.err.splitlines()[-1]
-            assert (place.info("waits").open, place.info("too").open) == (1, 1)
+            assert (place.info("waits").left, place.info("too").left) == (1, 1)
 
     def test_who_follows_is_warned_within_5_s(self, place):
         with place.server_alone(), place.start("submit", "pause", "0", "--name", "waits", "--follow") as running:
@@ -72,9 +72,9 @@ class TestStoppedWorkers:
             done = place.run("submit", "pause", "--from", items, "--name", "first").good()
             assert "`gristmill up io`" in done.err
             assert place.run("watch", "first", "--timeout", "1").code == 124
-            assert place.info("first").open == 200
+            assert place.info("first").left == 200
         (row,) = place.run("batches", "--json").good().rows
-        assert (row["name"], row["state"], row["open"], row["succeeded"]) == ("first", "running", 200, 0)
+        assert (row["name"], row["state"], row["left"], row["succeeded"]) == ("first", "running", 200, 0)
         with place.up("io", "--io", "4"):
             until(lambda: place.info("first").done > 20, what="a beginning")
         # Results are read without a fleet too.
@@ -82,7 +82,7 @@ class TestStoppedWorkers:
         assert 20 < len(before) < 200
         with place.up("io", "--io", "64"):
             info = place.ended("first")
-            assert (info.submitted, info.succeeded, info.open, info.duplicates) == (200, 200, 0, 0)
+            assert (info.submitted, info.succeeded, info.left, info.duplicates) == (200, 200, 0, 0)
             assert [result.index for result in place.results("first")] == list(range(200))
 
 

@@ -55,7 +55,7 @@ def submitted(place):
 def complete(place):
     for name, count in (("io", COUNT), ("cpu", 100)):
         info = place.ended(name)
-        assert (info.submitted, info.succeeded, info.open) == (count, count, 0), info
+        assert (info.submitted, info.succeeded, info.left) == (count, count, 0), info
         assert [result.index for result in place.results(name)] == list(range(count)), "lost = 0"
 
 

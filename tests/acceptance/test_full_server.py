@@ -34,7 +34,7 @@ def mill(place):
 
 def complete(place, name, count):
     info = place.ended(name)
-    assert (info.submitted, info.succeeded, info.open, info.duplicates) == (count, count, 0, 0), info
+    assert (info.submitted, info.succeeded, info.left, info.duplicates) == (count, count, 0, 0), info
     assert [result.index for result in place.results(name)] == list(range(count)), "lost = 0"
 
 

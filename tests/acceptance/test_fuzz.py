@@ -150,7 +150,7 @@ def test_no_worker_dies_of_what_it_is_sent(place):
         send()
         for name in ("good-io", "good-cpu"):
             end = place.ended(name, 120 + MESSAGES / 50)
-            assert (end.submitted, end.succeeded, end.open) == (200, 200, 0)
+            assert (end.submitted, end.succeeded, end.left) == (200, 200, 0)
         until(lambda: left() == 0, 120 + MESSAGES / 50, "empty queues")
         assert processes(place) == before
         assert sent >= MESSAGES

@@ -165,10 +165,10 @@ def test_a_host_is_cut_off_for_longer_than_its_lease_and_comes_back(hosts, place
         until(lambda: time.monotonic() - cut > 3 * LEASE, 40, "the end of its lease")
         hosts.wire("host-b", "up")
         until(lambda: {worker.host for worker in fleet.workers()} == {"host-a", "host-b"}, 90, "host-b again")
-        until(lambda: all(info(task).ended for task in ITEMS), 200, "the end of both batches")
+        until(lambda: all(info(task).finished for task in ITEMS), 200, "the end of both batches")
         for task, (_, number) in ITEMS.items():
             end = info(task)
-            assert (end.submitted, end.succeeded, end.open) == (number, number, 0)
+            assert (end.submitted, end.succeeded, end.left) == (number, number, 0)
             results = list(ResultReader(client, load({}), task).in_order(0, number))
             assert [result.index for result in results] == list(range(number))
             assert {result.worker.partition("@")[2] for result in results} == {"host-a", "host-b"}

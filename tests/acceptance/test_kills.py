@@ -45,7 +45,7 @@ def complete(place: Place, count: int, value: int) -> None:
     """Wait for the end and assert that the books balance, item by item."""
     info = place.ended("x")
     assert info.submitted == count == info.succeeded + info.failed + info.cancelled + info.dead, info
-    assert (info.succeeded, info.open) == (count, 0), info
+    assert (info.succeeded, info.left) == (count, 0), info
     results = place.results("x")
     assert [result.index for result in results] == list(range(count))
     assert {result.value for result in results} == {value}

@@ -113,7 +113,7 @@ class TestOutput:
         assert sorted(int(row["index"]) for row in rows) == list(range(400))
         assert {row["input"] for row in rows} == {f'{n} a,"b"' for n in range(400)}
         info = fleet.info(name)
-        assert (info.consumed, info.open) == (400, 0)
+        assert (info.consumed, info.left) == (400, 0)
         fleet.run(*command).refused("400 results", "were consumed by another command", "would not be whole")
         assert path.read_text() == text
 

@@ -29,7 +29,7 @@ class TestAlone:
         assert not (place.home.path / "server.json").exists()
         # The batch can be asked for later.
         (row,) = place.run("batches", "--json").good().rows
-        assert (row["state"], row["submitted"], row["open"]) == ("succeeded", 3, 0)
+        assert (row["state"], row["submitted"], row["left"]) == ("succeeded", 3, 0)
 
     def test_a_failed_item_is_the_code(self, place):
         done = place.run("run", "digest", "missing")
@@ -65,7 +65,7 @@ class TestInterrupted:
         done = place.run(*command, **settings).good()
         assert indexes(done) == list(range(200))
         (row,) = place.run("batches", "--json").good().rows
-        assert (row["submitted"], row["succeeded"], row["open"]) == (200, 200, 0)
+        assert (row["submitted"], row["succeeded"], row["left"]) == (200, 200, 0)
         assert indexes(place.run("results", "x").good()) == list(range(200))
 
     @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
@@ -110,4 +110,4 @@ class TestTwo:
         assert sorted(row["index"] for row in rows) == list(range(400)), "each result is printed once"
         assert len({row["pid"] for row in rows}) == 2, "another fleet's worker went on"
         rows = place.run("batches", "--json").good().rows
-        assert [(row["name"], row["succeeded"], row["open"]) for row in rows] == [("a", 1, 0), ("b", 400, 0)]
+        assert [(row["name"], row["succeeded"], row["left"]) for row in rows] == [("a", 1, 0), ("b", 400, 0)]

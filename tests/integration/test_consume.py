@@ -61,7 +61,7 @@ def test_a_batch_that_was_read_leaves_only_small_keys(ledger):
     assert ledger.client.xlen(ledger.key("b", "in")) == ledger.client.xlen(ledger.key("b", "events")) == 0
     assert list(ledger.client.scan_iter(ledger.key("b", "out:*"))) == []
     state = info(ledger, "b")
-    assert (state.succeeded, state.consumed, state.open, state.state) == (20_000, 20_000, 0, State.SUCCEEDED)
+    assert (state.succeeded, state.consumed, state.left, state.state) == (20_000, 20_000, 0, State.SUCCEEDED)
     assert list(reader(ledger).in_order(0, 20_000)) == []
     ledger.forget("b")
     assert list(ledger.client.scan_iter(ledger.key("b", "*"))) == []
@@ -194,7 +194,7 @@ def test_each_item_is_read_whatever_is_recorded_and_consumed_when(ledger, count,
     submit(ledger, name, count, block=block)
     one, here, event, seen = consumer(ledger, name), reader(ledger, name), "0-0", []
     two, first = consumer(ledger, name), 0
-    while info(ledger, name).open:
+    while info(ledger, name).left:
         chunk = pop(ledger)
         if chunk is None:
             for member in ledger.client.zrange(ledger.key(name, "window"), 0, -1):

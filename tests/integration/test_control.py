@@ -40,12 +40,12 @@ class TestCancel:
         chunk, items = begin(ledger)
         assert control.cancel("b", "by me") == []
         state = info(ledger, "b")
-        assert (state.cancelled, state.open, state.state, state.reason) == (999, 1, State.RUNNING, "by me")
+        assert (state.cancelled, state.left, state.state, state.reason) == (999, 1, State.RUNNING, "by me")
         while waits := pop(ledger):
             assert ledger.take(waits, WORKER) is None
         assert record(ledger, chunk, items) == 0
         state = info(ledger, "b")
-        assert (state.succeeded, state.cancelled, state.open, state.state) == (1, 999, 0, State.CANCELLED)
+        assert (state.succeeded, state.cancelled, state.left, state.state) == (1, 999, 0, State.CANCELLED)
         assert state.exit_code == 1
         found = results(ledger, 1000)
         assert [(one.index, one.input) for one in found] == [(n, n) for n in range(1000)]
@@ -63,7 +63,7 @@ class TestCancel:
         assert ledger.stopped(chunk)
         record(ledger, chunk, items[:2], rest=len(items) - 2)
         state = info(ledger, "b")
-        assert (state.open, state.submitted, state.done) == (0, 2000, 2000)
+        assert (state.left, state.submitted, state.done) == (0, 2000, 2000)
         assert state.cancelled == 2000 - state.succeeded
 
     def test_items_that_wait_for_their_next_attempt_keep_its_count(self, ledger, control):
@@ -76,7 +76,7 @@ class TestCancel:
         submit(ledger, "b", 3)
         (first, _), (second, items) = begin(ledger), begin(ledger, OTHER)
         assert control.cancel("b", "by me", [WORKER]) == [(WORKER, first)]
-        assert (info(ledger, "b").cancelled, info(ledger, "b").open) == (2, 1)
+        assert (info(ledger, "b").cancelled, info(ledger, "b").left) == (2, 1)
         record(ledger, second, items)
         assert info(ledger, "b").state is State.CANCELLED
         assert first.message_id == f"b:{first.epoch}:0+1"
@@ -97,7 +97,7 @@ class TestCancel:
         control.cancel("b", "by me")
         age(ledger, "b", dead, 11_000)
         heal(ledger, [alive])
-        assert info(ledger, "b").open == 1
+        assert info(ledger, "b").left == 1
         record(ledger, alive, items)
         assert (info(ledger, "b").cancelled, info(ledger, "b").succeeded) == (1, 1)
 
@@ -110,7 +110,7 @@ class TestCancel:
         age(ledger, "b", chunk, 60_000)
         heal(ledger, [message])
         assert control.cancel("b", "by me") == []
-        assert info(ledger, "b").open == len(work.items)
+        assert info(ledger, "b").left == len(work.items)
         assert control.cancel("b", "by me", [WORKER]) == [(WORKER, message)]
         assert info(ledger, "b").state is State.CANCELLED
 

@@ -145,7 +145,7 @@ class Controlled(RuleBasedStateMachine):
 
     @rule(killable=st.sets(st.sampled_from([WORKER, OTHER])))
     def cancel(self, killable):
-        ended = self.info().ended
+        ended = self.info().finished
         running = self.control.cancel(NAME, "by me", killable)
         assert (running is None) == bool(ended)
         assert {one.worker for one in running or []} <= killable
@@ -157,11 +157,11 @@ class Controlled(RuleBasedStateMachine):
             number = self.control.retry(NAME, cancelled=cancelled)
         except InputError:
             assert before.reason
-            assert not before.ended
+            assert not before.finished
             return
         assert number == before.failed + before.dead + (before.cancelled if cancelled else 0)
         after = self.info()
-        assert (after.open, after.succeeded, after.failed, after.dead) == (before.open + number, before.succeeded, 0, 0)
+        assert (after.left, after.succeeded, after.failed, after.dead) == (before.left + number, before.succeeded, 0, 0)
 
     # -- what always holds
 
@@ -189,7 +189,7 @@ class Controlled(RuleBasedStateMachine):
         assert state.cancelled == len(cancelled)
         assert failed | cancelled <= done
         assert not failed & cancelled
-        assert min(state.succeeded, state.failed, state.cancelled, state.dead, state.open) >= 0
+        assert min(state.succeeded, state.failed, state.cancelled, state.dead, state.left) >= 0
 
     @invariant()
     def every_open_item_is_somewhere(self):
@@ -200,7 +200,7 @@ class Controlled(RuleBasedStateMachine):
         for part in ("left", "retry", "window"):
             waiting |= self._ranges(part)
         assert open_items <= waiting
-        assert not state.ended or not open_items
+        assert not state.finished or not open_items
 
     @invariant()
     def each_attempt_has_one_event(self):
@@ -218,13 +218,13 @@ class Controlled(RuleBasedStateMachine):
         if self.feeding:
             self.end()
         for _ in range(1000):
-            if self.info().ended:
+            if self.info().finished:
                 break
             let_time_pass(self.ledger, NAME)
             self.work("s")
         self.the_counters_are_what_the_bitmaps_say()
         state = self.info()
-        assert state.open == 0
+        assert state.left == 0
         reader = ResultReader(self.ledger.client, self.ledger.settings, NAME)
         results = list(reader.in_order(0, self.stored))
         assert [result.index for result in results] == list(range(self.stored))

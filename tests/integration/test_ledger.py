@@ -84,7 +84,7 @@ def test_a_batch_runs_to_its_end_and_its_results_are_all_there(ledger):
     submit(ledger, "b", 1234)
     chunks = run_all(ledger)
     state = info(ledger, "b")
-    assert (state.submitted, state.succeeded, state.open, state.duplicates) == (1234, 1234, 0, 0)
+    assert (state.submitted, state.succeeded, state.left, state.duplicates) == (1234, 1234, 0, 0)
     assert state.state is State.SUCCEEDED
     assert sum(chunk.count for chunk in chunks) == 1234
     results = list(ResultReader(ledger.client, ledger.settings, "b").in_order(0, 1234))
@@ -165,7 +165,7 @@ def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
     assert ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER) == 1
     assert ledger.take(chunk) is None
     state = info(ledger, "b")
-    assert (state.succeeded, state.failed, state.duplicates, state.open) == (1, 0, 1, 9)
+    assert (state.succeeded, state.failed, state.duplicates, state.left) == (1, 0, 1, 9)
 
 
 @pytest.mark.parametrize("state", ["s", "f"])
@@ -185,7 +185,7 @@ def test_an_old_epoch_counts_as_a_duplicate_and_changes_nothing(ledger):
     ledger.client.hset(ledger.key("b", "state"), "epoch", chunk.epoch + 1)
     assert ledger.take(chunk) is None
     assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 1
-    assert info(ledger, "b").open == 10
+    assert info(ledger, "b").left == 10
     assert ledger.record(replace(chunk, batch="gone"), outcomes(work.items), 0.1, WORKER) == 1
 
 
@@ -199,7 +199,7 @@ def test_the_rest_of_a_chunk_goes_to_other_slots(ledger):
     ledger.record(chunk, outcomes(items[:3]), 3.0, WORKER, rest=chunk.count - 3)
     run_all(ledger)
     state = info(ledger, "b")
-    assert (state.succeeded, state.open, state.duplicates) == (1000, 0, 0)
+    assert (state.succeeded, state.left, state.duplicates) == (1000, 0, 0)
 
 
 def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
@@ -219,7 +219,7 @@ def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
     assert [item.attempt for item in work.items] == [2]
     ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER)
     state = info(ledger, "b")
-    assert (state.failed, state.open, state.state) == (1, 0, State.FAILED)
+    assert (state.failed, state.left, state.state) == (1, 0, State.FAILED)
 
 
 def heal(ledger, held=()):
@@ -266,7 +266,7 @@ def test_two_producers_feed_one_batch_one_after_the_other(ledger):
         ledger.create("b", "two", FIELDS)
     ledger.client.hset(ledger.key("b", "state"), "producer_until", 0)
     feed = ledger.create("b", "two", FIELDS)
-    assert (feed.created, feed.stored, feed.sha, feed.ended) == (False, 2, "sha", False)
+    assert (feed.created, feed.stored, feed.sha, feed.input_ended) == (False, 2, "sha", False)
     with pytest.raises(AlreadyFeeding, match="no longer fed from here"):
         ledger.append("b", "one", 2, ["3"], "sha")
     with pytest.raises(AlreadyFeeding, match="no longer fed from here"):
@@ -316,7 +316,7 @@ def test_late_records_of_a_forgotten_batch_do_not_fit_the_next_of_its_name(ledge
     ledger.forget("b")
     submit(ledger, "b", 1)
     assert ledger.record(chunk, late, 0.1, WORKER) == 1
-    assert info(ledger, "b").open == 1
+    assert info(ledger, "b").left == 1
 
 
 def test_keys_of_a_newer_version_are_refused(ledger):
@@ -378,7 +378,7 @@ def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledge
     ledger.client.delete(queue_key(ledger))
     submit(ledger, name, count, block=7, retries=1)
     dropped = 0
-    while info(ledger, name).open:
+    while info(ledger, name).left:
         message = pop(ledger)
         if message is None:
             let_time_pass(ledger, name)

@@ -73,7 +73,7 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
         if number % 10 == 0:
             meters.heartbeat()
     state = info(ledger, "b")
-    assert (state.succeeded, state.failed, state.open) == (450, 50, 0)
+    assert (state.succeeded, state.failed, state.left) == (450, 50, 0)
     rolled(meters)
     for found in (meters.totals(), *(in_all(meters, width) for width in WIDTHS)):
         count = found[FIBONACCI]

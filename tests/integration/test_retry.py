@@ -26,7 +26,7 @@ class TestRetry:
         assert (info(ledger, "b").failed, info(ledger, "b").state) == (240, State.FAILED)
         assert control.retry("b") == 240
         state = info(ledger, "b")
-        assert (state.succeeded, state.failed, state.open, state.state, state.ended) == (
+        assert (state.succeeded, state.failed, state.left, state.state, state.finished) == (
             960,
             0,
             240,
@@ -88,7 +88,7 @@ class TestRetry:
         control.retry("b")
         again = next(one for one in (pop(ledger), pop(ledger)) if one == chunk)
         assert record(ledger, chunk, items, "s") == 1
-        assert info(ledger, "b").open == 2
+        assert info(ledger, "b").left == 2
         # The chunk of the next attempt has the same name, and is not lost with it.
         assert [item.attempt for item in ledger.take(again, WORKER).items] == [2]
 

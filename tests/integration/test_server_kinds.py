@@ -213,7 +213,7 @@ def keeps_the_ledger(user):
     assert item.attempt == 2
     ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "s", 2, json.dumps(["succeeded", 1, 2, 0.1, "w", 1]))], 0.1, "w")
     info = BatchInfo.from_fields("b", ledger.state("b"))
-    assert (info.submitted, info.succeeded, info.failed, info.duplicates, info.open) == (3, 2, 1, 3, 0)
+    assert (info.submitted, info.succeeded, info.failed, info.duplicates, info.left) == (3, 2, 1, 3, 0)
     reader = ResultReader(user.client, ledger.settings, "b")
     assert [result.index for result in reader.in_order(0, 3)] == [0, 1, 2]
     assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
@@ -241,7 +241,7 @@ def controls_a_batch_and_consumes_it(user):
     assert (control.retry("c"), control.pause("c"), control.resume("c")) == (1, True, True)
     assert control.cancel("c", "enough") == []
     info = BatchInfo.from_fields("c", ledger.state("c"))
-    assert (info.succeeded, info.cancelled, info.open) == (1, 1, 0)
+    assert (info.succeeded, info.cancelled, info.left) == (1, 1, 0)
     consumer = ResultConsumer(user.client, ledger.settings, "c", int(state["created"]))
     results = ResultReader(user.client, ledger.settings, "c").in_order(0, 2)
     assert [result.state for result in consumer.noted(results)] == ["succeeded", "cancelled"]
@@ -285,7 +285,7 @@ def drains_when_it_is_full(user):
         ledger.record(chunk, [Outcome(0, "s", 1, "[]")], 0.1, "w")
         ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
         ledger.end("full", "token", 0)
-        assert BatchInfo.from_fields("full", ledger.state("full")).open == 0
+        assert BatchInfo.from_fields("full", ledger.state("full")).left == 0
         ledger.forget("full")
         assert "full" not in ledger.names()
     finally:

@@ -79,7 +79,7 @@ def feed(ledger, name, items):
     found = ledger.create(name, token, FIELDS)
     feeder = Feeder(ledger, name, token, found, Backpressure(ledger.client, str, NEVER), threading.Event())
     feeder.send(iter(items), str, str)
-    if not found.ended:
+    if not found.input_ended:
         ledger.end(name, token, 0)
 
 
@@ -109,7 +109,7 @@ def test_each_item_is_submitted_once_wherever_producers_are_killed(ledger, monke
     assert list(ledger.items(name)) == list(enumerate(items))
     run_all(ledger)
     state = info(ledger, name)
-    assert (state.submitted, state.succeeded, state.open, state.duplicates) == (count, count, 0, 0)
+    assert (state.submitted, state.succeeded, state.left, state.duplicates) == (count, count, 0, 0)
     results = ResultReader(ledger.client, ledger.settings, name).in_order(0, count)
     assert [result.value for result in results] == list(range(count))
 

@@ -233,7 +233,7 @@ class Place:
 
             def ended() -> BatchInfo | None:
                 info = BatchInfo.from_fields(name, ledger.state(name))
-                return info if info.ended else None
+                return info if info.finished else None
 
             return until(ended, seconds, f"the end of batch {name}")
 

@@ -24,10 +24,10 @@
     const rows = [
       ["Submitted", number(batch.submitted, 0)], ["Succeeded", number(batch.succeeded, 0)],
       ["Failed", number(batch.failed, 0)], ["Dead", number(batch.dead, 0)], ["Cancelled", number(batch.cancelled, 0)],
-      ["Open", number(batch.open, 0)], ["Tried again", number(data.retried.tried_again, 0)],
+      ["Left", number(batch.left, 0)], ["Tried again", number(data.retried.tried_again, 0)],
       ["Wait for another try", number(data.retried.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
       ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(duration).join(", ")],
-      ["Created", day(batch.created)], ["Ended", batch.ended ? day(batch.ended) : "–"],
+      ["Created", day(batch.created)], ["Ended", batch.finished ? day(batch.finished) : "–"],
     ];
     return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
