@@ -1,0 +1,179 @@
+"""The guards of the transport, each on a real server and without a worker: what they prevent shows at once."""
+
+import json
+from contextlib import contextmanager
+from queue import Empty
+
+import pytest
+
+from gristmill.broker import leases
+from gristmill.broker.leases import Lease
+from gristmill.broker.transport import install
+from tests.conftest import until
+from tests.support.transport_bench import Bench
+
+install()
+
+DEAD = "gone:1:00000000"
+
+
+@pytest.fixture
+def bench(server, tmp_path):
+    bench = Bench(server.url, tmp_path)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def channel(bench):
+    with bench.connect() as connection:
+        yield connection.default_channel
+    leases.end_all()
+
+
+@pytest.fixture
+def quiet(channel, monkeypatch):
+    """The channel's lease, which nothing renews but what a test does."""
+    monkeypatch.setattr(channel.lease, "keep", channel.lease.queues.update)
+    return channel.lease
+
+
+def put(channel, *bodies):
+    for body in bodies:
+        message = channel.prepare_message(json.dumps(body), content_type="application/json")
+        channel.basic_publish(message, "", "q")
+
+
+def consume(channel, callback=lambda body, message: None, prefetch=0):
+    connection = channel.connection.client
+    channel.basic_qos(0, prefetch, False)
+    consumer = connection.Consumer(connection.SimpleQueue("q", channel=channel).queue, channel, callbacks=[callback])
+    consumer.consume()
+    return connection
+
+
+def handed_back(bench):
+    return bench.client.zcard(f"{bench.prefix}gm1:back:q")
+
+
+def heard(bench, consumer):
+    """When the server last heard of a consumer, in ms."""
+    return bench.client.zscore(f"{bench.prefix}gm1:lease:q", consumer)
+
+
+class TestScanning:
+    @pytest.fixture
+    def lease(self, bench, channel, quiet):
+        """A lease of 0.3 s that has just begun, beside a dead consumer that holds a message."""
+        put(channel, 1)
+        quiet.scripts.call("take", DEAD, 1, 0, 1, "q")
+        bench.client.zadd(f"{bench.prefix}gm1:lease:q", {DEAD: 0})
+        quiet.queues.add("q")
+        quiet.seconds = 0.3
+        quiet._renew()
+        return quiet
+
+    def scanned(self, bench, lease):
+        lease.scan()
+        return handed_back(bench) == 1
+
+    def test_begins_after_a_whole_lease_of_unbroken_connection(self, bench, lease):
+        assert not self.scanned(bench, lease)
+        until(lambda: self.scanned(bench, lease), 5)
+
+    @contextmanager
+    def watched_for_long(self, lease):
+        lease._unbroken_since -= 100
+        yield
+        lease._renew()
+
+    def test_begins_anew_with_another_server(self, bench, lease):
+        with self.watched_for_long(lease):
+            lease._server = "another"
+        assert not self.scanned(bench, lease)
+
+    def test_begins_anew_after_this_process_was_stopped(self, bench, lease):
+        with self.watched_for_long(lease):
+            now = heard(bench, lease.consumer)
+            bench.client.zadd(f"{bench.prefix}gm1:lease:q", {lease.consumer: now - 60_000})
+        assert not self.scanned(bench, lease)
+
+    def test_goes_on_while_nothing_of_that_happened(self, bench, lease):
+        with self.watched_for_long(lease):
+            pass
+        assert self.scanned(bench, lease)
+
+    def test_leaves_what_a_living_consumer_holds(self, bench, lease):
+        lease.scripts.call("renew", DEAD, "q")
+        with self.watched_for_long(lease):
+            lease.seconds = 60
+        assert not self.scanned(bench, lease)
+
+
+class TestDelivery:
+    def test_hands_the_rest_back_when_a_callback_raises(self, bench, channel, quiet):
+        def raising(body, message):
+            raise LookupError(body)
+
+        put(channel, 1, 2, 3)
+        connection = consume(channel, raising)
+        with pytest.raises(LookupError):
+            connection.drain_events(timeout=10)
+        assert handed_back(bench) == channel._size("q") == 2
+
+    def test_hands_back_what_there_is_no_room_for(self, bench, channel, quiet, monkeypatch):
+        bodies = []
+        put(channel, 1, 2, 3)
+        connection = consume(channel, lambda body, message: bodies.append(body), prefetch=1)
+        # So many a blocking read of several streams may answer.
+        monkeypatch.setattr(channel.qos, "can_consume_max_estimate", lambda: 3)
+        connection.drain_events(timeout=10)
+        assert bodies == [1]
+        assert handed_back(bench) == channel._size("q") == 2
+
+
+def test_a_process_that_ends_hands_back_what_is_not_done_and_acknowledges_what_is(bench, channel, quiet, monkeypatch):
+    put(channel, 1, 2, 3)
+    ended, *_running = [channel.basic_get("q") for _ in range(3)]
+    monkeypatch.setattr(quiet.acks, "flush", lambda: None)
+    ended.ack()
+    assert (bench.standing(), channel._size("q")) == (3, 0)
+    leases.hand_back_all()
+    assert (bench.standing(), channel._size("q")) == (2, 2)
+    assert [channel.basic_get("q", no_ack=True).payload for _ in range(2)] == [2, 3]
+
+
+class TestReading:
+    @pytest.fixture
+    def read(self, bench, channel, quiet):
+        """Reads on a connection whose last take found nothing and whose lease has ended since."""
+        consume(channel)
+        channel.client.connection = channel.client.connection_pool.get_connection()
+
+        def read():
+            channel._brpop_start()
+            with pytest.raises(Empty):
+                channel._brpop_read()
+
+        read()
+        bench.client.zadd(f"{bench.prefix}gm1:lease:q", {quiet.consumer: 0})
+        return read
+
+    def test_renews_the_lease_of_a_process_that_was_stopped(self, bench, quiet, read):
+        quiet.seconds = 0
+        read()
+        assert heard(bench, quiet.consumer) > 0
+
+    def test_waits_on_the_server_otherwise(self, bench, channel, quiet, read):
+        channel.reader._block = 1
+        read()
+        assert heard(bench, quiet.consumer) == 0
+
+
+def test_a_second_lease_on_a_server_is_the_same_and_another_prefix_has_its_own(channel):
+    lease = channel.lease
+    parameters = {name: lease.parameters[name] for name in ("host", "port", "db", "username", "password")}
+    assert leases.lease_for(parameters, lease.scripts.prefix) is lease
+    other = leases.lease_for(parameters, "another:")
+    assert isinstance(other, Lease)
+    assert other is not lease
