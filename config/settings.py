@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gristmill.config import environment
+from gristmill.config.quantities import DURATION, SIZE, parse_duration, parse_size
 from gristmill.errors import SettingError
 
 
@@ -16,6 +17,22 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _seconds(value: Any) -> Any:
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise ValueError(f"be {DURATION}") from None
+
+
+def _bytes(value: Any) -> Any:
+    try:
+        return parse_size(value)
+    except ValueError:
+        raise ValueError(f"be {SIZE}") from None
+
+
+Duration = Annotated[float, BeforeValidator(_seconds)]
+Size = Annotated[int, BeforeValidator(_bytes)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
 
@@ -55,36 +72,36 @@ class Settings(BaseModel):
     any_pool: bool = Field(
         False, description="Let a worker start with a pool that does not suit its queue (for comparisons)."
     )
-    time_limit: float = Field(
+    time_limit: Duration = Field(
         3600, ge=0, le=31_536_000, description="Seconds that an item of a cpu task may take; 0: any time."
     )
-    slot_memory: int = Field(
+    slot_memory: Size = Field(
         0,
         ge=0,
         description="Bytes that the process of a cpu slot may have; 0: its share of 80 % of the host's memory.",
     )
-    drain_seconds: float = Field(
+    drain_seconds: Duration = Field(
         10, ge=0, le=3600, description="Seconds that running items get to finish when a worker is stopped."
     )
-    lease_seconds: float = Field(
+    lease_seconds: Duration = Field(
         20, ge=2, le=3600, description="Seconds after which a silent worker's chunks are handed out again."
     )
-    unknown_task_seconds: float = Field(
+    unknown_task_seconds: Duration = Field(
         5,
         gt=0,
         le=3600,
         description="Seconds before a message that a worker does not know (task, version) may be taken again.",
     )
-    dead_letter_bytes: int = Field(
+    dead_letter_bytes: Size = Field(
         64 << 20,
         ge=1,
         description="Most bytes of all dead letters; beyond it messages stay on their queues, and none is dropped.",
     )
-    chunk_seconds: float = Field(0.5, gt=0, le=60, description="Seconds of work that a chunk aims at.")
-    retry_seconds: float = Field(
+    chunk_seconds: Duration = Field(0.5, gt=0, le=60, description="Seconds of work that a chunk aims at.")
+    retry_seconds: Duration = Field(
         1, gt=0, le=3600, description="Seconds before an item's second attempt; doubled for each further one."
     )
-    ttl_seconds: float = Field(
+    ttl_seconds: Duration = Field(
         604_800, ge=1, le=315_360_000, description="Seconds for which a batch is kept after its end."
     )
     task_events: bool = Field(
@@ -116,7 +133,7 @@ class Settings(BaseModel):
         "warning", description="Least level of the workers' log lines."
     )
 
-    server_memory: int = Field(
+    server_memory: Size = Field(
         0,
         ge=0,
         description="Bytes (`maxmemory`) of the private server; 0: half of the memory that may be used.",
@@ -132,9 +149,9 @@ class Settings(BaseModel):
     fetch_host_rate: float = Field(
         10, gt=0, le=100_000, description="Most requests per second to one remote host, over the fleet."
     )
-    fetch_connect_seconds: float = Field(5, gt=0, le=600, description="Seconds to wait for a connection.")
-    fetch_read_seconds: float = Field(30, gt=0, le=3600, description="Seconds to wait for the next bytes.")
-    fetch_bytes: int = Field(100 << 20, ge=1, description="Most bytes of one body.")
+    fetch_connect_seconds: Duration = Field(5, gt=0, le=600, description="Seconds to wait for a connection.")
+    fetch_read_seconds: Duration = Field(30, gt=0, le=3600, description="Seconds to wait for the next bytes.")
+    fetch_bytes: Size = Field(100 << 20, ge=1, description="Most bytes of one body.")
     fetch_attempts: int = Field(4, ge=1, le=20, description="Most requests for one URL before it fails.")
     fetch_networks: Networks = Field(
         (), description="Networks that `fetch` may reach although they are not public, e.g. `127.0.0.0/8`."
@@ -161,14 +178,17 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     try:
         found = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingError("; ".join(_explain(problem) for problem in error.errors())) from None
+        raise SettingError("; ".join(_explain(problem, values) for problem in error.errors())) from None
     return found.model_copy(update={"home": found.home.expanduser().absolute()})
 
 
-def _explain(problem: Any) -> str:
+def _explain(problem: Any, values: dict[str, str]) -> str:
     name = str(problem["loc"][0])
-    shown = "(hidden)" if name in SECRETS else repr(problem["input"])
-    wanted = problem["msg"].removeprefix("Input should ").removeprefix("String should ")
+    # As it was written: the problem may have what a validator made of it.
+    shown = "(hidden)" if name in SECRETS else repr(values[name])
+    wanted = problem["msg"]
+    for prefix in ("Input should ", "String should ", "Value error, "):
+        wanted = wanted.removeprefix(prefix)
     return f"{variable(name)}: {shown} is not allowed: it should {wanted} ({Settings.model_fields[name].description})"
 
 
