@@ -12,6 +12,10 @@ for result in batch.results():
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if __name__ != "gristmill.producer":
+    # In the clone's root, `import producer` would load this folder a second time, beside `gristmill.producer`.
+    raise ImportError(f"cannot import {__name__}: the folder is part of a package (import gristmill.producer)")
+
 if TYPE_CHECKING:
     from gristmill.batches.info import BatchInfo, State
     from gristmill.batches.result import Result

@@ -1,0 +1,89 @@
+"""The package gristmill and the folders that are linked into it: one name for each module, however the clone came."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.examples import PROJECT
+
+ROOMS = ("config", "producer", "tasks")
+SOURCES = sorted(path for room in ("gristmill", *ROOMS) for path in (PROJECT / room).rglob("*.py"))
+
+
+def run(*command: str | Path, cwd: Path = PROJECT) -> "subprocess.CompletedProcess[str]":
+    """Run a command with nothing of this process's Python path."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_one_name(room):
+    result = run(sys.executable, "-c", f"import {room}")
+    assert result.returncode == 1
+    assert f"import gristmill.{room}" in result.stderr.splitlines()[-1]
+    assert run(sys.executable, "-c", f"import gristmill.{room}").returncode == 0
+
+
+def test_a_module_of_a_room_has_one_name_too():
+    assert "import gristmill.tasks" in run(sys.executable, "-c", "import tasks.fibonacci").stderr
+
+
+def test_celery_refuses_the_other_name():
+    result = run(sys.executable, "-m", "celery", "-A", "tasks", "report")
+    assert result.returncode == 2
+    assert "import gristmill.tasks" in result.stderr
+    assert run(sys.executable, "-m", "celery", "-A", "gristmill.tasks", "report").returncode == 0
+
+
+def test_rooms_are_relative_links():
+    assert {room: str((PROJECT / "gristmill" / room).readlink()) for room in ROOMS} == {
+        room: f"../{room}" for room in ROOMS
+    }
+
+
+def test_no_file_is_resolved_through_a_link():
+    """`__file__` of a linked module, resolved, is outside the package: its Lua and its pages are not there."""
+
+    def resolves(node: ast.AST) -> bool:
+        name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+        return name in {"resolve", "realpath", "readlink", "samefile"} and "__file__" in ast.unparse(node)
+
+    assert [
+        f"{path.relative_to(PROJECT)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if resolves(node)
+    ] == []
+
+
+@pytest.fixture
+def unlinked(tmp_path):
+    """A copy of the clone in which a link is a text file, as Python's zipfile unpacks a zip archive of git."""
+    for name in ("bin/install", "setup.py", "pyproject.toml", "README.md", "LICENSE", "gristmill/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, tmp_path / name)
+    for room in ROOMS:
+        (tmp_path / room).mkdir()
+        (tmp_path / "gristmill" / room).write_text(f"../{room}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sh", "bin/install", "requirements.lock"),
+        (sys.executable, "setup.py", "--version"),
+    ],
+    ids=["make", "pip"],
+)
+def test_links_that_became_text_are_refused(unlinked, command):
+    result = run(*command, cwd=unlinked)
+    (line,) = result.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (1, "")
+    assert line.startswith("gristmill/config is a text file")
+    assert not (unlinked / ".venv").exists()
