@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-#: What a reader follows: all but the contract, which also names what is not there yet.
-PAGES = [PROJECT / "README.md", *sorted(set(PROJECT.glob("docs/*.md")) - {PROJECT / "docs/design.md"})]
+DOCS = PROJECT / "docs"
+#: The contract: it also names what is settled and not built yet.
+DESIGN = DOCS / "design.md"
+#: Every page that a reader follows.
+PAGES = [PROJECT / "README.md", *sorted(set(DOCS.glob("*.md")) - {DESIGN})]
+
+
+def title(page: Path) -> str:
+    """The page's path in the project: two pages are called README.md."""
+    return page.relative_to(PROJECT).as_posix()
+
 
 _ASSIGNMENT = re.compile(r"\w+=")
+#: Our command, by its name or by its path in an environment.
+_COMMAND = re.compile(r"(?:\S*/bin/)?gristmill")
 
 
 def region(page: Path, name: str) -> str:
@@ -58,7 +69,7 @@ def _collect(words: Iterator[str], found: list[list[str]]) -> None:
         elif set(word) <= set("();|&"):
             call, beginning = None, True
         elif beginning and not _ASSIGNMENT.match(word):
-            call, beginning = [] if word == "gristmill" else None, False
+            call, beginning = [] if _COMMAND.fullmatch(word) else None, False
             if call is not None:
                 found.append(call)
         elif call is not None:
@@ -69,4 +80,6 @@ def shell_lines(text: str) -> list[str]:
     """The lines of the shell blocks, and what is between backquotes in the prose, as far as they call us."""
     code = [line for _, block in blocks(text, "sh") for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
-    return [line for line in code + re.findall(r"`([^`\n]+)`", prose) if "gristmill " in line and "…" not in line]
+    lines = code + re.findall(r"`([^`\n]+)`", prose)
+    call = re.compile(rf"(?<![\w./-]){_COMMAND.pattern} ")
+    return [line for line in lines if call.search(line) and "…" not in line]

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gristmill import errors
+from gristmill.batches.info import BatchInfo, State
 from gristmill.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
 from gristmill.cli.console import Quiet
 from gristmill.config.celery import SHIPPED_TASKS
@@ -16,9 +17,8 @@ from gristmill.config.settings import Settings, variable
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.schema import describe
-from tests.support.examples import PAGES, PROJECT, blocks, calls, region, section, shell_lines
+from tests.support.examples import DESIGN, DOCS, PAGES, PROJECT, blocks, calls, region, section, shell_lines, title
 
-DOCS = PROJECT / "docs"
 SCHEMA = Settings.model_json_schema()["properties"]
 
 #: The tables of docs/settings.md: each heading with its first setting.
@@ -155,7 +155,7 @@ def test_what_settings_are_said_to_take_is_what_they_take(name):
             Settings.model_validate({name: refused[name]})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=title)
 def test_settings_that_are_mentioned_exist(page):
     known = {variable(name) for name in Settings.model_fields} | COMPOSE
     named = set(re.findall(r"GRISTMILL_[A-Z_]*[A-Z]", page.read_text()))
@@ -177,7 +177,7 @@ def test_commands_stand_in_the_order_of_help():
 
 def example_lines() -> dict[str, str]:
     """Every line that calls us, in the documentation and in what `--help` prints, with where it stands."""
-    found = {f"{page.name}: {line}": line for page in PAGES for line in shell_lines(page.read_text())}
+    found = {f"{title(page)}: {line}": line for page in PAGES for line in shell_lines(page.read_text())}
     for name in ("", *COMMANDS, *commands()):
         spoken = (command_named(name) if name else cli).help
         # In `gristmill --help`, each example has its explanation beside it.
@@ -218,11 +218,35 @@ def test_calls_are_found_in_lines_of_shell():
 
 def test_exit_codes_are_those_of_the_contract_and_of_the_code():
     rows = re.findall(r"^\| (\d+) \|", section(DOCS / "commands.md", "Exit codes"), re.MULTILINE)
-    contract = re.search(r"^### Exit codes\n\n(.*?)\. A closed", (DOCS / "design.md").read_text(), re.MULTILINE)[1]
+    contract = re.search(r"^### Exit codes\n\n(.*?)\. A closed", DESIGN.read_text(), re.MULTILINE)[1]
     codes = re.findall(r"(?:^|; )(\d+) ", contract)
     raised = [error.exit_code for error in vars(errors).values() if isinstance(error, type)]
     assert rows == codes
     assert {*map(str, raised), "0", str(TIMED_OUT), str(INTERRUPTED)} == set(codes)
+
+
+def glossary() -> dict[str, list[str]]:
+    """Each word of the glossary -> its meaning and its example."""
+    rows = re.findall(r"^\| (.+?) \| (.+) \| (.+) \|$", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    return {word.strip("`"): cells for word, *cells in rows if word not in ("word", "---")}
+
+
+def test_the_glossary_has_every_state_and_counter():
+    counters = BatchInfo.__dataclass_fields__.keys() - {"name", "task", "state", "submitted_by", "reason", "queue"}
+    words = {*map(str, State), *counters - {"created", "finished"}}
+    assert sorted(words - glossary().keys()) == []
+
+
+def test_a_word_of_the_glossary_has_a_sentence_and_an_example():
+    assert len(glossary()) > 40
+    for word, (meaning, example) in glossary().items():
+        assert meaning.endswith("."), word
+        assert len(example) > 10, word
+
+
+def test_the_index_leads_to_every_page():
+    links = re.findall(r"\]\(([^)]+)\)", (DOCS / "README.md").read_text())
+    assert sorted(page.name for page in DOCS.glob("*.md") if page.name not in {*links, "README.md"}) == []
 
 
 def test_every_task_that_ships_is_there():
@@ -253,7 +277,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [*PAGES, PROJECT / "CHANGELOG.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, PROJECT / "CHANGELOG.md"], ids=title)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         path, _, anchor = link.partition("#")
