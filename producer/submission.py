@@ -255,8 +255,8 @@ def submit(  # noqa: PLR0913
     task's kind, to compare. Repeating an interrupted submit with the same `name`
     and items stores what is missing. While the server is full it waits, `timeout` seconds at most.
 
-    `priority` is from 0 (first) to 9 (last). `halt` cancels the batch once N items (`"fail=10"`), or P% of
-    all items (`"fail=10%"`), have failed. `ttl` says how long it is kept after its end: seconds, or text such as `"12h"`
+    `priority` is from 0 (first) to 9 (last). `halt` cancels the batch once N items (`"fail=10"`), or P% of all items
+    (`"fail=10%"`), have failed. `ttl` says how long it is kept after its end: seconds, or text such as `"12h"`
     (default: the setting GRISTMILL_TTL_SECONDS). A batch that is there keeps the terms it has.
 
     Raises:

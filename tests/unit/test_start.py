@@ -16,7 +16,7 @@ def test_celery_is_not_loaded(modules):
 
 
 def test_the_python_api_is_whole():
-    import producer
+    from gristmill import producer
 
     assert all(getattr(producer, name) for name in producer.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
