@@ -9,8 +9,6 @@ from tests.conftest import until
 from tests.support.proxy import Proxy
 from tests.support.transport_bench import Bench
 
-pytestmark = pytest.mark.slow
-
 install()
 
 #: A rate-limited task of the workers waits in one's memory: this many.
@@ -32,6 +30,7 @@ def bench(server, proxy, tmp_path):
     bench.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "slots"), [("prefork", 2), ("threads", 4)])
 def test_a_reply_that_is_cut_costs_nothing(bench, proxy, pool, slots):
     """With a task of three leases running and rate-limited ones waiting in the worker."""
@@ -49,6 +48,7 @@ def test_a_reply_that_is_cut_costs_nothing(bench, proxy, pool, slots):
     assert bench.dead() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "slots"), [("prefork", 2), ("threads", 4)])
 def test_cuts_at_random_lose_nothing(bench, proxy, pool, slots):
     bench.worker(pool, slots, 10, url=bench.through)

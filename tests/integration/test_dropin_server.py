@@ -23,8 +23,6 @@ from gristmill.server.private import _binary
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
-pytestmark = pytest.mark.slow
-
 PROJECT = Path(__file__).parents[2]
 OURS = "gristmill.broker.channel:Channel"
 
@@ -55,6 +53,7 @@ def works(bench, count=20):
     return bench.inspect("channel")
 
 
+@pytest.mark.slow
 class TestAddress:
     def test_redis(self, bench):
         assert works(bench) == [OURS, "Connection", 0]
@@ -257,6 +256,7 @@ def microseconds(bench, lease, takes=300):
     return bench.client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]
 
 
+@pytest.mark.slow
 def test_very_many_that_wait_cost_a_take_nothing(bench):
     with bench.connect() as connection:
         lease = connection.default_channel.lease
@@ -269,6 +269,7 @@ def test_very_many_that_wait_cost_a_take_nothing(bench):
     assert many < 2 * one + 50
 
 
+@pytest.mark.slow
 def test_very_many_that_wait_cost_a_worker_nothing(bench):
     worker = bench.worker("threads", 2)
     bench.send("for n in range(20): mark.delay(n)")

@@ -19,8 +19,6 @@ from tests.support.transport_bench import Bench
 
 install()
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def quarantine_process():
@@ -91,6 +89,7 @@ def test_a_child_process_ends_with_its_parent():
     until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child's end")
 
 
+@pytest.mark.slow
 def test_only_repeated_deaths_are_proof(tmp_path):
     counter = tmp_path / "deaths"
     assert quarantined(wreckers.die_times, str(counter), DEATHS - 1) == DEATHS
@@ -99,6 +98,7 @@ def test_only_repeated_deaths_are_proof(tmp_path):
         quarantined(wreckers.die_times, str(counter), DEATHS)
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_the_server_however_short_its_time_limit(server, ledger):
     ledger.create("b", "token", {**FIELDS, "task": "hold_up", "parameter": "ms"})
     ledger.append("b", "token", 0, ["4000"], "sha")
@@ -145,6 +145,7 @@ def test_a_message_that_kills_its_worker_is_proven_guilty_and_its_neighbours_run
     assert "SIGKILL" in letter["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_task_that_exits_gives_its_slot_back_and_is_given_up_on(bench, pool):
     bench.send("leave.delay(3)\nfor n in range(10): mark.delay(n)")
@@ -156,6 +157,7 @@ def test_a_task_that_exits_gives_its_slot_back_and_is_given_up_on(bench, pool):
     assert "exit code 3" in letter["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_suspect_that_is_innocent_ends_as_celery_ends_it(bench, pool):
     """Results, chains, retries, errors and rejects of a task that runs alone are those of any task."""

@@ -23,8 +23,6 @@ from tests.support.transport_bench import Bench
 
 install()
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def bench(server, tmp_path):
@@ -139,6 +137,7 @@ def test_a_batch_of_messages_is_one_pipeline(bench, channel):
         assert channel._size("q") == 250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "slots", "multiplier"), [("prefork", 2, 1), ("threads", 10, 10)])
 def test_every_task_runs_once(bench, pool, slots, multiplier):
     bench.send("for n in range(300): mark.delay(n)")
@@ -147,6 +146,7 @@ def test_every_task_runs_once(bench, pool, slots, multiplier):
     assert bench.done() == list(range(300))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "slots", "multiplier"), [("prefork", 2, 10), ("threads", 5, 4)])
 def test_what_a_killed_worker_had_runs_elsewhere(bench, pool, slots, multiplier):
     bench.send("for n in range(60): mark.delay(n, 0.2)")
@@ -161,6 +161,7 @@ def test_what_a_killed_worker_had_runs_elsewhere(bench, pool, slots, multiplier)
     assert bench.dead() == []
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_cannot_acknowledge_what_others_have_by_then(bench):
     bench.send("mark.delay(1, 1.5)")
     first = bench.worker()
@@ -174,6 +175,7 @@ def test_a_stopped_worker_cannot_acknowledge_what_others_have_by_then(bench):
     until(lambda: 2 in bench.done(), 30)
 
 
+@pytest.mark.slow
 def test_a_task_of_three_leases_runs_once_beside_another_worker(bench):
     bench.send("mark.delay(1, 6)")
     bench.worker()
@@ -182,6 +184,7 @@ def test_a_task_of_three_leases_runs_once_beside_another_worker(bench):
     assert bench.begun() == [1]
 
 
+@pytest.mark.slow
 def test_a_message_that_kills_pool_processes_runs_alone_and_is_kept(bench):
     bench.send("die_once.delay(1); die.delay(2); mark.delay(3)")
     bench.worker()
@@ -192,6 +195,7 @@ def test_a_message_that_kills_pool_processes_runs_alone_and_is_kept(bench):
     assert json.loads(letter["message"])["headers"]["task"].endswith(".die")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "multiplier"), [("prefork", 4), ("threads", 10)])
 def test_a_warm_shutdown_under_load_loses_nothing_and_runs_nothing_twice(bench, pool, multiplier):
     bench.send("for n in range(100): mark.delay(n, 0.05)")
@@ -205,6 +209,7 @@ def test_a_warm_shutdown_under_load_loses_nothing_and_runs_nothing_twice(bench, 
     assert bench.done() == list(range(100))
 
 
+@pytest.mark.slow
 def test_pool_processes_that_are_replaced_lose_nothing(bench):
     bench.send("for n in range(60): mark.delay(n)")
     bench.worker("prefork", 2, 4, "--max-tasks-per-child", "3")
@@ -221,6 +226,7 @@ def test_an_unknown_task_goes_back_with_a_delay(bench):
     assert bench.dead() == []
 
 
+@pytest.mark.slow
 def test_what_waits_for_its_time_can_be_revoked(bench):
     bench.send("one = mark.apply_async((1,), countdown=3); two = mark.apply_async((2,), countdown=3); one.revoke()")
     bench.worker()
@@ -228,6 +234,7 @@ def test_what_waits_for_its_time_can_be_revoked(bench):
     assert bench.done() == [2]
 
 
+@pytest.mark.slow
 def test_workers_answer_remote_control(bench):
     bench.worker()
     bench.send("while not app.control.ping(timeout=1): pass\nassert app.control.inspect(timeout=3).active_queues()")
@@ -264,6 +271,7 @@ def answers(bench):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_task_that_runs_while_the_server_restarts_runs_once(tmp_path, pool):
     with own_server(tmp_path) as (server, bench):
