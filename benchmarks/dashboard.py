@@ -14,9 +14,9 @@ from urllib.request import urlopen
 
 import psutil
 
+from gristmill import Batch, submit
 from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
-from gristmill.producer import Batch, submit
 from gristmill.server.connection import client
 from gristmill.tasks.kinds import Kind
 

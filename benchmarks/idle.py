@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 from redis import Redis
 
+from gristmill import submit
 from gristmill.config.settings import load, use
-from gristmill.producer import submit
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 

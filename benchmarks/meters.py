@@ -6,11 +6,11 @@ import time
 
 import psutil
 
+from gristmill import submit
 from gristmill.config.settings import settings, use
 from gristmill.demo.home import temporary_home
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
-from gristmill.producer import submit
 from gristmill.server.connection import client
 from gristmill.tasks.kinds import Kind
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from benchmarks.options import at_least
+from gristmill import submit
 from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
-from gristmill.producer import submit
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind

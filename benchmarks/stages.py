@@ -14,11 +14,11 @@ from functools import wraps
 from typing import Any
 
 from benchmarks.options import at_least
+from gristmill import open_batch, submit
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load, settings, use
 from gristmill.demo.home import temporary_home
-from gristmill.producer import open_batch, submit
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer

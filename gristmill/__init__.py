@@ -1,1 +1,68 @@
-"""Gristmill: batches of Python work on many cores and many hosts, with nothing lost."""
+"""Gristmill: batches of Python work on many cores and many hosts, with nothing lost.
+
+```python
+from gristmill import cpu, submit
+
+@cpu
+def square(n: int) -> int:
+    return n * n
+
+if __name__ == "__main__":
+    print(list(submit("square", [1, 2, 3]).values()))
+```
+
+The names below are the public API, with those of `gristmill.errors` and `gristmill.files`; all else is private.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gristmill.batches.info import BatchInfo, State
+    from gristmill.batches.result import Result
+    from gristmill.producer.batch import Batch, batches, open_batch
+    from gristmill.producer.submit import submit
+    from gristmill.tasks.kinds import cpu, io
+
+__all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "open_batch", "submit"]
+
+#: The module that defines each public name. It is imported when a program first uses the name: `import gristmill`
+#: alone loads neither Celery nor redis-py.
+_MODULES = {
+    "Batch": "gristmill.producer.batch",
+    "BatchInfo": "gristmill.batches.info",
+    "Result": "gristmill.batches.result",
+    "State": "gristmill.batches.info",
+    "batches": "gristmill.producer.batch",
+    "cpu": "gristmill.tasks.kinds",
+    "io": "gristmill.tasks.kinds",
+    "open_batch": "gristmill.producer.batch",
+    "submit": "gristmill.producer.submit",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """This package: its attribute `batches` is the function, and never the subpackage of the same name."""
+
+    @property
+    def batches(self) -> object:
+        return __getattr__("batches")
+
+    @batches.setter
+    def batches(self, subpackage: object) -> None:
+        """Python sets the attribute when `gristmill.batches` is imported: the function stays."""
+
+
+sys.modules[__name__].__class__ = _Package

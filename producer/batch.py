@@ -1,29 +1,40 @@
-"""A submitted batch: to be followed, read and controlled."""
+"""A batch on the server: follow it, read its results, control it."""
 
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeAlias
+
+from typing_extensions import TypeVar
 
 from gristmill.batches.control import Control, Running
-from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import BatchCancelled, InputError, ItemFailed, shown
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.deadline import Deadline
+from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
+from gristmill.producer.item_states import item_states
 from gristmill.server.connection import client, reaching
 
-#: Milliseconds that one wait for results takes at most, so that an end or a timeout is noticed soon.
-_WAIT_MS = 500
-#: Seconds between two looks for what is next in order; items that are read in order at a time.
-_POLL_SECONDS, _LOT = 0.2, 5000
+T = TypeVar("T")
+#: What the batch's task returns.
+R_co = TypeVar("R_co", covariant=True, default=Any)
+#: How long to wait at most: seconds, or text such as `10m`; None: no limit.
+MaxWait: TypeAlias = str | float | None
 
 
-class Batch:
-    """One batch on the server, by name."""
+class Batch(Generic[R_co]):
+    """One batch on the server, by its name. `R_co` is what its task returns.
+
+    Every method raises ServerError when the server cannot be reached, and InputError when the batch was deleted.
+    Threads may share a Batch, but not an iterator of it.
+    """
 
     def __init__(self, name: str, ledger: Ledger) -> None:
         self.name = name
@@ -32,34 +43,38 @@ class Batch:
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"
 
+    def __iter__(self) -> Iterator[Result]:
+        return self.results()
+
     def info(self) -> BatchInfo:
-        """Its state and counters now.
+        """The batch's state and counters now.
 
         Raises:
-            InputError: the batch was forgotten.
+            InputError: the batch was deleted.
         """
-        fields = self.ledger.state(self.name)
+        with reaching():
+            fields = self.ledger.state(self.name)
         if "task" not in fields:
             raise InputError(f"no batch is called {self.name!r}: `gristmill batches` lists them")
         return BatchInfo.from_fields(self.name, fields)
 
-    def wait(self, timeout: float | None = None) -> BatchInfo:
-        """Wait until every item has an outcome.
+    def wait(self, max_wait: MaxWait = None) -> BatchInfo:
+        """Wait until the batch has ended, and return its last counters.
 
         Raises:
-            TimeoutError: that took more than `timeout` seconds.
+            TimeoutError: it has not ended after `max_wait`; it goes on.
         """
-        for info in self.watch(timeout):
+        for info in self.watch(max_wait):
             last = info
         return last
 
-    def watch(self, timeout: float | None = None, every: float = 0.2) -> Iterator[BatchInfo]:
-        """Its counters every so many seconds, until it has ended (the last is then what it ended with).
+    def watch(self, max_wait: MaxWait = None, every: float = 0.2) -> Iterator[BatchInfo]:
+        """Yield the counters every `every` seconds; the last ones are those with which the batch ended.
 
         Raises:
-            TimeoutError: it has not ended after `timeout` seconds.
+            TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        deadline = Deadline(timeout)
+        deadline = _deadline(max_wait)
         while True:
             info = self.info()
             yield info
@@ -69,129 +84,153 @@ class Batch:
             time.sleep(every)
 
     def results(
-        self, *, follow: bool = True, in_order: bool = False, consume: bool = False, timeout: float | None = None
+        self,
+        *,
+        state: str | Iterable[str] | None = None,
+        follow: bool = True,
+        in_order: bool = False,
+        consume: bool = False,
+        max_wait: MaxWait = None,
     ) -> Iterator[Result]:
-        """Its results: as they complete, or by index with `in_order`; until the batch has ended with `follow`,
-        else those that are there, by index. `consume` as with `follow`.
+        """Yield the results as items complete, or by index with `in_order`, until the batch has ended.
+
+        With `follow=False`, yield only the results that are there now, by index. `state` selects results: one state,
+        several with commas between them, or a collection of `succeeded`, `failed`, `dead` and `cancelled`. `consume`
+        is that of `follow`, and takes neither `state` nor `follow=False`.
 
         Raises:
-            TimeoutError: the batch has not ended after `timeout` seconds.
-            ValueError: `consume` without `follow`.
+            InputError: an option is not valid.
+            TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        if not follow:
-            if consume:
-                raise ValueError("consume=True goes with follow=True")
-            yield from self._reader().in_order(0, self.info().submitted)
-            return
-        for _, found in self.follow(in_order=in_order, consume=consume, timeout=timeout):
-            yield from found
+        states = item_states(state)
+        if consume and (states or not follow):
+            raise InputError("consume=True takes neither a state nor follow=False")
+        if follow:
+            lots = self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
+            results: Iterator[Result] = (result for _, lot in lots for result in lot)
+        else:
+            results = _reached(self._reader().in_order(0, self.info().submitted))
+        return (result for result in results if result.state in states) if states else results
+
+    def values(self, *, max_wait: MaxWait = None) -> Iterator[R_co]:
+        """Yield what the task returned for each item, in the order of the items, as soon as each is there.
+
+        Raises:
+            ItemFailed: at the first item that failed, is dead or was cancelled; it has the item's Result.
+            BatchCancelled: at the end, if the batch was cancelled before all its items were stored.
+            InputError: a value was removed from the server with `consume`.
+            TimeoutError: the batch has not ended after `max_wait`; it goes on.
+        """
+        index = 0
+        for info, results in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
+            for result in results:
+                if result.index > index:
+                    break
+                if result.state != "succeeded":
+                    raise ItemFailed(_failure(self.name, result), result)
+                index += 1
+                yield result.value
+        if index < info.submitted:
+            raise InputError(f"the value of item {index} of batch {self.name!r} was removed from the server (consumed)")
+        if info.state is State.CANCELLED:
+            raise BatchCancelled(f"batch {self.name!r} was cancelled ({info.reason}) before all its items were stored")
 
     def follow(
-        self, *, in_order: bool = False, consume: bool = False, timeout: float | None = None
+        self, *, in_order: bool = False, consume: bool = False, max_wait: MaxWait = None
     ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
-        """Its counters with the results that are new, at least twice a second, until it has ended.
+        """Yield the counters with the results that are new, at least twice a second, until the batch has ended.
 
-        Each lot of results is to be read before the next is asked for. With `consume`, asking for the next removes
-        from the server those of succeeded items that were read, and what only they needed.
+        Read each lot of results before you ask for the next one. With `consume`, asking for the next lot removes the
+        results that you have read from the server, with their input: those of succeeded items only.
 
         Raises:
-            TimeoutError: the batch has not ended after `timeout` seconds.
+            TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        deadline = Deadline(timeout)
-        consumer = self._consumer() if consume else None
-        return self._follow_in_order(deadline, consumer) if in_order else self._follow(deadline, consumer)
+        deadline = _deadline(max_wait)
+        consumer = None
+        if consume:
+            created = round(self.info().created * 1000)
+            consumer = ResultConsumer(self.ledger.client, settings(), self.name, created)
+        follower = Follower(self.info, lambda: self._check(deadline), self._reader(), consumer)
+        lots = follower.in_order() if in_order else follower.as_completed()
+        return ((info, _reached(results)) for info, results in _reached(lots))
 
     def retry(self, *, cancelled: bool = False) -> int:
-        """Have its failed and dead items run again, with `cancelled` also the cancelled ones; answers how many.
+        """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
 
-        Each keeps the count of its attempts, and may be tried again as often as the task says.
+        Each keeps the count of its attempts, and has as many retries as its task has.
 
         Raises:
-            InputError: it is being cancelled, and items of it still run; or, as with all of these, it was forgotten.
+            InputError: the batch is being cancelled, and some of its items still run.
         """
-        return self._control().retry(self.name, cancelled=cancelled)
+        with reaching():
+            return self._control().retry(self.name, cancelled=cancelled)
 
     def cancel(self, *, kill: bool = False) -> BatchInfo:
-        """Have nothing more of it run, and answer its counters: what is still open runs, and will be recorded.
+        """Start no more items of the batch, and return its counters: items that run now finish and are recorded.
 
-        With `kill`, what runs in processes is ended, and cancelled too; threads cannot be ended.
+        With `kill`, end the processes that run its items, and count these items as cancelled; threads cannot be ended.
         A batch that has ended stays as it is.
         """
-        workers = WorkerRegistry(self.ledger.client, settings()).workers() if kill else []
-        killable = [worker.name for worker in workers if worker.pool == "prefork"]
-        _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
+        with reaching():
+            workers = WorkerRegistry(self.ledger.client, settings()).workers() if kill else []
+            killable = [worker.name for worker in workers if worker.pool == "prefork"]
+            _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
         return self.info()
 
     def pause(self) -> bool:
-        """Have nothing more of it begin until it is resumed; False when that changes nothing, as it is paused, being
-        cancelled or has ended."""
-        return self._control().pause(self.name)
+        """Start no more items until the batch is resumed.
+
+        Return False if that changes nothing: the batch is paused already, is being cancelled, or has ended.
+        """
+        with reaching():
+            return self._control().pause(self.name)
 
     def resume(self) -> bool:
-        """Have it go on; False when it was not paused."""
-        return self._control().resume(self.name)
+        """Let a paused batch go on; return False if it was not paused."""
+        with reaching():
+            return self._control().resume(self.name)
 
-    def forget(self) -> None:
-        """Delete all that the server has of it. What still runs of it is dropped when it ends."""
-        self.ledger.forget(self.name)
+    def delete(self) -> None:
+        """Delete all that the server has of the batch; results of items that still run are dropped."""
+        with reaching():
+            self.ledger.forget(self.name)
 
     def _control(self) -> Control:
-        # Else a batch that was forgotten would seem to be paused, or without failed items.
+        # A batch that was deleted would seem to be paused, or to have no failed items.
         self.info()
         return Control(self.ledger.client, settings())
 
     def _reader(self) -> ResultReader:
         return ResultReader(self.ledger.client, settings(), self.name)
 
-    def _consumer(self) -> ResultConsumer:
-        created = round(self.info().created * 1000)
-        return ResultConsumer(self.ledger.client, settings(), self.name, created)
-
-    def _follow(
-        self, deadline: Deadline, consumer: ResultConsumer | None
-    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
-        reader, event = self._reader(), "0-0"
-        while True:
-            # Asked before the events: what is recorded in between is read, not missed.
-            info = self.info()
-            ended = info.state in ENDED
-            before, (event, found) = event, reader.after(event, 0 if ended else _WAIT_MS)
-            yield info, consumer.noted(found) if consumer else found
-            if consumer and event != before:
-                consumer.consume(upto=event)
-            if ended and not found:
-                if info.cancelled:
-                    yield info, reader.cancelled(info.submitted)
-                return
-            self._check(deadline)
-
-    def _follow_in_order(
-        self, deadline: Deadline, consumer: ResultConsumer | None
-    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
-        reader, first = self._reader(), 0
-        while True:
-            info = self.info()
-            end = min(reader.prefix(first), info.submitted, first + _LOT)
-            found = reader.in_order(first, end)
-            yield info, consumer.noted(found) if consumer else found
-            if consumer and end > first:
-                consumer.consume(below=end)
-            if info.state in ENDED and end == info.submitted:
-                return
-            self._check(deadline)
-            if end - first < _LOT:
-                time.sleep(_POLL_SECONDS)
-            first = end
-
     def _check(self, deadline: Deadline) -> None:
         if deadline.over:
             raise TimeoutError(f"batch {self.name!r} has not ended after {deadline.seconds:g} s; it goes on")
 
 
+def _deadline(max_wait: MaxWait) -> Deadline:
+    return Deadline(None if max_wait is None else checked_max_wait(max_wait))
+
+
+def _reached(values: Iterable[T]) -> Iterator[T]:
+    """The values, read from the server one by one; its errors become ServerErrors."""
+    with reaching():
+        yield from values
+
+
+def _failure(batch: str, result: Result) -> str:
+    place = f"item {result.index} of batch {batch!r} ({shown(result.input)})"
+    if result.error is None:
+        return f"{place} was cancelled"
+    verb = "is dead" if result.state == "dead" else "failed"
+    return f"{place} {verb}: {result.error['type']}: {result.error['message']}"
+
+
 def _kill(running: Iterable[Running]) -> None:
     """End the processes that run these chunks."""
     for worker, chunk in running:
-        # To its worker only: others would write down that they do not know it. Code that heeds no TERM ends too.
+        # To its worker only: others would note that they do not know it. SIGKILL ends code that ignores SIGTERM too.
         from gristmill.tasks.application import app
 
         app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[worker])
@@ -201,17 +240,17 @@ def open_batch(name: str) -> Batch:
     """The batch called `name`.
 
     Raises:
-        InputError: there is none.
+        InputError: no batch has this name.
         ServerError: the server cannot be reached.
     """
     with reaching():
-        batch = Batch(name, Ledger(client(), settings()))
-        batch.info()
+        batch: Batch = Batch(name, Ledger(client(), settings()))
+    batch.info()
     return batch
 
 
 def batches() -> list[BatchInfo]:
-    """All batches on the server, oldest first.
+    """The counters of all batches on the server, oldest first.
 
     Raises:
         ServerError: the server cannot be reached.

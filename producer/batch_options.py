@@ -6,11 +6,11 @@ from typing import Any, Self
 
 from gristmill.config.quantities import DURATION, parse_duration, parse_share
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
-#: Seconds for which a batch may be kept: ten years.
+#: Seconds for which a batch may be kept, and for which a call may wait: ten years.
 LONGEST_SECONDS = 3650 * 86_400
 #: What ends a batch early.
 HALT = "fail=N for N failed items, or fail=P% for a share of all items, such as fail=10 or fail=5%"
@@ -25,17 +25,17 @@ class BatchOptions:
     ttl: float
 
     @classmethod
-    def of(
-        cls, priority: int = DEFAULT_PRIORITY, halt: str | int | None = None, ttl: str | float | None = None
-    ) -> Self:
+    def of(cls, priority: int = DEFAULT_PRIORITY, halt: str | None = None, ttl: str | float | None = None) -> Self:
         """The options, from what a person or a program gives: `halt` as `fail=10` or `fail=5%`, `ttl` as a duration.
 
         Raises:
-            InputError: a value is not allowed; the text names the option, the value and what is expected.
+            InputError: a value is not valid.
         """
-        if not FIRST <= priority <= LAST:
-            raise InputError(f"invalid value for priority: {priority} (expected {FIRST}, the first, to {LAST})")
-        seconds = settings().ttl_seconds if ttl is None else checked_ttl(ttl)
+        if type(priority) is not int or not FIRST <= priority <= LAST:
+            raise InputError(
+                invalid_value("priority", priority, f"an integer from {FIRST}, which runs first, to {LAST}")
+            )
+        seconds = settings().ttl_seconds if ttl is None else checked_duration(ttl, "ttl", 1)
         return cls(priority, None if halt is None else checked_halt(halt), seconds)
 
     def fields(self) -> dict[str, Any]:
@@ -44,18 +44,18 @@ class BatchOptions:
         return fields if self.halt is None else {**fields, "halt": self.halt}
 
 
-def checked_halt(value: str | int) -> str:
+def checked_halt(value: object) -> str:
     """How many failed items end a batch, as its state keeps it: `10` of `fail=10`, `5%` of `fail=5%`.
 
     Raises:
-        InputError: the value is not allowed.
+        InputError: the value is not valid.
     """
     text = str(value)
     limit = text.removeprefix("fail=")
     if limit != text and _is_limit(limit):
         return limit
     hint = f"; did you mean fail={text}?" if _is_limit(text) else ""
-    raise InputError(f"invalid value for halt: {text!r} (expected {HALT}){hint}")
+    raise InputError(invalid_value("halt", value, HALT) + hint)
 
 
 def _is_limit(text: str) -> bool:
@@ -69,16 +69,25 @@ def _is_limit(text: str) -> bool:
     return bool(re.fullmatch(r"\d{1,3}(\.\d{1,6})?%", text, re.ASCII))
 
 
-def checked_ttl(value: str | float) -> float:
-    """How long the server keeps a batch after it ends, in seconds, from a duration such as `12h`.
+def checked_max_wait(value: str | float) -> float:
+    """How long a call waits at most, in seconds, from a duration such as `10m`.
 
     Raises:
-        InputError: the value is not allowed.
+        InputError: the value is not valid.
+    """
+    return checked_duration(value, "max_wait", 0)
+
+
+def checked_duration(value: str | float, name: str, least: int) -> float:
+    """The seconds of a duration such as `12h` that is given as `name`; it has `least` seconds or more.
+
+    Raises:
+        InputError: the value is not valid.
     """
     try:
         seconds = parse_duration(value)
     except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= LONGEST_SECONDS:
-        raise InputError(f"invalid value for ttl: {str(value)!r} (expected {DURATION}, from 1s to 3650d)")
+        seconds = -1.0
+    if not least <= seconds <= LONGEST_SECONDS:
+        raise InputError(invalid_value(name, value, f"{DURATION}, from {least}s to 3650d"))
     return seconds

@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -16,14 +16,13 @@ from gristmill.config.settings import settings
 from gristmill.errors import InputError, ServerError
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions
+from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
-from gristmill.producer.items import Raw, Source
+from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
 from gristmill.server.connection import client, reaching
-from gristmill.tasks import catalog
 from gristmill.tasks.kinds import GristmillTask
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class Submission:
 
     def __init__(
         self,
-        task: GristmillTask,
+        task: GristmillTask[..., Any],
         source: Source,
         *,
         name: str | None = None,
@@ -214,59 +213,3 @@ def automatic_name(task: str) -> str:
     """A name of its own for a batch: `fibonacci-20260131-235959-1a2b`, in UTC."""
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", task).lstrip("._-")[:40] or "batch"
     return f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
-
-
-class _Values:
-    """Items given as Python values."""
-
-    name, text = "items", False
-
-    def __init__(self, values: Iterable[Any]) -> None:
-        self._values = values
-        self.regular = iter(values) is not values
-
-    def open(self) -> Iterator[Raw]:
-        for number, value in enumerate(self._values):
-            yield Raw(number, value)
-
-    def columns(self) -> None:
-        return None
-
-    def place(self, number: int) -> str:
-        return f"item {number}"
-
-
-def submit(  # noqa: PLR0913
-    task: str | GristmillTask,
-    items: Iterable[Any],
-    *,
-    name: str | None = None,
-    fixed: Mapping[str, Any] | None = None,
-    queue: str | None = None,
-    priority: int = DEFAULT_PRIORITY,
-    halt: str | int | None = None,
-    ttl: str | float | None = None,
-    timeout: float | None = None,
-) -> Batch:
-    """Submit `items` (values of the task's one open parameter, or dicts of its arguments) as one batch.
-
-    All items are checked before any is sent, unless `items` is an iterator: that is read once and checked on
-    the way. `fixed` gives arguments that all items share; `queue` sends them elsewhere than to the queue of the
-    task's kind, to compare. Repeating an interrupted submit with the same `name`
-    and items stores what is missing. While the server is full it waits, `timeout` seconds at most.
-
-    `priority` is from 0 (first) to 9 (last). `halt` cancels the batch once N items (`"fail=10"`), or P% of all items
-    (`"fail=10%"`), have failed. `ttl` says how long it is kept after its end: seconds, or text such as `"12h"`
-    (default: the setting GRISTMILL_TTL_SECONDS). A batch that is there keeps the terms it has.
-
-    Raises:
-        InputError: an item, the task's name, the batch's name or a term is not allowed.
-        BatchCancelled: the batch was cancelled before all items were stored.
-        ServerError: the server cannot be reached or refuses writes.
-        TimeoutError: the server is still full after `timeout` seconds.
-    """
-    known = catalog.find(task) if isinstance(task, str) else task
-    options = BatchOptions.of(priority, halt, ttl)
-    submission = Submission(known, _Values(items), name=name, fixed=fixed, queue=queue, options=options)
-    submission.check()
-    return submission.send(Deadline(timeout))

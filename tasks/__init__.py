@@ -1,7 +1,7 @@
 """The Celery app and the tasks: all that you read to write a task of your own.
 
 ```python
-from gristmill.tasks import cpu
+from gristmill import cpu
 
 @cpu
 def square(n: int) -> int:

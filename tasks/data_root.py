@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -68,53 +69,50 @@ def open_under_root(path: str, name: str = "path") -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-class NewFile:
-    """A file that appears under its name when it is whole, or not at all."""
+class NewFile(BufferedWriter):
+    """A binary file, open for writing, that appears in its directory when it is published, as a whole or not at all."""
 
-    def __init__(self, folder: int, directory: str) -> None:
-        self._folder = folder
-        self._directory = directory
-        self._draft = f".{uuid4().hex}.part"
+    def __init__(self, folder: int, directory: str, draft: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN
-        self._file = os.fdopen(os.open(self._draft, flags, 0o644, dir_fd=folder), "wb")
-
-    def write(self, block: bytes) -> None:
-        """Add bytes at its end."""
-        self._file.write(block)
+        super().__init__(FileIO(os.open(draft, flags, 0o644, dir_fd=folder), "wb"))
+        self._folder, self._directory, self._draft = folder, directory, draft
 
     def publish(self, name: str) -> str:
-        """Give it its name, over any file that has it, and return its path; a power cut does not undo it."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Give the file its name, replacing any file of that name, and return its path; survives a power cut.
+
+        Raises:
+            OSError: the disk is full, or the name is not one of a file.
+        """
+        self.flush()
+        os.fsync(self.fileno())
         os.replace(self._draft, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         os.fsync(self._folder)
         return str(Path(self._directory, name))
 
-    def close(self) -> None:
-        """Close it, and remove it when it was not published."""
-        # What cannot be flushed (a full disk) has raised where it was written.
-        with suppress(OSError):
-            self._file.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self._draft, dir_fd=self._folder)
-
 
 @contextmanager
 def new_file(directory: str, name: str = "path") -> Iterator[NewFile]:
-    """A new file in `directory`, a path under the data root that is made when it is missing.
+    """A new file in `directory`, a path under the data root; missing directories are made.
+
+    Unless it is published before the context ends, the file is removed.
 
     Raises:
-        DataRootError: the directory leads out of the root.
-        OSError: it cannot be made or written to.
+        DataRootError: the directory is outside the data root; the text names the parameter `name`.
+        OSError: the directory or the file cannot be made.
     """
     folder = _descend(_resolve(directory, name), directory, make=True)
+    draft = f".{uuid4().hex}.part"
     try:
         with _naming(directory):
-            file = NewFile(folder, directory)
+            file = NewFile(folder, directory, draft)
         try:
             yield file
         finally:
-            file.close()
+            # A write that failed (a full disk) has raised already.
+            with suppress(OSError):
+                file.close()
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
     finally:
         os.close(folder)
 

@@ -5,12 +5,15 @@ import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, overload
-
-from celery import Task
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from gristmill.tasks.application import app
+from gristmill.tasks.celery_task import P as TaskP
+from gristmill.tasks.celery_task import R_co, TypedTask
 from gristmill.tasks.schema import Schema
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Kind(StrEnum):
@@ -22,13 +25,13 @@ class Kind(StrEnum):
     IO = "io"
 
 
-class GristmillTask(Task):
-    """A Celery task that batches can run too: it has a kind, and a schema from its annotations."""
+class GristmillTask(TypedTask[TaskP, R_co]):
+    """A Celery task that batches can run too: it has a kind, and a schema made from its annotations."""
 
     abstract = True
     kind: Kind
     schema: Schema
-    #: How often a failed item is tried again, and after which exceptions.
+    #: How many more times a failed item is tried, and after which exceptions.
     retries: int
     retry_on: tuple[type[BaseException], ...]
 
@@ -52,75 +55,81 @@ def route(_name: str, _args: Any, _kwargs: Any, _options: Any, task: Any = None,
     return {"queue": str(task.kind)} if isinstance(task, GristmillTask) else None
 
 
-Decorator = Callable[[Callable[..., Any]], GristmillTask]
+class Decorator(Protocol):
+    """`@cpu(…)` and `@io(…)`: makes a function a task that keeps the function's signature."""
+
+    def __call__(self, function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 
 
-def _task(
+def _decorator(
     kind: Kind,
-    function: Callable[..., Any] | None,
     name: str | None,
     check: Callable[..., None] | None,
     retries: int,
     retry_on: tuple[type[BaseException], ...],
     time_limit: float | None,
-) -> GristmillTask | Decorator:
-    def decorate(function: Callable[..., Any]) -> GristmillTask:
-        known_as = name or function.__name__
-        holder = app._tasks.get(known_as)
+) -> Decorator:
+    def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
+        task_name = name or function.__name__
+        holder = app._tasks.get(task_name)
         if holder is not None and holder.run.__module__ != function.__module__:
             raise TypeError(
-                f"two tasks are called {known_as!r}: in {holder.run.__module__} and in {function.__module__}; "
-                f"give one a name: @{kind}(name=…)"
+                f"two tasks are called {task_name!r}, in {holder.run.__module__} and in {function.__module__}: "
+                f"name one of them with @{kind}(name=…)"
             )
         options = {
             "kind": kind,
-            "schema": Schema(function, check),
+            "schema": Schema.of(function, check),
             "retries": retries,
             "retry_on": retry_on,
             "time_limit": time_limit,
         }
-        task: GristmillTask = app.task(base=GristmillTask, name=known_as, lazy=False, **options)(function)
+        task: GristmillTask[P, R] = app.task(base=GristmillTask, name=task_name, lazy=False, **options)(function)
         return task
 
+    return decorate
+
+
+@overload
+def cpu(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
+@overload
+def cpu(
+    *,
+    name: str | None = ...,
+    check: Callable[..., None] | None = ...,
+    retries: int = ...,
+    retry_on: tuple[type[BaseException], ...] = ...,
+    time_limit: float | None = ...,
+) -> Decorator: ...
+def cpu(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    check: Callable[..., None] | None = None,
+    retries: int = 0,
+    retry_on: tuple[type[BaseException], ...] = (Exception,),
+    time_limit: float | None = None,
+) -> GristmillTask[P, R] | Decorator:
+    """Make a function a task that computes: it runs in a process, on the queue `cpu`.
+
+    `name` is the task's name (default: the function's). `check` is called with every argument by keyword, defaults
+    included, once each has passed its annotation: when an item is submitted, and again on the worker; it raises
+    ValueError to refuse the item. A failed item is tried `retries` more times if it raised one of `retry_on`. An item
+    fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
+
+    The decorated function can still be called as before, and is a Celery task.
+
+    Raises:
+        TypeError: another module has a task of that name, or the function takes `*args`, `**kwargs` or
+            positional-only parameters.
+    """
+    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit)
     return decorate if function is None else decorate(function)
 
 
 @overload
-def cpu(function: Callable[..., Any], /) -> GristmillTask: ...
-@overload
-def cpu(
-    *,
-    name: str | None = ...,
-    check: Callable[..., None] | None = ...,
-    retries: int = ...,
-    retry_on: tuple[type[BaseException], ...] = ...,
-    time_limit: float | None = ...,
-) -> Decorator: ...
-def cpu(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    check: Callable[..., None] | None = None,
-    retries: int = 0,
-    retry_on: tuple[type[BaseException], ...] = (Exception,),
-    time_limit: float | None = None,
-) -> GristmillTask | Decorator:
-    """Make a function a task that computes: it runs in a process of its own, on queue `cpu`.
-
-    `name` is what the command line calls it (default: the function's name). `check` gets every argument by
-    name once each has passed its annotation, on the producer before anything is sent and again on the worker,
-    and raises ValueError. A failed item is tried `retries` times more when it raised one of `retry_on`. An item
-    that takes more than `time_limit` seconds fails (default: `GRISTMILL_TIME_LIMIT`; 0: it may take any time).
-
-    Raises:
-        TypeError: the name is taken, or the function takes `*args`, `**kwargs` or positional-only parameters.
-    """
-    return _task(Kind.CPU, function, name, check, retries, retry_on, time_limit)
-
-
-@overload
-def io(function: Callable[..., Any], /) -> GristmillTask: ...
+def io(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 @overload
 def io(
     *,
@@ -131,7 +140,7 @@ def io(
     time_limit: float | None = ...,
 ) -> Decorator: ...
 def io(
-    function: Callable[..., Any] | None = None,
+    function: Callable[P, R] | None = None,
     /,
     *,
     name: str | None = None,
@@ -139,9 +148,10 @@ def io(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
-) -> GristmillTask | Decorator:
-    """Make a function a task that waits: it runs in one of many threads, on queue `io`. Options as of `cpu`.
+) -> GristmillTask[P, R] | Decorator:
+    """Make a function a task that waits: it runs in one of many threads, on the queue `io`. Options as for `cpu`.
 
-    A thread cannot be ended: `time_limit` holds only for an item that runs alone, as a suspect.
+    A thread cannot be ended: `time_limit` applies only to an item that runs in quarantine.
     """
-    return _task(Kind.IO, function, name, check, retries, retry_on, time_limit)
+    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit)
+    return decorate if function is None else decorate(function)

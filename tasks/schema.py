@@ -1,9 +1,9 @@
 """A task's annotations as the schema of its items."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, Self, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
@@ -38,6 +38,20 @@ class Parameter:
     default: Any
     adapter: TypeAdapter[Any]
     plain: bool
+
+    @classmethod
+    def of(cls, parameter: inspect.Parameter, annotation: Any) -> Self:
+        """The parameter of a function, with the values that its annotation allows.
+
+        Raises:
+            TypeError: an item could not give it by name.
+        """
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise TypeError(f"{parameter}: a task takes named parameters only")
+        required = parameter.default is parameter.empty
+        adapter = _adapter(annotation)
+        plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
+        return cls(parameter.name, required, None if required else parameter.default, adapter, plain)
 
     @property
     def allowed(self) -> str:
@@ -76,26 +90,23 @@ class Schema:
     fixed for the whole batch. As stored, an object is always one of arguments.
     """
 
-    def __init__(self, function: Callable[..., Any], check: Callable[..., None] | None = None) -> None:
-        hints = get_type_hints(function, include_extras=True)
-        self.parameters = {
-            name: self._parameter(parameter, hints)
-            for name, parameter in inspect.signature(function).parameters.items()
-        }
+    def __init__(self, parameters: Iterable[Parameter], check: Callable[..., None] | None = None) -> None:
+        self.parameters = {parameter.name: parameter for parameter in parameters}
         self._check = check
         #: The parameter that an item gives by itself, when nothing else has to be looked at.
         self._only = "" if check else self.open_parameter({})
         self._defaults = {p.name: p.default for p in self.parameters.values() if not p.required}
 
-    @staticmethod
-    def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise TypeError(f"{parameter}: a task takes named parameters only")
-        required = parameter.default is parameter.empty
-        default = None if required else parameter.default
-        adapter = _adapter(hints.get(parameter.name, Any))
-        plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
-        return Parameter(parameter.name, required, default, adapter, plain)
+    @classmethod
+    def of(cls, function: Callable[..., Any], check: Callable[..., None] | None = None) -> Self:
+        """The schema that a function's annotations make.
+
+        Raises:
+            TypeError: the function takes `*args`, `**kwargs` or positional-only parameters.
+        """
+        hints = get_type_hints(function, include_extras=True)
+        parameters = inspect.signature(function).parameters.values()
+        return cls((Parameter.of(parameter, hints.get(parameter.name, Any)) for parameter in parameters), check)
 
     def fixed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Check the arguments that all items share (`--set`) and return them as JSON values.

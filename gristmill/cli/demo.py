@@ -21,7 +21,7 @@ from gristmill.demo.sizes import mixed
 from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
-from gristmill.producer.submission import submit
+from gristmill.producer.submit import submit
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind

@@ -59,7 +59,7 @@ def follow(
     workers = WorkerWatch()
     try:
         with ProgressView([batch.name]) as view:
-            for info, found in batch.follow(in_order=in_order, consume=consume, timeout=deadline.left):
+            for info, found in batch.follow(in_order=in_order, consume=consume, max_wait=deadline.left):
                 if writer:
                     writer.write_all(found, durably=consume)
                 view.update([info])

@@ -25,7 +25,7 @@ def command(batch: str | None) -> None:
     with server_for_reading(), reaching():
         found = named_batch(batch)
         info = found.info()
-        found.forget()
+        found.delete()
     if info.left:
         warn(f"{info.left:,} items of batch {info.name} were open")
     note(f"forgot batch {info.name}: {info.submitted:,} items")

@@ -11,7 +11,7 @@ from gristmill.demo.one_core import Measured
 from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
-from gristmill.producer.submission import submit
+from gristmill.producer.submit import submit
 from gristmill.tasks.kinds import Kind
 
 #: Seconds between two looks at a batch.

@@ -35,17 +35,17 @@ print(json.dumps(found))
 #: What a program does with the Python API.
 API = """
 import json, sys
-from gristmill.producer import Batch, State, batches, open_batch, submit
+from gristmill import Batch, State, batches, open_batch, submit
 
 name = sys.argv[1]
 batch = submit("fibonacci", [10, 11, {"n": 300, "method": "doubling"}], name=name)
-info = batch.wait(timeout=60)
+info = batch.wait(max_wait=60)
 assert info.state is State.SUCCEEDED, info
 again = submit("fibonacci", [10, 11, {"n": 300, "method": "doubling"}], name=name)
 assert again.info().submitted == 3
 assert name in [info.name for info in batches()]
-values = [result.value for result in open_batch(name).results(in_order=True, timeout=60)]
-counted = submit("pause", (0 for _ in range(2500))).wait(timeout=60)
+values = [result.value for result in open_batch(name).results(in_order=True, max_wait=60)]
+counted = submit("pause", (0 for _ in range(2500))).wait(max_wait=60)
 print(json.dumps({"values": values, "counted": counted.succeeded}))
 """
 

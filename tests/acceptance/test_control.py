@@ -227,7 +227,7 @@ class TestHalt:
     def test_after_so_many_failures(self, mill, name):
         items = mill.file(f"{name}.txt", "0\n" * 5000)
         command = ("submit", "mendable", "--from", items, "--set", f"cause={mill.path}", "--name", name)
-        done = mill.run(*command, "--halt", "10", "--follow")
+        done = mill.run(*command, "--halt", "fail=10", "--follow")
         info = adds_up(mill.ended(name))
         assert done.code == 1
         assert (info.state, info.failed >= 10, info.cancelled > 4000) == ("cancelled", True, True), info
@@ -239,9 +239,9 @@ class TestHalt:
     def test_after_a_share_of_all(self, mill, name):
         items = mill.file(f"{name}.txt", "0\n" * 30 + "1\n" * 270)
         command = ("run", "mendable", "--from", items, "--set", f"cause={mill.path}", "--quiet")
-        assert mill.run(*command, "--name", name, "--halt", "10%").code == 1
+        assert mill.run(*command, "--name", name, "--halt", "fail=10%").code == 1
         assert mill.info(name).failed == 30
-        assert mill.run(*command, "--name", f"{name}-2", "--halt", "10.1%").code == 1
+        assert mill.run(*command, "--name", f"{name}-2", "--halt", "fail=10.1%").code == 1
         assert (mill.info(f"{name}-2").state, mill.info(f"{name}-2").failed) == ("failed", 30)
 
 

@@ -87,7 +87,7 @@ entries = st.tuples(st.sampled_from(["io", "cpu"]), st.integers(0, 9), messages)
 
 #: Tasks that take anything and are done at once: nothing here shall wait for a day, because a number said so.
 EATERS = """
-from gristmill.tasks import cpu, io
+from gristmill import cpu, io
 
 @io
 def eat(what: str = "", more: int = 0):

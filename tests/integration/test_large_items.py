@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from test_ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop
 
+from gristmill import io
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
-from gristmill.tasks import io
 from gristmill.worker.runner import Runner
 
 LARGE = json.dumps("x" * 100_000)

@@ -124,10 +124,10 @@ def test_the_examples_of_the_python_api_print_what_they_say(fleet):
 
 TASKS_PROGRAM = """
 from gristmill.errors import InputError
-from gristmill.producer import submit
+from gristmill import submit
 
 ping = submit("ping", ["host"])
-days = submit("weekday", ["2026-01-31", "2026-02-28"], fixed={"offset": "1"})
+days = submit("weekday", ["2026-01-31", "2026-02-28"], set={"offset": "1"})
 totals = submit("total", [{"first": 1, "last": 100}, {"first": 7, "last": 7}])
 print([result.value for result in days.results(in_order=True)])
 print([result.value for result in totals.results(in_order=True)])

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from test_ledger import FIELDS as FIBONACCI
 from test_ledger import info, run_all
 
+from gristmill import cpu, submit
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import settings
-from gristmill.producer import backpressure, feeder, submit
+from gristmill.producer import backpressure, feeder
 from gristmill.producer.backpressure import Backpressure, Full
 from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.items import Raw, from_path
 from gristmill.producer.submission import Submission
-from gristmill.tasks import cpu
 from tests.conftest import until
 
 

@@ -1,7 +1,7 @@
 """A task for test_isolation that has the server stand still once it has ended."""
 
+from gristmill import cpu
 from gristmill.server.connection import client
-from gristmill.tasks import cpu
 
 
 @cpu(time_limit=0.5)

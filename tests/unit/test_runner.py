@@ -26,7 +26,7 @@ class Stand:
 
     def __init__(self, function):
         self.run = function
-        self.schema = Schema(function)
+        self.schema = Schema.of(function)
 
 
 def outcome(function, value="1", retries=0, attempt=1, before=0):

@@ -28,7 +28,7 @@ def no_big_crop(width: int, fit: str, **_: object) -> None:
 
 @pytest.mark.parametrize(("given", "stored"), [("30", "30"), (" 30 ", "30"), (30, "30"), (30.0, "30"), ("0", "0")])
 def test_a_bare_item_fills_the_one_required_parameter(given, stored):
-    schema = Schema(power)
+    schema = Schema.of(power)
     assert schema.open_parameter({}) == "base"
     assert schema.item(given, {}, "base") == stored
     assert schema.arguments(json.loads(stored), {}, "base") == {"base": int(stored)}
@@ -37,7 +37,7 @@ def test_a_bare_item_fills_the_one_required_parameter(given, stored):
 @pytest.mark.parametrize("given", ["abc", "", "-1", "51", "3.5", None, [1], "1" * 5000])
 def test_an_error_names_the_parameter_the_value_and_what_is_allowed(given):
     with pytest.raises(ItemError) as caught:
-        Schema(power).item(given, {}, "base")
+        Schema.of(power).item(given, {}, "base")
     text = str(caught.value)
     assert text.startswith("base: ")
     assert repr(given)[:20] in text
@@ -46,7 +46,7 @@ def test_an_error_names_the_parameter_the_value_and_what_is_allowed(given):
 
 
 def test_fixed_arguments_are_checked_and_leave_one_parameter_open():
-    schema = Schema(pair)
+    schema = Schema.of(pair)
     assert schema.open_parameter({}) == ""
     fixed = schema.fixed({"b": "7"})
     assert fixed == {"b": 7}
@@ -59,7 +59,7 @@ def test_fixed_arguments_are_checked_and_leave_one_parameter_open():
 
 
 def test_an_object_of_arguments_is_stored_as_one():
-    schema = Schema(scale)
+    schema = Schema.of(scale)
     assert json.loads(schema.item({"path": "a.png", "width": "20"}, {}, "path", columns=True)) == {
         "path": "a.png",
         "width": 20,
@@ -74,7 +74,7 @@ def test_an_object_of_arguments_is_stored_as_one():
 
 
 def test_a_value_that_is_an_object_itself_is_kept_apart_from_arguments():
-    schema = Schema(sized)
+    schema = Schema.of(sized)
     stored = json.loads(schema.item({"w": 1}, {}, "options"))
     assert stored == {"options": {"w": 1}}
     assert schema.arguments(stored, {}, "options") == {"options": {"w": 1}}
@@ -82,7 +82,7 @@ def test_a_value_that_is_an_object_itself_is_kept_apart_from_arguments():
 
 
 def test_a_check_sees_every_argument_and_its_text_is_the_error():
-    schema = Schema(scale, lambda path, **rest: no_big_crop(**rest))
+    schema = Schema.of(scale, lambda path, **rest: no_big_crop(**rest))
     fixed = schema.fixed({"fit": "crop"})
     assert schema.item("a.png", fixed, "path") == '"a.png"'
     with pytest.raises(ItemError, match="at most 50 with fit 'crop'"):
@@ -94,11 +94,11 @@ def test_what_json_cannot_carry_is_refused(value):
     def anything(value: object) -> None: ...
 
     with pytest.raises(ItemError, match="JSON cannot carry it"):
-        Schema(anything).item(value, {}, "value")
+        Schema.of(anything).item(value, {}, "value")
 
 
 def test_a_function_with_open_ended_arguments_is_no_task():
     def loose(*items: int) -> None: ...
 
     with pytest.raises(TypeError, match="named parameters only"):
-        Schema(loose)
+        Schema.of(loose)

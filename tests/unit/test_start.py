@@ -13,11 +13,3 @@ def test_celery_is_not_loaded(modules):
     code = f"import sys, {', '.join(modules)}; print(*sorted({{'celery', 'flower'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
-
-
-def test_the_python_api_is_whole():
-    from gristmill import producer
-
-    assert all(getattr(producer, name) for name in producer.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        producer.nothing  # noqa: B018

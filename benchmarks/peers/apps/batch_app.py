@@ -4,7 +4,7 @@ import time
 
 import work
 
-from gristmill.producer import submit
+from gristmill import submit
 from gristmill.tasks.kinds import cpu, io
 
 

@@ -1,0 +1,66 @@
+"""Follows a batch to its end: its counters, each time with the results that are new."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.batches.reader import ResultReader
+from gristmill.batches.result import Result
+from gristmill.batches.result_consumer import ResultConsumer
+
+#: Milliseconds that one wait for results takes at most: the end of the batch and of a limit are noticed then.
+_WAIT_MS = 500
+#: Seconds between two looks for what is next in order; items that are read in order at a time.
+_POLL_SECONDS, _LOT = 0.2, 5000
+
+Lots = Iterator[tuple[BatchInfo, Iterable[Result]]]
+
+
+class Follower:
+    """Follows one batch. `info` returns its counters, and `check` raises when the wait has taken too long."""
+
+    def __init__(
+        self,
+        info: Callable[[], BatchInfo],
+        check: Callable[[], None],
+        reader: ResultReader,
+        consumer: ResultConsumer | None,
+    ) -> None:
+        self._info, self._check = info, check
+        self._reader, self._consumer = reader, consumer
+
+    def as_completed(self) -> Lots:
+        """Yield the results in the order in which the items ended, cancelled items last."""
+        event = "0-0"
+        while True:
+            # Read before the events: what is recorded in between is read, not missed.
+            info = self._info()
+            ended = info.state in ENDED
+            before, (event, results) = event, self._reader.after(event, 0 if ended else _WAIT_MS)
+            yield info, self._noted(results)
+            if self._consumer and event != before:
+                self._consumer.consume(upto=event)
+            if ended and not results:
+                if info.cancelled:
+                    yield info, self._reader.cancelled(info.submitted)
+                return
+            self._check()
+
+    def in_order(self) -> Lots:
+        """Yield the results by index."""
+        first = 0
+        while True:
+            info = self._info()
+            end = min(self._reader.prefix(first), info.submitted, first + _LOT)
+            yield info, self._noted(self._reader.in_order(first, end))
+            if self._consumer and end > first:
+                self._consumer.consume(below=end)
+            if info.state in ENDED and end == info.submitted:
+                return
+            self._check()
+            if end - first < _LOT:
+                time.sleep(_POLL_SECONDS)
+            first = end
+
+    def _noted(self, results: Iterable[Result]) -> Iterable[Result]:
+        return self._consumer.noted(results) if self._consumer else results

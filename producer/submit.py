@@ -1,0 +1,150 @@
+"""`submit`: the items of a Python program as one batch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar, overload
+
+from gristmill.errors import InputError, shown
+from gristmill.producer.batch import Batch
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, checked_max_wait
+from gristmill.producer.deadline import Deadline
+from gristmill.producer.items import Raw
+from gristmill.producer.submission import Submission
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import GristmillTask, Kind
+
+T_contra = TypeVar("T_contra", contravariant=True)
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class OneParameterTask(Protocol[T_contra, R_co]):
+    """A task whose item is the value of its first parameter: all others have a default."""
+
+    @property
+    def kind(self) -> Kind: ...
+    def __call__(self, item: T_contra, /) -> R_co: ...
+
+
+class _Values:
+    """Items that are Python values."""
+
+    name, text = "items", False
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = values
+        self.regular = iter(values) is not values
+
+    def open(self) -> Iterator[Raw]:
+        for number, value in enumerate(self._values):
+            yield Raw(number, value)
+
+    def columns(self) -> None:
+        return None
+
+    def place(self, number: int) -> str:
+        return f"item {number}"
+
+
+@overload
+def submit(
+    task: OneParameterTask[T_contra, R],
+    items: Iterable[T_contra] = ...,
+    *,
+    name: str | None = ...,
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[R]: ...
+@overload
+def submit(
+    task: GristmillTask[..., R],
+    items: Iterable[Mapping[str, Any]] = ...,
+    *,
+    name: str | None = ...,
+    set: Mapping[str, Any] | None = ...,
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[R]: ...
+@overload
+def submit(
+    task: GristmillTask[..., R],
+    items: Iterable[Any] = ...,
+    *,
+    name: str | None = ...,
+    set: Mapping[str, Any],
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[R]: ...
+@overload
+def submit(
+    task: str,
+    items: Iterable[Any] = ...,
+    *,
+    name: str | None = ...,
+    set: Mapping[str, Any] | None = ...,
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[Any]: ...
+def submit(  # noqa: PLR0913
+    task: Any,
+    items: Iterable[Any] = (),
+    *,
+    name: str | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+    queue: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+    halt: str | None = None,
+    ttl: str | float | None = None,
+    max_wait: str | float | None = None,
+) -> Batch[Any]:
+    """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
+
+    Args:
+        task: a function decorated with `@cpu` or `@io`, or a task's name.
+        items: values of the one parameter that has no default and is not in `set`, or dicts of arguments. A list is
+            checked as a whole before any item is stored; an iterator is read once, and each item checked as it comes.
+        name: the batch's name (default: a new one). The same name with the same items again stores only what is
+            missing, so an interrupted `submit` can be repeated.
+        set: arguments that all items share, by parameter.
+        queue: the queue to use instead of the one of the task's kind.
+        priority: from 0 (first) to 9 (last).
+        halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed.
+        ttl: how long the server keeps the batch after it ends: seconds, or text such as `"12h"` or `"7d"` (default:
+            the setting GRISTMILL_TTL_SECONDS).
+        max_wait: how long to wait while the server is full: seconds, or text such as `"10m"` (default: no limit).
+
+    A batch that exists already keeps its `priority`, `halt` and `ttl`.
+
+    Raises:
+        InputError: an item, a name or an option is not valid, or workers run and none of them knows the task.
+        BatchCancelled: the batch was cancelled before all its items were stored.
+        ServerError: the server cannot be reached or refuses writes.
+        SettingError: a setting of this host is not valid, or a module with tasks cannot be imported.
+        TimeoutError: the server is still full after `max_wait`; the stored items stay stored.
+    """
+    options = BatchOptions.of(priority, halt, ttl)
+    deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
+    submission = Submission(_task(task), _Values(items), name=name, fixed=set, queue=queue, options=options)
+    submission.check()
+    return submission.send(deadline)
+
+
+def _task(task: Any) -> GristmillTask[..., Any]:
+    if isinstance(task, str):
+        return catalog.find(task)
+    if isinstance(task, GristmillTask):
+        return task
+    raise InputError(
+        f"invalid value for task: {shown(task)} (expected a function decorated with @cpu or @io, or a name)"
+    )
