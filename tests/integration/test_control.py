@@ -130,7 +130,7 @@ class TestCancel:
             lambda: ledger.end("b", "token", 0),
             lambda: ledger.create("b", "next", FIELDS),
         ):
-            with pytest.raises(BatchCancelled, match=r"'b' was cancelled while .* \(by me\): 2 of them are stored"):
+            with pytest.raises(BatchCancelled, match=r"'b' was cancelled .*\(by me\): 2 items"):
                 call()
         assert info(ledger, "b").submitted == 2
 
