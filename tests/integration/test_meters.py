@@ -4,7 +4,6 @@ import json
 from collections import Counter
 
 import pytest
-from test_ledger import WORKER, heartbeat, info, outcomes, pop, run_all, submit
 
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.histogram import FIRST, LAST, bound, bucket
@@ -15,6 +14,7 @@ from gristmill.fleet.meters import WIDTHS, Meters, Series, TaskCount
 from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import WorkerRegistry
 from tests.conftest import until
+from tests.support.ledger import WORKER, heartbeat, info, outcomes, pop, run_all, submit
 
 FIBONACCI = Series("cpu", "fibonacci")
 HOST = {

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
-from test_ledger import FIELDS as FIBONACCI
-from test_ledger import info, run_all
 
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.reader import ResultReader
@@ -24,6 +22,8 @@ from gristmill.producer.items import Raw, from_path
 from gristmill.producer.submission import Submission
 from gristmill.tasks import cpu
 from tests.conftest import until
+from tests.support.ledger import FIELDS as FIBONACCI
+from tests.support.ledger import info, run_all
 
 
 @cpu
