@@ -1,1 +1,1 @@
-"""Every key that is ours beside the transport's: a batch's state, items and outcomes; the workers' beats."""
+"""The ledger of batches: their state, items and outcomes on the server, one Lua call for each change of state."""

@@ -1,4 +1,4 @@
-"""A chunk: the range of a batch's items that travels in one message; and the work it stands for."""
+"""A chunk, the range of a batch's items that one message carries, and the work that it stands for."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The items `first` to `first + count - 1` of a batch, as one message carries them."""
+    """The items `first` to `first + count - 1` of a batch, which one message carries."""
 
     batch: str
     epoch: int
@@ -15,20 +15,20 @@ class Chunk:
 
     @property
     def member(self) -> str:
-        """Its name in the batch's window."""
+        """The chunk's name in the batch's window: `first:count`."""
         return f"{self.first}:{self.count}"
 
     @property
     def message_id(self) -> str:
-        """The id of its message, as a task of Celery; as in ledger.lua."""
+        """The Celery task id of the chunk's message; `hand_out` in chunks.lua builds the same text."""
         return f"{self.batch}:{self.epoch}:{self.first}+{self.count}"
 
 
 @dataclass(slots=True)
 class Item:
-    """One input that has no outcome yet; `attempt` counts from 1, `value` is its JSON value.
+    """One input that has no outcome yet; `attempt` counts from 1, `value` is the input's JSON value.
 
-    `before` attempts were made before it was last given back by `retry`: they use up none of its retries.
+    The item had `before` attempts before `retry` last released it again: they use up none of its retries.
     """
 
     index: int
@@ -39,12 +39,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a chunk stands for when it begins: the task, and the items that have no outcome yet.
+    """The work of a chunk when it starts: the task, and the items that have no outcome yet.
 
-    `fixed` are the arguments that all items share (JSON values by name); `parameter` is the name of the
-    argument that an item gives when it is not an object of arguments itself; `retries` is how often a failed
-    item is tried again, `retry_seconds` the wait before the first time. `rest` of the chunk's last items are not among
-    them: with them it would have too many bytes.
+    `fixed` holds the arguments that all items share (JSON values by name). `parameter` names the argument that an
+    item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
+    first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
+    chunk would have too many bytes with them.
     """
 
     task: str
@@ -60,9 +60,9 @@ class Work:
 class Outcome:
     """How one attempt of an item ended.
 
-    `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt; `text` is JSON:
-    `[state, value or error, attempts, seconds, worker, pid]`, with `attempt` as its attempts. `seconds` is how long it
-    ran.
+    `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt. `text` is JSON:
+    `[state, value or error, attempts, seconds, worker, pid]`, where `attempts` is `attempt`. The attempt ran for
+    `seconds` seconds.
     """
 
     index: int

@@ -1,4 +1,4 @@
-"""What a batch looks like from outside: its state and its counters."""
+"""The state and the counters of a batch, as a caller sees them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from typing import Any
 class State(StrEnum):
     """The state of a batch."""
 
-    #: Its producer has not said that the input has ended.
+    #: The producer has not reached the end of the input.
     SUBMITTING = "submitting"
-    #: All items are stored, some have no outcome.
+    #: All items are stored, and some have no outcome.
     RUNNING = "running"
-    #: Nothing more is handed out until it is resumed.
+    #: Workers get no more items until somebody resumes the batch.
     PAUSED = "paused"
     #: Every item succeeded.
     SUCCEEDED = "succeeded"
     #: Every item has an outcome, and some failed or are dead.
     FAILED = "failed"
-    #: It was cancelled, and nothing of it runs any more.
+    #: Somebody or `--halt` cancelled it, and none of its items runs any more.
     CANCELLED = "cancelled"
 
 
-#: The states of a batch to which nothing more happens.
+#: The states of a batch that has ended.
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
@@ -32,9 +32,9 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 class BatchInfo:
     """A batch's counters at one moment: submitted = succeeded + failed + cancelled + dead + left, always.
 
-    `rejected` items were bad and never submitted; `duplicates` counts runs beyond the recorded one; `consumed`
-    results of succeeded items were read and removed; `created` and `finished` are Unix times in seconds; `reason` says
-    why it was cancelled, or is being cancelled.
+    `rejected` counts bad inputs, which were never submitted. `duplicates` counts runs beyond the recorded one.
+    `consumed` counts the results of succeeded items that a reader took and removed. `created` and `finished` are Unix
+    times in seconds. `reason` says why the batch was cancelled, or is being cancelled.
     """
 
     name: str
@@ -57,7 +57,7 @@ class BatchInfo:
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str]) -> "BatchInfo":
-        """Build it from the fields of the batch's state."""
+        """Build the info from the fields of the batch's state on the server."""
         submitted, succeeded, failed, cancelled, dead, duplicates, rejected = (
             int(fields.get(field, 0))
             for field in ("stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected")
@@ -92,20 +92,24 @@ class BatchInfo:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 when an item failed, is dead or was cancelled, or the batch before all were stored."""
+        """0, or 1: an item failed, is dead or was cancelled, or the batch was cancelled before its input ended."""
         return 1 if self.failed or self.dead or self.state is State.CANCELLED or self.cancelled else 0
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
         names = "name task state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
         fields = {field: getattr(self, field) for field in names.split()}
-        created = datetime.fromtimestamp(self.created, UTC).isoformat(timespec="seconds")
-        return {**fields, "created": created, "reason": self.reason}
+        finished = None if self.finished is None else _moment(self.finished)
+        return {**fields, "created": _moment(self.created), "finished": finished, "reason": self.reason}
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _state(fields: Mapping[str, str], bad: int, cancelled: int) -> State:
     if "finished" in fields:
-        # One that was cancelled before all its items were stored has not done its work, even if all of them are done.
+        # A batch that was cancelled before its input ended has not done its work, whatever its stored items did.
         return State.CANCELLED if cancelled or "cut" in fields else State.FAILED if bad else State.SUCCEEDED
     if "paused" in fields:
         return State.PAUSED

@@ -1,18 +1,18 @@
-"""Outcomes as the ledger keeps them: runs of neighbours that succeeded at once in one field, all others alone."""
+"""Outcomes in the form that the ledger stores: one field for a run of neighbours that succeeded, one for each other."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from gristmill.batches.chunk import Outcome
 
-#: Indexes of one hash of outcomes; as in ledger.lua.
+#: Indexes in one hash of outcomes; ledger.lua has the same number.
 BUCKET = 500
-#: Bytes of a run's texts, more or less: reading one of its outcomes reads them all.
+#: About the size of a run's texts in bytes: who reads one outcome of a run reads them all.
 RUN_BYTES = 32 << 10
 
 
 def flattened(outcomes: Iterable[Outcome]) -> list[Any]:
-    """The outcomes, by index, as arguments of record.lua: how many runs there are, the runs, the other outcomes."""
+    """The outcomes, by index, as arguments of record.lua: the number of runs, the runs, the other outcomes."""
     runs: list[Any] = []
     others: list[Any] = []
     texts: list[str] = []
@@ -35,11 +35,11 @@ def flattened(outcomes: Iterable[Outcome]) -> list[Any]:
 
 
 def field(first: int, end: int) -> str:
-    """The field that the outcomes of the items `first` to `end - 1` have when they are kept together."""
+    """The name of the field that stores the outcomes of the items `first` to `end - 1` together."""
     return f"{first}:{end - first}" if end - first > 1 else str(first)
 
 
 def span_of(name: str) -> tuple[int, int]:
-    """The first item and the end of those whose outcomes a field has."""
+    """The index of the first item whose outcome a field stores, and the index after the last one."""
     first, _, count = name.partition(":")
     return int(first), int(first) + int(count or 1)

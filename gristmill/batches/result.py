@@ -8,8 +8,8 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Result:
     """One item's outcome. `index` counts from 0, `input` is the item, `state` is `succeeded`, `failed`, `dead`
-    or `cancelled`; `error` has `type`, `message` and `traceback`; `seconds` is the last attempt's run time. A cancelled
-    item has no worker and no pid.
+    or `cancelled`. `error` has `type`, `message` and `traceback`. `seconds` is the run time of the last attempt. A
+    cancelled item has no worker and no pid.
     """
 
     index: int
@@ -24,19 +24,19 @@ class Result:
 
     @classmethod
     def from_outcome(cls, index: int, item: str, outcome: str) -> "Result":
-        """Build it from an item and its outcome as they are stored."""
-        # Both in one call: calling costs more than decoding.
-        given, (state, answer, attempts, seconds, worker, pid) = json.loads(f"[{item},{outcome}]")
+        """Build the result from the stored texts of an item and of its outcome."""
+        # One call for both: a call costs more than the decoding.
+        item_value, (state, answer, attempts, seconds, worker, pid) = json.loads(f"[{item},{outcome}]")
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, given, state, value, error, attempts, seconds, worker, pid)
+        return cls(index, item_value, state, value, error, attempts, seconds, worker, pid)
 
     @classmethod
     def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result":
-        """Build it for an item that was cancelled after so many attempts."""
+        """Build the result of an item that was cancelled after `attempts` attempts."""
         return cls(index, json.loads(item), "cancelled", None, None, attempts, 0.0, None, None)
 
     def to_json(self) -> str:
-        """One line of JSON, with the fields in their documented order."""
+        """The result as one line of JSON, with the fields in their documented order."""
         return _encode({name: getattr(self, name) for name in FIELDS})
 
 

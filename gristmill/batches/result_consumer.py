@@ -1,4 +1,4 @@
-"""Consumes a batch's results: removes from the server what somebody has read, so that it takes more."""
+"""Consumes a batch's results: removes results from the server after somebody has read them, so that it has room."""
 
 from collections.abc import Iterable, Iterator
 from typing import cast
@@ -9,39 +9,39 @@ from gristmill.batches.result import Result
 from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
 
-#: Indexes that one call removes at most, so that it keeps nobody waiting.
+#: The most indexes that one call removes, so that no other client waits long.
 _AT_ONCE = 5000
 _EVERY = 1 << 53
 
 
 class ResultConsumer:
-    """Consumes one batch, created at `created` (ms): what `noted` has handed out and `consume` then removes."""
+    """Consumes one batch, created at `created` (ms): `consume` removes the results that `noted` has handed out."""
 
     def __init__(self, client: Redis, settings: Settings, batch: str, created: int) -> None:
         self._script = script(client, "consume")
         self._which = (settings.prefix, batch, created)
         self._event = "0-0"
-        self._read: list[tuple[int, int]] = []
+        self._ranges: list[tuple[int, int]] = []
 
     def noted(self, results: Iterable[Result]) -> Iterator[Result]:
-        """The results, each noted as read once the next is asked for; only succeeded ones are consumed."""
+        """The results; each succeeded one is noted as read when the caller asks for the next."""
         for result in results:
             yield result
             if result.state == "succeeded":
-                first, last = self._read[-1] if self._read else (0, -2)
+                first, last = self._ranges[-1] if self._ranges else (0, -2)
                 if result.index == last + 1:
-                    self._read[-1] = (first, result.index)
+                    self._ranges[-1] = (first, result.index)
                 else:
-                    self._read.append((result.index, result.index))
+                    self._ranges.append((result.index, result.index))
 
     def consume(self, *, upto: str = "+", below: int = _EVERY) -> None:
-        """Remove what was noted, and events up to `upto` whose items all are below the index `below`."""
-        *early, ranges = [*_portions(self._read)] or [[]]
+        """Remove the noted results, and the events up to `upto` whose items are all below the index `below`."""
+        *early, ranges = [*_portions(self._ranges)] or [[]]
         for portion in early:
-            # No event is below 0: they wait for the last portion.
+            # No event is below 0: the events wait for the last portion.
             self._call(upto, 0, portion)
         event = self._call(upto, below, ranges)
-        self._read = []
+        self._ranges = []
         while event not in (self._event, upto):
             self._event = event
             event = self._call(upto, below, [])
@@ -52,7 +52,7 @@ class ResultConsumer:
 
 
 def _portions(ranges: list[tuple[int, int]]) -> Iterator[list[str]]:
-    """The ranges as the script takes them, in portions of _AT_ONCE indexes."""
+    """The ranges in the form that the script takes, in portions of _AT_ONCE indexes."""
     portion: list[str] = []
     size = 0
     for begin, last in ranges:

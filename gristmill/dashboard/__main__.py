@@ -13,18 +13,18 @@ from gristmill.tasks.application import app
 
 
 def main() -> int:
-    """Run Flower until it is stopped. Exit codes as of the command line."""
+    """Run Flower until somebody stops it; return the exit code, as of the command line."""
     parser = argparse.ArgumentParser(prog="python -m gristmill.dashboard", description=__doc__)
-    parser.add_argument("--port", type=int, default=settings().dashboard_port, help="default: by the settings")
-    parser.add_argument("--end-with-parent", action="store_true", help="end when standard input closes")
+    parser.add_argument("--port", type=int, default=settings().dashboard_port, help="default: from the settings")
+    parser.add_argument("--end-with-parent", action="store_true", help="stop when standard input closes")
     arguments = parser.parse_args()
     if arguments.end_with_parent:
         end_with_parent(signal.SIGTERM)
     try:
-        # Before Celery, which would put the directory we are called in first: see `load`.
+        # Before Celery, which would put the current directory first on the path: see `load`.
         catalog.load()
         wait_for_server()
-        # Once the app knows its server.
+        # This import builds the app, which needs the server's URL.
         from gristmill.dashboard.application import install
 
         install()

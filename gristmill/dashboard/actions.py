@@ -1,4 +1,4 @@
-"""What can be done to a batch from its page: retry, cancel, pause, resume; and its results as a file."""
+"""The actions of a batch's page: retry, cancel, pause, resume; and the download of its results."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,21 +12,21 @@ from gristmill.dashboard import batchview
 from gristmill.dashboard.pages import Page
 from gristmill.server.connection import client
 
-#: Results that are sent before the next are read.
+#: Results to send before the next are read.
 _AT_ONCE = 500
 
 
 class Action(Page):
-    """Does one of them, for a form with the token of its page."""
+    """Takes one action, for a form with the token of its page."""
 
     @tornado.web.authenticated
     async def post(self, name: str, what: str) -> None:
-        """Do it, and show the batch again."""
+        """Take the action `what`, then show the batch again."""
         if self.application.options.read_only:
-            raise tornado.web.HTTPError(403, "the dashboard is read-only: see %s", variable("dashboard_read_only"))
+            raise tornado.web.HTTPError(403, "the dashboard is read-only (setting %s)", variable("dashboard_read_only"))
         observer = self.application.observer
         await self.ask(batchview.find, observer, name)
-        await self.ask(_act, name, what, refused=409)
+        await self.ask(_act, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
 
@@ -43,7 +43,7 @@ class Results(Page):
 
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
-        """The file; with `failed=1` the failed items only. It is sent as it is read: memory stays flat."""
+        """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""
         observer = self.application.observer
         info = await self.ask(batchview.find, observer, name)
         only_failed = self.get_query_argument("failed", "") == "1"

@@ -1,4 +1,4 @@
-"""What to do about a queue: one sentence, and the command that does it."""
+"""The advice for a queue: a sentence that says what to do, and the command that does it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from gristmill.config.words import duration
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker
 
-#: A backlog that is gone within so many seconds needs no advice; more slots are to bring it there.
+#: A backlog that drains within so many seconds needs no advice; the slots to add should reach that.
 TARGET_SECONDS = 60.0
-#: The share of its slots that a queue can be expected to keep busy.
+#: The share of its slots that a busy queue keeps busy.
 SUSTAINED = 0.8
-#: Below this share of busy slots, more slots change nothing.
+#: Below this share of busy slots, more slots do not help.
 IDLE = 0.6
-#: Percent of a host's cores, and of the server's core, from which on they are in use.
+#: Percent of a host's cores, and of the server's core, above which no core is free.
 FULL, SERVER_FULL = 90.0, 80.0
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A sentence about a queue; `command` is what to type, and `level` is `ok`, `info` or `warning`."""
+    """A sentence about a queue; `command` is what to type, or None; `level` is `idle`, `ok`, `info` or `warning`."""
 
     queue: str
     text: str
@@ -29,17 +29,17 @@ class Advice:
 
 
 def advise(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], server_cpu: float) -> Advice:
-    """The advice for `queue`, one of `queues`; `server_cpu` is how much of one core the server uses, in percent."""
+    """The advice for `queue`, one of `queues`; the server uses `server_cpu` percent of one core."""
     if not queue.left:
-        if queue.held:
+        if queue.paused:
             return Advice(
-                queue.name, f"{queue.name}: {_items(queue.held)} in paused batches.", "gristmill resume", "info"
+                queue.name, f"{queue.name}: {_items(queue.paused)} in paused batches.", "gristmill resume", "info"
             )
-        return Advice(queue.name, f"{queue.name}: nothing is waiting.")
+        return Advice(queue.name, f"{queue.name}: no item is left.", level="idle")
     if not queue.slots:
         what = "1 item waits" if queue.left == 1 else f"{queue.left:,} items wait"
         command = _start(queue, queues, workers, 1)
-        return Advice(queue.name, f"No worker listens to {queue.name}: {what}. Start one:", command, "warning")
+        return Advice(queue.name, f"No worker takes items from {queue.name}: {what}. Start one:", command, "warning")
     left = f"{queue.name}: {_items(queue.left)} left"
     if queue.drain is None:
         return _standing(queue, left)
@@ -55,22 +55,25 @@ def _standing(queue: QueueNow, left: str) -> Advice:
     if queue.busy:
         return Advice(
             queue.name,
-            f"{left}; {queue.busy} of {queue.slots} slots busy, none has finished an item yet.",
+            f"{left}; {queue.busy} of {queue.slots} slots are busy, and none has finished an item yet.",
             level="info",
         )
     return Advice(
-        queue.name, f"{left}, and nothing runs: they may wait for another attempt.", "gristmill doctor", "warning"
+        queue.name,
+        f"{left}, and no slot is busy: the items may be waiting for another attempt.",
+        "gristmill doctor",
+        "warning",
     )
 
 
 def _idle(queue: QueueNow, server_cpu: float) -> str:
     if server_cpu >= SERVER_FULL:
-        why = "the server is the limit"
+        why = "the server is the bottleneck"
     elif queue.submitting:
-        why = "the producer is the limit"
+        why = "the producer is the bottleneck"
     else:
-        why = "they wait for something else, such as a limit of `fetch` or another attempt"
-    return f"More workers won't help: slots {queue.used:.0%} busy, {why}.".replace("%", " %")
+        why = "the items wait for something else, such as the rate limit of `fetch` or another attempt"
+    return f"More workers won't help: slots are {queue.used:.0%} busy, and {why}.".replace("%", " %")
 
 
 def _more(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], left: str) -> Advice:
@@ -81,7 +84,7 @@ def _more(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWor
     if hosts and all(worker.cpu >= FULL for worker in hosts.values()):
         which = f"host {next(iter(hosts))}" if len(hosts) == 1 else f"all {len(hosts)} hosts"
         command = f"GRISTMILL_REDIS_URL=… gristmill up {queue.name}"
-        return Advice(queue.name, f"{left} All cores of {which} are in use: add a host.", command, "warning")
+        return Advice(queue.name, f"{left} All cores of {which} are busy. Add a host:", command, "warning")
     if queue.name == "cpu":
         more = min(more, max(1, int(free)))
     then = drain * queue.slots / (queue.slots + more)
@@ -89,11 +92,11 @@ def _more(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWor
     slots = "1 more slot" if more == 1 else f"{more:,} more slots"
     command = _start(queue, queues, workers, more)
     how = "Restart with" if command.startswith("gristmill up --") else "Type"
-    return Advice(queue.name, f"{left} {slots} would bring it {goal}. {how}:", command, "info")
+    return Advice(queue.name, f"{left} {slots} would bring that {goal}. {how}:", command, "info")
 
 
 def _start(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], more: int) -> str:
-    """The command that gives `queue` so many more slots, and leaves the others as they are."""
+    """The command that adds `more` slots to `queue`, and changes no other queue."""
     if any(worker.container for worker in workers):
         return _compose(queue, queues, more)
     hosts = {worker.host for worker in workers}
@@ -108,7 +111,7 @@ def _start(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
 
 
 def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:
-    """Every service with its count: one that is not named would be set back to what the file says."""
+    """The command with every service's count: Compose resets a service without one to the count in its file."""
     scale = {other.name: other.workers for other in queues if other.name in ("cpu", "io")}
     each = queue.slots / queue.workers if queue.workers else 1
     scale[queue.name] = queue.workers + ceil(more / each)

@@ -1,4 +1,4 @@
-"""Flower with the tabs Throughput and Batches: its application, subclassed, in place of its own."""
+"""The dashboard's application: Flower's, subclassed, with the tabs Throughput and Batches."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from gristmill.fleet.overview import Observer
 from gristmill.server.connection import client
 
 STATIC = Path(__file__).parent / "static"
-#: Milliseconds between two samples of the queues; workers take them too.
+#: Milliseconds between two samples of the queues; workers sample them too.
 _SAMPLE_MS = 1000
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ HANDLERS = [
 
 
 class Dashboard(flower_app.Flower):
-    """Flower with our pages. It listens on this host alone, or asks for the password."""
+    """Flower with our pages. It listens on loopback only, or asks for a password."""
 
     def __init__(self, options: Any = None, **kwargs: Any) -> None:
         options = options or default_options
@@ -60,31 +60,31 @@ class Dashboard(flower_app.Flower):
 
     @cached_property
     def observer(self) -> Observer:
-        """Looks at the fleet."""
+        """The observer of the fleet."""
         return Observer(client(), settings())
 
     @cached_property
     def history(self) -> History:
-        """The charts' numbers."""
+        """The numbers of the charts."""
         return History(Meters(client(), settings()))
 
     @property
     def guarded(self) -> bool:
-        """Whether who comes has to say who they are."""
+        """Whether a visitor has to log in."""
         return bool(self.options.basic_auth or self.options.auth)
 
     def start_http_server(self) -> Any:
-        """Listen, unless that would open the pages to everybody."""
+        """Listen, unless everybody could open the pages then."""
         if not self.options.unix_socket:
             try:
                 check_reach(self.options.address, guarded=self.guarded)
             except SettingError as error:
-                # `celery flower` has no other way to say it in one line.
+                # `celery flower` has no other way to exit with one line.
                 raise SystemExit(f"dashboard: {error}") from error
         return super().start_http_server()
 
     def start(self) -> None:
-        """Run until it is stopped."""
+        """Run until somebody stops it."""
         self.heartbeat.start()
         super().start()
 
@@ -92,10 +92,10 @@ class Dashboard(flower_app.Flower):
         try:
             await asyncio.to_thread(self.observer.meters.heartbeat)
         except Exception as error:
-            log.warning("no sample: %s", error)
+            log.warning("sampling the queues failed, retrying: %s", error)
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
-        """The handler of a request; none for a name that another site may have given this address."""
+        """The handler of a request; without a password, only for this host's own names (against DNS rebinding)."""
         if not self.guarded and not self._is_ours(request.host_name):
             return self.get_handler_delegate(request, Stranger, {}, [], {})
         return super().find_handler(request, **kwargs)
@@ -105,17 +105,19 @@ class Dashboard(flower_app.Flower):
 
 
 class Stranger(RequestHandler):
-    """Says no to a page elsewhere whose host name was made to mean this host."""
+    """Refuses a request whose host name is not this host's: another site's name may lead here."""
 
     def prepare(self) -> None:
-        """Say so, whatever is asked."""
+        """Answer every request with 403."""
         self.set_status(403)
         self.set_header("Content-Type", "text/plain")
-        self.finish("Without a password the dashboard answers to localhost only: see GRISTMILL_DASHBOARD_PASSWORD\n")
+        self.finish(
+            "Without a password (GRISTMILL_DASHBOARD_PASSWORD) the dashboard answers only under the name localhost.\n"
+        )
 
 
 def is_loopback_name(host: str) -> bool:
-    """Whether a host name means this host whatever a name server says."""
+    """Whether a host name means this host, whatever a name server answers."""
     try:
         return host == "localhost" or ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -123,7 +125,7 @@ def is_loopback_name(host: str) -> bool:
 
 
 def install() -> None:
-    """Have `celery flower` and `python -m gristmill.dashboard` run it, with the options of the settings."""
+    """Make `celery flower` and `python -m gristmill.dashboard` run the dashboard, with the options of the settings."""
     command.Flower = Dashboard
     queues.install()
     for name, value in flower_options(settings()).items():

@@ -1,4 +1,4 @@
-"""What the pages of batches show."""
+"""The data of the pages Batches and one batch."""
 
 import json
 from itertools import islice
@@ -12,10 +12,10 @@ from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
 from gristmill.fleet.overview import QUANTILES, Observer
 
-#: The newest batches that are listed; failed items on a page; characters of an input, message and traceback.
-LISTED, FAILED = 200, 50
+#: Batches on the list, the newest ones; failed items on a page; characters of an input, a message, a traceback.
+BATCHES_MOST, FAILED_MOST = 200, 50
 INPUT, MESSAGE, TRACEBACK = 500, 500, 4000
-#: Seconds over which a batch's rate is taken.
+#: Seconds over which a batch's rate is measured.
 RATE_SECONDS = 10
 
 
@@ -23,29 +23,29 @@ def find(observer: Observer, name: str) -> BatchInfo:
     """The batch called `name`.
 
     Raises:
-        InputError: there is none.
+        InputError: no batch has that name.
     """
-    found = observer.infos([name])
-    if not found:
-        raise InputError(f"no batch is called {name!r}: it was forgotten, or never submitted")
-    return found[0]
+    infos = observer.infos([name])
+    if not infos:
+        raise InputError(f"no batch is called {name!r}: it was deleted, or never submitted")
+    return infos[0]
 
 
-def listed(observer: Observer) -> dict[str, Any]:
-    """The newest batches, and how many there are."""
+def newest(observer: Observer) -> dict[str, Any]:
+    """The newest batches, and the number of all."""
     client, key = observer.fleet.client, observer.meters.settings.key("batches")
-    names = cast(list[str], client.zrevrange(key, 0, LISTED - 1))
+    names = cast(list[str], client.zrevrange(key, 0, BATCHES_MOST - 1))
     at = observer.meters.now()
     rows = [_row(observer, info, at) for info in observer.infos(names)]
     return {"at": at, "total": client.zcard(key), "batches": rows}
 
 
 def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
-    """One batch: its row, its progress, its run times, and failed items behind the index `after`."""
+    """One batch: its row, its progress, its run times, and the failed items behind the index `after`."""
     info = find(observer, name)
     at, meter = observer.meters.now(), observer.meters.batch(name)
     reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
-    failures = list(islice(reader.failed(after + 1), FAILED + 1))
+    failures = list(islice(reader.failed(after + 1), FAILED_MOST + 1))
     return {
         "at": at,
         "batch": _row(observer, info, at, meter),
@@ -53,8 +53,8 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
         "progress": _progress(meter, info, at),
         "runs": [{"upto": bound(number), "items": meter.runs[number]} for number in sorted(meter.runs)],
         "times": [quantile(meter.runs, share) for share in QUANTILES],
-        "failures": [_failure(result) for result in failures[:FAILED]],
-        "more": len(failures) > FAILED,
+        "failures": [_failure(result) for result in failures[:FAILED_MOST]],
+        "more": len(failures) > FAILED_MOST,
     }
 
 
@@ -64,9 +64,9 @@ def _row(observer: Observer, info: BatchInfo, at: float, meter: BatchMeter | Non
         rate = info.done / seconds if seconds > 0 else 0.0
     else:
         rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
-    row = {**info.as_dict(), "created": info.created, "finished": info.finished, "queue": info.queue, "done": info.done}
-    left = info.left / rate if rate and info.state in (State.RUNNING, State.SUBMITTING) else None
-    return {**row, "state": str(info.state), "rate": rate, "left": left, "seconds": seconds}
+    seconds_left = info.left / rate if rate and info.state in (State.RUNNING, State.SUBMITTING) else None
+    times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
+    return {**info.as_dict(), "state": str(info.state), "queue": info.queue, "done": info.done, "rate": rate, **times}
 
 
 def _rate(meter: BatchMeter, age: float) -> float:
@@ -95,16 +95,16 @@ def _retried(observer: Observer, name: str) -> dict[str, int]:
     with observer.fleet.client.pipeline(transaction=False) as pipe:
         pipe.hlen(key(f"batch:{name}:attempts"))
         pipe.zcard(key(f"batch:{name}:retry"))
-        tried, waiting = cast(list[int], pipe.execute())
-    return {"tried_again": tried, "waiting": waiting}
+        retried, waiting = cast(list[int], pipe.execute())
+    return {"items": retried, "waiting": waiting}
 
 
 def _failure(result: Result) -> dict[str, Any]:
     error = result.error or {}
-    shown = json.dumps(result.input, ensure_ascii=False)
+    text = json.dumps(result.input, ensure_ascii=False)
     return {
         "index": result.index,
-        "input": shown[:INPUT] + ("…" if len(shown) > INPUT else ""),
+        "input": text[:INPUT] + ("…" if len(text) > INPUT else ""),
         "state": result.state,
         "attempts": result.attempts,
         "seconds": result.seconds,

@@ -1,4 +1,4 @@
-"""The charts of the Throughput page: buckets of the meters, turned into one series of numbers a line."""
+"""The charts of the Throughput page: turns the meters' buckets into one series of numbers for each line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, Series, TaskCount
 from gristmill.fleet.overview import QUANTILES
 
-#: What the page can show -> seconds of a bucket, and buckets.
+#: Range of the page -> seconds of a bucket, and number of buckets.
 RANGES = {"live": (1, 300), "1h": (10, 360), "6h": (60, 360), "24h": (300, 288)}
-#: A bucket that has begun is shown once it has so many seconds.
-_BEGUN = 5
+#: Seconds after which a chart shows a bucket that is not over.
+_PARTIAL_SECONDS = 5
 
 Numbers = list[float | None]
 
 
 @dataclass(slots=True)
 class _Digest:
-    """A bucket with what is costly to compute of it."""
+    """A bucket, with the numbers that are costly to compute from it."""
 
     bucket: Bucket
     queues: dict[str, TaskCount]
@@ -38,16 +38,16 @@ class _Digest:
 
 
 class History:
-    """The lines of every range; safe to share between threads."""
+    """The lines of each range; safe to share between threads."""
 
     def __init__(self, meters: Meters) -> None:
         self._buckets = {width: Buckets(meters, width, _Digest.of) for width, _ in RANGES.values()}
 
     def view(self, name: str, now: float) -> dict[str, Any]:
-        """The lines of range `name` at the server's time `now`, as the page draws them."""
+        """The lines of range `name` as the page draws them; `now` is the server's Unix time in seconds."""
         width, number = RANGES[name]
-        # The second that runs is not over; a longer stretch may be shown before it is.
-        last = int(now) - int(now) % width - (width if width == 1 or now % width < _BEGUN else 0)
+        # A chart leaves out the current second; it may show a wider bucket that is not over.
+        last = int(now) - int(now) % width - (width if width == 1 or now % width < _PARTIAL_SECONDS else 0)
         starts = range(last - (number - 1) * width, last + 1, width)
         digests = self._buckets[width].read(starts, now)
         seconds = [min(float(width), now - start) for start in starts]
@@ -100,7 +100,7 @@ def _host_lines(samples: list[dict[str, float] | None]) -> dict[str, Numbers]:
 
 
 def _short(number: float | None) -> float | None:
-    """Four digits are what a chart can show."""
+    """The number with four digits, which is what a chart can show."""
     return None if number is None else float(f"{number:.4g}")
 
 

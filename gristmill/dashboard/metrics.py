@@ -1,4 +1,4 @@
-"""`/metrics`: Flower's own and ours, for Prometheus."""
+"""`/metrics`: Flower's metrics and ours, for Prometheus."""
 
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,30 +21,30 @@ from gristmill.dashboard.pages import Page
 from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer, Overview
 
-#: Every how many buckets a bound is exported: one to a decade is enough for alerts.
+#: Exported histograms have every fifth bound: one to a decade is enough for alerts.
 _STEP = 5
 #: The first and the last exported bucket: 100 µs and 100,000 s.
 _FROM, _TO = -20, 25
 
 
 class Metrics(Page):
-    """Flower's metrics and ours, for who has the token or the password."""
+    """Flower's metrics and ours, for clients with the token or the password."""
 
     async def get(self) -> None:
-        """Text in the format of Prometheus."""
+        """Send the metrics in the text format of Prometheus."""
         self._authorise()
         families = await self.ask(collect, self.application.observer)
         self.application.purge_offline_worker_metrics()
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.finish(generate_latest(prometheus_client.REGISTRY) + generate_latest(_Collected(families)))
+        self.finish(generate_latest(prometheus_client.REGISTRY) + generate_latest(_Families(families)))
 
     def _authorise(self) -> None:
         token = settings().metrics_token
-        given = self.request.headers.get("Authorization", "")
-        if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        authorization = self.request.headers.get("Authorization", "")
+        if token and hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             return
         if self.application.guarded:
-            # Flower's: it answers 401 itself.
+            # Flower's method answers 401 itself.
             if BaseHandler.get_current_user(self):
                 return
             raise tornado.web.HTTPError(401)
@@ -52,8 +52,8 @@ class Metrics(Page):
             raise tornado.web.HTTPError(401)
 
 
-class _Collected(prometheus_client.CollectorRegistry):
-    """Metrics that are there already, as something to be written."""
+class _Families(prometheus_client.CollectorRegistry):
+    """A registry of metrics that are collected already."""
 
     def __init__(self, families: list[Metric]) -> None:
         super().__init__()
@@ -65,19 +65,21 @@ class _Collected(prometheus_client.CollectorRegistry):
 
 
 def collect(observer: Observer) -> list[Metric]:
-    """Our metrics now."""
+    """Our metrics at this moment."""
     overview = observer.look()
     return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview)]
 
 
 def _counters(totals: Mapping[Series, TaskCount]) -> Iterator[Metric]:
     items = CounterMetricFamily(
-        "gristmill_items", "Items that have an outcome, and plain Celery tasks.", labels=["queue", "task", "state"]
+        "gristmill_items",
+        "Items with an outcome, and plain Celery tasks that ended.",
+        labels=["queue", "task", "state"],
     )
-    busy = CounterMetricFamily("gristmill_busy_seconds", "Seconds that slots worked.", labels=["queue", "task"])
+    busy = CounterMetricFamily("gristmill_busy_seconds", "Seconds of work in slots.", labels=["queue", "task"])
     run = HistogramMetricFamily("gristmill_run_seconds", "Run time of items.", labels=["queue", "task"])
     wait = HistogramMetricFamily(
-        "gristmill_wait_seconds", "Time from storing an item to its start.", labels=["queue", "task"]
+        "gristmill_wait_seconds", "Time from the storing of an item to its start.", labels=["queue", "task"]
     )
     for series, count in sorted(totals.items()):
         items.add_metric([*series, "succeeded"], count.succeeded)
@@ -89,7 +91,7 @@ def _counters(totals: Mapping[Series, TaskCount]) -> Iterator[Metric]:
 
 
 def _histogram(counts: Mapping[int, int]) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative buckets by their bound; and a sum, which is estimated from the buckets."""
+    """Cumulative buckets by their bound, and the sum, which is an estimate from the buckets."""
     buckets, below = [], sum(counts.get(number, 0) for number in range(FIRST, _FROM))
     for number in range(_FROM, _TO + 1):
         below += counts.get(number, 0)
@@ -101,30 +103,41 @@ def _histogram(counts: Mapping[int, int]) -> tuple[list[tuple[str, float]], floa
 
 def _gauges(overview: Overview) -> Iterator[Metric]:
     texts = {
-        "left": ("gristmill_queue_items", "Items left: without an outcome, in batches that are not paused."),
-        "held": ("gristmill_queue_held_items", "Items left in paused batches."),
+        "left": ("gristmill_queue_items", "Items left (without an outcome) in batches that are not paused."),
+        "paused": ("gristmill_queue_paused_items", "Items left in paused batches."),
         "oldest": ("gristmill_queue_oldest_seconds", "Age of the oldest item left."),
         "slots": ("gristmill_queue_slots", "Slots of the live workers."),
-        "busy": ("gristmill_queue_busy_slots", "Slots that run a message."),
+        "busy": ("gristmill_queue_busy_slots", "Slots that run a message now."),
         "workers": ("gristmill_queue_workers", "Live workers."),
     }
     for what, (name, text) in texts.items():
         yield _gauge(name, text, "queue", ((queue.name, getattr(queue, what)) for queue in overview.queues))
     slots = GaugeMetricFamily("gristmill_worker_slots", "Slots of a live worker.", labels=["worker", "host", "queue"])
-    busy = GaugeMetricFamily("gristmill_worker_busy_slots", "Of these, busy.", labels=["worker", "host", "queue"])
+    busy = GaugeMetricFamily(
+        "gristmill_worker_busy_slots",
+        "Slots of a live worker that run a message now.",
+        labels=["worker", "host", "queue"],
+    )
     for worker in overview.workers:
         slots.add_metric([worker.name, worker.host, worker.queue], worker.slots)
         busy.add_metric([worker.name, worker.host, worker.queue], worker.busy)
     yield from (slots, busy)
     hosts = {worker.host: worker for worker in overview.workers}
-    yield _gauge("gristmill_host_cpu_percent", "Cores in use.", "host", ((h, w.cpu) for h, w in hosts.items()))
+    yield _gauge(
+        "gristmill_host_cpu_percent",
+        "Share of the host's cores that is busy, in percent.",
+        "host",
+        ((h, w.cpu) for h, w in hosts.items()),
+    )
     used = ((host, worker.used << 20) for host, worker in hosts.items())
-    yield _gauge("gristmill_host_memory_used_bytes", "Memory in use.", "host", used)
+    yield _gauge("gristmill_host_memory_used_bytes", "Memory in use on the host.", "host", used)
 
 
 def _batches(overview: Overview) -> Iterator[Metric]:
     family = GaugeMetricFamily(
-        "gristmill_batch_items", "Items of a batch that has not ended, by state.", labels=["batch", "task", "state"]
+        "gristmill_batch_items",
+        "Items of a batch that has not ended, by state; left: without an outcome.",
+        labels=["batch", "task", "state"],
     )
     for info in overview.batches:
         for state in ("succeeded", "failed", "cancelled", "dead", "left"):

@@ -1,4 +1,4 @@
-"""Our pages and the JSON that they show; all of it escaped by the template, or put into the page as text."""
+"""Our pages and their JSON. Templates escape all values, and scripts insert them as text."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from gristmill.server.connection import reaching
 
 Answer = TypeVar("Answer")
 
-#: Nothing is loaded from elsewhere, and no script stands in a page.
+#: Pages load nothing from other sites, and contain no inline script.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -26,18 +26,18 @@ class Page(BaseHandler):
     """One of our pages."""
 
     def set_default_headers(self) -> None:
-        """Flower's headers and ours."""
+        """Set Flower's headers and ours."""
         super().set_default_headers()
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
     def check_xsrf_cookie(self) -> None:
-        """Ask for the token always; Flower's own does not when nobody has to log in."""
+        """Require the token always; Flower does not when nobody has to log in."""
         tornado.web.RequestHandler.check_xsrf_cookie(self)
 
-    async def ask(self, question: Callable[..., Answer], *arguments: Any, refused: int = 404) -> Answer:
-        """Ask the server in a thread: the loop has others to serve. What is no good answers with `refused`."""
+    async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
+        """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError."""
 
         def answer() -> Answer:
             with reaching():
@@ -46,19 +46,19 @@ class Page(BaseHandler):
         try:
             return await asyncio.to_thread(answer)
         except GristmillError as error:
-            status = refused if error.exit_code == 2 else 503
+            status = bad_input if error.exit_code == 2 else 503
             raise tornado.web.HTTPError(status, "%s", str(error)) from error
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """What went wrong, in a line; a traceback stays in the log."""
+        """Send the error as one line of text; the traceback stays in the log."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         if status_code == 401:
             super().write_error(status_code, **kwargs)
             return
-        said = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
+        message = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
         self.set_status(status_code)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{said or self._reason}\n")
+        self.finish(f"{message or self._reason}\n")
 
     def show(self, template: str, **values: Any) -> None:
         """Render one of our templates."""
@@ -71,70 +71,70 @@ class Page(BaseHandler):
 
 
 class HomePage(Page):
-    """`/flower` for `/flower/`."""
+    """Redirects the prefix without its last slash, such as `/flower`, to `/flower/`."""
 
     def get(self) -> None:
-        """Go there."""
+        """Redirect."""
         self.redirect(self.reverse_url("main"))
 
 
 class ThroughputPage(Page):
-    """Rates, backlog and times."""
+    """The page with rates, backlogs and times."""
 
     @tornado.web.authenticated
     def get(self) -> None:
-        """The page."""
+        """Send the page."""
         self.show("throughput.html")
 
 
 class ThroughputData(Page):
-    """What it shows."""
+    """The JSON of the page."""
 
     @tornado.web.authenticated
     async def get(self) -> None:
-        """JSON; `range` is live, 1h, 6h or 24h."""
+        """Send JSON; the query's `range` is live, 1h, 6h or 24h."""
         name = self.get_query_argument("range", "live")
         if name not in RANGES:
-            raise tornado.web.HTTPError(400, "%s", f"range {name!r} is not allowed: one of {', '.join(RANGES)} is")
+            raise tornado.web.HTTPError(400, "%s", f"invalid value for range: {name!r} (expected {', '.join(RANGES)})")
         self.give(await self.ask(throughput.data, self.application, name))
 
 
 class BatchesPage(Page):
-    """The list of batches."""
+    """The page that lists batches."""
 
     @tornado.web.authenticated
     def get(self) -> None:
-        """The page."""
+        """Send the page."""
         self.show("batches.html")
 
 
 class BatchesData(Page):
-    """What it shows."""
+    """The JSON of the page."""
 
     @tornado.web.authenticated
     async def get(self) -> None:
-        """JSON: the newest batches."""
-        self.give(await self.ask(batchview.listed, self.application.observer))
+        """Send the newest batches as JSON."""
+        self.give(await self.ask(batchview.newest, self.application.observer))
 
 
 class BatchPage(Page):
-    """One batch."""
+    """The page of one batch."""
 
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
-        """The page."""
+        """Send the page."""
         info = await self.ask(batchview.find, self.application.observer, name)
         self.show("batch.html", batch=info)
 
 
 class BatchData(Page):
-    """What it shows."""
+    """The JSON of the page."""
 
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
-        """JSON; `after` is the index behind which failed items are listed."""
+        """Send JSON, with the failed items behind the index `after` of the query."""
         try:
-            after = int(self.get_query_argument("after", "-1"))
+            after = int(index := self.get_query_argument("after", "-1"))
         except ValueError:
-            raise tornado.web.HTTPError(400, "after: an index is allowed") from None
+            raise tornado.web.HTTPError(400, "%s", f"invalid value for after: {index!r} (expected an index)") from None
         self.give(await self.ask(batchview.data, self.application.observer, name, after))

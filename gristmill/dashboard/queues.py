@@ -1,4 +1,4 @@
-"""Flower's queue lengths, asked of the transport: Flower itself would ask for the length of lists."""
+"""The queue lengths of Flower's Broker page, from our transport: Flower itself would read the length of lists."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from flower.utils import broker
 
 
 class StreamsBroker(broker.RedisBase):
-    """Flower's view of the broker, for queues that are streams; of the app that Flower was started for."""
+    """Flower's view of the broker, for queues that are streams; of the app that Flower runs for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.app = current_app._get_current_object()
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """The queues of these names, each with the number of messages that no worker has taken."""
+        """The queues called `names`, each with the number of messages that no worker has taken."""
         return await asyncio.to_thread(self._lengths, list(names))
 
     def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
@@ -25,5 +25,5 @@ class StreamsBroker(broker.RedisBase):
 
 
 def install() -> None:
-    """Have Flower use it."""
+    """Make Flower use StreamsBroker."""
     broker.Redis = broker.RedisSsl = broker.RedisSocket = StreamsBroker

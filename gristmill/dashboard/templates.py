@@ -1,4 +1,4 @@
-"""Where templates come from: our folder first, then Flower's, whose navigation bar gets our tabs."""
+"""Loads templates from our folder first, then from Flower's; adds our tabs to Flower's navigation bar."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ from tornado.template import Loader, Template
 
 _OURS = Path(__file__).parent / "templates"
 _FLOWERS = Path(flower.__file__).parent / "templates"
-#: Where Flower's tabs begin: ours come first.
+#: The start of Flower's tabs; ours come before them.
 _TABS = '<ul class="app-nav navbar-nav">'
 
 
 class Templates(Loader):
-    """Tornado's loader over two folders."""
+    """Tornado's loader for two folders."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(str(_FLOWERS), **kwargs)
@@ -23,6 +23,6 @@ class Templates(Loader):
         text = (own if own.exists() else _FLOWERS / name).read_text(encoding="utf-8")
         if name == "navbar.html":
             if _TABS not in text:
-                raise LookupError("this Flower's navbar.html is not the one that our tabs go into")
+                raise LookupError("no place for our tabs in navbar.html of this version of Flower")
             text = text.replace(_TABS, _TABS + (_OURS / "tabs.html").read_text(encoding="utf-8"))
         return Template(text, name=name, loader=self)

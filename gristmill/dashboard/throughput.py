@@ -1,4 +1,4 @@
-"""What the Throughput page shows: the fleet now, the advice, and the history of a range."""
+"""The data of the Throughput page: the fleet now, the advice, and the history of a range."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from redis import Redis
 from gristmill.dashboard.advice import advise
 from gristmill.fleet.overview import Overview
 
-#: Seconds for which an answer is good for everybody who asks.
+#: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
 
 _lock = threading.Lock()
@@ -18,16 +18,16 @@ _answers: dict[str, tuple[float, dict[str, Any]]] = {}
 
 
 def data(application: Any, name: str) -> dict[str, Any]:
-    """The JSON of the page for a range; made once a second, however many look."""
+    """The JSON of the page for the range `name`; computed once a second, however many visitors ask."""
     with _lock:
-        made, answer = _answers.get(name, (0.0, {}))
-        if time.monotonic() - made > FRESH_SECONDS:
-            answer = _made(application, name)
+        at, answer = _answers.get(name, (0.0, {}))
+        if time.monotonic() - at > FRESH_SECONDS:
+            answer = _compute(application, name)
             _answers[name] = time.monotonic(), answer
         return answer
 
 
-def _made(application: Any, name: str) -> dict[str, Any]:
+def _compute(application: Any, name: str) -> dict[str, Any]:
     observer = application.observer
     overview: Overview = observer.look()
     cpu = server_cpu.percent(observer.fleet.client)
@@ -51,23 +51,23 @@ def _made(application: Any, name: str) -> dict[str, Any]:
 
 
 class ServerCpu:
-    """How much of one core the server uses, from what it says of its time."""
+    """The share of one core that the server uses, from the CPU time that it reports."""
 
     def __init__(self) -> None:
-        self._seen: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
         self._percent = 0.0
 
     def percent(self, client: Redis) -> float:
         """Percent of a core since the last call; 0 at the first."""
-        told = cast(dict[str, float], client.info("cpu"))
-        now, used = time.monotonic(), told["used_cpu_user"] + told["used_cpu_sys"]
-        if self._seen:
-            then, before = self._seen
+        info = cast(dict[str, float], client.info("cpu"))
+        now, used = time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"]
+        if self._last:
+            then, before = self._last
             if now - then > FRESH_SECONDS / 2:
                 self._percent = max(0.0, 100 * (used - before) / (now - then))
-                self._seen = now, used
+                self._last = now, used
         else:
-            self._seen = now, used
+            self._last = now, used
         return self._percent
 
 

@@ -1,4 +1,4 @@
-"""The meters: what the fleet did in each second, minute and five minutes, and since ever."""
+"""The meters: what the fleet did in each second, ten seconds, minute and five minutes, and in total."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +10,12 @@ from redis import Redis
 from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
 
-#: Seconds that a bucket covers -> buckets that are kept; a few more are, for what lags.
+#: Seconds that a bucket covers -> buckets that a reader may ask for; the server has a few more, for readers that lag.
 WIDTHS = {1: 300, 10: 360, 60: 360, 300: 288}
 
 
 class Series(NamedTuple):
-    """What counts belong to."""
+    """The queue and the task that counts belong to."""
 
     queue: str
     task: str
@@ -37,7 +37,7 @@ class TaskCount:
         return self.succeeded + self.failed
 
     def take(self, what: str, number: int) -> None:
-        """Take the field of a bucket in."""
+        """Add one field of a bucket: `s`ucceeded, `f`ailed, `b`usy ms, or bucket `r`n of run times, `w`n of waits."""
         if what == "s":
             self.succeeded += number
         elif what == "f":
@@ -50,7 +50,7 @@ class TaskCount:
             self.waits[int(what[1:])] += number
 
     def add(self, other: "TaskCount") -> None:
-        """Take another count in."""
+        """Add another count."""
         self.succeeded += other.succeeded
         self.failed += other.failed
         self.busy += other.busy
@@ -60,10 +60,11 @@ class TaskCount:
 
 @dataclass(slots=True)
 class Bucket:
-    """What one stretch of time saw.
+    """Counts and samples of one stretch of time.
 
-    `queues` maps a queue to means of its samples: `left` and `held` items, `oldest` in seconds, `slots`, `busy`;
-    `hosts` a host to `cores`, `cpu` (percent), `used` and `memory` (MiB). Both are empty without samples.
+    `queues` maps a queue to the means of its samples: `left` items, `held` items (left, in paused batches), `oldest`
+    in seconds, `slots`, `busy`. `hosts` maps a host to `cores`, `cpu` (percent), `used` and `memory` (MiB). Both are
+    empty without samples.
     """
 
     tasks: dict[Series, TaskCount] = field(default_factory=dict)
@@ -72,18 +73,18 @@ class Bucket:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str]) -> "Bucket":
-        """Build it from the fields of its hash."""
-        made = cls()
+        """Build the bucket from the fields of its hash."""
+        bucket = cls()
         samples = int(fields.get("n", 0)) or 1
         for name, number in fields.items():
             kind, _, rest = name.partition("|")
             if kind == "t":
-                made._take(rest, int(number))
+                bucket._take(rest, int(number))
             elif kind in ("q", "h"):
                 what, _, about = rest.partition("|")
                 mean = int(number) / samples / (1000 if what == "oldest" else 1)
-                (made.queues if kind == "q" else made.hosts).setdefault(about, {})[what] = mean
-        return made
+                (bucket.queues if kind == "q" else bucket.hosts).setdefault(about, {})[what] = mean
+        return bucket
 
     def _take(self, rest: str, number: int) -> None:
         queue, what, task = rest.split("|", 2)
@@ -92,8 +93,8 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class BatchMeter:
-    """How a batch went: `slices[i]` counts (succeeded, failed) in seconds i·width to (i + 1)·width after its
-    creation; `runs` is the histogram of run times."""
+    """The course of a batch: `slices[i]` counts (succeeded, failed) in the seconds i·width to (i + 1)·width after its
+    creation; `runs` is the histogram of its run times."""
 
     width: int
     slices: dict[int, tuple[int, int]]
@@ -109,9 +110,9 @@ class Meters:
         self._send_heartbeats = script(client, "meters")
 
     def heartbeat(self, worker: str = "", counts: Iterable[tuple[str, str, str, int]] = ()) -> None:
-        """To be called once a second by whoever lives: samples the queues and hosts, closes the last second.
+        """Sample the queues and hosts, and close the last second. Workers and dashboards call this once a second.
 
-        `counts` are of plain Celery tasks that `worker` ran: queue, task, what (see TaskCount.take), number.
+        `counts` belong to the plain Celery tasks that `worker` ran: queue, task, field (see TaskCount.take), number.
         """
         self._send_heartbeats(args=[self.settings.prefix, worker, *(part for count in counts for part in count)])
 
@@ -121,38 +122,38 @@ class Meters:
         return seconds + microseconds / 1e6
 
     def read(self, width: int, starts: Sequence[int]) -> list[Bucket]:
-        """The buckets of `width` seconds that begin at `starts` (multiples of it); empty where there is none."""
+        """The buckets of `width` seconds that start at `starts`, multiples of it; empty where the server has none."""
         with self.client.pipeline(transaction=False) as pipe:
             for start in starts:
                 pipe.hgetall(self.settings.key(f"meters:{width}:{start}"))
             return [Bucket.from_fields(fields) for fields in cast(list[dict[str, str]], pipe.execute())]
 
     def totals(self) -> dict[Series, TaskCount]:
-        """What was counted since ever, up to this moment."""
+        """The counts of all time, up to this moment."""
         with self.client.pipeline() as pipe:
             pipe.hgetall(self.settings.key("meters:total"))
             pipe.smembers(self.settings.key("meters:open"))
             fields, seconds = cast(tuple[dict[str, str], Iterable[str]], pipe.execute())
         total = Bucket.from_fields({f"t|{name}": number for name, number in fields.items()})
-        # A second that is added to the totals in between is counted twice once, or not: the next answer is right.
+        # A second that joins the totals between the two reads may count twice, or not at all; the next answer is right.
         for bucket in self.read(1, [int(second) for second in seconds]):
             for series, count in bucket.tasks.items():
                 total.tasks.setdefault(series, TaskCount()).add(count)
         return total.tasks
 
     def of_workers(self, workers: Sequence[str]) -> dict[str, dict[Series, TaskCount]]:
-        """What each worker recorded since it came, by task."""
+        """The counts of each worker since it started, by task."""
         with self.client.pipeline(transaction=False) as pipe:
             for worker in workers:
                 pipe.hgetall(self.settings.key(f"meters:of:{worker}"))
             answers = cast(list[dict[str, str]], pipe.execute())
-        found = {}
-        for worker, fields in zip(workers, answers, strict=True):
-            found[worker] = Bucket.from_fields({f"t|{name}": number for name, number in fields.items()}).tasks
-        return found
+        return {
+            worker: Bucket.from_fields({f"t|{name}": number for name, number in fields.items()}).tasks
+            for worker, fields in zip(workers, answers, strict=True)
+        }
 
     def batch(self, name: str) -> BatchMeter:
-        """The meter of a batch; empty while nothing of it is recorded."""
+        """The meter of a batch; empty until the batch has a first outcome."""
         fields = cast(dict[str, Any], self.client.hgetall(self.settings.key(f"batch:{name}:meter")))
         slices: dict[int, tuple[int, int]] = {}
         runs: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What the fleet does right now: each queue's backlog, rate and times, and the workers on it."""
+"""The fleet at one moment: the backlog, the rate and the times of each queue, and the live workers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, TaskCount
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 
-#: Seconds over which a rate is taken: the first that saw enough items.
+#: Seconds over which a rate is measured: the first window with enough items counts.
 _WINDOWS, _ENOUGH = (10, 60, 300), 20
-#: Seconds over which quantiles are taken.
+#: Seconds over which quantiles are measured.
 _TIMES = 60
-#: The quantiles shown.
+#: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
 Times = tuple[float | None, ...]
@@ -27,15 +27,15 @@ Times = tuple[float | None, ...]
 class QueueNow:
     """A queue at this moment.
 
-    `left` items have no outcome, `held` ones are in paused batches, `oldest` is the age in seconds of the oldest of
-    those left. `rate` and `failing` are items per second, `seconds` the mean run time of an item, `used` the share
-    of the slots that was busy; `wait` and `run` are the quantiles 0.5, 0.95 and 0.99 of the last minute in seconds.
-    `submitting` says that items are still being added.
+    `left` counts the items without an outcome, but for the `paused` ones, which are in paused batches. `oldest` is the
+    age in seconds of the oldest item left. `rate` and `failing` are items per second, `seconds` is the mean run time of
+    an item, `used` the share (0 to 1) of the slots that was busy. `wait` and `run` are the quantiles 0.5, 0.95 and 0.99
+    of the last minute in seconds. `submitting` says that a producer is still adding items.
     """
 
     name: str
     left: int = 0
-    held: int = 0
+    paused: int = 0
     oldest: float = 0.0
     rate: float = 0.0
     failing: float = 0.0
@@ -50,7 +50,7 @@ class QueueNow:
 
     @property
     def drain(self) -> float | None:
-        """Seconds until nothing is left, at this rate; None when it has none."""
+        """Seconds until no item is left, at this rate; None while the rate is 0."""
         return 0.0 if not self.left else self.left / self.rate if self.rate > 0 else None
 
 
@@ -65,7 +65,7 @@ class Overview:
 
 
 class Observer:
-    """Looks at the fleet on one server."""
+    """Observes the fleet on one server."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.fleet = WorkerRegistry(client, settings)
@@ -73,7 +73,7 @@ class Observer:
         self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
 
     def look(self) -> Overview:
-        """The fleet now; also samples the queues, so that it works without workers too."""
+        """The fleet now; also samples the queues, because without workers nobody else does."""
         self.meters.heartbeat()
         at = self.meters.now()
         second = int(at)
@@ -84,7 +84,7 @@ class Observer:
         names = {"cpu", "io", *last.queues, *(worker.queue for worker in workers)}
         queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         if any(queue.left and queue.rate * _TIMES < _ENOUGH for queue in queues):
-            # Slow items: their rate takes a longer look.
+            # The items are slow: their rate needs a longer window.
             buckets = self._seconds.read(range(second - max(_WINDOWS), second - _TIMES), at) + buckets
             queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         return Overview(at, queues, workers, batches)
@@ -95,13 +95,13 @@ class Observer:
         return sorted(self.infos(names), key=lambda info: info.created)
 
     def infos(self, names: Iterable[str]) -> list[BatchInfo]:
-        """The state of batches, without those that are gone."""
-        listed = list(names)
+        """The info of each batch in `names` that is on the server."""
+        batches = list(names)
         with self.fleet.client.pipeline(transaction=False) as pipe:
-            for name in listed:
+            for name in batches:
                 pipe.hgetall(self.meters.settings.key(f"batch:{name}:state"))
             states = cast(list[dict[str, str]], pipe.execute())
-        return [BatchInfo.from_fields(*pair) for pair in zip(listed, states, strict=True) if "task" in pair[1]]
+        return [BatchInfo.from_fields(*pair) for pair in zip(batches, states, strict=True) if "task" in pair[1]]
 
 
 def _queue(
@@ -122,7 +122,7 @@ def _queue(
     return QueueNow(
         name=name,
         left=round(gauges.get("left", 0)),
-        held=round(gauges.get("held", 0)),
+        paused=round(gauges.get("held", 0)),
         oldest=gauges.get("oldest", 0.0),
         rate=done.done / window,
         failing=done.failed / window,
@@ -138,7 +138,7 @@ def _queue(
 
 
 def sum_of(bucket: Bucket, queue: str) -> TaskCount:
-    """The counts of all tasks on a queue."""
+    """The sum of the counts of all tasks on a queue."""
     total = TaskCount()
     for series, count in bucket.tasks.items():
         if series.queue == queue:
@@ -147,15 +147,15 @@ def sum_of(bucket: Bucket, queue: str) -> TaskCount:
 
 
 def quantiles(counts: dict[int, int]) -> Times:
-    """The quantiles that are shown, in seconds."""
+    """The values of QUANTILES in a histogram, in seconds."""
     return tuple(quantile(counts, share) for share in QUANTILES)
 
 
 def _window(counts: Sequence[TaskCount], more: bool) -> int:
-    """Seconds to take the rate over: long enough for slow items, while there are `more`; not from before they began."""
+    """Seconds to measure a rate over: while `more` items are left, long enough for slow ones; none before the first."""
     for window in _WINDOWS if more else _WINDOWS[:1]:
-        seen = [count.done for count in counts[-window:]]
-        if sum(seen) >= _ENOUGH:
+        items = [count.done for count in counts[-window:]]
+        if sum(items) >= _ENOUGH:
             break
-    first = next((i for i, done in enumerate(seen) if done), 0)
-    return max(1, len(seen) - first)
+    first = next((i for i, done in enumerate(items) if done), 0)
+    return max(1, len(items) - first)

@@ -1,4 +1,4 @@
-"""The live workers: what each announces when it starts, and its beat, once a second."""
+"""The registry of live workers: what each announces when it starts, and its heartbeat, once a second."""
 
 import json
 from dataclasses import dataclass, field, fields
@@ -12,11 +12,11 @@ from gristmill.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
-    """A worker that was heard of in the last seconds.
+    """A worker that sent a heartbeat in the last seconds.
 
-    `busy` of `slots` are running a message; `rate` is items per second over its last seconds; `items` counts
-    the outcomes it recorded since it started; `tasks` maps each task it knows to its fingerprint. Its host has
-    `cores`, `cpu` percent of them busy, and `used` of `memory` MiB; `container` says that it is one.
+    `busy` of its `slots` run a message. `rate` is items per second over the last seconds. `items` counts the outcomes
+    that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
+    has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
     """
 
     name: str
@@ -44,12 +44,12 @@ class WorkerRegistry:
         self.settings = settings
 
     def announce(self, worker: str, tasks: dict[str, str]) -> None:
-        """Say which tasks a worker knows: fingerprints by name."""
+        """Store which tasks a worker knows: fingerprints by task name."""
         script(self.client, "announce")(args=[self.settings.prefix, worker, json.dumps(tasks)])
 
     def leave(self, worker: str) -> None:
-        """Take a worker that ends out of the registry."""
-        # No transaction: a full Redis refuses to queue one, whatever is in it.
+        """Remove a worker that ends."""
+        # No transaction: a full server refuses to queue any.
         with self.client.pipeline(transaction=False) as pipe:
             pipe.zrem(self.settings.key("workers"), worker)
             for name in ("beats", "announced", "items"):
@@ -62,7 +62,7 @@ class WorkerRegistry:
         return int(cast(int, script(self.client, "waiting")(args=[self.settings.prefix, queue])))
 
     def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
-        """The workers heard of in the last `silent_seconds`, by name."""
+        """The workers with a heartbeat in the last `silent_seconds` seconds, by name."""
         seconds, microseconds = self.client.time()
         oldest = int((seconds + microseconds / 1e6 - silent_seconds) * 1000)
         with self.client.pipeline(transaction=False) as pipe:
@@ -78,5 +78,5 @@ class WorkerRegistry:
 
 
 def _fields(heartbeat: str) -> dict[str, Any]:
-    known = {field.name for field in fields(LiveWorker)}
-    return {name: value for name, value in json.loads(heartbeat).items() if name in known}
+    names = {field.name for field in fields(LiveWorker)}
+    return {name: value for name, value in json.loads(heartbeat).items() if name in names}

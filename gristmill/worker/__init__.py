@@ -1,1 +1,1 @@
-"""What a worker does beside Celery: it runs chunks, shows signs of life, guards its pool and drains."""
+"""What a worker does beside Celery: it runs chunks, sends heartbeats, guards its pool and drains."""

@@ -1,4 +1,4 @@
-"""`python -m gristmill.worker cpu` or `io`: one Celery worker on the pool that suits the queue."""
+"""`python -m gristmill.worker cpu` or `io`: one Celery worker with the pool that suits its queue."""
 
 import argparse
 import signal
@@ -20,19 +20,21 @@ from gristmill.worker.steps import POOLS
 
 
 def main() -> int:
-    """Run a worker until it is stopped. Exit codes as of the command line."""
+    """Run a worker until somebody stops it; return the exit code, as of the command line."""
     parser = argparse.ArgumentParser(prog="python -m gristmill.worker", description=__doc__)
-    parser.add_argument("kind", choices=[str(kind) for kind in Kind], help="the queue to work on")
-    parser.add_argument("--slots", type=int, default=0, help="processes or threads (default: by the settings)")
-    parser.add_argument("--end-with-parent", action="store_true", help="end when standard input closes")
+    parser.add_argument("kind", choices=[str(kind) for kind in Kind], help="the queue to take work from")
+    parser.add_argument(
+        "--slots", type=int, default=0, help="number of processes or threads (default: from the settings)"
+    )
+    parser.add_argument("--end-with-parent", action="store_true", help="stop when standard input closes")
     arguments = parser.parse_args()
     if arguments.end_with_parent:
         end_with_parent(signal.SIGQUIT)
-    # Celery warns root of pickle, which no worker of ours accepts.
+    # Celery warns the superuser of pickle, which no worker of ours accepts.
     warnings.simplefilter("ignore", SecurityWarning)
     try:
         kind = Kind(arguments.kind)
-        # Before Celery, which would put the directory we are called in first: see `load`.
+        # Before Celery, which would put the current directory first on the path: see `load`.
         catalog.load()
         wait_for_server()
         app.worker_main(
@@ -46,7 +48,7 @@ def main() -> int:
 
 
 def slots(kind: Kind) -> int:
-    """Slots that the settings give a worker of this kind."""
+    """The number of slots that the settings give a worker of this kind."""
     return settings().io_slots if kind is Kind.IO else settings().cpu_slots or cores()
 
 

@@ -1,4 +1,4 @@
-"""The Celery task that a worker runs for a chunk of a batch."""
+"""The Celery task that runs a chunk of a batch."""
 
 import time
 from functools import cache
@@ -17,9 +17,9 @@ from gristmill.tasks.application import app
 from gristmill.worker import logs
 from gristmill.worker.runner import Runner
 
-#: The version of chunk messages that this worker understands.
+#: The version of chunk messages that this worker reads.
 MESSAGE_VERSION = 1
-#: Seconds before a message that this worker cannot run goes back to the queue.
+#: Seconds after which a message that this worker cannot run goes back to its queue.
 HAND_BACK_SECONDS = 1.0
 
 logs.install()
@@ -31,14 +31,14 @@ def _runner() -> Runner:
 
 
 def prepare() -> None:
-    """Make what running chunks needs, and use it once: pool processes share what is there when they are forked.
+    """Load what a chunk's run needs, and use it once: forked pool processes share the memory of what is loaded.
 
     Raises:
-        RedisError, GristmillError: the server cannot be reached.
+        RedisError, GristmillError: the worker cannot reach the server.
     """
     server = _runner().ledger.client
     server.ping()
-    # Each process has connections of its own.
+    # Each process opens connections of its own.
     server.connection_pool.disconnect()
 
 
@@ -52,12 +52,12 @@ def prepare() -> None:
     Strategy="gristmill.worker.versions:strategy",
 )
 def run_chunk(self: Any, _version: int, *fields: Any) -> None:
-    """Run a chunk and record it; Celery acknowledges its message after that. See `hand_out` in ledger.lua.
+    """Run a chunk and record it; Celery acknowledges the message after that. `hand_out` in chunks.lua builds it.
 
-    `gristmill.worker.versions` has looked at the message before it came here.
+    `gristmill.worker.versions` has checked the message before the pool gets it.
 
     Raises:
-        Reject: the message goes back to the queue: what running it needs cannot be had.
+        Reject: the server or a child process is not available; the message goes back to its queue.
     """
     chunk = Chunk(*fields[:4])
     try:

@@ -1,4 +1,4 @@
-"""`python -m gristmill.worker.health [cpu|io]`: exits with 0 when the workers of this host answer, else with 1."""
+"""`python -m gristmill.worker.health [cpu|io]`: exits with 0 when this host's workers are healthy, else with 1."""
 
 import argparse
 import socket
@@ -11,20 +11,20 @@ from gristmill.config.settings import Settings, settings
 from gristmill.errors import GristmillError
 from gristmill.server.connection import client, reaching
 
-#: Not from `gristmill.tasks.kinds`: that imports Celery, which takes longer than all the rest of a check.
+#: Not from `gristmill.tasks.kinds`, which imports Celery: that takes longer than the rest of the check.
 KINDS = ("cpu", "io")
-#: Seconds without a beat after which a worker does not answer; its loop has to turn for it to beat.
+#: Seconds without a heartbeat after which a worker is unhealthy; a worker whose event loop hangs sends none.
 SILENT_SECONDS = 10.0
 
 
 def main() -> int:
-    """Check the workers of this host: that of a kind, or those that it has."""
+    """Check this host's workers, of one kind or of all; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gristmill.worker.health", description=__doc__)
-    parser.add_argument("kind", nargs="?", choices=KINDS, help="default: the workers that this host has")
+    parser.add_argument("kind", nargs="?", choices=KINDS, help="default: every worker of this host")
     kind = parser.parse_args().kind
     try:
         with reaching():
-            problems = list(ailments(client(), settings(), socket.gethostname(), (kind,) if kind else ()))
+            problems = list(ailments(client(), settings(), socket.gethostname(), kind))
     except GristmillError as error:
         problems = [str(error)]
     for problem in problems:

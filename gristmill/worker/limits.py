@@ -1,4 +1,4 @@
-"""Limits on one item: how long it may take, and how much memory its process may have."""
+"""Limits on one item: its run time, and the memory of its process."""
 
 import faulthandler
 import resource
@@ -12,33 +12,33 @@ from typing import Any
 from gristmill.config.host import memory
 from gristmill.config.settings import Settings
 
-#: Seconds after its limit at which an item that cannot be interrupted ends with its process.
+#: Seconds after its time limit at which the process of an item that cannot be interrupted ends.
 GRACE_SECONDS = 5.0
-#: Share of the host's memory that is for slots when no limit is set, and the bytes that one gets in any case.
+#: The share of the host's memory for all slots when no limit is set, and the least bytes for one slot.
 MEMORY_SHARE, LEAST_MEMORY = 0.8, 256 << 20
 
 
 class TimeLimitExceeded(Exception):
-    """Raised in an item that takes longer than its time limit."""
+    """Raised in an item that runs longer than its time limit."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"it took longer than its time limit of {seconds:g} s")
+        super().__init__(f"the item ran longer than its time limit of {seconds:g} s")
 
 
 class TimeLimit:
     """The time limit of a pool process, which runs items in its main thread.
 
-    First an exception interrupts the item, which waits for C code to return; GRACE_SECONDS later the process
-    ends, which does not even need the GIL (`faulthandler.dump_traceback_later`).
+    First an exception interrupts the item, as soon as C code returns to Python. GRACE_SECONDS later the process ends,
+    even while C code holds the GIL (`faulthandler.dump_traceback_later`).
     """
 
     def __init__(self) -> None:
         self._seconds = self._guarded_at = 0.0
-        self._begun: float | None = None
+        self._started_at: float | None = None
 
     @contextmanager
     def armed(self, seconds: float) -> Iterator[None]:
-        """Limit each item in this context to `seconds`; 0, or in another thread: to nothing."""
+        """Limit each item in this context to `seconds`; no limit with 0, or outside the main thread."""
         if not seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -53,40 +53,42 @@ class TimeLimit:
             self.rest()
 
     def begin(self) -> None:
-        """An item begins; it may be interrupted until `end`. Costs no system call, as a rule."""
-        self._begun = now = time.monotonic()
+        """Start the clock of an item, until `end`. Needs no system call, as a rule."""
+        self._started_at = now = time.monotonic()
         if self._seconds and now - self._guarded_at > 1:
-            # It starts a thread, so not for every item: the end may come a second later. Celery replaces sys.stderr.
+            # This starts a thread, so once a second at most: the end may be a second late. Celery replaces sys.stderr.
             self._guarded_at = now
             faulthandler.dump_traceback_later(self._seconds + GRACE_SECONDS + 1, exit=True, file=2)
 
     def end(self) -> None:
-        """The item has ended."""
-        self._begun = None
+        """Stop the clock of the item."""
+        self._started_at = None
 
     def rest(self) -> None:
-        """No item runs until the next one begins, however long that takes: the server may be away meanwhile."""
+        """Stop the guard of the process until the next item starts: the server may be away for long in between."""
         if self._guarded_at:
             self._guarded_at = 0.0
             faulthandler.cancel_dump_traceback_later()
 
     def _ring(self, _signum: int, _frame: Any) -> None:
-        left = self._seconds if self._begun is None else self._begun + self._seconds - time.monotonic()
-        if left > 0:
-            # The item for which it was set has ended.
-            signal.setitimer(signal.ITIMER_REAL, left)
+        remaining = self._seconds
+        if self._started_at is not None:
+            remaining += self._started_at - time.monotonic()
+        if remaining > 0:
+            # The alarm was set for an item that has ended.
+            signal.setitimer(signal.ITIMER_REAL, remaining)
         elif self._seconds:
-            self._begun = None
+            self._started_at = None
             signal.setitimer(signal.ITIMER_REAL, self._seconds)
             raise TimeLimitExceeded(self._seconds)
 
 
-#: That of this process.
+#: The time limit of this process.
 time_limit = TimeLimit()
 
 
 def slot_memory(settings: Settings, slots: int) -> int:
-    """Bytes that the process of one slot may have: the setting, else its share of what the host lets us use."""
+    """Bytes that one slot's process may use: the setting, else an equal share of the host's memory."""
     return settings.slot_memory or max(LEAST_MEMORY, int(memory() * MEMORY_SHARE / slots))
 
 

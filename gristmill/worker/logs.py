@@ -1,4 +1,4 @@
-"""The workers' log lines: text or JSON, each with the chunk that it is about."""
+"""The workers' log lines: text or JSON, each with the chunk that it concerns."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ _about: ContextVar[dict[str, Any] | None] = ContextVar("about", default=None)
 
 @contextmanager
 def about(chunk: Chunk, worker: str) -> Iterator[None]:
-    """Log lines in this context carry the chunk's batch, first and count, and the worker's name."""
+    """Add the chunk's batch, first and count, and the worker's name, to the log lines of this context."""
     fields = {"batch": chunk.batch, "first": chunk.first, "count": chunk.count, "worker": worker}
     token = _about.set(fields)
     try:
@@ -28,10 +28,10 @@ def about(chunk: Chunk, worker: str) -> Iterator[None]:
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00+00:00 WARNING worker.runner: … [batch=first first=0 count=4 worker=cpu@a]`."""
+    """`2026-01-31T12:00:00+00:00 WARNING gristmill.worker.runner: … [batch=nightly first=0 count=4 worker=cpu@a]`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of text, and the traceback below it if there is one."""
+        """One line of text; a traceback follows on lines of its own."""
         context = " ".join(f"{name}={value}" for name, value in (_about.get() or {}).items())
         line = f"{_moment(record)} {record.levelname} {record.name}: {record.getMessage()}"
         line += f" [{context}]" if context else ""
@@ -39,7 +39,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the chunk, and the traceback if there is one."""
+    """One JSON object per line: time, level, logger, message, the chunk, and the traceback, if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -60,7 +60,7 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 def install() -> None:
-    """Have Celery leave logging to us in this process."""
+    """Replace Celery's logging in this process."""
     setup_logging.connect(_set_up, weak=False)
 
 

@@ -1,4 +1,4 @@
-"""What a worker measures beside its chunks: the load of its host, and the plain Celery tasks that it runs."""
+"""Measures the load of the host, and counts the plain Celery tasks that the worker runs."""
 
 import threading
 from collections import Counter
@@ -16,15 +16,15 @@ _MIB = 1 << 20
 #: Files that mark a container.
 _MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
-# It measures between two calls: this is the first.
+# psutil measures between two calls: this is the first.
 psutil.cpu_percent()
 
 _lock = threading.Lock()
 _counts: Counter[tuple[str, str, str]] = Counter()
 
 
-def load() -> dict[str, Any]:
-    """The host's load, for the beat: cores, percent of them busy since the last call, memory in MiB."""
+def host_load() -> dict[str, Any]:
+    """The host's load, for the heartbeat: cores, percent of them busy since the last call, memory in MiB."""
     memory = psutil.virtual_memory()
     return {
         "cores": _cores(),
@@ -46,7 +46,7 @@ def _container() -> bool:
 
 
 def count(queue: str, task: str, error: BaseException | str | None, seconds: float | None) -> None:
-    """Count a plain Celery task that has ended. One that goes back to its queue is none."""
+    """Count a plain Celery task that has ended, and did not go back to its queue; it ran for `seconds`, if known."""
     if isinstance(error, Ignore | Reject | Retry):
         return
     with _lock:
@@ -56,9 +56,9 @@ def count(queue: str, task: str, error: BaseException | str | None, seconds: flo
             _counts[queue, task, f"r{bucket(seconds)}"] += 1
 
 
-def taken() -> list[tuple[str, str, str, int]]:
-    """What was counted since the last call: queue, task, what, number."""
+def collect() -> list[tuple[str, str, str, int]]:
+    """The counts since the last call: queue, task, field (see `TaskCount.take`), number."""
     with _lock:
-        found = [(*key, number) for key, number in _counts.items()]
+        counts = [(*key, number) for key, number in _counts.items()]
         _counts.clear()
-    return found
+    return counts

@@ -1,4 +1,4 @@
-"""Isolation: one piece of work at a time in a child process of its own, on either pool; it harms nothing else."""
+"""Quarantine: runs one call at a time in a child process of its own, which can harm nothing else; on either pool."""
 
 import os
 import select
@@ -18,11 +18,11 @@ from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
 from gristmill.worker.limits import limit_memory, slot_memory
 
-#: Deaths of the child process that prove a piece of work guilty, and seconds between them.
+#: Deaths of the child process that prove a call guilty, and seconds between them.
 DEATHS, PAUSE_SECONDS = 3, 0.5
-#: Seconds that a child process waits for more work before it ends, and that it may take to start.
+#: Seconds that an idle child process waits for the next call, and seconds that it may take to start.
 IDLE_SECONDS, START_SECONDS = 10.0, 60.0
-_BEGUN = "begun"
+_STARTED = "started"
 
 Answer = TypeVar("Answer")
 
@@ -32,17 +32,17 @@ class QuarantineUnavailable(GristmillError):
 
 
 class ProcessDied(Exception):
-    """Raised when the child process ended before it answered: says how."""
+    """Raised when the child process ended before it answered; the text says how."""
 
 
 class TimedOut(Exception):
-    """Raised when the child process had to be ended because it took too long."""
+    """Raised when the call took too long and the child process was killed."""
 
 
 class QuarantineProcess:
-    """A child process that runs one call at a time; it is started when it is needed, and again after a death.
+    """A child process that runs one call at a time; a call starts it when it is needed, and again after a death.
 
-    It has a memory limit and a session of its own, and ends with this process.
+    The child has a memory limit and a session of its own, and ends with this process.
     """
 
     def __init__(self) -> None:
@@ -50,18 +50,18 @@ class QuarantineProcess:
         self._link: Connection | None = None
 
     def run(self, function: Callable[..., Answer], *arguments: Any, seconds: float | None = None) -> Answer:
-        """Call `function`, which has to be importable, with arguments that can be pickled.
+        """Call `function`, which the child can import, with `arguments`, which pickle can carry.
 
         Raises:
-            ProcessDied: the child process ended while it ran this.
-            TimedOut: it took more than `seconds`, and was ended.
-            QuarantineUnavailable: no child process could be started.
+            ProcessDied: the child process ended during the call.
+            TimedOut: the call took more than `seconds`, and the child was killed.
+            QuarantineUnavailable: no child process starts.
             Exception: whatever the function raised.
         """
         link = self._begin((function, arguments))
         try:
             if not link.poll(seconds):
-                raise TimedOut(f"ended after {seconds:g} s")
+                raise TimedOut(f"killed after {seconds:g} s")
             answer, error = link.recv()
         except (EOFError, OSError):
             raise ProcessDied(self._ending()) from None
@@ -73,19 +73,19 @@ class QuarantineProcess:
         return answer  # type: ignore[no-any-return]
 
     def _begin(self, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> Connection:
-        """Give the child the call; once it says that it has begun, its end is its own doing."""
+        """Send the call to the child. Once the child says that the call has started, its death is the call's doing."""
         for attempt in range(3):
             fresh = self._link is None
             link = self._link or self._start()
             with suppress(EOFError, OSError):
                 link.send(call)
-                if link.poll(START_SECONDS) and link.recv() == _BEGUN:
+                if link.poll(START_SECONDS) and link.recv() == _STARTED:
                     return link
-            # One that was idle had just ended.
+            # An idle child had just ended.
             ending = self._ending()
             if fresh and attempt:
                 break
-        raise QuarantineUnavailable(f"no child process could be started: {ending}")
+        raise QuarantineUnavailable(f"cannot start a child process: {ending}")
 
     def _start(self) -> Connection:
         ours, theirs = socket.socketpair()
@@ -104,12 +104,12 @@ class QuarantineProcess:
         return self._link
 
     def _ending(self) -> str:
-        """End the child and say how it ended."""
+        """End the child; return how it ended."""
         child = self._child
         if child is None:
             return "not started"
         try:
-            # Its end of the link closes a moment before it is gone.
+            # The child's end of the link closes a moment before the child ends.
             code = child.wait(1)
         except subprocess.TimeoutExpired:
             code = 0
@@ -136,20 +136,20 @@ _room = threading.BoundedSemaphore(cores())
 
 @contextmanager
 def quarantine_process() -> Iterator[QuarantineProcess]:
-    """A quarantine process of this process for a while; as many as there are cores, others wait."""
+    """Borrow a quarantine process; there is one for each core, and further callers wait."""
     with _room:
-        taken = _free.pop() if _free else QuarantineProcess()
+        process = _free.pop() if _free else QuarantineProcess()
         try:
-            yield taken
+            yield process
         finally:
-            _free.append(taken)
+            _free.append(process)
 
 
 def quarantined(function: Callable[..., Answer], *arguments: Any, seconds: float | None = None) -> Answer:
-    """Call `function` alone in a child process, anew after a death; raises as `QuarantineProcess.run` does.
+    """Call `function` in a child process, again after a death; raises as `QuarantineProcess.run` does.
 
     Raises:
-        ProcessDied: it ended its process each time.
+        ProcessDied: the call killed its process each time.
     """
     with quarantine_process() as own:
         for deaths in range(1, DEATHS + 1):
@@ -158,19 +158,19 @@ def quarantined(function: Callable[..., Answer], *arguments: Any, seconds: float
             except ProcessDied as death:
                 last = death
             if deaths < DEATHS:
-                # What killed it may have been a moment's lack of memory.
+                # The cause may have been a short lack of memory.
                 time.sleep(PAUSE_SECONDS)
-    raise ProcessDied(f"it ended its process each of {DEATHS} times: {last}")
+    raise ProcessDied(f"the call killed its process {DEATHS} of {DEATHS} times: {last}")
 
 
 def serve(descriptor: int) -> None:
-    """Be the child: run what arrives, one call after another, until nothing has for a while."""
+    """Be the child: run one call after another, until none has come for IDLE_SECONDS."""
     link = Connection(descriptor)
     threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
     limit_memory(slot_memory(settings(), cores()))
     while link.poll(IDLE_SECONDS):
         function, arguments = link.recv()
-        link.send(_BEGUN)
+        link.send(_STARTED)
         try:
             link.send((function(*arguments), None))
         except Exception as error:
@@ -179,7 +179,7 @@ def serve(descriptor: int) -> None:
 
 def _end_with_parent(descriptor: int) -> None:
     ending = select.poll()
-    # No events: only that the other end was closed, which its process does when it ends in any way.
+    # No events but the hang-up: the other end closes when its process ends, in any way.
     ending.register(descriptor, 0)
     ending.poll()
     os.kill(os.getpid(), signal.SIGKILL)

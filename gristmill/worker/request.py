@@ -31,7 +31,7 @@ class Request(request.Request):
             # So the thread pool says that a task has ended its thread, by SystemExit for one.
             if isinstance(answer, ExceptionInfo):
                 return self.on_failure(answer)
-            if not getattr(self.task, "isolates", False):
+            if not getattr(self.task, "quarantines_items", False):
                 self._count(*answer)
             return inherited(self, answer, **kwargs)
 
@@ -50,7 +50,9 @@ class Request(request.Request):
     def type(self) -> str:
         """The task that the pool runs; that of chunks has each of its items run alone itself."""
         suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
-        return quarantined_task.NAME if suspect and not getattr(self.task, "isolates", False) else str(self._type)
+        return (
+            quarantined_task.NAME if suspect and not getattr(self.task, "quarantines_items", False) else str(self._type)
+        )
 
     def _look_at(self, future: Future[Any]) -> None:
         """Let go of what a thread could not even begin, or not end: nobody else would, and its slot would be lost."""
@@ -67,7 +69,7 @@ class Request(request.Request):
 
     def _count(self, failed: bool, value: Any, seconds: float | None) -> None:
         error: Any = getattr(value.exception, "exc", value.exception) if failed else None
-        if isinstance(error, quarantined_task.Done):
+        if isinstance(error, quarantined_task.QuarantinedTaskEnded):
             error, seconds = error.error, error.runtime
         meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
 
@@ -81,12 +83,12 @@ class Request(request.Request):
         elif isinstance(error, quarantined_task.PoisonMessage):
             self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)
             self.acknowledged = True
-        elif isinstance(error, quarantined_task.Done):
+        elif isinstance(error, quarantined_task.QuarantinedTaskEnded):
             self._tell(error)
         return super().on_failure(exc_info, *args, **kwargs)
 
-    def _tell(self, done: quarantined_task.Done) -> None:
-        if done.error is None:
-            self.send_event("task-succeeded", result=done.result, runtime=done.runtime)
+    def _tell(self, end: quarantined_task.QuarantinedTaskEnded) -> None:
+        if end.error is None:
+            self.send_event("task-succeeded", result=end.result, runtime=end.runtime)
         else:
-            self.send_event("task-failed", exception=done.error, traceback="")
+            self.send_event("task-failed", exception=end.error, traceback="")

@@ -1,4 +1,4 @@
-"""The runner: runs the items of a chunk one by one, each isolated from the others, and records them."""
+"""The runner: runs the items of a chunk one by one, each on its own account, and records their outcomes."""
 
 import json
 import logging
@@ -29,16 +29,16 @@ from gristmill.worker.logs import about
 from gristmill.worker.quarantine import ProcessDied, TimedOut, quarantined
 from gristmill.worker.stop import Stop
 
-#: Frames of this room are not the task's.
+#: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent
-#: A chunk that takes this many times `chunk_seconds` gives its rest to other slots.
+#: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
-#: Outcomes that take more bytes than this are recorded before the chunk goes on.
+#: The runner records outcomes of more bytes than this before the chunk continues.
 OUTCOMES_BYTES = 4 << 20
 #: The longest value, as JSON in UTF-8, in bytes.
 VALUE_BYTES = 1 << 20
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
-#: Seconds for which outcomes are kept in memory while the server cannot be reached.
+#: Seconds for which outcomes wait in memory for a server that does not answer.
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -47,35 +47,35 @@ Answer = TypeVar("Answer")
 
 
 class ResultTooLarge(ValueError):
-    """Raised when a task returns more than 1 MiB of JSON: let it write a file and return its path."""
+    """Raised when a task returns more than 1 MiB of JSON; it should write a file and return the file's path."""
 
 
 class ResultNotJSON(TypeError):
-    """Raised when a task returns what JSON cannot carry."""
+    """Raised when a task returns a value that JSON cannot carry."""
 
 
 class Runner:
-    """Runs chunks in the slot it is called in; one a process, shared by its threads."""
+    """Runs chunks in the slot that calls it; the threads of a process share one runner."""
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self.ledger = ledger
         self.settings = settings
 
     def run(self, chunk: Chunk, worker: str, suspect: bool = False) -> None:
-        """Run what is left of `chunk` and record it; go on with further ones of its batch for a while.
+        """Run and record the items of `chunk` that have no outcome; then, for a while, further chunks of the batch.
 
-        `worker` is the node's name, for the outcomes. Each item of a `suspect` runs alone, in a child process.
+        `worker` is the node name for the outcomes. Each item of a `suspect` chunk runs in a child process of its own.
 
         Raises:
-            RedisError: the server could not be reached; what was run is run again elsewhere.
-            QuarantineUnavailable: no child process could be started; as above.
+            RedisError: the server does not answer; unrecorded items run again elsewhere.
+            QuarantineUnavailable: no child process starts; unrecorded items run again elsewhere.
         """
-        # Slots that began together need not all want their next message together.
+        # Slots that started together should not all ask for their next message together.
         until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
         with about(chunk, worker):
             work = _patiently(lambda: self.ledger.take(chunk, worker))
             if work is None:
-                log.info("nothing left to run")
+                log.info("no item left to run")
         following: Chunk | None = chunk
         while following and work:
             with about(following, worker):
@@ -87,7 +87,7 @@ class Runner:
         try:
             task = catalog.find(work.task)
         except InputError as error:
-            log.warning("handed back: %s", error)
+            log.warning("returning the chunk to its queue: %s", error)
             time.sleep(1)
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
             return None, None
@@ -100,38 +100,38 @@ class Runner:
     def _run_items(
         self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         outcomes: list[Outcome] = []
         rest = size = 0
-        stopped = Stop(self.ledger, chunk)
+        should_stop = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
-                self._record(chunk, outcomes, begun, worker, -1)
-                outcomes, size, begun = [], 0, time.perf_counter()
+                self._record(chunk, outcomes, started_at, worker, -1)
+                outcomes, size, started_at = [], 0, time.perf_counter()
             outcomes.append(run(item))
             size += len(outcomes[-1].text)
             rest = chunk.first + chunk.count - item.index - 1
-            if time.perf_counter() - begun > OVERTIME * self.settings.chunk_seconds or stopped():
+            if time.perf_counter() - started_at > OVERTIME * self.settings.chunk_seconds or should_stop():
                 break
         else:
             rest = work.rest
         if rest or time.monotonic() > until:
-            self._record(chunk, outcomes, begun, worker, rest)
+            self._record(chunk, outcomes, started_at, worker, rest)
             return None, None
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started_at
         duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
-        log.info("%d recorded, %d duplicates", len(outcomes), duplicates)
+        log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
         return following, more
 
-    def _record(self, chunk: Chunk, outcomes: list[Outcome], begun: float, worker: str, rest: int) -> None:
-        seconds = time.perf_counter() - begun
+    def _record(self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int) -> None:
+        seconds = time.perf_counter() - started_at
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
-        log.info("%d recorded, %d duplicates, %d handed on", len(outcomes), duplicates, rest)
+        log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
 
 
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
-    """Run one item and say how it ended; whatever it raises is its outcome, not the caller's."""
-    begun = time.perf_counter()
+    """Run one item; whatever it raises becomes its outcome, and does not reach the caller."""
+    started_at = time.perf_counter()
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         time_limit.begin()
@@ -141,22 +141,22 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             time_limit.end()
         state, word, result = "s", "succeeded", value_json(value)
     except BaseException as error:
-        # CancelledError and its like too: only the end of this process is not the item's outcome.
+        # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and terminate_handler_fired():
             raise
         state, word, result = *_failure(item, work, task, error), json.dumps(explain(error))
-    return _outcome(item, state, word, result, begun, worker)
+    return _outcome(item, state, word, result, started_at, worker)
 
 
 def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
-    """Run one item as `run_item` does, but in a child process of its own: it may kill that, or never return.
+    """Run one item as `run_item` does, but in a child process, which the item may kill, or never leave.
 
-    `limit` is its time limit in seconds, 0 for none.
+    `limit` is the item's time limit in seconds, 0 for none.
 
     Raises:
-        QuarantineUnavailable: no child process could be started.
+        QuarantineUnavailable: no child process starts.
     """
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     only = replace(work, items=[])
     try:
         return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
@@ -165,11 +165,11 @@ def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float
         state, word, result = *_failure(item, work, task, late), json.dumps(explain(late))
     except ProcessDied as death:
         state, word, result = "d", "dead", json.dumps(explain(death))
-    return _outcome(item, state, word, result, begun, worker)
+    return _outcome(item, state, word, result, started_at, worker)
 
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
-    """Run one item in a process that has only heard of its task."""
+    """Run one item in a process that finds the task by its name."""
     with time_limit.armed(limit):
         return run_item(work, catalog.find(work.task), worker, item)
 
@@ -181,8 +181,8 @@ def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) 
     return "f", "failed"
 
 
-def _outcome(item: Item, state: str, word: str, result: str, begun: float, worker: str) -> Outcome:
-    seconds = time.perf_counter() - begun
+def _outcome(item: Item, state: str, word: str, result: str, started_at: float, worker: str) -> Outcome:
+    seconds = time.perf_counter() - started_at
     text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
     return Outcome(item.index, state, item.attempt, text, seconds)
 
@@ -191,8 +191,8 @@ def value_json(value: Any) -> str:
     """A task's value as JSON.
 
     Raises:
-        ResultNotJSON: JSON cannot carry it.
-        ResultTooLarge: it is over 1 MiB.
+        ResultNotJSON: JSON cannot carry the value.
+        ResultTooLarge: the value is over 1 MiB of JSON.
     """
     try:
         text = json_text(value)
@@ -220,7 +220,7 @@ def _text(error: BaseException) -> str:
     try:
         return str(error)
     except Exception as problem:
-        return f"(its text cannot be had: {type(problem).__name__})"
+        return f"(str() of the error raised {type(problem).__name__})"
 
 
 def _clean(text: str) -> str:
@@ -228,7 +228,7 @@ def _clean(text: str) -> str:
 
 
 def _patiently(call: Callable[[], Answer]) -> Answer:
-    """Call the server until it answers: outcomes in memory are worth waiting for."""
+    """Call the server until it answers, for PATIENCE_SECONDS: outcomes in memory are worth the wait."""
     time_limit.rest()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""Steps that every worker of the app starts with: the guard of its pool, and its pulse."""
+"""Steps that every worker of the app starts with: the guard of its pool, memory limits, the heartbeat."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ from gristmill.worker.chunks import MESSAGE_VERSION, prepare, run_chunk
 from gristmill.worker.guards import freeze, refuse
 from gristmill.worker.limits import limit_memory, slot_memory
 
-#: The pool that suits each queue, and why.
+#: The pool that suits each queue, and the reason.
 POOLS = {
     Kind.CPU: (
         "prefork",
@@ -41,14 +41,14 @@ POOLS = {
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
 HEARTBEAT_SECONDS = 1.0
 RATE_SECONDS = 10
-#: Seconds for which the worker's loop may stand still before the worker stops to beat: it takes no messages then.
+#: Seconds for which the worker's event loop may hang, and take no messages, before the heartbeat stops.
 STUCK_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
 
 class PoolGuard(Step):
-    """Refuses to start a worker whose pool does not suit a queue it listens to."""
+    """Refuses to start a worker whose pool does not suit a queue that it listens to."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         if not settings().any_pool:
@@ -56,14 +56,14 @@ class PoolGuard(Step):
                 listens = str(kind) in worker.app.amqp.queues.consume_from
                 if listens and worker.pool_cls is not get_implementation(pool):
                     refuse(
-                        f"queue {kind} wants pool {pool}: {why}. Start it with --pool {pool}, "
-                        f"or set {variable('any_pool')}=true to compare"
+                        f"queue {kind} needs pool {pool}: {why}. Start the worker with --pool {pool}, "
+                        f"or set {variable('any_pool')}=true to compare pools"
                     )
         super().__init__(worker, **kwargs)
 
 
 class SlotMemory(Step):
-    """Limits the memory of each pool process, so that an item which eats it fails and not the host."""
+    """Limits the memory of each pool process, so that an item that needs too much fails, and not the host."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -74,65 +74,65 @@ class SlotMemory(Step):
 
 
 class Prepare(Step):
-    """Makes what every pool process needs before there is one: in each it would be memory of its own."""
+    """Loads what every pool process needs before the first one starts, so that they share its memory."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         with suppress(RedisError, GristmillError):
             prepare()
-        # Steps come in no order: the worker's own may have been done.
+        # Steps run in no fixed order: Celery may have frozen memory already.
         freeze()
         super().__init__(worker, **kwargs)
 
 
 class Heartbeat(StartStopStep):
-    """Tells the fleet once a second that this worker lives, and which chunks it holds."""
+    """Tells the fleet once a second that this worker is alive, and which chunks it holds."""
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
-        """Begin to beat once messages are consumed, in a thread with a connection of its own."""
+        """Send heartbeats from a thread with a connection of its own, as soon as the worker consumes messages."""
         self.worker = worker
-        self._turn()
+        self._mark_turn()
         if worker.hub:
-            worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._turn)
+            worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
         self.ended = threading.Event()
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         worker_ready.connect(self._begin, weak=False)
         worker_shutdown.connect(self._leave, weak=False)
 
     def _begin(self, **_: Any) -> None:
-        threading.Thread(target=self._send_heartbeats, name="pulse", daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, name="heartbeat", daemon=True).start()
 
     def _send_heartbeats(self) -> None:
         client = connect()
         ledger, fleet = Ledger(client, settings()), WorkerRegistry(client, settings())
-        metered = Meters(client, settings()) if settings().meters else None
-        known = {name: task.fingerprint for name, task in catalog.load().items()}
-        announced = said = False
+        fleet_meters = Meters(client, settings()) if settings().meters else None
+        fingerprints = {name: task.fingerprint for name, task in catalog.load().items()}
+        announced = failing = False
         while not self.ended.wait(HEARTBEAT_SECONDS if announced else 0):
             if self._stuck():
                 continue
             try:
                 if not announced:
-                    fleet.announce(self.worker.hostname, known)
-                    announced, said = True, False
-                items = ledger.heartbeat(self.worker.hostname, self._describe(), held_chunks())
+                    fleet.announce(self.worker.hostname, fingerprints)
+                    announced, failing = True, False
+                items = ledger.heartbeat(self.worker.hostname, self._describe(), unacknowledged_chunks())
                 self.history.append((time.monotonic(), items))
-                if metered:
-                    metered.heartbeat(self.worker.hostname, meters.taken())
+                if fleet_meters:
+                    fleet_meters.heartbeat(self.worker.hostname, meters.collect())
             except Exception as error:
-                # The next beat says the same, and what must not be lost waits in the ledger: no error ends the pulse.
-                log.log(logging.DEBUG if said else logging.WARNING, "no beat, until the server takes one: %s", error)
-                announced, said = False, True
+                # The ledger has what must not be lost, and the next heartbeat repeats the rest: no error ends the loop.
+                log.log(logging.DEBUG if failing else logging.WARNING, "heartbeat failed, retrying: %s", error)
+                announced, failing = False, True
                 self.ended.wait(HEARTBEAT_SECONDS)
 
-    def _turn(self) -> None:
-        self.turned = time.monotonic()
+    def _mark_turn(self) -> None:
+        self.last_turn = time.monotonic()
 
     def _stuck(self) -> bool:
-        # The thread that beats would do so for ever beside a loop that hangs. A loop that has ended drains.
+        # Else the thread would send heartbeats for ever beside a loop that hangs. A loop that has ended drains.
         looping = self.worker.hub and state.should_stop is None
-        return bool(looping and time.monotonic() - self.turned > STUCK_SECONDS)
+        return bool(looping and time.monotonic() - self.last_turn > STUCK_SECONDS)
 
     def _describe(self) -> dict[str, Any]:
         worker = self.worker
@@ -150,7 +150,7 @@ class Heartbeat(StartStopStep):
             "busy": len(state.active_requests),
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
-            **meters.load(),
+            **meters.host_load(),
         }
 
     def _leave(self, **_: Any) -> None:
@@ -158,11 +158,11 @@ class Heartbeat(StartStopStep):
         try:
             WorkerRegistry(connect(), settings()).leave(self.worker.hostname)
         except (RedisError, ServerError, OSError) as error:
-            log.warning("left without a word: %s", error)
+            log.warning("cannot remove this worker from the registry, its entry expires: %s", error)
 
 
-def held_chunks() -> Iterator[Chunk]:
-    """The chunks whose messages this worker has taken and not yet acknowledged."""
+def unacknowledged_chunks() -> Iterator[Chunk]:
+    """The chunks whose messages this worker has taken and not acknowledged."""
     for request in list(state.requests.values()):
         if request.name == run_chunk.name and request.args[0] == MESSAGE_VERSION:
             yield Chunk(*request.args[1:5])

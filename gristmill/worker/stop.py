@@ -1,4 +1,4 @@
-"""Whether a chunk that runs shall stop: its batch was paused, cancelled or forgotten."""
+"""Whether a running chunk should stop: its batch was paused, cancelled or deleted."""
 
 import time
 
@@ -8,26 +8,26 @@ from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
 from gristmill.worker.limits import time_limit
 
-#: Seconds between two questions; `take` was the first.
+#: Seconds between two questions to the server; the start of the chunk was the first.
 ASK_SECONDS = 1.0
 
 
 class Stop:
-    """Asked between items, it asks the server once a second at most."""
+    """Called between items; asks the server once in ASK_SECONDS at most."""
 
     def __init__(self, ledger: Ledger, chunk: Chunk) -> None:
         self._ledger, self._chunk = ledger, chunk
-        self._asked = time.monotonic()
+        self._asked_at = time.monotonic()
 
     def __call__(self) -> bool:
-        """Whether no more items of the chunk should begin."""
+        """Whether no more items of the chunk should start."""
         now = time.monotonic()
-        if now - self._asked < ASK_SECONDS:
+        if now - self._asked_at < ASK_SECONDS:
             return False
-        self._asked = now
+        self._asked_at = now
         time_limit.rest()
         try:
             return self._ledger.stopped(self._chunk)
         except RedisError:
-            # Recording finds out, and is patient.
+            # The record that follows notices the same, and waits for the server.
             return False

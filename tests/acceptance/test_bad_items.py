@@ -112,7 +112,7 @@ def test_each_in_a_process_pool(own):
         own.run("submit", "computed", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
         died = next(result for result in own.results("x") if result.input == "segfault")
-        assert died.error["message"] == "it ended its process each of 3 times: signal 11 (SIGSEGV)"
+        assert died.error["message"] == "the call killed its process 3 of 3 times: signal 11 (SIGSEGV)"
 
 
 @pytest.mark.slow

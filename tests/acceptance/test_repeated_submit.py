@@ -110,7 +110,7 @@ def test_two_at_once(fleet, name):
         first.process.stdin.write("0\n")
         first.process.stdin.flush()
         until(lambda: name in fleet.names() and fleet.info(name).submitted, what="the first item")
-        fleet.run(*command, stdin="0\n0\n").refused(f"batch {name!r} is being submitted by", "gristmill watch")
+        fleet.run(*command, stdin="0\n0\n").refused(f"batch {name!r}", f"gristmill watch {name}")
         os.kill(first.pid, signal.SIGKILL)
         first.end()
     fleet.run(*command, stdin="0\n0\n").good()

@@ -5,12 +5,12 @@ import uuid
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_ledger import WORKER, heal, heartbeat, info, outcomes, pop, queue_key, run_all, submit
 
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
+from tests.support.ledger import WORKER, heal, heartbeat, info, outcomes, pop, queue_key, run_all, submit
 
 
 def consumer(ledger, name="b", created=None):

@@ -3,7 +3,15 @@
 import threading
 
 import pytest
-from test_ledger import (
+
+from gristmill.batches.chunk import Outcome
+from gristmill.batches.control import Control
+from gristmill.batches.info import State
+from gristmill.errors import BatchCancelled
+from gristmill.worker.runner import Runner
+from tests.conftest import until
+from tests.support.controlled import begin, keys, record, results, run_all_again, submit_failed
+from tests.support.ledger import (
     FIELDS,
     WORKER,
     age,
@@ -17,14 +25,6 @@ from test_ledger import (
     run_all,
     submit,
 )
-
-from gristmill.batches.chunk import Outcome
-from gristmill.batches.control import Control
-from gristmill.batches.info import State
-from gristmill.errors import BatchCancelled
-from gristmill.worker.runner import Runner
-from tests.conftest import until
-from tests.support.controlled import begin, keys, record, results, run_all_again, submit_failed
 
 OTHER = "cpu@b"
 
@@ -130,7 +130,7 @@ class TestCancel:
             lambda: ledger.end("b", "token", 0),
             lambda: ledger.create("b", "next", FIELDS),
         ):
-            with pytest.raises(BatchCancelled, match=r"'b' was cancelled while .* \(by me\): 2 of them are stored"):
+            with pytest.raises(BatchCancelled, match=r"'b' was cancelled .*\(by me\): 2 items"):
                 call()
         assert info(ledger, "b").submitted == 2
 

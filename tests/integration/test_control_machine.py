@@ -15,7 +15,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_ledger import FIELDS, WORKER, heal, info, let_time_pass, outcomes, pop
 
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
@@ -23,6 +22,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader, _indexes, _words
 from gristmill.config.settings import load
 from gristmill.errors import BatchCancelled, InputError
+from tests.support.ledger import FIELDS, WORKER, heal, info, let_time_pass, outcomes, pop
 
 NAME = "b"
 OTHER = "cpu@b"

@@ -4,13 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop
 
 from gristmill import io
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
 from gristmill.worker.runner import Runner
+from tests.support.ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop
 
 LARGE = json.dumps("x" * 100_000)
 MOST = 5 << 20

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 
 import pytest
-from test_ledger import WORKER, heartbeat, info, outcomes, pop, run_all, submit
 
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.histogram import FIRST, LAST, bound, bucket
@@ -15,6 +14,7 @@ from gristmill.fleet.meters import WIDTHS, Meters, Series, TaskCount
 from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import WorkerRegistry
 from tests.conftest import until
+from tests.support.ledger import WORKER, heartbeat, info, outcomes, pop, run_all, submit
 
 FIBONACCI = Series("cpu", "fibonacci")
 HOST = {
@@ -164,10 +164,10 @@ def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger,
     ledger.client.xadd(ledger.key("b", "in"), fields, id=identity)
     until(lambda: observer.look().queues[0].oldest > 3_600)
     cpu, io = observer.look().queues
-    assert (cpu.left, cpu.held) == (299, 0)
+    assert (cpu.left, cpu.paused) == (299, 0)
     assert cpu.oldest == pytest.approx(3_600, abs=30)
     # Of the message that waits on io, nobody knows which items it stands for: it is one.
-    assert (io.left, io.held) == (1, 7)
+    assert (io.left, io.paused) == (1, 7)
 
 
 def test_workers_and_hosts_are_sampled(ledger, meters):

@@ -5,12 +5,12 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_ledger import WORKER, heartbeat, info, submit
 
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.outcomes import BUCKET, RUN_BYTES, flattened, span_of
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
+from tests.support.ledger import WORKER, heartbeat, info, submit
 
 
 def outcome(index, state="s", attempt=1, value=None):

@@ -13,8 +13,8 @@ from gristmill.broker.transport import install
 from gristmill.worker import quarantine
 from gristmill.worker.quarantine import DEATHS, ProcessDied, QuarantineProcess, TimedOut, quarantined
 from tests.conftest import until
-from tests.integration.test_ledger import FIELDS, info, pop
 from tests.support import wreckers
+from tests.support.ledger import FIELDS, info, pop
 from tests.support.transport_bench import Bench
 
 install()

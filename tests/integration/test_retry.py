@@ -1,13 +1,13 @@
 """What `retry` gives back on a real server, and late outcomes of what was before."""
 
 import pytest
-from test_ledger import WORKER, heartbeat, info, let_time_pass, outcomes, pop, queue_key, submit
 
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.reader import ResultReader
 from gristmill.errors import InputError
 from tests.support.controlled import begin, record, results, run_all_again
+from tests.support.ledger import WORKER, heartbeat, info, let_time_pass, outcomes, pop, queue_key, submit
 
 
 @pytest.fixture

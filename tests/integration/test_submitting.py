@@ -9,8 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
-from test_ledger import FIELDS as FIBONACCI
-from test_ledger import info, run_all
 
 from gristmill import cpu, submit
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
@@ -24,6 +22,8 @@ from gristmill.producer.feeding import Feeding
 from gristmill.producer.items import Raw, from_path
 from gristmill.producer.submission import Submission
 from tests.conftest import until
+from tests.support.ledger import FIELDS as FIBONACCI
+from tests.support.ledger import info, run_all
 
 
 @cpu
@@ -177,7 +177,7 @@ class TestTwoAtOnce:
         first.start()
         until(lambda: here.state("b").get("stored") == "1", what="the first item")
         try:
-            with pytest.raises(AlreadyFeeding, match=r"batch 'b' is being submitted by .* just now: follow it"):
+            with pytest.raises(AlreadyFeeding, match=r"batch 'b' .*gristmill watch b"):
                 submit(number, [0, 1], name="b")
         finally:
             reading.set()

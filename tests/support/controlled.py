@@ -1,8 +1,7 @@
 """Steps of a batch under control, one at a time."""
 
-from test_ledger import WORKER, outcomes, pop
-
 from gristmill.batches.reader import ResultReader
+from tests.support.ledger import WORKER, outcomes, pop
 
 
 def begin(ledger, worker=WORKER):

@@ -14,8 +14,8 @@ IO = QueueNow("io", slots=64, workers=1)
 
 
 def worker(queue="cpu", **fields):
-    known = {"name": f"{queue}@a", "host": "a", "pid": 1, "pool": "prefork", "slots": 2, "busy": 2, "items": 0}
-    return LiveWorker(**{**known, "queue": queue, "rate": 0.0, "cores": 16, "cpu": 20.0, **fields})
+    fields_of_all = {"name": f"{queue}@a", "host": "a", "pid": 1, "pool": "prefork", "slots": 2, "busy": 2, "items": 0}
+    return LiveWorker(**{**fields_of_all, "queue": queue, "rate": 0.0, "cores": 16, "cpu": 20.0, **fields})
 
 
 WORKERS = [worker(), worker("io", pool="threads", slots=64)]
@@ -26,19 +26,19 @@ def advice(queue=CPU, *others, workers=WORKERS, server=10.0):
 
 
 def test_more_slots_with_every_service_named_at_its_count():
-    found = advice(CPU, replace(IO, workers=2), workers=[replace(one, container=True) for one in WORKERS])
+    advised = advice(CPU, replace(IO, workers=2), workers=[replace(one, container=True) for one in WORKERS])
     assert (
-        found.text
-        == "cpu: 12,400 items left, 3 min 20 s at this rate. 6 more slots would bring it under 1 minute. Type:"
+        advised.text
+        == "cpu: 12,400 items left, 3 min 20 s at this rate. 6 more slots would bring that under 1 minute. Type:"
     )
-    assert found.command == "docker compose up -d --no-recreate --scale cpu=8 --scale io=2"
-    assert found.level == "info"
+    assert advised.command == "docker compose up -d --no-recreate --scale cpu=8 --scale io=2"
+    assert advised.level == "info"
 
 
 def test_workers_of_one_up_are_restarted_with_more_slots():
-    found = advice()
-    assert found.command == "gristmill up --cpu 8 --io 64"
-    assert found.text.endswith("Restart with:")
+    advised = advice()
+    assert advised.command == "gristmill up --cpu 8 --io 64"
+    assert advised.text.endswith("Restart with:")
 
 
 def test_on_several_hosts_one_more_worker_is_started():
@@ -47,23 +47,23 @@ def test_on_several_hosts_one_more_worker_is_started():
 
 
 def test_no_more_cpu_slots_than_there_are_free_cores():
-    found = advice(workers=[worker(cores=4, cpu=50.0)])
-    assert "2 more slots would bring it to 1 min 40 s" in found.text
+    advised = advice(workers=[worker(cores=4, cpu=50.0)])
+    assert "2 more slots would bring that to 1 min 40 s" in advised.text
 
 
 def test_io_slots_need_no_free_core():
     queue = replace(IO, left=60_000, rate=60.0, seconds=1.0, used=1.0, busy=64)
-    found = advice(queue, CPU, workers=[worker(), worker("io", cores=2, cpu=70.0)])
-    assert "1,186 more slots would bring it under 1 minute" in found.text
-    assert found.command == "gristmill up --cpu 2 --io 1250"
+    advised = advice(queue, CPU, workers=[worker(), worker("io", cores=2, cpu=70.0)])
+    assert "1,186 more slots would bring that under 1 minute" in advised.text
+    assert advised.command == "gristmill up --cpu 2 --io 1250"
 
 
 @pytest.mark.parametrize(("hosts", "which"), [(["a"], "host a"), (["a", "b"], "all 2 hosts")])
 def test_a_full_host_wants_another_host(hosts, which):
-    found = advice(workers=[worker(host=host, cpu=97.0) for host in hosts])
-    assert found.text.endswith(f"All cores of {which} are in use: add a host.")
-    assert found.command == "GRISTMILL_REDIS_URL=… gristmill up cpu"
-    assert found.level == "warning"
+    advised = advice(workers=[worker(host=host, cpu=97.0) for host in hosts])
+    assert advised.text.endswith(f"All cores of {which} are busy. Add a host:")
+    assert advised.command == "GRISTMILL_REDIS_URL=… gristmill up cpu"
+    assert advised.level == "warning"
 
 
 def test_one_host_with_free_cores_is_enough():
@@ -73,16 +73,17 @@ def test_one_host_with_free_cores_is_enough():
 @pytest.mark.parametrize(
     ("changes", "server", "why"),
     [
-        ({}, 85.0, "slots 31 % busy, the server is the limit."),
-        ({"submitting": True}, 85.0, "slots 31 % busy, the server is the limit."),
-        ({"submitting": True}, 5.0, "slots 31 % busy, the producer is the limit."),
-        ({}, 5.0, "slots 31 % busy, they wait for something else, such as a limit of `fetch` or another attempt."),
+        ({}, 85.0, "the server is the bottleneck."),
+        ({"submitting": True}, 85.0, "the server is the bottleneck."),
+        ({"submitting": True}, 5.0, "the producer is the bottleneck."),
+        ({}, 5.0, "the items wait for something else, such as the rate limit of `fetch` or another attempt."),
     ],
 )
 def test_idle_slots_are_not_helped_by_more(changes, server, why):
-    found = advice(replace(CPU, used=0.31, **changes), server=server)
-    assert found.text == f"cpu: 12,400 items left, 3 min 20 s at this rate. More workers won't help: {why}"
-    assert found.command is None
+    advised = advice(replace(CPU, used=0.31, **changes), server=server)
+    assert advised.text.startswith("cpu: 12,400 items left, 3 min 20 s at this rate. More workers won't help")
+    assert advised.text.endswith(f"slots are 31 % busy, and {why}")
+    assert advised.command is None
 
 
 @pytest.mark.parametrize(
@@ -91,31 +92,36 @@ def test_idle_slots_are_not_helped_by_more(changes, server, why):
 )
 def test_nobody_listens(container, command):
     queue = replace(IO, left=1_200, slots=0, workers=0)
-    found = advice(queue, replace(CPU, workers=1), workers=[worker(container=container)])
-    assert found.text == "No worker listens to io: 1,200 items wait. Start one:"
-    assert (found.command, found.level) == (command, "warning")
+    advised = advice(queue, replace(CPU, workers=1), workers=[worker(container=container)])
+    assert advised.text == "No worker takes items from io: 1,200 items wait. Start one:"
+    assert (advised.command, advised.level) == (command, "warning")
 
 
 def test_nobody_listens_at_all():
-    found = advice(replace(CPU, left=1, slots=0, workers=0), replace(IO, slots=0, workers=0), workers=[])
-    assert (found.text, found.command) == ("No worker listens to cpu: 1 item waits. Start one:", "gristmill up")
+    advised = advice(replace(CPU, left=1, slots=0, workers=0), replace(IO, slots=0, workers=0), workers=[])
+    assert (advised.text, advised.command) == (
+        "No worker takes items from cpu: 1 item waits. Start one:",
+        "gristmill up",
+    )
 
 
 def test_what_is_soon_done_needs_nothing():
-    found = advice(replace(CPU, left=62))
-    assert (found.text, found.command, found.level) == ("cpu: 62 items left, 1 s at this rate.", None, "ok")
+    advised = advice(replace(CPU, left=62))
+    assert (advised.text, advised.command, advised.level) == ("cpu: 62 items left, 1 s at this rate.", None, "ok")
 
 
 def test_nothing_waits():
-    assert advice(IO, CPU).text == "io: nothing is waiting."
+    assert advice(IO, CPU).level == "idle"
 
 
 def test_paused_batches_are_named():
-    found = advice(replace(CPU, left=0, held=7))
-    assert (found.text, found.command) == ("cpu: 7 items in paused batches.", "gristmill resume")
+    advised = advice(replace(CPU, left=0, paused=7))
+    assert (advised.text, advised.command) == ("cpu: 7 items in paused batches.", "gristmill resume")
 
 
-@pytest.mark.parametrize(("busy", "words"), [(2, "2 of 2 slots busy, none has finished"), (0, "nothing runs")])
+@pytest.mark.parametrize(
+    ("busy", "words"), [(2, "2 of 2 slots are busy, and none has finished"), (0, "no slot is busy")]
+)
 def test_without_a_rate_there_is_no_time(busy, words):
     assert words in advice(replace(CPU, rate=0.0, busy=busy)).text
 

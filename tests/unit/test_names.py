@@ -8,13 +8,10 @@ from tests.support.names import ROOMS, Name, classes, faults, judge, of_python
 NOT_YET: tuple[str, ...] = (
     "benchmarks",
     "config",
-    "gristmill/batches",
     "gristmill/broker",
     "gristmill/cli",
-    "gristmill/dashboard",
     "gristmill/demo",
     "gristmill/errors.py",
-    "gristmill/fleet",
     "gristmill/local",
     "gristmill/server",
     "gristmill/worker",

@@ -1,4 +1,4 @@
-"""One item run in isolation: whatever it does, its outcome says so and nothing else is harmed."""
+"""One item: whatever it does, its outcome says so, and it harms nothing else."""
 
 import asyncio
 import json
@@ -45,9 +45,9 @@ def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
     def double(item: int) -> int:
         return 2 * item
 
-    found = outcome(double, "21", attempt=3)
-    word, value, attempts, seconds, worker, pid = json.loads(found.text)
-    assert (found.index, found.state, word, value, attempts, worker) == (7, "s", "succeeded", 42, 3, "cpu@a")
+    recorded = outcome(double, "21", attempt=3)
+    word, value, attempts, seconds, worker, pid = json.loads(recorded.text)
+    assert (recorded.index, recorded.state, word, value, attempts, worker) == (7, "s", "succeeded", 42, 3, "cpu@a")
     assert 0 <= seconds < 1
     assert pid > 0
 
@@ -66,12 +66,12 @@ def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
     ],
 )
 def test_whatever_it_raises_is_its_outcome(error, kind):
-    found = outcome(raising(error))
-    word, explained, *_ = json.loads(found.text)
-    assert (found.state, word, explained["type"]) == ("f", "failed", kind)
-    assert kind in explained["traceback"]
-    assert "worker/runner.py" not in explained["traceback"]
-    found.text.encode()
+    recorded = outcome(raising(error))
+    word, error_fields, *_ = json.loads(recorded.text)
+    assert (recorded.state, word, error_fields["type"]) == ("f", "failed", kind)
+    assert kind in error_fields["traceback"]
+    assert "worker/runner.py" not in error_fields["traceback"]
+    recorded.text.encode()
 
 
 def test_calling_sys_exit_fails_the_item_only():
@@ -99,9 +99,9 @@ def test_a_value_that_cannot_be_kept_fails_its_item(value, kind):
 
 
 def test_an_item_that_does_not_fit_the_task_fails():
-    explained = json.loads(outcome(raising(None), '"x"').text)[1]
-    assert explained["type"] == "ItemError"
-    assert "'x' is not allowed: an integer is" in explained["message"]
+    error_fields = json.loads(outcome(raising(None), '"x"').text)[1]
+    assert error_fields["type"] == "ItemError"
+    assert "'x' is not allowed: an integer is" in error_fields["message"]
 
 
 def test_an_item_is_tried_again_after_the_errors_that_its_task_names():
@@ -111,9 +111,9 @@ def test_an_item_is_tried_again_after_the_errors_that_its_task_names():
 
 
 def test_an_item_that_was_given_back_is_tried_as_often_as_at_first():
-    found = outcome(raising(ValueError()), retries=1, attempt=3, before=2)
-    assert int(found.state) in range(500, 1001), "and waits as long"
-    assert json.loads(found.text)[2] == 3
+    recorded = outcome(raising(ValueError()), retries=1, attempt=3, before=2)
+    assert int(recorded.state) in range(500, 1001), "and waits as long"
+    assert json.loads(recorded.text)[2] == 3
     assert outcome(raising(ValueError()), retries=1, attempt=4, before=2).state == "f"
 
 

@@ -14,7 +14,7 @@
   function words(batch) {
     const parts = [number(batch.rate) + " items/s"];
     if (ENDED.includes(batch.state)) parts.push("took " + duration(batch.seconds));
-    else if (batch.left !== null) parts.push(duration(batch.left) + " left");
+    else if (batch.seconds_left !== null) parts.push(duration(batch.seconds_left) + " left");
     if (batch.reason) parts.push("cancelled " + batch.reason);
     return parts.join(", ");
   }
@@ -24,10 +24,10 @@
     const rows = [
       ["Submitted", number(batch.submitted, 0)], ["Succeeded", number(batch.succeeded, 0)],
       ["Failed", number(batch.failed, 0)], ["Dead", number(batch.dead, 0)], ["Cancelled", number(batch.cancelled, 0)],
-      ["Left", number(batch.left, 0)], ["Tried again", number(data.retried.tried_again, 0)],
-      ["Wait for another try", number(data.retried.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
+      ["Left", number(batch.left, 0)], ["Retried", number(data.retried.items, 0)],
+      ["Waiting for a retry", number(data.retried.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
       ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(duration).join(", ")],
-      ["Created", day(batch.created)], ["Ended", batch.finished ? day(batch.finished) : "–"],
+      ["Created", day(batch.created)], ["Finished", batch.finished ? day(batch.finished) : "–"],
     ];
     return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
@@ -52,14 +52,14 @@
   }
 
   function failures(data) {
-    const list = byId("failures"), shown = data.failures.map((item) => item.index).join();
+    const list = byId("failures"), indexes = data.failures.map((item) => item.index).join();
     byId("no-failures").hidden = data.failures.length > 0;
-    // Left alone while it is the same: an opened traceback stays open.
-    if (list.dataset.shown !== shown) list.replaceChildren(...data.failures.map(failure));
-    list.dataset.shown = shown;
+    // An unchanged list stays as it is, so that an open traceback stays open.
+    if (list.dataset.indexes !== indexes) list.replaceChildren(...data.failures.map(failure));
+    list.dataset.indexes = indexes;
     more = data.more;
     byId("more").hidden = !more && starts.length === 1;
-    byId("more").textContent = more ? "Show the next" : "Show the first";
+    byId("more").textContent = more ? "Next failed items" : "First failed items";
   }
 
   function show(data) {
@@ -83,12 +83,12 @@
   const ask = follow(() => page.dataset.url + "?after=" + starts[starts.length - 1], () => 2, show);
 
   byId("more").addEventListener("click", () => {
-    const indexes = byId("failures").dataset.shown.split(",");
+    const indexes = byId("failures").dataset.indexes.split(",");
     starts = more ? [...starts, Number(indexes[indexes.length - 1])] : [-1];
     ask();
   });
 
   document.querySelectorAll("[data-action=cancel]").forEach((form) => form.addEventListener("submit", (event) => {
-    if (!window.confirm("Cancel this batch? Items that have not begun are given up.")) event.preventDefault();
+    if (!window.confirm("Cancel this batch? Items that have not started will not run.")) event.preventDefault();
   }));
 })();

@@ -5,9 +5,9 @@
   const page = document.getElementById("batches");
   const ENDED = ["succeeded", "failed", "cancelled"];
 
-  function left(batch) {
+  function timeLeft(batch) {
     if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
-    return batch.left === null ? "–" : duration(batch.left);
+    return batch.seconds_left === null ? "–" : duration(batch.seconds_left);
   }
 
   function row(batch) {
@@ -15,7 +15,7 @@
     return make("tr", { "data-batch": batch.name },
       make("th", { scope: "row" }, make("a", { href: address }, batch.name), make("div", { class: "gm-under" }, batch.task)),
       make("td", {}, state(batch.state)), make("td", {}, bar(batch, batch.state !== "submitting")),
-      make("td", {}, number(batch.rate)), make("td", {}, left(batch)), make("td", {}, number(batch.failed + batch.dead, 0)),
+      make("td", {}, number(batch.rate)), make("td", {}, timeLeft(batch)), make("td", {}, number(batch.failed + batch.dead, 0)),
       make("td", {}, batch.submitted_by), make("td", {}, day(batch.created)));
   }
 
@@ -24,6 +24,6 @@
     document.getElementById("list").hidden = data.total === 0;
     fill(document.getElementById("rows"), data.batches.map(row));
     document.getElementById("more").textContent = data.total > data.batches.length
-      ? `The newest ${data.batches.length} of ${number(data.total, 0)}; \`gristmill batches\` lists all.` : "";
+      ? `The newest ${data.batches.length} of ${number(data.total, 0)}; \`gristmill batches\` lists all of them.` : "";
   });
 })();

@@ -1,4 +1,4 @@
-/* What our pages share: making elements, numbers as words, and asking for data while the page is seen. */
+/* What our pages share: elements, numbers as text, and requests for data while the page is visible. */
 window.gristmill = (function () {
   "use strict";
 
@@ -49,7 +49,7 @@ window.gristmill = (function () {
     return date.getFullYear() + "-" + pad(date.getMonth() + 1) + "-" + pad(date.getDate()) + " " + clock(seconds, true);
   }
 
-  /** Replace what a table's body shows, unless it shows that already: a reader's place is not lost. */
+  /** Replace the children of an element, unless they are the same: a reader keeps the place. */
   function fill(parent, children) {
     const fresh = document.createElement(parent.tagName);
     fresh.append(...children);
@@ -64,7 +64,7 @@ window.gristmill = (function () {
     if (status.textContent !== text) status.textContent = text;
   }
 
-  /** Ask `address()` for JSON every so many seconds, not while the page is hidden, and show it. */
+  /** Request JSON from `address()` every `every()` seconds while the page is visible, and pass it to `show`. */
   function follow(address, every, show) {
     let timer = null, running = false, again = false;
 
@@ -80,13 +80,13 @@ window.gristmill = (function () {
         if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
         const data = await answer.json();
         if (show(data) === false) {
-          say("Ended", "");
+          say("Finished", "");
           running = false;
           return;
         }
         say("Live", "live");
       } catch (error) {
-        say(error instanceof TypeError ? "No answer, trying again" : error.message, "error");
+        say(error instanceof TypeError ? "No answer, retrying" : error.message, "error");
       }
       running = false;
       if (again && !document.hidden) {
@@ -106,8 +106,8 @@ window.gristmill = (function () {
     return ask;
   }
 
-  /** The bar of a batch: green for succeeded, red and striped for the rest that ended. */
-  function bar(batch, known) {
+  /** The bar of a batch: green for succeeded items, striped red for others with an outcome; `complete`: all are stored. */
+  function bar(batch, complete) {
     const ended = batch.failed + batch.dead + batch.cancelled, whole = batch.submitted || 1;
     const exact = (100 * batch.done) / whole, percent = exact < 10 ? Math.floor(10 * exact) / 10 : Math.floor(exact);
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -124,7 +124,7 @@ window.gristmill = (function () {
       part.setAttribute("height", 4);
       svg.append(part);
     }
-    const words = number(batch.done, 0) + " of " + number(batch.submitted, 0) + (known ? "" : " so far") +
+    const words = number(batch.done, 0) + " of " + number(batch.submitted, 0) + (complete ? "" : " so far") +
       (ended ? ", " + number(ended, 0) + " without success" : "");
     return make("div", { class: "gm-progress" },
       make("div", {

@@ -23,8 +23,8 @@
 
   const some = (values) => values.some((value) => value);
 
-  /** The lines of each that `of` has, one for each of `kinds`: [key, label]. Those of nothing but 0 are left out, but
-      not the first of those that are always there. */
+  /** A line for each entry of `of` and each of `kinds`, [key, label]; without lines of zeros only, but with the first
+      line of each entry when `always` is true. */
   function lines(of, kinds, always) {
     return Object.keys(of).flatMap((name, place) => kinds
       .map(([key, label], i) => ({ name: (name + " " + label).trim(), values: of[name][key], style: style(place, i), first: !i }))
@@ -36,7 +36,7 @@
 
   function showCharts(history) {
     const { first, width, number: points, queues, tasks, hosts } = history;
-    const show = (name, found) => charts[name].show({ first, width, number: points, lines: found });
+    const show = (name, series) => charts[name].show({ first, width, number: points, lines: series });
     const outcomes = [["succeeded", ""], ["failed", "failed"]];
     show("rate", lines(queues, outcomes, true));
     show("tasks", lines(tasks, outcomes));
@@ -48,33 +48,33 @@
     show("hosts", lines(hosts, [["cpu", "CPU"], ["memory", "memory"]], true));
   }
 
-  const cell = (text) => make("td", {}, text);
-  const head = (text) => make("th", { scope: "row" }, text);
+  const td = (text) => make("td", {}, text);
+  const th = (text) => make("th", { scope: "row" }, text);
 
   function drain(queue) {
-    if (!queue.left) return "nothing left";
+    if (!queue.left) return "no item left";
     return queue.drain === null ? "no rate yet" : duration(queue.drain);
   }
 
   function showTables(data) {
     fill(document.getElementById("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
-      head(queue.name), make("td", { "data-what": "rate" }, number(queue.rate)), cell(number(queue.failing)),
-      make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.held ? " (" + number(queue.held, 0) + " paused)" : "")),
-      cell(duration(queue.left ? queue.oldest : 0)), cell(drain(queue)), cell(duration(queue.wait[1])),
-      cell(duration(queue.run[1])), cell(number(queue.busy) + " of " + number(queue.slots)))));
+      th(queue.name), make("td", { "data-what": "rate" }, number(queue.rate)), td(number(queue.failing)),
+      make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
+      td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(duration(queue.wait[1])),
+      td(duration(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
     const workers = data.workers.map((worker) => make("tr", {},
-      head(worker.name), cell(worker.host), cell(worker.queue), cell(worker.pool),
-      cell(number(worker.busy) + " of " + number(worker.slots)), cell(number(worker.rate)),
-      cell(number(worker.succeeded, 0)), cell(number(worker.failed, 0)),
-      cell(number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
-      cell(number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
+      th(worker.name), td(worker.host), td(worker.queue), td(worker.pool),
+      td(number(worker.busy) + " of " + number(worker.slots)), td(number(worker.rate)),
+      td(number(worker.succeeded, 0)), td(number(worker.failed, 0)),
+      td(number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
+      td(number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
-      "No worker is live. Start some with ", make("code", {}, "gristmill up")));
+      "No worker is live. Start workers with ", make("code", {}, "gristmill up")));
     fill(document.getElementById("workers"), workers.length ? workers : [none]);
   }
 
   function showAdvice(advice) {
-    fill(document.getElementById("advice"), advice.filter((one) => one.level !== "ok" || !/nothing is waiting/.test(one.text))
+    fill(document.getElementById("advice"), advice.filter((one) => one.level !== "idle")
       .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
         make("p", {}, one.text), one.command ? make("pre", {}, make("code", {}, one.command)) : null)));
   }
@@ -89,9 +89,9 @@
 
   function mark() {
     buttons.forEach((button) => {
-      const chosen = button.dataset.range === range;
-      button.setAttribute("aria-pressed", String(chosen));
-      button.classList.toggle("active", chosen);
+      const current = button.dataset.range === range;
+      button.setAttribute("aria-pressed", String(current));
+      button.classList.toggle("active", current);
     });
   }
 

@@ -1,0 +1,86 @@
+"""Steps of the ledger without any worker: a test submits a batch, pops the chunks' messages, records outcomes."""
+
+import json
+
+from gristmill.batches.chunk import Chunk, Outcome
+from gristmill.batches.info import BatchInfo
+
+FIELDS = {
+    "task": "fibonacci",
+    "queue": "cpu",
+    "parameter": "n",
+    "fixed": "{}",
+    "fingerprint": "f",
+    "retries": 0,
+    "retry_seconds": 1,
+    "chunk_seconds": 0.25,
+    "submitted_by": "me@here",
+}
+WORKER = "cpu@a"
+
+
+def heartbeat(slots=2, queue="cpu"):
+    return {"queue": queue, "slots": slots}
+
+
+def submit(ledger, name, count, block=100, **fields):
+    ledger.create(name, "token", {**FIELDS, **fields})
+    for first in range(0, count, block):
+        end = min(count, first + block)
+        ledger.append(name, "token", first, [str(index) for index in range(first, end)], f"sha{end}")
+    ledger.end(name, "token", 0)
+
+
+def queue_key(ledger, queue="cpu"):
+    return ledger.settings.key(f"q:{queue}:0")
+
+
+def pop(ledger, queue="cpu"):
+    """Take one message and be done with it: its chunk."""
+    entries = ledger.client.xrange(queue_key(ledger, queue), count=1)
+    if not entries:
+        return None
+    identity, fields = entries[0]
+    ledger.client.xdel(queue_key(ledger, queue), identity)
+    version, batch, epoch, first, count, _ = json.loads(json.loads(fields["m"])["body"])[0]
+    assert version == 1
+    return Chunk(batch, epoch, first, count)
+
+
+def outcomes(items, state="s"):
+    word = "succeeded" if state == "s" else "failed"
+    return [
+        Outcome(i.index, state, i.attempt, json.dumps([word, int(i.value), i.attempt, 0.1, WORKER, 1])) for i in items
+    ]
+
+
+def info(ledger, name):
+    return BatchInfo.from_fields(name, ledger.state(name))
+
+
+def run_all(ledger, seconds_each=0.001):
+    chunks = []
+    while message := pop(ledger):
+        chunk = message
+        work = ledger.take(chunk)
+        assert work is not None
+        ledger.record(chunk, outcomes(work.items), seconds_each * chunk.count, WORKER)
+        chunks.append(chunk)
+    return chunks
+
+
+def heal(ledger, chunks=()):
+    ledger.client.delete(ledger.settings.key("healing"))
+    ledger.heartbeat(WORKER, heartbeat(), chunks)
+
+
+def age(ledger, name, chunk, ms):
+    ledger.client.zincrby(ledger.key(name, "window"), -ms, chunk.member)
+
+
+def let_time_pass(ledger, name):
+    """As if a lease had ended and every wait was over."""
+    for part in ("window", "retry"):
+        for member in ledger.client.zrange(ledger.key(name, part), 0, -1):
+            ledger.client.zadd(ledger.key(name, part), {member: 1})
+    heal(ledger)
