@@ -46,13 +46,12 @@ fuzz: .venv/dev ## 100,000 messages that are nonsense, sent to live workers
 bench-quick: .venv/dev ## ratios to peers and pools, in two minutes
 	@$(BIN)/python -m benchmarks.quick
 
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' pyproject.toml --group build
+
 lock: .venv/dev ## make the lock files anew from pyproject.toml
-	@$(BIN)/pip install -q uv
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --custom-compile-command 'make lock' --extra build -o requirements.lock pyproject.toml
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --custom-compile-command 'make lock' --extra build --extra dev --extra plot -c requirements.lock \
-	  -o requirements-dev.lock pyproject.toml
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) -c requirements.lock --group dev --extra plot -o requirements-dev.lock
 
 screenshots: .venv/dev ## pictures of the dashboard at work, for docs/dashboard.md
 	@$(BIN)/python -m tests.support.screenshots docs
