@@ -1,4 +1,4 @@
-"""Acknowledgements on their way: gathered for some milliseconds, sent together, kept until the server has them."""
+"""Acknowledgements: a process gathers them, sends them together and keeps them until the server answers."""
 
 import logging
 import threading
@@ -10,21 +10,21 @@ from redis.exceptions import RedisError
 
 from gristmill.broker.scripts import Scripts
 
-#: Seconds that an acknowledgement waits for others; one that is lost with its process means a second run.
+#: Seconds that an acknowledgement waits for others; if the process dies meanwhile, the message runs a second time.
 GATHER_SECONDS = 0.005
-#: Acknowledgements that are not kept waiting.
+#: So many acknowledgements are sent without waiting for more.
 GATHER_MOST = 100
-#: Acknowledgements in one call: no script may keep the server for long.
+#: Most acknowledgements in one call: no script may occupy the server for long.
 CALL_MOST = 200
 
 log = logging.getLogger(__name__)
 
 
 class Acks:
-    """The acknowledgements of one process. They outlive its channels: what ran is sent after a reconnect.
+    """The acknowledgements of one process. They outlive its channels: after a reconnect the process sends them.
 
-    A tag leaves `held`, what the process holds, once the server has answered: until then the message must not
-    look like one that was forgotten.
+    `held` has the tags of all messages that the process holds. A tag leaves it once the server has answered:
+    until then the message must not look like one that the process lost sight of.
     """
 
     def __init__(self, scripts: Scripts, consumer: str, held: set[str]) -> None:
@@ -38,23 +38,26 @@ class Acks:
         self._timer: Any = None
 
     def add(self, tag: str) -> None:
-        """Acknowledge a message: soon, on the loop's thread; at once where no loop runs."""
+        """Acknowledge a message: within GATHER_SECONDS on the event loop's thread, at once where no loop runs."""
         with self._lock:
             self._waiting[tag] = None
-            many = len(self._waiting) >= GATHER_MOST
+            full = len(self._waiting) >= GATHER_MOST
         hub = get_event_loop()
         looping = hub is not None and hub._loop_thread == threading.get_ident()
-        if not looping or many:
+        if not looping or full:
             self.flush()
         elif self._timer is None or self._timer.canceled:
-            self._timer = hub.call_later(GATHER_SECONDS, self._ring)
+            self._timer = hub.call_later(GATHER_SECONDS, self._flush_gathered)
 
-    def _ring(self) -> None:
+    def _flush_gathered(self) -> None:
         self._timer = None
         self.flush()
 
     def pop(self) -> list[str]:
-        """Take what waits along on another call; `settle` or `put_back` has to follow."""
+        """Take up to CALL_MOST waiting tags, to send them along with another call.
+
+        The caller has to call `settle` or `put_back` with them.
+        """
         with self._lock:
             tags = list(self._waiting)[:CALL_MOST]
             for tag in tags:
@@ -63,7 +66,7 @@ class Acks:
         return tags
 
     def settle(self, tags: Iterable[str], refused: Iterable[Any]) -> None:
-        """The server has dealt with `tags`; `refused` are those that another worker owns by now."""
+        """Note that the server has processed `tags`; `refused` are those that another worker owns by now."""
         with self._lock:
             for tag in tags:
                 self._sending.pop(tag, None)
@@ -71,26 +74,29 @@ class Acks:
         for tag in refused:
             self.refused += 1
             name = tag.decode() if isinstance(tag, bytes) else tag
-            log.warning("message %s was taken from this worker while it was silent; it may run twice", name)
+            log.warning("another worker took message %s while this one was silent; the message may run twice", name)
 
     def put_back(self, tags: Iterable[str]) -> None:
-        """Whether the server has dealt with `tags` is not known: acknowledging twice does no harm."""
+        """Have `tags` sent again: nobody knows whether the server has processed them.
+
+        Acknowledging a message twice does no harm.
+        """
         with self._lock:
             for tag in tags:
                 self._sending.pop(tag, None)
                 self._waiting[tag] = None
 
     def flush(self) -> None:
-        """Send what waits. What cannot be sent goes on waiting: the lease's thread tries again."""
+        """Send the waiting acknowledgements. If that fails they wait on, and the lease's thread tries again."""
         while tags := self.pop():
             try:
                 refused = self.scripts.call("ack", self.consumer, *tags)
             except (RedisError, OSError) as error:
                 self.put_back(tags)
-                log.warning("%d acknowledgements wait for the server: %s", len(tags), error)
+                log.warning("%d acknowledgements could not be sent, retrying: %s", len(tags), error)
                 return
             self.settle(tags, refused)
 
     def unsettled(self) -> list[str]:
-        """Messages that are done although the server may not know yet; safe to call in a signal handler."""
+        """Tags of messages that are done although the server may not know it yet. Safe to call in a signal handler."""
         return [*list(self._waiting), *list(self._sending)]

@@ -1,4 +1,4 @@
-"""Dead letters: the messages that were given up on. They are kept until somebody requeues or drops them."""
+"""Dead letters: the messages that workers gave up on. They stay until somebody requeues or deletes them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from gristmill.broker.reader import decoded
 from gristmill.broker.scripts import Scripts
 from gristmill.config.settings import Settings
 
-#: DeadLetters in one call: no script may keep the server for long.
+#: Most dead letters of one call: no script may occupy the server for long.
 CALL_MOST = 200
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
@@ -19,10 +19,16 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that was given up on. `id` grows with time, `at` is when it was given up, a Unix time in seconds.
+    """A message that workers gave up on.
 
-    `deaths` counts the processes that it killed, `worker` is the last that had it (host:pid:…). `task` and `task_id`
-    are None where the message cannot be read. `bytes` is what it counts for.
+    Attributes:
+        id: grows with time.
+        priority: 0 to 9, 0 first.
+        deaths: how many processes the message has killed.
+        worker: the last worker that had it, host:pid:….
+        at: when it became a dead letter, a Unix time in seconds.
+        task: None where the message cannot be read; so is `task_id`.
+        bytes: what it counts towards `dead_letter_bytes`.
     """
 
     id: str
@@ -42,9 +48,9 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The dead letters of one server, oldest first. Each call takes a bounded number; memory is that of one call.
+    """The dead letters of one server, oldest first. Each call reads a bounded number, so memory stays flat.
 
-    RedisError is raised by all when the server cannot be reached or refuses.
+    Every method raises RedisError when the server cannot be reached or refuses.
     """
 
     def __init__(self, client: Redis, settings: Settings) -> None:
@@ -57,11 +63,11 @@ class DeadLetters:
 
     @property
     def size(self) -> int:
-        """The bytes that all of them count for towards `dead_letter_bytes`."""
+        """The bytes of all dead letters, which `dead_letter_bytes` limits."""
         return int(self._client.get(f"{self._key}:bytes") or 0)
 
     def __iter__(self) -> Iterator[DeadLetter]:
-        """Those that there are now, not what comes while they are read."""
+        """Iterate over the dead letters of this moment, not over those that come meanwhile."""
         last = self._last()
         start = "-"
         while last and (page := self._range(start, last)):
@@ -69,30 +75,30 @@ class DeadLetters:
             start = f"({page[-1][0].decode()}"
 
     def has(self, identity: str) -> bool:
-        """Whether there is a letter with this id."""
+        """Whether a dead letter has this id."""
         return bool(self._range(identity, identity))
 
     def requeue(self, identity: str) -> bool:
-        """Put a letter back at the end of its queue, as it was sent; False when there is none with this id."""
+        """Put a dead letter at the end of its queue, as it was sent; False if none has this id."""
         return bool(self._scripts.call("dead_letters", 1, identity, identity, 1))
 
     def drop(self, identity: str) -> bool:
-        """Delete a letter; False when there is none with this id."""
+        """Delete a dead letter; False if none has this id."""
         return bool(self._scripts.call("dead_letters", 0, identity, identity, 1))
 
     def requeue_all(self) -> int:
-        """Requeue those that there are now, and not again what dies meanwhile; answers their number."""
+        """Requeue the dead letters of this moment, each once; answers their number."""
         return self._all(1)
 
     def drop_all(self) -> int:
-        """Delete those that there are now; answers their number."""
+        """Delete the dead letters of this moment; answers their number."""
         return self._all(0)
 
     def _all(self, requeue: int) -> int:
-        last, number = self._last(), 0
-        while last and (done := self._scripts.call("dead_letters", requeue, "-", last, CALL_MOST)):
-            number += done
-        return number
+        last, total = self._last(), 0
+        while last and (count := self._scripts.call("dead_letters", requeue, "-", last, CALL_MOST)):
+            total += count
+        return total
 
     def _last(self) -> str | None:
         newest = self._read("XREVRANGE", "+", "-", 1)
@@ -102,22 +108,22 @@ class DeadLetters:
         return self._read("XRANGE", first, last, CALL_MOST)
 
     def _read(self, command: str, start: str, end: str, count: int) -> Entries:
-        # As bytes: what a malformed message holds need not be text.
+        # As bytes: a malformed message need not be text.
         read: Callable[..., Entries] = self._client.execute_command
         return read(command, self._key, start, end, "COUNT", count, NEVER_DECODE=True)
 
 
 def _dead_letter(identity: bytes, fields: dict[bytes, bytes]) -> DeadLetter:
-    said = {name.decode(): value.decode(errors="backslashreplace") for name, value in fields.items()}
+    texts = {name.decode(): value.decode(errors="backslashreplace") for name, value in fields.items()}
     task, task_id = _task(fields[b"message"])
     return DeadLetter(
         id=identity.decode(),
-        queue=said["queue"],
-        priority=int(said["level"]),
-        reason=said["reason"],
-        deaths=int(said["deaths"]),
-        worker=said["worker"],
-        at=int(said["at"]) / 1000,
+        queue=texts["queue"],
+        priority=int(texts["level"]),
+        reason=texts["reason"],
+        deaths=int(texts["deaths"]),
+        worker=texts["worker"],
+        at=int(texts["at"]) / 1000,
         task=task,
         task_id=task_id,
         bytes=sum(len(name) + len(value) for name, value in fields.items()),

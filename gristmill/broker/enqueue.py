@@ -1,4 +1,4 @@
-"""Putting a list of calls of one task: the envelope that Celery makes for each call is made once, and filled in."""
+"""Putting a list of calls of one task: the envelope that Celery makes for each call is made once and filled in."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -10,35 +10,35 @@ from kombu.utils.uuid import uuid
 
 from gristmill.broker.envelope import Envelope
 
-#: Calls that are put together: they share a write to the disk. A server is busy with a lot for some 3 ms.
+#: Calls of one lot, which share a write to the disk. A lot occupies the server for some 3 ms.
 LOT = 1_000
-#: Milliseconds for which the server knows that a lot was put.
-KNOWN_MS = 600_000
+#: Milliseconds for which the server recognises a lot that is sent again.
+TOKEN_MS = 600_000
 
 
 def enqueue_many(task: Task, arguments: Iterable[Sequence[Any]], **options: Any) -> list[str]:
     """Put one call of `task` for each of `arguments`; return the calls' ids, in order.
 
-    Workers get what they get of `apply_async`. Calls are put in lots of LOT: each lot whole or not at all, and once,
-    also when it is sent again because its answer was lost. Where calls can differ in more than their arguments,
-    `apply_async` puts each, 500 in one round trip: with receivers of the signals of publishing, events of sent
-    tasks, routes that are functions, a delay, another serializer than JSON, another transport.
+    Workers get the same messages as from `apply_async`. Calls travel in lots of LOT: the server puts a lot whole or
+    not at all, and once, even if it is sent again because its answer was lost. Where calls can differ in more than
+    their arguments, `apply_async` puts each, 500 in one round trip: with receivers of the signals of publishing,
+    events of sent tasks, routes that are functions, a delay, another serializer than JSON, another transport.
 
     Args:
         task: a task of a Celery app.
-        arguments: the positional arguments of each call; read as needed.
+        arguments: the positional arguments of each call; an iterator is read lot by lot.
         options: as `apply_async` takes them, the same for all calls: `kwargs`, `queue`, `priority`, `expires`…
 
     Raises:
-        TypeError: arguments that the task does not take, or an option that belongs to one call.
-        kombu.exceptions.EncodeError: arguments that JSON cannot say.
-        kombu.exceptions.OperationalError: the server is away, or refuses.
+        TypeError: the task does not take the arguments, or an option belongs to a single call.
+        kombu.exceptions.EncodeError: JSON cannot express the arguments.
+        kombu.exceptions.OperationalError: the server cannot be reached, or refuses.
 
-    A note on the error says how many calls are on the queue for certain.
+    The error has a note with the number of calls that are on the queue for certain.
     """
     for name in ("args", "task_id", "producer", "connection"):
         if name in options:
-            raise TypeError(f"{name}: not an option of a list of calls")
+            raise TypeError(f"invalid option: {name!r} (expected an option that a list of calls can share)")
     ids: list[str] = []
     calls, envelope = iter(arguments), None
     with task.app.producer_pool.acquire(block=True) as producer:
@@ -51,7 +51,7 @@ def enqueue_many(task: Task, arguments: Iterable[Sequence[Any]], **options: Any)
                 else:
                     ids += _put_each(task, lot, options, producer)
         except Exception as error:
-            error.add_note(f"{len(ids):,} calls are on the queue, in front of the lot of {LOT:,} that failed")
+            error.add_note(f"{len(ids):,} calls are on the queue; the lot of up to {LOT:,} calls after them failed")
             raise
     return ids
 
@@ -62,18 +62,18 @@ def _put_lot(
     if task.typing and (header := getattr(task, "__header__", None)):
         for arguments in lot:
             header(*arguments, **(options.get("kwargs") or {}))
-    filled = [envelope.filled(arguments) for arguments in lot]
-    messages, token, conf = [message for _, message in filled], uuid(), task.app.conf
+    calls = [envelope.fill(arguments) for arguments in lot]
+    messages, token, conf = [message for _, message in calls], uuid(), task.app.conf
 
     def put() -> None:
-        producer.channel.scripts.call("put", envelope.queue, envelope.level, token, KNOWN_MS, *messages)
+        producer.channel.scripts.call("put", envelope.queue, envelope.level, token, TOKEN_MS, *messages)
 
     if options.get("retry", conf.task_publish_retry):
         policy = {**conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}
         put = producer.connection.ensure(producer, put, **policy)
     with producer.connection._reraise_as_library_errors():
         put()
-    return [name for name, _ in filled]
+    return [identity for identity, _ in calls]
 
 
 def _put_each(task: Task, lot: list[Sequence[Any]], options: dict[str, Any], producer: Producer) -> list[str]:

@@ -1,4 +1,4 @@
-"""The envelope of a list of calls: what Celery would put for one of them, with places for what is each call's own."""
+"""The envelope of a list of calls: the message that Celery makes for one call, with places for what differs."""
 
 import json
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from kombu.utils.uuid import uuid
 from gristmill.broker.channel import Channel
 from gristmill.broker.messages import encoded
 
-#: Types that Celery shows as `repr` does.
+#: Types whose arguments Celery shows as `repr` does.
 _PLAIN = frozenset({int, float, bool, type(None)})
 _PUBLISHING = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Envelope:
-    """What is equal in the messages of a list of calls, and how the rest is filled in.
+    """The part that the messages of a list of calls have in common, and how to fill in the rest.
 
     Attributes:
-        queue: the queue that the calls go to.
-        level: their priority.
+        queue: the name of the calls' queue.
+        level: the calls' priority, 0 to 9.
     """
 
     def __init__(self, task: Task, channel: Channel, message: dict[str, Any]) -> None:
@@ -34,15 +34,15 @@ class Envelope:
         self.level = channel._get_message_priority(message, reverse=False)
         self._most, self._levels = task.app.amqp.argsrepr_maxsize, task.app.conf.task_repr_maxlevels
         self._rest = _encode(json.loads(message["body"])[1:])[1:]
-        name = message["headers"]["id"]
-        body, shown = f"{name}-body", f"{name}-shown"
-        form = encoded({**message, "headers": {**message["headers"], "argsrepr": shown}, "body": body})
-        form = form.replace("%", "%%").replace(f'"{body}"', "%(body)s").replace(f'"{shown}"', "%(shown)s")
-        self._form = form.replace(name, "%(id)s")
+        identity = message["headers"]["id"]
+        body, argsrepr = f"{identity}-body", f"{identity}-argsrepr"
+        form = encoded({**message, "headers": {**message["headers"], "argsrepr": argsrepr}, "body": body})
+        form = form.replace("%", "%%").replace(f'"{body}"', "%(body)s").replace(f'"{argsrepr}"', "%(argsrepr)s")
+        self._form = form.replace(identity, "%(id)s")
 
     @classmethod
     def of(cls, task: Task, arguments: Sequence[Any], options: dict[str, Any], producer: Producer) -> Self | None:
-        """The envelope of calls like this one; None where their messages are not alike, or not of this transport."""
+        """The envelope of calls like this one; None if their messages can differ, or go over another transport."""
         if not isinstance(producer.channel, Channel) or not _alike(task):
             return None
         captor = _Captor(producer.connection, auto_declare=False)
@@ -54,26 +54,26 @@ class Envelope:
         expires = message["properties"]["delivery_info"]["routing_key"] in producer.channel._expires
         return None if expires else cls(task, producer.channel, message)
 
-    def filled(self, arguments: Sequence[Any]) -> tuple[str, str]:
-        """A new call's id and its message.
+    def fill(self, arguments: Sequence[Any]) -> tuple[str, str]:
+        """The id and the message of a new call.
 
         Raises:
-            kombu.exceptions.EncodeError: JSON cannot say the arguments.
+            kombu.exceptions.EncodeError: JSON cannot express the arguments.
         """
         try:
-            said = _encode(arguments)
+            text = _encode(arguments)
         except TypeError:
-            said = _said_by_celery(arguments)
+            text = _encode_with_celery(arguments)
         if all(type(argument) in _PLAIN for argument in arguments):
-            shown = repr(tuple(arguments))
+            argsrepr = repr(tuple(arguments))
         else:
-            shown = saferepr(arguments, self._most, maxlevels=self._levels)
-        name = uuid()
-        return name, self._form % {"id": name, "body": _encode(f"[{said},{self._rest}"), "shown": _encode(shown)}
+            argsrepr = saferepr(arguments, self._most, maxlevels=self._levels)
+        identity, body = uuid(), _encode(f"[{text},{self._rest}")
+        return identity, self._form % {"id": identity, "body": body, "argsrepr": _encode(argsrepr)}
 
 
 class _Captor(Producer):
-    """A producer that declares the queue, and keeps the message instead of putting it."""
+    """A producer that declares the queue and stores the message instead of putting it."""
 
     message: dict[str, Any]
     to_exchange: str
@@ -87,7 +87,7 @@ class _Captor(Producer):
 
 
 def _alike(task: Task) -> bool:
-    """Whether calls can differ in nothing but their arguments, and nobody is to be told of each."""
+    """Whether calls can differ in nothing but their arguments, and nobody listens to each publication."""
     app = task.app
     return not (
         app.conf.task_always_eager
@@ -99,8 +99,8 @@ def _alike(task: Task) -> bool:
     )
 
 
-def _said_by_celery(arguments: Sequence[Any]) -> str:
-    """In JSON as Celery writes it: with dates, decimals, UUIDs…"""
+def _encode_with_celery(arguments: Sequence[Any]) -> str:
+    """The arguments in Celery's JSON, which has dates, decimals, UUIDs and more."""
     try:
         return str(dumps(arguments))
     except Exception as error:

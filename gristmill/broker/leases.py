@@ -1,4 +1,4 @@
-"""Leases: a live process's claim on what it has taken, and the taking back of what dead ones held."""
+"""Leases: a live process's claim on the messages it took, and the recovery of messages that dead processes held."""
 
 import logging
 import os
@@ -18,22 +18,22 @@ from gristmill.broker.acks import CALL_MOST, Acks
 from gristmill.broker.scripts import Scripts
 from gristmill.config.settings import settings
 
-#: Renewals in a lease; seconds between two looks for dead consumers; seconds for an answer of the server.
+#: Renewals per lease; seconds between two scans for dead consumers; seconds to wait for an answer of the server.
 RENEWALS, SCAN_SECONDS, ANSWER_SECONDS = 4, 2.0, 5.0
-#: Messages handed back in one call, and calls in one scan.
+#: Most messages that one call hands back, and most calls of one scan.
 SCAN_MOST, SCAN_CALLS = 500, 20
 
 log = logging.getLogger(__name__)
 
-#: Which of the messages that a process holds are given to a pool, by tag; the worker room says (worker.consumer).
+#: Answers the tags of the messages that this process has handed to its pool; a worker's consumer sets it.
 running: Callable[[], set[str]] = set
 
 
 class Lease:
-    """What one process holds on one server: consumer name, held messages, acknowledgements. Not of a channel.
+    """What one process holds on one server: its consumer name, its messages, its acknowledgements.
 
-    The lease is the consumer's: one renewal covers all that is pending under its name, however much that is.
-    Taking renews too, so nothing is ever read on a lease that has ended.
+    It belongs to the process and not to a channel. One renewal covers every message that is pending under the
+    consumer's name, however many those are. A take renews the lease too, so no process reads on an ended lease.
     """
 
     def __init__(self, parameters: dict[str, Any], prefix: str) -> None:
@@ -44,7 +44,7 @@ class Lease:
         self.held: set[str] = set()
         self.acks = Acks(self.scripts, self.consumer, self.held)
         self.queues: set[str] = set()
-        #: When each channel sent the read whose reply it has not dealt with yet.
+        #: Channel id -> when that channel sent the read whose reply it has not processed yet (monotonic seconds).
         self.reading: dict[int, float] = {}
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
@@ -55,14 +55,14 @@ class Lease:
         return Redis(connection_pool=ConnectionPool(**self.parameters))
 
     def keep(self, queues: Iterable[str]) -> None:
-        """Keep the lease on these queues from now on; the thread that does starts with the first."""
+        """Renew the lease on `queues` from now on; the first call starts the thread that does it."""
         self.queues.update(queues)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
             self._thread.start()
 
     def end(self) -> None:
-        """Stop keeping the lease; what is held comes back elsewhere once it has ended."""
+        """Stop renewing the lease; once it has ended, other workers get what this process holds."""
         self._ended.set()
 
     def _run(self) -> None:
@@ -79,60 +79,61 @@ class Lease:
                     self.scan()
             except (RedisError, OSError) as error:
                 if self._unbroken_since is not None:
-                    log.warning("the lease cannot be renewed: %s", error)
+                    log.warning("lease renewal failed, retrying: %s", error)
                 self._unbroken_since = None
                 renew_at = now + min(1.0, self.seconds / RENEWALS)
             except Exception:
-                log.exception("the lease goes on")
+                log.exception("unexpected error in the lease's thread, which goes on")
 
     def _renew(self) -> None:
         server = self.scripts.client.info("server")["run_id"]
-        silent = self.scripts.call("renew", self.consumer, *self.queues)
-        # Seconds that this process was stopped, or the whole host: others may have been silent with it.
-        away = silent / 1000 > self.seconds / 2
-        if server != self._server or away or self._unbroken_since is None:
+        silent_ms = self.scripts.call("renew", self.consumer, *self.queues)
+        # The process was stopped, or the whole host: others may have been silent with it.
+        stopped = silent_ms / 1000 > self.seconds / 2
+        if server != self._server or stopped or self._unbroken_since is None:
             self._server, self._unbroken_since = server, time.monotonic()
 
     def scan(self) -> None:
-        """Hand back what dead consumers held, and what this process has lost sight of.
+        """Hand back messages that dead consumers held, and messages that this process lost sight of.
 
-        Only after a lease of unbroken connection: when a server comes back, everybody's lease has ended.
+        Does nothing before a whole lease of unbroken connection: when a server comes back, every lease has ended.
         """
         since = self._unbroken_since
         if since is None or time.monotonic() - since <= self.seconds:
             return
         for _ in range(SCAN_CALLS):
-            handed, more = self.scripts.call(
-                "reclaim", self.consumer, int(self.seconds * 1000), SCAN_MOST, *self.queues
-            )
-            if handed:
-                log.warning("%d messages of dead workers handed back", handed)
+            count, more = self.scripts.call("reclaim", self.consumer, int(self.seconds * 1000), SCAN_MOST, *self.queues)
+            if count:
+                log.warning("handed back %d messages of dead workers", count)
             if not more:
                 break
-        self.hand_back(self.forgotten(self.seconds / 2))
+        self.hand_back(self.unaccounted(self.seconds / 2))
 
-    def forgotten(self, seconds: float) -> list[str]:
-        """What the server has down as ours for at least `seconds`, and we know nothing of."""
+    def unaccounted(self, seconds: float) -> list[str]:
+        """Tags that the server lists as ours for at least `seconds` and this process does not hold."""
         oldest = min(self.reading.copy().values(), default=None)
         if oldest is not None:
-            # A reply may lie unread in the socket.
+            # The socket may have a reply that nobody has read yet.
             seconds = max(seconds, time.monotonic() - oldest + 1)
         tags = self.scripts.call("held", self.consumer, int(seconds * 1000), *self.queues)
         names = [tag.decode() if isinstance(tag, bytes) else tag for tag in tags]
         return [tag for tag in names if tag not in self.held]
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
-        """Hand messages back in place; `suspicion` counts like so many returns from dead workers.
+        """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.
 
-        What cannot be handed back now is forgotten, and so handed back by the next scans.
+        If the server cannot be reached, a later scan hands them back.
+
+        Raises:
+            RedisError: the server cannot be reached, or refuses.
         """
-        each = list(tags)
-        self.held.difference_update(each)
-        for start in range(0, len(each), CALL_MOST):
-            self.scripts.call("back", self.consumer, suspicion, *each[start : start + CALL_MOST])
+        every = list(tags)
+        self.held.difference_update(every)
+        for start in range(0, len(every), CALL_MOST):
+            self.scripts.call("back", self.consumer, suspicion, *every[start : start + CALL_MOST])
 
     def hand_back_all(self) -> None:
-        """Hand back all that is not done, through a connection of its own: the process ends."""
+        """Hand back every message that is not done, over a connection of its own: the process is about to end."""
         scripts = Scripts(self._client(), self.scripts.prefix)
         done = self.acks.unsettled()
         if done:
@@ -147,7 +148,7 @@ _lock = threading.Lock()
 
 
 def lease_for(parameters: dict[str, Any], prefix: str) -> Lease:
-    """This process's lease on the server that the connection `parameters` lead to."""
+    """This process's lease on the server that the connection `parameters` lead to, under the key `prefix`."""
     where = "|".join(str(parameters.get(name)) for name in ("host", "port", "path", "db")) + f"|{prefix}"
     with _lock:
         if where not in _leases:
@@ -156,19 +157,19 @@ def lease_for(parameters: dict[str, Any], prefix: str) -> Lease:
 
 
 def end_all() -> None:
-    """Forget every lease of this process: the next channel begins a new one, under another name."""
+    """End every lease of this process: the next channel begins a new one under another consumer name."""
     while _leases:
         _leases.popitem()[1].end()
 
 
 def hand_back_all() -> None:
-    """Hand back all that this process holds, on every server; for a process that is about to end."""
+    """Hand back every message that this process holds, on every server; for a process that is about to end."""
     for lease in list(_leases.values()):
         lease.hand_back_all()
 
 
 def _forget_in_child() -> None:
-    # What the parent holds is the parent's; its sockets are only closed here, by the garbage collector.
+    # The messages are the parent's. The garbage collector closes the child's copies of the sockets.
     _leases.clear()
     _lock.release()
 

@@ -1,4 +1,4 @@
-"""A message on its way to a queue: its text, the time it waits for, and what is known when putting it breaks off."""
+"""A message before it is on a queue: its text, its time, and the error of a connection that breaks meanwhile."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 def encoded(message: dict[str, Any]) -> str:
-    """A message as an entry carries it."""
+    """The JSON text that a stream's entry has for a message."""
     try:
         return json.dumps(message, separators=(",", ":"))
     except TypeError:
@@ -21,22 +21,22 @@ def encoded(message: dict[str, Any]) -> str:
 
 @contextmanager
 def uncertain() -> Iterator[None]:
-    """Say, of a connection that breaks while a message is put, that nobody knows whether it was."""
+    """Say in the error of a connection that breaks while it puts a message that the message may have been put."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as error:
-        # Kinds of them, such as a refused login, are the server's answer that it was not.
+        # Their subclasses, such as a refused login, are an answer of the server: the message was not put.
         if type(error) not in (RedisConnectionError, RedisTimeoutError):
             raise
         reason = str(error).rstrip(".")
-        raise type(error)(f"{reason}; delivery is uncertain: the message may be on the queue, or not") from error
+        raise type(error)(f"{reason}; delivery is uncertain: the message may or may not be on the queue") from error
 
 
 def timed(message: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """The message as it waits in the server for its `eta`, and the seconds until then.
+    """A copy of the message that waits in the server for its `eta`, and the seconds until then.
 
-    With an `eta` Celery's worker would hold it, and room for one more: it goes into `gm_eta`. The message that was
-    given stays as it is: kombu puts it once more when the connection broke.
+    The copy has its time in the header `gm_eta`: a Celery worker would take a message with an `eta` at once and
+    hold it. `message` itself does not change, because kombu puts it once more after a broken connection.
     """
     headers = message.get("headers")
     eta = headers.get("eta") if isinstance(headers, dict) else None

@@ -1,4 +1,4 @@
-"""What a channel has delivered and how much more it may take."""
+"""The messages that a channel has delivered, and how many more it may take."""
 
 from contextlib import suppress
 from typing import Any
@@ -9,23 +9,23 @@ from kombu.transport import virtual
 from gristmill.broker import leases
 from gristmill.config.settings import settings, variable
 
-#: Seconds before a message for which the dead letters had no room is looked at again.
+#: Seconds for which a message stays hidden when the dead letters have no room for it.
 FULL_SECONDS = 60.0
-#: The longest reason of a dead letter.
+#: The most characters of a dead letter's reason.
 REASON_CHARACTERS = 200
 
 logger = get_logger(__name__)
 
-#: Returns from dead workers that make a message a suspect: from then on it runs alone.
+#: After so many returns from dead workers a message is a suspect: it runs alone.
 SUSPECT = 2
 
 
 class QoS(virtual.QoS):
-    """The messages that a channel has delivered. Who has them is on the server since they were taken."""
+    """The messages that a channel has delivered. The server has known who holds them since they were taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: Tags of messages whose process died while it ran nothing else.
+        #: Tags of messages whose pool process died while it ran them.
         self.blamed: set[str] = set()
 
     def can_consume(self) -> bool:
@@ -33,65 +33,66 @@ class QoS(virtual.QoS):
         return not self.prefetch_count or len(self._delivered) < self.prefetch_count
 
     def can_consume_max_estimate(self) -> int | None:
-        """How many more messages there is room for; None: any number."""
+        """How many more messages there is room for; None for any number."""
         return max(0, self.prefetch_count - len(self._delivered)) if self.prefetch_count else None
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note a message that was delivered."""
+        """Note that `message` was delivered."""
         self._delivered[delivery_tag] = message
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge a message, together with others."""
+        """Acknowledge a message; several acknowledgements travel together."""
         self._delivered.pop(delivery_tag, None)
         self.channel.lease.acks.add(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Drop a message, or hand it back in place."""
+        """Drop a message, or with `requeue` return it to its place in its queue."""
         if not requeue:
             return self.ack(delivery_tag)
         self._delivered.pop(delivery_tag, None)
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
-        # What cannot be handed back now, the lease's thread hands back once it can.
+        # If this fails, the lease's thread hands the message back later.
         with suppress(*self.channel.connection_errors):
             self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
         return None
 
     def postpone(self, delivery_tag: str, seconds: float) -> None:
-        """Hand a message back that nobody shall take for some seconds."""
+        """Return a message to its queue, hidden for `seconds` seconds."""
         self.channel.lease.scripts.call("postpone", self.channel.lease.consumer, int(seconds * 1000), delivery_tag)
         self._gone(delivery_tag)
 
     def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> bool:
-        """Keep a message as a dead letter; `deaths` says how many processes it has killed.
+        """Make a message a dead letter; `deaths` says how many processes it has killed. Answers whether it is one now.
 
-        When the dead letters have no room for it, it is handed back for a minute, with an alarm: False.
+        If the dead letters have no room for it, the message returns to its queue, hidden for a minute, and the
+        worker logs an error.
         """
-        # What is wrong with a message may quote it, and that may be text which cannot be written.
-        said = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
+        # A reason may quote the message, which may have text that cannot be encoded.
+        text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
         lease, most = self.channel.lease, settings().dead_letter_bytes
-        kept = lease.scripts.call("bury", lease.consumer, most, int(FULL_SECONDS * 1000), said, deaths, delivery_tag)
+        status = lease.scripts.call("bury", lease.consumer, most, int(FULL_SECONDS * 1000), text, deaths, delivery_tag)
         self._gone(delivery_tag)
         queue = delivery_tag.split("/", 2)[2]
-        if kept == 0:
+        if status == 0:
             logger.error(
-                "no room for a dead letter: a message stays on queue %s and is tried again in %d s, and so on (%r). "
-                "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead drop`, "
-                "or raise %s, now %d",
-                queue, FULL_SECONDS, said, variable("dead_letter_bytes"), most,
+                "no room for a dead letter: a message stays on queue %s, and workers try it again every %d s (%r). "
+                "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead delete`, "
+                "or raise %s, now %d bytes",
+                queue, FULL_SECONDS, text, variable("dead_letter_bytes"), most,
             )  # fmt: skip
-        elif kept == 1:
-            logger.error("a message of queue %s is kept as a dead letter (`gristmill dead list`): %r", queue, said)
-        return bool(kept)
+        elif status == 1:
+            logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, text)
+        return bool(status)
 
     def _gone(self, delivery_tag: str) -> None:
         self._delivered.pop(delivery_tag, None)
         self.channel.lease.held.discard(delivery_tag)
 
     def restore_unacked(self) -> list[Any]:
-        """Hand back what the channel leaves behind, but not what runs: that is acknowledged when it is done.
+        """Hand back the channel's messages, except those in the pool: the pool acknowledges them when they are done.
 
-        When the server cannot be reached, the lease's thread does it once it can be.
+        If the server cannot be reached, the lease's thread hands them back later.
         """
         tags = set(self._delivered) - leases.running()
         self._delivered.clear()
@@ -104,8 +105,8 @@ class QoS(virtual.QoS):
         return []
 
     def restore_by_tag(self, tag: str, *_: Any, **__: Any) -> None:
-        """Hand one message back."""
+        """Return one message to its queue."""
         self.channel.lease.hand_back([tag])
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing to do: the lease's thread looks for what dead workers held."""
+        """Do nothing: the lease's thread looks for messages that dead workers held."""

@@ -1,4 +1,4 @@
-"""Reading messages: what a channel asks of the server, and how it tells the two kinds of answers apart."""
+"""Reading messages: the two requests that a channel sends to the server, and how it reads their answers."""
 
 import json
 from base64 import b64decode
@@ -14,11 +14,11 @@ from redis.exceptions import NoScriptError, ResponseError
 from gristmill.broker.leases import Lease
 from gristmill.server.connection import unwritable
 
-#: Messages taken at once, at most: the loop has other things to do between.
+#: Most messages of one take: the event loop has other things to do in between.
 TAKE_MOST = 128
-#: Milliseconds that a read waits on the server for a message.
+#: Milliseconds that a blocking read waits on the server for a message.
 BLOCK_MILLISECONDS = 1000
-#: With room for many and half of it in use, seconds between two takes: so that they are of more than one message.
+#: Seconds between two takes where at least PACE_FROM slots are half in use: each take then has several messages.
 PACE_SECONDS, PACE_FROM = 0.005, 16
 #: Seconds between two takes from a server that cannot write.
 UNWRITABLE_SECONDS = 1.0
@@ -27,63 +27,62 @@ logger = get_logger(__name__)
 
 
 class Entry(NamedTuple):
-    """A message as it was taken."""
+    """A message that this process took from the server."""
 
     tag: str
     text: bytes | str
-    #: How often it came back from workers that died.
+    #: How often the message came back from workers that died.
     returns: int = 0
     revoked: bool = False
 
     @property
     def queue(self) -> str:
-        """The queue that it was taken from."""
+        """The queue that the message came from."""
         return self.tag.split("/", 2)[2]
 
 
 def decoded(text: bytes | str) -> dict[str, Any]:
-    """The message that an entry carries.
+    """The kombu message in the text of an entry.
 
     Raises:
-        ValueError: it is not a kombu message.
+        ValueError: the text is not a kombu message; the error says why.
     """
     try:
         plain = text.decode() if isinstance(text, bytes) else text
         message = loads(plain) if '"__type__"' in plain else json.loads(plain)
     except Exception as error:
-        # Beside ValueError: a depth that Python does not read, a `__type__` of something else.
+        # Beside ValueError: JSON that is nested too deeply for Python, or a `__type__` that kombu does not know.
         raise ValueError(f"not JSON: {error!r}") from error
-    flaw = _flaw(message)
-    if flaw:
-        raise ValueError(f"not a kombu message: {flaw}")
+    if problem := _problem(message):
+        raise ValueError(f"not a kombu message: {problem}")
     return cast(dict[str, Any], message)
 
 
-def _flaw(message: Any) -> str:
-    """What keeps kombu from making a message of it; empty: nothing."""
+def _problem(message: Any) -> str:
+    """Why kombu cannot read `message`; empty if it can."""
     if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
-        return "no properties"
+        return "it has no properties"
     properties, body = message["properties"], message.get("body")
     for name, value in (("headers", message.get("headers")), ("delivery_info", properties.get("delivery_info"))):
         if value is not None and not isinstance(value, dict):
-            return f"{name} is no object"
+            return f"{name} is not an object"
     if any(isinstance(value, list | dict) for value in (properties.get("delivery_info") or {}).values()):
         return "delivery_info is not flat"
     if body is not None and not isinstance(body, str):
-        return "its body is no text"
+        return "its body is not text"
     encoding = properties.get("body_encoding")
     if encoding not in (None, "", "utf-8", "base64"):
-        return "unknown body_encoding"
+        return f"unknown body_encoding {encoding!r}"
     if encoding == "base64" and body:
         try:
             b64decode(body)
         except ValueError as error:
-            return f"its body is no base64: {error}"
+            return f"its body is not base64: {error}"
     return ""
 
 
 class QueueReader:
-    """The conversation on a channel's reading connection: takes while there are messages, else a blocking read."""
+    """The requests on a channel's reading connection: takes, and blocking reads while there are no messages."""
 
     def __init__(self, lease: Lease, prefix: str, levels: Iterable[int]) -> None:
         self.lease = lease
@@ -95,11 +94,11 @@ class QueueReader:
         self._acks: list[str] | None = None
         self._took_at = 0.0
         self._pacing = False
-        #: When to ask again a server that could not write.
+        #: When to ask a server again that could not write (monotonic seconds).
         self._unwritable_until = 0.0
 
     def paced(self, held: int, room: int | None) -> bool:
-        """Whether to take later: there is plenty to do, and more room soon. The loop is woken for it."""
+        """Whether to take later, since the slots have enough to do; the event loop wakes up for that take."""
         if monotonic() < self._unwritable_until:
             return True
         if room is None or held + room < PACE_FROM or held < room or self._empty:
@@ -116,9 +115,9 @@ class QueueReader:
         self._pacing = False
 
     def send(self, connection: Any, queues: list[str], room: int | None) -> None:
-        """Ask for messages."""
+        """Send a request for up to `room` messages of `queues`; None is any number."""
         count = TAKE_MOST if room is None else min(room, TAKE_MOST)
-        # A process that was stopped since its last take takes again: that renews its lease before it reads.
+        # After a process was stopped it takes instead: a take renews the lease before it reads.
         fresh = monotonic() - self._took_at < self.lease.seconds / 2
         if self._empty and fresh and self._ready.issuperset(queues) and self._block > 0:
             self._empty = False
@@ -139,7 +138,7 @@ class QueueReader:
         )  # fmt: skip
 
     def receive(self, connection: Any) -> list[Entry]:
-        """The messages in the server's answer."""
+        """The messages in the server's answer to `send`."""
         acks, self._acks = self._acks, None
         try:
             answer = connection.read_response()
@@ -149,7 +148,7 @@ class QueueReader:
             return []
         except ResponseError as error:
             self.lease.acks.put_back(acks or [])
-            # A queue was deleted while we waited: its groups are made anew.
+            # Somebody deleted a queue while we waited: the next take creates its groups.
             self._ready.clear()
             if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
                 return []
@@ -164,9 +163,9 @@ class QueueReader:
         return self._blocked(answer) if acks is None else self._taken(answer, acks)
 
     def _wait_for_room(self, error: Exception) -> None:
-        """Take no message for a moment: the server cannot write down who has it."""
+        """Take nothing for a second: the server cannot write down who has a message."""
         if not self._unwritable_until:
-            logger.warning("messages are taken again once the server can write: %s", error)
+            logger.warning("the server cannot write: no messages are taken until it can (%s)", error)
         self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
         hub = get_event_loop()
         if hub is not None:
@@ -192,7 +191,7 @@ class QueueReader:
 
 
 def _nested(entries: Any) -> bool:
-    """RESP3 may wrap a stream's entries in one more list."""
+    """Whether RESP3 has wrapped a stream's entries in one more list."""
     return bool(entries) and bool(entries[0]) and isinstance(entries[0][0], list | tuple)
 
 

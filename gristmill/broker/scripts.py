@@ -1,4 +1,4 @@
-"""The Lua scripts of the transport: each state change of messages is one call."""
+"""The Lua scripts of the transport: one call makes one change of state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +14,19 @@ from redis.exceptions import ResponseError
 from gristmill.server.connection import unwritable
 
 LUA = Path(__file__).parent / "lua"
-#: Refused on a full server, so that producers wait; every other script gives memory back, or leads to it.
+#: A full server refuses these, so that producers wait; every other script frees memory, or is a step to that.
 _REFUSED_WHEN_FULL = frozenset({"delay", "put"})
-#: These only read: they run also where the server refuses whatever writes.
+#: These only read: they run on a server that refuses writes too.
 _READS = frozenset({"size", "held"})
 
 
 class Unwritable(RedisConnectionError):
-    """Raised when the server cannot write: to who works with it, it is away until it can."""
+    """The server cannot write. Workers and kombu treat it like one that is away, and try again."""
 
 
 @contextmanager
 def as_if_away() -> Iterator[None]:
-    """Turn the refusal of a server that cannot write into Unwritable."""
+    """Raise Unwritable instead of the error of a server that cannot write."""
     try:
         yield
     except ResponseError as error:
@@ -37,13 +37,13 @@ def as_if_away() -> Iterator[None]:
 
 @cache
 def text(name: str) -> str:
-    """The whole text of the script `name`: its shebang, what all of them share, and its own file."""
+    """The whole text of the script `name`: its shebang, the part that all scripts share, and its own file."""
     flags = " flags=no-writes" if name in _READS else "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
     return "\n".join([f"#!lua{flags}", *((LUA / f"{part}.lua").read_text() for part in ("queue", "holding", name))])
 
 
 class Scripts:
-    """The scripts, called through one client below one key prefix."""
+    """The scripts, called through one client and with one key prefix."""
 
     def __init__(self, client: Redis, prefix: str) -> None:
         self.client = client
@@ -51,7 +51,7 @@ class Scripts:
         self._scripts: dict[str, Script] = {}
 
     def sha(self, name: str) -> str:
-        """The name under which the server knows the script once it is loaded."""
+        """The SHA-1 of the script, by which the server calls it once it is loaded."""
         return self._script(name).sha
 
     def load(self, name: str) -> None:
@@ -59,11 +59,11 @@ class Scripts:
         self.client.script_load(text(name))
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Run the script; it is loaded into the server when that lacks it.
+        """Run the script; if the server does not have it, load it first.
 
         Raises:
-            Unwritable: the server cannot write, to its disk or its replicas.
-            RedisError: it cannot be reached, or refuses for another reason.
+            Unwritable: the server cannot write to its disk or its replicas.
+            RedisError: the server cannot be reached, or refuses for another reason.
         """
         with as_if_away():
             return self._script(name)(args=[self.prefix, *arguments])

@@ -1,4 +1,4 @@
-"""`python -m gristmill.server`: just the private server, in the foreground, until Ctrl-C or TERM."""
+"""`python -m gristmill.server`: runs only the private server, in the foreground, until Ctrl-C or TERM."""
 
 import signal
 import sys
@@ -9,12 +9,12 @@ from gristmill.errors import GristmillError
 from gristmill.server.home import Home
 from gristmill.server.owner import own_server
 
-#: Seconds between two looks at whether the server lives.
+#: Seconds between two checks that the server lives.
 WATCH_SECONDS = 0.2
 
 
 def main() -> int:
-    """Run the server of the settings' home; the exit code is 0 once it was asked to stop."""
+    """Run the server of the settings' home. The exit code is 0 after Ctrl-C or TERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _serve()

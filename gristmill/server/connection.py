@@ -1,4 +1,4 @@
-"""The connection to the server: where it is, a client for it, and what its errors mean for a person."""
+"""The connection to the server: its address, a client for it, and its errors in one line for a person."""
 
 import os
 import re
@@ -19,18 +19,18 @@ from gristmill.server.home import Home
 
 T = TypeVar("T")
 
-#: Seconds for a connection to be made.
+#: Seconds to wait for a connection.
 CONNECT_SECONDS = 5
 
-#: Seconds for an answer: more than any blocking read of ours, and than a disk takes to write under load.
+#: Seconds to wait for an answer: longer than our blocking reads, and than a busy disk needs for a write.
 ANSWER_SECONDS = 15
 
-#: Seconds for which a command waits for a server that is away: restarting, reading its data back.
+#: Seconds for which a command waits for a server that restarts or reads its data back.
 PATIENCE_SECONDS = 5.0
 
 
 def hopeless(error: BaseException | None) -> bool:
-    """Whether trying again is no use: the login is refused, or no trusted server is there."""
+    """Whether another try is useless: the server refuses the login, or its certificate is not trusted."""
     if isinstance(error, ServerError):
         error = error.__cause__
     mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
@@ -38,28 +38,28 @@ def hopeless(error: BaseException | None) -> bool:
 
 
 def unwritable(error: BaseException | None) -> bool:
-    """Whether a server that lives refuses whatever writes: it cannot write to its disk, or lacks replicas."""
+    """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
     if isinstance(error, ServerError):
         error = error.__cause__
     return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
 
 
 def refuses(error: Exception) -> bool:
-    """Whether a server that lives has no room just now: its memory or its disk is full."""
+    """Whether the server runs but has no room now: its memory or its disk is full."""
     full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
     return full or unwritable(error)
 
 
 def passing(error: Exception) -> bool:
-    """Whether the same call may succeed in a while: the server is away, reads its data back, or does not write."""
+    """Whether the same call may succeed later: the server is away, reads its data back, or cannot write."""
     away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
     return away or refuses(error)
 
 
 class Patience(Retry):
-    """Tries again for some seconds while the server is away, not when it says no or takes too long.
+    """Retries for `seconds` while the server is away, but not after a refusal or a timeout.
 
-    redis-py's own counts its attempts, makes them after a refused login too, and multiplies timeouts.
+    redis-py's own class counts attempts, retries after a refused login too, and multiplies timeouts.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -73,23 +73,23 @@ class Patience(Retry):
         is_retryable: Callable[[Exception], bool] | None = None,
         with_failure_count: bool = False,
     ) -> T:
-        """Call `do` until it succeeds, the time is over, or trying again is no use."""
+        """Call `do` until it succeeds, the time is over, or another try is useless."""
         deadline = time.monotonic() + self.seconds
 
-        def passing(error: Exception) -> bool:
+        def retry(error: Exception) -> bool:
             final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
             allowed = is_retryable is None or is_retryable(error)
             return allowed and not final and time.monotonic() < deadline
 
-        return super().call_with_retry(do, fail, passing, with_failure_count)
+        return super().call_with_retry(do, fail, retry, with_failure_count)
 
 
 def locate() -> str:
-    """The server's address: GRISTMILL_REDIS_URL, or that of the private server which runs in the home.
+    """The server's URL: GRISTMILL_REDIS_URL, or that of the private server that runs in the home.
 
     Raises:
         ServerError: no server is running, or the home cannot be read.
-        SettingError: there are two passwords.
+        SettingError: the URL has a password and GRISTMILL_REDIS_PASSWORD is set.
     """
     url = settings().redis_url
     if url:
@@ -103,26 +103,26 @@ def locate() -> str:
     return running.url
 
 
-#: Each connection would look its version up on the disk: 1.4 MB of the memory of a process that makes its first.
+#: Else each connection reads redis-py's version from the disk, which costs a process 1.4 MB of memory.
 _DRIVER = DriverInfo()
 
 
 def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis:
-    """A client for the server at `url` (default: `locate()`) that threads can share; it dials when used.
+    """A client for the server at `url` (default: `locate()`) that threads can share. It connects at its first call.
 
-    It answers in text. A command waits up to `patience` seconds for a server that is away, and may then run
-    a second time. `rediss` checks the certificate unless the address itself says `ssl_cert_reqs=none`.
+    It answers in text. A call waits up to `patience` seconds for a server that is away, and may then run
+    a second time. `rediss` checks the certificate unless the URL has `ssl_cert_reqs=none`.
 
     Raises:
         ServerError: as with `locate`.
-        SettingError: the address is malformed, or a file that it names cannot be read.
+        SettingError: the URL is malformed, or names a file that cannot be read.
     """
     url = url or locate()
-    # Celery's spelling, which redis-py refuses.
-    spelled = re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
+    # redis-py refuses Celery's spelling.
+    spelling = re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda match: match[0][5:].lower(), url)
     try:
         client = Redis.from_url(
-            spelled,
+            spelling,
             decode_responses=True,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
@@ -130,24 +130,26 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
             retry=Patience(patience),
             driver_info=_DRIVER,
         )
-        # An unknown option of the address shows only when a connection is made: make one now.
+        # Only a connection shows that an option of the URL is unknown: make one now.
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, exceptions.RedisError):
-        # What they say may quote a part of the password.
+        # These errors may quote a part of the password.
         raise SettingError(
-            "GRISTMILL_REDIS_URL: not an address that can be used; it should be "
-            "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX"
+            "invalid value for GRISTMILL_REDIS_URL "
+            "(expected redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX)"
         ) from None
     for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
         file = pool.connection_kwargs.get(option)
         if file and not os.access(file, os.R_OK):
-            raise SettingError(f"GRISTMILL_REDIS_URL: {option}={file}: no file that can be read here")
+            raise SettingError(
+                f"invalid value for {option} in GRISTMILL_REDIS_URL: {file!r} (expected a file that can be read here)"
+            )
     return client
 
 
 def client() -> Redis:
-    """This process's client for the server as it is located now; a forked process gets one of its own.
+    """This process's client for the server at `locate()`; a forked process gets its own.
 
     Raises:
         ServerError, SettingError: as with `connect`.
@@ -161,10 +163,10 @@ def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a par
 
 
 def with_password(url: str, password: str | None) -> str:
-    """The address with the password in it, if there is one; the user stays.
+    """The URL with the password in it, if there is one; the user stays.
 
     Raises:
-        SettingError: the address has one already.
+        SettingError: the URL has a password already.
     """
     if not password:
         return url
@@ -172,23 +174,23 @@ def with_password(url: str, password: str | None) -> str:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, _, host = authority.rpartition("@")
     if ":" in user:
-        raise SettingError("GRISTMILL_REDIS_URL has a password, and GRISTMILL_REDIS_PASSWORD is set: keep one")
+        raise SettingError("GRISTMILL_REDIS_URL has a password, and GRISTMILL_REDIS_PASSWORD is set: keep one of them")
     return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest[len(authority) :]}"
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown: neither user, password nor options."""
+    """The URL without user, password and options, which can be shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager
 def reaching(url: str | None = None) -> Iterator[None]:
-    """Turn what redis-py raises inside into one line for the person; `url` is the server's, when it is known.
+    """Raise one line for a person instead of redis-py's error; `url` is the server's (default: `locate()`).
 
     Raises:
-        Refused: it has no room, in memory or on its disk.
-        ServerError: the server cannot be reached, or refused a command.
+        Refused: the server has no room, in memory or on its disk.
+        ServerError: the server cannot be reached, or refuses a command.
     """
     try:
         yield
@@ -201,7 +203,7 @@ def reaching(url: str | None = None) -> Iterator[None]:
 
 
 class _Meaning(NamedTuple):
-    """What to say of an error of one of these classes, or with this mark in its text."""
+    """The sentence for errors of these classes, or with this mark in their text."""
 
     sentence: str
     classes: tuple[type[Exception], ...] = ()
@@ -211,7 +213,7 @@ class _Meaning(NamedTuple):
         return isinstance(error, self.classes) or (self.mark != "" and self.mark in str(error))
 
 
-#: The first that fits counts: to redis-py, a refused login and some others are ConnectionErrors.
+#: The first that fits counts: a refused login and some others are ConnectionErrors to redis-py.
 _MEANINGS = (
     _Meaning(
         "{at} refuses the login: check the user in GRISTMILL_REDIS_URL and the password",
@@ -220,13 +222,14 @@ _MEANINGS = (
     _Meaning("{at} does not let this user do that: {reason}", (exceptions.NoPermissionError,)),
     _Meaning("{at} is still reading its data: try again in a moment", (exceptions.BusyLoadingError,), "LOADING"),
     _Meaning(
-        "{at} is full: delete finished batches with `gristmill forget`, or give it more memory (maxmemory)",
+        "{at} is full: delete finished batches with `gristmill delete`, or give it more memory (maxmemory)",
         (exceptions.OutOfMemoryError,),
         "OOM command not allowed",
     ),
-    _Meaning("{at} cannot write to its disk: free some space; its log says more", mark="MISCONF"),
+    _Meaning("{at} cannot write to its disk: free some space, and read its log", mark="MISCONF"),
     _Meaning(
-        "{at} has fewer replicas than its min-replicas-to-write: it takes no writes until it has", mark="NOREPLICAS"
+        "{at} has fewer replicas than its min-replicas-to-write, and takes no writes until it has enough",
+        mark="NOREPLICAS",
     ),
     _Meaning("{at} is a read-only replica: name the primary", (exceptions.ReadOnlyError,), "READONLY"),
     _Meaning(
@@ -240,7 +243,7 @@ _MEANINGS = (
     ),
     _Meaning("{at} does not answer in time", (exceptions.TimeoutError,)),
     _Meaning("{at} takes no more connections", (exceptions.MaxConnectionsError,), "max number of clients"),
-    _Meaning("{at} is something else than a Redis server: {reason}", (exceptions.InvalidResponse,)),
+    _Meaning("{at} is not a Redis server: {reason}", (exceptions.InvalidResponse,)),
     _Meaning("{at} cannot be reached safely: {reason}", mark="[SSL"),
     _Meaning("no server answers at {at} ({hint})", mark="refused"),
     _Meaning("no server answers at {at}: {reason} ({hint})", (exceptions.ConnectionError,)),

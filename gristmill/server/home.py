@@ -1,4 +1,4 @@
-"""The home directory: who owns it, and where its server is. The same from every directory and terminal."""
+"""The home directory: its owner, and the address of its server. It is the same from every directory and terminal."""
 
 import errno
 import fcntl
@@ -15,22 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gristmill.errors import InputError, ServerError
 
-#: Seconds for which a lock that is taken is tried again: `Lock.held` takes it for an instant.
+#: Seconds for which `acquire` tries a lock that another holds: `Lock.held` takes it for an instant.
 PROBE_SECONDS = 0.1
 
-#: Seconds between two looks at what is waited for.
+#: Seconds between two looks at what somebody waits for.
 POLL_SECONDS = 0.02
 
-#: Bytes that must fit on the home's disk before a server is started again that had ended for want of them.
+#: Bytes that must fit on the home's disk before a server that ended on a full disk is started again.
 ROOM_BYTES = 1 << 20
 
 _BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Lock:
-    """An exclusive lock on a file; the kernel ends it with its holder, however that dies.
+    """An exclusive lock on a file. The kernel releases it when its holder dies, however that dies.
 
-    It belongs to the open file: a child started with that file holds it too, and any other child does not.
+    The lock belongs to the open file: a child that was started with this file holds it too, any other child does not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,22 +38,22 @@ class Lock:
         self._file: int | None = None
 
     def acquire(self, seconds: float = 0) -> bool:
-        """Take the lock, waiting up to `seconds` for it; False when another still holds it.
+        """Take the lock, waiting up to `seconds` for it; False if another still holds it.
 
         Raises:
-            OSError: the file cannot be created, or its file system knows no locks.
+            OSError: the file cannot be created, or its file system has no locks.
         """
         file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            taken = self._poll(file, seconds)
+            locked = self._poll(file, seconds)
         except BaseException:
             os.close(file)
             raise
-        if taken:
+        if locked:
             self._file = file
         else:
             os.close(file)
-        return taken
+        return locked
 
     @staticmethod
     def _poll(file: int, seconds: float) -> bool:
@@ -69,19 +69,19 @@ class Lock:
                 return True
 
     def release(self) -> None:
-        """Let go of the lock; a child that was started with the file keeps it."""
+        """Release the lock; a child that was started with the file keeps it."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def fileno(self) -> int:
-        """The open file, to start a child with.
+        """The number of the open file, to start a child with.
 
         Raises:
-            ValueError: the lock is not held through this object.
+            ValueError: this object does not hold the lock.
         """
         if self._file is None:
-            raise ValueError(f"{self.path} is not held")
+            raise ValueError(f"the lock {self.path} is not held")
         return self._file
 
     def held(self) -> bool:
@@ -114,10 +114,14 @@ class Holder(NamedTuple):
 
 
 class ServerFile(BaseModel):
-    """What `server.json` tells every other command of the running fleet.
+    """The content of `server.json`, from which every other command knows the running fleet.
 
-    `pid` is the owner's, `server_pid` the server's; `dashboard` is an address, `data_root` the directory that
-    file items are under.
+    Attributes:
+        url: the server's, password included.
+        pid: the owner's.
+        server_pid: the server's.
+        dashboard: the dashboard's URL.
+        data_root: the directory that file items are under.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -133,8 +137,8 @@ class ServerFile(BaseModel):
 class Home:
     """A home directory: its owner's lock, `server.json`, the name of the last batch.
 
-    It is created, for its user alone, when something is first written; looking into one that does not exist
-    finds nothing. Every method raises ServerError when the directory cannot be used.
+    The first write creates the directory, for its user alone; reading one that does not exist finds nothing.
+    Every method raises ServerError if the directory cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,7 +146,7 @@ class Home:
         self._lock = Lock(path / "lock")
 
     def acquire(self, kind: str) -> bool:
-        """Become the home's owner, as `kind`, until `release` or death; False when another process is."""
+        """Become the home's owner, as `kind`, until `release` or death; False if another process owns it."""
         with self.usable():
             self._create(self.path)
             if not self._lock.acquire():
@@ -164,7 +168,7 @@ class Home:
         """Own the home, as `kind`, for the duration.
 
         Raises:
-            InputError: another process owns it; it is named.
+            InputError: another process owns the home; the error names it.
         """
         if not self.acquire(kind):
             raise InputError(
@@ -177,7 +181,7 @@ class Home:
             self.release()
 
     def holder(self) -> Holder | None:
-        """The home's living owner; None when it has none (or one that has not yet said who it is)."""
+        """The home's living owner; None if it has none, or one that has not written its name yet."""
         with self.usable():
             if not self._lock.held():
                 return None
@@ -185,14 +189,14 @@ class Home:
         return Holder(kind.strip(), int(pid)) if pid.isdecimal() else None
 
     def folder(self, name: str) -> Path:
-        """The path of a directory in the home, created when it is not there."""
+        """The path of a directory in the home; creates the directory if necessary."""
         with self.usable():
             self._create(self.path)
             self._create(self.path / name)
         return self.path / name
 
     def read(self) -> ServerFile | None:
-        """What `server.json` says; None when there is none. It may be that of an owner who was killed.
+        """The content of `server.json`; None if there is none. A killed owner may have left it behind.
 
         Raises:
             ServerError: the file is broken or cannot be read.
@@ -214,7 +218,7 @@ class Home:
             ) from None
 
     def running(self) -> ServerFile | None:
-        """What `server.json` says when its owner lives; None when nothing is running here."""
+        """The content of `server.json` if its owner lives, else None."""
         with self.usable():
             alive = self._lock.held()
         return self.read() if alive else None
@@ -229,7 +233,7 @@ class Home:
             (self.path / "server.json").unlink(missing_ok=True)
 
     def replace(self, name: str, text: str) -> Path:
-        """Write a file of the home in one step, for its user alone; the path of it."""
+        """Replace a file of the home in one step, readable for its user alone; answers its path."""
         path = self.path / name
         with self.usable():
             self._create(path.parent)
@@ -244,7 +248,7 @@ class Home:
         return path
 
     def has_room(self) -> bool:
-        """Whether the home's disk takes what a server has to write before it is of use."""
+        """Whether the home's disk has the ROOM_BYTES that a server needs to start."""
         if not self.path.is_dir():
             return True
         try:
@@ -257,12 +261,12 @@ class Home:
         return True
 
     def crowded(self) -> str:
-        """What to say of a home without room."""
-        return f"the disk of {self.path} is full: free some space, `gristmill up` goes on then"
+        """The line for a person about a home without room."""
+        return f"the disk of {self.path} is full: free some space, then `gristmill up` continues"
 
     @property
     def last_batch(self) -> str | None:
-        """The name of the batch last submitted from this host; None when there is none."""
+        """The name of the batch last submitted from this host; None if there is none."""
         name = ""
         with suppress(OSError):
             name = _text(self.path / "last_batch").strip()
@@ -274,7 +278,7 @@ class Home:
 
     @contextmanager
     def usable(self) -> Iterator[None]:
-        """Turn what the system says about the home's files into one line.
+        """Raise one line for a person instead of the system's error about a file of the home.
 
         Raises:
             ServerError: a file or directory of the home cannot be read or written.
@@ -292,6 +296,6 @@ class Home:
 
 
 def _text(path: Path) -> str:
-    """The first line of a small file, whatever is in it."""
+    """The first line of a small file, whatever bytes it has."""
     with path.open("rb") as file:
         return file.read(256).decode(errors="replace").partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Owning a home: its lock, its private server and `server.json`, all for as long as the owner runs."""
+"""Owning a home: its lock, its private server and `server.json`, for as long as the owner runs."""
 
 import os
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ class OwnedServer:
         self._home = home
         self._data_root = data_root
         self._dashboard: str | None = None
-        #: Whether the server has ended because its disk is full, and that was said.
+        #: Whether `revive` has answered the line about a full disk.
         self._crowded = False
 
     @property
     def url(self) -> str:
-        """The server's address, password included."""
+        """The server's URL, password included."""
         return self.server.url
 
     def announce(self, dashboard: str | None = None) -> None:
-        """Tell every other command, in `server.json`; `dashboard` is its address, once it has one."""
+        """Write `server.json` for every other command; `dashboard` is the dashboard's URL, once there is one."""
         self._dashboard = dashboard or self._dashboard
         self._home.write(
             ServerFile(
@@ -40,31 +40,31 @@ class OwnedServer:
         )
 
     def revive(self) -> str | None:
-        """Start the server again if it has died; a line to say about it, if any. To be called now and then.
+        """Start the server again if it has died; answers a line for a person, if there is news. Call it regularly.
 
-        With `appendfsync always` a server ends when its disk is full: it is started again once there is room.
+        With `appendfsync always` a server ends when its disk is full; it starts again once there is room.
 
         Raises:
-            ServerError: it does not start any more.
+            ServerError: the server does not start any more.
         """
         if self.server.alive:
             return None
         if not self._home.has_room():
-            said, self._crowded = self._crowded, True
-            return None if said else f"the server has ended: {self._home.crowded()}"
+            announced, self._crowded = self._crowded, True
+            return None if announced else f"the server has ended: {self._home.crowded()}"
         words = self.server.last_words()
         self._crowded = False
         self.server.restart()
         self.announce()
-        return f"the server had died and was started again; its last words: {words}"
+        return f"the server had died and was started again; the end of its log: {words}"
 
 
 @contextmanager
 def own_server(home: Home, kind: str, settings: Settings, data_root: Path | None = None) -> Iterator[OwnedServer]:
     """Own the home, with its server running and announced, for the duration.
 
-    `kind` is the command that a second owner is told of, such as `gristmill up`; `data_root` the directory
-    that file items are under.
+    `kind` is the command that the error of a second owner names, such as `gristmill up`; `data_root` is the
+    directory that file items are under.
 
     Raises:
         InputError: another process owns the home.

@@ -1,4 +1,4 @@
-"""The private server: a Valkey of our own in the home directory, which ends with the process that owns it."""
+"""The private server: a Valkey in the home directory, which ends with the process that owns it."""
 
 import os
 import re
@@ -30,36 +30,36 @@ from gristmill.server.home import POLL_SECONDS, Home, Lock
 HOST = "127.0.0.1"
 GUARD = Path(__file__).with_name("guard.sh")
 
-#: Seconds for a server whose owner was killed a moment ago to end; the guard's grace is less.
+#: Seconds to wait for the end of a server whose owner was killed a moment ago; the guard needs less.
 PREDECESSOR_SECONDS = 30.0
 
-#: Seconds for a server to answer once it was started; the time it takes to read its data back comes on top.
+#: Seconds for a server to answer after its start; the time to read its data back comes on top.
 READY_SECONDS = 30.0
 
-#: Seconds for one answer of a server that starts.
+#: Seconds to wait for one answer of a server that starts.
 ASK_SECONDS = 1.0
 
-#: Ports to take one from: below those that systems give to outgoing connections. A client that dials such a
-#: port while nobody listens can be given the same one as its own, gets through to itself, and blocks it.
+#: Ports to choose from, below those that systems give to outgoing connections. A client that dials one of those
+#: while nobody listens may get the same port as its own, reaches itself, and blocks the port.
 PORTS = range(16384, 32768)
 
-#: How many ports are tried when others are faster to take them.
+#: How many ports to try if others take them first.
 PORT_ATTEMPTS = 5
 
 _LOG_PREFIX = re.compile(r"^\d+:\w+ \d+ \w+ \d{4} [\d:.]+ [.\-*#] ")
 
 
 class PrivateServer:
-    """A Valkey server with its data in `home/server`, on loopback, on a port and with a password of its own.
+    """A Valkey server with its data in `home/server`, on loopback, with a port and a password of its own.
 
-    It ends when `stop` is called or the process that started it dies in any way: guard.sh says how. A process
-    that is forked from that one, without exec, keeps it running too.
+    It ends when `stop` is called, or when the process that started it dies in any way: see guard.sh. A process
+    that was forked from that one, without exec, keeps it running too.
     """
 
     def __init__(self, home: Home, settings: Settings) -> None:
         self.directory = home.path / "server"
         self.log = self.directory / "log"
-        #: The server's own process; None until it answered for the first time.
+        #: The server's own process; None until its first answer.
         self.pid: int | None = None
         #: On 127.0.0.1; None before `start`.
         self.port: int | None = None
@@ -69,37 +69,38 @@ class PrivateServer:
         self._lock = Lock(self.directory / "lock")
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
-        self._said = 0
+        #: Where in the log this start's output begins, in bytes.
+        self._log_start = 0
 
     @property
     def url(self) -> str:
-        """The address, password included."""
+        """The URL, password included."""
         return f"redis://:{self._password}@{HOST}:{self.port}/0"
 
     @property
     def alive(self) -> bool:
-        """Whether the server's process lives, be it without its guard."""
+        """Whether the server's process lives, even without its guard."""
         return self._guard is not None and (self._guard.poll() is None or self._lock.held())
 
     def start(self) -> None:
-        """Start the server and wait until it answers, however long it takes to read its data back.
+        """Start the server and wait until it answers, however long it reads its data back.
 
         Raises:
-            ServerError: it does not start, there is none for this platform, or another still uses its data.
+            ServerError: the server does not start, there is none for this platform, or another uses its data.
         """
         self._start(_free_port() for _ in range(PORT_ATTEMPTS))
 
     def restart(self) -> None:
-        """Start the server again, on the same port with the same password, after it has died or to renew it.
+        """Start the server again, with the same port and password.
 
         Raises:
-            ServerError: as with `start`; also when something else has taken the port meanwhile.
+            ServerError: as with `start`; also if something else has taken the port meanwhile.
         """
         self.stop()
         self._start([self.port or _free_port()])
 
     def stop(self, timeout: float = 12) -> None:
-        """End the server as its owner's death would, and kill it if it still runs after `timeout` seconds."""
+        """End the server as its owner's death would; kill it if it still runs after `timeout` seconds."""
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
@@ -115,9 +116,9 @@ class PrivateServer:
         self._guard = None
 
     def last_words(self) -> str:
-        """The end of what the server logged since it was last started, as one line."""
-        said = [_LOG_PREFIX.sub("", line).strip() for line in self._output()]
-        return "; ".join(said[-2:]) or "it said nothing"
+        """The end of the server's log since its last start, as one line."""
+        lines = [_LOG_PREFIX.sub("", line).strip() for line in self._output()]
+        return "; ".join(lines[-2:]) or "its log is empty"
 
     def __enter__(self) -> Self:
         self.start()
@@ -147,7 +148,7 @@ class PrivateServer:
         binary = _binary()
         self._home.folder(self.directory.name)
         with self._home.usable():
-            # A predecessor may still be ending: two servers must not meet on the same files.
+            # A predecessor may still be ending: two servers must not use the same files.
             if not self._lock.acquire(PREDECESSOR_SECONDS):
                 raise ServerError(f"another server still uses {self.directory}: stop it first")
             try:
@@ -157,13 +158,13 @@ class PrivateServer:
                 )
                 self._guard = self._guarded([str(binary), _unglobbed(config)])
             finally:
-                self._lock.release()  # by now it is the server's
+                self._lock.release()  # the server holds it by now
 
     def _guarded(self, command: list[str]) -> subprocess.Popen[bytes]:
         reader, self._lifeline = os.pipe()
         try:
             with self.log.open("ab") as log:
-                self._said = log.tell()
+                self._log_start = log.tell()
                 return subprocess.Popen(
                     ["/bin/sh", str(GUARD), *command],
                     stdin=reader,
@@ -171,14 +172,14 @@ class PrivateServer:
                     stderr=log,
                     cwd=self.directory,
                     umask=0o077,
-                    # Out of reach of the terminal's Ctrl-C, and the group of its own that the guard needs.
+                    # The terminal's Ctrl-C does not reach a session of its own, and the guard needs a process group.
                     start_new_session=True,
                 )
         finally:
             os.close(reader)
 
     def _answers(self, port: int) -> bool:
-        """Wait until the server answers and has its data; False when it has ended instead."""
+        """Wait until the server answers and has its data; False if it ended instead."""
         deadline = time.monotonic() + READY_SECONDS
         once = Retry(NoBackoff(), 0)
         with Redis(host=HOST, port=port, password=self._password, socket_timeout=ASK_SECONDS, retry=once) as client:
@@ -186,7 +187,7 @@ class PrivateServer:
                 with suppress(RedisError, ProcessLookupError):
                     answer = client.info()
                     pid = answer.get("process_id", 0)
-                    # A stranger may have taken the port faster; one without a password lets anybody in.
+                    # Another server may have taken the port first; one without a password accepts any login.
                     if os.getpgid(pid) == self._guard.pid:
                         self.pid = pid
                         if not answer["loading"]:
@@ -198,9 +199,9 @@ class PrivateServer:
         return False
 
     def _output(self) -> list[str]:
-        """The last lines that the server wrote since it was started."""
+        """The last lines that the server wrote since its start."""
         with self._home.usable(), self.log.open("rb") as file:
-            file.seek(max(self._said, self.log.stat().st_size - 8192))
+            file.seek(max(self._log_start, self.log.stat().st_size - 8192))
             return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
 
@@ -209,14 +210,14 @@ def _binary() -> Path:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
         raise ServerError(
-            f"no private server for this system ({error}): set GRISTMILL_REDIS_URL to a server of yours"
+            f"there is no private server for this system ({error}): set GRISTMILL_REDIS_URL to your server"
         ) from None
 
 
 def _unglobbed(path: Path) -> str:
-    """The path as an argument for the server, which takes one with `*?[` in it for a pattern.
+    """The path as an argument for the server, which reads one with `*?[` in it as a pattern.
 
-    A pattern that matches nothing would start it with its defaults: no password, no log of writes.
+    With a pattern that matches nothing the server starts with its defaults: no password, no log of writes.
     """
     text = str(path)
     return re.sub(r"([*?[\\])", r"\\\1", text) if set("*?[") & set(text) else text
@@ -226,8 +227,8 @@ def _free_port() -> int:
     for _ in range(100):
         port = secrets.choice(PORTS)
         with socket.socket() as probe, suppress(OSError):
-            # As the server binds it: connections of a former one may still be in TIME_WAIT.
+            # As the server does: connections of an earlier one may still be in TIME_WAIT.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
             return port
-    raise ServerError(f"no port from {PORTS[0]} to {PORTS[-1]} on {HOST} is free")
+    raise ServerError(f"no free port from {PORTS[0]} to {PORTS[-1]} on {HOST}")

@@ -1,4 +1,4 @@
-"""Waiting for a server that is just being started, or whose disk is full."""
+"""Waiting for a server that is starting, or whose disk is full."""
 
 import logging
 import time
@@ -12,14 +12,14 @@ log = logging.getLogger(__name__)
 
 
 def wait_for_server() -> None:
-    """Wait until there is a server to work for: a Procfile starts it at the same moment as its workers.
+    """Wait until a worker can begin: a Procfile starts the server at the same moment as its workers.
 
-    One that cannot write is waited for too; one that does not answer, by who works with it.
+    It waits for a server whose address is not known yet, and for one that cannot write. Whoever works with a
+    server that does not answer waits for it later.
 
     Raises:
-        ServerError: there was none for SERVER_SECONDS, or it can never be used: it refuses the login, or its
-            certificate is not trusted.
-        SettingError: its address is malformed.
+        ServerError: there was no server for SERVER_SECONDS, it refuses the login, or its certificate is not trusted.
+        SettingError: the server's URL is malformed.
     """
     deadline = time.monotonic() + SERVER_SECONDS
     while True:
@@ -30,18 +30,18 @@ def wait_for_server() -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-    said = False
+    warned = False
     while error := _refusal():
         if hopeless(error):
             raise error
-        if not said:
+        if not warned:
             log.warning("waiting for the server: %s", error)
-        said = True
+        warned = True
         time.sleep(1)
 
 
 def _refusal() -> ServerError | None:
-    """What speaks against working with the server now: it can never be used, or cannot write."""
+    """Why a worker cannot begin: the server can never be used, or cannot write now; None if it can."""
     try:
         with connect(patience=0) as client, reaching():
             client.ping()

@@ -1,4 +1,4 @@
-"""Celery's consumer, with nothing discarded: what it cannot read is kept, what it does not know goes elsewhere."""
+"""Celery's consumer, which discards no message: unreadable ones become dead letters, unknown ones are handed back."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,27 +24,27 @@ logger = get_logger(__name__)
 
 
 class Consumer(consumer.Consumer):
-    """Hands unknown tasks back with a delay, keeps what is malformed, and says what it has given to its pool."""
+    """Hands unknown tasks back with a delay, makes malformed ones dead letters, and knows what its pool has."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        leases.running = partial(given_to_pool, self.pool)
+        leases.running = partial(pool_tags, self.pool)
 
     def on_close(self) -> None:
-        """Have the pool remember what its processes have: Celery forgets what has not been seen to begin by now.
+        """Keep the jobs that pool processes have read but not reported as started, which Celery forgets here.
 
-        They run it all the same, and nobody would acknowledge it.
+        The processes run these jobs all the same, and nobody would acknowledge their messages.
         """
         pool = getattr(self.pool, "_pool", None)
-        given = [job for job in list(getattr(pool, "_cache", {}).values()) if job._write_to and not job._accepted]
-        for job in given:
+        jobs = [job for job in list(getattr(pool, "_cache", {}).values()) if job._write_to and not job._accepted]
+        for job in jobs:
             job._accepted = True
         super().on_close()
-        for job in given:
+        for job in jobs:
             job._accepted = job._time_accepted is not None
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """Celery's, which no message can make raise before it is given to the pool."""
+        """Celery's handler; a message that makes it raise before the pool has the message becomes a dead letter."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> None:
@@ -61,32 +61,32 @@ class Consumer(consumer.Consumer):
         return on_task_received
 
     def update_strategies(self) -> None:
-        """Have tasks make requests of our class, unless they have one of their own."""
+        """Have tasks make requests of our class, unless a task has a class of its own."""
         for task in self.app.tasks.values():
             if task.Request == CELERYS_REQUEST:
                 task.Request = REQUEST
         super().update_strategies()
 
     def on_ready(self) -> None:
-        """Learn what was revoked while this worker did not listen."""
-        state.revoked.update(revokes.remembered(self.connection.default_channel.scripts))
+        """Read the revokes that this worker missed."""
+        state.revoked.update(revokes.recent(self.connection.default_channel.scripts))
         super().on_ready()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
-        """Another worker may know the task: the message is not this one's to discard."""
-        logger.error("handed back: this worker knows no task %s", exc)
+        """Hand the message back, since another worker may know the task."""
+        logger.error("handed back a message: this worker does not know the task %s", exc)
         message.channel.qos.postpone(message.delivery_tag, settings().unknown_task_seconds)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002
-        """Keep what is no task as a dead letter."""
-        _bury(message, "no Celery task: neither its headers nor its body name one")
+        """Make a message that is not a task a dead letter."""
+        _bury(message, "not a Celery task: neither the headers nor the body name one")
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
-        """Keep a task that cannot be understood as a dead letter."""
+        """Make a task that Celery cannot read a dead letter."""
         _bury(message, f"invalid: {_why(exc)}")
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Keep a body that cannot be decoded as a dead letter."""
+        """Make a message whose body cannot be decoded a dead letter."""
         _bury(message, f"cannot be decoded: {_why(exc)}")
 
 
@@ -98,21 +98,21 @@ def _bury(message: Any, reason: str) -> None:
     message.channel.qos.bury(message.delivery_tag, reason)
 
 
-def given_to_pool(pool: Any) -> set[str]:
-    """Tags of the messages whose work cannot be taken back: a pool has them, and will acknowledge them."""
+def pool_tags(pool: Any) -> set[str]:
+    """Tags of the messages that a pool has: it will acknowledge them, and nobody can take them back."""
     return {
         request.message.delivery_tag
         for request in {*state.reserved_requests, *state.active_requests}
-        if request in state.active_requests or _is_given(request, pool)
+        if request in state.active_requests or _in_pool(request, pool)
     }
 
 
-def _is_given(request: Request, pool: Any) -> bool:
+def _in_pool(request: Request, pool: Any) -> bool:
     if request._apply_result is None:
         return False
     if isinstance(pool, thread.TaskPool):
-        # Nobody keeps what it answers. It runs all that it was given, but for what it drops when it is stopped.
+        # Nothing tells which jobs a thread pool has started. It runs all of them unless it is stopped.
         return bool(pool.active)
     result = request._apply_result()
-    # A pool process that is being written to, or was, reads it whatever happens.
+    # A pool process reads a job once somebody has begun to write it to its pipe.
     return bool(getattr(result, "_write_to", None) or getattr(result, "_scheduled_for", None))

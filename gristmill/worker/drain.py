@@ -1,4 +1,4 @@
-"""How a worker ends: running items get a while to finish, then their messages go back to the queue."""
+"""How a worker ends: running items get some seconds to finish, then their messages return to the queue."""
 
 import logging
 import os
@@ -13,16 +13,16 @@ from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
 from gristmill.worker.steps import Heartbeat
 
-#: Seconds that handing back may take.
+#: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
 class Drain(StartStopStep):
-    """Takes over Celery's signals: TERM or Ctrl-C drains, a second one hands back at once, as QUIT does.
+    """Replaces Celery's signal handlers: TERM or Ctrl-C drains, a second one hands back at once, as QUIT does.
 
-    Celery's own warm shutdown waits for ever, and its soft shutdown always waits its whole time.
+    Celery's warm shutdown waits for ever, and its soft shutdown always waits its whole time.
     """
 
     requires = (Heartbeat,)
@@ -45,14 +45,14 @@ class Drain(StartStopStep):
         deadline.start()
 
     def _hand_back(self, _signum: int, _frame: Any) -> None:
-        # With no server to hand back to, the messages come back by themselves.
+        # Without a server the messages return by themselves, once the lease has ended.
         giving_up = threading.Timer(HAND_BACK_SECONDS, os._exit, (os.EX_OK,))
         giving_up.daemon = True
         giving_up.start()
         try:
             hand_back_all()
         except Exception as error:
-            log.warning("messages could not be handed back, they come back by themselves: %s", error)
+            log.warning("handing messages back failed; they return once the lease has ended: %s", error)
         finally:
-            # Threads cannot be ended in any other way; pool processes end with their parent.
+            # Nothing else ends threads; pool processes end with their parent.
             os._exit(os.EX_OK)

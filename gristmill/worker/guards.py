@@ -1,4 +1,4 @@
-"""What every worker on the transport does before its pool starts."""
+"""The steps of every worker on the transport, before its pool starts."""
 
 import gc
 import logging
@@ -9,20 +9,20 @@ from celery.bootsteps import Step
 
 from gristmill.broker.transport import Transport
 
-#: Prefixes of the names of tasks that no app defines.
+#: Prefixes of the names of tasks that are not an app's own.
 BUILT_IN = ("celery.", "gristmill.")
 
 log = logging.getLogger(__name__)
 
 
 def refuse(reason: str) -> NoReturn:
-    """End a worker that must not start, with one line and the exit code of bad input."""
+    """Exit with one line and the code of bad input: this worker must not start."""
     sys.stderr.write(f"worker: {reason}\n")
     raise SystemExit(2)
 
 
 def freeze() -> None:
-    """Keep the garbage collector from what there is: looking at it writes to its memory."""
+    """Exempt all current objects from garbage collection, which would write to the memory that processes share."""
     gc.collect()
     gc.freeze()
 
@@ -43,27 +43,27 @@ class TransportGuard(Step):
 
 
 class OptOuts(Step):
-    """Names the tasks whose messages are not kept until they are done."""
+    """Logs the tasks whose messages are acknowledged before they are done."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         tasks = [task for name, task in sorted(worker.app.tasks.items()) if not name.startswith(BUILT_IN)]
-        early = [task.name for task in tasks if not task.acks_late]
-        if early:
-            log.warning("acks_late=False opts out: a worker that dies loses what it runs of %s", ", ".join(early))
-        dropped = [task.name for task in tasks if task.acks_late and not task.reject_on_worker_lost]
-        if dropped:
+        early_tasks = [task.name for task in tasks if not task.acks_late]
+        if early_tasks:
+            log.warning("acks_late=False: a worker that dies loses the running messages of %s", ", ".join(early_tasks))
+        failing_tasks = [task.name for task in tasks if task.acks_late and not task.reject_on_worker_lost]
+        if failing_tasks:
             log.warning(
-                "reject_on_worker_lost=False opts out: a pool process that dies fails what it runs of %s",
-                ", ".join(dropped),
+                "reject_on_worker_lost=False: a pool process that dies fails the running messages of %s",
+                ", ".join(failing_tasks),
             )
         super().__init__(worker, **kwargs)
 
 
 class Freeze(Step):
-    """Has pool processes go on sharing the memory of what was loaded."""
+    """Has pool processes share the memory of everything that is loaded."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        # Else each process imports and makes it when its first task ends: 2 MB.
+        # Else each process makes its own at the end of its first task: 2 MB.
         _ = worker.app.backend
         freeze()
         super().__init__(worker, **kwargs)

@@ -1,4 +1,4 @@
-"""Celery's request, which has suspects run alone and tells the transport whose fault the death of a process was."""
+"""Celery's request: runs suspects alone, and tells the transport which message killed a process."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -13,22 +13,22 @@ from gristmill.broker.qos import SUSPECT
 from gristmill.worker import meters, quarantined_task
 from gristmill.worker.quarantine import DEATHS
 
-#: Seconds before a message whose end could not be told to the server goes back to the queue.
+#: Seconds for which a message stays hidden whose outcome could not be sent to the server.
 HAND_BACK_SECONDS = 1.0
 
 
 class Request(request.Request):
-    """A message that Celery's main process has reserved, or runs."""
+    """A message that a worker's main process has reserved or runs."""
 
     acknowledged: bool
 
     def __init_subclass__(cls) -> None:
-        """Count what ends: Celery makes a class for each task, with an `on_success` of its own."""
+        """Wrap the methods of the class that Celery makes for each task, to count outcomes."""
         super().__init_subclass__()
         inherited = cls.on_success
 
         def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
-            # So the thread pool says that a task has ended its thread, by SystemExit for one.
+            # The thread pool reports in this way that a task ended its thread, for example by SystemExit.
             if isinstance(answer, ExceptionInfo):
                 return self.on_failure(answer)
             if not getattr(self.task, "quarantines_items", False):
@@ -48,14 +48,14 @@ class Request(request.Request):
 
     @property
     def type(self) -> str:
-        """The task that the pool runs; that of chunks has each of its items run alone itself."""
+        """The name of the task that the pool runs. The task of chunks itself runs each item of a suspect alone."""
         suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
         return (
             quarantined_task.NAME if suspect and not getattr(self.task, "quarantines_items", False) else str(self._type)
         )
 
     def _look_at(self, future: Future[Any]) -> None:
-        """Let go of what a thread could not even begin, or not end: nobody else would, and its slot would be lost."""
+        """Release a request that a thread could not begin or end: nobody else does, and the slot would be lost."""
         error = None if future.cancelled() else future.exception()
         if error is None or self.acknowledged:
             return
@@ -74,10 +74,10 @@ class Request(request.Request):
         meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
-        """Blame a message for the process that died while running it, and it alone."""
+        """Blame a message, and no other, for the death of the process that ran it."""
         error = getattr(exc_info, "exception", None)
         error = getattr(error, "exc", error)
-        # Celery takes a task that exits for a lost worker too, further down.
+        # To Celery a task that exits is a lost worker too.
         if isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
             self.message.channel.qos.blamed.add(self.message.delivery_tag)
         elif isinstance(error, quarantined_task.PoisonMessage):

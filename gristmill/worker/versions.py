@@ -1,4 +1,4 @@
-"""Looks at a chunk's message before the pool has it: one of another version is for another worker."""
+"""Checks a chunk's message before the pool has it: a message of another version is for another worker."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,18 +17,20 @@ logger = get_logger(__name__)
 
 
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
-    """What Celery asks how to handle the messages of a task."""
+    """Answer the handler of a task's messages; Celery calls this once for each task."""
     handle = default(task, app, consumer, **kwargs)
 
     def on_message(message: Any, body: Any, *rest: Any) -> Any:
         version, *fields = message.payload[0] or [None]
         if type(version) is not int or version < 1:
-            raise InvalidTaskError(f"chunk message without a version: {version!r}")
+            raise InvalidTaskError(f"invalid version of a chunk message: {version!r} (expected an integer from 1)")
         if version != MESSAGE_VERSION:
-            logger.error("handed back: chunk message of version %d; this worker knows %d", version, MESSAGE_VERSION)
+            logger.error(
+                "handed back a chunk message of version %d: this worker knows version %d", version, MESSAGE_VERSION
+            )
             return message.channel.qos.postpone(message.delivery_tag, settings().unknown_task_seconds)
         if [type(field) for field in fields[: len(_FIELDS)]] != list(_FIELDS) or message.payload[1]:
-            raise InvalidTaskError("chunk message without batch, epoch, first and count")
+            raise InvalidTaskError("invalid chunk message (expected version, batch, epoch, first, count)")
         return handle(message, body, *rest)
 
     return on_message

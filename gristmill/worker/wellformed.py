@@ -1,4 +1,4 @@
-"""What a message for Celery has to look like, so that nothing in it can stop the worker that takes it."""
+"""Checks the form of a message for Celery, so that no message can stop the worker that takes it."""
 
 from collections.abc import Container
 from typing import Any
@@ -7,12 +7,12 @@ from celery.exceptions import InvalidTaskError
 
 _TEXT, _NUMBER, _LIST, _NONE = str, (int, float), (list, tuple), type(None)
 
-#: Levels of lists and objects inside each other: deeper ones would exhaust the stack of a worker that copies them.
+#: Most levels of nested lists and objects: deeper ones would exhaust the stack of a worker that copies them.
 DEPTH = 100
 
 #: The parts of a body.
 _BODY: dict[str, tuple[type, ...]] = {"arguments": _LIST, "named arguments": (dict,), "options": (dict, _NONE)}
-#: Header -> what it may be; others are Celery's only to pass on.
+#: Header -> the types that Celery accepts; Celery only passes other headers on.
 _HEADERS: dict[str, tuple[type, ...]] = {
     "id": (_TEXT,),
     "root_id": (_TEXT, _NONE),
@@ -35,19 +35,19 @@ _HEADERS: dict[str, tuple[type, ...]] = {
 }
 
 
-def check(message: Any, known: Container[str]) -> None:
-    """Look at a message before Celery makes a request of it; no further than its name when its task is not `known`.
+def check(message: Any, tasks: Container[str]) -> None:
+    """Check a message before Celery makes a request of it; of a task that is not in `tasks`, only the name.
 
     Raises:
-        InvalidTaskError: it cannot be one.
-        Exception: its body cannot be decoded, or is of a type that is not allowed.
+        InvalidTaskError: Celery cannot make a request of the message.
+        Exception: its body cannot be decoded, or has a content type that is not accepted.
     """
     headers = message.headers
     if _deep([headers, message.properties]):
-        raise InvalidTaskError(f"its headers are nested deeper than {DEPTH} levels")
+        raise InvalidTaskError(f"invalid headers: nested too deeply (expected at most {DEPTH} levels)")
     if "task" in headers:
         _allow("header task", headers["task"], (_TEXT,))
-        if headers["task"] in known:
+        if headers["task"] in tasks:
             _check_depth(message)
             _check_fields(headers, message.payload)
     elif isinstance(message.payload, dict) and "task" in message.payload:
@@ -62,7 +62,7 @@ def _check_depth(message: Any) -> None:
     brackets: tuple[Any, ...] = ("[", "{") if isinstance(message.body, str) else (b"[", b"{")
     # A body with few of them needs no walk.
     if sum(message.body.count(bracket) for bracket in brackets) > DEPTH and _deep(message.payload):
-        raise InvalidTaskError(f"its body is nested deeper than {DEPTH} levels")
+        raise InvalidTaskError(f"invalid body: nested too deeply (expected at most {DEPTH} levels)")
 
 
 def _deep(value: Any) -> bool:
@@ -84,17 +84,17 @@ def _check_fields(fields: dict[str, Any], body: Any) -> None:
         # Celery reads a body of protocol 1 below headers of protocol 2 too.
         fields, body = {**body, **fields}, [body.get("args"), body.get("kwargs"), None]
     if not isinstance(body, _LIST) or len(body) != len(_BODY):
-        raise InvalidTaskError("its body is not arguments, named arguments and options")
+        raise InvalidTaskError("invalid body (expected arguments, named arguments and options)")
     for (name, kinds), value in zip(_BODY.items(), body, strict=True):
         _allow(name, value, kinds)
     for header, kinds in _HEADERS.items():
         _allow(f"header {header}", fields.get(header), kinds)
     limits = fields.get("timelimit") or (None, None)
     if len(limits) != 2 or not all(isinstance(limit, (*_NUMBER, _NONE)) for limit in limits):
-        raise InvalidTaskError("header timelimit: a pair of numbers is allowed")
+        raise InvalidTaskError("invalid header timelimit (expected a pair of numbers)")
 
 
 def _allow(name: str, value: Any, kinds: tuple[type, ...]) -> None:
     if not isinstance(value, kinds):
-        allowed = " or ".join(kind.__name__ for kind in kinds)
-        raise InvalidTaskError(f"{name}: {type(value).__name__} is not allowed: {allowed} is")
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise InvalidTaskError(f"invalid {name}: {type(value).__name__} (expected {names})")

@@ -87,7 +87,7 @@ def test_a_publish_whose_answer_is_cut_is_repeated_and_then_said_to_be_uncertain
     assert (proxy.cuts, put()) == (1, (0, 2) if countdown else (2, 0))
     proxy.cut_next(answer, times=100)
     said = bench.send(code, bench.through)
-    assert "delivery is uncertain: the message may be on the queue, or not" in said
+    assert "delivery is uncertain" in said
     assert sum(put()) > 2, "this time it is"
 
 

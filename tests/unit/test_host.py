@@ -263,7 +263,7 @@ class TestConnection:
             (exceptions.MovedError("1 127.0.0.1:7001"), "{at} is a Redis Cluster"),
             (exceptions.TimeoutError("Timeout reading from socket"), "{at} does not answer in time"),
             (exceptions.ConnectionError("max number of clients reached"), "{at} takes no more connections"),
-            (exceptions.InvalidResponse("Protocol error"), "{at} is something else than a Redis server"),
+            (exceptions.InvalidResponse("Protocol error"), "{at} is not a Redis server"),
             (dialling("1 connecting to h:1. [SSL: VERIFY] x."), "{at} cannot be reached safely: [SSL: VERIFY] x"),
             (dialling("111 connecting to h:1. Connection refused."), "no server answers at {at} (start one with "),
             (dialling("-2 connecting to h:1. No such name."), "no server answers at {at}: No such name (start "),
