@@ -62,8 +62,9 @@
       make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
       td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(duration(queue.wait[1])),
       td(duration(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
-    const workers = data.workers.map((worker) => make("tr", {},
-      th(worker.name), td(worker.host), td(worker.queue), td(worker.pool),
+    const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
+    const workers = data.workers.map((worker) => make("tr", { "data-worker": worker.id },
+      th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td(worker.host), td(worker.queue), td(worker.pool),
       td(number(worker.busy) + " of " + number(worker.slots)), td(number(worker.rate)),
       td(number(worker.succeeded, 0)), td(number(worker.failed, 0)),
       td(number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
