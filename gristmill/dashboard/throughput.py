@@ -9,6 +9,7 @@ from redis import Redis
 
 from gristmill.dashboard.advice import Advice, advise, advise_on_names
 from gristmill.fleet.overview import Overview
+from gristmill.fleet.registry import LiveWorker
 
 #: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
@@ -44,10 +45,23 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
         "advice": [asdict(advice) for advice in _advice(overview, cpu)],
         "workers": workers,
+        "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
         "history": application.history.view(name, overview.at),
     }
+
+
+def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
+    """The tasks that live workers announce, by name: how many workers know each, in how many versions."""
+    fingerprints: dict[str, list[str]] = {}
+    for worker in workers:
+        for task, fingerprint in worker.tasks.items():
+            fingerprints.setdefault(task, []).append(fingerprint)
+    return [
+        {"task": task, "workers": len(versions), "versions": len(set(versions))}
+        for task, versions in sorted(fingerprints.items())
+    ]
 
 
 def _advice(overview: Overview, cpu: float) -> list[Advice]:

@@ -74,6 +74,12 @@
     fill(document.getElementById("workers"), workers.length ? workers : [none]);
   }
 
+  function showTasks(tasks) {
+    document.getElementById("tasks-card").hidden = tasks.length === 0;
+    fill(document.getElementById("tasks"), tasks.map((task) => make("tr", { "data-task": task.task },
+      th(task.task), td(number(task.workers, 0)), td(number(task.versions, 0)))));
+  }
+
   function showAdvice(advice) {
     fill(document.getElementById("advice"), advice.filter((one) => one.level !== "idle")
       .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
@@ -85,6 +91,7 @@
     document.getElementById("empty").hidden = !data.empty;
     showAdvice(data.advice);
     showTables(data);
+    showTasks(data.tasks);
     showCharts(data.history);
   }
 
