@@ -43,11 +43,11 @@ def measured(client: Redis, environ: dict[str, str], items: int) -> dict[str, fl
     command = [sys.executable, "-m", "gristmill.worker", QUEUE, "--slots", "1"]
     with subprocess.Popen(command, env=environ) as worker:
         ledger = Ledger(client, load({}))
-        begun = None
+        started_at = None
         while not (info := BatchInfo.from_fields("capacity", ledger.state("capacity"))).finished:
-            begun = begun or (time.monotonic() if info.succeeded else None)
+            started_at = started_at or (time.monotonic() if info.succeeded else None)
             time.sleep(0.1)
-        seconds = time.monotonic() - (begun or 0)
+        seconds = time.monotonic() - (started_at or 0)
         done = look(client)
         chunks = client.xlen("gm1:batch:capacity:events")
         worker.terminate()

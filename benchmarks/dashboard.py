@@ -27,13 +27,13 @@ ITEMS = 50_000
 
 def answered(address: str) -> float:
     """Milliseconds until a page has come."""
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     with urlopen(address, timeout=30) as answer:
         answer.read()
-    return 1000 * (time.perf_counter() - begun)
+    return 1000 * (time.perf_counter() - started_at)
 
 
-class Watched:
+class DashboardProcess:
     """The dashboard's process: how long its pages take, what it uses."""
 
     def __init__(self, fleet: LocalFleet) -> None:
@@ -60,13 +60,13 @@ class Load:
     """Batches of short items: so many items a second, or, with 0, as many as the fleet runs."""
 
     def __init__(self, rate: float) -> None:
-        self.rate, self.put, self.begun = rate, 0, time.monotonic()
+        self.rate, self.put, self.started_at = rate, 0, time.monotonic()
         self.batches: list[Batch] = []
 
     def feed(self) -> None:
         """Submit the next batch when it is due."""
         if self.rate:
-            due = int(self.rate * (1 + time.monotonic() - self.begun)) - self.put
+            due = int(self.rate * (1 + time.monotonic() - self.started_at)) - self.put
             due = due if due >= self.rate else 0
         else:
             due = ITEMS if not self.batches or self.batches[-1].info().left < ITEMS / 4 else 0
@@ -80,42 +80,42 @@ def run(seconds: float, rate: float) -> None:
     with LocalFleet("benchmark", {Kind.CPU: 2}, port=0) as fleet:
         fleet.wait_ready()
         client().config_set("latency-monitor-threshold", 1)
-        watched, load, begun, killed = Watched(fleet), Load(rate), time.time(), False
-        while time.time() - begun < seconds:
+        dashboard, load, started_at, killed = DashboardProcess(fleet), Load(rate), time.time(), False
+        while time.time() - started_at < seconds:
             load.feed()
-            if not killed and time.time() - begun > seconds / 2:
+            if not killed and time.time() - started_at > seconds / 2:
                 killed = True
                 psutil.Process(fleet.pids[-1]).send_signal(signal.SIGKILL)
-            watched.look(load.batches[-1].name)
+            dashboard.look(load.batches[-1].name)
             fleet.watch()
             time.sleep(0.5)
         for batch in load.batches:
             batch.wait(60)
-        took = time.time() - begun
+        took = time.time() - started_at
         # Until the last bucket of ten seconds is over.
         time.sleep(14)
-        report(watched, load.batches, took)
+        report(dashboard, load.batches, took)
 
 
-def report(watched: Watched, batches: list[Batch], took: float) -> None:
+def report(dashboard: DashboardProcess, batches: list[Batch], took: float) -> None:
     """Print the numbers."""
     done = sum(batch.info().succeeded for batch in batches)
     print(f"{done:,} items in {took:,.0f} s: {done / took:,.0f}/s")
-    for page, times in watched.times.items():
+    for page, times in dashboard.times.items():
         late = sorted(times)[int(0.99 * (len(times) - 1))]
         middle = statistics.median(times)
         print(f"{page:<16} ms: p50 {middle:.1f}, p99 {late:.1f}, slowest {max(times):.1f} of {len(times)}")
-    for number, rss in enumerate(rss for rss in watched.memory if len(rss) > 2):
+    for number, rss in enumerate(rss for rss in dashboard.memory if len(rss) > 2):
         print(f"memory of process {number + 1}: {rss[2] / 1e6:.1f} MB, then {rss[-1] / 1e6:.1f} MB")
     events = cast(list[tuple[str, int, int, int]], client().execute_command("LATENCY LATEST"))
     slowest = {name: most for name, _, _, most, *_ in events}
     print(f"the server's slowest write to the disk: {slowest.get('aof-fsync-always', 0)} ms")
-    print(f"CPU of the dashboard: {100 * watched.cpu:.1f} % of a core")
+    print(f"CPU of the dashboard: {100 * dashboard.cpu:.1f} % of a core")
     name = "live" if took < 290 else "1h"
-    with urlopen(f"{watched.fleet.dashboard}/throughput/data?range={name}", timeout=30) as answer:
+    with urlopen(f"{dashboard.fleet.dashboard}/throughput/data?range={name}", timeout=30) as answer:
         history = json.load(answer)["history"]
-    shown = sum(history["queues"]["cpu"]["succeeded"]) * history["width"]
-    print(f"the chart shows {shown:,.0f} items of {done:,}")
+    charted = sum(history["queues"]["cpu"]["succeeded"]) * history["width"]
+    print(f"the chart shows {charted:,.0f} items of {done:,}")
 
 
 def main() -> None:

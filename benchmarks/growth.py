@@ -62,7 +62,7 @@ class Growth:
     lost: int
 
 
-class Watched:
+class MeasuredCommand:
     """A command of ours, whose memory is looked at while it runs."""
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -71,8 +71,8 @@ class Watched:
         assert self._process.stdout
         self._output = self._process.stdout
         #: When it began, a Unix time.
-        self.begun = float(self._output.readline())
-        self._seen = psutil.Process(self._process.pid)
+        self.started_at = float(self._output.readline())
+        self._stats = psutil.Process(self._process.pid)
         #: The largest resident set so far, in MB.
         self.memory = 0.0
 
@@ -85,7 +85,7 @@ class Watched:
         code = self._process.poll()
         if code is None:
             with suppress(psutil.NoSuchProcess):
-                self.memory = max(self.memory, self._seen.memory_info().rss / MB)
+                self.memory = max(self.memory, self._stats.memory_info().rss / MB)
         else:
             self._output.close()
         if code:
@@ -107,14 +107,14 @@ class Trial:
         with source.open("w") as file:
             file.writelines(f"{number}\n" for number in range(items))
         before, largest, killed = self._look(), 0.0, 0
-        submit = Watched(["submit", "noop", "--from", str(source), "--name", name, "--quiet"], self._environ)
-        follow: Watched | None = None
+        submit = MeasuredCommand(["submit", "noop", "--from", str(source), "--name", name, "--quiet"], self._environ)
+        follow: MeasuredCommand | None = None
         while submit.running() or follow is None or follow.running():
             if follow is None:
                 if self._info(name) is None:
                     continue
                 arguments = ["results", name, "--follow", "--output", str(output), "--quiet"]
-                follow = Watched(arguments, self._environ)
+                follow = MeasuredCommand(arguments, self._environ)
             largest = max(largest, self._look()["memory"])
             info = self._info(name)
             if killed < kills and info and info.done > items * (killed + 1) / (kills + 1):
@@ -133,7 +133,7 @@ class Trial:
             items=items,
             workers=len(self._fleet.workers),
             kills=killed,
-            seconds=info.finished - submit.begun,
+            seconds=info.finished - submit.started_at,
             producer=submit.memory,
             follower=follow.memory,
             server=largest / MB,
@@ -187,10 +187,10 @@ def _command(celery: str, name: str) -> list[str]:
     return [sys.executable, *celery.split(), "-n", f"{name}@growth", "--without-mingle", "--without-gossip"]
 
 
-def ratios(found: Sequence[Growth]) -> dict[str, float]:
+def ratios(growths: Sequence[Growth]) -> dict[str, float]:
     """What an item of the largest batch costs to what one of 10,000 does, or of the smallest, if there is none."""
-    small = next((each for each in found if each.items == 10_000), found[0])
-    large = found[-1]
+    small = next((each for each in growths if each.items == 10_000), growths[0])
+    large = growths[-1]
     return {
         "seconds": (large.seconds / large.items) / (small.seconds / small.items),
         "CPU of the server": large.cpu / small.cpu,
@@ -199,7 +199,7 @@ def ratios(found: Sequence[Growth]) -> dict[str, float]:
     }
 
 
-def table(found: Sequence[Growth]) -> str:
+def table(growths: Sequence[Growth]) -> str:
     """The trials, a line each."""
     head = ["items", "workers", "kills", "seconds", "items/s", "producer, MB", "follower, MB", "server, MB"]
     head += ["server CPU of an item, µs", "memory of an item, bytes", "AOF of an item, bytes", "duplicates", "lost"]
@@ -208,7 +208,7 @@ def table(found: Sequence[Growth]) -> str:
         + [f"{value:,.0f}" for value in (each.items / each.seconds, each.producer, each.follower, each.server)]
         + [f"{value:,.1f}" for value in (each.cpu, each.memory, each.aof)]
         + [f"{each.duplicates:,}", str(each.lost)]
-        for each in found
+        for each in growths
     ]
     return page.table(head, rows)
 
@@ -219,9 +219,9 @@ def goals(sizes: Sequence[Growth], killed: Growth | None) -> str:
         [f"cost of an item at {sizes[-1].items:,}, to that at 10,000: {what}", "≤ 1.2×", f"{ratio:.2f}×", ratio <= 1.2]
         for what, ratio in ratios(sizes).items()
     ]
-    for who in ("producer", "follower"):
-        memory = [getattr(each, who) for each in sizes]
-        rows.append([f"memory of the {who}, least to most", "≤ 20 MB", f"{max(memory) - min(memory):.0f} MB"])
+    for role in ("producer", "follower"):
+        memory = [getattr(each, role) for each in sizes]
+        rows.append([f"memory of the {role}, least to most", "≤ 20 MB", f"{max(memory) - min(memory):.0f} MB"])
         rows[-1].append(max(memory) - min(memory) <= 20)
     if killed:
         text = f"lost of {killed.items:,} items with {killed.kills} workers killed"
@@ -245,7 +245,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _told(options: argparse.Namespace) -> Iterator[str]:
+def _options_of(options: argparse.Namespace) -> Iterator[str]:
     """The options that decide what is measured, where they are not the usual ones."""
     for name in ("sizes", "workers", "items", "kills"):
         value, usual = getattr(options, name), parser().get_default(name)
@@ -263,27 +263,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for workers in options.workers:
         plan.setdefault(workers, []).append((options.items, 0))
     plan[2] += [(largest, options.kills)] if options.kills else []
-    found = []
+    rows = []
     for workers, batches in plan.items():
         with trial(workers) as one:
             for items, kills in dict.fromkeys(batches):
-                found.append(one.run(items, kills, luck))
-                print(found[-1], file=sys.stderr, flush=True)
-    killed = next((each for each in found if each.kills), None)
-    told = "".join(f" {text}" for text in _told(options))
+                rows.append(one.run(items, kills, luck))
+                print(rows[-1], file=sys.stderr, flush=True)
+    killed = next((each for each in rows if each.kills), None)
+    line = "".join(f" {text}" for text in _options_of(options))
     text = "\n".join(
         [
-            f"`python -m benchmarks.growth{told}`: {page.machine()}\n",
-            table(found),
-            goals(found[: len(sizes)], killed),
+            f"`python -m benchmarks.growth{line}`: {page.machine()}\n",
+            table(rows),
+            goals(rows[: len(sizes)], killed),
         ]
     )
     print(text)
     if options.json:
-        options.json.write_text(json.dumps([asdict(each) for each in found], indent=1))
+        options.json.write_text(json.dumps([asdict(each) for each in rows], indent=1))
     if options.write:
         page.write("growth", text)
-    return int(any(each.lost for each in found))
+    return int(any(each.lost for each in rows))
 
 
 if __name__ == "__main__":

@@ -30,17 +30,17 @@ RATE, WORKERS, THREADS = 20, 2, 10
 #: From one moment to the next.
 STEPS = ("Celery makes the message", "the server writes it", "the worker reads it", "Celery begins the task")
 #: In a worker: when the server's last answer was there, and when it was read.
-woken = received = 0.0
+woken_at = received_at = 0.0
 
 if "BENCH_URL" in os.environ:
     from benchmarks.plain import app
 
     @app.task
-    def light(begun: float) -> None:
+    def light(sent_at: float) -> None:
         """Say when it began, and when its message came."""
-        said = json.dumps([begun, woken, received, time.time()])
+        line = json.dumps([sent_at, woken_at, received_at, time.time()])
         with Path(os.environ["BENCH_SAYS"], f"{os.getpid()}").open("a") as file:
-            file.write(f"{said}\n")
+            file.write(f"{line}\n")
 
 
 def _stamp() -> None:
@@ -48,10 +48,10 @@ def _stamp() -> None:
     receive = reader.QueueReader.receive
 
     def stamped(self: reader.QueueReader, connection: Any) -> list[reader.Entry]:
-        global woken, received
+        global woken_at, received_at
         came = time.time()
         if entries := receive(self, connection):
-            woken, received = came, time.time()
+            woken_at, received_at = came, time.time()
         return entries
 
     reader.QueueReader.receive = stamped  # type: ignore[method-assign]
@@ -74,7 +74,7 @@ def _worker(number: int, environ: dict[str, str]) -> Iterator[None]:
         worker.wait()
 
 
-def _submit(messages: int, said: Path) -> list[tuple[float, ...]]:
+def _submit(messages: int, line: Path) -> list[tuple[float, ...]]:
     """Seconds of each step of each message."""
     from benchmarks.latency import light  # now that there is an app
 
@@ -86,13 +86,13 @@ def _submit(messages: int, said: Path) -> list[tuple[float, ...]]:
         put(self, *arguments, **options)
 
     Channel._put = stamped  # type: ignore[method-assign]
-    begun = []
+    sent_at = []
     for _ in range(messages):
-        begun.append(time.time())
-        light.delay(begun[-1])
+        sent_at.append(time.time())
+        light.delay(sent_at[-1])
         time.sleep(1 / RATE)
     deadline = time.monotonic() + 30
-    while len(rows := [json.loads(line) for file in said.iterdir() for line in file.open()]) < messages:
+    while len(rows := [json.loads(line) for file in line.iterdir() for line in file.open()]) < messages:
         if time.monotonic() > deadline:
             raise RuntimeError(f"{messages - len(rows)} messages did not begin within 30 s")
         time.sleep(0.1)

@@ -33,12 +33,12 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
         # What is done once, and learning how long an item takes, is not what is compared.
         submit("fibonacci", [1] * 2000).wait(60)
         server = client().info("cpu")
-        before, begun = processor_seconds(worker.pid), time.time()
+        before, started_at = processor_seconds(worker.pid), time.time()
         ended = submit("fibonacci", [1] * items).wait(120).finished
         assert ended
-        seconds, used = ended - begun, processor_seconds(worker.pid) - before
-        told = client().info("cpu")
-    served = sum(told[name] - server[name] for name in ("used_cpu_user", "used_cpu_sys"))
+        seconds, used = ended - started_at, processor_seconds(worker.pid) - before
+        info = client().info("cpu")
+    served = sum(info[name] - server[name] for name in ("used_cpu_user", "used_cpu_sys"))
     return items / seconds, 1e6 * used / items, 1e6 * served / items
 
 
@@ -48,14 +48,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--items", type=int, default=300_000)
     arguments = parser.parse_args()
-    found: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
+    rows_of: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
     for number in range(arguments.rounds):
         for meters in (True, False) if number % 2 else (False, True):
             with temporary_home():
-                found[meters].append(measure(meters, arguments.items))
+                rows_of[meters].append(measure(meters, arguments.items))
     print("meters    items/s  worker µs of CPU per item  server µs of CPU per item")
     medians = {
-        meters: [statistics.median(column) for column in zip(*rows, strict=True)] for meters, rows in found.items()
+        meters: [statistics.median(column) for column in zip(*rows, strict=True)] for meters, rows in rows_of.items()
     }
     for meters, row in medians.items():
         print(f"{'on' if meters else 'off':<6}{row[0]:>11,.0f}{row[1]:>27.1f}{row[2]:>27.1f}")

@@ -20,7 +20,7 @@ def replaced(page: str, name: str, body: str) -> str:
     between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not between.search(page):
         raise ValueError(f"{PAGE.name} has no markers <!-- {name} --> and <!-- /{name} -->")
-    return between.sub(lambda found: f"{found[1]}{body.strip()}\n{found[2]}", page)
+    return between.sub(lambda match: f"{match[1]}{body.strip()}\n{match[2]}", page)
 
 
 def write(name: str, body: str) -> None:

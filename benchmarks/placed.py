@@ -15,14 +15,14 @@ def _place() -> str:
 @cpu
 def computed(number: int) -> tuple[str, float, float]:
     """About 10 ms of CPU; where, from when, to when."""
-    begun = time.time()
+    started_at = time.time()
     fibonacci(size(number))
-    return _place(), begun, time.time()
+    return _place(), started_at, time.time()
 
 
 @io
 def waited(number: int) -> tuple[str, float, float]:  # noqa: ARG001 - like the other
     """100 ms of waiting; where, from when, to when."""
-    begun = time.time()
+    started_at = time.time()
     time.sleep(WAIT_SECONDS)
-    return _place(), begun, time.time()
+    return _place(), started_at, time.time()

@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quick", description=__doc__)
     parser.add_argument("--seconds", type=float, default=100, help="for all rounds; the first one is always whole")
     options = parser.parse_args(arguments)
-    begun, rounds, longest = time.monotonic(), list[dict[tuple[str, str], Figures]](), 0.0
-    while not rounds or time.monotonic() - begun + longest < options.seconds:
+    started_at, rounds, longest = time.monotonic(), list[dict[tuple[str, str], Figures]](), 0.0
+    while not rounds or time.monotonic() - started_at + longest < options.seconds:
         since = time.monotonic()
         try:
             rounds.append({side: measured() for side, measured in plan().items()})
@@ -70,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, ratio in ratios(rounds).items():
         sides = RATIOS[name]
         rates = [statistics.median(one[side[:2]][side[2]] for one in rounds) for side in sides]
-        shown = ", ".join(f"{side[0]} {rate:,.0f}/s" for side, rate in zip(sides, rates, strict=True))
-        print(f"{name:40} {ratio:7.2f}×   {shown}")
+        line = ", ".join(f"{side[0]} {rate:,.0f}/s" for side, rate in zip(sides, rates, strict=True))
+        print(f"{name:40} {ratio:7.2f}×   {line}")
     print(json.dumps({"rounds": len(rounds), **{name: round(ratio, 3) for name, ratio in ratios(rounds).items()}}))
     return 0
 

@@ -37,7 +37,7 @@ def play(kind: Kind) -> list[float]:
         fleet.wait_ready()
         catalog.find(task)
         submit(task, range(AHEAD)).wait()
-        begun = time.time()
+        started_at = time.time()
         batch = submit(task, range(items))
         info = batch.wait()
         slots: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -46,19 +46,19 @@ def play(kind: Kind) -> list[float]:
             slots[place].append((times[0], times[1]))
     assert info.finished
     assert sum(map(len, slots.values())) == items
-    return list(_shares([sorted(spans) for spans in slots.values()], begun, info.finished))
+    return list(_shares([sorted(spans) for spans in slots.values()], started_at, info.finished))
 
 
-def _shares(slots: list[list[tuple[float, float]]], begun: float, ended: float) -> Iterator[float]:
+def _shares(slots: list[list[tuple[float, float]]], started_at: float, ended: float) -> Iterator[float]:
     last = max(spans[-1][1] for spans in slots)
     gaps = [after[0] - before[1] for spans in slots for before, after in pairwise(spans)]
     pauses = [gap for gap in gaps if gap > PAUSE_SECONDS]
-    yield 1000 * statistics.fmean(spans[0][0] - begun for spans in slots)
+    yield 1000 * statistics.fmean(spans[0][0] - started_at for spans in slots)
     yield 1000 * sum(gaps) / len(slots)
     yield len(pauses) / len(slots)
     yield 1000 * statistics.fmean(pauses or [0])
     yield 1000 * statistics.fmean(last - spans[-1][1] for spans in slots)
-    yield 1000 * (ended - begun)
+    yield 1000 * (ended - started_at)
 
 
 def main() -> None:

@@ -67,14 +67,14 @@ class Stages:
 
 
 def _server() -> float:
-    told = client().info("cpu")
-    return float(told["used_cpu_user"] + told["used_cpu_sys"])
+    info = client().info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
 def _commands(items: int) -> str:
     """What the server's commands took, in µs an item; `evalsha` with what its scripts call, which is listed too."""
-    told: dict[str, dict[str, float]] = client().info("commandstats")
-    used = sorted(((row["usec"] / items, name.removeprefix("cmdstat_")) for name, row in told.items()), reverse=True)
+    info: dict[str, dict[str, float]] = client().info("commandstats")
+    used = sorted(((row["usec"] / items, name.removeprefix("cmdstat_")) for name, row in info.items()), reverse=True)
     return ", ".join(f"{name} {each:.2f}" for each, name in used[:8])
 
 

@@ -89,20 +89,20 @@ def measure_noops(url: str, transport: str, case: str) -> float:
     try:
         while (left := standing(client)) > tasks * 0.9:
             time.sleep(0.005)
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         while standing(client):
             time.sleep(0.005)
-        return left / (time.perf_counter() - begun)
+        return left / (time.perf_counter() - started_at)
     finally:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
 
 
-def show(name: str, found: dict[str, list[float]]) -> None:
+def show(name: str, rates: dict[str, list[float]]) -> None:
     """One line: the medians, and their ratio."""
-    ours, stock = (statistics.median(found[transport]) for transport in TRANSPORTS)
+    ours, stock = (statistics.median(rates[transport]) for transport in TRANSPORTS)
     spread = ", ".join(
-        f"{transport} {min(found[transport]):.0f}-{max(found[transport]):.0f}" for transport in TRANSPORTS
+        f"{transport} {min(rates[transport]):.0f}-{max(rates[transport]):.0f}" for transport in TRANSPORTS
     )
     print(f"{name:34} ours {ours:7.0f}  stock {stock:7.0f}  {ours / stock:5.2f}×   ({spread})", flush=True)
 
@@ -114,18 +114,18 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
         for case in CASES:
-            found: dict[str, list[float]] = {transport: [] for transport in TRANSPORTS}
+            rates: dict[str, list[float]] = {transport: [] for transport in TRANSPORTS}
             for _ in range(arguments.rounds):
                 for transport in TRANSPORTS:
-                    found[transport].append(measure_noops(server.url, transport, case))
-            show(f"no-ops/s, {case}", found)
+                    rates[transport].append(measure_noops(server.url, transport, case))
+            show(f"no-ops/s, {case}", rates)
         for way in ("batch", "list"):
-            found = {name: [] for name in TRANSPORTS}
+            rates = {name: [] for name in TRANSPORTS}
             for _ in range(arguments.rounds):
                 for transport in TRANSPORTS:
                     ours = transport == "ours"
-                    found[transport].append(measure_enqueue(server.url, transport, way if ours else "single"))
-            show(f"enqueue/CPU s, {way} vs single", found)
+                    rates[transport].append(measure_enqueue(server.url, transport, way if ours else "single"))
+            show(f"enqueue/CPU s, {way} vs single", rates)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, shown
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.worker_id import node_name
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.follower import Follower
@@ -174,7 +175,7 @@ class Batch(Generic[R_co]):
         """
         with reaching():
             workers = WorkerRegistry(self.ledger.client, settings()).workers() if kill else []
-            killable = [worker.name for worker in workers if worker.pool == "prefork"]
+            killable = [worker.id for worker in workers if worker.pool == "prefork"]
             _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
         return self.info()
 
@@ -230,10 +231,10 @@ def _failure(batch: str, result: Result) -> str:
 def _kill(running: Iterable[Running]) -> None:
     """End the processes that run these chunks."""
     for worker, chunk in running:
-        # To its worker only: others would note that they do not know it. SIGKILL ends code that ignores SIGTERM too.
+        # All workers of one node name get this; one has the message. SIGKILL ends code that ignores SIGTERM too.
         from gristmill.tasks.application import app
 
-        app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[worker])
+        app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[node_name(worker)])
 
 
 def open_batch(name: str) -> Batch:

@@ -65,13 +65,13 @@ def play(run: Run, kills: int, tasks: int) -> None:
     run.until(lambda: _info(run).finished, "the end of the batch", PATIENCE + tasks * run.options.seconds)
 
 
-def tally(run: Run, count: Count, begun: float) -> None:
+def tally(run: Run, count: Count, started_at: float) -> None:
     """Fill in the batch's own books; an item without a result is lost, one that is open is left."""
     info, ledger = _info(run), _ledger(run)
     results = {result.index for result in ResultReader(ledger.client, ledger.settings, NAME).in_order(0, run.submitted)}
     count.submitted, count.dead, count.left = run.submitted, info.dead, info.left
     count.done = info.succeeded + info.failed + info.cancelled
     count.lost = run.submitted - info.left - len(results)
-    account(run, count, begun)
+    account(run, count, started_at)
     if info.submitted != run.submitted:
         count.broken.append(f"{info.submitted} submitted instead of {run.submitted}")

@@ -51,7 +51,7 @@ class Count:
         return {**asdict(self), "median": self.median, "worst": self.worst}
 
 
-def tally(run: Run, count: Count, begun: float) -> None:
+def tally(run: Run, count: Count, started_at: float) -> None:
     """Fill in what became of the tasks of a run that began at `begun`, once nothing of it goes on."""
     run.journal.read()
     done, dead, standing = set(run.journal.done), run.wire.dead(), run.wire.standing()
@@ -59,14 +59,14 @@ def tally(run: Run, count: Count, begun: float) -> None:
     count.submitted, count.done, count.dead = run.submitted, len(done), len(dead)
     count.left = len(missing & standing)
     count.lost = len(missing - standing)
-    account(run, count, begun)
+    account(run, count, started_at)
 
 
-def account(run: Run, count: Count, begun: float) -> None:
+def account(run: Run, count: Count, started_at: float) -> None:
     """Fill in what the journal says."""
     count.kills = len(run.kills)
     count.duplicates, count.redelivered = run.journal.done_again, run.journal.begun_again
     dead = run.wire.dead()
     count.not_back = len(set().union(*(kill.open(run.journal, dead) for kill in run.kills)))
     count.recoveries = [round(each, 2) for each in recoveries(run.kills, run.journal)]
-    count.seconds = round(time.monotonic() - begun, 1)
+    count.seconds = round(time.monotonic() - started_at, 1)

@@ -41,9 +41,9 @@ def _kill_child(run: Run, worker: Worker, pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     run.until(lambda: pid not in worker.children(), "the end of a pool's process")
-    held = run.journal.running(worker.name, pid)
-    run.journal.forget(worker.name, held)
-    run.hurt(at, held, worker.name, pid)
+    tasks = run.journal.running(worker.name, pid)
+    run.journal.forget(worker.name, tasks)
+    run.hurt(at, tasks, worker.name, pid)
 
 
 def stopped(run: Run, kills: int, _tasks: int) -> None:
@@ -53,7 +53,7 @@ def stopped(run: Run, kills: int, _tasks: int) -> None:
         worker, at = run.busy(), time.monotonic()
         worker.signal(signal.SIGSTOP)
         run.journal.read()
-        run.hurt(at, run.journal.running(worker.name) | run.wire.held(worker.pid), worker.name)
+        run.hurt(at, run.journal.running(worker.name) | run.wire.tasks_in_hand(worker.pid), worker.name)
         run.under_load(STOPPED_LEASES * run.options.lease)
         run.until(run.recovered, "what a stopped worker held")
         worker.signal(signal.SIGCONT)
@@ -63,11 +63,11 @@ def stopped(run: Run, kills: int, _tasks: int) -> None:
 
 def restart(run: Run) -> None:
     """Kill the server with -9 and start it again, after a while, where it was."""
-    at, held = time.monotonic(), run.wire.held()
+    at, tasks = time.monotonic(), run.wire.tasks_in_hand()
     assert run.server.pid
     os.kill(run.server.pid, signal.SIGKILL)
     run.without_publisher()
-    run.shake(at, held)
+    run.shake(at, tasks)
     while run.server.alive:
         time.sleep(0.01)
     time.sleep(run.options.down)
@@ -96,7 +96,7 @@ def cut(run: Run, kills: int, _tasks: int) -> None:
             before = proxy.cuts
             proxy.cut(run.luck.randrange(CUT_BYTES))
             run.until(lambda: proxy.cuts > before, "a reply to cut")  # noqa: B023
-            run.shake(time.monotonic(), run.wire.held())
+            run.shake(time.monotonic(), run.wire.tasks_in_hand())
             run.breathe()
         run.settle()
 
@@ -135,7 +135,7 @@ def poisoned(run: Run, _kills: int, tasks: int) -> None:
             break
         run.fleet.revive()
         time.sleep(0.1)
-    for beginning in run.journal.begun.get(bad, ()):
+    for beginning in run.journal.beginnings.get(bad, ()):
         run.hurt(beginning.at, {bad})
     if run.transport == "ours":
         run.settle()
@@ -146,7 +146,7 @@ def warm(run: Run, kills: int, _tasks: int) -> None:
     run.fleet.start(run.options.workers)
     while len(run.kills) < kills:
         worker = run.busy()
-        run.hurt(time.monotonic(), run.wire.held(worker.pid) | run.journal.running(worker.name), worker.name)
+        run.hurt(time.monotonic(), run.wire.tasks_in_hand(worker.pid) | run.journal.running(worker.name), worker.name)
         worker.end()
         run.fleet.replace(worker)
         run.breathe()
@@ -166,7 +166,7 @@ def long(run: Run, _kills: int, _tasks: int) -> None:
     seconds = LONG_LEASES * run.options.lease
     run.put(2, seconds)
     run.fleet.start(2)
-    run.until(lambda: len(run.journal.begun) == 2, "the beginning of the long tasks")
+    run.until(lambda: len(run.journal.beginnings) == 2, "the beginning of the long tasks")
     restart(run)
     run.until(lambda: len(run.journal.done) == 2, "the end of the long tasks", seconds + PATIENCE)
     run.settle()

@@ -33,7 +33,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.begun: dict[int, list[Beginning]] = {}
+        self.beginnings: dict[int, list[Beginning]] = {}
         self.done: Counter[int] = Counter()
         #: For each worker what it has begun and not ended, with the pid that runs it.
         self._running: dict[str, dict[int, int]] = {}
@@ -56,7 +56,7 @@ class Journal:
     def _note(self, what: str, number: str, worker: str, pid: str, at: str) -> None:
         task, running = int(number), self._running.setdefault(worker, {})
         if what == "begun":
-            self.begun.setdefault(task, []).append(Beginning(float(at), worker, int(pid)))
+            self.beginnings.setdefault(task, []).append(Beginning(float(at), worker, int(pid)))
             running[task] = int(pid)
         else:
             self.done[task] += 1
@@ -74,7 +74,7 @@ class Journal:
     @property
     def begun_again(self) -> int:
         """Beginnings beyond each task's first."""
-        return sum(len(each) - 1 for each in self.begun.values())
+        return sum(len(each) - 1 for each in self.beginnings.values())
 
     @property
     def done_again(self) -> int:

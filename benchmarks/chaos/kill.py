@@ -17,7 +17,7 @@ class Kill:
     """
 
     at: float
-    held: frozenset[int]
+    tasks: frozenset[int]
     worker: str | None = None
     pid: int | None = None
 
@@ -26,16 +26,16 @@ class Kill:
 
         `passed_on` says when the next holder of a task was hit: one that had not begun by then is that fault's.
         """
-        back = {task: self._back(journal.begun.get(task, ())) for task in self.held}
-        seen = [at - self.at for task, at in back.items() if at is not None and at <= passed_on.get(task, inf)]
-        return max(seen, default=None)
+        back = {task: self._back(journal.beginnings.get(task, ())) for task in self.tasks}
+        waits = [at - self.at for task, at in back.items() if at is not None and at <= passed_on.get(task, inf)]
+        return max(waits, default=None)
 
     def open(self, journal: Journal, dead: AbstractSet[int]) -> set[int]:
         """What was held, has not begun again, and was neither done nor given up on."""
         return {
             task
-            for task in self.held - dead
-            if task not in journal.done and self._back(journal.begun.get(task, ())) is None
+            for task in self.tasks - dead
+            if task not in journal.done and self._back(journal.beginnings.get(task, ())) is None
         }
 
     def _back(self, beginnings: "list[Beginning] | tuple[()]") -> float | None:
@@ -48,10 +48,10 @@ class Kill:
 def recoveries(kills: Sequence[Kill], journal: Journal) -> list[float]:
     """The seconds of each kill that left something behind, in their order."""
     passed_on: dict[int, float] = {}
-    found = []
+    seconds_back = []
     for kill in reversed(kills):
         seconds = kill.seconds(journal, passed_on)
-        passed_on.update(dict.fromkeys(kill.held, kill.at))
+        passed_on.update(dict.fromkeys(kill.tasks, kill.at))
         if seconds is not None:
-            found.append(seconds)
-    return found[::-1]
+            seconds_back.append(seconds)
+    return seconds_back[::-1]

@@ -146,14 +146,14 @@ class Run:
         Raises:
             Stuck: there is none for a long time.
         """
-        found: list[list[Worker]] = [[]]
+        victims: list[list[Worker]] = [[]]
 
         def look() -> bool:
-            found[0] = self.victims()
-            return bool(found[0])
+            victims[0] = self.victims()
+            return bool(victims[0])
 
         self.until(look, "a worker that runs something")
-        return self.luck.choice(found[0])
+        return self.luck.choice(victims[0])
 
     def kill(self, worker: Worker) -> None:
         """Kill a worker with all its processes; it counts if it had anything. Another one takes its place."""
@@ -162,19 +162,19 @@ class Run:
         self.journal.read()
         running = self.journal.running(worker.name)
         self.journal.forget(worker.name, running)
-        self.hurt(at, running | self.wire.held(worker.pid), worker.name)
+        self.hurt(at, running | self.wire.tasks_in_hand(worker.pid), worker.name)
         self.fleet.replace(worker)
 
-    def hurt(self, at: float, held: set[int], worker: str | None = None, pid: int | None = None) -> None:
+    def hurt(self, at: float, tasks: set[int], worker: str | None = None, pid: int | None = None) -> None:
         """Note a fault, if anything was in flight where it struck."""
-        if held:
-            self.kills.append(Kill(at, frozenset(held), worker, pid))
+        if tasks:
+            self.kills.append(Kill(at, frozenset(tasks), worker, pid))
 
-    def shake(self, at: float, held: set[int]) -> None:
+    def shake(self, at: float, tasks: set[int]) -> None:
         """Note a fault that kills no worker, if anything was in flight: what has begun goes on, the rest comes back."""
         self.journal.read()
-        if held:
-            self.kills.append(Kill(at, frozenset(held - set(self.journal.begun))))
+        if tasks:
+            self.kills.append(Kill(at, frozenset(tasks - set(self.journal.beginnings))))
 
     def recovered(self) -> bool:
         """Whether all that was held in any fault has begun again."""

@@ -71,10 +71,10 @@ def run(name: str, pool: str, transport: str, options: Options) -> Count:
     luck = random.Random(f"{options.seed} {name} {pool}")
     try:
         with PrivateServer(Home(directory), load({})) as server:
-            begun = time.monotonic()
+            started_at = time.monotonic()
             with Run(server, directory, transport, pool, options, luck) as this:
                 scenario.play(this, kills, tasks)
-                scenario.count(this, count, begun)
+                scenario.count(this, count, started_at)
     except Stuck as stuck:
         raise Stuck(f"{name}, {pool}, {transport}: {stuck} (see {directory})") from None
     if transport == "ours":

@@ -13,14 +13,14 @@ _PAGE = 5000
 
 def numbers(messages: Iterable[bytes]) -> set[int]:
     """The numbers of the tasks that these messages carry; one that carries none is left out."""
-    return {int(found[1]) for message in messages if (found := _NUMBER.search(message))}
+    return {int(match[1]) for message in messages if (match := _NUMBER.search(message))}
 
 
 def renumbered(message: bytes, count: int) -> Iterator[bytes]:
     """So many copies of a task's message, with the numbers that follow on its own."""
-    found = _NUMBER.search(message)
-    assert found
-    before, after, first = message[: found.start(1)], message[found.end(1) :], int(found[1])
+    match = _NUMBER.search(message)
+    assert match
+    before, after, first = message[: match.start(1)], message[match.end(1) :], int(match[1])
     return (b"%b%d%b" % (before, number, after) for number in range(first + 1, first + 1 + count))
 
 
@@ -60,7 +60,7 @@ class Wire:
     def _put(self, pipe: Any, message: bytes) -> None:
         raise NotImplementedError
 
-    def held(self, pid: int | None = None) -> set[int]:
+    def tasks_in_hand(self, pid: int | None = None) -> set[int]:
         """What is taken and not acknowledged, by anybody or by the worker with that pid."""
         raise NotImplementedError
 
@@ -103,12 +103,12 @@ class Ours(Wire):
         return numbers(later).union(*(self._read(stream) for stream in self.streams))
 
     def _read(self, stream: str) -> set[int]:
-        found: set[int] = set()
+        tasks: set[int] = set()
         start = "-"
         while entries := self.client.xrange(stream, min=start, count=_PAGE):
-            found |= numbers(fields[b"m"] for _, fields in entries)
+            tasks |= numbers(fields[b"m"] for _, fields in entries)
             start = f"({entries[-1][0].decode()}"
-        return found
+        return tasks
 
     def _one(self) -> bytes:
         return bytes(self.client.xrange(self.streams[0])[0][1][b"m"])
@@ -116,7 +116,7 @@ class Ours(Wire):
     def _put(self, pipe: Any, message: bytes) -> None:
         pipe.xadd(self.streams[0], {"m": message})
 
-    def held(self, pid: int | None = None) -> set[int]:
+    def tasks_in_hand(self, pid: int | None = None) -> set[int]:
         """By the group's pending entries; what was handed back has no pid."""
         return numbers(message for stream in self.streams for message in self._pending(stream, pid))
 
@@ -150,12 +150,12 @@ class Stock(Wire):
 
     def standing(self) -> set[int]:
         """Read in pages: a backlog is long."""
-        found = self.held()
+        tasks = self.tasks_in_hand()
         start = 0
         while messages := self.client.lrange(self.queue, start, start + _PAGE - 1):
-            found |= numbers(messages)
+            tasks |= numbers(messages)
             start += _PAGE
-        return found
+        return tasks
 
     def _one(self) -> bytes:
         return bytes(self.client.lindex(self.queue, 0))
@@ -163,7 +163,7 @@ class Stock(Wire):
     def _put(self, pipe: Any, message: bytes) -> None:
         pipe.lpush(self.queue, message)
 
-    def held(self, pid: int | None = None) -> set[int]:
+    def tasks_in_hand(self, pid: int | None = None) -> set[int]:
         """Nothing for one worker: only the journal knows what it had begun."""
         return numbers(self.client.hvals("unacked")) if pid is None else set()
 

@@ -13,7 +13,7 @@ from benchmarks import page
 from benchmarks.options import at_least
 from benchmarks.peers import chart, report
 from benchmarks.peers.catalog import PEERS
-from benchmarks.peers.found import Found
+from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.limits import LIMITS, Limit
 from benchmarks.peers.peer import WORKLOADS, Peer
 from benchmarks.peers.rounds import Figures, Size, play
@@ -38,23 +38,23 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def chosen(wanted: Sequence[str] | None) -> list[Row]:
+def select(names: Sequence[str] | None) -> list[Row]:
     """The rows whose names have one of these texts.
 
     Raises:
         SystemExit: a text is in no name.
     """
     rows: list[Row] = [*PEERS, *LIMITS]
-    for text in wanted or ():
+    for text in names or ():
         if not any(text.lower() in row.name.lower() for row in rows):
             allowed = "; ".join(row.name for row in rows)
             parser().error(f"--peer {text!r} is in no name: allowed is a part of one of: {allowed}")
-    return [row for row in rows if not wanted or any(text.lower() in row.name.lower() for text in wanted)]
+    return [row for row in rows if not names or any(text.lower() in row.name.lower() for text in names)]
 
 
-def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size) -> Found:
+def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size) -> Comparison:
     """Play all rounds, the rows by turns and every other time backwards; what fails is noted."""
-    found = Found()
+    comparison = Comparison()
     # The pools stand beside our batches, which are compared with them round by round.
     turns = sorted(rows, key=lambda row: isinstance(row, Peer))
     for number in range(rounds):
@@ -62,20 +62,20 @@ def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Si
             for row in turns[:: -1 if number % 2 else 1]:
                 if workload not in (row.workers if isinstance(row, Peer) else row.rounds):
                     continue
-                begun = time.monotonic()
+                started_at = time.monotonic()
                 try:
                     figures = one(row, workload, size)
                 except (Stalled, ServerError, RuntimeError, subprocess.CalledProcessError) as error:
-                    found.failures[row.name] = why(error)
+                    comparison.failures[row.name] = why(error)
                     print(f"round {number + 1}: {workload}: {row.name}: {error}", file=sys.stderr, flush=True)
                     continue
-                found.add(row.name, workload, figures)
-                told = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
-                seconds = time.monotonic() - begun
+                comparison.add(row.name, workload, figures)
+                line = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
+                seconds = time.monotonic() - started_at
                 print(
-                    f"round {number + 1}: {workload}: {row.name}: {told} [{seconds:.0f} s]", file=sys.stderr, flush=True
+                    f"round {number + 1}: {workload}: {row.name}: {line} [{seconds:.0f} s]", file=sys.stderr, flush=True
                 )
-    return found.ordered([row.name for row in rows])
+    return comparison.ordered([row.name for row in rows])
 
 
 def why(error: Exception) -> str:
@@ -98,7 +98,7 @@ def one(row: Row, workload: str, size: Size) -> Figures:
     return row.rounds[workload](size)
 
 
-def told(options: argparse.Namespace) -> str:
+def options_of(options: argparse.Namespace) -> str:
     """The options that decide what is measured, where they are not the usual ones."""
     words = [f" --rounds {options.rounds}"] if options.rounds != parser().get_default("rounds") else []
     for name in ("peer", "workload"):
@@ -109,17 +109,17 @@ def told(options: argparse.Namespace) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
     options = parser().parse_args(arguments)
-    rows, workloads = chosen(options.peer), options.workload or list(WORKLOADS)
-    found = measure(rows, workloads, options.rounds, QUICK if options.quick else Size())
-    text = report.whole(rows, found, f"python -m benchmarks.peers{told(options)}")
+    rows, workloads = select(options.peer), options.workload or list(WORKLOADS)
+    comparison = measure(rows, workloads, options.rounds, QUICK if options.quick else Size())
+    text = report.whole(rows, comparison, f"python -m benchmarks.peers{options_of(options)}")
     if options.quick:
         text = f"{SMALL}\n\n{text}"
     print(text)
     if options.json:
-        options.json.write_text(json.dumps(found.to_json(), indent=1))
+        options.json.write_text(json.dumps(comparison.to_json(), indent=1))
     if options.write:
         page.write("peers", text)
-        page.PAGE.with_suffix(".svg").write_text(chart.svg(found))
+        page.PAGE.with_suffix(".svg").write_text(chart.svg(comparison))
     return 0
 
 

@@ -3,7 +3,7 @@
 import math
 from html import escape
 
-from benchmarks.peers.found import Found
+from benchmarks.peers.comparison import Comparison
 
 WIDTH, LEFT, RIGHT, TOP, STEP = 860, 250, 40, 60, 30
 #: Figure, what it is called, colour.
@@ -17,9 +17,9 @@ def _x(value: float) -> float:
     return LEFT + min(share, 1.0) * (WIDTH - LEFT - RIGHT)
 
 
-def svg(found: Found) -> str:
+def svg(comparison: Comparison) -> str:
     """A dot for each median, a line from the least to the most; rows without either figure are left out."""
-    rows = [name for name in found if any(found.values(name, "noop", figure) for figure, _, _ in SERIES)]
+    rows = [name for name in comparison if any(comparison.values(name, "noop", figure) for figure, _, _ in SERIES)]
     height = TOP + STEP * len(rows) + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
@@ -37,12 +37,12 @@ def svg(found: Found) -> str:
     for number, name in enumerate(rows):
         y = TOP + STEP * number + 8
         parts.append(f'<text x="{LEFT - 14}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
-        parts += [_dot(found, name, y, figure, colour) for figure, _, colour in SERIES]
+        parts += [_dot(comparison, name, y, figure, colour) for figure, _, colour in SERIES]
     return "\n".join([*filter(None, parts), "</svg>\n"])
 
 
-def _dot(found: Found, name: str, y: int, figure: str, colour: str) -> str:
-    values, middle = found.values(name, "noop", figure), found.median(name, "noop", figure)
+def _dot(comparison: Comparison, name: str, y: int, figure: str, colour: str) -> str:
+    values, middle = comparison.values(name, "noop", figure), comparison.median(name, "noop", figure)
     if middle is None:
         return ""
     least, most = _x(values[0]), _x(values[-1])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.peers.catalog import PEERS
-from benchmarks.peers.found import Found
+from benchmarks.peers.comparison import Comparison
 
 BATCHES = "Gristmill, batches"
 STOCK = "Celery, threads"
@@ -23,13 +23,13 @@ class Goal:
 
     text: str
     limit: float
-    value: Callable[[Found], float | None]
+    value: Callable[[Comparison], float | None]
     at_least: bool = True
     unit: str = "×"
 
-    def reached(self, found: Found) -> bool | None:
+    def reached(self, comparison: Comparison) -> bool | None:
         """Whether it is; None: what it needs was not measured."""
-        value = self.value(found)
+        value = self.value(comparison)
         return None if value is None else value >= self.limit if self.at_least else value <= self.limit
 
 
@@ -38,29 +38,29 @@ Pick = Callable[[Sequence[float]], float]
 
 def _ratio(
     ours: tuple[Sequence[str], str, str], others: tuple[Sequence[str], str, str], pick: Pick = max
-) -> Callable[[Found], float | None]:
+) -> Callable[[Comparison], float | None]:
     """Our best row's figure over the best of the others; each names rows, workload and figure."""
 
-    def value(found: Found) -> float | None:
-        mine, theirs = found.medians(*ours), found.medians(*others)
+    def value(comparison: Comparison) -> float | None:
+        mine, theirs = comparison.medians(*ours), comparison.medians(*others)
         return pick(mine) / pick(theirs) if mine and theirs and pick(theirs) else None
 
     return value
 
 
-def _paired(row: str, other: str, workload: str) -> Callable[[Found], float | None]:
+def _paired(row: str, other: str, workload: str) -> Callable[[Comparison], float | None]:
     """One row's rate over another's, the median of the rounds' ratios: they are played one after the other."""
 
-    def value(found: Found) -> float | None:
-        ratios = found.ratios(row, other, workload, "through")
+    def value(comparison: Comparison) -> float | None:
+        ratios = comparison.ratios(row, other, workload, "through")
         return statistics.median(ratios) if ratios else None
 
     return value
 
 
-def _worst(rows: Sequence[str], figure: str) -> Callable[[Found], float | None]:
+def _worst(rows: Sequence[str], figure: str) -> Callable[[Comparison], float | None]:
     """The most that one of ours has."""
-    return lambda found: max(found.medians(rows, "noop", figure), default=None)
+    return lambda comparison: max(comparison.medians(rows, "noop", figure), default=None)
 
 
 GOALS = (

@@ -67,10 +67,10 @@ def _pool(function: Callable[[int], int], chunk: int, this: Size) -> Figures:
     with get_context("fork").Pool(PROCESSES) as pool:
         for _ in pool.imap_unordered(function, range(AHEAD)):
             pass
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         for _ in pool.imap_unordered(function, range(count), chunk):
             pass
-        return _figures(count / (time.perf_counter() - begun))
+        return _figures(count / (time.perf_counter() - started_at))
 
 
 def _threads(function: Callable[[int], int], this: Size) -> Figures:
@@ -78,10 +78,10 @@ def _threads(function: Callable[[int], int], this: Size) -> Figures:
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(function, range(AHEAD if function is _noop else THREADS)):
             pass
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         for _ in pool.map(function, range(count)):
             pass
-        return _figures(count / (time.perf_counter() - begun))
+        return _figures(count / (time.perf_counter() - started_at))
 
 
 def _figures(rate: float) -> Figures:
@@ -100,8 +100,8 @@ def _server(options: str, this: Size) -> Figures:
         where = ["-h", str(url.hostname), "-p", str(url.port), "-a", url.password or "", "-q", "-t", "lpush"]
         count = max(1000, int(PUT * this.share)) if "-P" in options else max(500, int(5000 * this.share))
         command = [str(_meter()), *where, "-d", "100", "-n", str(count), *options.split()]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rate = re.findall(r"([\d.]+) requests per second", said)[-1]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rate = re.findall(r"([\d.]+) requests per second", output)[-1]
         return {"enqueue": float(rate)}
 
 

@@ -47,8 +47,8 @@ class Peer:
         """The command that puts tasks: see apps/put.py."""
         return [str(programs(self.package) / "python"), "put.py", self.app, *arguments]
 
-    def shown(self, workload: str) -> str:
+    def text(self, workload: str) -> str:
         """The command as a person would type it, how often, and with what in its environment."""
         command, times = self.workers[workload]
-        told = " ".join(f"{name}={value}" for name, value in self.environ.items())
-        return f"`{told + ' ' if told else ''}{command}`" + (f", {times} times" if times > 1 else "")
+        settings = " ".join(f"{name}={value}" for name, value in self.environ.items())
+        return f"`{settings + ' ' if settings else ''}{command}`" + (f", {times} times" if times > 1 else "")

@@ -1,10 +1,10 @@
-"""What was found, as text in Markdown."""
+"""A comparison as text in Markdown."""
 
 import statistics
 from collections.abc import Sequence
 
 from benchmarks import page
-from benchmarks.peers.found import Found
+from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.goals import GOALS, Goal
 from benchmarks.peers.limits import Limit
 from benchmarks.peers.peer import WORKLOADS, Peer
@@ -25,7 +25,7 @@ WORK = (("10 ms of CPU", "cpu"), ("100 ms of waiting", "wait"))
 NONE = "–"
 
 
-def cell(values: Sequence[float], decimals: int) -> str:
+def median_text(values: Sequence[float], decimals: int) -> str:
     """The median, and in brackets the least and the most."""
     if not values:
         return NONE
@@ -33,35 +33,35 @@ def cell(values: Sequence[float], decimals: int) -> str:
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
-def noops(found: Found) -> str:
+def noops(comparison: Comparison) -> str:
     """The table of no-ops."""
     rows = [
-        [name, *(cell(found.values(name, "noop", figure), decimals) for _, figure, decimals in NOOPS)]
-        for name in found
-        if any(found.values(name, "noop", figure) for _, figure, _ in NOOPS)
+        [name, *(median_text(comparison.values(name, "noop", figure), decimals) for _, figure, decimals in NOOPS)]
+        for name in comparison
+        if any(comparison.values(name, "noop", figure) for _, figure, _ in NOOPS)
     ]
     return page.table(["", *(heading for heading, _, _ in NOOPS)], rows)
 
 
-def work(found: Found) -> str:
+def work(comparison: Comparison) -> str:
     """The table of tasks that do something."""
     head = ["", *(f"{heading}: {what}" for heading, _ in WORK for what in ("tasks/s", "CPU of a task, ms"))]
     rows = []
-    for name in found:
+    for name in comparison:
         row = [name]
         for _, workload in WORK:
-            used = [value / 1000 for value in found.values(name, workload, "cpu")]
-            row += [cell(found.values(name, workload, "through"), 0), cell(used, 1)]
+            used = [value / 1000 for value in comparison.values(name, workload, "cpu")]
+            row += [median_text(comparison.values(name, workload, "through"), 0), median_text(used, 1)]
         if set(row[1:]) != {NONE}:
             rows.append(row)
     return page.table(head, rows)
 
 
-def goals(found: Found) -> str:
+def goals(comparison: Comparison) -> str:
     """The table of the goals."""
     rows = []
     for goal in GOALS:
-        value, reached = goal.value(found), goal.reached(found)
+        value, reached = goal.value(comparison), goal.reached(comparison)
         measured = NONE if value is None else f"{value:.2f}{goal.unit}"
         rows.append([goal.text, bound(goal), measured, {None: "not measured", True: "yes", False: "**no**"}[reached]])
     return page.table(["goal", "allowed", "measured", "reached"], rows)
@@ -72,26 +72,26 @@ def bound(goal: Goal) -> str:
     return f"{'≥' if goal.at_least else '≤'} {goal.limit:g}{goal.unit}"
 
 
-def settings(rows: Sequence[Peer | Limit], found: Found) -> str:
+def settings(rows: Sequence[Peer | Limit], comparison: Comparison) -> str:
     """The table of how each was run and what it promises then."""
     lines = []
     for row in rows:
         if isinstance(row, Peer):
-            commands = "<br>".join(dict.fromkeys(row.shown(each) for each in WORKLOADS if each in row.workers))
+            commands = "<br>".join(dict.fromkeys(row.text(each) for each in WORKLOADS if each in row.workers))
             lines.append([row.name, row.versions, commands, row.put, row.guarantee])
         else:
             lines.append([row.name, row.versions, row.called, NONE, row.guarantee])
     text = page.table(["", "versions", "workers", "a list is put with", "guaranteed"], lines)
-    failures = "".join(f"- {name}: {why}\n" for name, why in found.failures.items())
+    failures = "".join(f"- {name}: {why}\n" for name, why in comparison.failures.items())
     return text + (f"\nNot measured, or not in every round:\n\n{failures}" if failures else "")
 
 
-def whole(rows: Sequence[Peer | Limit], found: Found, command: str) -> str:
+def whole(rows: Sequence[Peer | Limit], comparison: Comparison, command: str) -> str:
     """All tables, as in docs/benchmarks.md."""
     tables = (
-        ("No-ops", noops(found)),
-        ("Work: the workers are up when a list is put; tasks per second, first put to last done", work(found)),
-        ("Goals", goals(found)),
-        ("How each was run", settings(rows, found)),
+        ("No-ops", noops(comparison)),
+        ("Work: the workers are up when a list is put; tasks per second, first put to last done", work(comparison)),
+        ("Goals", goals(comparison)),
+        ("How each was run", settings(rows, comparison)),
     )
     return "\n".join([f"`{command}`: {page.machine()}\n", *(f"**{title}**\n\n{text}" for title, text in tables)])

@@ -67,8 +67,8 @@ class Round:
         command = self.peer.putting(*arguments)
         ran = subprocess.run(command, cwd=APPS, env=self._environ, check=True, stdout=subprocess.PIPE)
         self._put += count + 1
-        said: dict[str, Any] = json.loads(ran.stdout)
-        return said
+        answer: dict[str, Any] = json.loads(ran.stdout)
+        return answer
 
     def many(self, task: str, count: int) -> dict[str, Any]:
         """Put a list."""
@@ -81,13 +81,13 @@ class Round:
 
     def last_words(self) -> str:
         """The end of what the workers said."""
-        said = self._log.read_text(errors="replace").split("\n") if self._log.exists() else []
-        return " ".join([line.strip() for line in said if line.strip()][-2:])[-500:] or "its workers said nothing"
+        answer = self._log.read_text(errors="replace").split("\n") if self._log.exists() else []
+        return " ".join([line.strip() for line in answer if line.strip()][-2:])[-500:] or "its workers said nothing"
 
-    def finished(self, said: dict[str, Any]) -> float:
+    def finished(self, answer: dict[str, Any]) -> float:
         """Wait until all that was put is done, and recorded where the peer records; when it was, a Unix time."""
         self.tally.until(self._put)
-        return self._recorded(said["answer"]) if said["answer"] else self.tally.last
+        return self._recorded(answer["answer"]) if answer["answer"] else self.tally.last
 
     def _recorded(self, batch: str) -> float:
         with Redis.from_url(self.url, decode_responses=True) as client:
@@ -134,13 +134,13 @@ def _count(this: Round, size: Size) -> int:
 def _drained(this: Round, size: Size) -> Figures:
     """A list is put, then workers start and drain it."""
     count = _count(this, size)
-    said = this.many("noop", count)
-    figures = {"enqueue": count / (said["ended"] - said["begun"])}
+    answer = this.many("noop", count)
+    figures = {"enqueue": count / (answer["ended"] - answer["begun"])}
     with this.workers() as workers:
         # The first tenth is not counted: not every process is up then.
-        before, begun, used = this.tally.until(count // 10), time.time(), workers.cpu()
+        before, started_at, used = this.tally.until(count // 10), time.time(), workers.cpu()
         left = count + 1 - before
-        figures["finish"] = left / (this.finished(said) - begun)
+        figures["finish"] = left / (this.finished(answer) - started_at)
         figures["cpu"] = 1e6 * (workers.cpu() - used) / left
     return figures
 
@@ -154,8 +154,8 @@ def _settled(this: Round, size: Size) -> Figures:
         figures["idle"] = 100 * _idle(workers, 2 * size.seconds)
         if this.peer.singles:
             figures |= _light(this, size)
-        said = this.many("noop", count)
-        figures["through"] = count / (this.finished(said) - said["begun"])
+        answer = this.many("noop", count)
+        figures["through"] = count / (this.finished(answer) - answer["begun"])
     return figures
 
 
@@ -167,14 +167,14 @@ def _memory(this: Round, workers: Workers) -> Figures:
 
 
 def _idle(workers: Workers, seconds: float) -> float:
-    used, begun = workers.cpu(), time.monotonic()
+    used, started_at = workers.cpu(), time.monotonic()
     time.sleep(seconds)
-    return (workers.cpu() - used) / (time.monotonic() - begun)
+    return (workers.cpu() - used) / (time.monotonic() - started_at)
 
 
 def _light(this: Round, size: Size) -> Figures:
-    said = this.put("light", str(size.rate), str(size.seconds), count=int(size.rate * size.seconds))
-    this.finished(said)
+    answer = this.put("light", str(size.rate), str(size.seconds), count=int(size.rate * size.seconds))
+    this.finished(answer)
     waits = sorted(1000 * wait for wait in this.tally.waits())
     return {"p50": statistics.median(waits), "p99": waits[int(0.99 * (len(waits) - 1))]}
 
@@ -186,6 +186,6 @@ def _work(this: Round, size: Size) -> Figures:
     with this.workers() as workers:
         this.finished(this.many(this.workload, max(AHEAD, slots)))
         used = workers.cpu()
-        said = this.many(this.workload, count)
-        took = this.finished(said) - said["begun"]
+        answer = this.many(this.workload, count)
+        took = this.finished(answer) - answer["begun"]
         return {"through": count / took, "cpu": 1e6 * (workers.cpu() - used) / count}

@@ -34,12 +34,12 @@ class Workers:
 
     def processes(self) -> list[psutil.Process]:
         """All that live."""
-        found = []
+        processes = []
         for main in self._mains:
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(main.pid)
-                found += [process, *process.children(recursive=True)]
-        return found
+                processes += [process, *process.children(recursive=True)]
+        return processes
 
     def cpu(self) -> float:
         """Seconds of CPU that those which live have used."""

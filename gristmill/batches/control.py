@@ -12,7 +12,7 @@ from gristmill.errors import InputError
 
 
 class Running(NamedTuple):
-    """A chunk that a worker runs; `worker` is the worker's node name."""
+    """A chunk that a worker runs; `worker` is the worker's id."""
 
     worker: str
     chunk: Chunk
@@ -41,8 +41,8 @@ class Control:
     def cancel(self, batch: str, reason: str, killable: Iterable[str] = ()) -> list[Running] | None:
         """Hand out no more chunks, and count the items that do not run as cancelled.
 
-        Returns None when the batch had ended before. The chunks that the workers `killable` run count as cancelled
-        too; the method returns them, and the caller ends them.
+        Returns None when the batch had ended before. The chunks that the workers `killable` (ids) run count as
+        cancelled too; the method returns them, and the caller ends them.
         """
         answer = self._scripts["cancel"](args=[self.settings.prefix, batch, reason, *killable])
         if not answer:

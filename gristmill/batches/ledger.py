@@ -127,7 +127,7 @@ class Ledger:
         )
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:
-        """Start a chunk on `worker` (a node name); None when no item of the chunk has to run."""
+        """Start a chunk on `worker` (its id); None when no item of the chunk has to run."""
         counting = int(self.settings.meters)
         contents = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, worker, counting)
         return self._work(chunk, contents) if contents else None
@@ -173,7 +173,7 @@ class Ledger:
         return cast(list[Any], answer)
 
     def heartbeat(self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk]) -> int:
-        """Send a worker's heartbeat and the chunks that it holds; also heals batches whose chunks were dropped.
+        """Send the heartbeat of `worker` (its id) and the chunks that it holds; also heals batches with dropped chunks.
 
         Returns how many outcomes the worker has recorded.
         """

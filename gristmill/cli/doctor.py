@@ -14,7 +14,7 @@ from gristmill.cli.console import show
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.registry import WorkerRegistry, namesakes, shared_name
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, locate, reaching, without_password
 from gristmill.tasks import catalog
@@ -173,6 +173,8 @@ def _workers(server: Redis) -> Iterator[Finding]:
         waiting = WorkerRegistry(server, settings()).waiting(kind)
         found = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
         yield Finding(f"queue {kind}", found, "" if here else f"nobody listens: gristmill up {kind}")
+    for name, several in namesakes(workers).items():
+        yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))
     fingerprints: dict[str, set[str]] = {}
     for worker in workers:
         for task, fingerprint in worker.tasks.items():

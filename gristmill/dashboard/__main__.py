@@ -5,10 +5,10 @@ import signal
 import sys
 
 from gristmill.config.settings import settings
+from gristmill.dashboard.celery_app import forget_user_modules
 from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
 from gristmill.server.waiting import wait_for_server
-from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 
 
@@ -21,8 +21,9 @@ def main() -> int:
     if arguments.end_with_parent:
         end_with_parent(signal.SIGTERM)
     try:
-        # Before Celery, which would put the current directory first on the path: see `load`.
-        catalog.load()
+        forget_user_modules(app, settings())
+        # Before Celery's command line, which puts the current directory first on the path.
+        app.loader.import_default_modules()
         wait_for_server()
         # This import builds the app, which needs the server's URL.
         from gristmill.dashboard.application import install

@@ -6,7 +6,7 @@ from math import ceil
 
 from gristmill.config.words import duration
 from gristmill.fleet.overview import QueueNow
-from gristmill.fleet.registry import LiveWorker
+from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
 
 #: A backlog that drains within so many seconds needs no advice; the slots to add should reach that.
 TARGET_SECONDS = 60.0
@@ -49,6 +49,14 @@ def advise(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
     if queue.used < IDLE:
         return Advice(queue.name, f"{left} {_idle(queue, server_cpu)}", level="info")
     return _more(queue, queues, workers, left)
+
+
+def advise_on_names(workers: Sequence[LiveWorker]) -> list[Advice]:
+    """A warning for each node name that several workers share."""
+    return [
+        Advice(several[0].queue, f"{shared_name(name, several)}.", level="warning")
+        for name, several in namesakes(workers).items()
+    ]
 
 
 def _standing(queue: QueueNow, left: str) -> Advice:

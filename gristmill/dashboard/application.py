@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from celery import Celery
 from flower import app as flower_app
 from flower import command
 from flower.options import default_options
@@ -16,6 +17,7 @@ from tornado.web import RequestHandler, StaticFileHandler, url
 from gristmill.config.flower import check_reach, flower_options
 from gristmill.config.settings import settings
 from gristmill.dashboard import actions, metrics, pages, queues
+from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.history import History
 from gristmill.dashboard.templates import Templates
 from gristmill.errors import SettingError
@@ -50,7 +52,10 @@ class Dashboard(flower_app.Flower):
         options = options or default_options
         kwargs["template_loader"] = Templates()
         kwargs["xsrf_cookie_kwargs"] = {"samesite": "Strict"}
-        super().__init__(options=options, **kwargs)
+        app = kwargs.pop("capp", None) or Celery()
+        forget_user_modules(app, settings())
+        super().__init__(options=options, capp=app, **kwargs)
+        self.capp: Any = AppView(app, self._announced)
         prefix = options.url_prefix
         own = [flower_app.rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
         if prefix:
@@ -67,6 +72,9 @@ class Dashboard(flower_app.Flower):
     def history(self) -> History:
         """The numbers of the charts."""
         return History(Meters(client(), settings()))
+
+    def _announced(self) -> set[str]:
+        return {task for worker in self.observer.fleet.workers() for task in worker.tasks}
 
     @property
     def guarded(self) -> bool:

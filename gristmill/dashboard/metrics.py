@@ -118,9 +118,12 @@ def _gauges(overview: Overview) -> Iterator[Metric]:
         "Slots of a live worker that run a message now.",
         labels=["worker", "host", "queue"],
     )
-    for worker in overview.workers:
-        slots.add_metric([worker.name, worker.host, worker.queue], worker.slots)
-        busy.add_metric([worker.name, worker.host, worker.queue], worker.busy)
+    # Workers that share a name share a series.
+    labels = sorted({(worker.name, worker.host, worker.queue) for worker in overview.workers})
+    for series in labels:
+        same = [worker for worker in overview.workers if (worker.name, worker.host, worker.queue) == series]
+        slots.add_metric(series, sum(worker.slots for worker in same))
+        busy.add_metric(series, sum(worker.busy for worker in same))
     yield from (slots, busy)
     hosts = {worker.host: worker for worker in overview.workers}
     yield _gauge(

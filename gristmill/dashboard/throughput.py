@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from redis import Redis
 
-from gristmill.dashboard.advice import advise
+from gristmill.dashboard.advice import Advice, advise, advise_on_names
 from gristmill.fleet.overview import Overview
+from gristmill.fleet.registry import LiveWorker
 
 #: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
@@ -31,10 +32,10 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     observer = application.observer
     overview: Overview = observer.look()
     cpu = server_cpu.percent(observer.fleet.client)
-    recorded = observer.meters.of_workers([worker.name for worker in overview.workers])
+    recorded = observer.meters.of_workers([worker.id for worker in overview.workers])
     workers = []
     for worker in overview.workers:
-        counts = recorded[worker.name].values()
+        counts = recorded[worker.id].values()
         row = {key: value for key, value in asdict(worker).items() if key != "tasks"}
         row |= {"succeeded": sum(c.succeeded for c in counts), "failed": sum(c.failed for c in counts)}
         workers.append(row)
@@ -42,12 +43,30 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
-        "advice": [asdict(advise(queue, overview.queues, overview.workers, cpu)) for queue in overview.queues],
+        "advice": [asdict(advice) for advice in _advice(overview, cpu)],
         "workers": workers,
+        "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
         "history": application.history.view(name, overview.at),
     }
+
+
+def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
+    """The tasks that live workers announce, by name: how many workers know each, in how many versions."""
+    fingerprints: dict[str, list[str]] = {}
+    for worker in workers:
+        for task, fingerprint in worker.tasks.items():
+            fingerprints.setdefault(task, []).append(fingerprint)
+    return [
+        {"task": task, "workers": len(versions), "versions": len(set(versions))}
+        for task, versions in sorted(fingerprints.items())
+    ]
+
+
+def _advice(overview: Overview, cpu: float) -> list[Advice]:
+    by_queue = [advise(queue, overview.queues, overview.workers, cpu) for queue in overview.queues]
+    return [*by_queue, *advise_on_names(overview.workers)]
 
 
 class ServerCpu:

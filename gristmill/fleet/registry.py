@@ -1,6 +1,7 @@
 """The registry of live workers: what each announces when it starts, and its heartbeat, once a second."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -8,12 +9,17 @@ from redis import Redis
 
 from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
+from gristmill.fleet.worker_id import node_name
+
+#: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
+REPLACED_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
     """A worker that sent a heartbeat in the last seconds.
 
+    `name` is its node name in Celery, which two hosts of one name share; `id` is its own.
     `busy` of its `slots` run a message. `rate` is items per second over the last seconds. `items` counts the outcomes
     that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
     has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
@@ -33,6 +39,7 @@ class LiveWorker:
     used: int = 0
     memory: int = 0
     container: bool = False
+    id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,11 +51,11 @@ class WorkerRegistry:
         self.settings = settings
 
     def announce(self, worker: str, tasks: dict[str, str]) -> None:
-        """Store which tasks a worker knows: fingerprints by task name."""
+        """Store which tasks a worker (its id) knows: fingerprints by task name."""
         script(self.client, "announce")(args=[self.settings.prefix, worker, json.dumps(tasks)])
 
     def leave(self, worker: str) -> None:
-        """Remove a worker that ends."""
+        """Remove a worker (its id) that ends."""
         # No transaction: a full server refuses to queue any.
         with self.client.pipeline(transaction=False) as pipe:
             pipe.zrem(self.settings.key("workers"), worker)
@@ -64,19 +71,54 @@ class WorkerRegistry:
     def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
         """The workers with a heartbeat in the last `silent_seconds` seconds, by name."""
         seconds, microseconds = self.client.time()
-        oldest = int((seconds + microseconds / 1e6 - silent_seconds) * 1000)
+        now = seconds + microseconds / 1e6
         with self.client.pipeline(transaction=False) as pipe:
-            pipe.zrangebyscore(self.settings.key("workers"), oldest, "+inf")
+            pipe.zrangebyscore(
+                self.settings.key("workers"), int((now - silent_seconds) * 1000), "+inf", withscores=True
+            )
             pipe.hgetall(self.settings.key("beats"))
             pipe.hgetall(self.settings.key("announced"))
-            names, heartbeats, announced = cast(tuple[list[str], dict[str, str], dict[str, str]], pipe.execute())
+            members, heartbeats, announced = cast(_Entries, pipe.execute())
+        moments = {worker: milliseconds / 1000 for worker, milliseconds in members if worker in heartbeats}
         return [
-            LiveWorker(name=name, tasks=json.loads(announced.get(name, "{}")), **_fields(heartbeats[name]))
-            for name in sorted(names)
-            if name in heartbeats
+            LiveWorker(
+                **_fields(heartbeats[worker]),
+                name=node_name(worker),
+                id=worker,
+                tasks=json.loads(announced.get(worker, "{}")),
+            )
+            for worker in sorted(moments)
+            if not _is_replaced(worker, moments, now)
         ]
 
 
+_Entries = tuple[list[tuple[str, float]], dict[str, str], dict[str, str]]
+
+
+def _is_replaced(worker: str, moments: dict[str, float], now: float) -> bool:
+    """Whether a worker is silent while a newer one of its name is not; `moments` are those of their heartbeats."""
+    name = node_name(worker)
+    newest = max(moment for other, moment in moments.items() if node_name(other) == name)
+    return moments[worker] < min(newest, now - REPLACED_SECONDS)
+
+
+def namesakes(workers: Iterable[LiveWorker]) -> dict[str, list[LiveWorker]]:
+    """The node names that several live workers share, with these workers."""
+    by_name: dict[str, list[LiveWorker]] = {}
+    for worker in workers:
+        by_name.setdefault(worker.name, []).append(worker)
+    return {name: several for name, several in by_name.items() if len(several) > 1}
+
+
+def shared_name(name: str, workers: Iterable[LiveWorker]) -> str:
+    """What to say of workers that share a node name: what goes wrong, and how to mend it."""
+    pids = " and ".join(str(worker.pid) for worker in workers)
+    return (
+        f"{name} is the name of several workers (pids {pids}): results and remote control cannot tell them apart. "
+        "Give each host a name of its own (hostnamectl, or hostname: of a container), or start Celery's workers with -n"
+    )
+
+
 def _fields(heartbeat: str) -> dict[str, Any]:
-    names = {field.name for field in fields(LiveWorker)}
+    names = {field.name for field in fields(LiveWorker)} - {"name", "id", "tasks"}
     return {name: value for name, value in json.loads(heartbeat).items() if name in names}

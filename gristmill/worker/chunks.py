@@ -12,6 +12,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.broker.qos import SUSPECT
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
+from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
 from gristmill.tasks.application import app
 from gristmill.worker import logs
@@ -61,7 +62,7 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
     """
     chunk = Chunk(*fields[:4])
     try:
-        _runner().run(chunk, self.request.hostname, (self.request.get("gm_returns") or 0) >= SUSPECT)
+        _runner().run(chunk, worker_id(self.request.hostname), (self.request.get("gm_returns") or 0) >= SUSPECT)
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error

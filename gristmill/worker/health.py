@@ -3,12 +3,15 @@
 import argparse
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from math import inf
+from typing import cast
 
 from redis import Redis
 
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import GristmillError
+from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import client, reaching
 
 #: Not from `gristmill.tasks.kinds`, which imports Celery: that takes longer than the rest of the check.
@@ -32,33 +35,41 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def ailments(server: Redis, settings: Settings, host: str, wanted: Iterable[str] = ()) -> Iterator[str]:
-    """What is wrong with the workers of `host`: a line for each whose beat or lease is not fresh, or is missing.
+def ailments(server: Redis, settings: Settings, host: str, kind: str | None = None) -> Iterator[str]:
+    """One line for each worker of `host`, of `kind` or of all kinds, without a fresh heartbeat or lease.
+
+    Workers that share a name (hosts of one name) are healthy when one of them is.
 
     Raises:
-        RedisError: the server cannot be asked.
+        RedisError: the server does not answer.
     """
     seconds, microseconds = server.time()
     now = seconds * 1000 + microseconds / 1000
-    heartbeats = server.zmscore(settings.key("workers"), [f"{kind}@{host}" for kind in KINDS])
-    heard = {
-        kind: (now - heartbeat) / 1000
-        for kind, heartbeat in zip(KINDS, heartbeats, strict=True)
-        if heartbeat is not None
-    }
-    for kind in wanted or heard:
-        if kind not in heard:
-            yield f"no {kind} worker of {host} is known to the server"
-        elif heard[kind] > SILENT_SECONDS:
-            yield f"the {kind} worker has not beaten for {heard[kind]:.0f} s"
-        leases = server.zscan_iter(settings.key(f"lease:{kind}"), match=f"{host}:*", count=1000)
-        ages = [(now - renewed) / 1000 for _, renewed in leases]
+    silences = _silences(server, settings, host, now)
+    for one in (kind,) if kind else silences:
+        if one not in silences:
+            yield f"the server has no {one} worker of {host} in its registry"
+        elif silences[one] > SILENT_SECONDS:
+            yield f"the {one} worker has sent no heartbeat for {silences[one]:.0f} s"
+        leases = server.zscan_iter(settings.key(f"lease:{one}"), match=f"{host}:*", count=1000)
+        ages = [(now - renewed_at) / 1000 for _, renewed_at in leases]
         if not ages:
-            yield f"the {kind} worker has no lease"
+            yield f"the {one} worker has no lease"
         elif min(ages) > settings.lease_seconds:
-            yield f"the lease of the {kind} worker has not been renewed for {min(ages):.0f} s"
-    if not wanted and not heard:
-        yield f"no worker of {host} is known to the server"
+            yield f"the {one} worker has not renewed its lease for {min(ages):.0f} s"
+    if not kind and not silences:
+        yield f"the server has no worker of {host} in its registry"
+
+
+def _silences(server: Redis, settings: Settings, host: str, now: float) -> dict[str, float]:
+    """Seconds since the last heartbeat of the host's workers, by kind; `now` is in milliseconds."""
+    silences: dict[str, float] = {}
+    heartbeats = cast(list[tuple[str, float]], server.zrange(settings.key("workers"), 0, -1, withscores=True))
+    for worker, heartbeat_at in heartbeats:
+        kind, _, place = node_name(worker).partition("@")
+        if place == host and kind in KINDS:
+            silences[kind] = min(silences.get(kind, inf), (now - heartbeat_at) / 1000)
+    return silences
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError
+from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import passing
 from gristmill.tasks import catalog
 from gristmill.tasks.encoding import json_text
@@ -64,7 +65,7 @@ class Runner:
     def run(self, chunk: Chunk, worker: str, suspect: bool = False) -> None:
         """Run and record the items of `chunk` that have no outcome; then, for a while, further chunks of the batch.
 
-        `worker` is the node name for the outcomes. Each item of a `suspect` chunk runs in a child process of its own.
+        `worker` is the id of this worker. Each item of a `suspect` chunk runs in a child process of its own.
 
         Raises:
             RedisError: the server does not answer; unrecorded items run again elsewhere.
@@ -72,13 +73,13 @@ class Runner:
         """
         # Slots that started together should not all ask for their next message together.
         until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
-        with about(chunk, worker):
+        with about(chunk, node_name(worker)):
             work = _patiently(lambda: self.ledger.take(chunk, worker))
             if work is None:
                 log.info("no item left to run")
         following: Chunk | None = chunk
         while following and work:
-            with about(following, worker):
+            with about(following, node_name(worker)):
                 following, work = self._run(following, work, worker, suspect, until)
 
     def _run(
@@ -91,11 +92,12 @@ class Runner:
             time.sleep(1)
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
             return None, None
+        node = node_name(worker)
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
         if suspect:
-            return self._run_items(chunk, work, partial(run_in_quarantine, work, task, worker, limit), worker, 0)
+            return self._run_items(chunk, work, partial(run_in_quarantine, work, task, node, limit), worker, 0)
         with time_limit.armed(limit):
-            return self._run_items(chunk, work, partial(run_item, work, task, worker), worker, until)
+            return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
 
     def _run_items(
         self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
@@ -130,7 +132,7 @@ class Runner:
 
 
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
-    """Run one item; whatever it raises becomes its outcome, and does not reach the caller."""
+    """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
     started_at = time.perf_counter()
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)

@@ -22,6 +22,7 @@ from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import connect
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
@@ -92,6 +93,7 @@ class Heartbeat(StartStopStep):
     def start(self, worker: Any) -> None:
         """Send heartbeats from a thread with a connection of its own, as soon as the worker consumes messages."""
         self.worker = worker
+        self.id = worker_id(worker.hostname)
         self._mark_turn()
         if worker.hub:
             worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
@@ -114,12 +116,12 @@ class Heartbeat(StartStopStep):
                 continue
             try:
                 if not announced:
-                    fleet.announce(self.worker.hostname, fingerprints)
+                    fleet.announce(self.id, fingerprints)
                     announced, failing = True, False
-                items = ledger.heartbeat(self.worker.hostname, self._describe(), unacknowledged_chunks())
+                items = ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
                 self.history.append((time.monotonic(), items))
                 if fleet_meters:
-                    fleet_meters.heartbeat(self.worker.hostname, meters.collect())
+                    fleet_meters.heartbeat(self.id, meters.collect())
             except Exception as error:
                 # The ledger has what must not be lost, and the next heartbeat repeats the rest: no error ends the loop.
                 log.log(logging.DEBUG if failing else logging.WARNING, "heartbeat failed, retrying: %s", error)
@@ -156,7 +158,7 @@ class Heartbeat(StartStopStep):
     def _leave(self, **_: Any) -> None:
         self.ended.set()
         try:
-            WorkerRegistry(connect(), settings()).leave(self.worker.hostname)
+            WorkerRegistry(connect(), settings()).leave(self.id)
         except (RedisError, ServerError, OSError) as error:
             log.warning("cannot remove this worker from the registry, its entry expires: %s", error)
 

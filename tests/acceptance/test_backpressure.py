@@ -75,7 +75,7 @@ def test_four_times_its_memory_in_items(small, record_property):
 @pytest.mark.timeout(300)
 def test_without_a_reader_it_waits_and_says_what_to_do(small):
     shell = f'seq -f %0{LENGTH}.0f 0 {COUNT - 1} | exec "$0" submit echo --from - --name x'
-    with small.server_alone(), small.started(["bash", "-c", shell, GRISTMILL]) as running:
+    with small.server_only(), small.started(["bash", "-c", shell, GRISTMILL]) as running:
         running.says("results --follow --consume")
         stored = small.info("x").submitted
         assert 0 < stored < COUNT

@@ -93,7 +93,7 @@ def test_a_server_that_lacks_a_replica_is_waited_for(place):
 
 def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(place):
     command = ("submit", "fibonacci", "--from", place.file("items", ITEMS), "--name", "x")
-    with place.server_alone():
+    with place.server_only():
         url = place.server().url
         port = int(url.rpartition(":")[2].partition("/")[0])
         with Proxy(port, seed=1) as proxy:

@@ -82,7 +82,7 @@ def test_what_a_pool_had_waiting_while_the_server_restarts_runs_once(pool, tasks
     with play(pool, Options(lease=2, down=0)) as this:
         this.put(tasks, 1.5)
         this.fleet.start()
-        this.until(lambda: this.journal.begun, "a beginning")
+        this.until(lambda: this.journal.beginnings, "a beginning")
         restart(this)
         this.settle()
         assert set(this.journal.done) == set(range(tasks))

@@ -147,7 +147,7 @@ class TestCancel:
         assert adds_up(mill.ended(name)).succeeded == 3
 
     def test_a_producer_that_feeds_stops(self, place, name):
-        with place.server_alone():
+        with place.server_only():
             read, write = os.pipe()
             with place.start("submit", "pause", "--from", "-", "--name", name, stdin=read) as running:
                 os.write(write, b"1\n2\n")
@@ -208,7 +208,7 @@ class TestPause:
         assert "has ended" in mill.run("pause", name).good().err
 
     def test_while_it_is_submitted_then_cancelled(self, place, name):
-        with place.server_alone():
+        with place.server_only():
             read, write = os.pipe()
             with place.start("submit", "pause", "--from", "-", "--name", name, stdin=read) as running:
                 os.close(read)
@@ -295,7 +295,7 @@ class TestOrder:
         mill.ended(name)
 
     def test_priority_is_strict(self, place, name):
-        with place.server_alone():
+        with place.server_only():
             for level in (9, 5, 0):
                 command = ("submit", "pause", *["0.01"] * 20, "--name", f"{name}-{level}", "--priority", str(level))
                 place.run(*command, "--quiet").good()

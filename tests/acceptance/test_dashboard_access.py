@@ -130,7 +130,7 @@ def test_it_is_not_open_to_others_without_a_password(place):
 
 def test_celery_flower_is_ours_and_as_safe(place):
     celery = [sys.executable, "-m", "celery", "-A", "gristmill.tasks", "flower", "--port=0"]
-    with place.server_alone():
+    with place.server_only():
         done = place.process([*celery, "--address=0.0.0.0"])
         assert done.code != 0
         assert "GRISTMILL_DASHBOARD_PASSWORD" in done.err

@@ -63,7 +63,7 @@ def listed(place, *options):
 
 class TestList:
     def test_none(self, place):
-        with place.server_alone():
+        with place.server_only():
             done = place.run("dead", "list").good()
             assert (done.out, done.err) == ("", "no dead letters\n")
             done = place.run("dead", "list", "--queue", "io", "--quiet").good()
@@ -76,7 +76,7 @@ class TestList:
             }
 
     def test_what_they_are_as_a_table_and_as_json(self, place):
-        with place.server_alone():
+        with place.server_only():
             identity = called(place)
             given_up(place, "it ended its process", deaths=3)
             put(place, json.dumps({"headers": {"task": HOSTILE}, "properties": {}, "body": ""}), "io")
@@ -112,7 +112,7 @@ class TestList:
 class TestRequeueAndDrop:
     def test_a_requeued_letter_runs(self, place):
         """Put back while no worker knows its task; the next one runs it."""
-        with place.server_alone():
+        with place.server_only():
             identity = called(place)
             given_up(place, "tried", deaths=3)
             (dead_letter,) = listed(place)
@@ -124,7 +124,7 @@ class TestRequeueAndDrop:
             assert place.run("dead", "list").good().err == "no dead letters\n"
 
     def test_by_their_ids_or_all(self, place):
-        with place.server_alone():
+        with place.server_only():
             for _ in range(5):
                 put(place, ANY)
                 given_up(place, "tried")
@@ -139,7 +139,7 @@ class TestRequeueAndDrop:
             assert place.run("dead", "requeue", "--all").good().err == "requeued 0 dead letters\n"
 
     def test_bad_input_names_itself_and_changes_nothing(self, place):
-        with place.server_alone():
+        with place.server_only():
             put(place, ANY)
             given_up(place, "tried")
             (dead_letter,) = listed(place)
@@ -152,7 +152,7 @@ class TestRequeueAndDrop:
 
     @pytest.mark.parametrize(("answer", "left"), [(b"n\n", 1), (b"y\n", 0)])
     def test_drop_all_asks_on_a_terminal(self, place, answer, left):
-        with place.server_alone():
+        with place.server_only():
             put(place, ANY)
             given_up(place, "tried")
             code, said = on_a_terminal(place, ["dead", "drop", "--all"], answer)
@@ -163,7 +163,7 @@ class TestRequeueAndDrop:
             assert (code, "Drop" in said) == (0, False)
 
     def test_without_a_fleet_just_the_server_is_started(self, place):
-        with place.server_alone():
+        with place.server_only():
             put(place, "{")
             with Connection(place.server().url) as connection:
                 assert connection.default_channel.basic_get("cpu") is None
@@ -203,7 +203,7 @@ class TestOtherVersions:
         modules.mkdir()
         (modules / "later.py").write_text(LATER)
         path = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
-        with place.server_alone():
+        with place.server_only():
             names = [f"later-{number}" for number in range(4)]
             for name in names:
                 place.run("submit", "fibonacci", "10", "--name", name, "--quiet").good()

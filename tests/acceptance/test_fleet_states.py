@@ -37,7 +37,7 @@ class TestNoServer:
 
 class TestNoWorker:
     def test_what_waits_is_said_at_once_and_bounded_by_a_timeout(self, place):
-        with place.server_alone():
+        with place.server_only():
             begun = time.monotonic()
             done = place.run("submit", "fibonacci", "20", "--name", "waits").good()
             assert time.monotonic() - begun < 5, "the warning comes within 5 s"
@@ -56,7 +56,7 @@ class TestNoWorker:
             assert (place.info("waits").left, place.info("too").left) == (1, 1)
 
     def test_who_follows_is_warned_within_5_s(self, place):
-        with place.server_alone(), place.start("submit", "pause", "0", "--name", "waits", "--follow") as running:
+        with place.server_only(), place.start("submit", "pause", "0", "--name", "waits", "--follow") as running:
             running.says("`gristmill up io`", seconds=5)
             done = running.end(signal.SIGINT)
             assert (done.code, done.out) == (130, ""), done
@@ -105,7 +105,7 @@ class TestSecondUp:
         assert len([row for row in fleet.run("workers", "--json").good().rows if row["slots"]]) == 2
 
     def test_a_broken_server_file_of_a_running_fleet(self, place):
-        with place.server_alone():
+        with place.server_only():
             path = place.home.path / "server.json"
             before = path.read_bytes()
             for text in ("{", '{"version": 2}', "\x00" * 100):

@@ -15,7 +15,7 @@ ITEMS = "".join(f"0.0000{n}\n" for n in range(100_000, 100_000 + COUNT))
 @pytest.fixture
 def mill(place):
     """A server without workers, and how to fill it up and empty it."""
-    with place.server_alone(), place.ledger() as ledger:
+    with place.server_only(), place.ledger() as ledger:
         place.environ["GRISTMILL_REDIS_URL"] = place.server().url
         # Beside the server's owner: another home.
         place.environ["GRISTMILL_HOME"] = str(place.path / "other")

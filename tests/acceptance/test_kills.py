@@ -121,7 +121,7 @@ class TestKills:
         """Repeated, it goes on where it was: every item is submitted once."""
         items = [str(n % 20) for n in range(60_000)]
         command = ("submit", "fibonacci", "--from", place.file("items", "\n".join(items)), "--name", "x")
-        with place.server_alone():
+        with place.server_only():
             with place.start(*command) as running:
                 until(lambda: "x" in place.names() and place.info("x").submitted > 1000, what="a beginning")
                 kill(running.pid)

@@ -21,15 +21,15 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 def executable() -> str:
     """The browser's path; installed when that can be done here. Without one: skip, or fail where CI is set."""
-    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    if not found and os.geteuid() == 0 and shutil.which("apt-get"):
+    path_of_browser = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    if not path_of_browser and os.geteuid() == 0 and shutil.which("apt-get"):
         for command in (["apt-get", "-qq", "update"], ["apt-get", "-qqy", "install", "chromium", "fonts-dejavu-core"]):
             subprocess.run(command, capture_output=True, check=False, timeout=600)
-        found = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    if not found:
+        path_of_browser = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    if not path_of_browser:
         why = "no Chromium: install one, for example with `apt-get install chromium`"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    return found
+    return path_of_browser
 
 
 class Failed(AssertionError):

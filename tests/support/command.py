@@ -131,11 +131,11 @@ class Place:
         self, command: list[str], *, stdin: str | bytes | None = None, cwd: Path | None = None, **settings: str
     ) -> Done:
         """Run any command here to its end."""
-        given = stdin.encode() if isinstance(stdin, str) else stdin
+        standard_input = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
             command,
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
+            input=standard_input,
+            stdin=subprocess.DEVNULL if standard_input is None else None,
             capture_output=True,
             cwd=cwd or self.cwd,
             env={**self.environ, **settings},
@@ -191,7 +191,7 @@ class Place:
                 assert "Traceback" not in done.err or not in_peace, done.err
 
     @contextmanager
-    def server_alone(self) -> Iterator[Running]:
+    def server_only(self) -> Iterator[Running]:
         """The private server without any worker while the context lasts."""
         with self.started([sys.executable, "-P", "-m", "gristmill.server"]) as running:
             running.says("the server listens")
@@ -213,9 +213,9 @@ class Place:
 
     def server(self) -> ServerFile:
         """What `server.json` says."""
-        found = self.home.running()
-        assert found, "no server is running"
-        return found
+        server = self.home.running()
+        assert server, "no server is running"
+        return server
 
     def names(self) -> list[str]:
         """The names of the batches on the server."""
@@ -254,12 +254,12 @@ class Place:
 
     def processes(self) -> list[psutil.Process]:
         """The processes that live here: by their environment, their directory or their command."""
-        found = []
+        processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 if process.status() != psutil.STATUS_ZOMBIE and self._lives_here(process):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def pids(self) -> set[int]:
         """Of the processes that live here."""
@@ -268,12 +268,12 @@ class Place:
     def worker(self, kind: str) -> psutil.Process:
         """The main process of the worker of a kind, once there is one."""
 
-        def found() -> psutil.Process | None:
+        def main_process() -> psutil.Process | None:
             mains = [one for one in self.processes() if _command(one)[2:5] == ["-m", "gristmill.worker", kind]]
             pids = {one.pid for one in mains}
             return next((one for one in mains if _parent(one) not in pids), None)
 
-        return until(found, what=f"a {kind} worker")
+        return until(main_process, what=f"a {kind} worker")
 
     def _lives_here(self, process: psutil.Process) -> bool:
         # A server writes its title over its environment.

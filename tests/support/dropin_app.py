@@ -124,12 +124,12 @@ def frozen():
 @inspect_command()
 def channel(state):
     """What the worker's channel is, and which class its connections have."""
-    found = state.consumer.connection.default_channel
-    kind = found.pool.connection_class
+    channel = state.consumer.connection.default_channel
+    kind = channel.pool.connection_class
     return [
-        f"{type(found).__module__}:{type(found).__qualname__}",
+        f"{type(channel).__module__}:{type(channel).__qualname__}",
         kind.__qualname__,
-        found.pool.connection_kwargs["db"],
+        channel.pool.connection_kwargs["db"],
     ]
 
 

@@ -26,41 +26,41 @@ _COMMAND = re.compile(r"(?:\S*/bin/)?gristmill")
 def region(page: Path, name: str) -> str:
     """The text between `<!-- name -->` and the comment that ends it."""
     end = name.partition(" ")[0]
-    found = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{end} -->", page.read_text(), re.DOTALL)
-    assert len(found) == 1, f"{page.name} has {len(found)} regions {name!r}"
-    return found[0].strip()
+    regions = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{end} -->", page.read_text(), re.DOTALL)
+    assert len(regions) == 1, f"{page.name} has {len(regions)} regions {name!r}"
+    return regions[0].strip()
 
 
 def section(page: Path, heading: str) -> str:
     """The text from a heading of the second level to the next one."""
-    found = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(found) == 1, f"{page.name} has {len(found)} sections {heading!r}"
-    return found[0]
+    sections = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(sections) == 1, f"{page.name} has {len(sections)} sections {heading!r}"
+    return sections[0]
 
 
 def blocks(text: str, *languages: str) -> list[tuple[str, str]]:
     """The fenced code blocks in those languages: language and text."""
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [(language, code) for language, code in found if language in languages]
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(language, code) for language, code in blocks if language in languages]
 
 
 def calls(line: str) -> list[list[str]]:
     """The arguments of each `gristmill` that a line of shell calls; a `<(…)` in them is a path."""
     words = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
     words.whitespace_split = True
-    found: list[list[str]] = []
-    _collect(iter(words), found)
-    return found
+    calls: list[list[str]] = []
+    _collect(iter(words), calls)
+    return calls
 
 
-def _collect(words: Iterator[str], found: list[list[str]]) -> None:
+def _collect(words: Iterator[str], calls: list[list[str]]) -> None:
     call: list[str] | None = None
     beginning = True
     for word in words:
         if word == ")":
             return
         if word == "<(":
-            _collect(words, found)
+            _collect(words, calls)
             if call is not None:
                 call.append("/dev/fd/63")
             continue
@@ -71,7 +71,7 @@ def _collect(words: Iterator[str], found: list[list[str]]) -> None:
         elif beginning and not _ASSIGNMENT.match(word):
             call, beginning = [] if _COMMAND.fullmatch(word) else None, False
             if call is not None:
-                found.append(call)
+                calls.append(call)
         elif call is not None:
             call.append(word)
 

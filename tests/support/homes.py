@@ -17,12 +17,12 @@ def kill(pid: int) -> None:
 
 def processes(home: Home) -> list[psutil.Process]:
     """The live processes of the home's server: itself, its guard, its watcher."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.cwd() == str(home.path / "server") and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 @contextmanager

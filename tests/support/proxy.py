@@ -71,10 +71,10 @@ class Proxy:
     def _pass(self, pair, source, sink, reply):
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                chosen = reply and self._times > 0 and self._words in data
-                if chosen or self._luck.random() < self._chance:
-                    self._times -= chosen
-                    sink.sendall(data[: len(data) // 2 if chosen else self._luck.randrange(len(data))])
+                matches = reply and self._times > 0 and self._words in data
+                if matches or self._luck.random() < self._chance:
+                    self._times -= matches
+                    sink.sendall(data[: len(data) // 2 if matches else self._luck.randrange(len(data))])
                     self.cuts += 1
                     break
                 sink.sendall(data)

@@ -45,9 +45,9 @@ def block_bytes_fixture(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 
 def good(source: Source) -> list[tuple[int, object]]:
     """All items; fails on a bad one."""
-    found = list(source.open())
-    assert [raw.error for raw in found] == [None] * len(found)
-    return [(raw.number, raw.value) for raw in found]
+    raws = list(source.open())
+    assert [raw.error for raw in raws] == [None] * len(raws)
+    return [(raw.number, raw.value) for raw in raws]
 
 
 def faults(source: Source) -> dict[int, str]:

@@ -19,12 +19,12 @@ ROLES = ("producer", "worker", "dashboard", "viewer")
 
 def lines() -> dict[str, str]:
     """The rules of each user, without the password."""
-    found = {}
+    roles = {}
     for line in (PROJECT / "config" / "redis.acl").read_text().splitlines():
         if line.startswith("user ") and "#{" in line:
             _, name, rules = line.split(" ", 2)
-            found[name] = rules.replace(f"#{{redis_{name}}} ", "")
-    return found
+            roles[name] = rules.replace(f"#{{redis_{name}}} ", "")
+    return roles
 
 
 def words(rules: str) -> list[str]:

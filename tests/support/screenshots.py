@@ -16,8 +16,8 @@ def work(place: Place) -> None:
     """Give the fleet batches of both kinds, in steps, with some failures."""
     lines = "\n".join(["0.1", "0.3", "0.6"] * 1500)
     place.run("submit", "pause", "--from", place.file("pauses", lines), "--name", "nightly-feeds").good()
-    begun, number = time.monotonic(), 0
-    while time.monotonic() - begun < SECONDS:
+    started_at, number = time.monotonic(), 0
+    while time.monotonic() - started_at < SECONDS:
         number += 1
         numbers = "\n".join(str(18 + n % 9) for n in range(350 * number))
         name = f"sweep-{number}"

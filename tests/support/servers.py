@@ -18,16 +18,16 @@ from tests.conftest import until
 PASSWORD = "a p@ss/word"
 
 
-def wanted(found, what):
-    """`found`, or skip the test that wants it; with CI set it fails."""
-    if not found:
+def needed(path, what):
+    """`path` as text, or skip the test that needs it; with CI set the test fails."""
+    if not path:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"this test needs {what}")
-    return str(found)
+    return str(path)
 
 
 def redis_server():
     """Debian's: it has TLS, which the private server has not."""
-    return wanted(shutil.which("redis-server"), "redis-server: bin/test-needs installs it")
+    return needed(shutil.which("redis-server"), "redis-server: bin/test-needs installs it")
 
 
 def valkey_server_8():
@@ -41,8 +41,8 @@ def valkey_server_8():
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 class Certificates:
@@ -50,7 +50,7 @@ class Certificates:
 
     def __init__(self, directory, name):
         directory.mkdir(exist_ok=True)
-        wanted(shutil.which("openssl"), "openssl: bin/test-needs installs it")
+        needed(shutil.which("openssl"), "openssl: bin/test-needs installs it")
         self.authority, self.certificate, self.key = (directory / f"{name}.{part}" for part in ("ca", "crt", "key"))
         authority_key = directory / f"{name}.ca.key"
         self._make(name, self.authority, authority_key, "-addext", "keyUsage=critical,keyCertSign")
@@ -59,8 +59,8 @@ class Certificates:
 
     @staticmethod
     def _make(name, certificate, key, *options):
-        made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key)
-        command = ["openssl", "req", "-x509", *made, "-days", "2", "-subj", f"/CN={name}", "-out", certificate]
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key)
+        command = ["openssl", "req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}", "-out", certificate]
         subprocess.run([*command, *options], check=True, capture_output=True)
 
 
@@ -72,7 +72,7 @@ class Server:
         self.database = 0 if "cluster_enabled" in options else 3
         self.port = free_port()
         self.log = directory / "log"
-        given = {
+        options = {
             "bind": "127.0.0.1",
             "dir": str(directory),
             "requirepass": PASSWORD,
@@ -84,9 +84,9 @@ class Server:
             **{name.replace("_", "-"): str(value) for name, value in options.items()},
         }
         if certificates:
-            given |= {"port": "0", "tls-port": str(self.port), "tls-auth-clients": "no"}
-            given |= {"tls-cert-file": str(certificates.certificate), "tls-key-file": str(certificates.key)}
-        self._command = [binary, *(word for name, value in given.items() for word in (f"--{name}", value))]
+            options |= {"port": "0", "tls-port": str(self.port), "tls-auth-clients": "no"}
+            options |= {"tls-cert-file": str(certificates.certificate), "tls-key-file": str(certificates.key)}
+        self._command = [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
         self.process = None
 
     @property

@@ -43,8 +43,8 @@ class Bench:
             self.send(call)
         with self.connect() as connection:
             channel = connection.default_channel
-            taken = [channel.basic_get("q").delivery_tag for _ in calls]
-            channel.lease.hand_back(taken, 2)
+            tags = [channel.basic_get("q").delivery_tag for _ in calls]
+            channel.lease.hand_back(tags, 2)
 
     def pids(self):
         """The processes of the workers: those of their sessions."""

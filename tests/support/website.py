@@ -111,10 +111,10 @@ def use(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
             "fetch_host_rate": 10_000,
         }
         environ = {f"GRISTMILL_{name.upper()}": str(value) for name, value in {**usual, **changed}.items()}
-        chosen = load(environ)
-        limit = HostLimit(client, chosen)
-        monkeypatch.setattr(fetching, "settings", lambda: chosen)
-        monkeypatch.setattr(data_root, "settings", lambda: chosen)
+        settings_of_test = load(environ)
+        limit = HostLimit(client, settings_of_test)
+        monkeypatch.setattr(fetching, "settings", lambda: settings_of_test)
+        monkeypatch.setattr(data_root, "settings", lambda: settings_of_test)
         monkeypatch.setattr(fetching, "_limit", lambda: limit)
 
     change()
@@ -136,12 +136,12 @@ def site(use: Callable[..., None]) -> Iterator[Site]:
 def names(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[Any]]) -> list[str]:
     """Let names lead to addresses or errors, each answer once; returns the list of the names looked up."""
     ask = socket.getaddrinfo
-    asked: list[str] = []
+    hosts: list[str] = []
 
     def look_up(host: str, port: Any, *arguments: Any, **options: Any) -> Any:
         if host not in answers or options.get("flags"):
             return ask(host, port, *arguments, **options)
-        asked.append(host)
+        hosts.append(host)
         address = answers[host].pop(0)
         if isinstance(address, OSError):
             raise address
@@ -149,4 +149,4 @@ def names(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[Any]]) -> lis
         return [(family, socket.SOCK_STREAM, 6, "", (address, port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return asked
+    return hosts

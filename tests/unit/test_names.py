@@ -6,7 +6,6 @@ from tests.support.names import ROOMS, Name, classes, faults, judge, of_python
 
 # Rooms that still have such names: `python -m tests.support.names ROOM` lists them. A room that is clean leaves.
 NOT_YET: tuple[str, ...] = (
-    "benchmarks",
     "config",
     "gristmill/broker",
     "gristmill/cli",
@@ -17,7 +16,6 @@ NOT_YET: tuple[str, ...] = (
     "gristmill/worker",
     "producer",
     "tasks",
-    "tests/support",
 )
 
 

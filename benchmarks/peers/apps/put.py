@@ -15,23 +15,23 @@ from typing import Any
 def many(app: Any, task: str, count: int) -> dict[str, Any]:
     """Put a list of tasks."""
     app.put_one(task, 0)
-    begun, answer = time.time(), None
+    started_at, answer = time.time(), None
     if hasattr(app, "put_many"):
         answer = app.put_many(task, range(count))
     else:
         for number in range(count):
             app.put_one(task, number)
-    return {"begun": begun, "ended": time.time(), "answer": answer}
+    return {"begun": started_at, "ended": time.time(), "answer": answer}
 
 
 def light(app: Any, rate: float, seconds: float) -> dict[str, Any]:
     """Put so many a second, each with the time at which it was put."""
     app.put_one("noop", 0)
-    begun = time.time()
+    started_at = time.time()
     for number in range(int(rate * seconds)):
-        time.sleep(max(0.0, begun + number / rate - time.time()))
+        time.sleep(max(0.0, started_at + number / rate - time.time()))
         app.put_one("light", time.time())
-    return {"begun": begun, "ended": time.time(), "answer": None}
+    return {"begun": started_at, "ended": time.time(), "answer": None}
 
 
 if __name__ == "__main__":

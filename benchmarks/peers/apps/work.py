@@ -15,7 +15,7 @@ PAGE = struct.Struct("qd")
 WAIT = struct.Struct("d")
 
 
-class Tally:
+class ProcessTally:
     """The page of this process, and the file beside it with how long tasks waited."""
 
     def __init__(self, directory: str) -> None:
@@ -38,17 +38,17 @@ class Tally:
         os.write(self._waits, WAIT.pack(seconds))
 
 
-_tally: Tally | None = None
+_tally: ProcessTally | None = None
 _making = threading.Lock()
 
 
-def tally() -> Tally:
+def tally() -> ProcessTally:
     """The tally of this process, which may have been forked from one that has its own."""
     global _tally  # noqa: PLW0603 - one a process
     if _tally is None or _tally.pid != os.getpid():
         with _making:
             if _tally is None or _tally.pid != os.getpid():
-                _tally = Tally(os.environ["BENCH_TALLY"])
+                _tally = ProcessTally(os.environ["BENCH_TALLY"])
     return _tally
 
 

@@ -62,8 +62,9 @@
       make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
       td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(duration(queue.wait[1])),
       td(duration(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
-    const workers = data.workers.map((worker) => make("tr", {},
-      th(worker.name), td(worker.host), td(worker.queue), td(worker.pool),
+    const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
+    const workers = data.workers.map((worker) => make("tr", { "data-worker": worker.id },
+      th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td(worker.host), td(worker.queue), td(worker.pool),
       td(number(worker.busy) + " of " + number(worker.slots)), td(number(worker.rate)),
       td(number(worker.succeeded, 0)), td(number(worker.failed, 0)),
       td(number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
@@ -71,6 +72,12 @@
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
       "No worker is live. Start workers with ", make("code", {}, "gristmill up")));
     fill(document.getElementById("workers"), workers.length ? workers : [none]);
+  }
+
+  function showTasks(tasks) {
+    document.getElementById("tasks-card").hidden = tasks.length === 0;
+    fill(document.getElementById("tasks"), tasks.map((task) => make("tr", { "data-task": task.task },
+      th(task.task), td(number(task.workers, 0)), td(number(task.versions, 0)))));
   }
 
   function showAdvice(advice) {
@@ -84,6 +91,7 @@
     document.getElementById("empty").hidden = !data.empty;
     showAdvice(data.advice);
     showTables(data);
+    showTasks(data.tasks);
     showCharts(data.history);
   }
 

@@ -1,4 +1,4 @@
-"""What rounds have found: figures by row and workload, their medians and spreads."""
+"""What rounds measured: figures by row and workload, their medians and spreads."""
 
 import statistics
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from benchmarks.peers.rounds import Figures
 
 
-class Found:
+class Comparison:
     """Figures of rounds."""
 
     def __init__(self, rows: dict[str, dict[str, list[Figures]]] | None = None) -> None:
@@ -18,11 +18,11 @@ class Found:
         """Take in one round."""
         self._rows.setdefault(row, {}).setdefault(workload, []).append(figures)
 
-    def ordered(self, names: Iterable[str]) -> "Found":
+    def ordered(self, names: Iterable[str]) -> "Comparison":
         """The same, its rows in this order."""
-        found = Found({name: self._rows[name] for name in names if name in self._rows})
-        found.failures = self.failures
-        return found
+        comparison = Comparison({name: self._rows[name] for name in names if name in self._rows})
+        comparison.failures = self.failures
+        return comparison
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -39,8 +39,8 @@ class Found:
 
     def medians(self, rows: Iterable[str], workload: str, figure: str) -> list[float]:
         """The medians of those rows that have one."""
-        found = [self.median(row, workload, figure) for row in rows]
-        return [value for value in found if value is not None]
+        medians = [self.median(row, workload, figure) for row in rows]
+        return [value for value in medians if value is not None]
 
     def ratios(self, row: str, other: str, workload: str, figure: str) -> list[float]:
         """A figure of a row over that of another, round by round: so it does not swing with the machine."""

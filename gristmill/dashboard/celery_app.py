@@ -1,0 +1,40 @@
+"""The Celery app as Flower sees it: it knows the tasks that workers announce, and imports no module of a user's."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from gristmill.config.settings import Settings
+
+
+def forget_user_modules(app: Any, settings: Settings) -> None:
+    """Keep the modules of GRISTMILL_TASK_MODULES out of what Celery and Flower import; only workers need them."""
+    app.conf.imports = tuple(module for module in app.conf.imports or () if module not in settings.task_modules)
+
+
+class AppView:
+    """A Celery app whose `tasks` has the names of `announced()` too; all else is the app's own."""
+
+    def __init__(self, app: Any, announced: Callable[[], Collection[str]]) -> None:
+        self._app = app
+        self.tasks = TaskNames(app, announced)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)
+
+
+class TaskNames:
+    """The tasks of an app, and the names of tasks that only workers have: Flower limits those by their name."""
+
+    def __init__(self, app: Any, announced: Callable[[], Collection[str]]) -> None:
+        self._app = app
+        self._announced = announced
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._app.tasks or name in self._announced()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._app.tasks[name]
+
+    def keys(self) -> list[str]:
+        """The names of all tasks."""
+        return sorted({*self._app.tasks, *self._announced()})
