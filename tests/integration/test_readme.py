@@ -144,6 +144,6 @@ def test_the_tasks_of_the_page_on_tasks_do_what_it_says(fleet):
     assert fleet.run(sys.executable, "-c", TASKS_PROGRAM).splitlines() == [
         "[6, 6]",
         "[5050, 7]",
-        "item 0: last: 6 is not allowed: 7 or more is",
+        "item 0: invalid value for last: 6 (expected 7 or more)",
         "failed 4 ConnectionError",
     ]

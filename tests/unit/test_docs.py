@@ -288,9 +288,9 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("name", ["demo", "compare"])
-def test_the_readme_has_a_place_for_what_is_measured(name):
-    assert blocks(region(PROJECT / "README.md", name) + "\n", "text")
+@pytest.mark.parametrize(("page", "name"), [("README.md", "demo"), ("docs/threads-to-fleet.md", "compare")])
+def test_a_page_has_a_place_for_what_is_measured(page, name):
+    assert blocks(region(PROJECT / page, name) + "\n", "text")
 
 
 def test_the_changelog_has_a_place_for_what_is_new():
