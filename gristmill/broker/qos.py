@@ -76,7 +76,7 @@ class QoS(virtual.QoS):
         if kept == 0:
             logger.error(
                 "no room for a dead letter: a message stays on queue %s and is tried again in %d s, and so on (%r). "
-                "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead drop`, "
+                "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead delete`, "
                 "or raise %s, now %d",
                 queue, FULL_SECONDS, said, variable("dead_letter_bytes"), most,
             )  # fmt: skip

@@ -220,7 +220,7 @@ _MEANINGS = (
     _Meaning("{at} does not let this user do that: {reason}", (exceptions.NoPermissionError,)),
     _Meaning("{at} is still reading its data: try again in a moment", (exceptions.BusyLoadingError,), "LOADING"),
     _Meaning(
-        "{at} is full: delete finished batches with `gristmill forget`, or give it more memory (maxmemory)",
+        "{at} is full: delete finished batches with `gristmill delete`, or give it more memory (maxmemory)",
         (exceptions.OutOfMemoryError,),
         "OOM command not allowed",
     ),

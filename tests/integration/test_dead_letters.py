@@ -149,7 +149,7 @@ def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel
     assert channel._size("q") == 0, "they wait for their time"
     alarms = [record.getMessage() for record in caplog.records if "no room" in record.getMessage()]
     assert len(alarms) == 2
-    for words in ("gristmill dead list", "gristmill dead drop", "GRISTMILL_DEAD_LETTER_BYTES", "queue q"):
+    for words in ("gristmill dead list", "gristmill dead delete", "GRISTMILL_DEAD_LETTER_BYTES", "queue q"):
         assert words in alarms[0]
 
     # Still no room a second later; then some.
