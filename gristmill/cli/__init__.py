@@ -78,11 +78,11 @@ def cli() -> None:
 
     \b
     Examples:
-      gristmill demo                                   see it work
-      gristmill run fibonacci 30 31 32                 one batch, here and now
-      gristmill up                                     workers and dashboard on this host
-      seq 1 30 | gristmill submit fibonacci --from -   hand a batch to them
-      gristmill watch                                  follow the last batch
+      gristmill demo                                    see it work
+      gristmill run fibonacci 30 31 32                  one batch, here and now
+      gristmill up                                      a fleet on this host
+      seq 1 30 | gristmill submit fibonacci --from -    a batch for the fleet
+      gristmill watch                                   follow the last batch
     """
     fields = Settings.model_fields
     for name, near in environment.unknown(fields, fields["home"].get_default()):

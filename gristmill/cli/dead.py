@@ -40,7 +40,7 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command("list", short_help="List the dead letters, oldest first.")
 @click.option("--queue", metavar="QUEUE", help="List dead letters of this queue only.")
 @options.as_json
 @options.quiet
@@ -67,7 +67,7 @@ def list_them(queue: str | None, as_json: bool) -> None:
             header = False
 
 
-@command.command("requeue")
+@command.command("requeue", short_help="Put dead letters back on their queues.")
 @ids
 @click.option("--all", "everything", is_flag=True, help="Requeue all dead letters that there are now.")
 @options.quiet
@@ -86,7 +86,7 @@ def requeue(ids: tuple[str, ...], everything: bool) -> None:
     note(f"requeued {_number(number)}")
 
 
-@command.command("delete")
+@command.command("delete", short_help="Delete dead letters for good.")
 @ids
 @click.option(
     "--all", "everything", is_flag=True, help="Delete all dead letters that there are now; asks first on a terminal."

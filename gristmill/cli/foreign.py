@@ -1,7 +1,4 @@
-"""Words of GNU parallel, xargs, kubectl and docker that Gristmill names otherwise, or does not have.
-
-The contract's words for what is not built yet are not among them: until then they are unknown words.
-"""
+"""Words of GNU parallel, xargs, kubectl and docker that Gristmill names otherwise, or does not have."""
 
 
 def _by_word(table: dict[str, str]) -> dict[str, str]:

@@ -8,15 +8,15 @@ import click
 from gristmill.cli import completing
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.output import FORMS, Form
-from gristmill.cli.values import Duration, Integer, OneOf, SomeOf
+from gristmill.cli.values import Duration, Integer, OneOf
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, LAST, LONGEST_SECONDS, checked_halt
+from gristmill.producer.item_states import item_states
 from gristmill.producer.items import FORMATS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: The states of an item that has ended, and those that `--failed` is short for.
-STATES = ("succeeded", "failed", "dead", "cancelled")
+#: The states that `--failed` is short for.
 FAILED = frozenset({"failed", "dead"})
 
 
@@ -24,18 +24,22 @@ def _quiet(_context: click.Context, _parameter: click.Parameter, value: bool) ->
     Quiet.on = Quiet.on or value
 
 
-class _Halt(click.ParamType[str]):
-    """What `--halt` takes."""
+class _Parsed(click.ParamType[Any]):
+    """Text that a function of the API reads, which raises InputError."""
 
-    name = "halt"
+    def __init__(self, parse: Callable[[str], Any], *, keep_text: bool = False) -> None:
+        self.name, self.parse, self.keep_text = parse.__name__, parse, keep_text
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text, as the API takes it."""
+        """What the function made of the text, or the text."""
+        if not isinstance(value, str):
+            return value
         try:
-            checked_halt(value)
+            parsed = self.parse(value)
         except InputError as error:
+            # The error names the API's keyword, and click the option.
             self.fail(str(error).partition(": ")[2], param, ctx)
-        return value
+        return value if self.keep_text else parsed
 
 
 quiet = click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Print no notes and no bar.")
@@ -46,6 +50,9 @@ max_wait = click.option(
 consume = click.option(
     "--consume", is_flag=True, help="Remove results from the server once they are written, all but failures."
 )
+follow = click.option(
+    "--follow", "following", is_flag=True, help="Print results as items complete, until the batch has ended."
+)
 in_order = click.option("-k", "--in-order", is_flag=True, help="Print results by index, not as items complete.")
 batch = click.argument("batch", required=False, shell_complete=completing.batches)
 
@@ -53,17 +60,19 @@ batch = click.argument("batch", required=False, shell_complete=completing.batche
 def results_format(command: Command) -> Command:
     """`--format` and `--json` of what prints results."""
     form = click.option(
-        "--format", "form", type=OneOf(FORMS), help="Form of the results; default: text on a terminal, else jsonl."
+        "--format",
+        "form",
+        type=OneOf(FORMS),
+        help="Form of the results; default: text on a terminal, else jsonl, as with --json.",
     )
-    as_jsonl = click.option("--json", "as_json", is_flag=True, help="Short for --format jsonl.")
-    return form(as_jsonl(command))
+    return form(as_json(command))
 
 
-def form_of(form: Form | None, as_json: bool, output: str | None = None) -> Form:
+def form_of(form: Form | None, json: bool, output: str | None = None) -> Form:
     """The form in which results are printed."""
-    if as_json and form not in (None, "jsonl"):
+    if json and form not in (None, "jsonl"):
         raise click.UsageError(f"--json is --format jsonl: it does not go with --format {form}")
-    return form or ("text" if stdout.is_terminal and not output and not as_json else "jsonl")
+    return form or ("text" if stdout.is_terminal and not output and not json else "jsonl")
 
 
 def selected_states(command: Command) -> Command:
@@ -71,7 +80,7 @@ def selected_states(command: Command) -> Command:
     state = click.option(
         "--state",
         "states",
-        type=SomeOf(STATES, "STATE"),
+        type=_Parsed(item_states),
         metavar="STATE,…",
         help="Print items in these states only: succeeded, failed, dead, cancelled.",
     )
@@ -114,7 +123,7 @@ def feeding(command: Command) -> Command:
         ),
         click.option(
             "--halt",
-            type=_Halt(),
+            type=_Parsed(checked_halt, keep_text=True),
             metavar="fail=N|P%",
             help="Cancel the batch once N items, or P% of all items, have failed.",
         ),

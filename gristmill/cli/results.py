@@ -17,7 +17,7 @@ from gristmill.server.connection import reaching
 
 @new_command("results")
 @options.batch
-@click.option("--follow", "following", is_flag=True, help="Go on until the batch has ended.")
+@options.follow
 @options.in_order
 @options.selected_states
 @click.option("--output", metavar="FILE", help="Write results to FILE, which appears when it is whole.")
@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913
 
 def _check(following: bool, consume: bool, states: frozenset[str] | None, max_wait: float | None) -> None:
     """Refuse options that do not go together."""
-    if consume and states is not None:
+    if consume and states:
         raise click.UsageError("--consume does not go with --state or --failed")
     if consume and not following:
         raise click.UsageError("--consume goes with --follow")

@@ -19,7 +19,7 @@ from gristmill.server.connection import reaching
 
 @new_command("submit", TaskCommand)
 @options.feeding
-@click.option("--follow", "following", is_flag=True, help="Print results as they complete; exit with the batch's code.")
+@options.follow
 @options.in_order
 @options.results_format
 @options.max_wait

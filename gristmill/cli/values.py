@@ -54,20 +54,3 @@ class OneOf(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002
         """What an error says."""
         return f"{value!r} (expected one of {', '.join(map(str, self.choices))})"
-
-
-class SomeOf(click.ParamType[frozenset[str]]):
-    """Some of a list of words, with commas between."""
-
-    def __init__(self, words: Iterable[Any], name: str) -> None:
-        self.words, self.name = [str(word) for word in words], name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
-        """The words."""
-        if isinstance(value, frozenset):
-            return value
-        words = [word.strip() for word in value.split(",")]
-        for word in words:
-            if word not in self.words:
-                self.fail(f"{word!r} (expected some of {', '.join(self.words)}, with commas between)", param, ctx)
-        return frozenset(words)
