@@ -16,7 +16,7 @@ LOOK_SECONDS, TELL_SECONDS = 1.0, 10.0
 
 _ADVICE = (
     "remove results while you read them (`gristmill results --follow --consume`), delete batches that are not needed "
-    "(`gristmill forget`), or give the server more room"
+    "(`gristmill delete`), or give the server more room"
 )
 
 

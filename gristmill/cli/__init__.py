@@ -3,42 +3,54 @@
 import importlib
 import os
 import sys
-from difflib import get_close_matches
-from typing import Any
 
 import click
 
+from gristmill.cli.command import Group
 from gristmill.cli.console import stderr, warn
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings
 from gristmill.errors import GristmillError
 
-#: The commands, in the order in which help lists them.
-COMMANDS = (
-    "demo",
-    "run",
-    "up",
-    "tasks",
-    "submit",
-    "watch",
-    "results",
-    "retry",
-    "cancel",
-    "pause",
-    "resume",
-    "batches",
-    "forget",
-    "dead",
-    "workers",
-    "announce",
-    "compare",
-    "doctor",
-)
+#: The commands in the order in which help lists them, each with the line that help has of it. The lines stand here
+#: so that `gristmill --help` loads no command.
+SECTIONS = {
+    "Start": {
+        "demo": "See the main job end to end, in a temporary home",
+        "run": "Run a batch here and now, and print its results",
+        "up": "Run server, workers and dashboard on this host",
+        "tasks": "List the tasks that this host and the workers know",
+    },
+    "Batches": {
+        "submit": "Store a batch for the workers that run",
+        "watch": "Follow a batch to its end with a bar",
+        "results": "Print the results of a batch",
+        "retry": "Run the failed and dead items of a batch again",
+        "cancel": "Stop a batch; items that run finish",
+        "pause": "Hold a batch; items that run finish",
+        "resume": "Go on with a paused batch",
+        "batches": "List the batches on the server",
+        "delete": "Delete a batch with its items and results",
+    },
+    "Workers": {
+        "workers": "List the live workers: slots, busy slots, rate",
+        "dead": "List, requeue or delete messages given up on",
+        "doctor": "Check server, workers and settings; say what to do",
+    },
+    "Learn": {
+        "announce": "Hear two speak in turn, then in two threads",
+        "compare": "Measure threads, processes and workers side by side",
+    },
+    "Shell": {
+        "completion": "Print a completion script for bash, zsh or fish",
+    },
+}
+COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
 TIMED_OUT, INTERRUPTED = 124, 130
 
 
-class Commands(click.Group):
-    """Loads a command's file when it is asked for, so that `--help` does not wait for Celery."""
+class Commands(Group):
+    """Loads a command's file when somebody calls the command."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """The names, in their order."""
@@ -51,12 +63,12 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"gristmill.cli.{cmd_name}").command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click's, with the nearest name offered."""
-        if args[0] not in COMMANDS:
-            near = get_close_matches(args[0], COMMANDS, 1)
-            ctx.fail(f"no command {args[0]!r}" + (f": did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by section; no command is loaded."""
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", line) for name, line in commands.items()])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -66,11 +78,11 @@ def cli() -> None:
 
     \b
     Examples:
-      gristmill demo                                   see it work
-      gristmill run fibonacci 30 31 32                 one batch, here and now
-      gristmill up                                     workers and dashboard on this host
-      seq 1 30 | gristmill submit fibonacci --from -   hand a batch to them
-      gristmill watch                                  follow the last batch
+      gristmill demo                                    see it work
+      gristmill run fibonacci 30 31 32                  one batch, here and now
+      gristmill up                                      a fleet on this host
+      seq 1 30 | gristmill submit fibonacci --from -    a batch for the fleet
+      gristmill watch                                   follow the last batch
     """
     fields = Settings.model_fields
     for name, near in environment.unknown(fields, fields["home"].get_default()):
@@ -97,9 +109,9 @@ def _run() -> int:
         return error.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "gristmill"
-        return _fail(f"{error.format_message().rstrip('.')}: see `{path} --help`", error.exit_code)
+        return _fail(f"{_explain(error)} (see `{path} --help`)", error.exit_code)
     except SystemExit:
-        # Click's answer to a closed stdout is 1; ours is that the reader has had enough.
+        # Click answers a closed stdout with 1; Gristmill takes it that the reader has had enough.
         if sys.stdout is not stdout:
             return _closed()
         raise
@@ -114,12 +126,22 @@ def _run() -> int:
     return answer if isinstance(answer, int) else 0
 
 
+def _explain(error: click.UsageError) -> str:
+    """A usage error in the form of all errors: `invalid value for --halt: '10' (expected …)`."""
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        name = error.param_hint or (error.param and error.param.opts[-1])
+        if name:
+            return f"invalid value for {name}: {error.message}"
+    message = error.format_message().rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
 def _fail(text: str, code: int) -> int:
     stderr.print(f"gristmill: {text}", markup=False, style="red")
     return code
 
 
 def _closed() -> int:
-    # What is still buffered must not raise once more while Python ends.
+    # Python must not raise once more at its end for the rest of its buffer.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import print_json, write
 from gristmill.tasks import catalog
 from gristmill.tasks.announce import words
@@ -29,7 +30,7 @@ class Said:
     at: float
 
 
-@click.command("announce")
+@new_command("announce")
 @click.option("--count", default="5", show_default=True, metavar="N", help="Words that each of the two says (1 to 26).")
 @click.option("--seconds", default="0.5", show_default=True, metavar="S", help="The pause between two words (0 to 60).")
 @options.as_json

@@ -1,8 +1,7 @@
 """`gristmill batches`."""
 
-import click
-
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batch import batches
@@ -11,11 +10,11 @@ from gristmill.server.connection import reaching
 _COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "left", "created"]
 
 
-@click.command("batches")
+@new_command("batches")
 @options.as_json
 @options.quiet
 def command(as_json: bool) -> None:
-    """List the batches on the server, oldest first; with --json every field, such as who submitted each.
+    """List the batches on the server, oldest first; --json prints every field, such as who submitted each.
 
     \b
     Examples:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gristmill.cli import chart, options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import Quiet, note, print_json, stderr, stdout
 from gristmill.config.host import cores
 from gristmill.config.words import duration
@@ -55,7 +56,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: float)
     return value
 
 
-@click.command("compare")
+@new_command("compare")
 @click.option("--items", metavar="N,…", callback=_numbers, help="Compute these Fibonacci numbers: 30,35,40,45.")
 @click.option(
     "--seconds",

@@ -10,6 +10,7 @@ import click
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import options
+from gristmill.cli.command import Group
 from gristmill.cli.console import note, show
 from gristmill.config import settings
 from gristmill.errors import InputError
@@ -17,36 +18,36 @@ from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import client, reaching
 
 _COLUMNS = ["id", "queue", "task", "reason", "deaths", "worker", "at", "bytes"]
-_SEE = "`gristmill dead list` shows those that there are"
-#: Rows whose widths a table fits to: it is printed while more are read.
+_SEE = "`gristmill dead list` lists them"
+#: Rows whose widths a table fits to: the command prints a table while it reads more.
 PAGE = 500
 
-identities = click.argument("identities", nargs=-1, metavar="[ID]...")
+ids = click.argument("ids", nargs=-1, metavar="[ID]...")
 
 
-@click.group("dead")
+@click.group("dead", cls=Group)
 def command() -> None:
-    """List, requeue or drop the messages that were given up on.
+    """List, requeue or delete dead letters: messages that workers gave up on.
 
-    A message is given up on when it cannot be read, or has killed three processes that ran it alone. It is kept
-    until you decide: nothing else removes it.
+    Workers give up on a message that they cannot read, and on one that has killed three processes that ran it alone.
+    The server keeps it until you decide: nothing else removes it.
 
     \b
     Examples:
       gristmill dead list
       gristmill dead requeue 1767225600000-0
-      gristmill dead drop --all
+      gristmill dead delete --all
     """
 
 
-@command.command("list")
-@click.option("--queue", metavar="QUEUE", help="Only those of this queue.")
+@command.command("list", short_help="List the dead letters, oldest first.")
+@click.option("--queue", metavar="QUEUE", help="List dead letters of this queue only.")
 @options.as_json
 @options.quiet
 def list_them(queue: str | None, as_json: bool) -> None:
-    """List the dead letters, oldest first: why, how many processes each killed, who had it last, when, its size.
+    """List the dead letters, oldest first: reason, deaths, last worker, time and size of each.
 
-    With --json also the priority and the task's id.
+    --json prints the priority and the task's id too.
 
     \b
     Examples:
@@ -54,24 +55,24 @@ def list_them(queue: str | None, as_json: bool) -> None:
       gristmill dead list --json | jq -r 'select(.deaths == 3).id'
     """
     with _dead_letters() as dead_letters:
-        found = (dead_letter for dead_letter in dead_letters if queue in (None, dead_letter.queue))
-        first = next(found, None)
+        selected = (dead_letter for dead_letter in dead_letters if queue in (None, dead_letter.queue))
+        first = next(selected, None)
         if first is None:
             note("no dead letters" if queue is None else f"no dead letters of queue {queue!r}")
             return
-        rows = chain([first], found)
+        rows = chain([first], selected)
         header = True
         while page := [dead_letter.as_dict() for dead_letter in islice(rows, PAGE)]:
             show(_COLUMNS, page, as_json=as_json, right="deaths bytes", header=header)
             header = False
 
 
-@command.command("requeue")
-@identities
-@click.option("--all", "everything", is_flag=True, help="All that there are now.")
+@command.command("requeue", short_help="Put dead letters back on their queues.")
+@ids
+@click.option("--all", "everything", is_flag=True, help="Requeue all dead letters that there are now.")
 @options.quiet
-def requeue(identities: tuple[str, ...], everything: bool) -> None:
-    """Put dead letters back at the end of their queues, as they were sent: deaths are forgotten.
+def requeue(ids: tuple[str, ...], everything: bool) -> None:
+    """Put dead letters back at the end of their queues, as they were sent, with no deaths counted.
 
     No worker has to know their task yet.
 
@@ -80,29 +81,31 @@ def requeue(identities: tuple[str, ...], everything: bool) -> None:
       gristmill dead requeue 1767225600000-0 1767225600000-1
       gristmill dead requeue --all
     """
-    with _chosen(identities, everything) as dead_letters:
-        number = dead_letters.requeue_all() if everything else _each(dead_letters.requeue, identities)
+    with _checked(ids, everything) as dead_letters:
+        number = dead_letters.requeue_all() if everything else _each(dead_letters.requeue, ids)
     note(f"requeued {_number(number)}")
 
 
-@command.command("drop")
-@identities
-@click.option("--all", "everything", is_flag=True, help="All that there are now; asks first, on a terminal.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@command.command("delete", short_help="Delete dead letters for good.")
+@ids
+@click.option(
+    "--all", "everything", is_flag=True, help="Delete all dead letters that there are now; asks first on a terminal."
+)
+@click.option("--yes", is_flag=True, help="Do not ask before --all.")
 @options.quiet
-def drop(identities: tuple[str, ...], everything: bool, yes: bool) -> None:
-    """Delete dead letters. Nothing brings them back.
+def delete(ids: tuple[str, ...], everything: bool, yes: bool) -> None:
+    """Delete dead letters for good.
 
     \b
     Examples:
-      gristmill dead drop 1767225600000-0
-      gristmill dead drop --all --yes
+      gristmill dead delete 1767225600000-0
+      gristmill dead delete --all --yes
     """
-    with _chosen(identities, everything) as dead_letters:
+    with _checked(ids, everything) as dead_letters:
         if everything and not yes and len(dead_letters) and sys.stdin.isatty() and sys.stderr.isatty():
-            click.confirm(f"Drop {_number(len(dead_letters))} ({dead_letters.size:,} bytes)?", abort=True, err=True)
-        number = dead_letters.drop_all() if everything else _each(dead_letters.drop, identities)
-    note(f"dropped {_number(number)}")
+            click.confirm(f"Delete {_number(len(dead_letters))} ({dead_letters.size:,} bytes)?", abort=True, err=True)
+        number = dead_letters.drop_all() if everything else _each(dead_letters.drop, ids)
+    note(f"deleted {_number(number)}")
 
 
 @contextmanager
@@ -112,17 +115,17 @@ def _dead_letters() -> Iterator[DeadLetters]:
 
 
 @contextmanager
-def _chosen(identities: tuple[str, ...], everything: bool) -> Iterator[DeadLetters]:
-    """The letters, when what was named of them is there: else nothing happens to any."""
-    if everything == bool(identities):
-        raise click.UsageError("the IDs of dead letters or --all are needed, and not both")
-    for identity in identities:
-        if not re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", identity, re.ASCII):
-            raise InputError(f"{identity!r} is no ID of a dead letter: one like 1767225600000-0 is ({_SEE})")
+def _checked(ids: tuple[str, ...], everything: bool) -> Iterator[DeadLetters]:
+    """The dead letters, once every named ID exists: otherwise the command changes none."""
+    if everything == bool(ids):
+        raise click.UsageError("give the IDs of dead letters, or --all, and not both")
+    for id_ in ids:
+        if not re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", id_, re.ASCII):
+            raise InputError(f"invalid value for ID: {id_!r} (expected an ID such as 1767225600000-0; {_SEE})")
     with _dead_letters() as dead_letters:
-        for identity in identities:
-            if not dead_letters.has(identity):
-                raise InputError(f"no dead letter has the ID {identity!r}: {_SEE}")
+        for id_ in ids:
+            if not dead_letters.has(id_):
+                raise InputError(f"no dead letter has the ID {id_!r}: {_SEE}")
         yield dead_letters
 
 
@@ -130,5 +133,5 @@ def _number(number: int) -> str:
     return f"{number:,} dead letter{'' if number == 1 else 's'}"
 
 
-def _each(act: Callable[[str], bool], identities: tuple[str, ...]) -> int:
-    return sum(act(identity) for identity in identities)
+def _each(act: Callable[[str], bool], ids: tuple[str, ...]) -> int:
+    return sum(act(id_) for id_ in ids)

@@ -12,6 +12,7 @@ import click
 
 from gristmill.batches.info import BatchInfo
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, table, write
 from gristmill.cli.progress import ProgressView
 from gristmill.demo.home import temporary_home
@@ -42,7 +43,7 @@ class Part:
     items: list[Any]
 
 
-@click.command("demo")
+@new_command("demo")
 @click.option("--stay", is_flag=True, help="Keep workers and dashboard up until Ctrl-C.")
 @options.quiet
 def command(stay: bool) -> int:

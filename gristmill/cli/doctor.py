@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
-import click
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-@click.command("doctor")
+@new_command("doctor")
 @options.as_json
 @options.quiet
 def command(as_json: bool) -> int:

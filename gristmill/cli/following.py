@@ -4,16 +4,16 @@ import time
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.cli.advice import warn_without_worker
 from gristmill.cli.console import note, print_json, warn
 from gristmill.cli.output import ResultWriter
 from gristmill.cli.progress import ProgressView
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch
 from gristmill.producer.deadline import NEVER, Deadline
-from gristmill.producer.worker_checks import live_workers, no_worker
 
 if TYPE_CHECKING:
-    # Only for types: what submits loads Celery, and whoever only reads need not wait for it.
+    # Only for types: submitting loads Celery, and commands that only read need not wait for it.
     from gristmill.local.fleet import LocalFleet
     from gristmill.producer.feeding import Feeding
     from gristmill.producer.submission import Submission
@@ -23,17 +23,16 @@ WARN_SECONDS = 3.0
 
 
 class WorkerWatch:
-    """Warns once when a batch waits and nobody listens to its queue."""
+    """Warns once when a batch waits and no worker listens to its queue."""
 
     def __init__(self) -> None:
         self._at: float | None = time.monotonic() + WARN_SECONDS
 
     def look(self, info: BatchInfo) -> None:
-        """Look whether to warn; cheap until the moment has come."""
+        """Check whether to warn; cheap until WARN_SECONDS have passed."""
         if self._at is not None and info.left and time.monotonic() > self._at:
             self._at = None
-            if not any(worker.queue == info.queue for worker in live_workers()):
-                warn(no_worker(info.queue))
+            warn_without_worker(info.queue)
 
 
 def follow(
@@ -46,22 +45,22 @@ def follow(
     fleet: "LocalFleet | None" = None,
     feeding: "Feeding | None" = None,
 ) -> BatchInfo:
-    """Follow a batch to its end; with a writer, its results are written as they come, and then removed to `consume`.
+    """Follow a batch to its end.
 
-    `fleet` is one that runs for the duration of this command: what dies of it is started again. `feeding` submits
-    the batch meanwhile.
+    The writer, if any, writes results as they come; with `consume` the server then removes them. `fleet` runs for
+    the duration of this command, which starts its dead processes again. `feeding` submits the batch meanwhile.
 
     Raises:
-        TimeoutError: it has not ended at the deadline.
-        KeyboardInterrupt: after a note that says how to follow it again.
-        Exception: what submitting it raises.
+        TimeoutError: the batch has not ended at the deadline.
+        KeyboardInterrupt: after a note that says how to follow the batch again.
+        Exception: `feeding` raised it.
     """
     workers = WorkerWatch()
     try:
         with ProgressView([batch.name]) as view:
-            for info, found in batch.follow(in_order=in_order, consume=consume, max_wait=deadline.left):
+            for info, results in batch.follow(in_order=in_order, consume=consume, max_wait=deadline.left):
                 if writer:
-                    writer.write_all(found, durably=consume)
+                    writer.write_all(results, durably=consume)
                 view.update([info])
                 workers.look(info)
                 if fleet:
@@ -85,7 +84,7 @@ def follow(
 
 
 def all_stored(feeding: "Feeding | None") -> bool:
-    """Whether nothing of the batch is still to be submitted."""
+    """Whether the server has all items of the batch."""
     return feeding is None or feeding.submission.complete
 
 
@@ -117,17 +116,17 @@ def summary(info: BatchInfo) -> str:
     return f"batch {info.name}: {info.state}{reason}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
 
 
-def say_what_is_new(submission: "Submission", info: BatchInfo) -> None:
-    """Say so when the items had been submitted before."""
+def say_if_repeated(submission: "Submission", info: BatchInfo) -> None:
+    """Say so when an earlier command had submitted all items."""
     if submission.anything_new or not submission.complete:
         return
     if info.state in ENDED:
         note(f"nothing new: batch {info.name} has these {info.submitted:,} items, and has ended")
     else:
-        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.left:,} are open")
+        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.left:,} are left")
 
 
-def say_what_was_consumed(info: BatchInfo) -> None:
-    """Say so when results of the batch are not on the server any more."""
+def warn_of_consumed(info: BatchInfo) -> None:
+    """Warn when the server does not have all results of the batch any more."""
     if info.consumed:
-        warn(f"{info.consumed:,} results of batch {info.name} were consumed: they are not among these")
+        warn(f"another command consumed {info.consumed:,} results of batch {info.name}: these are the others")

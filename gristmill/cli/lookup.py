@@ -1,8 +1,17 @@
 """Which batch a command means."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from gristmill.cli.console import stderr
 from gristmill.config import settings
 from gristmill.errors import InputError
+from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batch import Batch, open_batch
+from gristmill.server.connection import reaching
 from gristmill.server.home import Home
 
 
@@ -12,7 +21,27 @@ def named_batch(name: str | None) -> Batch:
     Raises:
         InputError: there is none.
     """
-    chosen = name or Home(settings().home).last_batch
-    if chosen is None:
+    if name is None:
+        name = Home(settings().home).last_batch
+    if name is None:
         raise InputError("no batch was submitted from this host yet: name one (`gristmill batches` lists them)")
-    return open_batch(chosen)
+    return open_batch(name)
+
+
+@contextmanager
+def batch_to_change(name: str | None) -> Iterator[tuple[Batch, bool]]:
+    """The batch that a command ends, holds or deletes, and whether a fleet runs that goes on after this command.
+
+    The default is for a person at a terminal, and is printed there: a script has to name the batch.
+
+    Raises:
+        click.UsageError: no name in a script.
+        InputError: there is no such batch.
+    """
+    if name is None and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("a script has to name the BATCH: only a terminal takes the last submitted")
+    with server_for_reading() as fleet, reaching():
+        batch = named_batch(name)
+        if name is None:
+            stderr.print(f"batch {batch.name}, the last submitted from this host:", markup=False)
+        yield batch, fleet

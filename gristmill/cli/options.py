@@ -1,80 +1,152 @@
-"""Options that several commands share."""
+"""Options that several commands share: one name, one meaning, one metavar."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli.console import Quiet
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, LAST
+from gristmill.cli import completing
+from gristmill.cli.console import Quiet, stdout
+from gristmill.cli.output import FORMS, Form
+from gristmill.cli.values import Duration, Integer, OneOf
+from gristmill.errors import InputError
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, LAST, LONGEST_SECONDS, checked_halt
+from gristmill.producer.item_states import item_states
 from gristmill.producer.items import FORMATS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: The states that `--failed` is short for.
+FAILED = frozenset({"failed", "dead"})
 
 
 def _quiet(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     Quiet.on = Quiet.on or value
 
 
-quiet = click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="No notes, no bar.")
-as_json = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table or a bar.")
-timeout = click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="S", help="Wait at most S seconds (exit 124)."
+class _Parsed(click.ParamType[Any]):
+    """Text that a function of the API reads, which raises InputError."""
+
+    def __init__(self, parse: Callable[[str], Any], *, keep_text: bool = False) -> None:
+        self.name, self.parse, self.keep_text = parse.__name__, parse, keep_text
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the function made of the text, or the text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = self.parse(value)
+        except InputError as error:
+            # The error names the API's keyword, and click the option.
+            self.fail(str(error).partition(": ")[2], param, ctx)
+        return value if self.keep_text else parsed
+
+
+quiet = click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Print no notes and no bar.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text.")
+max_wait = click.option(
+    "--max-wait", type=Duration(), metavar="DURATION", help="Wait at most this long, such as 90s or 10m (exit 124)."
 )
 consume = click.option(
     "--consume", is_flag=True, help="Remove results from the server once they are written, all but failures."
 )
-batch = click.argument("batch", required=False)
+follow = click.option(
+    "--follow", "following", is_flag=True, help="Print results as items complete, until the batch has ended."
+)
+in_order = click.option("-k", "--in-order", is_flag=True, help="Print results by index, not as items complete.")
+batch = click.argument("batch", required=False, shell_complete=completing.batches)
+
+
+def results_format(command: Command) -> Command:
+    """`--format` and `--json` of what prints results."""
+    form = click.option(
+        "--format",
+        "form",
+        type=OneOf(FORMS),
+        help="Form of the results; default: text on a terminal, else jsonl, as with --json.",
+    )
+    return form(as_json(command))
+
+
+def form_of(form: Form | None, json: bool, output: str | None = None) -> Form:
+    """The form in which results are printed."""
+    if json and form not in (None, "jsonl"):
+        raise click.UsageError(f"--json is --format jsonl: it does not go with --format {form}")
+    return form or ("text" if stdout.is_terminal and not output and not json else "jsonl")
+
+
+def selected_states(command: Command) -> Command:
+    """`--state` and `--failed` of what prints results."""
+    state = click.option(
+        "--state",
+        "states",
+        type=_Parsed(item_states),
+        metavar="STATE,…",
+        help="Print items in these states only: succeeded, failed, dead, cancelled.",
+    )
+    failed = click.option("--failed", is_flag=True, help="Short for --state failed,dead.")
+    return state(failed(command))
+
+
+def states_of(states: frozenset[str] | None, failed: bool) -> frozenset[str] | None:
+    """The states that `--state` and `--failed` select together; None selects all."""
+    if not failed:
+        return states
+    if states is not None:
+        raise click.UsageError("--failed is --state failed,dead: give one of them")
+    return FAILED
 
 
 def feeding(command: Command) -> Command:
-    """The options with which a batch is fed."""
-    for option in reversed(
-        [
-            click.argument("task"),
-            click.argument("items", nargs=-1, metavar="[ITEM]..."),
-            click.option("--from", "source", metavar="FILE", help="Read items from FILE; - is standard input."),
-            click.option("--format", "form", type=click.Choice(FORMATS), default="lines", show_default=True),
-            click.option("--encoding", default="utf-8", show_default=True, help="Of FILE."),
-            click.option("--name", help="The batch's name; repeat it to go on with an interrupted submit."),
-            click.option(
-                "--set",
-                "settings",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="An argument that all items share.",
-            ),
-            click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
-            click.option(
-                "--priority",
-                type=click.IntRange(FIRST, LAST),
-                default=DEFAULT_PRIORITY,
-                show_default=True,
-                help="0 runs first.",
-            ),
-            click.option("--halt", metavar="N|P%", help="Cancel the batch once so many items, or of all, have failed."),
-            click.option("--ttl", metavar="TIME", help="Keep it so long after its end: 90s, 30m, 12h, 7d."),
-            click.option("-0", "nul", is_flag=True, help="Items end with a NUL byte, as of `find -print0`."),
-        ]
-    ):
+    """The options with which a command submits a batch."""
+    options: Sequence[Callable[[Any], Any]] = [
+        click.argument("task", shell_complete=completing.tasks),
+        click.argument("items", nargs=-1, metavar="[ITEM]..."),
+        click.option("--from", "source", metavar="FILE", help="Read items from FILE; - is standard input."),
+        click.option(
+            "--input-format",
+            type=OneOf(FORMATS),
+            help="Form of FILE; default: by its suffix (.jsonl, .ndjson, .csv), else lines.",
+        ),
+        click.option("-0", "nul", is_flag=True, help="Items in FILE end with NUL, as `find -print0` writes them."),
+        click.option("--encoding", metavar="NAME", help="Encoding of FILE; default: utf-8."),
+        click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An argument that all items share."),
+        click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
+        click.option(
+            "--priority",
+            type=Integer(FIRST, LAST),
+            metavar="N",
+            default=DEFAULT_PRIORITY,
+            show_default=True,
+            help=f"Priority of the batch, from {FIRST} (runs first) to {LAST}.",
+        ),
+        click.option(
+            "--halt",
+            type=_Parsed(checked_halt, keep_text=True),
+            metavar="fail=N|P%",
+            help="Cancel the batch once N items, or P% of all items, have failed.",
+        ),
+        click.option(
+            "--ttl",
+            type=Duration(1, LONGEST_SECONDS),
+            metavar="DURATION",
+            help="How long to keep the batch after it ends, such as 12h or 7d.",
+        ),
+    ]
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-def fixed(settings: tuple[str, ...]) -> dict[str, str]:
-    """The arguments given with `--set`."""
-    found: dict[str, str] = {}
+def arguments_of(settings: tuple[str, ...]) -> dict[str, str]:
+    """The arguments of `--set`."""
+    arguments: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key:
-            raise click.BadParameter(f"{setting!r} is not allowed: KEY=VALUE is", param_hint="--set")
-        if key in found:
-            raise click.BadParameter(f"{key!r} is given twice", param_hint="--set")
-        found[key] = value
-    return found
-
-
-def stdin_is_piped() -> bool:
-    """Whether standard input is something other than a terminal."""
-    return not sys.stdin.isatty()
+            raise click.BadParameter(f"{setting!r} (expected KEY=VALUE)", param_hint="--set")
+        if key in arguments:
+            raise click.BadParameter(f"{setting!r} (expected each key once)", param_hint="--set")
+        arguments[key] = value
+    return arguments

@@ -1,26 +1,29 @@
-"""Writes results, a line each: JSONL or CSV, to stdout or into a file that appears when it is whole."""
+"""Writes results, a line each: text, JSONL or CSV, to stdout or into a file that appears when it is whole."""
 
 import csv
 import io
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from gristmill.batches.result import FIELDS, Result
+from gristmill.cli import result_text
 from gristmill.cli.console import note
 from gristmill.cli.partial import Partial
 
-Form = Literal["jsonl", "csv"]
+Form = Literal["text", "jsonl", "csv"]
+FORMS: tuple[Form, ...] = ("text", "jsonl", "csv")
 
 
 class ResultWriter:
     """Writes results. A context manager: `path` is replaced at a good end, and left alone at any other.
 
-    `whose` names the batch and the order: what a killed command has written of that to `path` is gone on with.
-    `repeats` says that results may come more than once; each is written once all the same, as with a `path`.
+    `states` selects results; None selects all. `resume_key` names the batch and the order: the command goes on with
+    what a killed command has written of that to `path`. `repeats` says that results may come more than once; each is
+    written once all the same, as with a `path`.
     """
 
     def __init__(
@@ -28,35 +31,35 @@ class ResultWriter:
         form: Form = "jsonl",
         path: str | None = None,
         *,
-        failed_only: bool = False,
-        whose: str = "",
+        states: frozenset[str] | None = None,
+        resume_key: str = "",
         repeats: bool = False,
     ) -> None:
         self._form = form
-        self._line = _as_csv if form == "csv" else Result.to_json
+        self._line = _line_of(form, path)
         self._path = Path(path) if path else None
-        self._failed_only = failed_only
-        self._whose = f"{whose} {form} {failed_only}" if whose else ""
+        self._states = states
+        self._resume_key = f"{resume_key} {form} {sorted(states or ())}" if resume_key else ""
         self._partial: Partial | None = None
-        self._written = _Written() if path or repeats else None
+        self._attempts = _Attempts() if path or repeats else None
         #: Results that were written, by an earlier command too, and those of succeeded items among them.
         self.count = self.succeeded = 0
 
     def __enter__(self) -> "ResultWriter":
-        if self._path and self._written:
-            self._partial = Partial(self._path, self._whose)
+        if self._path and self._attempts:
+            self._partial = Partial(self._path, self._resume_key)
             for index, state, attempts in self._partial.resume(self._form):
-                self._written.add(index, attempts)
+                self._attempts.add(index, attempts)
                 self._count(state)
         if self._form == "csv" and not (self._partial and self._partial.file.tell()):
             self._write(",".join(FIELDS))
         return self
 
     def write(self, result: Result) -> None:
-        """Write one result, unless it is to be left out or was written before."""
-        if self._failed_only and result.state == "succeeded":
+        """Write one result, unless its state is not selected or it was written before."""
+        if self._states is not None and result.state not in self._states:
             return
-        if self._written and not self._written.add(result.index, result.attempts):
+        if self._attempts and not self._attempts.add(result.index, result.attempts):
             return
         self._write(self._line(result))
         self._count(result.state)
@@ -89,14 +92,14 @@ class ResultWriter:
             return
         if kind is None:
             self._partial.publish()
-        elif self.count and self._whose:
+        elif self.count and self._resume_key:
             self._partial.keep()
-            note(f"the {self.count:,} results so far are in {self._partial.path}: the same command goes on with it")
+            note(f"{self._partial.path} has the {self.count:,} results so far: the same command goes on with it")
         else:
             self._partial.drop()
 
 
-class _Written:
+class _Attempts:
     """Which results were written: of each item the attempts that its result told of, in a byte."""
 
     def __init__(self) -> None:
@@ -113,10 +116,16 @@ class _Written:
         return True
 
 
+def _line_of(form: Form, path: str | None) -> Callable[[Result], str]:
+    if form == "text":
+        return result_text.line_of(terminal=path is None)
+    return _as_csv if form == "csv" else Result.to_json
+
+
 def _as_csv(result: Result) -> str:
     row = [getattr(result, column) for column in FIELDS]
     text = io.StringIO()
     cells = [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in row]
-    # Its characters are the ones that it quotes.
+    # The writer quotes a field with any character of its line terminator.
     csv.writer(text, lineterminator="\r\n").writerow(["" if cell == "null" else cell for cell in cells])
     return text.getvalue().removesuffix("\r\n")

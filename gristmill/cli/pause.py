@@ -1,34 +1,30 @@
 """`gristmill pause`."""
 
-import click
-
 from gristmill.batches.info import State
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note
-from gristmill.cli.lookup import named_batch
-from gristmill.local.fleet import server_for_reading
-from gristmill.server.connection import reaching
+from gristmill.cli.lookup import batch_to_change
 
 
-@click.command("pause")
+@new_command("pause")
 @options.batch
 @options.quiet
 def command(batch: str | None) -> None:
-    """Hold BATCH (default: the last submitted from this host): nothing more of it begins until it is resumed.
+    """Hold BATCH: no more items begin until `gristmill resume`, and items that run finish.
 
-    What runs finishes. Items can be submitted to it meanwhile.
+    On a terminal, BATCH defaults to the batch last submitted from this host. A producer can go on submitting to it.
 
     \b
     Examples:
       gristmill pause
       gristmill pause first
     """
-    with server_for_reading(), reaching():
-        found = named_batch(batch)
-        changed = found.pause()
-        info = found.info()
+    with batch_to_change(batch) as (target, _):
+        changed = target.pause()
+        info = target.info()
     if changed:
-        note(f"batch {info.name} is paused with {info.left:,} items open; go on with: gristmill resume {info.name}")
+        note(f"batch {info.name} is paused with {info.left:,} items left; go on with: gristmill resume {info.name}")
     elif info.state is State.PAUSED:
         note(f"batch {info.name} was paused already")
     else:

@@ -1,5 +1,6 @@
 """Progress of batches on stderr: a live bar on a terminal, else one plain line every ten seconds."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -19,26 +20,26 @@ class Pace:
     """Items per second over the last seconds, from counters that only grow."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, int]] = deque()
 
     def rate(self, done: int) -> float:
-        """Note the counter now and answer the rate; 0 while nothing is known."""
+        """Note the counter now and return items per second; 0 until there are two notes."""
         now = time.monotonic()
-        self._seen.append((now, done))
-        while len(self._seen) > 2 and now - self._seen[0][0] > RATE_SECONDS:
-            self._seen.popleft()
-        then, before = self._seen[0]
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and now - self._samples[0][0] > RATE_SECONDS:
+            self._samples.popleft()
+        then, before = self._samples[0]
         return (done - before) / (now - then) if now > then else 0.0
 
 
 class ProgressView:
-    """Shows batches that are followed together, each on its line. A context manager."""
+    """Shows the progress of several batches, each on its line. A context manager."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
         self._live = stderr.is_terminal and not Quiet.on
         self._paces = {label: Pace() for label in labels}
-        self._spoke = time.monotonic()
+        self._noted_at = time.monotonic()
         self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -47,6 +48,8 @@ class ProgressView:
             console=stderr,
             transient=False,
             disable=not self._live,
+            # Results go above the bar where both are on the terminal; rich would send a pipe's there too.
+            redirect_stdout=sys.stdout.isatty(),
         )
 
     def __enter__(self) -> "ProgressView":
@@ -70,8 +73,8 @@ class ProgressView:
             if self._live:
                 total = info.submitted if info.state is not State.SUBMITTING else None
                 self._progress.update(self._bars[label], completed=info.done, total=total, words=words)
-        if not self._live and time.monotonic() - self._spoke > LINE_SECONDS:
-            self._spoke = time.monotonic()
+        if not self._live and time.monotonic() - self._noted_at > LINE_SECONDS:
+            self._noted_at = time.monotonic()
             for line in lines:
                 note(line)
 

@@ -1,74 +1,99 @@
 """`gristmill results`."""
 
-from typing import Literal
-
 import click
 
 from gristmill.batches.info import BatchInfo
 from gristmill.cli import options
-from gristmill.cli.following import follow, say_what_was_consumed
+from gristmill.cli.command import command as new_command
+from gristmill.cli.following import follow, warn_of_consumed
 from gristmill.cli.lookup import named_batch
-from gristmill.cli.output import ResultWriter
+from gristmill.cli.output import Form, ResultWriter
 from gristmill.errors import InputError
 from gristmill.local.fleet import server_for_reading
+from gristmill.producer.batch import Batch
 from gristmill.producer.deadline import Deadline
 from gristmill.server.connection import reaching
 
 
-@click.command("results")
+@new_command("results")
 @options.batch
-@click.option("--follow", "following", is_flag=True, help="Go on until the batch has ended.")
-@click.option("--in-order", is_flag=True, help="By index, not as they complete.")
-@click.option("--failed", is_flag=True, help="Only items that did not succeed.")
-@click.option("--output", metavar="FILE", help="Write to FILE, which appears when it is whole.")
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+@options.follow
+@options.in_order
+@options.selected_states
+@click.option("--output", metavar="FILE", help="Write results to FILE, which appears when it is whole.")
+@options.results_format
 @options.consume
-@options.timeout
+@options.max_wait
 @options.quiet
-def command(
+def command(  # noqa: PLR0913
     batch: str | None,
+    *,
     following: bool,
     in_order: bool,
+    states: frozenset[str] | None,
     failed: bool,
     output: str | None,
-    form: Literal["jsonl", "csv"],
+    form: Form | None,
+    as_json: bool,
     consume: bool,
-    timeout: float | None,
+    max_wait: float | None,
 ) -> int:
-    """Print the results of BATCH (default: the last submitted from this host), a line each.
+    """Print the results of BATCH, one line each. Exits with the batch's code.
+
+    BATCH defaults to the batch last submitted from this host.
 
     \b
     Examples:
-      gristmill results first --in-order
+      gristmill results first
       gristmill results --failed --format csv --output failed.csv
-      gristmill results --follow | jq .value
+      gristmill results --follow --json | jq .value
       gristmill results --follow --consume --output all.jsonl
     """
-    if consume and (failed or not following):
-        raise click.UsageError("--consume goes with --follow" + (", and not with --failed" if failed else ""))
+    states = options.states_of(states, failed)
+    _check(following, consume, states, max_wait)
+    chosen_form = options.form_of(form, as_json, output)
+    if output and chosen_form == "text":
+        raise click.UsageError("--output FILE goes with --format jsonl or csv")
     with server_for_reading(), reaching():
-        found = named_batch(batch)
-        info = found.info()
-        whose = f"{info.name} {info.created} {in_order}" if following else ""
-        with ResultWriter(form, output, failed_only=failed, whose=whose) as writer:
-            if output and not failed:
-                _refuse_consumed(info, writer, output)
-            elif not failed:
-                say_what_was_consumed(info)
-            if following:
-                follow(found, writer, in_order=in_order, consume=consume, deadline=Deadline(timeout))
-            else:
-                writer.write_all(found.results(follow=False))
-            info = found.info()
-            if output and not failed:
-                _refuse_consumed(info, writer, output)
+        target = named_batch(batch)
+        info = target.info()
+        resume_key = f"{info.name} {info.created} {in_order}" if following else ""
+        with ResultWriter(chosen_form, output, states=states, resume_key=resume_key) as writer:
+            whole = output if states is None else None
+            if whole:
+                _refuse_consumed(info, writer, whole)
+            elif states is None:
+                warn_of_consumed(info)
+            _write(target, writer, following, in_order, consume, Deadline(max_wait))
+            info = target.info()
+            if whole:
+                _refuse_consumed(info, writer, whole)
         return info.exit_code
 
 
+def _check(following: bool, consume: bool, states: frozenset[str] | None, max_wait: float | None) -> None:
+    """Refuse options that do not go together."""
+    if consume and states:
+        raise click.UsageError("--consume does not go with --state or --failed")
+    if consume and not following:
+        raise click.UsageError("--consume goes with --follow")
+    if max_wait is not None and not following:
+        raise click.UsageError("--max-wait goes with --follow: without it nothing is waited for")
+
+
+def _write(
+    batch: Batch, writer: ResultWriter, following: bool, in_order: bool, consume: bool, deadline: Deadline
+) -> None:
+    if following:
+        follow(batch, writer, in_order=in_order, consume=consume, deadline=deadline)
+    else:
+        writer.write_all(batch.results(follow=False))
+
+
 def _refuse_consumed(info: BatchInfo, writer: ResultWriter, output: str) -> None:
-    """Refuse to write a file that would lack results that another command has consumed."""
+    """Refuse to write a file that would lack results which another command has consumed."""
     if info.consumed > writer.succeeded:
         raise InputError(
-            f"{info.consumed - writer.succeeded:,} results of batch {info.name} were consumed by another command, so "
-            f"that {output!r} would not be whole: without --output those that are left are printed"
+            f"{output!r} would not be whole: another command consumed {info.consumed - writer.succeeded:,} results of "
+            f"batch {info.name}; without --output this command prints the others"
         )

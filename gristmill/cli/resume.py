@@ -1,34 +1,31 @@
 """`gristmill resume`."""
 
-import click
-
 from gristmill.cli import options
-from gristmill.cli.console import note, warn
-from gristmill.cli.lookup import named_batch
-from gristmill.local.fleet import server_for_reading
-from gristmill.producer.worker_checks import live_workers, no_worker
-from gristmill.server.connection import reaching
+from gristmill.cli.advice import say_how_to_follow, warn_of_workers
+from gristmill.cli.command import command as new_command
+from gristmill.cli.console import note
+from gristmill.cli.lookup import batch_to_change
 
 
-@click.command("resume")
+@new_command("resume")
 @options.batch
 @options.quiet
 def command(batch: str | None) -> None:
-    """Go on with BATCH (default: the last submitted from this host) after `pause`.
+    """Go on with BATCH after `gristmill pause`.
+
+    On a terminal, BATCH defaults to the batch last submitted from this host.
 
     \b
     Examples:
       gristmill resume
       gristmill resume first
     """
-    with server_for_reading(), reaching():
-        found = named_batch(batch)
-        changed = found.resume()
-        info = found.info()
-        idle = not any(worker.queue == info.queue for worker in live_workers())
+    with batch_to_change(batch) as (target, fleet):
+        warn_of_workers(target.info(), fleet=fleet)
+        changed = target.resume()
+        info = target.info()
     if not changed:
         note(f"batch {info.name} was not paused")
         return
-    if idle and info.left:
-        warn(no_worker(info.queue))
-    note(f"batch {info.name} goes on with {info.left:,} items; follow them with: gristmill watch {info.name}")
+    note(f"batch {info.name} goes on with {info.left:,} items")
+    say_how_to_follow(info, fleet=fleet)

@@ -4,38 +4,36 @@ import click
 
 from gristmill.batches.info import State
 from gristmill.cli import options
+from gristmill.cli.advice import say_how_to_follow, warn_of_workers
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
-from gristmill.cli.lookup import named_batch
-from gristmill.local.fleet import server_for_reading
-from gristmill.producer.worker_checks import live_workers, no_worker
-from gristmill.server.connection import reaching
+from gristmill.cli.lookup import batch_to_change
 
 
-@click.command("retry")
+@new_command("retry")
 @options.batch
-@click.option("--cancelled", is_flag=True, help="The cancelled items too.")
+@click.option("--cancelled", is_flag=True, help="Run the cancelled items again too.")
 @options.quiet
 def command(batch: str | None, cancelled: bool) -> None:
-    """Run the failed and dead items of BATCH again (default: the last submitted from this host), and no others.
+    """Run the failed and dead items of BATCH again, and no others.
 
-    Returns when they are handed out. Mend first what made them fail: items stay as they were submitted.
+    On a terminal, BATCH defaults to the batch last submitted from this host. The command does not wait for the items.
+    Correct the cause of the failures first and restart the workers; the items stay as you submitted them.
 
     \b
     Examples:
       gristmill retry && gristmill watch
       gristmill retry first --cancelled
     """
-    with server_for_reading(), reaching():
-        found = named_batch(batch)
-        number = found.retry(cancelled=cancelled)
-        info = found.info()
-        idle = not any(worker.queue == info.queue for worker in live_workers())
+    with batch_to_change(batch) as (target, fleet):
+        warn_of_workers(target.info(), fleet=fleet)
+        number = target.retry(cancelled=cancelled)
+        info = target.info()
     if not number:
-        others = f": {info.cancelled:,} are cancelled (--cancelled)" if info.cancelled else ""
+        others = f"; {info.cancelled:,} are cancelled (--cancelled runs them again)" if info.cancelled else ""
         note(f"batch {info.name} has no failed items{others}")
         return
-    if idle:
-        warn(no_worker(info.queue))
-    note(f"batch {info.name}: {number:,} items run again; follow them with: gristmill watch {info.name}")
+    note(f"batch {info.name}: {number:,} items run again")
     if info.state is State.PAUSED:
-        warn(f"batch {info.name} is paused: they wait for `gristmill resume {info.name}`")
+        warn(f"batch {info.name} is paused: the items wait for `gristmill resume {info.name}`")
+    say_how_to_follow(info, fleet=fleet)

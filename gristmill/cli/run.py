@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
-
+from gristmill.batches.info import ENDED, State
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
-from gristmill.cli.following import follow, say_what_is_new, say_what_was_consumed
-from gristmill.cli.output import ResultWriter
-from gristmill.cli.submitting import make_submission, remembered
+from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
+from gristmill.cli.output import Form, ResultWriter
+from gristmill.cli.submitting import make_submission, remember_batch
+from gristmill.cli.task_command import TaskCommand
 from gristmill.config import settings
 from gristmill.errors import ServerError
 from gristmill.local.fleet import LocalFleet, running
+from gristmill.producer.batch import batches
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
@@ -27,16 +29,27 @@ from gristmill.tasks.kinds import Kind
 HANDOVERS = 5
 
 
-@click.command("run")
+@new_command("run", TaskCommand)
 @options.feeding
+@options.in_order
+@options.results_format
 @options.consume
-@options.timeout
+@options.max_wait
 @options.quiet
-def command(consume: bool, timeout: float | None, **feeding: object) -> int:
-    """Run a batch here and now: prints results as they complete and exits with the batch's code.
+def command(
+    *,
+    in_order: bool,
+    form: Form | None,
+    as_json: bool,
+    consume: bool,
+    max_wait: float | None,
+    **feeding: object,
+) -> int:
+    """Run a batch here and now: print its results, and exit with its code.
 
-    Joins the running fleet, or starts a worker for its own duration. Interrupted and repeated with the same
-    --name and items, it goes on where it stopped. Items from a pipe are run as they come.
+    The command joins the running fleet, or starts a worker for its own duration. After an interruption, the same
+    command with the same --name and items goes on. Items from a pipe run as they come. `--` after TASK ends the
+    options: items may begin with a dash.
 
     \b
     Examples:
@@ -45,45 +58,66 @@ def command(consume: bool, timeout: float | None, **feeding: object) -> int:
       gristmill run fetch --from urls.txt --set save=pages --name monday
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen_form = options.form_of(form, as_json)
     submission = make_submission(feeding)
     submission.check()
-    with ResultWriter(repeats=True) as writer:
+    with ResultWriter(chosen_form, repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
-                with reaching(), _workers(submission.task.kind) as fleet:
-                    return _run(submission, writer, consume, timeout, fleet)
+                with reaching(), _workers(submission) as fleet:
+                    return _run(submission, writer, in_order, consume, Deadline(max_wait), fleet)
             except ServerError as error:
-                # A fleet that this one had joined may have ended: then it is ours to go on.
-                again = submission.complete or submission.items.source.regular
-                if settings().redis_url or running() or not again:
+                # The fleet that this command had joined may have ended: then this command goes on with its own.
+                repeatable = submission.complete or submission.items.source.regular
+                if settings().redis_url or running() or not repeatable:
                     raise
                 failure = error
     raise failure
 
 
 def _run(
-    submission: Submission, writer: ResultWriter, consume: bool, timeout: float | None, fleet: LocalFleet | None
+    submission: Submission,
+    writer: ResultWriter,
+    in_order: bool,
+    consume: bool,
+    deadline: Deadline,
+    fleet: LocalFleet | None,
 ) -> int:
-    deadline = Deadline(timeout)
     for warning in check_workers(submission.task):
         warn(warning)
-    with remembered(submission), Feeding(submission, deadline, warn) as feeding:
+    with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.begun()
         info = batch.info()
-        say_what_is_new(submission, info)
-        say_what_was_consumed(info)
-        return follow(batch, writer, consume=consume, deadline=deadline, fleet=fleet, feeding=feeding).exit_code
+        say_if_repeated(submission, info)
+        warn_of_consumed(info)
+        info = follow(
+            batch, writer, in_order=in_order, consume=consume, deadline=deadline, fleet=fleet, feeding=feeding
+        )
+        return info.exit_code
 
 
 @contextmanager
-def _workers(kind: Kind) -> Iterator[LocalFleet | None]:
-    """Workers for the duration: those that run, else one of this kind, started and ended here."""
+def _workers(submission: Submission) -> Iterator[LocalFleet | None]:
+    """Workers for the duration: the running ones, else one of the task's kind that this command starts and ends."""
     if running() and not (settings().redis_url and not live_workers()):
         yield None
         return
+    kind: Kind = submission.task.kind
     with (
         tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
         LocalFleet("gristmill run", {kind: 0}, say=warn, logs=Path(logs)) as fleet,
     ):
+        _warn_of_others(submission)
         fleet.wait_ready()
         yield fleet
+
+
+def _warn_of_others(submission: Submission) -> None:
+    """Name the batches of earlier commands that the worker of this one goes on with."""
+    for info in batches():
+        others = info.name != submission.name and info.queue == submission.queue
+        if others and info.left and info.state not in ENDED | {State.PAUSED}:
+            warn(
+                f"batch {info.name} of an earlier command has {info.left:,} items left, which run too: "
+                f"`gristmill pause {info.name}` holds it, `gristmill cancel {info.name}` ends it"
+            )

@@ -3,58 +3,74 @@
 import click
 
 from gristmill.cli import options
+from gristmill.cli.advice import warn_without_worker
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn, write
-from gristmill.cli.following import follow, say_what_is_new
-from gristmill.cli.output import ResultWriter
-from gristmill.cli.submitting import make_submission, remembered
+from gristmill.cli.following import follow, say_if_repeated
+from gristmill.cli.output import Form, ResultWriter
+from gristmill.cli.submitting import make_submission, remember_batch
+from gristmill.cli.task_command import TaskCommand
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
+from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import reaching
 
 
-@click.command("submit")
+@new_command("submit", TaskCommand)
 @options.feeding
-@click.option("--follow", "following", is_flag=True, help="Print results as they complete; exit with the batch's code.")
-@options.timeout
+@options.follow
+@options.in_order
+@options.results_format
+@options.max_wait
 @options.quiet
-def command(following: bool, timeout: float | None, **feeding: object) -> int:
-    """Store a batch for the workers that run (`gristmill up`); prints its name.
+def command(
+    *,
+    following: bool,
+    in_order: bool,
+    form: Form | None,
+    as_json: bool,
+    max_wait: float | None,
+    **feeding: object,
+) -> int:
+    """Store a batch for the workers that run (`gristmill up`), and print its name.
+
+    `--` after TASK ends the options: items may begin with a dash.
 
     \b
     Examples:
       gristmill submit fibonacci 30 35 40
       seq 1 30 | gristmill submit fibonacci --from - --name first --follow
       gristmill submit fetch --from urls.txt --set save=pages
-      gristmill submit resize --from photos.csv --format csv
+      gristmill submit resize --from photos.csv
     """
+    if not following and (in_order or form or as_json):
+        raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
     submission = make_submission(feeding)
     with reaching():
         for warning in check_workers(submission.task):
             warn(warning)
         submission.check()
-        deadline = Deadline(timeout)
+        deadline = Deadline(max_wait)
         if following:
-            return _follow(submission, deadline)
-        with remembered(submission):
+            return _follow(submission, options.form_of(form, as_json), in_order, deadline)
+        with remember_batch(submission):
             batch = submission.send(deadline)
-        say_what_is_new(submission, batch.info())
-        if not any(worker.queue == submission.queue for worker in live_workers()):
-            warn(no_worker(submission.queue))
+        say_if_repeated(submission, batch.info())
+        warn_without_worker(submission.queue)
         write(batch.name)
         info = batch.info()
         note(f"{info.submitted:,} items of {info.task} stored; follow them with: gristmill watch {batch.name}")
         return 0
 
 
-def _follow(submission: Submission, deadline: Deadline) -> int:
-    with ResultWriter() as writer, remembered(submission), Feeding(submission, deadline, warn) as feeding:
+def _follow(submission: Submission, form: Form, in_order: bool, deadline: Deadline) -> int:
+    with ResultWriter(form) as writer, remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.begun()
-        say_what_is_new(submission, batch.info())
+        say_if_repeated(submission, batch.info())
         try:
-            return follow(batch, writer, deadline=deadline, feeding=feeding).exit_code
+            return follow(batch, writer, in_order=in_order, deadline=deadline, feeding=feeding).exit_code
         except BrokenPipeError:
-            # Nobody reads results any more; the items are to be stored all the same.
+            # Nobody reads results any more; the server shall have all items all the same.
             feeding.finish()
             raise

@@ -9,45 +9,51 @@ import click
 from gristmill.batches.ledger import DifferentInput
 from gristmill.cli import options
 from gristmill.cli.console import note, warn
+from gristmill.cli.task_command import find_task
 from gristmill.config import settings
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer import items
 from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
-from gristmill.tasks import catalog
 
 
 def make_submission(feeding: dict[str, Any]) -> Submission:
     """The submission that the options of `options.feeding` ask for.
 
     Raises:
-        InputError: the task, the name, a term, a value for --set or the source is not allowed.
+        InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
+        click.UsageError: the options do not go together.
     """
-    given, source = feeding["items"], feeding["source"]
-    if given and source:
-        raise click.UsageError("give items as arguments or with --from, not both")
-    if not given and not source:
-        raise click.UsageError("no items: give them as arguments, or with --from FILE (- is standard input)")
-    task = catalog.find(feeding["task"])
-    if source:
-        read = items.from_path(source, feeding["form"], feeding["encoding"], nul=feeding["nul"])
-    else:
-        read = items.arguments(given)
     return Submission(
-        task,
-        read,
+        find_task(feeding["task"]),
+        _source(feeding),
         name=feeding["name"],
-        fixed=options.fixed(feeding["settings"]),
+        fixed=options.arguments_of(feeding["settings"]),
         options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )
 
 
+def _source(feeding: dict[str, Any]) -> items.Source:
+    arguments, path = feeding["items"], feeding["source"]
+    if arguments and path:
+        raise click.UsageError("give items as arguments or with --from, not both")
+    if path:
+        encoding = feeding["encoding"] or "utf-8"
+        return items.from_path(path, feeding["input_format"], encoding, nul=feeding["nul"])
+    if not arguments:
+        raise click.UsageError("no items: give them as arguments, or with --from FILE (- is standard input)")
+    for option, name in (("-0", "nul"), ("--input-format", "input_format"), ("--encoding", "encoding")):
+        if feeding[name]:
+            raise click.UsageError(f"{option} goes with --from FILE: arguments are taken as they are")
+    return items.arguments(arguments)
+
+
 @contextmanager
-def remembered(submission: Submission) -> Iterator[None]:
-    """Remember the batch as the last submitted one; say what is stored when submitting breaks off."""
+def remember_batch(submission: Submission) -> Iterator[None]:
+    """Remember the batch as the last submitted; say how many items the server has when submitting breaks off."""
     try:
         yield
     except (DifferentInput, BatchCancelled):

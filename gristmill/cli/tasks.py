@@ -1,8 +1,7 @@
 """`gristmill tasks`."""
 
-import click
-
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
 from gristmill.errors import ServerError
 from gristmill.producer.worker_checks import live_workers
@@ -10,11 +9,11 @@ from gristmill.tasks import catalog
 from gristmill.tasks.schema import Schema
 
 
-@click.command("tasks")
+@new_command("tasks")
 @options.as_json
 @options.quiet
 def command(as_json: bool) -> None:
-    """List the tasks this host knows: kind, parameters, what they do, and which workers know them.
+    """List the tasks that this host knows: kind, parameters, help, and the workers that know each.
 
     \b
     Examples:

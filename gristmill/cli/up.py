@@ -6,7 +6,9 @@ import time
 import click
 
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
+from gristmill.cli.values import Integer, OneOf
 from gristmill.config import settings
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
@@ -18,30 +20,37 @@ PARTS = (*(str(kind) for kind in Kind), "flower")
 WATCH_SECONDS = 0.5
 
 
-@click.command("up")
-@click.argument("parts", nargs=-1, type=click.Choice(PARTS), metavar="[cpu] [io] [flower]")
-@click.option("--cpu", "cpu_slots", type=click.IntRange(1, 1024), help="Processes of the cpu worker.")
-@click.option("--io", "io_slots", type=click.IntRange(1, 4096), help="Threads of the io worker.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the dashboard.")
+@new_command("up")
+@click.argument("parts", nargs=-1, type=OneOf(PARTS), metavar="[cpu] [io] [flower]")
+@click.option("--cpu-slots", type=Integer(1, 1024), metavar="N", help="Processes of the cpu worker.")
+@click.option("--io-slots", type=Integer(1, 4096), metavar="N", help="Threads of the io worker.")
+@click.option("--port", type=Integer(0, 65535), metavar="N", help="Port of the dashboard; 0 takes any free port.")
 @options.quiet
 def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None, port: int | None) -> int:
-    """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or those named.
+    """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or the parts you name.
 
-    Ctrl-C lets running items finish (GRISTMILL_DRAIN_SECONDS); a second one hands them back at once.
+    Ctrl-C lets running items finish (GRISTMILL_DRAIN_SECONDS); a second Ctrl-C puts them back on the queue at once.
 
     \b
     Examples:
       gristmill up
-      gristmill up --cpu 4 --io 200
+      gristmill up --cpu-slots 4 --io-slots 200
       gristmill up io
       GRISTMILL_REDIS_URL=redis://:secret@10.0.0.5 gristmill up cpu io
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen = parts or PARTS
-    asked = {Kind.CPU: cpu_slots or 0, Kind.IO: io_slots or 0}
-    slots = {kind: asked[kind] for kind in Kind if kind in chosen}
+    parts = parts or PARTS
+    for part, option, value in (
+        ("cpu", "--cpu-slots", cpu_slots),
+        ("io", "--io-slots", io_slots),
+        ("flower", "--port", port),
+    ):
+        if value is not None and part not in parts:
+            raise click.UsageError(f"{option} is for {part}, which is not among {', '.join(parts)}")
+    numbers = {Kind.CPU: cpu_slots or 0, Kind.IO: io_slots or 0}
+    slots = {kind: numbers[kind] for kind in Kind if kind in parts}
     catalog.load()
-    dashboard = (settings().dashboard_port if port is None else port) if "flower" in chosen else None
+    dashboard = (settings().dashboard_port if port is None else port) if "flower" in parts else None
     fleet = LocalFleet("gristmill up", slots, port=dashboard, say=warn)
     try:
         with reaching(), fleet:
@@ -51,7 +60,7 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
                 time.sleep(WATCH_SECONDS)
                 fleet.watch()
     except KeyboardInterrupt:
-        note("stopped; what was not finished goes on with the next `gristmill up`")
+        note("stopped; unfinished batches go on with the next `gristmill up`")
     return 0
 
 

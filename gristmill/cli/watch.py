@@ -1,28 +1,29 @@
 """`gristmill watch`."""
 
-import click
-
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.following import follow, watch_json
 from gristmill.cli.lookup import named_batch
 from gristmill.producer.deadline import Deadline
 from gristmill.server.connection import reaching
 
 
-@click.command("watch")
+@new_command("watch")
 @options.batch
 @options.as_json
-@options.timeout
+@options.max_wait
 @options.quiet
-def command(batch: str | None, as_json: bool, timeout: float | None) -> int:
-    """Follow BATCH (default: the last submitted from this host) to its end: bar, rate, time left, failures.
+def command(batch: str | None, as_json: bool, max_wait: float | None) -> int:
+    """Follow BATCH to its end: a bar with rate, time left and failures. Exits with the batch's code.
+
+    BATCH defaults to the batch last submitted from this host.
 
     \b
     Examples:
       gristmill watch
-      gristmill watch first --timeout 60
+      gristmill watch first --max-wait 10m
     """
     with reaching():
-        found = named_batch(batch)
-        info = watch_json(found, timeout) if as_json else follow(found, None, deadline=Deadline(timeout))
+        target = named_batch(batch)
+        info = watch_json(target, max_wait) if as_json else follow(target, None, deadline=Deadline(max_wait))
         return info.exit_code

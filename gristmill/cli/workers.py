@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.live import Live
 
 from gristmill.cli import options
+from gristmill.cli.command import command as new_command
 from gristmill.cli.console import cells, note, print_json, show, stdout, table_of
 from gristmill.config.settings import settings
 from gristmill.config.words import duration
@@ -24,7 +25,7 @@ _QUEUE_COLUMNS = ["queue", "items/s", "failed/s", "left", "oldest", "drained in"
 _EVERY = 1.0
 
 
-@click.command("workers")
+@new_command("workers")
 @click.option("--watch", is_flag=True, help="Show queues and workers live until Ctrl-C.")
 @options.as_json
 @options.quiet

@@ -111,11 +111,11 @@ def _start(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
     if not workers:
         return "gristmill up"
     if len(hosts) > 1:
-        return f"gristmill up {queue.name} --{queue.name} {more}"
+        return f"gristmill up {queue.name} --{queue.name}-slots {more}"
     slots = {other.name: other.slots for other in queues if other.slots and other.name in ("cpu", "io")}
     if queue.slots:
         slots[queue.name] += more
-    return " ".join(["gristmill up", *(f"--{name} {slots[name]}" for name in sorted(slots))])
+    return " ".join(["gristmill up", *(f"--{name}-slots {slots[name]}" for name in sorted(slots))])
 
 
 def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:

@@ -201,15 +201,20 @@ def running() -> bool:
 
 
 @contextmanager
-def server_for_reading() -> Iterator[None]:
-    """A server for the duration: the one that runs, else the private one, without workers."""
+def server_for_reading() -> Iterator[bool]:
+    """A server for the duration: the one that runs, else the private one, without workers.
+
+    Yields whether a fleet runs there, and goes on after this command.
+    """
     deadline = time.monotonic() + CHANGE_SECONDS
     with ExitStack() as stack:
+        fleet = True
         while not running():
             try:
                 stack.enter_context(own_server(Home(settings().home), "gristmill results", settings()))
+                fleet = False
             except InputError:
                 # Another was faster to start it.
                 if time.monotonic() > deadline:
                     raise
-        yield
+        yield fleet

@@ -1,6 +1,7 @@
 """The items of a batch, from arguments, a file or standard input, one by one as they were written."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from gristmill.errors import InputError
@@ -13,6 +14,7 @@ __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Source", "arguments", "fro
 
 Format = Literal["lines", "jsonl", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+_SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 
 
 class Source(Protocol):
@@ -40,15 +42,19 @@ def arguments(items: Sequence[str]) -> Source:
     return _Arguments(items)
 
 
-def from_path(path: str, form: str = "lines", encoding: str = "utf-8", *, nul: bool = False) -> Source:
+def from_path(path: str, form: str | None = None, encoding: str = "utf-8", *, nul: bool = False) -> Source:
     """The items in the file at `path`, "-" for standard input, in one of FORMATS; `nul` is `-0`.
+
+    Without a format the suffix of the path decides: `.jsonl` or `.ndjson`, `.csv`; anything else is lines.
 
     Raises InputError when an option is not allowed, or the file is missing, a directory or unreadable.
     """
+    if form is None:
+        form = "lines" if nul else _SUFFIXES.get(Path(path).suffix.lower(), "lines")
     if form not in FORMATS:
-        raise InputError(f"--format {form!r} is not known; it is one of {', '.join(FORMATS)}")
+        raise InputError(f"invalid value for --input-format: {form!r} (expected one of {', '.join(FORMATS)})")
     if nul and form != "lines":
-        raise InputError(f"-0 goes with --format lines, not with {form}")
+        raise InputError(f"-0 goes with --input-format lines, not with {form}")
     return _File(Blocks(path), form, charset.known(encoding), nul)
 
 

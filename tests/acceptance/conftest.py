@@ -85,7 +85,7 @@ def fleet(tmp_path_factory):
     root = path / "root"
     root.mkdir()
     try:
-        with place.up("--cpu", "2", "--io", "16", cwd=root) as running:
+        with place.up("--cpu-slots", "2", "--io-slots", "16", cwd=root) as running:
             place.root, place.owner = root, running
             yield place
     finally:

@@ -56,7 +56,7 @@ def test_each_role_can_do_its_work(place, served):
         until(lambda: served.admin.zcard("gm1:workers") == 2, what="two workers")
         with at("dashboard", "gristmill.dashboard", "--port", "0") as dashboard:
             place.run("submit", "fibonacci", "20", "21", "--name", "first", "--follow", **producer).good()
-            for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["forget", "first"]):
+            for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["delete", "first"]):
                 place.run(*command, **producer).good()
             doctor = place.run("doctor", "--json", **producer)
             assert {row["found"] for row in doctor.rows if row["check"] == "persistence"} == {"AOF, appendfsync always"}

@@ -47,7 +47,7 @@ def test_four_times_its_memory_in_items(small, record_property):
     """As many bytes of outcomes come on top."""
     assert COUNT * LENGTH > 4 * MEMORY
     seen, peak, begun = bytearray(COUNT), 0, time.monotonic()
-    with small.up("cpu", "--cpu", "2"), connect(small.server().url) as client:
+    with small.up("cpu", "--cpu-slots", "2"), connect(small.server().url) as client:
         # Each item is its number, with zeros before it.
         shell = f'seq -f %0{LENGTH}.0f 0 {COUNT - 1} | "$0" run echo --from - --name x --consume'
         with small.started(["bash", "-o", "pipefail", "-c", shell, GRISTMILL]) as running:
@@ -90,7 +90,7 @@ def test_without_a_reader_it_waits_and_says_what_to_do(small):
         with subprocess.Popen(
             ["seq", "-f", f"%0{LENGTH}.0f", "0", f"{COUNT - 1}"], stdout=subprocess.PIPE, cwd=small.cwd
         ) as seq:
-            command = ("submit", "echo", "--from", "-", "--name", "x", "--timeout", "2")
+            command = ("submit", "echo", "--from", "-", "--name", "x", "--max-wait", "2")
             with small.start(*command, stdin=seq.stdout) as again:
                 seq.stdout.close()
                 done = again.end()

@@ -40,21 +40,25 @@ class TestItems:
 
     def test_a_missing_column(self, unchanged):
         table = unchanged.file("table.csv", "right\n2\n")
-        unchanged.run("submit", "pair", "--from", table, "--format", "csv").refused(
+        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(
             f"{table}: column 'left' is missing", "right"
         )
 
     def test_a_column_too_many(self, unchanged):
         table = unchanged.file("more.csv", "left,middle\n2,3\n")
-        unchanged.run("submit", "pair", "--from", table, "--format", "csv").refused("column 'middle' is no parameter")
+        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(
+            "column 'middle' is no parameter"
+        )
 
     def test_a_table_with_a_bad_cell(self, unchanged):
         table = unchanged.file("cell.csv", "left,right\n2,3\n4,five\n")
-        unchanged.run("submit", "pair", "--from", table, "--format", "csv").refused(f"{table}:3: right: 'five'")
+        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(f"{table}:3: right: 'five'")
 
     def test_a_line_that_is_not_json(self, unchanged):
         lines = unchanged.file("bad.jsonl", '{"left": 1}\n{left: 2}\n')
-        unchanged.run("submit", "pair", "--from", lines, "--format", "jsonl").refused(f"{lines}:2: not one JSON value")
+        unchanged.run("submit", "pair", "--from", lines, "--input-format", "jsonl").refused(
+            f"{lines}:2: not one JSON value"
+        )
 
     def test_a_line_of_10_mb(self, unchanged):
         items = unchanged.file("long.txt", b"1\n" + b"7" * (10 * MEBIBYTE) + b"\n3\n")
@@ -106,7 +110,7 @@ class TestWords:
         unchanged.run("submit", "fibonacci", "3", "--folow").refused("--folow", "--follow")
 
     def test_a_bad_value_of_an_option(self, unchanged):
-        unchanged.run("submit", "fibonacci", "3", "--timeout", "soon").refused("--timeout", "soon")
+        unchanged.run("submit", "fibonacci", "3", "--max-wait", "soon").refused("--max-wait", "soon")
 
     @pytest.mark.parametrize("bad", ["a/b", ""])
     def test_a_bad_name(self, unchanged, bad):
@@ -263,7 +267,9 @@ class TestTasksThatGoWrong:
         # Quotes around it count: they are in the JSON.
         sizes = [MEBIBYTE - 2, MEBIBYTE - 1, 5 * MEBIBYTE]
         items = "".join(f'{{"what": "large", "size": {size}}}\n' for size in sizes)
-        done = fleet.run("submit", "oddly", "--from", "-", "--format", "jsonl", "--name", name, "--follow", stdin=items)
+        done = fleet.run(
+            "submit", "oddly", "--from", "-", "--input-format", "jsonl", "--name", name, "--follow", stdin=items
+        )
         assert done.code == 1, done
         fits, larger, largest = fleet.results(name)
         assert len(fits.value) == MEBIBYTE - 2

@@ -108,7 +108,7 @@ def judged(place: Place, name: str, items: list[str], seconds: float = 100) -> N
 @pytest.mark.timeout(300)
 def test_each_in_a_process_pool(own):
     items = [word for n, cause in enumerate(CAUSES) for word in (f"good {n}", cause)] + ["good"] * 200
-    with own.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
+    with own.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
         own.run("submit", "computed", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
         died = next(result for result in own.results("x") if result.input == "segfault")
@@ -120,7 +120,7 @@ def test_each_in_a_process_pool(own):
 def test_a_killer_among_threads(own):
     """Each of its deaths takes the worker and all that it runs along, until it runs alone."""
     items = ["good"] * 30 + ["kill"] + ["good"] * 30 + ["exit", "raise"]
-    with own.up("io", "--io", "8", in_peace=False, GRISTMILL_LEASE_SECONDS="2") as running:
+    with own.up("io", "--io-slots", "8", in_peace=False, GRISTMILL_LEASE_SECONDS="2") as running:
         own.run("submit", "waited", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
         assert 2 <= running.err.count("the io worker ended with code -9") <= 3, running.err
@@ -136,7 +136,7 @@ def test_seventeen_of_ten_thousand(own, tmp_path):
         items.insert(500 * number + 250, word)
     mended = tmp_path / "mended"
     command = ("submit", "sift", "--set", f"mended={mended}", "--from")
-    with own.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
+    with own.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
         own.run(*command, own.file("clean", "\n".join(f"good {n}" for n in range(10_000))), "--name", "clean").good()
         clean = own.ended("clean", 300)
         assert (clean.succeeded, clean.finished - clean.created >= 60) == (10_000, True)

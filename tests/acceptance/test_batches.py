@@ -161,7 +161,7 @@ class TestResults:
         path = tmp_path / "results.jsonl"
         path.write_text("before\n")
         fleet.run("submit", "pause", "0", "20", "--name", name).good()
-        done = fleet.run("results", name, "--follow", "--output", str(path), "--timeout", "1")
+        done = fleet.run("results", name, "--follow", "--output", str(path), "--max-wait", "1")
         assert (done.code, path.read_text()) == (124, "before\n")
         assert len(list(tmp_path.glob(".results.jsonl.*.part"))) == 1, "the same command goes on with it"
         fleet.run("results", name, "--output", str(tmp_path / "no" / "file")).refused("--output", "cannot be written")

@@ -43,7 +43,7 @@ def test_a_server_that_is_killed_while_a_batch_is_submitted_and_runs(place):
     path = place.path / "pipe"
     os.mkfifo(path)
     third = len(ITEMS) // 3
-    with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
+    with place.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
         with (
             place.start("submit", "fibonacci", "--from", str(path), "--name", "x") as running,
             path.open("w", buffering=1) as pipe,
@@ -71,7 +71,7 @@ def pids(place):
 
 @pytest.mark.slow
 def test_a_server_that_lacks_a_replica_is_waited_for(place):
-    with place.up("cpu", "io", "--cpu", "1", "--io", "4", in_peace=False):
+    with place.up("cpu", "io", "--cpu-slots", "1", "--io-slots", "4", in_peace=False):
         place.run("submit", "pause", *["0.1"] * 200, "--name", "x").good()
         until(lambda: place.info("x").succeeded > 20, 60, "progress")
         before = pids(place)

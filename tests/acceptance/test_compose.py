@@ -170,7 +170,7 @@ def test_a_worker_that_is_stopped_drains(compose, place):
 
 
 def test_a_fleet_on_the_host_and_compose_do_not_meet(compose, place):
-    with place.up("cpu", "--cpu", "1"):
+    with place.up("cpu", "--cpu-slots", "1"):
         place.run("run", "fibonacci", "7", "--name", "here").good()
         compose("run", "--rm", "-T", "producer", "run", "fibonacci", "8", "--name", "there")
         assert place.names() == ["here"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import until
 from tests.support.command import Place
+from tests.support.terminal import on_terminal
 
 #: Seconds within which nothing more may be handed out.
 PROMPT = 2.0
@@ -69,7 +70,7 @@ def mill(tmp_path_factory):
     place = Place(path, PYTHONPATH=os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")]), **settings)
     try:
         # What is killed is told of in its log.
-        with place.up("cpu", "io", "--cpu", "2", "--io", str(SLOTS), in_peace=False):
+        with place.up("cpu", "io", "--cpu-slots", "2", "--io-slots", str(SLOTS), in_peace=False):
             yield place
     finally:
         place.deserted()
@@ -101,7 +102,7 @@ class TestCancel:
         assert f"batch {name}: " in done.err
         assert "of 100,000 items cancelled" in done.err
         assert mill.run("watch", name).code == 1
-        rows = mill.run("results", name, "--failed")
+        rows = mill.run("results", name, "--state", "cancelled")
         assert (rows.code, len(rows.rows)) == (1, info.cancelled)
         assert {row["state"] for row in rows.rows} == {"cancelled"}
         before = mill.info(name)
@@ -134,7 +135,7 @@ class TestCancel:
         assert "6 of 6 items cancelled" in done.err
         until(lambda: not pids & {child.pid for child in mill.worker("cpu").children()}, 5, "their end")
         # The slots are free for others, and what was killed does not come back.
-        assert len(mill.run("run", "fibonacci", "10", "11", "--timeout", "60").good().rows) == 2
+        assert len(mill.run("run", "fibonacci", "10", "11", "--max-wait", "60").good().rows) == 2
         assert note.read_text() == "begun\nbegun\n"
         with mill.ledger() as ledger:
             assert list(ledger.client.scan_iter(f"celery-task-meta-{name}*")) == []
@@ -198,7 +199,7 @@ class TestPause:
         held = adds_up(mill.info(name))
         assert (held.state, held.succeeded, held.left) == ("paused", SLOTS, 1000 - SLOTS)
         # It takes nobody's place meanwhile.
-        mill.run("run", "pause", "0", "0", "--timeout", "60").good()
+        mill.run("run", "pause", "0", "0", "--max-wait", "60").good()
         assert mill.info(name) == held
         assert "was paused already" in mill.run("pause", name).good().err
         assert "goes on" in mill.run("resume", name).good().err
@@ -273,7 +274,7 @@ class TestRetry:
         gate.touch()
         rest = 100 - SLOTS
         assert mill.ended(name).cancelled == rest
-        assert f"{rest} are cancelled (--cancelled)" in mill.run("retry", name).good().err
+        assert f"{rest} are cancelled (--cancelled" in mill.run("retry", name).good().err
         assert f"{rest} items run again" in mill.run("retry", name, "--cancelled").good().err
         info = mill.ended(name)
         assert (info.state, info.succeeded, info.duplicates) == ("succeeded", 100, 0)
@@ -286,7 +287,7 @@ class TestOrder:
         mill.run("submit", "pause", "--from", items, "--name", name, "--quiet").good()
         until(lambda: mill.info(name).done > 500, what="chunks of full size")
         try:
-            mill.run("run", "pause", "0", "0", "--name", f"{name}-small", "--timeout", "60").good()
+            mill.run("run", "pause", "0", "0", "--name", f"{name}-small", "--max-wait", "60").good()
             small = mill.info(f"{name}-small")
             assert small.finished - small.created < WINDOW_SECONDS
             assert mill.info(name).left > 10_000
@@ -299,7 +300,7 @@ class TestOrder:
             for level in (9, 5, 0):
                 command = ("submit", "pause", *["0.01"] * 20, "--name", f"{name}-{level}", "--priority", str(level))
                 place.run(*command, "--quiet").good()
-        with place.up("io", "--io", "1"):
+        with place.up("io", "--io-slots", "1"):
             ends = [place.ended(f"{name}-{level}").finished for level in (0, 5, 9)]
         assert ends == sorted(ends)
 
@@ -312,11 +313,11 @@ class TestKept:
         with mill.ledger() as ledger:
             assert list(ledger.client.scan_iter(f"*gm1:batch:{name}:*")) == []
 
-    def test_forgotten_while_it_runs(self, mill, name, gate):
+    def test_deleted_while_it_runs(self, mill, name, gate):
         items = [str(n) for n in range(40)]
         mill.run("submit", "wait_for", *items, "--set", f"gate={gate}", "--name", name).good()
         until(lambda: mill.busy("io") == SLOTS, what="busy slots")
-        mill.run("forget", name, "--quiet").good()
+        mill.run("delete", name, "--quiet").good()
         gate.touch()
         until(lambda: mill.busy("io") == 0, 20, "what runs to finish")
         mill.run("run", "pause", "0", "--quiet").good()
@@ -324,25 +325,47 @@ class TestKept:
             assert list(ledger.client.scan_iter(f"*{name}*")) == []
 
 
+#: The commands that end, hold or delete a batch.
+CHANGING = ["retry", "cancel", "pause", "resume", "delete"]
+
+
+@pytest.mark.parametrize("command", CHANGING)
+def test_a_script_has_to_name_the_batch(mill, name, command):
+    mill.run("run", "fibonacci", "5", "--name", name).good()
+    assert f"gristmill {command} --help" in mill.run(command).refused("BATCH")
+    assert mill.info(name).succeeded == 1
+
+
+@pytest.mark.parametrize("command", CHANGING)
+def test_a_terminal_takes_the_last_batch_and_prints_its_name(mill, name, command):
+    mill.run("run", "fibonacci", "5", "--name", name).good()
+    done = on_terminal(mill, command)
+    assert done.code == 0, done
+    assert f"batch {name}, the last submitted from this host" in done.err
+    assert (name in mill.names()) is (command != "delete")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["retry", "cancel", "pause", "resume"])
+@pytest.mark.parametrize("command", CHANGING[:-1])
 def test_without_a_server_it_starts_one_for_itself(place, command):
     items = Path(place.file("items", "5\n"))
     place.run("run", "fibonacci", "--from", str(items), "--name", "first", "--quiet").good()
-    assert "first" in place.run(command).good().err
+    assert "first" in place.run(command, "first").good().err
     place.run(command, "second").refused("no batch is called 'second'")
 
 
 @pytest.mark.slow
 def test_control_of_an_interrupted_run(place):
-    """Its last batch is the default, and goes on with the same command."""
+    """It goes on with the same command, and `retry` says what gets the items run."""
     items = place.file("items", "0\n" + "2\n" * 200)
     command = ("run", "pause", "--from", items, "--name", "first", "--quiet")
     with place.start(*command) as running:
         running.line()
         assert running.end(signal.SIGINT).code == 130
-    place.run("cancel", "--quiet").good()
+    place.run("cancel", "first", "--quiet").good()
     cancelled = place.run("batches", "--json").rows[0]["cancelled"]
     assert cancelled > 0
-    assert f"{cancelled} items run again" in place.run("retry", "--cancelled").good().err
+    done = place.run("retry", "first", "--cancelled").good()
+    assert f"{cancelled} items run again" in done.err
+    assert "gristmill up" in done.err, "nothing can be watched while no fleet runs"
     assert len(place.run(*command).good().rows) == 201

@@ -83,7 +83,7 @@ def test_a_step_of_load_is_what_the_chart_shows(page, fleet, address, name):
     page.open(f"{address}/throughput")
     rows = fleet.file("steps.jsonl", "\n".join(json.dumps({"left": n}) for n in range(20_000)))
     before = time.time()
-    fleet.run("submit", "pair", "--from", rows, "--format", "jsonl", "--name", name).good()
+    fleet.run("submit", "pair", "--from", rows, "--input-format", "jsonl", "--name", name).good()
     fleet.ended(name)
     true = recorded(fleet, name)
     assert sum(true.values()) == 20_000
@@ -256,7 +256,7 @@ def test_a_dashboard_that_is_killed_leaves_no_hole(fleet, address, name):
     (dashboard,) = [one for one in fleet.processes() if one.cmdline()[2:4] == ["-m", "gristmill.dashboard"]]
     rows = fleet.file("hole.jsonl", "\n".join(json.dumps({"what": "x", "size": n}) for n in range(30_000)))
     dashboard.kill()
-    fleet.run("submit", "oddly", "--from", rows, "--format", "jsonl", "--name", name).good()
+    fleet.run("submit", "oddly", "--from", rows, "--input-format", "jsonl", "--name", name).good()
     fleet.ended(name)
     true = recorded(fleet, name)
 

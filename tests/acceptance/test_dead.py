@@ -119,7 +119,7 @@ class TestRequeueAndDrop:
             done = place.run("dead", "requeue", dead_letter["id"]).good()
             assert (done.out, done.err) == ("", "requeued 1 dead letter\n")
             assert listed(place) == []
-        with place.up("cpu", "--cpu", "1"):
+        with place.up("cpu", "--cpu-slots", "1"):
             assert place.process([sys.executable, "-c", WAIT, identity]).good().out == "6765\n"
             assert place.run("dead", "list").good().err == "no dead letters\n"
 
@@ -129,10 +129,10 @@ class TestRequeueAndDrop:
                 put(place, ANY)
                 given_up(place, "tried")
             ids = [row["id"] for row in listed(place)]
-            place.run("dead", "drop", ids[1], ids[3]).good()
+            place.run("dead", "delete", ids[1], ids[3]).good()
             assert [row["id"] for row in listed(place)] == [ids[0], ids[2], ids[4]]
             assert place.run("dead", "requeue", ids[2], ids[0], "--quiet").good().err == ""
-            assert place.run("dead", "drop", "--all").good().err == "dropped 1 dead letter\n"
+            assert place.run("dead", "delete", "--all").good().err == "dropped 1 dead letter\n"
             assert listed(place) == []
             with connected(place) as client:
                 assert (client.xlen("gm1:q:cpu:0"), client.get("gm1:dead:bytes")) == (2, "0")
@@ -143,10 +143,10 @@ class TestRequeueAndDrop:
             put(place, ANY)
             given_up(place, "tried")
             (dead_letter,) = listed(place)
-            place.run("dead", "drop", dead_letter["id"], "5-0").refused("'5-0'", "gristmill dead list")
+            place.run("dead", "delete", dead_letter["id"], "5-0").refused("'5-0'", "gristmill dead list")
             place.run("dead", "requeue", "first").refused("'first'", "1767225600000-0")
             place.run("dead", "requeue").refused("--all", "not both")
-            place.run("dead", "drop", dead_letter["id"], "--all").refused("--all", "not both")
+            place.run("dead", "delete", dead_letter["id"], "--all").refused("--all", "not both")
             place.run("dead", "lst").refused("'lst'")
             assert listed(place) == [dead_letter]
 
@@ -155,11 +155,11 @@ class TestRequeueAndDrop:
         with place.server_only():
             put(place, ANY)
             given_up(place, "tried")
-            code, said = on_a_terminal(place, ["dead", "drop", "--all"], answer)
+            code, said = on_a_terminal(place, ["dead", "delete", "--all"], answer)
             assert "Drop 1 dead letter (" in said
             assert code == (130 if left else 0)
             assert len(listed(place)) == left
-            code, said = on_a_terminal(place, ["dead", "drop", "--all", "--yes"], b"")
+            code, said = on_a_terminal(place, ["dead", "delete", "--all", "--yes"], b"")
             assert (code, "Drop" in said) == (0, False)
 
     def test_without_a_fleet_just_the_server_is_started(self, place):
@@ -170,7 +170,7 @@ class TestRequeueAndDrop:
             leases.end_all()
         (dead_letter,) = listed(place)
         assert dead_letter["reason"].startswith("malformed")
-        place.run("dead", "drop", dead_letter["id"]).good()
+        place.run("dead", "delete", dead_letter["id"]).good()
         assert listed(place) == []
         assert not (place.home.path / "server.json").exists()
 
@@ -209,13 +209,13 @@ class TestOtherVersions:
                 place.run("submit", "fibonacci", "10", "--name", name, "--quiet").good()
             with connected(place) as client:
                 assert raised(client) == 4
-        with place.up("cpu", "--cpu", "1", GRISTMILL_UNKNOWN_TASK_SECONDS="1") as running:
+        with place.up("cpu", "--cpu-slots", "1", GRISTMILL_UNKNOWN_TASK_SECONDS="1") as running:
             place.run("submit", "fibonacci", "20", "21", "--name", "now", "--follow", "--quiet").good()
             running.says("chunk message of version 2; this worker knows 1")
             with connected(place) as client:
                 assert client.xlen(CHUNKS) == 4
                 assert len(DeadLetters(client, load({}))) == 0
-        with place.up("cpu", "--cpu", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=path):
+        with place.up("cpu", "--cpu-slots", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=path):
             for name in names:
                 info = place.ended(name)
                 assert (info.succeeded, info.left, info.duplicates) == (1, 0, 0)

@@ -42,22 +42,22 @@ class TestNoWorker:
             done = place.run("submit", "fibonacci", "20", "--name", "waits").good()
             assert time.monotonic() - begun < 5, "the warning comes within 5 s"
             assert "no worker listens to queue cpu" in done.err
-            assert "`gristmill up cpu`" in done.err
+            assert "`python -m gristmill.worker cpu`" in done.err
             assert done.out == "waits\n"
 
-            done = place.run("watch", "waits", "--timeout", "0.5")
+            done = place.run("watch", "waits", "--max-wait", "0.5")
             assert (done.code, done.out) == (124, ""), done
             assert "batch 'waits' has not ended after 0.5 s; it goes on" in done.err.splitlines()[-1]
-            done = place.run("results", "waits", "--follow", "--timeout", "0.5")
+            done = place.run("results", "waits", "--follow", "--max-wait", "0.5")
             assert (done.code, done.out) == (124, ""), done
-            done = place.run("submit", "fibonacci", "21", "--name", "too", "--follow", "--timeout", "0.5")
+            done = place.run("submit", "fibonacci", "21", "--name", "too", "--follow", "--max-wait", "0.5")
             assert (done.code, done.out) == (124, ""), done
             assert "it goes on" in done.err.splitlines()[-1]
             assert (place.info("waits").left, place.info("too").left) == (1, 1)
 
     def test_who_follows_is_warned_within_5_s(self, place):
         with place.server_only(), place.start("submit", "pause", "0", "--name", "waits", "--follow") as running:
-            running.says("`gristmill up io`", seconds=5)
+            running.says("`python -m gristmill.worker io`", seconds=5)
             done = running.end(signal.SIGINT)
             assert (done.code, done.out) == (130, ""), done
             assert "gristmill watch waits" in done.err
@@ -68,19 +68,19 @@ class TestStoppedWorkers:
     def test_items_wait_for_workers_and_none_is_lost_or_repeated(self, place):
         """Without an io worker nothing completes; a fleet that ends leaves the rest to the next one."""
         items = place.file("items", "0.05\n" * 200)
-        with place.up("cpu", "--cpu", "1"):
+        with place.up("cpu", "--cpu-slots", "1"):
             done = place.run("submit", "pause", "--from", items, "--name", "first").good()
-            assert "`gristmill up io`" in done.err
-            assert place.run("watch", "first", "--timeout", "1").code == 124
+            assert "with io too" in done.err
+            assert place.run("watch", "first", "--max-wait", "1").code == 124
             assert place.info("first").left == 200
         (row,) = place.run("batches", "--json").good().rows
         assert (row["name"], row["state"], row["left"], row["succeeded"]) == ("first", "running", 200, 0)
-        with place.up("io", "--io", "4"):
+        with place.up("io", "--io-slots", "4"):
             until(lambda: place.info("first").done > 20, what="a beginning")
         # Results are read without a fleet too.
         before = [row["index"] for row in place.run("results", "first").rows]
         assert 20 < len(before) < 200
-        with place.up("io", "--io", "64"):
+        with place.up("io", "--io-slots", "64"):
             info = place.ended("first")
             assert (info.submitted, info.succeeded, info.left, info.duplicates) == (200, 200, 0, 0)
             assert [result.index for result in place.results("first")] == list(range(200))

@@ -82,7 +82,7 @@ def refusing(place, disk, monkeypatch):
 
 def test_a_server_with_everysec_refuses_and_goes_on(place, disk, refusing, feed):
     producer, pipe = feed
-    with connect(refusing.url) as client, place.up("--cpu", "1", "--io", "4"):
+    with connect(refusing.url) as client, place.up("--cpu-slots", "1", "--io-slots", "4"):
         submitted(place)
         print("0.01", file=pipe)
         until(lambda: "fed" in place.names() and place.info("fed").submitted == 1, what="a beginning")
@@ -117,7 +117,7 @@ def test_the_private_server_ends_and_is_started_again(place, disk):
     """With `appendfsync always` a server cannot go on: its owner waits for room."""
     place.home = Home(disk.path / "home")
     place.environ["GRISTMILL_HOME"] = str(place.home.path)
-    with place.up("--cpu", "1", "--io", "4", in_peace=False) as up:
+    with place.up("--cpu-slots", "1", "--io-slots", "4", in_peace=False) as up:
         submitted(place)
         disk.fill()
         up.says("the server has ended: the disk of ")

@@ -43,7 +43,7 @@ def test_workers_that_start_on_a_full_server_drain_it(mill):
     mill.run("submit", "fibonacci", *["12"] * 60, "--name", "c").good()
     mill.run("submit", "pause", *["0.01"] * 60, "--name", "i").good()
     mill.room(0)
-    with mill.up("--cpu", "1", "--io", "4"):
+    with mill.up("--cpu-slots", "1", "--io-slots", "4"):
         complete(mill, "c", 60)
         complete(mill, "i", 60)
 

@@ -121,7 +121,7 @@ def test_no_worker_dies_of_what_it_is_sent(place):
     place.environ |= {"PYTHONPATH": str(place.path), "GRISTMILL_TASK_MODULES": "eaters"}
     # Most of them become dead letters, and each is to have room.
     room = {"GRISTMILL_DEAD_LETTER_BYTES": str(1 << 30)}
-    with place.up("cpu", "io", "--cpu", "1", "--io", "8", in_peace=False, **room), place.ledger() as ledger:
+    with place.up("cpu", "io", "--cpu-slots", "1", "--io-slots", "8", in_peace=False, **room), place.ledger() as ledger:
         before, client = processes(place), ledger.client
 
         @settings(

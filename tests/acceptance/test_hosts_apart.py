@@ -133,7 +133,9 @@ def workers(hosts, place, secrets, host):
         "GRISTMILL_REDIS_PASSWORD_FILE": str(secrets / "redis_worker"),
         "GRISTMILL_LEASE_SECONDS": str(LEASE),
     }
-    with place.started(hosts.at(host, GRISTMILL, "up", "cpu", "io", "--cpu", "1", "--io", "16"), **environ) as running:
+    with place.started(
+        hosts.at(host, GRISTMILL, "up", "cpu", "io", "--cpu-slots", "1", "--io-slots", "16"), **environ
+    ) as running:
         running.says("Ctrl-C ends it")
         yield running
         assert running.end(signal.SIGINT).code == 0

@@ -56,7 +56,7 @@ def complete(place: Place, count: int, value: int) -> None:
 class TestKills:
     def test_a_pool_process(self, place):
         """Its chunk is run by another; nothing else notices."""
-        with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
+        with place.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
             submitted(place, 24, 200)
             for _ in range(2):
                 progress(place, 20)
@@ -65,7 +65,7 @@ class TestKills:
 
     def test_the_server(self, place):
         """`up` starts it again where it was, and the workers find it."""
-        with place.up("cpu", "--cpu", "2", in_peace=False) as running:
+        with place.up("cpu", "--cpu-slots", "2", in_peace=False) as running:
             submitted(place, 24, 400)
             progress(place, 40)
             before = place.server()
@@ -78,7 +78,7 @@ class TestKills:
     @pytest.mark.timeout(400)
     def test_a_whole_worker_again_and_again(self, place):
         """With the lease that ships."""
-        with place.up("cpu", "--cpu", "2", in_peace=False) as running:
+        with place.up("cpu", "--cpu-slots", "2", in_peace=False) as running:
             submitted(place, 24, 2000)
             for _ in range(3):
                 progress(place, 100)
@@ -92,7 +92,7 @@ class TestKills:
 
     @pytest.mark.timeout(600)
     def test_everything_in_turn(self, place):
-        with place.up("cpu", "--cpu", "2", in_peace=False):
+        with place.up("cpu", "--cpu-slots", "2", in_peace=False):
             submitted(place, 24, 2000)
             for _ in range(2):
                 progress(place, 60)
@@ -107,14 +107,14 @@ class TestKills:
     def test_the_owner_of_everything(self, place):
         """`up` itself: all of it ends, and the next one goes on."""
         for number in range(3):
-            with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2") as running:
+            with place.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2") as running:
                 if number == 0:
                     submitted(place, 24, 800)
                 progress(place, 40)
                 kill(running.pid)
                 running.end()
             place.deserted(15)
-        with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
+        with place.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
             complete(place, 800, 46368)
 
     def test_a_producer_that_feeds(self, place):

@@ -69,7 +69,7 @@ def test_killed_fifty_times_while_workers_die(place, record_property):
     items = [str(n % 20) for n in range(COUNT)]
     command = ("submit", "fibonacci", "--from", "-", "--name", "x")
     reached, worker_kills = [], 0
-    with place.up("cpu", "--cpu", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
+    with place.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
         for number in range(KILLS):
             upto = (number + 1) * COUNT // (KILLS + 1)
             with pipe(items[:upto]) as reader, place.start(*command, stdin=reader) as running:

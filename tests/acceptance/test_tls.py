@@ -39,7 +39,7 @@ def test_everything_works_over_tls(place, encrypted):
         "print(fibonacci.apply_async((10,), ignore_result=False).get(timeout=60))"
     )
     place.environ["GRISTMILL_REDIS_URL"] = encrypted.url
-    with place.up("--cpu", "1", "--io", "2"):
+    with place.up("--cpu-slots", "1", "--io-slots", "2"):
         done = place.run("submit", "fibonacci", *map(str, range(20)), "--name", "tls", "--follow").good()
         assert sorted(row["index"] for row in done.rows) == list(range(20))
         place.run("submit", "pause", "0.01", "0.02", "--follow").good()

@@ -54,7 +54,7 @@ def main() -> None:
     directory = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as name, browser(Path(name) / "profile") as chromium:
         place = Place(Path(name) / "place")
-        with place.up("--cpu", "2", "--io", "16"):
+        with place.up("--cpu-slots", "2", "--io-slots", "16"):
             work(place)
             take(chromium.page(), (place.server().dashboard or "").rstrip("/"), directory)
         place.deserted()

@@ -37,13 +37,13 @@ def test_more_slots_with_every_service_named_at_its_count():
 
 def test_workers_of_one_up_are_restarted_with_more_slots():
     advised = advice()
-    assert advised.command == "gristmill up --cpu 8 --io 64"
+    assert advised.command == "gristmill up --cpu-slots 8 --io-slots 64"
     assert advised.text.endswith("Restart with:")
 
 
 def test_on_several_hosts_one_more_worker_is_started():
     elsewhere = [replace(one, host="b") for one in WORKERS]
-    assert advice(workers=[*WORKERS, *elsewhere]).command == "gristmill up cpu --cpu 6"
+    assert advice(workers=[*WORKERS, *elsewhere]).command == "gristmill up cpu --cpu-slots 6"
 
 
 def test_no_more_cpu_slots_than_there_are_free_cores():
@@ -55,7 +55,7 @@ def test_io_slots_need_no_free_core():
     queue = replace(IO, left=60_000, rate=60.0, seconds=1.0, used=1.0, busy=64)
     advised = advice(queue, CPU, workers=[worker(), worker("io", cores=2, cpu=70.0)])
     assert "1,186 more slots would bring that under 1 minute" in advised.text
-    assert advised.command == "gristmill up --cpu 2 --io 1250"
+    assert advised.command == "gristmill up --cpu-slots 2 --io-slots 1250"
 
 
 @pytest.mark.parametrize(("hosts", "which"), [(["a"], "host a"), (["a", "b"], "all 2 hosts")])
@@ -88,7 +88,7 @@ def test_idle_slots_are_not_helped_by_more(changes, server, why):
 
 @pytest.mark.parametrize(
     ("container", "command"),
-    [(False, "gristmill up --cpu 2"), (True, "docker compose up -d --no-recreate --scale cpu=1 --scale io=1")],
+    [(False, "gristmill up --cpu-slots 2"), (True, "docker compose up -d --no-recreate --scale cpu=1 --scale io=1")],
 )
 def test_nobody_listens(container, command):
     queue = replace(IO, left=1_200, slots=0, workers=0)

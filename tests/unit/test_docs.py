@@ -17,6 +17,7 @@ from gristmill.config.settings import Settings, variable
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.schema import describe
+from tests.support.commands import command_named, commands
 from tests.support.examples import DESIGN, DOCS, PAGES, PROJECT, blocks, calls, region, section, shell_lines, title
 
 SCHEMA = Settings.model_json_schema()["properties"]
@@ -78,23 +79,6 @@ def settings_tables() -> str:
         rows.append([f"`{variable(name)}`", default_of(name), takes, field.description])
     header = "setting, default, allowed, what it is"
     return "\n\n".join(f"## {heading}\n\n{table(header, rows)}" for heading, rows in parts)
-
-
-def command_named(name: str) -> click.Command:
-    """A command, or with two words one of a group's."""
-    found = cli
-    for word in name.split():
-        found = found.get_command(click.Context(found), word)
-    return found
-
-
-def commands() -> list[str]:
-    """Every command, and those of a group in its place."""
-    found = []
-    for name in COMMANDS:
-        command = command_named(name)
-        found += [f"{name} {part}" for part in command.commands] if isinstance(command, click.Group) else [name]
-    return found
 
 
 def options_table(name: str) -> str:

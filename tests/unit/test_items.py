@@ -106,7 +106,7 @@ def test_a_name_that_is_not_utf8_can_be_printed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_named(write: Write) -> None:
-    with pytest.raises(InputError, match=r"--format 'xml' is not known; it is one of lines, jsonl, csv"):
+    with pytest.raises(InputError, match=r"--input-format: 'xml' .expected one of lines, jsonl, csv"):
         from_path(write("a"), "xml")
 
 

@@ -63,7 +63,7 @@ def test_nul_separated_items_keep_newlines_returns_and_spaces(write: Write) -> N
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_nul_goes_with_lines_only(write: Write, form: str) -> None:
-    with pytest.raises(InputError, match=f"-0 goes with --format lines, not with {form}"):
+    with pytest.raises(InputError, match=f"-0 goes with --input-format lines, not with {form}"):
         from_path(write("1"), form, nul=True)
 
 

@@ -1,0 +1,55 @@
+"""What to tell a person whose items wait for a worker: the command that gets them run."""
+
+from gristmill.batches.info import ENDED, BatchInfo, State
+from gristmill.cli.console import note, warn
+from gristmill.config import settings
+from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
+from gristmill.server.home import Holder, Home
+
+
+def warn_without_worker(queue: str) -> bool:
+    """Warn when no live worker listens to a queue, and say what gets one; whether it warned."""
+    if any(worker.queue == queue for worker in live_workers()):
+        return False
+    warn(_beside(queue, Home(settings().home).holder()) or no_worker(queue))
+    return True
+
+
+def _beside(queue: str, holder: Holder | None) -> str | None:
+    """The warning beside a command that owns the home, which refuses a second `gristmill up`; None beside others."""
+    waits = f"no worker listens to queue {queue}: the items wait"
+    match holder and holder.kind:
+        case "gristmill run":
+            return f"{waits} for {holder} to end"
+        case "gristmill up":
+            return f"{waits}. Stop {holder}, and start it with {queue} too: `gristmill up`"
+        case "python -m gristmill.server":
+            return f"{waits}. Start a worker with `python -m gristmill.worker {queue}`"
+    return None
+
+
+def say_how_to_follow(info: BatchInfo, *, fleet: bool) -> None:
+    """Say what follows a batch; without a `fleet` here, what gets its items run."""
+    if fleet:
+        note(f"follow them with: gristmill watch {info.name}")
+    else:
+        note(
+            f"no fleet is running: they run with the next `gristmill up`; then gristmill watch {info.name} follows them"
+        )
+
+
+def warn_of_workers(info: BatchInfo, *, fleet: bool) -> None:
+    """Warn as `gristmill submit` does of workers that lack the task of a batch, or run another version of it.
+
+    Raises:
+        InputError: workers live, and none of those on the queue knows the task.
+    """
+    if not fleet or info.state in ENDED - {State.FAILED, State.CANCELLED} or warn_without_worker(info.queue):
+        return
+    # Loaded when the check needs it: the task's code here is compared with the workers', and Celery comes with it.
+    from gristmill.tasks import catalog
+
+    task = catalog.load().get(info.task)
+    if task is not None and info.queue == task.kind:
+        for warning in check_workers(task):
+            warn(warning)

@@ -1,0 +1,38 @@
+"""The names that a shell completes: of tasks, and of batches when a server is near."""
+
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+#: Seconds that a server gets to answer: a person waits for the Tab key.
+SECONDS = 1.0
+
+
+def tasks(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
+    """The names of this host's tasks."""
+    # A module that cannot be imported, or a setting that is wrong, must not print into the command line.
+    with suppress(Exception):
+        from gristmill.tasks import catalog
+
+        return [name for name in catalog.load() if name.startswith(incomplete)]
+    return []
+
+
+def batches(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
+    """The names of the batches on the server, if it answers at once."""
+    names: list[str] = []
+    # A connection waits longer for a server that is away.
+    reader = Thread(target=_read_batches, args=(names,), daemon=True)
+    reader.start()
+    reader.join(SECONDS)
+    return [name for name in list(names) if name.startswith(incomplete)]
+
+
+def _read_batches(names: list[str]) -> None:
+    with suppress(Exception):
+        from gristmill.batches.ledger import Ledger
+        from gristmill.config import settings
+        from gristmill.server.connection import connect
+
+        with connect(patience=0) as client:
+            names += Ledger(client, settings()).names()

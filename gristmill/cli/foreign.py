@@ -1,0 +1,62 @@
+"""Words of GNU parallel, xargs, kubectl and docker that Gristmill names otherwise, or does not have."""
+
+
+def _by_word(table: dict[str, str]) -> dict[str, str]:
+    return {word: answer for words, answer in table.items() for word in words.split()}
+
+
+OPTIONS = _by_word(
+    {
+        "--timeout": "use --time-limit for each item or --max-wait for this command",
+        "--time-limit": "a task limits its items: @cpu(time_limit=SECONDS)",
+        "--retries --restart": "a task says how often its items are tried again: @cpu(retries=N)",
+        "-j --jobs -P --max-procs --parallel --concurrency --replicas": (
+            "the fleet's slots say how many items run at once: gristmill up --cpu-slots N --io-slots N"
+        ),
+        "-i -I --replace -n --max-args -N -L -X --shell": (
+            "Gristmill runs tasks, not programs: gristmill tasks lists them"
+        ),
+        "-d --delimiter -C --colsep --null": (
+            "items are lines: -0 reads items that end with NUL, --input-format reads jsonl and csv"
+        ),
+        "-a --arg-file --filename": "use --from FILE",
+        "-o --out": "use --format text, jsonl or csv, and --output FILE",
+        "--joblog --results --files": "the server keeps all results: gristmill results --output FILE writes them",
+        "--tag --tagstring": "each result has its item: field input in JSON, the second column in text",
+        "--bar --progress --eta": "a terminal shows a bar by itself, and gristmill watch shows it again",
+        "--dry-run --dryrun": "there is no dry run: submit checks every item of a file before it sends one",
+        "--resume --resume-failed": "repeat the command with its --name; gristmill retry runs failures again",
+        "--pipe --pipe-part --block": "there is no such option: --from - reads one item from each line",
+        "--memfree --memory -m --load --nice": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
+        "-S --sshlogin --sshloginfile": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
+        "-e --env --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
+        "--namespace": "GRISTMILL_PREFIX keeps the keys of several fleets apart",
+        "-f --tail": "use --follow, where the command has it; --from FILE reads items",
+        "-w --watch --wait": "use gristmill watch BATCH",
+        "--detach --bg": "use gristmill submit, which does not wait",
+        "-q --silent": "use --quiet",
+        "-v --verbose -t": "set GRISTMILL_LOG_LEVEL=info for the workers",
+    }
+)
+
+COMMANDS = _by_word(
+    {
+        "ps ls list get": "use gristmill batches, or gristmill workers",
+        "rm remove forget drop purge": "use gristmill delete, or gristmill dead delete",
+        "kill stop abort": "use gristmill cancel, with --kill to end running items too",
+        "top stats": "use gristmill workers --watch",
+        "describe inspect status show": "use gristmill batches --json",
+        "wait attach follow": "use gristmill watch",
+        "exec parallel xargs": "use gristmill run TASK ITEM…",
+        "apply create enqueue": "use gristmill submit",
+        "start serve worker scale": "use gristmill up, with --cpu-slots N and --io-slots N",
+        "down shutdown": "Ctrl-C ends gristmill up",
+        "unpause continue": "use gristmill resume",
+        "dashboard flower": "use gristmill up flower",
+        "requeue rerun": "use gristmill retry, or gristmill dead requeue",
+        "info health check": "use gristmill doctor",
+        "logs": "workers log to where gristmill up runs; gristmill results --failed prints errors",
+        "version": "use gristmill --version",
+        "help": "use gristmill --help, or --help after a command",
+    }
+)

@@ -1,0 +1,62 @@
+"""How `run` and `submit` read their words: a task first, and what to say of a program."""
+
+from difflib import get_close_matches
+from shutil import which
+
+import click
+
+from gristmill.cli import foreign
+from gristmill.cli.command import Command
+from gristmill.errors import InputError
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import GristmillTask
+
+
+class TaskCommand(Command):
+    """A command whose first word is a task; `--` before it begins a program, `--` after it ends the options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, which cannot tell the two `--` apart."""
+        if "--" in args and not ctx.resilient_parsing and self._first_word(ctx, args[: args.index("--")]) is None:
+            raise click.UsageError("programs cannot be run yet: name a task (`gristmill tasks` lists them)", ctx)
+        return super().parse_args(ctx, args)
+
+    def unknown_option(self, option: str, args: list[str]) -> str:
+        """What to say of an option that is an item, or a program's."""
+        if option[1:].isdigit():
+            return f"no option {option}: put -- after TASK before items that begin with a dash"
+        word = self._first_word(click.Context(self), args)
+        if word and word not in catalog.load() and not (option.startswith("--") and option in foreign.OPTIONS):
+            return _no_task(word)
+        return super().unknown_option(option, args)
+
+    def _first_word(self, ctx: click.Context, args: list[str]) -> str | None:
+        """The first of `args` that is neither an option nor an option's value."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            options, _, _ = parser.parse_args(list(args))
+        except click.UsageError:
+            return ""
+        word = options.get("task")
+        return word if isinstance(word, str) else None
+
+
+def find_task(word: str) -> GristmillTask:
+    """The task called `word`.
+
+    Raises:
+        InputError: there is none; the text offers the nearest, or says how to run the program of that name.
+    """
+    try:
+        return catalog.find(word)
+    except InputError:
+        if which(word):
+            raise InputError(_no_task(word)) from None
+        raise
+
+
+def _no_task(word: str) -> str:
+    near = get_close_matches(word, catalog.load(), 1, 0.5)
+    hint = f": did you mean {near[0]!r}?" if near else "; to run a program put -- before it"
+    return f"no task is called {word!r}{hint}"

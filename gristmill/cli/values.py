@@ -1,0 +1,56 @@
+"""The kinds of values that options take; each error names the value and what is expected."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from gristmill.config.quantities import DURATION, parse_duration
+
+
+class Integer(click.ParamType[int]):
+    """An integer within a range."""
+
+    name = "N"
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The integer."""
+        text = str(value)
+        digits = text.removeprefix("-")
+        number = int(text) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+        if number is None or not self.least <= number <= self.most:
+            self.fail(f"{text!r} (expected an integer from {self.least:,} to {self.most:,})", param, ctx)
+        return number
+
+
+class Duration(click.ParamType[float]):
+    """A duration, in seconds."""
+
+    name = "DURATION"
+
+    def __init__(self, least: float = 0, most: float = 3650 * 86_400) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Its seconds."""
+        try:
+            seconds = parse_duration(value)
+        except ValueError:
+            self.fail(f"{value!r} (expected {DURATION})", param, ctx)
+        if not self.least <= seconds <= self.most:
+            self.fail(f"{value!r} (expected a duration from {self.least:g} to {self.most:g} seconds)", param, ctx)
+        return seconds
+
+
+class OneOf(click.Choice[str]):
+    """One of some words."""
+
+    def __init__(self, words: Iterable[Any]) -> None:
+        super().__init__([str(word) for word in words])
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """What an error says."""
+        return f"{value!r} (expected one of {', '.join(map(str, self.choices))})"
