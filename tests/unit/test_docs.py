@@ -1,6 +1,7 @@
 """The documentation says what is there: settings, commands, options, exit codes, keys, tasks; its links lead."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import click
@@ -44,6 +45,9 @@ TAKES = {
     "metrics_token": "text of at least 8 characters",
     "fetch_networks": "networks, with commas between",
 }
+#: The project's files, and those of a reader's own that the pages show.
+FILES = [f"/{path}" for path in subprocess.check_output(["git", "ls-files"], cwd=PROJECT, text=True).split()]
+EXAMPLE_FILES = {"photos.py", "pool.py", "ways.py", "shop/jobs.py", "flowerconfig.py"}
 
 
 @pytest.fixture(autouse=True)
@@ -253,6 +257,14 @@ def test_every_room_is_there():
     rooms = {path.parent.relative_to(PROJECT).as_posix() for path in PROJECT.glob("[a-z]*/**/__init__.py")}
     listed = section(DOCS / "internals.md", "The rooms")
     assert sorted(room for room in rooms if not room.startswith("tests") and f"| `{room}/` |" not in listed) == []
+
+
+@pytest.mark.parametrize("page", [page for page in (DESIGN, *PAGES) if page.name != "transport.md"], ids=title)
+def test_files_that_are_named_exist(page):
+    paths = re.findall(r"`((?:\w+/)*\w+\.(?:py|lua|sh|yml|acl))`", page.read_text())
+    assert [
+        path for path in paths if path not in EXAMPLE_FILES and not any(name.endswith(f"/{path}") for name in FILES)
+    ] == []
 
 
 def anchors(page: Path) -> set[str]:
