@@ -310,7 +310,7 @@ def scripts():
     """Every script's name, with its whole text."""
     for room in (transport_scripts, ledger_scripts):
         for path in (Path(room.__file__).parent / "lua").glob("*.lua"):
-            if path.stem not in ("queue", "holding", "ledger", "count", "chunks", "ending"):
+            if path.stem not in ("queue", "holding", "ledger", "count", "cut_chunks", "ending"):
                 yield f"{room.__name__} {path.stem}", room.text(path.stem)
 
 
