@@ -46,7 +46,7 @@ def measure(client: Redis, items: int) -> None:
     calls: dict[str, Callable[[], Any]] = {
         "cancel": lambda: control.cancel("b", "by me"),
         "retry": lambda: control.retry("b", cancelled=True),
-        "forget": lambda: ledger.forget("b"),
+        "delete": lambda: ledger.delete("b"),
     }
     times = [f"{name} {milliseconds(client, call):.1f} ms" for name, call in calls.items()]
     print(f"{items:,} items: {', '.join(times)}")

@@ -128,7 +128,7 @@ class Trial:
             results = sum(1 for _ in file)
         if info is None or info.finished is None:
             raise RuntimeError(f"the batch {name} has not ended")
-        self._ledger.forget(name)
+        self._ledger.delete(name)
         return Growth(
             items=items,
             workers=len(self._fleet.workers),

@@ -12,7 +12,7 @@ SHIPPED_TASKS = (
     "gristmill.tasks.pause",
     "gristmill.tasks.announce",
 )
-RUNNER = "gristmill.worker.chunks"
+RUNNER = "gristmill.worker.chunk_task"
 
 
 def secured(url: str) -> str:

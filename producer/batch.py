@@ -195,7 +195,7 @@ class Batch(Generic[R_co]):
     def delete(self) -> None:
         """Delete all that the server has of the batch; results of items that still run are dropped."""
         with reaching():
-            self.ledger.forget(self.name)
+            self.ledger.delete(self.name)
 
     def _control(self) -> Control:
         # A batch that was deleted would seem to be paused, or to have no failed items.

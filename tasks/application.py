@@ -45,7 +45,7 @@ app.steps["worker"].update(
         "gristmill.worker.steps:PoolGuard",
         "gristmill.worker.steps:Prepare",
         "gristmill.worker.steps:SlotMemory",
-        "gristmill.worker.steps:Heartbeat",
+        "gristmill.worker.heartbeat:Heartbeat",
         "gristmill.worker.drain:Drain",
     }
 )

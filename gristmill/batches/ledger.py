@@ -202,7 +202,7 @@ class Ledger:
         """The names of all batches, oldest first."""
         return cast(list[str], self._call("names"))
 
-    def forget(self, batch: str) -> None:
+    def delete(self, batch: str) -> None:
         """Delete every key of the batch."""
         self._call("forget", batch)
 

@@ -29,7 +29,7 @@ _ALLOW_OOM = frozenset(
 )
 #: Scripts that only read: they run on a server that refuses writes too.
 _READ_ONLY = frozenset({"waiting"})
-_LIBRARY = ("ledger", "count", "chunks", "ending")
+_LIBRARY = ("ledger", "count", "cut_chunks", "ending")
 #: Scripts without a library; the others start with the queue's functions and with _LIBRARY.
 _STANDALONE = frozenset({"host_take", "host_renew"})
 

@@ -8,7 +8,7 @@ import tornado.web
 from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import settings, variable
-from gristmill.dashboard import batchview
+from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
 from gristmill.server.connection import client
 
@@ -25,7 +25,7 @@ class Action(Page):
         if self.application.options.read_only:
             raise tornado.web.HTTPError(403, "the dashboard is read-only (setting %s)", variable("dashboard_read_only"))
         observer = self.application.observer
-        await self.ask(batchview.find, observer, name)
+        await self.ask(batches.find, observer, name)
         await self.ask(_act, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
@@ -45,7 +45,7 @@ class Results(Page):
     async def get(self, name: str) -> None:
         """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""
         observer = self.application.observer
-        info = await self.ask(batchview.find, observer, name)
+        info = await self.ask(batches.find, observer, name)
         only_failed = self.get_query_argument("failed", "") == "1"
         reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
         results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import tornado.web
 from flower.views import BaseHandler
 
-from gristmill.dashboard import batchview, throughput
+from gristmill.dashboard import batches, throughput
 from gristmill.dashboard.history import RANGES
 from gristmill.errors import GristmillError
 from gristmill.server.connection import reaching
@@ -114,7 +114,7 @@ class BatchesData(Page):
     @tornado.web.authenticated
     async def get(self) -> None:
         """Send the newest batches as JSON."""
-        self.give(await self.ask(batchview.newest, self.application.observer))
+        self.give(await self.ask(batches.newest, self.application.observer))
 
 
 class BatchPage(Page):
@@ -123,7 +123,7 @@ class BatchPage(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the page."""
-        info = await self.ask(batchview.find, self.application.observer, name)
+        info = await self.ask(batches.find, self.application.observer, name)
         self.show("batch.html", batch=info)
 
 
@@ -137,4 +137,4 @@ class BatchData(Page):
             after = int(index := self.get_query_argument("after", "-1"))
         except ValueError:
             raise tornado.web.HTTPError(400, "%s", f"invalid value for after: {index!r} (expected an index)") from None
-        self.give(await self.ask(batchview.data, self.application.observer, name, after))
+        self.give(await self.ask(batches.data, self.application.observer, name, after))

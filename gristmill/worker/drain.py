@@ -11,7 +11,7 @@ from celery.worker import state
 
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
-from gristmill.worker.steps import Heartbeat
+from gristmill.worker.heartbeat import Heartbeat
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0

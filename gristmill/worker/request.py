@@ -10,7 +10,7 @@ from celery.worker import request, state
 from redis.exceptions import RedisError
 
 from gristmill.broker.qos import SUSPECT
-from gristmill.worker import meters, quarantined_task
+from gristmill.worker import quarantined_task, task_counts
 from gristmill.worker.quarantine import DEATHS
 
 #: Seconds for which a message stays hidden whose outcome could not be sent to the server.
@@ -71,7 +71,7 @@ class Request(request.Request):
         error: Any = getattr(value.exception, "exc", value.exception) if failed else None
         if isinstance(error, quarantined_task.QuarantinedTaskEnded):
             error, seconds = error.error, error.runtime
-        meters.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
+        task_counts.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
 
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         """Blame a message, and no other, for the death of the process that ran it."""

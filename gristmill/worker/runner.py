@@ -25,10 +25,10 @@ from gristmill.tasks import catalog
 from gristmill.tasks.encoding import json_text
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.worker.backoff import backoff
+from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
 from gristmill.worker.logs import about
 from gristmill.worker.quarantine import ProcessDied, TimedOut, quarantined
-from gristmill.worker.stop import Stop
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent

@@ -8,7 +8,7 @@ from celery.utils.log import get_logger
 from celery.worker.strategy import default
 
 from gristmill.config.settings import settings
-from gristmill.worker.chunks import MESSAGE_VERSION
+from gristmill.worker.chunk_task import MESSAGE_VERSION
 
 #: The arguments of a chunk's message after its version: batch, epoch, first, count.
 _FIELDS = (str, int, int, int)

@@ -158,5 +158,6 @@ def _read_only(place, address):
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
     token = cookie.partition("=")[2]
     status, text = ask(f"{address}/batch/shown/cancel", data={"_xsrf": token}, headers={"Cookie": cookie})
-    assert (status, text) == (403, "the dashboard is read-only: see GRISTMILL_DASHBOARD_READ_ONLY\n")
+    assert status == 403
+    assert "GRISTMILL_DASHBOARD_READ_ONLY" in text
     assert place.info("shown").left == 1

@@ -25,7 +25,7 @@ install()
 CALL = "from gristmill.tasks.fibonacci import fibonacci; print(fibonacci.delay(20).id)"
 WAIT = "import sys; from gristmill.tasks.application import app; print(app.AsyncResult(sys.argv[1]).get(timeout=60))"
 #: A worker of a later release, which knows version 2 of a chunk's message.
-LATER = "import gristmill.worker.chunks\ngristmill.worker.chunks.MESSAGE_VERSION = 2\n"
+LATER = "import gristmill.worker.chunk_task\ngristmill.worker.chunk_task.MESSAGE_VERSION = 2\n"
 ANY = json.dumps({"headers": {"task": "any"}, "properties": {}, "body": ""})
 #: Where messages of chunks stand.
 CHUNKS = f"gm1:q:cpu:{DEFAULT_PRIORITY}"

@@ -63,7 +63,7 @@ def test_a_batch_that_was_read_leaves_only_small_keys(ledger):
     state = info(ledger, "b")
     assert (state.succeeded, state.consumed, state.left, state.state) == (20_000, 20_000, 0, State.SUCCEEDED)
     assert list(reader(ledger).in_order(0, 20_000)) == []
-    ledger.forget("b")
+    ledger.delete("b")
     assert list(ledger.client.scan_iter(ledger.key("b", "*"))) == []
 
 
@@ -155,7 +155,7 @@ def test_another_batch_of_the_name_is_left_alone(ledger):
     one = consumer(ledger)
     event, found = reader(ledger).after("0-0", 0)
     list(one.noted(found))
-    ledger.forget("b")
+    ledger.delete("b")
     submit(ledger, "b", 10)
     run_all(ledger)
     ledger.client.hset(ledger.key("b", "state"), "created", 5)

@@ -153,7 +153,7 @@ class TestCancel:
         try:
             control.pause("b")
             control.cancel("b", "by me")
-            ledger.forget("b")
+            ledger.delete("b")
             assert ledger.names() == []
         finally:
             ledger.client.config_set("maxmemory", 0)
@@ -173,7 +173,7 @@ def test_a_chunk_that_runs_stops_between_two_items(ledger, control, stop):
     thread = threading.Thread(target=runner.run, args=(chunk, WORKER))
     thread.start()
     {"cancel": lambda: control.cancel("b", "by me"), "pause": lambda: control.pause("b")}.get(
-        stop, lambda: ledger.forget("b")
+        stop, lambda: ledger.delete("b")
     )()
     thread.join(5)
     assert not thread.is_alive(), "its items take 10 s at least"
@@ -322,7 +322,7 @@ class TestKept:
         submit(ledger, "b", 1200)
         record(ledger, *begin(ledger), "1")
         chunk, items = begin(ledger)
-        ledger.forget("b")
+        ledger.delete("b")
         assert keys(ledger) == []
         assert ledger.stopped(chunk)
         heal(ledger, [chunk])

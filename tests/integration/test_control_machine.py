@@ -237,7 +237,7 @@ class Controlled(RuleBasedStateMachine):
                 break
             followed += more
         assert sorted(result.index for result in followed) == list(range(self.stored))
-        self.ledger.forget(NAME)
+        self.ledger.delete(NAME)
         assert list(self.ledger.client.scan_iter(f"{self.ledger.settings.prefix}gm1:batch:*")) == []
 
 

@@ -255,7 +255,7 @@ def test_late_records_of_a_forgotten_batch_do_not_fit_the_next_of_its_name(ledge
     submit(ledger, "b", 1)
     chunk = pop(ledger)
     late = outcomes(ledger.take(chunk).items)
-    ledger.forget("b")
+    ledger.delete("b")
     submit(ledger, "b", 1)
     assert ledger.record(chunk, late, 0.1, WORKER) == 1
     assert info(ledger, "b").left == 1
@@ -267,10 +267,10 @@ def test_keys_of_a_newer_version_are_refused(ledger):
         ledger.create("b", "t", FIELDS)
 
 
-def test_forget_leaves_no_key_of_the_batch(ledger):
+def test_delete_leaves_no_key_of_the_batch(ledger):
     submit(ledger, "b", 1200)
     run_all(ledger)
-    ledger.forget("b")
+    ledger.delete("b")
     assert list(ledger.client.scan_iter(ledger.settings.key("batch:*"))) == []
     assert ledger.names() == []
 

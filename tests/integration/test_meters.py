@@ -226,7 +226,7 @@ def test_failed_items_are_found_by_index(ledger):
     assert [result.index for result in reader.failed(0)] == [0, 7, 8, 39]
     assert [result.index for result in reader.failed(8)] == [8, 39]
     assert list(reader.failed(40)) == []
-    ledger.forget("b")
+    ledger.delete("b")
     assert list(ledger.client.scan_iter(ledger.key("b", "*"))) == []
 
 
@@ -238,7 +238,7 @@ def test_the_rate_falls_to_nothing_once_nothing_is_left(ledger, meters):
         ledger.client.hset(ledger.settings.key(f"meters:1:{now - seconds}"), "t|cpu|s|fibonacci", items)
     # Slow items: their rate is that since they began, however few there were in the last seconds.
     assert observer.look().queues[0].rate == pytest.approx(16 / 40, rel=0.1)
-    ledger.forget("b")
+    ledger.delete("b")
     ledger.client.delete(ledger.settings.key("q:cpu:0"))
     assert until(lambda: observer.look().queues[0].left == 0)
     assert observer.look().queues[0].rate == 0

@@ -222,7 +222,7 @@ def keeps_the_ledger(user):
         until(
             lambda: user.client.script_exists(user.client.register_script(ledger_scripts.text("host_renew")).sha)[0], 5
         )
-    ledger.forget("b")
+    ledger.delete("b")
     assert ledger.names() == []
 
 
@@ -248,7 +248,7 @@ def controls_a_batch_and_consumes_it(user):
     consumer.consume()
     assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
     Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])
-    ledger.forget("c")
+    ledger.delete("c")
 
 
 def drains_when_it_is_full(user):
@@ -286,7 +286,7 @@ def drains_when_it_is_full(user):
         ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
         ledger.end("full", "token", 0)
         assert BatchInfo.from_fields("full", ledger.state("full")).left == 0
-        ledger.forget("full")
+        ledger.delete("full")
         assert "full" not in ledger.names()
     finally:
         user.client.config_set("maxmemory", 0)
@@ -310,7 +310,7 @@ def scripts():
     """Every script's name, with its whole text."""
     for room in (transport_scripts, ledger_scripts):
         for path in (Path(room.__file__).parent / "lua").glob("*.lua"):
-            if path.stem not in ("queue", "holding", "ledger", "count", "chunks", "ending"):
+            if path.stem not in ("queue", "holding", "ledger", "count", "cut_chunks", "ending"):
                 yield f"{room.__name__} {path.stem}", room.text(path.stem)
 
 

@@ -4,7 +4,7 @@
 -- it is being cancelled, what settle touches.
 -- Returns false when there is nothing to run: the batch is gone, paused or being cancelled, the epoch is over or the
 -- chunk is recorded.
--- Else its contents, see chunks.lua.
+-- Else its contents, see cut_chunks.lua.
 local batch, first, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = milliseconds()
 local b = state(batch, {'epoch', 'queue', 'paused', 'cancelling'}, {})

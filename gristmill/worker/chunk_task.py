@@ -53,7 +53,7 @@ def prepare() -> None:
     Strategy="gristmill.worker.versions:strategy",
 )
 def run_chunk(self: Any, _version: int, *fields: Any) -> None:
-    """Run a chunk and record it; Celery acknowledges the message after that. `hand_out` in chunks.lua builds it.
+    """Run a chunk and record it; Celery acknowledges the message after that. `hand_out` in cut_chunks.lua builds it.
 
     `gristmill.worker.versions` has checked the message before the pool gets it.
 
