@@ -12,7 +12,7 @@ import pytest
 
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.config.settings import Settings, load, variable
+from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from tests.conftest import until
@@ -85,14 +85,6 @@ def test_the_image_is_small_and_our_code_is_its_last_layer(image):
     assert found["Config"]["StopSignal"] == "SIGTERM"
     newest = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).stdout.splitlines()[0]
     assert newest.startswith("COPY /code /code")
-
-
-def test_settings_reach_the_workers(compose):
-    ours = {"home", "redis_url", "redis_password", "prefix", "data_root", "any_pool", "drain_seconds"}
-    ours |= {name for name in Settings.model_fields if name.startswith(("server_", "dashboard_", "metrics"))}
-    text = (PROJECT / "docker-compose.yml").read_text()
-    passed = {name for name in Settings.model_fields if f"\n  {variable(name)}:\n" in text}
-    assert passed == set(Settings.model_fields) - ours
 
 
 def test_ten_thousand_items_survive_the_deaths_of_a_worker_and_of_redis(compose):

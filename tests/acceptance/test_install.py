@@ -110,7 +110,7 @@ def test_metadata_is_complete(archives):
     assert (metadata["License-Expression"], metadata["License-File"]) == ("MIT", "LICENSE")
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata.get_payload() == (PROJECT / "README.md").read_text()
+    assert metadata.get_payload(decode=True).decode().strip() == (PROJECT / "README.md").read_text().strip()
     for name in ("Summary", "Author", "Keywords", "Classifier"):
         assert metadata[name], name
 
@@ -124,19 +124,19 @@ def test_the_wheel_alone_does_the_main_job(environment, shop):
 
     environment.uv("check")
     assert "run" in gristmill("--help").good().out
-    done = gristmill("run", "fibonacci", "10", "20", "--name", "first", "--json").good()
+    done = gristmill("run", "fibonacci", "10", "20", "--name", "first").good()
     assert sorted(row["value"] for row in done.rows) == [55, 6765]
     assert gristmill("run", "pause", "0.01").code == 0
-    command = [environment.program("gristmill"), "up", "--cpu", "1", "--io", "2"]
-    with shop.started(command) as running:
+    slots = {"GRISTMILL_CPU_SLOTS": "1", "GRISTMILL_IO_SLOTS": "2"}
+    with shop.started([environment.program("gristmill"), "up"], **slots) as running:
         running.says("Ctrl-C ends it")
         address = shop.server().dashboard
-        for page in ("throughput", "batches", "batch/first", "throughput/data", "static/gristmill.css", "metrics"):
+        for page in ("throughput", "batches", "batch/first", "throughput/data", "gristmill/gristmill.css", "metrics"):
             with urlopen(f"{address}/{page}", timeout=30) as answer:
                 assert answer.status == 200, page
         doctor = gristmill("doctor", "--json").good()
         assert {row["advice"] for row in doctor.rows} == {"OK"}
-        assert gristmill("submit", "fibonacci", "7", "--follow", "--json").good().rows[0]["value"] == 13
+        assert gristmill("submit", "fibonacci", "7", "--follow").good().rows[0]["value"] == 13
 
 
 @pytest.mark.slow
@@ -166,5 +166,5 @@ def test_installed_as_a_tool(archives, shop):
     directories = {"UV_TOOL_DIR": str(shop.path / "tools"), "UV_TOOL_BIN_DIR": str(shop.path / "bin")}
     shop.process([UV, "tool", "install", "--quiet", "--python", sys.executable, archives.wheel], **directories).good()
     assert [path.name for path in (shop.path / "bin").iterdir()] == ["gristmill"]
-    done = shop.process([str(shop.path / "bin" / "gristmill"), "run", "fibonacci", "10", "--json"]).good()
+    done = shop.process([str(shop.path / "bin" / "gristmill"), "run", "fibonacci", "10"]).good()
     assert [row["value"] for row in done.rows] == [55]
