@@ -116,7 +116,7 @@ def test_metadata_is_complete(archives):
 
 
 @pytest.mark.slow
-def test_the_wheel_alone_does_the_main_job(environment, shop):
+def test_the_wheel_does_the_main_job(environment, shop):
     """The dependencies agree; run, help, doctor, up and the pages work beside a user's `tasks.py` and `config/`."""
 
     def gristmill(*arguments):
@@ -124,6 +124,7 @@ def test_the_wheel_alone_does_the_main_job(environment, shop):
 
     environment.uv("check")
     assert "run" in gristmill("--help").good().out
+    assert "gristmill" in gristmill("completion", "bash").good().out
     done = gristmill("run", "fibonacci", "10", "20", "--name", "first").good()
     assert sorted(row["value"] for row in done.rows) == [55, 6765]
     assert gristmill("run", "pause", "0.01").code == 0
@@ -140,7 +141,7 @@ def test_the_wheel_alone_does_the_main_job(environment, shop):
 
 
 @pytest.mark.slow
-def test_packages_named_config_and_tasks_are_left_alone(archives, tmp_path):
+def test_packages_named_config_and_tasks_stay(archives, tmp_path):
     """Beside two packages of the same names, pip installs the sources and the sdist, and removes them again."""
     project = tmp_path / "others"
     for name in ("config", "tasks"):
