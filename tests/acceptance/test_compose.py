@@ -1,4 +1,4 @@
-"""docker-compose.yml on a real engine: what is in it, kills, scaling under load, and what cannot be seen of secrets."""
+"""docker-compose.yml on a real engine: rights, kills, scaling under load, secrets."""
 
 import json
 import re
