@@ -17,7 +17,8 @@ PROJECT = Path(__file__).parents[2]
 COMPOSE = frozenset(
     PREFIX + name
     for name in (
-        "SECRETS", "IMAGE", "USER", "CPUS", "DATA", "TASKS", "REDIS_MEMORY", "COMPOSE_PORT", "DASHBOARD_USER"
+        "SECRETS", "IMAGE", "USER", "CPUS", "DATA", "TASKS", "REDIS_MEMORY", "COMPOSE_PORT", "DASHBOARD_USER",
+        "STOP_GRACE_PERIOD",
     )
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ PURGE_SECONDS = 60
 
 
 def flower_options(settings: Settings) -> dict[str, Any]:
-    """What Flower's options are unless its command line, its environment or its file says otherwise."""
+    """Flower's options by name; its command line, its environment and its file override them."""
     return {
         "address": settings.dashboard_host,
         "port": settings.dashboard_port,
@@ -27,29 +27,30 @@ def flower_options(settings: Settings) -> dict[str, Any]:
 
 
 def check_reach(address: str, *, guarded: bool) -> None:
-    """Refuse a dashboard that others can reach, unless it is `guarded` by a password.
+    """Refuse a dashboard that other hosts can reach, unless it is `guarded` by a password.
 
     Raises:
-        SettingError: it is not, and `address` is not of this host alone.
+        SettingError: `address` is not of this host alone, and no password guards the dashboard.
     """
     if not guarded and not is_loopback(address):
         raise SettingError(
-            f"{variable('dashboard_host')}: {address or 'every address'!r} can be reached from other hosts: set "
-            f"{variable('dashboard_password')} (or {variable('dashboard_password')}_FILE), or listen on 127.0.0.1"
+            f"invalid value for {variable('dashboard_host')}: {address or 'every address'!r} (expected 127.0.0.1, or "
+            f"a password in {variable('dashboard_password')} or {variable('dashboard_password')}_FILE: other hosts "
+            "can reach this address)"
         )
 
 
 def is_loopback(address: str) -> bool:
     """Whether an address or a host name means this host alone."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(address or "0.0.0.0", None)}  # noqa: S104
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(address or "0.0.0.0", None)}  # noqa: S104
     except OSError:
         return False
-    return all(ip_address(one.partition("%")[0]).is_loopback for one in found)
+    return all(ip_address(each.partition("%")[0]).is_loopback for each in addresses)
 
 
 def dashboard_url(settings: Settings, port: int) -> str:
-    """The address of the dashboard, as people type it."""
+    """The URL of the dashboard, as people type it."""
     host = settings.dashboard_host
     prefix = settings.dashboard_url_prefix.strip("/")
     return f"http://{f'[{host}]' if ':' in host else host}:{port}" + (f"/{prefix}/" if prefix else "")

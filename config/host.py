@@ -1,4 +1,4 @@
-"""What this host lets the process use: cores and memory, also inside a container."""
+"""The cores and the memory that this process may use, also inside a container."""
 
 import os
 from collections.abc import Iterator
@@ -9,35 +9,35 @@ ROOT = Path("/")
 
 
 def cores(root: Path = ROOT) -> int:
-    """Cores that this process may use: its affinity or its cgroups' quota, whichever is less; at least 1.
+    """The number of cores that this process may use, at least 1: its affinity or its cgroups' quota, the lesser one.
 
-    A part of a core counts as one.
+    A fraction of a core counts as one.
     """
-    # Not on macOS, which has no affinity.
+    # macOS has no affinity.
     affinity = getattr(os, "sched_getaffinity", None)
-    found = [len(affinity(0)) if affinity else os.cpu_count() or 1]
+    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1]
     for group in _groups("cpu", root):
         limit = _words(group / "cpu.max")
         limit = limit or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
         match limit:
             case [quota, period] if quota.isdigit() and period.isdigit() and int(period) > 0:
-                found.append(ceil(int(quota) / int(period)))
-    return max(1, min(found))
+                limits.append(ceil(int(quota) / int(period)))
+    return max(1, min(limits))
 
 
 def memory(root: Path = ROOT) -> int:
-    """Bytes that this process may use: the host's memory or its cgroups' limit, whichever is less."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    """The bytes of memory that this process may use: the host's memory or its cgroups' limit, the lesser one."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for group in _groups("memory", root):
-        limits = [*_words(group / "memory.max"), *_words(group / "memory.limit_in_bytes")]
-        found += [int(limit) for limit in limits if limit.isdigit()]
-    return min(found)
+        words = [*_words(group / "memory.max"), *_words(group / "memory.limit_in_bytes")]
+        limits += [int(word) for word in words if word.isdigit()]
+    return min(limits)
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """The cgroups that may limit the process, innermost first: every one above it counts too.
+    """The cgroups that limit this process, innermost first, up to the root: the limit of each applies.
 
-    In a container without a cgroup namespace the inner ones are named, but only the outermost is there.
+    In a container without a cgroup namespace, the process's own path names groups of which only the outermost exists.
     """
     mount = root / "sys/fs/cgroup"
     for line in _lines(root / "proc/self/cgroup"):

@@ -7,9 +7,10 @@ from gristmill.config.settings import Settings
 
 
 def server_config(settings: Settings, directory: Path, port: int, password: str) -> str:
-    """The text of the private Valkey's config file: it writes to `directory` and listens on loopback only.
+    """The text of the private server's config file.
 
-    It logs to its standard output, so that what it says before it has read this file lands in the same log.
+    The server keeps its data in `directory` and listens on loopback only. It logs to its standard output: lines that
+    it writes before it has read this file go to the same log.
     """
     options = {
         "bind": "127.0.0.1",
@@ -24,10 +25,10 @@ def server_config(settings: Settings, directory: Path, port: int, password: str)
         "appendonly": "yes",
         "appendfsync": settings.server_fsync,
         "save": "",
-        # Half of the host's: rewriting the AOF forks, and what is written meanwhile is then there twice.
+        # Half of the host's memory: to rewrite the AOF, the server forks, and pages written meanwhile exist twice.
         "maxmemory": str(settings.server_memory or memory() // 2),
         "maxmemory-policy": "noeviction",
-        # A batch's outcomes are hashes of 500 values: they stay compact up to a kilobyte each.
+        # A batch's outcomes are hashes of 500 values, which stay compact while no value exceeds a kilobyte.
         "hash-max-listpack-entries": "512",
         "hash-max-listpack-value": "1024",
     }
@@ -35,7 +36,7 @@ def server_config(settings: Settings, directory: Path, port: int, password: str)
 
 
 def _quoted(value: str) -> str:
-    """The value as one word of a config file, whatever it contains."""
+    """Quote a value so that it is one word of a config file, whatever characters it has."""
     for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
         value = value.replace(plain, escaped)
     return f'"{value}"'

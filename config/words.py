@@ -1,4 +1,4 @@
-"""How figures are told to people, in the terminal as on the dashboard."""
+"""Figures as people read them, in the terminal and on the dashboard."""
 
 
 def duration(seconds: float) -> str:

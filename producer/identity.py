@@ -1,9 +1,17 @@
 """Who does something: as batches keep it."""
 
 import getpass
+import os
 import socket
 
 
 def user_at_host() -> str:
-    """This process's user and host: `ann@host-a`."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """This process's user and host: `ann@host-a`, or `1234@host-a` where the user has no name, as in a container."""
+    return f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # KeyError: before Python 3.13
+        return str(os.getuid())

@@ -44,16 +44,26 @@ def allowed(role):
     return {word.partition("|")[0][1:] for word in words(lines()[role]) if word.startswith("+")}
 
 
+@pytest.fixture(params=["", "shop:"], ids=["plain", "prefix"])
+def prefixed(request, tmp_path):
+    """A server of its own, whose users have their rights below a key prefix."""
+    path = tmp_path / "server"
+    path.mkdir()
+    with roles(path, request.param) as running:
+        yield running
+
+
 @pytest.mark.slow
-def test_each_role_can_do_its_work(place, served):
+def test_each_role_can_do_its_work(place, prefixed):
     """Workers, commands, Celery's canvas and control, and the dashboard run, and the server refuses nothing."""
+    served = prefixed
 
     def at(role, *module):
-        return place.started([sys.executable, "-P", "-m", *module], GRISTMILL_REDIS_URL=served.url(role))
+        return place.started([sys.executable, "-P", "-m", *module], **served.settings(role))
 
-    producer = {"GRISTMILL_REDIS_URL": served.url("producer")}
+    producer = served.settings("producer")
     with at("worker", "gristmill.worker", "cpu", "--slots", "1") as cpu, at("worker", "gristmill.worker", "io") as io:
-        until(lambda: served.admin.zcard("gm1:workers") == 2, what="two workers")
+        until(lambda: served.admin.zcard(f"{served.prefix}gm1:workers") == 2, what="two workers")
         with at("dashboard", "gristmill.dashboard", "--port", "0") as dashboard:
             place.run("submit", "fibonacci", "20", "21", "--name", "first", "--follow", **producer).good()
             for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["delete", "first"]):

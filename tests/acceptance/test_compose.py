@@ -1,6 +1,7 @@
-"""docker-compose.yml on a real engine: what is in it, kills, scaling under load, and what cannot be seen of secrets."""
+"""docker-compose.yml on a real engine: rights, kills, scaling under load, secrets."""
 
 import json
+import re
 import subprocess
 import time
 from base64 import b64encode
@@ -12,7 +13,7 @@ import pytest
 
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.config.settings import Settings, load, variable
+from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from tests.conftest import until
@@ -64,35 +65,27 @@ def test_without_secrets_one_line_names_the_command(tmp_path):
 
 @pytest.mark.parametrize("service", CONTAINERS)
 def test_containers_have_no_more_rights_than_they_need(compose, service):
-    found = inspected(compose, service)
-    host = found["HostConfig"]
+    details = inspected(compose, service)
+    host = details["HostConfig"]
     assert (host["CapDrop"], host["ReadonlyRootfs"], host["Privileged"]) == (["ALL"], True, False)
     assert "no-new-privileges:true" in host["SecurityOpt"]
-    status = docker("exec", found["Id"], "cat", "/proc/1/status").stdout
+    status = docker("exec", details["Id"], "cat", "/proc/1/status").stdout
     rows = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert "0" not in rows["Uid"].split()
     assert int(rows["CapEff"], 16) == int(rows["CapBnd"], 16) == 0
-    assert docker("exec", found["Id"], "sh", "-c", "echo > /x", check=False).returncode != 0
+    assert docker("exec", details["Id"], "sh", "-c", "echo > /x", check=False).returncode != 0
     published = [
-        binding for bindings in (found["NetworkSettings"]["Ports"] or {}).values() for binding in bindings or []
+        binding for bindings in (details["NetworkSettings"]["Ports"] or {}).values() for binding in bindings or []
     ]
     assert {binding["HostIp"] for binding in published} == ({"127.0.0.1"} if service == "flower" else set())
 
 
 def test_the_image_is_small_and_our_code_is_its_last_layer(image):
-    found = json.loads(docker("inspect", image).stdout)[0]
-    assert found["Size"] < 250e6
-    assert found["Config"]["StopSignal"] == "SIGTERM"
+    details = json.loads(docker("inspect", image).stdout)[0]
+    assert details["Size"] < 250e6
+    assert details["Config"]["StopSignal"] == "SIGTERM"
     newest = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).stdout.splitlines()[0]
     assert newest.startswith("COPY /code /code")
-
-
-def test_settings_reach_the_workers(compose):
-    ours = {"home", "redis_url", "redis_password", "prefix", "data_root", "any_pool", "drain_seconds"}
-    ours |= {name for name in Settings.model_fields if name.startswith(("server_", "dashboard_", "metrics"))}
-    text = (PROJECT / "docker-compose.yml").read_text()
-    passed = {name for name in Settings.model_fields if f"\n  {variable(name)}:\n" in text}
-    assert passed == set(Settings.model_fields) - ours
 
 
 def test_ten_thousand_items_survive_the_deaths_of_a_worker_and_of_redis(compose):
@@ -121,12 +114,12 @@ def test_ten_thousand_items_survive_the_deaths_of_a_worker_and_of_redis(compose)
         producer.stdin = None
         for number, service in ((500, "cpu"), (3000, "redis")):
             until(
-                lambda many=number: (found := info(ledger, "many")) and found.succeeded > many, 240, f"{number} items"
+                lambda many=number: (batch := info(ledger, "many")) and batch.succeeded > many, 240, f"{number} items"
             )
             victim = compose.containers(service)[0]
             before = main_pid(victim)
             kill_main(victim)
-            until(lambda old=before, who=victim: main_pid(who) not in (0, old), 60, f"{service} again")
+            until(lambda old=before, one=victim: main_pid(one) not in (0, old), 60, f"{service} again")
             assert info(ledger, "many").left > 0
         out, err = producer.communicate(timeout=300)
         assert producer.returncode == 0, err
@@ -193,25 +186,26 @@ def test_a_worker_is_unhealthy_when_it_does_not_answer(compose):
     # Not the main process, which only waits for it.
     stopped = docker("exec", container, "sh", "-c", "kill -STOP $(cat /proc/1/task/1/children)")
     assert stopped.returncode == 0
-    begun = time.monotonic()
+    started_at = time.monotonic()
     until(lambda: check().returncode == 1, 60, "an unhealthy worker")
-    assert time.monotonic() - begun > 5
-    assert "the io worker has not beaten for" in check().stderr or "no worker of" in check().stderr
+    assert time.monotonic() - started_at > 5
+    # After a while the server drops a silent worker from its registry.
+    assert re.search(r"the io worker has sent no heartbeat|the server has no worker", check().stderr)
     docker("exec", container, "sh", "-c", "kill -CONT $(cat /proc/1/task/1/children)")
     until(lambda: check().returncode == 0, 60, "a worker that is well again")
 
 
 def test_no_secret_can_be_seen(compose):
     secrets = {path.name: path.read_text() for path in compose.secrets.iterdir() if path.name != "redis.acl"}
-    seen = {
+    texts = {
         "logs": compose("--profile", "tools", "logs").stdout,
         "ps": subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout,
         "config": compose("config").stdout,
     }
     for service in CONTAINERS:
-        seen[f"inspect {service}"] = docker("inspect", *compose.containers(service)).stdout
+        texts[f"inspect {service}"] = docker("inspect", *compose.containers(service)).stdout
     assert [
-        (name, place) for name, text in secrets.items() for place, seen_text in seen.items() if text in seen_text
+        (name, place) for name, text in secrets.items() for place, text_there in texts.items() if text in text_there
     ] == []
     assert compose.secrets.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in compose.secrets.iterdir()} == {0o444}

@@ -1,4 +1,4 @@
-"""Containers of our image under pytest-celery: two workers of each kind and a Redis, and what may happen to them."""
+"""Containers of our image under pytest-celery: two workers of each kind and a Redis, killed, paused, cut off, stopped."""
 
 import time
 from contextlib import contextmanager
@@ -29,12 +29,12 @@ from tests.support.engine import docker, kill_main, main_pid
 
 pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
 
-#: A lease, and how long a worker is cut off: longer, in seconds, each waited for to its end.
+#: Seconds of a lease, and the longer time for which a worker is cut off.
 LEASE, AWAY = 4, 7.0
 ITEMS = {"fibonacci": ("23", 1200), "pause": ("0.2", 3000)}
 KINDS = ("cpu", "io")
 
-# They take /.dockerenv for being inside a container, and would dial another address.
+# pytest-docker-tools takes /.dockerenv for a sign that it runs in a container, and would dial another address.
 docker_tools.tests_inside_container = lambda: False
 
 
@@ -54,7 +54,7 @@ class Server(RedisContainer):
 
 
 class Worker(CeleryWorkerContainer):
-    """A worker of our image: it says that it is ready by its beat, not in its log."""
+    """A worker of our image: its heartbeat shows that it is ready, and its log does not."""
 
     ready_prompt = None
 
@@ -144,7 +144,7 @@ def celery_worker_cluster_config(celery_broker_cluster, celery_backend_cluster):
 
 
 class Mill:
-    """Batches on the containers of a test, and what came of them."""
+    """Batches on the containers of a test, and their outcomes."""
 
     def __init__(self, setup, place):
         self.setup, self.place = setup, place
@@ -179,7 +179,7 @@ class Mill:
         return BatchInfo.from_fields(task, ledger.state(task))
 
     def still_open(self):
-        """Whether both batches go on: what happens now, happens to them."""
+        """Whether both batches have items left, so that a fault now concerns them."""
         with self.ledger() as ledger:
             return all(self.info(ledger, task).left > 0 for task in ITEMS)
 

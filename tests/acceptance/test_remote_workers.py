@@ -70,15 +70,15 @@ def test_the_files_say_the_same(tmp_path):
         "tls": "docker-compose.yml:docker-compose.tls.yml",
         "far": "docker-compose.worker.yml",
     }
-    found = {}
+    services = {}
     for name, files in names.items():
         project = Compose(tmp_path / name, COMPOSE_FILE=files, GRISTMILL_REDIS_URL="rediss://worker@host:6380/0")
         project.environ |= {"GRISTMILL_DATA": "/data", "GRISTMILL_TASKS": "/tasks"}
-        found[name] = json.loads(project("config", "--format", "json").stdout)["services"]
-    here, there = found["one"]["redis"]["command"], found["tls"]["redis"]["command"]
+        services[name] = json.loads(project("config", "--format", "json").stdout)["services"]
+    here, there = services["one"]["redis"]["command"], services["tls"]["redis"]["command"]
     assert there[: len(here)] == here
     for kind in ("cpu", "io"):
-        near, far = found["one"][kind], found["far"][kind]
+        near, far = services["one"][kind], services["far"][kind]
         assert {name for name in near.keys() | far.keys() if near.get(name) != far.get(name)} == {
             "depends_on",
             "environment",

@@ -48,7 +48,7 @@ def test_everything_works_over_tls(place, encrypted):
         assert (line["found"], line["advice"]) == ("TLS, certificate checked", "OK")
 
 
-def refused(place, url, words, *command):
+def check_refusal(place, url, words, *command):
     done = place.run(*command, GRISTMILL_REDIS_URL=url)
     assert (done.code, done.out) == (3, ""), done
     assert "cannot be reached safely" in done.err
@@ -59,9 +59,9 @@ def refused(place, url, words, *command):
 @pytest.mark.slow
 def test_a_server_that_is_not_trusted_is_refused(place, untrusted):
     for url, words in untrusted.items():
-        refused(place, url, words, "batches")
+        check_refusal(place, url, words, "batches")
     for command in (["submit", "fibonacci", "1"], ["run", "fibonacci", "1"], ["up", "cpu"]):
-        refused(place, url, words, *command)
+        check_refusal(place, url, words, *command)
     doctor = place.run("doctor", "--json", GRISTMILL_REDIS_URL=url)
     assert doctor.code == 3
     assert words in doctor.rows[-1]["advice"]

@@ -1,4 +1,4 @@
-"""A Docker engine, our image on it, and compose projects with names, secrets and data of their own."""
+"""The Docker engine, and compose projects with a name, secrets and data of their own."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ IMAGE = "gristmill-test:" + hashlib.sha256(str(PROJECT).encode()).hexdigest()[:1
 
 
 def docker(*arguments: str, check: bool = True, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run `docker` to its end."""
+    """Run `docker` and wait until it ends; it has to succeed unless `check` is false."""
     done = subprocess.run(
         ["docker", *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=PROJECT, **options
     )
@@ -79,11 +79,11 @@ class Compose:
         return self.environ["COMPOSE_PROJECT_NAME"]
 
     def __call__(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-        """Run `docker compose` for the project to its end."""
+        """Run `docker compose` for the project and wait until it ends."""
         return docker("compose", *arguments, env=self.environ, **options)
 
     def scale(self, *services: str, **numbers: int) -> None:
-        """Have so many containers of each service, and those of `services` as they are."""
+        """Start `services`, and bring each service in `numbers` to that number of containers."""
         scales = [f"--scale={name}={number}" for name, number in numbers.items()]
         self("up", "-d", "--no-build", "--no-recreate", *scales, *services, *numbers)
 

@@ -1,7 +1,8 @@
 """A server with the users of config/redis.acl, and an address of it for each."""
 
+import os
 import re
-import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +20,12 @@ ROLES = ("producer", "worker", "dashboard", "viewer")
 
 def lines() -> dict[str, str]:
     """The rules of each user, without the password."""
-    roles = {}
+    rules_of = {}
     for line in (PROJECT / "config" / "redis.acl").read_text().splitlines():
         if line.startswith("user ") and "#{" in line:
             _, name, rules = line.split(" ", 2)
-            roles[name] = rules.replace(f"#{{redis_{name}}} ", "")
-    return roles
+            rules_of[name] = rules.replace(f"#{{redis_{name}}} ", "")
+    return rules_of
 
 
 def words(rules: str) -> list[str]:
@@ -33,18 +34,26 @@ def words(rules: str) -> list[str]:
 
 
 class Roles:
-    """The server: `admin` is a client that may do everything."""
+    """The server: `admin` is a client that may do everything; the users are those that `bin/secrets` writes."""
 
-    def __init__(self, server: PrivateServer) -> None:
-        self.server = server
+    def __init__(self, server: PrivateServer, path: Path, prefix: str = "") -> None:
+        self.server, self.prefix = server, prefix
         self.admin = Redis.from_url(server.url, decode_responses=True)
-        self.passwords = {role: secrets.token_hex(8) for role in ROLES}
-        for role, rules in lines().items():
-            self.admin.execute_command("ACL", "SETUSER", role, "reset", f">{self.passwords[role]}", *words(rules))
+        command = ["sh", PROJECT / "bin" / "secrets", path]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "GRISTMILL_PREFIX": prefix})
+        self.passwords = {role: (path / f"redis_{role}").read_text() for role in ROLES}
+        for line in (path / "redis.acl").read_text().splitlines():
+            _, role, rules = line.split(" ", 2)
+            if role in ROLES:
+                self.admin.execute_command("ACL", "SETUSER", role, "reset", *words(rules))
 
     def url(self, role: str) -> str:
         """The address with the user and the password of a role."""
         return f"redis://{role}:{self.passwords[role]}@127.0.0.1:{urlsplit(self.server.url).port}/0"
+
+    def settings(self, role: str) -> dict[str, str]:
+        """The environment of a process that works in a role."""
+        return {"GRISTMILL_REDIS_URL": self.url(role), "GRISTMILL_PREFIX": self.prefix}
 
     def client(self, role: str) -> Redis:
         """A client of that user."""
@@ -57,9 +66,9 @@ class Roles:
 
 
 @contextmanager
-def roles(path: Path) -> Iterator[Roles]:
-    """A server with roles while the context lasts."""
-    with PrivateServer(Home(path), load({})) as server:
-        running = Roles(server)
+def roles(path: Path, prefix: str = "") -> Iterator[Roles]:
+    """A server with roles while the context lasts; `prefix` is that of its keys."""
+    with PrivateServer(Home(path / "home"), load({})) as server:
+        running = Roles(server, path / "secrets", prefix)
         with running.admin:
             yield running

@@ -2,9 +2,11 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,14 @@ def test_no_file_is_resolved_through_a_link():
         for node in ast.walk(ast.parse(path.read_text()))
         if resolves(node)
     ] == []
+
+
+@pytest.mark.parametrize("name", ["Procfile", "docker-compose.yml", "docker-compose.worker.yml", "Dockerfile"])
+def test_the_modules_that_are_started_are_there(name):
+    modules = re.findall(r"python.*-m\W+(gristmill[\w.]*|\w+)", (PROJECT / name).read_text())
+    assert modules
+    for module in modules:
+        assert find_spec(module), module
 
 
 @pytest.fixture
