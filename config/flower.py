@@ -42,10 +42,10 @@ def check_reach(address: str, *, guarded: bool) -> None:
 def is_loopback(address: str) -> bool:
     """Whether an address or a host name means this host alone."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(address or "0.0.0.0", None)}  # noqa: S104
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(address or "0.0.0.0", None)}  # noqa: S104
     except OSError:
         return False
-    return all(ip_address(one.partition("%")[0]).is_loopback for one in found)
+    return all(ip_address(one.partition("%")[0]).is_loopback for one in addresses)
 
 
 def dashboard_url(settings: Settings, port: int) -> str:

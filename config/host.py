@@ -15,23 +15,22 @@ def cores(root: Path = ROOT) -> int:
     """
     # Not on macOS, which has no affinity.
     affinity = getattr(os, "sched_getaffinity", None)
-    found = [len(affinity(0)) if affinity else os.cpu_count() or 1]
+    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1]
     for group in _groups("cpu", root):
-        limit = _words(group / "cpu.max")
-        limit = limit or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
-        match limit:
+        first_version = [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
+        match _words(group / "cpu.max") or first_version:
             case [quota, period] if quota.isdigit() and period.isdigit() and int(period) > 0:
-                found.append(ceil(int(quota) / int(period)))
-    return max(1, min(found))
+                limits.append(ceil(int(quota) / int(period)))
+    return max(1, min(limits))
 
 
 def memory(root: Path = ROOT) -> int:
     """Bytes that this process may use: the host's memory or its cgroups' limit, whichever is less."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for group in _groups("memory", root):
         limits = [*_words(group / "memory.max"), *_words(group / "memory.limit_in_bytes")]
-        found += [int(limit) for limit in limits if limit.isdigit()]
-    return min(found)
+        sizes += [int(limit) for limit in limits if limit.isdigit()]
+    return min(sizes)
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:

@@ -1,9 +1,9 @@
-"""Who does something: as batches keep it."""
+"""Who submits or cancels a batch, as its state keeps it."""
 
 import getpass
 import socket
 
 
 def user_at_host() -> str:
-    """This process's user and host: `ann@host-a`."""
+    """The user and the host of this process: `ann@host-a`."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
