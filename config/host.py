@@ -17,9 +17,8 @@ def cores(root: Path = ROOT) -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     limits = [len(affinity(0)) if affinity else os.cpu_count() or 1]
     for group in _groups("cpu", root):
-        limit = _words(group / "cpu.max")
-        limit = limit or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
-        match limit:
+        first_version = [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
+        match _words(group / "cpu.max") or first_version:
             case [quota, period] if quota.isdigit() and period.isdigit() and int(period) > 0:
                 limits.append(ceil(int(quota) / int(period)))
     return max(1, min(limits))

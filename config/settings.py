@@ -9,35 +9,41 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gristmill.config import environment
-from gristmill.config.quantities import DURATION, SIZE, parse_duration, parse_size
-from gristmill.errors import SettingError
+from gristmill.config.expectation import describe
+from gristmill.config.quantities import parse_duration, parse_size
+from gristmill.errors import SettingError, invalid_value
 
 
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _seconds(value: Any) -> Any:
-    try:
-        return parse_duration(value)
-    except ValueError:
-        raise ValueError(f"be {DURATION}") from None
+def _takes(expectation: str) -> Any:
+    """What a setting takes, in words: tables and errors say it."""
+    return Field(json_schema_extra={"expectation": expectation})
 
 
-def _bytes(value: Any) -> Any:
-    try:
-        return parse_size(value)
-    except ValueError:
-        raise ValueError(f"be {SIZE}") from None
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(json_schema_extra={"quantity": "a duration such as 90s or 12h", "unit": "seconds"}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(json_schema_extra={"quantity": "a size such as 512M or 4G", "unit": "bytes"}),
+]
+Words = Annotated[tuple[str, ...], BeforeValidator(_split), _takes("names, with commas between them")]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...],
+    BeforeValidator(_split),
+    _takes("networks such as 127.0.0.0/8, with commas between them"),
+]
+Directory = Annotated[Path, _takes("a directory")]
+Password = Annotated[str, Field(min_length=8), _takes("text of at least 8 characters")]
 
 
-Duration = Annotated[float, BeforeValidator(_seconds)]
-Size = Annotated[int, BeforeValidator(_bytes)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)]
-
-
-#: Settings whose value is never shown.
+#: Settings whose value no error shows.
 SECRETS = frozenset({"redis_url", "redis_password", "dashboard_password", "metrics_token"})
 
 
@@ -46,116 +52,119 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Field(
+    home: Directory = Field(
         Path("~/.local/state/gristmill"),
-        description="Directory with the private server's data, `server.json` and a `.env`.",
+        description="Directory of the private server's data, `server.json` and a `.env`.",
     )
-    redis_url: str | None = Field(
+    redis_url: Annotated[str | None, _takes("`redis://…` or `rediss://…`")] = Field(
         None,
         pattern=r"^rediss?://",
-        description="Redis or Valkey to use, `redis://` or `rediss://`; without it `gristmill up` starts its own.",
+        description="Address of the Redis or Valkey server to use; without it `gristmill up` starts a private one.",
     )
-    redis_password: str | None = Field(
+    redis_password: Annotated[str | None, _takes("text")] = Field(
         None,
-        description="Password for `GRISTMILL_REDIS_URL`, when that has none; as a file it is in no list of processes.",
+        description="Password for `GRISTMILL_REDIS_URL`, if that has none; in a file, no list of processes shows it.",
     )
-    prefix: str = Field("", max_length=64, description="Put before the name of every key on the server.")
-    task_modules: Words = Field((), description="Python modules with your own tasks, separated by commas.")
-    data_root: Path | None = Field(
-        None, description="Directory that file items are under; unset: where `up` or `run` was started."
+    prefix: Annotated[str, _takes("text of up to 64 characters")] = Field(
+        "", max_length=64, description="Text before the name of every key on the server."
+    )
+    task_modules: Words = Field((), description="Python modules with your own tasks.")
+    data_root: Annotated[Path | None, _takes("a directory")] = Field(
+        None,
+        description="Directory below which tasks open and make files; unset: where `up` or `run` was started.",
     )
 
     cpu_slots: int = Field(
-        0, ge=0, le=1024, description="Processes of the cpu worker; 0: one per core that may be used."
+        0, ge=0, le=1024, description="Processes of the cpu worker; 0: one for each core that it may use."
     )
     io_slots: int = Field(64, ge=1, le=4096, description="Threads of the io worker.")
     any_pool: bool = Field(
-        False, description="Let a worker start with a pool that does not suit its queue (for comparisons)."
+        False, description="Let a worker start with a pool that does not suit its queue, for comparisons."
     )
     time_limit: Duration = Field(
-        3600, ge=0, le=31_536_000, description="Seconds that an item of a cpu task may take; 0: any time."
+        3600, ge=0, le=31_536_000, description="Time that an item of a cpu task may take; 0: no limit."
     )
     slot_memory: Size = Field(
         0,
         ge=0,
-        description="Bytes that the process of a cpu slot may have; 0: its share of 80 % of the host's memory.",
+        description="Memory that the process of a cpu slot may have; 0: its share of 80 % of the host's memory.",
     )
     drain_seconds: Duration = Field(
-        10, ge=0, le=3600, description="Seconds that running items get to finish when a worker is stopped."
+        10, ge=0, le=3600, description="Time that running items have to finish when a worker is stopped."
     )
     lease_seconds: Duration = Field(
-        20, ge=2, le=3600, description="Seconds after which a silent worker's chunks are handed out again."
+        20, ge=2, le=3600, description="Time after which other workers take over the chunks of a silent worker."
     )
     unknown_task_seconds: Duration = Field(
         5,
         gt=0,
         le=3600,
-        description="Seconds before a message that a worker does not know (task, version) may be taken again.",
+        description="Time before another worker may take a message whose task or version a worker does not know.",
     )
     dead_letter_bytes: Size = Field(
         64 << 20,
         ge=1,
-        description="Most bytes of all dead letters; beyond it messages stay on their queues, and none is dropped.",
+        description="Size of all dead letters together; when it is reached, messages stay on their queues.",
     )
-    chunk_seconds: Duration = Field(0.5, gt=0, le=60, description="Seconds of work that a chunk aims at.")
+    chunk_seconds: Duration = Field(0.5, gt=0, le=60, description="Run time that a chunk of items aims at.")
     retry_seconds: Duration = Field(
-        1, gt=0, le=3600, description="Seconds before an item's second attempt; doubled for each further one."
+        1, gt=0, le=3600, description="Time before the second attempt of an item; each further one waits twice as long."
     )
     ttl_seconds: Duration = Field(
-        604_800, ge=1, le=315_360_000, description="Seconds for which a batch is kept after its end."
+        604_800, ge=1, le=315_360_000, description="Time for which the server keeps a batch after it ends."
     )
     task_events: bool = Field(
         False,
-        description="Send Celery's task events, which fill Flower's list of tasks; for some hundred a second at most.",
+        description="Send Celery's task events, which fill Flower's list of tasks; for a few hundred a second at most.",
     )
     meters: bool = Field(True, description="Count items and times for the dashboard's Throughput page and its history.")
 
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
     dashboard_port: int = Field(
-        5555, ge=0, le=65535, description="Port of the dashboard; 0, or when it is taken: any free one."
+        5555, ge=0, le=65535, description="Port of the dashboard; 0, or if it is in use: any free one."
     )
-    dashboard_password: str | None = Field(
+    dashboard_password: Password | None = Field(
         None,
-        min_length=8,
-        description="Password of the dashboard, for the user `gristmill`; needed when it listens beyond this host.",
+        description="Password of the dashboard, for the user `gristmill`; required to listen beyond this host.",
+        json_schema_extra={"expectation": "text of at least 8 characters"},
     )
-    dashboard_read_only: bool = Field(False, description="Show everything, change nothing: no button of the dashboard.")
-    dashboard_url_prefix: str = Field(
+    dashboard_read_only: bool = Field(False, description="Let nobody change anything on the dashboard: no buttons.")
+    dashboard_url_prefix: Annotated[str, _takes("a path of letters, digits and . _ ~ / -")] = Field(
         "",
         pattern=r"^[A-Za-z0-9._~/-]*$",
-        description="Path below which the dashboard is served, for a proxy: `flower` makes it `/flower/`.",
+        description="Path below which a proxy serves the dashboard: `flower` makes it `/flower/`.",
     )
-    metrics_token: str | None = Field(
-        None, min_length=8, description="Token with which `/metrics` can be read, as `Authorization: Bearer TOKEN`."
+    metrics_token: Password | None = Field(
+        None,
+        description="Token that opens `/metrics`, as `Authorization: Bearer TOKEN`.",
+        json_schema_extra={"expectation": "text of at least 8 characters"},
     )
     log_format: Literal["text", "json"] = Field("text", description="Form of the workers' log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="Least level of the workers' log lines."
+        "warning", description="Lowest level of the log lines that workers write."
     )
 
     server_memory: Size = Field(
         0,
         ge=0,
-        description="Bytes (`maxmemory`) of the private server; 0: half of the memory that may be used.",
+        description="Memory of the private server (`maxmemory`); 0: half of the memory that it may use.",
     )
     server_fsync: Literal["always", "everysec"] = Field(
         "always",
-        description="`appendfsync` of the private server; `everysec` may lose what a power cut takes.",
+        description="`appendfsync` of the private server; with `everysec` a power cut may lose about 2 seconds.",
     )
 
     fetch_host_slots: int = Field(
-        4, ge=1, le=1000, description="Most requests at once to one remote host, over the fleet."
+        4, ge=1, le=1000, description="Requests at once to one remote host, over the fleet, at most."
     )
     fetch_host_rate: float = Field(
-        10, gt=0, le=100_000, description="Most requests per second to one remote host, over the fleet."
+        10, gt=0, le=100_000, description="Requests per second to one remote host, over the fleet, at most."
     )
-    fetch_connect_seconds: Duration = Field(5, gt=0, le=600, description="Seconds to wait for a connection.")
-    fetch_read_seconds: Duration = Field(30, gt=0, le=3600, description="Seconds to wait for the next bytes.")
-    fetch_bytes: Size = Field(100 << 20, ge=1, description="Most bytes of one body.")
-    fetch_attempts: int = Field(4, ge=1, le=20, description="Most requests for one URL before it fails.")
-    fetch_networks: Networks = Field(
-        (), description="Networks that `fetch` may reach although they are not public, e.g. `127.0.0.0/8`."
-    )
+    fetch_connect_seconds: Duration = Field(5, gt=0, le=600, description="Time to wait for a connection.")
+    fetch_read_seconds: Duration = Field(30, gt=0, le=3600, description="Time to wait for the next bytes.")
+    fetch_bytes: Size = Field(100 << 20, ge=1, description="Size of one body, at most.")
+    fetch_attempts: int = Field(4, ge=1, le=20, description="Requests for one URL before its item fails.")
+    fetch_networks: Networks = Field((), description="Networks that `fetch` may reach although they are not public.")
 
     def key(self, name: str) -> str:
         """The name of one of Gristmill's own keys on the server, with prefix and namespace."""
@@ -171,25 +180,26 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     """Read the settings from `environ` (default: the process's), the home's and the project's `.env`.
 
     Raises:
-        SettingError: naming the variable, its value and what is allowed.
+        SettingError: a value is not valid; the text names each variable, its value and what is expected.
     """
     default_home = Settings.model_fields["home"].get_default()
     values = environment.read(Settings.model_fields, default_home, environ)
     try:
-        found = Settings.model_validate(values)
+        checked = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingError("; ".join(_explain(problem, values) for problem in error.errors())) from None
-    return found.model_copy(update={"home": found.home.expanduser().absolute()})
+        names = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
+        raise SettingError("; ".join(_explain(name, values[name]) for name in names)) from None
+    return checked.model_copy(update={"home": checked.home.expanduser().absolute()})
 
 
-def _explain(problem: Any, values: dict[str, str]) -> str:
-    name = str(problem["loc"][0])
-    # As it was written: the problem may have what a validator made of it.
-    shown = "(hidden)" if name in SECRETS else repr(values[name])
-    wanted = problem["msg"]
-    for prefix in ("Input should ", "String should ", "Value error, "):
-        wanted = wanted.removeprefix(prefix)
-    return f"{variable(name)}: {shown} is not allowed: it should {wanted} ({Settings.model_fields[name].description})"
+def expectation(field: str) -> str:
+    """What a setting takes, in words."""
+    return describe(Settings.model_json_schema()["properties"][field])
+
+
+def _explain(field: str, value: str) -> str:
+    text = invalid_value(variable(field), value, expectation(field).replace("`", ""), hidden=field in SECRETS)
+    return f"{text}: {Settings.model_fields[field].description}"
 
 
 @cache

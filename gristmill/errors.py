@@ -6,7 +6,7 @@ GristmillError          exit 1
 ├── ItemFailed          exit 1
 ├── SettingError        exit 2
 └── ServerError         exit 3
-    └── Refused         exit 3
+    └── ServerFull      exit 3
 
 A wait that exceeds its limit raises Python's own TimeoutError (exit 124).
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gristmill.batches.result import Result
 
 #: Characters of a value that an error shows.
-_SHOWN = 80
+_EXCERPT_CHARACTERS = 80
 
 
 class GristmillError(Exception):
@@ -63,20 +63,20 @@ class ServerError(GristmillError):
     exit_code = 3
 
 
-class Refused(ServerError):
+class ServerFull(ServerError):
     """Raised when the server has no room for a write, in memory or on its disk: a later attempt may succeed."""
 
 
-def invalid_value(name: str, value: object, expected: str) -> str:
+def invalid_value(name: str, value: object, expected: str, *, hidden: bool = False) -> str:
     """The text of an error about one value: `invalid value for n: 'ten' (expected an integer from 0 to 50)`."""
-    return f"invalid value for {name}: {shown(value)} (expected {expected})"
+    return f"invalid value for {name}: {'(hidden)' if hidden else excerpt(value)} (expected {expected})"
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """The value as an error shows it: on one line, at most 80 characters of it."""
     try:
         text = repr(value)
     except Exception as error:
         # An integer of more than 4,300 digits has none, and an object may have a broken one.
         return f"a value of type {type(value).__name__} ({error})"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+    return text if len(text) <= _EXCERPT_CHARACTERS else f"{text[:_EXCERPT_CHARACTERS]}… ({len(text):,} characters)"

@@ -1,4 +1,4 @@
-"""Backpressure: a producer waits while the server's memory is three quarters full, or has no room at all."""
+"""Backpressure: a producer waits while the server's memory is three quarters full, or the server has no room at all."""
 
 import threading
 import time
@@ -9,19 +9,19 @@ from redis import Redis
 
 from gristmill.producer.deadline import Deadline
 
-#: Shares of `maxmemory`: from the one on a producer waits, below the other it goes on.
+#: Shares of `maxmemory`: a producer waits from the first on, and goes on below the second.
 FULL, ROOM = 0.75, 0.72
-#: Seconds between two looks; between two times that somebody who waits is told what to do.
+#: Seconds between two looks at the server; between two lines about one wait.
 LOOK_SECONDS, TELL_SECONDS = 1.0, 10.0
 
 _ADVICE = (
-    "remove results while you read them (`gristmill results --follow --consume`), delete batches that are not needed "
+    "remove results while you read them (`gristmill results --follow --consume`), delete batches that you do not need "
     "(`gristmill delete`), or give the server more room"
 )
 
 
 class Stopped(Exception):
-    """Raised in a producer that shall stop."""
+    """Raised in a producer that has been told to stop."""
 
 
 class Full(TimeoutError):
@@ -29,7 +29,7 @@ class Full(TimeoutError):
 
 
 class Producer(Protocol):
-    """Who waits: the items that it has stored, and what sets an end to it."""
+    """A producer that waits: the number of items that it has stored, and the event that ends it."""
 
     stored: int
     stop: threading.Event
@@ -39,16 +39,17 @@ class Producer(Protocol):
 
 
 class Backpressure:
-    """Holds a producer up while its server is full; `say` gets a line about it."""
+    """Makes a producer wait while its server is full; `say` is called with each line about the wait."""
 
     def __init__(self, client: Redis, say: Callable[[str], None], deadline: Deadline) -> None:
         self._client, self._say, self._deadline = client, say, deadline
         self._looked = float("-inf")
         self._used = self._most = 0
-        #: When this wait began and when it was last spoken of; whether it was, and whether any was before.
-        self._begun: float | None = None
-        self._told = 0.0
-        self._speaks = self._spoke = False
+        #: When this wait began (None: there is none), and when the last line about it was written.
+        self._wait_start: float | None = None
+        self._line_at = 0.0
+        #: Whether there was a line about this wait, and about any wait.
+        self._is_loud = self._was_loud = False
 
     def wait(self, size: int, producer: Producer) -> None:
         """Return when the server has room for `size` more bytes.
@@ -60,47 +61,47 @@ class Backpressure:
         self._used += size
         if self._over(FULL) or time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
-        while self._over(FULL if self._begun is None else ROOM):
+        while self._over(FULL if self._wait_start is None else ROOM):
             self.hold(self._words(), producer)
             self._look()
 
-    def hold(self, why: str, producer: Producer) -> None:
-        """Wait for a second because of `why`, and say so now and then until `release`.
+    def hold(self, reason: str, producer: Producer) -> None:
+        """Wait for a second because of `reason`, and say so now and then until `release`.
 
         Raises:
             Stopped: `producer.stop` is set.
-            Full: the deadline has come.
+            Full: the deadline has passed.
         """
         now = time.monotonic()
-        if self._begun is None:
-            self._begun = self._told = now
-            # Whoever reads and removes results makes room again and again: that is said once.
-            self._speaks, self._spoke = not self._spoke, True
-            if self._speaks:
-                self._say(f"{why}; waiting for room, {producer.stored:,} items are stored")
-        elif now - self._told > TELL_SECONDS:
-            self._told, self._speaks = now, True
-            self._say(f"{why}; waiting for {now - self._begun:.0f} s now: {_ADVICE}")
+        if self._wait_start is None:
+            self._wait_start = self._line_at = now
+            # A reader that removes results makes room again and again: one line is enough.
+            self._is_loud, self._was_loud = not self._was_loud, True
+            if self._is_loud:
+                self._say(f"{reason}; waiting for room, {producer.stored:,} items are stored")
+        elif now - self._line_at > TELL_SECONDS:
+            self._line_at, self._is_loud = now, True
+            self._say(f"{reason}; waiting for {now - self._wait_start:.0f} s now: {_ADVICE}")
         if producer.stop.wait(LOOK_SECONDS):
             raise Stopped
         if self._deadline.over:
-            raise Full(f"{why}, still after {self._deadline.seconds:g} s")
+            raise Full(f"{reason}, still after {self._deadline.seconds:g} s")
         producer.send_heartbeat()
 
     def release(self) -> None:
-        """Say that the wait is over, if there was one that was spoken of."""
-        if self._begun is not None and self._speaks:
+        """End the wait, and say so if there was a line about it."""
+        if self._wait_start is not None and self._is_loud:
             self._say("there is room again: going on")
-        self._begun = None
+        self._wait_start = None
 
     def _over(self, share: float) -> bool:
         return self._most > 0 and self._used >= share * self._most
 
     def _look(self) -> None:
-        found = self._client.info("memory")
-        # As the server itself counts: without what waits to be written to the AOF and to replicas.
-        self._used = found["used_memory"] - found.get("mem_not_counted_for_evict", 0)
-        self._most = found["maxmemory"]
+        memory = self._client.info("memory")
+        # As the server counts: without the bytes that wait to be written to the AOF and to replicas.
+        self._used = memory["used_memory"] - memory.get("mem_not_counted_for_evict", 0)
+        self._most = memory["maxmemory"]
         self._looked = time.monotonic()
 
     def _words(self) -> str:

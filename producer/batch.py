@@ -13,7 +13,7 @@ from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
-from gristmill.errors import BatchCancelled, InputError, ItemFailed, shown
+from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import node_name
 from gristmill.producer.batch_options import checked_max_wait
@@ -221,7 +221,7 @@ def _reached(values: Iterable[T]) -> Iterator[T]:
 
 
 def _failure(batch: str, result: Result) -> str:
-    place = f"item {result.index} of batch {batch!r} ({shown(result.input)})"
+    place = f"item {result.index} of batch {batch!r} ({excerpt(result.input)})"
     if result.error is None:
         return f"{place} was cancelled"
     verb = "is dead" if result.state == "dead" else "failed"

@@ -1,10 +1,10 @@
-"""A moment until which something is waited for."""
+"""The moment at which a wait ends."""
 
 import time
 
 
 class Deadline:
-    """So many seconds from now on; without any it never comes."""
+    """A moment `seconds` from now; with None it never comes."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
@@ -12,14 +12,14 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """Whether it has come."""
+        """Whether the moment has passed."""
         return self._end is not None and time.monotonic() > self._end
 
     @property
     def left(self) -> float | None:
-        """Seconds until it comes, 0 when it is over; None when it never comes."""
+        """Seconds until the moment, 0 once it has passed; None when it never comes."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
-#: Of what is waited for without end.
+#: The deadline of a wait without a limit.
 NEVER = Deadline(None)

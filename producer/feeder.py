@@ -1,4 +1,4 @@
-"""Feeds items to a batch on the server, block by block; begins where an earlier run of it stopped."""
+"""Feeds items to a batch on the server, block by block, from where an earlier producer of the batch stopped."""
 
 import hashlib
 import signal
@@ -10,7 +10,7 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 
 from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed, Ledger
-from gristmill.errors import BatchCancelled, Refused, ServerError
+from gristmill.errors import BatchCancelled, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.server.connection import reaching
 
@@ -21,7 +21,7 @@ ALIVE_SECONDS = 1.0
 
 
 class Feeder:
-    """Sends items to one batch. A context manager: a thread of it sends what a slow input has given so far.
+    """Sends items to one batch. In its context, a thread sends the items that a slow input has given so far.
 
     Setting `stop` makes it raise Stopped.
     """
@@ -39,9 +39,9 @@ class Feeder:
         self._bytes = 0
         self._since = time.monotonic()
         self._lock = threading.Lock()
-        #: What the thread that sends in between has met.
+        #: The error of the thread that sends in between.
         self.failure: Exception | None = None
-        #: Whether the main thread is in `send`: it may wait for a slow input there.
+        #: Whether the main thread is in `send`, where it may wait for a slow input.
         self._sending = False
         self._flusher = threading.Thread(target=self._flush_old, name="feeder", daemon=True)
 
@@ -62,23 +62,24 @@ class Feeder:
             self.let_go()
 
     def let_go(self) -> None:
-        """Send what was read and is good, unless the server has no room; the same command goes on from there."""
+        """Send the good items that were read, unless the server has no room; the same command goes on from there."""
         with self._lock, suppress(ServerError, RedisError):
             with suppress(Stopped):
                 self._flush()
             self.ledger.let_go(self.batch, self.token)
 
     def send(self, items: Iterator[str], same: Callable[[], None], place: Callable[[], str]) -> int:
-        """Send what of `items` the batch does not have yet; answers how many that were.
+        """Send those of `items` that the batch does not have yet; return their number.
 
-        `same` is called once the items that it has are known to be these; `place` says where the last item stood.
+        `same` is called as soon as the batch's items are known to be the first of these; `place` returns the place of
+        the last item in the input.
 
         Raises:
-            DifferentInput: the batch has other items than these.
+            DifferentInput: the batch has other items.
             AlreadyFeeding: another producer took over.
             BatchCancelled: the batch was cancelled.
             Stopped: `stop` is set.
-            Full: the server is still full at the deadline.
+            Full: the server is still full at the deadline of the backpressure.
         """
         before = self.stored
         self._sending = threading.current_thread() is threading.main_thread()
@@ -96,7 +97,7 @@ class Feeder:
             same()
         for item in items:
             if self.feed.input_ended:
-                raise DifferentInput(f"it has ended with {before:,} items, and this input has more, from {place()} on")
+                raise DifferentInput(f"it ended with {before:,} items, and this input has more, from {place()} on")
             with self._lock:
                 self._raise_failure()
                 self._add(item)
@@ -105,7 +106,7 @@ class Feeder:
             self._flush()
 
     def _skip(self, items: Iterator[str], place: Callable[[], str]) -> None:
-        """Pass over the items that are stored already, and make sure that they are the same."""
+        """Read past the items that are stored already, and make sure that they are the same."""
         theirs = self.ledger.items(self.batch)
         at, text = next(theirs, (-1, ""))
         for index in range(self.feed.stored):
@@ -113,14 +114,16 @@ class Feeder:
                 raise Stopped
             item = next(items, None)
             if item is None:
-                raise DifferentInput(f"it has {self.feed.stored:,} items, and this input only {index:,}")
+                raise DifferentInput(f"it has {self.feed.stored:,} items, and this input has only {index:,}")
             if index == at:
                 if item != text:
                     raise DifferentInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place()})")
                 at, text = next(theirs, (-1, ""))
             self._sha.update(f"{item}\n".encode())
         if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
-            raise DifferentInput("they differ in an item whose result was consumed, so that it cannot be shown")
+            raise DifferentInput(
+                "they differ in an item that was removed with its result (consumed), so it cannot be shown"
+            )
 
     def _add(self, item: str) -> None:
         if not self._block:
@@ -143,37 +146,37 @@ class Feeder:
         self._block, self._bytes = [], 0
 
     def end(self, rejected: int) -> None:
-        """Say that the input has ended; `rejected` items of it were bad and skipped."""
+        """Mark the end of the input, of which `rejected` bad items were skipped."""
         self._patiently(lambda: self.ledger.end(self.batch, self.token, rejected))
 
     def _patiently(self, call: Callable[[], None]) -> None:
-        """Call the server; as long as it has no room, and nobody wants to stop, call again."""
+        """Call the server, and call again as long as it has no room and nobody stops the producer."""
         while True:
             try:
                 with reaching():
                     call()
-            except Refused as error:
+            except ServerFull as error:
                 self._backpressure.hold(str(error), self)
             else:
                 return self._backpressure.release()
 
     def send_heartbeat(self) -> None:
-        """Stay the producer: another of the same name would take one that says nothing for dead."""
-        # A disk that is full takes no sign of life either.
-        with suppress(Refused), reaching():
+        """Stay the batch's producer: another producer would take over from one without a heartbeat."""
+        # A server whose disk is full refuses heartbeats too.
+        with suppress(ServerFull), reaching():
             self.ledger.producer_heartbeat(self.batch, self.token)
 
     def _flush_old(self) -> None:
-        said = time.monotonic()
+        heartbeat_at = time.monotonic()
         while not self.stop.wait(BLOCK_SECONDS / 2):
             now = time.monotonic()
             with self._lock:
                 try:
                     if self._block and now - self._since > BLOCK_SECONDS:
                         self._flush()
-                    elif now - said > ALIVE_SECONDS and not self.feed.input_ended:
+                    elif now - heartbeat_at > ALIVE_SECONDS and not self.feed.input_ended:
                         self.send_heartbeat()
-                        said = now
+                        heartbeat_at = now
                 except Stopped:
                     return
                 except Exception as error:
@@ -182,7 +185,7 @@ class Feeder:
                     return
 
     def _wake(self) -> None:
-        """Interrupt a main thread that waits for its input, so that it learns of the failure (in `__exit__`)."""
+        """Interrupt a main thread that waits for its input, so that `__exit__` raises the failure."""
         main = threading.main_thread().ident
         if self._sending and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.pthread_kill(main, signal.SIGINT)

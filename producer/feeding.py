@@ -1,4 +1,4 @@
-"""Submits a batch in a thread of its own, so that its results can be read meanwhile."""
+"""Submits a batch in a thread of its own, so that the caller can read its results meanwhile."""
 
 import threading
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from gristmill.producer.batch import Batch
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.submission import Submission
 
-#: Seconds between two looks for what submitting has met.
+#: Seconds between two looks for an error of the thread.
 _LOOK_SECONDS = 0.2
 
 
 class Feeding:
-    """Submits while the context lasts; what is not stored by its end stays unsent.
+    """Submits while the context lasts; items that are not stored by then are not sent.
 
-    A batch that is cancelled meanwhile can be followed to its end all the same: `say` gets a line about it.
+    A batch that is cancelled meanwhile can still be followed to its end: `say` is called with a line about it.
     """
 
     def __init__(self, submission: Submission, deadline: Deadline, say: Callable[[str], None]) -> None:
@@ -25,7 +25,7 @@ class Feeding:
         self._say = say
         self._cancelled = False
         self._failure: Exception | None = None
-        # A read of standard input cannot be called off: the thread may outlive this context, but not the process.
+        # Nothing can interrupt a read of standard input: the thread may outlive this context, but not the process.
         self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
 
     def __enter__(self) -> "Feeding":
@@ -41,12 +41,12 @@ class Feeding:
         finally:
             self.submission.verified.set()
 
-    def begun(self) -> Batch:
-        """The batch, as soon as it is known that its items are these: then its results may be shown.
+    def verified_batch(self) -> Batch:
+        """The batch, as soon as its items are known to be those of the input: then its results may be shown.
 
         Raises:
-            TimeoutError: that took too long.
-            Exception: what `Submission.send` raises.
+            TimeoutError: the deadline has passed.
+            Exception: as `Submission.send` raises.
         """
         while not self._cancelled and not self.submission.verified.wait(_LOOK_SECONDS):
             if self._deadline.over:
@@ -56,7 +56,7 @@ class Feeding:
         return self.submission.batch()
 
     def check(self) -> None:
-        """Raise what submitting has raised, if anything but that the batch was cancelled."""
+        """Raise the error of the thread, unless it is that the batch was cancelled."""
         failure = self._failure or self.submission.failure
         if isinstance(failure, BatchCancelled):
             self._say_cancelled(failure)
@@ -69,7 +69,7 @@ class Feeding:
             self._say(str(error))
 
     def finish(self) -> None:
-        """Wait until all is stored; raises as `begun` does."""
+        """Wait until all items are stored; raises as `verified_batch` does."""
         self._thread.join()
         self.check()
 
@@ -79,7 +79,7 @@ class Feeding:
         if not self._thread.is_alive():
             return
         if kind is None:
-            # The batch has ended before its input: it was cancelled, or the thread is about to hear of the end.
+            # The batch has ended before its input: it was cancelled, or the thread is about to learn of the end.
             try:
                 self.submission.send_heartbeat()
             except BatchCancelled as cancelled:
@@ -88,5 +88,5 @@ class Feeding:
                 pass
         self.submission.stop()
         if self.submission.items.source.regular:
-            # It may be read once more.
+            # The caller may read the source once more.
             self._thread.join()

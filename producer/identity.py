@@ -1,4 +1,4 @@
-"""Who does something: as batches keep it."""
+"""Who submits or cancels a batch, as its state keeps it."""
 
 import getpass
 import os

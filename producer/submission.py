@@ -1,4 +1,4 @@
-"""Submits a batch: checks its items, stores them, and can be repeated until all are stored."""
+"""Submits a batch: checks its items and stores them; can be repeated until all items are stored."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed, Ledger
 from gristmill.config.settings import settings
-from gristmill.errors import InputError, ServerError
+from gristmill.errors import InputError, ServerError, invalid_value
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import BatchOptions
@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Submission:
-    """One run of submitting a batch."""
+    """One attempt to submit a batch."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class Submission:
     ) -> None:
         self.task = task
         self.options = options or BatchOptions.of()
-        #: Gets a line when the server has no room and submitting waits.
+        #: Called with each line about a wait while the server is full.
         self.on_wait = on_wait
-        #: The queue that its chunks go to: its kind's, unless pools are compared.
+        #: The queue of its chunks: that of the task's kind, unless pools are compared.
         self.queue = queue or str(task.kind)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
-        #: Set once it is known that what the batch had before are these items.
+        #: Set once the items that the batch has already are known to be the first of these.
         self.verified = threading.Event()
         self._stop = threading.Event()
         self._feeder: Feeder | None = None
@@ -64,24 +64,24 @@ class Submission:
 
     @property
     def stored(self) -> int:
-        """Its items on the server, those of earlier runs included."""
+        """The number of items on the server, those of earlier attempts included."""
         return self._feeder.stored if self._feeder else 0
 
     @property
     def failure(self) -> Exception | None:
-        """What sending has met while it waits for its input."""
+        """The error of the thread that sends while the input is slow."""
         return self._feeder.failure if self._feeder else None
 
     @property
     def rejected(self) -> int:
-        """Bad items that were skipped."""
+        """The number of bad items that were skipped."""
         return self.items.rejected
 
     def check(self) -> None:
-        """Check every item of a source that can be read twice; nothing is sent.
+        """Check every item of a source that can be read twice; send nothing.
 
         Raises:
-            InputError: naming the place of the first bad item, or saying that there is none.
+            InputError: an item is bad (the text has the place of the first one), or there is none.
         """
         if self.items.source.regular:
             on_bad = self.items.on_bad
@@ -89,22 +89,23 @@ class Submission:
             good = sum(1 for _ in self.items)
             self.items.on_bad = on_bad
             if not good:
-                # Once more, for what is said of the bad ones.
+                # Once more, for the lines about the bad ones.
                 list(self.items)
-                raise InputError(f"{self.items.source.name}: no items" + (" that are good" if self.rejected else ""))
+                raise InputError(
+                    f"{self.items.source.name}: no items"
+                    + (f" but {self.rejected:,} bad ones" if self.rejected else "")
+                )
 
     def send(self, deadline: Deadline = NEVER) -> Batch:
-        """Store the items; when it returns, all of them are on the server. Called again, it stores what is missing.
-
-        While the server is full it waits, until the deadline.
+        """Store all items that the server does not have yet; while the server is full, wait until the deadline.
 
         Raises:
-            InputError: a bad item in a stream (those before it are stored), no items, or other input under
-                the batch's name.
+            InputError: an item of a stream is bad (those before it are stored), there are no items, or the batch was
+                submitted from other input.
             BatchCancelled: the batch was cancelled before all its items were stored.
             ServerError: the server cannot be reached or refuses writes.
-            Full: the server is still full at the deadline, a TimeoutError.
-            Stopped: by `stop`.
+            Full: the server is still full at the deadline; a TimeoutError.
+            Stopped: `stop` was called.
         """
         with reaching():
             ledger = Ledger(client(), settings())
@@ -115,14 +116,14 @@ class Submission:
         return self.batch()
 
     def restart(self) -> None:
-        """Get ready to be sent in another thread, also after a `stop`."""
+        """Prepare to be sent in another thread, also after `stop`."""
         self.verified.clear()
         self._stop.clear()
         if self._feeder:
             self._feeder.failure = None
 
     def send_heartbeat(self) -> None:
-        """Stay the producer of the batch.
+        """Stay the batch's producer.
 
         Raises:
             AlreadyFeeding: another producer took over.
@@ -132,14 +133,14 @@ class Submission:
             self._feeder.send_heartbeat()
 
     def stop(self) -> None:
-        """Have `send` stop, in another thread; what it has read is sent. It may go on waiting for its input."""
+        """Stop `send` in another thread: it sends the items that it has read. It may go on waiting for its input."""
         self._stop.set()
         if self._feeder:
             with suppress(ServerError), reaching():
                 self._feeder.let_go()
 
     def batch(self) -> Batch:
-        """The batch, whatever is stored of it."""
+        """The batch, with the items that are stored so far."""
         with reaching():
             return Batch(self.name, Ledger(client(), settings()))
 
@@ -157,16 +158,16 @@ class Submission:
     def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
         try:
             with feeder:
-                sent = feeder.send(items, self.verified.set, self.items.place)
+                count = feeder.send(items, self.verified.set, self.items.place)
                 if not feeder.feed.input_ended:
                     feeder.end(self.rejected)
-            self.anything_new = sent > 0 or not feeder.feed.input_ended
+            self.anything_new = count > 0 or not feeder.feed.input_ended
         except DifferentInput as error:
             state = ledger.state(self.name)
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
             raise DifferentInput(
                 f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
-                f"{error}; take another --name"
+                f"{error}; choose another name"
             ) from None
 
     def _begin(self, ledger: Ledger, token: str) -> Feed:
@@ -188,28 +189,26 @@ class Submission:
             try:
                 return ledger.create(self.name, token, fields)
             except AlreadyFeeding:
-                # By a producer that lives, or by one that was killed a moment ago.
+                # The other producer lives, or was killed a moment ago.
                 if time.monotonic() > deadline:
                     raise
                 if self._stop.wait(0.1):
                     raise Stopped from None
 
 
-def checked_name(name: str) -> str:
+def checked_name(name: object) -> str:
     """The name, if a batch may have it.
 
     Raises:
-        InputError: it may not.
+        InputError: it is not valid.
     """
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"--name {name!r} is not allowed: up to 64 letters, digits, dots, dashes and underscores, "
-            "the first a letter or digit"
-        )
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        expected = "1 to 64 letters, digits, dots, dashes and underscores, the first one a letter or digit"
+        raise InputError(invalid_value("name", name, expected))
     return name
 
 
 def automatic_name(task: str) -> str:
-    """A name of its own for a batch: `fibonacci-20260131-235959-1a2b`, in UTC."""
+    """A new name for a batch of a task: `fibonacci-20260131-235959-1a2b`, in UTC."""
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", task).lstrip("._-")[:40] or "batch"
     return f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
-from gristmill.errors import InputError, shown
+from gristmill.errors import InputError, invalid_value
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, checked_max_wait
 from gristmill.producer.deadline import Deadline
@@ -145,6 +145,16 @@ def _task(task: Any) -> GristmillTask[..., Any]:
         return catalog.find(task)
     if isinstance(task, GristmillTask):
         return task
-    raise InputError(
-        f"invalid value for task: {shown(task)} (expected a function decorated with @cpu or @io, or a name)"
-    )
+    raise InputError(invalid_value("task", task, "a function decorated with @cpu or @io, or a task's name"))
+
+
+def _source(items: Any) -> _Values:
+    if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
+        return _Values(items)
+    raise InputError(invalid_value("items", items, "a list or another iterable of items"))
+
+
+def _fixed(arguments: Any) -> Mapping[str, Any]:
+    if isinstance(arguments, Mapping):
+        return arguments
+    raise InputError(invalid_value("set", arguments, "a dict of arguments by parameter"))

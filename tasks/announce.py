@@ -1,4 +1,4 @@
-"""`announce`: the textbook's two threads, one saying numbers, one saying letters."""
+"""`announce`: the two threads of the textbook, one says numbers and one says letters."""
 
 import threading
 import time
@@ -19,15 +19,15 @@ def announce(
 ) -> dict[str, Any]:
     """Say numbers or letters with a pause in between: two such items take turns in one thread worker.
 
-    `seconds` is the pause. Returns the thread's name and what it `said`, each with its time in seconds since
-    1970 (`at`).
+    `seconds` is the pause. Returns the `thread`'s name and the words that it `said`, each (`what`) with its time in
+    seconds since 1970 (`at`).
     """
-    said = [{"what": word, "at": time.time()} for word in words(label, count, seconds)]
-    return {"thread": threading.current_thread().name, "said": said}
+    words_at = [{"what": word, "at": time.time()} for word in words(label, count, seconds)]
+    return {"thread": threading.current_thread().name, "said": words_at}
 
 
 def words(label: str, count: int, seconds: float) -> Iterator[str]:
-    """The numbers or letters that are said, each when it is time for it."""
+    """Yield the numbers or letters, each when it is time to say it."""
     for number in range(count):
         if number:
             time.sleep(seconds)

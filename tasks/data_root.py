@@ -10,8 +10,9 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from gristmill.config.settings import settings
+from gristmill.errors import invalid_value
 
-#: Never through a symlink: what is opened this way was resolved before.
+#: Follow no symlink: the path was resolved before.
 _PLAIN = os.O_CLOEXEC | os.O_NOFOLLOW
 #: A FIFO or a device answers at once instead of waiting for its other end.
 _AT_ONCE = os.O_NONBLOCK | os.O_NOCTTY
@@ -23,25 +24,25 @@ class DataRootError(ValueError):
 
 def root() -> Path:
     """The data root: `GRISTMILL_DATA_ROOT`, or the directory that the process was started in."""
-    chosen = settings().data_root
-    return (chosen.expanduser() if chosen else Path()).absolute()
+    directory = settings().data_root
+    return (directory.expanduser() if directory else Path()).absolute()
 
 
 def check_path(path: str, name: str = "path") -> None:
-    """Refuse a path whose text alone shows that no worker may use it; `name` is the argument's.
+    """Refuse a path whose text alone shows that no worker may use it; `name` is the parameter's name, for the error.
 
-    Whether an absolute path is under the root is known here only when `GRISTMILL_DATA_ROOT` is set: otherwise
-    the root is where the fleet was started, and its workers check.
+    A producer can check an absolute path only when `GRISTMILL_DATA_ROOT` is set: otherwise the root is the directory in
+    which the fleet was started, and the worker checks the path.
 
     Raises:
-        DataRootError: it is empty, cannot be a file's name, or leaves the root.
+        DataRootError: the path is empty, cannot be a file's name, or is outside the root.
     """
     if not path or "\0" in path:
-        raise DataRootError(f"{name}: {path!r} is not allowed: a path of a file under the data root is")
+        raise DataRootError(invalid_value(name, path, "the path of a file under the data root"))
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        raise DataRootError(f"{name}: {path!r} is not allowed: it cannot be the name of a file") from None
+        raise DataRootError(invalid_value(name, path, "a path that a file can have")) from None
     if not Path(path).is_absolute() or settings().data_root is not None:
         _lexical(path, name)
 
@@ -49,12 +50,12 @@ def check_path(path: str, name: str = "path") -> None:
 def open_under_root(path: str, name: str = "path") -> BinaryIO:
     """Open the regular file `path`, relative to the data root or absolute, for reading.
 
-    Symlinks are followed as long as they stay under the root. The path is resolved first and then opened from
-    the root down without following any: whoever swaps a directory for a symlink meanwhile gets an error.
+    Symlinks are followed as long as they stay under the root. The path is resolved first, then opened from the root
+    down without following any symlink: a directory that somebody swaps for a symlink meanwhile is an error.
 
     Raises:
-        DataRootError: it leads out of the root, or is no regular file.
-        OSError: it is missing or cannot be read.
+        DataRootError: the path is outside the root, or no regular file; the text names the parameter `name`.
+        OSError: the file is missing or cannot be read.
     """
     parts = _resolve(path, name)
     folder = _descend(parts[:-1], path)
@@ -65,7 +66,7 @@ def open_under_root(path: str, name: str = "path") -> BinaryIO:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise DataRootError(f"{name}: {path!r} is not a regular file")
+        raise DataRootError(invalid_value(name, path, "a regular file"))
     return os.fdopen(descriptor, "rb")
 
 
@@ -118,26 +119,28 @@ def new_file(directory: str, name: str = "path") -> Iterator[NewFile]:
 
 
 def _lexical(path: str, name: str) -> Path:
-    """The path below the root with its `..` taken out of the text."""
+    """The path below the root, without `..` in its text."""
     top = root()
-    found = Path(os.path.normpath(top / path))
-    if not found.is_relative_to(os.path.normpath(top)):
-        raise DataRootError(f"{name}: {path!r} is not allowed: a path under the data root {str(top)!r} is")
-    return found
+    inner = Path(os.path.normpath(top / path))
+    if not inner.is_relative_to(os.path.normpath(top)):
+        raise DataRootError(invalid_value(name, path, f"a path under the data root, {str(top)!r}"))
+    return inner
 
 
 def _resolve(path: str, name: str) -> tuple[str, ...]:
-    """The parts below the root of the path with its symlinks followed; what is missing stays as it is."""
+    """The path's parts below the root, with symlinks followed; missing parts stay as they are."""
     check_path(path, name)
     top = os.path.realpath(root())
     real = Path(os.path.realpath(_lexical(path, name)))
     if not real.is_relative_to(top):
-        raise DataRootError(f"{name}: {path!r} is not allowed: a symlink in it leads out of the data root {top!r}")
+        raise DataRootError(
+            invalid_value(name, path, f"a path under the data root, {top!r}; a symlink leads out of it")
+        )
     return real.relative_to(top).parts
 
 
 def _descend(parts: tuple[str, ...], path: str, *, make: bool = False) -> int:
-    """The descriptor of a directory below the root, reached without following any symlink."""
+    """The descriptor of a directory below the root, opened without following any symlink."""
     with _naming(path):
         folder = os.open(os.path.realpath(root()), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for part in parts:
@@ -154,7 +157,7 @@ def _descend(parts: tuple[str, ...], path: str, *, make: bool = False) -> int:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Let an error of the operating system name the path that was asked for, not the part it failed at."""
+    """Let an error of the operating system name the whole path, not the part at which it failed."""
     try:
         yield
     except OSError as error:

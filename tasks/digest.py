@@ -14,10 +14,10 @@ _BLOCK = 1 << 20
 def digest(path: str) -> dict[str, Any]:
     """Compute the SHA-256 of a file under the data root.
 
-    Returns the path as it was given, the file's size in `bytes`, and the `sha256` in hexadecimal.
+    Returns the item's `path`, the file's size in `bytes`, and its `sha256` in hexadecimal.
 
     Raises:
-        DataRootError: the path leads out of the data root, or is no regular file.
+        DataRootError: the path is outside the data root, or no regular file.
         OSError: the file is missing or cannot be read.
     """
     sha, size = hashlib.sha256(), 0

@@ -1,11 +1,11 @@
-"""JSON as items and values are stored."""
+"""The JSON of stored items and values."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-#: What needs no encoder: making one takes ten times as long.
+#: Types that need no encoder: making one takes ten times as long.
 _PLAIN: dict[type, Callable[[Any], str]] = {
     int: repr,
     bool: lambda value: "true" if value else "false",
@@ -17,7 +17,7 @@ def json_text(value: Any) -> str:
     """The JSON text of a value, on one line, in characters of its own script.
 
     Raises:
-        TypeError, ValueError, RecursionError: JSON cannot carry it.
+        TypeError, ValueError, RecursionError: JSON has no such value.
     """
     plain = _PLAIN.get(type(value), _encode)
     return plain(value)

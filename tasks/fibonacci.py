@@ -5,22 +5,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gristmill.errors import invalid_value
 from gristmill.tasks.kinds import cpu
 
 #: Largest `n` that the naive recursion takes: F(50) costs 40 thousand million calls.
 NAIVE_LIMIT = 50
 #: Largest `n` of all: F(5,000,000) has 1,044,938 digits; a result may have 1 MiB.
 DOUBLING_LIMIT = 5_000_000
-#: Most digits of a result that is a JSON number: Python refuses to convert longer ones from and to text.
+#: Digits of a result that is a JSON number, at most: Python does not convert longer ones from and to text.
 NUMBER_DIGITS = 4300
 
 
 def _check(n: int, method: str) -> None:
     if method == "naive" and n > NAIVE_LIMIT:
-        raise ValueError(
-            f"n: {n} is not allowed with method 'naive': 0 to {NAIVE_LIMIT} is; "
-            f"method 'doubling' takes n up to {DOUBLING_LIMIT}"
-        )
+        expected = f"an integer from 0 to {NAIVE_LIMIT} with method 'naive', or method 'doubling'"
+        raise ValueError(invalid_value("n", n, expected))
 
 
 @cpu(check=_check)
@@ -30,9 +29,8 @@ def fibonacci(
 ) -> int | str:
     """Compute the n-th Fibonacci number, slowly on purpose; F(0) is 0 and F(1) is 1.
 
-    `naive` calls itself about 1.6^n times, the textbook's example of work that is bound by the CPU (n up to
-    50); `doubling` takes the logarithm of n steps (n up to 5,000,000). A result of more than 4,300 digits is
-    a string of its digits, because JSON numbers of that length cannot be read back.
+    `naive` calls itself about 1.6^n times: the textbook's example of CPU-bound work (n up to 50). `doubling` takes
+    log n steps (n up to 5,000,000). A result of more than 4,300 digits is text: Python reads no longer JSON number.
     """
     return _naive(n) if method == "naive" else _doubling(n)
 

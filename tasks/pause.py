@@ -1,4 +1,4 @@
-"""`pause`: waiting, and nothing else."""
+"""`pause`: a task that only waits."""
 
 import time
 from typing import Annotated

@@ -7,26 +7,17 @@ from typing import Any, Self, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from gristmill.errors import InputError
+from gristmill.config.expectation import describe
+from gristmill.errors import InputError, excerpt, invalid_value
 from gristmill.tasks.encoding import json_text
 
-_SHOWN = 80
-_TYPES = {
-    "integer": "an integer",
-    "number": "a number",
-    "string": "text",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "an object",
-    "null": "nothing",
-}
 #: Types whose values are JSON values as they are.
 _PLAIN = frozenset({"int", "str", "bool", "float", "none"})
 _PRECISE = frozenset({"an integer", "a number", "true or false"})
 
 
 class ItemError(InputError):
-    """Raised when an item, or a value for `--set`, does not fit its task."""
+    """Raised when an item, or a value for `set`, does not fit the parameters of its task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +47,68 @@ class Parameter:
     @property
     def allowed(self) -> str:
         """What it takes, in words: `an integer from 0 to 50`."""
-        return describe(self.adapter.json_schema())
+        try:
+            return describe(self.adapter.json_schema())
+        except PydanticUserError:
+            return "a value of its type"
 
     def check(self, value: Any) -> Any:
-        """The value as the function wants it; text from a line or an option is converted.
+        """The value as the function takes it: text of a line or an option is converted.
 
         Raises:
-            ItemError: it is not allowed; the text names the value and what is allowed.
+            ItemError: the value is not valid.
         """
         try:
             return self.adapter.validator.validate_python(value)
         except ValidationError as error:
             if isinstance(value, str) and value[:1] in ("[", "{"):
                 return self._from_json(value)
-            raise self._refused(value, error) from None
+            raise self._error(value, error) from None
+        except Exception as error:
+            # Of a validator of the user's own, or of a value that breaks the rules of its type, as NaT of pandas does.
+            raise self._error(value, error) from error
 
     def _from_json(self, text: str) -> Any:
         try:
             return self.adapter.validate_json(text)
-        except ValidationError as error:
-            raise self._refused(text, error) from None
+        except Exception as error:
+            raise self._error(text, error) from None
 
-    def _refused(self, value: Any, error: ValidationError) -> ItemError:
-        # Words that say a range or a choice need no further reason.
-        reason = "" if self.allowed in _PRECISE or " " in self.allowed[3:] else f" ({error.errors()[0]['msg']})"
-        return ItemError(f"{self.name}: {shown(value)} is not allowed: {self.allowed} is{reason}")
+    def _error(self, value: Any, error: Exception) -> ItemError:
+        if not isinstance(error, ValidationError):
+            reason = f"; {type(error).__name__}: {error}"
+        elif self.allowed in _PRECISE or " " in self.allowed[3:]:
+            # Words that say a range or a choice need no further reason.
+            reason = ""
+        else:
+            reason = f"; {error.errors(include_url=False)[0]['msg']}"
+        return ItemError(invalid_value(self.name, value, self.allowed + reason))
+
+    def plain_value(self, value: Any) -> Any:
+        """A checked value as JSON has it.
+
+        Raises:
+            ItemError: JSON has no such value.
+        """
+        if self.plain:
+            return value
+        try:
+            return self.adapter.dump_python(value, mode="json")
+        except Exception as error:
+            raise _not_json(value, error) from None
 
 
 class Schema:
-    """What the items of one task may be.
+    """The parameters of one task: what its items may be.
 
-    An item is an object of arguments, or the bare value of the one parameter that has no default and is not
-    fixed for the whole batch. As stored, an object is always one of arguments.
+    An item is an object of arguments, or the bare value of the one parameter that has no default and is not fixed for
+    the whole batch. In the ledger, an object is always one of arguments.
     """
 
     def __init__(self, parameters: Iterable[Parameter], check: Callable[..., None] | None = None) -> None:
         self.parameters = {parameter.name: parameter for parameter in parameters}
         self._check = check
-        #: The parameter that an item gives by itself, when nothing else has to be looked at.
+        #: The parameter that a bare item fills, when nothing else has to be looked at.
         self._only = "" if check else self.open_parameter({})
         self._defaults = {p.name: p.default for p in self.parameters.values() if not p.required}
 
@@ -108,86 +123,92 @@ class Schema:
         parameters = inspect.signature(function).parameters.values()
         return cls((Parameter.of(parameter, hints.get(parameter.name, Any)) for parameter in parameters), check)
 
-    def fixed(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Check the arguments that all items share (`--set`) and return them as JSON values.
+    def fixed(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Check the arguments that all items share (`set`), and return them as JSON values.
 
         Raises:
-            ItemError: a name is unknown or a value is not allowed.
+            ItemError: the task has no parameter of a name, or a value is not valid.
         """
-        self._known(given)
-        plain = {name: self._plain(name, self.parameters[name].check(value)) for name, value in given.items()}
-        to_json(plain)
-        return plain
+        self._check_names(arguments)
+        values = {name: self._plain(name, self.parameters[name].check(value)) for name, value in arguments.items()}
+        to_json(values)
+        return values
 
     def open_parameter(self, fixed: Mapping[str, Any]) -> str:
-        """The parameter that a bare item is for; empty when items must be objects."""
-        wanted = [p.name for p in self.parameters.values() if p.required and p.name not in fixed]
-        return wanted[0] if len(wanted) == 1 else ""
+        """The parameter that a bare item fills; empty when items must be objects."""
+        names = self.open_parameters(fixed)
+        return names[0] if len(names) == 1 else ""
+
+    def open_parameters(self, fixed: Mapping[str, Any]) -> list[str]:
+        """The parameters that each item must give: those without a default that are not fixed."""
+        return [p.name for p in self.parameters.values() if p.required and p.name not in fixed]
 
     def item(self, value: Any, fixed: Mapping[str, Any], parameter: str, *, columns: bool = False) -> str:
         """The JSON text to store for one item as it was read.
 
-        `columns` says that the value is an object of arguments (a CSV row, an object of a task's argument
-        names), else it is the value of `parameter`.
+        `columns` says that the value is an object of arguments (a CSV row), else it is the value of `parameter`, or
+        an object of argument names.
 
         Raises:
-            ItemError: it does not fit; the text names the parameter, the value and what is allowed.
+            ItemError: the item does not fit.
         """
         if self._only and self._only == parameter and not (columns or fixed or isinstance(value, dict)):
-            alone = self._plain(parameter, self.parameters[parameter].check(value))
-            return to_json({parameter: alone} if isinstance(alone, dict) else alone)
+            only = self._plain(parameter, self.parameters[parameter].check(value))
+            return to_json({parameter: only} if isinstance(only, dict) else only)
         if columns or (isinstance(value, dict) and self._is_arguments(value)):
             arguments, bare = value, False
         elif parameter:
             arguments, bare = {parameter: value}, True
         else:
-            raise ItemError(f"{shown(value)} is not allowed: an item gives {self._wanted(fixed)}, as csv or jsonl")
-        self._known(arguments)
-        checked = {name: self.parameters[name].check(given) for name, given in arguments.items()}
-        self._complete(checked, fixed)
-        stored = {name: self._plain(name, given) for name, given in checked.items()}
+            raise ItemError(invalid_value("item", value, f"{self._expected(fixed)}, as csv or jsonl"))
+        self._check_names(arguments)
+        values = {name: self.parameters[name].check(argument) for name, argument in arguments.items()}
+        self._check_all(values, fixed)
+        stored = {name: self._plain(name, argument) for name, argument in values.items()}
         return to_json(stored[parameter] if bare and not isinstance(stored[parameter], dict) else stored)
 
     def arguments(self, item: Any, fixed: Mapping[str, Any], parameter: str) -> dict[str, Any]:
         """The arguments to call the function with, for an item as stored.
 
         Raises:
-            ItemError: it does not fit (the task differs between producer and worker).
+            ItemError: the item does not fit: the producer has another version of the task, or does not have it.
         """
         if self._only and self._only == parameter and not (fixed or isinstance(item, dict)):
             return {parameter: self.parameters[parameter].check(item)}
-        given = {**fixed, **(item if isinstance(item, dict) else {parameter: item})}
-        self._known(given)
-        checked = {name: self.parameters[name].check(value) for name, value in given.items()}
-        self._complete(checked, {})
-        return checked
+        arguments = {**fixed, **(item if isinstance(item, dict) else {parameter: item})}
+        self._check_names(arguments)
+        values = {name: self.parameters[name].check(argument) for name, argument in arguments.items()}
+        self._check_all(values, {})
+        return values
 
     def _is_arguments(self, value: Mapping[str, Any]) -> bool:
         return bool(value) and value.keys() <= self.parameters.keys()
 
-    def _known(self, names: Mapping[str, Any]) -> None:
+    def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self.parameters:
-                raise ItemError(f"{name!r} is not a parameter; the task takes {', '.join(self.parameters)}")
+                takes = ", ".join(self.parameters) or "none"
+                raise ItemError(f"unknown parameter: {excerpt(name)} (the task's parameters: {takes})")
 
-    def _complete(self, checked: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-        given = {**self._defaults, **fixed, **checked}
-        missing = [name for name in self.parameters if name not in given]
+    def _check_all(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+        arguments = {**self._defaults, **fixed, **values}
+        missing = [name for name in self.parameters if name not in arguments]
         if missing:
-            raise ItemError(f"{', '.join(missing)}: missing; an item gives {self._wanted(fixed)}")
+            raise ItemError(f"missing value for {', '.join(missing)} (an item gives {self._expected(fixed)})")
         if self._check is not None:
             try:
-                self._check(**given)
+                self._check(**arguments)
             except ValueError as error:
                 raise ItemError(str(error)) from None
+            except Exception as error:
+                raise ItemError(f"the task's check raised {type(error).__name__}: {error}") from error
 
-    def _wanted(self, fixed: Mapping[str, Any]) -> str:
-        names = [p.name for p in self.parameters.values() if p.required and p.name not in fixed]
-        return ", ".join(names) or "no parameter: all have a default or are set"
+    def _expected(self, fixed: Mapping[str, Any]) -> str:
+        return ", ".join(self.open_parameters(fixed)) or "nothing: every parameter has a default or is set"
 
     def _plain(self, name: str, value: Any) -> Any:
         parameter = self.parameters[name]
-        return value if parameter.plain else parameter.adapter.dump_python(value, mode="json")
+        return value if parameter.plain else parameter.plain_value(value)
 
 
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
@@ -203,36 +224,16 @@ def to_json(value: Any) -> str:
     """The JSON text of a value, on one line.
 
     Raises:
-        ItemError: JSON cannot carry it (NaN, half a surrogate pair, a type of its own).
+        ItemError: JSON has no such value (NaN, half a surrogate pair, an object of a class).
     """
     try:
         text = json_text(value)
         if not text.isascii():
             text.encode()
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ItemError(f"{shown(value)} is not allowed: JSON cannot carry it ({error})") from None
+    except Exception as error:
+        raise _not_json(value, error) from None
     return text
 
 
-def shown(value: Any) -> str:
-    """A value as an error names it, cut to a line."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
-
-
-def describe(schema: Mapping[str, Any]) -> str:
-    """A JSON schema in words: `an integer from 0 to 50`, `one of 'naive', 'doubling'`."""
-    if "enum" in schema:
-        return "one of " + ", ".join(repr(choice) for choice in schema["enum"])
-    if "const" in schema:
-        return repr(schema["const"])
-    if "anyOf" in schema:
-        return " or ".join(describe(choice) for choice in schema["anyOf"])
-    words = _TYPES.get(schema.get("type", ""), "a value of its type")
-    least, most = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    if least is not None and most is not None:
-        return f"{words} from {least} to {most}"
-    limits = [("at least", least), ("above", above), ("at most", most), ("below", below)]
-    found = [f"{word} {limit}" for word, limit in limits if limit is not None]
-    return " ".join([words, " and ".join(found)]).strip()
+def _not_json(value: Any, error: Exception) -> ItemError:
+    return ItemError(invalid_value("item", value, f"a value that JSON can carry; {type(error).__name__}: {error}"))

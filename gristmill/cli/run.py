@@ -86,7 +86,7 @@ def _run(
     for warning in check_workers(submission.task):
         warn(warning)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
-        batch = feeding.begun()
+        batch = feeding.verified_batch()
         info = batch.info()
         say_if_repeated(submission, info)
         warn_of_consumed(info)

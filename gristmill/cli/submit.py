@@ -66,7 +66,7 @@ def command(
 
 def _follow(submission: Submission, form: Form, in_order: bool, deadline: Deadline) -> int:
     with ResultWriter(form) as writer, remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
-        batch = feeding.begun()
+        batch = feeding.verified_batch()
         say_if_repeated(submission, batch.info())
         try:
             return follow(batch, writer, in_order=in_order, deadline=deadline, feeding=feeding).exit_code

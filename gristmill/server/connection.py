@@ -14,7 +14,7 @@ from redis.backoff import EqualJitterBackoff
 from redis.retry import Retry
 
 from gristmill.config.settings import settings
-from gristmill.errors import Refused, ServerError, SettingError
+from gristmill.errors import ServerError, ServerFull, SettingError
 from gristmill.server.home import Home
 
 T = TypeVar("T")
@@ -189,7 +189,7 @@ def reaching(url: str | None = None) -> Iterator[None]:
     """Raise one line for a person instead of redis-py's error; `url` is the server's (default: `locate()`).
 
     Raises:
-        Refused: the server has no room, in memory or on its disk.
+        ServerFull: the server has no room, in memory or on its disk.
         ServerError: the server cannot be reached, or refuses a command.
     """
     try:
@@ -197,8 +197,8 @@ def reaching(url: str | None = None) -> Iterator[None]:
     except exceptions.RedisError as error:
         home = Home(settings().home)
         if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
-            raise Refused(f"the private server has ended: {home.crowded()}") from error
-        kind = Refused if refuses(error) else ServerError
+            raise ServerFull(f"the private server has ended: {home.crowded()}") from error
+        kind = ServerFull if refuses(error) else ServerError
         raise kind(_explain(error, without_password(url or locate()))) from error
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.producer.items import charset, jsonl, lines
 from gristmill.producer.items.blocks import Blocks
 from gristmill.producer.items.lines import ITEM_BYTES, Raw
@@ -18,23 +18,23 @@ _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "
 
 
 class Source(Protocol):
-    """Where items come from. Every method raises InputError when that cannot be read."""
+    """Where items come from. Every method raises InputError when the source cannot be read."""
 
-    #: what messages call it: a path, "standard input", "arguments"
+    #: its name in messages: a path, "standard input", "arguments"
     name: str
     #: whether `open` may be called more than once
     regular: bool
-    #: whether values are text that the schema of a task still parses, not typed JSON
+    #: whether values are text that the task's schema converts, not typed JSON
     text: bool
 
     def open(self) -> Iterator[Raw]:
-        """Yields every item, good or bad, from the first, as soon as it can be read."""
+        """Yield every item, good or bad, from the first one on, as soon as it can be read."""
 
     def columns(self) -> tuple[str, ...] | None:
-        """The names in the header of a csv, without using items up; None for all else."""
+        """The names in the header of a csv, read without using up items; None for other formats."""
 
     def place(self, number: int) -> str:
-        """How messages call the item of that number: "items.txt:3", "argument 3"."""
+        """The place of the item of that number, as messages name it: "items.txt:3", "argument 3"."""
 
 
 def arguments(items: Sequence[str]) -> Source:
@@ -47,15 +47,16 @@ def from_path(path: str, form: str | None = None, encoding: str = "utf-8", *, nu
 
     Without a format the suffix of the path decides: `.jsonl` or `.ndjson`, `.csv`; anything else is lines.
 
-    Raises InputError when an option is not allowed, or the file is missing, a directory or unreadable.
+    Raises:
+        InputError: an option is not valid, or the file is missing, a directory or unreadable.
     """
     if form is None:
         form = "lines" if nul else _SUFFIXES.get(Path(path).suffix.lower(), "lines")
     if form not in FORMATS:
-        raise InputError(f"invalid value for --input-format: {form!r} (expected one of {', '.join(FORMATS)})")
+        raise InputError(invalid_value("--input-format", form, f"one of {', '.join(FORMATS)}"))
     if nul and form != "lines":
         raise InputError(f"-0 goes with --input-format lines, not with {form}")
-    return _File(Blocks(path), form, charset.known(encoding), nul)
+    return _File(Blocks(path), form, charset.canonical_name(encoding), nul)
 
 
 class _Arguments:
@@ -80,22 +81,22 @@ class _File:
     def __init__(self, blocks: Blocks, form: str, encoding: str, nul: bool) -> None:
         self.name, self.regular, self.text = blocks.name, blocks.regular, form != "jsonl"
         self._blocks, self._form, self._encoding, self._nul = blocks, form, encoding, nul
-        self._begun: Table | None = None  # a stream of which `columns` has read the header
+        self._open_table: Table | None = None  # a stream of which `columns` has read the header
         self._columns: tuple[str, ...] | None = None
         self._used = False
 
     def open(self) -> Iterator[Raw]:
         if self._form == "csv":
-            table, self._begun = self._begun or self._table(), None
+            table, self._open_table = self._open_table or self._table(), None
             return iter(table)
-        found = lines.lines(self._utf8(), self._encoding, nul=self._nul)
-        return jsonl.values(found) if self._form == "jsonl" else found
+        records = lines.lines(self._utf8(), self._encoding, nul=self._nul)
+        return jsonl.values(records) if self._form == "jsonl" else records
 
     def columns(self) -> tuple[str, ...] | None:
         if self._form == "csv" and self._columns is None:
             table = self._table()
             if not self.regular:
-                self._begun = table
+                self._open_table = table
         return self._columns
 
     def place(self, number: int) -> str:

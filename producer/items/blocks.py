@@ -16,10 +16,12 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Blocks:
-    """Reads one input from its beginning, once per call of `read`, and never ahead of its writer.
+    """Reads one input from its beginning at each call of `read`, and never waits for more than its writer has written.
 
-    `name` is what messages call it; `regular` says whether it can be read more than once.
-    Raises InputError when the path is missing, a directory or not readable, or when standard input is closed.
+    `name` is the input's name in messages; `regular` says whether it can be read more than once.
+
+    Raises:
+        InputError: the path is missing, a directory or not readable, or standard input is closed.
     """
 
     def __init__(self, path: str) -> None:
@@ -27,24 +29,25 @@ class Blocks:
         self.name = "standard input" if self.stdin else os.fsencode(path).decode("utf-8", "backslashreplace")
         self._path = path
         self._checked: tuple[int, ...] | None = None
-        with self._named():
+        with self._naming_errors():
             self._fd = _stdin() if self.stdin else None
             status = self._status()
             self.regular = status is not None and stat.S_ISREG(status.st_mode)
             if self.regular and not self.stdin:
-                open(path, "rb").close()  # noqa: PTH123 (says now what would fail later)
+                open(path, "rb").close()  # noqa: PTH123 (fails now, not later)
             elif status is not None and stat.S_ISDIR(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            # A shell may have read the first lines of a redirected file: ours begin where it stopped.
+            # A shell may have read the first lines of a redirected file: start where it stopped.
             self._start = os.lseek(self._fd, 0, os.SEEK_CUR) if self.regular and self._fd is not None else 0
 
     def read(self) -> Iterator[bytes]:
-        """Yields every block as soon as it is there. Raises InputError when reading fails.
+        """Yield every block as soon as it is there.
 
-        Also when a regular file is no longer what it was at the first read: what has been checked
-        must be what is sent.
+        Raises:
+            InputError: reading failed, or a regular file has changed since the first read: the items that are sent
+                must be those that were checked.
         """
-        with self._named():
+        with self._naming_errors():
             if self.stdin:
                 yield from self._pump(self._fd)
             else:
@@ -71,7 +74,7 @@ class Blocks:
         self._checked = now
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _naming_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -80,7 +83,11 @@ class Blocks:
 
 
 def _stdin() -> int | None:
-    """The descriptor of standard input, None if it has none (in tests). Raises InputError if it is closed."""
+    """The descriptor of standard input; None if it has none, as in tests.
+
+    Raises:
+        InputError: standard input is closed.
+    """
     if sys.stdin is None or sys.stdin.closed:
         raise InputError("standard input: is closed")
     try:
@@ -90,7 +97,7 @@ def _stdin() -> int | None:
 
 
 def _from(fd: int, start: int) -> Callable[[], bytes]:
-    """A function that returns the next block of a regular file, whoever else moves its offset."""
+    """A function that returns the next block of a regular file, even if another process moves its offset."""
     place = start
 
     def following() -> bytes:
@@ -103,7 +110,7 @@ def _from(fd: int, start: int) -> Callable[[], bytes]:
 
 
 def _arrived(fd: int) -> bytes:
-    """What a stream holds now, waiting for the first byte; empty at its end."""
+    """The bytes that a stream has now, after a wait for the first one; empty at its end."""
     while True:
         try:
             return os.read(fd, BLOCK_BYTES)

@@ -1,9 +1,9 @@
-"""The encoding of an input: any of Python's, brought to UTF-8 before it is cut into records."""
+"""The encoding of an input: any text encoding of Python's, converted to UTF-8 before the input is split."""
 
 import codecs
 from collections.abc import Iterator
 
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 
 UTF_8 = "utf-8"
 
@@ -16,29 +16,37 @@ _MARKS = (
 )
 _STARTS = (codecs.BOM_UTF8, *(mark for mark, _ in _MARKS))
 
-#: no encodings of files, and their decoders hold back input without bound
-_REFUSED = {"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"}
+#: encodings that no file has, and whose decoders hold back input without bound
+_UNSUPPORTED = {"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"}
 
 _KEEP = "gristmill-keep"
 
 
-def known(encoding: str) -> str:
-    """Python's name for `encoding`, "utf-8" for utf-8-sig. Raises InputError when it cannot be read."""
+def canonical_name(encoding: str) -> str:
+    """Python's name of `encoding`; "utf-8" for utf-8-sig.
+
+    Raises:
+        InputError: Python has no such encoding, or no file is in it.
+    """
     try:
         name = codecs.lookup(encoding).name
         "\n".encode(encoding)  # refuses what turns bytes into bytes: hex, zip
     except (LookupError, ValueError) as error:
-        raise InputError(f"--encoding {encoding!r} is not known; utf-8, utf-16, cp1252 are") from error
-    if name in _REFUSED:
-        raise InputError(f"--encoding {encoding!r} is not supported; convert the input to UTF-8 first")
+        raise InputError(
+            invalid_value("encoding", encoding, "a text encoding such as utf-8, utf-16 or cp1252")
+        ) from error
+    if name in _UNSUPPORTED:
+        raise InputError(invalid_value("encoding", encoding, "an encoding of files: convert the input to UTF-8 first"))
     return UTF_8 if name == "utf-8-sig" else name
 
 
 def as_utf8(blocks: Iterator[bytes], encoding: str, name: str) -> Iterator[bytes]:
-    """Yields the input as UTF-8 without its byte order mark; bytes that are wrong stay wrong in place.
+    """Yield the input as UTF-8 without its byte order mark; wrong bytes stay wrong, where they are.
 
-    `encoding` is a name from `known`, `name` the input's. Raises InputError when a byte order mark
-    contradicts the encoding, or when UTF-16 or UTF-32 has none to tell the byte order.
+    `encoding` is a name from `canonical_name`; `name` is the input's.
+
+    Raises:
+        InputError: a byte order mark contradicts the encoding, or UTF-16 or UTF-32 has none to tell the byte order.
     """
     if encoding != UTF_8:
         blocks = _converted(blocks, encoding, name)
@@ -57,7 +65,7 @@ def _unmarked(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
     head = b""
     for block in blocks:
         head += block
-        # Waits for more only while these bytes may be the beginning of a mark: a slow "1\n" passes at once.
+        # Wait for more only while these bytes may be the beginning of a mark: a slow "1\n" passes at once.
         if not any(len(head) < len(mark) and mark.startswith(head) for mark in _STARTS):
             break
     for mark, encoding in _MARKS:
@@ -78,7 +86,7 @@ def _converted(blocks: Iterator[bytes], encoding: str, name: str) -> Iterator[by
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:
-    """Puts lone surrogates for wrong bytes: UTF-8 cannot hold them, so that record, and it alone, is bad."""
+    """Put lone surrogates for wrong bytes: UTF-8 has none, so that this record is bad, and no other."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     wrong = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""The items of a source, checked against their task and turned into the JSON texts that are stored."""
+"""The items of a source, checked against their task, as the JSON texts that the server stores."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from gristmill.tasks.schema import ItemError
 class CheckedItems:
     """Yields each item of `source` as JSON text; may be iterated again when the source is regular.
 
-    `on_bad` is called with the error of a bad item, which is then skipped and counted in `rejected`; without it
-    a bad item raises InputError that names its place.
+    `on_bad` is called with the error of each bad item, which is then skipped and counted in `rejected`; without it a
+    bad item raises an InputError with its place.
     """
 
     def __init__(
@@ -34,18 +34,18 @@ class CheckedItems:
 
     def _check_shape(self) -> None:
         schema, columns = self.task.schema, self.source.columns()
-        wanted = [p.name for p in schema.parameters.values() if p.required and p.name not in self.fixed]
+        required = schema.open_parameters(self.fixed)
         if columns is not None:
             for column in columns:
                 if column not in schema.parameters:
                     takes = ", ".join(schema.parameters)
-                    raise InputError(f"{self.source.name}: column {column!r} is no parameter; it takes {takes}")
-            for name in wanted:
+                    raise InputError(f"{self.source.name}: unknown column {column!r} (the task's parameters: {takes})")
+            for name in required:
                 if name not in columns:
-                    raise InputError(f"{self.source.name}: column {name!r} is missing; it has {', '.join(columns)}")
+                    raise InputError(f"{self.source.name}: missing column {name!r} (its columns: {', '.join(columns)})")
         elif self.source.text and not self.parameter:
-            needs = f"gives {', '.join(wanted)}: use csv or jsonl" if wanted else "has no parameter left to give"
-            raise InputError(f"{self.task.name}: an item {needs}")
+            needs = f"gives {', '.join(required)}: use csv or jsonl" if required else "has no parameter to give"
+            raise InputError(f"task {self.task.name!r}: an item {needs}")
 
     def __iter__(self) -> Iterator[str]:
         self.rejected = 0
@@ -65,7 +65,7 @@ class CheckedItems:
             yield text
 
     def place(self) -> str:
-        """Where the item that was yielded last stands in the source."""
+        """The place in the source of the item that was yielded last."""
         return self.source.place(self._number)
 
     def _reject(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The format `jsonl`: one JSON value per line, and nothing that JSON cannot hold."""
+"""The format `jsonl`: one JSON value per line."""
 
 import json
 import math
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Iterator
 
 from gristmill.producer.items.lines import Raw
 
-#: levels of lists and objects within each other; any parser on the way can read that many
+#: levels of lists and objects within each other that every JSON parser can read
 NESTING = 100
 
 _TOO_DEEP = f"nested more than {NESTING} deep"
 
 
 class _RefusedError(ValueError):
-    """Raised when Python's parser would take something that JSON, or the next reader, does not."""
+    """Raised when Python's parser would accept what JSON, or the next reader, does not."""
 
 
 def values(lines: Iterable[Raw]) -> Iterator[Raw]:
-    """Yields the JSON value of each line, or an error: not JSON, too deep, not writable as JSON again."""
+    """Yield the JSON value of each line, or its error: no JSON, too deep, or a value that JSON cannot carry back."""
     for raw in lines:
         if raw.error is not None:
             yield raw
@@ -42,7 +42,7 @@ def values(lines: Iterable[Raw]) -> Iterator[Raw]:
 
 
 def _refuse_unwritable(value: object, line: str) -> None:
-    """Raises _RefusedError for half a surrogate pair, and for nesting over NESTING levels."""
+    """Raise _RefusedError for half a surrogate pair, and for nesting over NESTING levels."""
     if "\\u" in line:
         try:
             json.dumps(value, ensure_ascii=False).encode()
@@ -67,12 +67,12 @@ def _deeper(value: object) -> bool:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _RefusedError(f"the key {twice!r} stands twice in one object")
-    return found
+        raise _RefusedError(f"the key {twice!r} appears twice in one object")
+    return members
 
 
 def _float(digits: str) -> float:

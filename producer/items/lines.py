@@ -1,4 +1,4 @@
-"""Records between separators: how all formats are cut, and the format `lines` itself."""
+"""Records between separators: how every format is split, and the format `lines` itself."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -13,7 +13,7 @@ HAS_NUL = "contains a NUL byte; use -0 if items end with NUL, --encoding utf-16 
 
 
 class Raw(NamedTuple):
-    """One item as it was read, before the schema of a task sees it.
+    """One item as it was read, before it is checked against the task's schema.
 
     `number` counts from 1: the line it starts on, or the argument. `value` is a str of `lines` and of
     arguments, a JSON value of `jsonl`, a dict[str, str] of `csv`; None when `error` says why it is bad.
@@ -25,40 +25,40 @@ class Raw(NamedTuple):
 
 
 def runs(blocks: Iterable[bytes], separator: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yields (whole records with their separators, True), and (a piece of a too long record, False).
+    """Yield (whole records with their separators, True), and (a piece of a too long record, False).
 
     A record is too long when more than ITEM_BYTES stand before its separator; only its last piece ends
     with one. The last record of all may lack its separator. Holds ITEM_BYTES and two blocks at most;
     blocks are shorter than ITEM_BYTES.
     """
-    held, cut = bytearray(), False  # an unfinished record; whether pieces of it have gone out already
+    buffer, overlong = bytearray(), False  # an unfinished record; whether pieces of it were yielded already
     for block in blocks:
         rest = block
-        if held or cut:
-            head, found, rest = block.partition(separator)
-            held += head
-            cut = cut or len(held) > ITEM_BYTES
-            held += found
-            if found or cut:
-                yield bytes(held), not cut
-                held.clear()
-                cut = cut and not found
+        if buffer or overlong:
+            head, mark, rest = block.partition(separator)
+            buffer += head
+            overlong = overlong or len(buffer) > ITEM_BYTES
+            buffer += mark
+            if mark or overlong:
+                yield bytes(buffer), not overlong
+                buffer.clear()
+                overlong = overlong and not mark
         end = rest.rfind(separator) + 1
         if end:
             yield rest[:end], True
-        held += rest[end:]
-    if held:
-        yield bytes(held), True
+        buffer += rest[end:]
+    if buffer:
+        yield bytes(buffer), True
 
 
 def lines(blocks: Iterable[bytes], encoding: str, *, nul: bool = False) -> Iterator[Raw]:
-    """Yields the lines of UTF-8 `blocks` without their ends (LF, CRLF), else untouched; skips blank ones.
+    """Yield the lines of UTF-8 `blocks` without their ends (LF, CRLF), otherwise unchanged; skip blank ones.
 
     With `nul` a record ends with NUL and may hold anything else; only empty ones are skipped.
     A record that is too long, not in `encoding` or has a NUL inside comes with its error.
     """
     end = "\0" if nul else "\n"
-    separator, number, cut = end.encode(), 0, False
+    separator, number, overlong = end.encode(), 0, False
     for run, whole in runs(blocks, separator):
         if whole:
             text = clean(run, nul=nul)
@@ -70,10 +70,10 @@ def lines(blocks: Iterable[bytes], encoding: str, *, nul: bool = False) -> Itera
                 for place, line in enumerate(text.split(end), number + 1):
                     if line and (nul or not line.isspace()):
                         yield Raw(place, line)
-        elif not cut:
+        elif not overlong:
             yield Raw(number + 1, None, TOO_LONG)
         number += run.count(separator)
-        cut = not whole and not run.endswith(separator)
+        overlong = not whole and not run.endswith(separator)
 
 
 def clean(run: bytes, *, nul: bool = False) -> str | None:
@@ -86,7 +86,7 @@ def clean(run: bytes, *, nul: bool = False) -> str | None:
 
 
 def fault(record: bytes, encoding: str) -> str | None:
-    """What is wrong with the bytes of one record, if anything: not in `encoding`, or a NUL within."""
+    """What is wrong with the bytes of one record, if anything: it is not in `encoding`, or has a NUL within."""
     try:
         record.decode()
     except UnicodeDecodeError:

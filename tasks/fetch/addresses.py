@@ -48,9 +48,9 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def refusal(address: Address, allowed: Networks) -> str | None:
-    """Why `address` may not be reached, in words; None when it may: it is public, or in one of `allowed`.
+    """Why `fetch` may not reach `address`, in words; None if it may: the address is public, or in one of `allowed`.
 
-    An IPv6 address that stands for an IPv4 one (IPv4-mapped, NAT64) is judged as that.
+    An IPv6 address that stands for an IPv4 one (IPv4-mapped, NAT64) counts as the IPv4 address.
     """
     reached = _reached(address)
     if any(reached in network or address in network for network in allowed):
@@ -72,36 +72,36 @@ def _reached(address: Address) -> Address:
 
 
 def literal(host: str) -> Address | None:
-    """The address that `host` spells, also as `127.1` or `0x7f000001`; None when it is a name."""
+    """The address that `host` is, also written as `127.1` or `0x7f000001`; None if it is a name."""
     try:
-        found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+        entries = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
         return None
-    return ip_address(found[0][4][0])
+    return ip_address(entries[0][4][0])
 
 
 def resolve(host: str, port: int, allowed: Networks) -> list[str]:
-    """Look `host` up, once, and return its addresses in the order to try them.
+    """Look up `host`, once, and return its addresses in the order in which to try them.
 
-    A name of which any address is refused is refused: who mixes public and private ones is hiding something.
+    One address that may not be reached refuses the name: a name with public and private addresses hides something.
 
     Raises:
         FetchRefusedError: an address may not be reached.
         FetchNameError: there is no such host.
-        FetchConnectionError: the look-up failed and may work later.
+        FetchConnectionError: the look-up failed, and may work later.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         unknown = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
         kind = FetchNameError if error.errno in unknown else FetchConnectionError
         raise kind(f"{host}: the name could not be looked up: {error.strerror}") from None
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
     for address in addresses:
         if reason := refusal(ip_address(address), allowed):
-            raise FetchRefusedError(f"{host}: {reason}; {ALLOWED}")
+            raise FetchRefusedError(f"{host}: {reason} (expected {EXPECTED})")
     return addresses
 
 
-#: Ends the text of a refusal.
-ALLOWED = "public addresses are allowed, and the networks of GRISTMILL_FETCH_NETWORKS"
+#: What a host may be, for errors.
+EXPECTED = "a public address, or one in the networks of GRISTMILL_FETCH_NETWORKS"

@@ -1,14 +1,14 @@
 """Why a fetch failed.
 
 FetchError
-├── FetchRefusedError          where it leads is not allowed
+├── FetchRefusedError          leads where fetch may not go
 ├── FetchRedirectError         redirected too often
 ├── FetchSizeError             the body is longer than `GRISTMILL_FETCH_BYTES`
 ├── FetchNameError             no such host
 ├── FetchCertificateError      the server could not prove that it is the host
-└── FetchPassingError          may go better at another time: `fetch` tries again first
+└── FetchPassingError          may succeed later: `fetch` tries again first
     ├── FetchConnectionError   no connection, or one that broke
-    ├── FetchTimeoutError      no answer in time, or too slow a one
+    ├── FetchTimeoutError      no answer in time, or a slow one
     └── FetchStatusError       answered 429 or 5xx
 """
 

@@ -1,4 +1,4 @@
-"""How hard the whole fleet may press one remote host: slots and a rate, shared over the server."""
+"""How many requests the whole fleet sends to one remote host: slots and a rate, shared over the server."""
 
 import random
 import threading
@@ -15,18 +15,18 @@ from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
 from gristmill.server.connection import passing
 
-#: Seconds of the rate that may be caught up: a host that was left alone for a moment gets what it missed.
+#: Seconds of the rate that may be caught up: a host without requests for a moment gets those that it missed.
 _CATCH_UP = 0.1
-#: Seconds between two questions while every slot is taken.
+#: Seconds between two requests for a slot while all are in use.
 _POLL = 0.1
-#: Seconds without the server after which a request is given up.
+#: Seconds without the server after which a request fails.
 _WITHOUT_SERVER = 60.0
-#: What `host_take` answers when every slot is taken.
+#: The answer of `host_take` when all slots are in use.
 _FULL = -1
 
 
 class _Line:
-    """The threads of this process that have or want a slot of one host: only the first asks the server."""
+    """The threads of this process that have or want a slot of one host: only the first one asks the server."""
 
     def __init__(self) -> None:
         self.threads = 0
@@ -38,9 +38,9 @@ class _Line:
 class HostLimit:
     """Keeps the fleet at `fetch_host_slots` requests at once and `fetch_host_rate` per second to each host.
 
-    In t seconds a host gets at most rate × (t + 0.1) + 1 requests. Slots are leases in the server: a process
-    renews those it holds, a dead one's end after `lease_seconds`. A process that cannot reach the server for
-    that long may lose its slots to others before it has finished. Safe to share between threads.
+    In t seconds a host gets at most rate × (t + 0.1) + 1 requests. Slots are leases in the server: a process renews its
+    own, and those of a dead process end after `lease_seconds`. A process that cannot reach the server for that long may
+    lose its slots to others before its requests have ended. Threads may share it.
     """
 
     def __init__(self, client: Redis, settings: Settings) -> None:
@@ -48,18 +48,18 @@ class HostLimit:
         self._settings = settings
         self._take = script(client, "host_take")
         self._extend = script(client, "host_renew")
-        #: Guards what follows.
+        #: Guards the attributes below.
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
-        self._held: dict[str, str] = {}
+        self._slots: dict[str, str] = {}
         self._renewer: threading.Thread | None = None
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
-        """Hold a slot of `host` for one request; waits, as long as it takes, until there is one.
+        """Hold a slot of `host` for one request, after a wait for a free one.
 
         Raises:
-            ServerError: the server has been away for a minute.
+            ServerError: the server did not answer for a minute.
         """
         host = host.lower()
         name = uuid4().hex
@@ -74,7 +74,7 @@ class HostLimit:
             self._leave(host, line)
 
     def _key(self, host: str) -> str:
-        """Sorted set of the slots of `host`; with `:due` behind it, a string. Both expire by themselves."""
+        """The sorted set of the slots of `host`; with `:due` appended, a string. Both expire by themselves."""
         return self._settings.key(f"host:{host}")
 
     def _join(self, host: str) -> _Line:
@@ -90,29 +90,29 @@ class HostLimit:
                 del self._lines[host]
 
     def _wait(self, host: str, name: str, line: _Line) -> None:
-        """Ask for a slot until there is one, and renew it from then on."""
-        given_up = time.monotonic() + _WITHOUT_SERVER
+        """Ask for a slot until there is a free one, and renew it from then on."""
+        give_up_at = time.monotonic() + _WITHOUT_SERVER
         while True:
             line.freed.clear()
             try:
                 microseconds = self._ask(host, name)
-                given_up = time.monotonic() + _WITHOUT_SERVER
+                give_up_at = time.monotonic() + _WITHOUT_SERVER
             except RedisError as error:
                 if not passing(error):
                     raise
-                if time.monotonic() > given_up:
-                    raise ServerError(f"the server has been away for {_WITHOUT_SERVER:g} s: {error}") from error
+                if time.monotonic() > give_up_at:
+                    raise ServerError(f"the server has not answered for {_WITHOUT_SERVER:g} s: {error}") from error
                 microseconds = _FULL
             if microseconds == 0:
                 return self._renew_from_now(host, name)
             if microseconds == _FULL:
                 line.freed.wait(_POLL * random.uniform(0.5, 1.5))  # noqa: S311 (jitter)
             else:
-                # Not at the very moment at which everyone else comes back.
+                # At another moment than the other processes.
                 time.sleep(microseconds / 1e6 + random.uniform(0, _CATCH_UP / 10))  # noqa: S311 (jitter)
 
     def _ask(self, host: str, name: str) -> int:
-        """0: the slot is taken; above: microseconds until the rate allows it; `_FULL`: none is free."""
+        """Ask the server: 0: the slot is ours; more: microseconds until the rate allows it; `_FULL`: none is free."""
         interval = 1e6 / self._settings.fetch_host_rate
         lease = int(self._settings.lease_seconds * 1e6)
         most = self._settings.fetch_host_slots
@@ -121,31 +121,31 @@ class HostLimit:
 
     def _give_back(self, host: str, name: str) -> None:
         with self._lock:
-            self._held.pop(name, None)
-        # Without the server the lease ends by itself; the request was made all the same.
+            self._slots.pop(name, None)
+        # Without the server the lease ends by itself; the request has been sent.
         with suppress(RedisError):
             self._client.zrem(self._key(host), name)
 
     def _renew_from_now(self, host: str, name: str) -> None:
         with self._lock:
-            self._held[name] = host
-            # None is alive after a fork either.
+            self._slots[name] = host
+            # After a fork no thread is alive.
             if self._renewer is None or not self._renewer.is_alive():
                 self._renewer = threading.Thread(target=self._renew, name="host-slots", daemon=True)
                 self._renewer.start()
 
     def _renew(self) -> None:
-        """Renew what this process holds, four times per lease, until it holds nothing."""
+        """Renew the slots of this process, four times per lease, until it has none."""
         while True:
             time.sleep(self._settings.lease_seconds / 4)
             with self._lock:
-                if not self._held:
+                if not self._slots:
                     self._renewer = None
                     return
                 names: dict[str, list[str]] = {}
-                for name, host in self._held.items():
+                for name, host in self._slots.items():
                     names.setdefault(host, []).append(name)
             lease = int(self._settings.lease_seconds * 1e6)
             with suppress(RedisError):
-                for host, held in names.items():
-                    self._extend([self._key(host)], [lease, *held])
+                for host, slots in names.items():
+                    self._extend([self._key(host)], [lease, *slots])

@@ -1,4 +1,4 @@
-"""`fetch`: a GET of one URL, polite to its host and harmless to the network that the workers stand in."""
+"""`fetch`: a GET of one URL, polite to its host and harmless to the network of the workers."""
 
 import hashlib
 import random
@@ -34,7 +34,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What one request led to: where it redirects to, or a body that was read."""
+    """The answer to one request: the target of a redirect, or a body that was read."""
 
     status: int
     redirect: str | None = None
@@ -42,7 +42,7 @@ class _Answer:
     sha256: str = ""
     #: Seconds from connecting to the last byte.
     seconds: float = 0.0
-    #: Where the body was saved.
+    #: The path of the saved body.
     path: str | None = None
 
 
@@ -56,16 +56,16 @@ def _check(url: str, save: str | None) -> None:
 def fetch(url: str, save: str | None = None) -> dict[str, Any]:
     """Get a URL over http or https; `save` names a directory under the data root that keeps the body.
 
-    Returns the `url` that answered (after redirects), its `status`, the body's `bytes` and `sha256`, and the
-    `seconds` of the last request; with `save`, a 2xx body's `path`: its SHA-256 with the URL's suffix.
+    Returns the `url` that answered (after redirects), its `status`, the body's `bytes` and `sha256`, and the `seconds`
+    of the last request; with `save` also the `path` of a 2xx body: its SHA-256 with the URL's suffix.
 
-    Bytes are counted and hashed as they were sent: no content encoding is asked for, and none undone. Every
-    status is a result except 429 and 5xx: those, broken connections and timeouts are tried again, and fail
-    at the end.
+    Bytes are counted and hashed as the server sent them: `fetch` neither asks for a content encoding nor undoes one.
+    Every status is a result except 429 and 5xx: after these, broken connections and timeouts, `fetch` tries again, and
+    fails in the end.
 
     Raises:
-        FetchError: one of `gristmill.tasks.fetch.errors`; the text names the URL and what was wrong.
-        DataRootError: `save` leads out of the data root.
+        FetchError: one of `gristmill.tasks.fetch.errors`; the text names the URL and what went wrong.
+        DataRootError: `save` is outside the data root.
         OSError: the body could not be saved.
     """
     target = Target.parse(url, settings().fetch_networks)
@@ -107,12 +107,12 @@ def _follow(target: Target, location: str) -> Target:
 
 
 def _ask(target: Target, save: str | None) -> _Answer:
-    """Make one request, in a slot of its host; the name is looked up and checked each time anew."""
-    chosen = settings()
+    """Make one request, in a slot of its host; each request looks the name up and checks its addresses."""
+    options = settings()
     with _limit().slot(target.name):
-        addresses = resolve(target.host, target.port, chosen.fetch_networks)
+        addresses = resolve(target.host, target.port, options.fetch_networks)
         started = time.monotonic()
-        with send_request(target, addresses, chosen) as reply:
+        with send_request(target, addresses, options) as reply:
             location = reply.headers.get("location")
             if reply.status in _REDIRECTING and location:
                 return _Answer(reply.status, redirect=location)
@@ -131,7 +131,7 @@ def _raise_if_passing(target: Target, reply: Reply) -> None:
 
 
 def _read(reply: Reply, target: Target, save: str | None) -> tuple[int, str, str | None]:
-    """Read the body; returns its bytes, its SHA-256 and where it was saved."""
+    """Read the body; return its bytes, its SHA-256 and its path if it was saved."""
     sha, size, path = hashlib.sha256(), 0, None
     keep = save is not None and 200 <= reply.status < 300
     with new_file(save, "save") if save is not None and keep else nullcontext() as file:
@@ -146,16 +146,16 @@ def _read(reply: Reply, target: Target, save: str | None) -> tuple[int, str, str
 
 
 def _suffix(target: Target) -> str:
-    """The suffix of the file in a URL, such as `.jpg`; empty when it has none that is harmless."""
-    found = _SUFFIX.search(target.path.partition("?")[0])
-    return found[0].lower() if found else ""
+    """The suffix of the file in a URL, such as `.jpg`; empty if it has none that is harmless."""
+    suffix = _SUFFIX.search(target.path.partition("?")[0])
+    return suffix[0].lower() if suffix else ""
 
 
 def _pause(failures: int, retry_after: float | None, chance: float) -> float:
-    """Seconds to wait after so many failed requests: what the server asks, else doubling up to a cap.
+    """Seconds to wait after so many failed requests: as long as the server asks, else twice as long each time, capped.
 
-    `chance`, from 0 to 1, keeps many items from returning at once: it adds up to a tenth to what the server
-    asks, or takes up to half off what doubles.
+    `chance`, from 0 to 1, keeps many items from returning at once: it adds up to a tenth to the time that the server
+    asks for, or takes up to half off the other.
     """
     if retry_after is not None:
         return retry_after * (1 + chance / 10)

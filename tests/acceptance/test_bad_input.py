@@ -14,8 +14,8 @@ class TestItems:
         assert f"{items}:3: " in said
 
     def test_numbers_out_of_range(self, unchanged):
-        unchanged.run("submit", "fibonacci", "--", "1", "-1").refused("argument 2: n: '-1' is not allowed", "from 0 to")
-        unchanged.run("submit", "fibonacci", "1", "51").refused("argument 2: n: 51 is not allowed", "0 to 50 is")
+        unchanged.run("submit", "fibonacci", "--", "1", "-1").refused("argument 2: ", "n: '-1'", "from 0 to")
+        unchanged.run("submit", "fibonacci", "1", "51").refused("argument 2: ", "n: 51", "from 0 to 50")
 
     @pytest.mark.parametrize("content", ["", "\n  \n\r\n"])
     def test_an_empty_file(self, unchanged, content):
@@ -41,14 +41,12 @@ class TestItems:
     def test_a_missing_column(self, unchanged):
         table = unchanged.file("table.csv", "right\n2\n")
         unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(
-            f"{table}: column 'left' is missing", "right"
+            f"{table}: missing column 'left'", "right"
         )
 
     def test_a_column_too_many(self, unchanged):
         table = unchanged.file("more.csv", "left,middle\n2,3\n")
-        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(
-            "column 'middle' is no parameter"
-        )
+        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused("unknown column 'middle'")
 
     def test_a_table_with_a_bad_cell(self, unchanged):
         table = unchanged.file("cell.csv", "left,right\n2,3\n4,five\n")
@@ -67,8 +65,8 @@ class TestItems:
     def test_other_items_are_submitted_with_skip_bad(self, fleet, name):
         items = fleet.file("some-bad.txt", "5\nx\n6\n-1\n")
         done = fleet.run("submit", "fibonacci", "--from", items, "--name", name, "--skip-bad", "--follow").good()
-        assert f"rejected: {items}:2: n: 'x' is not allowed" in done.err
-        assert f"rejected: {items}:4: n: '-1' is not allowed" in done.err
+        assert f"rejected: {items}:2: invalid value for n: 'x' " in done.err
+        assert f"rejected: {items}:4: invalid value for n: '-1' " in done.err
         info = fleet.info(name)
         assert (info.submitted, info.succeeded, info.rejected) == (2, 2, 2)
         assert [result.value for result in fleet.results(name)] == [5, 8]
@@ -77,7 +75,7 @@ class TestItems:
         items = unchanged.file("all-bad.txt", "x\ny\n")
         done = unchanged.run("submit", "fibonacci", "--from", items, "--skip-bad")
         assert done.code == 2, done
-        assert f"{items}:1: n: 'x' is not allowed" in done.err, "it says why there are none"
+        assert f"{items}:1: invalid value for n: 'x' " in done.err, "it says why there are none"
         assert "Traceback" not in done.err
 
 
@@ -86,7 +84,7 @@ class TestStandardInput:
         lines = [str(n % 12) for n in range(3000)]
         command = ("submit", "fibonacci", "--from", "-", "--name", name)
         done = fleet.run(*command, stdin="\n".join([*lines[:2000], "oops", *lines[2001:]]))
-        bad = "gristmill: standard input:2001: n: 'oops' is not allowed: an integer from 0 to 5000000 is"
+        bad = "gristmill: standard input:2001: invalid value for n: 'oops' (expected an integer from 0 to 5,000,000)"
         stored = f"2,000 items are stored, and the same command with --name {name} goes on"
         assert done.refused() == f"{bad}; {stored}"
         assert fleet.info(name).submitted == 2000
@@ -114,7 +112,7 @@ class TestWords:
 
     @pytest.mark.parametrize("bad", ["a/b", ""])
     def test_a_bad_name(self, unchanged, bad):
-        unchanged.run("submit", "fibonacci", "3", f"--name={bad}").refused("--name", "is not allowed")
+        unchanged.run("submit", "fibonacci", "3", f"--name={bad}").refused(f"name: {bad!r}")
 
     def test_an_unknown_argument_for_all_items(self, unchanged):
         unchanged.run("submit", "fibonacci", "3", "--set", "methd=naive").refused("'methd'", "method")
@@ -145,7 +143,7 @@ class TestSettings:
     def test_a_bad_value_of_a_setting(self, place, setting, value):
         done = place.run("batches", **{setting: value})
         shown = "(hidden)" if setting == "GRISTMILL_REDIS_URL" else value
-        done.refused(f"{setting}: ", shown, "is not allowed")
+        done.refused(f"{setting}: ", shown, "expected")
         assert not place.home.path.exists()
 
     def test_a_module_that_cannot_be_imported(self, unchanged):
@@ -167,7 +165,7 @@ class TestPaths:
         command = ("submit", "digest", "a", *paths, "--skip-bad", "--name", name)
         done = fleet.run(*command, "--quiet", GRISTMILL_DATA_ROOT=root).good()
         for said, path in zip(done.err.splitlines(), paths, strict=True):
-            assert f"rejected: argument {paths.index(path) + 2}: path: {path!r} is not allowed: " in said
+            assert f"rejected: argument {paths.index(path) + 2}: invalid value for path: {path!r} " in said
         info = fleet.ended(name)
         assert (info.submitted, info.rejected) == (1, 3)
 
@@ -176,7 +174,7 @@ class TestPaths:
         assert done.code == 1, done
         (row,) = done.rows
         assert row["state"] == "failed"
-        assert f"path: '/etc/passwd' is not allowed: a path under the data root {str(fleet.root)!r} is" in done.out
+        assert f"path: '/etc/passwd' (expected a path under the data root, {str(fleet.root)!r})" in done.out
 
     def test_a_symlink_out_of_the_data_root_fails_its_item_only(self, fleet, name):
         (fleet.root / "out").symlink_to("/etc/passwd")
@@ -212,7 +210,7 @@ class TestUrls:
         command = ("submit", "fetch", *words, site.url("/"), "--skip-bad", "--name", name, "--quiet")
         done = fleet.run(*command).good()
         for line, (url, word) in zip(done.err.splitlines(), words.items(), strict=True):
-            assert f"url: '{url}' is not allowed: " in line
+            assert f"invalid value for url: '{url}' " in line
             assert word in line
             assert ("GRISTMILL_FETCH_NETWORKS" in line) == ("http://host" not in line)
         info = fleet.ended(name)
@@ -241,7 +239,7 @@ class TestUrls:
         assert local.error["type"] == "FetchRefusedError"
         assert "127.0.0.1 is a loopback address" in local.error["message"]
         assert [other.error["type"] for other in others] == ["FetchRefusedError"] * 4
-        words = ["loopback", "link-local", "private", "is not allowed"]
+        words = ["loopback", "link-local", "private", "invalid value"]
         assert [word for word, other in zip(words, others, strict=True) if word in other.error["message"]] == words
 
 

@@ -14,14 +14,11 @@ from gristmill.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
 from gristmill.cli.console import Quiet
 from gristmill.config.celery import SHIPPED_TASKS
 from gristmill.config.environment import COMPOSE
-from gristmill.config.settings import Settings, variable
+from gristmill.config.settings import Settings, expectation, variable
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import GristmillTask
-from gristmill.tasks.schema import describe
 from tests.support.commands import command_named, commands
 from tests.support.examples import DESIGN, DOCS, PAGES, PROJECT, blocks, calls, region, section, shell_lines, title
-
-SCHEMA = Settings.model_json_schema()["properties"]
 
 #: The tables of docs/settings.md: each heading with its first setting.
 GROUPS = {
@@ -33,18 +30,6 @@ GROUPS = {
 }
 #: The last word of a setting's name -> its unit.
 UNITS = {"seconds": "s", "limit": "s", "bytes": "bytes", "memory": "bytes", "rate": "1/s"}
-#: What a setting takes whose schema does not say it in words.
-TAKES = {
-    "home": "a directory",
-    "redis_url": "`redis://…` or `rediss://…`",
-    "prefix": "text of up to 64 characters",
-    "task_modules": "names, with commas between",
-    "data_root": "a directory",
-    "dashboard_password": "text of at least 8 characters",
-    "dashboard_url_prefix": "a path",
-    "metrics_token": "text of at least 8 characters",
-    "fetch_networks": "networks, with commas between",
-}
 #: The project's files, and those of a reader's own that the pages show.
 FILES = [f"/{path}" for path in subprocess.check_output(["git", "ls-files"], cwd=PROJECT, text=True).split()]
 EXAMPLE_FILES = {"photos.py", "pool.py", "ways.py", "shop/jobs.py", "flowerconfig.py"}
@@ -79,7 +64,7 @@ def settings_tables() -> str:
         if name in GROUPS:
             rows = []
             parts.append((GROUPS[name], rows))
-        takes = TAKES.get(name) or describe(SCHEMA[name]).replace("'", "`")
+        takes = expectation(name).replace("'", "`")
         rows.append([f"`{variable(name)}`", default_of(name), takes, field.description])
     header = "setting, default, allowed, what it is"
     return "\n\n".join(f"## {heading}\n\n{table(header, rows)}" for heading, rows in parts)
@@ -116,31 +101,33 @@ def test_every_setting_is_there_with_its_default_and_what_it_takes():
     assert region(DOCS / "settings.md", "settings") == settings_tables()
 
 
-@pytest.mark.parametrize("name", TAKES)
+#: Values of settings whose expectation is written by hand: one that is taken, one that is not.
+EXAMPLES_OF_SETTINGS = {
+    "home": ("/srv/mill", None),
+    "redis_url": ("rediss://host", "http://host"),
+    "redis_password": ("p", None),
+    "prefix": ("p" * 64, "p" * 65),
+    "task_modules": ("one, two.three", None),
+    "data_root": ("/data", None),
+    "dashboard_password": ("p" * 8, "p" * 7),
+    "dashboard_url_prefix": ("/tools/flower/", "a b"),
+    "metrics_token": ("t" * 8, "t" * 7),
+    "fetch_networks": ("10.0.0.0/8, fd00::/8", "10.0.0.0/8 fd00::/8"),
+}
+
+
+def test_examples_are_there_for_every_expectation_that_is_written_by_hand():
+    properties = Settings.model_json_schema()["properties"]
+    assert {name for name, schema in properties.items() if "expectation" in schema} == {*EXAMPLES_OF_SETTINGS}
+
+
+@pytest.mark.parametrize("name", EXAMPLES_OF_SETTINGS)
 def test_what_settings_are_said_to_take_is_what_they_take(name):
-    taken = {
-        "home": "/srv/mill",
-        "redis_url": "rediss://host",
-        "prefix": "p" * 64,
-        "task_modules": "one, two.three",
-        "data_root": "/data",
-        "dashboard_password": "p" * 8,
-        "dashboard_url_prefix": "/tools/flower/",
-        "metrics_token": "t" * 8,
-        "fetch_networks": "10.0.0.0/8, fd00::/8",
-    }
-    refused = {
-        "redis_url": "http://host",
-        "prefix": "p" * 65,
-        "dashboard_password": "p" * 7,
-        "dashboard_url_prefix": "a b",
-        "metrics_token": "t" * 7,
-        "fetch_networks": "10.0.0.0/8 fd00::/8",
-    }
-    Settings.model_validate({name: taken[name]})
-    if name in refused:
+    good, bad = EXAMPLES_OF_SETTINGS[name]
+    Settings.model_validate({name: good})
+    if bad:
         with pytest.raises(ValidationError):
-            Settings.model_validate({name: refused[name]})
+            Settings.model_validate({name: bad})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)

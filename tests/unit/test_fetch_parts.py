@@ -84,7 +84,7 @@ def test_a_url_is_normalised(url: str, wanted: str) -> None:
     ],
 )
 def test_a_url_that_is_not_allowed_is_refused_before_anything_is_sent(url: str) -> None:
-    assert _refused(url=url).startswith("url: ")
+    assert _refused(url=url).startswith("invalid value for url: ")
 
 
 @pytest.mark.parametrize("url", ["http://me:hunter2@example.com/", "http://me:hunter2@[bad/", "x://a:hunter2@b/"])
@@ -93,7 +93,7 @@ def test_a_password_is_refused_and_not_shown(url: str) -> None:
 
 
 def test_where_to_save_is_checked_before_anything_is_sent() -> None:
-    assert _refused(url="http://example.com/", save="../out").startswith("save: ")
+    assert _refused(url="http://example.com/", save="../out").startswith("invalid value for save: ")
 
 
 def test_redirects_are_relative_to_where_they_are_sent_from() -> None:
@@ -102,7 +102,7 @@ def test_redirects_are_relative_to_where_they_are_sent_from() -> None:
     assert here.redirected("//other.example/e", ()).url == "https://other.example/e"
     assert here.redirected("/gr\u00c3\u00bcn", ()).url == "https://example.com/gr%C3%BCn"
     for location in ("http://example.com/", "ftp://example.com/", "//10.0.0.1/", "http://[bad/"):
-        with pytest.raises(ValueError, match="url: "):
+        with pytest.raises(ValueError, match=" url: "):
             here.redirected(location, ())
 
 

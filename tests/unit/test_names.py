@@ -10,11 +10,9 @@ NOT_YET: tuple[str, ...] = (
     "gristmill/broker",
     "gristmill/cli",
     "gristmill/demo",
-    "gristmill/errors.py",
     "gristmill/local",
     "gristmill/server",
     "gristmill/worker",
-    "producer",
     "tasks",
 )
 

@@ -101,7 +101,7 @@ def test_a_value_that_cannot_be_kept_fails_its_item(value, kind):
 def test_an_item_that_does_not_fit_the_task_fails():
     error_fields = json.loads(outcome(raising(None), '"x"').text)[1]
     assert error_fields["type"] == "ItemError"
-    assert "'x' is not allowed: an integer is" in error_fields["message"]
+    assert "item: 'x' (expected an integer" in error_fields["message"]
 
 
 def test_an_item_is_tried_again_after_the_errors_that_its_task_names():

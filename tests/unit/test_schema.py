@@ -39,7 +39,7 @@ def test_an_error_names_the_parameter_the_value_and_what_is_allowed(given):
     with pytest.raises(ItemError) as caught:
         Schema.of(power).item(given, {}, "base")
     text = str(caught.value)
-    assert text.startswith("base: ")
+    assert text.startswith("invalid value for base: ")
     assert repr(given)[:20] in text
     assert "an integer from 0 to 50" in text
     assert len(text) < 300
@@ -52,9 +52,9 @@ def test_fixed_arguments_are_checked_and_leave_one_parameter_open():
     assert fixed == {"b": 7}
     assert schema.open_parameter(fixed) == "a"
     assert schema.arguments(json.loads(schema.item("5", fixed, "a")), fixed, "a") == {"a": 5, "b": 7}
-    with pytest.raises(ItemError, match="'c' is not a parameter; the task takes a, b"):
+    with pytest.raises(ItemError, match=r"'c'.*a, b"):
         schema.fixed({"c": "1"})
-    with pytest.raises(ItemError, match="an item gives a, b, as csv or jsonl"):
+    with pytest.raises(ItemError, match=r"item: '5' .*a, b, as csv or jsonl"):
         schema.item("5", {}, "")
 
 
@@ -65,11 +65,11 @@ def test_an_object_of_arguments_is_stored_as_one():
         "width": 20,
     }
     assert json.loads(schema.item({"path": "a.png"}, {}, "path")) == {"path": "a.png"}
-    with pytest.raises(ItemError, match="path: missing"):
+    with pytest.raises(ItemError, match=r"missing value for path"):
         schema.item({"width": 3}, {}, "path")
-    with pytest.raises(ItemError, match="'heigth' is not a parameter"):
+    with pytest.raises(ItemError, match=r"unknown parameter: 'heigth'"):
         schema.item({"path": "x", "heigth": 3}, {}, "path", columns=True)
-    with pytest.raises(ItemError, match="fit: 'stretch' is not allowed: one of 'crop', 'pad'"):
+    with pytest.raises(ItemError, match=r"fit: 'stretch' .*one of 'crop', 'pad'"):
         schema.item({"path": "x", "fit": "stretch"}, {}, "path")
 
 
@@ -85,7 +85,7 @@ def test_a_check_sees_every_argument_and_its_text_is_the_error():
     schema = Schema.of(scale, lambda path, **rest: no_big_crop(**rest))
     fixed = schema.fixed({"fit": "crop"})
     assert schema.item("a.png", fixed, "path") == '"a.png"'
-    with pytest.raises(ItemError, match="at most 50 with fit 'crop'"):
+    with pytest.raises(ItemError, match=r"at most 50 with fit 'crop'"):
         schema.item({"path": "a.png", "width": 51}, fixed, "path")
 
 
@@ -93,12 +93,12 @@ def test_a_check_sees_every_argument_and_its_text_is_the_error():
 def test_what_json_cannot_carry_is_refused(value):
     def anything(value: object) -> None: ...
 
-    with pytest.raises(ItemError, match="JSON cannot carry it"):
+    with pytest.raises(ItemError, match=r"item: .*JSON"):
         Schema.of(anything).item(value, {}, "value")
 
 
 def test_a_function_with_open_ended_arguments_is_no_task():
     def loose(*items: int) -> None: ...
 
-    with pytest.raises(TypeError, match="named parameters only"):
+    with pytest.raises(TypeError, match=r"named parameters only"):
         Schema.of(loose)
