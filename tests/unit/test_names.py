@@ -8,10 +8,7 @@ from tests.support.names import ROOMS, Name, classes, faults, judge, of_python
 NOT_YET: tuple[str, ...] = (
     "config",
     "gristmill/broker",
-    "gristmill/cli",
-    "gristmill/demo",
     "gristmill/errors.py",
-    "gristmill/local",
     "gristmill/server",
     "gristmill/worker",
     "producer",
