@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: Columns of a table that does not go to a terminal.
+#: Columns of a chart that does not go to a terminal.
 PIPED_WIDTH = 240
 
 
@@ -22,7 +23,7 @@ class _Stdout(Console):
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = _Stdout(highlight=False)
 if not stdout.is_terminal:
-    # A file or a pipe has no width: rows stay whole, for grep and awk.
+    # A file or a pipe has no width.
     stdout = _Stdout(highlight=False, width=PIPED_WIDTH)
 
 
@@ -72,7 +73,24 @@ def table(
     header: bool = True,
 ) -> None:
     """Print a table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
-    stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+    if stdout.is_terminal:
+        stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+        return
+    if title:
+        write(title)
+    numbers = {index for index, name in enumerate(columns) if name.replace(" ", "_") in right.split()}
+    for line in _plain([*([columns] if header else []), *rows], numbers):
+        write(line)
+
+
+def _plain(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
+    """Rows for a file or a pipe: aligned columns, whole values, no blanks at the end of a line."""
+    texts = [[printable(text) for text in row] for row in rows]
+    widths = [max(cell_len(text) for text in column) for column in zip(*texts, strict=True)]
+    for row in texts:
+        blanks = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        aligned = [b + text if n in right else text + b for n, (text, b) in enumerate(zip(row, blanks, strict=True))]
+        yield "  ".join(aligned).rstrip()
 
 
 def table_of(
