@@ -1,4 +1,4 @@
-"""What `compare` has measured, for a terminal: a table of each work with a bar in each line."""
+"""The rows of `compare` for a terminal: a table of each work, with a bar in each line."""
 
 from collections.abc import Sequence
 
@@ -17,27 +17,27 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """The rows of one work; its bars of seconds are as long as the terminal has room for."""
+    """Print the rows of one work; the bars of seconds fill the width of the terminal."""
     title = encodable(rows[0].work.title, console)
-    lines = [[encodable(cell, console) for cell in _cells(row)] for row in rows]
+    lines = [[encodable(text, console) for text in _cells(row)] for row in rows]
     right = "seconds speed-up CPU_seconds cores_busy"
     view = table_of(_COLUMNS, lines, title=title, right=right)
     room = console.width - console.measure(view).maximum - _GAP if console.is_terminal else _PIPED
     if room >= _LEAST:
-        longest, plain = max(row.took.seconds for row in rows), console.options.ascii_only
-        bars = [bar(row.took.seconds / longest, room, plain=plain) for row in rows]
-        lines = [[*line, drawn] for line, drawn in zip(lines, bars, strict=True)]
+        longest, plain = max(row.measurement.seconds for row in rows), console.options.ascii_only
+        bars = [bar(row.measurement.seconds / longest, room, plain=plain) for row in rows]
+        lines = [[*line, bar_text] for line, bar_text in zip(lines, bars, strict=True)]
         view = table_of([*_COLUMNS, ""], lines, title=title, right=right)
     console.print(view)
 
 
 def say(text: str, console: Console) -> None:
-    """A sentence below the tables, as wide as the terminal."""
+    """Print a sentence below the tables, as wide as the terminal."""
     console.print(Text(encodable(text, console)))
 
 
 def bar(share: float, width: int, *, plain: bool) -> str:
-    """A bar of `share` (0 to 1) of `width` characters, with a mark at least; `plain` ones are of ASCII alone."""
+    """A bar that fills `share` (0 to 1) of `width` characters, at least one mark of them; `plain` is in ASCII."""
     if plain:
         return "#" * max(1, round(share * width))
     whole, rest = divmod(max(1, round(share * width * 8)), 8)
@@ -45,10 +45,15 @@ def bar(share: float, width: int, *, plain: bool) -> str:
 
 
 def encodable(text: str, console: Console) -> str:
-    """A text of ours in ASCII where the output is not UTF-8."""
+    """The text, in ASCII where the output is not UTF-8."""
     return text.replace("×", "x") if console.options.ascii_only else text
 
 
 def _cells(row: Row) -> list[str]:
-    figures = (f"{row.took.seconds:.2f}", f"{row.speedup:.2f}×", f"{row.took.cpu_seconds:.2f}", f"{row.cores:.2f}")
+    figures = (
+        f"{row.measurement.seconds:.2f}",
+        f"{row.speedup:.2f}×",
+        f"{row.measurement.cpu_seconds:.2f}",
+        f"{row.cores:.2f}",
+    )
     return [row.way.label, *figures]

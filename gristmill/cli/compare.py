@@ -12,6 +12,7 @@ import click
 from gristmill.cli import chart, options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import Quiet, note, print_json, stderr, stdout
+from gristmill.cli.values import Duration, OneOf
 from gristmill.config.host import cores
 from gristmill.config.words import duration
 from gristmill.demo import work
@@ -33,7 +34,7 @@ from gristmill.tasks.kinds import Kind
 #: Threads, unless there are more cores.
 THREADS = 16
 #: Seconds of CPU-bound work, one item after another.
-_LEAST, _MOST = 0.1, 600.0
+_SECONDS, _LEAST, _MOST = 6.0, 0.1, 600.0
 
 
 def _numbers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -43,42 +44,29 @@ def _numbers(_context: click.Context, _parameter: click.Parameter, value: str | 
     for text in value.split(","):
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) < 9 and int(digits) <= NAIVE_LIMIT):
-            allowed = f"numbers from 0 to {NAIVE_LIMIT} with commas between are"
-            raise click.BadParameter(f"{text!r} is not allowed: {allowed}")
+            raise click.BadParameter(f"{text!r} (expected integers from 0 to {NAIVE_LIMIT}, with commas between)")
         numbers.append(int(digits))
     return numbers
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    # Not a range of click's: that lets NaN pass.
-    if not _LEAST <= value <= _MOST:
-        raise click.BadParameter(f"{value:g} is not allowed: seconds from {_LEAST:g} to {_MOST:g} are")
-    return value
-
-
 @new_command("compare")
-@click.option("--items", metavar="N,…", callback=_numbers, help="Compute these Fibonacci numbers: 30,35,40,45.")
+@click.option("--items", metavar="N,…", callback=_numbers, help="Compute these Fibonacci numbers, such as 30,35,40,45.")
 @click.option(
     "--seconds",
-    type=float,
-    default=6.0,
-    show_default=True,
-    callback=_seconds,
+    type=Duration(_LEAST, _MOST),
     metavar="S",
-    help="How long the CPU-bound work takes one item after another; each other work takes about half as long or less.",
+    help=f"How long the CPU-bound work takes one item after another; default: {_SECONDS:g}. Other work takes less.",
 )
-@click.option(
-    "--only", type=click.Choice([kind.value for kind in Kind]), help="Do just the CPU-bound or just the I/O-bound work."
-)
+@click.option("--only", type=OneOf(Kind), help="Do the CPU-bound work only, or the I/O-bound work only.")
 @options.as_json
-@click.option("--plot", metavar="FILE", help="Also draw the table as a picture (.svg or .png).")
+@click.option("--plot", metavar="FILE", help="Draw the table as a picture too, .svg or .png.")
 @options.quiet
-def command(items: list[int] | None, seconds: float, only: str | None, as_json: bool, plot: str | None) -> None:
-    """Do the same work one after another, with threads, with processes and with both kinds of worker, side by side.
+def command(items: list[int] | None, seconds: float | None, only: str | None, as_json: bool, plot: str | None) -> None:
+    """Measure the same work sequentially, with threads, with processes and with both kinds of worker, side by side.
 
-    CPU-bound work (Fibonacci numbers) shows why threads do not speed Python up where processes do; waits, pages of a
-    site of its own and files show where threads are all it takes. At the end it says what the figures show.
-    Everything runs on this host, in a temporary home; on two cores it takes about a minute.
+    CPU-bound work (Fibonacci numbers) shows why processes speed Python up and threads do not. Waits, fetches of pages
+    and digests of files show where threads are enough. At the end, sentences say what the figures show. Everything
+    runs on this host, in a temporary home; on two cores it takes about a minute.
 
     \b
     Examples:
@@ -89,17 +77,20 @@ def command(items: list[int] | None, seconds: float, only: str | None, as_json: 
     """
     if items and only == Kind.IO:
         raise click.UsageError("--items is for the CPU-bound work, which --only io leaves out")
+    if items and seconds and only == Kind.CPU:
+        raise click.UsageError("--items and --seconds both say how much CPU-bound work to do: give one of them")
+    seconds = seconds or _SECONDS
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     picture = _plotter(plot)
     rows: list[Row] = []
-    with closing(_measured(items, seconds, only)) as works:
-        for measured in works:
-            rows += measured
+    with closing(_rows_of_works(items, seconds, only)) as works:
+        for work_rows in works:
+            rows += work_rows
             if as_json:
-                for row in measured:
+                for row in work_rows:
                     print_json(row.fields())
             else:
-                chart.show(measured, stdout)
+                chart.show(work_rows, stdout)
     if not as_json:
         for finding in findings(rows):
             chart.say(finding, stdout)
@@ -107,11 +98,11 @@ def command(items: list[int] | None, seconds: float, only: str | None, as_json: 
         _draw(picture, rows, plot)
 
 
-def _measured(numbers: list[int] | None, seconds: float, only: str | None) -> Generator[list[Row]]:
-    """The rows of each work, as they are measured."""
+def _rows_of_works(numbers: list[int] | None, seconds: float, only: str | None) -> Generator[list[Row]]:
+    """Yield the rows of each work, once it is measured."""
     processes = cores()
     slots = {Kind.CPU: processes, Kind.IO: max(THREADS, processes)}
-    # The site answers as fast as it is asked: the limits for strangers' hosts would be what is measured.
+    # The site answers at once: with the limits for other hosts the command would measure these limits.
     limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
     with ExitStack() as stack:
         home = stack.enter_context(temporary_home(**limits))
@@ -120,7 +111,7 @@ def _measured(numbers: list[int] | None, seconds: float, only: str | None) -> Ge
         fleet = stack.enter_context(LocalFleet("gristmill compare", slots, logs=home / "logs"))
         fleet.wait_ready()
         for kind, width in slots.items():
-            # What a worker does once is not what is compared.
+            # A worker does some things once, with its first items: these are not compared.
             measure_on(fleet, kind, "pause", [0.0] * width)
         if only != Kind.IO:
             if numbers:
@@ -133,25 +124,26 @@ def _measured(numbers: list[int] | None, seconds: float, only: str | None) -> Ge
 
 
 def _forecast(numbers: list[int], processes: int) -> None:
-    """Say how long chosen numbers will take: one number more makes it 1.6 times as long."""
-    alone = sum(map(seconds_each(catalog.find("fibonacci").run), numbers))
-    # Four of the ways keep one core busy, and two the cores there are, but for the longest number.
+    """Say how long these numbers will take: each number more takes 1.6 times as long."""
+    sequential = sum(map(seconds_each(catalog.find("fibonacci").run), numbers))
+    # Four of the ways keep one core busy; two keep all cores busy, except for the longest number.
     ways_of_one = 4 + 2 * max(1 / processes, longest_share(numbers))
-    note(f"one after another they take about {duration(alone)}, in all ways {duration(alone * ways_of_one)}")
+    note(f"one after another they take about {duration(sequential)}, in all ways {duration(sequential * ways_of_one)}")
 
 
-def _rows(chosen: Workload, slots: dict[Kind, int], fleet: LocalFleet) -> list[Row]:
+def _rows(workload: Workload, slots: dict[Kind, int], fleet: LocalFleet) -> list[Row]:
     rows: list[Row] = []
     live = stderr.is_terminal and not Quiet.on
-    # Its spinner turns slowly: it takes the time of the cores that are measured.
-    with stderr.status(chosen.title, refresh_per_second=2) if live else nullcontext() as status:
+    # The spinner turns slowly: it takes time of the cores that the command measures.
+    with stderr.status(workload.title, refresh_per_second=2) if live else nullcontext() as status:
         if status is None:
-            note(f"{chosen.title} …")
+            note(f"{workload.title} …")
         for way in ways(slots[Kind.IO], slots[Kind.CPU]):
             if status:
-                status.update(f"{chosen.title}: {way.label} …")
-            took = way.measure(chosen, fleet)
-            rows.append(Row(chosen, way, took, rows[0].took.seconds if rows else took.seconds))
+                status.update(f"{workload.title}: {way.label} …")
+            measurement = way.measure(workload, fleet)
+            sequential = rows[0].measurement.seconds if rows else measurement.seconds
+            rows.append(Row(workload, way, measurement, sequential))
     return rows
 
 
@@ -159,19 +151,19 @@ def _draw(picture: Callable[[Sequence[Row], Path], None], rows: Sequence[Row], p
     try:
         picture(rows, Path(plot))
     except OSError as error:
-        raise InputError(f"--plot: {plot!r} cannot be written: {error.strerror or error}") from None
+        raise InputError(f"cannot write the picture to {plot!r}: {error.strerror or error}") from None
     note(f"picture: {plot}")
 
 
 def _plotter(plot: str | None) -> Any:
-    """What draws the picture; asked for before anything is measured, so that nothing is measured in vain."""
+    """The function that draws the picture, or None; checked first, so that the command measures nothing in vain."""
     if plot is None:
         return None
     path = Path(plot)
     if path.suffix.lower() not in (".svg", ".png"):
-        raise click.BadParameter(f"{plot!r} is not allowed: a name ending in .svg or .png is", param_hint="--plot")
+        raise click.BadParameter(f"{plot!r} (expected a name that ends in .svg or .png)", param_hint="--plot")
     if path.is_dir() or not access(path if path.exists() else path.parent, W_OK):
-        raise click.BadParameter(f"{plot!r} is not allowed: a file that can be written is", param_hint="--plot")
+        raise click.BadParameter(f"{plot!r} (expected a file that can be written)", param_hint="--plot")
     try:
         from gristmill.demo.picture import draw
     except ImportError:

@@ -1,62 +1,63 @@
-"""What commands print: results on stdout, everything else on stderr; tables, or JSON."""
+"""Prints for commands: results on stdout, everything else on stderr; tables or JSON."""
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: Columns of a table that does not go to a terminal.
+#: Columns of a chart that does not go to a terminal.
 PIPED_WIDTH = 240
 
 
 class _Stdout(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `main`: the reader has had enough, and that is no failure."""
+        """Let `main` end the command: the reader closed the pipe, which is no failure."""
         raise BrokenPipeError
 
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = _Stdout(highlight=False)
 if not stdout.is_terminal:
-    # A file or a pipe has no width: rows stay whole, for grep and awk.
+    # A file or a pipe has no width.
     stdout = _Stdout(highlight=False, width=PIPED_WIDTH)
 
 
 class Quiet:
-    """Whether notes are left out (`--quiet`); warnings and errors are always said."""
+    """Whether commands print no notes (`--quiet`); they always print warnings and errors."""
 
     on = False
 
 
 def note(text: str) -> None:
-    """Say something on stderr, unless `--quiet`."""
+    """Print a note on stderr, unless `--quiet`."""
     if not Quiet.on:
         stderr.print(text, markup=False)
 
 
 def warn(text: str) -> None:
-    """Say a warning on stderr."""
+    """Print a warning on stderr."""
     stderr.print(f"gristmill: warning: {text}", markup=False, style="yellow")
 
 
 def write(line: str) -> None:
-    """One line to stdout; a reader that waits for it gets it at once."""
+    """Write one line to stdout."""
     sys.stdout.write(line + "\n")
 
 
 def print_json(value: Any) -> None:
-    """A value as one line of JSON on stdout; what a terminal would obey, or cannot show, is escaped."""
+    """Print a value as one line of JSON on stdout, with control characters escaped."""
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    shown = line.isprintable() and not stdout.options.ascii_only
-    write(line if shown else json.dumps(value, separators=(",", ":")))
+    printable = line.isprintable() and not stdout.options.ascii_only
+    write(line if printable else json.dumps(value, separators=(",", ":")))
 
 
 def printable(text: str) -> str:
-    """A text with all that a terminal would obey, or cannot show, as escapes."""
+    """The text with its control characters escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -71,8 +72,25 @@ def table(
     fold: str = "",
     header: bool = True,
 ) -> None:
-    """A table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
-    stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+    """Print a table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
+    if stdout.is_terminal:
+        stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+        return
+    if title:
+        write(title)
+    numbers = {index for index, name in enumerate(columns) if name.replace(" ", "_") in right.split()}
+    for line in _plain([*([columns] if header else []), *rows], numbers):
+        write(line)
+
+
+def _plain(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
+    """Rows for a file or a pipe: aligned columns, whole values, no blanks at the end of a line."""
+    texts = [[printable(text) for text in row] for row in rows]
+    widths = [max(cell_len(text) for text in column) for column in zip(*texts, strict=True)]
+    for row in texts:
+        blanks = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        aligned = [b + text if n in right else text + b for n, (text, b) in enumerate(zip(row, blanks, strict=True))]
+        yield "  ".join(aligned).rstrip()
 
 
 def table_of(
@@ -84,7 +102,7 @@ def table_of(
     fold: str = "",
     header: bool = True,
 ) -> Table:
-    """A table to be printed, as by `table`."""
+    """The table that `table` prints."""
     view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, show_header=header)
     numbers, folded = right.split(), fold.split()
     for column in columns:
@@ -97,7 +115,7 @@ def table_of(
         )
     for row in rows:
         # As Text: a "[" in it is no markup.
-        view.add_row(*(Text(printable(cell)) for cell in row))
+        view.add_row(*(Text(printable(text)) for text in row))
     return view
 
 
@@ -110,7 +128,7 @@ def show(
     fold: str = "",
     header: bool = True,
 ) -> None:
-    """Rows as a table of some of their fields, or all as JSON lines."""
+    """Print rows as a table of some of their fields, or with all fields as JSON lines."""
     if as_json:
         for row in rows:
             print_json(row)
@@ -119,9 +137,9 @@ def show(
 
 
 def cells(columns: Sequence[str], row: dict[str, Any]) -> list[str]:
-    """Fields of a row as a table shows them."""
-    return [_cell(row[column.replace(" ", "_")]) for column in columns]
+    """The fields of a row as a table shows them."""
+    return [_text_of(row[column.replace(" ", "_")]) for column in columns]
 
 
-def _cell(value: Any) -> str:
+def _text_of(value: Any) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

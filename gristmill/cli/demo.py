@@ -36,7 +36,7 @@ SAMPLES = {"fibonacci": 2 * FIBONACCI_SIZES, "fetch": 24, "digest": 24}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One batch of the demo and what is said of it."""
+    """One batch of the demo, and its description."""
 
     what: str
     task: str
@@ -47,10 +47,10 @@ class Part:
 @click.option("--stay", is_flag=True, help="Keep workers and dashboard up until Ctrl-C.")
 @options.quiet
 def command(stay: bool) -> int:
-    """Run the main job end to end in a temporary home, on this host; it ends by itself and leaves nothing.
+    """Run the main job end to end on this host, in a temporary home that the command removes at its end.
 
-    CPU-bound items go to the cpu worker's processes and, at the same time, I/O-bound ones to the io worker's
-    threads. Nothing outside this host is reached.
+    CPU-bound items go to the processes of the cpu worker. At the same time, I/O-bound items go to the threads of the
+    io worker. The demo reaches no other host.
 
     \b
     Examples:
@@ -58,28 +58,28 @@ def command(stay: bool) -> int:
       gristmill demo --stay
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    begun = time.monotonic()
-    # The site answers as fast as it is asked: the limits for strangers' hosts would be what is measured.
+    started_at = time.monotonic()
+    # The site answers at once: with the limits for other hosts the demo would measure these limits.
     limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
     with temporary_home(**limits) as home, Site() as site, reaching():
         note("starting a server, a cpu worker, an io worker and the dashboard …")
         slots = {Kind.CPU: 0, Kind.IO: 0}
         with LocalFleet("gristmill demo", slots, port=0, logs=home / "logs") as fleet:
             fleet.wait_ready()
-            started = time.monotonic()
+            ready_at = time.monotonic()
             parts = _parts(home / "data", site)
             note(f"dashboard: {fleet.dashboard}")
             batches = [submit(part.task, part.items, name=f"demo-{part.task}") for part in parts]
             infos = _follow(batches, fleet)
-            worked = time.monotonic()
+            finished_at = time.monotonic()
             _show_results(batches, infos)
             _show_times(parts, infos)
             note(
-                f"where the time went: {started - begun:.1f} s to start, {worked - started:.1f} s of work, "
-                f"{time.monotonic() - worked:.1f} s to measure one core"
+                f"where the time went: {ready_at - started_at:.1f} s to start, {finished_at - ready_at:.1f} s of work, "
+                f"{time.monotonic() - finished_at:.1f} s to measure one core"
             )
             if stay:
-                note(f"the dashboard stays at {fleet.dashboard} until Ctrl-C; another terminal joins with")
+                note(f"the dashboard is at {fleet.dashboard} until Ctrl-C; in another terminal:")
                 note(f"  GRISTMILL_HOME={home} gristmill batches")
                 _stay(fleet)
     return max(info.exit_code for info in infos)
@@ -115,7 +115,7 @@ def _together(one: BatchInfo, other: BatchInfo) -> BatchInfo:
 
 
 def _show_results(batches: list[Batch], infos: list[BatchInfo]) -> None:
-    """Check every result against what is known of it, and show the first of each batch."""
+    """Check every result, and print the first of each batch."""
     right = 0
     for batch in batches:
         for result in batch.results():
@@ -129,25 +129,25 @@ def _show_results(batches: list[Batch], infos: list[BatchInfo]) -> None:
     note(f"{submitted} items submitted, {right} results, each checked; lost 0, duplicates {duplicates}")
 
 
-def _is_right(task: str, given: Any, value: Any) -> bool:
+def _is_right(task: str, item: Any, value: Any) -> bool:
     if task == "fibonacci":
-        return bool(value == catalog.find("fibonacci").run(given, method="doubling"))
+        return bool(value == catalog.find("fibonacci").run(item, method="doubling"))
     if task == "digest":
         from gristmill.config import settings
 
-        path = Path(settings().data_root or ".") / given
+        path = Path(settings().data_root or ".") / item
         return bool(value["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest())
     return bool(value["status"] == 200)
 
 
 def _show_times(parts: list[Part], infos: list[BatchInfo]) -> None:
-    alone = [_alone(part) for part in parts]
+    sequential = [_sequential_seconds(part) for part in parts]
     rows = []
-    for what, chosen in (("CPU-bound", slice(0, 1)), ("I/O-bound", slice(1, 3)), ("together", slice(0, 3))):
-        begun = min(info.created for info in infos[chosen])
-        seconds = max(info.finished or time.time() for info in infos[chosen]) - begun
-        items, by_one = sum(len(part.items) for part in parts[chosen]), sum(alone[chosen])
-        work = "both at the same time" if what == "together" else ", ".join(part.what for part in parts[chosen])
+    for what, part in (("CPU-bound", slice(0, 1)), ("I/O-bound", slice(1, 3)), ("together", slice(0, 3))):
+        created = min(info.created for info in infos[part])
+        seconds = max(info.finished or time.time() for info in infos[part]) - created
+        items, by_one = sum(len(one.items) for one in parts[part]), sum(sequential[part])
+        work = "both at the same time" if what == "together" else ", ".join(one.what for one in parts[part])
         rows.append([what, work, f"{items}", f"{seconds:.1f}", f"{by_one:.1f}", f"{by_one / seconds:.1f}×"])
     columns = ["", "work", "items", "seconds", "one core alone", "speed-up"]
     table(None, columns, rows, right="items seconds one_core_alone speed-up")
@@ -155,7 +155,7 @@ def _show_times(parts: list[Part], infos: list[BatchInfo]) -> None:
     note(f"one core alone: measured just now, one after another, on a sample of the same items ({counts})")
 
 
-def _alone(part: Part) -> float:
+def _sequential_seconds(part: Part) -> float:
     """Seconds that all items of the part take one after another, from a sample of them."""
     sample = part.items[: SAMPLES[part.task]]
     return measure("sequential", part.task, sample).seconds * len(part.items) / len(sample)

@@ -30,7 +30,7 @@ class Finding(NamedTuple):
     """One line of the report; `advice` is empty when all is well."""
 
     check: str
-    found: str
+    state: str
     advice: str = ""
 
 
@@ -38,7 +38,7 @@ class Finding(NamedTuple):
 @options.as_json
 @options.quiet
 def command(as_json: bool) -> int:
-    """Check the server, the workers and the settings: each line is OK or says what to do (then exit 1).
+    """Check the server, the workers and the settings: each line is OK or says what to do (exit 1).
 
     \b
     Examples:
@@ -53,8 +53,8 @@ def command(as_json: bool) -> int:
     except ServerError as error:
         failure = error
         findings.append(Finding("server", "not reached", str(error)))
-    rows = [{"check": f.check, "found": f.found, "advice": f.advice or "OK"} for f in findings]
-    show(["check", "found", "advice"], rows, as_json=as_json, fold="found advice")
+    rows = [{"check": f.check, "state": f.state, "advice": f.advice or "OK"} for f in findings]
+    show(["check", "state", "advice"], rows, as_json=as_json, fold="state advice")
     return failure.exit_code if failure else int(any(finding.advice for finding in findings))
 
 
@@ -86,8 +86,8 @@ def _version(_: Redis, info: dict[str, Any]) -> Finding:
     version = str(info.get(f"{name}_version", info["redis_version"]))
     oldest = OLDEST.get(name, (7, 0))
     old = tuple(int(part) for part in version.split(".")[:2]) < oldest
-    wanted = f"update it: {name} {'.'.join(map(str, oldest))} or later" if old else ""
-    return Finding("server", f"{name} {version} at {without_password(locate())}", wanted)
+    advice = f"update it: {name} {'.'.join(map(str, oldest))} or later" if old else ""
+    return Finding("server", f"{name} {version} at {without_password(locate())}", advice)
 
 
 def _connection(server: Redis, _: dict[str, Any]) -> Finding:
@@ -142,7 +142,7 @@ def _memory(_: Redis, info: dict[str, Any]) -> Finding:
     used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
     if not most:
         return Finding("memory", f"{used >> 20} MiB used, no limit", "set maxmemory, so that a full server says so")
-    advice = "nearly full: read and forget ended batches" if used > MEMORY_SHARE * most else ""
+    advice = "nearly full: delete batches that have ended (gristmill delete)" if used > MEMORY_SHARE * most else ""
     return Finding("memory", f"{used >> 20} of {most >> 20} MiB used", advice)
 
 
@@ -150,20 +150,22 @@ def _clock(server: Redis, _: dict[str, Any]) -> Finding:
     before = time.time()
     seconds, microseconds = server.time()
     drift = seconds + microseconds / 1e6 - (before + time.time()) / 2
-    advice = "set one of the clocks: times shown here are off" if abs(drift) > CLOCK_SECONDS else ""
+    advice = "set one of the two clocks: times that commands print are off" if abs(drift) > CLOCK_SECONDS else ""
     return Finding("clock", f"{drift:+.3f} s from the server's", advice)
 
 
 def _dead_letters(server: Redis, _: dict[str, Any]) -> Finding:
     dead_letters, most = DeadLetters(server, settings()), settings().dead_letter_bytes
     number, used = len(dead_letters), dead_letters.size
-    found = f"{number:,}, {used:,} of {most:,} bytes"
+    state = f"{number:,}, {used:,} of {most:,} bytes"
     if not number:
-        return Finding("dead letters", found)
-    advice = "look with `gristmill dead list`, then `gristmill dead requeue` or `gristmill dead drop`"
+        return Finding("dead letters", state)
+    advice = "look with `gristmill dead list`, then `gristmill dead requeue` or `gristmill dead delete`"
     if used > MEMORY_SHARE * most:
-        advice = f"nearly full, and none is dropped to make room: {advice}, or raise {variable('dead_letter_bytes')}"
-    return Finding("dead letters", found, advice)
+        advice = (
+            f"nearly full, and the server deletes none to make room: {advice}, or raise {variable('dead_letter_bytes')}"
+        )
+    return Finding("dead letters", state, advice)
 
 
 def _workers(server: Redis) -> Iterator[Finding]:
@@ -171,8 +173,8 @@ def _workers(server: Redis) -> Iterator[Finding]:
     for kind in Kind:
         here = [worker for worker in workers if worker.queue == kind]
         waiting = WorkerRegistry(server, settings()).waiting(kind)
-        found = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
-        yield Finding(f"queue {kind}", found, "" if here else f"nobody listens: gristmill up {kind}")
+        state = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
+        yield Finding(f"queue {kind}", state, "" if here else f"no worker listens: gristmill up {kind}")
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))
     fingerprints: dict[str, set[str]] = {}

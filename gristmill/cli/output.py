@@ -125,7 +125,7 @@ def _line_of(form: Form, path: str | None) -> Callable[[Result], str]:
 def _as_csv(result: Result) -> str:
     row = [getattr(result, column) for column in FIELDS]
     text = io.StringIO()
-    cells = [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in row]
+    cells = [field if isinstance(field, str) else json.dumps(field, ensure_ascii=False) for field in row]
     # The writer quotes a field with any character of its line terminator.
-    csv.writer(text, lineterminator="\r\n").writerow(["" if cell == "null" else cell for cell in cells])
+    csv.writer(text, lineterminator="\r\n").writerow(["" if field == "null" else field for field in cells])
     return text.getvalue().removesuffix("\r\n")

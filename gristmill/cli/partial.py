@@ -1,4 +1,4 @@
-"""The part of an output file that is written so far: it outlives its process, and becomes the file when it is whole."""
+"""The part of an output file that exists so far: it outlives its command, and becomes the file at the end."""
 
 import csv
 import fcntl
@@ -14,25 +14,28 @@ from gristmill.errors import InputError
 
 
 class Partial:
-    """What is written of the file at `path`; `whose` tells apart what may not be mixed in one file, "" begins anew.
+    """The part of the file at `path` that exists so far.
 
-    Only one process writes it at a time.
+    Parts with different resume keys are never mixed in one file; with the key "" the part begins anew. One process at
+    a time writes a part.
 
     Raises:
-        InputError: it cannot be written, or another process writes it.
+        InputError: the part cannot be written, or another process writes it.
     """
 
-    def __init__(self, path: Path, whose: str) -> None:
+    def __init__(self, path: Path, resume_key: str) -> None:
         self._path = path
-        name = f".{path.name}.{hashlib.sha256(whose.encode()).hexdigest()[:8]}.part"
+        name = f".{path.name}.{hashlib.sha256(resume_key.encode()).hexdigest()[:8]}.part"
         self.path = path.with_name(name)
         try:
             self.file = self._locked()
         except BlockingIOError:
-            raise InputError(f"--output {str(path)!r} is being written by another command just now") from None
+            raise InputError(
+                f"another command is writing to {str(path)!r}: wait for it, or name another file"
+            ) from None
         except OSError as error:
-            raise InputError(f"--output {str(path)!r} cannot be written: {error.strerror}") from None
-        if not whose:
+            raise InputError(f"cannot write to {str(path)!r}: {error.strerror}") from None
+        if not resume_key:
             self.file.truncate()
 
     def _locked(self) -> BinaryIO:
@@ -49,19 +52,19 @@ class Partial:
             file.close()
 
     def resume(self, form: str) -> Iterator[tuple[int, str, int]]:
-        """What is there, as index, state and attempts of each result; a last one that is torn is cut off.
+        """Yield index, state and attempts of each result in the part, and remove a torn last line.
 
         Raises:
-            InputError: something else is there.
+            InputError: a line is no result.
         """
-        records, read = (_csv_records(self.file), _of_csv) if form == "csv" else (iter(self.file), _of_json)
+        records, parse = (_csv_records(self.file), _of_csv) if form == "csv" else (iter(self.file), _of_json)
         end = 0
         for number, record in enumerate(records, 1):
             if not record.endswith(b"\n"):
                 break
             if form != "csv" or number > 1:
                 try:
-                    yield read(record.decode())
+                    yield parse(record.decode())
                 except (ValueError, LookupError, TypeError):
                     self.file.close()
                     raise InputError(
@@ -72,28 +75,28 @@ class Partial:
         self.file.truncate()
 
     def sync(self) -> None:
-        """Have what was written survive a power cut."""
+        """Write the part to the disk, so that it survives a power cut."""
         self.file.flush()
         os.fsync(self.file.fileno())
 
     def publish(self) -> None:
-        """Make it the file."""
+        """Make the part the file."""
         self.sync()
         self.path.replace(self._path)
         self.file.close()
 
     def keep(self) -> None:
-        """Leave it for another go."""
+        """Close the part and leave it, for the same command to go on with."""
         self.file.close()
 
     def drop(self) -> None:
-        """Remove it."""
+        """Remove the part."""
         self.path.unlink(missing_ok=True)
         self.file.close()
 
 
 def _csv_records(lines: BinaryIO) -> Iterator[bytes]:
-    """Records as `csv` writes them: a line's end within quotes does not end one."""
+    """Records as `csv` writes them: a newline in quotes does not end a record."""
     record = b""
     for line in lines:
         record += line
@@ -111,5 +114,5 @@ def _of_csv(record: str) -> tuple[int, str, int]:
 
 
 def _of_json(record: str) -> tuple[int, str, int]:
-    found = json.loads(record)
-    return int(found["index"]), found["state"], int(found["attempts"])
+    fields = json.loads(record)
+    return int(fields["index"]), fields["state"], int(fields["attempts"])

@@ -46,11 +46,11 @@ def _cut(result: Result, width: int, *, colour: bool) -> str:
     room = max(2 * _LEAST, width - _INDEX - _SECONDS - 3 * _GAP)
     # Inputs that are short leave their room to the values; each line is cut alone, for results come one by one.
     first = min(_MOST, max(_LEAST, int(room * _SHARE)))
-    shown = _fit(outcome, room - first)
+    ending = _fit(outcome, room - first)
     if colour and result.state != "succeeded":
-        shown = f"{_RED}{shown}{_RESET}"
+        ending = f"{_RED}{ending}{_RESET}"
     gap = " " * _GAP
-    return f"{index:>{_INDEX}}{gap}{_fit(item, first)}{gap}{shown}{gap}{seconds:>{_SECONDS}}"
+    return f"{index:>{_INDEX}}{gap}{_fit(item, first)}{gap}{ending}{gap}{seconds:>{_SECONDS}}"
 
 
 def _fit(text: str, width: int) -> str:

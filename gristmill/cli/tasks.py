@@ -1,8 +1,10 @@
 """`gristmill tasks`."""
 
+from typing import Any
+
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import show
+from gristmill.cli.console import print_json, printable, write
 from gristmill.errors import ServerError
 from gristmill.producer.worker_checks import live_workers
 from gristmill.tasks import catalog
@@ -34,10 +36,23 @@ def command(as_json: bool) -> None:
         }
         for task in catalog.load().values()
     ]
-    show(["task", "kind", "parameters", "help", "workers"], rows, as_json=as_json, fold="parameters help workers")
+    if as_json:
+        for row in rows:
+            print_json({**row, "parameters": ", ".join(row["parameters"])})
+        return
+    width = max(len(row["task"]) for row in rows)
+    for row in rows:
+        _print(row, width)
 
 
-def _parameters(schema: Schema) -> str:
-    return ", ".join(
-        f"{p.name}: {p.allowed}" + ("" if p.required else f" = {p.default!r}") for p in schema.parameters.values()
-    )
+def _print(row: dict[str, Any], width: int) -> None:
+    """A line for the task, and one for each parameter: short lines on a terminal as in a pipe."""
+    write(printable(f"{row['task']:<{width}}  {row['kind']:<3}  {row['help']}").rstrip())
+    for parameter in row["parameters"]:
+        write(printable(f"    {parameter}"))
+    if row["workers"]:
+        write(printable(f"    on {row['workers']}"))
+
+
+def _parameters(schema: Schema) -> list[str]:
+    return [f"{p.name}: {p.allowed}" + ("" if p.required else f" = {p.default!r}") for p in schema.parameters.values()]

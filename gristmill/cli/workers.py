@@ -26,14 +26,14 @@ _EVERY = 1.0
 
 
 @new_command("workers")
-@click.option("--watch", is_flag=True, help="Show queues and workers live until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show queues and workers live, until Ctrl-C.")
 @options.as_json
 @options.quiet
 def command(watch: bool, as_json: bool) -> None:
-    """List the workers that live: pool, slots, how many are busy, items recorded, items per second.
+    """List the live workers: pool, slots, busy slots, items recorded, items per second.
 
-    With --json also the tasks that each knows, with the fingerprint of their source, and the load of its host.
-    With --watch also what the dashboard shows of the queues; with --json too, a line of JSON each second.
+    --json prints the tasks of each worker too, with the fingerprints of their code, and the load of its host.
+    --watch shows the queues too, as the dashboard does; with --json it prints a line each second.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def command(watch: bool, as_json: bool) -> None:
 
 
 def _watch(as_json: bool) -> None:
-    # Ctrl-C is how this ends, not an accident.
+    # A person ends this with Ctrl-C.
     try:
         if as_json or not stdout.is_terminal:
             for overview in _looks():
@@ -69,9 +69,9 @@ def _watch(as_json: bool) -> None:
 def _looks() -> Iterator[Overview]:
     observer = Observer(client(), settings())
     while True:
-        begun = time.monotonic()
+        started_at = time.monotonic()
         yield observer.look()
-        time.sleep(max(0.0, begun + _EVERY - time.monotonic()))
+        time.sleep(max(0.0, started_at + _EVERY - time.monotonic()))
 
 
 def _fields(overview: Overview) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What measured rows show, in sentences: made of the figures, also where these are not what one would expect."""
+"""Sentences that say what the rows of `compare` show, made of the figures alone, whatever these are."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,38 +7,44 @@ from gristmill.demo.row import Row
 from gristmill.demo.way import EXECUTOR, POOL, PROCESS_WORKER, SEQUENTIAL, THREAD_WORKER, THREADING
 from gristmill.tasks.kinds import Kind
 
-#: So many times as fast is faster, and not chance; figures that differ by less are alike.
+#: The least ratio that is no chance; figures whose ratio is below the second are alike.
 _FASTER, _ALIKE = 1.2, 1.1
-#: Workload that computes keeps a core at least so busy, unless other programs have it.
-_ALONE = 0.8
+#: The share of a core that work which computes has at least, unless other programs have the core.
+UNDISTURBED = 0.8
 
 
 def findings(rows: Sequence[Row]) -> list[str]:
-    """What the rows of each work show, and which worker is ahead at which."""
+    """Sentences about the rows of each work, and one that says which worker was ahead at which work."""
     works = [list(group) for _, group in groupby(rows, key=lambda row: row.work)]
-    said: list[str] = []
+    sentences: list[str] = []
     for work in works:
-        said += _of(work)
+        sentences += _of(work)
     undisturbed = [work for work in works if not _disturbed(work)]
-    return [*said, _workers(undisturbed)] if undisturbed else said
+    return [*sentences, _workers(undisturbed)] if undisturbed else sentences
+
+
+def disturbance(cores: float) -> str:
+    """The sentence about work that had less than one core, one item after another."""
+    return (
+        f"one item after another had {cores:.2f} of a core: other programs had the rest, so these figures say little; "
+        "measure again on a quieter host."
+    )
 
 
 def _of(rows: Sequence[Row]) -> list[str]:
     if _disturbed(rows):
-        had = f"one item after another had {_best(rows, SEQUENTIAL).cores:.2f} of a core"
-        why = "other programs had the rest, so these figures say little; measure again on a quieter host"
-        return [_sentence(rows[0].work.name, had, why)]
+        return [f"{rows[0].work.name}: {disturbance(_best(rows, SEQUENTIAL).cores)}"]
     return _cpu(rows) if rows[0].work.kind is Kind.CPU else [_io(rows)]
 
 
 def _disturbed(rows: Sequence[Row]) -> bool:
-    """Whether work that computes did not have even one core to itself."""
-    return not rows[0].work.waits and _best(rows, SEQUENTIAL).cores < _ALONE
+    """Whether other programs took a part of the one core that work which computes needs."""
+    return not rows[0].work.waits and _best(rows, SEQUENTIAL).cores < UNDISTURBED
 
 
 def _cpu(rows: Sequence[Row]) -> list[str]:
     threads, processes = _best(rows, THREADING, EXECUTOR), _best(rows, POOL)
-    gil, cores, name = threads.took.gil is not False, processes.way.width, rows[0].work.name
+    gil, cores, name = threads.measurement.gil is not False, processes.way.width, rows[0].work.name
     if gil:
         why = "Python's GIL lets one thread of a process compute at a time"
         if threads.speedup >= _FASTER:
@@ -62,30 +68,30 @@ def _io(rows: Sequence[Row]) -> str:
         elif processes.speedup > threads.speedup * _ALIKE:
             why = "processes were ahead"
         else:
-            why = "what waits needs no core, so threads are enough"
+            why = "a task that waits needs no core, so threads are enough"
     elif threads.speedup < _FASTER:
         why = _reason(threads, processes.way.width)
     else:
-        gil = threads.took.gil is not False
-        why = "threads use the cores too" + (", for reading and hashing let go of the GIL" if gil else "")
+        gil = threads.measurement.gil is not False
+        why = "threads use the cores too" + (", for reading and hashing release the GIL" if gil else "")
     return _sentence(rows[0].work.name, f"{_did(threads)}; {_did(processes)}", why)
 
 
 def _workers(works: Sequence[Sequence[Row]]) -> str:
-    said: dict[str, list[str]] = {}
+    ahead: dict[str, list[str]] = {}
     for rows in works:
         last, first = sorted((_best(rows, THREAD_WORKER), _best(rows, PROCESS_WORKER)), key=lambda row: row.speedup)
         name = f"the {first.way.name}" if first.speedup >= last.speedup * _ALIKE else "neither"
-        said.setdefault(name, []).append(f"{rows[0].work.name} ({first.speedup:.2f}× to {last.speedup:.2f}×)")
-    return "workers: " + "; ".join(f"{name} was ahead at {', '.join(works)}" for name, works in said.items()) + "."
+        ahead.setdefault(name, []).append(f"{rows[0].work.name} ({first.speedup:.2f}× to {last.speedup:.2f}×)")
+    return "workers: " + "; ".join(f"{name} was ahead at {', '.join(works)}" for name, works in ahead.items()) + "."
 
 
 def _best(rows: Sequence[Row], *names: str) -> Row:
     return max((row for row in rows if row.way.name in names), key=lambda row: row.speedup)
 
 
-def _sentence(name: str, said: str, why: str) -> str:
-    return f"{name}: {said}" + (f": {why}." if why else ".")
+def _sentence(name: str, fact: str, why: str) -> str:
+    return f"{name}: {fact}" + (f": {why}." if why else ".")
 
 
 def _did(row: Row) -> str:
@@ -97,13 +103,13 @@ def _did(row: Row) -> str:
 
 
 def _reason(row: Row, cores: int) -> str:
-    """Why what could use so many cores was no faster."""
+    """Why a way that could use so many cores was no faster."""
     if cores == 1:
         return "this host lets the command use one core"
     if row.work.longest * _FASTER > 1:
         return _longest(row)
-    return "other programs had the cores, or there was too little to share"
+    return "other programs had the cores, or there was too little work to share"
 
 
 def _longest(row: Row) -> str:
-    return f"the longest item is {100 * row.work.longest:.0f} % of the work, and an item is not divided"
+    return f"the longest item is {100 * row.work.longest:.0f} % of the work, and one item runs in one process"

@@ -1,4 +1,4 @@
-"""A home for the duration: its own server, its own data, nothing left afterwards."""
+"""A temporary home, with its own server and its own data."""
 
 import os
 import tempfile
@@ -13,14 +13,14 @@ from gristmill.config.settings import use, variable
 def temporary_home(**changes: str) -> Iterator[Path]:
     """A home in a temporary directory, and the settings `changes`, for this process and those it starts.
 
-    Data root is its folder `data`. A server that the settings name is left alone.
+    The data root is its folder `data`. A server that the settings name is not used.
     """
     before = {name: value for name, value in os.environ.items() if name.startswith(variable("")) or name == "TMPDIR"}
     with tempfile.TemporaryDirectory(prefix="gristmill-", ignore_cleanup_errors=True) as directory:
         home = Path(directory)
         for folder in ("data", "logs", "tmp"):
             (home / folder).mkdir()
-        # What a process that is ended leaves there goes with the home.
+        # Files that a process leaves there when it is killed go with the home.
         os.environ["TMPDIR"] = str(home / "tmp")
         names = {"home": directory, "data_root": str(home / "data"), "redis_url": None, "prefix": None}
         use({**names, "redis_url_file": None, **changes})

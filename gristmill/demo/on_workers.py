@@ -1,4 +1,4 @@
-"""What work takes on the workers of this host."""
+"""Measures work on the workers of this host."""
 
 import time
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from gristmill.demo.one_core import Measured
+from gristmill.demo.one_core import Measurement
 from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
@@ -18,26 +18,26 @@ from gristmill.tasks.kinds import Kind
 _EVERY = 0.05
 
 
-def measure_on(fleet: LocalFleet, kind: Kind, task: str, items: Sequence[Any]) -> Measured:
+def measure_on(fleet: LocalFleet, kind: Kind, task: str, items: Sequence[Any]) -> Measurement:
     """Run `items` as one batch on the worker of a kind, whatever the task's own kind.
 
-    Seconds are from before the first item is sent until the last is recorded; processor seconds are the workers',
-    without the server's.
+    The seconds run from before the producer sends the first item until the server has the last result. The processor
+    seconds are those of the workers, without the server.
 
     Raises:
-        GristmillError: an item failed; the text says why.
+        GristmillError: an item failed; the text has its error.
     """
-    cpu, begun = _processor_seconds(fleet.pids), time.time()
+    cpu, started_at = _processor_seconds(fleet.pids), time.time()
     batch = submit(task, items, queue=kind)
     for _ in batch.watch(every=_EVERY):
         fleet.watch()
     info = batch.info()
-    ended = info.finished or time.time()
+    finished_at = info.finished or time.time()
     if info.succeeded < len(items):
         raise GristmillError(
             f"{len(items) - info.succeeded} of {len(items)} items failed on the {kind} worker: {_why(batch)}"
         )
-    return Measured(ended - begun, _processor_seconds(fleet.pids) - cpu)
+    return Measurement(finished_at - started_at, _processor_seconds(fleet.pids) - cpu)
 
 
 def _why(batch: Batch) -> str:

@@ -1,4 +1,4 @@
-"""What work would take without workers: measured in a process of its own, here and now."""
+"""Measures work without workers, in a process of its own."""
 
 import json
 import os
@@ -14,34 +14,34 @@ from gristmill.errors import GristmillError
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Seconds of wall time, and of processor time over all cores; whether the interpreter had a `gil`, if asked."""
+class Measurement:
+    """Seconds of wall time, and of processor time over all cores; whether the interpreter had a GIL, if known."""
 
     seconds: float
     cpu_seconds: float
     gil: bool | None = None
 
 
-def measure(method: str, task: str, items: Sequence[Any], width: int = 1) -> Measured:
-    """Run `items` by one of the methods of `gristmill.demo.local`, `width` at once.
+def measure(method: str, task: str, items: Sequence[Any], width: int = 1) -> Measurement:
+    """Run `items` by one of the methods of `gristmill.demo.methods`, `width` at once.
 
     Raises:
-        GristmillError: the process failed; its last line says why.
+        GristmillError: the process failed; the text has its last line.
     """
-    asked = json.dumps({"method": method, "task": task, "items": list(items), "width": width})
-    argv = [sys.executable, "-P", "-m", "gristmill.demo.local"]
-    read, write = os.pipe()
-    heard: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    request = json.dumps({"method": method, "task": task, "items": list(items), "width": width})
+    argv = [sys.executable, "-P", "-m", "gristmill.demo.methods"]
+    reader, writer = os.pipe()
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     # The other process watches the pipe: when the pipe closes, in whatever way this process ends, the other one ends.
     with (
-        open(read, "rb") as stdin,  # noqa: PTH123 (a descriptor)
-        open(write, "w", encoding="utf-8") as end_with_parent,  # noqa: PTH123 (a descriptor)
-        subprocess.Popen(argv, stdin=stdin, start_new_session=True, **heard) as process,
+        open(reader, "rb") as stdin,  # noqa: PTH123 (a descriptor)
+        open(writer, "w", encoding="utf-8") as end_with_parent,  # noqa: PTH123 (a descriptor)
+        subprocess.Popen(argv, stdin=stdin, start_new_session=True, **streams) as process,
     ):
         try:
             stdin.close()
             with suppress(BrokenPipeError):
-                print(asked, file=end_with_parent, flush=True)
+                print(request, file=end_with_parent, flush=True)
             output, errors = process.communicate()
         finally:
             if process.poll() is None:
@@ -49,4 +49,4 @@ def measure(method: str, task: str, items: Sequence[Any], width: int = 1) -> Mea
                 process.wait()
     if process.returncode:
         raise GristmillError(f"{method} failed: {(errors.strip().splitlines() or ['no reason given'])[-1]}")
-    return Measured(**json.loads(output))
+    return Measurement(**json.loads(output))

@@ -1,43 +1,43 @@
-"""A row of what `compare` measures."""
+"""A row of `compare`."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.demo.one_core import Measured
+from gristmill.demo.one_core import Measurement
 from gristmill.demo.way import Way
 from gristmill.demo.work import Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one way took for one work, which took `alone` seconds one item after another."""
+    """The measurement of one work done one way; one item after another, the work took `sequential` seconds."""
 
     work: Workload
     way: Way
-    took: Measured
-    alone: float
+    measurement: Measurement
+    sequential: float
 
     @property
     def speedup(self) -> float:
         """How many times as fast it was as one item after another."""
-        return self.alone / self.took.seconds
+        return self.sequential / self.measurement.seconds
 
     @property
     def cores(self) -> float:
         """How many cores were busy on average: processor time over wall time."""
-        return self.took.cpu_seconds / self.took.seconds
+        return self.measurement.cpu_seconds / self.measurement.seconds
 
     def fields(self) -> dict[str, Any]:
-        """Its fields for `--json`; `gil` is null of workers, which are not asked."""
+        """The fields for `--json`; `gil` is null for workers, whose interpreters are not checked."""
         return {
             "work": self.work.title,
             "way": self.way.label,
-            "seconds": round(self.took.seconds, 3),
+            "seconds": round(self.measurement.seconds, 3),
             "speedup": round(self.speedup, 2),
             "cores": round(self.cores, 2),
-            "cpu_seconds": round(self.took.cpu_seconds, 3),
+            "cpu_seconds": round(self.measurement.cpu_seconds, 3),
             "task": self.work.task,
             "items": len(self.work.items),
             "width": self.way.width,
-            "gil": self.took.gil,
+            "gil": self.measurement.gil,
         }

@@ -1,4 +1,4 @@
-"""A web site on loopback whose pages take a while, for fetches that reach nobody."""
+"""A web site on loopback whose pages take a while, for fetches that reach no other host."""
 
 import hashlib
 import threading
@@ -22,7 +22,7 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):

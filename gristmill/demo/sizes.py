@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-#: Calculating one Fibonacci number more takes this many times as long: the golden ratio.
+#: The next Fibonacci number takes this many times as long: the golden ratio.
 GOLDEN = (1 + 5**0.5) / 2
 _PROBE = 21
 
@@ -16,9 +16,9 @@ def seconds_each(fibonacci: Callable[[int], int]) -> Callable[[int], float]:
 
 
 def _timed(fibonacci: Callable[[int], int]) -> float:
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     fibonacci(_PROBE)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started_at
 
 
 def mixed(count: int, spread: int, seconds: float, fibonacci: Callable[[int], int]) -> list[int]:
@@ -27,7 +27,7 @@ def mixed(count: int, spread: int, seconds: float, fibonacci: Callable[[int], in
 
 
 def lasting(most: int, spread: int, seconds: float, fibonacci: Callable[[int], int]) -> list[int]:
-    """As `mixed`, but no more of the `most` numbers than it takes: `mixed` may take 1.6 times `seconds`."""
+    """As `mixed`, but only so many of the `most` numbers that they take `seconds`: `mixed` may take 1.6 times that."""
     estimate = seconds_each(fibonacci)
     numbers = _enough(most, spread, seconds, estimate)
     spent = accumulate(estimate(n) for n in numbers)
@@ -35,7 +35,7 @@ def lasting(most: int, spread: int, seconds: float, fibonacci: Callable[[int], i
 
 
 def longest_share(numbers: Sequence[int]) -> float:
-    """The part of the work on all `numbers` that the longest of them is."""
+    """The share of the work on all `numbers` that the longest number takes."""
     costs = [GOLDEN**n for n in numbers]
     return max(costs) / sum(costs)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gristmill.demo.on_workers import measure_on
-from gristmill.demo.one_core import Measured, measure
+from gristmill.demo.one_core import Measurement, measure
 from gristmill.demo.work import Workload
 from gristmill.local.fleet import LocalFleet
 from gristmill.tasks.kinds import Kind
@@ -30,7 +30,7 @@ class Way:
         doer = "process" if self.name in (SEQUENTIAL, POOL, PROCESS_WORKER) else "thread"
         return doer if self.width == 1 else {"process": "processes", "thread": "threads"}[doer]
 
-    def measure(self, work: Workload, fleet: LocalFleet) -> Measured:
+    def measure(self, work: Workload, fleet: LocalFleet) -> Measurement:
         """Do the work this way.
 
         Raises:

@@ -22,7 +22,7 @@ _FILES, _FILE_BYTES, _MOST_DIGESTS = 8, 4 << 20, 10_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Items of a task, whether they wait or compute, and the part of the work that the longest of them is."""
+    """Items of a task, whether they wait, and the share of the work that the longest item takes."""
 
     kind: Kind
     title: str
@@ -38,7 +38,7 @@ class Workload:
 
 
 def computing(seconds: float) -> Workload:
-    """Fibonacci numbers that take about so many seconds one after another."""
+    """Fibonacci numbers that take about `seconds` one after another."""
     return fibonacci(lasting(_NUMBERS, _SIZES, seconds, catalog.find("fibonacci").run))
 
 
@@ -50,20 +50,20 @@ def fibonacci(numbers: Sequence[int]) -> Workload:
 
 
 def waiting(seconds: float) -> Workload:
-    """Waits, beside that many seconds of CPU-bound work."""
+    """As many waits as go with `seconds` of CPU-bound work."""
     count = _count(seconds * _WAITS)
     return Workload(Kind.IO, f"waiting: {count} × {_WAIT:g} s", "pause", [_WAIT] * count, waits=True)
 
 
 def fetching(seconds: float, site: Site) -> Workload:
-    """Pages of a site, beside that many seconds of CPU-bound work."""
+    """As many pages of a site as go with `seconds` of CPU-bound work."""
     count = _count(seconds * _PAGES)
     title = f"fetching: {_counted(count, 'page')} of 50 to 200 ms"
     return Workload(Kind.IO, title, "fetch", [site.page(number) for number in range(count)], waits=True)
 
 
 def digesting(seconds: float, data: Path) -> Workload:
-    """Files that it writes to `data`, the data root, each read many times; beside that many seconds as above."""
+    """Digests of files that this function writes to `data`, the data root: as many as go with `seconds`."""
     names = [f"file-{number}" for number in range(_FILES)]
     for name in names:
         (data / name).write_bytes(os.urandom(_FILE_BYTES))
@@ -73,8 +73,8 @@ def digesting(seconds: float, data: Path) -> Workload:
     return Workload(Kind.IO, title, "digest", [names[number % _FILES] for number in range(count)])
 
 
-def _count(wanted: float) -> int:
-    return max(1, round(wanted))
+def _count(number: float) -> int:
+    return max(1, round(number))
 
 
 def _counted(count: int, what: str) -> str:
@@ -82,6 +82,6 @@ def _counted(count: int, what: str) -> str:
 
 
 def _timed(function: Any, item: Any) -> float:
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     function(item)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started_at

@@ -1,4 +1,4 @@
-"""The processes of this host: the private server, a worker per kind, the dashboard; ended together, in order."""
+"""The processes of this host: the private server, a worker of each kind and the dashboard, which end together."""
 
 import signal
 import socket
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gristmill.config.flower import check_reach, dashboard_url
-from gristmill.config.settings import settings, use
-from gristmill.errors import InputError, ServerError
+from gristmill.config.settings import settings, use, variable
+from gristmill.errors import InputError, ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.processes import Child
 from gristmill.server.connection import client
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 #: Seconds in which workers and the dashboard must be up; seconds beyond the drain in which workers must be gone.
 START_SECONDS, END_SECONDS = 60.0, 5.0
-#: Seconds for which a home that is owned may be without a server: its owner is starting or ending.
+#: Seconds for which an owned home may have no server: its owner is starting or ending.
 CHANGE_SECONDS = 20.0
 
 
 class LocalFleet:
     """Runs workers (slots by kind; 0: by the settings) and, on `port`, the dashboard. A context manager.
 
-    It owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
-    line for each process that died and is started again; `logs` is a directory for what processes print.
+    The fleet owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
+    line for each dead process that the fleet starts again; `logs` is a directory for the output of the processes.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class LocalFleet:
             arguments = ["gristmill.worker", str(kind), "--slots", str(slots)]
             self._workers.append(Child(f"{kind} worker", arguments, environ, self._log(kind)))
 
-    def _start_dashboard(self, wanted: int) -> None:
-        # After the workers: Flower asks them once, at its start, what they are.
-        port = free_port(settings().dashboard_host, wanted)
+    def _start_dashboard(self, wish: int) -> None:
+        # After the workers: Flower asks once, at its start, which workers there are.
+        port = free_port(settings().dashboard_host, wish)
         environ = {"GRISTMILL_HOME": str(settings().home)}
         self._others.append(
             Child("dashboard", ["gristmill.dashboard", "--port", str(port)], environ, self._log("flower"))
@@ -99,12 +99,12 @@ class LocalFleet:
         return [child.pid for child in (*self._workers, *self._others)]
 
     def wait_ready(self) -> None:
-        """Wait until every worker beats and the dashboard listens.
+        """Wait until every worker sends heartbeats and the dashboard listens.
 
         Raises:
-            ServerError: that took too long, or one of them ended.
+            ServerError: that took more than START_SECONDS, or a process ended.
         """
-        self._await(self._beating)
+        self._await(self._workers_live)
         if self._port is not None:
             self._start_dashboard(self._port)
             self._await(lambda: listens(self.dashboard or ""))
@@ -119,12 +119,12 @@ class LocalFleet:
                 raise ServerError(f"workers and dashboard were not up within {START_SECONDS:g} s")
             time.sleep(0.05)
 
-    def _beating(self) -> bool:
-        beating = {worker.pid for worker in WorkerRegistry(client(), settings()).workers()}
-        return all(child.pid in beating for child in self._workers)
+    def _workers_live(self) -> bool:
+        live = {worker.pid for worker in WorkerRegistry(client(), settings()).workers()}
+        return all(child.pid in live for child in self._workers)
 
     def watch(self) -> None:
-        """Start again what has died; to be called now and then.
+        """Start dead processes again; to be called about twice a second.
 
         Raises:
             ServerError: the private server does not start any more.
@@ -134,15 +134,15 @@ class LocalFleet:
         for child in (*self._workers, *self._others):
             code = child.keep_alive()
             if code is not None:
-                self._say(f"the {child.name} ended with code {code}; it is started again in a moment")
+                self._say(f"the {child.name} ended with code {code}; it starts again in a moment")
 
     def hurry(self) -> None:
-        """Have the workers hand back at once what they run."""
+        """Have the workers put their messages back on the queues at once."""
         for worker in self._workers:
             worker.signal(signal.SIGQUIT)
 
     def _end_children(self) -> None:
-        """Drain the workers; a second Ctrl-C on the way has them hand back at once."""
+        """Drain the workers; after a second Ctrl-C they put their messages back at once."""
         for child in (*self._workers, *self._others):
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + settings().drain_seconds + END_SECONDS
@@ -162,9 +162,9 @@ class LocalFleet:
         self._stack.close()
 
 
-def free_port(host: str, wanted: int) -> int:
-    """`wanted` if it is free, else any free port."""
-    for port in (wanted, 0):
+def free_port(host: str, wish: int) -> int:
+    """The port `wish` if it is free, else any free port."""
+    for port in (wish, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -172,7 +172,7 @@ def free_port(host: str, wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise InputError(f"GRISTMILL_DASHBOARD_HOST: {host!r} is no address of this host")
+    raise SettingError(invalid_value(variable("dashboard_host"), host, "an address of this host"))
 
 
 def listens(address: str) -> bool:
@@ -186,9 +186,9 @@ def listens(address: str) -> bool:
 
 
 def running() -> bool:
-    """Whether there is a server to use: one that the settings name, or that of a fleet in the home.
+    """Whether there is a server: one that the settings name, or that of a fleet in the home.
 
-    A home that is just changing hands is waited for.
+    While the owner of the home starts or ends, the function waits.
     """
     if settings().redis_url:
         return True
@@ -214,7 +214,7 @@ def server_for_reading() -> Iterator[bool]:
                 stack.enter_context(own_server(Home(settings().home), "gristmill results", settings()))
                 fleet = False
             except InputError:
-                # Another was faster to start it.
+                # Another command was faster.
                 if time.monotonic() > deadline:
                     raise
         yield fleet

@@ -1,4 +1,4 @@
-"""Ends this process when the process that started it ends, in whatever way."""
+"""Ends this process when its parent ends, in whatever way."""
 
 import os
 import signal

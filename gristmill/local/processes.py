@@ -1,4 +1,4 @@
-"""A child process that is started again when it dies, and that cannot outlive this process."""
+"""A child process that this process starts again when it dies, and that cannot outlive this process."""
 
 import os
 import signal
@@ -8,18 +8,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: Seconds before a child that died is started again: doubled at each death, and back after a minute of life.
+#: Seconds before a dead child starts again: doubled at each death, and reset after a minute of life.
 FIRST_WAIT, LONGEST_WAIT, STEADY_SECONDS = 1.0, 30.0, 60.0
 
 
 class Child:
-    """One Python module run as a process (`python -m module …`); it ends when this process does."""
+    """A Python module that runs as a process (`python -m module …`) and ends when this process does."""
 
     def __init__(
         self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path | None = None
     ) -> None:
         self.name = name
-        # -P: no file of the directory we are called in may hide a module of ours.
+        # -P: no file in the current directory may hide a module of Gristmill.
         self._argv = [sys.executable, "-P", "-m", *arguments, "--end-with-parent"]
         self._environ = {**os.environ, **environ}
         self._log = log
@@ -52,11 +52,11 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def keep_alive(self) -> int | None:
-        """Start it again when it has been dead for long enough; answers its exit code when it was found dead."""
+        """Start the process again once it has been dead for long enough; return its exit code when it has just died."""
         if self.alive:
             return None
         now = time.monotonic()
@@ -70,17 +70,17 @@ class Child:
         return None
 
     def last_words(self) -> str:
-        """The last line it printed, when that went into a log."""
+        """The last line that the process printed into its log, else its exit code."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log else []
         return lines[-1] if lines else f"exit code {self._process.poll()}"
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
+        """Send the process a signal, if it runs."""
         if self.alive:
             self._process.send_signal(number)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; whether it came."""
+        """Wait up to `seconds` for the end of the process; return whether it ended."""
         try:
             self._process.wait(max(0.0, seconds))
         except subprocess.TimeoutExpired:
@@ -88,7 +88,7 @@ class Child:
         return True
 
     def kill(self) -> None:
-        """End it and what it started, now."""
+        """Kill the process and its children."""
         if self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

@@ -69,7 +69,7 @@ def test_each_role_can_do_its_work(place, prefixed):
             for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["delete", "first"]):
                 place.run(*command, **producer).good()
             doctor = place.run("doctor", "--json", **producer)
-            assert {row["found"] for row in doctor.rows if row["check"] == "persistence"} == {"AOF, appendfsync always"}
+            assert {row["state"] for row in doctor.rows if row["check"] == "persistence"} == {"AOF, appendfsync always"}
             assert place.process([sys.executable, "-P", "-c", CELERY], **producer).err == ""
             assert dashboard.process.poll() is None, dashboard.err
             dashboard.end(signal.SIGTERM)

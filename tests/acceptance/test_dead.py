@@ -71,7 +71,7 @@ class TestList:
             rows = {row["check"]: row for row in place.run("doctor", "--json").rows}
             assert rows["dead letters"] == {
                 "check": "dead letters",
-                "found": "0, 0 of 67,108,864 bytes",
+                "state": "0, 0 of 67,108,864 bytes",
                 "advice": "OK",
             }
 
@@ -100,7 +100,7 @@ class TestList:
 
             done = place.run("doctor", "--json")
             (row,) = [row for row in done.rows if row["check"] == "dead letters"]
-            assert row["found"].startswith("2, ")
+            assert row["state"].startswith("2, ")
             assert "gristmill dead list" in row["advice"]
             assert done.code == 1
             done = place.run("doctor", "--json", GRISTMILL_DEAD_LETTER_BYTES="900")

@@ -12,7 +12,7 @@ def findings(place, url):
     """What doctor finds and advises, by check."""
     done = place.run("doctor", "--json", GRISTMILL_REDIS_URL=url)
     assert "Traceback" not in done.err, done
-    return done.code, {row["check"]: (row["found"], row["advice"]) for row in done.rows}
+    return done.code, {row["check"]: (row["state"], row["advice"]) for row in done.rows}
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def looked_at(redis, monkeypatch):
     """What doctor finds and advises of the server, without a process of its own."""
     monkeypatch.setenv("GRISTMILL_REDIS_URL", redis.url)
     settings.cache_clear()
-    yield lambda: {finding.check: (finding.found, finding.advice) for finding in doctor._server(connect(redis.url))}
+    yield lambda: {finding.check: (finding.state, finding.advice) for finding in doctor._server(connect(redis.url))}
     settings.cache_clear()
 
 
@@ -128,7 +128,7 @@ def test_configuration_that_cannot_be_read(place, redis):
 def test_versions(server, monkeypatch, name, version, advice):
     """By what servers of these versions say of themselves."""
     monkeypatch.setattr(doctor, "locate", lambda: server.url)
-    said = {"server_name": "valkey", "valkey_version": version, "redis_version": "7.2.4"}
-    found = doctor._version(None, said if name == "valkey" else {"redis_version": version})
-    assert f"{name} {version}" in found.found
-    assert found.advice == advice
+    info = {"server_name": "valkey", "valkey_version": version, "redis_version": "7.2.4"}
+    finding = doctor._version(None, info if name == "valkey" else {"redis_version": version})
+    assert f"{name} {version}" in finding.state
+    assert finding.advice == advice

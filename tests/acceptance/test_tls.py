@@ -45,7 +45,7 @@ def test_everything_works_over_tls(place, encrypted):
         place.run("submit", "pause", "0.01", "0.02", "--follow").good()
         assert place.process([sys.executable, "-P", "-c", plain]).good().out == "55\n"
         (line,) = [row for row in place.run("doctor", "--json").rows if row["check"] == "connection"]
-        assert (line["found"], line["advice"]) == ("TLS, certificate checked", "OK")
+        assert (line["state"], line["advice"]) == ("TLS, certificate checked", "OK")
 
 
 def check_refusal(place, url, words, *command):
@@ -96,7 +96,7 @@ def test_unchecked_only_when_asked_for_and_doctor_says_so(place, encrypted):
     doctor = place.run("doctor", "--json", GRISTMILL_REDIS_URL=url)
     assert doctor.code == 1
     (line,) = [row for row in doctor.rows if row["check"] == "connection"]
-    assert line["found"] == "TLS, unchecked"
+    assert line["state"] == "TLS, unchecked"
     assert "ssl_cert_reqs" in line["advice"]
 
 

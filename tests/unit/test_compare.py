@@ -15,8 +15,8 @@ from gristmill.cli.announce import _finding
 from gristmill.cli.chart import bar, say, show
 from gristmill.demo import sizes, work
 from gristmill.demo.findings import findings
-from gristmill.demo.local import METHODS
-from gristmill.demo.one_core import Measured, measure
+from gristmill.demo.methods import METHODS
+from gristmill.demo.one_core import Measurement, measure
 from gristmill.demo.row import Row
 from gristmill.demo.sizes import lasting, longest_share, seconds_each
 from gristmill.demo.way import ways
@@ -35,7 +35,7 @@ def rows(chosen, *figures, cores=2, gil=True):
     alone, threads, pool, thread_worker, process_worker = figures
     given = [alone, threads, threads, pool, thread_worker, process_worker]
     return [
-        Row(chosen, way, Measured(seconds, seconds * busy, None if "worker" in way.name else gil), alone[0])
+        Row(chosen, way, Measurement(seconds, seconds * busy, None if "worker" in way.name else gil), alone[0])
         for way, (seconds, busy) in zip(ways(16, cores), given, strict=True)
     ]
 
@@ -61,8 +61,8 @@ def test_what_a_quiet_host_shows():
     assert findings(COMPUTED + WAITED + HASHED) == [
         f"{THREADS_SHARE}Python's GIL lets one thread of a process compute at a time.",
         f"{PROCESSES_WIN}: each has an interpreter, and a GIL, of its own.",
-        f"waiting: {waited} cores busy: what waits needs no core, so threads are enough.",
-        f"files: {hashed} cores busy: threads use the cores too, for reading and hashing let go of the GIL.",
+        f"waiting: {waited} cores busy: a task that waits needs no core, so threads are enough.",
+        f"files: {hashed} cores busy: threads use the cores too, for reading and hashing release the GIL.",
         f"workers: {ahead}; neither was ahead at files (1.67× to 1.67×).",
     ]
 
@@ -93,17 +93,17 @@ def test_what_one_core_shows():
 def test_what_the_numbers_of_the_tutorial_show():
     """One of them is most of the work, whatever runs them."""
     tutorial = work.fibonacci([30, 35, 40, 45])
-    why = "the longest item is 91 % of the work, and an item is not divided."
+    why = "the longest item is 91 % of the work, and one item runs in one process."
     said = findings(rows(tutorial, (110, 1), (115, 1), (100, 1.1), (115, 1), (101, 1.1)))
     assert said[1] == f"CPU-bound: 2 processes were no faster than one (1.10×), with 1.10 cores busy: {why}"
     # Faster, and yet not as fast as there are cores.
     said = findings(rows(work.fibonacci([30, 30, 30]), (9, 1), (9, 1), (4, 2.9), (9, 1), (4, 2.9), cores=4))
-    assert said[1].endswith(": the longest item is 33 % of the work, and an item is not divided.")
+    assert said[1].endswith(": the longest item is 33 % of the work, and one item runs in one process.")
 
 
 def test_what_a_busy_host_shows():
     said = findings(rows(NUMBERS, (10, 0.99), (10, 1), (9, 1.1), (10, 1), (9, 1.1)))
-    assert said[1].endswith(": other programs had the cores, or there was too little to share.")
+    assert said[1].endswith(": other programs had the cores, or there was too little work to share.")
     said = findings(rows(NUMBERS, (10, 0.99), (8, 1), (5, 1.9), (8, 1), (5, 1.9)))
     assert said[0].endswith(", so this is chance; measure again on a quieter host.")
     disturbed = rows(NUMBERS, (10, 0.23), (7, 0.35), (10, 0.24), (4, 0.7), (10, 0.3))
@@ -219,7 +219,7 @@ def test_announcing_says_what_the_times_show():
     assert _finding(4, 2) == (
         "one after the other 4.00 s, in two threads 2.00 s: while one thread waited, the other spoke."
     )
-    assert _finding(2, 1.9).endswith(": nothing was won, for there was too little to wait for.")
+    assert _finding(2, 1.9).endswith(": nothing was gained, for there was too little to wait for.")
 
 
 @pytest.mark.parametrize("method", ["sequential", "threading", "ThreadPoolExecutor"])
@@ -252,7 +252,7 @@ def test_an_item_that_fails_is_told(method):
 def test_what_measures_ends_with_its_owner():
     """Its pool too, also when the owner is killed: standard input closes then."""
     asked = {"method": "multiprocessing.Pool", "task": "pause", "items": [600, 600], "width": 2}
-    argv = [sys.executable, "-P", "-m", "gristmill.demo.local"]
+    argv = [sys.executable, "-P", "-m", "gristmill.demo.methods"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.flush()

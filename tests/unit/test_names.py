@@ -5,16 +5,7 @@ import pytest
 from tests.support.names import ROOMS, Name, classes, faults, judge, of_python
 
 # Rooms that still have such names: `python -m tests.support.names ROOM` lists them. A room that is clean leaves.
-NOT_YET: tuple[str, ...] = (
-    "config",
-    "gristmill/broker",
-    "gristmill/cli",
-    "gristmill/demo",
-    "gristmill/local",
-    "gristmill/server",
-    "gristmill/worker",
-    "tasks",
-)
+NOT_YET: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room not in NOT_YET])

@@ -1,9 +1,9 @@
-"""`python -m gristmill.demo.local`: run items in this process, in threads or in a pool, and say how long it took.
+"""`python -m gristmill.demo.methods`: run items in this process, in threads or in a pool, and measure it.
 
 Reads a line with a JSON object from standard input (`method`, `task`, `items`, `width`) and prints one: `seconds` of
 wall time for all items, `cpu_seconds` of processor time that they took, and whether the interpreter had a `gil`.
-A process of its own, so that every method starts from the same state and leaves nothing behind; it and what it
-started end when standard input closes.
+Each method has a process of its own, so that it starts from the same state and leaves nothing behind. The process and
+its children end when standard input closes.
 """
 
 import json
@@ -63,7 +63,7 @@ def in_executor(function: Callable[[Any], Any], items: Sequence[Any], width: int
 
 def in_processes(function: Callable[[Any], Any], items: Sequence[Any], width: int) -> None:
     """`multiprocessing.Pool` of `width` processes, as items complete."""
-    # Forked processes know the function already: only its name could be sent, and that names the Celery task.
+    # Forked processes have the function already. Sending it would send its name, which is that of the Celery task.
     _Forked.function = staticmethod(function)
     with multiprocessing.get_context("fork").Pool(width) as pool:
         for _ in pool.imap_unordered(_forked, items):
@@ -87,25 +87,25 @@ METHODS: dict[str, Callable[[Callable[[Any], Any], Sequence[Any], int], None]] =
 
 
 def _processor_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [resource.getrusage(part) for part in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _has_gil() -> bool:
-    # Asked once everything is imported: an extension that needs the GIL brings it back. Python 3.13 knows the word.
+    # Called after all imports: an extension that needs the GIL brings it back. Python 3.13 has the function.
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def main() -> None:
-    """Measure what standard input asks for."""
-    asked = json.loads(sys.stdin.readline())
+    """Measure the work that standard input describes."""
+    request = json.loads(sys.stdin.readline())
     end_with_parent(signal.SIGKILL, group=True)
-    function = catalog.find(asked["task"]).run
-    cpu, begun = _processor_seconds(), time.perf_counter()
-    METHODS[asked["method"]](function, asked["items"], asked["width"])
-    seconds = time.perf_counter() - begun
-    took = {"seconds": seconds, "cpu_seconds": _processor_seconds() - cpu, "gil": _has_gil()}
-    print(json.dumps(took))  # noqa: T201
+    function = catalog.find(request["task"]).run
+    cpu, started_at = _processor_seconds(), time.perf_counter()
+    METHODS[request["method"]](function, request["items"], request["width"])
+    seconds = time.perf_counter() - started_at
+    measurement = {"seconds": seconds, "cpu_seconds": _processor_seconds() - cpu, "gil": _has_gil()}
+    print(json.dumps(measurement))  # noqa: T201
 
 
 if __name__ == "__main__":
