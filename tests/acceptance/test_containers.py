@@ -1,4 +1,4 @@
-"""Containers of our image under pytest-celery: two workers of each kind and a Redis, killed, paused, cut off, stopped."""
+"""Containers of our image under pytest-celery: two workers of each kind and a Redis, killed, paused, stopped."""
 
 import time
 from contextlib import contextmanager

@@ -139,11 +139,11 @@ def judge(name: Name) -> Iterator[Fault]:
         yield Fault(name, "a past participle (say what the value is)")
 
 
-def classes(rooms: tuple[str, ...]) -> dict[str, list[str]]:
-    """Where each class stands: its name, and the places of the files that define it."""
-    places: dict[str, list[str]] = {}
+def classes(rooms: tuple[str, ...]) -> dict[str, set[str]]:
+    """The name of each class, with the files that define it: a file may have one form of it for type checkers."""
+    places: dict[str, set[str]] = {}
     for name in (name for room in rooms for name in names(room) if name.kind == "class"):
-        places.setdefault(name.text, []).append(f"{name.path}:{name.line}")
+        places.setdefault(name.text, set()).add(name.path)
     return places
 
 
