@@ -9,6 +9,7 @@ from celery import Celery
 from celery.signals import worker_init
 
 from benchmarks.chaos.journal import say
+from gristmill.broker.address import from_redis
 
 URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379/0")
 OURS = os.environ.get("BENCH_TRANSPORT", "ours") == "ours"
@@ -20,10 +21,7 @@ TIMEOUT = {
     "unacked_mutex_expire": 20,
 }
 
-if OURS:
-    import gristmill.broker.transport  # noqa: F401
-
-app = Celery("benchmarks.plain", broker=URL)
+app = Celery("benchmarks.plain", broker=from_redis(URL) if OURS else URL)
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,

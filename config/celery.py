@@ -16,21 +16,24 @@ RUNNER = "gristmill.worker.chunk_task"
 
 
 def secured(url: str) -> str:
-    """The URL with certificate checks spelled out: kombu takes a bare `rediss://` for "check nothing"."""
+    """The URL of a result backend, with the check of certificates spelled out: Celery refuses a bare `rediss://`."""
     if url.startswith("rediss://") and "ssl_cert_reqs" not in url:
         return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=CERT_REQUIRED"
     return url
 
 
 def celery_config(settings: Settings, url: str | None) -> dict[str, Any]:
-    """Celery's configuration for the server at `url`; JSON only, acknowledged after the work."""
+    """Celery's configuration with results on the server at `url`: JSON only, acknowledged after the work."""
     prefix = {"global_keyprefix": settings.prefix}
+    lists = {"stock_queues": settings.stock_queues, "take_lists": settings.take_lists}
     return {
-        "broker_url": url and secured(url),
         "result_backend": url and secured(url),
-        "broker_transport_options": prefix,
+        "broker_transport_options": {**prefix, **lists},
         "result_backend_transport_options": prefix,
         "broker_connection_retry_on_startup": True,
+        # Of our own: other apps on the server, as `celery control shutdown` of theirs, do not reach our workers.
+        "control_exchange": "gristmill",
+        "event_exchange": "gristmillev",
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",

@@ -68,6 +68,11 @@ class Settings(BaseModel):
     prefix: Annotated[str, _takes("text of up to 64 characters")] = Field(
         "", max_length=64, description="Text before the name of every key on the server."
     )
+    stock_queues: Words = Field((), description="Queues of stock Celery workers: messages to them are put on lists.")
+    take_lists: bool = Field(
+        False,
+        description="Take the messages that stock Celery senders put on the lists of our queues.",
+    )
     task_modules: Words = Field((), description="Python modules with your own tasks.")
     data_root: Annotated[Path | None, _takes("a directory")] = Field(
         None,

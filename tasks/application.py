@@ -1,16 +1,21 @@
-"""The Celery app. Workers, Flower and plain `.delay()` calls use it; the server is looked up when first needed."""
+"""The Celery app. Workers, Flower and plain `.delay()` calls use it; it looks the server up when it first needs it."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
-import gristmill.broker.transport  # noqa: F401 - puts itself in the place of kombu's
+from gristmill.broker.address import from_redis
+from gristmill.broker.transport import CONSUMER
 from gristmill.config.celery import celery_config, secured
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
-from gristmill.server.connection import locate
+from gristmill.server.connection import locate, reaching
 
 
 class GristmillCelery(Celery):
@@ -18,30 +23,64 @@ class GristmillCelery(Celery):
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to take messages from."""
-        return super().connection_for_read(url or secured(locate()), **kwargs)
+        return super().connection_for_read(url or from_redis(locate()), **kwargs)
 
     def connection_for_write(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to put messages on."""
-        return super().connection_for_write(url or secured(locate()), **kwargs)
+        return super().connection_for_write(url or from_redis(locate()), **kwargs)
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        """Put a message for a task; `.delay()` and `.apply_async()` end here.
+
+        Raises:
+            ServerError: the server cannot be reached, or refuses the message.
+        """
+        with one_line():
+            return super().send_task(*args, **kwargs)
 
     def _get_backend(self) -> Any:
         self.conf.result_backend = secured(locate())
         return super()._get_backend()
 
 
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Raise one ServerError instead of the chain of errors of Celery, kombu and redis-py."""
+    with reaching():
+        try:
+            yield
+        except (OperationalError, RuntimeError) as error:
+            # Celery's backend raises a RuntimeError once it has lost its connection.
+            below: BaseException | None = error
+            while below is not None and not isinstance(below, RedisError):
+                below = below.__cause__ or below.__context__
+            if below is None:
+                raise
+            raise below from None
+
+
 def _configuration() -> dict[str, Any]:
     try:
         url = locate()
     except ServerError:
-        # Importing tasks needs no server; connecting does, and then says so.
+        # Importing tasks needs no server; connecting does, and then raises this error.
         url = None
-    return celery_config(settings(), url)
+    return {
+        **celery_config(settings(), url),
+        "broker_url": url and from_redis(url),
+        "worker_consumer": CONSUMER,
+    }
 
 
-app = GristmillCelery("gristmill", set_as_current=True)
+# A program that imports us keeps its own current app: Celery makes ours the current one in our workers.
+app = GristmillCelery("gristmill", set_as_current=False)
 app.add_defaults(_configuration)
 app.steps["worker"].update(
     {
+        "gristmill.worker.guards:TransportGuard",
+        "gristmill.worker.guards:QueueGuard",
+        "gristmill.worker.guards:OptOuts",
+        "gristmill.worker.guards:Freeze",
         "gristmill.worker.steps:PoolGuard",
         "gristmill.worker.steps:Prepare",
         "gristmill.worker.steps:SlotMemory",

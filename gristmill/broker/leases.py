@@ -15,13 +15,16 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from gristmill.broker.acks import CALL_MOST, Acks
-from gristmill.broker.scripts import Scripts
+from gristmill.broker.scripts import Scripts, as_text
+from gristmill.broker.stock_keys import LIST_KEYS
 from gristmill.config.settings import settings
 
 #: Renewals per lease; seconds between two scans for dead consumers; seconds to wait for an answer of the server.
 RENEWALS, SCAN_SECONDS, ANSWER_SECONDS = 4, 2.0, 5.0
 #: Most messages that one call hands back, and most calls of one scan.
 SCAN_MOST, SCAN_CALLS = 500, 20
+#: Seconds between two looks at the lists of our queues; most messages and bytes that one call moves, and most calls.
+MOVE_SECONDS, MOVE_MOST, MOVE_BYTES, MOVE_CALLS = 0.5, 100, 1 << 18, 20
 
 log = logging.getLogger(__name__)
 
@@ -44,19 +47,28 @@ class Lease:
         self.held: set[str] = set()
         self.acks = Acks(self.scripts, self.consumer, self.held)
         self.queues: set[str] = set()
+        #: Those of the queues whose lists this process takes.
+        self.with_lists: set[str] = set()
         #: Channel id -> when that channel sent the read whose reply it has not processed yet (monotonic seconds).
         self.reading: dict[int, float] = {}
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._server: str | None = None
         self._unbroken_since: float | None = None
+        #: Keys with the name of a queue's list and another type.
+        self._other_keys: set[str] = set()
 
     def _client(self) -> Redis:
         return Redis(connection_pool=ConnectionPool(**self.parameters))
 
-    def keep(self, queues: Iterable[str]) -> None:
-        """Renew the lease on `queues` from now on; the first call starts the thread that does it."""
+    def keep(self, queues: Iterable[str], take_lists: bool = False) -> None:
+        """Renew the lease on `queues` from now on, and take what is on their lists if `take_lists`.
+
+        The first call starts the thread that does both.
+        """
         self.queues.update(queues)
+        if take_lists:
+            self.with_lists.update(queues)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
             self._thread.start()
@@ -66,8 +78,8 @@ class Lease:
         self._ended.set()
 
     def _run(self) -> None:
-        renew_at = scan_at = 0.0
-        while not self._ended.wait(max(0.05, min(renew_at, scan_at) - time.monotonic())):
+        renew_at = scan_at = move_at = 0.0
+        while not self._ended.wait(max(0.05, min(renew_at, scan_at, move_at) - time.monotonic())):
             now = time.monotonic()
             try:
                 if now >= renew_at:
@@ -77,6 +89,9 @@ class Lease:
                 if now >= scan_at:
                     scan_at = now + SCAN_SECONDS
                     self.scan()
+                if now >= move_at:
+                    move_at = now + (MOVE_SECONDS if self.with_lists else SCAN_SECONDS)
+                    self.move_lists()
             except (RedisError, OSError) as error:
                 if self._unbroken_since is not None:
                     log.warning("lease renewal failed, retrying: %s", error)
@@ -109,6 +124,17 @@ class Lease:
                 break
         self.hand_back(self.unaccounted(self.seconds / 2))
 
+    def move_lists(self) -> None:
+        """Move what stock senders have put on the lists of our queues to their streams, in small steps."""
+        for queue in tuple(self.with_lists):
+            for _ in range(MOVE_CALLS):
+                count, others = self.scripts.call("move", queue, MOVE_MOST, MOVE_BYTES, *LIST_KEYS)
+                for key in set(map(as_text, others)) - self._other_keys:
+                    self._other_keys.add(key)
+                    log.warning("the key %r of queue %s is not a list: its content stays where it is", key, queue)
+                if not count:
+                    break
+
     def unaccounted(self, seconds: float) -> list[str]:
         """Tags that the server lists as ours for at least `seconds` and this process does not hold."""
         oldest = min(self.reading.copy().values(), default=None)
@@ -116,8 +142,7 @@ class Lease:
             # The socket may have a reply that nobody has read yet.
             seconds = max(seconds, time.monotonic() - oldest + 1)
         tags = self.scripts.call("held", self.consumer, int(seconds * 1000), *self.queues)
-        names = [tag.decode() if isinstance(tag, bytes) else tag for tag in tags]
-        return [tag for tag in names if tag not in self.held]
+        return [tag for tag in map(as_text, tags) if tag not in self.held]
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
         """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.

@@ -43,13 +43,18 @@ class QoS(virtual.QoS):
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message; several acknowledgements travel together."""
         self._delivered.pop(delivery_tag, None)
-        self.channel.lease.acks.add(delivery_tag)
+        if "/" in delivery_tag:
+            self.channel.lease.acks.add(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Drop a message, or with `requeue` return it to its place in its queue."""
         if not requeue:
             return self.ack(delivery_tag)
-        self._delivered.pop(delivery_tag, None)
+        message = self._delivered.pop(delivery_tag, None)
+        if "/" not in delivery_tag:
+            # It came off a list and is on the server no more.
+            self.channel._restore(message)
+            return None
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
         # If this fails, the lease's thread hands the message back later.
@@ -94,7 +99,7 @@ class QoS(virtual.QoS):
 
         If the server cannot be reached, the lease's thread hands them back later.
         """
-        tags = set(self._delivered) - leases.running()
+        tags = {tag for tag in self._delivered if "/" in tag} - leases.running()
         self._delivered.clear()
         if not tags:
             return []

@@ -114,8 +114,9 @@ class QueueReader:
     def _unpace(self) -> None:
         self._pacing = False
 
-    def send(self, connection: Any, queues: list[str], room: int | None) -> None:
-        """Send a request for up to `room` messages of `queues`; None is any number."""
+    def send(self, connection: Any, queues: list[str], room: int | None, wait: int = BLOCK_MILLISECONDS) -> None:
+        """Send a request for up to `room` messages of `queues` (None: any number), which waits up to `wait` ms."""
+        wait = min(wait, self._block)
         count = TAKE_MOST if room is None else min(room, TAKE_MOST)
         # After a process was stopped it takes instead: a take renews the lease before it reads.
         fresh = monotonic() - self._took_at < self.lease.seconds / 2
@@ -123,7 +124,7 @@ class QueueReader:
             self._empty = False
             self._acks = None
             connection.send_command(
-                "XREADGROUP", "GROUP", "gm", self.lease.consumer, "COUNT", count, "BLOCK", self._block, "STREAMS",
+                "XREADGROUP", "GROUP", "gm", self.lease.consumer, "COUNT", count, "BLOCK", wait, "STREAMS",
                 *(f"{self.prefix}gm1:q:{queue}:{level}" for level in self.levels for queue in queues),
                 *(">" for _ in self.levels for _ in queues),
             )  # fmt: skip

@@ -72,3 +72,8 @@ class Scripts:
         if name not in self._scripts:
             self._scripts[name] = self.client.register_script(text(name))
         return self._scripts[name]
+
+
+def as_text(value: bytes | str) -> str:
+    """An answer of the server as text, whatever the client decodes."""
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,59 +1,80 @@
-"""The transport: what `redis://` and `rediss://` mean to every worker, every producer and Flower.
-
-Importing this module is all that an app has to do. `docs/transport.md` says what else it may set.
-"""
+"""The transport: what the schemes `gristmill://`, `gristmills://` and `gristmill-socket://` mean to kombu."""
 
 import ssl
+from functools import cache
 from typing import Any
+from urllib.parse import quote
 
-import kombu.connection
 from celery.signals import worker_init
-from kombu import transport as transports
 from kombu.transport import redis as stock
 
+from gristmill.broker import address
+from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
 
-#: Named, so that this room imports none above it.
+#: By name, so that this room imports none above it.
 CONSUMER = "gristmill.worker.consumer:Consumer"
-STEPS = ("gristmill.worker.guards:TransportGuard", "gristmill.worker.guards:OptOuts", "gristmill.worker.guards:Freeze")
+STEPS = ("gristmill.worker.guards:QueueGuard", "gristmill.worker.guards:OptOuts", "gristmill.worker.guards:Freeze")
 
 
 class Transport(stock.Transport):
-    """kombu's Redis transport with a channel that loses nothing."""
+    """kombu's Redis transport with a channel that loses no message.
+
+    It reads its URL itself, and leaves the parts in kombu's connection: what kombu shows of a connection or copies
+    has the password in the place where kombu hides it.
+    """
 
     Channel = Channel
+    can_parse_url = True
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
-        if client.ssl is True or (client.transport_cls == "rediss" and not client.ssl):
-            # A bare `rediss://`, or `broker_use_ssl=True`, which kombu takes for "check nothing", and for "no TLS".
+        if "://" in (client.hostname or ""):
+            _fill(client, address.parse(client.hostname))
+        if client.ssl is True or (client.transport_cls == address.TLS and not client.ssl):
+            # Else `broker_use_ssl=True` means "check nothing" to kombu, or "no TLS".
             client.ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
         super().__init__(client, **kwargs)
+        _watch_workers()
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
+        """The URL of the connection; without its password it has no options either."""
+        client = self.client
+        scheme = client.transport_cls if client.transport_cls in address.SCHEMES else address.TCP
+        full = Address(
+            client.hostname or "localhost",
+            client.port,
+            client.userid,
+            client.password,
+            int(client.virtual_host.strip("/") or 0),
+            client.ssl if include_password and client.ssl else None,
+        )
+        password = quote(full.password, safe="") if full.password and include_password else full.password and mask
+        return address.render(scheme, full, password)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Let the worker's loop poll our connections; nothing has to be restored from there."""
+        """Let the worker's loop poll our connections; there is nothing that it has to restore."""
         super().register_with_event_loop(connection, loop)
         self.cycle._restore_messages_tref.cancel()
 
 
-def install() -> None:
-    """Make this the transport of `redis://`, `rediss://` and `redis+socket://` in this process.
+def _fill(client: Any, parts: Address) -> None:
+    """Replace the URL in kombu's connection by its parts; arguments of the connection stand in for missing ones."""
+    client.hostname, client.port = parts.host, parts.port or client.port or stock.DEFAULT_PORT
+    client.userid, client.password = parts.user or client.userid, parts.password or client.password
+    client.virtual_host = str(parts.database)
+    client.ssl = parts.ssl or client.ssl
 
-    Naming it in `broker_transport` is no way: kombu drops the name at some addresses, and TLS at others.
-    """
-    for scheme in ("redis", "rediss"):
-        transports.TRANSPORT_ALIASES[scheme] = f"{Transport.__module__}:{Transport.__qualname__}"
-        # A connection that was made before has put kombu's own there.
-        transports._transport_cache.pop(scheme, None)
-    # Else kombu says "check nothing" of a bare `rediss://` before a transport is asked.
-    kombu.connection.ssl_available = False
+
+@cache
+def _watch_workers() -> None:
+    """From the first connection of ours on, look at each worker that this process builds."""
     worker_init.connect(equip, weak=False, dispatch_uid=equip.__qualname__)
 
 
 def equip(sender: Any, **_: Any) -> None:
-    """Give a worker that is about to be built our consumer and the steps that go with the transport."""
+    """Give a worker that is about to be built our consumer and steps, if its own connection is ours."""
+    if not isinstance(sender._conninfo.transport, Transport):
+        return
     if sender.consumer_cls == "celery.worker.consumer:Consumer":
         sender.consumer_cls = CONSUMER
     sender.app.steps["worker"].update(STEPS)
-
-
-install()

@@ -29,6 +29,7 @@ def main() -> int:
         from gristmill.dashboard.application import install
 
         install()
+        app.set_current()
         app.start(["flower", f"--port={arguments.port}", f"--logging={settings().log_level}"])
     except GristmillError as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201

@@ -1,29 +1,42 @@
-"""The queue lengths of Flower's Broker page, from our transport: Flower itself would read the length of lists."""
+"""Flower's queue lengths, asked of the transport: Flower itself knows neither our schemes nor queues on streams."""
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
-from celery import current_app
 from flower.utils import broker
+from kombu import Connection
+
+from gristmill.broker.address import SCHEMES
+
+_flowers_own = broker.Broker.__new__
 
 
-class StreamsBroker(broker.RedisBase):
-    """Flower's view of the broker, for queues that are streams; of the app that Flower runs for."""
+class StreamsBroker(broker.BrokerBase):
+    """Flower's view of a broker with our scheme. It has the arguments that Flower gives to all of its brokers."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.app = current_app._get_current_object()
+    def __init__(
+        self, broker_url: str, *_: Any, broker_options: Any = None, broker_use_ssl: Any = None, **__: Any
+    ) -> None:
+        super().__init__(broker_url)
+        self._broker = Connection(broker_url, transport_options=broker_options, ssl=broker_use_ssl or False)
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
         """The queues called `names`, each with the number of messages that no worker has taken."""
         return await asyncio.to_thread(self._lengths, list(names))
 
     def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
-        with self.app.connection_for_read() as connection:
+        with self._broker.clone() as connection:
             return [{"name": name, "messages": connection.default_channel._size(name)} for name in names]
 
 
+def _new(cls: type, broker_url: str, *args: Any, **kwargs: Any) -> Any:
+    if urlsplit(broker_url).scheme in SCHEMES:
+        return StreamsBroker(broker_url, *args, **kwargs)
+    return _flowers_own(cls, broker_url, *args, **kwargs)
+
+
 def install() -> None:
-    """Make Flower use StreamsBroker."""
-    broker.Redis = broker.RedisSsl = broker.RedisSocket = StreamsBroker
+    """Have Flower use StreamsBroker for brokers with our schemes."""
+    broker.Broker.__new__ = _new

@@ -14,7 +14,7 @@ from redis.backoff import EqualJitterBackoff
 from redis.retry import Retry
 
 from gristmill.config.settings import settings
-from gristmill.errors import ServerError, ServerFull, SettingError
+from gristmill.errors import GristmillError, ServerError, ServerFull, SettingError
 from gristmill.server.home import Home
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 5.0
 def hopeless(error: BaseException | None) -> bool:
     """Whether another try is useless: the server refuses the login, or its certificate is not trusted."""
     if isinstance(error, ServerError):
-        error = error.__cause__
+        error = error.__context__
     mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
     return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
 
@@ -40,7 +40,7 @@ def hopeless(error: BaseException | None) -> bool:
 def unwritable(error: BaseException | None) -> bool:
     """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
     if isinstance(error, ServerError):
-        error = error.__cause__
+        error = error.__context__
     return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
 
 
@@ -195,11 +195,19 @@ def reaching(url: str | None = None) -> Iterator[None]:
     try:
         yield
     except exceptions.RedisError as error:
-        home = Home(settings().home)
-        if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
-            raise ServerFull(f"the private server has ended: {home.crowded()}") from error
-        kind = ServerFull if refuses(error) else ServerError
-        raise kind(_explain(error, without_password(url or locate()))) from error
+        # The line says it all, and a chain of tracebacks helps nobody. The error stays as the context.
+        raise _server_error(error, url) from None
+
+
+def _server_error(error: exceptions.RedisError, url: str | None) -> GristmillError:
+    home = Home(settings().home)
+    if isinstance(error, exceptions.ConnectionError) and not (url or settings().redis_url) and not home.has_room():
+        return ServerFull(f"the private server has ended: {home.crowded()}")
+    try:
+        at = without_password(url or locate())
+    except GristmillError as missing:
+        return missing
+    return (ServerFull if refuses(error) else ServerError)(_explain(error, at))
 
 
 class _Meaning(NamedTuple):

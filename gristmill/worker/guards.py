@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 
 from celery.bootsteps import Step
 
+from gristmill.broker.address import SCHEMES
 from gristmill.broker.transport import Transport
+from gristmill.config.settings import variable
 
 #: Prefixes of the names of tasks that are not an app's own.
 BUILT_IN = ("celery.", "gristmill.")
@@ -28,16 +30,30 @@ def freeze() -> None:
 
 
 class TransportGuard(Step):
-    """Refuses to start a worker on another transport: what it takes could be lost."""
+    """Refuses to start a worker of our app on another transport, which could lose messages."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         connection = worker.app.connection_for_read()
         if not isinstance(connection.transport, Transport):
-            found = type(connection.transport)
+            other = type(connection.transport)
             refuse(
-                f"{connection.as_uri()} is reached through {found.__module__}:{found.__qualname__}, which can lose "
-                f"messages, not through {Transport.__module__}:{Transport.__qualname__}: the broker has to be "
-                "redis://, rediss:// or redis+socket://, and nothing else may set kombu's transport for it"
+                f"invalid transport for {connection.as_uri()}: {other.__module__}:{other.__qualname__}, which can lose "
+                f"messages (expected {Transport.__module__}:{Transport.__qualname__}, "
+                f"which `import gristmill.broker` registers for {', '.join(SCHEMES)})"
+            )
+        super().__init__(worker, **kwargs)
+
+
+class QueueGuard(Step):
+    """Refuses to start a worker on a queue that is a list, whose messages it could lose."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        stock = worker.app.connection_for_read().transport_options.get("stock_queues", ())
+        both = sorted(set(stock) & set(worker.app.amqp.queues.consume_from))
+        if both:
+            refuse(
+                f"invalid queue: {both[0]!r} (expected a queue that {variable('stock_queues')} or the transport option "
+                "stock_queues does not name: only workers of stock Celery take the messages of those)"
             )
         super().__init__(worker, **kwargs)
 

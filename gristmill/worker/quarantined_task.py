@@ -54,6 +54,7 @@ def run_traced(
 ) -> QuarantinedTaskEnded | Reject:
     """Run a Celery task as a pool would; return how it ended."""
     app = getattr(importlib.import_module(address[0]), address[1]) if address else current_app
+    app.set_current()
     importlib.import_module(module)
     failed, result, runtime = trace_task_ret(name, request["id"], request, (args, kwargs, {}), None, None, app=app)
     if not failed:

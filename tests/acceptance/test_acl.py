@@ -125,7 +125,7 @@ def test_what_nobody_may(served, role, command):
     ("role", "command"),
     [
         ("worker", ("CONFIG", "GET", "appendfsync")),
-        ("viewer", ("PUBLISH", "/0.celery.pidbox", "{}")),
+        ("viewer", ("PUBLISH", "/0.gristmill.pidbox", "{}")),
         ("viewer", ("XADD", "gm1:q:cpu:0", "*", "m", "{}")),
         ("viewer", ("SET", "gm1:schema", "2")),
         ("viewer", ("SADD", "_kombu.binding.cpu", "x")),

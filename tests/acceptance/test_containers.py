@@ -20,7 +20,7 @@ from pytest_docker_tools.wrappers import container as docker_tools
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
-from gristmill.broker.transport import install
+from gristmill.broker.address import from_redis
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
@@ -201,8 +201,9 @@ def mill(image, celery_setup, place):
 
 
 def test_a_batch_of_each_kind_over_two_workers_of_each(mill):
-    install()
-    waiting = mill.setup.app.send_task("pause", (0.01,), queue="io")
+    app = mill.setup.app
+    app.conf.broker_url = from_redis(app.conf.broker_url)
+    waiting = app.send_task("pause", (0.01,), queue="io")
     assert waiting.get(timeout=30) == 0.01, "a plain Celery call works beside batches"
     mill.submit()
     mill.all_recorded_once()

@@ -12,14 +12,12 @@ from kombu import Connection
 from redis import Redis
 
 from gristmill.broker import leases
+from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
-from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from gristmill.producer.batch_options import DEFAULT_PRIORITY
 from tests.conftest import until
 from tests.support.command import GRISTMILL, PATIENCE
-
-install()
 
 #: A plain Celery call, and the wait for its result.
 CALL = "from gristmill.tasks.fibonacci import fibonacci; print(fibonacci.delay(20).id)"
@@ -40,7 +38,7 @@ def connected(place):
 
 def given_up(place, reason, queue="cpu", deaths=0):
     """Give up on the next message of a queue, as a worker would."""
-    with Connection(place.server().url) as connection:
+    with Connection(from_redis(place.server().url)) as connection:
         channel = connection.default_channel
         message = until(lambda: channel.basic_get(queue))
         assert channel.qos.bury(message.delivery_tag, reason, deaths)
@@ -165,7 +163,7 @@ class TestRequeueAndDrop:
     def test_without_a_fleet_just_the_server_is_started(self, place):
         with place.server_only():
             put(place, "{")
-            with Connection(place.server().url) as connection:
+            with Connection(from_redis(place.server().url)) as connection:
                 assert connection.default_channel.basic_get("cpu") is None
             leases.end_all()
         (dead_letter,) = listed(place)

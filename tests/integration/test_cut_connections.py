@@ -4,12 +4,9 @@ from collections import Counter
 
 import pytest
 
-from gristmill.broker.transport import install
 from tests.conftest import until
 from tests.support.proxy import Proxy
 from tests.support.transport_bench import Bench
-
-install()
 
 #: A rate-limited task of the workers waits in one's memory: this many.
 WAITING = 20

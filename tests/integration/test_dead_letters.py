@@ -8,13 +8,10 @@ from redis import Redis
 
 from gristmill.broker import leases, qos
 from gristmill.broker.dead_letters import DeadLetters
-from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from tests.conftest import until
 from tests.support.hostile import ESCAPE, entries, message
 from tests.support.transport_bench import Bench
-
-install()
 
 LATE = """
 from tests.support.transport_app import app, say

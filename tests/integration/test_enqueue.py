@@ -9,7 +9,7 @@ from celery import Celery, signals
 from kombu.exceptions import EncodeError, OperationalError
 from redis import Redis
 
-import gristmill.broker.transport  # noqa: F401
+from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import LOT, enqueue_many
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
@@ -28,7 +28,7 @@ class Shop:
     def __init__(self, url, through=None):
         self.prefix = f"e{uuid.uuid4().hex[:8]}:"
         self.client = Redis.from_url(url, decode_responses=True)
-        self.app = Celery("shop", broker=through or url, set_as_current=False)
+        self.app = Celery("shop", broker=from_redis(through or url), set_as_current=False)
         self.app.conf.update(
             task_default_queue="q",
             task_ignore_result=True,

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.broker.transport import install
 from gristmill.worker import quarantine
 from gristmill.worker.quarantine import DEATHS, ProcessDied, QuarantineProcess, TimedOut, quarantined
 from tests.conftest import until
 from tests.support import wreckers
 from tests.support.ledger import FIELDS, info, pop
 from tests.support.transport_bench import Bench
-
-install()
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.broker import leases
 from gristmill.broker import scripts as transport_scripts
+from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
-from gristmill.broker.transport import install
 from gristmill.config.settings import load
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
@@ -30,8 +30,6 @@ from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
 from tests.support.servers import Certificates, redis_server, running, valkey_server_8
 from tests.support.transport_bench import Bench
-
-install()
 
 #: The makes of servers, each with its binary and the version that it must have.
 MAKES = {
@@ -59,7 +57,9 @@ class User:
     def __init__(self, url, protocol):
         self.prefix = f"p{uuid.uuid4().hex[:8]}:"
         self.client = Redis.from_url(url, decode_responses=True, protocol=protocol)
-        self.connection = Connection(url, transport_options={"global_keyprefix": self.prefix, "protocol": protocol})
+        self.connection = Connection(
+            from_redis(url), transport_options={"global_keyprefix": self.prefix, "protocol": protocol}
+        )
         self.channel = self.connection.default_channel
         self.ledger = Ledger(self.client, load({"GRISTMILL_PREFIX": self.prefix}))
 

@@ -8,20 +8,17 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from celery import Celery
 from flower.utils import broker
 from redis.exceptions import RedisError
 
 from gristmill.broker import leases
-from gristmill.broker.transport import install
+from gristmill.broker.address import from_redis
 from gristmill.config.settings import load
 from gristmill.dashboard import queues
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.conftest import until
 from tests.support.transport_bench import Bench
-
-install()
 
 
 @pytest.fixture
@@ -241,12 +238,11 @@ def test_workers_answer_remote_control(bench):
 
 
 def test_flower_is_told_what_no_worker_has_taken(bench, channel):
-    Celery("asked", broker=bench.url).conf.broker_transport_options = {"global_keyprefix": bench.prefix}
     for number in range(3):
         put(channel, number, priority=number)
     taken = channel.basic_get("q")
     queues.install()
-    asked = broker.Broker(bench.url)
+    asked = broker.Broker(from_redis(bench.url), broker_options={"global_keyprefix": bench.prefix})
     assert asyncio.run(asked.queues(["q", "none"])) == [
         {"name": "q", "messages": 2},
         {"name": "none", "messages": 0},

@@ -8,11 +8,8 @@ import pytest
 
 from gristmill.broker import leases
 from gristmill.broker.leases import Lease
-from gristmill.broker.transport import install
 from tests.conftest import until
 from tests.support.transport_bench import Bench
-
-install()
 
 DEAD = "gone:1:00000000"
 

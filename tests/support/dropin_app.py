@@ -15,12 +15,12 @@ from celery import Celery, Task
 from celery.worker.control import inspect_command
 from redis import Redis
 
-import gristmill.broker.transport  # noqa: F401
+from gristmill.broker.address import from_redis
 
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
-BROKER = os.environ.get("TEST_BROKER", URL)
+BROKER = os.environ.get("TEST_BROKER", from_redis(URL))
 
-app = Celery("dropin", broker=BROKER, backend=os.environ.get("TEST_BACKEND", BROKER))
+app = Celery("dropin", broker=BROKER, backend=os.environ.get("TEST_BACKEND", URL))
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-import gristmill.broker.transport  # noqa: F401
 from tests.conftest import until
 from tests.support.transport_bench import Bench
 

@@ -10,11 +10,11 @@ from celery import Celery, chain  # noqa: F401 - chain is for those who send
 from celery.exceptions import Reject
 from redis import Redis
 
-import gristmill.broker.transport  # noqa: F401
+from gristmill.broker.address import from_redis
 
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
 
-app = Celery("tests.support.transport_app", broker=URL)
+app = Celery("tests.support.transport_app", broker=from_redis(URL))
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -10,6 +10,8 @@ import psutil
 from kombu import Connection
 from redis import Redis
 
+from gristmill.broker.address import from_redis
+
 
 class Bench:
     """A key prefix of its own on a server, a producer in a process of its own, and workers."""
@@ -82,7 +84,7 @@ class Bench:
         return [fields for _, fields in self.client.xrange(f"{self.prefix}gm1:dead")]
 
     def connect(self):
-        return Connection(self.url, transport_options={"global_keyprefix": self.prefix})
+        return Connection(from_redis(self.url), transport_options={"global_keyprefix": self.prefix})
 
     def close(self):
         for worker in self.workers:

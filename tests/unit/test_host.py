@@ -276,7 +276,8 @@ class TestConnection:
             raise error
         assert str(raised.value).startswith(wanted.format(at="redis://h:1"))
         assert "\n" not in str(raised.value)
-        assert raised.value.__cause__ is error
+        assert raised.value.__context__ is error
+        assert raised.value.__suppress_context__
 
     def test_the_hint_is_for_the_server_in_use(self, home, monkeypatch):
         monkeypatch.setenv("GRISTMILL_REDIS_URL", "redis://h:1")

@@ -6,11 +6,14 @@ import work
 from celery import Celery
 
 OURS = os.environ["BENCH_TRANSPORT"] == "ours"
+URL = os.environ["BENCH_URL"]
 if OURS:
-    import gristmill.broker.transport  # noqa: F401
+    from gristmill.broker.address import from_redis
     from gristmill.broker.enqueue import enqueue_many
 
-app = Celery("celery_app", broker=os.environ["BENCH_URL"])
+    URL = from_redis(URL)
+
+app = Celery("celery_app", broker=URL)
 app.conf.update(
     task_ignore_result=True,
     task_acks_late=OURS,

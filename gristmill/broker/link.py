@@ -1,0 +1,80 @@
+"""A channel's link to its server: clients, scripts, the process's lease, the reader."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kombu.transport import redis as stock
+from redis import Redis, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gristmill.broker.leases import Lease, lease_for
+from gristmill.broker.reader import QueueReader
+from gristmill.broker.scripts import Scripts
+
+#: Parameters of a TCP connection that a Unix socket does not have.
+_TCP_ONLY = ("port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
+
+
+class Link(stock.Channel):
+    """kombu's channel with one client for all threads, our scripts and our lease."""
+
+    priority_steps = tuple(range(10))
+    #: RESP2 or RESP3 (2 or 3); redis-py's default otherwise.
+    protocol: int | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._shared: tuple[Any, Redis] | None = None
+        self._scripts: Scripts | None = None
+        self._lease: Lease | None = None
+        self._lease_pid = 0
+        self._reader: QueueReader | None = None
+        super().__init__(*args, **kwargs)
+
+    @contextmanager
+    def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Any]:
+        """A client for a call; threads share it. Making one for each call takes a fifth of stock kombu's time."""
+        pool = self.pool
+        if self._shared is None or self._shared[0] is not pool:
+            self._shared = pool, self._create_client()
+        yield client or self._shared[1]
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        if self.connection is None:
+            # kombu keeps a channel that broke while it declared a queue; after this error it takes another.
+            raise RedisConnectionError("the channel is closed")
+        over_socket = (self.connection.client.hostname or "").startswith("/")
+        if over_socket:
+            self.connection_class = UnixDomainSocketConnection
+        parameters: dict[str, Any] = super()._connparams(asynchronous)
+        if over_socket:
+            parameters["path"] = parameters.pop("host")
+            for name in _TCP_ONLY:
+                parameters.pop(name, None)
+        return parameters if self.protocol is None else {**parameters, "protocol": int(self.protocol)}
+
+    @property
+    def scripts(self) -> Scripts:
+        """The transport's scripts, through the channel's own pool."""
+        pool = self.pool
+        if self._scripts is None or self._scripts.client.connection_pool is not pool:
+            self._scripts = Scripts(Redis(connection_pool=pool), self.global_keyprefix)
+        return self._scripts
+
+    @property
+    def lease(self) -> Lease:
+        """The lease of this process on the channel's server."""
+        if self._lease is None or self._lease_pid != os.getpid():
+            parameters = self._connparams()
+            for name in ("max_connections", "retry"):
+                parameters.pop(name, None)
+            self._lease, self._lease_pid = lease_for(parameters, self.global_keyprefix), os.getpid()
+        return self._lease
+
+    @property
+    def reader(self) -> QueueReader:
+        """The requests on the channel's reading connection."""
+        if self._reader is None or self._reader.lease is not self.lease:
+            self._reader = QueueReader(self.lease, self.global_keyprefix, self.priority_steps)
+        return self._reader

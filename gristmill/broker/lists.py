@@ -1,0 +1,51 @@
+"""Queues that are lists, as stock kombu keeps them: for replies, and for the workers of stock Celery beside us."""
+
+import re
+from bisect import bisect
+from collections.abc import Collection
+from time import monotonic
+from typing import Any
+
+from kombu.transport import redis as stock
+
+from gristmill.broker.link import Link
+from gristmill.broker.messages import encoded, uncertain
+
+#: The name of a queue for the results of `rpc://`: a UUID.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Seconds of a blocking read on a channel that waits for streams as well.
+SHARED_SECONDS = 0.1
+
+
+class Lists(Link):
+    """A channel's list queues. Taking a message from a list removes it, so nobody has to acknowledge it."""
+
+    #: Names of further queues that are lists, since stock workers take their messages.
+    stock_queues: Collection[str] = ()
+
+    def is_list(self, queue: str) -> bool:
+        """Whether the queue is a list: one for replies (remote control, `rpc://`), or a stock one."""
+        reply = queue.endswith(".pidbox") or (len(queue) == 36 and _UUID.fullmatch(queue) is not None)
+        return reply or queue in self.stock_queues
+
+    def _put_on_list(self, queue: str, message: dict[str, Any], batch: Any = None) -> None:
+        level = self._get_message_priority(message, reverse=False)
+        steps = stock.Channel.priority_steps
+        key, text = self._q_for_pri(queue, steps[bisect(steps, level) - 1]), encoded(message)
+        if batch is not None:
+            batch.add("lpush", key, text)
+            if queue in self._expires:
+                batch.add("pexpire", key, self._expires[queue])
+            return
+        with self.conn_or_acquire() as client, uncertain():
+            client.lpush(key, text)
+        self._maybe_update_queues_expire(None, queue)
+
+    def _start_reading_lists(self, queues: list[str], timeout: float) -> None:
+        keys = [self._q_for_pri(queue, level) for level in self.priority_steps for queue in queues]
+        command = ["BRPOP", *keys, timeout]
+        if self.global_keyprefix:
+            command = self.client._prefix_args(command)
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
+        self.client.connection.send_command(*command)

@@ -1,0 +1,77 @@
+"""Benches for apps side by side on a server: a user's own on stock kombu, and ours."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+from tests.conftest import until
+from tests.support.dropin_bench import DropIn
+
+
+class Shop(DropIn):
+    """The user's app: stock workers on `shop`, and programs that send to them. It shares our key prefix."""
+
+    app = "tests.support.stock_app"
+
+    def __init__(self, url, directory, prefix, **environ):
+        super().__init__(url, directory, **environ)
+        self.prefix = prefix
+        self.environ |= {"TEST_PREFIX": prefix, "GRISTMILL_REDIS_URL": url, "GRISTMILL_PREFIX": prefix}
+
+    def worker(self, queue="shop", **environ):
+        log = (self.directory / f"shop-{len(self.workers)}.log").open("w")
+        command = f"-m celery -A {self.app} worker -Q {queue} -P threads -c 2 -l info -n shop{len(self.workers)}@t"
+        worker = subprocess.Popen(
+            [sys.executable, *command.split()],
+            env={**self.environ, **environ},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+        self.workers.append(worker)
+        return worker
+
+    def log(self, number=0):
+        return (self.directory / f"shop-{number}.log").read_text()
+
+    def sold(self):
+        return sorted(int(number) for number in self.said("sold"))
+
+
+class Fleet:
+    """Workers of our own app below a key prefix."""
+
+    def __init__(self, url, directory, prefix=None, **environ):
+        self.prefix = f"f{uuid.uuid4().hex[:8]}:" if prefix is None else prefix
+        self.environ = {
+            **os.environ,
+            "GRISTMILL_REDIS_URL": url,
+            "GRISTMILL_PREFIX": self.prefix,
+            "GRISTMILL_HOME": str(directory / "home"),
+            **environ,
+        }
+        self.workers = []
+
+    def worker(self, kind="cpu"):
+        command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", "1"]
+        worker = subprocess.Popen(command, env=self.environ, start_new_session=True)
+        self.workers.append(worker)
+        # It answers once it consumes.
+        until(lambda: self.run("print(len(app.control.ping(timeout=1)))") == str(len(self.workers)), 60, "a worker")
+        return worker
+
+    def run(self, code):
+        """Run a program that imports us; answers what it printed."""
+        code = f"from gristmill.tasks import app\nfrom gristmill.tasks.fibonacci import fibonacci\n{code}"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=self.environ, check=True, timeout=90, stdout=subprocess.PIPE, text=True)
+        return done.stdout.strip()
+
+    def close(self):
+        for worker in self.workers:
+            if worker.poll() is None:
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
