@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 class Acks:
     """The acknowledgements of one process. They outlive its channels: after a reconnect the process sends them.
 
-    `held` has the tags of all messages that the process holds. A tag leaves it once the server has answered:
+    `holding` has the tags of all messages that the process holds. A tag leaves it once the server has answered:
     until then the message must not look like one that the process lost sight of.
     """
 
-    def __init__(self, scripts: Scripts, consumer: str, held: set[str]) -> None:
+    def __init__(self, scripts: Scripts, consumer: str, holding: set[str]) -> None:
         self.scripts = scripts
         self.consumer = consumer
-        self.held = held
-        self.refused = 0
+        self.holding = holding
+        self.refusals = 0
         self._waiting: dict[str, None] = {}
         self._sending: dict[str, None] = {}
         self._lock = threading.RLock()
@@ -65,14 +65,14 @@ class Acks:
                 self._sending[tag] = None
         return tags
 
-    def settle(self, tags: Iterable[str], refused: Iterable[Any]) -> None:
-        """Note that the server has processed `tags`; `refused` are those that another worker owns by now."""
+    def settle(self, tags: Iterable[str], foreign: Iterable[Any]) -> None:
+        """Note that the server has processed `tags`; `foreign` are those that another worker owns by now."""
         with self._lock:
             for tag in tags:
                 self._sending.pop(tag, None)
-                self.held.discard(tag)
-        for tag in refused:
-            self.refused += 1
+                self.holding.discard(tag)
+        for tag in foreign:
+            self.refusals += 1
             name = tag.decode() if isinstance(tag, bytes) else tag
             log.warning("another worker took message %s while this one was silent; the message may run twice", name)
 
@@ -90,12 +90,12 @@ class Acks:
         """Send the waiting acknowledgements. If that fails they wait on, and the lease's thread tries again."""
         while tags := self.pop():
             try:
-                refused = self.scripts.call("ack", self.consumer, *tags)
+                foreign = self.scripts.call("ack", self.consumer, *tags)
             except (RedisError, OSError) as error:
                 self.put_back(tags)
                 log.warning("%d acknowledgements could not be sent, retrying: %s", len(tags), error)
                 return
-            self.settle(tags, refused)
+            self.settle(tags, foreign)
 
     def unsettled(self) -> list[str]:
         """Tags of messages that are done although the server may not know it yet. Safe to call in a signal handler."""

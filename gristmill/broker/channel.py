@@ -35,7 +35,7 @@ class Channel(Lists):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._no_ack: set[str] = set()
         #: Whether the outstanding read is one of lists.
-        self._reads_lists = False
+        self._on_lists = False
         super().__init__(*args, **kwargs)
 
     def _q_for_pri(self, queue: str, pri: int) -> str:
@@ -108,8 +108,8 @@ class Channel(Lists):
         lists = [queue for queue in queues if self.is_list(queue)]
         streams = [queue for queue in queues if queue not in lists] if lists else list(queues)
         # By turns, if the channel has both.
-        self._reads_lists = bool(lists) and not (streams and self._reads_lists)
-        if self._reads_lists:
+        self._on_lists = bool(lists) and not (streams and self._on_lists)
+        if self._on_lists:
             self._start_reading_lists(lists, SHARED_SECONDS if streams else self.brpop_timeout)
         elif streams:
             self._start_reading_streams(streams, SHARED_SECONDS if lists else self.brpop_timeout)
@@ -126,11 +126,11 @@ class Channel(Lists):
         self.reader.send(self.client.connection, queues, room, int(timeout * 1000))
 
     def _brpop_read(self, **options: Any) -> bool:
-        if self._reads_lists:
+        if self._on_lists:
             return bool(super()._brpop_read(**options))
         try:
             entries = self.reader.receive(self.client.connection)
-            self.lease.held.update(entry.tag for entry in entries)
+            self.lease.holding.update(entry.tag for entry in entries)
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
@@ -213,7 +213,7 @@ class Channel(Lists):
         if not flat:
             return None
         entry = Entry(flat[0].decode() if isinstance(flat[0], bytes) else flat[0], flat[1], int(flat[2]))
-        lease.held.add(entry.tag)
+        lease.holding.add(entry.tag)
         raw = self._message(entry)
         if raw is None:
             return None

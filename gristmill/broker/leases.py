@@ -44,8 +44,8 @@ class Lease:
         self.consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.parameters = {**parameters, "socket_timeout": ANSWER_SECONDS, "retry": Retry(NoBackoff(), 0)}
         self.scripts = Scripts(self._client(), prefix)
-        self.held: set[str] = set()
-        self.acks = Acks(self.scripts, self.consumer, self.held)
+        self.holding: set[str] = set()
+        self.acks = Acks(self.scripts, self.consumer, self.holding)
         self.queues: set[str] = set()
         #: Those of the queues whose lists this process takes.
         self.with_lists: set[str] = set()
@@ -142,7 +142,7 @@ class Lease:
             # The socket may have a reply that nobody has read yet.
             seconds = max(seconds, time.monotonic() - oldest + 1)
         tags = self.scripts.call("held", self.consumer, int(seconds * 1000), *self.queues)
-        return [tag for tag in map(as_text, tags) if tag not in self.held]
+        return [tag for tag in map(as_text, tags) if tag not in self.holding]
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
         """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.
@@ -153,7 +153,7 @@ class Lease:
             RedisError: the server cannot be reached, or refuses.
         """
         every = list(tags)
-        self.held.difference_update(every)
+        self.holding.difference_update(every)
         for start in range(0, len(every), CALL_MOST):
             self.scripts.call("back", self.consumer, suspicion, *every[start : start + CALL_MOST])
 
@@ -163,7 +163,7 @@ class Lease:
         done = self.acks.unsettled()
         if done:
             scripts.call("ack", self.consumer, *done)
-        rest = [tag for tag in list(self.held) if tag not in set(done)]
+        rest = [tag for tag in list(self.holding) if tag not in set(done)]
         for start in range(0, len(rest), CALL_MOST):
             scripts.call("back", self.consumer, 0, *rest[start : start + CALL_MOST])
 

@@ -65,7 +65,7 @@ class QoS(virtual.QoS):
     def postpone(self, delivery_tag: str, seconds: float) -> None:
         """Return a message to its queue, hidden for `seconds` seconds."""
         self.channel.lease.scripts.call("postpone", self.channel.lease.consumer, int(seconds * 1000), delivery_tag)
-        self._gone(delivery_tag)
+        self._drop(delivery_tag)
 
     def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> bool:
         """Make a message a dead letter; `deaths` says how many processes it has killed. Answers whether it is one now.
@@ -77,7 +77,7 @@ class QoS(virtual.QoS):
         text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
         lease, most = self.channel.lease, settings().dead_letter_bytes
         status = lease.scripts.call("bury", lease.consumer, most, int(FULL_SECONDS * 1000), text, deaths, delivery_tag)
-        self._gone(delivery_tag)
+        self._drop(delivery_tag)
         queue = delivery_tag.split("/", 2)[2]
         if status == 0:
             logger.error(
@@ -90,9 +90,9 @@ class QoS(virtual.QoS):
             logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, text)
         return bool(status)
 
-    def _gone(self, delivery_tag: str) -> None:
+    def _drop(self, delivery_tag: str) -> None:
         self._delivered.pop(delivery_tag, None)
-        self.channel.lease.held.discard(delivery_tag)
+        self.channel.lease.holding.discard(delivery_tag)
 
     def restore_unacked(self) -> list[Any]:
         """Hand back the channel's messages, except those in the pool: the pool acknowledges them when they are done.
@@ -104,7 +104,7 @@ class QoS(virtual.QoS):
         if not tags:
             return []
         lease = self.channel.lease
-        lease.held.difference_update(tags)
+        lease.holding.difference_update(tags)
         with suppress(*self.channel.connection_errors):
             lease.hand_back(tags)
         return []

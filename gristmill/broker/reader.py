@@ -97,11 +97,11 @@ class QueueReader:
         #: When to ask a server again that could not write (monotonic seconds).
         self._unwritable_until = 0.0
 
-    def paced(self, held: int, room: int | None) -> bool:
+    def paced(self, busy: int, room: int | None) -> bool:
         """Whether to take later, since the slots have enough to do; the event loop wakes up for that take."""
         if monotonic() < self._unwritable_until:
             return True
-        if room is None or held + room < PACE_FROM or held < room or self._empty:
+        if room is None or busy + room < PACE_FROM or busy < room or self._empty:
             return False
         hub = get_event_loop()
         if hub is None or monotonic() - self._took_at >= PACE_SECONDS:
@@ -130,7 +130,7 @@ class QueueReader:
             )  # fmt: skip
             return
         create = "0" if self._ready.issuperset(queues) else "1"
-        self._asked = queues
+        self._queues = queues
         self._took_at = monotonic()
         self._acks = self.lease.acks.pop()
         connection.send_command(
@@ -161,7 +161,7 @@ class QueueReader:
             self.lease.acks.put_back(acks or [])
             self._empty = False
             raise
-        return self._blocked(answer) if acks is None else self._taken(answer, acks)
+        return self._from_block(answer) if acks is None else self._from_take(answer, acks)
 
     def _wait_for_room(self, error: Exception) -> None:
         """Take nothing for a second: the server cannot write down who has a message."""
@@ -172,16 +172,16 @@ class QueueReader:
         if hub is not None:
             hub.call_later(UNWRITABLE_SECONDS, lambda: None)
 
-    def _taken(self, answer: Any, acks: list[str]) -> list[Entry]:
-        due, refused, flat = answer
+    def _from_take(self, answer: Any, acks: list[str]) -> list[Entry]:
+        due, foreign, flat = answer
         self._unwritable_until = 0.0
-        self.lease.acks.settle(acks, refused)
-        self._ready.update(self._asked)
+        self.lease.acks.settle(acks, foreign)
+        self._ready.update(self._queues)
         self._empty = not flat
         self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
         return [Entry(_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)]
 
-    def _blocked(self, answer: Any) -> list[Entry]:
+    def _from_block(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
         return [
             Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields)).get("m", b""))

@@ -17,7 +17,7 @@ LUA = Path(__file__).parent / "lua"
 #: A full server refuses these, so that producers wait; every other script frees memory, or is a step to that.
 _REFUSED_WHEN_FULL = frozenset({"delay", "put"})
 #: These only read: they run on a server that refuses writes too.
-_READS = frozenset({"size", "held"})
+_READ_ONLY = frozenset({"size", "held"})
 
 
 class Unwritable(RedisConnectionError):
@@ -38,7 +38,7 @@ def as_if_away() -> Iterator[None]:
 @cache
 def text(name: str) -> str:
     """The whole text of the script `name`: its shebang, the part that all scripts share, and its own file."""
-    flags = " flags=no-writes" if name in _READS else "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
+    flags = " flags=no-writes" if name in _READ_ONLY else "" if name in _REFUSED_WHEN_FULL else " flags=allow-oom"
     return "\n".join([f"#!lua{flags}", *((LUA / f"{part}.lua").read_text() for part in ("queue", "holding", name))])
 
 

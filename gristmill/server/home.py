@@ -100,7 +100,7 @@ class Home:
     def holder(self) -> Holder | None:
         """The home's living owner; None if it has none, or one that has not written its name yet."""
         with self.usable():
-            if not self._lock.held():
+            if not self._lock.is_held():
                 return None
             pid, _, kind = _text(self._lock.path).partition(" ")
         return Holder(kind.strip(), int(pid)) if pid.isdecimal() else None
@@ -137,7 +137,7 @@ class Home:
     def running(self) -> ServerFile | None:
         """The content of `server.json` if its owner lives, else None."""
         with self.usable():
-            alive = self._lock.held()
+            alive = self._lock.is_held()
         return self.read() if alive else None
 
     def write(self, content: ServerFile) -> None:

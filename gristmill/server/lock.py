@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-#: Seconds for which `acquire` tries a lock that another holds: `Lock.held` takes it for an instant.
+#: Seconds for which `acquire` tries a lock that another holds: `Lock.is_held` takes it for an instant.
 PROBE_SECONDS = 0.1
 
 #: Seconds between two looks at what somebody waits for.
@@ -69,7 +69,7 @@ class Lock:
             raise ValueError(f"the lock {self.path} is not held")
         return self._file
 
-    def held(self) -> bool:
+    def is_held(self) -> bool:
         """Whether anybody holds the lock, here or in another process.
 
         Raises:

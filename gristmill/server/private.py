@@ -81,7 +81,7 @@ class PrivateServer:
     @property
     def alive(self) -> bool:
         """Whether the server's process lives, even without its guard."""
-        return self._guard is not None and (self._guard.poll() is None or self._lock.held())
+        return self._guard is not None and (self._guard.poll() is None or self._lock.is_held())
 
     def start(self) -> None:
         """Start the server and wait until it answers, however long it reads its data back.

@@ -114,7 +114,7 @@ def test_an_acknowledgement_is_refused_once_another_has_the_message(bench, chann
     level, identity, queue = message.delivery_tag.split("/")
     bench.client.xclaim(f"{bench.prefix}gm1:q:{queue}:{level}", "gm", "another", 0, [identity])
     message.ack()
-    assert channel.lease.acks.refused == 1
+    assert channel.lease.acks.refusals == 1
     assert bench.standing() == 1
 
 

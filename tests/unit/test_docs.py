@@ -107,6 +107,7 @@ EXAMPLES_OF_SETTINGS = {
     "redis_url": ("rediss://host", "http://host"),
     "redis_password": ("p", None),
     "prefix": ("p" * 64, "p" * 65),
+    "stock_queues": ("mail, reports", None),
     "task_modules": ("one, two.three", None),
     "data_root": ("/data", None),
     "dashboard_password": ("p" * 8, "p" * 7),

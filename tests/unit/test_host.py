@@ -218,9 +218,9 @@ class TestHome:
         held, wanted = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
         assert held.acquire()
         assert not wanted.acquire(seconds=0.2)
-        assert wanted.held()
+        assert wanted.is_held()
         held.release()
-        assert not wanted.held()
+        assert not wanted.is_held()
         with pytest.raises(ValueError, match="not held"):
             wanted.fileno()
 
