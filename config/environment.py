@@ -71,19 +71,19 @@ def _secret(name: str, path: str) -> str:
 def unknown(
     fields: Collection[str], default_home: Path, environ: Mapping[str, str] | None = None
 ) -> list[tuple[str, str | None]]:
-    """The `GRISTMILL_*` names that no setting has, each with the nearest known one."""
-    known = {PREFIX + field.upper() for field in fields}
-    known |= {f"{name}_FILE" for name in known}
+    """The `GRISTMILL_*` names that no setting has, each with the nearest name that a setting has."""
+    names = {PREFIX + field.upper() for field in fields}
+    names |= {f"{name}_FILE" for name in names}
     strangers = [
         name
         for name in _variables(os.environ if environ is None else environ, default_home)
-        if name not in known | COMPOSE and not _INJECTED.search(name)
+        if name not in names | COMPOSE and not _INJECTED.search(name)
     ]
-    return [(name, _nearest(name, known)) for name in sorted(strangers)]
+    return [(name, _nearest(name, names)) for name in sorted(strangers)]
 
 
-def _nearest(name: str, known: Collection[str]) -> str | None:
+def _nearest(name: str, names: Collection[str]) -> str | None:
     # Without the prefix, which would make every name like every other.
-    bare = {other.removeprefix(PREFIX): other for other in known}
-    found = get_close_matches(name.removeprefix(PREFIX), bare, 1, 0.6)
-    return bare[found[0]] if found else None
+    bare = {other.removeprefix(PREFIX): other for other in names}
+    nearest = get_close_matches(name.removeprefix(PREFIX), bare, 1, 0.6)
+    return bare[nearest[0]] if nearest else None

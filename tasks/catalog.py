@@ -31,8 +31,8 @@ def load() -> dict[str, GristmillTask]:
             importlib.import_module(module)
         except Exception as error:
             raise SettingError(f"GRISTMILL_TASK_MODULES: {module!r} cannot be imported: {error!r}") from error
-    found = {name: task for name, task in app.tasks.items() if isinstance(task, GristmillTask)}
-    return dict(sorted(found.items()))
+    tasks = {name: task for name, task in app.tasks.items() if isinstance(task, GristmillTask)}
+    return dict(sorted(tasks.items()))
 
 
 def find(name: str) -> GristmillTask:
@@ -41,9 +41,9 @@ def find(name: str) -> GristmillTask:
     Raises:
         InputError: there is none; the text offers the nearest.
     """
-    known = load()
-    if name in known:
-        return known[name]
-    near = get_close_matches(name, known, 1, 0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    tasks = load()
+    if name in tasks:
+        return tasks[name]
+    near = get_close_matches(name, tasks, 1, 0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(tasks)}"
     raise InputError(f"no task is called {name!r}: {hint} (your own go in modules that GRISTMILL_TASK_MODULES names)")

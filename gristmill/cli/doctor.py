@@ -8,6 +8,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.broker.dead_letters import DeadLetters
+from gristmill.broker.orphans import orphans
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
@@ -79,6 +80,7 @@ def _server(server: Redis) -> Iterator[Finding]:
     for look in (_version, _connection, _topology, _persistence, _eviction, _memory, _clock, _dead_letters):
         yield look(server, info)
     yield from _workers(server)
+    yield from _orphans(server)
 
 
 def _version(_: Redis, info: dict[str, Any]) -> Finding:
@@ -166,6 +168,17 @@ def _dead_letters(server: Redis, _: dict[str, Any]) -> Finding:
             f"nearly full, and the server deletes none to make room: {advice}, or raise {variable('dead_letter_bytes')}"
         )
     return Finding("dead letters", state, advice)
+
+
+def _orphans(server: Redis) -> Iterator[Finding]:
+    advice = {
+        "stream": "start a worker on this queue; if workers of stock Celery are to take its messages, name it in "
+        + variable("stock_queues"),
+        "list": f"if no worker of stock Celery takes them, set {variable('take_lists')}=true",
+        "other": "a key with the name of the queue's list is no list: rename it before stock Celery sends there",
+    }
+    for queue, kind, number in orphans(server, settings(), [str(kind) for kind in Kind]):
+        yield Finding(f"queue {queue}", f"messages on a {kind} that no worker here takes: {number}", advice[kind])
 
 
 def _workers(server: Redis) -> Iterator[Finding]:
