@@ -3,15 +3,9 @@
 from typing import Any
 
 from gristmill.config.settings import Settings
+from gristmill.config.task_modules import task_modules
 
-#: Modules with the tasks that ship, one file each; the room `worker` adds the runner of chunks.
-SHIPPED_TASKS = (
-    "gristmill.tasks.fibonacci",
-    "gristmill.tasks.fetch.task",
-    "gristmill.tasks.digest",
-    "gristmill.tasks.pause",
-    "gristmill.tasks.announce",
-)
+#: The module of the task that runs chunks.
 RUNNER = "gristmill.worker.chunk_task"
 
 
@@ -39,7 +33,7 @@ def celery_config(settings: Settings, url: str | None) -> dict[str, Any]:
         "result_serializer": "json",
         "event_serializer": "json",
         "result_expires": 7 * 24 * 3600,
-        "imports": (*SHIPPED_TASKS, *settings.task_modules, RUNNER),
+        "imports": (*(module.name for module in task_modules(settings)), RUNNER),
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_default_queue": "cpu",

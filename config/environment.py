@@ -1,4 +1,4 @@
-"""Where settings come from: the environment, `.env` files, and files that hold a secret (`…_FILE`)."""
+"""Where settings come from: the environment, `.env` files, the project's `pyproject.toml`, and files with secrets."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from gristmill.config.project import current_project
 from gristmill.errors import SettingError
 
 PREFIX = "GRISTMILL_"
-PROJECT = Path(__file__).parents[2]
 
 #: What docker-compose.yml reads and no process of ours: they may stand in the project's `.env` beside settings.
 COMPOSE = frozenset(
@@ -25,25 +25,61 @@ COMPOSE = frozenset(
 #: What Kubernetes injects for a service that is called gristmill.
 _INJECTED = re.compile(r"_SERVICE_|_PORT(_|$)")
 
+#: The name of a source, and its variables.
+_Source = tuple[str, dict[str, str]]
+
+
+def _sources(environ: Mapping[str, str], default_home: Path) -> list[_Source]:
+    """The `GRISTMILL_*` variables of each source, the one that wins first.
+
+    An empty variable counts as not set, and hides those of later sources.
+    """
+    project = current_project()
+    sources = [_ours("the environment", environ)]
+    later: list[_Source] = []
+    if project:
+        later.append(_ours(str(project.directory / ".env"), _dotenv(project.directory)))
+        settings = {PREFIX + field.upper(): text for field, text in project.settings.items()}
+        later.append((str(project.path), settings))
+    name = f"{PREFIX}HOME"
+    home = environ.get(name) or next((names[name] for _, names in later if names.get(name)), str(default_home))
+    directory = Path(home).expanduser()
+    if not project or directory.absolute() != project.directory:
+        sources.append(_ours(str(directory / ".env"), _dotenv(directory)))
+    return sources + later
+
+
+def _ours(source: str, names: Mapping[str, str]) -> _Source:
+    return source, {name: value for name, value in names.items() if name.startswith(PREFIX)}
+
 
 def _variables(environ: Mapping[str, str], default_home: Path) -> dict[str, str]:
-    """The `GRISTMILL_*` variables: the environment wins over the home's `.env`, and that over the project's."""
-    project = _dotenv(PROJECT)
-    home = environ.get(f"{PREFIX}HOME") or project.get(f"{PREFIX}HOME") or str(default_home)
-    merged = {**project, **_dotenv(Path(home).expanduser()), **environ}
-    # An empty one is not set: so the environment can take back what a file says.
-    return {name: value for name, value in merged.items() if name.startswith(PREFIX) and value}
+    """The `GRISTMILL_*` variables that are set, by name."""
+    merged: dict[str, str] = {}
+    for _, names in reversed(_sources(environ, default_home)):
+        merged |= names
+    return {name: value for name, value in merged.items() if value}
 
 
 def _dotenv(directory: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(directory / ".env").items() if value is not None}
 
 
+def source_of(field: str, default_home: Path, environ: Mapping[str, str] | None = None) -> str:
+    """What sets a field: its variable, or the file that has it."""
+    name = PREFIX + field.upper()
+    for source, names in _sources(os.environ if environ is None else environ, default_home):
+        if name in names or f"{name}_FILE" in names:
+            return name if source == "the environment" else source
+    return name
+
+
 def read(fields: Collection[str], default_home: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The text of each field that is set, by field name.
 
     Raises:
-        SettingError: when a `…_FILE` cannot be read, or stands beside the variable itself.
+        SettingError: a `…_FILE` cannot be read, or is set beside the variable itself; or the project's file is not
+            valid.
     """
     values: dict[str, str] = {}
     for name, text in _variables(os.environ if environ is None else environ, default_home).items():
@@ -65,13 +101,13 @@ def _secret(name: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{name}: {path!r} cannot be read: {error}") from None
+        raise SettingError(f"cannot read the file that {name} names: {path!r}: {error}") from None
 
 
 def unknown(
     fields: Collection[str], default_home: Path, environ: Mapping[str, str] | None = None
 ) -> list[tuple[str, str | None]]:
-    """The `GRISTMILL_*` names that no setting has, each with the nearest name that a setting has."""
+    """The `GRISTMILL_*` names that no setting has, each with the nearest name of a setting."""
     names = {PREFIX + field.upper() for field in fields}
     names |= {f"{name}_FILE" for name in names}
     strangers = [
@@ -85,5 +121,5 @@ def unknown(
 def _nearest(name: str, names: Collection[str]) -> str | None:
     # Without the prefix, which would make every name like every other.
     bare = {other.removeprefix(PREFIX): other for other in names}
-    nearest = get_close_matches(name.removeprefix(PREFIX), bare, 1, 0.6)
-    return bare[nearest[0]] if nearest else None
+    near = get_close_matches(name.removeprefix(PREFIX), bare, 1, 0.6)
+    return bare[near[0]] if near else None

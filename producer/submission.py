@@ -23,7 +23,7 @@ from gristmill.producer.identity import user_at_host
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
 from gristmill.server.connection import client, reaching
-from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Submission:
 
     def __init__(
         self,
-        task: GristmillTask[..., Any],
+        task: SubmittableTask,
         source: Source,
         *,
         name: str | None = None,

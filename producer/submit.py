@@ -1,5 +1,6 @@
 """`submit`: the items of a Python program as one batch."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
@@ -9,8 +10,13 @@ from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, che
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.items import Raw
 from gristmill.producer.submission import Submission
-from gristmill.tasks import catalog
+from gristmill.producer.task_lookup import find_task
+from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
+from gristmill.server.connection import reaching
 from gristmill.tasks.kinds import GristmillTask, Kind
+from gristmill.tasks.remote import SubmittableTask
+
+log = logging.getLogger(__name__)
 
 T_contra = TypeVar("T_contra", contravariant=True)
 R = TypeVar("R")
@@ -111,7 +117,8 @@ def submit(  # noqa: PLR0913
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
 
     Args:
-        task: a function decorated with `@cpu` or `@io`, or a task's name.
+        task: a function decorated with `@cpu` or `@io`, or a task's name. A program that does not have the task's
+            module can name a task that live workers know: they check the values of the items.
         items: values of the one parameter that has no default and is not in `set`, or dicts of arguments. A list is
             checked as a whole before any item is stored; an iterator is read once, and each item checked as it comes.
         name: the batch's name (default: a new one). The same name with the same items again stores only what is
@@ -124,10 +131,11 @@ def submit(  # noqa: PLR0913
             the setting GRISTMILL_TTL_SECONDS).
         max_wait: how long to wait while the server is full: seconds, or text such as `"10m"` (default: no limit).
 
-    A batch that exists already keeps its `priority`, `halt` and `ttl`.
+    A batch that exists already keeps its `priority`, `halt` and `ttl`. Warnings, such as that no worker listens to the
+    queue, go to the logger `gristmill.producer.submit`.
 
     Raises:
-        InputError: an item, a name or an option is not valid, or workers run and none of them knows the task.
+        InputError: an item, a name or an option is not valid, or workers listen to the queue and none knows the task.
         BatchCancelled: the batch was cancelled before all its items were stored.
         ServerError: the server cannot be reached or refuses writes.
         SettingError: a setting of this host is not valid, or a module with tasks cannot be imported.
@@ -137,12 +145,19 @@ def submit(  # noqa: PLR0913
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     submission = Submission(_task(task), _Values(items), name=name, fixed=set, queue=queue, options=options)
     submission.check()
-    return submission.send(deadline)
+    with reaching():
+        for warning in check_workers(submission.task, submission.queue):
+            log.warning(warning)
+    batch = submission.send(deadline)
+    with reaching():
+        if not any(worker.queue == submission.queue for worker in live_workers()):
+            log.warning(no_worker(submission.queue))
+    return batch
 
 
-def _task(task: Any) -> GristmillTask[..., Any]:
+def _task(task: Any) -> SubmittableTask:
     if isinstance(task, str):
-        return catalog.find(task)
+        return find_task(task)
     if isinstance(task, GristmillTask):
         return task
     raise InputError(invalid_value("task", task, "a function decorated with @cpu or @io, or a task's name"))

@@ -8,43 +8,71 @@ from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.server.connection import client
 
 if TYPE_CHECKING:
-    # Only for types: loading Celery takes longer than most commands run.
-    from gristmill.tasks.kinds import GristmillTask
+    # Only for types: Celery takes longer to load than most commands take to run.
+    from gristmill.tasks.remote import SubmittableTask
+
+#: Modules that a warning names, at most.
+_NAMES = 3
 
 
 def live_workers() -> list[LiveWorker]:
-    """The workers that live, by name."""
+    """The live workers, by name."""
     return WorkerRegistry(client(), settings()).workers()
 
 
-def check_workers(task: "GristmillTask") -> list[str]:
-    """Warnings about the workers that live, for a batch of `task`; none when all is well, or when none lives.
+def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str]:
+    """Warnings about the workers on `queue` (default: that of the task's kind) for a batch of `task`.
+
+    There is none when all is well, or when no worker listens to the queue.
 
     Raises:
-        InputError: workers live, and none of those on the task's queue knows the task.
+        InputError: workers listen to the queue, and none of them knows the task.
     """
-    on_queue = [worker for worker in live_workers() if worker.queue == task.kind]
+    queue = queue or str(task.kind)
+    on_queue = [worker for worker in live_workers() if worker.queue == queue]
     if not on_queue:
         return []
-    knowing = [worker for worker in on_queue if task.name in worker.tasks]
-    if not knowing:
+    able = [worker for worker in on_queue if task.name in worker.tasks]
+    if not able:
         raise InputError(
-            f"no worker on queue {task.kind} knows task {task.name!r}: start {_names(on_queue)} with "
-            "GRISTMILL_TASK_MODULES naming its module"
+            f"no worker on queue {queue} knows task {task.name!r}: restart {_names(on_queue)} with its module "
+            "in GRISTMILL_TASK_MODULES or in the project's pyproject.toml"
         )
     warnings = []
-    lacking = [worker for worker in on_queue if worker not in knowing]
-    if lacking:
-        warnings.append(f"{_names(lacking)} do not know task {task.name!r}: GRISTMILL_TASK_MODULES differs there")
-    other = [worker for worker in knowing if worker.tasks[task.name] != task.fingerprint]
+    unable = [worker for worker in on_queue if worker not in able]
+    if unable:
+        warnings.append(f"{_names(unable)} cannot run task {task.name!r}: its module is not among their task modules")
+    other = [worker for worker in able if worker.tasks[task.name] != task.fingerprint]
     if other:
-        warnings.append(f"{_names(other)} have another version of task {task.name!r} than this host")
+        warnings.append(
+            f"{_names(other)} will run another version of task {task.name!r} ({_difference(task, other)}): "
+            "restart the workers (`gristmill up`) once they have the code of this host"
+        )
     return warnings
+
+
+def _difference(task: "SubmittableTask", workers: list[LiveWorker]) -> str:
+    registry = WorkerRegistry(client(), settings())
+    announcements = [registry.announcements(worker.id).get(task.name) for worker in workers]
+    names = {name for one in announcements if one for name in differing_modules(task.modules, one.modules)}
+    return f"different: {listed(names)}" if names else "different code"
+
+
+def differing_modules(modules: dict[str, str], others: dict[str, str]) -> set[str]:
+    """The modules whose hash differs, or that only one side has."""
+    return {name for name in {*modules, *others} if modules.get(name) != others.get(name)}
+
+
+def listed(names: set[str]) -> str:
+    """Some names, the first three of them in full."""
+    first = ", ".join(sorted(names)[:_NAMES])
+    return f"{first} and {len(names) - _NAMES} more" if len(names) > _NAMES else first
 
 
 def no_worker(queue: str) -> str:
     """The warning that nobody listens to a queue."""
-    return f"no worker listens to queue {queue}: the items wait. Start one with `gristmill up {queue}`"
+    start = f"Start one with `gristmill up {queue}`" if queue in ("cpu", "io") else "Start one that does"
+    return f"no worker listens to queue {queue}: the items wait. {start}"
 
 
 def _names(workers: list[LiveWorker]) -> str:

@@ -1,15 +1,16 @@
 """`@cpu` and `@io`: what makes a function a task of its kind."""
 
-import hashlib
 import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
+from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.application import app
 from gristmill.tasks.celery_task import P as TaskP
 from gristmill.tasks.celery_task import R_co, TypedTask
+from gristmill.tasks.fingerprint import fingerprint, modules_of
 from gristmill.tasks.schema import Schema
 
 P = ParamSpec("P")
@@ -36,13 +37,20 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     retry_on: tuple[type[BaseException], ...]
 
     @cached_property
+    def modules(self) -> dict[str, str]:
+        """The hash of each module that the function depends on, by name, as the modules are now."""
+        return modules_of(self.run)
+
+    @cached_property
     def fingerprint(self) -> str:
-        """First 12 hex digits of the SHA-256 of the function's source: tells whether hosts run the same code."""
-        try:
-            source = inspect.getsource(self.run)
-        except (OSError, TypeError):
-            source = self.name
-        return hashlib.sha256(source.encode()).hexdigest()[:12]
+        """12 hex digits that tell whether two hosts have the same code of the task."""
+        return fingerprint(self.modules)
+
+    @property
+    def announcement(self) -> Announcement:
+        """What a worker announces of the task."""
+        parameters = {name: parameter.required for name, parameter in self.schema.parameters.items()}
+        return Announcement(self.fingerprint, str(self.kind), parameters, self.retries, self.modules)
 
     @property
     def summary(self) -> str:

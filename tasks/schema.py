@@ -44,6 +44,11 @@ class Parameter:
         plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
         return cls(parameter.name, required, None if required else parameter.default, adapter, plain)
 
+    @classmethod
+    def of_any(cls, name: str, required: bool) -> Self:
+        """A parameter of which only the name is known: it takes any value that JSON can carry."""
+        return cls(name, required, None, TypeAdapter(Any), False)
+
     @property
     def allowed(self) -> str:
         """What it takes, in words: `an integer from 0 to 50`."""

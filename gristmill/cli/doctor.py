@@ -1,6 +1,7 @@
 """`gristmill doctor`."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +17,7 @@ from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.registry import WorkerRegistry, namesakes, shared_name
+from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, locate, reaching, without_password
 from gristmill.tasks import catalog
@@ -70,9 +72,17 @@ def _settings() -> Iterator[Finding]:
 
 def _task_modules() -> Iterator[Finding]:
     try:
-        yield Finding("tasks", f"{len(catalog.load())} known on this host")
+        tasks = catalog.catalog()
+        counts = Counter(tasks.sources.values())
+        yield Finding("tasks", ", ".join(f"{count} {_origin(source)}" for source, count in counts.items()))
+        for module in tasks.empty_modules:
+            yield Finding("tasks", f"{module.name} ({module.source})", catalog.no_task_in(module))
     except GristmillError as error:
         yield Finding("tasks", "not all are known", str(error))
+
+
+def _origin(source: str) -> str:
+    return source if source == "shipped" else f"from {source}"
 
 
 def _server(server: Redis) -> Iterator[Finding]:
@@ -190,10 +200,5 @@ def _workers(server: Redis) -> Iterator[Finding]:
         yield Finding(f"queue {kind}", state, "" if here else f"no worker listens: gristmill up {kind}")
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))
-    fingerprints: dict[str, set[str]] = {}
-    for worker in workers:
-        for task, fingerprint in worker.tasks.items():
-            fingerprints.setdefault(task, set()).add(fingerprint)
-    for task, versions in fingerprints.items():
-        if len(versions) > 1:
-            yield Finding("tasks", f"{task!r} in {len(versions)} versions", "update the workers that lag behind")
+    for task, versions, advice in task_versions(server, workers):
+        yield Finding("tasks", f"{task!r} in {versions} versions", advice)

@@ -8,8 +8,9 @@ import click
 from gristmill.cli import foreign
 from gristmill.cli.command import Command
 from gristmill.errors import InputError
+from gristmill.producer import task_lookup
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.remote import SubmittableTask
 
 
 class TaskCommand(Command):
@@ -42,14 +43,14 @@ class TaskCommand(Command):
         return word if isinstance(word, str) else None
 
 
-def find_task(word: str) -> GristmillTask:
-    """The task called `word`.
+def find_task(word: str) -> SubmittableTask:
+    """The task called `word`, of this host or of the workers.
 
     Raises:
         InputError: there is none; the text offers the nearest, or says how to run the program of that name.
     """
     try:
-        return catalog.find(word)
+        return task_lookup.find_task(word)
     except InputError:
         if which(word):
             raise InputError(_no_task(word)) from None

@@ -4,7 +4,7 @@ from typing import Any
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import print_json, printable, write
+from gristmill.cli.console import print_json, printable, warn, write
 from gristmill.errors import ServerError
 from gristmill.producer.worker_checks import live_workers
 from gristmill.tasks import catalog
@@ -15,7 +15,7 @@ from gristmill.tasks.schema import Schema
 @options.as_json
 @options.quiet
 def command(as_json: bool) -> None:
-    """List the tasks that this host knows: kind, parameters, help, and the workers that know each.
+    """List the tasks that this host knows: kind, parameters, help, origin, and the workers that know each.
 
     \b
     Examples:
@@ -32,10 +32,13 @@ def command(as_json: bool) -> None:
             "kind": str(task.kind),
             "parameters": _parameters(task.schema),
             "help": task.summary,
+            "source": catalog.catalog().sources[task.name],
             "workers": ", ".join(worker.name for worker in workers if task.name in worker.tasks),
         }
         for task in catalog.load().values()
     ]
+    for module in catalog.catalog().empty_modules:
+        warn(catalog.no_task_in(module))
     if as_json:
         for row in rows:
             print_json({**row, "parameters": ", ".join(row["parameters"])})
@@ -50,6 +53,8 @@ def _print(row: dict[str, Any], width: int) -> None:
     write(printable(f"{row['task']:<{width}}  {row['kind']:<3}  {row['help']}").rstrip())
     for parameter in row["parameters"]:
         write(printable(f"    {parameter}"))
+    if row["source"] != "shipped":
+        write(printable(f"    from {row['source']}"))
     if row["workers"]:
         write(printable(f"    on {row['workers']}"))
 

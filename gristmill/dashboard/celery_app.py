@@ -4,11 +4,13 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from gristmill.config.settings import Settings
+from gristmill.config.task_modules import SHIPPED_TASKS, task_modules
 
 
 def forget_user_modules(app: Any, settings: Settings) -> None:
-    """Keep the modules of GRISTMILL_TASK_MODULES out of what Celery and Flower import; only workers need them."""
-    app.conf.imports = tuple(module for module in app.conf.imports or () if module not in settings.task_modules)
+    """Keep the user's own modules out of what Celery and Flower import; only workers need them."""
+    own = {module.name for module in task_modules(settings)} - {*SHIPPED_TASKS}
+    app.conf.imports = tuple(module for module in app.conf.imports or () if module not in own)
 
 
 class AppView:

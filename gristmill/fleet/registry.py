@@ -1,7 +1,7 @@
 """The registry of live workers: what each announces when it starts, and its heartbeat, once a second."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
@@ -9,6 +9,7 @@ from redis import Redis
 
 from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
+from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements
 from gristmill.fleet.worker_id import node_name
 
 #: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
@@ -50,9 +51,13 @@ class WorkerRegistry:
         self.client = client
         self.settings = settings
 
-    def announce(self, worker: str, tasks: dict[str, str]) -> None:
-        """Store which tasks a worker (its id) knows: fingerprints by task name."""
-        script(self.client, "announce")(args=[self.settings.prefix, worker, json.dumps(tasks)])
+    def announce(self, worker: str, tasks: Mapping[str, Announcement]) -> None:
+        """Store which tasks a worker (its id) knows, by task name."""
+        script(self.client, "announce")(args=[self.settings.prefix, worker, announcements_json(tasks)])
+
+    def announcements(self, worker: str) -> dict[str, Announcement]:
+        """The tasks that a worker (its id) knows, by name."""
+        return read_announcements(cast(str | None, self.client.hget(self.settings.key("announced"), worker)))
 
     def leave(self, worker: str) -> None:
         """Remove a worker (its id) that ends."""
@@ -85,7 +90,7 @@ class WorkerRegistry:
                 **_fields(heartbeats[worker]),
                 name=node_name(worker),
                 id=worker,
-                tasks=json.loads(announced.get(worker, "{}")),
+                tasks={name: task.fingerprint for name, task in read_announcements(announced.get(worker)).items()},
             )
             for worker in sorted(moments)
             if not _is_replaced(worker, moments, now)

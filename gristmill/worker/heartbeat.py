@@ -62,14 +62,14 @@ class Heartbeat(StartStopStep):
         client = connect()
         ledger, fleet = Ledger(client, settings()), WorkerRegistry(client, settings())
         fleet_meters = Meters(client, settings()) if settings().meters else None
-        fingerprints = {name: task.fingerprint for name, task in catalog.load().items()}
+        announcements = {name: task.announcement for name, task in catalog.load().items()}
         announced = failing = False
         while not self.ended.wait(HEARTBEAT_SECONDS if announced else 0):
             if self._stuck():
                 continue
             try:
                 if not announced:
-                    fleet.announce(self.id, fingerprints)
+                    fleet.announce(self.id, announcements)
                     announced, failing = True, False
                 items = ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
                 self.history.append((time.monotonic(), items))

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import passing
 from gristmill.tasks import catalog
@@ -87,7 +87,7 @@ class Runner:
     ) -> tuple[Chunk | None, Work | None]:
         try:
             task = catalog.find(work.task)
-        except InputError as error:
+        except (InputError, SettingError) as error:
             log.warning("returning the chunk to its queue: %s", error)
             time.sleep(1)
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)

@@ -5,7 +5,7 @@ from typing import Any
 
 from gristmill.errors import InputError
 from gristmill.producer.items import ITEM_BYTES, Source
-from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.remote import SubmittableTask
 from gristmill.tasks.schema import ItemError
 
 
@@ -18,7 +18,7 @@ class CheckedItems:
 
     def __init__(
         self,
-        task: GristmillTask,
+        task: SubmittableTask,
         source: Source,
         fixed: Mapping[str, Any],
         on_bad: Callable[[str], None] | None = None,

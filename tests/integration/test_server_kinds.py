@@ -24,6 +24,7 @@ from gristmill.broker import scripts as transport_scripts
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import load
+from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks.fetch.host_limit import HostLimit
@@ -194,7 +195,7 @@ def keeps_the_ledger(user):
     ledger.create("b", "token", FIELDS)
     ledger.append("b", "token", 0, ["0", "1", "2"], "sha")
     ledger.end("b", "token", 0)
-    WorkerRegistry(user.client, ledger.settings).announce("w", {"t": "f"})
+    WorkerRegistry(user.client, ledger.settings).announce("w", {"t": Announcement("f")})
     assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") == 3
     epoch = ledger.state("b")["epoch"]
     for index, state in ((0, "s"), (1, "1"), (2, "f")):

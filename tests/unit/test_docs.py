@@ -12,9 +12,9 @@ from gristmill import errors
 from gristmill.batches.info import BatchInfo, State
 from gristmill.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
 from gristmill.cli.console import Quiet
-from gristmill.config.celery import SHIPPED_TASKS
 from gristmill.config.environment import COMPOSE
 from gristmill.config.settings import Settings, expectation, variable
+from gristmill.config.task_modules import SHIPPED_TASKS
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import GristmillTask
 from tests.support.commands import command_named, commands

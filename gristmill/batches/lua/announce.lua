@@ -1,2 +1,2 @@
--- Say which tasks a worker knows. ARGV: prefix, worker, fingerprints by name (JSON). Touches announced.
+-- Say which tasks a worker knows. ARGV: prefix, worker, announcements by task (JSON). Touches announced.
 redis.call('HSET', GM .. 'announced', ARGV[2], ARGV[3])

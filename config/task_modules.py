@@ -1,0 +1,44 @@
+"""The modules whose tasks this process knows, and what names each of them."""
+
+from functools import cache
+from importlib.metadata import entry_points
+from typing import NamedTuple
+
+from gristmill.config import environment
+from gristmill.config.settings import Settings
+
+#: Modules with the tasks that ship, one file each.
+SHIPPED_TASKS = (
+    "gristmill.tasks.fibonacci",
+    "gristmill.tasks.fetch.task",
+    "gristmill.tasks.digest",
+    "gristmill.tasks.pause",
+    "gristmill.tasks.announce",
+)
+GROUP = "gristmill.tasks"
+
+
+class TaskModule(NamedTuple):
+    """A module with tasks; `source` is what names it: `shipped`, a setting, a file or an entry point."""
+
+    name: str
+    source: str
+
+
+def task_modules(settings: Settings) -> list[TaskModule]:
+    """The modules that ship, those of the setting or of the project, and those of installed distributions."""
+    home = Settings.model_fields["home"].get_default()
+    source = environment.source_of("task_modules", home) if settings.task_modules else ""
+    modules = [TaskModule(name, "shipped") for name in SHIPPED_TASKS]
+    modules += [TaskModule(name, source) for name in settings.task_modules]
+    names = {module.name for module in modules}
+    return modules + [module for module in _installed() if module.name not in names]
+
+
+@cache
+def _installed() -> list[TaskModule]:
+    modules: dict[str, TaskModule] = {}
+    for point in entry_points(group=GROUP):
+        distribution = f" of {point.dist.name} {point.dist.version}" if point.dist else ""
+        modules.setdefault(point.module, TaskModule(point.module, f"entry point {point.name!r}{distribution}"))
+    return list(modules.values())

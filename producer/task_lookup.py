@@ -1,0 +1,39 @@
+"""Finds a task by its name: among those of this process, else among those that live workers announce."""
+
+from collections import Counter
+
+from gristmill.config.settings import settings
+from gristmill.errors import ServerError
+from gristmill.fleet.registry import WorkerRegistry
+from gristmill.server.connection import client, reaching
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import Kind
+from gristmill.tasks.remote import RemoteTask, SubmittableTask
+
+
+def find_task(name: str) -> SubmittableTask:
+    """The task called `name`, of this process or of the workers.
+
+    Raises:
+        InputError: neither this process nor a live worker knows such a task.
+        SettingError: a module with tasks cannot be imported.
+    """
+    task = catalog.load().get(name)
+    return task or _announced(name) or catalog.find(name)
+
+
+def _announced(name: str) -> RemoteTask | None:
+    """The task as most of the live workers that know it announce it; None when there is none, or no server."""
+    try:
+        with reaching():
+            registry = WorkerRegistry(client(), settings())
+            workers = [worker for worker in registry.workers() if name in worker.tasks]
+            announcements = [registry.announcements(worker.id).get(name) for worker in workers]
+    except ServerError:
+        return None
+    kinds = {str(kind) for kind in Kind}
+    usable = {one.fingerprint: one for one in announcements if one and one.kind in kinds}
+    if not usable:
+        return None
+    counts = Counter(one.fingerprint for one in announcements if one and one.fingerprint in usable)
+    return RemoteTask.of(name, usable[counts.most_common(1)[0][0]])

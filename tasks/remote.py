@@ -1,0 +1,36 @@
+"""A task whose module this process does not have, as the workers announce it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from gristmill.fleet.announcement import Announcement
+from gristmill.tasks.kinds import GristmillTask, Kind
+from gristmill.tasks.schema import Parameter, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTask:
+    """A task that can be submitted here: the names of its parameters are known, and workers check the values."""
+
+    name: str
+    kind: Kind
+    schema: Schema
+    retries: int
+    fingerprint: str
+    modules: dict[str, str]
+
+    @classmethod
+    def of(cls, name: str, announcement: Announcement) -> Self:
+        """The task that workers announce by this name."""
+        parameters = [Parameter.of_any(name, required) for name, required in announcement.parameters.items()]
+        return cls(
+            name,
+            Kind(announcement.kind),
+            Schema(parameters),
+            announcement.retries,
+            announcement.fingerprint,
+            announcement.modules,
+        )
+
+
+SubmittableTask = GristmillTask | RemoteTask

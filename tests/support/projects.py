@@ -1,0 +1,63 @@
+"""Projects of users: a directory with a `pyproject.toml` and modules, and programs that run in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+#: A project whose modules have the names of Gristmill's rooms, and of Celery's tutorial.
+SHOP = {
+    "pyproject.toml": '[tool.gristmill]\ntasks = ["tasks", "shop.jobs"]\ndata-root = "photos"\n',
+    "tasks.py": """
+from gristmill import cpu
+import config
+import worker
+
+
+@cpu
+def double(n: int) -> int:
+    return worker.TWO * n * config.ONE
+""",
+    "worker.py": "TWO = 2\n",
+    "config/__init__.py": "ONE = 1\n",
+    "shop/__init__.py": "",
+    "shop/jobs.py": """
+import json
+from datetime import date
+
+from gristmill import io
+
+from .prices import price
+
+
+@io(retries=2)
+def cost(day: date, article: str = "tea") -> float:
+    from shop import taxes
+    return price(article) * taxes.RATE
+""",
+    "shop/prices.py": "def price(article):\n    return 2.0\n",
+    "shop/taxes.py": "RATE = 1.5\n",
+    "shop/unused.py": "",
+    "sub/keep": "",
+    "photos/keep": "",
+}
+
+
+def write(directory: Path, files: dict[str, str]) -> Path:
+    """Write files below a directory, and return it."""
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return directory
+
+
+def python(code: str, cwd: Path, **environ: str) -> str:
+    """What a program of a user prints that runs in a directory."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GRISTMILL_", "PYTHON"))}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=cwd, env={**clean, **environ}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
