@@ -157,8 +157,8 @@ def _descend(parts: tuple[str, ...], path: str, *, make: bool = False) -> int:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Let an error of the operating system name the whole path, not the part at which it failed."""
+    """Let an error of the operating system name the whole path and the data root, not the part that failed."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
+        raise OSError(error.errno, f"{error.strerror} (data root {str(root())!r})", path) from None

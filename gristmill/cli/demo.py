@@ -13,8 +13,9 @@ import click
 from gristmill.batches.info import BatchInfo
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, table, write
+from gristmill.cli.console import note, table, warn, write
 from gristmill.cli.progress import ProgressView
+from gristmill.demo.findings import UNDISTURBED, disturbance
 from gristmill.demo.home import temporary_home
 from gristmill.demo.one_core import measure
 from gristmill.demo.site import Site
@@ -141,7 +142,10 @@ def _is_right(task: str, item: Any, value: Any) -> bool:
 
 
 def _show_times(parts: list[Part], infos: list[BatchInfo]) -> None:
-    sequential = [_sequential_seconds(part) for part in parts]
+    samples = [measure("sequential", part.task, part.items[: SAMPLES[part.task]]) for part in parts]
+    sequential = [
+        sample.seconds * len(part.items) / SAMPLES[part.task] for sample, part in zip(samples, parts, strict=True)
+    ]
     rows = []
     for what, part in (("CPU-bound", slice(0, 1)), ("I/O-bound", slice(1, 3)), ("together", slice(0, 3))):
         created = min(info.created for info in infos[part])
@@ -153,12 +157,8 @@ def _show_times(parts: list[Part], infos: list[BatchInfo]) -> None:
     table(None, columns, rows, right="items seconds one_core_alone speed-up")
     counts = ", ".join(f"{count} of {task}" for task, count in SAMPLES.items())
     note(f"one core alone: measured just now, one after another, on a sample of the same items ({counts})")
-
-
-def _sequential_seconds(part: Part) -> float:
-    """Seconds that all items of the part take one after another, from a sample of them."""
-    sample = part.items[: SAMPLES[part.task]]
-    return measure("sequential", part.task, sample).seconds * len(part.items) / len(sample)
+    if samples[0].cores < UNDISTURBED:
+        warn(f"CPU-bound: {disturbance(samples[0].cores)}")
 
 
 def _stay(fleet: LocalFleet) -> None:

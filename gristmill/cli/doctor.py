@@ -1,8 +1,12 @@
 """`gristmill doctor`."""
 
+import os
+import platform
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
@@ -20,6 +24,7 @@ from gristmill.fleet.registry import WorkerRegistry, namesakes, shared_name
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, locate, reaching, without_password
+from gristmill.server.home import Home
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
 
@@ -48,10 +53,11 @@ def command(as_json: bool) -> int:
       gristmill doctor
       gristmill doctor --json | jq 'select(.advice != "OK")'
     """
-    findings = [*_settings(), *_task_modules()]
+    findings = [*_settings(), _python(), *_task_modules()]
     failure: ServerError | None = None
     try:
         with reaching():
+            findings.append(_data_root())
             findings += _server(client())
     except ServerError as error:
         failure = error
@@ -68,6 +74,21 @@ def _settings() -> Iterator[Finding]:
         yield Finding("settings", name, f"no setting has this name{f': did you mean {near}?' if near else ''}")
     if not strangers:
         yield Finding("settings", f"home {settings().home}")
+
+
+def _python() -> Finding:
+    return Finding("python", f"{platform.python_version()}, {sys.executable}")
+
+
+def _data_root() -> Finding:
+    """The data root of the fleet in this home; workers of other homes have their own."""
+    running = None if settings().redis_url else Home(settings().home).running()
+    path = (running and running.data_root) or settings().data_root
+    if path is None:
+        return Finding("data root", "the directory in which `gristmill up` or `gristmill run` starts")
+    readable = Path(path).is_dir() and os.access(path, os.R_OK | os.X_OK)
+    advice = "" if readable else f"make it a directory that can be read, or set {variable('data_root')} to one"
+    return Finding("data root", str(path), advice)
 
 
 def _task_modules() -> Iterator[Finding]:

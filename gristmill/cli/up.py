@@ -11,6 +11,7 @@ from gristmill.cli.console import note, warn
 from gristmill.cli.values import Integer, OneOf
 from gristmill.config import settings
 from gristmill.local.fleet import LocalFleet
+from gristmill.local.reload import Reload
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
@@ -25,8 +26,9 @@ WATCH_SECONDS = 0.5
 @click.option("--cpu-slots", type=Integer(1, 1024), metavar="N", help="Processes of the cpu worker.")
 @click.option("--io-slots", type=Integer(1, 4096), metavar="N", help="Threads of the io worker.")
 @click.option("--port", type=Integer(0, 65535), metavar="N", help="Port of the dashboard; 0 takes any free port.")
+@click.option("--reload", is_flag=True, help="Restart workers between items when the code of your tasks changes.")
 @options.quiet
-def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None, port: int | None) -> int:
+def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None, port: int | None, reload: bool) -> int:
     """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or the parts you name.
 
     Ctrl-C lets running items finish (GRISTMILL_DRAIN_SECONDS); a second Ctrl-C puts them back on the queue at once.
@@ -35,21 +37,16 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
     Examples:
       gristmill up
       gristmill up --cpu-slots 4 --io-slots 200
-      gristmill up io
+      gristmill up io --reload
       GRISTMILL_REDIS_URL=redis://:secret@10.0.0.5 gristmill up cpu io
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = parts or PARTS
-    for part, option, value in (
-        ("cpu", "--cpu-slots", cpu_slots),
-        ("io", "--io-slots", io_slots),
-        ("flower", "--port", port),
-    ):
-        if value is not None and part not in parts:
-            raise click.UsageError(f"{option} is for {part}, which is not among {', '.join(parts)}")
+    _check_parts(parts, {"cpu": ("--cpu-slots", cpu_slots), "io": ("--io-slots", io_slots), "flower": ("--port", port)})
     numbers = {Kind.CPU: cpu_slots or 0, Kind.IO: io_slots or 0}
     slots = {kind: numbers[kind] for kind in Kind if kind in parts}
     catalog.load()
+    sources = Reload(warn) if reload else None
     dashboard = (settings().dashboard_port if port is None else port) if "flower" in parts else None
     fleet = LocalFleet("gristmill up", slots, port=dashboard, say=warn)
     try:
@@ -59,9 +56,19 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
             while True:
                 time.sleep(WATCH_SECONDS)
                 fleet.watch()
+                if sources and (files := sources.changed_files()):
+                    note(f"{', '.join(files)} changed: workers finish their items and start again")
+                    fleet.restart_workers()
     except KeyboardInterrupt:
         note("stopped; unfinished batches go on with the next `gristmill up`")
     return 0
+
+
+def _check_parts(parts: tuple[str, ...], values: dict[str, tuple[str, int | None]]) -> None:
+    """Refuse an option of a part that does not start."""
+    for part, (option, value) in values.items():
+        if value is not None and part not in parts:
+            raise click.UsageError(f"{option} is for {part}, which is not among {', '.join(parts)}")
 
 
 def _say_ready(fleet: LocalFleet, slots: dict[Kind, int], port: int | None) -> None:

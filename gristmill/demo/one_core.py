@@ -21,6 +21,11 @@ class Measurement:
     cpu_seconds: float
     gil: bool | None = None
 
+    @property
+    def cores(self) -> float:
+        """How many cores were busy on average: processor time over wall time."""
+        return self.cpu_seconds / self.seconds
+
 
 def measure(method: str, task: str, items: Sequence[Any], width: int = 1) -> Measurement:
     """Run `items` by one of the methods of `gristmill.demo.methods`, `width` at once.

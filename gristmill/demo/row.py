@@ -25,7 +25,7 @@ class Row:
     @property
     def cores(self) -> float:
         """How many cores were busy on average: processor time over wall time."""
-        return self.measurement.cpu_seconds / self.measurement.seconds
+        return self.measurement.cores
 
     def fields(self) -> dict[str, Any]:
         """The fields for `--json`; `gil` is null for workers, whose interpreters are not checked."""

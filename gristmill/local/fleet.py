@@ -136,6 +136,11 @@ class LocalFleet:
             if code is not None:
                 self._say(f"the {child.name} ended with code {code}; it starts again in a moment")
 
+    def restart_workers(self) -> None:
+        """Have every worker finish its items, as for Ctrl-C, and start again; `watch` does the second."""
+        for worker in self._workers:
+            worker.restart(settings().drain_seconds + END_SECONDS)
+
     def hurry(self) -> None:
         """Have the workers put their messages back on the queues at once."""
         for worker in self._workers:

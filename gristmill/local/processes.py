@@ -25,6 +25,8 @@ class Child:
         self._log = log
         self._wait = FIRST_WAIT
         self._again_at: float | None = None
+        #: The moment until which a restart waits for the process to end in order.
+        self._restart_by: float | None = None
         self.start()
 
     def start(self) -> None:
@@ -43,7 +45,7 @@ class Child:
             if output:
                 output.close()
         self._started = time.monotonic()
-        self._again_at = None
+        self._again_at = self._restart_by = None
 
     @property
     def pid(self) -> int:
@@ -57,9 +59,15 @@ class Child:
 
     def keep_alive(self) -> int | None:
         """Start the process again once it has been dead for long enough; return its exit code when it has just died."""
-        if self.alive:
-            return None
         now = time.monotonic()
+        if self.alive:
+            if self._restart_by is not None and now > self._restart_by:
+                self.kill()
+            return None
+        if self._restart_by is not None:
+            self._close()
+            self.start()
+            return None
         if self._again_at is None:
             self._wait = FIRST_WAIT if now - self._started > STEADY_SECONDS else min(LONGEST_WAIT, self._wait * 2)
             self._again_at = now + self._wait
@@ -68,6 +76,12 @@ class Child:
             self._close()
             self.start()
         return None
+
+    def restart(self, seconds: float) -> None:
+        """Have the process end in order within `seconds`; `keep_alive` starts it again as soon as it has ended."""
+        if self._restart_by is None:
+            self._restart_by = time.monotonic() + seconds
+            self.signal(signal.SIGTERM)
 
     def last_words(self) -> str:
         """The last line that the process printed into its log, else its exit code."""

@@ -202,7 +202,7 @@ class TestJson:
         }
         advice = [row for row in done.rows if row["advice"] != "OK"]
         assert (done.code, advice, done.err) == (0, [], "")
-        assert "appendfsync always" in next(row["found"] for row in done.rows if row["check"] == "persistence")
+        assert "appendfsync always" in next(row["state"] for row in done.rows if row["check"] == "persistence")
 
     @pytest.mark.parametrize("command", ["batches", "workers", "tasks", "doctor"])
     def test_tables_have_no_colour_in_a_pipe(self, fleet, command):

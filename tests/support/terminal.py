@@ -23,13 +23,13 @@ def on_terminal(place: Place, *arguments: str, columns: int = 80, stdout: Path |
     """
     owner, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    output = stdout.open("wb") if stdout else None
+    file = stdout.open("wb") if stdout else None
     environ = {**place.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     try:
         process = subprocess.Popen(
             [GRISTMILL, *arguments],
             stdin=terminal,
-            stdout=output or terminal,
+            stdout=file or terminal,
             stderr=terminal,
             cwd=place.cwd,
             env=environ,
@@ -37,25 +37,25 @@ def on_terminal(place: Place, *arguments: str, columns: int = 80, stdout: Path |
         )
     finally:
         os.close(terminal)
-        if output:
-            output.close()
+        if file:
+            file.close()
     with process, os.fdopen(owner, "r+b", buffering=0) as screen:
         screen.write(typed.encode())
-        contents = _read(screen.fileno())
+        output = _read(screen.fileno())
         process.wait(PATIENCE)
-    text = _CONTROLS.sub("", contents.decode(errors="replace"))
+    text = _CONTROLS.sub("", output.decode(errors="replace"))
     return Done(process.returncode, stdout.read_text() if stdout else "", text)
 
 
 def _read(file: int) -> bytes:
     """All that the terminal shows until its last process has closed it."""
-    text = b""
+    output = b""
     while True:
         try:
             block = os.read(file, 65536)
         except OSError:
             # Linux answers so when nobody has the terminal open any more.
-            return text
+            return output
         if not block:
-            return text
-        text += block
+            return output
+        output += block

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from rich.console import Console
 
+from gristmill.cli import demo
 from gristmill.cli.announce import _finding
 from gristmill.cli.chart import bar, say, show
 from gristmill.demo import sizes, work
@@ -260,3 +262,12 @@ def test_what_measures_ends_with_its_owner():
         children = until(lambda: len(found := family.children()) == 2 and found, what="a pool of two")
         process.stdin.close()
         until(lambda: not any(child.is_running() for child in children), what="the end of the pool")
+
+
+@pytest.mark.parametrize(("cpu_seconds", "disturbed"), [(0.5, True), (0.97, False)])
+def test_the_demo_says_when_other_programs_had_the_core(monkeypatch, capsys, cpu_seconds, disturbed):
+    monkeypatch.setattr(demo, "measure", lambda *_: Measurement(1.0, cpu_seconds))
+    parts = [demo.Part(task, task, [1] * count) for task, count in demo.SAMPLES.items()]
+    info = SimpleNamespace(created=0.0, finished=2.0)
+    demo._show_times(parts, [info] * len(parts))
+    assert (f"had {cpu_seconds:.2f} of a core" in capsys.readouterr().err) is disturbed

@@ -1,0 +1,65 @@
+"""Completion in a shell: of commands, options, tasks and batches."""
+
+import shutil
+import socket
+import time
+
+import pytest
+
+from tests.support.command import GRISTMILL
+
+#: Completes the words after "$@", as bash does when somebody presses Tab at the end of the last one.
+BASH = """
+source <("$0" completion bash)
+COMP_WORDS=(gristmill "$@") COMP_CWORD=$#
+_gristmill_completion gristmill
+for reply in "${COMPREPLY[@]}"; do echo "${reply}"; done
+"""
+
+
+def bash(place, *words, **settings):
+    """The words that bash offers at the end of a line; `gristmill` is on the path."""
+    path = f"{GRISTMILL.rpartition('/')[0]}:{place.environ['PATH']}"
+    done = place.process(["bash", "-c", BASH, GRISTMILL, *words], PATH=path, **settings).good()
+    assert done.err == "", done
+    return done.out.split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_each_shell(place, shell):
+    script = place.run("completion", shell).good().out
+    assert "_GRISTMILL_COMPLETE" in script
+    if shutil.which(shell):
+        place.process([shell, "-n", "-c" if shell != "fish" else "--command", script]).good()
+
+
+def test_an_unknown_shell(place):
+    place.run("completion", "tcsh").refused("'tcsh'", "bash, zsh, fish")
+
+
+def test_commands_and_options(place):
+    assert bash(place, "com") == ["compare", "completion"]
+    assert bash(place, "dead", "") == ["list", "requeue", "delete"]
+    assert bash(place, "results", "--in") == ["--in-order"]
+    assert bash(place, "run", "fibonacci", "--input-format", "c") == ["csv"]
+
+
+def test_tasks(place):
+    assert bash(place, "run", "f") == ["fetch", "fibonacci"]
+    assert bash(place, "run", "f", GRISTMILL_TASK_MODULES="missing") == [], "an error does not print into the line"
+
+
+def test_batches_of_a_server_that_is_near(fleet, name):
+    fleet.run("run", "odd", "a", "--name", name).good()
+    assert bash(fleet, "watch", name[:-1]) == [name]
+
+
+def test_no_server_and_one_that_hangs_keep_nobody_waiting(place):
+    assert bash(place, "watch", "") == []
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begin = time.monotonic()
+        assert bash(place, "watch", "", GRISTMILL_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}") == []
+        # Far less than the 15 s that a command waits for an answer.
+        assert time.monotonic() - begin < 10
