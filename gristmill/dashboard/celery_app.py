@@ -36,7 +36,3 @@ class TaskNames:
 
     def __getitem__(self, name: str) -> Any:
         return self._app.tasks[name]
-
-    def keys(self) -> list[str]:
-        """The names of all tasks."""
-        return sorted({*self._app.tasks, *self._announced()})

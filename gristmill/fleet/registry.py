@@ -92,19 +92,19 @@ class WorkerRegistry:
                 id=worker,
                 tasks={name: task.fingerprint for name, task in read_announcements(announced.get(worker)).items()},
             )
-            for worker in sorted(moments)
-            if not _is_replaced(worker, moments, now)
+            for worker in _without_replaced(moments, now - REPLACED_SECONDS)
         ]
 
 
 _Entries = tuple[list[tuple[str, float]], dict[str, str], dict[str, str]]
 
 
-def _is_replaced(worker: str, moments: dict[str, float], now: float) -> bool:
-    """Whether a worker is silent while a newer one of its name is not; `moments` are those of their heartbeats."""
-    name = node_name(worker)
-    newest = max(moment for other, moment in moments.items() if node_name(other) == name)
-    return moments[worker] < min(newest, now - REPLACED_SECONDS)
+def _without_replaced(moments: dict[str, float], since: float) -> list[str]:
+    """Sort the workers of `moments` (of heartbeats), without those that a newer one of their name has replaced."""
+    newest: dict[str, float] = {}
+    for worker, moment in moments.items():
+        newest[node_name(worker)] = max(moment, newest.get(node_name(worker), moment))
+    return sorted(worker for worker, moment in moments.items() if moment >= min(since, newest[node_name(worker)]))
 
 
 def namesakes(workers: Iterable[LiveWorker]) -> dict[str, list[LiveWorker]]:

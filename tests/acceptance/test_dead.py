@@ -1,4 +1,4 @@
-"""`gristmill dead`: what was given up on is listed, put back or dropped, and nothing else happens to it."""
+"""`gristmill dead`: what was given up on is listed, put back or deleted, and nothing else happens to it."""
 
 import json
 import os
@@ -130,7 +130,7 @@ class TestRequeueAndDrop:
             place.run("dead", "delete", ids[1], ids[3]).good()
             assert [row["id"] for row in listed(place)] == [ids[0], ids[2], ids[4]]
             assert place.run("dead", "requeue", ids[2], ids[0], "--quiet").good().err == ""
-            assert place.run("dead", "delete", "--all").good().err == "dropped 1 dead letter\n"
+            assert place.run("dead", "delete", "--all").good().err == "deleted 1 dead letter\n"
             assert listed(place) == []
             with connected(place) as client:
                 assert (client.xlen("gm1:q:cpu:0"), client.get("gm1:dead:bytes")) == (2, "0")
@@ -154,7 +154,7 @@ class TestRequeueAndDrop:
             put(place, ANY)
             given_up(place, "tried")
             code, said = on_a_terminal(place, ["dead", "delete", "--all"], answer)
-            assert "Drop 1 dead letter (" in said
+            assert "Delete 1 dead letter (" in said
             assert code == (130 if left else 0)
             assert len(listed(place)) == left
             code, said = on_a_terminal(place, ["dead", "delete", "--all", "--yes"], b"")
