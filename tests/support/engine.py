@@ -63,7 +63,6 @@ class Compose:
         self.data.chmod(0o777)
         (path / "modules").mkdir()
         self.secrets = path / "secrets"
-        subprocess.run(["sh", PROJECT / "bin" / "secrets", self.secrets], check=True, capture_output=True)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")} | {
             "COMPOSE_PROJECT_NAME": f"gm-{uuid4().hex[:8]}",
             "GRISTMILL_IMAGE": IMAGE,
@@ -73,6 +72,8 @@ class Compose:
             "GRISTMILL_COMPOSE_PORT": "0",
             **settings,
         }
+        command = ["sh", PROJECT / "bin" / "secrets", self.secrets]
+        subprocess.run(command, env=self.environ, check=True, capture_output=True)
 
     @property
     def project(self) -> str:
