@@ -1,6 +1,6 @@
 """Runs the steps of docs/threads-to-fleet.md; `python -m tests.support.tour` writes what they print into the page.
 
-`python -m tests.support.tour pool.py` leaves out the step with `pool.py`, whose output stays as it is.
+`python -m tests.support.tour pool.py` leaves out the steps with `pool.py`, whose output stays as it is.
 """
 
 import os
@@ -54,11 +54,11 @@ class Tour:
             name = program.removeprefix('"""').partition(":")[0]
             (self.place.cwd / name).write_text(program)
 
-    def outputs(self, without: str | None = None) -> Iterator[tuple[Step, str]]:
-        """Each step with what it prints, on standard output and standard error; but not one that has `without`."""
+    def outputs(self, *without: str) -> Iterator[tuple[Step, str]]:
+        """Each step with what it prints, on standard output and standard error; but none that has one of `without`."""
         with ExitStack() as stack:
             for step in steps():
-                if without and without in step.code:
+                if any(word in step.code for word in without):
                     continue
                 yield step, stack.enter_context(self._started(step)) if step.background else self._run(step)
 
@@ -106,9 +106,9 @@ class Tour:
 
 def main() -> None:
     """Run the page's steps and write what they print into the page."""
-    page, without = PAGE.read_text(), sys.argv[1] if len(sys.argv) > 1 else None
+    page = PAGE.read_text()
     with tempfile.TemporaryDirectory() as name:
-        for step, output in Tour(Path(name) / "tour").outputs(without):
+        for step, output in Tour(Path(name) / "tour").outputs(*sys.argv[1:]):
             sys.stdout.write(f"{step.code}{output}\n")
             if step.text is not None:
                 before = f"{step.code}```\n\n```text\n{step.text}```"

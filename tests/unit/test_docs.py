@@ -66,7 +66,7 @@ def settings_tables() -> str:
             parts.append((GROUPS[name], rows))
         takes = expectation(name).replace("'", "`")
         rows.append([f"`{variable(name)}`", default_of(name), takes, field.description])
-    header = "setting, default, allowed, what it is"
+    header = "setting, default, allowed, meaning"
     return "\n\n".join(f"## {heading}\n\n{table(header, rows)}" for heading, rows in parts)
 
 
@@ -77,7 +77,7 @@ def options_table(name: str) -> str:
     records = [p.get_help_record(context) for p in command.params if isinstance(p, click.Option)]
     rows = [[f"`{option}`", re.sub(r"\s+", " ", text).replace("[", "(").replace("]", ")")] for option, text in records]
     usage = context.get_usage().removeprefix("Usage: ")
-    return f"```text\n{usage}\n```\n\n{table('option, what it does', rows)}"
+    return f"```text\n{usage}\n```\n\n{table('option, effect', rows)}"
 
 
 def shipped() -> dict[str, GristmillTask]:
@@ -93,7 +93,7 @@ def tasks_table() -> str:
             for p in task.schema.parameters.values()
         ]
         rows.append([f"`{name}`", f"`{task.kind}`", "; ".join(takes), task.summary])
-    return table("task, kind, parameters, what it does", rows)
+    return table("task, kind, parameters, purpose", rows)
 
 
 def test_every_setting_is_there_with_its_default_and_what_it_takes():
@@ -255,6 +255,12 @@ def test_files_that_are_named_exist(page):
     ] == []
 
 
+def test_the_tests_that_security_names_exist():
+    page = (DOCS / "security.md").read_text()
+    names = re.findall(r"`(tests/\w+/\w+\.py)::(\w+)`", page)
+    assert [name for path, name in names if f"def {name}(" not in (PROJECT / path).read_text()] == []
+
+
 def anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
@@ -270,6 +276,14 @@ def test_links_lead_somewhere(page):
         target = page.parent / path if path else page
         assert target.is_file(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readmes_first_screen_is_short():
+    first = (PROJECT / "README.md").read_text().partition("\n## ")[0]
+    opening = first.split("\n\n")[1]
+    assert len(re.findall(r"\.(?:\s|$)", opening)) == 2
+    assert len(re.findall(r"^!\[", first, re.MULTILINE)) == 1
+    assert len(region(PROJECT / "README.md", "demo").splitlines()) <= 10 + len(["```text", "```"])
 
 
 @pytest.mark.parametrize(("page", "name"), [("README.md", "demo"), ("docs/threads-to-fleet.md", "compare")])
