@@ -232,9 +232,10 @@ def _kill(running: Iterable[Running]) -> None:
     """End the processes that run these chunks."""
     for worker, chunk in running:
         # All workers of one node name get this; one has the message. SIGKILL ends code that ignores SIGTERM too.
-        from gristmill.tasks.application import app
+        from gristmill.tasks.application import app, one_line
 
-        app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[node_name(worker)])
+        with one_line():
+            app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[node_name(worker)])
 
 
 def open_batch(name: str) -> Batch:

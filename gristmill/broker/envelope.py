@@ -51,8 +51,9 @@ class Envelope:
         plain = message["content-type"] == "application/json" and not captor.to_exchange
         if not plain or "id" not in headers or "compression" in headers or headers["eta"]:
             return None
-        expires = message["properties"]["delivery_info"]["routing_key"] in producer.channel._expires
-        return None if expires else cls(task, producer.channel, message)
+        queue = message["properties"]["delivery_info"]["routing_key"]
+        special = queue in producer.channel._expires or producer.channel.is_list(queue)
+        return None if special else cls(task, producer.channel, message)
 
     def fill(self, arguments: Sequence[Any]) -> tuple[str, str]:
         """The id and the message of a new call.

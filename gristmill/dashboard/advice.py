@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from gristmill.broker.orphans import Orphan
 from gristmill.config.words import duration
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
@@ -57,6 +58,14 @@ def advise_on_names(workers: Sequence[LiveWorker]) -> list[Advice]:
         Advice(several[0].queue, f"{shared_name(name, several)}.", level="warning")
         for name, several in namesakes(workers).items()
     ]
+
+
+def advise_on_orphans(orphans: Sequence[Orphan]) -> list[Advice]:
+    """A warning that names the queues whose messages nobody takes, and how many messages; none without such queues."""
+    if not orphans:
+        return []
+    counts = ", ".join(f"{orphan.messages:,} on the {orphan.kind} of {orphan.queue}" for orphan in orphans)
+    return [Advice(orphans[0].queue, f"No worker here takes these messages: {counts}.", "gristmill doctor", "warning")]
 
 
 def _standing(queue: QueueNow, left: str) -> Advice:

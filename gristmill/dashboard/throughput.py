@@ -7,12 +7,16 @@ from typing import Any, cast
 
 from redis import Redis
 
-from gristmill.dashboard.advice import Advice, advise, advise_on_names
+from gristmill.broker.orphans import Orphan, orphans
+from gristmill.dashboard.advice import Advice, advise, advise_on_names, advise_on_orphans
 from gristmill.fleet.overview import Overview
-from gristmill.fleet.registry import LiveWorker
+from gristmill.fleet.registry import LiveWorker, WorkerRegistry
+from gristmill.tasks.kinds import Kind
 
 #: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
+#: Seconds between two searches for messages that nobody takes: each reads the names of all keys.
+ORPHAN_SECONDS = 30.0
 
 _lock = threading.Lock()
 _answers: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -43,7 +47,10 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
-        "advice": [asdict(advice) for advice in _advice(overview, cpu)],
+        "advice": [
+            *(asdict(advice) for advice in _advice(overview, cpu)),
+            *(asdict(advice) for advice in advise_on_orphans(orphan_watch.look(observer.fleet))),
+        ],
         "workers": workers,
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
@@ -90,4 +97,20 @@ class ServerCpu:
         return self._percent
 
 
+class OrphanWatch:
+    """The queues whose messages nobody takes, as the last search saw them."""
+
+    def __init__(self) -> None:
+        self._orphans: list[Orphan] = []
+        self._next = 0.0
+
+    def look(self, fleet: WorkerRegistry) -> list[Orphan]:
+        """The queues; searched at most every ORPHAN_SECONDS."""
+        if time.monotonic() >= self._next:
+            self._orphans = orphans(fleet.client, fleet.settings, [str(kind) for kind in Kind])
+            self._next = time.monotonic() + ORPHAN_SECONDS
+        return self._orphans
+
+
 server_cpu = ServerCpu()
+orphan_watch = OrphanWatch()

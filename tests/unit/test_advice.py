@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from gristmill.broker.orphans import Orphan
 from gristmill.config.words import duration
-from gristmill.dashboard.advice import advise
+from gristmill.dashboard.advice import advise, advise_on_orphans
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker
 
@@ -128,3 +129,10 @@ def test_without_a_rate_there_is_no_time(busy, words):
 
 def test_durations():
     assert [duration(s) for s in (0.4, 59.4, 60, 200, 7500)] == ["0 s", "59 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]
+
+
+def test_messages_that_nobody_takes_are_named_with_their_number():
+    assert advise_on_orphans([]) == []
+    (advice,) = advise_on_orphans([Orphan("mail", "stream", 1200), Orphan("cpu", "list", 3)])
+    assert advice.level == "warning"
+    assert all(words in advice.text for words in ("1,200 on the stream of mail", "3 on the list of cpu"))

@@ -247,7 +247,7 @@ def test_every_room_is_there():
     assert sorted(room for room in rooms if not room.startswith("tests") and f"| `{room}/` |" not in listed) == []
 
 
-@pytest.mark.parametrize("page", [page for page in (DESIGN, *PAGES) if page.name != "transport.md"], ids=title)
+@pytest.mark.parametrize("page", [DESIGN, *PAGES], ids=title)
 def test_files_that_are_named_exist(page):
     paths = re.findall(r"`((?:\w+/)*\w+\.(?:py|lua|sh|yml|acl))`", page.read_text())
     assert [
