@@ -1,8 +1,9 @@
-"""What to tell a person whose items wait for a worker: the command that gets them run."""
+"""Advice for a person whose items wait for a worker: the command that gets them run."""
 
 from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.cli.console import note, warn
 from gristmill.config import settings
+from gristmill.errors import SettingError
 from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
 from gristmill.server.home import Holder, Home
 
@@ -49,7 +50,12 @@ def warn_of_workers(info: BatchInfo, *, fleet: bool) -> None:
     # Loaded when the check needs it: the task's code here is compared with the workers', and Celery comes with it.
     from gristmill.tasks import catalog
 
-    task = catalog.load().get(info.task)
+    try:
+        task = catalog.load().get(info.task)
+    except SettingError as error:
+        # The batch goes on all the same: its code is on the workers.
+        warn(str(error))
+        return
     if task is not None and info.queue == task.kind:
         for warning in check_workers(task):
             warn(warning)

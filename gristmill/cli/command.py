@@ -1,4 +1,4 @@
-"""What all commands share: how they read their words, and what they say of a word that they do not know."""
+"""The base of all commands: it reads their words, and explains a word that a command does not know."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -28,7 +28,7 @@ class Command(click.Command):
             raise
 
     def unknown_option(self, option: str, _args: list[str]) -> str:
-        """What to say of an option that this command does not have."""
+        """The text of the error about an option that this command does not have."""
         if option in foreign.OPTIONS:
             return f"no option {option}: {foreign.OPTIONS[option]}"
         near = get_close_matches(option, [name for param in self.params for name in param.opts], 1)
@@ -41,7 +41,7 @@ class Group(click.Group):
     command_class = Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click's, with the name of ours for other tools' commands, or the nearest."""
+        """As click's; an unknown word gets a hint: our name for another tool's command, or the nearest name."""
         names = self.list_commands(ctx)
         if args[0] in names or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)

@@ -62,9 +62,10 @@ def follow(
                 if writer:
                     writer.write_all(results, durably=consume)
                 view.update([info])
-                workers.look(info)
                 if fleet:
                     fleet.watch()
+                else:
+                    workers.look(info)
                 if feeding:
                     feeding.check()
     except KeyboardInterrupt:

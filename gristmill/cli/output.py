@@ -21,9 +21,9 @@ FORMS: tuple[Form, ...] = ("text", "jsonl", "csv")
 class ResultWriter:
     """Writes results. A context manager: `path` is replaced at a good end, and left alone at any other.
 
-    `states` selects results; None selects all. `resume_key` names the batch and the order: the command goes on with
-    what a killed command has written of that to `path`. `repeats` says that results may come more than once; each is
-    written once all the same, as with a `path`.
+    `states` selects results; None selects all. `resume_key` names the batch and the order: when a killed
+    command has left a part of `path` with the same key, this writer goes on with it. `repeats` says that results may
+    come more than once; the writer writes each once, as it does with a `path`.
     """
 
     def __init__(

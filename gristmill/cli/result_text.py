@@ -9,9 +9,9 @@ from rich.cells import cell_len, set_cell_size
 from gristmill.batches.result import Result
 from gristmill.cli.console import printable, stdout
 
-#: Characters of the index, of the seconds, and between two columns; the least that input and value have.
+#: Characters of the index, of the seconds, and between two columns; the fewest of the input and of the value.
 _INDEX, _SECONDS, _GAP, _LEAST = 6, 9, 2, 8
-#: The input's part of what is left, and the most characters of it.
+#: The input's share of the other characters, and its most characters.
 _SHARE, _MOST = 0.4, 40
 _RED, _RESET = "\x1b[31m", "\x1b[0m"
 

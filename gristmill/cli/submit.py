@@ -71,6 +71,6 @@ def _follow(submission: Submission, form: Form, in_order: bool, deadline: Deadli
         try:
             return follow(batch, writer, in_order=in_order, deadline=deadline, feeding=feeding).exit_code
         except BrokenPipeError:
-            # Nobody reads results any more; the server shall have all items all the same.
+            # Nobody reads results any more, but the server still has to get all items.
             feeding.finish()
             raise

@@ -1,4 +1,4 @@
-"""How `run` and `submit` read their words: a task first, and what to say of a program."""
+"""How `run` and `submit` read their words: a task comes first, and programs cannot run yet."""
 
 from difflib import get_close_matches
 from shutil import which
@@ -23,7 +23,7 @@ class TaskCommand(Command):
         return super().parse_args(ctx, args)
 
     def unknown_option(self, option: str, args: list[str]) -> str:
-        """What to say of an option that is an item, or a program's."""
+        """As the base's, for an option that is really an item, or belongs to a program."""
         if option[1:].isdigit():
             return f"no option {option}: put -- after TASK before items that begin with a dash"
         word = self._first_word(click.Context(self), args)

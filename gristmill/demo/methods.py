@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from gristmill.local.parent_death import end_with_parent
 from gristmill.tasks import catalog
@@ -65,17 +65,31 @@ def in_processes(function: Callable[[Any], Any], items: Sequence[Any], width: in
     """`multiprocessing.Pool` of `width` processes, as items complete."""
     # Forked processes have the function already. Sending it would send its name, which is that of the Celery task.
     _Forked.function = staticmethod(function)
-    with multiprocessing.get_context("fork").Pool(width) as pool:
-        for _ in pool.imap_unordered(_forked, items):
-            pass
+    pool = multiprocessing.get_context("fork").Pool(width)
+    answers = list(pool.imap_unordered(_forked, items))
+    # Ended in order: `terminate`, which the pool's context calls, may wait for ever for a process that takes an item.
+    pool.close()
+    pool.join()
+    for answer in answers:
+        if isinstance(answer, _Failure):
+            raise answer.error
 
 
 class _Forked:
     function: Callable[[Any], Any]
 
 
+class _Failure(NamedTuple):
+    """What a forked process answers for an item that failed."""
+
+    error: Exception
+
+
 def _forked(item: Any) -> Any:
-    return _Forked.function(item)
+    try:
+        return _Forked.function(item)
+    except Exception as error:
+        return _Failure(error)
 
 
 METHODS: dict[str, Callable[[Callable[[Any], Any], Sequence[Any], int], None]] = {

@@ -8,10 +8,16 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import gristmill
 from gristmill.errors import GristmillError
 from gristmill.tasks import catalog
 
-_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
+#: The names that multiprocessing and Python give to the module that runs as this program.
+_THIS = {"__main__", "__mp_main__"}
+_LIBRARIES = (
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+    Path(gristmill.__file__).absolute().parent,
+)
 #: Folders of installed distributions.
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -25,16 +31,14 @@ def own_files() -> list[str]:
         SettingError: a module cannot be imported.
     """
     catalog.load()
-    modules = [
-        module for name, module in list(sys.modules.items()) if name.partition(".")[0] not in ("gristmill", "__main__")
-    ]
+    modules = [module for name, module in list(sys.modules.items()) if name not in _THIS]
     files = {Path(file).absolute() for module in modules if (file := getattr(module, "__file__", None))}
     return sorted(str(file) for file in files if _is_own(file))
 
 
 def _is_own(file: Path) -> bool:
-    installed = _INSTALLED & set(file.parts) or any(file.is_relative_to(library) for library in _LIBRARIES)
-    return not installed and file.exists()
+    libraries = any(file.is_relative_to(library) for library in _LIBRARIES)
+    return not libraries and not _INSTALLED & set(file.parts) and file.exists()
 
 
 def main() -> int:

@@ -157,6 +157,11 @@ class TestWords:
         assert word in COMMANDS
         assert callable(getattr(gristmill.Batch, word))
 
+    @pytest.mark.parametrize("word", ["results", "retry", "cancel", "pause", "resume", "delete"])
+    def test_keywords_of_a_batchs_method_are_the_commands_options(self, word):
+        keywords = set(inspect.signature(getattr(gristmill.Batch, word)).parameters) - {"self"}
+        assert keywords <= {o.removeprefix("--").replace("-", "_") for p in options_of(word) for o in p.opts}
+
 
 class TestPrograms:
     """R2."""
