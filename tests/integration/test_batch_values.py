@@ -59,7 +59,7 @@ def test_the_first_item_without_a_value_ends_them(here):
 def test_a_cancelled_item_ends_them_too(here):
     submit(here, "b", 10)
     open_batch("b").cancel()
-    with pytest.raises(ItemFailed, match="item 0 .*cancelled"):
+    with pytest.raises(ItemFailed, match=r"item 0 .*cancelled"):
         list(open_batch("b").values())
 
 
