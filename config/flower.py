@@ -1,4 +1,4 @@
-"""Flower's options, built from the settings, and who may reach it."""
+"""Flower's options, built from the settings, and the addresses on which it may listen."""
 
 import socket
 from ipaddress import ip_address

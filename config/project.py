@@ -65,7 +65,7 @@ def _open_to_all(folder: Path) -> bool:
 
 
 def _table(path: Path) -> Any:
-    """What `[tool.gristmill]` has; None when there is no such table, or no such file."""
+    """The value of `[tool.gristmill]`; None if there is no such table, or no such file."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -111,7 +111,7 @@ def _directory(directory: Path, value: Any) -> str | None:
     return str(directory / value) if isinstance(value, str) and value else None
 
 
-#: Each key: the field of the settings that it sets, what it takes, and how that becomes the field's text.
+#: For each key: the field of the settings that it sets, the expectation, and the function that makes the field's text.
 _KEYS: dict[str, tuple[str, str, Callable[[Path, Any], str | None]]] = {
     "tasks": ("task_modules", 'a list of module names, such as ["shop.jobs"]', _modules),
     "data-root": ("data_root", "a directory, relative to that file or absolute", _directory),

@@ -3,7 +3,7 @@
 import math
 import re
 
-#: What each kind of value looks like, for the errors of those who ask for one.
+#: The form of each kind of value, for errors.
 DURATION = "a duration such as 90s, 30m, 12h or 7d (a bare number is in seconds)"
 SIZE = "a size such as 512M or 4G (a bare number is in bytes)"
 SHARE = "a share above 0% and up to 100%, such as 10%"

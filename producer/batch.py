@@ -17,11 +17,14 @@ from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import node_name
 from gristmill.producer.batch_options import checked_max_wait
-from gristmill.producer.deadline import Deadline
+from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
 from gristmill.server.connection import client, reaching
+
+#: Seconds between two looks at the counters of a batch.
+_POLL_SECONDS = 0.2
 
 T = TypeVar("T")
 #: What the batch's task returns.
@@ -39,7 +42,7 @@ class Batch(Generic[R_co]):
 
     def __init__(self, name: str, ledger: Ledger) -> None:
         self.name = name
-        self.ledger = ledger
+        self._ledger = ledger
 
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"
@@ -54,7 +57,7 @@ class Batch(Generic[R_co]):
             InputError: the batch was deleted.
         """
         with reaching():
-            fields = self.ledger.state(self.name)
+            fields = self._ledger.state(self.name)
         if "task" not in fields:
             raise InputError(f"no batch is called {self.name!r}: `gristmill batches` lists them")
         return BatchInfo.from_fields(self.name, fields)
@@ -65,24 +68,9 @@ class Batch(Generic[R_co]):
         Raises:
             TimeoutError: it has not ended after `max_wait`; it goes on.
         """
-        for info in self.watch(max_wait):
+        for info in watch(self, _deadline(max_wait)):
             last = info
         return last
-
-    def watch(self, max_wait: MaxWait = None, every: float = 0.2) -> Iterator[BatchInfo]:
-        """Yield the counters every `every` seconds; the last ones are those with which the batch ended.
-
-        Raises:
-            TimeoutError: the batch has not ended after `max_wait`; it goes on.
-        """
-        deadline = _deadline(max_wait)
-        while True:
-            info = self.info()
-            yield info
-            if info.state in ENDED:
-                return
-            self._check(deadline)
-            time.sleep(every)
 
     def results(
         self,
@@ -151,8 +139,8 @@ class Batch(Generic[R_co]):
         consumer = None
         if consume:
             created = round(self.info().created * 1000)
-            consumer = ResultConsumer(self.ledger.client, settings(), self.name, created)
-        follower = Follower(self.info, lambda: self._check(deadline), self._reader(), consumer)
+            consumer = ResultConsumer(self._ledger.client, settings(), self.name, created)
+        follower = Follower(self.info, lambda: _check(self.name, deadline), self._reader(), consumer)
         lots = follower.in_order() if in_order else follower.as_completed()
         return ((info, _reached(results)) for info, results in _reached(lots))
 
@@ -174,7 +162,7 @@ class Batch(Generic[R_co]):
         A batch that has ended stays as it is.
         """
         with reaching():
-            workers = WorkerRegistry(self.ledger.client, settings()).workers() if kill else []
+            workers = WorkerRegistry(self._ledger.client, settings()).workers() if kill else []
             killable = [worker.id for worker in workers if worker.pool == "prefork"]
             _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
         return self.info()
@@ -195,19 +183,15 @@ class Batch(Generic[R_co]):
     def delete(self) -> None:
         """Delete all that the server has of the batch; results of items that still run are dropped."""
         with reaching():
-            self.ledger.delete(self.name)
+            self._ledger.delete(self.name)
 
     def _control(self) -> Control:
         # A batch that was deleted would seem to be paused, or to have no failed items.
         self.info()
-        return Control(self.ledger.client, settings())
+        return Control(self._ledger.client, settings())
 
     def _reader(self) -> ResultReader:
-        return ResultReader(self.ledger.client, settings(), self.name)
-
-    def _check(self, deadline: Deadline) -> None:
-        if deadline.over:
-            raise TimeoutError(f"batch {self.name!r} has not ended after {deadline.seconds:g} s; it goes on")
+        return ResultReader(self._ledger.client, settings(), self.name)
 
 
 def _deadline(max_wait: MaxWait) -> Deadline:
@@ -236,6 +220,26 @@ def _kill(running: Iterable[Running]) -> None:
 
         with one_line():
             app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[node_name(worker)])
+
+
+def watch(batch: Batch, deadline: Deadline = NEVER, every: float = _POLL_SECONDS) -> Iterator[BatchInfo]:
+    """Yield the counters of a batch every `every` seconds; the last ones are those with which it ended.
+
+    Raises:
+        TimeoutError: the batch has not ended at the deadline; it goes on.
+    """
+    while True:
+        info = batch.info()
+        yield info
+        if info.state in ENDED:
+            return
+        _check(batch.name, deadline)
+        time.sleep(every)
+
+
+def _check(name: str, deadline: Deadline) -> None:
+    if deadline.over:
+        raise TimeoutError(f"batch {name!r} has not ended after {deadline.seconds:g} s; it goes on")
 
 
 def open_batch(name: str) -> Batch:

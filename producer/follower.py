@@ -10,7 +10,7 @@ from gristmill.batches.result_consumer import ResultConsumer
 
 #: Milliseconds that one wait for results takes at most: the end of the batch and of a limit are noticed then.
 _WAIT_MS = 500
-#: Seconds between two looks for what is next in order; items that are read in order at a time.
+#: Seconds between two looks for the next result in order; results that are read in order at a time.
 _POLL_SECONDS, _LOT = 0.2, 5000
 
 Lots = Iterator[tuple[BatchInfo, Iterable[Result]]]
@@ -33,7 +33,7 @@ class Follower:
         """Yield the results in the order in which the items ended, cancelled items last."""
         event = "0-0"
         while True:
-            # Read before the events: what is recorded in between is read, not missed.
+            # Before the events: results that workers record in between are read, not missed.
             info = self._info()
             ended = info.state in ENDED
             before, (event, results) = event, self._reader.after(event, 0 if ended else _WAIT_MS)

@@ -1,4 +1,4 @@
-"""Who submits or cancels a batch, as its state keeps it."""
+"""The person who submits or cancels a batch, as the batch's state names them."""
 
 import getpass
 import os

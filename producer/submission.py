@@ -50,7 +50,7 @@ class Submission:
         #: Called with each line about a wait while the server is full.
         self.on_wait = on_wait
         #: The queue of its chunks: that of the task's kind, unless pools are compared.
-        self.queue = queue or str(task.kind)
+        self.queue = str(task.kind) if queue is None else checked_name(queue, "queue")
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
@@ -196,15 +196,15 @@ class Submission:
                     raise Stopped from None
 
 
-def checked_name(name: object) -> str:
-    """The name, if a batch may have it.
+def checked_name(name: object, parameter: str = "name") -> str:
+    """The name, if a batch, or a queue, may have it.
 
     Raises:
         InputError: it is not valid.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         expected = "1 to 64 letters, digits, dots, dashes and underscores, the first one a letter or digit"
-        raise InputError(invalid_value("name", name, expected))
+        raise InputError(invalid_value(parameter, name, expected))
     return name
 
 

@@ -143,7 +143,8 @@ def submit(  # noqa: PLR0913
     """
     options = BatchOptions.of(priority, halt, ttl)
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
-    submission = Submission(_task(task), _Values(items), name=name, fixed=set, queue=queue, options=options)
+    fixed = {} if set is None else _fixed(set)
+    submission = Submission(_task(task), _source(items), name=name, fixed=fixed, queue=queue, options=options)
     submission.check()
     with reaching():
         for warning in check_workers(submission.task, submission.queue):

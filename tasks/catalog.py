@@ -74,7 +74,7 @@ def find(name: str) -> GristmillTask:
 
 
 def hint(name: str) -> str:
-    """What may help a person who named a task that this process does not know."""
+    """The end of an error about an unknown task: the nearest name, or where to name a task's module."""
     near = get_close_matches(name, load(), 1, 0.5)
     empty = "".join(f"; {no_task_in(module)}" for module in catalog().empty_modules)
     if near:
@@ -84,7 +84,7 @@ def hint(name: str) -> str:
 
 
 def no_task_in(module: TaskModule) -> str:
-    """That a module has no task, and what would be one."""
+    """The sentence that a module has no task."""
     return f"module {module.name!r} ({module.source}) has no task: a task is a function decorated with @cpu or @io"
 
 

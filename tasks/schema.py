@@ -22,7 +22,7 @@ class ItemError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a task: its name, whether an item must give it, and what it takes."""
+    """One parameter of a task: its name, whether an item must give it, and the values that it takes."""
 
     name: str
     required: bool
@@ -51,7 +51,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What it takes, in words: `an integer from 0 to 50`."""
+        """The values that it takes, in words: `an integer from 0 to 50`."""
         try:
             return describe(self.adapter.json_schema())
         except PydanticUserError:
@@ -104,7 +104,7 @@ class Parameter:
 
 
 class Schema:
-    """The parameters of one task: what its items may be.
+    """The parameters of one task, and with them the form of its items.
 
     An item is an object of arguments, or the bare value of the one parameter that has no default and is not fixed for
     the whole batch. In the ledger, an object is always one of arguments.

@@ -9,7 +9,7 @@ from gristmill.cli.console import note, print_json, warn
 from gristmill.cli.output import ResultWriter
 from gristmill.cli.progress import ProgressView
 from gristmill.producer.backpressure import Full
-from gristmill.producer.batch import Batch
+from gristmill.producer.batch import Batch, watch
 from gristmill.producer.deadline import NEVER, Deadline
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _interrupted(name: str) -> str:
 
 def watch_json(batch: Batch, timeout: float | None) -> BatchInfo:
     """Print the counters as a line of JSON each second until the batch has ended."""
-    for info in batch.watch(timeout, every=1.0):
+    for info in watch(batch, Deadline(timeout), every=1.0):
         print_json(info.as_dict())
     return info
 

@@ -27,7 +27,7 @@ class TaskCommand(Command):
         if option[1:].isdigit():
             return f"no option {option}: put -- after TASK before items that begin with a dash"
         word = self._first_word(click.Context(self), args)
-        if word and word not in catalog.load() and not (option.startswith("--") and option in foreign.OPTIONS):
+        if word and not _is_task(word) and not (option.startswith("--") and option in foreign.OPTIONS):
             return _no_task(word)
         return super().unknown_option(option, args)
 
@@ -55,6 +55,14 @@ def find_task(word: str) -> SubmittableTask:
         if which(word):
             raise InputError(_no_task(word)) from None
         raise
+
+
+def _is_task(word: str) -> bool:
+    try:
+        task_lookup.find_task(word)
+    except InputError:
+        return False
+    return True
 
 
 def _no_task(word: str) -> str:

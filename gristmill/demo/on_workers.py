@@ -10,7 +10,7 @@ import psutil
 from gristmill.demo.one_core import Measurement
 from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
-from gristmill.producer.batch import Batch
+from gristmill.producer.batch import Batch, watch
 from gristmill.producer.submit import submit
 from gristmill.tasks.kinds import Kind
 
@@ -29,7 +29,7 @@ def measure_on(fleet: LocalFleet, kind: Kind, task: str, items: Sequence[Any]) -
     """
     cpu, started_at = _processor_seconds(fleet.pids), time.time()
     batch = submit(task, items, queue=kind)
-    for _ in batch.watch(every=_EVERY):
+    for _ in watch(batch, every=_EVERY):
         fleet.watch()
     info = batch.info()
     finished_at = info.finished or time.time()

@@ -117,6 +117,6 @@ class _File:
 def _fault(item: str) -> str | None:
     try:
         size = len(item.encode())
-    except UnicodeEncodeError as error:  # Python hides a byte that is no UTF-8 in a lone surrogate
+    except UnicodeEncodeError as error:  # Python keeps a byte outside UTF-8 as a lone surrogate
         return f"not UTF-8: byte 0x{ord(item[error.start]) & 0xFF:02x} at column {error.start + 1}"
     return lines.TOO_LONG if size > ITEM_BYTES else None

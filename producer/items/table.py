@@ -12,21 +12,23 @@ T = TypeVar("T", str, bytes)
 
 
 class Table:
-    """Reads the header at once, the records as they are asked for; `columns` are the header's names.
+    """Reads the header at once, and a record when the caller asks for it; `columns` are the header's names.
 
-    `name` is the input's. Raises InputError when there is no header, it cannot be read, or a name is empty
-    or there twice.
+    `name` is the input's.
+
+    Raises:
+        InputError: there is no header, it cannot be read, or a name in it is empty or appears twice.
     """
 
     def __init__(self, blocks: Iterable[bytes], encoding: str, name: str) -> None:
-        # ITEM_BYTES per record is the limit that counts; Python's own is 128 KiB a field, process-wide.
+        # A record has ITEM_BYTES at most; Python's own limit, for the process, is 128 KiB a field.
         csv.field_size_limit(max(csv.field_size_limit(), ITEM_BYTES + 1))
         self._feed = _Feed(blocks, encoding)
         self._rows = csv.reader(self._feed, strict=True)
         self.columns = self._header(name)
 
     def __iter__(self) -> Iterator[Raw]:
-        """Yields a dict of column to text per record, an error if it is broken or has other columns."""
+        """Yield a dict of column to text for each record, or its error if it is broken or has other columns."""
         columns, width = self.columns, len(self.columns)
         while (record := self._record()) is not None:
             number, row, error = record
@@ -66,14 +68,14 @@ class Table:
 
 
 class _TooLongError(Exception):
-    """Raised through csv.reader, which then starts afresh: its record is over ITEM_BYTES."""
+    """Raised through csv.reader, which then starts anew: the record is over ITEM_BYTES."""
 
 
 class _Feed:
-    """Hands physical lines to csv.reader, which asks for another one only within quotes, and counts them."""
+    """Gives lines to csv.reader, which asks for more than one only within quotes, and counts them."""
 
     def __init__(self, blocks: Iterable[bytes], encoding: str) -> None:
-        self.error: str | None = None  # what is wrong with the bytes of the present record
+        self.error: str | None = None  # the fault in the bytes of the current record
         self._lines = _lines(blocks, encoding)
         self._number = 0  # lines finished
         self._bytes = 0  # of the present record so far
@@ -81,7 +83,7 @@ class _Feed:
         self._quoted = False  # … and whether it starts within quotes
 
     def begin(self) -> int:
-        """Starts a record: passes over what is left of a too long one; returns its line, from 1."""
+        """Start a record, after the rest of a too long one; return its line, from 1."""
         if self._skipped is not None:
             self._skip(self._skipped, self._quoted)
             self._skipped = None
@@ -104,7 +106,7 @@ class _Feed:
         return line
 
     def _skip(self, piece: str, quoted: bool) -> None:
-        """Reads on to the line end that is outside quotes, where the next record starts."""
+        """Read on to the line end outside quotes, where the next record starts."""
         while piece:
             quoted ^= piece.count('"') % 2 == 1
             if piece.endswith("\n"):
@@ -115,7 +117,7 @@ class _Feed:
 
 
 def _lines(blocks: Iterable[bytes], encoding: str) -> Iterator[tuple[str, str | None]]:
-    """Yields each line with its line end and error; a too long one in pieces, each with TOO_LONG."""
+    """Yield each line with its end and its error; a too long one in pieces, each with TOO_LONG."""
     for run, whole in runs(blocks, b"\n"):
         if not whole:
             yield run.decode("latin-1"), TOO_LONG  # only its quotes and its end matter
@@ -130,12 +132,12 @@ def _lines(blocks: Iterable[bytes], encoding: str) -> Iterator[tuple[str, str | 
 
 
 def _ended(parts: list[T]) -> list[T]:
-    """What a split yields, without the empty part behind the last line end."""
+    """The parts of a split, without the empty one after the last line end."""
     return parts if parts[-1] else parts[:-1]
 
 
 def _unfit(columns: tuple[str, ...]) -> str | None:
-    """Why these cannot name the fields of an item, if so."""
+    """Why these names cannot be those of an item's fields; None if they can."""
     empty = [str(place) for place, column in enumerate(columns, 1) if not column]
     if empty:
         return f"no name for column {', '.join(empty)}"
@@ -144,7 +146,7 @@ def _unfit(columns: tuple[str, ...]) -> str | None:
 
 
 def _explained(reason: str) -> str:
-    """The text of a csv.Error in our words."""
+    """A csv.Error in the words of this module."""
     if "unexpected end of data" in reason:
         return "a quote is not closed"
     if "new-line character" in reason:

@@ -1,4 +1,4 @@
-"""One HTTP exchange: a GET to one address that was checked, and its answer, bounded in bytes and seconds."""
+"""One GET over HTTP to an address that was checked, and its answer, limited in bytes and seconds."""
 
 import socket
 import ssl
@@ -22,7 +22,7 @@ from gristmill.tasks.fetch.errors import (
 )
 from gristmill.tasks.fetch.target import Target
 
-#: A whole answer may take this many times `GRISTMILL_FETCH_READ_SECONDS`, however steadily it drips.
+#: A whole answer may take this many times `GRISTMILL_FETCH_READ_SECONDS`, even if bytes never stop coming.
 _PATIENCE = 20
 #: Addresses of one host that are tried.
 _ADDRESSES = 4
@@ -38,17 +38,17 @@ class Reply:
         self.headers: Mapping[str, str] = response.headers
         self._target = target
         self._response = response
-        #: Most bytes of the body.
+        #: Bytes that the body may have.
         self._limit = limit
         self._alarm = alarm
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it was sent: transfer chunks joined, a content encoding left as it is.
+        """The body as the server sent it: transfer chunks joined, a content encoding left as it is.
 
         Raises:
-            FetchSizeError: it is longer than allowed; known at once when the server says its length.
-            FetchConnectionError: it breaks off.
-            FetchTimeoutError: it takes too long.
+            FetchSizeError: the body is too long; raised at once if the server states its length.
+            FetchConnectionError: the body breaks off.
+            FetchTimeoutError: the body takes too long.
         """
         size = self._response.length_remaining or 0
         self._bounded(size)
@@ -67,9 +67,9 @@ class Reply:
 
 
 class _Alarm:
-    """Hangs up on a peer whose answer takes too long as a whole.
+    """Closes the connection when the whole answer takes too long.
 
-    A socket's timeout begins anew with each byte, so that a peer who drips one at a time would never end.
+    A socket's timeout starts anew with each byte: a peer that sends one byte at a time would never run into it.
     """
 
     def __init__(self, wire: socket.socket, seconds: float) -> None:
@@ -85,20 +85,20 @@ class _Alarm:
 
     def _ring(self) -> None:
         self.rang = True
-        # Wakes the thread that reads, which closing would not.
+        # Shutting down wakes the thread that reads; closing would not.
         with suppress(OSError):
             self._wire.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def send_request(target: Target, addresses: Sequence[str], settings: Settings) -> Iterator[Reply]:
-    """Ask one of `addresses` for `target` and yield its answer, whatever its status. Follows nothing.
+    """Request `target` from one of `addresses`, and yield the answer, whatever its status; follow no redirect.
 
-    The name is not looked up again, no proxy of the environment is used, and for https the certificate has to
-    be valid for the name. The body may be left unread.
+    The name is not looked up again, proxies of the environment are not used, and for https the certificate must be
+    valid for the name. The caller need not read the body.
 
     Raises:
-        FetchConnectionError: no address took the connection, or it broke.
+        FetchConnectionError: no address accepted the connection, or it broke.
         FetchTimeoutError: connecting, or the answer, takes too long.
         FetchCertificateError: the certificate is not valid for the host.
     """
@@ -125,7 +125,7 @@ def send_request(target: Target, addresses: Sequence[str], settings: Settings) -
 
 
 def _connect(target: Target, addresses: Sequence[str], settings: Settings) -> HTTPConnection:
-    """Connect to the first of the addresses that takes it."""
+    """Connect to the first of the addresses that accepts."""
     *others, last = addresses
     for address in others:
         with suppress(FetchConnectionError, FetchTimeoutError):
@@ -152,13 +152,13 @@ def _connection(target: Target, address: str, seconds: float) -> HTTPConnection:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """The process's trusted certificates, read once: that takes tens of milliseconds."""
+    """The process's trusted certificates, read once, which takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
 @contextmanager
 def _faults(target: Target, alarm: _Alarm | None = None) -> Iterator[None]:
-    """Turn what goes wrong on the wire into our errors; there is an `alarm` once it is connected."""
+    """Turn errors of the connection into those of `fetch`; there is an `alarm` once it is connected."""
     try:
         yield
     except (HTTPError, HTTPException, OSError) as error:
@@ -171,7 +171,7 @@ def _faults(target: Target, alarm: _Alarm | None = None) -> Iterator[None]:
             raise FetchTimeoutError(f"{target.url}: timed out {'reading' if alarm else 'connecting'}") from error
         reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
         raise FetchConnectionError(f"{target.url}: {reason}") from error
-    # A body of unknown length ends in silence when the alarm hangs up: it must not pass for a whole one.
+    # A body of unknown length just ends when the alarm closes the connection: it must not pass for a whole one.
     _raise_if_rang(target, alarm)
 
 

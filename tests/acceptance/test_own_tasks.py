@@ -1,5 +1,7 @@
 """A project's own tasks on real workers: found without a variable, submitted also by programs without their module."""
 
+import sys
+
 import pytest
 
 from tests.support.command import Place
@@ -11,7 +13,7 @@ from gristmill.errors import InputError, ItemFailed
 
 print(list(submit("cost", ["2026-01-31", "2026-02-28"], set={"article": "ink"}).values(max_wait=60)))
 print(list(submit("double", (n for n in range(3)), name="doubles").values(max_wait=60)))
-for arguments in ({"items": [{"article": "tea"}]}, {"items": ["x"], "set": {"nope": 1}}, {"items": [{"nope": 2}]}):
+for arguments in ({"items": [{"article": "tea"}]}, {"items": ["x"], "set": {"nope": 1}}):
     try:
         submit("cost", **arguments)
     except InputError as error:
@@ -88,15 +90,14 @@ def test_a_program_without_the_module_does_too(other):
     assert lines[:2] == ["[3.0, 3.0]", "[0, 2, 4]"]
     assert lines[2].startswith("item 0: missing value for day")
     assert lines[3].startswith("unknown parameter: 'nope'")
-    assert lines[4].startswith("item 0: ")
-    assert lines[5].startswith("1 invalid value for n: 'two' (expected an integer")
-    assert len(lines) == 6
+    assert lines[4].startswith("1 invalid value for n: 'two' (expected an integer")
+    assert len(lines) == 5
 
 
 def test_a_program_is_told_what_a_command_is_told(mill, other):
     directory, environ = other
     (directory / "mine.py").write_text(UNKNOWN)
-    done = mill.process(["python", str(directory / "mine.py")], cwd=directory, **environ)
+    done = mill.process([sys.executable, str(directory / "mine.py")], cwd=directory, **environ)
     refusal, queue = done.good().out.splitlines()
     assert "knows task 'mine'" in refusal
     assert queue == "gpu"

@@ -1,0 +1,168 @@
+"""Reading a batch on a real server: values in order, results by state, limits of waits, and a server that goes away."""
+
+import pytest
+
+from gristmill import State, batches, open_batch
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load, settings
+from gristmill.errors import BatchCancelled, InputError, ItemFailed, ServerError
+from gristmill.fleet.announcement import Announcement
+from gristmill.fleet.registry import WorkerRegistry
+from gristmill.producer.task_versions import task_versions
+from gristmill.producer.worker_checks import check_workers
+from gristmill.server.connection import client
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
+from gristmill.tasks.remote import RemoteTask
+from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, run_all, submit
+
+
+@pytest.fixture
+def here(server, ledger, monkeypatch):
+    """The settings' own server; its ledger."""
+    monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
+    monkeypatch.setenv("GRISTMILL_PREFIX", ledger.settings.prefix)
+    settings.cache_clear()
+    yield ledger
+    settings.cache_clear()
+
+
+def record(ledger, failing=()):
+    """Run the chunks that are on the queue; the items `failing` fail."""
+    while chunk := pop(ledger):
+        items = ledger.take(chunk).items
+        done = [outcomes([item], "f" if item.index in failing else "s")[0] for item in items]
+        ledger.record(chunk, done, 0.001, WORKER)
+
+
+def test_values_come_in_the_order_of_the_items(here):
+    submit(here, "b", 250)
+    run_all(here)
+    batch = open_batch("b")
+    assert list(batch.values()) == list(range(250))
+    assert [result.index for result in batch] == [result.index for result in batch.results()]
+    assert sorted(result.index for result in batch) == list(range(250))
+    assert [info.name for info in batches()] == ["b"]
+
+
+def test_the_first_item_without_a_value_ends_them(here):
+    submit(here, "b", 10)
+    record(here, failing={3, 5})
+    values = open_batch("b").values()
+    assert [next(values) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ItemFailed) as failed:
+        next(values)
+    assert (failed.value.result.index, failed.value.result.state) == (3, "failed")
+    assert "item 3 of batch 'b'" in str(failed.value)
+
+
+def test_a_cancelled_item_ends_them_too(here):
+    submit(here, "b", 10)
+    open_batch("b").cancel()
+    with pytest.raises(ItemFailed, match=r"item 0 .*cancelled"):
+        list(open_batch("b").values())
+
+
+def test_a_batch_that_was_cancelled_while_it_was_submitted_has_not_all_values(here):
+    here.heartbeat(WORKER, heartbeat(), [])
+    here.create("b", "token", FIELDS)
+    here.append("b", "token", 0, ["0", "1", "2", "3"], "sha4")
+    run_all(here)
+    open_batch("b").cancel()
+    values = open_batch("b").values()
+    assert [next(values) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(BatchCancelled, match="'b'"):
+        next(values)
+
+
+def test_values_that_were_consumed_are_missed(here):
+    submit(here, "b", 10)
+    run_all(here)
+    batch = open_batch("b")
+    assert len(list(batch.results(consume=True))) == 10
+    with pytest.raises(InputError, match="item 0 of batch 'b'"):
+        list(batch.values())
+
+
+def test_results_by_state(here):
+    submit(here, "b", 6)
+    record(here, failing={1, 4})
+    batch = open_batch("b")
+    assert [result.index for result in batch.results(state="failed", in_order=True)] == [1, 4]
+    assert [result.index for result in batch.results(state=("dead", "succeeded"), follow=False)] == [0, 2, 3, 5]
+    for options in ({"state": "lost"}, {"consume": True, "follow": False}, {"consume": True, "state": "failed"}):
+        with pytest.raises(InputError):
+            batch.results(**options)
+
+
+def test_a_wait_has_a_limit_and_a_deleted_batch_is_gone(here):
+    submit(here, "b", 3)
+    batch = open_batch("b")
+    for wait in (batch.wait, batch.values, batch.results):
+        with pytest.raises(TimeoutError, match="'b'"):
+            list(wait(max_wait="0.1s"))
+    assert batch.pause()
+    assert batch.info().state is State.PAUSED
+    batch.delete()
+    with pytest.raises(InputError, match="'b'"):
+        batch.info()
+
+
+def test_a_server_that_goes_away_is_one_error(tmp_path, monkeypatch):
+    with PrivateServer(Home(tmp_path), load({})) as server:
+        monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
+        settings.cache_clear()
+        ledger = Ledger(client(), settings())
+        submit(ledger, "b", 3)
+        run_all(ledger)
+        batch = open_batch("b")
+        results = batch.results()
+        assert next(results).index == 0
+    try:
+        for call in (batch.info, batch.wait, batch.retry, batch.cancel, batch.pause, batch.resume, batch.delete):
+            with pytest.raises(ServerError):
+                call()
+        for values in (batch.values(), batch.results(), batch.results(follow=False), iter(batch)):
+            with pytest.raises(ServerError):
+                list(values)
+        with pytest.raises(ServerError):
+            open_batch("b")
+        with pytest.raises(ServerError):
+            batches()
+    finally:
+        settings.cache_clear()
+
+
+class TestVersions:
+    NAMES = ("cpu@a", "cpu@b", "cpu@c")
+
+    def announce(self, ledger, versions):
+        registry = WorkerRegistry(ledger.client, ledger.settings)
+        for name, modules in zip(self.NAMES, versions, strict=True):
+            ledger.heartbeat(name, {**heartbeat(), **self.fields(name)}, [])
+            registry.announce(name, {"t": Announcement("+".join(modules.values()), "cpu", {"n": True}, 0, modules)})
+        return registry.workers()
+
+    def fields(self, name):
+        numbers = dict.fromkeys(("pid", "busy", "items"), 0)
+        return {"host": name[-1], "pool": "prefork", "rate": 0.0, **numbers}
+
+    def test_hosts_that_differ_are_named_with_the_modules(self, here):
+        one, other = {"jobs": "1", "rates": "1"}, {"jobs": "1", "rates": "2"}
+        workers = self.announce(here, [one, other, one])
+        (difference,) = task_versions(here.client, workers)
+        assert (difference.task, difference.versions) == ("t", 2)
+        assert "cpu@b differ from cpu@a (different: rates)" in difference.advice
+
+    def test_one_version_is_no_difference(self, here):
+        assert list(task_versions(here.client, self.announce(here, [{"jobs": "1"}] * 3))) == []
+
+    def test_a_producer_is_told_too(self, here):
+        self.announce(here, [{"jobs": "1"}, {"jobs": "2"}, {"jobs": "1"}])
+        task = RemoteTask.of("t", Announcement("1", "cpu", {"n": True}, 0, {"jobs": "1"}))
+        (warning,) = check_workers(task)
+        assert "cpu@b" in warning
+        assert "'t' (different: jobs)" in warning
+        with pytest.raises(InputError, match="'other'"):
+            check_workers(RemoteTask.of("other", Announcement("1", "cpu")))
+        assert check_workers(task, "io") == []
