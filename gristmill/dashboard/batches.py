@@ -49,7 +49,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     return {
         "at": at,
         "batch": _row(observer, info, at, meter),
-        "retried": _retried(observer, name),
+        "attempts": _attempts(observer, name),
         "progress": _progress(meter, info, at),
         "runs": [{"upto": bound(number), "items": meter.runs[number]} for number in sorted(meter.runs)],
         "times": [quantile(meter.runs, share) for share in QUANTILES],
@@ -90,13 +90,14 @@ def _progress(meter: BatchMeter, info: BatchInfo, at: float) -> dict[str, Any]:
     return {"width": meter.width, "first": info.created, "number": len(lines["succeeded"]), **lines}
 
 
-def _retried(observer: Observer, name: str) -> dict[str, int]:
+def _attempts(observer: Observer, name: str) -> dict[str, int]:
+    """How many items failed at least once, and how many of those wait for their next attempt."""
     key = observer.meters.settings.key
     with observer.fleet.client.pipeline(transaction=False) as pipe:
         pipe.hlen(key(f"batch:{name}:attempts"))
         pipe.zcard(key(f"batch:{name}:retry"))
-        retried, waiting = cast(list[int], pipe.execute())
-    return {"items": retried, "waiting": waiting}
+        failed_once, waiting = cast(list[int], pipe.execute())
+    return {"failed_once": failed_once, "waiting": waiting}
 
 
 def _failure(result: Result) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.registry import REPLACED_SECONDS, WorkerRegistry, namesakes, shared_name
 from gristmill.fleet.worker_id import node_name, worker_id
 from gristmill.worker.health import ailments
@@ -39,7 +40,7 @@ def ids(registry):
 
 
 def test_two_workers_of_one_name_count_as_two(ledger, registry):
-    registry.announce(FIRST, {"nap": "f"})
+    registry.announce(FIRST, {"nap": Announcement("f")})
     workers = registry.workers()
     assert [(worker.id, worker.name, worker.pid) for worker in workers] == [
         (FIRST, "cpu@a", 1),
@@ -76,7 +77,7 @@ def test_both_of_one_name_are_shown_when_both_are_silent_a_little(ledger, regist
 
 
 def test_one_that_leaves_takes_nothing_of_its_namesake(ledger, registry):
-    registry.announce(SECOND, {"nap": "f"})
+    registry.announce(SECOND, {"nap": Announcement("f")})
     registry.leave(FIRST)
     assert ids(registry) == [SECOND, OTHER]
     assert registry.workers()[0].tasks == {"nap": "f"}

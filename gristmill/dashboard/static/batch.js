@@ -24,8 +24,8 @@
     const rows = [
       ["Submitted", number(batch.submitted, 0)], ["Succeeded", number(batch.succeeded, 0)],
       ["Failed", number(batch.failed, 0)], ["Dead", number(batch.dead, 0)], ["Cancelled", number(batch.cancelled, 0)],
-      ["Left", number(batch.left, 0)], ["Retried", number(data.retried.items, 0)],
-      ["Waiting for a retry", number(data.retried.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
+      ["Left", number(batch.left, 0)], ["Failed at least once", number(data.attempts.failed_once, 0)],
+      ["Waiting for a retry", number(data.attempts.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
       ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(duration).join(", ")],
       ["Created", day(batch.created)], ["Finished", batch.finished ? day(batch.finished) : "–"],
     ];

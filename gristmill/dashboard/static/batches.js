@@ -15,7 +15,7 @@
     return make("tr", { "data-batch": batch.name },
       make("th", { scope: "row" }, make("a", { href: address }, batch.name), make("div", { class: "gm-under" }, batch.task)),
       make("td", {}, state(batch.state)), make("td", {}, bar(batch, batch.state !== "submitting")),
-      make("td", {}, number(batch.rate)), make("td", {}, timeLeft(batch)), make("td", {}, number(batch.failed + batch.dead, 0)),
+      make("td", {}, number(batch.rate)), make("td", {}, timeLeft(batch)), make("td", {}, number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
       make("td", {}, batch.submitted_by), make("td", {}, day(batch.created)));
   }
 
