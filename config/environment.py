@@ -9,7 +9,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from gristmill.config.project import current_project
-from gristmill.errors import SettingError
+from gristmill.errors import SettingError, invalid_value
 
 PREFIX = "GRISTMILL_"
 
@@ -43,7 +43,7 @@ def _sources(environ: Mapping[str, str], default_home: Path) -> list[_Source]:
         later.append((str(project.path), settings))
     name = f"{PREFIX}HOME"
     home = environ.get(name) or next((names[name] for _, names in later if names.get(name)), str(default_home))
-    directory = Path(home).expanduser()
+    directory = expand(Path(home), name)
     if not project or directory.absolute() != project.directory:
         sources.append(_ours(str(directory / ".env"), _dotenv(directory)))
     return sources + later
@@ -59,6 +59,19 @@ def _variables(environ: Mapping[str, str], default_home: Path) -> dict[str, str]
     for _, names in reversed(_sources(environ, default_home)):
         merged |= names
     return {name: value for name, value in merged.items() if value}
+
+
+def expand(directory: Path, name: str) -> Path:
+    """The directory with a leading `~` replaced; `name` is the variable that it comes from, for the error.
+
+    Raises:
+        SettingError: the system knows no home for that `~`, as for a user that a container does not know.
+    """
+    try:
+        return directory.expanduser()
+    except RuntimeError:
+        expected = "a directory without ~: the system knows no home of that user"
+        raise SettingError(invalid_value(name, str(directory), expected)) from None
 
 
 def _dotenv(directory: Path) -> dict[str, str]:

@@ -194,7 +194,10 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     except ValidationError as error:
         names = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
         raise SettingError("; ".join(_explain(name, values[name]) for name in names)) from None
-    return checked.model_copy(update={"home": checked.home.expanduser().absolute()})
+    directories = {"home": environment.expand(checked.home, variable("home")).absolute()}
+    if checked.data_root:
+        directories["data_root"] = environment.expand(checked.data_root, variable("data_root"))
+    return checked.model_copy(update=directories)
 
 
 def expectation(field: str) -> str:

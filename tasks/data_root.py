@@ -24,8 +24,7 @@ class DataRootError(ValueError):
 
 def root() -> Path:
     """The data root: `GRISTMILL_DATA_ROOT`, or the directory that the process was started in."""
-    directory = settings().data_root
-    return (directory.expanduser() if directory else Path()).absolute()
+    return (settings().data_root or Path()).absolute()
 
 
 def check_path(path: str, name: str = "path") -> None:

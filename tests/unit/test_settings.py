@@ -1,5 +1,8 @@
 """The settings: where they come from, and what an error says."""
 
+import pwd
+from pathlib import Path
+
 import pytest
 
 from gristmill.config import environment
@@ -101,3 +104,20 @@ def test_two_passwords_are_one_too_many():
 def test_what_compose_reads_is_no_unknown_setting():
     found = unknown(GRISTMILL_SECRETS="./secrets", GRISTMILL_SECRET="x", GRISTMILL_HOME="/nowhere")
     assert [name for name, _ in found if "SECRET" in name] == ["GRISTMILL_SECRET"]
+
+
+@pytest.mark.parametrize("name", ["GRISTMILL_HOME", "GRISTMILL_DATA_ROOT"])
+def test_a_home_that_the_system_does_not_know(name):
+    with pytest.raises(SettingError, match=rf"{name}: '~no-such-user/mill'"):
+        load({name: "~no-such-user/mill"})
+
+
+def test_a_user_without_a_home(monkeypatch):
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(SettingError, match="GRISTMILL_HOME"):
+        load({})
+    assert load({"GRISTMILL_HOME": "/state"}).home == Path("/state")
