@@ -13,11 +13,8 @@ from gristmill.config.settings import settings
 from gristmill.config.task_modules import TaskModule, task_modules
 from gristmill.errors import InputError, SettingError
 from gristmill.tasks.application import app
-from gristmill.tasks.fingerprint import is_installed
+from gristmill.tasks.fingerprint import is_users_own
 from gristmill.tasks.kinds import GristmillTask
-
-#: The directory of the package gristmill.
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +128,5 @@ def _place(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f"{frame.filename}:{frame.lineno}" for frame in frames if _is_users(frame.filename)]
+    own = [f"{frame.filename}:{frame.lineno}" for frame in frames if is_users_own(Path(frame.filename))]
     return own[-1] if own else ""
-
-
-def _is_users(filename: str) -> bool:
-    path = Path(filename)
-    return path.is_file() and not path.is_relative_to(_PACKAGE) and not is_installed(path)

@@ -18,6 +18,8 @@ from typing import Any
 _SITE = {"site-packages", "dist-packages"}
 #: Characters of a hash that are kept.
 _DIGITS = 12
+#: The directory of the package gristmill.
+_PACKAGE = Path(__file__).parents[1]
 
 
 def fingerprint(modules: dict[str, str]) -> str:
@@ -147,6 +149,11 @@ def is_installed(path: Path) -> bool:
     """Whether a file belongs to the standard library or to an installed distribution."""
     resolved = path.resolve()
     return not _SITE.isdisjoint(resolved.parts) or any(resolved.is_relative_to(folder) for folder in _library())
+
+
+def is_users_own(path: Path) -> bool:
+    """Whether a file is the user's own: not Gristmill's, the standard library's or an installed distribution's."""
+    return path.is_file() and not path.is_relative_to(_PACKAGE) and not is_installed(path)
 
 
 @cache

@@ -5,21 +5,14 @@ A process of its own sees the files as they are now, and whether they can be imp
 
 import json
 import sys
-import sysconfig
 from pathlib import Path
 
-import gristmill
 from gristmill.errors import GristmillError
 from gristmill.tasks import catalog
+from gristmill.tasks.fingerprint import is_users_own
 
 #: The names that multiprocessing and Python give to the module that runs as this program.
 _THIS = {"__main__", "__mp_main__"}
-_LIBRARIES = (
-    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
-    Path(gristmill.__file__).absolute().parent,
-)
-#: Folders of installed distributions.
-_INSTALLED = {"site-packages", "dist-packages"}
 
 
 def own_files() -> list[str]:
@@ -33,12 +26,7 @@ def own_files() -> list[str]:
     catalog.load()
     modules = [module for name, module in list(sys.modules.items()) if name not in _THIS]
     files = {Path(file).absolute() for module in modules if (file := getattr(module, "__file__", None))}
-    return sorted(str(file) for file in files if _is_own(file))
-
-
-def _is_own(file: Path) -> bool:
-    libraries = any(file.is_relative_to(library) for library in _LIBRARIES)
-    return not libraries and not _INSTALLED & set(file.parts) and file.exists()
+    return sorted(str(file) for file in files if is_users_own(file))
 
 
 def main() -> int:
