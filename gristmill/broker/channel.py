@@ -43,6 +43,11 @@ class Channel(Lists):
             return str(super()._q_for_pri(queue, pri))
         return f"{self.global_keyprefix}gm1:q:{queue}:{self.priority(pri)}"
 
+    def _keys(self, queue: str) -> list[str]:
+        """The whole names of the queue's keys; kombu's client adds the prefix to some commands only."""
+        prefix = self.global_keyprefix if self.is_list(queue) else ""
+        return [prefix + self._q_for_pri(queue, level) for level in self.priority_steps]
+
     # -- putting
 
     def _put(self, queue: str, message: dict[str, Any], _publish_batch: Any = None, **_: Any) -> None:
@@ -64,7 +69,8 @@ class Channel(Lists):
         if _publish_batch is not None:
             _publish_batch.add("execute_command", "XADD", key, "*", "m", body)
             if queue in self._expires:
-                _publish_batch.add("execute_command", "PEXPIRE", key, self._expires[queue])
+                # kombu's pipeline adds the prefix to this command.
+                _publish_batch.add("pexpire", key.removeprefix(self.global_keyprefix), self._expires[queue])
             return
         with self.conn_or_acquire() as client, uncertain():
             client.execute_command("XADD", key, "*", "m", body)
@@ -83,15 +89,11 @@ class Channel(Lists):
         body, encoding = super().encode_body(body, encoding)
         return body, encoding
 
-    def _maybe_update_queues_expire(self, client: Any, queue: str) -> None:
-        if self.is_list(queue):
-            with self.conn_or_acquire(client) as prefixing:
-                super()._maybe_update_queues_expire(prefixing, queue)
-        elif queue in self._expires:
-            # The keys have the prefix, and kombu's client would add it.
+    def _maybe_update_queues_expire(self, client: Any, queue: str) -> None:  # noqa: ARG002
+        if queue in self._expires:
             with self.scripts.client.pipeline(transaction=False) as pipe:
-                for level in self.priority_steps:
-                    pipe.pexpire(self._q_for_pri(queue, level), self._expires[queue])
+                for key in self._keys(queue):
+                    pipe.pexpire(key, self._expires[queue])
                 pipe.pexpire(f"{self.global_keyprefix}gm1:lease:{queue}", self._expires[queue])
                 pipe.execute()
 
@@ -256,9 +258,7 @@ class Channel(Lists):
         return int(self.scripts.call("purge", queue, 0))
 
     def _has_queue(self, queue: str, **_: Any) -> bool:
-        if self.is_list(queue):
-            return bool(super()._has_queue(queue))
-        return bool(self.scripts.client.exists(*(self._q_for_pri(queue, level) for level in self.priority_steps)))
+        return bool(self.scripts.client.exists(*self._keys(queue)))
 
     def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *_: Any, **__: Any) -> None:
         if self.is_list(queue):

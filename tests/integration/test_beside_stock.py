@@ -34,7 +34,7 @@ def shop(start, fleet):
 
 
 OURS = """
-from gristmill.producer import submit
+from gristmill import submit
 from gristmill.tasks.fibonacci import fibonacci
 fibonacci.delay(5)
 submit("fibonacci", [1, 2], name="numbers")
@@ -156,7 +156,7 @@ def test_two_fleets_on_a_server_do_not_meet(start):
     fleets = [start(Fleet), start(Fleet)]
     for fleet in fleets:
         fleet.worker("cpu")
-    code = "from gristmill.producer import submit\nb = submit('fibonacci', [{}], name='same'); b.wait()\n"
+    code = "from gristmill import submit\nb = submit('fibonacci', [{}], name='same'); b.wait()\n"
     for number, fleet in enumerate(fleets, 5):
         answer = fleet.run(
             code.format(number) + "print([r.value for r in b.results()], len(app.control.ping(timeout=2)))"

@@ -137,12 +137,23 @@ class TestLists:
         assert [stock.basic_get(queue, no_ack=True).payload for _ in range(3)] == [0, 4, 9]
         put(stock, {"a": "ü"}, queue)
         assert ours._has_queue(queue)
+        assert not ours._has_queue(queue + "s")
         message = ours.basic_get(queue)
         assert message.payload == {"a": "ü"}
         message.reject(requeue=True)
         assert ours._size(queue) == 1
         assert ours._purge(queue) == 1
         assert not list(bench.client.scan_iter(f"{bench.prefix}gm1:q:*"))
+
+    def test_a_reply_queue_expires_as_it_was_declared(self, bench, ours):
+        queue = "y.reply.celery.pidbox"
+        ours.queue_declare(queue, arguments={"x-expires": 60_000})
+        put(ours, 1, queue)
+        assert 0 < bench.client.pttl(f"{bench.prefix}{queue}") <= 60_000
+        with ours.connection.client.Producer() as producer, producer.batch(10):
+            producer.publish(2, routing_key=queue, priority=9)
+        ours.queue_delete(queue)
+        assert not ours._has_queue(queue)
 
     def test_a_channel_reads_lists_and_streams(self, ours, stock):
         bodies, reply = [], "0d4b33bc-97f8-3b6f-9a3c-0c4e0a7a4b1e"

@@ -293,6 +293,15 @@ def drains_when_it_is_full(user):
         user.client.config_set("maxmemory", 0)
 
 
+def moves_what_stock_has_put_on_lists(user):
+    for number in range(3):
+        user.client.lpush(f"{user.prefix}q", json.dumps({"body": str(number), "properties": {"delivery_tag": "t"}}))
+    user.channel.lease.with_lists.add("q")
+    user.channel.lease.move_lists()
+    assert [user.get().body for _ in range(3)] == ["0", "1", "2"]
+    assert not user.client.exists(f"{user.prefix}q")
+
+
 CONTRACT = (
     takes_and_acknowledges,
     reads_what_comes_while_it_waits,
@@ -301,6 +310,7 @@ CONTRACT = (
     waits_until_a_message_is_due,
     buries_and_purges,
     takes_back_from_the_dead,
+    moves_what_stock_has_put_on_lists,
     keeps_the_ledger,
     controls_a_batch_and_consumes_it,
     drains_when_it_is_full,
