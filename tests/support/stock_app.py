@@ -9,7 +9,9 @@ from celery import Celery, shared_task
 from redis import Redis
 
 if os.environ.get("TEST_IMPORTS"):
+    import gristmill.broker.transport  # noqa: F401
     from gristmill import submit  # noqa: F401
+    from gristmill.tasks.fibonacci import fibonacci  # noqa: F401
 
 URL, PREFIX = os.environ["TEST_URL"], os.environ["TEST_PREFIX"]
 
