@@ -152,7 +152,8 @@ class TestLists:
         assert 0 < bench.client.pttl(f"{bench.prefix}{queue}") <= 60_000
         with ours.connection.client.Producer() as producer, producer.batch(10):
             producer.publish(2, routing_key=queue, priority=9)
-        ours.queue_delete(queue)
+        assert 0 < bench.client.pttl(f"{bench.prefix}{queue}\x06\x169") <= 60_000
+        ours._delete(queue, "reply.celery.pidbox", queue, "")
         assert not ours._has_queue(queue)
 
     def test_a_channel_reads_lists_and_streams(self, ours, stock):
