@@ -5,6 +5,7 @@ import os
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from gristmill.cli.command import Group
 from gristmill.cli.console import stderr, warn
@@ -62,6 +63,12 @@ class Commands(Group):
             return None
         command: click.Command = importlib.import_module(f"gristmill.cli.{cmd_name}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin so, and options; no command is loaded."""
+        lines = {name: line for section in SECTIONS.values() for name, line in section.items()}
+        commands = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section; no command is loaded."""

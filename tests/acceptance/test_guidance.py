@@ -44,14 +44,15 @@ class TestRunBesideOthers:
         assert "first" not in done.err
         assert place.run("batches", "--json").rows[0]["left"] == left > 0
 
+    @pytest.mark.slow
     def test_a_run_of_the_other_queue_waits_for_the_first(self, place):
         """C20: `gristmill up`, which would be refused, is not what it advises."""
-        with place.start("run", "pause", "4", "--name", "first") as first:
+        with place.start("run", "pause", "12", "--name", "first") as first:
             until(lambda: place.home.running() and "first" in place.names(), what="the first run")
             with place.start("run", "fibonacci", "10", "--name", "second") as second:
                 second.says(f"the items wait for `gristmill run` (pid {first.pid}) to end")
                 assert "gristmill up" not in second.err
-                assert first.end().good().rows[0]["value"] == 4.0
+                assert first.end().good().rows[0]["value"] == 12.0
                 assert second.end().good().rows[0]["value"] == 55
 
 

@@ -21,7 +21,7 @@ import recipe
 @io
 def bake(number: int, journal: str) -> int:
     """Note the run and return the recipe's version."""
-    time.sleep(0.05)
+    time.sleep(0.1)
     with open(journal, "a") as file:
         file.write(f"{number}\\n")
     return recipe.VERSION
@@ -44,9 +44,9 @@ def values(place, name):
 
 
 def test_changed_code_runs_and_each_item_runs_once(place, modules):
-    items, journal = 400, place.path / "journal"
+    items, journal = 240, place.path / "journal"
     lines = place.file("items", "".join(f"{n}\n" for n in range(items)))
-    with place.up("io", "--io-slots", "4", "--reload") as running:
+    with place.up("io", "--io-slots", "2", "--reload") as running:
         worker = place.worker("io").pid
         command = ("submit", "bake", "--from", lines, "--set", f"journal={journal}", "--name", "bread", "--quiet")
         place.run(*command).good()

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tests.support.command import GRISTMILL, PATIENCE, Done, Place
 
-#: What moves the cursor, colours or clears.
+#: Clears a line, for another text.
+_CLEARS = "\x1b[2K"
+#: What moves the cursor, or colours.
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
 
@@ -43,7 +45,7 @@ def on_terminal(place: Place, *arguments: str, columns: int = 80, stdout: Path |
         screen.write(typed.encode())
         output = _read(screen.fileno())
         process.wait(PATIENCE)
-    text = _CONTROLS.sub("", output.decode(errors="replace"))
+    text = _CONTROLS.sub("", output.decode(errors="replace").replace(_CLEARS, "\n"))
     return Done(process.returncode, stdout.read_text() if stdout else "", text)
 
 
