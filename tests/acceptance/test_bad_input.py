@@ -10,7 +10,7 @@ MEBIBYTE = 1 << 20
 class TestItems:
     def test_a_letter_for_a_number_in_a_file(self, unchanged):
         items = unchanged.file("letter.txt", "1\n2\nO\n4\n")
-        said = unchanged.run("submit", "fibonacci", "--from", items).refused("'O'", "an integer from 0 to 5000000")
+        said = unchanged.run("submit", "fibonacci", "--from", items).refused("'O'", "an integer from 0 to 5,000,000")
         assert f"{items}:3: " in said
 
     def test_numbers_out_of_range(self, unchanged):
@@ -50,7 +50,7 @@ class TestItems:
 
     def test_a_table_with_a_bad_cell(self, unchanged):
         table = unchanged.file("cell.csv", "left,right\n2,3\n4,five\n")
-        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(f"{table}:3: right: 'five'")
+        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(f"{table}:3: ", "right: 'five'")
 
     def test_a_line_that_is_not_json(self, unchanged):
         lines = unchanged.file("bad.jsonl", '{"left": 1}\n{left: 2}\n')
@@ -156,9 +156,9 @@ class TestPaths:
     def test_a_path_out_of_the_data_root(self, unchanged):
         root = str(unchanged.root)
         said = unchanged.run("submit", "digest", "a", "../b", GRISTMILL_DATA_ROOT=root).refused(
-            "argument 2: path: '../b'"
+            "argument 2: ", "path: '../b'"
         )
-        assert f"a path under the data root {root!r} is" in said
+        assert repr(root) in said
 
     def test_paths_out_of_the_data_root_are_rejected(self, fleet, name):
         root, paths = str(fleet.root), ["a/../../b", "/etc/passwd", f"{fleet.root}-not/a"]
@@ -183,7 +183,8 @@ class TestPaths:
         assert done.code == 1, done
         out, inside, missing = fleet.results(name)
         assert (out.state, out.error["type"]) == ("failed", "DataRootError")
-        assert "a symlink in it leads out" in out.error["message"]
+        assert "path: 'out'" in out.error["message"]
+        assert "symlink" in out.error["message"]
         assert (inside.state, inside.value["bytes"]) == ("succeeded", 4)
         assert (missing.state, missing.error["type"]) == ("failed", "FileNotFoundError")
 
@@ -191,13 +192,13 @@ class TestPaths:
 class TestUrls:
     def test_a_scheme_and_an_address(self, unchanged):
         unchanged.run("submit", "fetch", "ftp://example.com/").refused(
-            "'ftp://example.com/'", "a URL like http://host/path"
+            "url: 'ftp://example.com/'", "http://host/path"
         )
         unchanged.run("submit", "fetch", "http://127.0.0.1/").refused("127.0.0.1 is a loopback address")
 
     def test_schemes_and_addresses_that_are_not_allowed_are_rejected(self, fleet, site, name):
         words = {
-            "file:///etc/passwd": "a URL like http://host/path",
+            "file:///etc/passwd": "http://host/path",
             "example.com": "a URL like http://host/path",
             "http://127.0.0.1/": "loopback",
             "http://0x7f.1/": "loopback",
@@ -295,7 +296,7 @@ class TestNames:
     def test_other_input_under_a_name(self, fleet, name):
         fleet.run("submit", "fibonacci", "20", "21", "22", "--name", name, "--follow").good()
         said = fleet.run("submit", "fibonacci", "20", "19", "22", "--name", name).refused(
-            f"batch '{name}' was submitted from other input by ", " at 2", "item 1 was 21, now it is 19", "--name"
+            f"batch '{name}' was submitted from other input by ", " at 2", "item 1 was 21, now it is 19"
         )
         assert "@" in said
         assert [result.value for result in fleet.results(name)] == [6765, 10946, 17711]

@@ -79,7 +79,7 @@ class TestOpenPipe:
         done = fleet.run("run", "odd", "--from", "-", "--name", name, stdin="a\nB\n")
         done.refused('item 1 was "b", now it is "B" (standard input:2)')
         done = fleet.run("run", "odd", "--from", "-", "--name", name, stdin="a\nb\nc\n")
-        done.refused("it has ended with 2 items, and this input has more, from standard input:3 on")
+        done.refused("2 items", "standard input:3")
 
 
 class TestOutput:

@@ -37,7 +37,7 @@ class TestAlone:
         assert place.processes() == []
 
     def test_bad_items_start_nothing(self, place):
-        place.run("run", "fibonacci", "3", "x").refused("argument 2: n: 'x'")
+        place.run("run", "fibonacci", "3", "x").refused("argument 2: ", "n: 'x'")
         assert not place.home.path.exists()
 
     @pytest.mark.slow
