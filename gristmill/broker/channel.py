@@ -65,7 +65,7 @@ class Channel(Lists):
             else:
                 _publish_batch.add("eval", text("delay"), 0, *arguments)
             return
-        key = self._q_for_pri(queue, level)
+        key = f"{self.global_keyprefix}gm1:q:{queue}:{level}"
         if _publish_batch is not None:
             _publish_batch.add("execute_command", "XADD", key, "*", "m", body)
             if queue in self._expires:
