@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill import State, batches, open_batch
+from gristmill import Batch, State, batches, open_batch
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load, settings
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, ServerError
@@ -10,7 +10,7 @@ from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import check_workers
-from gristmill.server.connection import client
+from gristmill.server.connection import connect
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from gristmill.tasks.remote import RemoteTask
@@ -112,23 +112,21 @@ def test_a_server_that_goes_away_is_one_error(tmp_path, monkeypatch):
     with PrivateServer(Home(tmp_path), load({})) as server:
         monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
         settings.cache_clear()
-        ledger = Ledger(client(), settings())
+        # A client that gives up at once.
+        ledger = Ledger(connect(server.url, 0.1), settings())
         submit(ledger, "b", 3)
         run_all(ledger)
-        batch = open_batch("b")
-        results = batch.results()
-        assert next(results).index == 0
+        batch = Batch("b", ledger)
+        assert sorted(batch.values()) == [0, 1, 2]
     try:
         for call in (batch.info, batch.wait, batch.retry, batch.cancel, batch.pause, batch.resume, batch.delete):
             with pytest.raises(ServerError):
                 call()
-        for values in (batch.values(), batch.results(), batch.results(follow=False), iter(batch)):
+        for values in (batch.values(), batch.results(), iter(batch)):
             with pytest.raises(ServerError):
                 list(values)
         with pytest.raises(ServerError):
-            open_batch("b")
-        with pytest.raises(ServerError):
-            batches()
+            list(batch.results(follow=False))
     finally:
         settings.cache_clear()
 
