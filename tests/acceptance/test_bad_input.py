@@ -199,7 +199,7 @@ class TestUrls:
     def test_schemes_and_addresses_that_are_not_allowed_are_rejected(self, fleet, site, name):
         words = {
             "file:///etc/passwd": "http://host/path",
-            "example.com": "a URL like http://host/path",
+            "example.com": "http://host/path",
             "http://127.0.0.1/": "loopback",
             "http://0x7f.1/": "loopback",
             "http://[::1]/": "loopback",
