@@ -50,9 +50,8 @@ class TestItems:
 
     def test_a_table_with_a_bad_cell(self, unchanged):
         table = unchanged.file("cell.csv", "left,right\n2,3\n4,five\n")
-        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(
-            f"{table}:3: ", "right: 'five'"
-        )
+        done = unchanged.run("submit", "pair", "--from", table, "--input-format", "csv")
+        done.refused(f"{table}:3: ", "right: 'five'")
 
     def test_a_line_that_is_not_json(self, unchanged):
         lines = unchanged.file("bad.jsonl", '{"left": 1}\n{left: 2}\n')
