@@ -50,7 +50,9 @@ class TestItems:
 
     def test_a_table_with_a_bad_cell(self, unchanged):
         table = unchanged.file("cell.csv", "left,right\n2,3\n4,five\n")
-        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(f"{table}:3: ", "right: 'five'")
+        unchanged.run("submit", "pair", "--from", table, "--input-format", "csv").refused(
+            f"{table}:3: ", "right: 'five'"
+        )
 
     def test_a_line_that_is_not_json(self, unchanged):
         lines = unchanged.file("bad.jsonl", '{"left": 1}\n{left: 2}\n')
@@ -191,9 +193,7 @@ class TestPaths:
 
 class TestUrls:
     def test_a_scheme_and_an_address(self, unchanged):
-        unchanged.run("submit", "fetch", "ftp://example.com/").refused(
-            "url: 'ftp://example.com/'", "http://host/path"
-        )
+        unchanged.run("submit", "fetch", "ftp://example.com/").refused("url: 'ftp://example.com/'", "http://host/path")
         unchanged.run("submit", "fetch", "http://127.0.0.1/").refused("127.0.0.1 is a loopback address")
 
     def test_schemes_and_addresses_that_are_not_allowed_are_rejected(self, fleet, site, name):

@@ -164,7 +164,9 @@ class TestResults:
         done = fleet.run("results", name, "--follow", "--output", str(path), "--max-wait", "1")
         assert (done.code, path.read_text()) == (124, "before\n")
         assert len(list(tmp_path.glob(".results.jsonl.*.part"))) == 1, "the same command goes on with it"
-        fleet.run("results", name, "--output", str(tmp_path / "no" / "file")).refused(repr(str(tmp_path / "no" / "file")))
+        fleet.run("results", name, "--output", str(tmp_path / "no" / "file")).refused(
+            repr(str(tmp_path / "no" / "file"))
+        )
 
 
 class TestJson:
