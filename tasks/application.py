@@ -77,13 +77,13 @@ app = GristmillCelery("gristmill", set_as_current=False)
 app.add_defaults(_configuration)
 app.steps["worker"].update(
     {
-        "gristmill.worker.guards:TransportGuard",
-        "gristmill.worker.guards:QueueGuard",
-        "gristmill.worker.guards:OptOuts",
-        "gristmill.worker.guards:Freeze",
-        "gristmill.worker.steps:PoolGuard",
-        "gristmill.worker.steps:Prepare",
-        "gristmill.worker.steps:SlotMemory",
+        "gristmill.worker.transport_steps:TransportGuard",
+        "gristmill.worker.transport_steps:QueueGuard",
+        "gristmill.worker.transport_steps:OptOuts",
+        "gristmill.worker.transport_steps:Freeze",
+        "gristmill.worker.boot_steps:PoolGuard",
+        "gristmill.worker.boot_steps:Prepare",
+        "gristmill.worker.boot_steps:SlotMemory",
         "gristmill.worker.heartbeat:Heartbeat",
         "gristmill.worker.drain:Drain",
     }

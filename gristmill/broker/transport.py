@@ -14,7 +14,11 @@ from gristmill.broker.channel import Channel
 
 #: By name, so that this room imports none above it.
 CONSUMER = "gristmill.worker.consumer:Consumer"
-STEPS = ("gristmill.worker.guards:QueueGuard", "gristmill.worker.guards:OptOuts", "gristmill.worker.guards:Freeze")
+STEPS = (
+    "gristmill.worker.transport_steps:QueueGuard",
+    "gristmill.worker.transport_steps:OptOuts",
+    "gristmill.worker.transport_steps:Freeze",
+)
 
 
 class Transport(stock.Transport):

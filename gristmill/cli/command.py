@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gristmill.cli import foreign
+from gristmill.cli import other_tools
 
 
 class Command(click.Command):
@@ -29,8 +29,8 @@ class Command(click.Command):
 
     def unknown_option(self, option: str, _args: list[str]) -> str:
         """The text of the error about an option that this command does not have."""
-        if option in foreign.OPTIONS:
-            return f"no option {option}: {foreign.OPTIONS[option]}"
+        if option in other_tools.OPTIONS:
+            return f"no option {option}: {other_tools.OPTIONS[option]}"
         near = get_close_matches(option, [name for param in self.params for name in param.opts], 1)
         return f"no option {option}" + (f": did you mean {near[0]}?" if near else "")
 
@@ -46,7 +46,7 @@ class Group(click.Group):
         if args[0] in names or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         near = get_close_matches(args[0], names, 1)
-        hint = foreign.COMMANDS.get(args[0]) or (f"did you mean {near[0]!r}?" if near else "")
+        hint = other_tools.COMMANDS.get(args[0]) or (f"did you mean {near[0]!r}?" if near else "")
         raise click.UsageError(f"no command {args[0]!r}" + (f": {hint}" if hint else ""), ctx)
 
 

@@ -13,8 +13,8 @@ from gristmill.cli import chart, options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import Quiet, note, print_json, stderr, stdout
 from gristmill.cli.values import Duration, OneOf
+from gristmill.config.figures import duration
 from gristmill.config.host import cores
-from gristmill.config.words import duration
 from gristmill.demo import work
 from gristmill.demo.findings import findings
 from gristmill.demo.home import temporary_home

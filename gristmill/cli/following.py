@@ -4,10 +4,10 @@ import time
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo
-from gristmill.cli.advice import warn_without_worker
 from gristmill.cli.console import note, print_json, warn
 from gristmill.cli.output import ResultWriter
 from gristmill.cli.progress import ProgressView
+from gristmill.cli.start_advice import warn_without_worker
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch, watch
 from gristmill.producer.deadline import NEVER, Deadline

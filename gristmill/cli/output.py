@@ -12,7 +12,7 @@ from typing import Literal
 from gristmill.batches.result import FIELDS, Result
 from gristmill.cli import result_text
 from gristmill.cli.console import note
-from gristmill.cli.partial import Partial
+from gristmill.cli.partial_output import Partial
 
 Form = Literal["text", "jsonl", "csv"]
 FORMS: tuple[Form, ...] = ("text", "jsonl", "csv")

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from gristmill.batches.info import BatchInfo, State
 from gristmill.cli.console import Quiet, note, stderr
-from gristmill.config.words import duration
+from gristmill.config.figures import duration
 
 #: Rates are over this many seconds; plain lines are this many seconds apart.
 RATE_SECONDS, LINE_SECONDS = 10.0, 10.0

@@ -4,10 +4,10 @@ import click
 
 from gristmill.batches.info import State
 from gristmill.cli import options
-from gristmill.cli.advice import say_how_to_follow, warn_of_workers
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
+from gristmill.cli.start_advice import say_how_to_follow, warn_of_workers
 
 
 @new_command("retry")

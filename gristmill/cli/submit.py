@@ -3,11 +3,11 @@
 import click
 
 from gristmill.cli import options
-from gristmill.cli.advice import warn_without_worker
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn, write
 from gristmill.cli.following import follow, say_if_repeated
 from gristmill.cli.output import Form, ResultWriter
+from gristmill.cli.start_advice import warn_without_worker
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.producer.deadline import Deadline

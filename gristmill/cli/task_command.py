@@ -5,7 +5,7 @@ from shutil import which
 
 import click
 
-from gristmill.cli import foreign
+from gristmill.cli import other_tools
 from gristmill.cli.command import Command
 from gristmill.errors import InputError
 from gristmill.producer import task_lookup
@@ -27,7 +27,7 @@ class TaskCommand(Command):
         if option[1:].isdigit():
             return f"no option {option}: put -- after TASK before items that begin with a dash"
         word = self._first_word(click.Context(self), args)
-        if word and not _is_task(word) and not (option.startswith("--") and option in foreign.OPTIONS):
+        if word and not _is_task(word) and not (option.startswith("--") and option in other_tools.OPTIONS):
             return _no_task(word)
         return super().unknown_option(option, args)
 

@@ -12,8 +12,8 @@ from rich.live import Live
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import cells, note, print_json, show, stdout, table_of
+from gristmill.config.figures import duration
 from gristmill.config.settings import settings
-from gristmill.config.words import duration
 from gristmill.fleet.overview import Observer, Overview, QueueNow
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching

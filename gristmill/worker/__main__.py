@@ -16,7 +16,7 @@ from gristmill.server.waiting import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.tasks.kinds import Kind
-from gristmill.worker.steps import POOLS
+from gristmill.worker.boot_steps import POOLS
 
 
 def main() -> int:

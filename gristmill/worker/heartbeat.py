@@ -24,9 +24,9 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import connect
 from gristmill.tasks import catalog
+from gristmill.worker.boot_steps import POOLS
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
-from gristmill.worker.steps import POOLS
 from gristmill.worker.task_counts import collect
 
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}

@@ -9,7 +9,7 @@ import click
 import pytest
 
 import gristmill
-from gristmill.cli import COMMANDS, SECTIONS, cli, foreign
+from gristmill.cli import COMMANDS, SECTIONS, cli, other_tools
 from gristmill.cli.command import Command
 from gristmill.cli.options import form_of
 from gristmill.config.quantities import parse_duration
@@ -104,22 +104,22 @@ class TestWords:
                 for opt in set(option.opts) & set(METAVARS):
                     assert option.metavar == METAVARS[opt], (name, opt)
 
-    @pytest.mark.parametrize("word", foreign.OPTIONS)
+    @pytest.mark.parametrize("word", other_tools.OPTIONS)
     def test_an_option_of_another_tool_names_ours(self, word):
         commands_without = [name for name in commands() if word not in {o for p in options_of(name) for o in p.opts}]
         assert commands_without, "ours has it"
         name = next(name for name in ("submit", "results", "workers") if name in commands_without)
         words = [name, "fibonacci"] if name == "submit" else [name]
-        assert foreign.OPTIONS[word] in refusal(*words, word)
+        assert other_tools.OPTIONS[word] in refusal(*words, word)
 
-    @pytest.mark.parametrize("word", foreign.COMMANDS)
+    @pytest.mark.parametrize("word", other_tools.COMMANDS)
     def test_a_command_of_another_tool_names_ours(self, word):
         assert word not in COMMANDS
         with pytest.raises(click.UsageError) as error:
             cli.resolve_command(click.Context(cli), [word])
-        assert foreign.COMMANDS[word] in error.value.format_message()
+        assert other_tools.COMMANDS[word] in error.value.format_message()
 
-    @pytest.mark.parametrize("hint", sorted({*foreign.OPTIONS.values(), *foreign.COMMANDS.values()}))
+    @pytest.mark.parametrize("hint", sorted({*other_tools.OPTIONS.values(), *other_tools.COMMANDS.values()}))
     def test_what_a_hint_names_is_there(self, hint):
         later = {"--time-limit"}
         known = {o for name in commands() for p in options_of(name) for o in p.opts} | {"--version", "--help"} | later

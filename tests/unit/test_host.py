@@ -9,7 +9,7 @@ import pytest
 from redis import exceptions
 
 from gristmill.config.host import cores, memory
-from gristmill.config.server import server_config
+from gristmill.config.private_server import server_config
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import InputError, ServerError, SettingError
 from gristmill.server import connection

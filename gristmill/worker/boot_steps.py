@@ -12,8 +12,8 @@ from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
 from gristmill.tasks.kinds import Kind
 from gristmill.worker.chunk_task import prepare
-from gristmill.worker.guards import freeze, refuse
 from gristmill.worker.limits import limit_memory, slot_memory
+from gristmill.worker.transport_steps import freeze, refuse
 
 #: The pool that suits each queue, and the reason.
 POOLS = {
