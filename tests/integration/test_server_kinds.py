@@ -298,7 +298,10 @@ def moves_what_stock_has_put_on_lists(user):
         user.client.lpush(f"{user.prefix}q", json.dumps({"body": str(number), "properties": {"delivery_tag": "t"}}))
     user.channel.lease.with_lists.add("q")
     user.channel.lease.move_lists()
-    assert [user.get().body for _ in range(3)] == [b"0", b"1", b"2"]
+    messages = [user.get() for _ in range(3)]
+    assert [message.body for message in messages] == [b"0", b"1", b"2"]
+    for message in messages:
+        message.ack()
     assert not user.client.exists(f"{user.prefix}q")
 
 

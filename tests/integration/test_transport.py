@@ -94,7 +94,8 @@ def test_every_key_has_the_prefix(bench, channel):
     put(channel, 1)
     channel.basic_get("q").ack()
     after = set(bench.client.scan_iter("*")) - set(bench.client.scan_iter(bench.prefix + "*"))
-    assert after == before
+    # Keys of other tests may expire meanwhile.
+    assert after <= before
     assert all(key.startswith(f"{bench.prefix}gm1:") for key in bench.client.scan_iter(bench.prefix + "*"))
 
 

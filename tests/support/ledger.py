@@ -48,10 +48,13 @@ def pop(ledger, queue="cpu"):
 
 
 def outcomes(items, state="s"):
-    word = "succeeded" if state == "s" else "failed"
-    return [
-        Outcome(i.index, state, i.attempt, json.dumps([word, int(i.value), i.attempt, 0.1, WORKER, 1])) for i in items
-    ]
+    return [Outcome(item.index, state, item.attempt, _text(item, state)) for item in items]
+
+
+def _text(item, state):
+    error = {"type": "ValueError", "message": str(item.value), "traceback": ""}
+    word, answer = ("succeeded", int(item.value)) if state == "s" else ("failed", error)
+    return json.dumps([word, answer, item.attempt, 0.1, WORKER, 1])
 
 
 def info(ledger, name):
