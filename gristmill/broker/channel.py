@@ -183,27 +183,20 @@ class Channel(Lists):
             self.qos.bury(entry.tag, f"malformed: {error}")
             return None
         message["properties"]["delivery_tag"] = entry.tag
+        # A stock sender leaves the time in the message; ours have it in the server.
+        message, wait = timed(message)
+        if wait > 0:
+            self.qos.postpone(entry.tag, wait)
+            return None
         headers = message.get("headers")
         if not isinstance(headers, dict):
             return message
-        if headers.get("eta"):
-            return self._due(message, entry)
         if entry.returns:
             headers["gm_returns"] = entry.returns
             message["properties"].setdefault("delivery_info", {})["redelivered"] = True
         if entry.revoked:
             # Celery's worker then logs the revoke and drops the task.
             revoked.add(headers.get("id"))
-        return message
-
-    def _due(self, message: dict[str, Any], entry: Entry) -> dict[str, Any] | None:
-        """The message of a stock sender that waits for its time, once it is due; until then it is hidden."""
-        with suppress(ValueError, TypeError):
-            due, wait = timed(message)
-            if wait > 0:
-                self.qos.postpone(entry.tag, wait)
-                return None
-            return due
         return message
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Any:

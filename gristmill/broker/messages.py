@@ -39,10 +39,20 @@ def timed(message: dict[str, Any]) -> tuple[dict[str, Any], float]:
     hold it. `message` itself does not change, because kombu puts it once more after a broken connection.
     """
     headers = message.get("headers")
-    eta = headers.get("eta") if isinstance(headers, dict) else None
-    if not headers or not eta:
+    due = _due(headers.get("eta")) if isinstance(headers, dict) else None
+    if headers is None or due is None:
         return message, 0.0
-    due = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-    due = due if due.tzinfo else due.replace(tzinfo=UTC)
     headers = {**headers, "eta": None, "gm_eta": due.isoformat()}
     return {**message, "headers": headers}, float((due - datetime.now(UTC)).total_seconds())
+
+
+def _due(eta: Any) -> datetime | None:
+    """The time that a header `eta` means; None if it means none, as in a message that is not Celery's."""
+    if isinstance(eta, str):
+        try:
+            eta = datetime.fromisoformat(eta)
+        except ValueError:
+            return None
+    if not isinstance(eta, datetime):
+        return None
+    return eta if eta.tzinfo else eta.replace(tzinfo=UTC)
