@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
+from celery.app.utils import Settings as CelerySettings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -17,9 +18,33 @@ from gristmill.config.settings import settings
 from gristmill.errors import ServerError
 from gristmill.server.connection import locate, reaching
 
+#: Names our app on Celery's command line, which else takes the app that a variable `APP` names.
+APP_OPTION = ("-A", "gristmill.tasks.application")
+
+
+class OwnSettings(CelerySettings):
+    """Celery's settings without the variables `CELERY_BROKER_URL` and their like: they are of the user's own app."""
+
+    @property
+    def broker_url(self) -> Any:
+        """Where messages are put and taken."""
+        return self.get("broker_url")
+
+    broker_read_url = broker_write_url = broker_url
+
+    @property
+    def result_backend(self) -> Any:
+        """Where results are stored."""
+        return self.get("result_backend")
+
 
 class GristmillCelery(Celery):
     """Celery whose broker and result backend are wherever `GRISTMILL_REDIS_URL` or `gristmill up` say."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Celery names no class of its own settings: it changes the contents of this object when it loads them.
+        object.__setattr__(self.conf, "__class__", OwnSettings)
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to take messages from."""

@@ -9,7 +9,7 @@ from gristmill.dashboard.celery_app import forget_user_modules
 from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
 from gristmill.server.waiting import wait_for_server
-from gristmill.tasks.application import app
+from gristmill.tasks.application import APP_OPTION, app
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
 
         install()
         app.set_current()
-        app.start(["flower", f"--port={arguments.port}", f"--logging={settings().log_level}"])
+        app.start([*APP_OPTION, "flower", f"--port={arguments.port}", f"--logging={settings().log_level}"])
     except GristmillError as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -14,7 +14,7 @@ from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
 from gristmill.server.waiting import wait_for_server
 from gristmill.tasks import catalog
-from gristmill.tasks.application import app
+from gristmill.tasks.application import APP_OPTION, app
 from gristmill.tasks.kinds import Kind
 from gristmill.worker.boot_steps import POOLS
 
@@ -38,8 +38,12 @@ def main() -> int:
         catalog.load()
         wait_for_server()
         app.worker_main(
-            f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}"
-            f" -n {kind}@{socket.gethostname()} -l {settings().log_level} --without-mingle --without-gossip".split()
+            [
+                *APP_OPTION,
+                *f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}".split(),
+                *f"-n {kind}@{socket.gethostname()} -l {settings().log_level}".split(),
+                *("--without-mingle", "--without-gossip"),
+            ]
         )
     except GristmillError as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
