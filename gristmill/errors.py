@@ -58,7 +58,7 @@ class SettingError(GristmillError):
 
 
 class ServerError(GristmillError):
-    """Raised when the Redis server cannot be reached or refuses a command."""
+    """Raised when the Redis server cannot be reached or refuses a command, or no worker is up that could answer."""
 
     exit_code = 3
 

@@ -16,6 +16,7 @@ def find_task(name: str) -> SubmittableTask:
 
     Raises:
         InputError: neither this process nor a live worker knows such a task.
+        ServerError: this process does not know it, and the server or a worker that might know it is away.
         SettingError: a module with tasks cannot be imported.
     """
     task = catalog.load().get(name)
@@ -23,14 +24,13 @@ def find_task(name: str) -> SubmittableTask:
 
 
 def _announced(name: str) -> RemoteTask | None:
-    """The task as most of the live workers that know it announce it; None when there is none, or no server."""
-    try:
-        with reaching():
-            registry = WorkerRegistry(client(), settings())
-            workers = [worker for worker in registry.workers() if name in worker.tasks]
-            announcements = [registry.announcements(worker.id).get(name) for worker in workers]
-    except ServerError:
-        return None
+    """The task as most of the live workers that know it announce it; None if none of them knows it."""
+    with reaching():
+        registry = WorkerRegistry(client(), settings())
+        workers = registry.workers()
+        announcements = [registry.announcements(worker.id).get(name) for worker in workers if name in worker.tasks]
+    if not workers:
+        raise ServerError(f"this process does not know the task {name!r}, and no worker is up that might know it")
     kinds = {str(kind) for kind in Kind}
     usable = {one.fingerprint: one for one in announcements if one and one.kind in kinds}
     if not usable:

@@ -7,7 +7,7 @@ import click
 
 from gristmill.cli import other_tools
 from gristmill.cli.command import Command
-from gristmill.errors import InputError
+from gristmill.errors import InputError, ServerError
 from gristmill.producer import task_lookup
 from gristmill.tasks import catalog
 from gristmill.tasks.remote import SubmittableTask
@@ -48,6 +48,7 @@ def find_task(word: str) -> SubmittableTask:
 
     Raises:
         InputError: there is none; the text offers the nearest, or says how to run the program of that name.
+        ServerError: `submit` found neither the task here nor a server or worker to ask.
     """
     try:
         return task_lookup.find_task(word)
@@ -55,12 +56,19 @@ def find_task(word: str) -> SubmittableTask:
         if which(word):
             raise InputError(_no_task(word)) from None
         raise
+    except ServerError:
+        if which(word) or get_close_matches(word, catalog.load(), 1, 0.5):
+            raise InputError(_no_task(word)) from None
+        if click.get_current_context().info_name != "run":
+            raise
+        # `run` starts workers of its own, which know what this process knows.
+        return catalog.find(word)
 
 
 def _is_task(word: str) -> bool:
     try:
         task_lookup.find_task(word)
-    except InputError:
+    except (InputError, ServerError):
         return False
     return True
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gristmill import Batch, State, batches, open_batch
+from gristmill import submit as gristmill_submit
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load, settings
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, ServerError
@@ -164,3 +165,10 @@ class TestVersions:
         with pytest.raises(InputError, match="'other'"):
             check_workers(RemoteTask.of("other", Announcement("1", "cpu")))
         assert check_workers(task, "io") == []
+
+    def test_a_task_that_no_worker_could_tell_of_is_no_fault_of_the_input(self, here):
+        with pytest.raises(ServerError, match="thumbnail"):
+            gristmill_submit("thumbnail", ["a.jpg"])
+        self.announce(here, [{"jobs": "1"}] * 3)
+        with pytest.raises(InputError, match="thumbnail"):
+            gristmill_submit("thumbnail", ["a.jpg"])

@@ -9,6 +9,8 @@ import pytest
 
 CALLS = {
     "submit": "submit('fibonacci', [1])",
+    # As a thin sender: only workers could know the task.
+    "submit_by_name": "submit('thumbnail', ['a.jpg'])",
     "open_batch": "open_batch('numbers')",
     "batches": "batches()",
     "delay": "fibonacci.delay(1)",
@@ -55,7 +57,7 @@ URL = {"GRISTMILL_REDIS_URL": "redis://:secret@127.0.0.1:1/0"}
 
 
 def test_none_answers(tmp_path):
-    names = ["open_batch", "apply_async"]
+    names = ["open_batch", "apply_async", "submit_by_name"]
     check(outcomes(tmp_path, names, **URL), names, "127.0.0.1:1")
 
 
