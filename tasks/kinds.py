@@ -50,7 +50,8 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     def announcement(self) -> Announcement:
         """What a worker announces of the task."""
         parameters = {name: parameter.required for name, parameter in self.schema.parameters.items()}
-        return Announcement(self.fingerprint, str(self.kind), parameters, self.retries, self.modules)
+        objects = {name: parameter.takes_object for name, parameter in self.schema.parameters.items()}
+        return Announcement(self.fingerprint, str(self.kind), parameters, self.retries, self.modules, objects)
 
     @property
     def summary(self) -> str:

@@ -22,7 +22,12 @@ class RemoteTask:
     @classmethod
     def of(cls, name: str, announcement: Announcement) -> Self:
         """The task that workers announce by this name."""
-        parameters = [Parameter.of_any(name, required) for name, required in announcement.parameters.items()]
+        # Workers of an earlier version do not say which parameters take objects.
+        objects = announcement.objects
+        parameters = [
+            Parameter.of_any(name, required, objects.get(name, True))
+            for name, required in announcement.parameters.items()
+        ]
         return cls(
             name,
             Kind(announcement.kind),

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Self, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -10,6 +11,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from gristmill.config.expectation import describe
 from gristmill.errors import InputError, excerpt, invalid_value
 from gristmill.tasks.encoding import json_text
+from gristmill.tasks.takes_object import takes_object
 
 #: Types whose values are JSON values as they are.
 _PLAIN = frozenset({"int", "str", "bool", "float", "none"})
@@ -22,13 +24,17 @@ class ItemError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a task: its name, whether an item must give it, and the values that it takes."""
+    """One parameter of a task: its name, whether an item must give it, and the values that it takes.
+
+    `plain` says that JSON has each value as it is, `takes_object` that a value may be an object.
+    """
 
     name: str
     required: bool
     default: Any
     adapter: TypeAdapter[Any]
     plain: bool
+    takes_object: bool
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, annotation: Any) -> Self:
@@ -42,12 +48,13 @@ class Parameter:
         required = parameter.default is parameter.empty
         adapter = _adapter(annotation)
         plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
-        return cls(parameter.name, required, None if required else parameter.default, adapter, plain)
+        default = None if required else parameter.default
+        return cls(parameter.name, required, default, adapter, plain, takes_object(adapter.core_schema))
 
     @classmethod
-    def of_any(cls, name: str, required: bool) -> Self:
-        """A parameter of which only the name is known: it takes any value that JSON can carry."""
-        return cls(name, required, None, TypeAdapter(Any), False)
+    def of_any(cls, name: str, required: bool, takes_object: bool) -> Self:
+        """A parameter of which the type is not known: its check accepts any value that JSON can carry."""
+        return cls(name, required, None, TypeAdapter(Any), False, takes_object)
 
     @property
     def allowed(self) -> str:
@@ -107,7 +114,8 @@ class Schema:
     """The parameters of one task, and with them the form of its items.
 
     An item is an object of arguments, or the bare value of the one parameter that has no default and is not fixed for
-    the whole batch. In the ledger, an object is always one of arguments.
+    the whole batch. An object means arguments, unless that parameter takes an object, and no key is a parameter's
+    name: such an object is the value. In the ledger, an object is always one of arguments.
     """
 
     def __init__(self, parameters: Iterable[Parameter], check: Callable[..., None] | None = None) -> None:
@@ -152,7 +160,7 @@ class Schema:
         """The JSON text to store for one item as it was read.
 
         `columns` says that the value is an object of arguments (a CSV row), else it is the value of `parameter`, or
-        an object of argument names.
+        an object of arguments.
 
         Raises:
             ItemError: the item does not fit.
@@ -160,7 +168,7 @@ class Schema:
         if self._only and self._only == parameter and not (columns or fixed or isinstance(value, dict)):
             only = self._plain(parameter, self.parameters[parameter].check(value))
             return to_json({parameter: only} if isinstance(only, dict) else only)
-        if columns or (isinstance(value, dict) and self._is_arguments(value)):
+        if columns or (isinstance(value, dict) and self._is_arguments(value, parameter)):
             arguments, bare = value, False
         elif parameter:
             arguments, bare = {parameter: value}, True
@@ -186,14 +194,17 @@ class Schema:
         self._check_all(values, {})
         return values
 
-    def _is_arguments(self, value: Mapping[str, Any]) -> bool:
-        return bool(value) and value.keys() <= self.parameters.keys()
+    def _is_arguments(self, value: Mapping[str, Any], parameter: str) -> bool:
+        may_be_value = bool(parameter) and self.parameters[parameter].takes_object
+        return not may_be_value or not self.parameters.keys().isdisjoint(value)
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self.parameters:
+                near = get_close_matches(str(name), self.parameters, 1, 0.5)
+                hint = f"did you mean {near[0]!r}? " if near else ""
                 takes = ", ".join(self.parameters) or "none"
-                raise ItemError(f"unknown parameter: {excerpt(name)} (the task's parameters: {takes})")
+                raise ItemError(f"unknown parameter: {excerpt(name)} ({hint}the task's parameters: {takes})")
 
     def _check_all(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
         arguments = {**self._defaults, **fixed, **values}

@@ -11,8 +11,8 @@ class Announcement:
     """One task as one worker has it.
 
     `fingerprint` covers the code in `modules`: a hash for each of them. `kind` is the name of the task's queue.
-    `parameters` maps each parameter's name to whether an item must give it; `retries` is how many more times a failed
-    item is tried.
+    `parameters` maps each parameter's name to whether an item must give it, and `objects` to whether its value may be
+    an object; `retries` is how many more times a failed item is tried.
     """
 
     fingerprint: str
@@ -20,6 +20,7 @@ class Announcement:
     parameters: dict[str, bool] = field(default_factory=dict)
     retries: int = 0
     modules: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, bool] = field(default_factory=dict)
 
 
 def announcements_json(tasks: Mapping[str, Announcement]) -> str:

@@ -1,11 +1,18 @@
 """A task's annotations as its schema: what items may be, and what an error says."""
 
 import json
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, Field
+from typing_extensions import TypedDict
 
+from gristmill.fleet.announcement import Announcement
+from gristmill.tasks.remote import RemoteTask
 from gristmill.tasks.schema import ItemError, Schema
 
 
@@ -79,6 +86,69 @@ def test_a_value_that_is_an_object_itself_is_kept_apart_from_arguments():
     assert stored == {"options": {"w": 1}}
     assert schema.arguments(stored, {}, "options") == {"options": {"w": 1}}
     assert json.loads(schema.item('{"w": 2}', {}, "options")) == {"options": {"w": 2}}
+
+
+def test_an_object_with_a_key_of_a_parameter_is_arguments():
+    with pytest.raises(ItemError, match=r"unknown parameter: 'option' .*'options'.*: options\)"):
+        Schema.of(sized).item({"options": {"w": 1}, "option": 2}, {}, "options")
+
+
+@pytest.mark.parametrize(
+    ("item", "pattern"),
+    [
+        ({"base": 4, "m": 1}, r"unknown parameter: 'm' .*: base\)"),
+        ({"bse": 4}, r"unknown parameter: 'bse' .*'base'"),
+        ({3: 4}, r"unknown parameter: 3 .*: base\)"),
+        ({}, r"missing value for base "),
+    ],
+)
+def test_an_object_is_arguments_where_no_value_can_be_one(item, pattern):
+    announcement = Announcement("f", "cpu", {"base": True}, objects={"base": False})
+    for schema in (Schema.of(power), RemoteTask.of("power", announcement).schema):
+        with pytest.raises(ItemError, match=pattern):
+            schema.item(item, {}, "base")
+
+
+def test_an_object_is_arguments_where_no_bare_value_may_be():
+    with pytest.raises(ItemError, match=r"unknown parameter: 'c' .*: a, b\)"):
+        Schema.of(pair).item({"c": 1}, {}, "")
+
+
+def test_a_worker_that_does_not_say_what_takes_objects_checks_them_itself():
+    schema = RemoteTask.of("power", Announcement("f", "cpu", {"base": True})).schema
+    assert json.loads(schema.item({"bse": 4}, {}, "base")) == {"base": {"bse": 4}}
+
+
+class Size(BaseModel):
+    width: int
+
+
+class Point(TypedDict):
+    x: int
+
+
+class Color(Enum):
+    RED = "red"
+
+
+class Node(BaseModel):
+    children: list["Node"]
+
+
+OBJECTS = [Any, object, dict, dict[str, int], Mapping[str, int], Size, Point, Node, Size | None, int | Point]
+OBJECTS += [Annotated[int, BeforeValidator(lambda value: value["n"])], Annotated[dict, Field(min_length=1)]]
+OTHERS = [int, str, bool, float, date, Path, Color, int | None, int | str, list[int], list[Size], tuple[int, str]]
+OTHERS += [set[int], bytes, Literal["a"], Annotated[int, Field(ge=1)], Annotated[list[int], Field(min_length=1)]]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "takes"), [*((one, True) for one in OBJECTS), *((one, False) for one in OTHERS)]
+)
+def test_a_type_tells_whether_it_takes_an_object(annotation, takes):
+    def task(value) -> None: ...
+
+    task.__annotations__["value"] = annotation
+    assert Schema.of(task).parameters["value"].takes_object is takes
 
 
 def test_a_check_sees_every_argument_and_its_text_is_the_error():
