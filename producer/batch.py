@@ -1,5 +1,6 @@
 """A batch on the server: follow it, read its results, control it."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeAlias
@@ -21,7 +22,10 @@ from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
+from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the counters of a batch.
 _POLL_SECONDS = 0.2
@@ -147,11 +151,14 @@ class Batch(Generic[R_co]):
     def retry(self, *, cancelled: bool = False) -> int:
         """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
 
-        Each keeps the count of its attempts, and has as many retries as its task has.
+        Each keeps the count of its attempts, and has as many retries as its task has. Warnings, such as that workers
+        have another version of the task than this process, go to the logger `gristmill.producer.batch`.
 
         Raises:
-            InputError: the batch is being cancelled, and some of its items still run.
+            InputError: the batch is being cancelled, and some of its items still run; or workers listen to its queue,
+                and none knows its task.
         """
+        self._warn_of_workers()
         with reaching():
             return self._control().retry(self.name, cancelled=cancelled)
 
@@ -176,7 +183,12 @@ class Batch(Generic[R_co]):
             return self._control().pause(self.name)
 
     def resume(self) -> bool:
-        """Let a paused batch go on; return False if it was not paused."""
+        """Let a paused batch go on; return False if it was not paused. Warnings as for `retry`.
+
+        Raises:
+            InputError: workers listen to the batch's queue, and none knows its task.
+        """
+        self._warn_of_workers()
         with reaching():
             return self._control().resume(self.name)
 
@@ -184,6 +196,15 @@ class Batch(Generic[R_co]):
         """Delete all that the server has of the batch; results of items that still run are dropped."""
         with reaching():
             self._ledger.delete(self.name)
+
+    def _warn_of_workers(self) -> None:
+        info = self.info()
+        if not to_run(info):
+            return
+        with reaching():
+            listening = any(worker.queue == info.queue for worker in live_workers())
+            for warning in check_code(info) if listening else [no_worker(info.queue)]:
+                log.warning(warning)
 
     def _control(self) -> Control:
         # A batch that was deleted would seem to be paused, or to have no failed items.

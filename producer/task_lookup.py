@@ -1,10 +1,12 @@
 """Finds a task by its name: among those of this process, else among those that live workers announce."""
 
 from collections import Counter
+from contextlib import suppress
 
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
@@ -20,7 +22,14 @@ def find_task(name: str) -> SubmittableTask:
         SettingError: a module with tasks cannot be imported.
     """
     task = catalog.load().get(name)
-    return task or _announced(name) or catalog.find(name)
+    return task or _announced(name) or catalog.find(name, names_on_workers())
+
+
+def names_on_workers() -> set[str]:
+    """The names of the tasks that live workers know; empty when the server cannot be reached."""
+    with suppress(ServerError), reaching():
+        return {task for worker in live_workers() for task in worker.tasks}
+    return set()
 
 
 def _announced(name: str) -> RemoteTask | None:

@@ -8,7 +8,7 @@ from redis import Redis
 from gristmill.config.settings import settings
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
-from gristmill.producer.worker_checks import differing_modules, listed
+from gristmill.producer.worker_checks import differing_modules, modules_differ
 
 
 class TaskVersions(NamedTuple):
@@ -46,6 +46,6 @@ def _advice(
     for group in others:
         modules = announcements[group[0].id][task].modules
         names = differing_modules(announcements[right.id][task].modules, modules)
-        difference = f" (different: {listed(names)})" if names else ""
+        difference = f" ({modules_differ(names)})" if names else ""
         parts.append(f"{', '.join(worker.name for worker in group)} differ from {right.name}{difference}")
     return f"{'; '.join(parts)}: update their code, and restart the workers that lag behind"

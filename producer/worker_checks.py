@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, SettingError
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.server.connection import client
 
@@ -42,20 +43,53 @@ def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str
     unable = [worker for worker in on_queue if worker not in able]
     if unable:
         warnings.append(f"{_names(unable)} cannot run task {task.name!r}: its module is not among their task modules")
-    other = [worker for worker in able if worker.tasks[task.name] != task.fingerprint]
-    if other:
-        warnings.append(
-            f"{_names(other)} will run another version of task {task.name!r} ({_difference(task, other)}): "
-            "restart the workers (`gristmill up`) once they have the code of this host"
-        )
-    return warnings
+    return warnings + other_version(task, able)
+
+
+def other_version(task: "SubmittableTask", workers: list[LiveWorker]) -> list[str]:
+    """A warning that names those of the workers that have another version of `task`; none when none has."""
+    other = [worker for worker in workers if worker.tasks.get(task.name, task.fingerprint) != task.fingerprint]
+    if not other:
+        return []
+    warning = (
+        f"{_names(other)} will run another version of task {task.name!r} ({_difference(task, other)}): "
+        "restart the workers (`gristmill up`) once they have the code of this host"
+    )
+    return [warning]
+
+
+def check_code(info: BatchInfo) -> list[str]:
+    """Warnings about the workers that are to run a batch again; none when this process does not have its task.
+
+    Raises:
+        InputError: workers listen to the batch's queue, and none of them knows its task.
+    """
+    # Loaded when the check needs it: the task's code here is compared with the workers', and Celery comes with it.
+    from gristmill.tasks import catalog
+
+    try:
+        task = catalog.defined(info.task)
+    except SettingError as error:
+        # The batch goes on all the same: its code is on the workers.
+        return [str(error)]
+    return check_workers(task) if task is not None and info.queue == task.kind else []
+
+
+def to_run(info: BatchInfo) -> bool:
+    """Whether a batch has items that workers may run, now or after a retry."""
+    return info.state not in ENDED - {State.FAILED, State.CANCELLED}
 
 
 def _difference(task: "SubmittableTask", workers: list[LiveWorker]) -> str:
     registry = WorkerRegistry(client(), settings())
     announcements = [registry.announcements(worker.id).get(task.name) for worker in workers]
     names = {name for one in announcements if one for name in differing_modules(task.modules, one.modules)}
-    return f"different: {listed(names)}" if names else "different code"
+    return modules_differ(names) if names else "different code"
+
+
+def modules_differ(names: set[str]) -> str:
+    """The words that modules differ: `module jobs differs`."""
+    return f"module {listed(names)} differs" if len(names) == 1 else f"modules {listed(names)} differ"
 
 
 def differing_modules(modules: dict[str, str], others: dict[str, str]) -> set[str]:

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -57,8 +58,18 @@ def catalog() -> Catalog:
     return Catalog(tasks, sources | others, empty)
 
 
-def find(name: str) -> GristmillTask:
-    """The task called `name`.
+def defined(name: str) -> GristmillTask | None:
+    """The task called `name`, if this process has it: a program's own task needs no other module.
+
+    Raises:
+        SettingError: a module cannot be imported.
+    """
+    task = app.tasks.get(name)
+    return task if isinstance(task, GristmillTask) else load().get(name)
+
+
+def find(name: str, others: Iterable[str] = ()) -> GristmillTask:
+    """The task called `name`; `others` are the names that workers know, for the text of the error.
 
     Raises:
         InputError: there is none; the text offers the nearest one.
@@ -67,17 +78,18 @@ def find(name: str) -> GristmillTask:
     tasks = load()
     if name in tasks:
         return tasks[name]
-    raise InputError(f"no task is called {name!r}{hint(name)}")
+    raise InputError(f"no task is called {name!r}{hint(name, others)}")
 
 
-def hint(name: str) -> str:
+def hint(name: str, others: Iterable[str] = ()) -> str:
     """The end of an error about an unknown task: the nearest name, or where to name a task's module."""
-    near = get_close_matches(name, load(), 1, 0.5)
+    names = sorted({*load(), *others})
+    near = get_close_matches(name, names, 1, 0.5)
     empty = "".join(f"; {no_task_in(module)}" for module in catalog().empty_modules)
     if near:
         return f": did you mean {near[0]!r}?" + empty
     own = "name the modules of your own tasks in GRISTMILL_TASK_MODULES, or in [tool.gristmill] of pyproject.toml"
-    return f" (the tasks: {', '.join(load())}; {own}){empty}"
+    return f" (the tasks: {', '.join(names)}; {own}){empty}"
 
 
 def no_task_in(module: TaskModule) -> str:

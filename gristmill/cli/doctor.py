@@ -20,9 +20,9 @@ from gristmill.cli.console import show
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.registry import WorkerRegistry, namesakes, shared_name
+from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name
 from gristmill.producer.task_versions import task_versions
-from gristmill.producer.worker_checks import live_workers
+from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, locate, reaching, without_password
 from gristmill.server.home import Home
 from gristmill.tasks import catalog
@@ -221,5 +221,20 @@ def _workers(server: Redis) -> Iterator[Finding]:
         yield Finding(f"queue {kind}", state, "" if here else f"no worker listens: gristmill up {kind}")
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))
+    yield from _versions(server, workers)
+
+
+def _versions(server: Redis, workers: list[LiveWorker]) -> Iterator[Finding]:
+    """The tasks of which workers have several versions, and those of which all have another one than this host."""
+    several = set()
     for task, versions, advice in task_versions(server, workers):
+        several.add(task)
         yield Finding("tasks", f"{task!r} in {versions} versions", advice)
+    try:
+        tasks = catalog.load()
+    except GristmillError:
+        # Another line says so.
+        return
+    for name, own in tasks.items():
+        for advice in other_version(own, workers) if name not in several else []:
+            yield Finding("tasks", f"{name!r} differs between this host and the workers", advice)

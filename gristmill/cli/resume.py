@@ -1,10 +1,13 @@
 """`gristmill resume`."""
 
+from gristmill.batches.control import Control
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note
 from gristmill.cli.lookup import batch_to_change
 from gristmill.cli.start_advice import say_how_to_follow, warn_of_workers
+from gristmill.config import settings
+from gristmill.server.connection import client
 
 
 @new_command("resume")
@@ -22,7 +25,7 @@ def command(batch: str | None) -> None:
     """
     with batch_to_change(batch) as (target, fleet):
         warn_of_workers(target.info(), fleet=fleet)
-        changed = target.resume()
+        changed = Control(client(), settings()).resume(target.name)
         info = target.info()
     if not changed:
         note(f"batch {info.name} was not paused")

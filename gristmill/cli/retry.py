@@ -2,12 +2,15 @@
 
 import click
 
+from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
 from gristmill.cli.start_advice import say_how_to_follow, warn_of_workers
+from gristmill.config import settings
+from gristmill.server.connection import client
 
 
 @new_command("retry")
@@ -27,7 +30,7 @@ def command(batch: str | None, cancelled: bool) -> None:
     """
     with batch_to_change(batch) as (target, fleet):
         warn_of_workers(target.info(), fleet=fleet)
-        number = target.retry(cancelled=cancelled)
+        number = Control(client(), settings()).retry(target.name, cancelled=cancelled)
         info = target.info()
     if not number:
         others = f"; {info.cancelled:,} are cancelled (--cancelled runs them again)" if info.cancelled else ""

@@ -1,10 +1,9 @@
 """Advice for a person whose items wait for a worker: the command that gets them run."""
 
-from gristmill.batches.info import ENDED, BatchInfo, State
+from gristmill.batches.info import BatchInfo
 from gristmill.cli.console import note, warn
 from gristmill.config import settings
-from gristmill.errors import SettingError
-from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
+from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.home import Holder, Home
 
 
@@ -45,17 +44,7 @@ def warn_of_workers(info: BatchInfo, *, fleet: bool) -> None:
     Raises:
         InputError: workers live, and none of those on the queue knows the task.
     """
-    if not fleet or info.state in ENDED - {State.FAILED, State.CANCELLED} or warn_without_worker(info.queue):
+    if not fleet or not to_run(info) or warn_without_worker(info.queue):
         return
-    # Loaded when the check needs it: the task's code here is compared with the workers', and Celery comes with it.
-    from gristmill.tasks import catalog
-
-    try:
-        task = catalog.load().get(info.task)
-    except SettingError as error:
-        # The batch goes on all the same: its code is on the workers.
-        warn(str(error))
-        return
-    if task is not None and info.queue == task.kind:
-        for warning in check_workers(task):
-            warn(warning)
+    for warning in check_code(info):
+        warn(warning)

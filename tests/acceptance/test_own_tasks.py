@@ -82,6 +82,7 @@ def test_a_command_without_the_module_submits_by_what_workers_announce(mill, tmp
     assert (done.code, [row["state"] for row in done.rows]) == (1, ["failed"])
     assert "n: 'six' (expected an integer)" in done.rows[0]["error"]["message"]
     mill.run("submit", "no_such", "1", cwd=tmp_path).refused("no task is called 'no_such'")
+    mill.run("submit", "doubel", "1", cwd=tmp_path).refused("no task is called 'doubel': did you mean 'double'?")
 
 
 def test_a_program_without_the_module_does_too(other):
@@ -110,7 +111,12 @@ def test_code_that_differs_is_named(mill):
     taxes.write_text("RATE = 2.0\n")
     try:
         done = mill.run("submit", "cost", "2026-01-31", cwd=mill.cwd).good()
-        assert "another version of task 'cost' (different: shop.taxes)" in done.err
+        assert "another version of task 'cost' (module shop.taxes differs)" in done.err
+        done = mill.run("doctor", "--json", cwd=mill.cwd)
+        advice = {row["state"]: row["advice"] for row in done.rows if row["advice"] != "OK"}
+        (difference,) = (text for state, text in advice.items() if state.startswith("'cost' "))
+        assert "(module shop.taxes differs)" in difference
+        assert not any("'double'" in state for state in advice)
         done = mill.run("submit", "double", "1", cwd=mill.cwd).good()
         assert "another version" not in done.err
     finally:

@@ -151,7 +151,7 @@ class TestVersions:
         workers = self.announce(here, [one, other, one])
         (difference,) = task_versions(here.client, workers)
         assert (difference.task, difference.versions) == ("t", 2)
-        assert "cpu@b differ from cpu@a (different: rates)" in difference.advice
+        assert "cpu@b differ from cpu@a (module rates differs)" in difference.advice
 
     def test_one_version_is_no_difference(self, here):
         assert list(task_versions(here.client, self.announce(here, [{"jobs": "1"}] * 3))) == []
@@ -161,7 +161,7 @@ class TestVersions:
         task = RemoteTask.of("t", Announcement("1", "cpu", {"n": True}, 0, {"jobs": "1"}))
         (warning,) = check_workers(task)
         assert "cpu@b" in warning
-        assert "'t' (different: jobs)" in warning
+        assert "'t' (module jobs differs)" in warning
         with pytest.raises(InputError, match="'other'"):
             check_workers(RemoteTask.of("other", Announcement("1", "cpu")))
         assert check_workers(task, "io") == []
