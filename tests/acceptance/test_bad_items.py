@@ -123,7 +123,8 @@ def test_a_killer_among_threads(own):
     with own.up("io", "--io-slots", "8", in_peace=False, GRISTMILL_LEASE_SECONDS="2") as running:
         own.run("submit", "waited", "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
-        assert 2 <= running.err.count("the io worker ended with code -9") <= 3, running.err
+        # Two deaths make its message a suspect; a slot that went on to its chunk under another message adds to them.
+        assert 2 <= running.err.count("the io worker ended with code -9") <= 5, running.err
 
 
 @pytest.mark.slow
