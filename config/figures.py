@@ -1,6 +1,13 @@
 """Figures as people read them, in the terminal and on the dashboard."""
 
 
+def item_count(number: int, verb: str = "") -> str:
+    """A number of items: `1 item`, `2,500 items`; with a verb, as `run`: `1 item runs`, `2,500 items run`."""
+    if number != 1:
+        return f"{number:,} items {verb}".rstrip()
+    return f"1 item {'is' if verb == 'are' else verb and verb + 's'}".rstrip()
+
+
 def duration(seconds: float) -> str:
     """Seconds in words: `7 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from redis import Redis
 
+from gristmill.config.figures import item_count
 from gristmill.producer.deadline import Deadline
 
 #: Shares of `maxmemory`: a producer waits from the first on, and goes on below the second.
@@ -78,7 +79,7 @@ class Backpressure:
             # A reader that removes results makes room again and again: one line is enough.
             self._is_loud, self._was_loud = not self._was_loud, True
             if self._is_loud:
-                self._say(f"{reason}; waiting for room, {producer.stored:,} items are stored")
+                self._say(f"{reason}; waiting for room, {item_count(producer.stored, 'are')} stored")
         elif now - self._line_at > TELL_SECONDS:
             self._line_at, self._is_loud = now, True
             self._say(f"{reason}; waiting for {now - self._wait_start:.0f} s now: {_ADVICE}")

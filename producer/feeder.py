@@ -10,6 +10,7 @@ from contextlib import suppress
 from redis.exceptions import RedisError
 
 from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed, Ledger
+from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.server.connection import reaching
@@ -97,7 +98,7 @@ class Feeder:
             same()
         for item in items:
             if self.feed.input_ended:
-                raise DifferentInput(f"it ended with {before:,} items, and this input has more, from {place()} on")
+                raise DifferentInput(f"it ended with {item_count(before)}, and this input has more, from {place()} on")
             with self._lock:
                 self._raise_failure()
                 self._add(item)
@@ -114,7 +115,7 @@ class Feeder:
                 raise Stopped
             item = next(items, None)
             if item is None:
-                raise DifferentInput(f"it has {self.feed.stored:,} items, and this input has only {index:,}")
+                raise DifferentInput(f"it has {item_count(self.feed.stored)}, and this input has only {index:,}")
             if index == at:
                 if item != text:
                     raise DifferentInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place()})")

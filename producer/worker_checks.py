@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.config.settings import settings
+from gristmill.config.task_modules import task_modules
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.server.connection import client
@@ -36,14 +37,22 @@ def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str
     able = [worker for worker in on_queue if task.name in worker.tasks]
     if not able:
         raise InputError(
-            f"no worker on queue {queue} knows task {task.name!r}: restart {_names(on_queue)} with its module "
-            "in GRISTMILL_TASK_MODULES or in the project's pyproject.toml"
+            f"no worker on queue {queue} knows task {task.name!r}: restart {_names(on_queue)}{_with_module(task)}"
         )
     warnings = []
     unable = [worker for worker in on_queue if worker not in able]
     if unable:
         warnings.append(f"{_names(unable)} cannot run task {task.name!r}: its module is not among their task modules")
     return warnings + other_version(task, able)
+
+
+def _with_module(task: "SubmittableTask") -> str:
+    """What workers need beside a restart to know a task: nothing on this host when its module is named already."""
+    own = getattr(getattr(task, "run", None), "__module__", "")
+    for module, source in task_modules(settings()):
+        if source != "shipped" and (own == module or own.startswith(f"{module}.")):
+            return f"; {source} names its module already, so on this host a restart is enough"
+    return " with its module in GRISTMILL_TASK_MODULES or in the project's pyproject.toml"
 
 
 def other_version(task: "SubmittableTask", workers: list[LiveWorker]) -> list[str]:

@@ -70,6 +70,23 @@ class Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 
 
+def _refuse_namesake(name: str, kind: Kind, module: str) -> None:
+    """Refuse a second task of a name: Celery would let the first one keep it, and say nothing."""
+    holder = app._tasks.get(name)
+    if holder is None:
+        return
+    other = holder.run.__module__
+    if not isinstance(holder, GristmillTask):
+        raise TypeError(
+            f"two tasks are called {name!r}: one of Celery's (@shared_task or @app.task) in {other}, one of @{kind} "
+            f"in {module}: give one of them another name"
+        )
+    if other != module:
+        raise TypeError(
+            f"two tasks are called {name!r}, in {other} and in {module}: name one of them with @{kind}(name=…)"
+        )
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
@@ -80,12 +97,7 @@ def _decorator(
 ) -> Decorator:
     def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
         task_name = name or function.__name__
-        holder = app._tasks.get(task_name)
-        if holder is not None and holder.run.__module__ != function.__module__:
-            raise TypeError(
-                f"two tasks are called {task_name!r}, in {holder.run.__module__} and in {function.__module__}: "
-                f"name one of them with @{kind}(name=…)"
-            )
+        _refuse_namesake(task_name, kind, function.__module__)
         options = {
             "kind": kind,
             "schema": Schema.of(function, check),

@@ -10,6 +10,7 @@ from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.histogram import encode
 from gristmill.batches.outcomes import flattened
 from gristmill.batches.scripts import script
+from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
 
@@ -123,7 +124,7 @@ class Ledger:
     def _refuse_cancelled(self, batch: str, state: dict[str, str]) -> None:
         raise BatchCancelled(
             f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
-            f"{int(state.get('stored', 0)):,} items are stored, no more follow"
+            f"{item_count(int(state.get('stored', 0)), 'are')} stored, no more follow"
         )
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:

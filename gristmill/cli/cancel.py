@@ -7,6 +7,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
+from gristmill.config.figures import item_count
 
 
 @new_command("cancel")
@@ -30,8 +31,8 @@ def command(batch: str | None, kill: bool) -> None:
     if before.state in ENDED:
         note(f"batch {info.name} had ended before: {info.state}")
         return
-    note(f"batch {info.name}: {info.cancelled:,} of {info.submitted:,} items cancelled")
+    note(f"batch {info.name}: {info.cancelled:,} of {item_count(info.submitted)} cancelled")
     if info.left and kill:
-        warn(f"{info.left:,} items run in threads, which cannot be ended: they finish, and their results count")
+        warn(f"{item_count(info.left, 'run')} in threads, which cannot be ended: what runs finishes, and counts")
     elif info.left:
-        note(f"{info.left:,} items are in chunks that run: running items finish, the others are cancelled")
+        note(f"{item_count(info.left, 'are')} in chunks that run: running items finish, the others are cancelled")

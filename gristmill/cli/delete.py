@@ -4,6 +4,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
+from gristmill.config.figures import item_count
 
 
 @new_command("delete")
@@ -24,5 +25,5 @@ def command(batch: str | None) -> None:
         info = target.info()
         target.delete()
     if info.left:
-        warn(f"batch {info.name} had {info.left:,} items left")
-    note(f"deleted batch {info.name}: {info.submitted:,} items")
+        warn(f"batch {info.name} had {item_count(info.left)} left")
+    note(f"deleted batch {info.name}: {item_count(info.submitted)}")

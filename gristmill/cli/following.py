@@ -8,6 +8,7 @@ from gristmill.cli.console import note, print_json, warn
 from gristmill.cli.output import ResultWriter
 from gristmill.cli.progress import ProgressView
 from gristmill.cli.start_advice import warn_without_worker
+from gristmill.config.figures import item_count
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch, watch
 from gristmill.producer.deadline import NEVER, Deadline
@@ -114,7 +115,7 @@ def summary(info: BatchInfo) -> str:
     ]
     seconds = f" in {info.finished - info.created:,.1f} s" if info.finished else ""
     reason = f" ({info.reason})" if info.reason else ""
-    return f"batch {info.name}: {info.state}{reason}{seconds}: {info.submitted:,} items, {', '.join(parts)}"
+    return f"batch {info.name}: {info.state}{reason}{seconds}: {item_count(info.submitted)}, {', '.join(parts)}"
 
 
 def say_if_repeated(submission: "Submission", info: BatchInfo) -> None:
@@ -122,9 +123,9 @@ def say_if_repeated(submission: "Submission", info: BatchInfo) -> None:
     if submission.anything_new or not submission.complete:
         return
     if info.state in ENDED:
-        note(f"nothing new: batch {info.name} has these {info.submitted:,} items, and has ended")
+        note(f"nothing new: batch {info.name} has {item_count(info.submitted)} already, and has ended")
     else:
-        note(f"going on: batch {info.name} has these {info.submitted:,} items, {info.left:,} are left")
+        note(f"going on: batch {info.name} has {item_count(info.submitted)} already, {info.left:,} left")
 
 
 def warn_of_consumed(info: BatchInfo) -> None:

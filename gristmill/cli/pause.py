@@ -5,6 +5,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note
 from gristmill.cli.lookup import batch_to_change
+from gristmill.config.figures import item_count
 
 
 @new_command("pause")
@@ -24,7 +25,7 @@ def command(batch: str | None) -> None:
         changed = target.pause()
         info = target.info()
     if changed:
-        note(f"batch {info.name} is paused with {info.left:,} items left; go on with: gristmill resume {info.name}")
+        note(f"batch {info.name} is paused with {item_count(info.left)} left; go on with: gristmill resume {info.name}")
     elif info.state is State.PAUSED:
         note(f"batch {info.name} was paused already")
     else:

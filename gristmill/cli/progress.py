@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from gristmill.batches.info import BatchInfo, State
 from gristmill.cli.console import Quiet, note, stderr
-from gristmill.config.figures import duration
+from gristmill.config.figures import duration, item_count
 
 #: Rates are over this many seconds; plain lines are this many seconds apart.
 RATE_SECONDS, LINE_SECONDS = 10.0, 10.0
@@ -81,8 +81,8 @@ class ProgressView:
 
 def describe(info: BatchInfo, rate: float) -> str:
     """A batch's progress in words: `120 of 300 items, 25.3/s, 7 s left, 0 failed`."""
-    total = f"{info.submitted:,}" + (" so far" if info.state is State.SUBMITTING else "")
-    parts = [f"{info.done:,} of {total} items", f"{rate:,.1f}/s"]
+    total = item_count(info.submitted) + (" so far" if info.state is State.SUBMITTING else "")
+    parts = [f"{info.done:,} of {total}", f"{rate:,.1f}/s"]
     if info.left and rate > 0:
         parts.append(f"{duration(info.left / rate)} left")
     parts.append(f"{info.failed + info.dead:,} failed")

@@ -7,6 +7,7 @@ from gristmill.cli.console import note
 from gristmill.cli.lookup import batch_to_change
 from gristmill.cli.start_advice import say_how_to_follow, warn_of_workers
 from gristmill.config import settings
+from gristmill.config.figures import item_count
 from gristmill.server.connection import client
 
 
@@ -30,5 +31,5 @@ def command(batch: str | None) -> None:
     if not changed:
         note(f"batch {info.name} was not paused")
         return
-    note(f"batch {info.name} goes on with {info.left:,} items")
+    note(f"batch {info.name} goes on with {item_count(info.left)}")
     say_how_to_follow(info, fleet=fleet)

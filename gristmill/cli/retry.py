@@ -10,6 +10,7 @@ from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
 from gristmill.cli.start_advice import say_how_to_follow, warn_of_workers
 from gristmill.config import settings
+from gristmill.config.figures import item_count
 from gristmill.server.connection import client
 
 
@@ -36,7 +37,7 @@ def command(batch: str | None, cancelled: bool) -> None:
         others = f"; {info.cancelled:,} are cancelled (--cancelled runs them again)" if info.cancelled else ""
         note(f"batch {info.name} has no failed items{others}")
         return
-    note(f"batch {info.name}: {number:,} items run again")
+    note(f"batch {info.name}: {item_count(number, 'run')} again")
     if info.state is State.PAUSED:
         warn(f"batch {info.name} is paused: the items wait for `gristmill resume {info.name}`")
     say_how_to_follow(info, fleet=fleet)

@@ -15,6 +15,7 @@ from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.config import settings
+from gristmill.config.figures import item_count
 from gristmill.errors import ServerError
 from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
@@ -118,6 +119,6 @@ def _warn_of_others(submission: Submission) -> None:
         others = info.name != submission.name and info.queue == submission.queue
         if others and info.left and info.state not in ENDED | {State.PAUSED}:
             warn(
-                f"batch {info.name} of an earlier command has {info.left:,} items left, which run too: "
+                f"batch {info.name} of an earlier command runs too, with {item_count(info.left)} left: "
                 f"`gristmill pause {info.name}` holds it, `gristmill cancel {info.name}` ends it"
             )

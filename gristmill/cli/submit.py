@@ -10,6 +10,7 @@ from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.start_advice import warn_without_worker
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
+from gristmill.config.figures import item_count
 from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
@@ -60,7 +61,7 @@ def command(
         warn_without_worker(submission.queue)
         write(batch.name)
         info = batch.info()
-        note(f"{info.submitted:,} items of {info.task} stored; follow them with: gristmill watch {batch.name}")
+        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {batch.name}")
         return 0
 
 

@@ -11,6 +11,7 @@ from gristmill.cli import options
 from gristmill.cli.console import note, warn
 from gristmill.cli.task_command import find_task
 from gristmill.config import settings
+from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer import items
 from gristmill.producer.batch_options import BatchOptions
@@ -72,4 +73,4 @@ def remember_batch(submission: Submission) -> Iterator[None]:
 
 
 def _stored(submission: Submission) -> str:
-    return f"{submission.stored:,} items are stored, and the same command with --name {submission.name} goes on"
+    return f"{item_count(submission.stored, 'are')} stored, and the same command with --name {submission.name} goes on"

@@ -46,6 +46,8 @@ def command(as_json: bool) -> None:
     width = max(len(row["task"]) for row in rows)
     for row in rows:
         _print(row, width)
+        if workers:
+            write(printable(f"    on {row['workers'] or 'no worker'}"))
 
 
 def _print(row: dict[str, Any], width: int) -> None:
@@ -55,8 +57,6 @@ def _print(row: dict[str, Any], width: int) -> None:
         write(printable(f"    {parameter}"))
     if row["source"] != "shipped":
         write(printable(f"    from {row['source']}"))
-    if row["workers"]:
-        write(printable(f"    on {row['workers']}"))
 
 
 def _parameters(schema: Schema) -> list[str]:

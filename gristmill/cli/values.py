@@ -51,6 +51,10 @@ class OneOf(click.Choice[str]):
     def __init__(self, words: Iterable[Any]) -> None:
         super().__init__([str(word) for word in words])
 
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Nothing: click's would list the words, a line for each, and the name in the error has them already."""
+        return ""
+
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002
         """What an error says."""
         return f"{value!r} (expected one of {', '.join(map(str, self.choices))})"

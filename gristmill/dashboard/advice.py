@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from gristmill.broker.orphans import Orphan
-from gristmill.config.figures import duration
+from gristmill.config.figures import duration, item_count
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
 
@@ -34,14 +34,14 @@ def advise(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
     if not queue.left:
         if queue.paused:
             return Advice(
-                queue.name, f"{queue.name}: {_items(queue.paused)} in paused batches.", "gristmill resume", "info"
+                queue.name, f"{queue.name}: {item_count(queue.paused)} in paused batches.", "gristmill resume", "info"
             )
         return Advice(queue.name, f"{queue.name}: no item is left.", level="idle")
     if not queue.slots:
-        what = "1 item waits" if queue.left == 1 else f"{queue.left:,} items wait"
+        what = item_count(queue.left, "wait")
         command = _start(queue, queues, workers, 1)
         return Advice(queue.name, f"No worker takes items from {queue.name}: {what}. Start one:", command, "warning")
-    left = f"{queue.name}: {_items(queue.left)} left"
+    left = f"{queue.name}: {item_count(queue.left)} left"
     if queue.drain is None:
         return _standing(queue, left)
     left += f", {duration(queue.drain)} at this rate."
@@ -135,7 +135,3 @@ def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:
     return " ".join(
         ["docker compose up -d --no-recreate", *(f"--scale {name}={number}" for name, number in sorted(scale.items()))]
     )
-
-
-def _items(number: int) -> str:
-    return "1 item" if number == 1 else f"{number:,} items"

@@ -37,6 +37,10 @@ def test_an_unknown_shell(place):
     place.run("completion", "tcsh").refused("'tcsh'", "bash, zsh, fish")
 
 
+def test_no_shell(place):
+    place.run("completion").refused("bash|zsh|fish")
+
+
 def test_commands_and_options(place):
     assert bash(place, "com") == ["compare", "completion"]
     assert sorted(bash(place, "dead", "")) == ["delete", "list", "requeue"]

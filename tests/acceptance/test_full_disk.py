@@ -90,7 +90,7 @@ def test_a_server_with_everysec_refuses_and_goes_on(place, disk, refusing, feed)
         until(lambda: client.info("persistence")["aof_last_write_status"] == "err", what="a full disk")
         print("0.02", file=pipe)
         producer.says("cannot write to its disk")
-        producer.says("waiting for room, 1 items are stored")
+        producer.says("waiting for room, 1 item is stored")
         assert "cannot write to its disk" in place.run("submit", "pause", "0").refused(code=3)
         (line,) = [row for row in place.run("doctor", "--json").rows if row["check"] == "persistence"]
         assert "failed" in line["advice"]

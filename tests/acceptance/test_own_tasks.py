@@ -101,8 +101,18 @@ def test_a_program_is_told_what_a_command_is_told(mill, other):
     done = mill.process([sys.executable, str(directory / "mine.py")], cwd=directory, **environ)
     refusal, queue = done.good().out.splitlines()
     assert "knows task 'mine'" in refusal
+    assert "GRISTMILL_TASK_MODULES" in refusal
     assert queue == "gpu"
     assert "no worker listens to queue gpu" in done.err
+
+
+def test_a_task_that_no_worker_knows_yet(mill, tmp_path):
+    write(tmp_path, {"extra.py": "from gristmill import cpu\n\n\n@cpu\ndef more(n: int) -> int:\n    return n\n"})
+    place = {"cwd": tmp_path, "GRISTMILL_TASK_MODULES": "extra"}
+    lines = mill.run("tasks", **place).good().out.splitlines()
+    assert [line.strip() for line in lines if line.strip().startswith("on ")].count("on no worker") == 1
+    refusal = mill.run("submit", "more", "1", **place).refused("'more'", "cpu@")
+    assert "GRISTMILL_TASK_MODULES names its module already" in refusal
 
 
 def test_code_that_differs_is_named(mill):

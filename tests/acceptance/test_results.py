@@ -46,7 +46,7 @@ class TestOpenPipe:
             done = running.end()
         assert done.code == 2
         assert done.complaint.startswith("gristmill: standard input:2: invalid value for seconds: 'x' ")
-        assert f"1 items are stored, and the same command with --name {name} goes on" in done.complaint
+        assert f"1 item is stored, and the same command with --name {name} goes on" in done.complaint
         again = fleet.run("run", "pause", "--from", "-", "--name", name, stdin="0\n0\n").good()
         assert indexes(again) == [0, 1]
 

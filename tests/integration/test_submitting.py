@@ -220,7 +220,7 @@ class TestFullServer:
             full(share)
             gate.set()
             until(lambda: any("--consume" in line for line in said), what="advice")
-            assert "waiting for room, 1 items are stored" in said[0]
+            assert "waiting for room, 1 item is stored" in said[0]
             assert here.state("b")["stored"] == "1"
             full(0)
             feeding.finish()
