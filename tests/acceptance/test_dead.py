@@ -209,7 +209,7 @@ class TestOtherVersions:
                 assert raised(client) == 4
         with place.up("cpu", "--cpu-slots", "1", GRISTMILL_UNKNOWN_TASK_SECONDS="1") as running:
             place.run("submit", "fibonacci", "20", "21", "--name", "now", "--follow", "--quiet").good()
-            running.says("chunk message of version 2; this worker knows 1")
+            running.says("chunk message of version 2: this worker knows version 1")
             with connected(place) as client:
                 assert client.xlen(CHUNKS) == 4
                 assert len(DeadLetters(client, load({}))) == 0
