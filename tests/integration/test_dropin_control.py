@@ -35,7 +35,7 @@ def test_a_worker_answers_what_it_is_asked(bench):
     # What waits for its time waits in the server.
     assert bench.inspect("scheduled()") == []
     found = bench.inspect("stats()")
-    assert (found["prefetch_count"], found["broker"]["transport"]) == (3, "redis")
+    assert (found["prefetch_count"], found["broker"]["transport"]) == (3, "gristmill")
     bench.go("one")
     until(lambda: bench.done() == [0, 1, 2, 3, 4] and bench.standing() == 0, 60)
 
