@@ -19,6 +19,7 @@ from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load, settings, use
 from gristmill.demo.home import temporary_home
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
@@ -93,6 +94,8 @@ def play(items: int, stages: Stages) -> None:
     for name, stage in (("take", "take"), ("record", "record"), ("record_and_go_on", "record")):
         setattr(ledger, name, stages.measured(stage, getattr(ledger, name)))
     ledger.heartbeat(WORKER, {"queue": "cpu", "slots": 1}, [])
+    announcements = {word: task.announcement for word, task in catalog.load().items()}
+    WorkerRegistry(client(), settings()).announce(WORKER, announcements)
     name = stages.measured("submit", submit)("noop", range(items)).name
     run = stages.measured("run", Runner(ledger, settings()).run)
     while chunk := _popped(ledger, "cpu"):

@@ -27,14 +27,15 @@ class LiveWorker:
     """
 
     name: str
-    host: str
-    pid: int
-    queue: str
-    pool: str
-    slots: int
-    busy: int
-    items: int
-    rate: float
+    # A worker of another version may send less.
+    host: str = ""
+    pid: int = 0
+    queue: str = ""
+    pool: str = ""
+    slots: int = 0
+    busy: int = 0
+    items: int = 0
+    rate: float = 0.0
     cores: int = 0
     cpu: float = 0.0
     used: int = 0
