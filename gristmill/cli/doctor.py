@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.broker.dead_letters import DeadLetters
-from gristmill.broker.orphans import orphans
+from gristmill.broker.unattended_queues import orphans
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from gristmill.broker.orphans import Orphan
+from gristmill.broker.unattended_queues import Orphan
 from gristmill.config.figures import duration, item_count
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from redis import Redis
 
-from gristmill.broker.orphans import Orphan, orphans
+from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.dashboard.advice import Advice, advise, advise_on_names, advise_on_orphans
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry

@@ -6,7 +6,7 @@ import pytest
 from kombu import Connection
 
 from gristmill.broker import leases
-from gristmill.broker.orphans import orphans
+from gristmill.broker.unattended_queues import orphans
 from gristmill.config.settings import load
 from tests.support.transport_bench import Bench
 

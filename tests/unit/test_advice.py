@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gristmill.broker.orphans import Orphan
+from gristmill.broker.unattended_queues import Orphan
 from gristmill.config.figures import duration
 from gristmill.dashboard.advice import advise, advise_on_orphans
 from gristmill.fleet.overview import QueueNow
