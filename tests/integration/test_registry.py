@@ -103,3 +103,9 @@ def test_an_id_has_the_node_name_and_a_part_of_its_own():
     assert node_name(worker_id("cpu@a")) == "cpu@a"
     assert worker_id("cpu@a") == worker_id("cpu@a") != "cpu@a"
     assert node_name("cpu@a") == "cpu@a", "as older workers have"
+
+
+def test_a_heartbeat_with_fields_missing_is_a_worker_all_the_same(ledger):
+    ledger.heartbeat("cpu@older/1", {"queue": "cpu", "slots": 2}, [])
+    (worker,) = WorkerRegistry(ledger.client, ledger.settings).workers()
+    assert (worker.queue, worker.slots, worker.busy, worker.host) == ("cpu", 2, 0, "")
