@@ -14,7 +14,7 @@ SMALL = {"NUMBERS": "20,22,24,26", "NUMBER": "20"}
 def lines(text: str) -> set[tuple[str, ...]]:
     """The words of each line, without numbers, paths, this host's name, and what only a slow step says."""
     text = re.sub(rf"\b({re.escape(socket.gethostname())}|vm)\b", "host", text)
-    text = re.sub(r"(?<!\S)/\S+", "path", re.sub(r"\d+ min \d+ s", "0 s", text))
+    text = re.sub(r"(?<!\S)[/…]\S+", "path", re.sub(r"\d+ min \d+ s", "0 s", text))
     words = (tuple(re.findall(r"[A-Za-z_]+", line)) for line in text.splitlines())
     return {line for line in words if "left" not in line}
 

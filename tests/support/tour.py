@@ -113,7 +113,9 @@ def main() -> None:
             if step.text is not None:
                 before = f"{step.code}```\n\n```text\n{step.text}```"
                 assert page.count(before) == 1, step.code
-                page = page.replace(before, f"{step.code}```\n\n```text\n{output}```")
+                # The temporary directory has another name each time, which tells a reader nothing.
+                text = re.sub(rf"{re.escape(name)}\S*/", "…/", output)
+                page = page.replace(before, f"{step.code}```\n\n```text\n{text}```")
     PAGE.write_text(page)
 
 
