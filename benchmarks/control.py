@@ -38,7 +38,7 @@ def measure(client: Redis, items: int) -> None:
     ledger = Ledger(client, load({"GRISTMILL_PREFIX": f"{items}:"}))
     control = Control(client, ledger.settings)
     ledger.create("b", "token", FIELDS)
-    client.hset(ledger.key("b", "state"), mapping={"stored": items, "bytes": items, "ended": 1})
+    client.hset(ledger.key("b", "state"), mapping={"stored": items, "bytes": items, "input_ended": 1})
     with client.pipeline(transaction=False) as pipe:
         for first in range(0, items, 500):
             pipe.hset(ledger.key("b", f"out:{first // 500}"), str(first), "")

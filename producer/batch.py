@@ -61,10 +61,14 @@ class Batch(Generic[R_co]):
             InputError: the batch was deleted.
         """
         with reaching():
-            fields = self._ledger.state(self.name)
-        if "task" not in fields:
+            infos = self._ledger.infos([self.name])
+            if any(info.reason and info.state not in ENDED for info in infos):
+                # Somebody cancelled it. If no worker is alive, nobody else counts what the dead ones held.
+                self._ledger.tend(self.name)
+                infos = self._ledger.infos([self.name])
+        if not infos:
             raise InputError(f"no batch is called {self.name!r}: `gristmill batches` lists them")
-        return BatchInfo.from_fields(self.name, fields)
+        return infos[0]
 
     def wait(self, max_wait: MaxWait = None) -> BatchInfo:
         """Wait until the batch has ended, and return its last counters.
@@ -284,5 +288,4 @@ def batches() -> list[BatchInfo]:
     """
     with reaching():
         ledger = Ledger(client(), settings())
-        states = ((name, ledger.state(name)) for name in ledger.names())
-        return [BatchInfo.from_fields(name, fields) for name, fields in states if "task" in fields]
+        return ledger.infos(ledger.names())

@@ -15,7 +15,7 @@ class Chunk:
 
     @property
     def member(self) -> str:
-        """The chunk's name in the batch's window: `first:count`."""
+        """The chunk's name among those in flight, `first:count`; `chunk_of` in in_flight.lua builds the same text."""
         return f"{self.first}:{self.count}"
 
     @property
@@ -60,9 +60,9 @@ class Work:
 class Outcome:
     """How one attempt of an item ended.
 
-    `state` is `s` (succeeded), `f` (failed), `d` (dead), or the milliseconds until the next attempt. `text` is JSON:
-    `[state, value or error, attempts, seconds, worker, pid]`, where `attempts` is `attempt`. The attempt ran for
-    `seconds` seconds.
+    `state` is `succeeded`, `failed` or `dead`. `text` is the task's value as JSON, or the error, with `type`, `message`
+    and `traceback`. The attempt ran for `seconds` seconds, on `worker` (a node name), in the process `pid`. `retry_ms`
+    is how many milliseconds later the item's next attempt is due; None when this attempt ends the item.
     """
 
     index: int
@@ -70,3 +70,12 @@ class Outcome:
     attempt: int
     text: str
     seconds: float = 0.0
+    worker: str = ""
+    pid: int = 0
+    retry_ms: int | None = None
+
+
+def attempts_of(text: str | None) -> tuple[int, int]:
+    """How often an item has failed, and how often before `retry` last released it, from the text of attempts.lua."""
+    attempts, _, before = (text or "0").partition("/")
+    return int(attempts), int(before or 0)

@@ -1,14 +1,15 @@
 """Retries, cancels, pauses and resumes a batch. Each control is one Lua call."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 from redis import Redis
 
 from gristmill.batches.chunk import Chunk
-from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError
+from gristmill.server.scripts import Scripts
 
 
 class Running(NamedTuple):
@@ -22,8 +23,7 @@ class Control:
     """Controls the batches on one server."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self.settings = settings
-        self._scripts = {name: script(client, name) for name in ("retry", "cancel", "pause")}
+        self._scripts = Scripts(client, settings.prefix, "batches")
 
     def retry(self, batch: str, *, cancelled: bool = False) -> int:
         """Release the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
@@ -31,7 +31,7 @@ class Control:
         Raises:
             InputError: the batch is being cancelled, and some of its items still run.
         """
-        number = int(self._scripts["retry"](args=[self.settings.prefix, batch, int(cancelled)]))
+        number = int(self._call("retry", batch=batch, cancelled=cancelled))
         if number < 0:
             raise InputError(
                 f"batch {batch!r} is being cancelled, and some of its items still run: retry it after they finish"
@@ -44,7 +44,7 @@ class Control:
         Returns None when the batch had ended before. The chunks that the workers `killable` (ids) run count as
         cancelled too; the method returns them, and the caller ends them.
         """
-        answer = self._scripts["cancel"](args=[self.settings.prefix, batch, reason, *killable])
+        answer = self._call("cancel", batch=batch, why=reason, killable=killable)
         if not answer:
             return None
         epoch, *pairs = answer
@@ -54,11 +54,15 @@ class Control:
 
     def pause(self, batch: str) -> bool:
         """Hand out no more chunks until `resume`; False when the batch had ended or was paused already."""
-        return self._pause(batch, 1)
+        return self._pause(batch, paused=True)
 
     def resume(self, batch: str) -> bool:
         """Hand out chunks again; False when the batch was not paused."""
-        return self._pause(batch, 0)
+        return self._pause(batch, paused=False)
 
-    def _pause(self, batch: str, paused: int) -> bool:
-        return bool(self._scripts["pause"](args=[self.settings.prefix, batch, paused]))
+    def _pause(self, batch: str, *, paused: bool) -> bool:
+        return bool(self._call("pause", batch=batch, paused=paused))
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
+        return self._scripts.call(name, token=uuid4().hex, **arguments)

@@ -110,7 +110,7 @@ def _moment(seconds: float) -> str:
 def _state(fields: Mapping[str, str], bad: int, cancelled: int) -> State:
     if "finished" in fields:
         # A batch that was cancelled before its input ended has not done its work, whatever its stored items did.
-        return State.CANCELLED if cancelled or "cut" in fields else State.FAILED if bad else State.SUCCEEDED
+        return State.CANCELLED if cancelled or "input_cut" in fields else State.FAILED if bad else State.SUCCEEDED
     if "paused" in fields:
         return State.PAUSED
-    return State.RUNNING if "ended" in fields else State.SUBMITTING
+    return State.RUNNING if "input_ended" in fields else State.SUBMITTING

@@ -5,17 +5,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
-from gristmill.batches.chunk import Chunk, Item, Outcome, Work
+from gristmill.batches.chunk import Chunk, Item, Outcome, Work, attempts_of
 from gristmill.batches.histogram import encode
-from gristmill.batches.outcomes import flattened
-from gristmill.batches.scripts import script
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.outcomes import groups
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
+from gristmill.server.scripts import Scripts
 
 #: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
 PRODUCER_LEASE = 3000
+
+
+#: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
+SCHEMA = 2
+_STATES_AT_ONCE = 1000
 
 
 class Feed(NamedTuple):
@@ -41,15 +48,11 @@ class Ledger:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        names = ("create", "append", "producer_heartbeat", "end", "take", "record", "heartbeat", "names", "forget")
-        self._scripts = {name: script(client, name) for name in names}
+        self._call = Scripts(client, settings.prefix, "batches").call
 
     def key(self, batch: str, part: str) -> str:
         """The name of one of a batch's keys."""
         return self.settings.key(f"batch:{batch}:{part}")
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        return self._scripts[name](args=[self.settings.prefix, *arguments])
 
     def create(self, batch: str, token: str, fields: dict[str, Any]) -> Feed:
         """Create `batch` with the state `fields`, or start to feed it again.
@@ -58,12 +61,10 @@ class Ledger:
             AlreadyFeeding: another producer is feeding the batch.
             DifferentInput: the batch exists with another task or other fixed arguments.
             BatchCancelled: the batch was cancelled before all its items were stored.
-            ServerError: a newer version of Gristmill wrote the keys on the server.
+            ServerError: another version of Gristmill wrote the batches on the server, in another form.
         """
         flat = [part for pair in fields.items() for part in pair]
-        answer = self._call("create", batch, token, PRODUCER_LEASE, *flat)
-        if answer == "newer":
-            raise ServerError("a newer Gristmill wrote the batches on this server: update this installation")
+        answer = self._call("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=flat)
         state = self.state(batch)
         if answer == "cancelled":
             self._refuse_cancelled(batch, state)
@@ -78,7 +79,7 @@ class Ledger:
                 f"{state['submitted_by']} is submitting batch {batch!r} now: "
                 f"follow it with `gristmill watch {batch}`, or choose another --name"
             )
-        return Feed(answer == "created", int(state["stored"]), state.get("sha", ""), "ended" in state)
+        return Feed(answer == "created", int(state["stored"]), state.get("sha", ""), "input_ended" in state)
 
     def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str) -> None:
         """Store the items from index `first` on (JSON texts) as one block; `sha` covers all items up to its end.
@@ -87,9 +88,8 @@ class Ledger:
             AlreadyFeeding: the batch is gone, or another producer feeds it.
             BatchCancelled: the batch was cancelled.
         """
-        end = first + len(items)
-        answer = self._call("append", batch, token, PRODUCER_LEASE, first, end, sha, "\n".join(items))
-        self._still_ours(batch, answer)
+        block = {"first": first, "after": first + len(items), "sha": sha, "items": "\n".join(items)}
+        self._still_ours(batch, self._call("append", batch=batch, token=token, lease=PRODUCER_LEASE, **block))
 
     def producer_heartbeat(self, batch: str, token: str) -> None:
         """Renew the producer's ownership of the batch; works on a full server too.
@@ -98,11 +98,12 @@ class Ledger:
             AlreadyFeeding: the batch is gone, or another producer feeds it.
             BatchCancelled: the batch was cancelled.
         """
-        self._still_ours(batch, self._call("producer_heartbeat", batch, token, PRODUCER_LEASE))
+        answer = self._call("producer_heartbeat", batch=batch, token=token, lease=PRODUCER_LEASE)
+        self._still_ours(batch, answer)
 
     def let_go(self, batch: str, token: str) -> None:
         """Give up the ownership of a batch whose input has not ended, so that another producer can continue at once."""
-        self._call("producer_heartbeat", batch, token, 0)
+        self._call("producer_heartbeat", batch=batch, token=token, lease=0)
 
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Mark the input as ended; the producer skipped `rejected` bad inputs.
@@ -111,7 +112,7 @@ class Ledger:
             AlreadyFeeding: the batch is gone, or another producer feeds it.
             BatchCancelled: the batch was cancelled.
         """
-        self._still_ours(batch, self._call("end", batch, token, rejected))
+        self._still_ours(batch, self._call("end", batch=batch, token=token, rejected=rejected))
 
     def _still_ours(self, batch: str, answer: str) -> None:
         if answer == "cancelled":
@@ -129,13 +130,13 @@ class Ledger:
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:
         """Start a chunk on `worker` (its id); None when no item of the chunk has to run."""
-        counting = int(self.settings.meters)
-        contents = self._call("take", chunk.batch, chunk.epoch, chunk.first, chunk.count, worker, counting)
-        return self._work(chunk, contents) if contents else None
+        which = {"batch": chunk.batch, "epoch": chunk.epoch, "first": chunk.first, "count": chunk.count}
+        contents = self._call("take", **which, worker=worker, counting=self.settings.meters)
+        return self._work(chunk, by_name(contents)) if contents else None
 
-    def _work(self, chunk: Chunk, contents: list[Any]) -> Work:
-        task, fixed, parameter, retries, retry_seconds, done, attempts, blocks, retained = contents
-        values = _values(chunk.first, len(done), blocks, retained)
+    def _work(self, chunk: Chunk, contents: dict[str, Any]) -> Work:
+        done, attempts = contents["done"], contents["attempts"]
+        values = _values(chunk.first, len(done), contents["blocks"], contents["retained"])
         items = [
             _item(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
@@ -143,8 +144,15 @@ class Ledger:
         ]
         if any(item.value is _MISSING for item in items):
             raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
-        rest = chunk.count - len(done)
-        return Work(task, json.loads(fixed), parameter, int(retries), float(retry_seconds), items, rest)
+        return Work(
+            task=contents["task"],
+            fixed=json.loads(contents["fixed"]),
+            parameter=contents["parameter"],
+            retries=int(contents["retries"]),
+            retry_seconds=float(contents["retry_seconds"]),
+            items=items,
+            rest=chunk.count - len(done),
+        )
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, one for each item; return how many of them were duplicates.
@@ -152,38 +160,85 @@ class Ledger:
         All runs together took `seconds` seconds. The chunk's last `rest` items have no outcome here and go to other
         slots; -1 means that the chunk continues.
         """
-        return int(self._record(chunk, outcomes, rest, seconds, worker, 0)[0])
+        return self._record(chunk, outcomes, rest, seconds, worker, more=False)[0]
 
     def record_and_go_on(
         self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str
     ) -> tuple[int, Chunk | None, Work | None]:
         """Record a whole chunk; return the number of duplicates, and this slot's next chunk with its work, or None."""
-        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, 1)
-        if not following:
-            return int(duplicates), None, None
-        first, count, contents = following
-        after = Chunk(chunk.batch, chunk.epoch, int(first), int(count))
-        return int(duplicates), after, self._work(after, contents)
+        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, more=True)
+        if following is None:
+            return duplicates, None, None
+        after = Chunk(chunk.batch, chunk.epoch, int(following["first"]), int(following["count"]))
+        return duplicates, after, self._work(after, by_name(following["contents"]))
 
     def _record(
-        self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: int
-    ) -> list[Any]:
-        which = (chunk.batch, chunk.epoch, chunk.first, chunk.count)
-        times = encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off"
-        answer = self._call("record", *which, rest, seconds, worker, more, *flattened(outcomes), times)
-        return cast(list[Any], answer)
+        self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, *, more: bool
+    ) -> tuple[int, dict[str, Any] | None]:
+        duplicates, following = self._call(
+            "record",
+            batch=chunk.batch,
+            epoch=chunk.epoch,
+            first=chunk.first,
+            count=chunk.count,
+            rest=rest,
+            seconds=seconds,
+            worker=worker,
+            more=more,
+            times=encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off",
+            groups=groups(outcomes),
+        )
+        return int(duplicates), by_name(following) if following else None
 
     def heartbeat(self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk]) -> int:
-        """Send the heartbeat of `worker` (its id) and the chunks that it holds; also heals batches with dropped chunks.
+        """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
-        Returns how many outcomes the worker has recorded.
+        `heartbeat` has the worker's `queue` and `slots`, and what else is shown of it. Returns how many outcomes the
+        worker has recorded.
         """
         flat = [part for chunk in chunks for part in (chunk.batch, chunk.member)]
-        return int(self._call("heartbeat", worker, json.dumps(heartbeat), *flat))
+        queue, slots, details = heartbeat["queue"], heartbeat["slots"], json.dumps(heartbeat)
+        return int(self._call("heartbeat", worker=worker, queue=queue, slots=slots, details=details, chunks=flat))
+
+    def tend(self, batch: str) -> None:
+        """Do what has come due, of this batch first: somebody who waits for it asks, since no worker may be alive."""
+        self._call("tend", batch=batch)
+
+    def check_schema(self) -> None:
+        """Check that this version can read the batches on the server.
+
+        Raises:
+            RedisError: another version wrote them, in another form, or the server cannot be reached.
+        """
+        self.states([])
 
     def state(self, batch: str) -> dict[str, str]:
         """All fields of the batch's state; empty when there is no such batch."""
-        return cast(dict[str, str], self.client.hgetall(self.key(batch, "state")))
+        return self.states([batch])[0]
+
+    def states(self, batches: Sequence[str]) -> list[dict[str, str]]:
+        """The state of each batch, as `state` returns it.
+
+        Raises:
+            RedisError: another version wrote the batches, in another form, or the server cannot be reached.
+        """
+        states: list[dict[str, str]] = []
+        for start in range(0, max(1, len(batches)), _STATES_AT_ONCE):
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.get(self.settings.key("schema"))
+                pipe.exists(self.settings.key("batches"))
+                for batch in batches[start : start + _STATES_AT_ONCE]:
+                    pipe.hgetall(self.key(batch, "state"))
+                schema, some, *portion = pipe.execute()
+            if some and schema != str(SCHEMA):
+                raise ResponseError(f"SCHEMA {schema}")
+            states += portion
+        return states
+
+    def infos(self, batches: Sequence[str]) -> list[BatchInfo]:
+        """The counters of those of the batches that are on the server, in the same order."""
+        pairs = zip(batches, self.states(batches), strict=True)
+        return [BatchInfo.from_fields(name, fields) for name, fields in pairs if "task" in fields]
 
     def items(self, batch: str) -> Iterator[tuple[int, str]]:
         """The stored items of the batch, by index, as JSON texts; without the items that a reader consumed."""
@@ -205,15 +260,19 @@ class Ledger:
 
     def delete(self, batch: str) -> None:
         """Delete every key of the batch."""
-        self._call("forget", batch)
+        self._call("forget", batch=batch)
+
+
+def by_name(flat: Sequence[Any]) -> dict[str, Any]:
+    """An answer of names and values by turns."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _item(index: int, value: Any, attempts: str | None) -> Item:
     if attempts is None:
         return Item(index, value, 1)
-    # The form that `tries` in ledger.lua reads.
-    attempts_so_far, _, before = attempts.partition("/")
-    return Item(index, value, 1 + int(attempts_so_far), int(before or 0))
+    attempts_so_far, before = attempts_of(attempts)
+    return Item(index, value, 1 + attempts_so_far, before)
 
 
 _MISSING = object()

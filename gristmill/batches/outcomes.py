@@ -1,42 +1,100 @@
-"""Outcomes in the form that the ledger stores: one field for a run of neighbours that succeeded, one for each other."""
+"""Outcomes in the form that the ledger stores: neighbours that ended alike, as a header and a line for each value."""
 
-from collections.abc import Iterable
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from gristmill.batches.chunk import Outcome
 
 #: Indexes in one hash of outcomes; ledger.lua has the same number.
 BUCKET = 500
-#: About the size of a run's texts in bytes: who reads one outcome of a run reads them all.
-RUN_BYTES = 32 << 10
+#: About the size of a group's values in bytes: who reads one outcome of a group reads them all.
+GROUP_BYTES = 32 << 10
+#: An outcome's run time is stored in whole microseconds.
+_DIGITS = 6
 
 
-def flattened(outcomes: Iterable[Outcome]) -> list[Any]:
-    """The outcomes, by index, as arguments of record.lua: the number of runs, the runs, the other outcomes."""
-    runs: list[Any] = []
-    others: list[Any] = []
-    texts: list[str] = []
-    first = after = size = 0
+class StoredOutcome(NamedTuple):
+    """An outcome as the server has it: `value` is the task's value, or the error of an item that did not succeed."""
+
+    state: str
+    value: Any
+    attempts: int
+    seconds: float
+    worker: str | None
+    pid: int | None
+
+
+class _Group:
+    """Neighbours that ended alike, in one process."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.first = outcome.index
+        self.after = outcome.index + 1
+        self.like = outcome
+        self.seconds = [round(outcome.seconds, _DIGITS)]
+        self.values = [outcome.text]
+        self.bytes = len(outcome.text)
+
+    def takes(self, outcome: Outcome) -> bool:
+        """Whether `outcome` belongs to this group too."""
+        like = self.like
+        return (
+            outcome.index == self.after
+            and outcome.index % BUCKET != 0
+            and self.bytes <= GROUP_BYTES
+            and outcome.state == like.state
+            and outcome.attempt == like.attempt
+            and outcome.pid == like.pid
+            and outcome.worker == like.worker
+            and outcome.retry_ms is like.retry_ms is None
+        )
+
+    def add(self, outcome: Outcome) -> None:
+        self.after += 1
+        self.seconds.append(round(outcome.seconds, _DIGITS))
+        self.values.append(outcome.text)
+        self.bytes += len(outcome.text)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The group as outcomes.lua reads it."""
+        like = self.like
+        header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
+        text = json.dumps({**header, "seconds": self.seconds})
+        delay = "" if like.retry_ms is None else like.retry_ms
+        return self.first, self.after - self.first, like.state, like.attempt, delay, text, "\n".join(self.values)
+
+
+def groups(outcomes: Iterable[Outcome]) -> list[Any]:
+    """The outcomes, by index, as the argument `groups` of record.lua."""
+    flat: list[Any] = []
+    group: _Group | None = None
     for outcome in outcomes:
-        index, text = outcome.index, outcome.text
-        if outcome.state != "s" or outcome.attempt > 1:
-            others += (index, outcome.state, outcome.attempt, text)
+        if group and group.takes(outcome):
+            group.add(outcome)
             continue
-        if index != after or size > RUN_BYTES or index % BUCKET == 0:
-            if texts:
-                runs += (first, len(texts), "\n".join(texts))
-            texts, first, size = [], index, 0
-        texts.append(text)
-        size += len(text)
-        after = index + 1
-    if texts:
-        runs += (first, len(texts), "\n".join(texts))
-    return [len(runs) // 3, *runs, *others]
+        if group:
+            flat += group.arguments()
+        group = _Group(outcome)
+    if group:
+        flat += group.arguments()
+    return flat
 
 
-def field(first: int, end: int) -> str:
-    """The name of the field that stores the outcomes of the items `first` to `end - 1` together."""
-    return f"{first}:{end - first}" if end - first > 1 else str(first)
+def stored(text: str) -> Iterator[StoredOutcome]:
+    """The outcomes in one field of a hash of outcomes, by index."""
+    head, _, values = text.partition("\n")
+    header = json.loads(head)
+    state, attempts, worker, pid = header["state"], header["attempts"], header["worker"], header["pid"]
+    # One call for all values: a call costs more than the decoding.
+    listed = json.loads("[" + values.replace("\n", ",") + "]")
+    for value, seconds in zip(listed, header["seconds"], strict=True):
+        yield StoredOutcome(state, value, attempts, seconds, worker, pid)
+
+
+def field(first: int, after: int) -> str:
+    """The name of the field that stores the outcomes of the items `first` to `after - 1` together."""
+    return f"{first}:{after - first}" if after - first > 1 else str(first)
 
 
 def span_of(name: str) -> tuple[int, int]:

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from redis import Redis
 
-from gristmill.batches.outcomes import BUCKET, field, span_of
+from gristmill.batches.chunk import attempts_of
+from gristmill.batches.outcomes import BUCKET, StoredOutcome, field, span_of, stored
 from gristmill.batches.result import Result
 from gristmill.config.settings import Settings
 
@@ -89,7 +90,7 @@ class ResultReader:
         # A cancelled item, or one that runs again, may have the outcome of an earlier run.
         attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
         removed = set(consumed)
-        outcomes = self._outcomes(first, indexes) if together is None else enumerate(together.split("\n"), first)
+        outcomes = self._outcomes(first, indexes) if together is None else enumerate(stored(together), first)
         here, outcome = next(outcomes, _NONE)
         for index in indexes:
             while here < index:
@@ -102,7 +103,7 @@ class ResultReader:
             else:
                 yield Result.from_outcome(index, item, outcome)
 
-    def _outcomes(self, first: int, indexes: list[int]) -> Iterator[tuple[int, str]]:
+    def _outcomes(self, first: int, indexes: list[int]) -> Iterator[tuple[int, StoredOutcome]]:
         """The outcomes, by index, in those fields of the hash of item `first` that have one of the items `indexes`."""
         name = f"{self._key}out:{first // BUCKET}"
         fields = cast(list[str], self.client.hkeys(name))
@@ -114,14 +115,14 @@ class ResultReader:
             self._lot = max(1, min(BUCKET, _LOT_BYTES * len(texts) // max(size, 1)))
             for (begin, _), text in zip(lot, texts, strict=True):
                 if text is not None:
-                    yield from enumerate(text.split("\n"), begin)
+                    yield from enumerate(stored(text), begin)
 
     def _attempts(self, indexes: list[int]) -> list[int]:
         """The number of failed attempts of each item."""
         if not indexes:
             return []
         values = cast(list[str | None], self.client.hmget(f"{self._key}attempts", [str(index) for index in indexes]))
-        return [int((value or "0").partition("/")[0]) for value in values]
+        return [attempts_of(value)[0] for value in values]
 
     def failed(self, first: int) -> Iterator[Result]:
         """The results of the items from index `first` on that failed, by index."""
@@ -140,14 +141,14 @@ class ResultReader:
         if not first <= index < first + len(items):
             entries = cast(Any, self.client.xrange(f"{self._key}in", min=index + 1, count=1))
             if not entries or int(entries[0][1]["first"]) > index:
-                return cast(str | None, self.client.hget(f"{self._key}kept", str(index)))
+                return cast(str | None, self.client.hget(f"{self._key}retained_inputs", str(index)))
             fields = entries[0][1]
             first, items = self._block = int(fields["first"]), fields["items"].split("\n")
         return items[index - first]
 
 
 #: A place behind all outcomes.
-_NONE = (1 << 53, "")
+_NONE = (1 << 53, StoredOutcome("", None, 0, 0.0, None, None))
 
 
 def _any_of(indexes: list[int], first: int, end: int) -> bool:

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gristmill.batches.outcomes import StoredOutcome
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -23,12 +25,11 @@ class Result:
     pid: int | None
 
     @classmethod
-    def from_outcome(cls, index: int, item: str, outcome: str) -> "Result":
-        """Build the result from the stored texts of an item and of its outcome."""
-        # One call for both: a call costs more than the decoding.
-        item_value, (state, answer, attempts, seconds, worker, pid) = json.loads(f"[{item},{outcome}]")
+    def from_outcome(cls, index: int, item: str, outcome: StoredOutcome) -> "Result":
+        """Build the result from the stored text of an item and from its outcome."""
+        state, answer, attempts, seconds, worker, pid = outcome
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, item_value, state, value, error, attempts, seconds, worker, pid)
+        return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid)
 
     @classmethod
     def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result":

@@ -6,8 +6,8 @@ from typing import cast
 from redis import Redis
 
 from gristmill.batches.result import Result
-from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
+from gristmill.server.scripts import Scripts
 
 #: The most indexes that one call removes, so that no other client waits long.
 _AT_ONCE = 5000
@@ -18,8 +18,8 @@ class ResultConsumer:
     """Consumes one batch, created at `created` (ms): `consume` removes the results that `noted` has handed out."""
 
     def __init__(self, client: Redis, settings: Settings, batch: str, created: int) -> None:
-        self._script = script(client, "consume")
-        self._which = (settings.prefix, batch, created)
+        self._scripts = Scripts(client, settings.prefix, "batches")
+        self._which = {"batch": batch, "created": created}
         self._event = "0-0"
         self._ranges: list[tuple[int, int]] = []
 
@@ -48,7 +48,8 @@ class ResultConsumer:
         self._event = event
 
     def _call(self, upto: str, below: int, ranges: list[str]) -> str:
-        return cast(str, self._script(args=[*self._which, self._event, upto, below, *ranges]))
+        arguments = {**self._which, "after": self._event, "upto": upto, "below": below, "ranges": ranges}
+        return cast(str, self._scripts.call("consume", **arguments))
 
 
 def _portions(ranges: list[tuple[int, int]]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from kombu.asynchronous import get_event_loop
 from redis.exceptions import RedisError
 
-from gristmill.broker.scripts import Scripts
+from gristmill.broker.scripts import TransportScripts
 
 #: Seconds that an acknowledgement waits for others; if the process dies meanwhile, the message runs a second time.
 GATHER_SECONDS = 0.005
@@ -27,7 +27,7 @@ class Acks:
     until then the message must not look like one that the process lost sight of.
     """
 
-    def __init__(self, scripts: Scripts, consumer: str, holding: set[str]) -> None:
+    def __init__(self, scripts: TransportScripts, consumer: str, holding: set[str]) -> None:
         self.scripts = scripts
         self.consumer = consumer
         self.holding = holding
@@ -90,7 +90,7 @@ class Acks:
         """Send the waiting acknowledgements. If that fails they wait on, and the lease's thread tries again."""
         while tags := self.pop():
             try:
-                foreign = self.scripts.call("ack", self.consumer, *tags)
+                foreign = self.scripts.call("ack", consumer=self.consumer, tags=tags)
             except (RedisError, OSError) as error:
                 self.put_back(tags)
                 log.warning("%d acknowledgements could not be sent, retrying: %s", len(tags), error)

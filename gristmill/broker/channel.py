@@ -16,7 +16,8 @@ from gristmill.broker.lists import SHARED_SECONDS, Lists
 from gristmill.broker.messages import encoded, timed, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.reader import Entry, decoded
-from gristmill.broker.scripts import as_if_away, text
+from gristmill.broker.scripts import as_if_away
+from gristmill.broker.tags import on_stream
 from gristmill.server.connection import refuses
 
 logger = get_logger(__name__)
@@ -58,12 +59,13 @@ class Channel(Lists):
         message, wait = timed(message)
         body = encoded(message)
         if wait > 0:
-            arguments = (self.global_keyprefix, queue, level, int(wait * 1000), body)
+            arguments = {"queue": queue, "level": level, "wait": int(wait * 1000), "message": body}
             if _publish_batch is None:
                 with uncertain():
-                    self.scripts.call("delay", *arguments[1:])
+                    self.scripts.call("delay", **arguments)
             else:
-                _publish_batch.add("eval", text("delay"), 0, *arguments)
+                _, *flat = self.scripts.flat("delay", **arguments)
+                _publish_batch.add("eval", self.scripts.source("delay").text, *flat)
             return
         key = f"{self.global_keyprefix}gm1:q:{queue}:{level}"
         if _publish_batch is not None:
@@ -204,7 +206,9 @@ class Channel(Lists):
         if self.is_list(queue):
             return super().basic_get(queue, no_ack)
         lease = self.lease
-        _, _, flat = lease.scripts.call("take", lease.consumer, 1, 0, 1, queue)
+        _, _, flat = lease.scripts.call(
+            "take", consumer=lease.consumer, credit=1, create=False, queues=[queue], tags=[]
+        )
         if not flat:
             return None
         entry = Entry(flat[0].decode() if isinstance(flat[0], bytes) else flat[0], flat[1], int(flat[2]))
@@ -238,17 +242,17 @@ class Channel(Lists):
         else:
             member = self.sep.join([routing_key or "", pattern or "", queue or ""])
             sets = (self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
-            self.scripts.call("bind", member, *sets)
+            self.scripts.call("bind", member=member, sets=sets)
 
     def _size(self, queue: str) -> int:
         if self.is_list(queue):
             return int(super()._size(queue))
-        return int(self.scripts.call("size", queue))
+        return int(self.scripts.call("size", queue=queue))
 
     def _purge(self, queue: str) -> int:
         if self.is_list(queue):
             return int(super()._purge(queue))
-        return int(self.scripts.call("purge", queue, 0))
+        return int(self.scripts.call("purge", queue=queue, whole=False))
 
     def _has_queue(self, queue: str, **_: Any) -> bool:
         return bool(self.scripts.client.exists(*self._keys(queue)))
@@ -262,7 +266,7 @@ class Channel(Lists):
         with self.conn_or_acquire() as client:
             client.srem(self.keyprefix_queue % (exchange,), member)
             client.srem(self.keyprefix_binding_permanent % (exchange,), member)
-        self.scripts.call("purge", queue, 1)
+        self.scripts.call("purge", queue=queue, whole=True)
 
     def maybe_refresh_binding_expiry(self) -> None:
         """Keep the bindings of remote control's queues; if a full server refuses that, try again later."""
@@ -274,7 +278,7 @@ class Channel(Lists):
             self._binding_expiry_refreshed_at = self._bindings_swept_at = monotonic()
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
-        if "/" not in message.delivery_tag:
+        if not on_stream(message.delivery_tag):
             self._put_on_list(message.delivery_info["routing_key"], message.serializable())
             return
         self.qos.restore_by_tag(message.delivery_tag)

@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 
 from gristmill.broker.reader import decoded
-from gristmill.broker.scripts import Scripts
+from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
 
 #: Most dead letters of one call: no script may occupy the server for long.
@@ -56,7 +56,7 @@ class DeadLetters:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._client = client
         self._key = settings.key("dead")
-        self._scripts = Scripts(client, settings.prefix)
+        self._scripts = TransportScripts(client, settings.prefix)
 
     def __len__(self) -> int:
         return self._client.xlen(self._key)
@@ -80,25 +80,28 @@ class DeadLetters:
 
     def requeue(self, identity: str) -> bool:
         """Put a dead letter at the end of its queue, as it was sent; False if none has this id."""
-        return bool(self._scripts.call("dead_letters", 1, identity, identity, 1))
+        return bool(self._resolve(identity, identity, 1, requeue=True))
 
     def drop(self, identity: str) -> bool:
         """Delete a dead letter; False if none has this id."""
-        return bool(self._scripts.call("dead_letters", 0, identity, identity, 1))
+        return bool(self._resolve(identity, identity, 1, requeue=False))
 
     def requeue_all(self) -> int:
         """Requeue the dead letters of this moment, each once; answers their number."""
-        return self._all(1)
+        return self._all(requeue=True)
 
     def drop_all(self) -> int:
         """Delete the dead letters of this moment; answers their number."""
-        return self._all(0)
+        return self._all(requeue=False)
 
-    def _all(self, requeue: int) -> int:
+    def _all(self, *, requeue: bool) -> int:
         last, total = self._last(), 0
-        while last and (count := self._scripts.call("dead_letters", requeue, "-", last, CALL_MOST)):
+        while last and (count := self._resolve("-", last, CALL_MOST, requeue=requeue)):
             total += count
         return total
+
+    def _resolve(self, first: str, last: str, most: int, *, requeue: bool) -> int:
+        return int(self._scripts.call("dead_letters", first=first, last=last, most=most, requeue=requeue))
 
     def _last(self) -> str | None:
         newest = self._read("XREVRANGE", "+", "-", 1)

@@ -66,7 +66,9 @@ def _put_lot(
     messages, token, conf = [message for _, message in calls], uuid(), task.app.conf
 
     def put() -> None:
-        producer.channel.scripts.call("put", envelope.queue, envelope.level, token, TOKEN_MS, *messages)
+        producer.channel.scripts.call(
+            "put", queue=envelope.queue, level=envelope.level, token=token, remember=TOKEN_MS, messages=messages
+        )
 
     if options.get("retry", conf.task_publish_retry):
         policy = {**conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from gristmill.broker.acks import CALL_MOST, Acks
-from gristmill.broker.scripts import Scripts, as_text
+from gristmill.broker.scripts import TransportScripts, as_text
 from gristmill.broker.stock_keys import LIST_KEYS
 from gristmill.config.settings import settings
 
@@ -43,7 +43,7 @@ class Lease:
         self.seconds = settings().lease_seconds
         self.consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.parameters = {**parameters, "socket_timeout": ANSWER_SECONDS, "retry": Retry(NoBackoff(), 0)}
-        self.scripts = Scripts(self._client(), prefix)
+        self.scripts = TransportScripts(self._client(), prefix)
         self.holding: set[str] = set()
         self.acks = Acks(self.scripts, self.consumer, self.holding)
         self.queues: set[str] = set()
@@ -102,7 +102,7 @@ class Lease:
 
     def _renew(self) -> None:
         server = self.scripts.client.info("server")["run_id"]
-        silent_ms = self.scripts.call("renew", self.consumer, *self.queues)
+        silent_ms = self.scripts.call("renew", consumer=self.consumer, queues=self.queues)
         # The process was stopped, or the whole host: others may have been silent with it.
         stopped = silent_ms / 1000 > self.seconds / 2
         if server != self._server or stopped or self._unbroken_since is None:
@@ -117,7 +117,10 @@ class Lease:
         if since is None or time.monotonic() - since <= self.seconds:
             return
         for _ in range(SCAN_CALLS):
-            count, more = self.scripts.call("reclaim", self.consumer, int(self.seconds * 1000), SCAN_MOST, *self.queues)
+            silent = int(self.seconds * 1000)
+            count, more = self.scripts.call(
+                "reclaim", caller=self.consumer, silent=silent, most=SCAN_MOST, queues=self.queues
+            )
             if count:
                 log.warning("handed back %d messages of dead workers", count)
             if not more:
@@ -128,7 +131,9 @@ class Lease:
         """Move what stock senders have put on the lists of our queues to their streams, in small steps."""
         for queue in tuple(self.with_lists):
             for _ in range(MOVE_CALLS):
-                count, others = self.scripts.call("move", queue, MOVE_MOST, MOVE_BYTES, *LIST_KEYS)
+                count, others = self.scripts.call(
+                    "move", queue=queue, most=MOVE_MOST, bytes=MOVE_BYTES, suffixes=LIST_KEYS
+                )
                 for key in set(map(as_text, others)) - self._other_keys:
                     self._other_keys.add(key)
                     log.warning("the key %r of queue %s is not a list: its content stays where it is", key, queue)
@@ -141,7 +146,7 @@ class Lease:
         if oldest is not None:
             # The socket may have a reply that nobody has read yet.
             seconds = max(seconds, time.monotonic() - oldest + 1)
-        tags = self.scripts.call("held", self.consumer, int(seconds * 1000), *self.queues)
+        tags = self.scripts.call("held", consumer=self.consumer, idle=int(seconds * 1000), queues=self.queues)
         return [tag for tag in map(as_text, tags) if tag not in self.holding]
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
@@ -155,17 +160,18 @@ class Lease:
         every = list(tags)
         self.holding.difference_update(every)
         for start in range(0, len(every), CALL_MOST):
-            self.scripts.call("back", self.consumer, suspicion, *every[start : start + CALL_MOST])
+            portion = every[start : start + CALL_MOST]
+            self.scripts.call("back", consumer=self.consumer, suspicion=suspicion, tags=portion)
 
     def hand_back_all(self) -> None:
         """Hand back every message that is not done, over a connection of its own: the process is about to end."""
-        scripts = Scripts(self._client(), self.scripts.prefix)
+        scripts = TransportScripts(self._client(), self.scripts.prefix)
         done = self.acks.unsettled()
         if done:
-            scripts.call("ack", self.consumer, *done)
+            scripts.call("ack", consumer=self.consumer, tags=done)
         rest = [tag for tag in list(self.holding) if tag not in set(done)]
         for start in range(0, len(rest), CALL_MOST):
-            scripts.call("back", self.consumer, 0, *rest[start : start + CALL_MOST])
+            scripts.call("back", consumer=self.consumer, suspicion=0, tags=rest[start : start + CALL_MOST])
 
 
 _leases: dict[str, Lease] = {}

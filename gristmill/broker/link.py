@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
-from gristmill.broker.scripts import Scripts
+from gristmill.broker.scripts import TransportScripts
 
 #: Parameters of a TCP connection that a Unix socket does not have.
 _TCP_ONLY = ("port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
@@ -26,7 +26,7 @@ class Link(stock.Channel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._shared: tuple[Any, Redis] | None = None
-        self._scripts: Scripts | None = None
+        self._scripts: TransportScripts | None = None
         self._lease: Lease | None = None
         self._lease_pid = 0
         self._reader: QueueReader | None = None
@@ -55,11 +55,11 @@ class Link(stock.Channel):
         return parameters if self.protocol is None else {**parameters, "protocol": int(self.protocol)}
 
     @property
-    def scripts(self) -> Scripts:
+    def scripts(self) -> TransportScripts:
         """The transport's scripts, through the channel's own pool."""
         pool = self.pool
         if self._scripts is None or self._scripts.client.connection_pool is not pool:
-            self._scripts = Scripts(Redis(connection_pool=pool), self.global_keyprefix)
+            self._scripts = TransportScripts(Redis(connection_pool=pool), self.global_keyprefix)
         return self._scripts
 
     @property

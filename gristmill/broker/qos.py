@@ -7,6 +7,7 @@ from kombu.log import get_logger
 from kombu.transport import virtual
 
 from gristmill.broker import leases
+from gristmill.broker.tags import on_stream, queue_of
 from gristmill.config.settings import settings, variable
 
 #: Seconds for which a message stays hidden when the dead letters have no room for it.
@@ -43,7 +44,7 @@ class QoS(virtual.QoS):
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message; several acknowledgements travel together."""
         self._delivered.pop(delivery_tag, None)
-        if "/" in delivery_tag:
+        if on_stream(delivery_tag):
             self.channel.lease.acks.add(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
@@ -51,7 +52,7 @@ class QoS(virtual.QoS):
         if not requeue:
             return self.ack(delivery_tag)
         message = self._delivered.pop(delivery_tag, None)
-        if "/" not in delivery_tag:
+        if not on_stream(delivery_tag):
             # It came off a list and is on the server no more.
             self.channel._restore(message)
             return None
@@ -64,7 +65,8 @@ class QoS(virtual.QoS):
 
     def postpone(self, delivery_tag: str, seconds: float) -> None:
         """Return a message to its queue, hidden for `seconds` seconds."""
-        self.channel.lease.scripts.call("postpone", self.channel.lease.consumer, int(seconds * 1000), delivery_tag)
+        lease = self.channel.lease
+        lease.scripts.call("postpone", consumer=lease.consumer, wait=int(seconds * 1000), tags=[delivery_tag])
         self._drop(delivery_tag)
 
     def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> bool:
@@ -76,9 +78,17 @@ class QoS(virtual.QoS):
         # A reason may quote the message, which may have text that cannot be encoded.
         text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
         lease, most = self.channel.lease, settings().dead_letter_bytes
-        status = lease.scripts.call("bury", lease.consumer, most, int(FULL_SECONDS * 1000), text, deaths, delivery_tag)
+        status = lease.scripts.call(
+            "bury",
+            consumer=lease.consumer,
+            limit=most,
+            wait=int(FULL_SECONDS * 1000),
+            reason=text,
+            deaths=deaths,
+            tag=delivery_tag,
+        )
         self._drop(delivery_tag)
-        queue = delivery_tag.split("/", 2)[2]
+        queue = queue_of(delivery_tag)
         if status == 0:
             logger.error(
                 "no room for a dead letter: a message stays on queue %s, and workers try it again every %d s (%r). "
@@ -99,7 +109,7 @@ class QoS(virtual.QoS):
 
         If the server cannot be reached, the lease's thread hands them back later.
         """
-        tags = {tag for tag in self._delivered if "/" in tag} - leases.running()
+        tags = {tag for tag in self._delivered if on_stream(tag)} - leases.running()
         self._delivered.clear()
         if not tags:
             return []

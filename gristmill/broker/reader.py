@@ -12,6 +12,7 @@ from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
 from gristmill.broker.leases import Lease
+from gristmill.broker.tags import queue_of, tag_of
 from gristmill.server.connection import unwritable
 
 #: Most messages of one take: the event loop has other things to do in between.
@@ -38,7 +39,7 @@ class Entry(NamedTuple):
     @property
     def queue(self) -> str:
         """The queue that the message came from."""
-        return self.tag.split("/", 2)[2]
+        return queue_of(self.tag)
 
 
 def decoded(text: bytes | str) -> dict[str, Any]:
@@ -129,14 +130,13 @@ class QueueReader:
                 *(">" for _ in self.levels for _ in queues),
             )  # fmt: skip
             return
-        create = "0" if self._ready.issuperset(queues) else "1"
+        create = not self._ready.issuperset(queues)
         self._queues = queues
         self._took_at = monotonic()
         self._acks = self.lease.acks.pop()
-        connection.send_command(
-            "EVALSHA", self.lease.scripts.sha("take"), 0,
-            self.prefix, self.lease.consumer, count, create, len(queues), *queues, *self._acks,
-        )  # fmt: skip
+        consumer, acks = self.lease.consumer, self._acks
+        call = self.lease.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
+        connection.send_command("EVALSHA", *call)
 
     def receive(self, connection: Any) -> list[Entry]:
         """The messages in the server's answer to `send`."""
@@ -184,7 +184,7 @@ class QueueReader:
     def _from_block(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
         return [
-            Entry(f"{level}/{_text(identity)}/{queue}", dict(_pairs(fields)).get("m", b""))
+            Entry(tag_of(level, _text(identity), queue), dict(_pairs(fields)).get("m", b""))
             for key, entries in streams
             for queue, _, level in [_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
             for identity, fields in (entries[0] if _nested(entries) else entries)

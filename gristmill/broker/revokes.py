@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from gristmill.broker.scripts import Scripts
+from gristmill.broker.scripts import TransportScripts
 
 #: Milliseconds for which the server keeps a revoke: a week.
 REMEMBER_MILLISECONDS = 7 * 24 * 3600 * 1000
@@ -11,7 +11,7 @@ REMEMBER_MILLISECONDS = 7 * 24 * 3600 * 1000
 READ_MOST = 50_000
 
 
-def remember(scripts: Scripts, message: dict[str, Any]) -> None:
+def remember(scripts: TransportScripts, message: dict[str, Any]) -> None:
     """Store the task ids that a message of Celery's remote control revokes, if it revokes any."""
     if message.get("content-type") != "application/json" or '"revoke"' not in message["body"]:
         return
@@ -19,10 +19,10 @@ def remember(scripts: Scripts, message: dict[str, Any]) -> None:
     if command.get("method") == "revoke":
         argument = command["arguments"]["task_id"]
         ids = [argument] if isinstance(argument, str) else list(argument or ())
-        scripts.call("revoke", REMEMBER_MILLISECONDS, *ids)
+        scripts.call("revoke", remember=REMEMBER_MILLISECONDS, ids=ids)
 
 
-def recent(scripts: Scripts) -> list[str]:
+def recent(scripts: TransportScripts) -> list[str]:
     """The ids of the READ_MOST tasks that were revoked last."""
     ids: Any = scripts.client.zrange(f"{scripts.prefix}gm1:revoked", 0, READ_MOST - 1, desc=True)
     return [name.decode() if isinstance(name, bytes) else name for name in ids]

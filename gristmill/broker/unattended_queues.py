@@ -8,6 +8,7 @@ from redis.exceptions import NoPermissionError
 
 from gristmill.broker.stock_keys import LIST_KEYS
 from gristmill.config.settings import Settings
+from gristmill.server.scripts import server_time
 
 
 class Orphan(NamedTuple):
@@ -52,8 +53,7 @@ def _streams(client: Redis, settings: Settings) -> dict[str, int]:
 
 
 def _has_worker(client: Redis, settings: Settings, queue: str) -> bool:
-    seconds, _ = client.time()
-    oldest = (seconds - settings.lease_seconds) * 1000
+    oldest = (server_time(client, settings.prefix) - settings.lease_seconds) * 1000
     return bool(client.zcount(settings.key(f"lease:{queue}"), oldest, "+inf"))
 
 

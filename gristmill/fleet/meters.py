@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, cast
 
 from redis import Redis
 
-from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
+from gristmill.server.scripts import Scripts, server_time
 
 #: Seconds that a bucket covers -> buckets that a reader may ask for; the server has a few more, for readers that lag.
 WIDTHS = {1: 300, 10: 360, 60: 360, 300: 288}
@@ -107,19 +107,18 @@ class Meters:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
-        self._send_heartbeats = script(client, "meters")
+        self._scripts = Scripts(client, settings.prefix, "batches")
 
     def heartbeat(self, worker: str = "", counts: Iterable[tuple[str, str, str, int]] = ()) -> None:
         """Sample the queues and hosts, and close the last second. Workers and dashboards call this once a second.
 
         `counts` belong to the plain Celery tasks that `worker` ran: queue, task, field (see TaskCount.take), number.
         """
-        self._send_heartbeats(args=[self.settings.prefix, worker, *(part for count in counts for part in count)])
+        self._scripts.call("meters", worker=worker, counts=[part for count in counts for part in count])
 
     def now(self) -> float:
         """The server's Unix time in seconds."""
-        seconds, microseconds = self.client.time()
-        return seconds + microseconds / 1e6
+        return server_time(self.client, self.settings.prefix)
 
     def read(self, width: int, starts: Sequence[int]) -> list[Bucket]:
         """The buckets of `width` seconds that start at `starts`, multiples of it; empty where the server has none."""

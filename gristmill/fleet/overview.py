@@ -1,6 +1,6 @@
 """The fleet at one moment: the backlog, the rate and the times of each queue, and the live workers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,6 +8,7 @@ from redis import Redis
 
 from gristmill.batches.histogram import quantile
 from gristmill.batches.info import BatchInfo, State
+from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
 from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, TaskCount
@@ -70,6 +71,7 @@ class Observer:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.fleet = WorkerRegistry(client, settings)
         self.meters = Meters(client, settings)
+        self._ledger = Ledger(client, settings)
         self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
 
     def look(self) -> Overview:
@@ -91,17 +93,12 @@ class Observer:
 
     def active(self) -> list[BatchInfo]:
         """The batches that have not ended, oldest first."""
-        names = cast(set[str], self.fleet.client.smembers(self.meters.settings.key("active")))
-        return sorted(self.infos(names), key=lambda info: info.created)
+        names = cast(list[str], self.fleet.client.zrange(self.meters.settings.key("active"), 0, -1))
+        return self.infos(names)
 
-    def infos(self, names: Iterable[str]) -> list[BatchInfo]:
+    def infos(self, names: Sequence[str]) -> list[BatchInfo]:
         """The info of each batch in `names` that is on the server."""
-        batches = list(names)
-        with self.fleet.client.pipeline(transaction=False) as pipe:
-            for name in batches:
-                pipe.hgetall(self.meters.settings.key(f"batch:{name}:state"))
-            states = cast(list[dict[str, str]], pipe.execute())
-        return [BatchInfo.from_fields(*pair) for pair in zip(batches, states, strict=True) if "task" in pair[1]]
+        return self._ledger.infos(names)
 
 
 def _queue(

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from redis import Redis
 
-from gristmill.batches.scripts import script
+from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
 from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements
 from gristmill.fleet.worker_id import node_name
+from gristmill.server.scripts import Scripts, server_time
 
 #: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
 REPLACED_SECONDS = 3.0
@@ -51,10 +52,11 @@ class WorkerRegistry:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.client = client
         self.settings = settings
+        self._scripts = Scripts(client, settings.prefix, "batches")
 
     def announce(self, worker: str, tasks: Mapping[str, Announcement]) -> None:
         """Store which tasks a worker (its id) knows, by task name."""
-        script(self.client, "announce")(args=[self.settings.prefix, worker, announcements_json(tasks)])
+        self._scripts.call("announce", worker=worker, tasks=announcements_json(tasks))
 
     def announcements(self, worker: str) -> dict[str, Announcement]:
         """The tasks that a worker (its id) knows, by name."""
@@ -62,27 +64,20 @@ class WorkerRegistry:
 
     def leave(self, worker: str) -> None:
         """Remove a worker (its id) that ends."""
-        # No transaction: a full server refuses to queue any.
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.zrem(self.settings.key("workers"), worker)
-            for name in ("beats", "announced", "items"):
-                pipe.hdel(self.settings.key(name), worker)
-            pipe.delete(self.settings.key(f"meters:of:{worker}"))
-            pipe.execute()
+        self._scripts.call("leave", worker=worker)
 
     def waiting(self, queue: str) -> int:
         """Messages on `queue` that no worker has taken."""
-        return int(cast(int, script(self.client, "waiting")(args=[self.settings.prefix, queue])))
+        return int(TransportScripts(self.client, self.settings.prefix).call("size", queue=queue))
 
     def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
         """The workers with a heartbeat in the last `silent_seconds` seconds, by name."""
-        seconds, microseconds = self.client.time()
-        now = seconds + microseconds / 1e6
+        now = server_time(self.client, self.settings.prefix)
         with self.client.pipeline(transaction=False) as pipe:
             pipe.zrangebyscore(
                 self.settings.key("workers"), int((now - silent_seconds) * 1000), "+inf", withscores=True
             )
-            pipe.hgetall(self.settings.key("beats"))
+            pipe.hgetall(self.settings.key("heartbeats"))
             pipe.hgetall(self.settings.key("announced"))
             members, heartbeats, announced = cast(_Entries, pipe.execute())
         moments = {worker: milliseconds / 1000 for worker, milliseconds in members if worker in heartbeats}

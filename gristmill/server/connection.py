@@ -37,6 +37,13 @@ def hopeless(error: BaseException | None) -> bool:
     return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
 
 
+def other_schema(error: BaseException | None) -> bool:
+    """Whether another version of Gristmill wrote the batches on the server, in a form that this one cannot read."""
+    if isinstance(error, ServerError):
+        error = error.__context__
+    return str(error).startswith("SCHEMA ")
+
+
 def unwritable(error: BaseException | None) -> bool:
     """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
     if isinstance(error, ServerError):
@@ -233,6 +240,11 @@ _MEANINGS = (
         "{at} is full: delete finished batches with `gristmill delete`, or give it more memory (maxmemory)",
         (exceptions.OutOfMemoryError,),
         "OOM command not allowed",
+    ),
+    _Meaning(
+        "{at} has batches of another version of Gristmill ({reason}), which this one cannot read: run them to their "
+        "end and delete them with that version, or set GRISTMILL_PREFIX to another prefix",
+        mark="SCHEMA ",
     ),
     _Meaning("{at} cannot write to its disk: free some space, and read its log", mark="MISCONF"),
     _Meaning(

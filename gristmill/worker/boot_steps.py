@@ -1,15 +1,14 @@
 """Steps that every worker of the app starts with, before its pool: guard it, limit its memory, load what it shares."""
 
-from contextlib import suppress
 from typing import Any
 
 from celery.bootsteps import Step
 from celery.concurrency import get_implementation
 from celery.signals import worker_process_init
-from redis.exceptions import RedisError
 
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
+from gristmill.server.connection import other_schema, reaching
 from gristmill.tasks.kinds import Kind
 from gristmill.worker.chunk_task import prepare
 from gristmill.worker.limits import limit_memory, slot_memory
@@ -55,8 +54,12 @@ class Prepare(Step):
     """Loads what every pool process needs before the first one starts, so that they share its memory."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        with suppress(RedisError, GristmillError):
-            prepare()
+        try:
+            with reaching():
+                prepare()
+        except GristmillError as error:
+            if other_schema(error):
+                refuse(str(error))
         # Steps run in no fixed order: Celery may have frozen memory already.
         freeze()
         super().__init__(worker, **kwargs)

@@ -19,7 +19,7 @@ from gristmill.worker import logs
 from gristmill.worker.runner import Runner
 
 #: The version of chunk messages that this worker reads.
-MESSAGE_VERSION = 1
+MESSAGE_VERSION = 2
 #: Seconds after which a message that this worker cannot run goes back to its queue.
 HAND_BACK_SECONDS = 1.0
 
@@ -35,12 +35,12 @@ def prepare() -> None:
     """Load what a chunk's run needs, and use it once: forked pool processes share the memory of what is loaded.
 
     Raises:
-        RedisError, GristmillError: the worker cannot reach the server.
+        RedisError, GristmillError: the worker cannot reach the server, or cannot read the batches on it.
     """
-    server = _runner().ledger.client
-    server.ping()
+    ledger = _runner().ledger
+    ledger.check_schema()
     # Each process opens connections of its own.
-    server.connection_pool.disconnect()
+    ledger.client.connection_pool.disconnect()
 
 
 @app.task(

@@ -13,6 +13,7 @@ from gristmill.config.settings import Settings, settings
 from gristmill.errors import GristmillError
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import client, reaching
+from gristmill.server.scripts import server_time
 
 #: Not from `gristmill.tasks.kinds`, which imports Celery: that takes longer than the rest of the check.
 KINDS = ("cpu", "io")
@@ -43,8 +44,7 @@ def ailments(server: Redis, settings: Settings, host: str, kind: str | None = No
     Raises:
         RedisError: the server does not answer.
     """
-    seconds, microseconds = server.time()
-    now = seconds * 1000 + microseconds / 1000
+    now = server_time(server, settings.prefix) * 1000
     silences = _silences(server, settings, host, now)
     for one in (kind,) if kind else silences:
         if one not in silences:

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +43,6 @@ MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
-_quoted = cache(json.dumps)
 Answer = TypeVar("Answer")
 
 
@@ -141,13 +140,13 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             value = task.run(**arguments)
         finally:
             time_limit.end()
-        state, word, result = "s", "succeeded", value_json(value)
+        state, text, retry_ms = "succeeded", value_json(value), None
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and terminate_handler_fired():
             raise
-        state, word, result = *_failure(item, work, task, error), json.dumps(explain(error))
-    return _outcome(item, state, word, result, started_at, worker)
+        state, text, retry_ms = "failed", json.dumps(explain(error)), _retry_ms(item, work, task, error)
+    return _outcome(item, state, text, started_at, worker, retry_ms)
 
 
 def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
@@ -164,10 +163,10 @@ def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float
         return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
     except TimedOut:
         late = TimeLimitExceeded(limit)
-        state, word, result = *_failure(item, work, task, late), json.dumps(explain(late))
+        state, text, retry_ms = "failed", json.dumps(explain(late)), _retry_ms(item, work, task, late)
     except ProcessDied as death:
-        state, word, result = "d", "dead", json.dumps(explain(death))
-    return _outcome(item, state, word, result, started_at, worker)
+        state, text, retry_ms = "dead", json.dumps(explain(death)), None
+    return _outcome(item, state, text, started_at, worker, retry_ms)
 
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
@@ -176,17 +175,17 @@ def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
         return run_item(work, catalog.find(work.task), worker, item)
 
 
-def _failure(item: Item, work: Work, task: GristmillTask, error: BaseException) -> tuple[str, str]:
+def _retry_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
+    """Milliseconds until the item's next attempt, None when it has no more."""
     tries = item.attempt - item.before
     if tries <= work.retries and isinstance(error, task.retry_on):
-        return str(round(1000 * backoff(tries, work.retry_seconds))), "failed"
-    return "f", "failed"
+        return round(1000 * backoff(tries, work.retry_seconds))
+    return None
 
 
-def _outcome(item: Item, state: str, word: str, result: str, started_at: float, worker: str) -> Outcome:
+def _outcome(item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None) -> Outcome:
     seconds = time.perf_counter() - started_at
-    text = f'["{word}",{result},{item.attempt},{seconds:.6f},{_quoted(worker)},{os.getpid()}]'
-    return Outcome(item.index, state, item.attempt, text, seconds)
+    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms)
 
 
 def value_json(value: Any) -> str:

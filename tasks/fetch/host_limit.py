@@ -10,10 +10,10 @@ from uuid import uuid4
 from redis import Redis
 from redis.exceptions import RedisError
 
-from gristmill.batches.scripts import script
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
 from gristmill.server.connection import passing
+from gristmill.server.scripts import Scripts
 
 #: Seconds of the rate that may be caught up: a host without requests for a moment gets those that it missed.
 _CATCH_UP = 0.1
@@ -21,7 +21,7 @@ _CATCH_UP = 0.1
 _POLL = 0.1
 #: Seconds without the server after which a request fails.
 _WITHOUT_SERVER = 60.0
-#: The answer of `host_take` when all slots are in use.
+#: The answer of take_slot.lua when all slots are in use.
 _FULL = -1
 
 
@@ -46,8 +46,7 @@ class HostLimit:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._client = client
         self._settings = settings
-        self._take = script(client, "host_take")
-        self._extend = script(client, "host_renew")
+        self._scripts = Scripts(client, settings.prefix, "tasks/fetch")
         #: Guards the attributes below.
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
@@ -116,8 +115,8 @@ class HostLimit:
         interval = 1e6 / self._settings.fetch_host_rate
         lease = int(self._settings.lease_seconds * 1e6)
         most = self._settings.fetch_host_slots
-        key = self._key(host)
-        return int(self._take([key, f"{key}:due"], [name, most, interval, int(_CATCH_UP * 1e6), lease]))
+        rate = {"most": most, "interval": interval, "catch_up": int(_CATCH_UP * 1e6)}
+        return int(self._scripts.call("take_slot", host=host, slot=name, lease=lease, **rate))
 
     def _give_back(self, host: str, name: str) -> None:
         with self._lock:
@@ -148,4 +147,4 @@ class HostLimit:
             lease = int(self._settings.lease_seconds * 1e6)
             with suppress(RedisError):
                 for host, slots in names.items():
-                    self._extend([self._key(host)], [lease, *slots])
+                    self._scripts.call("renew_slots", host=host, lease=lease, slots=slots)

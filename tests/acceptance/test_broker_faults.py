@@ -65,7 +65,7 @@ def test_a_server_that_is_killed_while_a_batch_is_submitted_and_runs(place):
 
 def pids(place):
     with place.ledger() as ledger:
-        heartbeats = ledger.client.hgetall(ledger.settings.key("beats"))
+        heartbeats = ledger.client.hgetall(ledger.settings.key("heartbeats"))
     return {name: json.loads(heartbeat)["pid"] for name, heartbeat in heartbeats.items()}
 
 
@@ -105,6 +105,6 @@ def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(plac
             assert place.info("x").submitted == COUNT
             assert "".join(f"{item}\n" for _, item in ledger.items("x")) == ITEMS
             sent = int(ledger.state("x")["cursor"])
-            chunks = [chunk.split(":") for chunk in ledger.client.zrange(ledger.key("x", "window"), 0, -1)]
+            chunks = [chunk.split(":") for chunk in ledger.client.zrange(ledger.key("x", "in_flight"), 0, -1)]
             handed = sorted(int(first) + i for first, count in chunks for i in range(int(count)))
             assert handed == list(range(sent)), "each is handed out once"

@@ -15,6 +15,7 @@ from tests.support.ledger import (
     FIELDS,
     WORKER,
     age,
+    enlist,
     heal,
     heartbeat,
     info,
@@ -68,7 +69,7 @@ class TestCancel:
 
     def test_items_that_wait_for_their_next_attempt_keep_its_count(self, ledger, control):
         submit(ledger, "b", 2, retries=3)
-        record(ledger, *begin(ledger), "60000")
+        record(ledger, *begin(ledger), "failed", retry_ms=60000)
         control.cancel("b", "by me")
         assert [(one.state, one.attempts) for one in results(ledger, 2)] == [("cancelled", 1), ("cancelled", 0)]
 
@@ -162,12 +163,13 @@ class TestCancel:
 @pytest.mark.parametrize("stop", ["cancel", "pause", "forget"])
 def test_a_chunk_that_runs_stops_between_two_items(ledger, control, stop):
     """However long it may run for by its settings."""
+    ledger.heartbeat(WORKER, heartbeat(), [])
     ledger.create("b", "token", {**FIELDS, "task": "pause", "parameter": "seconds", "chunk_seconds": 60})
     ledger.append("b", "token", 0, ["0.2"] * 500, "sha")
     ledger.end("b", "token", 0)
     chunk, items = begin(ledger)
     while len(items) < 50:
-        ledger.record(chunk, [Outcome(one.index, "s", 1, '["succeeded",0,1,0,"",1]') for one in items], 0.001, WORKER)
+        ledger.record(chunk, [Outcome(one.index, "succeeded", 1, "0") for one in items], 0.001, WORKER)
         chunk, items = begin(ledger)
     runner = Runner(ledger, ledger.settings.model_copy(update={"chunk_seconds": 60}))
     thread = threading.Thread(target=runner.run, args=(chunk, WORKER))
@@ -211,6 +213,7 @@ class TestPause:
         assert sum(chunk.count for chunk in run_all(ledger)) == 100
 
     def test_what_is_submitted_meanwhile_waits(self, ledger, control):
+        enlist(ledger)
         ledger.create("b", "token", FIELDS)
         control.pause("b")
         ledger.append("b", "token", 0, ["0"], "sha")
@@ -245,18 +248,19 @@ class TestHalt:
     def test_after_so_many_failures(self, ledger):
         submit(ledger, "b", 100, halt="3")
         for _ in range(2):
-            record(ledger, *begin(ledger), "f")
+            record(ledger, *begin(ledger), "failed")
         assert info(ledger, "b").reason is None
-        record(ledger, *begin(ledger), "f")
+        record(ledger, *begin(ledger), "failed")
         state = info(ledger, "b")
         assert (state.failed, state.cancelled, state.state) == (3, 97, State.CANCELLED)
         assert state.reason == "3 failed, and --halt is 3"
 
     def test_a_share_counts_once_the_number_of_all_is_known(self, ledger):
+        enlist(ledger)
         ledger.create("b", "token", {**FIELDS, "halt": "10%"})
         ledger.append("b", "token", 0, [str(n) for n in range(20)], "sha")
         for _ in range(2):
-            record(ledger, *begin(ledger), "f")
+            record(ledger, *begin(ledger), "failed")
         assert info(ledger, "b").reason is None
         ledger.end("b", "token", 0)
         state = info(ledger, "b")
@@ -270,9 +274,9 @@ class TestHalt:
 
     def test_failures_before_a_retry_do_not_count(self, ledger, control):
         submit(ledger, "b", 3, halt="2")
-        record(ledger, *begin(ledger), "f")
+        record(ledger, *begin(ledger), "failed")
         control.retry("b")
-        record(ledger, *begin(ledger), "f")
+        record(ledger, *begin(ledger), "failed")
         assert info(ledger, "b").reason is None
 
 
@@ -289,7 +293,7 @@ class TestKept:
     def test_every_key_expires_after_the_end_and_not_before(self, ledger):
         submit(ledger, "b", 1200, ttl=3_600_000, retries=1)
         chunk, items = begin(ledger)
-        record(ledger, chunk, items, "1")
+        record(ledger, chunk, items, "failed", retry_ms=1)
         begin(ledger)
         assert {ledger.client.ttl(key) for key in keys(ledger)} == {-1}
         let_time_pass(ledger, "b")
@@ -320,7 +324,7 @@ class TestKept:
 
     def test_what_still_ran_when_it_was_forgotten_leaves_nothing(self, ledger):
         submit(ledger, "b", 1200)
-        record(ledger, *begin(ledger), "1")
+        record(ledger, *begin(ledger), "failed", retry_ms=1)
         chunk, items = begin(ledger)
         ledger.delete("b")
         assert keys(ledger) == []

@@ -22,12 +22,17 @@ from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader, _indexes, _words
 from gristmill.config.settings import load
 from gristmill.errors import BatchCancelled, InputError
-from tests.support.ledger import FIELDS, WORKER, heal, info, let_time_pass, outcomes, pop
+from tests.support.ledger import FIELDS, WORKER, enlist, heal, info, let_time_pass, outcomes, pop
 
 NAME = "b"
 OTHER = "cpu@b"
 #: Milliseconds until an attempt that is due only when `time_passes`.
-LATER = "3600000"
+LATER = "later"
+
+
+def ended(items, state):
+    """Outcomes of this state; LATER is a failed attempt that another one follows."""
+    return outcomes(items, "failed", 3_600_000) if state == LATER else outcomes(items, state)
 
 
 class Controlled(RuleBasedStateMachine):
@@ -37,6 +42,7 @@ class Controlled(RuleBasedStateMachine):
         super().__init__()
         self.ledger = Ledger(client, load({"GRISTMILL_PREFIX": f"t{uuid.uuid4().hex}:"}))
         self.control = Control(client, self.ledger.settings)
+        enlist(self.ledger)
         self.ledger.create(NAME, "token", {**FIELDS, "retries": 1, **halt})
         self.stored, self.feeding = 0, True
         #: Every chunk that was ever on the queue, and what workers hold of them: chunk, items, worker.
@@ -44,7 +50,7 @@ class Controlled(RuleBasedStateMachine):
 
     # -- the producer
 
-    @initialize(count=st.integers(1, 20), last=st.booleans(), state=st.sampled_from(["", "s", "f", LATER]))
+    @initialize(count=st.integers(1, 20), last=st.booleans(), state=st.sampled_from(["", "succeeded", "failed", LATER]))
     def begin(self, count, last, state):
         self.append(count, last)
         if state:
@@ -92,11 +98,11 @@ class Controlled(RuleBasedStateMachine):
     def record(self, data, repeated):
         place = data.draw(st.integers(0, len(self.held) - 1))
         chunk, items, worker = self.held[place] if repeated else self.held.pop(place)
-        states = data.draw(st.lists(st.sampled_from(["s", "f", "d", LATER]), min_size=len(items), max_size=len(items)))
+        states = data.draw(
+            st.lists(st.sampled_from(["succeeded", "failed", "dead", LATER]), min_size=len(items), max_size=len(items))
+        )
         cut = data.draw(st.integers(0, len(items)))
-        done = [one for item, state in zip(items[:cut], states, strict=False) for one in outcomes([item], state)]
-        for one in done:
-            one.text = one.text.replace("failed", "dead") if one.state == "d" else one.text
+        done = [one for item, state in zip(items[:cut], states, strict=False) for one in ended([item], state)]
         if cut == len(items) and data.draw(st.booleans()):
             _, following, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
             if work:
@@ -112,9 +118,9 @@ class Controlled(RuleBasedStateMachine):
         chunk, items, worker = self.held[place]
         cut = data.draw(st.integers(0, len(items)))
         self.held[place] = chunk, items[cut:], worker
-        self.ledger.record(chunk, outcomes(items[:cut], "f"), 0.001, worker, rest=-1)
+        self.ledger.record(chunk, outcomes(items[:cut], "failed"), 0.001, worker, rest=-1)
 
-    @rule(state=st.sampled_from(["s", "f", LATER]))
+    @rule(state=st.sampled_from(["succeeded", "failed", LATER]))
     def work(self, state):
         """All that is on the queue, and what follows it for a while."""
         for _ in range(20):
@@ -123,7 +129,7 @@ class Controlled(RuleBasedStateMachine):
                 break
             work = self.ledger.take(chunk, WORKER)
             if work is not None:
-                self.ledger.record(chunk, outcomes(work.items, state), 0.001, WORKER)
+                self.ledger.record(chunk, ended(work.items, state), 0.001, WORKER)
 
     @rule()
     def heartbeat(self):
@@ -195,9 +201,9 @@ class Controlled(RuleBasedStateMachine):
     def every_open_item_is_somewhere(self):
         state, open_items = self.info(), set(range(self.stored)) - self._bits("done")
         cursor = int(self.ledger.state(NAME).get("cursor", 0))
-        waiting = self._bits("again") | set(range(cursor, self.stored))
-        assert not self._bits("again") & self._bits("done")
-        for part in ("left", "retry", "window"):
+        waiting = self._bits("retry_pending") | set(range(cursor, self.stored))
+        assert not self._bits("retry_pending") & self._bits("done")
+        for part in ("remainder", "retry", "in_flight"):
             waiting |= self._ranges(part)
         assert open_items <= waiting
         assert not state.finished or not open_items
@@ -221,7 +227,7 @@ class Controlled(RuleBasedStateMachine):
             if self.info().finished:
                 break
             let_time_pass(self.ledger, NAME)
-            self.work("s")
+            self.work("succeeded")
         self.the_counters_are_what_the_bitmaps_say()
         state = self.info()
         assert state.left == 0

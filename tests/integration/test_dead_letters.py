@@ -223,8 +223,8 @@ def test_what_dies_again_meanwhile_is_not_requeued_again(bench, channel, dead_le
     assert [channel.basic_get("q") for _ in range(2)] == [None] * 2
     call = dead_letters._scripts.call
 
-    def call_and_bury(*arguments):
-        done = call(*arguments)
+    def call_and_bury(name, **arguments):
+        done = call(name, **arguments)
         assert channel.basic_get("q") is None
         return done
 

@@ -251,7 +251,9 @@ def microseconds(bench, lease, takes=300):
     """What one take that finds nothing costs the server."""
     bench.client.config_resetstat()
     for _ in range(takes):
-        assert lease.scripts.call("take", lease.consumer, 1, 0, 1, "q")[2] == []
+        assert (
+            lease.scripts.call("take", consumer=lease.consumer, credit=1, create=False, queues=["q"], tags=[])[2] == []
+        )
     return bench.client.info("commandstats")["cmdstat_evalsha"]["usec_per_call"]
 
 

@@ -29,7 +29,7 @@ def given(ledger, monkeypatch):
     work = Ledger._work
 
     def weighed(self, chunk, found):
-        sizes.append(sum(len(items) for _, items in found[7]))
+        sizes.append(sum(len(items) for _, items in found["blocks"]))
         return work(self, chunk, found)
 
     monkeypatch.setattr(Ledger, "_work", weighed)
@@ -62,7 +62,9 @@ def test_the_few_of_many_large_items_that_run_again(ledger, given):
     while chunk := pop(ledger):
         items = ledger.take(chunk, WORKER).items
         done = [
-            one for item in items for one in outcomes([replace(item, value=1)], "f" if item.index % 50 == 0 else "s")
+            one
+            for item in items
+            for one in outcomes([replace(item, value=1)], "failed" if item.index % 50 == 0 else "succeeded")
         ]
         ledger.record(chunk, done, 0.0001 * len(items), WORKER)
     assert Control(ledger.client, ledger.settings).retry("b") == 6

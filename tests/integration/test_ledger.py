@@ -14,6 +14,7 @@ from gristmill.batches.info import State
 from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.errors import ServerError
+from gristmill.server.connection import reaching
 from tests.support.ledger import (
     FIELDS,
     WORKER,
@@ -46,10 +47,7 @@ def test_large_outcomes_are_read_a_few_at_a_time(ledger, monkeypatch):
     ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 60)
     while chunk := pop(ledger):
-        large = [
-            replace(done, text=json.dumps(["succeeded", "x" * 500_000, 1, 0.1, WORKER, 1]))
-            for done in outcomes(ledger.take(chunk).items)
-        ]
+        large = [replace(done, text=json.dumps("x" * 500_000)) for done in outcomes(ledger.take(chunk).items)]
         ledger.record(chunk, large, 0.1, WORKER)
     asked, read = [], ledger.client.hmget
     monkeypatch.setattr(ledger.client, "hmget", lambda key, fields: asked.append(len(fields)) or read(key, fields))
@@ -105,7 +103,7 @@ def test_the_window_bounds_what_stands_on_the_queue(ledger):
     ledger.heartbeat(WORKER, heartbeat(slots=20), [])
     submit(ledger, "b", 10_000, block=1000)
     assert ledger.client.xlen(queue_key(ledger)) == 20
-    assert ledger.client.zcard(ledger.key("b", "window")) == 20
+    assert ledger.client.zcard(ledger.key("b", "in_flight")) == 20
 
 
 def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
@@ -113,13 +111,13 @@ def test_an_outcome_is_recorded_once_and_duplicates_are_counted(ledger):
     chunk = pop(ledger)
     work = ledger.take(chunk)
     assert ledger.record(chunk, outcomes(work.items), 0.1, WORKER) == 0
-    assert ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER) == 1
+    assert ledger.record(chunk, outcomes(work.items, "failed"), 0.1, WORKER) == 1
     assert ledger.take(chunk) is None
     state = info(ledger, "b")
     assert (state.succeeded, state.failed, state.duplicates, state.left) == (1, 0, 1, 9)
 
 
-@pytest.mark.parametrize("state", ["s", "f"])
+@pytest.mark.parametrize("state", ["succeeded", "failed"])
 def test_a_duplicate_is_no_item_of_its_worker(ledger, state):
     submit(ledger, "b", 10)
     chunk = pop(ledger)
@@ -157,18 +155,17 @@ def test_a_failed_item_is_tried_again_when_it_is_due_and_not_before(ledger):
     submit(ledger, "b", 1, retries=2)
     chunk = pop(ledger)
     work = ledger.take(chunk)
-    again = [Outcome(0, "100000", 1, "[]")]
+    again = [Outcome(0, "failed", 1, "{}", retry_ms=100_000)]
     assert ledger.record(chunk, again, 0.1, WORKER) == 0
     assert ledger.record(chunk, again, 0.1, WORKER) == 1
     ledger.heartbeat(WORKER, heartbeat(), [])
     assert pop(ledger) is None
     ledger.client.zadd(ledger.key("b", "retry"), {"0": 1})
-    ledger.client.delete(ledger.settings.key("healing"))
-    ledger.heartbeat(WORKER, heartbeat(), [])
+    heal(ledger)
     chunk = pop(ledger)
     work = ledger.take(chunk)
     assert [item.attempt for item in work.items] == [2]
-    ledger.record(chunk, outcomes(work.items, "f"), 0.1, WORKER)
+    ledger.record(chunk, outcomes(work.items, "failed"), 0.1, WORKER)
     state = info(ledger, "b")
     assert (state.failed, state.left, state.state) == (1, 0, State.FAILED)
 
@@ -261,10 +258,34 @@ def test_late_records_of_a_forgotten_batch_do_not_fit_the_next_of_its_name(ledge
     assert info(ledger, "b").left == 1
 
 
-def test_keys_of_a_newer_version_are_refused(ledger):
+@pytest.mark.parametrize("schema", [1, 3])
+def test_keys_of_another_version_are_refused(ledger, control, schema):
+    submit(ledger, "b", 3)
+    chunk = pop(ledger)
+    ledger.client.set(ledger.settings.key("schema"), schema)
+    for refused in (
+        lambda: ledger.create("c", "t", FIELDS),
+        lambda: ledger.take(chunk),
+        lambda: ledger.record(chunk, [], 0.1, WORKER),
+        lambda: ledger.heartbeat(WORKER, heartbeat(), []),
+        lambda: ledger.state("b"),
+        lambda: control.cancel("b", ""),
+        ledger.names,
+        ledger.check_schema,
+    ):
+        with pytest.raises(ServerError, match=rf"SCHEMA {schema}.*GRISTMILL_PREFIX"), reaching("redis://here"):
+            refused()
     ledger.client.set(ledger.settings.key("schema"), 2)
-    with pytest.raises(ServerError, match="newer"):
-        ledger.create("b", "t", FIELDS)
+    assert info(ledger, "b").left == 3
+
+
+def test_a_version_that_has_deleted_its_batches_leaves_the_server_to_the_next(ledger):
+    ledger.client.set(ledger.settings.key("schema"), 1)
+    ledger.client.hset(ledger.settings.key("slots"), "cpu", 99)
+    submit(ledger, "b", 3)
+    run_all(ledger)
+    assert info(ledger, "b").state is State.SUCCEEDED
+    assert ledger.client.get(ledger.settings.key("schema")) == "2"
 
 
 def test_delete_leaves_no_key_of_the_batch(ledger):
@@ -296,7 +317,8 @@ def run_unluckily(ledger, message, luck):
     done = []
     for item in work.items:
         fails = luck.random() < 0.2
-        done += outcomes([item], "50" if fails and item.attempt == 1 else "f" if fails else "s")
+        retry_ms = 50 if fails and item.attempt == 1 else None
+        done += outcomes([item], "failed" if fails else "succeeded", retry_ms)
     cut = luck.randrange(len(done) + 1) if luck.random() < 0.3 else len(done)
     rest = chunk.first + chunk.count - work.items[cut].index if cut < len(done) else 0
     for _ in range(1 + (luck.random() < 0.2)):

@@ -184,7 +184,7 @@ class TestOrphans:
             put(channel, 1, queue)
         for queue in ("cpu", "q", "theirs"):
             put(stock, 1, queue, priority=3)
-        channel.lease.scripts.call("renew", channel.lease.consumer, "q")
+        channel.lease.scripts.call("renew", consumer=channel.lease.consumer, queues=["q"])
         settings = self.settings(bench)
         assert orphans(bench.client, settings, ["cpu"]) == [("mail", "stream", 2), ("cpu", "list", 1), ("q", "list", 1)]
         settings = self.settings(bench, GRISTMILL_TAKE_LISTS="true")

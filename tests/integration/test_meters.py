@@ -1,18 +1,18 @@
 """The meters on a real server: what they count is what the ledger recorded, in every bucket, since ever, by batch."""
 
-import json
 from collections import Counter
 
 import pytest
 
 from gristmill.batches.chunk import Outcome
+from gristmill.batches.control import Control
 from gristmill.batches.histogram import FIRST, LAST, bound, bucket
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
-from gristmill.batches.scripts import text
 from gristmill.fleet.meters import WIDTHS, Meters, Series, TaskCount
 from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.server.scripts import source
 from tests.conftest import until
 from tests.support.ledger import WORKER, heartbeat, info, outcomes, pop, run_all, submit
 
@@ -67,7 +67,7 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
         work = ledger.take(chunk)
         bad = [item for item in work.items if item.index % 10 == 3]
         good = [item for item in work.items if item not in bad]
-        assert ledger.record(chunk, outcomes(good) + outcomes(bad, "f"), 0.001 * chunk.count, WORKER) == 0
+        assert ledger.record(chunk, outcomes(good) + outcomes(bad, "failed"), 0.001 * chunk.count, WORKER) == 0
         # A record that is repeated changes nothing.
         assert ledger.record(chunk, outcomes(good), 0.0, WORKER) == len(good)
         if number % 10 == 0:
@@ -83,7 +83,7 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
     assert meters.of_workers([WORKER])[WORKER][FIBONACCI].succeeded == 450
     slices = meters.batch("b").slices.values()
     assert (sum(good for good, _ in slices), sum(bad for _, bad in slices)) == (450, 50)
-    assert meters.batch("b").runs.keys() == {FIRST}
+    assert meters.batch("b").runs.keys() == {bucket(0.1)}
 
 
 def test_run_times_are_counted_by_item(ledger, meters):
@@ -91,7 +91,7 @@ def test_run_times_are_counted_by_item(ledger, meters):
     for seconds in (0.02, 0.02, 5.0):
         chunk = pop(ledger)
         (item,) = ledger.take(chunk).items
-        outcome = Outcome(item.index, "s", 1, json.dumps(["succeeded", 1, 1, seconds, WORKER, 1]), seconds)
+        outcome = Outcome(item.index, "succeeded", 1, "1", seconds)
         ledger.record(chunk, [outcome], seconds, WORKER)
     runs = {bucket(0.02): 2, bucket(5.0): 1}
     assert meters.batch("b").runs == runs
@@ -100,7 +100,7 @@ def test_run_times_are_counted_by_item(ledger, meters):
 
 def test_the_server_and_python_know_the_same_buckets(ledger):
     # The script's own function, called with the bounds and what is beside them.
-    shared = text("meters").partition("-- Once a second")[0]
+    shared = source("batches/meters").text.partition("local worker = ")[0]
     program = (
         f"{shared}\nlocal found = {{}}\nfor i = 2, #ARGV do found[i - 1] = bucket(tonumber(ARGV[i])) end return found"
     )
@@ -119,16 +119,15 @@ def test_both_counts_of_a_worker_begin_anew_when_it_comes_back(ledger, meters, h
 
     ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 3)
-    ledger.record(pop(ledger), [Outcome(0, "s", 1, '["succeeded",1,1,0.1,"",1]')], 0.1, WORKER)
+    ledger.record(pop(ledger), [Outcome(0, "succeeded", 1, "1")], 0.1, WORKER)
     assert counts() == (1, 1)
     if how == "left":
         WorkerRegistry(ledger.client, ledger.settings).leave(WORKER)
     else:
         ledger.client.zadd(ledger.settings.key("workers"), {WORKER: 0})
-        ledger.client.delete(ledger.settings.key("healing"))
         ledger.heartbeat("cpu@b", heartbeat(), [])
     assert counts() == (0, 0)
-    ledger.record(pop(ledger), [Outcome(1, "s", 1, '["succeeded",1,1,0.1,"",1]')], 0.1, WORKER)
+    ledger.record(pop(ledger), [Outcome(1, "succeeded", 1, "1")], 0.1, WORKER)
     assert counts() == (1, 1)
 
 
@@ -146,7 +145,7 @@ def test_slices_of_a_long_batch_get_wider_and_lose_nothing(ledger, meters):
     assert done == info(ledger, "b").succeeded > 30
     assert meter.width == 64
     assert max(meter.slices) < 400
-    assert meter.runs == {FIRST: done}
+    assert meter.runs == {bucket(0.1): done}
 
 
 def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger, meters):
@@ -156,7 +155,7 @@ def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger,
     ledger.client.xadd(ledger.settings.key("q:io:0"), {"m": "{}"})
     chunk = pop(ledger)
     ledger.record(chunk, outcomes(ledger.take(chunk).items), 0.01, WORKER)
-    ledger.client.hset(ledger.key("idle", "state"), "paused", 1)
+    Control(ledger.client, ledger.settings).pause("idle")
     # Of the waiting ones, the first was stored an hour ago.
     (identity, fields), *_ = ledger.client.xrange(ledger.key("b", "in"))
     ledger.client.delete(ledger.key("b", "in"))
@@ -221,7 +220,7 @@ def test_failed_items_are_found_by_index(ledger):
     while chunk := pop(ledger):
         items = ledger.take(chunk).items
         bad = [item for item in items if item.index in {0, 7, 8, 39}]
-        ledger.record(chunk, outcomes([i for i in items if i not in bad]) + outcomes(bad, "f"), 0.01, WORKER)
+        ledger.record(chunk, outcomes([i for i in items if i not in bad]) + outcomes(bad, "failed"), 0.01, WORKER)
     reader = ResultReader(ledger.client, ledger.settings, "b")
     assert [result.index for result in reader.failed(0)] == [0, 7, 8, 39]
     assert [result.index for result in reader.failed(8)] == [8, 39]

@@ -1,21 +1,18 @@
 """Outcomes are kept in runs, and counted, read and consumed one by one all the same."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.batches.chunk import Chunk, Outcome
-from gristmill.batches.outcomes import BUCKET, RUN_BYTES, flattened, span_of
+from gristmill.batches.outcomes import BUCKET, GROUP_BYTES, groups, span_of, stored
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
 from tests.support.ledger import WORKER, heartbeat, info, submit
 
 
-def outcome(index, state="s", attempt=1, value=None):
-    word = {"s": "succeeded", "d": "dead"}.get(state, "failed")
-    return Outcome(index, state, attempt, f'["{word}",{index if value is None else value},{attempt},0.1,"{WORKER}",1]')
+def outcome(index, state="succeeded", attempt=1, value=None, retry_ms=None):
+    return Outcome(index, state, attempt, str(index if value is None else value), 0.1, WORKER, 1, retry_ms)
 
 
 @pytest.fixture
@@ -46,8 +43,16 @@ class TestRuns:
         assert read(ledger, 498, 502) == {index: ("succeeded", index) for index in range(498, 502)}
 
     def test_what_failed_or_was_tried_again_is_kept_alone(self, ledger, record):
-        assert record(*map(outcome, range(3)), outcome(3, "f"), *map(outcome, range(4, 6)), outcome(6, "60000")) == 0
-        assert record(outcome(6, "s", attempt=2), outcome(7)) == 0
+        assert (
+            record(
+                *map(outcome, range(3)),
+                outcome(3, "failed"),
+                *map(outcome, range(4, 6)),
+                outcome(6, "failed", retry_ms=60_000),
+            )
+            == 0
+        )
+        assert record(outcome(6, attempt=2), outcome(7)) == 0
         assert fields(ledger) == ["0:3", "3", "4:2", "6", "7"]
         assert read(ledger)[3][0] == "failed"
         assert list(read(ledger)) == list(range(8))
@@ -60,26 +65,26 @@ class TestRuns:
         assert [value for _, value in read(ledger).values()] == [*range(10), *[-1] * 5]
 
     def test_an_attempt_before_the_last_is_a_duplicate_also_within_a_run(self, ledger, record):
-        assert record(outcome(5, "60000")) == 0
+        assert record(outcome(5, "failed", retry_ms=60_000)) == 0
         assert record(*map(outcome, range(10))) == 1
         assert 5 not in read(ledger)
-        assert record(outcome(5, "s", attempt=2)) == 0
+        assert record(outcome(5, attempt=2)) == 0
         assert info(ledger, "b").succeeded == 10
 
     def test_whoever_follows_is_told_of_each_once(self, ledger, record):
-        record(*map(outcome, range(600)), outcome(600, "f"), *map(outcome, range(601, 1200)))
+        record(*map(outcome, range(600)), outcome(600, "failed"), *map(outcome, range(601, 1200)))
         record(*map(outcome, range(550, 1200)))
         _, found = ResultReader(ledger.client, ledger.settings, "b").after("0-0", 0)
         assert sorted(result.index for result in found) == list(range(1200))
 
     def test_neighbours_are_told_of_together_however_they_ended(self, ledger, record):
-        record(*(outcome(index, "f" if index % 3 == 2 else "s") for index in range(100)))
+        record(*(outcome(index, "failed" if index % 3 == 2 else "succeeded") for index in range(100)))
         ((_, told),) = ledger.client.xrange(ledger.key("b", "events"))
         assert told == {"ranges": "0-99"}
 
     def test_a_hash_is_walked_once_however_many_ranges_of_it_are_consumed(self, ledger, record):
         for index in range(100):
-            record(outcome(index, "f" if index % 3 == 2 else "s"))
+            record(outcome(index, "failed" if index % 3 == 2 else "succeeded"))
         ledger.client.config_resetstat()
         one = ResultConsumer(ledger.client, ledger.settings, "b", int(ledger.state("b")["created"]))
         assert len(list(one.noted(ResultReader(ledger.client, ledger.settings, "b").in_order(0, 100)))) == 100
@@ -89,7 +94,7 @@ class TestRuns:
         assert fields(ledger) == [str(index) for index in range(2, 100, 3)]
 
     def test_large_ones_share_no_field(self, ledger, record):
-        text = '"' + "x" * RUN_BYTES + '"'
+        text = '"' + "x" * GROUP_BYTES + '"'
         record(*(outcome(index, value=text) for index in range(4)))
         assert fields(ledger) == ["0", "1", "2", "3"]
 
@@ -109,19 +114,30 @@ def test_a_run_of_which_a_part_was_consumed_shows_the_rest(ledger, record):
 
 @given(
     st.dictionaries(
-        st.integers(0, 1500), st.tuples(st.sampled_from("sfd"), st.integers(1, 2), st.sampled_from([9, 9000]))
+        st.integers(0, 1500),
+        st.tuples(
+            st.sampled_from(["succeeded", "failed", "dead"]),
+            st.integers(1, 2),
+            st.sampled_from([9, 9000]),
+            st.sampled_from([None, None, 50]),
+        ),
     )
 )
-def test_runs_and_the_others_are_all_that_was_given(drawn):
-    given_ = [Outcome(index, state, attempt, "x" * size) for index, (state, attempt, size) in sorted(drawn.items())]
-    count, *flat = flattened(given_)
-    runs = [tuple(flat[place : place + 3]) for place in range(0, 3 * count, 3)]
-    alone = [Outcome(*flat[place : place + 4]) for place in range(3 * count, len(flat), 4)]
-    for first, span, texts in runs:
-        lines = texts.split("\n")
-        assert first // BUCKET == (first + span - 1) // BUCKET
-        assert len(lines) == span
-        assert sum(map(len, lines[:-1])) <= RUN_BYTES
-        alone += [Outcome(first + place, "s", 1, line) for place, line in enumerate(lines)]
-    assert sorted(alone, key=lambda each: each.index) == given_
-    assert all(one[0] + one[1] <= two[0] for one, two in pairwise(runs))
+def test_groups_are_all_that_was_given(drawn):
+    given_ = [
+        Outcome(index, state, attempt, f'"{"x" * size}"', index / 8, WORKER, attempt, retry_ms)
+        for index, (state, attempt, size, retry_ms) in sorted(drawn.items())
+    ]
+    flat, read_back, end = groups(given_), [], 0
+    for place in range(0, len(flat), 7):
+        first, count, state, attempt, delay, header, values = flat[place : place + 7]
+        assert end <= first
+        assert first // BUCKET == (first + count - 1) // BUCKET
+        assert sum(map(len, values.split("\n")[:-1])) <= GROUP_BYTES + 9002
+        assert count == 1 or delay == ""
+        for index, one in enumerate(stored(f"{header}\n{values}"), first):
+            assert (one.state, one.attempts) == (state, attempt)
+            text = f'"{one.value}"'
+            read_back.append(Outcome(index, state, attempt, text, one.seconds, one.worker, one.pid, delay or None))
+        end = first + count
+    assert read_back == given_

@@ -13,7 +13,7 @@ from gristmill.worker import quarantine
 from gristmill.worker.quarantine import DEATHS, ProcessDied, QuarantineProcess, TimedOut, quarantined
 from tests.conftest import until
 from tests.support import wreckers
-from tests.support.ledger import FIELDS, info, pop
+from tests.support.ledger import FIELDS, enlist, info, pop
 from tests.support.transport_bench import Bench
 
 
@@ -97,6 +97,7 @@ def test_only_repeated_deaths_are_proof(tmp_path):
 
 @pytest.mark.slow
 def test_a_process_waits_for_the_server_however_short_its_time_limit(server, ledger):
+    enlist(ledger)
     ledger.create("b", "token", {**FIELDS, "task": "hold_up", "parameter": "ms"})
     ledger.append("b", "token", 0, ["4000"], "sha")
     chunk = pop(ledger)

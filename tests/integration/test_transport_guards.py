@@ -63,7 +63,7 @@ class TestScanning:
     def lease(self, bench, channel, quiet):
         """A lease of 0.3 s that has just begun, beside a dead consumer that holds a message."""
         put(channel, 1)
-        quiet.scripts.call("take", DEAD, 1, 0, 1, "q")
+        quiet.scripts.call("take", consumer=DEAD, credit=1, create=False, queues=["q"], tags=[])
         bench.client.zadd(f"{bench.prefix}gm1:lease:q", {DEAD: 0})
         quiet.queues.add("q")
         quiet.seconds = 0.3
@@ -101,7 +101,7 @@ class TestScanning:
         assert self.scanned(bench, lease)
 
     def test_leaves_what_a_living_consumer_holds(self, bench, lease):
-        lease.scripts.call("renew", DEAD, "q")
+        lease.scripts.call("renew", consumer=DEAD, queues=["q"])
         with self.watched_for_long(lease):
             lease.seconds = 60
         assert not self.scanned(bench, lease)

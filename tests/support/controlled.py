@@ -10,8 +10,8 @@ def begin(ledger, worker=WORKER):
     return chunk, ledger.take(chunk, worker).items
 
 
-def record(ledger, chunk, items, state="s", rest=0):
-    return ledger.record(chunk, outcomes(items, state), 0.001 * len(items), WORKER, rest=rest)
+def record(ledger, chunk, items, state="succeeded", rest=0, retry_ms=None):
+    return ledger.record(chunk, outcomes(items, state, retry_ms), 0.001 * len(items), WORKER, rest=rest)
 
 
 def results(ledger, count):
@@ -25,7 +25,7 @@ def keys(ledger):
 def submit_failed(ledger):
     """Run what is on the queue; all of it fails."""
     while chunk := pop(ledger):
-        record(ledger, chunk, ledger.take(chunk, WORKER).items, "f")
+        record(ledger, chunk, ledger.take(chunk, WORKER).items, "failed")
 
 
 def run_all_again(ledger):

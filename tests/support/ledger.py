@@ -23,7 +23,15 @@ def heartbeat(slots=2, queue="cpu"):
     return {"queue": queue, "slots": slots}
 
 
+def enlist(ledger, queue="cpu"):
+    """A worker with 16 slots, if no other has sent a heartbeat: chunks are handed out where there is one."""
+    if not ledger.client.hlen(ledger.settings.key("slots_of")):
+        ledger.heartbeat(WORKER, heartbeat(16, queue), [])
+
+
 def submit(ledger, name, count, block=100, **fields):
+    """Submit a batch, for which there is a worker."""
+    enlist(ledger, fields.get("queue", "cpu"))
     ledger.create(name, "token", {**FIELDS, **fields})
     for first in range(0, count, block):
         end = min(count, first + block)
@@ -43,18 +51,20 @@ def pop(ledger, queue="cpu"):
     identity, fields = entries[0]
     ledger.client.xdel(queue_key(ledger, queue), identity)
     version, batch, epoch, first, count, _ = json.loads(json.loads(fields["m"])["body"])[0]
-    assert version == 1
+    assert version == 2
     return Chunk(batch, epoch, first, count)
 
 
-def outcomes(items, state="s"):
-    return [Outcome(item.index, state, item.attempt, _text(item, state)) for item in items]
+def outcomes(items, state="succeeded", retry_ms=None):
+    return [
+        Outcome(item.index, state, item.attempt, _text(item, state), 0.1, WORKER, 1, retry_ms=retry_ms)
+        for item in items
+    ]
 
 
 def _text(item, state):
     error = {"type": "ValueError", "message": str(item.value), "traceback": ""}
-    word, answer = ("succeeded", int(item.value)) if state == "s" else ("failed", error)
-    return json.dumps([word, answer, item.attempt, 0.1, WORKER, 1])
+    return json.dumps(int(item.value) if state == "succeeded" else error)
 
 
 def info(ledger, name):
@@ -73,17 +83,19 @@ def run_all(ledger, seconds_each=0.001):
 
 
 def heal(ledger, chunks=()):
-    ledger.client.delete(ledger.settings.key("healing"))
+    """A heartbeat, to which every batch is due."""
+    for batch in ledger.client.zrange(ledger.settings.key("due"), 0, -1):
+        ledger.client.zadd(ledger.settings.key("due"), {batch: 0})
     ledger.heartbeat(WORKER, heartbeat(), chunks)
 
 
 def age(ledger, name, chunk, ms):
-    ledger.client.zincrby(ledger.key(name, "window"), -ms, chunk.member)
+    ledger.client.zincrby(ledger.key(name, "in_flight"), -ms, chunk.member)
 
 
 def let_time_pass(ledger, name):
     """As if a lease had ended and every wait was over."""
-    for part in ("window", "retry"):
+    for part in ("in_flight", "retry"):
         for member in ledger.client.zrange(ledger.key(name, part), 0, -1):
             ledger.client.zadd(ledger.key(name, part), {member: 1})
     heal(ledger)

@@ -1,2 +1,4 @@
--- Say which tasks a worker knows. ARGV: prefix, worker, announcements by task (JSON). Touches announced.
-redis.call('HSET', GM .. 'announced', ARGV[2], ARGV[3])
+--@ announce(worker, tasks) frees
+--@ uses server/keys
+-- Say which tasks a worker knows (JSON). Touches announced.
+redis.call('HSET', GM .. 'announced', worker, tasks)

@@ -1,20 +1,21 @@
--- Store the next block of a batch's items, and release what the window has room for. Repeating it changes nothing: a
--- client asks again when an answer is lost.
--- ARGV: prefix, batch, token, lease in ms, first index, end index, SHA-256 of all items so far, items (a line each).
+--@ append(batch, token, lease: number, first: number, after: number, sha, items)
+--@ uses batches/release
+-- Store the next block of a batch's items, first to after-1 (a line each), and release what there is room for. `sha` is the
+-- SHA-256 of all items so far. Repeating it changes nothing: a client asks again when an answer is lost.
 -- Touches: batch:{b}:state, batch:{b}:in, and what release touches.
 -- Returns 'stored', 'cancelled', or 'lost' when the batch is gone, fed by another producer, or does not end at `first`.
-local batch, token, lease = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local first, last, sha, items = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8]
 local now = milliseconds()
-local b = state(batch, {'producer', 'ended', 'task', 'sha', 'cut'}, {'stored'})
-if b.producer == token and b.stored == tonumber(last) and b.sha == sha then
+local b = state(batch, {'producer', 'queue', 'input_ended', 'task', 'sha', 'input_cut', 'paused'}, {'stored'})
+if b.producer == token and b.stored == after and b.sha == sha then
   redis.call('HSET', key(batch, 'state'), 'producer_until', now + lease)
   return 'stored'
 end
-if b.cut then return 'cancelled' end
-if not b.task or b.ended or b.producer ~= token or b.stored ~= first then return 'lost' end
-redis.call('XADD', key(batch, 'in'), last .. '-0', 'first', first, 'sha', sha, 'items', items, 'at', now)
-redis.call('HSET', key(batch, 'state'), 'stored', last, 'sha', sha, 'producer_until', now + lease)
+if b.input_cut then return 'cancelled' end
+if not b.task or b.input_ended or b.producer ~= token or b.stored ~= first then return 'lost' end
+local id = string.format('%d-0', after)
+redis.call('XADD', key(batch, 'in'), id, 'first', first, 'sha', sha, 'items', items, 'at', now)
+redis.call('HSET', key(batch, 'state'), 'stored', after, 'sha', sha, 'producer_until', now + lease)
 redis.call('HINCRBY', key(batch, 'state'), 'bytes', #items)
+count_open(b.queue, b.paused, after - first)
 release(batch, now)
 return 'stored'

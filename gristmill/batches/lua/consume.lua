@@ -1,13 +1,16 @@
+--@ consume(batch, created, after, upto, below: number, ranges: list) frees
+--@ uses batches/blocks batches/bitmaps
 -- Remove results that somebody has read: the outcomes of succeeded items, and the events and blocks of which nothing is
--- needed any more. Failed, dead and cancelled items stay; when their block goes, their input moves to `kept`. The other
--- bitmaps stay, so that nothing is recorded twice. Repeating it changes nothing.
--- ARGV: prefix, batch, when it was created, the event to begin behind, the last event, the index that whole events are
---       below, then the ranges of succeeded items that were read: first-last.
+-- needed any more. Failed, dead and cancelled items stay; when their block goes, their input moves to `retained_inputs`. The
+-- other bitmaps stay, so that nothing is recorded twice. Repeating it changes nothing.
+--   created  when the batch was created
+--   after    the event to begin behind    upto  the last event
+--   below    the index that whole events are below
+--   ranges   the succeeded items that were read: first-last
 -- Touches: batch:{b}:state, :done, :failed, :cancelled, :attempts, :out:{k}, :events, :in, and
---   batch:{b}:consumed  bitmap  succeeded items whose result was removed
---   batch:{b}:kept      hash  index -> item, of failed, dead and cancelled items whose block was removed
+--   batch:{b}:consumed         bitmap  succeeded items whose result was removed
+--   batch:{b}:retained_inputs  hash    index -> item, of failed, dead and cancelled items whose block was removed
 -- Returns the event to go on behind.
-local batch, created, after, upto, below = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local EVENTS_AT_ONCE = 100
 -- A batch that was forgotten meanwhile, and submitted anew, has other results than those that were read.
 if state(batch, {'created'}, {}).created ~= created then return after end
@@ -45,15 +48,15 @@ local function remove(first, last)
   if bits('done', first, last) < count or staying(first, last) > 0 then return end
   local indexes = {}
   for index = first, last do indexes[#indexes + 1] = index end
-  for part in string.gmatch('attempts kept', '%a+') do redis.call('HDEL', key(batch, part), unpack(indexes)) end
+  for part in string.gmatch('attempts retained_inputs', '%S+') do redis.call('HDEL', key(batch, part), unpack(indexes)) end
   removed = removed + count - bits('consumed', first, last)
   mark('consumed', first, last)
   local out = key(batch, 'out:' .. math.floor(first / BUCKET))
   -- Who follows has read what was recorded together. Else the hash is walked, once for all ranges.
   if redis.call('HDEL', out, count > 1 and first .. ':' .. count or first) == 0 then walked[out] = true end
 end
-for i = 7, #ARGV do
-  local first, last = unpack(ranges_of(ARGV[i])[1])
+for _, range in ipairs(ranges) do
+  local first, last = unpack(ranges_of(range)[1])
   while first <= last do
     local upto_here = math.min(last, first - first % BUCKET + BUCKET - 1)
     remove(first, upto_here)
@@ -64,22 +67,22 @@ for out in pairs(walked) do remove_outcomes(out) end
 if removed > 0 then redis.call('HINCRBY', key(batch, 'state'), 'consumed', removed) end
 
 -- 2. Blocks of items that all are consumed or stay, and events of items that all are consumed.
-local function keep(first, items)
+local function retain(first, items)
   local index = first
   for item in string.gmatch(items, '[^\n]+') do
-    if staying(index, index) > 0 then redis.call('HSET', key(batch, 'kept'), index, item) end
+    if staying(index, index) > 0 then redis.call('HSET', key(batch, 'retained_inputs'), index, item) end
     index = index + 1
   end
 end
 local function drop_blocks(first, last)
-  local blocks = redis.call('XRANGE', key(batch, 'in'), first + 1, last)
-  blocks[#blocks + 1] = redis.call('XRANGE', key(batch, 'in'), last + 1, '+', 'COUNT', 1)[1]
+  local blocks = {}
+  for i, entry in ipairs(redis.call('XRANGE', key(batch, 'in'), first + 1, last)) do blocks[i] = block_of(entry) end
+  blocks[#blocks + 1] = block_with(batch, last)
   for _, block in ipairs(blocks) do
-    local from, to = tonumber(block[2][2]), tonumber(string.match(block[1], '^%d+')) - 1
-    local stay = staying(from, to)
-    if stay + bits('consumed', from, to) == to - from + 1 then
-      if stay > 0 then keep(from, block[2][6]) end
-      redis.call('XDEL', key(batch, 'in'), block[1])
+    local stay = staying(block.first, block.after - 1)
+    if stay + bits('consumed', block.first, block.after - 1) == block.after - block.first then
+      if stay > 0 then retain(block.first, block.items) end
+      redis.call('XDEL', key(batch, 'in'), block.id)
     end
   end
 end
@@ -97,6 +100,6 @@ end
 -- What is written after a batch has ended lives no longer than the rest of it.
 local left = redis.call('PTTL', key(batch, 'state'))
 if left > 0 then
-  for part in string.gmatch('consumed kept', '%a+') do redis.call('PEXPIRE', key(batch, part), left) end
+  for part in string.gmatch('consumed retained_inputs', '%S+') do redis.call('PEXPIRE', key(batch, part), left) end
 end
 return after

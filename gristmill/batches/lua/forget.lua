@@ -1,6 +1,14 @@
--- Delete every key of a batch. ARGV: prefix, batch. Touches: every key of the batch, batches, active.
-local batch = ARGV[2]
-local names = keys_of(batch, state(batch, {}, {'stored'}).stored)
+--@ forget(batch) frees
+--@ uses batches/ending
+-- Delete every key of a batch. Touches: every key of the batch, batches, active, expiring, and what end_release touches.
+local b = state(batch, {'task', 'queue', 'paused', 'finished'},
+  {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+if b.task and not b.finished then
+  count_open(b.queue, b.paused, b.succeeded + b.failed + b.cancelled + b.dead - b.stored)
+  end_release(batch, b.queue)
+end
 redis.call('ZREM', GM .. 'batches', batch)
-redis.call('SREM', GM .. 'active', batch)
+redis.call('ZREM', GM .. 'active', batch)
+redis.call('ZREM', GM .. 'expiring', batch)
+local names = keys_of(batch, b.stored)
 for i = 1, #names, 1000 do redis.call('UNLINK', unpack(names, i, math.min(i + 999, #names))) end

@@ -1,90 +1,109 @@
+--@ meters(worker, counts: list) frees
+--@ uses batches/upkeep batches/counts batches/blocks
 -- Once a second: sample the queues and hosts, and add the seconds that are over to the wider buckets. Everyone who
--- beats calls it, the dashboard too; the first in each second does the work.
--- ARGV: prefix, worker (may be empty), then of the plain Celery tasks that it ran: queue, task, what, number.
--- Touches: active, beats, workers, meters:1:{t}, meters:open, the state, window, done and in of active batches, and
+-- sends heartbeats calls it, the dashboard too; the first in each second does the work.
+-- `worker` may be empty; `counts` are of the plain Celery tasks that it ran: queue, task, what, number.
+-- Touches: active, heartbeats, workers, meters:1:{t}, meters:open, queue:{q}, the state, done and in of active batches, and
 --   meters:10:{t}, meters:60:{t}, meters:300:{t}  hash  what the 10, 60 or 300 seconds from t on saw
 --   meters:total  hash  {queue}|{what}|{task} -> the same since ever
--- Fields beside those of count.lua, each a sum over samples (n says how many):
+-- Fields beside those of counts.lua, each a sum over samples (n says how many):
 --   q|{what}|{queue}  items left, in paused batches (held), age of the oldest in ms (oldest), slots, busy slots
 --   h|{what}|{host}   cores, percent of them busy (cpu), memory in use and in total, MiB (used, memory)
 local KEPT = {[1] = 330, [10] = 3960, [60] = 22320, [300] = 87600}
-local LIVE = 3000
+local LIVE_MS = 3000
+-- Batches among which the oldest item is looked for, at most.
+local OLDEST_MOST = 100
 local now = milliseconds()
 local second = math.floor(now / 1000)
 
-for i = 3, #ARGV, 4 do
-  count_task(now, ARGV[i], ARGV[i + 1], {ARGV[i + 2], tonumber(ARGV[i + 3])})
-  if ARGV[i + 2] == 's' or ARGV[i + 2] == 'f' then
-    redis.call('HINCRBY', GM .. 'meters:of:' .. ARGV[2],
-      ARGV[i] .. '|' .. ARGV[i + 2] .. '|' .. ARGV[i + 1], ARGV[i + 3])
+for i = 1, #counts, 4 do
+  local queue, task, what, number = unpack(counts, i, i + 3)
+  count_task(now, queue, task, {what, tonumber(number)})
+  if what == 's' or what == 'f' then
+    redis.call('HINCRBY', GM .. 'meters:of:' .. worker, queue .. '|' .. what .. '|' .. task, number)
   end
 end
-if ARGV[2] ~= '' then redis.call('EXPIRE', GM .. 'meters:of:' .. ARGV[2], WORKER_KEPT) end
+if worker ~= '' then redis.call('EXPIRE', GM .. 'meters:of:' .. worker, WORKER_KEPT) end
+if redis.call('HSETNX', GM .. 'meters:1:' .. second, 'n', 1) == 0 then return 0 end
+redis.call('SADD', GM .. 'meters:open', second)
 
 local samples = {}
 local function sample(kind, what, name, amount)
   local field = kind .. '|' .. what .. '|' .. name
-  samples[field] = (samples[field] or 0) + math.floor((amount or 0) + 0.5)
+  samples[field] = (samples[field] or 0) + math.floor((tonumber(amount) or 0) + 0.5)
 end
 
--- The live workers: slots of queues, load of hosts.
+-- What a heartbeat says: nothing where it is malformed; a worker of another version may say less.
+local function read_heartbeat(text)
+  local read, details = pcall(cjson.decode, text or '')
+  return read and type(details) == 'table' and type(details.queue) == 'string' and details or {queue = ''}
+end
+
+-- The live workers: slots of queues, load of hosts. Returns the names of the queues.
 local function sample_workers()
-  local hosts, queues = {}, {cpu = 0, io = 0}
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', GM .. 'workers', now - LIVE, '+inf')) do
-    local beat = redis.call('HGET', GM .. 'beats', name)
-    if beat then
-      local worker = cjson.decode(beat)
-      queues[worker.queue] = queues[worker.queue] or 0
-      sample('q', 'slots', worker.queue, worker.slots)
-      sample('q', 'busy', worker.queue, worker.busy)
-      if worker.cores and not hosts[worker.host] then
-        hosts[worker.host] = true
-        for _, what in ipairs({'cores', 'cpu', 'used', 'memory'}) do sample('h', what, worker.host, worker[what]) end
-      end
+  local hosts, queues = {}, {cpu = true, io = true}
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', GM .. 'workers', now - LIVE_MS, '+inf')) do
+    local details = read_heartbeat(redis.call('HGET', GM .. 'heartbeats', name))
+    queues[details.queue] = true
+    sample('q', 'slots', details.queue, details.slots)
+    sample('q', 'busy', details.queue, details.busy)
+    if type(details.host) == 'string' and details.cores and not hosts[details.host] then
+      hosts[details.host] = true
+      for _, what in ipairs({'cores', 'cpu', 'used', 'memory'}) do sample('h', what, details.host, details[what]) end
     end
   end
+  queues[''] = nil
   return queues
 end
 
--- When the oldest item without an outcome was stored, ms.
-local function oldest_item(batch, created)
-  local index = redis.call('BITPOS', key(batch, 'done'), 0)
-  local block = redis.call('XRANGE', key(batch, 'in'), index + 1, '+', 'COUNT', 1)[1]
-  return block and tonumber(block[2][8]) or created
+-- When the oldest item without an outcome was stored, ms, of each queue. It looks at the oldest batches, until none can
+-- have an older one.
+local function oldest_items(queues)
+  local oldest = {}
+  local batches = redis.call('ZRANGE', GM .. 'active', 0, OLDEST_MOST - 1, 'WITHSCORES')
+  for i = 1, #batches, 2 do
+    local batch, created = batches[i], tonumber(batches[i + 1])
+    local b = state(batch, {'queue', 'paused'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+    if b.queue then queues[b.queue] = true end
+    local open = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
+    if b.queue and open > 0 and not b.paused and created < (oldest[b.queue] or now) then
+      local block = block_with(batch, redis.call('BITPOS', key(batch, 'done'), 0))
+      oldest[b.queue] = math.min(oldest[b.queue] or now, block and block.at or created)
+    end
+  end
+  return oldest
+end
+
+-- Messages on the streams of a queue, and when the first of them was put, ms.
+local function messages_of(queue)
+  local messages, first = 0, now
+  for level = 0, LEVELS do
+    local length = redis.call('XLEN', stream(queue, level))
+    messages = messages + length
+    if length > 0 then
+      local id = redis.call('XRANGE', stream(queue, level), '-', '+', 'COUNT', 1)[1][1]
+      first = math.min(first, tonumber(string.match(id, '^%d+')))
+    end
+  end
+  return messages, first
 end
 
 local function sample_queues(queues)
-  local oldest = {}
-  for _, batch in ipairs(redis.call('SMEMBERS', GM .. 'active')) do
-    local b = state(batch, {'queue', 'paused'}, {'created', 'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
-    if b.queue then
-      local open = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
-      -- Messages of chunks are no items of their own.
-      queues[b.queue] = (queues[b.queue] or 0) - redis.call('ZCARD', key(batch, 'window'))
-      sample('q', b.paused and 'held' or 'left', b.queue, open)
-      if open > 0 and not b.paused then
-        oldest[b.queue] = math.min(oldest[b.queue] or now, oldest_item(batch, b.created))
-      end
-    end
-  end
-  for queue, messages in pairs(queues) do
-    local first = now
-    for level = 0, LEVELS do
-      local length = redis.call('XLEN', stream(queue, level))
-      messages = messages + length
-      if length > 0 then
-        local id = redis.call('XRANGE', stream(queue, level), '-', '+', 'COUNT', 1)[1][1]
-        first = math.min(first, tonumber(string.match(id, '^%d+')))
-      end
-    end
-    sample('q', 'left', queue, math.max(0, messages))
-    if messages > 0 then oldest[queue] = math.min(oldest[queue] or now, first) end
+  local oldest = oldest_items(queues)
+  for queue in pairs(queues) do
+    local counts_of = redis.call('HMGET', GM .. 'queue:' .. queue, 'open', 'paused', 'in_flight')
+    local open, paused, in_flight = tonumber(counts_of[1]) or 0, tonumber(counts_of[2]) or 0, tonumber(counts_of[3]) or 0
+    local messages, first = messages_of(queue)
+    -- Messages of chunks are no items of their own.
+    local plain = math.max(0, messages - in_flight)
+    if plain > 0 then oldest[queue] = math.min(oldest[queue] or now, first) end
+    sample('q', 'left', queue, math.max(0, open) + plain)
+    if paused > 0 then sample('q', 'held', queue, paused) end
     sample('q', 'oldest', queue, now - (oldest[queue] or now))
   end
 end
 
-if redis.call('HSETNX', GM .. 'meters:1:' .. second, 'n', 1) == 0 then return 0 end
-redis.call('SADD', GM .. 'meters:open', second)
+upkeep(now)
 sample_queues(sample_workers())
 
 -- Add numbers to the fields of a hash: `flat` holds names and numbers by turns. One write, for the log on disk.

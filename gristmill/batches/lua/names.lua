@@ -1,11 +1,11 @@
--- The names of all batches, oldest first, without those whose time has come. ARGV: prefix.
--- Touches: batches, batch:{b}:state.
-local names = {}
-for _, batch in ipairs(redis.call('ZRANGE', GM .. 'batches', 0, -1)) do
-  if redis.call('EXISTS', key(batch, 'state')) == 1 then
-    names[#names + 1] = batch
-  else
-    redis.call('ZREM', GM .. 'batches', batch)
-  end
+--@ names() frees
+--@ uses batches/upkeep
+-- The names of all batches, oldest first, without those whose time has come. Does what has come due first: without
+-- workers nobody else does. Touches: batches, expiring, and what upkeep touches.
+upkeep(milliseconds())
+local expired = redis.call('ZRANGE', GM .. 'expiring', '-inf', math.floor(server_microseconds() / 1000), 'BYSCORE')
+for _, batch in ipairs(expired) do
+  redis.call('ZREM', GM .. 'expiring', batch)
+  if redis.call('EXISTS', key(batch, 'state')) == 0 then redis.call('ZREM', GM .. 'batches', batch) end
 end
-return names
+return redis.call('ZRANGE', GM .. 'batches', 0, -1)

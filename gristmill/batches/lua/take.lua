@@ -1,23 +1,22 @@
--- Begin a chunk: its items, and which of them have an outcome already.
--- ARGV: prefix, batch, epoch, first, count, worker, whether to count how long they waited (1 or 0).
--- Touches: batch:{b}:state, :window, :sent, :begun, :left, :in, :done, :attempts, :kept, meters:1:{t}, meters:open; when
--- it is being cancelled, what settle touches.
+--@ take(batch, epoch, first: number, count: number, worker, counting: flag) frees
+--@ uses batches/ending batches/contents
+-- Begin a chunk: its items, and which of them have an outcome already. `counting` counts how long they waited.
+-- Touches: batch:{b}:state, :in_flight, :started, :remainder, :in, :done, :attempts, :retained_inputs, meters:1:{t},
+-- meters:open; when it is being cancelled, what settle touches.
 -- Returns false when there is nothing to run: the batch is gone, paused or being cancelled, the epoch is over or the
--- chunk is recorded.
--- Else its contents, see cut_chunks.lua.
-local batch, first, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
+-- chunk is recorded. Else its contents, see contents.lua.
 local now = milliseconds()
 local b = state(batch, {'epoch', 'queue', 'paused', 'cancelling'}, {})
-local chunk = first .. ':' .. count
-local seen = redis.call('ZSCORE', key(batch, 'window'), chunk)
-if b.epoch ~= ARGV[3] or not seen then return false end
+local chunk = chunk_of(first, count)
+local seen = redis.call('ZSCORE', key(batch, 'in_flight'), chunk)
+if b.epoch ~= epoch or not seen then return false end
 if b.paused or b.cancelling then
-  leave_window(batch, chunk)
+  leave_flight(batch, b.queue, chunk)
   -- Until it is resumed; or cancelled with the rest.
-  redis.call('ZADD', key(batch, 'left'), first, chunk)
+  redis.call('ZADD', key(batch, 'remainder'), first, chunk)
   if b.cancelling then settle(batch, now, {}) end
   return false
 end
-redis.call('ZADD', key(batch, 'window'), 'XX', now, chunk)
-redis.call('HSET', key(batch, 'begun'), chunk, ARGV[6] .. ' ' .. chunk)
-return contents(batch, first, count, ARGV[7] == '1' and now)
+see_chunk(batch, chunk, now)
+start_chunk(batch, chunk, worker, chunk)
+return contents(batch, first, count, counting and now)

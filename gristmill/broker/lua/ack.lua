@@ -1,3 +1,5 @@
--- Acknowledge messages that the consumer still owns. ARGV: prefix, consumer, tags…
--- Touches q and suspects of their queues. Returns the tags that are no longer its own.
-return acknowledge(ARGV[2], 3, #ARGV)
+--@ ack(consumer, tags: list) frees
+--@ uses broker/lease
+-- Acknowledge messages that the consumer still owns. Touches q and suspects of their queues.
+-- Returns the tags that are no longer its own.
+return acknowledge(consumer, tags)

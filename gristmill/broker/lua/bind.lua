@@ -1,5 +1,7 @@
--- Note where an exchange leads to, as kombu does. ARGV: prefix, member (routing key, pattern, queue), kombu's keys…
+--@ bind(member, sets: list) frees
+--@ uses server/keys
+-- Store where an exchange leads to, as kombu does: `member` (routing key, pattern, queue) in each of kombu's `sets`.
 -- Touches those sets. Returns in how many of them it is new.
 local new = 0
-for i = 3, #ARGV do new = new + redis.call('SADD', PREFIX .. ARGV[i], ARGV[2]) end
+for _, set in ipairs(sets) do new = new + redis.call('SADD', PREFIX .. set, member) end
 return new

@@ -1,2 +1,4 @@
--- Put a message that is due in some ms of the server's time. ARGV: prefix, queue, level, ms, message. Touches later.
-redis.call('ZADD', later(ARGV[2]), milliseconds() + ARGV[4], ARGV[3] .. ARGV[5])
+--@ delay(queue, level, wait: number, message)
+--@ uses broker/queue server/clock
+-- Put a message that is due in `wait` ms of the server's time. Touches later.
+redis.call('ZADD', later(queue), milliseconds() + wait, level .. message)

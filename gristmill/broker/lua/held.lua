@@ -1,13 +1,14 @@
--- What the server has down as taken by a consumer at least some ms ago. ARGV: prefix, consumer, ms, queues…
--- Touches q of each queue. Returns tags.
+--@ held(consumer, idle: number, queues: list) reads
+--@ uses broker/queue
+-- What the server has down as taken by a consumer at least `idle` ms ago. Touches q of each queue. Returns tags.
 local tags = {}
-for i = 4, #ARGV do
+for _, queue in ipairs(queues) do
   for level = 0, LEVELS do
-    local key = stream(ARGV[i], level)
+    local key = stream(queue, level)
     if redis.call('XLEN', key) > 0 then
-      local found = redis.pcall('XPENDING', key, GROUP, 'IDLE', ARGV[3], '-', '+', 10000, ARGV[2])
-      for _, entry in ipairs(found.err and {} or found) do
-        tags[#tags + 1] = level .. '/' .. entry[1] .. '/' .. ARGV[i]
+      local entries = redis.pcall('XPENDING', key, GROUP, 'IDLE', idle, '-', '+', 10000, consumer)
+      for _, entry in ipairs(entries.err and {} or entries) do
+        tags[#tags + 1] = tag_of(level, entry[1], queue)
       end
     end
   end

@@ -1,8 +1,9 @@
--- Move what stock kombu has put on a queue's lists to the queue's streams, oldest first. Each message is added before
+--@ move(queue, most: number, bytes: number, suffixes: list) frees
+--@ uses broker/queue
+-- Move what stock kombu has put on a queue's lists to the queue's streams, oldest first: at most `most` messages, and
+-- about `bytes`. `suffixes` are what follows the queue's name in the key of each level's list. Each message is added before
 -- the list is cut: a script that breaks off repeats messages, and loses none.
--- ARGV: prefix, queue, most messages, most bytes, what follows the queue's name in the key of each level's list.
 -- Touches those lists, q of the queue. Returns {messages moved, keys of another type}.
-local queue, most, bytes = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local moved, others = 0, {}
 
 local function move(level, key)
@@ -16,9 +17,9 @@ local function move(level, key)
   if count > 0 then redis.call('LTRIM', key, 0, -1 - count) end
 end
 
-for level = 0, LEVELS do
-  local key = PREFIX .. queue .. ARGV[5 + level]
+for level, suffix in ipairs(suffixes) do
+  local key = PREFIX .. queue .. suffix
   local type = redis.call('TYPE', key).ok
-  if type == 'list' then move(level, key) elseif type ~= 'none' then others[#others + 1] = key end
+  if type == 'list' then move(level - 1, key) elseif type ~= 'none' then others[#others + 1] = key end
 end
 return {moved, others}

@@ -1,11 +1,13 @@
--- Hand back, in place, messages that the consumer still owns, to be taken only later.
--- ARGV: prefix, consumer, ms, tags… Touches q and back of their queues. Returns how many were its own.
+--@ postpone(consumer, wait: number, tags: list) frees
+--@ uses broker/lease
+-- Hand back, in place, messages that the consumer still owns, to be taken after `wait` ms.
+-- Touches q and back of their queues. Returns how many were its own.
 local number = 0
-for i = 4, #ARGV do
-  local queue, level, id = split(ARGV[i])
-  if owned(stream(queue, level), id, ARGV[2]) then
+for _, tag in ipairs(tags) do
+  local queue, level, id = split_tag(tag)
+  if owned(stream(queue, level), id, consumer) then
     number = number + 1
-    give_back(queue, level, id, milliseconds() + ARGV[3])
+    give_back(queue, level, id, milliseconds() + wait)
   end
 end
 return number

@@ -1,6 +1,7 @@
--- Remove what nobody has taken from a queue, also what waits for its time. ARGV: prefix, queue, 1 to delete all of it.
+--@ purge(queue, whole: flag) frees
+--@ uses broker/lease
+-- Remove what nobody has taken from a queue, also what waits for its time; `whole` deletes all of it.
 -- Touches q, back, later, lease, suspects of the queue. Returns how many messages were removed.
-local queue = ARGV[2]
 local number = waiting(queue) + redis.call('ZCARD', later(queue))
   + redis.call('ZCOUNT', back(queue), '(' .. LEVELS, '+inf')
 
@@ -24,13 +25,13 @@ local function drop_new(key)
 end
 
 for _, place in ipairs(redis.call('ZRANGE', back(queue), 0, -1)) do
-  local level, id = string.match(place, '^(%d)/(.+)$')
+  local level, id = split_place(place)
   remove(queue, level, {id})
 end
 redis.call('DEL', back(queue), later(queue))
 for level = 0, LEVELS do
   local key = stream(queue, level)
-  if ARGV[3] == '1' then redis.call('DEL', key) elseif redis.call('XLEN', key) > 0 then drop_new(key) end
+  if whole then redis.call('DEL', key) elseif redis.call('XLEN', key) > 0 then drop_new(key) end
 end
-if ARGV[3] == '1' then redis.call('DEL', lease(queue), suspects(queue)) end
+if whole then redis.call('DEL', lease(queue), suspects(queue)) end
 return number

@@ -1,6 +1,7 @@
--- Put a lot of messages, once: a lot whose answer was lost may be put again.
--- ARGV: prefix, queue, level, the lot's token, ms for which a second call is known as one, messages…
+--@ put(queue, level, token, remember: number, messages: list)
+--@ uses broker/queue
+-- Put a lot of messages, once: a lot whose answer was lost may be put again within `remember` ms.
 -- Touches put:{token} (expires), the stream of the level.
-if not redis.call('SET', PREFIX .. 'gm1:put:' .. ARGV[4], 1, 'NX', 'PX', ARGV[5]) then return end
-local key = stream(ARGV[2], ARGV[3])
-for i = 6, #ARGV do redis.call('XADD', key, '*', 'm', ARGV[i]) end
+if not redis.call('SET', GM .. 'put:' .. token, 1, 'NX', 'PX', remember) then return end
+local key = stream(queue, level)
+for _, message in ipairs(messages) do redis.call('XADD', key, '*', 'm', message) end

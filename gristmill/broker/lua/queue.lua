@@ -1,19 +1,32 @@
--- What is on a queue, as the transport keeps it: the names of its keys, putting, counting. ARGV[1] is the key prefix.
+--@ uses server/keys
+-- What is on a queue: the names of its keys, putting, counting.
 --   {prefix}gm1:q:{queue}:{level}    stream  messages of one priority, 0 first; group gm; field m is a kombu message
---   {prefix}gm1:back:{queue}         zset    {level}/{id} of messages handed back, still pending in the group, -> level;
+--   {prefix}gm1:back:{queue}         zset    place of each message handed back, still pending in the group -> level;
 --                                            of one that may be taken only later: when, ms
 --   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
-local PREFIX = ARGV[1]
+-- A message's place on its queue is {level}/{id}, its tag {level}/{id}/{queue}.
 local GROUP, NOBODY, LEVELS = 'gm', '-', 9
 
-local function stream(queue, level) return PREFIX .. 'gm1:q:' .. queue .. ':' .. level end
-local function back(queue) return PREFIX .. 'gm1:back:' .. queue end
-local function later(queue) return PREFIX .. 'gm1:later:' .. queue end
+local function stream(queue, level) return GM .. 'q:' .. queue .. ':' .. level end
+local function back(queue) return GM .. 'back:' .. queue end
+local function later(queue) return GM .. 'later:' .. queue end
+
+local function place_of(level, id) return level .. '/' .. id end
+local function tag_of(level, id, queue) return level .. '/' .. id .. '/' .. queue end
+
+-- The level and the id of a place.
+local function split_place(place) return string.match(place, '^(%d)/(.+)$') end
+
+-- The queue, the level and the id of a tag.
+local function split_tag(tag)
+  local level, id, queue = string.match(tag, '^(%d)/([^/]+)/(.*)$')
+  return queue, level, id
+end
 
 -- Put one message for the Celery task `task` on `queue`, on priority `level`; `args` is a JSON array, `now` in ms.
--- Returns where it is, {level}/{id}.
+-- Returns its place.
 local function put(queue, level, task, id, args, now)
-  return level .. '/' .. redis.call('XADD', stream(queue, level), '*', 'm', cjson.encode({
+  return place_of(level, redis.call('XADD', stream(queue, level), '*', 'm', cjson.encode({
     body = '[' .. args .. ',{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]',
     ['content-type'] = 'application/json',
     ['content-encoding'] = 'utf-8',
@@ -26,12 +39,12 @@ local function put(queue, level, task, id, args, now)
       correlation_id = id, delivery_mode = 2, priority = level, delivery_tag = id .. '@' .. now,
       delivery_info = {exchange = '', routing_key = queue},
     },
-  }))
+  })))
 end
 
--- Whether the message at `place` ({level}/{id}) is still to be done: waiting, or taken and not acknowledged.
+-- Whether the message at `place` is still to be done: waiting, or taken and not acknowledged.
 local function stands(queue, place)
-  local level, id = string.match(place, '^(%d)/(.+)$')
+  local level, id = split_place(place)
   return #redis.call('XRANGE', stream(queue, level), id, id) == 1
 end
 
@@ -47,4 +60,11 @@ local function waiting(queue)
     end
   end
   return number
+end
+
+-- The fields of an entry of a stream, by name.
+local function fields_of(entry)
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  return fields
 end

@@ -1,5 +1,7 @@
--- Remember that tasks were revoked, for those of them that wait for their time. ARGV: prefix, ms to remember, ids…
+--@ revoke(remember: number, ids: list) frees
+--@ uses server/keys server/clock
+-- Remember for `remember` ms that tasks were revoked, for those of them that wait for their time.
 -- Touches: revoked  zset  task id -> until when it is remembered, ms
 local now = milliseconds()
-redis.call('ZREMRANGEBYSCORE', PREFIX .. 'gm1:revoked', '-inf', now)
-for i = 3, #ARGV do redis.call('ZADD', PREFIX .. 'gm1:revoked', now + ARGV[2], ARGV[i]) end
+redis.call('ZREMRANGEBYSCORE', GM .. 'revoked', '-inf', now)
+for _, id in ipairs(ids) do redis.call('ZADD', GM .. 'revoked', now + remember, id) end

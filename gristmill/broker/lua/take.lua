@@ -1,25 +1,25 @@
--- Take messages, the first level first, and write down in the same step who has them; acknowledge others on the way.
--- ARGV: prefix, consumer, most messages, 1 to create missing groups, number of queues, their names…, tags to acknowledge…
+--@ take(consumer, credit: number, create: flag, queues: list, tags: list) frees
+--@ uses broker/lease
+-- Take at most `credit` messages, the first level first, and write down in the same step who has them; acknowledge those
+-- of `tags` on the way. `create` creates groups that are missing.
 -- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
 -- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, revoked, …}}.
-local me, credit, create, queues = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 local now, due, taken = milliseconds(), -1, {}
-local refused = acknowledge(me, 6 + queues, #ARGV)
+local refused = acknowledge(consumer, tags)
 
 local function hand(queue, level, entry, returns)
-  local fields = entry[2]
-  local n = #taken
-  taken[n + 1] = level .. '/' .. entry[1] .. '/' .. queue
-  taken[n + 2], taken[n + 3], taken[n + 4] = fields[2], returns, fields[4] and 1 or 0
+  local fields, n = fields_of(entry), #taken
+  taken[n + 1], taken[n + 2] = tag_of(level, entry[1], queue), fields.m or ''
+  taken[n + 3], taken[n + 4] = returns, fields.revoked and 1 or 0
   credit = credit - 1
 end
 
 local function revoked(text)
-  if redis.call('EXISTS', PREFIX .. 'gm1:revoked') == 0 then return false end
+  if redis.call('EXISTS', GM .. 'revoked') == 0 then return false end
   local read, message = pcall(cjson.decode, text)
   local headers = read and type(message) == 'table' and message.headers
   local id = type(headers) == 'table' and headers.id
-  return type(id) == 'string' and redis.call('ZSCORE', PREFIX .. 'gm1:revoked', id)
+  return type(id) == 'string' and redis.call('ZSCORE', GM .. 'revoked', id)
 end
 
 local function wake(queue)
@@ -41,16 +41,17 @@ end
 
 local function ripen(queue)
   for _, place in ipairs(redis.call('ZRANGE', back(queue), '(' .. LEVELS, now, 'BYSCORE', 'LIMIT', 0, 200)) do
-    redis.call('ZADD', back(queue), string.sub(place, 1, 1), place)
+    local natural = split_place(place)
+    redis.call('ZADD', back(queue), natural, place)
   end
 end
 
 local function take_back(queue, level)
   for _, place in ipairs(redis.call('ZRANGE', back(queue), level, level, 'BYSCORE', 'LIMIT', 0, credit)) do
     redis.call('ZREM', back(queue), place)
-    local id = string.match(place, '/(.+)$')
+    local _, id = split_place(place)
     if owned(stream(queue, level), id, NOBODY) then
-      local entry = redis.call('XCLAIM', stream(queue, level), GROUP, me, 0, id)[1]
+      local entry = redis.call('XCLAIM', stream(queue, level), GROUP, consumer, 0, id)[1]
       if entry then hand(queue, level, entry, redis.call('HGET', suspects(queue), place) or '0') end
     end
   end
@@ -58,28 +59,26 @@ end
 
 local function read(queue, level)
   local key = stream(queue, level)
-  local found = redis.pcall('XREADGROUP', 'GROUP', GROUP, me, 'COUNT', credit, 'STREAMS', key, '>')
-  if type(found) == 'table' and found.err then
-    if not string.find(found.err, 'NOGROUP') then return redis.call('XGROUP', 'CREATE', key, GROUP, '0') end
+  local answer = redis.pcall('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', credit, 'STREAMS', key, '>')
+  if type(answer) == 'table' and answer.err then
+    if not string.find(answer.err, 'NOGROUP') then return redis.call('XGROUP', 'CREATE', key, GROUP, '0') end
     redis.call('XGROUP', 'CREATE', key, GROUP, '0', 'MKSTREAM')
-    found = redis.call('XREADGROUP', 'GROUP', GROUP, me, 'COUNT', credit, 'STREAMS', key, '>')
+    answer = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', credit, 'STREAMS', key, '>')
   end
-  if found then
-    for _, entry in ipairs(found[1][2]) do hand(queue, level, entry, '0') end
+  if answer then
+    for _, entry in ipairs(answer[1][2]) do hand(queue, level, entry, '0') end
   end
 end
 
 local handed_back = {}
-for i = 6, 5 + queues do
-  local queue = ARGV[i]
-  redis.call('ZADD', lease(queue), now, me)
+for _, queue in ipairs(queues) do
+  redis.call('ZADD', lease(queue), now, consumer)
   if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end
   handed_back[queue] = redis.call('EXISTS', back(queue)) == 1
   if handed_back[queue] then ripen(queue) end
 end
 for level = 0, LEVELS do
-  for i = 6, 5 + queues do
-    local queue = ARGV[i]
+  for _, queue in ipairs(queues) do
     if credit > 0 and handed_back[queue] then take_back(queue, level) end
     if credit > 0 and redis.call('XLEN', stream(queue, level)) > 0 then read(queue, level) end
     if create then redis.pcall('XGROUP', 'CREATE', stream(queue, level), GROUP, '0', 'MKSTREAM') end

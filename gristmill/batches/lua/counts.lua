@@ -1,3 +1,4 @@
+--@ uses batches/ledger
 -- The meters: counts of what each second saw, and of how each batch went. Keys, all below {prefix}gm1: :
 --   meters:1:{t}        hash  what second t (Unix time) saw: counts and samples, see meters.lua
 --   meters:open         set   seconds that are not yet added to the wider buckets
@@ -42,9 +43,8 @@ local function widen(batch, width)
   return 2 * width
 end
 
--- Count what a record brought: `runs` is bucket:items,… of the run times.
-local function count_record(now, batch, worker, succeeded, failed, seconds, runs)
-  local b = state(batch, {'queue', 'task'}, {'created'})
+-- Count what a record of batch `b` brought: `runs` is bucket:items,… of the run times.
+local function count_record(now, batch, b, worker, succeeded, failed, seconds, runs)
   local amounts = {'s', succeeded, 'f', failed, 'b', math.floor(seconds * 1000 + 0.5)}
   local meter = key(batch, 'meter')
   for n, items in string.gmatch(runs, '(-?%d+):(%d+)') do

@@ -1,0 +1,4 @@
+--@ leave(worker) frees
+--@ uses batches/upkeep
+-- A worker has ended. Touches: workers, heartbeats, announced, items, slots, slots_of, meters:of:{worker}.
+remove_worker(worker)

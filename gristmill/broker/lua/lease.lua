@@ -1,0 +1,60 @@
+--@ uses broker/queue server/clock
+-- Who holds a message, and what ends that. In the group, NOBODY owns what was handed back. Keys beside queue.lua's:
+--   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
+--   {prefix}gm1:suspects:{queue}     hash    place -> how often it came back from workers that died
+--   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
+--   {prefix}gm1:dead:bytes           string  the bytes of all their fields
+local DEAD, DEAD_BYTES = GM .. 'dead', GM .. 'dead:bytes'
+
+local function lease(queue) return GM .. 'lease:' .. queue end
+local function suspects(queue) return GM .. 'suspects:' .. queue end
+
+local function owned(key, id, owner)
+  local entries = redis.pcall('XPENDING', key, GROUP, id, id, 1, owner)
+  return not entries.err and #entries == 1
+end
+
+local function remove(queue, level, ids)
+  redis.call('XACK', stream(queue, level), GROUP, unpack(ids))
+  redis.call('XDEL', stream(queue, level), unpack(ids))
+  if redis.call('EXISTS', suspects(queue)) == 1 then
+    for _, id in ipairs(ids) do redis.call('HDEL', suspects(queue), place_of(level, id)) end
+  end
+end
+
+-- Acknowledge those of the `tags` that `owner` owns; returns the others.
+local function acknowledge(owner, tags)
+  local refused, groups = {}, {}
+  for _, tag in ipairs(tags) do
+    local queue, level, id = split_tag(tag)
+    local key = stream(queue, level)
+    if owned(key, id, owner) then
+      groups[key] = groups[key] or {queue = queue, level = level, ids = {}}
+      table.insert(groups[key].ids, id)
+    else
+      refused[#refused + 1] = tag
+    end
+  end
+  for _, group in pairs(groups) do remove(group.queue, group.level, group.ids) end
+  return refused
+end
+
+-- Hand a pending message back, in place: the next worker with room takes it before what is new on its level,
+-- but not before `due`, in ms, if that is given.
+local function give_back(queue, level, id, due)
+  redis.call('XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID')
+  redis.call('ZADD', back(queue), due or level, place_of(level, id))
+end
+
+-- What a dead letter counts for.
+local function weight(fields)
+  local bytes = 0
+  for _, text in ipairs(fields) do bytes = bytes + #text end
+  return bytes
+end
+
+-- A worker died holding this message, or (`times`) the process that ran it: count that, then hand it back.
+local function return_suspect(queue, level, id, times)
+  redis.call('HINCRBY', suspects(queue), place_of(level, id), times or 1)
+  give_back(queue, level, id)
+end

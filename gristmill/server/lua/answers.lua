@@ -1,0 +1,12 @@
+--@ uses server/keys
+-- The answers of calls that change something when they are repeated: a client repeats a call whose answer was lost, with
+-- the same token, and gets the first call's answer.
+--   {prefix}gm1:answer:{token}  string  what the call answered; expires
+local ANSWERED_MS = 60000
+
+local function answered(token) return redis.call('GET', GM .. 'answer:' .. token) end
+
+local function remember(token, answer)
+  redis.call('SET', GM .. 'answer:' .. token, answer, 'PX', ANSWERED_MS)
+  return answer
+end
