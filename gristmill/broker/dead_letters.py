@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from redis import Redis
 
@@ -101,7 +102,9 @@ class DeadLetters:
         return total
 
     def _resolve(self, first: str, last: str, most: int, *, requeue: bool) -> int:
-        return int(self._scripts.call("dead_letters", first=first, last=last, most=most, requeue=requeue))
+        # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
+        ids = {"token": uuid4().hex, "first": first, "last": last}
+        return int(self._scripts.call("dead_letters", **ids, most=most, requeue=requeue))
 
     def _last(self) -> str | None:
         newest = self._read("XREVRANGE", "+", "-", 1)

@@ -17,7 +17,6 @@ local values = {}
 for i = 1, #fields, 2 do values[fields[i]] = fields[i + 1] end
 
 local function create()
-  if schema ~= SCHEMA then redis.call('DEL', GM .. 'active', GM .. 'slots') end
   redis.call('SET', GM .. 'schema', SCHEMA)
   -- The first epoch is one that no deleted batch of this name had: late records of that do not fit.
   redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', now, 'stored', 0, unpack(fields))

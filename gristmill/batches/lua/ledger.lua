@@ -17,7 +17,11 @@ local SCHEMA, BUCKET = 2, 500
 
 -- Batches that another version has written are in another form. One that has deleted all of its own leaves its number.
 local schema = tonumber(redis.call('GET', GM .. 'schema') or SCHEMA)
-if schema ~= SCHEMA and redis.call('EXISTS', GM .. 'batches') == 1 then return redis.error_reply('SCHEMA ' .. schema) end
+if schema ~= SCHEMA then
+  if redis.call('EXISTS', GM .. 'batches') == 1 then return redis.error_reply('SCHEMA ' .. schema) end
+  redis.call('DEL', GM .. 'active', GM .. 'slots')
+  redis.call('SET', GM .. 'schema', SCHEMA)
+end
 
 local function key(batch, part) return GM .. 'batch:' .. batch .. ':' .. part end
 

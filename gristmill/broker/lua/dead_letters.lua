@@ -1,7 +1,9 @@
---@ dead_letters(first, last, most: number, requeue: flag) frees
---@ uses broker/lease
--- Requeue or drop the oldest dead letters of a range of ids. Touches dead, dead:bytes; q of their queues. It adds before
--- it removes. Returns how many there were.
+--@ dead_letters(token, first, last, most: number, requeue: flag) frees
+--@ uses broker/lease server/answers
+-- Requeue or drop the oldest dead letters of a range of ids. Touches dead, dead:bytes; q of their queues;
+-- answer:{token}. It adds before it removes. Returns how many there were.
+local before = answered(token)
+if before then return tonumber(before) end
 local letters = redis.call('XRANGE', DEAD, first, last, 'COUNT', most)
 if #letters == 0 then return 0 end
 local ids, bytes = {}, 0
@@ -12,4 +14,4 @@ for i, letter in ipairs(letters) do
 end
 redis.call('XDEL', DEAD, unpack(ids))
 redis.call('DECRBY', DEAD_BYTES, bytes)
-return #letters
+return remember(token, #letters)
