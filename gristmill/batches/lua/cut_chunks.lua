@@ -1,7 +1,7 @@
 --@ uses batches/in_flight batches/bitmaps
 -- How many items the next chunk of a batch has, and which.
 --   batch:{b}:retry_pending  bitmap  items that `retry` gave back and nobody has been handed yet
-local CHUNK_ITEMS, CHUNK_BYTES, UNKNOWN_SLOTS, GROWTH = 1900, 4194304, 16, 4
+local CHUNK_ITEMS, CHUNK_BYTES, GROWTH = 1900, 4194304, 4
 local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 20, 1000, 30 * 86400
 
 -- Items of a chunk that have no more than CHUNK_BYTES, if they are like the others.
@@ -10,12 +10,13 @@ local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a fortieth of it at least: a record has its cost too.
 -- At most GROWTH times what is measured: the first items may have been unlike the others. While nothing is, one, or a
--- few when an earlier batch of this source says so; these leave all slots enough to do, should items take longer now.
+-- few when an earlier batch of this source says so: these leave all slots enough to do, or are a fortieth of it too.
 local function chunk_size(b, slots, left)
   if b.measured_items == 0 then
     if b.learnt == 0 then return 1 end
-    local share = left / (4 * (slots > 0 and slots or UNKNOWN_SLOTS))
-    return math.max(1, math.floor(math.min(b.chunk_seconds / b.learnt, share, LEARNT_ITEMS, most_items(b))))
+    local full = b.chunk_seconds / b.learnt
+    local share = math.max(left / (4 * math.max(slots, 1)), full / 40)
+    return math.max(1, math.min(left, math.floor(math.min(full, share, LEARNT_ITEMS, most_items(b)))))
   end
   local mean = b.measured_seconds / b.measured_items
   local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
