@@ -1,0 +1,86 @@
+"""What a server did while a benchmark looked: its CPU, and the script that held it longest."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha1
+from time import perf_counter
+from typing import Any, cast
+
+from redis import Redis
+
+from gristmill.batches import scripts as batch_scripts
+from gristmill.broker import scripts as transport_scripts
+
+#: Entries of the slow log, which notes every call: that costs the server a microsecond or two each.
+ENTRIES = 200_000
+
+
+@dataclass(slots=True)
+class ServerLoad:
+    """The server's load over `seconds`: `cpu` in seconds, `commands`, and the longest script in milliseconds.
+
+    `scripts` maps each script to its calls and their milliseconds.
+    """
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    commands: int = 0
+    longest: float = 0.0
+    longest_name: str = "none"
+    scripts: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def summary(self, items: int) -> str:
+        """The five scripts that took most, each with its time and its calls an item."""
+        most = sorted(self.scripts.items(), key=lambda script: -script[1][1])[:5]
+        return ", ".join(f"{name} {1e3 * ms / items:,.1f} µs ({calls / items:.2f} calls)" for name, (calls, ms) in most)
+
+
+def cpu_seconds(client: Redis) -> float:
+    """The CPU time that the server has used, without that of its children."""
+    info = client.info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])
+
+
+@contextmanager
+def server_load(client: Redis) -> Iterator[ServerLoad]:
+    """The load while the block runs; its figures are there when the block has ended."""
+    load = ServerLoad()
+    client.config_set("slowlog-max-len", ENTRIES)
+    client.config_set("slowlog-log-slower-than", 0)
+    client.slowlog_reset()
+    cpu, commands, started_at = cpu_seconds(client), _commands(client), perf_counter()
+    yield load
+    load.seconds, load.cpu = perf_counter() - started_at, cpu_seconds(client) - cpu
+    load.commands = _commands(client) - commands
+    client.config_set("slowlog-log-slower-than", -1)
+    for entry in cast(list[dict[str, Any]], client.slowlog_get(ENTRIES)):
+        if name := _script_name(entry["command"]):
+            ms = entry["duration"] / 1000
+            calls, total = load.scripts.get(name, (0, 0.0))
+            load.scripts[name] = calls + 1, total + ms
+            load.longest, load.longest_name = max((load.longest, load.longest_name), (ms, name))
+
+
+def _commands(client: Redis) -> int:
+    return int(client.info("stats")["total_commands_processed"])
+
+
+def _script_name(command: bytes | str) -> str:
+    """The name of the script that a command of the slow log runs; empty if it runs none."""
+    words = (command.decode(errors="replace") if isinstance(command, bytes) else command).split(" ", 2)
+    if words[0].upper() not in ("EVALSHA", "EVALSHA_RO", "EVAL"):
+        return ""
+    return _names().get(words[1], "a script")
+
+
+@cache
+def _names() -> dict[str, str]:
+    """The scripts of both rooms by their SHA-1."""
+    rooms = ((batch_scripts.text, batch_scripts._HERE), (transport_scripts.text, transport_scripts.LUA))
+    return {
+        sha1(text(path.stem).encode(), usedforsecurity=False).hexdigest(): f"{folder.parent.name}/{path.stem}"
+        for text, folder in rooms
+        for path in folder.glob("*.lua")
+    }
