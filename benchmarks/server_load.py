@@ -1,18 +1,20 @@
 """What a server did while a benchmark looked: its CPU, and the script that held it longest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha1
-from time import perf_counter
-from typing import Any, cast
+from time import perf_counter, sleep
+from typing import Any, TypeVar, cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from gristmill.batches import scripts as batch_scripts
 from gristmill.broker import scripts as transport_scripts
 
+Answer = TypeVar("Answer")
 #: Entries of the slow log, which notes every call: that costs the server a microsecond or two each.
 ENTRIES = 200_000
 
@@ -47,20 +49,35 @@ def cpu_seconds(client: Redis) -> float:
 def server_load(client: Redis) -> Iterator[ServerLoad]:
     """The load while the block runs; its figures are there when the block has ended."""
     load = ServerLoad()
-    client.config_set("slowlog-max-len", ENTRIES)
-    client.config_set("slowlog-log-slower-than", 0)
-    client.slowlog_reset()
-    cpu, commands, started_at = cpu_seconds(client), _commands(client), perf_counter()
+    _patiently(lambda: client.config_set("slowlog-max-len", ENTRIES))
+    _patiently(lambda: client.config_set("slowlog-log-slower-than", 0))
+    _patiently(client.slowlog_reset)
+    cpu, commands, started_at = (
+        _patiently(lambda: cpu_seconds(client)),
+        _patiently(lambda: _commands(client)),
+        perf_counter(),
+    )
     yield load
-    load.seconds, load.cpu = perf_counter() - started_at, cpu_seconds(client) - cpu
-    load.commands = _commands(client) - commands
-    client.config_set("slowlog-log-slower-than", -1)
-    for entry in cast(list[dict[str, Any]], client.slowlog_get(ENTRIES)):
+    load.cpu = _patiently(lambda: cpu_seconds(client)) - cpu
+    load.seconds, load.commands = perf_counter() - started_at, _patiently(lambda: _commands(client)) - commands
+    _patiently(lambda: client.config_set("slowlog-log-slower-than", -1))
+    for entry in cast(list[dict[str, Any]], _patiently(lambda: client.slowlog_get(ENTRIES))):
         if name := _script_name(entry["command"]):
             ms = entry["duration"] / 1000
             calls, total = load.scripts.get(name, (0, 0.0))
             load.scripts[name] = calls + 1, total + ms
             load.longest, load.longest_name = max((load.longest, load.longest_name), (ms, name))
+
+
+def _patiently(call: Callable[[], Answer]) -> Answer:
+    """The server's answer, when it has ended the script that made it refuse for so long."""
+    while True:
+        try:
+            return call()
+        except ResponseError as error:
+            if "BUSY" not in str(error):
+                raise
+            sleep(0.1)
 
 
 def _commands(client: Redis) -> int:

@@ -45,7 +45,7 @@ def server() -> Iterator[None]:
 def table(rows: Sequence[Live]) -> str:
     """A line for each number of batches."""
     head = ["live batches", "items run", "items/s", "server CPU of an item, µs", "to the first"]
-    head += ["server CPU of a second without work, ms", "longest script, ms", "`gristmill batches`, s"]
+    head += ["server CPU of a second without work, ms", "longest script, ms", "`gristmill batches`, s", "errors"]
     lines = [
         [
             f"{row.batches:,}",
@@ -56,6 +56,7 @@ def table(rows: Sequence[Live]) -> str:
             f"{row.quiet:,.1f}",
             f"{row.script:,.1f} ({row.script_name})",
             f"{row.listing:.2f}",
+            f"{row.errors:,}",
         ]
         for row in rows
     ]

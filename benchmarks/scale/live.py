@@ -1,23 +1,30 @@
 """Many live batches: what an item, a second without work and a look at the list cost while they stand."""
 
+import logging
+import math
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+
+from redis.exceptions import RedisError
 
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.server_load import server_load
 from gristmill import submit
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.config.settings import settings
+from gristmill.errors import InputError, ServerError
 from gristmill.server.connection import client, connect
 from gristmill.worker.runner import Runner
 
 WORKERS, SLOTS, ITEMS = 2, 2, 20
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,8 @@ class Live:
     """What `batches` live batches cost: server CPU of an item in µs, of a second without work in ms; scripts in ms.
 
     `items` that more batches of ITEMS learnt items had went through in `seconds`; `listing` is the time of
-    `gristmill batches`; `scripts` says where the scripts' time went.
+    `gristmill batches`; `scripts` says where the scripts' time went. `errors` counts batches of the flow that were
+    given up because the server refused a call.
     """
 
     batches: int
@@ -37,6 +45,7 @@ class Live:
     script_name: str
     listing: float
     scripts: str
+    errors: int
 
 
 class Heartbeats:
@@ -59,21 +68,32 @@ class Heartbeats:
     def _run(self) -> None:
         while not self._ended.wait(self.every):
             for worker in self._workers:
-                worker.heartbeat()
+                # As real workers do, it goes on when the server refuses.
+                with suppress(RedisError):
+                    worker.heartbeat()
 
 
 class Flow:
-    """Submits batches one after the other ahead of all that stand, and runs them."""
+    """Submits batches one after the other ahead of all that stand, and runs them; a server that is busy may refuse."""
 
     def __init__(self, worker: SimulatedWorker) -> None:
         self._worker = worker
         self._runner = Runner(worker.ledger, settings())
         self._batch, self._done = "", 0
+        #: Items that were recorded, and batches that were given up because the server refused a call.
+        self.items = self.errors = 0
         for name in ("record", "record_and_go_on"):
             setattr(worker.ledger, name, self._counted(getattr(worker.ledger, name)))
 
     def run(self) -> None:
-        """Submit one batch and run it to its end."""
+        """Submit one batch and run it to its end, or until the server refuses a call."""
+        try:
+            self._run()
+        except (RedisError, ServerError) as error:
+            log.info("gave up a batch: %s", error)
+            self.errors += 1
+
+    def _run(self) -> None:
         self._done = 0
         self._batch = submit("noop", range(ITEMS), priority=0).name
         while self._done < ITEMS:
@@ -84,7 +104,8 @@ class Flow:
     def _counted(self, record: Callable[..., Any]) -> Callable[..., Any]:
         def counted(chunk: Chunk, outcomes: Sequence[Outcome], *arguments: Any, **options: Any) -> Any:
             answer = record(chunk, outcomes, *arguments, **options)
-            self._done += len(outcomes) if chunk.batch == self._batch else 0
+            number = len(outcomes) if chunk.batch == self._batch else 0
+            self._done, self.items = self._done + number, self.items + number
             return answer
 
         return counted
@@ -109,9 +130,21 @@ def measure(sizes: Sequence[int], batches: int, seconds: float) -> Iterator[Live
         for size in sorted(sizes):
             heartbeats.every = 5.0
             for number in range(standing, size):
-                submit("noop", range(ITEMS), name=f"standing-{number}")
+                _stand(f"standing-{number}")
             standing, heartbeats.every = size, 1.0
             yield _look(size, flow, batches, seconds)
+
+
+def _stand(name: str) -> None:
+    """Submit a batch that stands."""
+    while True:
+        try:
+            submit("noop", range(ITEMS), name=name)
+        except (RedisError, ServerError, InputError) as error:
+            log.info("submitting %s again: %s", name, error)
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _look(size: int, flow: Flow, batches: int, seconds: float) -> Live:
@@ -120,14 +153,25 @@ def _look(size: int, flow: Flow, batches: int, seconds: float) -> Live:
     with server_load(client()) as quiet:
         time.sleep(5)
     until, count = time.monotonic() + seconds, 0
+    flow.items = flow.errors = 0
     with server_load(client()) as load:
         while count < batches and time.monotonic() < until:
             flow.run()
             count += 1
     started_at = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "gristmill", "batches"], check=True, stdout=subprocess.DEVNULL)
-    listing = time.perf_counter() - started_at
+    listed = subprocess.run([sys.executable, "-m", "gristmill", "batches"], check=False, capture_output=True)
+    listing = time.perf_counter() - started_at if listed.returncode == 0 else math.inf
     script, name = max((each.longest, each.longest_name) for each in (quiet, load))
-    items = count * ITEMS
-    quiet_ms = 1e3 * quiet.cpu / quiet.seconds
-    return Live(size, items, load.seconds, 1e6 * load.cpu / items, quiet_ms, script, name, listing, load.summary(items))
+    items = max(1, flow.items)
+    return Live(
+        batches=size,
+        items=flow.items,
+        seconds=load.seconds,
+        item=1e6 * load.cpu / items,
+        quiet=1e3 * quiet.cpu / quiet.seconds,
+        script=script,
+        script_name=name,
+        listing=listing,
+        scripts=load.summary(items),
+        errors=flow.errors,
+    )
