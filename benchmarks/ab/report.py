@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks import page
 from benchmarks.ab.interval import Interval, paired
-from benchmarks.ab.visit import ROWS, Figures, Row
+from benchmarks.ab.visit import ROWS, Figure, Figures
 
 
 def verdict(ratio: Interval, margin: float) -> str:
@@ -19,7 +19,7 @@ def verdict(ratio: Interval, margin: float) -> str:
     return "worse" if ratio.low > 1 else "unresolved"
 
 
-def intervals(pairs: Sequence[tuple[Figures, Figures]]) -> dict[Row, Interval]:
+def intervals(pairs: Sequence[tuple[Figures, Figures]]) -> dict[Figure, Interval]:
     """The ratio of new to old for each figure."""
     return {row: paired([new[row.name] / old[row.name] for old, new in pairs]) for row in ROWS}
 

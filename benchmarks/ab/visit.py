@@ -24,7 +24,7 @@ START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Figure:
     """One figure of a visit; less is better."""
 
     name: str
@@ -32,7 +32,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class Load:
     """Items of the batch, batches of one item, plain tasks."""
 
     items: int = 100_000
@@ -41,17 +41,17 @@ class Size:
 
 
 ROWS = (
-    Row("batch: CPU of the worker an item", "µs"),
-    Row("batch: CPU of the server an item", "µs"),
-    Row("batch: CPU of the producer an item", "µs"),
-    Row("plain: CPU of the worker a task", "µs"),
-    Row("plain: CPU of the server a task", "µs"),
-    Row("plain: CPU of the producer a task", "µs"),
-    Row("one item: from submit to its result", "ms"),
-    Row("a slot: memory of its own (USS)", "MiB"),
-    Row("a slot: memory with its share (PSS)", "MiB"),
-    Row("a worker: threads of its main process", ""),
-    Row("a worker: connections", ""),
+    Figure("batch: CPU of the worker an item", "µs"),
+    Figure("batch: CPU of the server an item", "µs"),
+    Figure("batch: CPU of the producer an item", "µs"),
+    Figure("plain: CPU of the worker a task", "µs"),
+    Figure("plain: CPU of the server a task", "µs"),
+    Figure("plain: CPU of the producer a task", "µs"),
+    Figure("one item: from submit to its result", "ms"),
+    Figure("a slot: memory of its own (USS)", "MiB"),
+    Figure("a slot: memory with its share (PSS)", "MiB"),
+    Figure("a worker: threads of its main process", ""),
+    Figure("a worker: connections", ""),
 )
 Figures = dict[str, float]
 
@@ -111,7 +111,7 @@ def _visit(side: Checkout) -> Iterator[Visit]:
         yield Visit(side, Path(directory), stack)
 
 
-def figures(side: Checkout, size: Size) -> Figures:
+def figures(side: Checkout, size: Load) -> Figures:
     """The figures of one visit, by the names of ROWS.
 
     Raises:
@@ -122,7 +122,7 @@ def figures(side: Checkout, size: Size) -> Figures:
         return {row.name: figure for row, figure in zip(ROWS, _measured(visit, size), strict=True)}
 
 
-def _measured(visit: Visit, size: Size) -> list[float]:
+def _measured(visit: Visit, size: Load) -> list[float]:
     worker = visit.worker("-P", "-m", "gristmill.worker", "cpu", "--slots", "1")
     visit.producer.ask("batch", AHEAD)
     own, shared = worker.slot()
@@ -143,8 +143,8 @@ def _plain(visit: Visit, tasks: int) -> list[float]:
     worker = visit.worker(*command.split(), "--without-mingle", "--without-gossip", "--without-heartbeat")
     done = visit.tally.until(AHEAD)
     left = AHEAD + tasks - done
-    used, taken, _ = _cpu(visit, worker, left, lambda: visit.tally.until(AHEAD + tasks))
-    return [used, 1e6 * put + taken, 1e6 * produced]
+    used, drained, _ = _cpu(visit, worker, left, lambda: visit.tally.until(AHEAD + tasks))
+    return [used, 1e6 * put + drained, 1e6 * produced]
 
 
 def _cpu(visit: Visit, worker: Program, count: int, run: Callable[[], float]) -> list[float]:
