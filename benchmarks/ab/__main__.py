@@ -19,16 +19,16 @@ from benchmarks import page
 from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
 from benchmarks.ab.processes import cores
-from benchmarks.ab.visit import ROWS, Figures, Load, figures
+from benchmarks.ab.visit import ROWS, Figures, VisitSize, figures
 from benchmarks.options import at_least
 from benchmarks.peers.tally import Stalled
 
 #: Pairs that an interval needs.
 LEAST = 6
-QUICK = Load(items=2_000, singles=3, tasks=200)
+QUICK = VisitSize(items=2_000, singles=3, tasks=200)
 
 
-def pairs(old: Checkout, new: Checkout, size: Load, luck: random.Random) -> Iterator[tuple[Figures, Figures]]:
+def pairs(old: Checkout, new: Checkout, size: VisitSize, luck: random.Random) -> Iterator[tuple[Figures, Figures]]:
     """The figures of old and new, in pairs of two visits that follow each other, without end."""
     sides = {"old": old, "new": new}
     while True:
@@ -42,7 +42,7 @@ def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[
     """As many pairs as the time allows, an even number, at least LEAST."""
     played: list[tuple[Figures, Figures]] = []
     started_at = time.monotonic()
-    for pair in pairs(old, new, QUICK if options.quick else Load(), random.Random(options.seed)):
+    for pair in pairs(old, new, QUICK if options.quick else VisitSize(), random.Random(options.seed)):
         played.append(pair)
         seconds = time.monotonic() - started_at
         ratio = pair[1][ROWS[0].name] / pair[0][ROWS[0].name]

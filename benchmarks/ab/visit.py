@@ -32,12 +32,12 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class VisitSize:
     """Items of the batch, batches of one item, plain tasks."""
 
     items: int = 100_000
-    singles: int = 50
-    tasks: int = 4_000
+    singles: int = 30
+    tasks: int = 2_000
 
 
 ROWS = (
@@ -111,7 +111,7 @@ def _visit(side: Checkout) -> Iterator[Visit]:
         yield Visit(side, Path(directory), stack)
 
 
-def figures(side: Checkout, size: Load) -> Figures:
+def figures(side: Checkout, size: VisitSize) -> Figures:
     """The figures of one visit, by the names of ROWS.
 
     Raises:
@@ -122,7 +122,7 @@ def figures(side: Checkout, size: Load) -> Figures:
         return {row.name: figure for row, figure in zip(ROWS, _measured(visit, size), strict=True)}
 
 
-def _measured(visit: Visit, size: Load) -> list[float]:
+def _measured(visit: Visit, size: VisitSize) -> list[float]:
     worker = visit.worker("-P", "-m", "gristmill.worker", "cpu", "--slots", "1")
     visit.producer.ask("batch", AHEAD)
     own, shared = worker.slot()
