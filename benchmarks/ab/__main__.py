@@ -19,7 +19,7 @@ from benchmarks import page
 from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
 from benchmarks.ab.processes import cores
-from benchmarks.ab.visit import ROWS, Figures, VisitSize, figures
+from benchmarks.ab.visit import FIGURES, Figures, VisitSize, figures
 from benchmarks.options import at_least
 from benchmarks.peers.tally import Stalled
 
@@ -45,8 +45,8 @@ def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[
     for pair in pairs(old, new, QUICK if options.quick else VisitSize(), random.Random(options.seed)):
         played.append(pair)
         seconds = time.monotonic() - started_at
-        ratio = pair[1][ROWS[0].name] / pair[0][ROWS[0].name]
-        print(f"pair {len(played)}, {seconds:.0f} s: {ROWS[0].name} {ratio:.3f}", file=sys.stderr, flush=True)
+        ratio = pair[1][FIGURES[0].name] / pair[0][FIGURES[0].name]
+        print(f"pair {len(played)}, {seconds:.0f} s: {FIGURES[0].name} {ratio:.3f}", file=sys.stderr, flush=True)
         late = seconds + 2 * seconds / len(played) > 60 * options.minutes
         if len(played) >= LEAST and len(played) % 2 == 0 and (late or options.quick):
             return played

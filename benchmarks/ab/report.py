@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks import page
 from benchmarks.ab.interval import Interval, paired
-from benchmarks.ab.visit import ROWS, Figure, Figures
+from benchmarks.ab.visit import FIGURES, Figure, Figures
 
 
 def verdict(ratio: Interval, margin: float) -> str:
@@ -21,7 +21,7 @@ def verdict(ratio: Interval, margin: float) -> str:
 
 def intervals(pairs: Sequence[tuple[Figures, Figures]]) -> dict[Figure, Interval]:
     """The ratio of new to old for each figure."""
-    return {row: paired([new[row.name] / old[row.name] for old, new in pairs]) for row in ROWS}
+    return {row: paired([new[row.name] / old[row.name] for old, new in pairs]) for row in FIGURES}
 
 
 def table(pairs: Sequence[tuple[Figures, Figures]], margin: float) -> str:

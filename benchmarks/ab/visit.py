@@ -40,7 +40,7 @@ class VisitSize:
     tasks: int = 2_000
 
 
-ROWS = (
+FIGURES = (
     Figure("batch: CPU of the worker an item", "µs"),
     Figure("batch: CPU of the server an item", "µs"),
     Figure("batch: CPU of the producer an item", "µs"),
@@ -112,14 +112,14 @@ def _visit(side: Checkout) -> Iterator[Visit]:
 
 
 def figures(side: Checkout, size: VisitSize) -> Figures:
-    """The figures of one visit, by the names of ROWS.
+    """The figures of one visit, by the names of FIGURES.
 
     Raises:
         RuntimeError: a program of this side does not start, or fails.
         Stalled: plain tasks were sent and are not done.
     """
     with _visit(side) as visit:
-        return {row.name: figure for row, figure in zip(ROWS, _measured(visit, size), strict=True)}
+        return {row.name: figure for row, figure in zip(FIGURES, _measured(visit, size), strict=True)}
 
 
 def _measured(visit: Visit, size: VisitSize) -> list[float]:

@@ -5,7 +5,11 @@ import json
 import pytest
 
 from benchmarks import growth
+from benchmarks.ab.__main__ import QUICK
+from benchmarks.ab.checkout import checkout
+from benchmarks.ab.visit import FIGURES, figures
 from benchmarks.peers import __main__ as peers
+from benchmarks.scale import __main__ as scale
 
 pytestmark = pytest.mark.slow
 
@@ -42,3 +46,27 @@ def test_growth_loses_nothing_while_a_worker_dies(tmp_path, capsys):
     ]
     assert all(each["producer"] > 20 and each["follower"] > 20 for each in found)
     assert "| lost of 3,000 items with 1 workers killed | 0 | 0 | yes |" in capsys.readouterr().out
+
+
+def test_a_visit_of_make_ab_has_every_figure():
+    visit = figures(checkout("."), QUICK)
+    assert set(visit) == {figure.name for figure in FIGURES}
+    assert all(each > 0 for each in visit.values())
+    # A worker of one process slot: the heartbeat's thread and the lease's, at least, beside its main one.
+    assert visit["a worker: threads of its main process"] >= 2
+    assert visit["a slot: memory of its own (USS)"] < visit["a slot: memory with its share (PSS)"]
+
+
+def test_the_benchmark_of_scale_has_every_figure(tmp_path, capsys):
+    file = tmp_path / "scale.json"
+    arguments = ["--sizes", "2", "4", "--batches", "2", "--seconds", "3", "--workers", "4", "--json", str(file)]
+    assert scale.main(arguments) == 0
+    small, large, fleet = json.loads(file.read_text())
+    assert [(each["batches"], each["items"], each["errors"]) for each in (small, large)] == [(2, 40, 0), (4, 40, 0)]
+    assert all(each["item"] > 0 and each["quiet"] > 0 and each["script"] > 0 for each in (small, large))
+    # All slots hold a chunk: 4 workers of 8, and the one that measures takes between.
+    assert 32 <= fleet["busy"] <= 33
+    assert fleet["take99"] >= fleet["take50"] > 0
+    out = capsys.readouterr().out
+    assert "| 4 | 40 |" in out
+    assert "A worker that joins takes" in out
