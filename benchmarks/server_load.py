@@ -1,20 +1,21 @@
 """What a server did while a benchmark looked: its CPU, and the script that held it longest."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import sha1
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any, TypeVar, cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from gristmill.batches import scripts as batch_scripts
-from gristmill.broker import scripts as transport_scripts
+import gristmill
+from gristmill.server.scripts import source
 
 Answer = TypeVar("Answer")
+ROOMS = Path(gristmill.__file__).parent
 #: Entries of the slow log, which notes every call: that costs the server a microsecond or two each.
 ENTRIES = 200_000
 
@@ -94,10 +95,11 @@ def _script_name(command: bytes | str) -> str:
 
 @cache
 def _names() -> dict[str, str]:
-    """The scripts of both rooms by their SHA-1."""
-    rooms = ((batch_scripts.text, batch_scripts._HERE), (transport_scripts.text, transport_scripts.LUA))
-    return {
-        sha1(text(path.stem).encode(), usedforsecurity=False).hexdigest(): f"{folder.parent.name}/{path.stem}"
-        for text, folder in rooms
-        for path in folder.glob("*.lua")
-    }
+    """The scripts of every room by their SHA-1."""
+    names = {}
+    for path in (*ROOMS.glob("*/lua/*.lua"), *ROOMS.glob("tasks/*/lua/*.lua")):
+        name = f"{path.parents[1].relative_to(ROOMS)}/{path.stem}"
+        # A part of scripts has no head.
+        with suppress(ValueError):
+            names[source(name).sha] = name
+    return names

@@ -12,6 +12,8 @@ from benchmarks.scale.driver import JOIN_SECONDS, Driver
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.server_load import cpu_seconds, server_load
 from gristmill import submit
+from gristmill.config.settings import settings
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import client, connect
 from gristmill.tasks import catalog
 from gristmill.worker.runner import run_item
@@ -125,9 +127,10 @@ def measure(workers: int, seconds: float) -> FleetLoad:
 
 def _wait_for(workers: int, seconds: float) -> None:
     deadline = time.monotonic() + 60 + seconds
-    while client().hlen("gm1:beats") < workers:
+    registry = WorkerRegistry(client(), settings())
+    while (joined := len(registry.workers())) < workers:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{client().hlen('gm1:beats')} of {workers} workers joined")
+            raise RuntimeError(f"{joined} of {workers} workers joined")
         time.sleep(0.1)
 
 
