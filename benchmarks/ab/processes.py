@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,15 @@ class Program:
             sum(each.pss for each in memory) / len(memory) / 2**20,
         )
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop all its processes while the block runs."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
+
     def end(self) -> None:
         """Ask it to end, and kill what is left after a while."""
         for number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
@@ -94,16 +103,6 @@ class Program:
         for pipe in (self._process.stdin, self._process.stdout, self._log):
             if pipe:
                 pipe.close()
-
-
-@contextmanager
-def running(program: Callable[[], Program]) -> Iterator[Program]:
-    """A program until the block ends."""
-    one = program()
-    try:
-        yield one
-    finally:
-        one.end()
 
 
 def _scheduled(process: psutil.Process) -> float:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from benchmarks import page
 from benchmarks.ab.interval import Interval, paired
-from benchmarks.ab.visit import FIGURES, Figure, Figures
+from benchmarks.ab.round import BothSides
+from benchmarks.ab.visit import FIGURES, Figure
 
 
 def verdict(ratio: Interval, margin: float) -> str:
@@ -19,20 +20,23 @@ def verdict(ratio: Interval, margin: float) -> str:
     return "worse" if ratio.low > 1 else "unresolved"
 
 
-def intervals(pairs: Sequence[tuple[Figures, Figures]]) -> dict[Figure, Interval]:
+def intervals(rounds: Sequence[BothSides]) -> dict[Figure, Interval]:
     """The ratio of new to old for each figure."""
-    return {row: paired([new[row.name] / old[row.name] for old, new in pairs]) for row in FIGURES}
+    return {figure: paired([each.ratios[figure.name] for each in rounds]) for figure in FIGURES}
 
 
-def table(pairs: Sequence[tuple[Figures, Figures]], margin: float) -> str:
+def table(rounds: Sequence[BothSides], margin: float) -> str:
     """A line a figure."""
     head = ["figure", "old", "new", "new to old", "95 % interval", "resolution", "verdict"]
     lines = []
-    for row, ratio in intervals(pairs).items():
-        old, new = (statistics.median(side[row.name] for side in sides) for sides in zip(*pairs, strict=True))
+    for figure, ratio in intervals(rounds).items():
+        old, new = (
+            statistics.median(side[figure.name] for side in sides)
+            for sides in zip(*((each.old, each.new) for each in rounds), strict=True)
+        )
         lines.append(
             [
-                f"{row.name}{row.unit and ', '}{row.unit}",
+                f"{figure.name}{figure.unit and ', '}{figure.unit}",
                 f"{old:,.3g}" if old < 1000 else f"{old:,.0f}",
                 f"{new:,.3g}" if new < 1000 else f"{new:,.0f}",
                 f"{ratio.estimate:.3f}",

@@ -1,4 +1,4 @@
-"""A visit: one side with a server, a worker and a producer of its own, measured once."""
+"""A visit: one side with a server, workers and a producer of its own, which are measured while they live."""
 
 import json
 import os
@@ -21,38 +21,27 @@ HERE = Path(__file__).parent
 #: Items that a worker runs before anything is measured, and when its memory is looked at.
 AHEAD = 1_000
 START_SECONDS = 60.0
+ROLES = ("worker", "server", "producer")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure of a visit; less is better."""
+    """One figure of a side; less is better."""
 
     name: str
-    unit: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class VisitSize:
-    """Items of the batch, batches of one item, plain tasks."""
+    """How often a round measures each, by turns; items of a batch, batches of one item, plain tasks."""
 
-    items: int = 100_000
-    singles: int = 30
-    tasks: int = 2_000
+    turns: int = 6
+    items: int = 40_000
+    singles: int = 8
+    tasks: int = 500
 
 
-FIGURES = (
-    Figure("batch: CPU of the worker an item", "µs"),
-    Figure("batch: CPU of the server an item", "µs"),
-    Figure("batch: CPU of the producer an item", "µs"),
-    Figure("plain: CPU of the worker a task", "µs"),
-    Figure("plain: CPU of the server a task", "µs"),
-    Figure("plain: CPU of the producer a task", "µs"),
-    Figure("one item: from submit to its result", "ms"),
-    Figure("a slot: memory of its own (USS)", "MiB"),
-    Figure("a slot: memory with its share (PSS)", "MiB"),
-    Figure("a worker: threads of its main process", ""),
-    Figure("a worker: connections", ""),
-)
 Figures = dict[str, float]
 
 
@@ -64,7 +53,7 @@ class Visit:
         self._workers_core, self._others_core = cores()
         (home / "tally").mkdir()
         #: Of plain tasks.
-        self.tally = Tally(home / "tally")
+        self._tally, self._tasks = Tally(home / "tally"), 0
         unset = ("GRISTMILL_", "PYTHON", "VIRTUAL_ENV")
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(unset)},
@@ -78,10 +67,47 @@ class Visit:
         self._environ["BENCH_URL"] = url
         self.server = stack.enter_context(Redis.from_url(url))
         self.producer = self._start(str(HERE / "probe.py"), core=self._others_core)
+        self.worker = self._start("-P", "-m", "gristmill.worker", "cpu", "--slots", "1", core=self._workers_core)
+        plain = "-m celery -A plain_app worker -Q plain -l error -P threads -c 4 --without-mingle --without-gossip"
+        self.plain_worker = self._start(*plain.split(), "--without-heartbeat", core=self._workers_core)
 
-    def worker(self, *arguments: str) -> Program:
-        """Start a worker."""
-        return self._start(*arguments, core=self._workers_core)
+    def settle(self) -> None:
+        """Run items and tasks until the workers are up, and know how long an item takes."""
+        self.producer.ask("batch", AHEAD)
+        self.producer.ask("plain", AHEAD)
+        self._tasks += AHEAD
+        self._tally.until(self._tasks)
+
+    def batch(self, size: VisitSize) -> list[float]:
+        """CPU of an item, in µs: of the worker, the server and the producer."""
+        return self._cpu(self.worker, size.items, lambda: self.producer.ask("batch", size.items)["cpu"])
+
+    def single(self, size: VisitSize) -> list[float]:
+        """The time from submit to the result of a batch of one item, in ms."""
+        return [1000 * self.producer.ask("singles", size.singles)["median"]]
+
+    def plain(self, size: VisitSize) -> list[float]:
+        """CPU of a plain task, in µs: of the worker, the server and the producer. The worker drains a full queue."""
+        before = cpu_seconds(self.server)
+        with self.plain_worker.stopped():
+            produced = self.producer.ask("plain", size.tasks)["cpu"]
+            self._tasks += size.tasks
+            put = cpu_seconds(self.server) - before
+            used = self.plain_worker.cpu()
+        before = cpu_seconds(self.server)
+        self._tally.until(self._tasks)
+        seconds = (self.plain_worker.cpu() - used, put + cpu_seconds(self.server) - before, produced)
+        return [1e6 * each / size.tasks for each in seconds]
+
+    def holdings(self, _: VisitSize) -> list[float]:
+        """Memory of a slot (USS and PSS, MiB), threads and connections of a worker that has run AHEAD items."""
+        return [*self.worker.slot(), self.worker.threads(), self.worker.connections()]
+
+    def _cpu(self, worker: Program, count: int, run: Callable[[], float]) -> list[float]:
+        server, used = cpu_seconds(self.server), worker.cpu()
+        produced = run()
+        seconds = (worker.cpu() - used, cpu_seconds(self.server) - server, produced)
+        return [1e6 * each / count for each in seconds]
 
     def _start(self, *arguments: str, core: int) -> Program:
         program = Program([str(self._side.python), *arguments], self._environ, self._home, core)
@@ -106,50 +132,38 @@ class Visit:
 
 
 @contextmanager
-def _visit(side: Checkout) -> Iterator[Visit]:
+def visit(side: Checkout) -> Iterator[Visit]:
+    """One side, until the block ends.
+
+    Raises:
+        RuntimeError: its server does not start.
+    """
     with tempfile.TemporaryDirectory(prefix="ab-", ignore_cleanup_errors=True) as directory, ExitStack() as stack:
         yield Visit(side, Path(directory), stack)
 
 
-def figures(side: Checkout, size: VisitSize) -> Figures:
-    """The figures of one visit, by the names of FIGURES.
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A way to get figures from a visit; `repeated` says whether a round does so at each turn."""
 
-    Raises:
-        RuntimeError: a program of this side does not start, or fails.
-        Stalled: plain tasks were sent and are not done.
-    """
-    with _visit(side) as visit:
-        return {row.name: figure for row, figure in zip(FIGURES, _measured(visit, size), strict=True)}
+    figures: tuple[Figure, ...]
+    of: Callable[[Visit, VisitSize], list[float]]
+    repeated: bool = True
 
 
-def _measured(visit: Visit, size: VisitSize) -> list[float]:
-    worker = visit.worker("-P", "-m", "gristmill.worker", "cpu", "--slots", "1")
-    visit.producer.ask("batch", AHEAD)
-    own, shared = worker.slot()
-    counts = [worker.threads(), worker.connections()]
-    batch = _cpu(visit, worker, size.items, lambda: visit.producer.ask("batch", size.items)["cpu"])
-    single = 1000 * visit.producer.ask("singles", size.singles)["median"]
-    worker.end()
-    return [*batch, *_plain(visit, size.tasks), single, own, shared, *counts]
-
-
-def _plain(visit: Visit, tasks: int) -> list[float]:
-    """CPU of a plain task as in `_cpu`: a queue is filled, then a worker drains it; its first tasks do not count."""
-    visit.producer.ask("plain", AHEAD)
-    before = cpu_seconds(visit.server)
-    produced = visit.producer.ask("plain", tasks)["cpu"] / tasks
-    put = (cpu_seconds(visit.server) - before) / tasks
-    command = "-m celery -A plain_app worker -Q plain -l error -P threads -c 4"
-    worker = visit.worker(*command.split(), "--without-mingle", "--without-gossip", "--without-heartbeat")
-    done = visit.tally.until(AHEAD)
-    left = AHEAD + tasks - done
-    used, drained, _ = _cpu(visit, worker, left, lambda: visit.tally.until(AHEAD + tasks))
-    return [used, 1e6 * put + drained, 1e6 * produced]
-
-
-def _cpu(visit: Visit, worker: Program, count: int, run: Callable[[], float]) -> list[float]:
-    """CPU of the worker, of the server and of the producer while `run` lasts, in µs for each of `count`."""
-    server, used = cpu_seconds(visit.server), worker.cpu()
-    produced = run()
-    seconds = (worker.cpu() - used, cpu_seconds(visit.server) - server, produced)
-    return [1e6 * each / count for each in seconds]
+MEASURES = (
+    Measure(
+        (
+            Figure("a slot: memory of its own (USS)", "MiB"),
+            Figure("a slot: memory with its share (PSS)", "MiB"),
+            Figure("a worker: threads of its main process"),
+            Figure("a worker: connections"),
+        ),
+        Visit.holdings,
+        repeated=False,
+    ),
+    Measure(tuple(Figure(f"batch: CPU of the {one} an item", "µs") for one in ROLES), Visit.batch),
+    Measure(tuple(Figure(f"plain: CPU of the {one} a task", "µs") for one in ROLES), Visit.plain),
+    Measure((Figure("one item: from submit to its result", "ms"),), Visit.single),
+)
+FIGURES = tuple(figure for measure in MEASURES for figure in measure.figures)

@@ -1,13 +1,15 @@
 """The benchmarks run: ours, with real workers, at tiny sizes. Peers need the package index, so they are not tested."""
 
 import json
+import random
 
 import pytest
 
 from benchmarks import growth
 from benchmarks.ab.__main__ import QUICK
 from benchmarks.ab.checkout import checkout
-from benchmarks.ab.visit import FIGURES, figures
+from benchmarks.ab.round import SIDES, play
+from benchmarks.ab.visit import FIGURES
 from benchmarks.peers import __main__ as peers
 from benchmarks.scale import __main__ as scale
 
@@ -48,13 +50,15 @@ def test_growth_loses_nothing_while_a_worker_dies(tmp_path, capsys):
     assert "| lost of 3,000 items with 1 workers killed | 0 | 0 | yes |" in capsys.readouterr().out
 
 
-def test_a_visit_of_make_ab_has_every_figure():
-    visit = figures(checkout("."), QUICK)
-    assert set(visit) == {figure.name for figure in FIGURES}
-    assert all(each > 0 for each in visit.values())
-    # A worker of one process slot: the heartbeat's thread and the lease's, at least, beside its main one.
-    assert visit["a worker: threads of its main process"] >= 2
-    assert visit["a slot: memory of its own (USS)"] < visit["a slot: memory with its share (PSS)"]
+def test_a_round_of_make_ab_has_every_figure():
+    one = play(dict.fromkeys(SIDES, checkout(".")), QUICK, random.Random(1))
+    for side in (one.old, one.new):
+        assert set(side) == {figure.name for figure in FIGURES}
+        assert all(each > 0 for each in side.values())
+        # A worker of one process slot has threads beside its main one: for heartbeats, at least.
+        assert side["a worker: threads of its main process"] >= 2
+        assert side["a slot: memory of its own (USS)"] < side["a slot: memory with its share (PSS)"]
+    assert one.ratios["a worker: connections"] == 1
 
 
 def test_the_benchmark_of_scale_has_every_figure(tmp_path, capsys):

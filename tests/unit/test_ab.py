@@ -2,6 +2,7 @@
 
 import math
 import random
+from contextlib import nullcontext
 
 import pytest
 
@@ -9,7 +10,8 @@ from benchmarks.ab import __main__ as command
 from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
 from benchmarks.ab.interval import Interval, paired
-from benchmarks.ab.visit import FIGURES
+from benchmarks.ab.round import SIDES, BothSides, order, play
+from benchmarks.ab.visit import FIGURES, Figure, Measure, VisitSize
 
 #: The depression scores of Hollander and Wolfe, before and after a therapy, which R's help of `wilcox.test` has too.
 BEFORE = (1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30)
@@ -55,21 +57,40 @@ def test_the_verdict_follows_from_the_interval(low, high, verdict):
 
 
 def test_the_table_has_a_line_for_each_figure():
-    old = {figure.name: 2.0 for figure in FIGURES}
-    new = {figure.name: 2.2 for figure in FIGURES}
-    lines = report.table([(old, new)] * 8, 0.03).splitlines()
+    old, new = (dict.fromkeys((figure.name for figure in FIGURES), value) for value in (2.0, 2.2))
+    ratios = dict.fromkeys(old, 1.1)
+    lines = report.table([BothSides(old, new, ratios)] * 8, 0.03).splitlines()
     assert len(lines) == 2 + len(FIGURES)
-    assert lines[2] == f"| {FIGURES[0].name}, µs | 2 | 2.2 | 1.100 | 1.100 to 1.100 | ±0.0 % | worse |"
+    assert lines[2] == f"| {FIGURES[0].name}, MiB | 2 | 2.2 | 1.100 | 1.100 to 1.100 | ±0.0 % | worse |"
 
 
-def test_the_sides_take_turns_in_an_order_that_the_seed_decides(monkeypatch, tmp_path):
-    visits = []
-    monkeypatch.setattr(command, "figures", lambda side, _size: visits.append(side.name) or {"side": side.name})
-    sides = Checkout("old", tmp_path), Checkout("new", tmp_path)
-    both = command.pairs(*sides, command.QUICK, random.Random(1))
-    assert {(old["side"], new["side"]) for old, new in (next(both) for _ in range(40))} == {("old", "new")}
-    rounds = {tuple(visits[first : first + 4]) for first in range(0, 80, 4)}
-    assert rounds == {("old", "new", "new", "old"), ("new", "old", "old", "new")}
+def test_the_sides_take_turns_in_an_order_that_the_seed_decides():
+    orders = {tuple(order(4, random.Random(seed))) for seed in range(20)}
+    old, new = SIDES, SIDES[::-1]
+    assert orders == {(old, new, old, new), (new, old, new, old)}
+    assert order(4, random.Random(7)) == order(4, random.Random(7))
+
+
+def test_a_round_has_the_median_of_the_ratios_of_its_turns(monkeypatch, tmp_path):
+    # A machine that becomes three times as slow halfway; new costs 10 % more.
+    costs = {"old": iter([1.0, 1.0, 3.0, 3.0]), "new": iter([1.1, 1.1, 3.3, 3.3])}
+    measure = Measure((Figure("cost"),), lambda side, _size: [next(costs[side.name])])
+    monkeypatch.setattr("benchmarks.ab.round.MEASURES", (measure,))
+    monkeypatch.setattr("benchmarks.ab.round.visit", lambda side: nullcontext(Side(side.name)))
+    sides = {name: Checkout(name, tmp_path) for name in SIDES}
+    one = play(sides, VisitSize(turns=4), random.Random(1))
+    assert one.ratios["cost"] == pytest.approx(1.1)
+    assert (one.old["cost"], one.new["cost"]) == (2.0, pytest.approx(2.2))
+
+
+class Side:
+    """A visit that measures nothing."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def settle(self):
+        """Nothing has to start."""
 
 
 def test_a_name_that_is_no_commit_and_no_path_is_refused(tmp_path):
