@@ -21,26 +21,27 @@ from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
 from benchmarks.ab.processes import cores
 from benchmarks.ab.round import BothSides, play
-from benchmarks.ab.visit import VisitSize
+from benchmarks.ab.visit import MEASURES, VisitSize
 from benchmarks.options import at_least
 from benchmarks.peers.tally import Stalled
 
 #: Rounds that an interval needs.
 LEAST = 6
+NAMES = tuple(measure.name for measure in MEASURES)
 QUICK = VisitSize(turns=1, items=2_000, singles=3, tasks=200)
-PROGRESS = "batch: CPU of the worker an item"
 
 
 def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[BothSides]:
     """As many rounds as the time allows, at least LEAST."""
     rounds: list[BothSides] = []
     size, luck = QUICK if options.quick else VisitSize(), random.Random(options.seed)
+    measures = [measure for measure in MEASURES if measure.name in (options.only or NAMES)]
     started_at = time.monotonic()
     while True:
-        rounds.append(play({"old": old, "new": new}, size, luck))
+        rounds.append(play({"old": old, "new": new}, size, luck, measures))
         seconds = time.monotonic() - started_at
-        line = f"round {len(rounds)}, {seconds:.0f} s: {PROGRESS}, new to old {rounds[-1].ratios[PROGRESS]:.3f}"
-        print(line, file=sys.stderr, flush=True)
+        ratios = ", ".join(f"{ratio:.3f}" for ratio in rounds[-1].ratios.values())
+        print(f"round {len(rounds)}, {seconds:.0f} s, new to old: {ratios}", file=sys.stderr, flush=True)
         late = seconds + seconds / len(rounds) > 60 * options.minutes
         if len(rounds) >= LEAST and (late or options.quick):
             return rounds
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=10, help="for all rounds; six run in any case")
     parser.add_argument("--margin", type=float, default=3, help="percent by which a figure may be more (default: 3)")
     parser.add_argument("--seed", type=at_least(0), default=1, help="of the order")
+    parser.add_argument("--only", nargs="+", choices=NAMES, help="what to measure (default: everything)")
     parser.add_argument("--quick", action="store_true", help="tiny batches, only to see that everything runs")
     parser.add_argument("--json", type=Path, help="write the figures of each round into this file")
     return parser

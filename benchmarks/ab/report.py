@@ -21,8 +21,9 @@ def verdict(ratio: Interval, margin: float) -> str:
 
 
 def intervals(rounds: Sequence[BothSides]) -> dict[Figure, Interval]:
-    """The ratio of new to old for each figure."""
-    return {figure: paired([each.ratios[figure.name] for each in rounds]) for figure in FIGURES}
+    """The ratio of new to old for each figure that was measured."""
+    figures = [figure for figure in FIGURES if figure.name in rounds[0].ratios]
+    return {figure: paired([each.ratios[figure.name] for each in rounds]) for figure in figures}
 
 
 def table(rounds: Sequence[BothSides], margin: float) -> str:

@@ -2,12 +2,12 @@
 
 import random
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.ab.checkout import Checkout
-from benchmarks.ab.visit import MEASURES, Figures, VisitSize, visit
+from benchmarks.ab.visit import MEASURES, Figures, Measure, VisitSize, visit
 
 SIDES = ("old", "new")
 
@@ -27,7 +27,9 @@ def order(turns: int, luck: random.Random) -> list[tuple[str, ...]]:
     return [first if turn % 2 == 0 else first[::-1] for turn in range(turns)]
 
 
-def play(sides: Mapping[str, Checkout], size: VisitSize, luck: random.Random) -> BothSides:
+def play(
+    sides: Mapping[str, Checkout], size: VisitSize, luck: random.Random, measures: Sequence[Measure] = MEASURES
+) -> BothSides:
     """Start both sides, and measure them.
 
     Raises:
@@ -40,7 +42,7 @@ def play(sides: Mapping[str, Checkout], size: VisitSize, luck: random.Random) ->
         visits = {name: stack.enter_context(visit(sides[name])) for name in starts}
         for name in starts:
             visits[name].settle()
-        for measure in MEASURES:
+        for measure in measures:
             for turn in order(size.turns if measure.repeated else 1, luck):
                 for name in turn:
                     values = measure.of(visits[name], size)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from redis import Redis
@@ -68,15 +69,20 @@ class Visit:
         self.server = stack.enter_context(Redis.from_url(url))
         self.producer = self._start(str(HERE / "probe.py"), core=self._others_core)
         self.worker = self._start("-P", "-m", "gristmill.worker", "cpu", "--slots", "1", core=self._workers_core)
-        plain = "-m celery -A plain_app worker -Q plain -l error -P threads -c 4 --without-mingle --without-gossip"
-        self.plain_worker = self._start(*plain.split(), "--without-heartbeat", core=self._workers_core)
 
     def settle(self) -> None:
-        """Run items and tasks until the workers are up, and know how long an item takes."""
+        """Run items until the worker is up, and knows how long an item takes."""
         self.producer.ask("batch", AHEAD)
+
+    @cached_property
+    def plain_worker(self) -> Program:
+        """The worker of plain tasks, which has run some."""
+        command = "-m celery -A plain_app worker -Q plain -l error -P threads -c 4 --without-mingle --without-gossip"
+        worker = self._start(*command.split(), "--without-heartbeat", core=self._workers_core)
         self.producer.ask("plain", AHEAD)
         self._tasks += AHEAD
         self._tally.until(self._tasks)
+        return worker
 
     def batch(self, size: VisitSize) -> list[float]:
         """CPU of an item, in µs: of the worker, the server and the producer."""
@@ -146,6 +152,7 @@ def visit(side: Checkout) -> Iterator[Visit]:
 class Measure:
     """A way to get figures from a visit; `repeated` says whether a round does so at each turn."""
 
+    name: str
     figures: tuple[Figure, ...]
     of: Callable[[Visit, VisitSize], list[float]]
     repeated: bool = True
@@ -153,6 +160,7 @@ class Measure:
 
 MEASURES = (
     Measure(
+        "worker",
         (
             Figure("a slot: memory of its own (USS)", "MiB"),
             Figure("a slot: memory with its share (PSS)", "MiB"),
@@ -162,8 +170,8 @@ MEASURES = (
         Visit.holdings,
         repeated=False,
     ),
-    Measure(tuple(Figure(f"batch: CPU of the {one} an item", "µs") for one in ROLES), Visit.batch),
-    Measure(tuple(Figure(f"plain: CPU of the {one} a task", "µs") for one in ROLES), Visit.plain),
-    Measure((Figure("one item: from submit to its result", "ms"),), Visit.single),
+    Measure("batch", tuple(Figure(f"batch: CPU of the {one} an item", "µs") for one in ROLES), Visit.batch),
+    Measure("plain", tuple(Figure(f"plain: CPU of the {one} a task", "µs") for one in ROLES), Visit.plain),
+    Measure("single", (Figure("one item: from submit to its result", "ms"),), Visit.single),
 )
 FIGURES = tuple(figure for measure in MEASURES for figure in measure.figures)

@@ -74,11 +74,10 @@ def test_the_sides_take_turns_in_an_order_that_the_seed_decides():
 def test_a_round_has_the_median_of_the_ratios_of_its_turns(monkeypatch, tmp_path):
     # A machine that becomes three times as slow halfway; new costs 10 % more.
     costs = {"old": iter([1.0, 1.0, 3.0, 3.0]), "new": iter([1.1, 1.1, 3.3, 3.3])}
-    measure = Measure((Figure("cost"),), lambda side, _size: [next(costs[side.name])])
-    monkeypatch.setattr("benchmarks.ab.round.MEASURES", (measure,))
+    measure = Measure("cost", (Figure("cost"),), lambda side, _size: [next(costs[side.name])])
     monkeypatch.setattr("benchmarks.ab.round.visit", lambda side: nullcontext(Side(side.name)))
     sides = {name: Checkout(name, tmp_path) for name in SIDES}
-    one = play(sides, VisitSize(turns=4), random.Random(1))
+    one = play(sides, VisitSize(turns=4), random.Random(1), [measure])
     assert one.ratios["cost"] == pytest.approx(1.1)
     assert (one.old["cost"], one.new["cost"]) == (2.0, pytest.approx(2.2))
 
