@@ -6,7 +6,7 @@ BIN := .venv/bin
 # With CI set, a test that lacks a browser or an engine fails; otherwise it is skipped.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test slow check format lint types imports length secrets fuzz bench-quick lock screenshots clean
+.PHONY: help demo test slow check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ fuzz: .venv/dev ## send 100,000 random messages to live workers
 
 bench-quick: .venv/dev ## compare with other task queues and pools, in two minutes
 	@$(BIN)/python -m benchmarks.quick
+
+ab: .venv/dev ## tell whether NEW is slower than OLD, commits or paths, by a few percent (ARGS='--minutes 20')
+	@$(BIN)/python -m benchmarks.ab $(OLD) $(NEW) $(ARGS)
+
+latest: .venv/dev ## try the newest Celery, kombu, billiard, Flower and redis-py, which pyproject.toml may exclude
+	@sh bin/latest
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml --group build

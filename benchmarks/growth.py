@@ -23,6 +23,7 @@ from benchmarks.options import at_least
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
@@ -176,7 +177,7 @@ def trial(workers: int) -> Iterator[Trial]:
         celery = "-m celery --quiet -A gristmill.tasks.application worker -Q cpu -P prefork -c 1"
         fleet = stack.enter_context(Fleet(lambda name: _command(celery, name), environ, directory))
         fleet.start(workers)
-        while client.hlen("gm1:beats") < workers:
+        while len(WorkerRegistry(client, load({})).workers()) < workers:
             time.sleep(LOOK)
         ahead = ["run", "noop", *map(str, range(workers * 2)), "--name", "ahead", "--quiet"]
         subprocess.run([sys.executable, "-m", "gristmill", *ahead], env=environ, check=True, stdout=subprocess.DEVNULL)

@@ -17,6 +17,7 @@ from redis import Redis
 
 from gristmill import submit
 from gristmill.config.settings import load, use
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
@@ -49,7 +50,7 @@ def measure(url: str, home: str, kind: str, seconds: float) -> None:
     command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", str(SLOTS[kind])]
     worker = subprocess.Popen(command, env=environ(url, home), start_new_session=True)
     try:
-        while not client.hlen("gm1:beats"):
+        while not WorkerRegistry(client, load({})).workers():
             time.sleep(0.1)
         process = psutil.Process(worker.pid)
         before, began = spent(process), time.perf_counter()

@@ -6,6 +6,7 @@ import time
 
 import psutil
 
+from benchmarks.server_load import cpu_seconds
 from gristmill import submit
 from gristmill.config.settings import settings, use
 from gristmill.demo.home import temporary_home
@@ -32,13 +33,12 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
         (worker,) = WorkerRegistry(client(), settings()).workers()
         # What is done once, and learning how long an item takes, is not what is compared.
         submit("fibonacci", [1] * 2000).wait(60)
-        server = client().info("cpu")
+        server = cpu_seconds(client())
         before, started_at = processor_seconds(worker.pid), time.time()
         ended = submit("fibonacci", [1] * items).wait(120).finished
         assert ended
         seconds, used = ended - started_at, processor_seconds(worker.pid) - before
-        info = client().info("cpu")
-    served = sum(info[name] - server[name] for name in ("used_cpu_user", "used_cpu_sys"))
+        served = cpu_seconds(client()) - server
     return items / seconds, 1e6 * used / items, 1e6 * served / items
 
 

@@ -6,14 +6,15 @@ results. `--profile STAGE` shows where this process's time of a stage goes inste
 
 import argparse
 import cProfile
-import json
 import pstats
 import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from benchmarks.chunk_messages import chunk_of
 from benchmarks.options import at_least
+from benchmarks.server_load import cpu_seconds
 from gristmill import open_batch, submit
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
@@ -43,13 +44,13 @@ class Stages:
 
         @wraps(call)
         def counted(*arguments: Any) -> Any:
-            server, mine = _server(), time.process_time()
+            server, mine = cpu_seconds(client()), time.process_time()
             self._switch(stage)
             try:
                 return call(*arguments)
             finally:
                 self._switch(None)
-                used, served = time.process_time() - mine, _server() - server
+                used, served = time.process_time() - mine, cpu_seconds(client()) - server
                 for name, sign in ((stage, 1), *((outer, -1) for outer in self._within[-1:])):
                     self.mine[name] += sign * used
                     self.servers[name] += sign * served
@@ -67,11 +68,6 @@ class Stages:
             self.profile.enable()
 
 
-def _server() -> float:
-    info = client().info("cpu")
-    return float(info["used_cpu_user"] + info["used_cpu_sys"])
-
-
 def _commands(items: int) -> str:
     """What the server's commands took, in µs an item; `evalsha` with what its scripts call, which is listed too."""
     info: dict[str, dict[str, float]] = client().info("commandstats")
@@ -84,7 +80,7 @@ def _popped(ledger: Ledger, queue: str) -> Chunk | None:
     for stream in (f"gm1:q:{queue}:{level}" for level in range(10)):
         for place, fields in ledger.client.xrange(stream, count=1):
             ledger.client.xdel(stream, place)
-            return Chunk(*json.loads(json.loads(fields["m"])["body"])[0][1:5])
+            return chunk_of(fields["m"])
     return None
 
 

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from celery import Celery
-from celery.app.utils import Settings as CelerySettings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -17,12 +15,13 @@ from gristmill.config.celery import celery_config, secured
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
 from gristmill.server.connection import locate, reaching
+from gristmill.tasks.celery_internals import LocatedCelery, Settings, use_settings
 
 #: Names our app on Celery's command line, which else takes the app that a variable `APP` names.
 APP_OPTION = ("-A", "gristmill.tasks.application")
 
 
-class OwnSettings(CelerySettings):
+class OwnSettings(Settings):
     """Celery's settings without the variables `CELERY_BROKER_URL` and their like: they are of the user's own app."""
 
     @property
@@ -38,13 +37,12 @@ class OwnSettings(CelerySettings):
         return self.get("result_backend")
 
 
-class GristmillCelery(Celery):
+class GristmillCelery(LocatedCelery):
     """Celery whose broker and result backend are wherever `GRISTMILL_REDIS_URL` or `gristmill up` say."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Celery names no class of its own settings: it changes the contents of this object when it loads them.
-        object.__setattr__(self.conf, "__class__", OwnSettings)
+        use_settings(self, OwnSettings)
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to take messages from."""
@@ -63,9 +61,9 @@ class GristmillCelery(Celery):
         with one_line():
             return super().send_task(*args, **kwargs)
 
-    def _get_backend(self) -> Any:
-        self.conf.result_backend = secured(locate())
-        return super()._get_backend()
+    def backend_url(self) -> str:
+        """The URL of the result backend."""
+        return secured(locate())
 
 
 @contextmanager

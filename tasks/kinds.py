@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.application import app
+from gristmill.tasks.celery_internals import registered
 from gristmill.tasks.celery_task import P as TaskP
 from gristmill.tasks.celery_task import R_co, TypedTask
 from gristmill.tasks.fingerprint import fingerprint, modules_of
@@ -72,7 +73,7 @@ class Decorator(Protocol):
 
 def _refuse_namesake(name: str, kind: Kind, module: str) -> None:
     """Refuse a second task of a name: Celery would let the first one keep it, and say nothing."""
-    holder = app._tasks.get(name)
+    holder = registered(app, name)
     if holder is None:
         return
     other = holder.run.__module__

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from kombu.asynchronous import get_event_loop
 from redis.exceptions import RedisError
 
+from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.broker.scripts import TransportScripts
 
 #: Seconds that an acknowledgement waits for others; if the process dies meanwhile, the message runs a second time.
@@ -42,12 +42,11 @@ class Acks:
         with self._lock:
             self._waiting[tag] = None
             full = len(self._waiting) >= GATHER_MOST
-        hub = get_event_loop()
-        looping = hub is not None and hub._loop_thread == threading.get_ident()
-        if not looping or full:
+        loop = loop_of_this_thread()
+        if loop is None or full:
             self.flush()
         elif self._timer is None or self._timer.canceled:
-            self._timer = hub.call_later(GATHER_SECONDS, self._flush_gathered)
+            self._timer = loop.call_later(GATHER_SECONDS, self._flush_gathered)
 
     def _flush_gathered(self) -> None:
         self._timer = None

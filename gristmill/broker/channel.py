@@ -1,7 +1,8 @@
 """The channel: kombu's for Redis, with streams: one step takes a message and writes down who has it."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -9,21 +10,19 @@ from typing import Any
 from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
-from redis.exceptions import OutOfMemoryError, ResponseError
 
 from gristmill.broker import revokes
-from gristmill.broker.lists import SHARED_SECONDS, Lists
-from gristmill.broker.messages import encoded, timed, uncertain
+from gristmill.broker.lists import SHARED_SECONDS
+from gristmill.broker.messages import encoded, level_of, timed, uncertain
 from gristmill.broker.qos import QoS
+from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import Entry, decoded
-from gristmill.broker.scripts import as_if_away
 from gristmill.broker.tags import on_stream
-from gristmill.server.connection import refuses
 
 logger = get_logger(__name__)
 
 
-class Channel(Lists):
+class Channel(QueuesOnServer):
     """A channel whose queues are streams with a consumer group. Fanout, bindings and connections are kombu's."""
 
     QoS = QoS
@@ -37,52 +36,60 @@ class Channel(Lists):
         self._no_ack: set[str] = set()
         #: Whether the outstanding read is one of lists.
         self._on_lists = False
+        self._captured: list[dict[str, Any]] | None = None
         super().__init__(*args, **kwargs)
-
-    def _q_for_pri(self, queue: str, pri: int) -> str:
-        if self.is_list(queue):
-            return str(super()._q_for_pri(queue, pri))
-        return f"{self.global_keyprefix}gm1:q:{queue}:{self.priority(pri)}"
-
-    def _keys(self, queue: str) -> list[str]:
-        """The whole names of the queue's keys; kombu's client adds the prefix to some commands only."""
-        prefix = self.global_keyprefix if self.is_list(queue) else ""
-        return [prefix + self._q_for_pri(queue, level) for level in self.priority_steps]
 
     # -- putting
 
-    def _put(self, queue: str, message: dict[str, Any], _publish_batch: Any = None, **_: Any) -> None:
-        if self.is_list(queue):
-            self._put_on_list(queue, message, _publish_batch)
+    def put_message(self, queue: str, message: dict[str, Any], batch: Any) -> None:
+        """Put a message on a queue, in kombu's publishing `batch` if that is not None."""
+        if self._captured is not None:
+            self._captured.append(message)
             return
-        level = self._get_message_priority(message, reverse=False)
+        if self.is_list(queue):
+            self._put_on_list(queue, message, batch)
+            return
+        level = level_of(message)
         message, wait = timed(message)
         body = encoded(message)
         if wait > 0:
             arguments = {"queue": queue, "level": level, "wait": int(wait * 1000), "message": body}
-            if _publish_batch is None:
+            if batch is None:
                 with uncertain():
                     self.scripts.call("delay", **arguments)
             else:
                 _, *flat = self.scripts.flat("delay", **arguments)
-                _publish_batch.add("eval", self.scripts.source("delay").text, *flat)
+                batch.add("eval", self.scripts.source("delay").text, *flat)
             return
         key = f"{self.global_keyprefix}gm1:q:{queue}:{level}"
-        if _publish_batch is not None:
-            _publish_batch.add("execute_command", "XADD", key, "*", "m", body)
-            if queue in self._expires:
+        if batch is not None:
+            batch.add("execute_command", "XADD", key, "*", "m", body)
+            if queue in self.expiries:
                 # kombu's pipeline adds the prefix to this command.
-                _publish_batch.add("pexpire", key.removeprefix(self.global_keyprefix), self._expires[queue])
+                batch.add("pexpire", key.removeprefix(self.global_keyprefix), self.expiries[queue])
             return
         with self.conn_or_acquire() as client, uncertain():
             client.execute_command("XADD", key, "*", "m", body)
-        self._maybe_update_queues_expire(None, queue)
+        self.keep_queue(queue)
 
-    def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
+    @contextmanager
+    def captured(self) -> Iterator[list[dict[str, Any]]]:
+        """The messages that are published on the channel meanwhile, of which none is put or sent."""
+        messages: list[dict[str, Any]] = []
+        self._captured = messages
+        try:
+            yield messages
+        finally:
+            self._captured = None
+
+    def broadcast(self, exchange: str, message: dict[str, Any], routing_key: str, **kwargs: Any) -> None:
         """Publish a broadcast; store a revoke first, for workers that do not listen."""
+        if self._captured is not None:
+            self._captured.append(message)
+            return
         if exchange.endswith(".pidbox"):
             revokes.remember(self.scripts, message)
-        super()._put_fanout(exchange, message, routing_key, **kwargs)
+        super().broadcast(exchange, message, routing_key, **kwargs)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
         """Leave text as it is, and make base64 of bytes."""
@@ -91,14 +98,6 @@ class Channel(Lists):
         body, encoding = super().encode_body(body, encoding)
         return body, encoding
 
-    def _maybe_update_queues_expire(self, client: Any, queue: str) -> None:  # noqa: ARG002
-        if queue in self._expires:
-            with self.scripts.client.pipeline(transaction=False) as pipe:
-                for key in self._keys(queue):
-                    pipe.pexpire(key, self._expires[queue])
-                pipe.pexpire(f"{self.global_keyprefix}gm1:lease:{queue}", self._expires[queue])
-                pipe.execute()
-
     # -- taking
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
@@ -106,9 +105,9 @@ class Channel(Lists):
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
-    def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002
+    def start_reading(self) -> None:
         """Send a request for messages on the reading connection."""
-        queues = self._queue_cycle.consume(len(self.active_queues))
+        queues = self.in_turn()
         lists = [queue for queue in queues if self.is_list(queue)]
         streams = [queue for queue in queues if queue not in lists] if lists else list(queues)
         # By turns, if the channel has both.
@@ -120,18 +119,19 @@ class Channel(Lists):
 
     def _start_reading_streams(self, queues: list[str], timeout: float) -> None:
         room = self.qos.can_consume_max_estimate()
-        if self.reader.paced(len(self.qos._delivered), room):
+        if self.reader.paced(len(self.qos.delivered), room):
             return
         leased = [queue for queue in queues if queue not in self._no_ack]
         if leased:
             self.lease.keep(leased, self.take_lists)
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = self.lease.reading[id(self)] = monotonic()
+        self.lease.reading[id(self)] = sent_at = monotonic()
+        self.note_request(sent_at)
         self.reader.send(self.client.connection, queues, room, int(timeout * 1000))
 
-    def _brpop_read(self, **options: Any) -> bool:
+    def finish_reading(self, **options: Any) -> bool:
+        """Read the answer to `start_reading` and deliver what it has; raise Empty if that is nothing."""
         if self._on_lists:
-            return bool(super()._brpop_read(**options))
+            return super().finish_reading(**options)
         try:
             entries = self.reader.receive(self.client.connection)
             self.lease.holding.update(entry.tag for entry in entries)
@@ -139,28 +139,28 @@ class Channel(Lists):
             self.client.connection.disconnect()
             raise
         finally:
-            self._in_poll = None
             self.lease.reading.pop(id(self), None)
-            self._flush_brpop_reauth()
-        for queue in self._expires.keys() & set(self._active_queues):
-            self._maybe_update_queues_expire(None, queue)
+            self.note_answer()
+        for queue in self.expiries.keys() & set(self.active_queues):
+            self.keep_queue(queue)
         if not entries:
             raise Empty
         self._deliver_each(entries)
         return True
 
-    def _poll_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
+    def finish_after_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
+        """Read an answer from a connection on which the event loop has seen an error."""
         if type == "LISTEN":
-            super()._poll_error(type, **options)
+            super().finish_after_error(type, **options)
         else:
-            self._brpop_read()
+            self.finish_reading()
 
     def _deliver_each(self, entries: list[Entry]) -> None:
         """Deliver the messages that there is room for, and hand the rest back, even if a callback raises."""
         count = 0
         try:
             for entry in entries:
-                if self._closing or not self.qos.can_consume():
+                if self.is_closing or not self.qos.can_consume():
                     break
                 count += 1
                 self._deliver_one(entry)
@@ -172,8 +172,8 @@ class Channel(Lists):
         message = self._message(entry)
         if message is None:
             return
-        self._queue_cycle.rotate(entry.queue)
-        self.connection._deliver(message, entry.queue)
+        self.note_turn(entry.queue)
+        self.deliver(message, entry.queue)
         if entry.queue in self._no_ack:
             self.lease.acks.add(entry.tag)
 
@@ -205,79 +205,39 @@ class Channel(Lists):
         """Take one message without waiting; None if there is none."""
         if self.is_list(queue):
             return super().basic_get(queue, no_ack)
-        lease = self.lease
-        _, _, flat = lease.scripts.call(
-            "take", consumer=lease.consumer, credit=1, create=False, queues=[queue], tags=[]
+        raw = self._take_one(queue)
+        if raw is None:
+            return None
+        message, tag = self.Message(raw, channel=self), raw["properties"]["delivery_tag"]
+        if no_ack:
+            self.lease.acks.add(tag)
+        else:
+            self.lease.keep([queue], self.take_lists)
+            self.qos.append(message, tag)
+        return message
+
+    def _take_one(self, queue: str) -> dict[str, Any] | None:
+        _, _, flat = self.lease.scripts.call(
+            "take", consumer=self.lease.consumer, credit=1, create=False, queues=[queue], tags=[]
         )
         if not flat:
             return None
         entry = Entry(flat[0].decode() if isinstance(flat[0], bytes) else flat[0], flat[1], int(flat[2]))
-        lease.holding.add(entry.tag)
-        raw = self._message(entry)
+        self.lease.holding.add(entry.tag)
+        return self._message(entry)
+
+    def take_now(self, queue: str) -> Any:
+        """Take a message without waiting, as a dict; raise Empty if there is none."""
+        if self.is_list(queue):
+            return super().take_now(queue)
+        raw = self._take_one(queue)
         if raw is None:
-            return None
-        message = self.Message(raw, channel=self)
-        if no_ack:
-            lease.acks.add(entry.tag)
-        else:
-            lease.keep([queue], self.take_lists)
-            self.qos.append(message, entry.tag)
-        return message
-
-    def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002
-        if self.is_list(queue):
-            return super()._get(queue)
-        if (message := self.basic_get(queue, no_ack=True)) is None:
             raise Empty
-        return message._raw
+        self.lease.acks.add(raw["properties"]["delivery_tag"])
+        return raw
 
-    # -- queues
-
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
-        """Store a binding; on a full server too, so that a worker that starts can drain it."""
-        if self.typeof(exchange).type == "fanout" or queue in self._expires:
-            # Queues of remote control, which can wait for memory.
-            with as_if_away(), suppress(OutOfMemoryError):
-                super()._queue_bind(exchange, routing_key, pattern, queue)
-        else:
-            member = self.sep.join([routing_key or "", pattern or "", queue or ""])
-            sets = (self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
-            self.scripts.call("bind", member=member, sets=sets)
-
-    def _size(self, queue: str) -> int:
-        if self.is_list(queue):
-            return int(super()._size(queue))
-        return int(self.scripts.call("size", queue=queue))
-
-    def _purge(self, queue: str) -> int:
-        if self.is_list(queue):
-            return int(super()._purge(queue))
-        return int(self.scripts.call("purge", queue=queue, whole=False))
-
-    def _has_queue(self, queue: str, **_: Any) -> bool:
-        return bool(self.scripts.client.exists(*self._keys(queue)))
-
-    def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *_: Any, **__: Any) -> None:
-        if self.is_list(queue):
-            super()._delete(queue, exchange, routing_key, pattern)
-            return
-        self.auto_delete_queues.discard(queue)
-        member = self.sep.join([routing_key or "", pattern or "", queue or ""])
-        with self.conn_or_acquire() as client:
-            client.srem(self.keyprefix_queue % (exchange,), member)
-            client.srem(self.keyprefix_binding_permanent % (exchange,), member)
-        self.scripts.call("purge", queue=queue, whole=True)
-
-    def maybe_refresh_binding_expiry(self) -> None:
-        """Keep the bindings of remote control's queues; if a full server refuses that, try again later."""
-        try:
-            super().maybe_refresh_binding_expiry()
-        except ResponseError as error:
-            if not refuses(error):
-                raise
-            self._binding_expiry_refreshed_at = self._bindings_swept_at = monotonic()
-
-    def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002
+    def give_back(self, message: Any) -> None:
+        """Return a delivered message to its queue."""
         if not on_stream(message.delivery_tag):
             self._put_on_list(message.delivery_info["routing_key"], message.serializable())
             return
@@ -286,8 +246,8 @@ class Channel(Lists):
     def close(self) -> None:
         """Close the channel: hand its messages back and send its acknowledgements."""
         lease = self._lease if self._lease_pid == os.getpid() else None
-        if not self.closed and lease is not None and self._qos is not None:
-            self._qos.restore_unacked()
+        if not self.closed and lease is not None and self.has_delivered:
+            self.qos.restore_unacked()
             lease.acks.flush()
         try:
             super().close()

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Task
 from kombu import Producer
+from kombu.exceptions import OperationalError
 from kombu.utils.uuid import uuid
 
 from gristmill.broker.envelope import Envelope
@@ -73,8 +74,13 @@ def _put_lot(
     if options.get("retry", conf.task_publish_retry):
         policy = {**conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}
         put = producer.connection.ensure(producer, put, **policy)
-    with producer.connection._reraise_as_library_errors():
+    try:
         put()
+    except (
+        *producer.connection.recoverable_connection_errors,
+        *producer.connection.recoverable_channel_errors,
+    ) as error:
+        raise OperationalError(str(error)) from error
     return [identity for identity, _ in calls]
 
 

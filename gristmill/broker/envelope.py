@@ -13,7 +13,8 @@ from kombu.utils.json import dumps
 from kombu.utils.uuid import uuid
 
 from gristmill.broker.channel import Channel
-from gristmill.broker.messages import encoded
+from gristmill.broker.kombu_internals import dumps_models
+from gristmill.broker.messages import encoded, level_of
 
 #: Types whose arguments Celery shows as `repr` does.
 _PLAIN = frozenset({int, float, bool, type(None)})
@@ -29,9 +30,9 @@ class Envelope:
         level: the calls' priority, 0 to 9.
     """
 
-    def __init__(self, task: Task, channel: Channel, message: dict[str, Any]) -> None:
+    def __init__(self, task: Task, message: dict[str, Any]) -> None:
         self.queue: str = message["properties"]["delivery_info"]["routing_key"]
-        self.level = channel._get_message_priority(message, reverse=False)
+        self.level = level_of(message)
         self._most, self._levels = task.app.amqp.argsrepr_maxsize, task.app.conf.task_repr_maxlevels
         self._rest = _encode(json.loads(message["body"])[1:])[1:]
         identity = message["headers"]["id"]
@@ -45,15 +46,17 @@ class Envelope:
         """The envelope of calls like this one; None if their messages can differ, or go over another transport."""
         if not isinstance(producer.channel, Channel) or not _alike(task):
             return None
-        captor = _Captor(producer.connection, auto_declare=False)
-        task.apply_async(arguments, producer=captor, add_to_parent=False, **options)
-        message, headers = captor.message, captor.message["headers"]
-        plain = message["content-type"] == "application/json" and not captor.to_exchange
+        with producer.channel.captured() as messages:
+            task.apply_async(arguments, producer=producer, add_to_parent=False, **options)
+        if len(messages) != 1:
+            return None
+        message, headers = messages[0], messages[0]["headers"]
+        plain = message["content-type"] == "application/json" and not message["properties"]["delivery_info"]["exchange"]
         if not plain or "id" not in headers or "compression" in headers or headers["eta"]:
             return None
         queue = message["properties"]["delivery_info"]["routing_key"]
-        special = queue in producer.channel._expires or producer.channel.is_list(queue)
-        return None if special else cls(task, producer.channel, message)
+        special = queue in producer.channel.expiries or producer.channel.is_list(queue)
+        return None if special else cls(task, message)
 
     def fill(self, arguments: Sequence[Any]) -> tuple[str, str]:
         """The id and the message of a new call.
@@ -73,20 +76,6 @@ class Envelope:
         return identity, self._form % {"id": identity, "body": body, "argsrepr": _encode(argsrepr)}
 
 
-class _Captor(Producer):
-    """A producer that declares the queue and stores the message instead of putting it."""
-
-    message: dict[str, Any]
-    to_exchange: str
-
-    def _publish(self, body: Any, priority: int, content_type: str, encoding: str, *rest: Any, **_: Any) -> None:
-        headers, properties, routing_key, _mandatory, _immediate, self.to_exchange, declare, *_more = rest
-        self.message = self.channel.prepare_message(body, priority, content_type, encoding, headers, properties)
-        for entity in declare or ():
-            self.maybe_declare(entity)
-        self.channel._inplace_augment_message(self.message, self.to_exchange, routing_key)
-
-
 def _alike(task: Task) -> bool:
     """Whether calls can differ in nothing but their arguments, and nobody listens to each publication."""
     app = task.app
@@ -96,7 +85,7 @@ def _alike(task: Task) -> bool:
         or any(signal.receivers for signal in _PUBLISHING)
         or any(not isinstance(route, MapRoute) for route in app.amqp.router.routes)
         or any(getattr(task, name).__func__ is not getattr(Task, name) for name in ("apply_async", "shadow_name"))
-        or task._dump_pydantic_arguments is not None
+        or dumps_models(task)
     )
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kombu.transport import redis as stock
 from redis import Redis, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gristmill.broker.kombu_internals import HookedChannel
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
 from gristmill.broker.scripts import TransportScripts
@@ -17,7 +17,7 @@ from gristmill.broker.scripts import TransportScripts
 _TCP_ONLY = ("port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
 
 
-class Link(stock.Channel):
+class Link(HookedChannel):
     """kombu's channel with one client for all threads, our scripts and our lease."""
 
     priority_steps = tuple(range(10))
@@ -37,17 +37,23 @@ class Link(stock.Channel):
         """A client for a call; threads share it. Making one for each call takes a fifth of stock kombu's time."""
         pool = self.pool
         if self._shared is None or self._shared[0] is not pool:
-            self._shared = pool, self._create_client()
+            with super().conn_or_acquire() as client_of_pool:
+                self._shared = pool, client_of_pool
         yield client or self._shared[1]
 
-    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+    def connection_parameters(self, asynchronous: bool = False) -> dict[str, Any]:
+        """kombu's, for a Unix socket too, and with the option `protocol`.
+
+        Raises:
+            RedisConnectionError: the channel is closed.
+        """
         if self.connection is None:
             # kombu keeps a channel that broke while it declared a queue; after this error it takes another.
             raise RedisConnectionError("the channel is closed")
         over_socket = (self.connection.client.hostname or "").startswith("/")
         if over_socket:
             self.connection_class = UnixDomainSocketConnection
-        parameters: dict[str, Any] = super()._connparams(asynchronous)
+        parameters: dict[str, Any] = super().connection_parameters(asynchronous)
         if over_socket:
             parameters["path"] = parameters.pop("host")
             for name in _TCP_ONLY:
@@ -66,7 +72,7 @@ class Link(stock.Channel):
     def lease(self) -> Lease:
         """The lease of this process on the channel's server."""
         if self._lease is None or self._lease_pid != os.getpid():
-            parameters = self._connparams()
+            parameters = self.connection_parameters()
             for name in ("max_connections", "retry"):
                 parameters.pop(name, None)
             self._lease, self._lease_pid = lease_for(parameters, self.global_keyprefix), os.getpid()

@@ -9,7 +9,7 @@ from typing import Any
 from kombu.transport import redis as stock
 
 from gristmill.broker.link import Link
-from gristmill.broker.messages import encoded, uncertain
+from gristmill.broker.messages import encoded, level_of, uncertain
 
 #: The name of a queue for the results of `rpc://`: a UUID.
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -29,23 +29,21 @@ class Lists(Link):
         return reply or queue in self.stock_queues
 
     def _put_on_list(self, queue: str, message: dict[str, Any], batch: Any = None) -> None:
-        level = self._get_message_priority(message, reverse=False)
+        level = level_of(message)
         steps = stock.Channel.priority_steps
-        key, text = self._q_for_pri(queue, steps[bisect(steps, level) - 1]), encoded(message)
+        key, text = self.key_of(queue, steps[bisect(steps, level) - 1]), encoded(message)
         if batch is not None:
             batch.add("lpush", key, text)
-            if queue in self._expires:
-                batch.add("pexpire", key, self._expires[queue])
+            if queue in self.expiries:
+                batch.add("pexpire", key, self.expiries[queue])
             return
         with self.conn_or_acquire() as client, uncertain():
             client.lpush(key, text)
-        self._maybe_update_queues_expire(None, queue)
+        self.keep_queue(queue)
 
     def _start_reading_lists(self, queues: list[str], timeout: float) -> None:
-        keys = [self._q_for_pri(queue, level) for level in self.priority_steps for queue in queues]
-        command = ["BRPOP", *keys, timeout]
-        if self.global_keyprefix:
-            command = self.client._prefix_args(command)
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = monotonic()
-        self.client.connection.send_command(*command)
+        keys = [
+            f"{self.global_keyprefix}{self.key_of(each, level)}" for level in self.priority_steps for each in queues
+        ]
+        self.note_request(monotonic())
+        self.client.connection.send_command("BRPOP", *keys, timeout)

@@ -19,6 +19,14 @@ def encoded(message: dict[str, Any]) -> str:
         return str(dumps(message))
 
 
+def level_of(message: dict[str, Any]) -> int:
+    """The priority of a message, from 0 (first) to 9; 0 without a valid one, as in kombu."""
+    try:
+        return max(0, min(int(message["properties"]["priority"]), 9))
+    except (TypeError, ValueError, KeyError):
+        return 0
+
+
 @contextmanager
 def uncertain() -> Iterator[None]:
     """Say in the error of a connection that breaks while it puts a message that the message may have been put."""

@@ -4,9 +4,9 @@ from contextlib import suppress
 from typing import Any
 
 from kombu.log import get_logger
-from kombu.transport import virtual
 
 from gristmill.broker import leases
+from gristmill.broker.kombu_internals import HookedQoS
 from gristmill.broker.tags import on_stream, queue_of
 from gristmill.config.settings import settings, variable
 
@@ -21,7 +21,7 @@ logger = get_logger(__name__)
 SUSPECT = 2
 
 
-class QoS(virtual.QoS):
+class QoS(HookedQoS):
     """The messages that a channel has delivered. The server has known who holds them since they were taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,19 +31,19 @@ class QoS(virtual.QoS):
 
     def can_consume(self) -> bool:
         """Whether there is room for another message."""
-        return not self.prefetch_count or len(self._delivered) < self.prefetch_count
+        return not self.prefetch_count or len(self.delivered) < self.prefetch_count
 
     def can_consume_max_estimate(self) -> int | None:
         """How many more messages there is room for; None for any number."""
-        return max(0, self.prefetch_count - len(self._delivered)) if self.prefetch_count else None
+        return max(0, self.prefetch_count - len(self.delivered)) if self.prefetch_count else None
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note that `message` was delivered."""
-        self._delivered[delivery_tag] = message
+        self.delivered[delivery_tag] = message
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message; several acknowledgements travel together."""
-        self._delivered.pop(delivery_tag, None)
+        self.delivered.pop(delivery_tag, None)
         if on_stream(delivery_tag):
             self.channel.lease.acks.add(delivery_tag)
 
@@ -51,10 +51,10 @@ class QoS(virtual.QoS):
         """Drop a message, or with `requeue` return it to its place in its queue."""
         if not requeue:
             return self.ack(delivery_tag)
-        message = self._delivered.pop(delivery_tag, None)
+        message = self.delivered.pop(delivery_tag, None)
         if not on_stream(delivery_tag):
             # It came off a list and is on the server no more.
-            self.channel._restore(message)
+            self.channel.give_back(message)
             return None
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
@@ -101,7 +101,7 @@ class QoS(virtual.QoS):
         return bool(status)
 
     def _drop(self, delivery_tag: str) -> None:
-        self._delivered.pop(delivery_tag, None)
+        self.delivered.pop(delivery_tag, None)
         self.channel.lease.holding.discard(delivery_tag)
 
     def restore_unacked(self) -> list[Any]:
@@ -109,8 +109,8 @@ class QoS(virtual.QoS):
 
         If the server cannot be reached, the lease's thread hands them back later.
         """
-        tags = {tag for tag in self._delivered if on_stream(tag)} - leases.running()
-        self._delivered.clear()
+        tags = {tag for tag in self.delivered if on_stream(tag)} - leases.running()
+        self.delivered.clear()
         if not tags:
             return []
         lease = self.channel.lease

@@ -55,11 +55,6 @@ class Transport(stock.Transport):
         password = quote(full.password, safe="") if full.password and include_password else full.password and mask
         return address.render(scheme, full, password)
 
-    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Let the worker's loop poll our connections; there is nothing that it has to restore."""
-        super().register_with_event_loop(connection, loop)
-        self.cycle._restore_messages_tref.cancel()
-
 
 def _fill(client: Any, parts: Address) -> None:
     """Replace the URL in kombu's connection by its parts; arguments of the connection stand in for missing ones."""
@@ -77,7 +72,7 @@ def _watch_workers() -> None:
 
 def equip(sender: Any, **_: Any) -> None:
     """Give a worker that is about to be built our consumer and steps, if its own connection is ours."""
-    if not isinstance(sender._conninfo.transport, Transport):
+    if not isinstance(sender.app.connection_for_read().transport, Transport):
         return
     if sender.consumer_cls == "celery.worker.consumer:Consumer":
         sender.consumer_cls = CONSUMER

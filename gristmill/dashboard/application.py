@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from flower import app as flower_app
-from flower import command
-from flower.options import default_options
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler, StaticFileHandler, url
 
@@ -18,6 +15,7 @@ from gristmill.config.flower import check_reach, flower_options
 from gristmill.config.settings import settings
 from gristmill.dashboard import actions, metrics, pages, queues
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
+from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
 from gristmill.dashboard.history import History
 from gristmill.dashboard.templates import Templates
 from gristmill.errors import SettingError
@@ -45,7 +43,7 @@ HANDLERS = [
 ]
 
 
-class Dashboard(flower_app.Flower):
+class Dashboard(Flower):
     """Flower with our pages. It listens on loopback only, or asks for a password."""
 
     def __init__(self, options: Any = None, **kwargs: Any) -> None:
@@ -57,7 +55,7 @@ class Dashboard(flower_app.Flower):
         super().__init__(options=options, capp=app, **kwargs)
         self.capp: Any = AppView(app, self._announced)
         prefix = options.url_prefix
-        own = [flower_app.rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
+        own = [rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
         if prefix:
             own = [*own, url(f"/{prefix.strip('/')}", pages.HomePage)]
         self.add_handlers(r".*", own)
@@ -134,7 +132,6 @@ def is_loopback_name(host: str) -> bool:
 
 def install() -> None:
     """Make `celery flower` and `python -m gristmill.dashboard` run the dashboard, with the options of the settings."""
-    command.Flower = Dashboard
+    run_instead(Dashboard)
     queues.install()
-    for name, value in flower_options(settings()).items():
-        default_options._options[name.replace("_", "-")].default = value
+    set_defaults(flower_options(settings()))

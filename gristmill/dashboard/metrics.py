@@ -6,7 +6,6 @@ from typing import Any
 
 import prometheus_client
 import tornado.web
-from flower.views import BaseHandler
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -17,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gristmill.batches.histogram import FIRST, bound
 from gristmill.config.settings import settings
+from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.pages import Page
 from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer, Overview

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import tornado.web
-from flower.views import BaseHandler
 
 from gristmill.dashboard import batches, throughput
+from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
 from gristmill.errors import GristmillError
 from gristmill.server.connection import reaching
@@ -58,7 +59,7 @@ class Page(BaseHandler):
         message = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
         self.set_status(status_code)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{message or self._reason}\n")
+        self.finish(f"{message or HTTPStatus(status_code).phrase}\n")
 
     def show(self, template: str, **values: Any) -> None:
         """Render one of our templates."""

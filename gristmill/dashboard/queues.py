@@ -3,17 +3,14 @@
 import asyncio
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
-from flower.utils import broker
 from kombu import Connection
 
 from gristmill.broker.address import SCHEMES
+from gristmill.dashboard.flower_internals import BrokerBase, add_broker
 
-_flowers_own = broker.Broker.__new__
 
-
-class StreamsBroker(broker.BrokerBase):
+class StreamsBroker(BrokerBase):
     """Flower's view of a broker with our scheme. It has the arguments that Flower gives to all of its brokers."""
 
     def __init__(
@@ -28,15 +25,9 @@ class StreamsBroker(broker.BrokerBase):
 
     def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
         with self._broker.clone() as connection:
-            return [{"name": name, "messages": connection.default_channel._size(name)} for name in names]
-
-
-def _new(cls: type, broker_url: str, *args: Any, **kwargs: Any) -> Any:
-    if urlsplit(broker_url).scheme in SCHEMES:
-        return StreamsBroker(broker_url, *args, **kwargs)
-    return _flowers_own(cls, broker_url, *args, **kwargs)
+            return [{"name": name, "messages": connection.default_channel.waiting_messages(name)} for name in names]
 
 
 def install() -> None:
     """Have Flower use StreamsBroker for brokers with our schemes."""
-    broker.Broker.__new__ = _new
+    add_broker(SCHEMES, StreamsBroker)

@@ -3,26 +3,26 @@
 from pathlib import Path
 from typing import Any
 
-import flower
-from tornado.template import Loader, Template
+from tornado.template import Template
+
+from gristmill.dashboard.flower_internals import TABS, TEMPLATES, HookedLoader
 
 _OURS = Path(__file__).parent / "templates"
-_FLOWERS = Path(flower.__file__).parent / "templates"
-#: The start of Flower's tabs; ours come before them.
-_TABS = '<ul class="app-nav navbar-nav">'
 
 
-class Templates(Loader):
+class Templates(HookedLoader):
     """Tornado's loader for two folders."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(str(_FLOWERS), **kwargs)
+        super().__init__(str(TEMPLATES), **kwargs)
 
-    def _create_template(self, name: str) -> Template:
+    def template(self, name: str) -> Template:
+        """Read the template of that name."""
         own = _OURS / name
-        text = (own if own.exists() else _FLOWERS / name).read_text(encoding="utf-8")
+        text = (own if own.exists() else TEMPLATES / name).read_text(encoding="utf-8")
         if name == "navbar.html":
-            if _TABS not in text:
+            if TABS not in text:
                 raise LookupError("no place for our tabs in navbar.html of this version of Flower")
-            text = text.replace(_TABS, _TABS + (_OURS / "tabs.html").read_text(encoding="utf-8"))
+            # Our tabs come first.
+            text = text.replace(TABS, TABS + (_OURS / "tabs.html").read_text(encoding="utf-8"))
         return Template(text, name=name, loader=self)

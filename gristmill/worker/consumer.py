@@ -5,17 +5,16 @@ from functools import partial
 from typing import Any
 
 from celery import Task
-from celery.concurrency import thread
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
-from celery.worker import consumer, state
-from celery.worker.request import Request
+from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
 from redis.exceptions import RedisError
 
 from gristmill.broker import leases, revokes
 from gristmill.config.settings import settings
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
+from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
 from gristmill.worker.wellformed import check
 
 REQUEST, CELERYS_REQUEST = "gristmill.worker.request:Request", Task.Request
@@ -23,7 +22,7 @@ REQUEST, CELERYS_REQUEST = "gristmill.worker.request:Request", Task.Request
 logger = get_logger(__name__)
 
 
-class Consumer(consumer.Consumer):
+class Consumer(CeleryConsumer):
     """Hands unknown tasks back with a delay, makes malformed ones dead letters, and knows what its pool has."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,13 +34,8 @@ class Consumer(consumer.Consumer):
 
         The processes run these jobs all the same, and nobody would acknowledge their messages.
         """
-        pool = getattr(self.pool, "_pool", None)
-        jobs = [job for job in list(getattr(pool, "_cache", {}).values()) if job._write_to and not job._accepted]
-        for job in jobs:
-            job._accepted = True
-        super().on_close()
-        for job in jobs:
-            job._accepted = job._time_accepted is not None
+        with unreported_jobs_kept(self.pool):
+            super().on_close()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's handler; a message that makes it raise before the pool has the message becomes a dead letter."""
@@ -107,12 +101,6 @@ def pool_tags(pool: Any) -> set[str]:
     }
 
 
-def _in_pool(request: Request, pool: Any) -> bool:
-    if request._apply_result is None:
-        return False
-    if isinstance(pool, thread.TaskPool):
-        # Nothing tells which jobs a thread pool has started. It runs all of them unless it is stopped.
-        return bool(pool.active)
-    result = request._apply_result()
-    # A pool process reads a job once somebody has begun to write it to its pipe.
-    return bool(getattr(result, "_write_to", None) or getattr(result, "_scheduled_for", None))
+def _in_pool(request: Any, pool: Any) -> bool:
+    job = getattr(request, "job", None)
+    return job is not None and pool_runs(job(), pool)

@@ -7,10 +7,10 @@ import threading
 from typing import Any
 
 from celery.bootsteps import StartStopStep
-from celery.worker import state
 
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
+from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.heartbeat import Heartbeat
 
 #: Most seconds for handing messages back.
@@ -39,7 +39,7 @@ class Drain(StartStopStep):
         if self.draining:
             self._hand_back(signum, frame)
         self.draining = True
-        state.should_stop = os.EX_OK
+        end_when_drained(os.EX_OK)
         deadline = threading.Timer(settings().drain_seconds, os.kill, (os.getpid(), signal.SIGQUIT))
         deadline.daemon = True
         deadline.start()

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, Task, current_app, shared_task
-from celery.app.trace import trace_task_ret
 from celery.exceptions import Ignore, Reject
 
+from gristmill.worker.celery_internals import run_traced_task
 from gristmill.worker.quarantine import ProcessDied, QuarantineUnavailable, quarantined
 
 NAME = "gristmill.quarantined"
@@ -56,7 +56,7 @@ def run_traced(
     app = getattr(importlib.import_module(address[0]), address[1]) if address else current_app
     app.set_current()
     importlib.import_module(module)
-    failed, result, runtime = trace_task_ret(name, request["id"], request, (args, kwargs, {}), None, None, app=app)
+    failed, result, runtime = run_traced_task(name, request["id"], request, (args, kwargs, {}), None, None, app=app)
     if not failed:
         return QuarantinedTaskEnded(None, result, runtime)
     error = getattr(result.exception, "exc", result.exception)

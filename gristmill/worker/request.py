@@ -1,31 +1,35 @@
 """Celery's request: runs suspects alone, and tells the transport which message killed a process."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
+from weakref import ref
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
-from celery.concurrency import thread
-from celery.worker import request, state
+from celery.worker import state
 from redis.exceptions import RedisError
 
 from gristmill.broker.qos import SUSPECT
 from gristmill.worker import quarantined_task, task_counts
+from gristmill.worker.celery_internals import CeleryRequest, ThreadPool, thread_of
 from gristmill.worker.quarantine import DEATHS
 
 #: Seconds for which a message stays hidden whose outcome could not be sent to the server.
 HAND_BACK_SECONDS = 1.0
 
 
-class Request(request.Request):
+class Request(CeleryRequest):
     """A message that a worker's main process has reserved or runs."""
 
     acknowledged: bool
+    #: A weak reference to its job in the pool; None before the pool has it.
+    job: Callable[[], Any] | None = None
 
     def __init_subclass__(cls) -> None:
         """Wrap the methods of the class that Celery makes for each task, to count outcomes."""
         super().__init_subclass__()
-        inherited = cls.on_success
+        inherited, run = cls.on_success, cls.execute_using_pool
 
         def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
             # The thread pool reports in this way that a task ended its thread, for example by SystemExit.
@@ -35,24 +39,21 @@ class Request(request.Request):
                 self._count(*answer)
             return inherited(self, answer, **kwargs)
 
-        cls.on_success = on_success
-        run = cls.execute_using_pool
-
         def execute_using_pool(self: Any, pool: Any, **kwargs: Any) -> Any:
-            result = run(self, pool, **kwargs)
-            if isinstance(pool, thread.TaskPool):
-                result.f.add_done_callback(self._look_at)
-            return result
+            job = run(self, pool, **kwargs)
+            self.job = None if job is None else ref(job)
+            if isinstance(pool, ThreadPool):
+                thread_of(job).add_done_callback(self._look_at)
+            return job
 
-        cls.execute_using_pool = execute_using_pool
+        cls.on_success, cls.execute_using_pool = on_success, execute_using_pool
 
     @property
     def type(self) -> str:
         """The name of the task that the pool runs. The task of chunks itself runs each item of a suspect alone."""
         suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
-        return (
-            quarantined_task.NAME if suspect and not getattr(self.task, "quarantines_items", False) else str(self._type)
-        )
+        quarantine = suspect and not getattr(self.task, "quarantines_items", False)
+        return quarantined_task.NAME if quarantine else str(super().type)
 
     def _look_at(self, future: Future[Any]) -> None:
         """Release a request that a thread could not begin or end: nobody else does, and the slot would be lost."""

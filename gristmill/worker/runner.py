@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from billiard.common import terminate_handler_fired
 from redis.exceptions import RedisError
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
@@ -25,6 +24,7 @@ from gristmill.tasks import catalog
 from gristmill.tasks.encoding import json_text
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.worker.backoff import backoff
+from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
 from gristmill.worker.logs import about
@@ -143,7 +143,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
         state, text, retry_ms = "succeeded", value_json(value), None
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
-        if isinstance(error, SystemExit) and terminate_handler_fired():
+        if isinstance(error, SystemExit) and is_terminated():
             raise
         state, text, retry_ms = "failed", json.dumps(explain(error)), _retry_ms(item, work, task, error)
     return _outcome(item, state, text, started_at, worker, retry_ms)

@@ -5,9 +5,9 @@ from typing import Any
 
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
-from celery.worker.strategy import default
 
 from gristmill.config.settings import settings
+from gristmill.worker.celery_internals import default_strategy
 from gristmill.worker.chunk_task import MESSAGE_VERSION
 
 #: The arguments of a chunk's message after its version: batch, epoch, first, count.
@@ -18,7 +18,7 @@ logger = get_logger(__name__)
 
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
     """Answer the handler of a task's messages; Celery calls this once for each task."""
-    handle = default(task, app, consumer, **kwargs)
+    handle = default_strategy(task, app, consumer, **kwargs)
 
     def on_message(message: Any, body: Any, *rest: Any) -> Any:
         version, *fields = message.payload[0] or [None]

@@ -1,11 +1,17 @@
 """The benchmarks run: ours, with real workers, at tiny sizes. Peers need the package index, so they are not tested."""
 
 import json
+import random
 
 import pytest
 
 from benchmarks import growth
+from benchmarks.ab.__main__ import QUICK
+from benchmarks.ab.checkout import checkout
+from benchmarks.ab.round import SIDES, play
+from benchmarks.ab.visit import FIGURES
 from benchmarks.peers import __main__ as peers
+from benchmarks.scale import __main__ as scale
 
 pytestmark = pytest.mark.slow
 
@@ -42,3 +48,29 @@ def test_growth_loses_nothing_while_a_worker_dies(tmp_path, capsys):
     ]
     assert all(each["producer"] > 20 and each["follower"] > 20 for each in found)
     assert "| lost of 3,000 items with 1 workers killed | 0 | 0 | yes |" in capsys.readouterr().out
+
+
+def test_a_round_of_make_ab_has_every_figure():
+    one = play(dict.fromkeys(SIDES, checkout(".")), QUICK, random.Random(1))
+    for side in (one.old, one.new):
+        assert set(side) == {figure.name for figure in FIGURES}
+        assert all(each > 0 for each in side.values())
+        # A worker of one process slot has threads beside its main one: for heartbeats, at least.
+        assert side["a worker: threads of its main process"] >= 2
+        assert side["a slot: memory of its own (USS)"] < side["a slot: memory with its share (PSS)"]
+    assert one.ratios["a worker: connections"] == 1
+
+
+def test_the_benchmark_of_scale_has_every_figure(tmp_path, capsys):
+    file = tmp_path / "scale.json"
+    arguments = ["--sizes", "2", "4", "--batches", "2", "--seconds", "3", "--workers", "4", "--json", str(file)]
+    assert scale.main(arguments) == 0
+    small, large, fleet = json.loads(file.read_text())
+    assert [(each["batches"], each["items"], each["errors"]) for each in (small, large)] == [(2, 40, 0), (4, 40, 0)]
+    assert all(each["item"] > 0 and each["quiet"] > 0 and each["script"] > 0 for each in (small, large))
+    # All slots hold a chunk: 4 workers of 8, and the one that measures takes between.
+    assert 32 <= fleet["busy"] <= 33
+    assert fleet["take99"] >= fleet["take50"] > 0
+    out = capsys.readouterr().out
+    assert "| 4 | 40 |" in out
+    assert "A worker that joins takes" in out

@@ -15,13 +15,20 @@ from tests.support.examples import PROJECT
 DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 #: What these programs import, which run in environments of their own, is no dependency of ours.
 APART = PROJECT / "benchmarks" / "peers" / "apps"
+#: Programs that run in environments of their own too; they import from APART, by a bare name.
+ALSO_APART = {PROJECT / "benchmarks" / "ab" / f"{name}.py" for name in ("plain_app", "probe")}
 #: Engines whose private names we use: a new minor version may change any of them.
 ENGINES = ("billiard", "celery", "flower", "kombu")
 
 
 def imported(*rooms):
     """The distributions that the Python files of those folders import, by normalised name."""
-    files = [path for room in rooms for path in (PROJECT / room).rglob("*.py") if APART not in path.parents]
+    files = [
+        path
+        for room in rooms
+        for path in (PROJECT / room).rglob("*.py")
+        if APART not in path.parents and path not in ALSO_APART
+    ]
     # Tests of one folder import each other without the folder's name.
     ours = {"gristmill", "tests", "benchmarks"} | {path.stem for path in files if path.stem.startswith("test_")}
     names = set()

@@ -1,0 +1,1 @@
+"""Many live batches, and many workers: what they cost the server."""

@@ -1,0 +1,129 @@
+"""`python -m benchmarks.scale`: what the server spends on an item while many batches are live, and on many workers.
+
+Each part has a server of its own. Workers are simulated: few processes send what real workers send, through the same
+classes.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import page
+from benchmarks.options import at_least
+from benchmarks.scale import fleet, live
+from benchmarks.scale.fleet import FleetLoad, Joining
+from benchmarks.scale.live import Live
+from gristmill.config.settings import load, use
+from gristmill.demo.home import temporary_home
+from gristmill.server.connection import reaching
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
+from gristmill.tasks import catalog
+
+SIZES, WORKERS = (20, 100, 1_000, 10_000), (50, 500)
+
+
+@contextmanager
+def server() -> Iterator[None]:
+    """A server of its own, which the settings of this process name."""
+    modules = "benchmarks.noops"
+    with (
+        temporary_home(task_modules=modules, log_level="error") as home,
+        PrivateServer(Home(home / "server"), load({})) as private,
+    ):
+        use({"redis_url": private.url, "task_modules": modules})
+        catalog.load()
+        with reaching():
+            yield
+
+
+def table(rows: Sequence[Live]) -> str:
+    """A line for each number of batches."""
+    head = ["live batches", "items run", "items/s", "server CPU of an item, µs", "to the first"]
+    head += ["server CPU of a second without work, ms", "longest script, ms", "`gristmill batches`, s", "errors"]
+    lines = [
+        [
+            f"{row.batches:,}",
+            f"{row.items:,}",
+            f"{row.items / row.seconds:,.0f}",
+            f"{row.item:,.0f}",
+            f"{row.item / rows[0].item:.2f}×",
+            f"{row.quiet:,.1f}",
+            f"{row.script:,.1f} ({row.script_name})",
+            f"{row.listing:.2f}",
+            f"{row.errors:,}",
+        ]
+        for row in rows
+    ]
+    scripts = [f"- {row.batches:,} batches, an item: {row.scripts}" for row in rows]
+    return page.table(head, lines) + "\n" + "\n".join(scripts) + "\n"
+
+
+def fleet_table(rows: Sequence[FleetLoad], joining: Joining) -> str:
+    """A line for each number of workers, and what joining costs."""
+    head = ["workers", "slots that hold a chunk", "server CPU of a second, ms", "of a worker, ms", "commands/s"]
+    head += ["take, p50, ms", "p99, ms", "longest script, ms", "drivers late, p99, ms"]
+    lines = [
+        [
+            f"{row.workers:,}",
+            f"{row.busy:,}",
+            f"{1e3 * row.cpu:,.0f}",
+            f"{1e3 * row.cpu / row.workers:.2f}",
+            f"{row.commands:,.0f}",
+            f"{row.take50:,.1f}",
+            f"{row.take99:,.1f}",
+            f"{row.script:,.1f} ({row.script_name})",
+            f"{row.late99:,.0f}",
+        ]
+        for row in rows
+    ]
+    scripts = [f"- {row.workers:,} workers, a second: {row.scripts}" for row in rows]
+    join = (
+        f"A worker that joins takes {joining.first:,.0f} µs of the server's CPU, mean of the first hundred; "
+        f"{joining.last:,.0f} µs, {joining.last / joining.first:.2f}×, mean of the last hundred of {joining.workers:,}."
+    )
+    return page.table(head, lines) + "\n" + "\n".join(scripts) + f"\n\n{join}\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    numbers: dict[str, Any] = {"type": at_least(0), "nargs": "*", "metavar": "N"}
+    parser.add_argument("--sizes", **numbers, default=SIZES, help="numbers of live batches; none: not measured")
+    parser.add_argument("--batches", type=at_least(1), default=300, help="batches of 20 items that flow through")
+    parser.add_argument("--seconds", type=float, default=20, help="at most for these, at each number of live batches")
+    parser.add_argument("--workers", **numbers, default=WORKERS, help="numbers of workers; none: not measured")
+    parser.add_argument("--json", type=Path, help="write the figures into this file")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    options = parser().parse_args(arguments)
+    rows, loads = list[Live](), list[FleetLoad]()
+    if options.sizes:
+        with server():
+            for row in live.measure(options.sizes, options.batches, options.seconds):
+                rows.append(row)
+                print(row, file=sys.stderr, flush=True)
+        print(table(rows), flush=True)
+    if options.workers:
+        for workers in sorted(options.workers):
+            with server():
+                loads.append(fleet.measure(workers, options.seconds))
+                print(loads[-1], file=sys.stderr, flush=True)
+        with server():
+            join = fleet.joining(max(options.workers))
+        print(fleet_table(loads, join), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in (*rows, *loads)], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What this room uses of Flower beyond its documented names, each under a name of ours.
+
+`tests/unit/test_internals.py` asserts every name, and says what breaks when a version lacks it.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import flower
+from flower import command
+from flower.app import Flower, rewrite_handler
+from flower.options import default_options
+from flower.utils import broker
+from flower.utils.broker import BrokerBase
+from flower.views import BaseHandler
+from tornado.template import Loader, Template
+
+__all__ = [
+    "TABS",
+    "TEMPLATES",
+    "BaseHandler",
+    "BrokerBase",
+    "Flower",
+    "HookedLoader",
+    "add_broker",
+    "default_options",
+    "rewrite_handler",
+    "run_instead",
+    "set_defaults",
+]
+
+#: The folder of Flower's templates, and the start of the tabs in its `navbar.html`.
+TEMPLATES = Path(flower.__file__).parent / "templates"
+TABS = '<ul class="app-nav navbar-nav">'
+
+
+class HookedLoader(Loader):
+    """Tornado's loader of templates, which Flower's pages use."""
+
+    def _create_template(self, name: str) -> Template:
+        return self.template(name)
+
+    def template(self, name: str) -> Template:
+        """Read the template of that name; the loader keeps it."""
+        raise NotImplementedError
+
+
+_new_broker = broker.Broker.__new__
+
+
+def run_instead(application: type[Flower]) -> None:
+    """Have Flower's command run an application of ours."""
+    command.Flower = application
+
+
+def set_defaults(values: Mapping[str, Any]) -> None:
+    """Change the defaults of Flower's options; its command line and its variables still override them."""
+    for name, value in values.items():
+        default_options._options[name.replace("_", "-")].default = value
+
+
+def add_broker(schemes: Collection[str], make: Callable[..., BrokerBase]) -> None:
+    """Have Flower ask what `make` returns for the queues of a broker whose URL has one of `schemes`."""
+
+    def new(cls: type, broker_url: str, *args: Any, **kwargs: Any) -> Any:
+        if urlsplit(broker_url).scheme in schemes:
+            return make(broker_url, *args, **kwargs)
+        return _new_broker(cls, broker_url, *args, **kwargs)
+
+    broker.Broker.__new__ = new

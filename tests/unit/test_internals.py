@@ -1,0 +1,163 @@
+"""The private names of Celery, kombu, billiard and Flower that we use: each is there, with its signature.
+
+Each entry says what breaks without the name. `make latest` runs this with the newest releases.
+"""
+
+import inspect
+import re
+
+import pytest
+from billiard import common as billiard_common
+from billiard import pool as billiard_pool
+from celery import Celery, Task
+from celery.app import trace
+from celery.app.utils import Settings
+from celery.concurrency import base, thread
+from celery.worker import request, state, strategy
+from celery.worker.consumer import Consumer
+from flower import app as flower_app
+from flower import command
+from flower.options import default_options
+from flower.utils import broker
+from flower.views import BaseHandler
+from kombu.asynchronous import hub
+from kombu.transport import redis, virtual
+from tornado.template import BaseLoader
+
+from gristmill.broker import kombu_internals
+from tests.support.private_names import private_names
+
+MODULES = {
+    "gristmill/broker/kombu_internals.py",
+    "gristmill/dashboard/flower_internals.py",
+    "gristmill/worker/celery_internals.py",
+    "tasks/celery_internals.py",
+}
+
+#: Where the name is, the name, its parameters; what breaks without it.
+CALLS = [
+    (redis.Channel, "_put", "self, queue, message, **kwargs", "nothing is put on streams"),
+    (redis.Channel, "_put_fanout", "self, exchange, message, routing_key, **kwargs", "revokes are not remembered"),
+    (virtual.Channel, "_get", "self, queue, timeout=None", "purging and bridges find nothing on streams"),
+    (redis.Channel, "_size", "self, queue", "the dashboard and `queue_declare` count 0 messages"),
+    (redis.Channel, "_purge", "self, queue", "`celery purge` deletes nothing"),
+    (redis.Channel, "_has_queue", "self, queue, **kwargs", "a passive declaration misses streams"),
+    (
+        redis.Channel,
+        "_delete",
+        "self, queue, exchange, routing_key, pattern, *args, **kwargs",
+        "a deleted queue keeps its streams",
+    ),
+    (redis.Channel, "_queue_bind", "self, exchange, routing_key, pattern, queue", "workers cannot drain a full server"),
+    (redis.Channel, "_q_for_pri", "self, queue, pri", "keys of streams are named like lists"),
+    (redis.Channel, "_maybe_update_queues_expire", "self, client, queue", "queues with an expiry vanish in use"),
+    (redis.Channel, "_restore", "self, message, leftmost=False", "a message is put on a list when it is handed back"),
+    (redis.Channel, "_connparams", "self, asynchronous=False", "no connection over a Unix socket, and no lease"),
+    (redis.Channel, "_brpop_start", "self, timeout=None", "workers wait for lists and take no message"),
+    (redis.Channel, "_brpop_read", "self, **options", "workers cannot read what they took"),
+    (redis.Channel, "_poll_error", "self, type, **options", "a broken connection stops a worker"),
+    (redis.Channel, "_flush_brpop_reauth", "self", "a login that was renewed is not used"),
+    (virtual.Transport, "_deliver", "self, message, queue", "messages do not reach their consumer"),
+    (request, "create_request_cls", None, "tasks are not counted, a slot is lost when a thread cannot begin a task"),
+    (
+        request.Request,
+        "execute_using_pool",
+        "self, pool, **kwargs",
+        "a slot is lost when a thread cannot begin a task",
+    ),
+    (request.Request, "on_success", "self, failed__retval__runtime, **kwargs", "plain tasks are not counted"),
+    (request.Request, "on_failure", "self, exc_info, send_failed_event=True, return_ok=False", "no message is blamed"),
+    (trace, "trace_task_ret", None, "suspects do not run"),
+    (strategy, "default", None, "chunk messages are not read"),
+    (Consumer, "on_close", "self", "jobs of pool processes are not acknowledged after a cut connection"),
+    (Consumer, "create_task_handler", None, "a malformed message stops the worker"),
+    (Consumer, "update_strategies", "self", "tasks have Celery's requests: no quarantine, no counts"),
+    (Consumer, "on_unknown_message", "self, body, message", "an unreadable message is discarded"),
+    (Consumer, "on_unknown_task", "self, body, message, exc", "a message of an unknown task is discarded"),
+    (Consumer, "on_invalid_task", "self, body, message, exc", "a malformed message is discarded"),
+    (Consumer, "on_decode_error", "self, message, exc", "a message that cannot be decoded is discarded"),
+    (billiard_common, "terminate_handler_fired", None, "a task that raises SystemExit cannot be told from TERM"),
+    (Celery, "_get_backend", "self", "our app stores results in no server"),
+    (broker.Broker, "__new__", "cls, broker_url, *args, **kwargs", "Flower cannot count messages on streams"),
+    (flower_app, "rewrite_handler", "handler, url_prefix", "our pages are not below the dashboard's prefix"),
+    (BaseLoader, "_create_template", "self, name", "Flower's pages have no tabs of ours"),
+    (BaseHandler, "get_current_user", "self", "`/metrics` asks for no password"),
+]
+
+#: The class or function whose text must have the name; what breaks without it.
+ATTRIBUTES = [
+    (redis.Channel, "_expires", "queues with an expiry vanish in use"),
+    (redis.Channel, "_closing", "a channel delivers while it closes"),
+    (redis.Channel, "_in_poll", "kombu sends a second request before the first is answered"),
+    (redis.Channel, "_brpop_sent_at", "kombu cannot tell a reading connection that died"),
+    (redis.Channel, "_queue_cycle", "one busy queue starves the others"),
+    (redis.Channel, "_binding_expiry_refreshed_at", "a full server stops workers with remote control"),
+    (redis.Channel, "_bindings_swept_at", "a full server stops workers with remote control"),
+    (virtual.Channel, "_qos", "a channel that is closed makes a QoS, and hands nothing back"),
+    (virtual.QoS, "_delivered", "prefetch counts nothing"),
+    (hub.Hub, "_loop_thread", "each acknowledgement travels alone"),
+    (Task, "_dump_pydantic_arguments", "lists of calls with models are encoded wrongly"),
+    (Celery, "_tasks", "two tasks may have one name"),
+    (billiard_pool.ApplyResult, "_accepted", "jobs are not acknowledged after a cut connection"),
+    (billiard_pool.ApplyResult, "_time_accepted", "jobs are not acknowledged after a cut connection"),
+    (billiard_pool.ApplyResult, "_write_to", "messages that a process runs are handed back, and run twice"),
+    (billiard_pool.ApplyResult, "_scheduled_for", "messages that a process runs are handed back, and run twice"),
+    (billiard_pool.Pool, "_cache", "jobs are not acknowledged after a cut connection"),
+    (base.BasePool, "_pool", "jobs are not acknowledged after a cut connection"),
+    (thread.ApplyResult, "f", "a slot is lost when a thread cannot begin a task"),
+]
+
+
+def _id(entry):
+    return f"{getattr(entry[0], '__name__', entry[0])}.{entry[1]}"
+
+
+def _signature(call):
+    parameters = inspect.signature(call).parameters.values()
+    return ", ".join(
+        re.sub(r": .*?(?= = |$)| = ", lambda found: "=" if found[0] == " = " else "", str(each)) for each in parameters
+    )
+
+
+@pytest.mark.parametrize("entry", CALLS, ids=_id)
+def test_a_private_call_has_its_signature(entry):
+    owner, name, parameters, breaks = entry
+    assert hasattr(owner, name) or name in inspect.getsource(owner), breaks
+    if parameters is not None and name in vars(owner):
+        assert _signature(vars(owner)[name]) == parameters, breaks
+
+
+@pytest.mark.parametrize("entry", ATTRIBUTES, ids=_id)
+def test_a_private_attribute_is_there(entry):
+    owner, name, breaks = entry
+    assert re.search(rf"\b{name}\b", inspect.getsource(owner)), breaks
+
+
+def test_the_classes_have_what_the_modules_change():
+    assert issubclass(command.Flower, flower_app.Flower), "`celery flower` runs Flower's own pages"
+    assert hasattr(next(iter(default_options._options.values())), "default"), "the dashboard ignores its settings"
+    assert state.should_stop is None, "a worker does not end once it has drained"
+    assert Settings.__setattr__ is not object.__setattr__, "our app's settings are not of our class"
+
+
+@pytest.mark.parametrize("ours", [kombu_internals.HookedChannel, kombu_internals.HookedQoS])
+def test_kombu_has_no_names_of_ours(ours):
+    theirs = [base for base in ours.__mro__ if base.__module__.startswith("kombu.")]
+    names = {name for name in vars(ours) if not name.startswith("_")}
+    assert [(base, name) for base in theirs for name in names if name in vars(base)] == []
+
+
+def test_each_hook_that_kombu_calls_is_in_its_text():
+    text = inspect.getsource(redis) + inspect.getsource(virtual.base) + inspect.getsource(virtual.exchange)
+    hooks = {name for name in vars(kombu_internals.HookedChannel) if re.fullmatch(r"_[a-z]\w*", name)} - {"_abc_impl"}
+    assert [name for name in hooks if not re.search(rf"\.{name}\b", text)] == []
+
+
+def test_private_names_are_in_one_module_of_each_room():
+    assert set(private_names()) == MODULES
+
+
+def test_every_private_name_has_an_entry():
+    entries = {name for _, name, *_ in (*CALLS, *ATTRIBUTES)} | {"_options"}
+    names = {name for every in private_names().values() for name in every if not name.endswith("=")}
+    assert names - entries == set()
