@@ -1,5 +1,7 @@
 """What tests share: a private server for each test process, a key prefix for each test, and polling."""
 
+import os
+import sys
 import time
 import uuid
 
@@ -11,6 +13,10 @@ from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
+
+# Each command that a test runs is a new Python: without bytecode it would compile the whole package first (0.3 s).
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def until(condition, seconds=30.0, what="the condition"):
