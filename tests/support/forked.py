@@ -1,6 +1,6 @@
-"""Runs `gristmill` in a process forked from one that has the libraries loaded: that saves most of a command's start.
+"""Runs `gristmill` and `python -c` in processes forked from one that has the libraries loaded: most of their start.
 
-The command's own modules are not among them. Each command imports them in its own environment, as a new Python does.
+No module of ours is among them: each process imports those in its own environment, as a new Python does.
 """
 
 import os
@@ -40,7 +40,7 @@ def can_fork(environ: Mapping[str, str]) -> bool:
 def run_forked(
     command: Sequence[str], stdin: bytes | None, cwd: Path, environ: Mapping[str, str], timeout: float
 ) -> tuple[int, bytes, bytes]:
-    """Run a command of Gristmill to its end: its exit code, or a signal's negative number, its stdout and its stderr.
+    """Run `gristmill …` or `python -c CODE` to its end: its exit code or negative signal, its stdout and its stderr.
 
     Raises:
         TimeoutExpired: it ran for more than `timeout` seconds.
@@ -84,10 +84,13 @@ def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)
-    sys.argv = list(command)
     installed = [path for path in sys.path if path.startswith((sys.base_prefix, sys.prefix))]
     extra = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.path = [str(Path(command[0]).parent), *extra, *installed]
-    from gristmill.cli import main
+    if command[0] == sys.executable:
+        sys.argv, sys.path = ["-c"], ["", *extra, *installed]
+        exec(compile(command[2], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv, sys.path = list(command), [str(Path(command[0]).parent), *extra, *installed]
+        from gristmill.cli import main
 
-    main()
+        main()
