@@ -7,7 +7,7 @@ import pytest
 from benchmarks import growth
 from benchmarks.peers import __main__ as peers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.mark.parametrize("row", ["batches", "plain messages, threads"])

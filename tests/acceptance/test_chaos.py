@@ -36,7 +36,8 @@ SMALL = [
     ("batch", "threads", {"kills": 2, "tasks": 8000}),
 ]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+#: One process of pytest-xdist runs them all: each has a fleet that works as fast as it can.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(600)]
 
 
 def counted(scenario, pool, **options):

@@ -258,6 +258,7 @@ def microseconds(bench, lease, takes=300):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_very_many_that_wait_cost_a_take_nothing(bench):
     with bench.connect() as connection:
         lease = connection.default_channel.lease
@@ -271,6 +272,7 @@ def test_very_many_that_wait_cost_a_take_nothing(bench):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_very_many_that_wait_cost_a_worker_nothing(bench):
     worker = bench.worker("threads", 2)
     bench.send("for n in range(20): mark.delay(n)")

@@ -22,9 +22,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.home import Home, ServerFile
 from tests.conftest import until
-from tests.support.forked import can_fork, run_forked
+from tests.support.forked import GRISTMILL, can_fork, run_forked
 
-GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 #: Seconds for any one command that is waited for: a noisy machine's, not a claim about speed.
 PATIENCE = 100.0
 #: Every process of a place has this in its environment, whatever home it was given.
@@ -126,25 +125,24 @@ class Place:
 
     def run(self, *arguments: str, stdin: str | bytes | None = None, cwd: Path | None = None, **settings: str) -> Done:
         """Run `gristmill` with these arguments to its end."""
-        command, environ = [GRISTMILL, *arguments], {**self.environ, **settings}
-        if not can_fork(environ):
-            return self.process(command, stdin=stdin, cwd=cwd, **settings)
-        standard_input = stdin.encode() if isinstance(stdin, str) else stdin
-        code, out, err = run_forked(command, standard_input, cwd or self.cwd, environ, PATIENCE)
-        return Done(code, out.decode(), err.decode())
+        return self.process([GRISTMILL, *arguments], stdin=stdin, cwd=cwd, **settings)
 
     def process(
         self, command: list[str], *, stdin: str | bytes | None = None, cwd: Path | None = None, **settings: str
     ) -> Done:
         """Run any command here to its end."""
         standard_input = stdin.encode() if isinstance(stdin, str) else stdin
+        environ = {**self.environ, **settings}
+        if can_fork(command, environ):
+            code, out, err = run_forked(command, standard_input, cwd or self.cwd, environ, PATIENCE)
+            return Done(code, out.decode(), err.decode())
         done = subprocess.run(
             command,
             input=standard_input,
             stdin=subprocess.DEVNULL if standard_input is None else None,
             capture_output=True,
             cwd=cwd or self.cwd,
-            env={**self.environ, **settings},
+            env=environ,
             timeout=PATIENCE,
             check=False,
         )

