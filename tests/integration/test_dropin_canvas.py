@@ -9,6 +9,7 @@ from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
 pytestmark = pytest.mark.slow
+BENCH = DropIn
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +18,6 @@ def mill(server, tmp_path_factory):
     bench = DropIn(server.url, tmp_path_factory.mktemp("dropin"))
     bench.worker("prefork", 2, 4)
     bench.ready()
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = DropIn(server.url, tmp_path)
     yield bench
     bench.close()
 

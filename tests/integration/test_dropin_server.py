@@ -24,6 +24,7 @@ from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
 PROJECT = Path(__file__).parents[2]
+BENCH = DropIn
 OURS = "gristmill.broker.channel:Channel"
 
 
@@ -34,12 +35,6 @@ def closing(*arguments, **options):
         yield bench
     finally:
         bench.close()
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    with closing(server.url, tmp_path) as bench:
-        yield bench
 
 
 def works(bench, count=20):

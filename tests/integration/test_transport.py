@@ -11,7 +11,6 @@ import pytest
 from flower.utils import broker
 from redis.exceptions import RedisError
 
-from gristmill.broker import leases
 from gristmill.broker.address import from_redis
 from gristmill.config.settings import load
 from gristmill.dashboard import queues
@@ -19,20 +18,6 @@ from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.conftest import until
 from tests.support.transport_bench import Bench
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = Bench(server.url, tmp_path)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def channel(bench):
-    with bench.connect() as connection:
-        yield connection.default_channel
-    leases.end_all()
 
 
 def put(channel, body, queue="q", **properties):
