@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Tests wait more than they compute. Each of these processes has servers and a fleet of its own.
 JOBS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
-SIDE_BY_SIDE := -n $(JOBS) --dist loadgroup
+SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 
 .PHONY: help demo test slow pythons check format lint types imports length secrets fuzz bench-quick lock screenshots clean
 

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from redis import Redis
+from xdist.scheduler import LoadFileScheduling
 
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
@@ -19,14 +20,24 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that share a fixture of their module run in one process of pytest-xdist, so that there is one of it."""
-    for item in items:
-        fixtures = getattr(item, "_fixtureinfo", None)
-        definitions = fixtures.name2fixturedefs.values() if fixtures else ()
-        if any(each[-1].scope == "module" for each in definitions) and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__.rpartition(".")[2]))
+#: The files whose tests share the Docker engine.
+ENGINE = {
+    f"tests/acceptance/test_{name}.py" for name in ("compose", "compose_settings", "containers", "remote_workers")
+}
+
+
+class Files(LoadFileScheduling):
+    """One process of pytest-xdist runs all tests of a file, and one runs those of all files in ENGINE."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "engine" if file in ENGINE else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Used whatever `--dist` says: pytest-xdist 3.8 loses the groups of `--dist loadgroup` under pytest 9.2."""
+    return Files(config, log)
 
 
 def until(condition, seconds=30.0, what="the condition"):

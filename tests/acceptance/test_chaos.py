@@ -36,8 +36,7 @@ SMALL = [
     ("batch", "threads", {"kills": 2, "tasks": 8000}),
 ]
 
-#: One process of pytest-xdist runs them all: each has a fleet that works as fast as it can.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def counted(scenario, pool, **options):
