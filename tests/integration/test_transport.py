@@ -120,7 +120,6 @@ def test_a_batch_of_messages_is_one_pipeline(bench, channel):
         assert channel._size("q") == 250
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "slots", "multiplier"), [("prefork", 2, 1), ("threads", 10, 10)])
 def test_every_task_runs_once(bench, pool, slots, multiplier):
     bench.send("for n in range(300): mark.delay(n)")
@@ -209,7 +208,6 @@ def test_an_unknown_task_goes_back_with_a_delay(bench):
     assert bench.dead() == []
 
 
-@pytest.mark.slow
 def test_what_waits_for_its_time_can_be_revoked(bench):
     bench.send("one = mark.apply_async((1,), countdown=3); two = mark.apply_async((2,), countdown=3); one.revoke()")
     bench.worker()
@@ -217,7 +215,6 @@ def test_what_waits_for_its_time_can_be_revoked(bench):
     assert bench.done() == [2]
 
 
-@pytest.mark.slow
 def test_workers_answer_remote_control(bench):
     bench.worker()
     bench.send("while not app.control.ping(timeout=1): pass\nassert app.control.inspect(timeout=3).active_queues()")
