@@ -3,8 +3,10 @@
 No module of ours is among them: each process imports those in its own environment, as a new Python does.
 """
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -79,7 +81,7 @@ def _read(end: Connection) -> bytes:
 
 
 def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ: Mapping[str, str]) -> None:
-    """Become the command."""
+    """Become the command, and end as Python does."""
     for number, end in enumerate(ends):
         os.dup2(end.fileno(), number)
         end.close()
@@ -88,8 +90,19 @@ def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ:
     os.environ.clear()
     os.environ.update(environ)
     sys.dont_write_bytecode = bool(environ.get("PYTHONDONTWRITEBYTECODE"))
-    path = [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-    path += [each for each in sys.path if each.startswith((sys.base_prefix, sys.prefix))]
+    try:
+        _run(command, [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each])
+    finally:
+        for thread in threading.enumerate():
+            if not (thread.daemon or thread is threading.current_thread()):
+                thread.join()
+        # multiprocessing leaves these out.
+        atexit._run_exitfuncs()
+
+
+def _run(command: Sequence[str], extra: list[str]) -> None:
+    """Run the command with the path that it would have; `extra` is its PYTHONPATH."""
+    path = extra + [each for each in sys.path if each.startswith((sys.base_prefix, sys.prefix)) and each not in extra]
     if command[0] == GRISTMILL:
         sys.argv, sys.path = list(command), [str(Path(GRISTMILL).parent), *path]
         from gristmill.cli import main
