@@ -2,36 +2,44 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
 # With CI set, a test that lacks a browser or an engine fails; otherwise it is skipped.
 PYTEST := $(BIN)/python -m pytest
+# Tests wait more than they compute. Each of these processes has servers and a fleet of its own.
+JOBS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test slow check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
+.PHONY: help demo test slow pythons check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-15s %s\n", $$1, $$2}'
 
-demo: .venv/run ## run a batch from start to end, in a temporary home
+demo: $(VENV)/run ## run a batch from start to end, in a temporary home
 	@$(BIN)/gristmill demo
 
-test: .venv/dev ## run the tests except the slow ones
-	@$(PYTEST) -q -m "not slow" -n 2 --dist loadgroup
+test: $(VENV)/dev ## run the tests except the slow ones
+	@$(PYTEST) -q -m "not slow" $(SIDE_BY_SIDE) --durations=15
 
-slow: .venv/dev ## run the slow tests: those over 20 s
-	@$(PYTEST) -q -m slow
+slow: $(VENV)/dev ## run the slow tests: side by side, then those that need the machine for themselves
+	@$(PYTEST) -q -m "slow and not alone" $(SIDE_BY_SIDE) --durations=15
+	@$(PYTEST) -q -m "slow and alone" --durations=15
 
-check: .venv/dev format lint types imports length test slow ## run everything that CI runs
+pythons: ## run `make test` on each Python from 3.11 that this machine has, in an environment for each
+	@sh bin/pythons
 
-format: .venv/dev ## check the format of the code (FIX=1 formats it)
+check: $(VENV)/dev format lint types imports length test slow ## run everything that CI runs
+
+format: $(VENV)/dev ## check the format of the code (FIX=1 formats it)
 	@$(BIN)/ruff format $(if $(FIX),,--check) .
 
-lint: .venv/dev ## run ruff (FIX=1 applies its fixes)
+lint: $(VENV)/dev ## run ruff (FIX=1 applies its fixes)
 	@$(BIN)/ruff check $(if $(FIX),--fix,) .
 
-types: .venv/dev ## run mypy, strict
+types: $(VENV)/dev ## run mypy, strict
 	@$(BIN)/mypy
 
-imports: .venv/dev ## check that imports run down the table in docs/design.md
+imports: $(VENV)/dev ## check that imports run down the table in docs/design.md
 	@$(BIN)/lint-imports
 
 length: ## check that no file has over 300 lines, no test over 400
@@ -40,36 +48,36 @@ length: ## check that no file has over 300 lines, no test over 400
 secrets: ## write random passwords for docker compose into ./secrets
 	@sh bin/secrets
 
-fuzz: .venv/dev ## send 100,000 random messages to live workers
+fuzz: $(VENV)/dev ## send 100,000 random messages to live workers
 	@FUZZ_MESSAGES=100000 $(PYTEST) -q tests/acceptance/test_fuzz.py
 
-bench-quick: .venv/dev ## compare with other task queues and pools, in two minutes
+bench-quick: $(VENV)/dev ## compare with other task queues and pools, in two minutes
 	@$(BIN)/python -m benchmarks.quick
 
-ab: .venv/dev ## tell whether NEW is slower than OLD, commits or paths, by a few percent (ARGS='--minutes 20')
+ab: $(VENV)/dev ## tell whether NEW is slower than OLD, commits or paths, by a few percent (ARGS='--minutes 20')
 	@$(BIN)/python -m benchmarks.ab $(OLD) $(NEW) $(ARGS)
 
-latest: .venv/dev ## try the newest Celery, kombu, billiard, Flower and redis-py, which pyproject.toml may exclude
+latest: $(VENV)/dev ## try the newest Celery, kombu, billiard, Flower and redis-py, which pyproject.toml may exclude
 	@sh bin/latest
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml --group build
 
-lock: .venv/dev ## resolve pyproject.toml into the lock files again
+lock: $(VENV)/dev ## resolve pyproject.toml into the lock files again
 	@$(LOCK) -o requirements.lock
 	@$(LOCK) -c requirements.lock --group dev --extra plot -o requirements-dev.lock
 
-screenshots: .venv/dev ## take the pictures of the dashboard in docs/
+screenshots: $(VENV)/dev ## take the pictures of the dashboard in docs/
 	@$(BIN)/python -m tests.support.screenshots docs
 
 clean: ## remove .venv and every cache
-	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The environment to run Gristmill, and the one to check it: installed once, and again when its lock file changes.
-.venv/run: requirements.lock pyproject.toml
-	@sh bin/install requirements.lock
-	@touch .venv/run
+$(VENV)/run: requirements.lock pyproject.toml
+	@sh bin/install requirements.lock $(VENV)
+	@touch $(VENV)/run
 
-.venv/dev: requirements-dev.lock pyproject.toml
-	@sh bin/install requirements-dev.lock
-	@touch .venv/run .venv/dev
+$(VENV)/dev: requirements-dev.lock pyproject.toml
+	@sh bin/install requirements-dev.lock $(VENV)
+	@touch $(VENV)/run $(VENV)/dev

@@ -49,12 +49,13 @@ def modules_of(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _text(function: Callable[..., Any]) -> bytes:
-    try:
-        return inspect.getsource(function).encode()
-    except (OSError, TypeError):
-        # Typed at a prompt: its compiled code is all that there is.
-        code = getattr(function, "__code__", None)
-        return repr((code.co_code, code.co_names, code.co_consts)).encode() if code else function.__name__.encode()
+    code = getattr(function, "__code__", None)
+    # Since Python 3.13, `<string>` has a source: that of `python -c`, whatever string the function was compiled from.
+    if code is None or code.co_filename != "<string>":
+        with suppress(OSError, TypeError):
+            return inspect.getsource(function).encode()
+    # Typed at a prompt: its compiled code is all that there is.
+    return repr((code.co_code, code.co_names, code.co_consts)).encode() if code else function.__name__.encode()
 
 
 def _own_imports(path: Path, package: str) -> dict[str, str]:

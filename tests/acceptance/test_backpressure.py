@@ -42,6 +42,7 @@ def small(place):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_four_times_its_memory_in_items(small, record_property):
     """As many bytes of outcomes come on top."""

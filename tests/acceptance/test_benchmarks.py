@@ -13,7 +13,7 @@ from benchmarks.ab.visit import FIGURES
 from benchmarks.peers import __main__ as peers
 from benchmarks.scale import __main__ as scale
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.mark.parametrize("row", ["batches", "plain messages, threads"])

@@ -10,7 +10,7 @@ from tests.support.command import GRISTMILL
 
 #: Completes the words after "$@", as bash does when somebody presses Tab at the end of the last one.
 BASH = """
-source <("$0" completion bash)
+source "$0"
 COMP_WORDS=(gristmill "$@") COMP_CWORD=$#
 _gristmill_completion gristmill
 for reply in "${COMPREPLY[@]}"; do echo "${reply}"; done
@@ -20,7 +20,8 @@ for reply in "${COMPREPLY[@]}"; do echo "${reply}"; done
 def bash(place, *words, **settings):
     """The words that bash offers at the end of a line; `gristmill` is on the path."""
     path = f"{GRISTMILL.rpartition('/')[0]}:{place.environ['PATH']}"
-    done = place.process(["bash", "-c", BASH, GRISTMILL, *words], PATH=path, **settings).good()
+    script = place.file("completion.bash", place.run("completion", "bash").good().out)
+    done = place.process(["bash", "-c", BASH, script, *words], PATH=path, **settings).good()
     assert done.err == "", done
     return done.out.split()
 

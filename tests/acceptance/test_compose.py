@@ -20,7 +20,7 @@ from tests.conftest import until
 from tests.support.engine import docker, engine_or_skip, kill_main, main_pid
 from tests.support.examples import PROJECT
 
-pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 CONTAINERS = ("redis", "cpu", "io", "flower")
 
 

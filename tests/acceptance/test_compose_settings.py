@@ -12,7 +12,7 @@ from gristmill.server.connection import connect
 from tests.conftest import until
 from tests.support.engine import Compose, docker
 
-pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 #: No user of the image has this number.
 USER = "4321:4321"

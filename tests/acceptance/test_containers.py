@@ -27,7 +27,7 @@ from gristmill.server.connection import connect
 from tests.conftest import until
 from tests.support.engine import docker, kill_main, main_pid
 
-pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 #: Seconds of a lease, and the longer time for which a worker is cut off.
 LEASE, AWAY = 4, 7.0

@@ -90,6 +90,7 @@ def belong_together(rows, *tasks):
 
 class TestCompare:
     @pytest.mark.slow
+    @pytest.mark.alone
     @pytest.mark.timeout(400)
     def test_the_rows(self, place, temporary):
         with place.start("compare", "--json") as running:

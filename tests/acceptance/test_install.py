@@ -13,8 +13,6 @@ from tests.support.command import Place
 from tests.support.environment import UV, Environment, run, source
 from tests.support.examples import PROJECT
 
-pytestmark = [pytest.mark.xdist_group("install")]
-
 #: A project of a user's own, whose packages have the names of our folders.
 OTHERS = """
 [build-system]

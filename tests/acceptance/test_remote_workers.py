@@ -12,7 +12,7 @@ from tests.conftest import until
 from tests.support.engine import Compose, docker, engine_or_skip
 from tests.support.examples import PROJECT
 
-pytestmark = [pytest.mark.xdist_group("engine"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -18,16 +18,6 @@ from gristmill.tasks.remote import RemoteTask
 from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, run_all, submit
 
 
-@pytest.fixture
-def here(server, ledger, monkeypatch):
-    """The settings' own server; its ledger."""
-    monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
-    monkeypatch.setenv("GRISTMILL_PREFIX", ledger.settings.prefix)
-    settings.cache_clear()
-    yield ledger
-    settings.cache_clear()
-
-
 def record(ledger, failing=()):
     """Run the chunks that are on the queue; the items `failing` fail."""
     while chunk := pop(ledger):

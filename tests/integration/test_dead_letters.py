@@ -6,12 +6,11 @@ import tracemalloc
 import pytest
 from redis import Redis
 
-from gristmill.broker import leases, qos
+from gristmill.broker import qos
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import load
 from tests.conftest import until
 from tests.support.hostile import ESCAPE, entries, message
-from tests.support.transport_bench import Bench
 
 LATE = """
 from tests.support.transport_app import app, say
@@ -21,20 +20,6 @@ from tests.support.transport_app import app, say
 def late(number):
     say("done", number)
 """
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = Bench(server.url, tmp_path)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def channel(bench):
-    with bench.connect() as connection:
-        yield connection.default_channel
-    leases.end_all()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
-pytestmark = pytest.mark.slow
+BENCH = DropIn
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +17,6 @@ def mill(server, tmp_path_factory):
     bench = DropIn(server.url, tmp_path_factory.mktemp("dropin"))
     bench.worker("prefork", 2, 4)
     bench.ready()
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = DropIn(server.url, tmp_path)
     yield bench
     bench.close()
 
@@ -74,6 +67,7 @@ def test_a_failed_header_fails_the_chord(mill):
     mill.ended()
 
 
+@pytest.mark.slow
 def test_a_message_that_has_expired_is_not_run(mill, bench):
     bench.send("mark.apply_async((1,), expires=0.2); mark.apply_async((2,), countdown=0.5, expires=0.2); mark.delay(3)")
     bench.worker()
@@ -89,6 +83,7 @@ def test_nothing_is_left_behind(mill):
     mill.ended()
 
 
+@pytest.mark.slow
 def test_a_retry_outlives_the_worker_that_asked_for_it(bench):
     bench.send("twice.delay(1, 4); mark.delay(2)")
     first = bench.worker("prefork", 2)
@@ -101,6 +96,7 @@ def test_a_retry_outlives_the_worker_that_asked_for_it(bench):
     assert bench.begun() == [1, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_task_that_opts_out_is_acknowledged_before_it_runs(bench):
     bench.send("early.delay(1, 'one')")
     worker = bench.worker("prefork", 1)

@@ -10,15 +10,9 @@ from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
 pytestmark = pytest.mark.slow
+BENCH = DropIn
 
 LEASE_SECONDS = 2
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = DropIn(server.url, tmp_path)
-    yield bench
-    bench.close()
 
 
 def test_a_worker_answers_what_it_is_asked(bench):

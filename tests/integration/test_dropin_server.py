@@ -24,6 +24,7 @@ from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
 PROJECT = Path(__file__).parents[2]
+BENCH = DropIn
 OURS = "gristmill.broker.channel:Channel"
 
 
@@ -34,12 +35,6 @@ def closing(*arguments, **options):
         yield bench
     finally:
         bench.close()
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    with closing(server.url, tmp_path) as bench:
-        yield bench
 
 
 def works(bench, count=20):
@@ -258,6 +253,7 @@ def microseconds(bench, lease, takes=300):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_very_many_that_wait_cost_a_take_nothing(bench):
     with bench.connect() as connection:
         lease = connection.default_channel.lease
@@ -271,6 +267,7 @@ def test_very_many_that_wait_cost_a_take_nothing(bench):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_very_many_that_wait_cost_a_worker_nothing(bench):
     worker = bench.worker("threads", 2)
     bench.send("for n in range(20): mark.delay(n)")

@@ -9,17 +9,11 @@ from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 
 pytestmark = pytest.mark.slow
+BENCH = DropIn
 
 LEASE_SECONDS = 2
 SENT = 60
 POOLS = [("prefork", 4), ("threads", 10)]
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = DropIn(server.url, tmp_path)
-    yield bench
-    bench.close()
 
 
 def counted(bench):

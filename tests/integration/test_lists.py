@@ -8,14 +8,6 @@ from kombu import Connection
 from gristmill.broker import leases
 from gristmill.broker.unattended_queues import orphans
 from gristmill.config.settings import load
-from tests.support.transport_bench import Bench
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = Bench(server.url, tmp_path)
-    yield bench
-    bench.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from gristmill.server.connection import connect, locate
 from gristmill.server.home import Home
 from gristmill.server.owner import own_server
 from tests.conftest import until
-from tests.support.homes import kill, processes, watched_home
+from tests.support.homes import kill, processes
 
 PROJECT = Path(__file__).parents[2]
 
@@ -33,12 +33,6 @@ with own_server(Home(settings().home), "gristmill up", settings()):
     print(child.pid, flush=True)
     while True: time.sleep(60)
 """
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    with watched_home(tmp_path, monkeypatch) as home:
-        yield home
 
 
 @contextmanager

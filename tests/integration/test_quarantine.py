@@ -14,7 +14,6 @@ from gristmill.worker.quarantine import DEATHS, ProcessDied, QuarantineProcess, 
 from tests.conftest import until
 from tests.support import wreckers
 from tests.support.ledger import FIELDS, enlist, info, pop
-from tests.support.transport_bench import Bench
 
 
 @pytest.fixture
@@ -114,13 +113,6 @@ def test_a_process_waits_for_the_server_however_short_its_time_limit(server, led
     }
     subprocess.run([sys.executable, "-c", code], env={**os.environ, **own}, timeout=60, check=True)
     assert info(ledger, "b").succeeded == 1
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = Bench(server.url, tmp_path)
-    yield bench
-    bench.close()
 
 
 @pytest.mark.slow

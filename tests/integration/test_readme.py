@@ -14,8 +14,6 @@ from tests.conftest import until
 from tests.support.examples import PROJECT, blocks, section
 
 README, PYTHON, TASKS = PROJECT / "README.md", PROJECT / "docs" / "python.md", PROJECT / "docs" / "tasks.md"
-#: One process of pytest-xdist runs them all, with `--dist loadgroup`: they share a fleet.
-pytestmark = pytest.mark.xdist_group("readme")
 
 #: Seconds that anything here may take.
 PATIENCE = 60

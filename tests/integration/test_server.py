@@ -22,15 +22,9 @@ from gristmill.server.connection import connect, reaching
 from gristmill.server.owner import own_server
 from gristmill.server.private import PrivateServer
 from tests.conftest import until
-from tests.support.homes import kill, processes, watched_home
+from tests.support.homes import kill, processes
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    with watched_home(tmp_path, monkeypatch) as home:
-        yield home
 
 
 @pytest.fixture

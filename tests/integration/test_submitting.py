@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from gristmill import cpu, submit
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.reader import ResultReader
-from gristmill.config.settings import settings
 from gristmill.producer import backpressure, feeder
 from gristmill.producer.backpressure import Backpressure, Full
 from gristmill.producer.deadline import NEVER, Deadline
@@ -33,16 +32,6 @@ def number(n: int) -> int:
 
 
 FIELDS = {**FIBONACCI, "task": "number"}
-
-
-@pytest.fixture
-def here(server, ledger, monkeypatch):
-    """The server is the settings' own; its ledger."""
-    monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
-    monkeypatch.setenv("GRISTMILL_PREFIX", ledger.settings.prefix)
-    settings.cache_clear()
-    yield ledger
-    settings.cache_clear()
 
 
 class Killed(BaseException):

@@ -6,7 +6,6 @@ import pytest
 
 from gristmill import open_batch
 from gristmill.cli import doctor
-from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.registry import WorkerRegistry
@@ -16,16 +15,6 @@ from tests.support.ledger import heartbeat, outcomes, pop, submit
 
 WORKER = "cpu@vm/1"
 MODULE = "gristmill.tasks.fibonacci"
-
-
-@pytest.fixture
-def here(server, ledger, monkeypatch):
-    """The settings' own server; its ledger."""
-    monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
-    monkeypatch.setenv("GRISTMILL_PREFIX", ledger.settings.prefix)
-    settings.cache_clear()
-    yield ledger
-    settings.cache_clear()
 
 
 def work(ledger, **tasks):

@@ -11,7 +11,6 @@ import pytest
 from flower.utils import broker
 from redis.exceptions import RedisError
 
-from gristmill.broker import leases
 from gristmill.broker.address import from_redis
 from gristmill.config.settings import load
 from gristmill.dashboard import queues
@@ -19,20 +18,6 @@ from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.conftest import until
 from tests.support.transport_bench import Bench
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = Bench(server.url, tmp_path)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def channel(bench):
-    with bench.connect() as connection:
-        yield connection.default_channel
-    leases.end_all()
 
 
 def put(channel, body, queue="q", **properties):
@@ -135,7 +120,6 @@ def test_a_batch_of_messages_is_one_pipeline(bench, channel):
         assert channel._size("q") == 250
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("pool", "slots", "multiplier"), [("prefork", 2, 1), ("threads", 10, 10)])
 def test_every_task_runs_once(bench, pool, slots, multiplier):
     bench.send("for n in range(300): mark.delay(n)")
@@ -224,7 +208,6 @@ def test_an_unknown_task_goes_back_with_a_delay(bench):
     assert bench.dead() == []
 
 
-@pytest.mark.slow
 def test_what_waits_for_its_time_can_be_revoked(bench):
     bench.send("one = mark.apply_async((1,), countdown=3); two = mark.apply_async((2,), countdown=3); one.revoke()")
     bench.worker()
@@ -232,7 +215,6 @@ def test_what_waits_for_its_time_can_be_revoked(bench):
     assert bench.done() == [2]
 
 
-@pytest.mark.slow
 def test_workers_answer_remote_control(bench):
     bench.worker()
     bench.send("while not app.control.ping(timeout=1): pass\nassert app.control.inspect(timeout=3).active_queues()")

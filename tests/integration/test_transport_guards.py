@@ -9,23 +9,8 @@ import pytest
 from gristmill.broker import leases
 from gristmill.broker.leases import Lease
 from tests.conftest import until
-from tests.support.transport_bench import Bench
 
 DEAD = "gone:1:00000000"
-
-
-@pytest.fixture
-def bench(server, tmp_path):
-    bench = Bench(server.url, tmp_path)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def channel(bench):
-    with bench.connect() as connection:
-        yield connection.default_channel
-    leases.end_all()
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.home import Home, ServerFile
 from tests.conftest import until
+from tests.support.forked import GRISTMILL, can_fork, run_forked
 
-GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 #: Seconds for any one command that is waited for: a noisy machine's, not a claim about speed.
 PATIENCE = 100.0
 #: Every process of a place has this in its environment, whatever home it was given.
@@ -132,13 +132,17 @@ class Place:
     ) -> Done:
         """Run any command here to its end."""
         standard_input = stdin.encode() if isinstance(stdin, str) else stdin
+        environ = {**self.environ, **settings}
+        if can_fork(command, environ):
+            code, out, err = run_forked(command, standard_input, cwd or self.cwd, environ, PATIENCE)
+            return Done(code, out.decode(), err.decode())
         done = subprocess.run(
             command,
             input=standard_input,
             stdin=subprocess.DEVNULL if standard_input is None else None,
             capture_output=True,
             cwd=cwd or self.cwd,
-            env={**self.environ, **settings},
+            env=environ,
             timeout=PATIENCE,
             check=False,
         )

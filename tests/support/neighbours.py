@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
+from tests.support.forked import run_forked
 
 
 class Shop(DropIn):
@@ -66,9 +68,9 @@ class Fleet:
     def run(self, code):
         """Run a program that imports us; answers what it printed."""
         code = f"from gristmill.tasks import app\nfrom gristmill.tasks.fibonacci import fibonacci\n{code}"
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, env=self.environ, check=True, timeout=90, stdout=subprocess.PIPE, text=True)
-        return done.stdout.strip()
+        ended, out, err = run_forked([sys.executable, "-c", code], None, Path.cwd(), self.environ, 90)
+        assert ended == 0, err.decode()
+        return out.decode().strip()
 
     def close(self):
         for worker in self.workers:

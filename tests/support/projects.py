@@ -1,9 +1,10 @@
 """Projects of users: a directory with a `pyproject.toml` and modules, and programs that run in it."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.support.forked import run_forked
 
 #: A project whose modules have the names of Gristmill's rooms, and of Celery's tutorial.
 SHOP = {
@@ -55,9 +56,6 @@ def write(directory: Path, files: dict[str, str]) -> Path:
 def python(code: str, cwd: Path, **environ: str) -> str:
     """What a program of a user prints that runs in a directory."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("GRISTMILL_", "PYTHON"))}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, cwd=cwd, env={**clean, **environ}, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    ended, out, err = run_forked([sys.executable, "-c", code], None, cwd, {**clean, **environ}, 60)
+    assert ended == 0, err.decode()
+    return out.decode()

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import psutil
 from kombu import Connection
 from redis import Redis
 
 from gristmill.broker.address import from_redis
+from tests.support.forked import run_forked
 
 
 class Bench:
@@ -34,10 +36,10 @@ class Bench:
 
     def send(self, code, url=None):
         """Run a line with the app's tasks at hand; answers what it printed."""
-        code = f"from {self.app} import *\n{code}"
-        command = [sys.executable, "-c", code]
-        environ = {**self.environ, "TEST_URL": url or self.url}
-        return subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
+        command = [sys.executable, "-c", f"from {self.app} import *\n{code}"]
+        code, out, err = run_forked(command, None, Path.cwd(), {**self.environ, "TEST_URL": url or self.url}, 60)
+        assert code == 0, err.decode()
+        return out.decode()
 
     def suspects(self, *calls):
         """Make messages that have come back from dead workers twice."""

@@ -1,0 +1,42 @@
+"""Fixtures of the integration tests: a bench on the server of the session, the settings' own server, a home."""
+
+from contextlib import closing
+
+import pytest
+
+from gristmill.broker import leases
+from gristmill.config.settings import settings
+from tests.support.homes import watched_home
+from tests.support.transport_bench import Bench
+
+
+@pytest.fixture
+def bench(request, server, tmp_path):
+    """A key prefix of its own on the server, a producer and workers. A module's BENCH is another class than Bench."""
+    with closing(getattr(request.module, "BENCH", Bench)(server.url, tmp_path)) as bench:
+        yield bench
+
+
+@pytest.fixture
+def channel(bench):
+    """A channel of the transport below the bench's prefix."""
+    with bench.connect() as connection:
+        yield connection.default_channel
+    leases.end_all()
+
+
+@pytest.fixture
+def here(server, ledger, monkeypatch):
+    """The settings' own server; its ledger."""
+    monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
+    monkeypatch.setenv("GRISTMILL_PREFIX", ledger.settings.prefix)
+    settings.cache_clear()
+    yield ledger
+    settings.cache_clear()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home that is the settings' own, in which nothing may be left running."""
+    with watched_home(tmp_path, monkeypatch) as home:
+        yield home

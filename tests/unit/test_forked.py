@@ -1,0 +1,52 @@
+"""A command that is forked does what it does when Python starts it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.forked import GRISTMILL, can_fork, run_forked
+
+REPORT = """
+import os, sys
+print(sys.argv, __name__, os.getcwd(), sys.stdin.read(), sys.path[:2], sys.dont_write_bytecode)
+print(sorted({*os.environ} - {"LC_CTYPE"}))
+print("to stderr", file=sys.stderr)
+"""
+PYTHON = [sys.executable, "-c"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [GRISTMILL, "--version"],
+        [GRISTMILL, "no-such-command"],
+        [*PYTHON, REPORT, "word"],
+        [sys.executable, "-P", "-c", REPORT],
+        [*PYTHON, "raise SystemExit(3)"],
+        [*PYTHON, "import atexit; atexit.register(print, 'at the end'); exit('with a word')"],
+        [*PYTHON, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"],
+        [*PYTHON, "import os, signal; print(signal.getsignal(signal.SIGINT))"],
+    ],
+    ids=lambda command: " ".join(command[1:])[:40],
+)
+def test_it_prints_and_ends_alike(command, tmp_path):
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "modules")}
+    started = subprocess.run(command, input=b"input", capture_output=True, cwd=tmp_path, env=environ, check=False)
+    code, out, err = run_forked(command, b"input", tmp_path, environ, 60)
+    assert (code, out.decode(), err.decode()) == (started.returncode, started.stdout.decode(), started.stderr.decode())
+
+
+def test_what_runs_too_long_is_ended(tmp_path):
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_forked([*PYTHON, "import time; time.sleep(60)"], None, tmp_path, os.environ, 0.2)
+
+
+def test_it_is_not_forked_when_python_has_to_start_for_it():
+    assert can_fork([GRISTMILL, "run"], os.environ)
+    assert can_fork([*PYTHON, "pass"], {**os.environ, "PYTHONPATH": "/modules"})
+    assert not can_fork([*PYTHON, "pass"], {**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert not can_fork([sys.executable, "-m", "gristmill"], os.environ)
+    assert not can_fork([sys.executable, "-P", "-m", "gristmill"], os.environ)
+    assert not can_fork(["bash", "-c", "true"], os.environ)
