@@ -1,0 +1,286 @@
+"""What each actor may do next, as steps: most are one call of the product's, some are faults."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from redis.exceptions import ResponseError
+
+from gristmill.batches.ledger import AlreadyFeeding
+from gristmill.errors import BatchCancelled, InputError
+from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome
+from tests.model.world import Actors, Producer, Scenario, Worker
+
+
+Act = Callable[[Product], Actors]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: its words, what it does, and whether it is a fault.
+
+    `run` calls the product and answers the actors after it; a step without it calls nothing, and `after` are its
+    actors. `lost` are the actors when the answer of the call is lost: what they know is what they knew before.
+    """
+
+    words: str
+    run: Act | None
+    fault: bool = False
+    after: Actors | None = None
+    lost: Actors | None = None
+
+
+def steps(actors: Actors, scenario: Scenario) -> Iterator[Step]:
+    """Every step that is possible now; faults as long as the path may have more of them."""
+    for words, act, lost in _calls(actors, scenario):
+        fault = lost and actors.faults and "lost answer" in scenario.kinds
+        yield Step(words, act, lost=replace(lost, faults=lost.faults - 1) if lost and fault else None)
+    yield Step("time passes", lambda product: _time(actors, scenario, product))
+    if actors.faults:
+        yield from _faults(actors, scenario)
+
+
+def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
+    rest = replace(actors, faults=actors.faults - 1)
+    feeding = bool(scenario.items) and actors.producer.at != "done"
+    if "crash" in scenario.kinds:
+        for worker in actors.workers:
+            crashed = rest.with_worker(Worker(worker.slot, worker.life + 1))
+            yield Step(f"{worker.slot} crashes", None, True, crashed)
+        if feeding and actors.producer.at != "create":
+            again = replace(rest, producer=Producer("create", actors.producer.life + 1))
+            yield Step("producer crashes", None, True, again)
+    if "stall" in scenario.kinds:
+        silent = [worker.slot for worker in actors.workers if worker.at != "fetch" or worker.lost_sight]
+        if feeding and actors.producer.at != "create":
+            silent.append("producer")
+        for slot in silent:
+            stand = lambda product, slot=slot: _time(rest, scenario, product, slot)  # noqa: E731
+            yield Step(f"time passes, {slot} stands still", stand, True)
+    if "torn" in scenario.kinds and actors.operator and actors.operator[0] == "requeue":
+        for writes in range(1, 4):
+            tear = lambda product, writes=writes: _torn(rest, product, writes)  # noqa: E731
+            yield Step(f"operator: requeue, torn after {writes} writes", tear, True)
+
+
+def _torn(then: Actors, product: Product, writes: int) -> Actors:
+    product.tear(writes)
+    with suppress(ResponseError):
+        product.dead_letters.requeue_all()
+    product.tear(0)
+    return then
+
+
+def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = "") -> Actors:
+    """Let every lease end but those that live actors renew meanwhile: all of them but `silent`."""
+    after = replace(actors, now=actors.now + STEP_MS)
+    # Nobody looks at these answers.
+    with product.client.assuming(0):
+        product.set_clock(after.now)
+        for worker in actors.workers:
+            if worker.slot == silent:
+                after = after.with_worker(replace(worker, sure=False))
+                continue
+            product.renew(worker.name)
+            if scenario.items:
+                product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [], heal=False)
+        if actors.producer.at in ("append", "end") and silent != "producer":
+            product.ledger.producer_heartbeat(BATCH, actors.producer.token)
+    return after
+
+
+def _calls(actors: Actors, scenario: Scenario) -> Iterator[tuple[str, Act, Actors | None]]:
+    """The words of each call, the call, and the actors when its answer is lost (None: it needs no answer)."""
+    producer = actors.producer
+    if producer.at != "done":
+        yield f"producer: {producer.at}", lambda product: _produce(actors, scenario, product), actors
+    for worker in actors.workers:
+        for words, act, lost in _worker_calls(worker, actors, scenario):
+            run = lambda product, act=act, worker=worker: _with(actors, worker, act, product)  # noqa: E731
+            yield f"{worker.slot}: {words}", run, None if lost is None else actors.with_worker(lost)
+    if actors.operator:
+        yield f"operator: {actors.operator[0]}", lambda product: _operate(actors, product), actors
+
+
+def _with(actors: Actors, worker: Worker, act: Callable[[Product, Worker], Worker], product: Product) -> Actors:
+    after = act(product, worker)
+    ran = worker.chunk is None and (worker.at, after.at) == ("run", "ack")
+    return replace(actors.with_worker(after), done=actors.done | {name_in(worker.text)} if ran else actors.done)
+
+
+# -- the producer
+
+
+def _produce(actors: Actors, scenario: Scenario, product: Product) -> Actors:
+    producer = actors.producer
+    if producer.at == "put":
+        product.put("lot", [f"m{index}" for index in range(scenario.messages)])
+        return replace(actors, producer=replace(producer, at="done"))
+    try:
+        if producer.at == "create":
+            feed = product.create(producer.token, scenario.retries, scenario.halt)
+            stored, ended = feed.stored, feed.input_ended
+        elif producer.at == "append":
+            stored, ended = _append(actors, scenario, product), False
+        else:
+            product.ledger.end(BATCH, producer.token, 0)
+            stored, ended = producer.stored, True
+    except BatchCancelled:
+        return replace(actors, producer=replace(producer, at="done"))
+    except AlreadyFeeding:
+        # The command ends with an error, and its user repeats it.
+        life = producer.life if producer.at == "create" else producer.life + 1
+        return replace(actors, producer=Producer("create", life))
+    following = "done" if ended else "append" if stored < scenario.items else "end"
+    return replace(actors, producer=replace(producer, at=following, stored=stored))
+
+
+def _append(actors: Actors, scenario: Scenario, product: Product) -> int:
+    first, end = actors.producer.stored, 0
+    for count in scenario.blocks or (scenario.items,):
+        end += count
+        if end > first:
+            break
+    items = [str(100 * actors.generation + index) for index in range(first, end)]
+    product.ledger.append(BATCH, actors.producer.token, first, items, f"sha{actors.generation}-{end}")
+    return end
+
+
+# -- workers
+
+WorkerAct = Callable[[Product, Worker], Worker]
+
+
+def _worker_calls(worker: Worker, actors: Actors, scenario: Scenario) -> Iterator[tuple[str, WorkerAct, Worker | None]]:
+    unsure = replace(worker, sure=False)
+    if worker.at == "fetch":
+        yield "fetch", _fetch, replace(worker, lost_sight=True)
+    elif worker.at == "take":
+        yield "take", _take, worker
+    elif worker.at == "run" and worker.chunk is None:
+        if scenario.outcomes.get(int(name_in(worker.text)[1:])) == "d" and not actors.done:
+            yield "bury", _bury, unsure
+        else:
+            yield "run", lambda _, worker: replace(worker, at="ack"), None
+        yield "hand back", _hand_back, unsure
+        yield "postpone", _postpone, unsure
+    elif worker.at == "run":
+        yield "record and go on", lambda product, worker: _record(product, worker, scenario, 0, True), worker
+        yield "record", lambda product, worker: _record(product, worker, scenario, 0, False), worker
+        if scenario.parts and len(worker.items) > 1:
+            yield "record a part", lambda product, worker: _record(product, worker, scenario, 1, False), worker
+    elif worker.at == "ack":
+        yield "ack", _acknowledge, unsure
+        yield "fetch and ack", _fetch, replace(unsure, lost_sight=True)
+    if scenario.items:
+        yield "heartbeat", _heartbeat, None
+    yield "scan", _scan, None
+    if worker.lost_sight:
+        yield "hand back what it lost sight of", _look, None
+
+
+def _fetch(product: Product, worker: Worker) -> Worker:
+    message = product.fetch(worker.name, [worker.tag] if worker.tag else [])
+    if message is None:
+        return worker.idle()
+    chunk = chunk_in(message.text)
+    at = "take" if chunk else "run"
+    return worker.idle(
+        at=at, tag=message.tag, text=message.text, returns=message.returns, chunk=chunk, running=chunk, sure=True
+    )
+
+
+def _take(product: Product, worker: Worker) -> Worker:
+    assert worker.running is not None
+    work = product.ledger.take(worker.running, worker.name)
+    return replace(worker, at="run", items=tuple(work.items)) if work else replace(worker, at="ack")
+
+
+def _record(product: Product, worker: Worker, scenario: Scenario, part: int, more: bool) -> Worker:
+    chunk = worker.running
+    assert chunk is not None
+    items = worker.items[:part] if part else worker.items
+    outcomes = [outcome(item, scenario.state_of(item)) for item in items]
+    seconds = sum(each.seconds for each in outcomes)
+    if more:
+        _, following, work = product.ledger.record_and_go_on(chunk, outcomes, seconds, worker.name)
+        if following and work:
+            return replace(worker, running=following, items=tuple(work.items))
+    else:
+        rest = chunk.first + chunk.count - items[-1].index - 1 if part else 0
+        product.ledger.record(chunk, outcomes, seconds, worker.name, rest)
+    return replace(worker, at="ack", running=None, items=())
+
+
+def _acknowledge(product: Product, worker: Worker) -> Worker:
+    product.acknowledge(worker.name, worker.tag)
+    return worker.idle()
+
+
+def _bury(product: Product, worker: Worker) -> Worker:
+    product.bury(worker.name, worker.tag)
+    return worker.idle()
+
+
+def _hand_back(product: Product, worker: Worker) -> Worker:
+    product.hand_back(worker.name, [worker.tag])
+    return worker.idle()
+
+
+def _postpone(product: Product, worker: Worker) -> Worker:
+    product.postpone(worker.name, worker.tag)
+    return worker.idle()
+
+
+def _heartbeat(product: Product, worker: Worker) -> Worker:
+    product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [], heal=True)
+    return worker
+
+
+def _scan(product: Product, worker: Worker) -> Worker:
+    product.reclaim(worker.name)
+    return worker
+
+
+def _look(product: Product, worker: Worker) -> Worker:
+    unknown = [tag for tag in product.held(worker.name) if tag != worker.tag]
+    if unknown:
+        product.hand_back(worker.name, unknown)
+    return replace(worker, lost_sight=False)
+
+
+# -- the operator
+
+
+def _operate(actors: Actors, product: Product) -> Actors:
+    action, *others = actors.operator
+    after = replace(actors, operator=tuple(others))
+    if action == "cancel":
+        product.control.cancel(BATCH, "why")
+    elif action == "pause":
+        product.control.pause(BATCH)
+    elif action == "resume":
+        product.control.resume(BATCH)
+    elif action.startswith("retry"):
+        try:
+            number = product.control.retry(BATCH, cancelled=action == "retry cancelled")
+        except InputError:
+            number = 0
+        return after if number else actors
+    elif action == "requeue":
+        return after if product.dead_letters.requeue_all() else actors
+    elif action == "purge":
+        product.purge()
+    elif action == "submit anew":
+        return _submit_anew(after, product)
+    else:
+        raise ValueError(f"invalid action: {action!r}")
+    return after
+
+
+def _submit_anew(after: Actors, product: Product) -> Actors:
+    """Delete the batch and submit other items under its name, a moment later."""
+    product.ledger.delete(BATCH)
+    product.set_clock(after.now + 1)
+    producer = Producer("create", after.producer.life + 1)
+    return replace(after, now=after.now + 1, generation=after.generation + 1, producer=producer)

@@ -1,0 +1,189 @@
+"""The form of a state in which states that behave alike are equal: ids and times by rank, workers without names."""
+
+import re
+from collections.abc import Iterable
+from itertools import permutations
+from typing import Any
+
+from gristmill.batches.chunk import Chunk
+from tests.model import product
+from tests.model.store import Keys, Stream, View
+from tests.model.world import Actors, Worker
+
+_ID = re.compile(r"\d{13}-\d+")
+#: Times within this many ms are one: a step of time is far longer.
+_MOMENT_MS = 500
+
+Form = Any
+
+
+class Canonical:
+    """Makes a number of each state: the same one for states that behave alike, and else, but for chance, another."""
+
+    def __init__(self) -> None:
+        self._forms: dict[tuple[str, bytes], Form] = {}
+
+    def number(self, actors: Actors, keys: Keys, view: View) -> int:
+        """The number of a state: the least one of those with the workers in each order."""
+        plain: list[Form] = []
+        named: list[str] = []
+        for name in sorted(keys):
+            part = product.part(name)
+            kind = product.form_of(part)
+            if kind == "plain":
+                plain.append(self._plain(part, keys[name], view[part]))
+            elif kind:
+                named.append(part)
+        known = _names(view)
+        ids = _ranks(view)
+        numbers = []
+        for order in _orders(actors.workers):
+            names = {worker.name: f"w{place}" for place, worker in enumerate(order)}
+            names |= {name: f"gone{place}" for place, name in enumerate(sorted(known - names.keys()))}
+            scope = _Scope(actors, view, ids, names)
+            numbers.append(hash((scope.actors(order), *plain, *(scope.form(part) for part in named))))
+        return min(numbers)
+
+    def _plain(self, part: str, dump: bytes, value: Any) -> Form:
+        if (part, dump) not in self._forms:
+            self._forms[part, dump] = _plain_form(part, value)
+        return self._forms[part, dump]
+
+
+def _plain_form(part: str, value: Any) -> Form:
+    """The form of a key without ids of messages, names of workers and times."""
+    if part.startswith("out:"):
+        return part, tuple(sorted((index, product.outcome_of(text)) for index, text in product.outcomes_in(value)))
+    if part == "events":
+        return part, tuple(sorted(product.events_in(value)))
+    if isinstance(value, Stream):
+        rows = (product.without_times(fields).items() for fields in value.entries.values())
+        return part, tuple(tuple(sorted(row)) for row in rows)
+    if isinstance(value, dict):
+        return part, tuple(sorted(value.items()))
+    return part, tuple(value) if isinstance(value, list) else value
+
+
+def _orders(workers: tuple[Worker, ...]) -> Iterable[tuple[Worker, ...]]:
+    """The workers in the order of what they are at; in every order that leaves open."""
+    ranks = {worker.name: _rank(worker) for worker in workers}
+    ordered = sorted(workers, key=lambda worker: ranks[worker.name])
+    if len(set(ranks.values())) == len(ranks):
+        return [tuple(ordered)]
+    wanted = [ranks[worker.name] for worker in ordered]
+    return [each for each in permutations(ordered) if [ranks[worker.name] for worker in each] == wanted]
+
+
+def _rank(worker: Worker) -> Form:
+    running = worker.running and (worker.running.epoch, worker.running.first, worker.running.count)
+    return worker.at, worker.tag, running or (), worker.sure, worker.lost_sight
+
+
+def _names(view: View) -> set[str]:
+    """The names of all workers that the server knows, the crashed ones too."""
+    names = {name for part in product.WORKER_ZSETS for name, _ in view.get(part, ())}
+    for part, value in view.items():
+        if part.startswith("q:"):
+            names |= set(value.pending.values())
+    names |= {text.split(" ")[0] for text in view.get(product.RUNNING_HASH, {}).values()}
+    return names - {product.NOBODY}
+
+
+def _ranks(view: View) -> dict[str, str]:
+    """The place of each message on the queue, by its id."""
+    ids = {
+        identity
+        for part, stream in view.items()
+        if part.startswith("q:")
+        for identity in (*stream.entries, *stream.pending)
+    }
+    return {identity: f"#{rank}" for rank, identity in enumerate(sorted(ids, key=_order))}
+
+
+def _order(identity: str) -> tuple[int, int]:
+    time, number = identity.split("-")
+    return int(time), int(number)
+
+
+def _chunk(chunk: Chunk | None, epoch: int) -> Form:
+    return chunk and (chunk.epoch == epoch, chunk.first, chunk.count)
+
+
+class _Scope:
+    """What ids, names and times mean in one state."""
+
+    def __init__(self, actors: Actors, view: View, ids: dict[str, str], names: dict[str, str]) -> None:
+        self.all, self.view, self.ids, self.names = actors, view, ids, names
+        self.epoch = int(view.get("state", {}).get("epoch", 0))
+
+    def actors(self, order: tuple[Worker, ...]) -> Form:
+        workers = tuple(
+            (
+                worker.at,
+                self.ranked(worker.tag),
+                worker.returns,
+                _chunk(worker.chunk, self.epoch),
+                _chunk(worker.running, self.epoch),
+                tuple((item.index, item.value, item.attempt, item.before) for item in worker.items),
+                worker.sure,
+                worker.lost_sight,
+            )
+            for worker in order
+        )
+        actors = self.all
+        producer = (actors.producer.at, actors.producer.stored)
+        return producer, workers, actors.operator, actors.faults, actors.generation, actors.done
+
+    def form(self, part: str) -> Form:
+        value = self.view[part]
+        if part == "state":
+            return part, tuple(self._state(value))
+        if part == product.RUNNING_HASH:
+            rows = ((chunk, *text.split(" ", 1)) for chunk, text in value.items())
+            return part, tuple(sorted((chunk, self.names[worker], message) for chunk, worker, message in rows))
+        if part.startswith("q:"):
+            return part, self._queue(value)
+        if part in product.WORKER_ZSETS:
+            # The order of workers is that of their names, which mean nothing.
+            return part, tuple(sorted((self.names[name], self._age(score)) for name, score in value if self._counts(part, name)))
+        if isinstance(value, dict):
+            return part, tuple(sorted((self.names.get(f, self.ranked(f)), self.ranked(text)) for f, text in value.items()))
+        return part, tuple((self.ranked(member), self._age(score)) for member, score in value)
+
+    def _counts(self, part: str, name: str) -> bool:
+        """Whether a lease means something: not that of a worker that is gone and holds nothing."""
+        if part != product.LEASES or not self.names[name].startswith("gone"):
+            return True
+        return any(name in value.pending.values() for part, value in self.view.items() if part.startswith("q:"))
+
+    def ranked(self, text: str) -> str:
+        return _ID.sub(lambda match: self.ids.get(match[0], "gone"), text) if len(text) > 13 else text
+
+    def _age(self, moment: float) -> str:
+        """Past, now or to come: no script sees more, because a step of time is longer than all that they wait for."""
+        if moment < 1000:
+            return str(moment)
+        late = moment - self.all.now
+        return "now" if abs(late) < _MOMENT_MS else "past" if late < 0 else "later"
+
+    def _state(self, fields: dict[str, str]) -> Iterable[tuple[str, str]]:
+        for name, text in sorted(fields.items()):
+            if name in product.PRESENT_FIELDS:
+                yield name, ""
+            elif name in product.DUE_FIELDS:
+                yield name, "later" if int(text) > self.all.now else "past"
+            elif name in product.TOKEN_FIELDS:
+                yield name, "ours" if text == self.all.producer.token else "other"
+            elif name not in product.IGNORED_FIELDS:
+                yield name, text
+
+    def _queue(self, stream: Stream) -> Form:
+        entries = tuple((self.ids[identity], self._message(fields["m"])) for identity, fields in stream.entries.items())
+        read = _order(stream.read_to) if stream.read_to else (0, 0)
+        fresh = sum(_order(identity) > read for identity in stream.entries)
+        owners = tuple(sorted((self.ids[identity], self.names.get(o, o)) for identity, o in stream.pending.items()))
+        return entries, fresh, bool(stream.read_to), owners
+
+    def _message(self, text: str) -> Form:
+        chunk = product.chunk_in(text)
+        return _chunk(chunk, self.epoch) if chunk else product.name_in(text)

@@ -1,0 +1,141 @@
+"""What holds in every state, whatever happened before. Each check answers what is wrong, or nothing."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.model import product
+from tests.model.store import Stream, View, bits
+from tests.model.world import Actors, Scenario
+
+
+def violations(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
+    """Everything that is wrong in a state."""
+    yield from _owners(actors, view)
+    if scenario.messages:
+        yield from _messages(actors, view, scenario)
+    elif "task" in view.get("state", {}):
+        batch = Books(view)
+        yield from batch.counters()
+        yield from batch.outcomes(actors.generation)
+        yield from batch.events()
+        yield from batch.places()
+
+
+def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
+    """Whether all is done, and nothing is left that anybody would have to do."""
+    if any(worker.tag for worker in actors.workers) or any(stream.entries for _, stream in _queues(view)):
+        return False
+    if scenario.messages:
+        return actors.producer.at == "done"
+    return actors.producer.at == "done" and "finished" in view.get("state", {})
+
+
+def _queues(view: View) -> Iterator[tuple[str, Stream]]:
+    for part, value in view.items():
+        if part.startswith("q:"):
+            yield part.rpartition(":")[2], value
+
+
+def _owners(actors: Actors, view: View) -> Iterator[str]:
+    standing = {f"{level}/{i}/{product.QUEUE}": o for level, queue in _queues(view) for i, o in queue.pending.items()}
+    entries = {f"{level}/{i}/{product.QUEUE}" for level, queue in _queues(view) for i in queue.entries}
+    for worker in actors.workers:
+        if worker.sure and (standing.get(worker.tag) != worker.name or worker.tag not in entries):
+            yield f"the message that {worker.slot} holds does not stand on the queue in its name, though its lease lasts"
+
+
+def _messages(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
+    """Each plain message is done, or stands once: on the queue or with the dead letters."""
+    if actors.producer.at != "done":
+        return
+    places: Counter[str] = Counter()
+    for _, queue in _queues(view):
+        for fields in queue.entries.values():
+            places[product.name_in(fields["m"])] += 1
+    for fields in view["dead"].entries.values() if "dead" in view else ():
+        places[product.name_in(fields["message"])] += 1
+    for name in (f"m{index}" for index in range(scenario.messages)):
+        if not places[name] and name not in actors.done:
+            yield f"message {name} was lost"
+        if places[name] > 1 and scenario.faults == actors.faults:
+            yield f"message {name} stands {places[name]} times, though nothing went wrong"
+
+
+class Books:
+    """The books of the batch: its counters, bitmaps, outcomes and places."""
+
+    def __init__(self, view: View) -> None:
+        self.view, self.state = view, view["state"]
+        self.stored = self.number("stored")
+        self.done, self.failed, self.cancelled = (bits(view.get(part)) for part in ("done", "failed", "cancelled"))
+
+    def number(self, field: str) -> int:
+        return int(self.state.get(field, 0))
+
+    def counters(self) -> Iterator[str]:
+        counts = {word: self.number(word) for word in ("succeeded", "failed", "dead", "cancelled")}
+        left = self.stored - sum(counts.values())
+        if left < 0:
+            yield f"more outcomes than items: {counts} of {self.stored}"
+        if sum(counts.values()) != len(self.done):
+            yield f"the counters say {counts}, and {len(self.done)} items have an outcome"
+        if counts["failed"] + counts["dead"] != len(self.failed) or counts["cancelled"] != len(self.cancelled):
+            yield f"the counters say {counts}, the bitmaps {len(self.failed)} failed, {len(self.cancelled)} cancelled"
+        if not (self.failed | self.cancelled) <= self.done or self.failed & self.cancelled:
+            yield "an item is failed or cancelled without an outcome, or both"
+        if self.done and max(self.done) >= self.stored:
+            yield "an item has an outcome that nobody submitted"
+        if "finished" in self.state and (left or "ended" not in self.state):
+            yield f"the batch is finished, and {left} items are left"
+
+    def outcomes(self, generation: int) -> Iterator[str]:
+        """Each item that ran has one outcome, which is its own."""
+        texts: dict[int, list[str]] = {}
+        for part, value in self.view.items():
+            if part.startswith("out:"):
+                for index, text in product.outcomes_in(value):
+                    texts.setdefault(index, []).append(text)
+        for index in self.done - self.cancelled:
+            if len(texts.get(index, ())) != 1:
+                yield f"item {index} has {len(texts.get(index, ()))} outcomes"
+                continue
+            state, value, _ = product.outcome_of(texts[index][0])
+            if (state in ("failed", "dead")) != (index in self.failed):
+                yield f"item {index} is {state}, and the bitmap of failed items says otherwise"
+            if value != 100 * generation + index:
+                yield f"item {index} has the outcome of another item: {value}"
+
+    def events(self) -> Iterator[str]:
+        """No attempt of an item is told twice."""
+        counts = Counter(product.events_in(self.view["events"])) if "events" in self.view else Counter()
+        for (index, attempt), count in counts.items():
+            if count > 1:
+                yield f"{count} events tell of attempt {attempt} of item {index}"
+
+    def places(self) -> Iterator[str]:
+        """Each item without an outcome is in one place from which it is handed out, and none is nowhere."""
+        if "finished" in self.state:
+            return
+        if self.view.get("active") != [product.BATCH]:
+            yield "the batch is not finished, and not among the active ones"
+        places = self._places()
+        for index in range(self.stored):
+            if index in self.done:
+                continue
+            where = places.get(index, [])
+            if not where:
+                yield f"item {index} has no outcome and is nowhere"
+            elif len(where) > 1:
+                yield f"item {index} is in {len(where)} places: {', '.join(where)}"
+
+    def _places(self) -> dict[int, list[str]]:
+        places: dict[int, list[str]] = {}
+        for part in ("window", "left", "retry"):
+            for member, _ in self.view.get(part, ()):
+                for index in product.span(member):
+                    places.setdefault(index, []).append(f"{part} {member}")
+        for index in bits(self.view.get("again")):
+            places.setdefault(index, []).append("again")
+        for index in range(self.number("cursor"), self.stored):
+            places.setdefault(index, []).append("behind the cursor")
+        return places

@@ -1,0 +1,118 @@
+"""A state of the model: the server's keys, the time, and what each actor knows."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gristmill.batches.chunk import Chunk, Item
+from tests.model.product import START
+from tests.model.store import Keys, View
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is explored: who does what, and how unlucky they may be.
+
+    Attributes:
+        items: the items of the batch; 0 for plain messages instead, `messages` of them.
+        operator: the operator's actions, in their order; each may come at any moment.
+        outcomes: by index of an item the outcomes of its attempts: `s`, `r` (fails, and is tried again), `f`, `d`.
+            The last one stands for all that follow. Items without an entry succeed.
+        faults: the most faults on a path.
+        kinds: the faults that may happen.
+        blocks: the number of items in each block that the producer stores; by default one block has all.
+    """
+
+    name: str
+    items: int = 3
+    messages: int = 0
+    operator: tuple[str, ...] = ()
+    outcomes: dict[int, str] = field(default_factory=dict)
+    faults: int = 2
+    kinds: frozenset[str] = frozenset({"crash", "lost answer", "stall", "torn"})
+    retries: int = 1
+    halt: str = ""
+    blocks: tuple[int, ...] = ()
+    parts: bool = True
+    workers: int = 2
+
+    def state_of(self, item: Item) -> str:
+        row = self.outcomes.get(item.index, "s")
+        return row[min(item.attempt, len(row)) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """A producer: it creates, stores block by block, ends; `at` is its next call."""
+
+    at: str = "create"
+    life: int = 0
+    stored: int = 0
+
+    @property
+    def token(self) -> str:
+        return f"p{self.life}"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker with one slot. `at` is its next call: fetch, take, run (record), ack.
+
+    `sure` says that its message stands on the queue in its name: its lease never ended, and no answer about it was
+    lost. `lost_sight` says that a fetch was not answered: the server may have a message of it that it does not know.
+    """
+
+    slot: str
+    life: int = 0
+    at: str = "fetch"
+    tag: str = ""
+    text: str = ""
+    returns: int = 0
+    chunk: Chunk | None = None
+    running: Chunk | None = None
+    items: tuple[Item, ...] = ()
+    sure: bool = False
+    lost_sight: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.slot}{self.life}"
+
+    def idle(self, **changes: Any) -> "Worker":
+        return replace(Worker(self.slot, self.life, lost_sight=self.lost_sight), **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Actors:
+    """All actors, the time, and how much may still happen.
+
+    `generation` counts how often the batch was submitted anew; `done` has the names of plain messages that ran.
+    """
+
+    producer: Producer
+    workers: tuple[Worker, ...]
+    operator: tuple[str, ...]
+    faults: int
+    now: int = START
+    generation: int = 0
+    done: frozenset[str] = frozenset()
+
+    def with_worker(self, worker: Worker) -> "Actors":
+        return replace(self, workers=tuple(worker if each.slot == worker.slot else each for each in self.workers))
+
+
+@dataclass(slots=True)
+class World:
+    """A whole state."""
+
+    actors: Actors
+    keys: Keys
+    view: View
+
+
+def first_actors(scenario: Scenario) -> Actors:
+    return Actors(
+        Producer("create" if scenario.items else "put"),
+        tuple(Worker(slot) for slot in "xyzw"[: scenario.workers]),
+        scenario.operator,
+        scenario.faults,
+    )
