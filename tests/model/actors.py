@@ -84,7 +84,8 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
             product.renew(worker.name)
             if scenario.items:
                 product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [], heal=False)
-        if actors.producer.at in ("append", "end") and silent != "producer":
+    if actors.producer.at in ("append", "end") and silent != "producer":
+        with suppress(AlreadyFeeding, BatchCancelled):
             product.ledger.producer_heartbeat(BATCH, actors.producer.token)
     return after
 
@@ -257,6 +258,10 @@ def _operate(actors: Actors, product: Product) -> Actors:
     after = replace(actors, operator=tuple(others))
     if action == "cancel":
         product.control.cancel(BATCH, "why")
+    elif action == "kill":
+        return _kill(after, product)
+    elif action == "drain":
+        return _drain(after, product)
     elif action == "pause":
         product.control.pause(BATCH)
     elif action == "resume":
@@ -275,6 +280,25 @@ def _operate(actors: Actors, product: Product) -> Actors:
         return _submit_anew(after, product)
     else:
         raise ValueError(f"invalid action: {action!r}")
+    return after
+
+
+def _kill(after: Actors, product: Product) -> Actors:
+    """Cancel, and end the items that run: Celery then acknowledges their messages."""
+    running = product.control.cancel(BATCH, "why", [worker.name for worker in after.workers])
+    killed = {(each.worker, each.chunk) for each in running or []}
+    for worker in after.workers:
+        if worker.at == "run" and (worker.name, worker.chunk) in killed:
+            after = after.with_worker(replace(worker, at="ack", running=None, items=()))
+    return after
+
+
+def _drain(after: Actors, product: Product) -> Actors:
+    """End a worker that has a message, if one has: it hands the message back, and another worker starts."""
+    for worker in after.workers:
+        if worker.tag:
+            product.hand_back(worker.name, [worker.tag])
+            return after.with_worker(Worker(worker.slot, worker.life + 1))
     return after
 
 

@@ -145,9 +145,13 @@ class _Scope:
             return part, self._queue(value)
         if part in product.WORKER_ZSETS:
             # The order of workers is that of their names, which mean nothing.
-            return part, tuple(sorted((self.names[name], self._age(score)) for name, score in value if self._counts(part, name)))
+            return part, tuple(
+                sorted((self.names[name], self._age(score)) for name, score in value if self._counts(part, name))
+            )
         if isinstance(value, dict):
-            return part, tuple(sorted((self.names.get(f, self.ranked(f)), self.ranked(text)) for f, text in value.items()))
+            return part, tuple(
+                sorted((self.names.get(f, self.ranked(f)), self.ranked(text)) for f, text in value.items())
+            )
         return part, tuple((self.ranked(member), self._age(score)) for member, score in value)
 
     def _counts(self, part: str, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from gristmill.errors import GristmillError
 from tests.model.actors import Act, steps
 from tests.model.calls import Command, RecordingClient, Unanswered
 from tests.model.canonical import Canonical
@@ -84,9 +85,9 @@ class Explorer:
         self.canonical = Canonical()
 
     def explore(self, scenario: Scenario, most_states: int = 0, most_seconds: float = 0) -> Report:
-        """Walk all orders of steps; stop at the first violation, or after `most_states` or `most_seconds`."""
+        """Walk all orders of steps; stop at the first violation, or after `most_states` or `most_seconds`, if not 0."""
         report, graph, started = Report(scenario), Graph(), time.monotonic()
-        first = self._begin(scenario)
+        first = self.begin(scenario)
         graph.add(self.canonical.number(first.actors, first.keys, first.view), 0, "")
         frontier: deque[tuple[int, World]] = deque([(0, first)])
         while frontier and not report.problem:
@@ -115,7 +116,8 @@ class Explorer:
             report.problem, report.path = "no way leads to the end", graph.path(stuck)
         return report
 
-    def _begin(self, scenario: Scenario) -> World:
+    def begin(self, scenario: Scenario) -> World:
+        """The first state, on an emptied server."""
         actors = first_actors(scenario)
         self.client.send([(("FLUSHDB",), {})])
         self.store.forget()
@@ -126,14 +128,14 @@ class Explorer:
                 product.heartbeat(worker.name, [], heal=False)
             return actors
 
-        (after,) = self._run(World(actors, {}, {}), [join], flush=True)
+        (after,) = self.run(World(actors, {}, {}), [join], flush=True)
         return after[0]
 
     def _following(self, world: World, report: Report) -> Iterator[tuple[str, bool, World]]:
         """What may follow a state: the words of each step, whether it is a fault, and the state after it."""
         following = list(steps(world.actors, report.scenario))
         acts = [step.run for step in following if step.run]
-        results = iter(self._run(world, acts, flush=report.transitions % FLUSH_EVERY == 0))
+        results = iter(self.run(world, acts, flush=report.transitions % FLUSH_EVERY == 0))
         for step in following:
             after, problem = (World(step.after, world.keys, world.view), "") if step.after else next(results)
             report.problem = report.problem or problem
@@ -141,9 +143,13 @@ class Explorer:
             yield step.words, step.fault, self._checked(after, report, world)
             if step.lost and not report.problem:
                 report.transitions += 1
-                yield f"{step.words}, answer lost", True, self._checked(World(step.lost, after.keys, after.view), report, world)
+                yield (
+                    f"{step.words}, answer lost",
+                    True,
+                    self._checked(World(step.lost, after.keys, after.view), report, world),
+                )
 
-    def _run(self, world: World, acts: list[Act], flush: bool = False) -> list[tuple[World, str]]:
+    def run(self, world: World, acts: list[Act], flush: bool = False) -> list[tuple[World, str]]:
         """The states after each of the steps, and what failed in it: in as many round trips as a step has calls."""
         results: dict[int, tuple[World, str]] = {}
         sent: list[tuple[list[Command], list[Any]]] = [([], []) for _ in acts]
@@ -176,10 +182,14 @@ class Explorer:
             return act(self.product), ""
         except Unanswered:
             return None, ""
-        except (ResponseError, AssertionError) as error:
+        except (ResponseError, GristmillError, AssertionError) as error:
             return before, f"a call failed: {error!r}"
 
     def _checked(self, after: World, report: Report, before: World) -> World:
         if after.keys is not before.keys or after.actors != before.actors:
-            report.problem = report.problem or next(violations(after.actors, after.view, report.scenario), "")
+            report.problem = report.problem or self.problem(after, report.scenario)
         return after
+
+    def problem(self, world: World, scenario: Scenario) -> str:
+        """What is wrong in a state; empty if nothing is."""
+        return next(violations(world.actors, world.view, scenario), "")

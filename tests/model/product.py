@@ -202,11 +202,15 @@ RUNNING_HASH = "begun"
 #: Keys on which nothing depends.
 _IGNORED = frozenset({"items", "learnt", "schema", "batches"})
 #: Keys with ids of messages, names of workers or times. All others are plain.
-_SCOPED = frozenset({"state", RUNNING_HASH, "sent", "window", "retry", "beats", f"back:{QUEUE}", f"suspects:{QUEUE}", *WORKER_ZSETS})
+_SCOPED = frozenset(
+    {"state", RUNNING_HASH, "sent", "window", "retry", "beats", f"back:{QUEUE}", f"suspects:{QUEUE}", *WORKER_ZSETS}
+)
 #: Of the state's fields: those on which nothing depends, those of which only the presence counts (moments that are
 #: compared with nothing), those that are compared with the time, and those that name a producer.
 IGNORED_FIELDS = frozenset({"duplicates", "created", "epoch"})
-PRESENT_FIELDS = frozenset({"ended", "paused", "cancelling", "finished", "reason", "measured_seconds", "measured_items"})
+PRESENT_FIELDS = frozenset(
+    {"ended", "paused", "cancelling", "finished", "reason", "measured_seconds", "measured_items"}
+)
 DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until"}), frozenset({"producer", "ended_by"})
 
 

@@ -1,0 +1,76 @@
+"""The deeper run: `python -m tests.model [SCENARIO…]`."""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from tests.model.explorer import Explorer
+from tests.model.product import scripts_edited
+from tests.model.scenarios import FULL
+from tests.model.seeds import SEEDS
+from tests.model.server import recording_client
+from tests.model.walk import walk
+from tests.model.world import Scenario
+
+
+def _options() -> argparse.Namespace:
+    names = ", ".join(scenario.name for scenario in FULL)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.model",
+        description="Explore the states of the shipped scripts, breadth first, or walk at random.",
+        epilog=f"The scenarios: {names}. Without one, all are explored, one after another.",
+    )
+    parser.add_argument("scenario", nargs="*", help="what to explore")
+    parser.add_argument(
+        "--items", type=int, help="items of the batch, or plain messages (3); of a walk, at most so many (6)"
+    )
+    parser.add_argument("--faults", type=int, default=2, help="most faults on a path (2)")
+    parser.add_argument("--states", type=int, default=0, help="stop a scenario at so many states")
+    parser.add_argument("--seconds", type=float, default=0, help="stop a scenario after so many seconds")
+    parser.add_argument("--walks", type=int, default=0, help="walk at random so many times instead")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed of the first walk (0); each further one has the next"
+    )
+    parser.add_argument("--broken", choices=[seed.name for seed in SEEDS], help="take a guard out of the scripts first")
+    return parser.parse_args()
+
+
+def _chosen(options: argparse.Namespace) -> list[Scenario]:
+    known = {scenario.name: scenario for scenario in FULL}
+    if unknown := set(options.scenario) - known.keys():
+        sys.exit(f"invalid value for SCENARIO: {', '.join(unknown)} (expected any of {', '.join(known)})")
+    scenarios = []
+    for name in options.scenario or known:
+        scenario = replace(known[name], faults=options.faults)
+        if options.items and scenario.items:
+            scenario = replace(scenario, items=options.items, blocks=())
+        elif options.items:
+            scenario = replace(scenario, messages=options.items)
+        scenarios.append(scenario)
+    return scenarios
+
+
+def main() -> int:
+    """Run what the options say; 1 when something is wrong."""
+    options = _options()
+    seeds = {seed.name: seed for seed in SEEDS}
+    edit = seeds[options.broken].edit if options.broken else str
+    wrong = 0
+    with tempfile.TemporaryDirectory() as directory, recording_client(Path(directory)) as client, scripts_edited(edit):
+        explorer = Explorer(client)
+        for seed in range(options.seed, options.seed + options.walks):
+            report = walk(explorer, seed, options.items or 6, options.faults)
+            wrong += bool(report.problem)
+            if report.problem or seed == options.seed + options.walks - 1:
+                print(report, flush=True)
+        for scenario in [] if options.walks else _chosen(options):
+            report = explorer.explore(scenario, options.states, options.seconds)
+            wrong += bool(report.problem)
+            print(report, flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""What is explored: in CI small scenarios to their end, by command three items with two faults on a path."""
+
+from dataclasses import replace
+
+from tests.model.world import Scenario
+
+#: Three items: one succeeds, one at its second attempt, one fails twice. An operator does one thing, at any moment.
+FULL = (
+    Scenario("no operator", outcomes={1: "rs", 2: "rf"}),
+    Scenario("two blocks", outcomes={1: "rs", 2: "rf"}, blocks=(1, 2)),
+    Scenario("cancel", outcomes={1: "rs", 2: "rf"}, operator=("cancel",)),
+    Scenario("cancel --kill", outcomes={1: "rs", 2: "rf"}, operator=("kill",)),
+    Scenario("pause and resume", outcomes={1: "rs", 2: "rf"}, operator=("pause", "resume")),
+    Scenario("retry", outcomes={1: "rs", 2: "rf"}, operator=("retry",)),
+    Scenario("retry --cancelled", outcomes={1: "rs", 2: "rf"}, operator=("cancel", "retry cancelled")),
+    Scenario("halt", outcomes={1: "rs", 2: "rf"}, halt="1"),
+    Scenario("purge", outcomes={1: "rs", 2: "rf"}, operator=("purge",)),
+    Scenario("drain", outcomes={1: "rs", 2: "rf"}, operator=("drain",)),
+    Scenario("submit anew", outcomes={1: "rs", 2: "rf"}, operator=("submit anew",)),
+    Scenario("messages", items=0, messages=3, outcomes={1: "d"}, operator=("requeue",)),
+)
+_BY_NAME = {scenario.name: scenario for scenario in FULL}
+
+
+def _small(name: str, items: int, faults: int, outcomes: dict[int, str]) -> Scenario:
+    full = _BY_NAME[name]
+    return replace(full, name=f"{name}, {items} items, {faults} faults", items=items, faults=faults, outcomes=outcomes)
+
+
+#: Explored whole in CI. What these are too small for is left to the walks, and to the command.
+SMALL = (
+    replace(_BY_NAME["no operator"], name="no operator, 3 items, no fault", faults=0),
+    _small("no operator", 1, 1, {0: "rf"}),
+    _small("cancel", 1, 1, {}),
+    _small("cancel --kill", 1, 1, {}),
+    _small("pause and resume", 1, 1, {}),
+    _small("retry", 1, 1, {0: "fs"}),
+    _small("retry --cancelled", 2, 0, {0: "rf"}),
+    _small("halt", 2, 0, {0: "rf"}),
+    _small("purge", 1, 1, {}),
+    _small("drain", 1, 1, {}),
+    _small("submit anew", 1, 1, {}),
+    replace(_BY_NAME["messages"], name="messages, 2 messages, 1 fault", messages=2, faults=1),
+)

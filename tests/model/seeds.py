@@ -1,0 +1,117 @@
+"""Five faults, each made by changing the text of the shipped scripts, and the scenario that shows each first."""
+
+from dataclasses import dataclass
+
+from tests.model.world import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A guard taken out of the scripts: `shipped` becomes `broken` wherever it stands.
+
+    The shortest `path` leads to a state with the `problem` (its first words).
+    """
+
+    name: str
+    shipped: str
+    broken: str
+    scenario: Scenario
+    problem: str
+    path: tuple[str, ...]
+
+    def edit(self, text: str) -> str:
+        return text.replace(self.shipped, self.broken)
+
+
+SEEDS = (
+    # A batch is deleted, and submitted anew with other items. What still ran of the first one is recorded as an
+    # outcome of the second one's item.
+    Seed(
+        "epoch fence",
+        "if b.epoch ~= epoch then",
+        "if false then",
+        Scenario("epoch fence", items=1, operator=("submit anew",), faults=0),
+        "more outcomes than items",
+        (
+            "producer: create",
+            "producer: append",
+            "x: fetch",
+            "x: take",
+            "operator: submit anew",
+            "producer: create",
+            "x: record and go on",
+        ),
+    ),
+    # A worker stands still while it runs an item. Another one gets the message, and the item fails. An operator has it
+    # run again. Then the first worker wakes, and its outcome of the first attempt ends the item once more.
+    Seed(
+        "attempt fence",
+        "if attempt ~= all + 1 then",
+        "if false then",
+        Scenario(
+            "attempt fence", items=1, outcomes={0: "fs"}, operator=("retry",), faults=1, kinds=frozenset({"stall"})
+        ),
+        "2 events tell of attempt 1 of item 0",
+        (
+            "producer: create",
+            "producer: append",
+            "x: fetch",
+            "x: take",
+            "time passes, x stands still",
+            "y: scan",
+            "y: fetch",
+            "y: take",
+            "x: record and go on",
+            "operator: retry",
+            "y: record and go on",
+        ),
+    ),
+    # A worker stands still after its task, and another one gets the message. Then the first one wakes, and its
+    # acknowledgement removes the message that the other one holds.
+    Seed(
+        "owner check",
+        "if owned(key, id, me) then",
+        "if true then",
+        Scenario("owner check", items=0, messages=1, faults=1, kinds=frozenset({"stall"})),
+        "the message that y holds does not stand",
+        (
+            "producer: put",
+            "x: fetch",
+            "x: run",
+            "time passes, x stands still",
+            "y: scan",
+            "y: fetch",
+            "x: ack",
+        ),
+    ),
+    # Dead letters are requeued. The server fails in the middle of the script: a dead letter that was removed before it
+    # was put is nowhere.
+    Seed(
+        "order of add and remove",
+        """  if ARGV[2] == '1' then redis.call('XADD',""",
+        """  redis.call('XDEL', DEAD, letter[1])
+  if ARGV[2] == '1' then redis.call('XADD',""",
+        Scenario(
+            "order", items=0, messages=1, outcomes={0: "d"}, operator=("requeue",), faults=1, kinds=frozenset({"torn"})
+        ),
+        "message m0 was lost",
+        (
+            "producer: put",
+            "x: fetch",
+            "x: bury",
+            "operator: requeue, torn after 1 writes",
+        ),
+    ),
+    # A batch is cancelled while an item runs: nobody ever counts the others as cancelled.
+    Seed(
+        "settling",
+        "local function settle(batch, now, killable)\n",
+        "local function settle(batch, now, killable)\n  do return {} end\n",
+        Scenario("settling", items=1, operator=("cancel",), faults=0),
+        "no way leads to the end",
+        (
+            "producer: create",
+            "operator: cancel",
+        ),
+    ),
+)
