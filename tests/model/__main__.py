@@ -37,13 +37,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _chosen(options: argparse.Namespace) -> list[Scenario]:
-    known = {scenario.name: scenario for scenario in FULL}
-    if unknown := set(options.scenario) - known.keys():
-        sys.exit(f"invalid value for SCENARIO: {', '.join(unknown)} (expected any of {', '.join(known)})")
+def _scenarios(options: argparse.Namespace) -> list[Scenario]:
+    by_name = {scenario.name: scenario for scenario in FULL}
+    if strange := set(options.scenario) - by_name.keys():
+        sys.exit(f"invalid value for SCENARIO: {', '.join(strange)} (expected any of {', '.join(by_name)})")
     scenarios = []
-    for name in options.scenario or known:
-        scenario = replace(known[name], faults=options.faults)
+    for name in options.scenario or by_name:
+        scenario = replace(by_name[name], faults=options.faults)
         if options.items and scenario.items:
             scenario = replace(scenario, items=options.items, blocks=())
         elif options.items:
@@ -65,7 +65,7 @@ def main() -> int:
             wrong += bool(report.problem)
             if report.problem or seed == options.seed + options.walks - 1:
                 print(report, flush=True)
-        for scenario in [] if options.walks else _chosen(options):
+        for scenario in [] if options.walks else _scenarios(options):
             report = explorer.explore(scenario, options.states, options.seconds)
             wrong += bool(report.problem)
             print(report, flush=True)

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from redis.exceptions import ResponseError
-
 from gristmill.batches.ledger import AlreadyFeeding
-from gristmill.errors import BatchCancelled, InputError
+from gristmill.errors import BatchCancelled
+from tests.model import operators
 from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome
 from tests.model.world import Actors, Producer, Scenario, Worker
-
 
 Act = Callable[[Product], Actors]
 
@@ -57,18 +55,10 @@ def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
         for slot in silent:
             stand = lambda product, slot=slot: _time(rest, scenario, product, slot)  # noqa: E731
             yield Step(f"time passes, {slot} stands still", stand, True)
-    if "torn" in scenario.kinds and actors.operator and actors.operator[0] == "requeue":
+    if "torn" in scenario.kinds and actors.operator[:1] == ("requeue",):
         for writes in range(1, 4):
-            tear = lambda product, writes=writes: _torn(rest, product, writes)  # noqa: E731
+            tear = lambda product, writes=writes: operators.requeue_torn(rest, product, writes)  # noqa: E731
             yield Step(f"operator: requeue, torn after {writes} writes", tear, True)
-
-
-def _torn(then: Actors, product: Product, writes: int) -> Actors:
-    product.tear(writes)
-    with suppress(ResponseError):
-        product.dead_letters.requeue_all()
-    product.tear(0)
-    return then
 
 
 def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = "") -> Actors:
@@ -96,11 +86,13 @@ def _calls(actors: Actors, scenario: Scenario) -> Iterator[tuple[str, Act, Actor
     if producer.at != "done":
         yield f"producer: {producer.at}", lambda product: _produce(actors, scenario, product), actors
     for worker in actors.workers:
-        for words, act, lost in _worker_calls(worker, actors, scenario):
+        for words, act, after in _worker_calls(worker, actors, scenario):
             run = lambda product, act=act, worker=worker: _with(actors, worker, act, product)  # noqa: E731
-            yield f"{worker.slot}: {words}", run, None if lost is None else actors.with_worker(lost)
+            yield f"{worker.slot}: {words}", run, actors.with_worker(after) if after else None
     if actors.operator:
-        yield f"operator: {actors.operator[0]}", lambda product: _operate(actors, product), actors
+        action = actors.operator[0]
+        lost = actors if action in operators.REPEATED else None
+        yield f"operator: {action}", lambda product: operators.act(actors, product), lost
 
 
 def _with(actors: Actors, worker: Worker, act: Callable[[Product, Worker], Worker], product: Product) -> Actors:
@@ -248,63 +240,3 @@ def _look(product: Product, worker: Worker) -> Worker:
     if unknown:
         product.hand_back(worker.name, unknown)
     return replace(worker, lost_sight=False)
-
-
-# -- the operator
-
-
-def _operate(actors: Actors, product: Product) -> Actors:
-    action, *others = actors.operator
-    after = replace(actors, operator=tuple(others))
-    if action == "cancel":
-        product.control.cancel(BATCH, "why")
-    elif action == "kill":
-        return _kill(after, product)
-    elif action == "drain":
-        return _drain(after, product)
-    elif action == "pause":
-        product.control.pause(BATCH)
-    elif action == "resume":
-        product.control.resume(BATCH)
-    elif action.startswith("retry"):
-        try:
-            number = product.control.retry(BATCH, cancelled=action == "retry cancelled")
-        except InputError:
-            number = 0
-        return after if number else actors
-    elif action == "requeue":
-        return after if product.dead_letters.requeue_all() else actors
-    elif action == "purge":
-        product.purge()
-    elif action == "submit anew":
-        return _submit_anew(after, product)
-    else:
-        raise ValueError(f"invalid action: {action!r}")
-    return after
-
-
-def _kill(after: Actors, product: Product) -> Actors:
-    """Cancel, and end the items that run: Celery then acknowledges their messages."""
-    running = product.control.cancel(BATCH, "why", [worker.name for worker in after.workers])
-    killed = {(each.worker, each.chunk) for each in running or []}
-    for worker in after.workers:
-        if worker.at == "run" and (worker.name, worker.chunk) in killed:
-            after = after.with_worker(replace(worker, at="ack", running=None, items=()))
-    return after
-
-
-def _drain(after: Actors, product: Product) -> Actors:
-    """End a worker that has a message, if one has: it hands the message back, and another worker starts."""
-    for worker in after.workers:
-        if worker.tag:
-            product.hand_back(worker.name, [worker.tag])
-            return after.with_worker(Worker(worker.slot, worker.life + 1))
-    return after
-
-
-def _submit_anew(after: Actors, product: Product) -> Actors:
-    """Delete the batch and submit other items under its name, a moment later."""
-    product.ledger.delete(BATCH)
-    product.set_clock(after.now + 1)
-    producer = Producer("create", after.producer.life + 1)
-    return replace(after, now=after.now + 1, generation=after.generation + 1, producer=producer)

@@ -21,18 +21,18 @@ class RecordingClient(Redis):
     """A client that notes each command, and answers it with what `replay` gave."""
 
     commands: list[Command]
-    _sent: Sequence[Command] = ()
+    _earlier: Sequence[Command] = ()
     _answers: Sequence[Any] = ()
     _assumed: Any = None
 
     def replay(self, commands: Sequence[Command], answers: Sequence[Any]) -> None:
         """Begin anew, with the answers that these commands had."""
-        self.commands, self._sent, self._answers = [], commands, answers
+        self.commands, self._earlier, self._answers = [], commands, answers
 
     @property
     def exact(self) -> bool:
-        """Whether the commands that were sent are those that were noted, no more and no less."""
-        return self.commands == self._sent
+        """Whether the commands that were answered are those that were noted, no more and no less."""
+        return self.commands == self._earlier
 
     @contextmanager
     def assuming(self, answer: Any) -> Iterator[None]:
@@ -48,7 +48,7 @@ class RecordingClient(Redis):
         place = len(self.commands)
         self.commands.append((args, options))
         # A script that is not loaded is called twice, and once when it is loaded: then the rest is asked anew.
-        if self._sent[: place + 1] == self.commands:
+        if self._earlier[: place + 1] == self.commands:
             answer = self._answers[place]
             if isinstance(answer, Exception):
                 raise answer
@@ -61,5 +61,5 @@ class RecordingClient(Redis):
         """The answers of commands, errors included, in one round trip."""
         with self.pipeline(transaction=False) as pipe:
             for args, options in commands:
-                pipe.execute_command(*args, **options)
+                pipe.execute_command(*args, **options)  # type: ignore[no-untyped-call]
             return pipe.execute(raise_on_error=False)

@@ -26,22 +26,22 @@ class Canonical:
     def number(self, actors: Actors, keys: Keys, view: View) -> int:
         """The number of a state: the least one of those with the workers in each order."""
         plain: list[Form] = []
-        named: list[str] = []
+        scoped: list[str] = []
         for name in sorted(keys):
             part = product.part(name)
             kind = product.form_of(part)
             if kind == "plain":
                 plain.append(self._plain(part, keys[name], view[part]))
             elif kind:
-                named.append(part)
-        known = _names(view)
+                scoped.append(part)
+        workers = _names(view)
         ids = _ranks(view)
         numbers = []
         for order in _orders(actors.workers):
             names = {worker.name: f"w{place}" for place, worker in enumerate(order)}
-            names |= {name: f"gone{place}" for place, name in enumerate(sorted(known - names.keys()))}
+            names |= {name: f"gone{place}" for place, name in enumerate(sorted(workers - names.keys()))}
             scope = _Scope(actors, view, ids, names)
-            numbers.append(hash((scope.actors(order), *plain, *(scope.form(part) for part in named))))
+            numbers.append(hash((scope.actors(order), *plain, *(scope.form(part) for part in scoped))))
         return min(numbers)
 
     def _plain(self, part: str, dump: bytes, value: Any) -> Form:
@@ -70,8 +70,8 @@ def _orders(workers: tuple[Worker, ...]) -> Iterable[tuple[Worker, ...]]:
     ordered = sorted(workers, key=lambda worker: ranks[worker.name])
     if len(set(ranks.values())) == len(ranks):
         return [tuple(ordered)]
-    wanted = [ranks[worker.name] for worker in ordered]
-    return [each for each in permutations(ordered) if [ranks[worker.name] for worker in each] == wanted]
+    row = [ranks[worker.name] for worker in ordered]
+    return [each for each in permutations(ordered) if [ranks[worker.name] for worker in each] == row]
 
 
 def _rank(worker: Worker) -> Form:

@@ -17,7 +17,7 @@ from tests.model.product import Product
 from tests.model.store import Store
 from tests.model.world import Actors, Scenario, World, first_actors
 
-#: So many transitions lie between two losses of all scripts, as by a restart of the server. No state shows them.
+#: Of so many states, one begins with the loss of all scripts, as by a restart of the server. No state shows it.
 FLUSH_EVERY = 97
 
 
@@ -86,16 +86,16 @@ class Explorer:
 
     def explore(self, scenario: Scenario, most_states: int = 0, most_seconds: float = 0) -> Report:
         """Walk all orders of steps; stop at the first violation, or after `most_states` or `most_seconds`, if not 0."""
-        report, graph, started = Report(scenario), Graph(), time.monotonic()
+        report, graph, start = Report(scenario), Graph(), time.monotonic()
         first = self.begin(scenario)
         graph.add(self.canonical.number(first.actors, first.keys, first.view), 0, "")
         frontier: deque[tuple[int, World]] = deque([(0, first)])
         while frontier and not report.problem:
-            if most_states and len(graph.parents) >= most_states or most_seconds and report.seconds > most_seconds:
+            if (most_states and len(graph.parents) >= most_states) or (most_seconds and report.seconds > most_seconds):
                 report.complete = False
                 break
             number, world = frontier.popleft()
-            for words, fault, after in self._following(world, report):
+            for words, fault, after in self._following(world, report, flush=number % FLUSH_EVERY == 0):
                 if after.keys is world.keys and after.actors == world.actors and not report.problem:
                     continue
                 key = self.canonical.number(after.actors, after.keys, after.view)
@@ -110,7 +110,7 @@ class Explorer:
                         graph.ended.append(following)
                 if not fault:
                     graph.before[following].append(number)
-            report.seconds = time.monotonic() - started
+            report.seconds = time.monotonic() - start
         report.states = len(graph.parents)
         if not report.problem and (stuck := graph.stuck(number for number, _ in frontier)) is not None:
             report.problem, report.path = "no way leads to the end", graph.path(stuck)
@@ -131,11 +131,11 @@ class Explorer:
         (after,) = self.run(World(actors, {}, {}), [join], flush=True)
         return after[0]
 
-    def _following(self, world: World, report: Report) -> Iterator[tuple[str, bool, World]]:
+    def _following(self, world: World, report: Report, flush: bool) -> Iterator[tuple[str, bool, World]]:
         """What may follow a state: the words of each step, whether it is a fault, and the state after it."""
         following = list(steps(world.actors, report.scenario))
         acts = [step.run for step in following if step.run]
-        results = iter(self.run(world, acts, flush=report.transitions % FLUSH_EVERY == 0))
+        results = iter(self.run(world, acts, flush))
         for step in following:
             after, problem = (World(step.after, world.keys, world.view), "") if step.after else next(results)
             report.problem = report.problem or problem
@@ -152,26 +152,26 @@ class Explorer:
     def run(self, world: World, acts: list[Act], flush: bool = False) -> list[tuple[World, str]]:
         """The states after each of the steps, and what failed in it: in as many round trips as a step has calls."""
         results: dict[int, tuple[World, str]] = {}
-        sent: list[tuple[list[Command], list[Any]]] = [([], []) for _ in acts]
-        reads: dict[int, Any] = {}
+        exchanges: list[tuple[list[Command], list[Any]]] = [([], []) for _ in acts]
+        snapshots: dict[int, Any] = {}
         head = [self.store.write(world.keys, world.view, world.actors.now)]
         if flush:
             head.append((("SCRIPT", "FLUSH"), {}))
         while len(results) < len(acts):
             batch: list[Command] = []
-            asked = []
+            requests = []
             for place in [place for place in range(len(acts)) if place not in results]:
-                self.client.replay(*sent[place])
+                self.client.replay(*exchanges[place])
                 actors, problem = self._act(acts[place], world.actors)
-                if actors and self.client.exact and place in reads:
-                    results[place] = World(actors, *self.store.values(reads[place])), problem
+                if actors and self.client.exact and place in snapshots:
+                    results[place] = World(actors, *self.store.values(snapshots[place])), problem
                 else:
-                    asked.append((place, self.client.commands))
+                    requests.append((place, self.client.commands))
                     batch += (*self.client.commands, self.store.read())
-            if asked:
+            if requests:
                 flat = self.client.send([*head, *batch])[len(head) :]
-                for place, commands in asked:
-                    sent[place], reads[place] = (commands, flat[: len(commands)]), flat[len(commands)]
+                for place, commands in requests:
+                    exchanges[place], snapshots[place] = (commands, flat[: len(commands)]), flat[len(commands)]
                     flat = flat[len(commands) + 1 :]
                 head = []
         return [results[place] for place in range(len(acts))]

@@ -11,6 +11,8 @@ from tests.model.world import Actors, Scenario
 def violations(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
     """Everything that is wrong in a state."""
     yield from _owners(actors, view)
+    if actors.faults == scenario.faults:
+        yield from _runs(actors)
     if scenario.messages:
         yield from _messages(actors, view, scenario)
     elif "task" in view.get("state", {}):
@@ -41,7 +43,17 @@ def _owners(actors: Actors, view: View) -> Iterator[str]:
     entries = {f"{level}/{i}/{product.QUEUE}" for level, queue in _queues(view) for i in queue.entries}
     for worker in actors.workers:
         if worker.sure and (standing.get(worker.tag) != worker.name or worker.tag not in entries):
-            yield f"the message that {worker.slot} holds does not stand on the queue in its name, though its lease lasts"
+            yield f"the message of {worker.slot} does not stand on the queue in its name, though its lease lasts"
+
+
+def _runs(actors: Actors) -> Iterator[str]:
+    """While nothing goes wrong, nothing runs twice."""
+    runs = Counter(
+        (worker.running.epoch, item.index) for worker in actors.workers if worker.running for item in worker.items
+    )
+    for (_, index), count in runs.items():
+        if count > 1:
+            yield f"{count} workers run item {index}, though nothing went wrong"
 
 
 def _messages(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
@@ -119,6 +131,9 @@ class Books:
         if self.view.get("active") != [product.BATCH]:
             yield "the batch is not finished, and not among the active ones"
         places = self._places()
+        waiting = [index for part in ("retry", "again") for index in self._waiting(part)]
+        if again := self.done & set(waiting):
+            yield f"items {sorted(again)} have an outcome, and wait for another attempt"
         for index in range(self.stored):
             if index in self.done:
                 continue
@@ -128,14 +143,20 @@ class Books:
             elif len(where) > 1:
                 yield f"item {index} is in {len(where)} places: {', '.join(where)}"
 
+    def _waiting(self, part: str) -> list[int]:
+        """The items that wait for another attempt: a sorted set, or a bitmap of those that `retry` gave back."""
+        value = self.view.get(part)
+        return [int(member) for member, _ in value] if isinstance(value, list) else sorted(bits(value))
+
     def _places(self) -> dict[int, list[str]]:
         places: dict[int, list[str]] = {}
-        for part in ("window", "left", "retry"):
+        for part in ("window", "left"):
             for member, _ in self.view.get(part, ()):
                 for index in product.span(member):
                     places.setdefault(index, []).append(f"{part} {member}")
-        for index in bits(self.view.get("again")):
-            places.setdefault(index, []).append("again")
+        for part in ("retry", "again"):
+            for index in self._waiting(part):
+                places.setdefault(index, []).append(part)
         for index in range(self.number("cursor"), self.stored):
             places.setdefault(index, []).append("behind the cursor")
         return places

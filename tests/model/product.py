@@ -11,19 +11,18 @@ from functools import cache
 from typing import Any, NamedTuple
 from unittest import mock
 
-
 from gristmill.batches import scripts as batch_scripts
-from gristmill.broker import scripts as broker_scripts
 from gristmill.batches.chunk import Chunk, Item, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
+from gristmill.broker import scripts as broker_scripts
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.scripts import Scripts
 from gristmill.config.settings import load
 from tests.model.calls import RecordingClient
 
 PREFIX, BATCH, QUEUE = "m:", "b", "q"
-#: The keys that the explorer sets, outside the product's prefix: the time in ms, and after how many writes a script breaks.
+#: The keys that the explorer sets: the time in ms, and after how many writes a script breaks off.
 CLOCK, TEAR = "model:clock", "model:tear"
 #: The first time; and the ms of one step of time, more than every lease, delay and silence of the product.
 START, STEP_MS = 5_000_000_000_000, 60_000
@@ -32,21 +31,21 @@ DEAD_BYTES, LOT_MS = 1 << 20, 600_000
 RETRY_MS = 1000
 SECONDS = 0.001
 
-_CLOCK = re.compile(r"local function milliseconds\(\).*?\nend\n", re.DOTALL)
+_CLOCK = re.compile(r"local function milliseconds\(\).*?\bend\n", re.DOTALL)
 _NEW_CLOCK = f"local function milliseconds() return tonumber(redis.call('GET', '{CLOCK}')) end\n"
 #: A script breaks off after as many writes as TEAR says: as by an error of the server in the middle of it.
-_TEARABLE = """local server, writes = redis, 0
-local redis = {}
+_TEARABLE = f"""local server, writes = redis, 0
+local redis = {{}}
 for name, value in pairs(server) do redis[name] = value end
 redis.call = function(command, ...)
-  local tear = tonumber(server.call('GET', '%s') or 0)
-  if tear > 0 and (string.find('%s', ' ' .. command .. ' ', 1, true)) then
+  local tear = tonumber(server.call('GET', '{TEAR}') or 0)
+  if tear > 0 and string.find(' XADD XDEL DECRBY ', ' ' .. command .. ' ', 1, true) then
     if writes == tear then error('torn') end
     writes = writes + 1
   end
   return server.call(command, ...)
 end
-""" % (TEAR, " XADD XDEL XACK DECRBY INCRBY ZADD ZREM ")
+"""
 #: Scripts that say that a part of them repeats messages and loses none.
 TEARABLE = ("dead_letters",)
 
@@ -71,7 +70,7 @@ def scripts_edited(edit: Edit) -> Iterator[None]:
         yield
 
 
-class Taken(NamedTuple):
+class Delivery(NamedTuple):
     """A message that a worker took: its tag, its text, and how often it came back from dead workers."""
 
     tag: str
@@ -100,10 +99,10 @@ class Product:
 
     # -- the transport, as Lease, QueueReader, Acks, QoS and enqueue_many call it
 
-    def fetch(self, consumer: str, acks: Sequence[str] = ()) -> Taken | None:
+    def fetch(self, consumer: str, acks: Sequence[str] = ()) -> Delivery | None:
         """Take one message, and acknowledge others on the way."""
         _, _, flat = self.scripts.call("take", consumer, 1, 0, 1, QUEUE, *acks)
-        return Taken(flat[0], flat[1], int(flat[2])) if flat else None
+        return Delivery(flat[0], flat[1], int(flat[2])) if flat else None
 
     def acknowledge(self, consumer: str, tag: str) -> None:
         self.scripts.call("ack", consumer, tag)

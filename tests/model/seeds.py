@@ -73,7 +73,7 @@ SEEDS = (
         "if owned(key, id, me) then",
         "if true then",
         Scenario("owner check", items=0, messages=1, faults=1, kinds=frozenset({"stall"})),
-        "the message that y holds does not stand",
+        "the message of y does not stand",
         (
             "producer: put",
             "x: fetch",

@@ -6,7 +6,7 @@ from typing import Any
 from tests.model.calls import Command
 from tests.model.product import CLOCK, PREFIX, VOLATILE, part
 
-#: Reads the keys that differ from those that SAVED holds, and makes them those again. ARGV: prefix, SAVED, CLOCK, the time.
+#: Reads the keys that differ from those in SAVED, and makes them those again. ARGV: prefix, SAVED, CLOCK, the time.
 _READ = """
 local function value_of(name, kind)
   if kind == 'string' then return redis.call('GET', name)

@@ -51,12 +51,12 @@ def walk(explorer: Explorer, seed: int, items: int = 6, faults: int = 2) -> Repo
         possible = list(steps(world.actors, report.scenario))
         faulty = [step for step in possible if step.fault or step.lost]
         # A fault about once in so many steps that the path has them all.
-        luckless = at < fair and faulty and random.random() < 2 * faults / fair
-        step = random.choice(faulty) if luckless else random.choice([step for step in possible if not step.fault])
-        world, report.problem = _taken(explorer, world, step, bool(luckless), report)
+        unlucky = at < fair and faulty and random.random() < 2 * faults / fair
+        step = random.choice(faulty) if unlucky else random.choice([step for step in possible if not step.fault])
+        world, report.problem = _step(explorer, world, step, bool(unlucky), report)
         report.transitions += 1
-        path.append(step.words + (", answer lost" if luckless and step.lost else ""))
-        if report.problem or at >= fair and ended(world.actors, world.view, report.scenario):
+        path.append(step.words + (", answer lost" if unlucky and step.lost else ""))
+        if report.problem or (at >= fair and ended(world.actors, world.view, report.scenario)):
             break
     else:
         report.problem = f"{FAIR_STEPS} fair steps have not led to the end"
@@ -64,12 +64,12 @@ def walk(explorer: Explorer, seed: int, items: int = 6, faults: int = 2) -> Repo
     return report
 
 
-def _taken(explorer: Explorer, world: World, step: Step, luckless: bool, report: Report) -> tuple[World, str]:
+def _step(explorer: Explorer, world: World, step: Step, unlucky: bool, report: Report) -> tuple[World, str]:
     if step.after:
         after = World(step.after, world.keys, world.view)
         return after, explorer.problem(after, report.scenario)
     assert step.run is not None
     ((after, problem),) = explorer.run(world, [step.run])
-    if luckless and step.lost:
+    if unlucky and step.lost:
         after = replace(after, actors=step.lost)
     return after, problem or explorer.problem(after, report.scenario)

@@ -17,7 +17,7 @@ def _is_room(path: Path) -> bool:
 
 ROOMS = (
     *(f"gristmill/{path.name}" for path in sorted((ROOT / "gristmill").iterdir()) if _is_room(path)),
-    *("config", "producer", "tasks", "benchmarks", "tests/support"),
+    *("config", "producer", "tasks", "benchmarks", "tests/support", "tests/model"),
 )
 
 # Words that the field does not use for the thing, and the word that it uses.

@@ -1,0 +1,94 @@
+"""What an operator does."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from redis.exceptions import ResponseError
+
+from gristmill.errors import InputError
+from tests.model.product import BATCH, Product
+from tests.model.world import Actors, Producer, Worker
+
+#: Actions that are done once they have been called.
+_ONCE: dict[str, Callable[[Product], object]] = {
+    "cancel": lambda product: product.control.cancel(BATCH, "why"),
+    "pause": lambda product: product.control.pause(BATCH),
+    "resume": lambda product: product.control.resume(BATCH),
+    "purge": lambda product: product.purge(),
+}
+
+
+def _retry(product: Product, cancelled: bool) -> int:
+    try:
+        return product.control.retry(BATCH, cancelled=cancelled)
+    except InputError:
+        # The batch is being cancelled.
+        return 0
+
+
+#: Actions that are done once there was something to do.
+_UNTIL_DONE: dict[str, Callable[[Product], int]] = {
+    "retry": lambda product: _retry(product, cancelled=False),
+    "retry cancelled": lambda product: _retry(product, cancelled=True),
+    "requeue": lambda product: product.dead_letters.requeue_all(),
+}
+
+
+def _kill(after: Actors, product: Product) -> Actors:
+    """Cancel, and end the items that run: Celery then acknowledges their messages."""
+    running = product.control.cancel(BATCH, "why", [worker.name for worker in after.workers])
+    runs = {(each.worker, each.chunk) for each in running or []}
+    for worker in after.workers:
+        if worker.at == "run" and (worker.name, worker.chunk) in runs:
+            after = after.with_worker(replace(worker, at="ack", running=None, items=()))
+    return after
+
+
+def _drain(after: Actors, product: Product) -> Actors:
+    """End a worker that has a message, if one has: it hands the message back, and another worker starts."""
+    for worker in after.workers:
+        if worker.tag:
+            product.hand_back(worker.name, [worker.tag])
+            return after.with_worker(Worker(worker.slot, worker.life + 1))
+    return after
+
+
+def _submit_anew(after: Actors, product: Product) -> Actors:
+    """Delete the batch and submit other items under its name, a moment later."""
+    product.ledger.delete(BATCH)
+    product.set_clock(after.now + 1)
+    producer = Producer("create", after.producer.life + 1)
+    return replace(after, now=after.now + 1, generation=after.generation + 1, producer=producer)
+
+
+#: Actions that change what others know.
+_CHANGES: dict[str, Callable[[Actors, Product], Actors]] = {
+    "kill": _kill,
+    "drain": _drain,
+    "submit anew": _submit_anew,
+}
+#: Actions that the operator repeats when their answer is lost. A drained worker is gone then, and who repeats
+#: "submit anew" deletes what was submitted anew.
+REPEATED = frozenset({*_ONCE, *_UNTIL_DONE, "kill"})
+
+
+def act(actors: Actors, product: Product) -> Actors:
+    """Do the operator's next action; the actors after it."""
+    action, *others = actors.operator
+    after = replace(actors, operator=tuple(others))
+    if action in _CHANGES:
+        return _CHANGES[action](after, product)
+    if action in _UNTIL_DONE:
+        return after if _UNTIL_DONE[action](product) else actors
+    _ONCE[action](product)
+    return after
+
+
+def requeue_torn(then: Actors, product: Product, writes: int) -> Actors:
+    """Requeue the dead letters with a script that breaks off after so many writes; the operator may repeat it."""
+    product.tear(writes)
+    with suppress(ResponseError):
+        product.dead_letters.requeue_all()
+    product.tear(0)
+    return then
