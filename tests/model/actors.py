@@ -30,9 +30,9 @@ class Step:
 
 def steps(actors: Actors, scenario: Scenario) -> Iterator[Step]:
     """Every step that is possible now; faults as long as the path may have more of them."""
+    unlucky = actors.faults > 0 and "lost answer" in scenario.kinds
     for words, act, lost in _calls(actors, scenario):
-        fault = lost and actors.faults and "lost answer" in scenario.kinds
-        yield Step(words, act, lost=replace(lost, faults=lost.faults - 1) if lost and fault else None)
+        yield Step(words, act, lost=replace(lost, faults=lost.faults - 1) if lost and unlucky else None)
     yield Step("time passes", lambda product: _time(actors, scenario, product))
     if actors.faults:
         yield from _faults(actors, scenario)

@@ -34,13 +34,15 @@ class Canonical:
                 plain.append(self._plain(part, keys[name], view[part]))
             elif kind:
                 scoped.append(part)
-        workers = _names(view)
-        ids = _ranks(view)
+        queues = [value for part, value in view.items() if part.startswith("q:")]
+        workers = _names(view, queues)
+        ids = _ranks(queues)
+        holders = {owner for queue in queues for owner in queue.pending.values()}
         numbers = []
         for order in _orders(actors.workers):
             names = {worker.name: f"w{place}" for place, worker in enumerate(order)}
             names |= {name: f"gone{place}" for place, name in enumerate(sorted(workers - names.keys()))}
-            scope = _Scope(actors, view, ids, names)
+            scope = _Scope(actors, view, ids, names, holders)
             numbers.append(hash((scope.actors(order), *plain, *(scope.form(part) for part in scoped))))
         return min(numbers)
 
@@ -79,24 +81,18 @@ def _rank(worker: Worker) -> Form:
     return worker.at, worker.tag, running or (), worker.sure, worker.lost_sight
 
 
-def _names(view: View) -> set[str]:
+def _names(view: View, queues: list[Stream]) -> set[str]:
     """The names of all workers that the server knows, the crashed ones too."""
     names = {name for part in product.WORKER_ZSETS for name, _ in view.get(part, ())}
-    for part, value in view.items():
-        if part.startswith("q:"):
-            names |= set(value.pending.values())
+    for queue in queues:
+        names.update(queue.pending.values())
     names |= {text.split(" ")[0] for text in view.get(product.RUNNING_HASH, {}).values()}
     return names - {product.NOBODY}
 
 
-def _ranks(view: View) -> dict[str, str]:
+def _ranks(queues: list[Stream]) -> dict[str, str]:
     """The place of each message on the queue, by its id."""
-    ids = {
-        identity
-        for part, stream in view.items()
-        if part.startswith("q:")
-        for identity in (*stream.entries, *stream.pending)
-    }
+    ids = {identity for queue in queues for identity in (*queue.entries, *queue.pending)}
     return {identity: f"#{rank}" for rank, identity in enumerate(sorted(ids, key=_order))}
 
 
@@ -112,8 +108,10 @@ def _chunk(chunk: Chunk | None, epoch: int) -> Form:
 class _Scope:
     """What ids, names and times mean in one state."""
 
-    def __init__(self, actors: Actors, view: View, ids: dict[str, str], names: dict[str, str]) -> None:
-        self.all, self.view, self.ids, self.names = actors, view, ids, names
+    def __init__(
+        self, actors: Actors, view: View, ids: dict[str, str], names: dict[str, str], holders: set[str]
+    ) -> None:
+        self.all, self.view, self.ids, self.names, self.holders = actors, view, ids, names, holders
         self.epoch = int(view.get("state", {}).get("epoch", 0))
 
     def actors(self, order: tuple[Worker, ...]) -> Form:
@@ -158,7 +156,7 @@ class _Scope:
         """Whether a lease means something: not that of a worker that is gone and holds nothing."""
         if part != product.LEASES or not self.names[name].startswith("gone"):
             return True
-        return any(name in value.pending.values() for part, value in self.view.items() if part.startswith("q:"))
+        return name in self.holders
 
     def ranked(self, text: str) -> str:
         return _ID.sub(lambda match: self.ids.get(match[0], "gone"), text) if len(text) > 13 else text

@@ -22,23 +22,25 @@ FULL = (
 _BY_NAME = {scenario.name: scenario for scenario in FULL}
 
 
-def _small(name: str, items: int, faults: int, outcomes: dict[int, str]) -> Scenario:
-    full = _BY_NAME[name]
-    return replace(full, name=f"{name}, {items} items, {faults} faults", items=items, faults=faults, outcomes=outcomes)
+def _small(name: str, items: int, faults: tuple[str, ...], outcomes: dict[int, str]) -> Scenario:
+    """A scenario with fewer items and at most one fault, of one of the kinds."""
+    words = f"{name}, {items} items, {' or '.join(faults) or 'no fault'}"
+    full = replace(_BY_NAME[name], name=words, items=items, outcomes=outcomes)
+    return replace(full, faults=min(1, len(faults)), kinds=frozenset(faults))
 
 
 #: Explored whole in CI. What these are too small for is left to the walks, and to the command.
 SMALL = (
     replace(_BY_NAME["no operator"], name="no operator, 3 items, no fault", faults=0),
-    _small("no operator", 1, 1, {0: "rf"}),
-    _small("cancel", 1, 1, {}),
-    _small("cancel --kill", 1, 1, {}),
-    _small("pause and resume", 1, 1, {}),
-    _small("retry", 1, 1, {0: "fs"}),
-    _small("retry --cancelled", 2, 0, {0: "rf"}),
-    _small("halt", 2, 0, {0: "rf"}),
-    _small("purge", 1, 1, {}),
-    _small("drain", 1, 1, {}),
-    _small("submit anew", 1, 1, {}),
-    replace(_BY_NAME["messages"], name="messages, 2 messages, 1 fault", messages=2, faults=1),
+    _small("no operator", 1, ("crash", "lost answer", "stall"), {0: "rf"}),
+    _small("cancel", 1, ("crash", "lost answer", "stall"), {}),
+    _small("cancel --kill", 1, ("stall",), {}),
+    _small("pause and resume", 1, ("crash",), {}),
+    _small("retry", 1, ("lost answer", "stall"), {0: "fs"}),
+    _small("retry --cancelled", 1, ("stall",), {}),
+    _small("halt", 2, (), {0: "rf"}),
+    _small("purge", 1, ("crash", "lost answer"), {}),
+    _small("drain", 1, ("stall",), {}),
+    _small("submit anew", 1, ("stall",), {}),
+    replace(_BY_NAME["messages"], name="2 messages, one fault", messages=2, faults=1),
 )
