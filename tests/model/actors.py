@@ -63,20 +63,23 @@ def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
 
 def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = "") -> Actors:
     """Let every lease end but those that live actors renew meanwhile: all of them but `silent`."""
+    alive = [worker for worker in actors.workers if worker.slot != silent]
+    feeding = actors.producer.at in ("append", "end") and silent != "producer"
+    for now in (actors.now + STEP_MS // 2, actors.now + STEP_MS):
+        # Nobody looks at these answers.
+        with product.client.assuming(0):
+            product.set_clock(now)
+            for worker in alive:
+                product.renew(worker.name)
+                if scenario.items:
+                    product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [])
+        if feeding:
+            with suppress(AlreadyFeeding, BatchCancelled):
+                product.ledger.producer_heartbeat(BATCH, actors.producer.token)
     after = replace(actors, now=actors.now + STEP_MS)
-    # Nobody looks at these answers.
-    with product.client.assuming(0):
-        product.set_clock(after.now)
-        for worker in actors.workers:
-            if worker.slot == silent:
-                after = after.with_worker(replace(worker, sure=False))
-                continue
-            product.renew(worker.name)
-            if scenario.items:
-                product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [], heal=False)
-    if actors.producer.at in ("append", "end") and silent != "producer":
-        with suppress(AlreadyFeeding, BatchCancelled):
-            product.ledger.producer_heartbeat(BATCH, actors.producer.token)
+    for worker in actors.workers:
+        if worker not in alive:
+            after = after.with_worker(replace(worker, sure=False))
     return after
 
 
@@ -226,7 +229,7 @@ def _postpone(product: Product, worker: Worker) -> Worker:
 
 
 def _heartbeat(product: Product, worker: Worker) -> Worker:
-    product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [], heal=True)
+    product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [])
     return worker
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 
 Command = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -57,9 +58,35 @@ class RecordingClient(Redis):
             raise Unanswered
         return self._assumed
 
+    def answers(self, commands: Sequence[Command]) -> list[Any]:
+        """Note commands, and answer them together."""
+        place = len(self.commands)
+        self.commands += commands
+        if self._earlier[: len(self.commands)] != self.commands:
+            raise Unanswered
+        answers = list(self._answers[place : len(self.commands)])
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        """A pipeline whose commands are noted too."""
+        return _RecordingPipeline(self)
+
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """The answers of commands, errors included, in one round trip."""
-        with self.pipeline(transaction=False) as pipe:
+        with super().pipeline(transaction=False) as pipe:
             for args, options in commands:
                 pipe.execute_command(*args, **options)  # type: ignore[no-untyped-call]
             return pipe.execute(raise_on_error=False)
+
+
+class _RecordingPipeline(Pipeline):
+    def __init__(self, client: RecordingClient) -> None:
+        super().__init__(client.connection_pool, client.response_callbacks, False, None)
+        self._client = client
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        commands, self.command_stack = self.command_stack, []
+        return self._client.answers(commands)

@@ -55,7 +55,7 @@ class Canonical:
 def _plain_form(part: str, value: Any) -> Form:
     """The form of a key without ids of messages, names of workers and times."""
     if part.startswith("out:"):
-        return part, tuple(sorted((index, product.outcome_of(text)) for index, text in product.outcomes_in(value)))
+        return part, tuple(sorted(product.outcomes_in(value)))
     if part == "events":
         return part, tuple(sorted(product.events_in(value)))
     if isinstance(value, Stream):

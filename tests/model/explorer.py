@@ -125,7 +125,7 @@ class Explorer:
 
         def join(product: Product) -> Actors:
             for worker in workers:
-                product.heartbeat(worker.name, [], heal=False)
+                product.heartbeat(worker.name, [])
             return actors
 
         (after,) = self.run(World(actors, {}, {}), [join], flush=True)

@@ -97,21 +97,21 @@ class Books:
             yield "an item is failed or cancelled without an outcome, or both"
         if self.done and max(self.done) >= self.stored:
             yield "an item has an outcome that nobody submitted"
-        if "finished" in self.state and (left or "ended" not in self.state):
+        if "finished" in self.state and (left or product.INPUT_ENDED not in self.state):
             yield f"the batch is finished, and {left} items are left"
 
     def outcomes(self, generation: int) -> Iterator[str]:
         """Each item that ran has one outcome, which is its own."""
-        texts: dict[int, list[str]] = {}
+        outcomes: dict[int, list[tuple[str, int, int]]] = {}
         for part, value in self.view.items():
             if part.startswith("out:"):
-                for index, text in product.outcomes_in(value):
-                    texts.setdefault(index, []).append(text)
+                for index, outcome in product.outcomes_in(value):
+                    outcomes.setdefault(index, []).append(outcome)
         for index in self.done - self.cancelled:
-            if len(texts.get(index, ())) != 1:
-                yield f"item {index} has {len(texts.get(index, ()))} outcomes"
+            if len(outcomes.get(index, ())) != 1:
+                yield f"item {index} has {len(outcomes.get(index, ()))} outcomes"
                 continue
-            state, value, _ = product.outcome_of(texts[index][0])
+            ((state, value, _),) = outcomes[index]
             if (state in ("failed", "dead")) != (index in self.failed):
                 yield f"item {index} is {state}, and the bitmap of failed items says otherwise"
             if value != 100 * generation + index:
@@ -126,12 +126,13 @@ class Books:
 
     def places(self) -> Iterator[str]:
         """Each item without an outcome is in one place from which it is handed out, and none is nowhere."""
+        yield from self._counts()
         if "finished" in self.state:
             return
-        if self.view.get("active") != [product.BATCH]:
+        if [batch for batch, _ in self.view.get(product.ACTIVE, ())] != [product.BATCH]:
             yield "the batch is not finished, and not among the active ones"
         places = self._places()
-        waiting = [index for part in ("retry", "again") for index in self._waiting(part)]
+        waiting = [index for part in product.WAITING for index in self._waiting(part)]
         if again := self.done & set(waiting):
             yield f"items {sorted(again)} have an outcome, and wait for another attempt"
         for index in range(self.stored):
@@ -143,6 +144,16 @@ class Books:
             elif len(where) > 1:
                 yield f"item {index} is in {len(where)} places: {', '.join(where)}"
 
+    def _counts(self) -> Iterator[str]:
+        """The queue's counts are those of its only batch."""
+        open_items = 0 if "finished" in self.state else self.stored - len(self.done)
+        chunks = len(self.view.get(product.CHUNK_ZSETS[0], ()))
+        field = "paused" if "paused" in self.state else "open"
+        counts = {name: int(text) for name, text in self.view.get(product.COUNTS, {}).items() if int(text)}
+        truth = {name: count for name, count in ((field, open_items), ("in_flight", chunks)) if count}
+        if counts != truth:
+            yield f"the queue's counts are {counts}, and should be {truth}"
+
     def _waiting(self, part: str) -> list[int]:
         """The items that wait for another attempt: a sorted set, or a bitmap of those that `retry` gave back."""
         value = self.view.get(part)
@@ -150,11 +161,11 @@ class Books:
 
     def _places(self) -> dict[int, list[str]]:
         places: dict[int, list[str]] = {}
-        for part in ("window", "left"):
+        for part in product.CHUNK_ZSETS:
             for member, _ in self.view.get(part, ()):
                 for index in product.span(member):
                     places.setdefault(index, []).append(f"{part} {member}")
-        for part in ("retry", "again"):
+        for part in product.WAITING:
             for index in self._waiting(part):
                 places.setdefault(index, []).append(part)
         for index in range(self.number("cursor"), self.stored):

@@ -77,6 +77,7 @@ def act(actors: Actors, product: Product) -> Actors:
     """Do the operator's next action; the actors after it."""
     action, *others = actors.operator
     after = replace(actors, operator=tuple(others))
+    product.begin_action(len(actors.operator))
     if action in _CHANGES:
         return _CHANGES[action](after, product)
     if action in _UNTIL_DONE:
@@ -87,6 +88,7 @@ def act(actors: Actors, product: Product) -> Actors:
 
 def requeue_torn(then: Actors, product: Product, writes: int) -> Actors:
     """Requeue the dead letters with a script that breaks off after so many writes; the operator may repeat it."""
+    product.begin_action(len(then.operator))
     product.tear(writes)
     with suppress(ResponseError):
         product.dead_letters.requeue_all()

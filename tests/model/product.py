@@ -3,36 +3,41 @@
 When a script, a key or a format changes, this file changes, and no other one of the explorer.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
-from gristmill.batches import scripts as batch_scripts
+from gristmill.batches import control
 from gristmill.batches.chunk import Chunk, Item, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
-from gristmill.broker import scripts as broker_scripts
+from gristmill.batches.outcomes import span_of, stored
+from gristmill.broker import dead_letters
 from gristmill.broker.dead_letters import DeadLetters
-from gristmill.broker.scripts import Scripts
+from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import load
+from gristmill.server import scripts
 from tests.model.calls import RecordingClient
 
 PREFIX, BATCH, QUEUE = "m:", "b", "q"
 #: The keys that the explorer sets: the time in ms, and after how many writes a script breaks off.
 CLOCK, TEAR = "model:clock", "model:tear"
-#: The first time; and the ms of one step of time, more than every lease, delay and silence of the product.
-START, STEP_MS = 5_000_000_000_000, 60_000
+#: The first time, in ms. A step of time goes by in two halves, each with a heartbeat of whoever lives: half a step is
+#: shorter than the silence after which a worker is dead, the whole is longer than that and than a lease.
+START, STEP_MS, LEASE_MS = 5_000_000_000_000, 18_000, 15_000
 #: Bytes that dead letters may have, and the ms for which a lot of messages is recognised.
 DEAD_BYTES, LOT_MS = 1 << 20, 600_000
 RETRY_MS = 1000
 SECONDS = 0.001
 
-_CLOCK = re.compile(r"local function milliseconds\(\).*?\bend\n", re.DOTALL)
-_NEW_CLOCK = f"local function milliseconds() return tonumber(redis.call('GET', '{CLOCK}')) end\n"
+_CLOCK = re.compile(r"local function server_microseconds\(\).*?\bend\n", re.DOTALL)
+_NEW_CLOCK = f"local function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
 #: A script breaks off after as many writes as TEAR says: as by an error of the server in the middle of it.
 _TEARABLE = f"""local server, writes = redis, 0
 local redis = {{}}
@@ -47,25 +52,44 @@ redis.call = function(command, ...)
 end
 """
 #: Scripts that say that a part of them repeats messages and loses none.
-TEARABLE = ("dead_letters",)
+TEARABLE = ("broker/dead_letters",)
 
 Edit = Callable[[str], str]
+
+
+class _Tokens:
+    """The tokens of an operator's calls: the same ones when the same action is repeated."""
+
+    def __init__(self) -> None:
+        self.begin(0)
+
+    def begin(self, action: int) -> None:
+        self._action, self._call = action, 0
+
+    def __call__(self) -> SimpleNamespace:
+        self._call += 1
+        return SimpleNamespace(hex=f"{self._action}.{self._call}")
+
+
+_TOKENS = _Tokens()
 
 
 @contextmanager
 def scripts_edited(edit: Edit) -> Iterator[None]:
     """Give every script the explorer's clock, and change its text by `edit`."""
+    source = scripts.source
 
-    def edited(text: Callable[[str], str]) -> Callable[[str], str]:
-        def changed(name: str) -> str:
-            head, _, body = edit(_CLOCK.sub(lambda _: _NEW_CLOCK, text(name))).partition("\n")
-            return f"{head}\n{_TEARABLE if name in TEARABLE else ''}{body}"
-
-        return changed
+    @cache
+    def edited(name: str) -> scripts.LuaScript:
+        script = source(name)
+        head, _, body = edit(_CLOCK.sub(lambda _: _NEW_CLOCK, script.text)).partition("\n")
+        text = f"{head}\n{_TEARABLE if name in TEARABLE else ''}{body}"
+        return scripts.LuaScript(text, hashlib.sha1(text.encode()).hexdigest(), script.parameters)
 
     with (
-        mock.patch.object(batch_scripts, "text", edited(batch_scripts.text)),
-        mock.patch.object(broker_scripts, "text", edited(broker_scripts.text)),
+        mock.patch.object(scripts, "source", edited),
+        mock.patch.object(control, "uuid4", _TOKENS),
+        mock.patch.object(dead_letters, "uuid4", _TOKENS),
     ):
         yield
 
@@ -85,7 +109,7 @@ class Product:
         self.client = client
         settings = load({"GRISTMILL_PREFIX": PREFIX, "GRISTMILL_METERS": "false"})
         self.ledger, self.control = Ledger(client, settings), Control(client, settings)
-        self.dead_letters, self.scripts = DeadLetters(client, settings), Scripts(client, PREFIX)
+        self.dead_letters, self._call = DeadLetters(client, settings), TransportScripts(client, PREFIX).call
 
     def set_clock(self, now: int) -> None:
         """Make it `now`, in ms, for every script."""
@@ -97,50 +121,52 @@ class Product:
         with self.client.assuming(True):
             self.client.set(TEAR, writes)
 
+    def begin_action(self, number: int) -> None:
+        """Begin an action of the operator: repeating the action of a number repeats its tokens."""
+        _TOKENS.begin(number)
+
     # -- the transport, as Lease, QueueReader, Acks, QoS and enqueue_many call it
 
     def fetch(self, consumer: str, acks: Sequence[str] = ()) -> Delivery | None:
         """Take one message, and acknowledge others on the way."""
-        _, _, flat = self.scripts.call("take", consumer, 1, 0, 1, QUEUE, *acks)
+        _, _, flat = self._call("take", consumer=consumer, credit=1, create=False, queues=[QUEUE], tags=acks)
         return Delivery(flat[0], flat[1], int(flat[2])) if flat else None
 
     def acknowledge(self, consumer: str, tag: str) -> None:
-        self.scripts.call("ack", consumer, tag)
+        self._call("ack", consumer=consumer, tags=[tag])
 
     def hand_back(self, consumer: str, tags: Sequence[str]) -> None:
-        self.scripts.call("back", consumer, 0, *tags)
+        self._call("back", consumer=consumer, suspicion=0, tags=tags)
 
     def postpone(self, consumer: str, tag: str) -> None:
-        self.scripts.call("postpone", consumer, 1000, tag)
+        self._call("postpone", consumer=consumer, wait=1000, tags=[tag])
 
     def bury(self, consumer: str, tag: str) -> None:
-        self.scripts.call("bury", consumer, DEAD_BYTES, 1000, "why", 3, tag)
+        self._call("bury", consumer=consumer, limit=DEAD_BYTES, wait=1000, reason="why", deaths=3, tag=tag)
 
     def renew(self, consumer: str) -> None:
-        self.scripts.call("renew", consumer, QUEUE)
+        self._call("renew", consumer=consumer, queues=[QUEUE])
 
     def reclaim(self, consumer: str) -> None:
-        """Hand back what consumers held whose lease of 20 s has ended."""
-        self.scripts.call("reclaim", consumer, 20_000, 500, QUEUE)
+        """Hand back what consumers held whose lease has ended."""
+        self._call("reclaim", caller=consumer, silent=LEASE_MS, most=500, queues=[QUEUE])
 
     def held(self, consumer: str) -> list[str]:
         """The tags that the server lists as the consumer's."""
-        return [str(tag) for tag in self.scripts.call("held", consumer, 0, QUEUE)]
+        return [str(tag) for tag in self._call("held", consumer=consumer, idle=0, queues=[QUEUE])]
 
     def purge(self) -> None:
-        self.scripts.call("purge", QUEUE, 0)
+        self._call("purge", queue=QUEUE, whole=False)
 
     def put(self, lot: str, names: Sequence[str]) -> None:
         """Put plain messages of these names, as a lot."""
-        self.scripts.call("put", QUEUE, 0, lot, LOT_MS, *(json.dumps({"headers": {"id": name}}) for name in names))
+        messages = [json.dumps({"headers": {"id": name}}) for name in names]
+        self._call("put", queue=QUEUE, level=0, token=lot, remember=LOT_MS, messages=messages)
 
     # -- batches
 
-    def heartbeat(self, worker: str, chunks: Sequence[Chunk], heal: bool) -> None:
-        """Send a worker's heartbeat; with `heal`, it is the one that heals in this second."""
-        if not heal:
-            with self.client.assuming(True):
-                self.client.set(self.ledger.settings.key("healing"), "-")
+    def heartbeat(self, worker: str, chunks: Sequence[Chunk]) -> None:
+        """Send a worker's heartbeat, with the chunks whose messages it holds."""
         self.ledger.heartbeat(worker, {"queue": QUEUE, "slots": 1}, chunks)
 
     def create(self, token: str, retries: int, halt: str) -> Any:
@@ -159,17 +185,10 @@ class Product:
 
 
 def outcome(item: Item, state: str) -> Outcome:
-    """The outcome of an attempt: `s`, `f` and `d` as the ledger has them, `r` for a failure that is tried again."""
+    """The outcome of an attempt: `s`, `f` and `d` end the item, `r` is a failure that is tried again."""
     word = {"s": "succeeded", "f": "failed", "d": "dead", "r": "failed"}[state]
-    text = json.dumps([word, item.value, item.attempt, SECONDS, "w", 1])
-    return Outcome(item.index, str(RETRY_MS) if state == "r" else state, item.attempt, text, SECONDS)
-
-
-@cache
-def outcome_of(text: str) -> tuple[str, int, int]:
-    """The state, the value and the attempt in a stored outcome."""
-    state, value, attempt, *_ = json.loads(text)
-    return state, value, attempt
+    again = RETRY_MS if state == "r" else None
+    return Outcome(item.index, word, item.attempt, json.dumps(item.value), SECONDS, "w", 1, again)
 
 
 @cache
@@ -190,27 +209,31 @@ def name_in(text: str) -> str:
 
 # -- names and formats of keys
 
-#: Keys that expire by the server's own clock: no part of a state.
-VOLATILE = frozenset({"healing"})
 NOBODY = "-"
 #: Sorted sets of workers, by when each was last heard of; the one of leases among them.
 LEASES = f"lease:{QUEUE}"
 WORKER_ZSETS = ("workers", LEASES)
-#: The hash of what each worker runs.
-RUNNING_HASH = "begun"
-#: Keys on which nothing depends.
-_IGNORED = frozenset({"items", "learnt", "schema", "batches"})
+#: The hash of what each worker runs, and the zset of batches that are not finished.
+RUNNING_HASH, ACTIVE = "started", "active"
+#: Where an item without an outcome may be: in these sets of chunks, or waiting for its next attempt.
+CHUNK_ZSETS, WAITING = ("in_flight", "remainder"), ("retry", "retry_pending")
+#: The hash of a queue's counts.
+COUNTS = f"queue:{QUEUE}"
+#: Keys on which nothing depends: the clock among them, because time never goes back here.
+_IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock", ACTIVE})
 #: Keys with ids of messages, names of workers or times. All others are plain.
 _SCOPED = frozenset(
-    {"state", RUNNING_HASH, "sent", "window", "retry", "beats", f"back:{QUEUE}", f"suspects:{QUEUE}", *WORKER_ZSETS}
+    {"state", RUNNING_HASH, "message_of", "in_flight", "retry", "due", "heartbeats", "slots_of", *WORKER_ZSETS}
+    | {f"back:{QUEUE}", f"suspects:{QUEUE}"}
 )
 #: Of the state's fields: those on which nothing depends, those of which only the presence counts (moments that are
 #: compared with nothing), those that are compared with the time, and those that name a producer.
 IGNORED_FIELDS = frozenset({"duplicates", "created", "epoch"})
+INPUT_ENDED = "input_ended"
 PRESENT_FIELDS = frozenset(
-    {"ended", "paused", "cancelling", "finished", "reason", "measured_seconds", "measured_items"}
+    {INPUT_ENDED, "paused", "cancelling", "finished", "reason", "measured_seconds", "measured_items"}
 )
-DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until"}), frozenset({"producer", "ended_by"})
+DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until"}), frozenset({"producer", "input_ended_by"})
 
 
 def form_of(part: str) -> str:
@@ -224,11 +247,15 @@ def part(name: str) -> str:
     return name.removeprefix(PREFIX).removeprefix("gm1:").removeprefix(f"batch:{BATCH}:")
 
 
-def outcomes_in(fields: dict[str, str]) -> Iterator[tuple[int, str]]:
-    """The index and the text of each outcome in a hash of outcomes."""
+@cache
+def _outcomes_of(text: str) -> list[tuple[str, int, int]]:
+    return [(outcome.state, outcome.value, outcome.attempts) for outcome in stored(text)]
+
+
+def outcomes_in(fields: dict[str, str]) -> Iterator[tuple[int, tuple[str, int, int]]]:
+    """The index, and the state, the value and the attempts, of each outcome in a hash of outcomes."""
     for name, text in fields.items():
-        first, _, count = name.partition(":")
-        yield from enumerate(text.split("\n") if count else [text], int(first))
+        yield from zip(range(*span_of(name)), _outcomes_of(text), strict=True)
 
 
 def events_in(stream: Any) -> Iterator[tuple[int, int]]:

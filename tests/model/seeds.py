@@ -46,7 +46,7 @@ SEEDS = (
     # run again. Then the first worker wakes, and its outcome of the first attempt ends the item once more.
     Seed(
         "attempt fence",
-        "if attempt ~= all + 1 then",
+        "if single.attempt ~= all + 1 then",
         "if false then",
         Scenario(
             "attempt fence", items=1, outcomes={0: "fs"}, operator=("retry",), faults=1, kinds=frozenset({"stall"})
@@ -70,7 +70,7 @@ SEEDS = (
     # acknowledgement removes the message that the other one holds.
     Seed(
         "owner check",
-        "if owned(key, id, me) then",
+        "if owned(key, id, owner) then",
         "if true then",
         Scenario("owner check", items=0, messages=1, faults=1, kinds=frozenset({"stall"})),
         "the message of y does not stand",
@@ -88,9 +88,9 @@ SEEDS = (
     # was put is nowhere.
     Seed(
         "order of add and remove",
-        """  if ARGV[2] == '1' then redis.call('XADD',""",
+        """  if requeue then redis.call('XADD',""",
         """  redis.call('XDEL', DEAD, letter[1])
-  if ARGV[2] == '1' then redis.call('XADD',""",
+  if requeue then redis.call('XADD',""",
         Scenario(
             "order", items=0, messages=1, outcomes={0: "d"}, operator=("requeue",), faults=1, kinds=frozenset({"torn"})
         ),

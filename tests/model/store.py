@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.model.calls import Command
-from tests.model.product import CLOCK, PREFIX, VOLATILE, part
+from tests.model.product import CLOCK, PREFIX, part
 
 #: Reads the keys that differ from those in SAVED, and makes them those again. ARGV: prefix, SAVED, CLOCK, the time.
 _READ = """
@@ -97,7 +97,6 @@ class Store:
         """What `read` has read: by whole name as DUMPs, and by part as Python values."""
         if isinstance(answer, Exception):
             raise answer
-        answer = [change for change in answer if part(change[0].decode()) not in VOLATILE]
         if not answer:
             return self._keys, self._view
         keys, view = self._keys.copy(), self._view.copy()
