@@ -9,7 +9,8 @@ from tests.model.seeds import SEEDS
 from tests.model.server import recording_client
 from tests.model.walk import walk
 
-pytestmark = pytest.mark.slow
+# The second is for a machine that has other work to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: Random walks of one test.
 WALKS = 200
