@@ -94,6 +94,9 @@ def test_a_server_that_lacks_a_replica_is_waited_for(place):
 def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(place):
     command = ("submit", "fibonacci", "--from", place.file("items", ITEMS), "--name", "x")
     with place.server_only():
+        with place.ledger() as ledger:
+            # Chunks are handed out where there is a worker.
+            ledger.heartbeat("gone", {"queue": "cpu", "slots": 4}, [])
         url = place.server().url
         port = int(url.rpartition(":")[2].partition("/")[0])
         with Proxy(port, seed=1) as proxy:
@@ -107,4 +110,4 @@ def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(plac
             sent = int(ledger.state("x")["cursor"])
             chunks = [chunk.split(":") for chunk in ledger.client.zrange(ledger.key("x", "in_flight"), 0, -1)]
             handed = sorted(int(first) + i for first, count in chunks for i in range(int(count)))
-            assert handed == list(range(sent)), "each is handed out once"
+            assert handed == list(range(sent)) != [], "each is handed out once"

@@ -11,6 +11,7 @@ import pytest
 from kombu import Connection
 from redis import Redis
 
+from gristmill.batches.ledger import Ledger
 from gristmill.broker import leases
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
@@ -22,8 +23,9 @@ from tests.support.command import GRISTMILL, PATIENCE
 #: A plain Celery call, and the wait for its result.
 CALL = "from gristmill.tasks.fibonacci import fibonacci; print(fibonacci.delay(20).id)"
 WAIT = "import sys; from gristmill.tasks.application import app; print(app.AsyncResult(sys.argv[1]).get(timeout=60))"
-#: A worker of a later release, which knows version 2 of a chunk's message.
-LATER = "import gristmill.worker.chunk_task\ngristmill.worker.chunk_task.MESSAGE_VERSION = 2\n"
+#: The version of a chunk's message that a worker of the next release knows.
+NEXT = 3
+LATER = f"import gristmill.worker.chunk_task\ngristmill.worker.chunk_task.MESSAGE_VERSION = {NEXT}\n"
 ANY = json.dumps({"headers": {"task": "any"}, "properties": {}, "body": ""})
 #: Where messages of chunks stand.
 CHUNKS = f"gm1:q:cpu:{DEFAULT_PRIORITY}"
@@ -209,7 +211,7 @@ class TestOtherVersions:
                 assert raised(client) == 4
         with place.up("cpu", "--cpu-slots", "1", GRISTMILL_UNKNOWN_TASK_SECONDS="1") as running:
             place.run("submit", "fibonacci", "20", "21", "--name", "now", "--follow", "--quiet").good()
-            running.says("chunk message of version 2: this worker knows version 1")
+            running.says(f"chunk message of version {NEXT}: this worker knows version {NEXT - 1}")
             with connected(place) as client:
                 assert client.xlen(CHUNKS) == 4
                 assert len(DeadLetters(client, load({}))) == 0
@@ -220,14 +222,16 @@ class TestOtherVersions:
 
 
 def raised(client):
-    """Make the chunks' messages on queue cpu ones of version 2, where the batch knows them; answers how many."""
+    """Make the chunks' messages on queue cpu ones of the next version, where the batch knows them; answers how many."""
+    # The messages are put where there is a worker: one that ends before it takes them.
+    Ledger(client, load({})).heartbeat("gone", {"queue": "cpu", "slots": 4}, [])
     entries = client.xrange(CHUNKS)
     for identity, fields in entries:
         message = json.loads(fields["m"])
         arguments, *rest = json.loads(message["body"])
         _, batch, _, first, count, *_ = arguments
-        message["body"] = json.dumps([[2, *arguments[1:]], *rest])
+        message["body"] = json.dumps([[NEXT, *arguments[1:]], *rest])
         place = client.xadd(CHUNKS, {"m": json.dumps(message)})
-        client.hset(f"gm1:batch:{batch}:sent", f"{first}:{count}", f"{DEFAULT_PRIORITY}/{place}")
+        client.hset(f"gm1:batch:{batch}:message_of", f"{first}:{count}", f"{DEFAULT_PRIORITY}/{place}")
         client.xdel(CHUNKS, identity)
     return len(entries)

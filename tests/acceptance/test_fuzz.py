@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gristmill.worker.chunk_task import MESSAGE_VERSION
 from tests.conftest import until
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ bodies = st.one_of(
     nested,
     nested.map(lambda deep: f"[[{deep}],{{}},{{}}]"),
 )
-chunks = st.lists(values, max_size=6).map(lambda fields: json.dumps([[1, *fields], {}, {}]))
+chunks = st.lists(values, max_size=6).map(lambda fields: json.dumps([[MESSAGE_VERSION, *fields], {}, {}]))
 
 
 def envelope(task, body, headers, properties, odd):
@@ -108,7 +109,7 @@ def waits_for_a_later_worker(text):
     try:
         message = json.loads(text)
         version = json.loads(message["body"])[0][0]
-        return message["headers"]["task"] == "gristmill.chunk" and type(version) is int and version > 1
+        return message["headers"]["task"] == "gristmill.chunk" and type(version) is int and version > MESSAGE_VERSION
     except (ValueError, LookupError, TypeError, RecursionError):
         # It has not been looked at yet, or is nested too deeply.
         return False
