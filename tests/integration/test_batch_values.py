@@ -22,7 +22,7 @@ def record(ledger, failing=()):
     """Run the chunks that are on the queue; the items `failing` fail."""
     while chunk := pop(ledger):
         items = ledger.take(chunk).items
-        done = [outcomes([item], "f" if item.index in failing else "s")[0] for item in items]
+        done = [outcomes([item], "failed" if item.index in failing else "succeeded")[0] for item in items]
         ledger.record(chunk, done, 0.001, WORKER)
 
 

@@ -22,7 +22,7 @@ from gristmill.producer.items import Raw, from_path
 from gristmill.producer.submission import Submission
 from tests.conftest import until
 from tests.support.ledger import FIELDS as FIBONACCI
-from tests.support.ledger import info, run_all
+from tests.support.ledger import enlist, info, run_all
 
 
 @cpu
@@ -80,6 +80,7 @@ def feed(ledger, name, items):
 def test_each_item_is_submitted_once_wherever_producers_are_killed(ledger, monkeypatch, count, kills):
     monkeypatch.setattr(feeder, "BLOCK_ITEMS", 7)
     name, items = f"b{uuid.uuid4().hex}", [str(index) for index in range(count)]
+    enlist(ledger)
     for step, done, revives in kills:
         mortal = Mortal(ledger, step, done)
         try:

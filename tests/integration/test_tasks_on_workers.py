@@ -63,10 +63,12 @@ class TestRunAgain:
     def batch(self, here, caplog):
         """A batch whose item failed; the log has warnings."""
         caplog.set_level(logging.WARNING)
+        # Chunks are handed out where there is a worker: this one, which every test has announce tasks anew.
+        work(here)
         submit(here, "b", 1, task="fibonacci")
         chunk = pop(here)
         items = here.take(chunk).items
-        here.record(chunk, [outcomes([item], "f")[0] for item in items], 0.001, WORKER)
+        here.record(chunk, [outcomes([item], "failed")[0] for item in items], 0.001, WORKER)
         return open_batch("b")
 
     def test_old_code_on_workers(self, here, batch, caplog):
