@@ -33,11 +33,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=0, help="the seed of the first walk (0); each further one has the next"
     )
-    parser.add_argument("--broken", choices=[seed.name for seed in SEEDS], help="take a guard out of the scripts first")
+    parser.add_argument(
+        "--broken",
+        choices=[seed.name for seed in SEEDS],
+        help="take a guard out of the scripts first; without SCENARIO, explore the one that shows it",
+    )
     return parser.parse_args()
 
 
 def _scenarios(options: argparse.Namespace) -> list[Scenario]:
+    if options.broken and not options.scenario:
+        return [seed.scenario for seed in SEEDS if seed.name == options.broken]
     by_name = {scenario.name: scenario for scenario in FULL}
     if strange := set(options.scenario) - by_name.keys():
         sys.exit(f"invalid value for SCENARIO: {', '.join(strange)} (expected any of {', '.join(by_name)})")
