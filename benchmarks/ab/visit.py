@@ -37,7 +37,7 @@ class Figure:
 class VisitSize:
     """How often a round measures each, by turns; items of a batch, batches of one item, plain tasks."""
 
-    turns: int = 6
+    turns: int = 10
     items: int = 40_000
     singles: int = 8
     tasks: int = 500
