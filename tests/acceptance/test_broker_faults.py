@@ -95,8 +95,8 @@ def test_a_submit_whose_connections_are_cut_at_random_stores_each_item_once(plac
     command = ("submit", "fibonacci", "--from", place.file("items", ITEMS), "--name", "x")
     with place.server_only():
         with place.ledger() as ledger:
-            # Chunks are handed out where there is a worker.
-            ledger.heartbeat("gone", {"queue": "cpu", "slots": 4}, [])
+            # Chunks are handed out where there are slots.
+            ledger.client.hset(ledger.settings.key("slots"), "cpu", 4)
         url = place.server().url
         port = int(url.rpartition(":")[2].partition("/")[0])
         with Proxy(port, seed=1) as proxy:
