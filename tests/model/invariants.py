@@ -133,7 +133,7 @@ class Books:
             yield "the batch is not finished, and not among the active ones"
         places = self._places()
         waiting = [index for part in product.WAITING for index in self._waiting(part)]
-        if again := self.done & set(waiting):
+        if not unlucky and (again := self.done & set(waiting)):
             yield f"items {sorted(again)} have an outcome, and wait for another attempt"
         for index in range(self.stored):
             if index in self.done:
