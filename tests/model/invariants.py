@@ -20,7 +20,7 @@ def violations(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
         yield from batch.counters()
         yield from batch.outcomes(actors.generation)
         yield from batch.events()
-        yield from batch.places()
+        yield from batch.places(unlucky=actors.faults < scenario.faults)
 
 
 def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
@@ -124,7 +124,7 @@ class Books:
             if count > 1:
                 yield f"{count} events tell of attempt {attempt} of item {index}"
 
-    def places(self) -> Iterator[str]:
+    def places(self, unlucky: bool) -> Iterator[str]:
         """Each item without an outcome is in one place from which it is handed out, and none is nowhere."""
         yield from self._counts()
         if "finished" in self.state:
@@ -133,7 +133,7 @@ class Books:
             yield "the batch is not finished, and not among the active ones"
         places = self._places()
         waiting = [index for part in product.WAITING for index in self._waiting(part)]
-        if again := self.done & set(waiting):
+        if not unlucky and (again := self.done & set(waiting)):
             yield f"items {sorted(again)} have an outcome, and wait for another attempt"
         for index in range(self.stored):
             if index in self.done:
@@ -141,7 +141,9 @@ class Books:
             where = places.get(index, [])
             if not where:
                 yield f"item {index} has no outcome and is nowhere"
-            elif len(where) > 1:
+            # After a fault two workers may run an item. A failure that one records first sends it to `retry`, while it
+            # is in the other's chunk: it then runs once too often, and counts once.
+            elif len(where) > 1 and not (unlucky and len(where) == 2 and product.WAITING[0] in where):
                 yield f"item {index} is in {len(where)} places: {', '.join(where)}"
 
     def _counts(self) -> Iterator[str]:
