@@ -260,6 +260,7 @@ _MEANINGS = (
             exceptions.AskError,
             exceptions.ClusterCrossSlotError,
         ),
+        "non local key",
     ),
     _Meaning("{at} does not answer in time", (exceptions.TimeoutError,)),
     _Meaning("{at} takes no more connections", (exceptions.MaxConnectionsError,), "max number of clients"),

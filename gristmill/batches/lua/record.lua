@@ -90,6 +90,7 @@ local function record_singles(singles)
       tally.duplicates = tally.duplicates + 1
     else
       end_items(single)
+      redis.call('ZREM', key(batch, 'retry'), single.first)
       if single.state ~= 'succeeded' then
         failed[#failed + 1] = single.first
         noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, single.attempt)
