@@ -107,7 +107,7 @@ app.steps["worker"].update(
         "gristmill.worker.boot_steps:PoolGuard",
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
-        "gristmill.worker.heartbeat:Heartbeat",
+        "gristmill.worker.heartbeat:WorkerHeartbeat",
         "gristmill.worker.drain:Drain",
     }
 )

@@ -12,6 +12,7 @@ from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
 from gristmill.broker.leases import Lease
+from gristmill.broker.scripts import TransportScripts, as_text
 from gristmill.broker.tags import queue_of, tag_of
 from gristmill.server.connection import unwritable
 
@@ -85,9 +86,9 @@ def _problem(message: Any) -> str:
 class QueueReader:
     """The requests on a channel's reading connection: takes, and blocking reads while there are no messages."""
 
-    def __init__(self, lease: Lease, prefix: str, levels: Iterable[int]) -> None:
-        self.lease = lease
-        self.prefix = prefix
+    def __init__(self, lease: Lease, scripts: TransportScripts, levels: Iterable[int]) -> None:
+        self.lease, self.scripts = lease, scripts
+        self.prefix = scripts.prefix
         self.levels = list(levels)
         self._ready: set[str] = set()
         self._empty = False
@@ -135,7 +136,7 @@ class QueueReader:
         self._took_at = monotonic()
         self._acks = self.lease.acks.pop()
         consumer, acks = self.lease.consumer, self._acks
-        call = self.lease.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
+        call = self.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
         connection.send_command("EVALSHA", *call)
 
     def receive(self, connection: Any) -> list[Entry]:
@@ -145,7 +146,7 @@ class QueueReader:
             answer = connection.read_response()
         except NoScriptError:
             self.lease.acks.put_back(acks or [])
-            self.lease.scripts.load("take")
+            self.scripts.load("take")
             return []
         except ResponseError as error:
             self.lease.acks.put_back(acks or [])
@@ -179,14 +180,16 @@ class QueueReader:
         self._ready.update(self._queues)
         self._empty = not flat
         self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
-        return [Entry(_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)]
+        return [
+            Entry(as_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)
+        ]
 
     def _from_block(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
         return [
-            Entry(tag_of(level, _text(identity), queue), dict(_pairs(fields)).get("m", b""))
+            Entry(tag_of(level, as_text(identity), queue), dict(_pairs(fields)).get("m", b""))
             for key, entries in streams
-            for queue, _, level in [_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
+            for queue, _, level in [as_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
             for identity, fields in (entries[0] if _nested(entries) else entries)
         ]
 
@@ -198,8 +201,4 @@ def _nested(entries: Any) -> bool:
 
 def _pairs(fields: Any) -> Iterator[tuple[str, Any]]:
     flat = list(fields)
-    return ((_text(flat[i]), flat[i + 1]) for i in range(0, len(flat), 2))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return ((as_text(flat[i]), flat[i + 1]) for i in range(0, len(flat), 2))

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +15,7 @@ from redis.retry import Retry
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError, ServerError, ServerFull, SettingError
 from gristmill.server.home import Home
+from gristmill.server.per_process import PerProcess
 
 T = TypeVar("T")
 
@@ -161,12 +161,11 @@ def client() -> Redis:
     Raises:
         ServerError, SettingError: as with `connect`.
     """
-    return _client(os.getpid(), locate())
+    url = locate()
+    return _clients.get(url, lambda: connect(url))
 
 
-@cache
-def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a part of the cache's key
-    return connect(url)
+_clients: PerProcess[str, Redis] = PerProcess()
 
 
 def with_password(url: str, password: str | None) -> str:

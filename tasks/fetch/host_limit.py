@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
 from gristmill.server.connection import passing
+from gristmill.server.heartbeat import RENEWALS, PeriodicCall, heartbeat_of
 from gristmill.server.scripts import Scripts
 
 #: Seconds of the rate that may be caught up: a host without requests for a moment gets those that it missed.
@@ -47,11 +48,11 @@ class HostLimit:
         self._client = client
         self._settings = settings
         self._scripts = Scripts(client, settings.prefix, "tasks/fetch")
+        self._renewal = PeriodicCall("host-slots", settings.lease_seconds / RENEWALS, self._renew)
         #: Guards the attributes below.
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._slots: dict[str, str] = {}
-        self._renewer: threading.Thread | None = None
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
@@ -128,23 +129,17 @@ class HostLimit:
     def _renew_from_now(self, host: str, name: str) -> None:
         with self._lock:
             self._slots[name] = host
-            # After a fork no thread is alive.
-            if self._renewer is None or not self._renewer.is_alive():
-                self._renewer = threading.Thread(target=self._renew, name="host-slots", daemon=True)
-                self._renewer.start()
+            heartbeat_of(self._client).add(self._renewal)
 
     def _renew(self) -> None:
-        """Renew the slots of this process, four times per lease, until it has none."""
-        while True:
-            time.sleep(self._settings.lease_seconds / 4)
-            with self._lock:
-                if not self._slots:
-                    self._renewer = None
-                    return
-                names: dict[str, list[str]] = {}
-                for name, host in self._slots.items():
-                    names.setdefault(host, []).append(name)
-            lease = int(self._settings.lease_seconds * 1e6)
-            with suppress(RedisError):
-                for host, slots in names.items():
-                    self._scripts.call("renew_slots", host=host, lease=lease, slots=slots)
+        """Renew the slots of this process; once it has none, stop until it has one again."""
+        heartbeat = heartbeat_of(self._client)
+        names: dict[str, list[str]] = {}
+        with self._lock:
+            for name, host in self._slots.items():
+                names.setdefault(host, []).append(name)
+            if not names:
+                heartbeat.remove(self._renewal)
+        scripts = Scripts(heartbeat.client, self._settings.prefix, "tasks/fetch")
+        for host, slots in names.items():
+            scripts.call("renew_slots", host=host, lease=int(self._settings.lease_seconds * 1e6), slots=slots)
