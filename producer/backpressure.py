@@ -8,7 +8,7 @@ from typing import Protocol
 from redis import Redis
 
 from gristmill.config.figures import item_count
-from gristmill.producer.deadline import Deadline
+from gristmill.server.waiting import Deadline
 
 #: Shares of `maxmemory`: a producer waits from the first on, and goes on below the second.
 FULL, ROOM = 0.75, 0.72

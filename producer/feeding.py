@@ -6,8 +6,8 @@ from types import TracebackType
 
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer.batch import Batch
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.submission import Submission
+from gristmill.server.waiting import Deadline
 
 #: Seconds between two looks for an error of the thread.
 _LOOK_SECONDS = 0.2

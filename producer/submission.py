@@ -17,12 +17,12 @@ from gristmill.errors import InputError, ServerError, invalid_value
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import BatchOptions
-from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
 from gristmill.server.connection import client, reaching
+from gristmill.server.waiting import NEVER, Deadline, Policy, patiently
 from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)
@@ -184,16 +184,17 @@ class Submission:
             "submitted_by": user_at_host(),
             **self.options.fields(),
         }
-        deadline = time.monotonic() + PRODUCER_LEASE / 1000 + 1
-        while True:
-            try:
-                return ledger.create(self.name, token, fields)
-            except AlreadyFeeding:
-                # The other producer lives, or was killed a moment ago.
-                if time.monotonic() > deadline:
-                    raise
-                if self._stop.wait(0.1):
-                    raise Stopped from None
+        # The other producer lives, or was killed a moment ago.
+        return patiently(
+            lambda: ledger.create(self.name, token, fields),
+            Policy(PRODUCER_LEASE / 1000 + 1, 0.1),
+            lambda error: isinstance(error, AlreadyFeeding),
+            self._sleep,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped
 
 
 def checked_name(name: object, parameter: str = "name") -> str:

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from gristmill.broker.leases import Lease
 from gristmill.broker.scripts import TransportScripts, as_text
 from gristmill.broker.tags import queue_of, tag_of
-from gristmill.server.connection import unwritable
+from gristmill.server.waiting import FOREVER, unwritable
 
 #: Most messages of one take: the event loop has other things to do in between.
 TAKE_MOST = 128
@@ -22,8 +22,6 @@ TAKE_MOST = 128
 BLOCK_MILLISECONDS = 1000
 #: Seconds between two takes where at least PACE_FROM slots are half in use: each take then has several messages.
 PACE_SECONDS, PACE_FROM = 0.005, 16
-#: Seconds between two takes from a server that cannot write.
-UNWRITABLE_SECONDS = 1.0
 
 logger = get_logger(__name__)
 
@@ -168,10 +166,10 @@ class QueueReader:
         """Take nothing for a second: the server cannot write down who has a message."""
         if not self._unwritable_until:
             logger.warning("the server cannot write: no messages are taken until it can (%s)", error)
-        self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
+        self._unwritable_until = monotonic() + FOREVER.pause
         hub = get_event_loop()
         if hub is not None:
-            hub.call_later(UNWRITABLE_SECONDS, lambda: None)
+            hub.call_later(FOREVER.pause, lambda: None)
 
     def _from_take(self, answer: Any, acks: list[str]) -> list[Entry]:
         due, foreign, flat = answer

@@ -19,11 +19,11 @@ from gristmill.config.figures import item_count
 from gristmill.errors import ServerError
 from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import check_workers, live_workers
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline
 from gristmill.tasks.kinds import Kind
 
 #: How often another fleet may end under a batch before this command gives up.

@@ -11,11 +11,11 @@ from gristmill.cli.start_advice import warn_without_worker
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.config.figures import item_count
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline
 
 
 @new_command("submit", TaskCommand)

@@ -10,13 +10,13 @@ from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from gristmill.errors import GristmillError
-from gristmill.server.connection import Patience
 from gristmill.server.per_process import PerProcess
+from gristmill.server.waiting import FOREVER, ONCE, Patience
 
 #: How often a process renews a lease before the lease would end.
 RENEWALS = 4
-#: Seconds to wait for an answer; seconds between two tries while the server is away. Neither may cost a lease.
-ANSWER_SECONDS, RETRY_SECONDS = 5.0, 1.0
+#: Seconds to wait for an answer: less than a lease has.
+ANSWER_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class PeriodicCall:
     """One thing that a heartbeat does every `seconds` seconds, in the heartbeat's thread.
 
     `do` does it. When it raises, `on_failure` is called, the first failure in a row is logged, and the next try
-    comes after `seconds` seconds or RETRY_SECONDS, whichever is sooner.
+    comes after `seconds` seconds or a second, whichever is sooner.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class PeriodicCall:
             self._on_failure()
         else:
             self._is_failing = False
-        self.due = time.monotonic() + (min(self.seconds, RETRY_SECONDS) if self._is_failing else self.seconds)
+        self.due = time.monotonic() + (min(self.seconds, FOREVER.pause) if self._is_failing else self.seconds)
 
 
 class Heartbeat:
@@ -65,7 +65,7 @@ class Heartbeat:
 
     def new_client(self) -> Redis:
         """A client with connections of its own, which waits for no server that is away."""
-        once = {"retry": Patience(0), "socket_timeout": ANSWER_SECONDS, "decode_responses": True}
+        once = {"retry": Patience(ONCE), "socket_timeout": ANSWER_SECONDS, "decode_responses": True}
         parameters = {**self._pool.connection_kwargs, **once}
         # As long as for an answer.
         parameters.pop("socket_connect_timeout", None)

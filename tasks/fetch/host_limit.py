@@ -11,17 +11,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gristmill.config.settings import Settings
-from gristmill.errors import ServerError
-from gristmill.server.connection import passing
+from gristmill.server.connection import reaching
 from gristmill.server.heartbeat import RENEWALS, PeriodicCall, heartbeat_of
 from gristmill.server.scripts import Scripts
+from gristmill.server.waiting import OUTCOMES, patiently
 
 #: Seconds of the rate that may be caught up: a host without requests for a moment gets those that it missed.
 _CATCH_UP = 0.1
 #: Seconds between two requests for a slot while all are in use.
 _POLL = 0.1
-#: Seconds without the server after which a request fails.
-_WITHOUT_SERVER = 60.0
 #: The answer of take_slot.lua when all slots are in use.
 _FULL = -1
 
@@ -91,18 +89,10 @@ class HostLimit:
 
     def _wait(self, host: str, name: str, line: _Line) -> None:
         """Ask for a slot until there is a free one, and renew it from then on."""
-        give_up_at = time.monotonic() + _WITHOUT_SERVER
         while True:
             line.freed.clear()
-            try:
-                microseconds = self._ask(host, name)
-                give_up_at = time.monotonic() + _WITHOUT_SERVER
-            except RedisError as error:
-                if not passing(error):
-                    raise
-                if time.monotonic() > give_up_at:
-                    raise ServerError(f"the server has not answered for {_WITHOUT_SERVER:g} s: {error}") from error
-                microseconds = _FULL
+            with reaching():
+                microseconds = patiently(lambda: self._ask(host, name), OUTCOMES)
             if microseconds == 0:
                 return self._renew_from_now(host, name)
             if microseconds == _FULL:

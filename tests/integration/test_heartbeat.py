@@ -21,6 +21,7 @@ from tests.support.proxy import Proxy
 
 @pytest.fixture(autouse=True)
 def clean():
+    end_leases()
     yield
     end_leases()
     until(lambda: not threads(), what="the end of the heartbeat's thread")

@@ -15,11 +15,11 @@ from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentIn
 from gristmill.batches.reader import ResultReader
 from gristmill.producer import backpressure, feeder
 from gristmill.producer.backpressure import Backpressure, Full
-from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.items import Raw, from_path
 from gristmill.producer.submission import Submission
+from gristmill.server.waiting import NEVER, Deadline
 from tests.conftest import until
 from tests.support.ledger import FIELDS as FIBONACCI
 from tests.support.ledger import enlist, info, run_all
