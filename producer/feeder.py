@@ -141,7 +141,7 @@ class Feeder:
     def _flush(self) -> None:
         while block := self._block():
             self._backpressure.wait(block.size, self)
-            self._patiently(lambda: self._store(self.ledger, block))
+            self._until_room(lambda: self._store(self.ledger, block))
 
     def _block(self) -> Block | None:
         """The next block to send, if there are items; the same one until it is known to be stored."""
@@ -159,9 +159,9 @@ class Feeder:
 
     def end(self, rejected: int) -> None:
         """Mark the end of the input, of which `rejected` bad items were skipped."""
-        self._patiently(lambda: self.ledger.end(self.batch, self.token, rejected))
+        self._until_room(lambda: self.ledger.end(self.batch, self.token, rejected))
 
-    def _patiently(self, call: Callable[[], None]) -> None:
+    def _until_room(self, call: Callable[[], None]) -> None:
         """Call the server, and call again as long as it has no room and nobody stops the producer."""
         while True:
             try:
@@ -197,7 +197,7 @@ class Feeder:
             self._lock.release()
 
     def _send_old(self, ledger: Ledger) -> None:
-        is_old = time.monotonic() - self._since > BLOCK_SECONDS
+        is_old = (self._items or self._unconfirmed) and time.monotonic() - self._since > BLOCK_SECONDS
         if is_old and self._backpressure.has_room(self._bytes, ledger.client) and (block := self._block()):
             self._store(ledger, block)
         elif time.monotonic() - self._answered_at > ALIVE_SECONDS and not self.feed.input_ended:

@@ -5,15 +5,21 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from gristmill.broker.leases import lease_for
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
+from gristmill.server.waiting import COMMAND, OUTCOMES
+from gristmill.tasks.application import app
 from gristmill.tasks.fetch.host_limit import HostLimit
+from gristmill.worker import boot_steps
 from tests.conftest import until
 from tests.support.leases import end_leases
 from tests.support.proxy import Proxy
@@ -106,7 +112,10 @@ import os, sys, time
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
+from gristmill.server.waiting import COMMAND, OUTCOMES
+from gristmill.tasks.application import app
 
 client = Redis.from_url(sys.argv[1])
 prefix = sys.argv[2]
@@ -160,3 +169,35 @@ def test_a_lease_that_could_not_be_renewed_is_a_broken_one(client, ledger, monke
         monkeypatch.setattr(lease.scripts, "client", nowhere)
         renewal.run()
     assert lease._unbroken_since is None
+
+
+@pytest.mark.parametrize("kind", ["cpu", "io"])
+def test_a_worker_has_two_threads_before_its_slots_begin(server, ledger, tmp_path, kind):
+    environ = {
+        **os.environ,
+        "GRISTMILL_HOME": str(tmp_path),
+        "GRISTMILL_REDIS_URL": server.url,
+        "GRISTMILL_PREFIX": ledger.settings.prefix,
+    }
+    command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", "1"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, env=environ, stderr=log, stdout=log) as worker:
+        try:
+            registry = WorkerRegistry(ledger.client, ledger.settings)
+            until(registry.workers, what=f"a heartbeat ({tmp_path / 'log'})")
+            lease = ledger.settings.key(f"lease:{kind}")
+            until(lambda: ledger.client.zcard(lease), what="a lease")
+            # The event loop's, or the consumer's, and the heartbeat's.
+            assert psutil.Process(worker.pid).num_threads() == 2
+        finally:
+            worker.terminate()
+
+
+def test_a_program_waits_less_for_a_result_s_server_than_a_worker(monkeypatch):
+    options = {"retry_policy": COMMAND.as_celery()}
+    worker = SimpleNamespace(app=SimpleNamespace(conf=SimpleNamespace(result_backend_transport_options=options)))
+    monkeypatch.setattr(boot_steps, "prepare", lambda: None)
+    monkeypatch.setattr(boot_steps, "freeze", lambda: None)
+    boot_steps.Prepare(worker)
+    assert options["retry_policy"] == OUTCOMES.as_celery()
+    assert app.conf.task_publish_retry_policy == COMMAND.as_celery()
+    assert app.conf.result_backend_transport_options["retry_policy"] == COMMAND.as_celery()
