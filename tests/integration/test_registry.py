@@ -116,7 +116,7 @@ NONSENSE = ["", "{", "null", "[1]", '"cpu"', "[" * 9999]
 
 @pytest.mark.parametrize("text", [*NONSENSE, '{"slots": "many", "queue": 7}', '{"name": "x", "id": 3, "later": [1]}'])
 def test_a_malformed_heartbeat_harms_its_own_worker_only(ledger, registry, text):
-    ledger.client.hset(ledger.settings.key("beats"), FIRST, text)
+    ledger.client.hset(ledger.settings.key("heartbeats"), FIRST, text)
     first, second, _ = registry.workers()
     assert (first.id, first.name, first.queue, first.slots) == (FIRST, "cpu@a", "", 0)
     assert (second.queue, second.slots) == ("cpu", 2)
