@@ -100,6 +100,7 @@ def test_a_batch_that_is_no_longer_ours_is_reported_at_once(feeder, ledger, erro
     age(feeder, 2)
     ledger.error = error
     feeder._keep_up()
+    ledger.error = None
     with pytest.raises(type(error)):
         feeder.send(iter(["0"]), str, str)
     assert ledger.blocks == []
