@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
 from gristmill.batches.ledger import AlreadyFeeding, Feed
-from gristmill.config.settings import load
+from gristmill.config.settings import load, settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
 from gristmill.producer import feeder as module
 from gristmill.producer.backpressure import Stopped
@@ -57,7 +57,9 @@ def ledger(monkeypatch):
     ledger = Ledger()
     monkeypatch.setattr(module, "Ledger", lambda *_: ledger)
     monkeypatch.setenv("GRISTMILL_REDIS_URL", "redis://127.0.0.1:9")
-    return ledger
+    settings.cache_clear()
+    yield ledger
+    settings.cache_clear()
 
 
 @pytest.fixture
