@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis import Redis
 
 from gristmill.config.figures import item_count
-from gristmill.producer.deadline import Deadline
+from gristmill.server.waiting import Deadline
 
 #: Shares of `maxmemory`: a producer waits from the first on, and goes on below the second.
 FULL, ROOM = 0.75, 0.72
@@ -58,13 +58,17 @@ class Backpressure:
         Raises:
             Stopped, Full: as with `hold`.
         """
+        while not self.has_room(size, self._client):
+            self.hold(self._words(), producer)
+            size = 0
+
+    def has_room(self, size: int, client: Redis) -> bool:
+        """Whether the server has room for `size` more bytes; `client` asks it, once a second at most."""
         # What was sent since the last look counts as used.
         self._used += size
-        if self._over(FULL) or time.monotonic() - self._looked > LOOK_SECONDS:
-            self._look()
-        while self._over(FULL if self._wait_start is None else ROOM):
-            self.hold(self._words(), producer)
-            self._look()
+        if self._over(ROOM) or time.monotonic() - self._looked > LOOK_SECONDS:
+            self._look(client)
+        return not self._over(FULL if self._wait_start is None else ROOM)
 
     def hold(self, reason: str, producer: Producer) -> None:
         """Wait for a second because of `reason`, and say so now and then until `release`.
@@ -98,8 +102,8 @@ class Backpressure:
     def _over(self, share: float) -> bool:
         return self._most > 0 and self._used >= share * self._most
 
-    def _look(self) -> None:
-        memory = self._client.info("memory")
+    def _look(self, client: Redis) -> None:
+        memory: Any = client.info("memory")
         # As the server counts: without the bytes that wait to be written to the AOF and to replicas.
         self._used = memory["used_memory"] - memory.get("mem_not_counted_for_evict", 0)
         self._most = memory["maxmemory"]

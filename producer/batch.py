@@ -18,12 +18,12 @@ from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import node_name
 from gristmill.producer.batch_options import checked_max_wait
-from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
+from gristmill.server.waiting import NEVER, Deadline
 
 log = logging.getLogger(__name__)
 

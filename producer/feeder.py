@@ -1,19 +1,22 @@
 """Feeds items to a batch on the server, block by block, from where an earlier producer of the batch stopped."""
 
 import hashlib
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from queue import SimpleQueue
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
 from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed, Ledger
 from gristmill.config.figures import item_count
-from gristmill.errors import BatchCancelled, ServerError, ServerFull
+from gristmill.errors import BatchCancelled, GristmillError, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.server.connection import reaching
+from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
+from gristmill.server.waiting import COMMAND
 
 #: A block ends at this many items or bytes, or when it is this old: a slow input's items do not wait for more.
 BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
@@ -21,50 +24,60 @@ BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
 ALIVE_SECONDS = 1.0
 
 
-class Feeder:
-    """Sends items to one batch. In its context, a thread sends the items that a slow input has given so far.
+class Block(NamedTuple):
+    """Items that are stored together: the index of the first, and the SHA-256 of all items up to the last."""
 
-    Setting `stop` makes it raise Stopped.
+    first: int
+    items: list[str]
+    sha: str
+    size: int
+
+
+class Feeder:
+    """Sends items to one batch. In its context the process's heartbeat sends what a slow input has given so far.
+
+    Setting `stop` makes it raise Stopped. What goes wrong in the heartbeat is put into `problems`, and raised with the
+    next item.
     """
 
     def __init__(
-        self, ledger: Ledger, batch: str, token: str, feed: Feed, backpressure: Backpressure, stop: threading.Event
+        self,
+        ledger: Ledger,
+        batch: str,
+        token: str,
+        feed: Feed,
+        backpressure: Backpressure,
+        stop: threading.Event,
+        problems: SimpleQueue[Exception],
     ) -> None:
         self.ledger, self.batch, self.token, self.feed = ledger, batch, token, feed
         #: Items stored on the server, those of earlier runs included.
         self.stored = feed.stored
-        self.stop = stop
+        self.stop, self.problems = stop, problems
         self._backpressure = backpressure
         self._sha = hashlib.sha256()
-        self._block: list[str] = []
+        self._items: list[str] = []
         self._bytes = 0
-        self._since = time.monotonic()
+        #: A block that was sent, and perhaps stored: only the same block again finds out.
+        self._unconfirmed: Block | None = None
+        self._since = self._answered_at = time.monotonic()
         self._lock = threading.Lock()
-        #: The error of the thread that sends in between.
-        self.failure: Exception | None = None
-        #: Whether the main thread is in `send`, where it may wait for a slow input.
-        self._sending = False
-        self._flusher = threading.Thread(target=self._flush_old, name="feeder", daemon=True)
+        self._heartbeat = heartbeat_of(ledger.client)
+        self._call = PeriodicCall("producer", BLOCK_SECONDS / 2, self._keep_up)
 
     def __enter__(self) -> "Feeder":
-        self._flusher.start()
+        self._heartbeat.add(self._call)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._heartbeat.remove(self._call)
         self.stop.set()
-        self._flusher.join()
-        if kind is KeyboardInterrupt and self.failure is not None:
-            raise self.failure
-        if (
-            kind is not None
-            and not issubclass(kind, DifferentInput | AlreadyFeeding | BatchCancelled)
-            and self.failure is None
-        ):
+        if kind and not issubclass(kind, DifferentInput | AlreadyFeeding | BatchCancelled | ServerError):
             self.let_go()
 
     def let_go(self) -> None:
         """Send the good items that were read, unless the server has no room; the same command goes on from there."""
-        with self._lock, suppress(ServerError, RedisError):
+        with self._lock, suppress(GristmillError, RedisError):
             with suppress(Stopped):
                 self._flush()
             self.ledger.let_go(self.batch, self.token)
@@ -83,16 +96,6 @@ class Feeder:
             Full: the server is still full at the deadline of the backpressure.
         """
         before = self.stored
-        self._sending = threading.current_thread() is threading.main_thread()
-        try:
-            self._send(items, same, place)
-        finally:
-            with self._lock:
-                self._sending = False
-        return self.stored - before
-
-    def _send(self, items: Iterator[str], same: Callable[[], None], place: Callable[[], str]) -> None:
-        before = self.stored
         self._skip(items, place)
         if not self.feed.input_ended:
             same()
@@ -100,11 +103,12 @@ class Feeder:
             if self.feed.input_ended:
                 raise DifferentInput(f"it ended with {item_count(before)}, and this input has more, from {place()} on")
             with self._lock:
-                self._raise_failure()
+                self._raise_problem()
                 self._add(item)
         with self._lock:
-            self._raise_failure()
+            self._raise_problem()
             self._flush()
+        return self.stored - before
 
     def _skip(self, items: Iterator[str], place: Callable[[], str]) -> None:
         """Read past the items that are stored already, and make sure that they are the same."""
@@ -127,30 +131,37 @@ class Feeder:
             )
 
     def _add(self, item: str) -> None:
-        if not self._block:
+        if not self._items:
             self._since = time.monotonic()
-        self._block.append(item)
+        self._items.append(item)
         self._bytes += len(item)
-        if len(self._block) >= BLOCK_ITEMS or self._bytes >= BLOCK_BYTES:
+        if len(self._items) >= BLOCK_ITEMS or self._bytes >= BLOCK_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._block:
-            return
-        sha = self._sha.copy()
-        sha.update("".join(f"{item}\n" for item in self._block).encode())
-        block = (self.stored, self._block, sha.hexdigest())
-        self._backpressure.wait(self._bytes, self)
-        self._patiently(lambda: self.ledger.append(self.batch, self.token, *block))
-        self._sha = sha
-        self.stored += len(self._block)
-        self._block, self._bytes = [], 0
+        while block := self._block():
+            self._backpressure.wait(block.size, self)
+            self._until_room(lambda: self._store(self.ledger, block))
+
+    def _block(self) -> Block | None:
+        """The next block to send, if there are items; the same one until it is known to be stored."""
+        if self._unconfirmed is None and self._items:
+            self._sha.update("".join(f"{item}\n" for item in self._items).encode())
+            self._unconfirmed = Block(self.stored, self._items, self._sha.hexdigest(), self._bytes)
+            self._items, self._bytes = [], 0
+        return self._unconfirmed
+
+    def _store(self, ledger: Ledger, block: Block) -> None:
+        ledger.append(self.batch, self.token, block.first, block.items, block.sha)
+        self.stored += len(block.items)
+        self._unconfirmed = None
+        self._answered_at = time.monotonic()
 
     def end(self, rejected: int) -> None:
         """Mark the end of the input, of which `rejected` bad items were skipped."""
-        self._patiently(lambda: self.ledger.end(self.batch, self.token, rejected))
+        self._until_room(lambda: self.ledger.end(self.batch, self.token, rejected))
 
-    def _patiently(self, call: Callable[[], None]) -> None:
+    def _until_room(self, call: Callable[[], None]) -> None:
         """Call the server, and call again as long as it has no room and nobody stops the producer."""
         while True:
             try:
@@ -167,32 +178,34 @@ class Feeder:
         with suppress(ServerFull), reaching():
             self.ledger.producer_heartbeat(self.batch, self.token)
 
-    def _flush_old(self) -> None:
-        heartbeat_at = time.monotonic()
-        while not self.stop.wait(BLOCK_SECONDS / 2):
-            now = time.monotonic()
-            with self._lock:
-                try:
-                    if self._block and now - self._since > BLOCK_SECONDS:
-                        self._flush()
-                    elif now - heartbeat_at > ALIVE_SECONDS and not self.feed.input_ended:
-                        self.send_heartbeat()
-                        heartbeat_at = now
-                except Stopped:
-                    return
-                except Exception as error:
-                    self.failure = error
-                    self._wake()
-                    return
+    def _keep_up(self) -> None:
+        """Send an old block, or a sign of life. Runs in the heartbeat, which must not wait for anything."""
+        if not self._lock.acquire(blocking=False):
+            # Somebody sends.
+            return
+        try:
+            if not self.stop.is_set():
+                with reaching():
+                    self._send_old(Ledger(self._heartbeat.client, self.ledger.settings))
+        except ServerFull:
+            self._since = self._answered_at = time.monotonic()
+        except GristmillError as error:
+            if not isinstance(error, ServerError) or time.monotonic() - self._answered_at > COMMAND.seconds:
+                self.problems.put(error)
+                self._heartbeat.remove(self._call)
+        finally:
+            self._lock.release()
 
-    def _wake(self) -> None:
-        """Interrupt a main thread that waits for its input, so that `__exit__` raises the failure."""
-        main = threading.main_thread().ident
-        if self._sending and main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.pthread_kill(main, signal.SIGINT)
+    def _send_old(self, ledger: Ledger) -> None:
+        is_old = (self._items or self._unconfirmed) and time.monotonic() - self._since > BLOCK_SECONDS
+        if is_old and self._backpressure.has_room(self._bytes, ledger.client) and (block := self._block()):
+            self._store(ledger, block)
+        elif time.monotonic() - self._answered_at > ALIVE_SECONDS and not self.feed.input_ended:
+            ledger.producer_heartbeat(self.batch, self.token)
+            self._answered_at = time.monotonic()
 
-    def _raise_failure(self) -> None:
+    def _raise_problem(self) -> None:
         if self.stop.is_set():
             raise Stopped
-        if self.failure is not None:
-            raise self.failure
+        if not self.problems.empty():
+            raise self.problems.get()

@@ -6,8 +6,8 @@ from types import TracebackType
 
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer.batch import Batch
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.submission import Submission
+from gristmill.server.waiting import Deadline
 
 #: Seconds between two looks for an error of the thread.
 _LOOK_SECONDS = 0.2
@@ -16,15 +16,15 @@ _LOOK_SECONDS = 0.2
 class Feeding:
     """Submits while the context lasts; items that are not stored by then are not sent.
 
-    A batch that is cancelled meanwhile can still be followed to its end: `say` is called with a line about it.
+    A batch that is cancelled meanwhile can still be followed to its end: `say`, if any, is called with a line about it,
+    and nothing is raised.
     """
 
-    def __init__(self, submission: Submission, deadline: Deadline, say: Callable[[str], None]) -> None:
+    def __init__(self, submission: Submission, deadline: Deadline, say: Callable[[str], None] | None = None) -> None:
         self.submission = submission
         self._deadline = deadline
         self._say = say
         self._cancelled = False
-        self._failure: Exception | None = None
         # Nothing can interrupt a read of standard input: the thread may outlive this context, but not the process.
         self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
 
@@ -37,7 +37,7 @@ class Feeding:
         try:
             self.submission.send(self._deadline)
         except Exception as error:
-            self._failure = error
+            self.submission.problems.put(error)
         finally:
             self.submission.verified.set()
 
@@ -56,21 +56,23 @@ class Feeding:
         return self.submission.batch()
 
     def check(self) -> None:
-        """Raise the error of the thread, unless it is that the batch was cancelled."""
-        failure = self._failure or self.submission.failure
-        if isinstance(failure, BatchCancelled):
-            self._say_cancelled(failure)
-        elif failure is not None:
-            raise failure
+        """Raise what went wrong, unless the batch was cancelled and can still be followed."""
+        while not self.submission.problems.empty():
+            problem = self.submission.problems.get()
+            if self._say is None or not isinstance(problem, BatchCancelled):
+                raise problem
+            self._say_cancelled(problem)
 
     def _say_cancelled(self, error: BatchCancelled) -> None:
-        if not self._cancelled:
+        if self._say and not self._cancelled:
             self._cancelled = True
             self._say(str(error))
 
     def finish(self) -> None:
         """Wait until all items are stored; raises as `verified_batch` does."""
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_LOOK_SECONDS)
+            self.check()
         self.check()
 
     def __exit__(

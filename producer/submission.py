@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
+from queue import SimpleQueue
 from typing import Any
 
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed, Ledger
@@ -17,12 +18,12 @@ from gristmill.errors import InputError, ServerError, invalid_value
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import BatchOptions
-from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
 from gristmill.server.connection import client, reaching
+from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
 from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Submission:
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
         self.verified = threading.Event()
+        #: What goes wrong in other threads, for the one that waits for the submission.
+        self.problems: SimpleQueue[Exception] = SimpleQueue()
         self._stop = threading.Event()
         self._feeder: Feeder | None = None
         #: Whether anything changed on the server.
@@ -66,11 +69,6 @@ class Submission:
     def stored(self) -> int:
         """The number of items on the server, those of earlier attempts included."""
         return self._feeder.stored if self._feeder else 0
-
-    @property
-    def failure(self) -> Exception | None:
-        """The error of the thread that sends while the input is slow."""
-        return self._feeder.failure if self._feeder else None
 
     @property
     def rejected(self) -> int:
@@ -107,11 +105,11 @@ class Submission:
             Full: the server is still full at the deadline; a TimeoutError.
             Stopped: `stop` was called.
         """
-        with reaching():
+        with within(deadline), reaching():
             ledger = Ledger(client(), settings())
-        if not self.complete:
-            self._send(ledger, Backpressure(ledger.client, self.on_wait, deadline))
-            self.complete = True
+            if not self.complete:
+                self._send(ledger, Backpressure(ledger.client, self.on_wait, deadline))
+                self.complete = True
         self.verified.set()
         return self.batch()
 
@@ -119,8 +117,7 @@ class Submission:
         """Prepare to be sent in another thread, also after `stop`."""
         self.verified.clear()
         self._stop.clear()
-        if self._feeder:
-            self._feeder.failure = None
+        self.problems = SimpleQueue()
 
     def send_heartbeat(self) -> None:
         """Stay the batch's producer.
@@ -149,11 +146,10 @@ class Submission:
         first = next(items, None)
         if first is None:
             raise InputError(f"{self.items.source.name}: no items")
-        with reaching():
-            token = secrets.token_hex(8)
-            feed = self._begin(ledger, token)
-            self._feeder = Feeder(ledger, self.name, token, feed, backpressure, self._stop)
-            self._feed(ledger, self._feeder, chain([first], items))
+        token = secrets.token_hex(8)
+        feed = self._begin(ledger, token)
+        self._feeder = Feeder(ledger, self.name, token, feed, backpressure, self._stop, self.problems)
+        self._feed(ledger, self._feeder, chain([first], items))
 
     def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
         try:
@@ -184,16 +180,17 @@ class Submission:
             "submitted_by": user_at_host(),
             **self.options.fields(),
         }
-        deadline = time.monotonic() + PRODUCER_LEASE / 1000 + 1
-        while True:
-            try:
-                return ledger.create(self.name, token, fields)
-            except AlreadyFeeding:
-                # The other producer lives, or was killed a moment ago.
-                if time.monotonic() > deadline:
-                    raise
-                if self._stop.wait(0.1):
-                    raise Stopped from None
+        # The other producer lives, or was killed a moment ago.
+        return patiently(
+            lambda: ledger.create(self.name, token, fields),
+            Policy(PRODUCER_LEASE / 1000 + 1, 0.1),
+            lambda error: isinstance(error, AlreadyFeeding),
+            self._sleep,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped
 
 
 def checked_name(name: object, parameter: str = "name") -> str:

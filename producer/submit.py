@@ -7,12 +7,12 @@ from typing import Any, Protocol, TypeVar, overload
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, checked_max_wait
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.items import Raw
 from gristmill.producer.submission import Submission
 from gristmill.producer.task_lookup import find_task
 from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline, within
 from gristmill.tasks.kinds import GristmillTask, Kind
 from gristmill.tasks.remote import SubmittableTask
 
@@ -129,7 +129,8 @@ def submit(  # noqa: PLR0913
         halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed.
         ttl: how long the server keeps the batch after it ends: seconds, or text such as `"12h"` or `"7d"` (default:
             the setting GRISTMILL_TTL_SECONDS).
-        max_wait: how long to wait while the server is full: seconds, or text such as `"10m"` (default: no limit).
+        max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
+            server that is away is waited for as long, but for 5 seconds at most.
 
     A batch that exists already keeps its `priority`, `halt` and `ttl`. Warnings, such as that no worker listens to the
     queue, go to the logger `gristmill.producer.submit`.
@@ -144,13 +145,14 @@ def submit(  # noqa: PLR0913
     options = BatchOptions.of(priority, halt, ttl)
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)
-    submission = Submission(_task(task), _source(items), name=name, fixed=fixed, queue=queue, options=options)
+    with within(deadline):
+        known_task = _task(task)
+    submission = Submission(known_task, _source(items), name=name, fixed=fixed, queue=queue, options=options)
     submission.check()
-    with reaching():
+    with within(deadline), reaching():
         for warning in check_workers(submission.task, submission.queue):
             log.warning(warning)
-    batch = submission.send(deadline)
-    with reaching():
+        batch = submission.send(deadline)
         if not any(worker.queue == submission.queue for worker in live_workers()):
             log.warning(no_worker(submission.queue))
     return batch

@@ -15,6 +15,7 @@ from gristmill.config.celery import celery_config, secured
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
 from gristmill.server.connection import locate, reaching
+from gristmill.server.waiting import COMMAND
 from gristmill.tasks.celery_internals import LocatedCelery, Settings, use_settings
 
 #: Names our app on Celery's command line, which else takes the app that a variable `APP` names.
@@ -88,8 +89,14 @@ def _configuration() -> dict[str, Any]:
     except ServerError:
         # Importing tasks needs no server; connecting does, and then raises this error.
         url = None
+    config = celery_config(settings(), url)
     return {
-        **celery_config(settings(), url),
+        **config,
+        "task_publish_retry_policy": COMMAND.as_celery(),
+        "result_backend_transport_options": {
+            **config["result_backend_transport_options"],
+            "retry_policy": COMMAND.as_celery(),
+        },
         "broker_url": url and from_redis(url),
         "worker_consumer": CONSUMER,
     }
@@ -107,7 +114,7 @@ app.steps["worker"].update(
         "gristmill.worker.boot_steps:PoolGuard",
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
-        "gristmill.worker.heartbeat:Heartbeat",
+        "gristmill.worker.heartbeat:WorkerHeartbeat",
         "gristmill.worker.drain:Drain",
     }
 )

@@ -57,6 +57,14 @@ class Parameter:
         return cls(name, required, None, TypeAdapter(Any), False, takes_object)
 
     @property
+    def is_number(self) -> bool:
+        """Whether each value is a number, or null."""
+        schema: Any = self.adapter.core_schema
+        while schema["type"] == "nullable":
+            schema = schema["schema"]
+        return schema["type"] in ("int", "float")
+
+    @property
     def allowed(self) -> str:
         """The values that it takes, in words: `an integer from 0 to 50`."""
         try:
@@ -70,6 +78,9 @@ class Parameter:
         Raises:
             ItemError: the value is not valid.
         """
+        if isinstance(value, bool) and self.is_number:
+            # To Python, true is 1.
+            raise ItemError(invalid_value(self.name, value, self.allowed))
         try:
             return self.adapter.validator.validate_python(value)
         except ValidationError as error:

@@ -72,8 +72,7 @@ class Acks:
                 self.holding.discard(tag)
         for tag in foreign:
             self.refusals += 1
-            name = tag.decode() if isinstance(tag, bytes) else tag
-            log.warning("another worker took message %s while this one was silent; the message may run twice", name)
+            log.warning("another worker took message %s while this one was silent; the message may run twice", tag)
 
     def put_back(self, tags: Iterable[str]) -> None:
         """Have `tags` sent again: nobody knows whether the server has processed them.
@@ -86,7 +85,7 @@ class Acks:
                 self._waiting[tag] = None
 
     def flush(self) -> None:
-        """Send the waiting acknowledgements. If that fails they wait on, and the lease's thread tries again."""
+        """Send the waiting acknowledgements. If that fails they wait on, and the lease's next renewal tries again."""
         while tags := self.pop():
             try:
                 foreign = self.scripts.call("ack", consumer=self.consumer, tags=tags)

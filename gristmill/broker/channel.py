@@ -17,6 +17,7 @@ from gristmill.broker.messages import encoded, level_of, timed, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import Entry, decoded
+from gristmill.broker.scripts import as_text
 from gristmill.broker.tags import on_stream
 
 logger = get_logger(__name__)
@@ -217,12 +218,12 @@ class Channel(QueuesOnServer):
         return message
 
     def _take_one(self, queue: str) -> dict[str, Any] | None:
-        _, _, flat = self.lease.scripts.call(
+        _, _, flat = self.scripts.call(
             "take", consumer=self.lease.consumer, credit=1, create=False, queues=[queue], tags=[]
         )
         if not flat:
             return None
-        entry = Entry(flat[0].decode() if isinstance(flat[0], bytes) else flat[0], flat[1], int(flat[2]))
+        entry = Entry(as_text(flat[0]), flat[1], int(flat[2]))
         self.lease.holding.add(entry.tag)
         return self._message(entry)
 

@@ -3,24 +3,22 @@
 import logging
 import os
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from redis import ConnectionPool, Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from redis import Redis
 
 from gristmill.broker.acks import CALL_MOST, Acks
-from gristmill.broker.scripts import TransportScripts, as_text
+from gristmill.broker.scripts import TransportScripts
 from gristmill.broker.stock_keys import LIST_KEYS
 from gristmill.config.settings import settings
+from gristmill.server.heartbeat import RENEWALS, PeriodicCall, heartbeat_of, place_of
+from gristmill.server.per_process import PerProcess
 
-#: Renewals per lease; seconds between two scans for dead consumers; seconds to wait for an answer of the server.
-RENEWALS, SCAN_SECONDS, ANSWER_SECONDS = 4, 2.0, 5.0
+#: Seconds between two scans for dead consumers.
+SCAN_SECONDS = 2.0
 #: Most messages that one call hands back, and most calls of one scan.
 SCAN_MOST, SCAN_CALLS = 500, 20
 #: Seconds between two looks at the lists of our queues; most messages and bytes that one call moves, and most calls.
@@ -39,11 +37,11 @@ class Lease:
     consumer's name, however many those are. A take renews the lease too, so no process reads on an ended lease.
     """
 
-    def __init__(self, parameters: dict[str, Any], prefix: str) -> None:
+    def __init__(self, client: Redis, prefix: str) -> None:
         self.seconds = settings().lease_seconds
         self.consumer = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        self.parameters = {**parameters, "socket_timeout": ANSWER_SECONDS, "retry": Retry(NoBackoff(), 0)}
-        self.scripts = TransportScripts(self._client(), prefix)
+        self.heartbeat = heartbeat_of(client)
+        self.scripts = TransportScripts(self.heartbeat.client, prefix)
         self.holding: set[str] = set()
         self.acks = Acks(self.scripts, self.consumer, self.holding)
         self.queues: set[str] = set()
@@ -51,54 +49,26 @@ class Lease:
         self.with_lists: set[str] = set()
         #: Channel id -> when that channel sent the read whose reply it has not processed yet (monotonic seconds).
         self.reading: dict[int, float] = {}
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._calls = (
+            PeriodicCall("lease", self.seconds / RENEWALS, self._renew, self._note_break),
+            PeriodicCall("scanning", SCAN_SECONDS, self.scan, self._note_break),
+        )
+        self._list_moves = PeriodicCall("list-moving", MOVE_SECONDS, self.move_lists, self._note_break)
         self._server: str | None = None
         self._unbroken_since: float | None = None
         #: Keys with the name of a queue's list and another type.
         self._other_keys: set[str] = set()
 
-    def _client(self) -> Redis:
-        return Redis(connection_pool=ConnectionPool(**self.parameters))
-
     def keep(self, queues: Iterable[str], take_lists: bool = False) -> None:
-        """Renew the lease on `queues` from now on, and take what is on their lists if `take_lists`.
-
-        The first call starts the thread that does both.
-        """
+        """Renew the lease on `queues` from now on, and take what is on their lists if `take_lists`."""
         self.queues.update(queues)
+        self.heartbeat.add(*self._calls)
         if take_lists:
             self.with_lists.update(queues)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-            self._thread.start()
+            self.heartbeat.add(self._list_moves)
 
-    def end(self) -> None:
-        """Stop renewing the lease; once it has ended, other workers get what this process holds."""
-        self._ended.set()
-
-    def _run(self) -> None:
-        renew_at = scan_at = move_at = 0.0
-        while not self._ended.wait(max(0.05, min(renew_at, scan_at, move_at) - time.monotonic())):
-            now = time.monotonic()
-            try:
-                if now >= renew_at:
-                    renew_at = now + self.seconds / RENEWALS
-                    self._renew()
-                    self.acks.flush()
-                if now >= scan_at:
-                    scan_at = now + SCAN_SECONDS
-                    self.scan()
-                if now >= move_at:
-                    move_at = now + (MOVE_SECONDS if self.with_lists else SCAN_SECONDS)
-                    self.move_lists()
-            except (RedisError, OSError) as error:
-                if self._unbroken_since is not None:
-                    log.warning("lease renewal failed, retrying: %s", error)
-                self._unbroken_since = None
-                renew_at = now + min(1.0, self.seconds / RENEWALS)
-            except Exception:
-                log.exception("unexpected error in the lease's thread, which goes on")
+    def _note_break(self) -> None:
+        self._unbroken_since = None
 
     def _renew(self) -> None:
         server = self.scripts.client.info("server")["run_id"]
@@ -107,6 +77,7 @@ class Lease:
         stopped = silent_ms / 1000 > self.seconds / 2
         if server != self._server or stopped or self._unbroken_since is None:
             self._server, self._unbroken_since = server, time.monotonic()
+        self.acks.flush()
 
     def scan(self) -> None:
         """Hand back messages that dead consumers held, and messages that this process lost sight of.
@@ -134,7 +105,7 @@ class Lease:
                 count, others = self.scripts.call(
                     "move", queue=queue, most=MOVE_MOST, bytes=MOVE_BYTES, suffixes=LIST_KEYS
                 )
-                for key in set(map(as_text, others)) - self._other_keys:
+                for key in set(others) - self._other_keys:
                     self._other_keys.add(key)
                     log.warning("the key %r of queue %s is not a list: its content stays where it is", key, queue)
                 if not count:
@@ -147,7 +118,7 @@ class Lease:
             # The socket may have a reply that nobody has read yet.
             seconds = max(seconds, time.monotonic() - oldest + 1)
         tags = self.scripts.call("held", consumer=self.consumer, idle=int(seconds * 1000), queues=self.queues)
-        return [tag for tag in map(as_text, tags) if tag not in self.holding]
+        return [tag for tag in tags if tag not in self.holding]
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
         """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.
@@ -165,7 +136,7 @@ class Lease:
 
     def hand_back_all(self) -> None:
         """Hand back every message that is not done, over a connection of its own: the process is about to end."""
-        scripts = TransportScripts(self._client(), self.scripts.prefix)
+        scripts = TransportScripts(self.heartbeat.new_client(), self.scripts.prefix)
         done = self.acks.unsettled()
         if done:
             scripts.call("ack", consumer=self.consumer, tags=done)
@@ -174,35 +145,15 @@ class Lease:
             scripts.call("back", consumer=self.consumer, suspicion=0, tags=rest[start : start + CALL_MOST])
 
 
-_leases: dict[str, Lease] = {}
-_lock = threading.Lock()
+_leases: PerProcess[tuple[Any, ...], Lease] = PerProcess()
 
 
-def lease_for(parameters: dict[str, Any], prefix: str) -> Lease:
-    """This process's lease on the server that the connection `parameters` lead to, under the key `prefix`."""
-    where = "|".join(str(parameters.get(name)) for name in ("host", "port", "path", "db")) + f"|{prefix}"
-    with _lock:
-        if where not in _leases:
-            _leases[where] = Lease(parameters, prefix)
-        return _leases[where]
-
-
-def end_all() -> None:
-    """End every lease of this process: the next channel begins a new one under another consumer name."""
-    while _leases:
-        _leases.popitem()[1].end()
+def lease_for(client: Redis, prefix: str) -> Lease:
+    """This process's lease on the server of `client`, under the key `prefix`."""
+    return _leases.get((*place_of(client), prefix), lambda: Lease(client, prefix))
 
 
 def hand_back_all() -> None:
     """Hand back every message that this process holds, on every server; for a process that is about to end."""
-    for lease in list(_leases.values()):
+    for lease in _leases.all():
         lease.hand_back_all()
-
-
-def _forget_in_child() -> None:
-    # The messages are the parent's. The garbage collector closes the child's copies of the sockets.
-    _leases.clear()
-    _lock.release()
-
-
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_forget_in_child)

@@ -72,15 +72,12 @@ class Link(HookedChannel):
     def lease(self) -> Lease:
         """The lease of this process on the channel's server."""
         if self._lease is None or self._lease_pid != os.getpid():
-            parameters = self.connection_parameters()
-            for name in ("max_connections", "retry"):
-                parameters.pop(name, None)
-            self._lease, self._lease_pid = lease_for(parameters, self.global_keyprefix), os.getpid()
+            self._lease, self._lease_pid = lease_for(self.scripts.client, self.global_keyprefix), os.getpid()
         return self._lease
 
     @property
     def reader(self) -> QueueReader:
         """The requests on the channel's reading connection."""
         if self._reader is None or self._reader.lease is not self.lease:
-            self._reader = QueueReader(self.lease, self.global_keyprefix, self.priority_steps)
+            self._reader = QueueReader(self.lease, self.scripts, self.priority_steps)
         return self._reader

@@ -58,7 +58,7 @@ class QoS(HookedQoS):
             return None
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
-        # If this fails, the lease's thread hands the message back later.
+        # If this fails, a later scan hands the message back.
         with suppress(*self.channel.connection_errors):
             self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
         return None
@@ -107,7 +107,7 @@ class QoS(HookedQoS):
     def restore_unacked(self) -> list[Any]:
         """Hand back the channel's messages, except those in the pool: the pool acknowledges them when they are done.
 
-        If the server cannot be reached, the lease's thread hands them back later.
+        If the server cannot be reached, a later scan hands them back.
         """
         tags = {tag for tag in self.delivered if on_stream(tag)} - leases.running()
         self.delivered.clear()
@@ -124,4 +124,4 @@ class QoS(HookedQoS):
         self.channel.lease.hand_back([tag])
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the lease's thread looks for messages that dead workers held."""
+        """Do nothing: the lease's scans look for messages that dead workers held."""

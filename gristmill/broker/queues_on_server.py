@@ -7,7 +7,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from gristmill.broker.lists import Lists
 from gristmill.broker.scripts import as_if_away
-from gristmill.server.connection import refuses
+from gristmill.server.waiting import refuses
 
 
 class QueuesOnServer(Lists):

@@ -12,8 +12,9 @@ from kombu.utils.json import loads
 from redis.exceptions import NoScriptError, ResponseError
 
 from gristmill.broker.leases import Lease
+from gristmill.broker.scripts import TransportScripts, as_text
 from gristmill.broker.tags import queue_of, tag_of
-from gristmill.server.connection import unwritable
+from gristmill.server.waiting import FOREVER, unwritable
 
 #: Most messages of one take: the event loop has other things to do in between.
 TAKE_MOST = 128
@@ -21,8 +22,6 @@ TAKE_MOST = 128
 BLOCK_MILLISECONDS = 1000
 #: Seconds between two takes where at least PACE_FROM slots are half in use: each take then has several messages.
 PACE_SECONDS, PACE_FROM = 0.005, 16
-#: Seconds between two takes from a server that cannot write.
-UNWRITABLE_SECONDS = 1.0
 
 logger = get_logger(__name__)
 
@@ -85,9 +84,9 @@ def _problem(message: Any) -> str:
 class QueueReader:
     """The requests on a channel's reading connection: takes, and blocking reads while there are no messages."""
 
-    def __init__(self, lease: Lease, prefix: str, levels: Iterable[int]) -> None:
-        self.lease = lease
-        self.prefix = prefix
+    def __init__(self, lease: Lease, scripts: TransportScripts, levels: Iterable[int]) -> None:
+        self.lease, self.scripts = lease, scripts
+        self.prefix = scripts.prefix
         self.levels = list(levels)
         self._ready: set[str] = set()
         self._empty = False
@@ -135,7 +134,7 @@ class QueueReader:
         self._took_at = monotonic()
         self._acks = self.lease.acks.pop()
         consumer, acks = self.lease.consumer, self._acks
-        call = self.lease.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
+        call = self.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
         connection.send_command("EVALSHA", *call)
 
     def receive(self, connection: Any) -> list[Entry]:
@@ -145,7 +144,7 @@ class QueueReader:
             answer = connection.read_response()
         except NoScriptError:
             self.lease.acks.put_back(acks or [])
-            self.lease.scripts.load("take")
+            self.scripts.load("take")
             return []
         except ResponseError as error:
             self.lease.acks.put_back(acks or [])
@@ -167,10 +166,10 @@ class QueueReader:
         """Take nothing for a second: the server cannot write down who has a message."""
         if not self._unwritable_until:
             logger.warning("the server cannot write: no messages are taken until it can (%s)", error)
-        self._unwritable_until = monotonic() + UNWRITABLE_SECONDS
+        self._unwritable_until = monotonic() + FOREVER.pause
         hub = get_event_loop()
         if hub is not None:
-            hub.call_later(UNWRITABLE_SECONDS, lambda: None)
+            hub.call_later(FOREVER.pause, lambda: None)
 
     def _from_take(self, answer: Any, acks: list[str]) -> list[Entry]:
         due, foreign, flat = answer
@@ -179,14 +178,16 @@ class QueueReader:
         self._ready.update(self._queues)
         self._empty = not flat
         self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
-        return [Entry(_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)]
+        return [
+            Entry(as_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)
+        ]
 
     def _from_block(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
         return [
-            Entry(tag_of(level, _text(identity), queue), dict(_pairs(fields)).get("m", b""))
+            Entry(tag_of(level, as_text(identity), queue), dict(_pairs(fields)).get("m", b""))
             for key, entries in streams
-            for queue, _, level in [_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
+            for queue, _, level in [as_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
             for identity, fields in (entries[0] if _nested(entries) else entries)
         ]
 
@@ -198,8 +199,4 @@ def _nested(entries: Any) -> bool:
 
 def _pairs(fields: Any) -> Iterator[tuple[str, Any]]:
     flat = list(fields)
-    return ((_text(flat[i]), flat[i + 1]) for i in range(0, len(flat), 2))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return ((as_text(flat[i]), flat[i + 1]) for i in range(0, len(flat), 2))

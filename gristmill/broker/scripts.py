@@ -8,8 +8,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from gristmill.server.connection import unwritable
 from gristmill.server.scripts import Scripts
+from gristmill.server.waiting import unwritable
 
 
 class Unwritable(RedisConnectionError):

@@ -33,6 +33,7 @@ def _read_batches(names: list[str]) -> None:
         from gristmill.batches.ledger import Ledger
         from gristmill.config import settings
         from gristmill.server.connection import connect
+        from gristmill.server.waiting import ONCE
 
-        with connect(patience=0) as client:
+        with connect(policy=ONCE) as client:
             names += Ledger(client, settings()).names()

@@ -11,7 +11,7 @@ from gristmill.cli.start_advice import warn_without_worker
 from gristmill.config.figures import item_count
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch, watch
-from gristmill.producer.deadline import NEVER, Deadline
+from gristmill.server.waiting import NEVER, Deadline
 
 if TYPE_CHECKING:
     # Only for types: submitting loads Celery, and commands that only read need not wait for it.

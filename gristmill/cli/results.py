@@ -11,8 +11,8 @@ from gristmill.cli.output import Form, ResultWriter
 from gristmill.errors import InputError
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batch import Batch
-from gristmill.producer.deadline import Deadline
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline
 
 
 @new_command("results")

@@ -19,11 +19,11 @@ from gristmill.config.figures import item_count
 from gristmill.errors import ServerError
 from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import check_workers, live_workers
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline, within
 from gristmill.tasks.kinds import Kind
 
 #: How often another fleet may end under a batch before this command gives up.
@@ -65,8 +65,9 @@ def command(
     with ResultWriter(chosen_form, repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
-                with reaching(), _workers(submission) as fleet:
-                    return _run(submission, writer, in_order, consume, Deadline(max_wait), fleet)
+                deadline = Deadline(max_wait)
+                with within(deadline), reaching(), _workers(submission) as fleet:
+                    return _run(submission, writer, in_order, consume, deadline, fleet)
             except ServerError as error:
                 # The fleet that this command had joined may have ended: then this command goes on with its own.
                 repeatable = submission.complete or submission.items.source.regular

@@ -11,11 +11,11 @@ from gristmill.cli.start_advice import warn_without_worker
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.config.figures import item_count
-from gristmill.producer.deadline import Deadline
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline, within
 
 
 @new_command("submit", TaskCommand)
@@ -47,16 +47,16 @@ def command(
     """
     if not following and (in_order or form or as_json):
         raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
-    submission = make_submission(feeding)
-    with reaching():
+    submission, deadline = make_submission(feeding), Deadline(max_wait)
+    with within(deadline), reaching():
         for warning in check_workers(submission.task):
             warn(warning)
         submission.check()
-        deadline = Deadline(max_wait)
         if following:
             return _follow(submission, options.form_of(form, as_json), in_order, deadline)
-        with remember_batch(submission):
-            batch = submission.send(deadline)
+        with remember_batch(submission), Feeding(submission, deadline) as submitting:
+            submitting.finish()
+        batch = submission.batch()
         say_if_repeated(submission, batch.info())
         warn_without_worker(submission.queue)
         write(batch.name)

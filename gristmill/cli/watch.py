@@ -4,8 +4,8 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.following import follow, watch_json
 from gristmill.cli.lookup import named_batch
-from gristmill.producer.deadline import Deadline
 from gristmill.server.connection import reaching
+from gristmill.server.waiting import Deadline
 
 
 @new_command("watch")

@@ -8,7 +8,7 @@ from gristmill.config.settings import settings
 from gristmill.dashboard.celery_app import forget_user_modules
 from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
-from gristmill.server.waiting import wait_for_server
+from gristmill.server.connection import wait_for_server
 from gristmill.tasks.application import APP_OPTION, app
 
 

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,36 @@ def announcements_json(tasks: Mapping[str, Announcement]) -> str:
 
 
 def read_announcements(text: str | None) -> dict[str, Announcement]:
-    """The announcements of one worker, by task; none where another version of Gristmill wrote something else."""
-    try:
-        tasks = json.loads(text or "{}")
-        return {str(name): _announcement(task) for name, task in tasks.items()}
-    except (AttributeError, TypeError, ValueError):
-        return {}
+    """The announcements of one worker, by task, without those that nobody can read."""
+    return {
+        name: Announcement(**read_fields(Announcement, {"fingerprint": task} if isinstance(task, str) else task))
+        for name, task in _object(text or "{}").items()
+        if isinstance(task, str) or "fingerprint" in read_fields(Announcement, task)
+    }
 
 
-_FIELDS = {one.name for one in fields(Announcement)}
+def read_fields(kind: type, values: Any) -> dict[str, Any]:
+    """The fields of a dataclass in `values`, an object or its JSON text, as far as they are there with their type.
+
+    Workers of other versions send more, or less; one that sends nonsense must harm nobody else.
+    """
+    values = _object(values)
+    return {name: values[name] for name, hint in _types(kind).items() if name in values and _fits(values[name], hint)}
 
 
-def _announcement(task: Any) -> Announcement:
-    if isinstance(task, str):
-        return Announcement(task)
-    return Announcement(**{name: value for name, value in task.items() if name in _FIELDS})
+@cache
+def _types(kind: type) -> dict[str, type]:
+    return {name: get_origin(hint) or hint for name, hint in get_type_hints(kind).items()}
+
+
+def _object(values: Any) -> dict[str, Any]:
+    if isinstance(values, str):
+        try:
+            values = json.loads(values)
+        except (ValueError, RecursionError):
+            return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _fits(value: Any, kind: type) -> bool:
+    return type(value) is kind or (kind is float and type(value) is int)

@@ -1,15 +1,14 @@
 """The registry of live workers: what each announces when it starts, and its heartbeat, once a second."""
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import cast
 
 from redis import Redis
 
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
-from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements
+from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements, read_fields
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.scripts import Scripts, server_time
 
@@ -83,10 +82,12 @@ class WorkerRegistry:
         moments = {worker: milliseconds / 1000 for worker, milliseconds in members if worker in heartbeats}
         return [
             LiveWorker(
-                **_fields(heartbeats[worker]),
-                name=node_name(worker),
-                id=worker,
-                tasks={name: task.fingerprint for name, task in read_announcements(announced.get(worker)).items()},
+                **{
+                    **read_fields(LiveWorker, heartbeats[worker]),
+                    "name": node_name(worker),
+                    "id": worker,
+                    "tasks": {name: it.fingerprint for name, it in read_announcements(announced.get(worker)).items()},
+                }
             )
             for worker in _without_replaced(moments, now - REPLACED_SECONDS)
         ]
@@ -118,8 +119,3 @@ def shared_name(name: str, workers: Iterable[LiveWorker]) -> str:
         f"{name} is the name of several workers (pids {pids}): results and remote control cannot tell them apart. "
         "Give each host a name of its own (hostnamectl, or hostname: of a container), or start Celery's workers with -n"
     )
-
-
-def _fields(heartbeat: str) -> dict[str, Any]:
-    names = {field.name for field in fields(LiveWorker)} - {"name", "id", "tasks"}
-    return {name: value for name, value in json.loads(heartbeat).items() if name in names}

@@ -1,23 +1,34 @@
 """The connection to the server: its address, a client for it, and its errors in one line for a person."""
 
+import logging
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from redis import DriverInfo, Redis, exceptions
-from redis.backoff import EqualJitterBackoff
-from redis.retry import Retry
 
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError, ServerError, ServerFull, SettingError
 from gristmill.server.home import Home
+from gristmill.server.per_process import PerProcess
+from gristmill.server.waiting import (
+    COMMAND,
+    FOREVER,
+    ONCE,
+    START,
+    Patience,
+    Policy,
+    hopeless,
+    patiently,
+    refuses,
+    unwritable,
+)
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 #: Seconds to wait for a connection.
 CONNECT_SECONDS = 5
@@ -25,70 +36,12 @@ CONNECT_SECONDS = 5
 #: Seconds to wait for an answer: longer than our blocking reads, and than a busy disk needs for a write.
 ANSWER_SECONDS = 15
 
-#: Seconds for which a command waits for a server that restarts or reads its data back.
-PATIENCE_SECONDS = 5.0
-
-
-def hopeless(error: BaseException | None) -> bool:
-    """Whether another try is useless: the server refuses the login, or its certificate is not trusted."""
-    if isinstance(error, ServerError):
-        error = error.__context__
-    mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
-    return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
-
 
 def other_schema(error: BaseException | None) -> bool:
     """Whether another version of Gristmill wrote the batches on the server, in a form that this one cannot read."""
     if isinstance(error, ServerError):
         error = error.__context__
     return str(error).startswith("SCHEMA ")
-
-
-def unwritable(error: BaseException | None) -> bool:
-    """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
-    if isinstance(error, ServerError):
-        error = error.__context__
-    return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
-
-
-def refuses(error: Exception) -> bool:
-    """Whether the server runs but has no room now: its memory or its disk is full."""
-    full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
-    return full or unwritable(error)
-
-
-def passing(error: Exception) -> bool:
-    """Whether the same call may succeed later: the server is away, reads its data back, or cannot write."""
-    away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
-    return away or refuses(error)
-
-
-class Patience(Retry):
-    """Retries for `seconds` while the server is away, but not after a refusal or a timeout.
-
-    redis-py's own class counts attempts, retries after a refused login too, and multiplies timeouts.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(EqualJitterBackoff(cap=0.5, base=0.02), -1, (exceptions.ConnectionError,))
-        self.seconds = seconds
-
-    def call_with_retry(
-        self,
-        do: Callable[[], T],
-        fail: Callable[..., Any],
-        is_retryable: Callable[[Exception], bool] | None = None,
-        with_failure_count: bool = False,
-    ) -> T:
-        """Call `do` until it succeeds, the time is over, or another try is useless."""
-        deadline = time.monotonic() + self.seconds
-
-        def retry(error: Exception) -> bool:
-            final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
-            allowed = is_retryable is None or is_retryable(error)
-            return allowed and not final and time.monotonic() < deadline
-
-        return super().call_with_retry(do, fail, retry, with_failure_count)
 
 
 def locate() -> str:
@@ -114,11 +67,11 @@ def locate() -> str:
 _DRIVER = DriverInfo()
 
 
-def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis:
+def connect(url: str | None = None, policy: Policy = COMMAND) -> Redis:
     """A client for the server at `url` (default: `locate()`) that threads can share. It connects at its first call.
 
-    It answers in text. A call waits up to `patience` seconds for a server that is away, and may then run
-    a second time. `rediss` checks the certificate unless the URL has `ssl_cert_reqs=none`.
+    It answers in text. A call waits as `policy` says for a server that is away, and may then run a second
+    time. `rediss` checks the certificate unless the URL has `ssl_cert_reqs=none`.
 
     Raises:
         ServerError: as with `locate`.
@@ -134,7 +87,7 @@ def connect(url: str | None = None, patience: float = PATIENCE_SECONDS) -> Redis
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             socket_keepalive=True,
-            retry=Patience(patience),
+            retry=Patience(policy),
             driver_info=_DRIVER,
         )
         # Only a connection shows that an option of the URL is unknown: make one now.
@@ -161,12 +114,40 @@ def client() -> Redis:
     Raises:
         ServerError, SettingError: as with `connect`.
     """
-    return _client(os.getpid(), locate())
+    url = locate()
+    return _clients.get(url, lambda: connect(url))
 
 
-@cache
-def _client(pid: int, url: str) -> Redis:  # noqa: ARG001 - the process is a part of the cache's key
-    return connect(url)
+_clients: PerProcess[str, Redis] = PerProcess()
+
+
+def wait_for_server() -> None:
+    """Wait until a worker can begin: a Procfile starts the server at the same moment as its workers.
+
+    It waits for a server whose address is not known yet, and for one that cannot write. Whoever works with a
+    server that does not answer waits for it later.
+
+    Raises:
+        ServerError: there is no server in time, it refuses the login, or its certificate is not trusted.
+        SettingError: the server's URL is malformed.
+    """
+    patiently(locate, START, lambda error: isinstance(error, ServerError))
+    patiently(_check_server, FOREVER, unwritable)
+
+
+def _check_server() -> None:
+    """Raise if a worker cannot begin: the server can never be used, or cannot write now."""
+    try:
+        with connect(policy=ONCE) as client, reaching():
+            client.ping()
+    except ServerError as error:
+        if unwritable(error):
+            _warn_once(f"waiting for the server: {error}")
+        if unwritable(error) or hopeless(error):
+            raise
+
+
+_warn_once = cache(log.warning)
 
 
 def with_password(url: str, password: str | None) -> str:

@@ -14,15 +14,14 @@ from types import TracebackType
 from typing import Self
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from gristmill.config.private_server import server_config
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
 from gristmill.server.home import Home
 from gristmill.server.lock import POLL_SECONDS, Lock
+from gristmill.server.waiting import ONCE, Patience
 
 HOST = "127.0.0.1"
 GUARD = Path(__file__).with_name("guard.sh")
@@ -131,7 +130,7 @@ class PrivateServer:
             self.port = port
             try:
                 self._launch(port)
-                if self._answers(port):
+                if self._answers():
                     return
             except BaseException:
                 self.stop()
@@ -175,11 +174,10 @@ class PrivateServer:
         finally:
             os.close(reader)
 
-    def _answers(self, port: int) -> bool:
+    def _answers(self) -> bool:
         """Wait until the server answers and has its data; False if it ended instead."""
         deadline = time.monotonic() + READY_SECONDS
-        once = Retry(NoBackoff(), 0)
-        with Redis(host=HOST, port=port, password=self._password, socket_timeout=ASK_SECONDS, retry=once) as client:
+        with Redis.from_url(self.url, socket_timeout=ASK_SECONDS, retry=Patience(ONCE)) as client:
             while self._guard and self._guard.poll() is None:
                 with suppress(RedisError, ProcessLookupError):
                     answer = client.info()

@@ -1,50 +1,169 @@
-"""Waiting for a server that is starting, or whose disk is full."""
+"""Waiting: who waits for how long for a server that is away, reads its data back or has no room."""
 
-import logging
+import random
+import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from math import inf
+from typing import Any, NamedTuple, TypeVar
+
+from redis import exceptions
+from redis.backoff import EqualJitterBackoff
+from redis.retry import Retry
 
 from gristmill.errors import ServerError
-from gristmill.server.connection import connect, hopeless, locate, reaching, unwritable
 
-SERVER_SECONDS = 15.0
+T = TypeVar("T")
 
-log = logging.getLogger(__name__)
-
-
-def wait_for_server() -> None:
-    """Wait until a worker can begin: a Procfile starts the server at the same moment as its workers.
-
-    It waits for a server whose address is not known yet, and for one that cannot write. Whoever works with a
-    server that does not answer waits for it later.
-
-    Raises:
-        ServerError: there was no server for SERVER_SECONDS, it refuses the login, or its certificate is not trusted.
-        SettingError: the server's URL is malformed.
-    """
-    deadline = time.monotonic() + SERVER_SECONDS
-    while True:
-        try:
-            locate()
-            break
-        except ServerError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-    warned = False
-    while error := _refusal():
-        if hopeless(error):
-            raise error
-        if not warned:
-            log.warning("waiting for the server: %s", error)
-        warned = True
-        time.sleep(1)
+#: Seconds after the first failure, before jitter, of whoever waits for a server.
+FIRST_SECONDS = 0.02
 
 
-def _refusal() -> ServerError | None:
-    """Why a worker cannot begin: the server can never be used, or cannot write now; None if it can."""
+class Policy(NamedTuple):
+    """How to wait for a server: for `seconds`, with waits of up to `pause` seconds between two tries."""
+
+    seconds: float
+    pause: float = 0.5
+
+    def as_celery(self) -> dict[str, float]:
+        """The same for Celery and kombu, which count tries."""
+        pause = {"interval_start": self.pause, "interval_step": 0, "interval_max": self.pause}
+        return {"max_retries": round(self.seconds / self.pause), **pause}
+
+
+#: A heartbeat, which comes again by itself, and whoever only looks whether there is a server.
+ONCE = Policy(0)
+#: A command, or a call of a Python program: a server that restarts is back by then.
+COMMAND = Policy(5)
+#: A process that starts at the same moment as its server.
+START = Policy(15)
+#: A worker with outcomes in memory, or a request that waits for its turn: they are worth the wait.
+OUTCOMES = Policy(60)
+#: Whoever can do nothing else: a heartbeat between two tries, and a worker whose server cannot write.
+FOREVER = Policy(inf, 1.0)
+
+
+class Deadline:
+    """A moment `seconds` from now; with None it never comes."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._end = inf if seconds is None else time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether the moment has passed."""
+        return time.monotonic() > self._end
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the moment, 0 once it has passed; None when it never comes."""
+        return None if self.seconds is None else max(0.0, self._end - time.monotonic())
+
+
+#: The deadline of a wait without a limit.
+NEVER = Deadline(None)
+
+_limit: ContextVar[Deadline] = ContextVar("limit", default=NEVER)
+
+
+@contextmanager
+def within(deadline: Deadline) -> Iterator[None]:
+    """Have nobody in this context wait for a server after `deadline`, whatever the policy."""
+    token = _limit.set(deadline)
     try:
-        with connect(patience=0) as client, reaching():
-            client.ping()
-    except ServerError as error:
-        return error if hopeless(error) or unwritable(error) else None
-    return None
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def _deadline(policy: Policy) -> Deadline:
+    left = _limit.get().left
+    return Deadline(policy.seconds if left is None else min(policy.seconds, left))
+
+
+def backoff(attempt: int, first_seconds: float, longest_seconds: float = 600.0, luck: float | None = None) -> float:
+    """Seconds to wait after failed attempt `attempt` (from 1): doubled for each attempt, capped, then jittered.
+
+    `luck` from 0 to 1 picks a wait between half of that and all of it (default: random), so that those that failed
+    together do not come back together ("equal jitter", AWS Architecture Blog, 2015).
+    """
+    full = min(longest_seconds, first_seconds * 2.0 ** min(attempt - 1, 30))
+    share = random.random() if luck is None else luck  # noqa: S311  (not for secrets)
+    return full / 2 + full / 2 * share
+
+
+def hopeless(error: BaseException | None) -> bool:
+    """Whether another try is useless: the server refuses the login, or its certificate is not trusted."""
+    if isinstance(error, ServerError):
+        error = error.__context__
+    mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
+    return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+
+
+def unwritable(error: BaseException | None) -> bool:
+    """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
+    if isinstance(error, ServerError):
+        error = error.__context__
+    return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
+
+
+def refuses(error: Exception) -> bool:
+    """Whether the server runs but has no room now: its memory or its disk is full."""
+    full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
+    return full or unwritable(error)
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same call may succeed later: the server is away, reads its data back, or cannot write."""
+    away = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError) and not hopeless(error)
+    return away or refuses(error)
+
+
+def patiently(
+    call: Callable[[], T],
+    policy: Policy,
+    may_pass: Callable[[Exception], bool] = passing,
+    sleep: Callable[[float], object] = time.sleep,
+) -> T:
+    """Call until there is an answer, for as long as the policy says; raise the last error, or one that cannot pass."""
+    deadline = _deadline(policy)
+    for attempt in count(1):
+        try:
+            return call()
+        except Exception as error:
+            if deadline.over or not may_pass(error):
+                raise
+        sleep(backoff(attempt, FIRST_SECONDS, policy.pause))
+    raise AssertionError
+
+
+class Patience(Retry):
+    """A policy for redis-py: retries while the server is away, but not after a refusal or a timeout.
+
+    redis-py's own class counts attempts, retries after a refused login too, and multiplies timeouts.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(EqualJitterBackoff(policy.pause, FIRST_SECONDS), -1, (exceptions.ConnectionError,))
+        self.policy = policy
+
+    def call_with_retry(
+        self,
+        do: Callable[[], T],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        """Call `do` until it succeeds, the time is over, or another try is useless."""
+        deadline = _deadline(self.policy)
+
+        def retry(error: Exception) -> bool:
+            final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
+            allowed = is_retryable is None or is_retryable(error)
+            return allowed and not final and not deadline.over
+
+        return super().call_with_retry(do, fail, retry, with_failure_count)

@@ -12,7 +12,7 @@ from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
-from gristmill.server.waiting import wait_for_server
+from gristmill.server.connection import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import APP_OPTION, app
 from gristmill.tasks.kinds import Kind

@@ -9,6 +9,7 @@ from celery.signals import worker_process_init
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
 from gristmill.server.connection import other_schema, reaching
+from gristmill.server.waiting import OUTCOMES
 from gristmill.tasks.kinds import Kind
 from gristmill.worker.chunk_task import prepare
 from gristmill.worker.limits import limit_memory, slot_memory
@@ -60,6 +61,8 @@ class Prepare(Step):
         except GristmillError as error:
             if other_schema(error):
                 refuse(str(error))
+        # A program that calls a task waits less for the server than a worker that has the task's result.
+        worker.app.conf.result_backend_transport_options["retry_policy"] = OUTCOMES.as_celery()
         # Steps run in no fixed order: Celery may have frozen memory already.
         freeze()
         super().__init__(worker, **kwargs)

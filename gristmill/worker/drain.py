@@ -11,7 +11,7 @@ from celery.bootsteps import StartStopStep
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
 from gristmill.worker.celery_internals import end_when_drained
-from gristmill.worker.heartbeat import Heartbeat
+from gristmill.worker.heartbeat import WorkerHeartbeat
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0
@@ -25,7 +25,7 @@ class Drain(StartStopStep):
     Celery's warm shutdown waits for ever, and its soft shutdown always waits its whole time.
     """
 
-    requires = (Heartbeat,)
+    requires = (WorkerHeartbeat,)
 
     def start(self, worker: Any) -> None:
         """Install the handlers, in the main thread."""

@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,11 +17,11 @@ from redis.exceptions import RedisError
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
-from gristmill.errors import ServerError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import worker_id
-from gristmill.server.connection import connect
+from gristmill.server.connection import client
+from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.worker.boot_steps import POOLS
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
@@ -38,48 +37,45 @@ STUCK_SECONDS = 30.0
 log = logging.getLogger(__name__)
 
 
-class Heartbeat(StartStopStep):
+class WorkerHeartbeat(StartStopStep):
     """Tells the fleet once a second that this worker is alive, and which chunks it holds."""
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
-        """Send heartbeats from a thread with a connection of its own, as soon as the worker consumes messages."""
+        """Send heartbeats as soon as the worker consumes messages."""
         self.worker = worker
         self.id = worker_id(worker.hostname)
         self._mark_turn()
         if worker.hub:
             worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
-        self.ended = threading.Event()
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+        self.is_announced = False
+        self.periodic_call = PeriodicCall("worker", HEARTBEAT_SECONDS, self._send, self._announce_again)
         worker_ready.connect(self._begin, weak=False)
-        worker_shutdown.connect(self._leave, weak=False)
 
     def _begin(self, **_: Any) -> None:
-        threading.Thread(target=self._send_heartbeats, name="heartbeat", daemon=True).start()
+        self.heartbeat = heartbeat_of(client())
+        server = self.heartbeat.client
+        self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
+        self.meters = Meters(server, settings()) if settings().meters else None
+        self.heartbeat.add(self.periodic_call)
+        worker_shutdown.connect(self._leave, weak=False)
 
-    def _send_heartbeats(self) -> None:
-        client = connect()
-        ledger, fleet = Ledger(client, settings()), WorkerRegistry(client, settings())
-        fleet_meters = Meters(client, settings()) if settings().meters else None
-        announcements = {name: task.announcement for name, task in catalog.load().items()}
-        announced = failing = False
-        while not self.ended.wait(HEARTBEAT_SECONDS if announced else 0):
-            if self._stuck():
-                continue
-            try:
-                if not announced:
-                    fleet.announce(self.id, announcements)
-                    announced, failing = True, False
-                items = ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
-                self.history.append((time.monotonic(), items))
-                if fleet_meters:
-                    fleet_meters.heartbeat(self.id, collect())
-            except Exception as error:
-                # The ledger has what must not be lost, and the next heartbeat repeats the rest: no error ends the loop.
-                log.log(logging.DEBUG if failing else logging.WARNING, "heartbeat failed, retrying: %s", error)
-                announced, failing = False, True
-                self.ended.wait(HEARTBEAT_SECONDS)
+    def _send(self) -> None:
+        if self._stuck():
+            return
+        if not self.is_announced:
+            self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
+            self.is_announced = True
+        items = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
+        self.history.append((time.monotonic(), items))
+        if self.meters:
+            self.meters.heartbeat(self.id, collect())
+
+    def _announce_again(self) -> None:
+        # The server may have lost its data.
+        self.is_announced = False
 
     def _mark_turn(self) -> None:
         self.last_turn = time.monotonic()
@@ -109,10 +105,10 @@ class Heartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.ended.set()
+        self.heartbeat.remove(self.periodic_call)
         try:
-            WorkerRegistry(connect(), settings()).leave(self.id)
-        except (RedisError, ServerError, OSError) as error:
+            self.registry.leave(self.id)
+        except (RedisError, OSError) as error:
             log.warning("cannot remove this worker from the registry, its entry expires: %s", error)
 
 

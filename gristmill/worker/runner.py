@@ -12,18 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from redis.exceptions import RedisError
-
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
-from gristmill.server.connection import passing
+from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.encoding import json_text
 from gristmill.tasks.kinds import GristmillTask
-from gristmill.worker.backoff import backoff
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
@@ -39,8 +36,6 @@ OUTCOMES_BYTES = 4 << 20
 #: The longest value, as JSON in UTF-8, in bytes.
 VALUE_BYTES = 1 << 20
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
-#: Seconds for which outcomes wait in memory for a server that does not answer.
-PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -229,13 +224,6 @@ def _clean(text: str) -> str:
 
 
 def _patiently(call: Callable[[], Answer]) -> Answer:
-    """Call the server until it answers, for PATIENCE_SECONDS: outcomes in memory are worth the wait."""
+    """Call the server until it answers: outcomes in memory are worth the wait."""
     time_limit.rest()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return call()
-        except RedisError as error:
-            if not passing(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
+    return patiently(call, OUTCOMES)

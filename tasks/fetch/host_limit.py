@@ -11,16 +11,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gristmill.config.settings import Settings
-from gristmill.errors import ServerError
-from gristmill.server.connection import passing
+from gristmill.server.connection import reaching
+from gristmill.server.heartbeat import RENEWALS, PeriodicCall, heartbeat_of
 from gristmill.server.scripts import Scripts
+from gristmill.server.waiting import OUTCOMES, patiently
 
 #: Seconds of the rate that may be caught up: a host without requests for a moment gets those that it missed.
 _CATCH_UP = 0.1
 #: Seconds between two requests for a slot while all are in use.
 _POLL = 0.1
-#: Seconds without the server after which a request fails.
-_WITHOUT_SERVER = 60.0
 #: The answer of take_slot.lua when all slots are in use.
 _FULL = -1
 
@@ -47,11 +46,11 @@ class HostLimit:
         self._client = client
         self._settings = settings
         self._scripts = Scripts(client, settings.prefix, "tasks/fetch")
+        self._renewal = PeriodicCall("host-slots", settings.lease_seconds / RENEWALS, self._renew)
         #: Guards the attributes below.
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._slots: dict[str, str] = {}
-        self._renewer: threading.Thread | None = None
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
@@ -90,18 +89,10 @@ class HostLimit:
 
     def _wait(self, host: str, name: str, line: _Line) -> None:
         """Ask for a slot until there is a free one, and renew it from then on."""
-        give_up_at = time.monotonic() + _WITHOUT_SERVER
         while True:
             line.freed.clear()
-            try:
-                microseconds = self._ask(host, name)
-                give_up_at = time.monotonic() + _WITHOUT_SERVER
-            except RedisError as error:
-                if not passing(error):
-                    raise
-                if time.monotonic() > give_up_at:
-                    raise ServerError(f"the server has not answered for {_WITHOUT_SERVER:g} s: {error}") from error
-                microseconds = _FULL
+            with reaching():
+                microseconds = patiently(lambda: self._ask(host, name), OUTCOMES)
             if microseconds == 0:
                 return self._renew_from_now(host, name)
             if microseconds == _FULL:
@@ -128,23 +119,17 @@ class HostLimit:
     def _renew_from_now(self, host: str, name: str) -> None:
         with self._lock:
             self._slots[name] = host
-            # After a fork no thread is alive.
-            if self._renewer is None or not self._renewer.is_alive():
-                self._renewer = threading.Thread(target=self._renew, name="host-slots", daemon=True)
-                self._renewer.start()
+            heartbeat_of(self._client).add(self._renewal)
 
     def _renew(self) -> None:
-        """Renew the slots of this process, four times per lease, until it has none."""
-        while True:
-            time.sleep(self._settings.lease_seconds / 4)
-            with self._lock:
-                if not self._slots:
-                    self._renewer = None
-                    return
-                names: dict[str, list[str]] = {}
-                for name, host in self._slots.items():
-                    names.setdefault(host, []).append(name)
-            lease = int(self._settings.lease_seconds * 1e6)
-            with suppress(RedisError):
-                for host, slots in names.items():
-                    self._scripts.call("renew_slots", host=host, lease=lease, slots=slots)
+        """Renew the slots of this process; once it has none, stop until it has one again."""
+        heartbeat = heartbeat_of(self._client)
+        names: dict[str, list[str]] = {}
+        with self._lock:
+            for name, host in self._slots.items():
+                names.setdefault(host, []).append(name)
+            if not names:
+                heartbeat.remove(self._renewal)
+        scripts = Scripts(heartbeat.client, self._settings.prefix, "tasks/fetch")
+        for host, slots in names.items():
+            scripts.call("renew_slots", host=host, lease=int(self._settings.lease_seconds * 1e6), slots=slots)

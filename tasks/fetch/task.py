@@ -14,6 +14,7 @@ from typing import Any
 
 from gristmill.config.settings import settings
 from gristmill.server.connection import client
+from gristmill.server.waiting import backoff
 from gristmill.tasks.data_root import check_path, new_file
 from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
@@ -159,7 +160,7 @@ def _pause(failures: int, retry_after: float | None, chance: float) -> float:
     """
     if retry_after is not None:
         return retry_after * (1 + chance / 10)
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1)) * (1 - chance / 2)
+    return backoff(failures, _FIRST_PAUSE, _LONGEST_PAUSE, 1 - chance)
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:

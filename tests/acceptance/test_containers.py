@@ -24,6 +24,7 @@ from gristmill.broker.address import from_redis
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
+from gristmill.server.waiting import Policy
 from tests.conftest import until
 from tests.support.engine import docker, kill_main, main_pid
 
@@ -154,7 +155,7 @@ class Mill:
 
     @contextmanager
     def ledger(self):
-        with connect(self.server.address, 60) as client:
+        with connect(self.server.address, Policy(60)) as client:
             yield Ledger(client, load({}))
 
     def until_workers(self, number):

@@ -12,13 +12,13 @@ from kombu import Connection
 from redis import Redis
 
 from gristmill.batches.ledger import Ledger
-from gristmill.broker import leases
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import load
 from gristmill.producer.batch_options import DEFAULT_PRIORITY
 from tests.conftest import until
 from tests.support.command import GRISTMILL, PATIENCE
+from tests.support.leases import end_leases
 
 #: A plain Celery call, and the wait for its result.
 CALL = "from gristmill.tasks.fibonacci import fibonacci; print(fibonacci.delay(20).id)"
@@ -44,7 +44,7 @@ def given_up(place, reason, queue="cpu", deaths=0):
         channel = connection.default_channel
         message = until(lambda: channel.basic_get(queue))
         assert channel.qos.bury(message.delivery_tag, reason, deaths)
-    leases.end_all()
+    end_leases()
 
 
 def put(place, text, queue="cpu"):
@@ -167,7 +167,7 @@ class TestRequeueAndDrop:
             put(place, "{")
             with Connection(from_redis(place.server().url)) as connection:
                 assert connection.default_channel.basic_get("cpu") is None
-            leases.end_all()
+            end_leases()
         (dead_letter,) = listed(place)
         assert dead_letter["reason"].startswith("malformed")
         place.run("dead", "delete", dead_letter["id"]).good()

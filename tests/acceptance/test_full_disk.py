@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from gristmill.server.connection import connect
 from gristmill.server.home import Home
+from gristmill.server.waiting import ONCE
 from tests.conftest import until
 from tests.support.servers import redis_server, running
 
@@ -106,7 +107,7 @@ def test_a_server_with_everysec_refuses_and_goes_on(place, disk, refusing, feed)
 def test_a_server_with_always_ends_itself(disk):
     """That is Redis; the private server, a Valkey, does the same below."""
     redis = running(redis_server(), disk.path, appendfsync="always", logfile="")
-    with redis as server, connect(server.url, patience=0) as client:
+    with redis as server, connect(server.url, ONCE) as client:
         disk.fill()
         with pytest.raises(RedisError):
             client.set("key", "x" * 10_000)

@@ -17,6 +17,7 @@ from gristmill.batches.reader import ResultReader
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
+from gristmill.server.waiting import Policy
 from tests.conftest import until
 from tests.support.command import GRISTMILL
 from tests.support.examples import PROJECT
@@ -145,7 +146,7 @@ def test_a_host_is_cut_off_for_longer_than_its_lease_and_comes_back(hosts, place
     url = f"redis://producer:{(secrets / 'redis_producer').read_text()}@{SERVER}:6379/0"
     with ExitStack() as stack:
         stack.enter_context(server(hosts, place, secrets))
-        client = stack.enter_context(connect(url, 60))
+        client = stack.enter_context(connect(url, Policy(60)))
         until(client.ping, what="the server")
         ledger, fleet = Ledger(client, load({})), WorkerRegistry(client, load({}))
         for host in ("host-a", "host-b"):

@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from gristmill.broker import leases
 from gristmill.config.settings import settings
 from tests.support.homes import watched_home
+from tests.support.leases import end_leases
 from tests.support.transport_bench import Bench
 
 
@@ -22,7 +22,7 @@ def channel(bench):
     """A channel of the transport below the bench's prefix."""
     with bench.connect() as connection:
         yield connection.default_channel
-    leases.end_all()
+    end_leases()
 
 
 @pytest.fixture

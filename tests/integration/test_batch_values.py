@@ -14,6 +14,7 @@ from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import connect
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
+from gristmill.server.waiting import Policy
 from gristmill.tasks.remote import RemoteTask
 from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, run_all, submit
 
@@ -104,7 +105,7 @@ def test_a_server_that_goes_away_is_one_error(tmp_path, monkeypatch):
         monkeypatch.setenv("GRISTMILL_REDIS_URL", server.url)
         settings.cache_clear()
         # A client that gives up at once.
-        ledger = Ledger(connect(server.url, 0.1), settings())
+        ledger = Ledger(connect(server.url, Policy(0.1)), settings())
         submit(ledger, "b", 3)
         run_all(ledger)
         batch = Batch("b", ledger)

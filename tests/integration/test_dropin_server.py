@@ -17,11 +17,11 @@ from kombu import Connection
 from redis import Redis, SSLConnection
 from redis.exceptions import RedisError
 
-from gristmill.broker import leases
 from gristmill.broker.transport import Transport
 from gristmill.server.private import _binary
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
+from tests.support.leases import end_leases
 
 PROJECT = Path(__file__).parents[2]
 BENCH = DropIn
@@ -262,7 +262,7 @@ def test_very_many_that_wait_cost_a_take_nothing(bench):
         bench.client.delete(f"{bench.prefix}gm1:later:q")
         wait_for_many(bench)
         many = min(microseconds(bench, lease) for _ in range(3))
-    leases.end_all()
+    end_leases()
     assert many < 2 * one + 50
 
 

@@ -8,6 +8,7 @@ from kombu import Connection
 from gristmill.broker import leases
 from gristmill.broker.unattended_queues import orphans
 from gristmill.config.settings import load
+from tests.support.leases import end_leases
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def channel(bench, monkeypatch):
         channel = connection.default_channel
         monkeypatch.setattr(channel.lease, "keep", lambda queues, take_lists=False: channel.lease.queues.update(queues))
         yield channel
-    leases.end_all()
+    end_leases()
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ class TestLists:
         options = {"global_keyprefix": bench.prefix, "stock_queues": ["mail"]}
         with bench.connect().clone(transport_options=options) as connection:
             yield connection.default_channel
-        leases.end_all()
+        end_leases()
 
     @pytest.mark.parametrize("queue", ["mail", "x.reply.celery.pidbox", "0d4b33bc-97f8-3b6f-9a3c-0c4e0a7a4b1e"])
     def test_stock_reads_what_we_put_and_we_read_what_stock_puts(self, bench, ours, stock, queue):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.fleet.announcement import Announcement
+from gristmill.fleet.announcement import Announcement, read_announcements
 from gristmill.fleet.registry import REPLACED_SECONDS, WorkerRegistry, namesakes, shared_name
 from gristmill.fleet.worker_id import node_name, worker_id
 from gristmill.worker.health import ailments
@@ -109,3 +109,28 @@ def test_a_heartbeat_with_fields_missing_is_a_worker_all_the_same(ledger):
     ledger.heartbeat("cpu@older/1", {"queue": "cpu", "slots": 2}, [])
     (worker,) = WorkerRegistry(ledger.client, ledger.settings).workers()
     assert (worker.queue, worker.slots, worker.busy, worker.host) == ("cpu", 2, 0, "")
+
+
+NONSENSE = ["", "{", "null", "[1]", '"cpu"', "[" * 9999]
+
+
+@pytest.mark.parametrize("text", [*NONSENSE, '{"slots": "many", "queue": 7}', '{"name": "x", "id": 3, "later": [1]}'])
+def test_a_malformed_heartbeat_harms_its_own_worker_only(ledger, registry, text):
+    ledger.client.hset(ledger.settings.key("heartbeats"), FIRST, text)
+    first, second, _ = registry.workers()
+    assert (first.id, first.name, first.queue, first.slots) == (FIRST, "cpu@a", "", 0)
+    assert (second.queue, second.slots) == ("cpu", 2)
+
+
+@pytest.mark.parametrize("text", NONSENSE)
+def test_a_malformed_announcement_harms_its_own_worker_only(ledger, registry, text):
+    registry.announce(SECOND, {"nap": Announcement("f")})
+    ledger.client.hset(ledger.settings.key("announced"), FIRST, text)
+    first, second, _ = registry.workers()
+    assert (first.tasks, second.tasks) == ({}, {"nap": "f"})
+    assert registry.announcements(FIRST) == {}
+
+
+def test_a_task_that_is_announced_malformed_hides_no_other():
+    text = '{"odd": 7, "odder": {"kind": "cpu"}, "older": "f", "nap": {"fingerprint": "g", "retries": "x", "new": 1}}'
+    assert read_announcements(text) == {"older": Announcement("f"), "nap": Announcement("g")}

@@ -21,6 +21,7 @@ from gristmill.server import private as private_server
 from gristmill.server.connection import connect, reaching
 from gristmill.server.owner import own_server
 from gristmill.server.private import PrivateServer
+from gristmill.server.waiting import Policy
 from tests.conftest import until
 from tests.support.homes import kill, processes
 
@@ -153,7 +154,7 @@ class TestConnection:
     def test_nobody_there(self):
         url = f"redis://:secret@127.0.0.1:{private_server._free_port()}"
         began = time.monotonic()
-        with pytest.raises(ServerError, match="no server answers"), reaching(url), connect(url, patience=0.3) as it:
+        with pytest.raises(ServerError, match="no server answers"), reaching(url), connect(url, Policy(0.3)) as it:
             it.ping()
         assert 0.3 < time.monotonic() - began < 3
 

@@ -20,7 +20,6 @@ from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
-from gristmill.broker import leases
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import load
@@ -30,6 +29,7 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.scripts import server_time, source
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
+from tests.support.leases import end_leases
 from tests.support.servers import Certificates, redis_server, running, valkey_server_8
 from tests.support.transport_bench import Bench
 
@@ -88,7 +88,7 @@ def user(make, request):
     yield user
     user.connection.release()
     user.client.close()
-    leases.end_all()
+    end_leases()
 
 
 def takes_and_acknowledges(user):

@@ -4,22 +4,25 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from queue import SimpleQueue
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gristmill import cpu, submit
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.reader import ResultReader
+from gristmill.errors import BatchCancelled
 from gristmill.producer import backpressure, feeder
 from gristmill.producer.backpressure import Backpressure, Full
-from gristmill.producer.deadline import NEVER, Deadline
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.items import Raw, from_path
 from gristmill.producer.submission import Submission
+from gristmill.server.waiting import NEVER, Deadline
 from tests.conftest import until
 from tests.support.ledger import FIELDS as FIBONACCI
 from tests.support.ledger import enlist, info, run_all
@@ -62,12 +65,16 @@ class Mortal:
         return mortal
 
 
+def feeder_of(ledger, name, token, state):
+    backpressure = Backpressure(ledger.client, str, NEVER)
+    return Feeder(ledger, name, token, state, backpressure, threading.Event(), SimpleQueue())
+
+
 def feed(ledger, name, items):
     """A producer, without what it does when it ends in order."""
     token = uuid.uuid4().hex
     found = ledger.create(name, token, FIELDS)
-    feeder = Feeder(ledger, name, token, found, Backpressure(ledger.client, str, NEVER), threading.Event())
-    feeder.send(iter(items), str, str)
+    feeder_of(ledger, name, token, found).send(iter(items), str, str)
     if not found.input_ended:
         ledger.end(name, token, 0)
 
@@ -108,8 +115,7 @@ class TestOtherInput:
     def stored(self, ledger, count, ended=True):
         items = [str(index) for index in range(count)]
         found = ledger.create("b", "one", FIELDS)
-        feeder = Feeder(ledger, "b", "one", found, Backpressure(ledger.client, str, NEVER), threading.Event())
-        feeder.send(iter(items), str, str)
+        feeder_of(ledger, "b", "one", found).send(iter(items), str, str)
         if ended:
             ledger.end("b", "one", 0)
         else:
@@ -278,3 +284,62 @@ class Numbers:
 
     def place(self, number):
         return f"number {number}"
+
+
+class TestSlowInput:
+    """An input that gives an item and then nothing: the process's heartbeat does what the producer cannot."""
+
+    @pytest.fixture
+    def stuck(self, here):
+        """A submission in a thread whose input has given one item, which is stored."""
+        gate = threading.Event()
+        submission = Submission(number, Numbers(3000, gate), name="b", on_wait=str)
+        with Feeding(submission, NEVER) as feeding:
+            try:
+                until(lambda: here.state("b").get("stored") == "1", what="the first item")
+                yield feeding
+            finally:
+                gate.set()
+
+    def test_what_it_gave_is_stored_and_its_producer_lives(self, here, stuck):
+        begun = time.monotonic()
+        until(lambda: time.monotonic() > begun + PRODUCER_LEASE / 1000 + 0.5, what="longer than its lease")
+        with pytest.raises(AlreadyFeeding):
+            here.create("b", "another", FIELDS)
+        assert [thread.name for thread in threading.enumerate() if thread.name in ("feeding", "heartbeat")] == [
+            "feeding",
+            "heartbeat",
+        ]
+
+    def test_who_waits_for_it_learns_that_the_batch_was_cancelled(self, here, stuck, control):
+        control.cancel("b", "by a test")
+        with pytest.raises(BatchCancelled):
+            stuck.finish()
+
+    def test_who_waits_for_it_learns_that_another_took_over(self, here, stuck):
+        here.client.hset(here.key("b", "state"), "producer", "another")
+        with pytest.raises(AlreadyFeeding):
+            stuck.finish()
+
+
+def test_a_block_whose_answer_was_lost_is_sent_again_as_it_was(here):
+    """Items that come meanwhile are not a part of it: the server would take it for another producer's."""
+    found = here.create("b", "one", FIELDS)
+    feeder = feeder_of(here, "b", "one", found)
+    append, lost = here.append, [True]
+
+    def losing(*arguments):
+        append(*arguments)
+        if lost.pop():
+            raise RedisConnectionError("the answer was lost")
+
+    feeder._items, feeder._bytes = ["0"], 1
+    block = feeder._block()
+    here.append = losing
+    with pytest.raises(RedisConnectionError):
+        feeder._store(here, block)
+    lost.append(False)
+    lost.append(False)
+    feeder.send(iter(["1", "2"]), str, str)
+    assert [item for _, item in here.items("b")] == ["0", "1", "2"]
+    assert feeder.stored == 3

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from queue import Empty
 
 import pytest
+from redis import Redis
 
 from gristmill.broker import leases
 from gristmill.broker.leases import Lease
@@ -152,10 +153,11 @@ class TestReading:
         assert heard(bench, quiet.consumer) == 0
 
 
-def test_a_second_lease_on_a_server_is_the_same_and_another_prefix_has_its_own(channel):
+def test_a_second_lease_on_a_server_is_the_same_and_another_prefix_has_its_own(bench, channel):
     lease = channel.lease
-    parameters = {name: lease.parameters[name] for name in ("host", "port", "db", "username", "password")}
-    assert leases.lease_for(parameters, lease.scripts.prefix) is lease
-    other = leases.lease_for(parameters, "another:")
+    with Redis.from_url(bench.url) as another_spelling:
+        assert leases.lease_for(another_spelling, bench.prefix) is lease
+        other = leases.lease_for(another_spelling, "another:")
     assert isinstance(other, Lease)
     assert other is not lease
+    assert other.heartbeat is lease.heartbeat

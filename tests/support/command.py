@@ -21,6 +21,7 @@ from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.home import Home, ServerFile
+from gristmill.server.waiting import Policy
 from tests.conftest import until
 from tests.support.forked import GRISTMILL, can_fork, run_forked
 
@@ -212,7 +213,7 @@ class Place:
     def ledger(self) -> Iterator[Ledger]:
         """The ledger of the server that runs here."""
         # A server that is killed and comes back is waited for.
-        with connect(self.server().url, PATIENCE) as client:
+        with connect(self.server().url, Policy(PATIENCE)) as client:
             yield Ledger(client, load({}))
 
     def server(self) -> ServerFile:

@@ -52,6 +52,22 @@ def test_an_error_names_the_parameter_the_value_and_what_is_allowed(given):
     assert len(text) < 300
 
 
+@pytest.mark.parametrize("annotation", [int, float, int | None, Annotated[int, Field(ge=0)]])
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_no_numbers(annotation, value):
+    def task(n) -> None: ...
+
+    task.__annotations__["n"] = annotation
+    schema = Schema.of(task)
+    with pytest.raises(ItemError, match=rf"invalid value for n: {value} "):
+        schema.item(value, {}, "n")
+    with pytest.raises(ItemError):
+        schema.item({"n": value}, {}, "n")
+    with pytest.raises(ItemError):
+        schema.arguments(value, {}, "n")
+    assert schema.item("7", {}, "n") in ("7", "7.0"), "text is converted, wherever it comes from"
+
+
 def test_fixed_arguments_are_checked_and_leave_one_parameter_open():
     schema = Schema.of(pair)
     assert schema.open_parameter({}) == ""

@@ -1,0 +1,121 @@
+"""The heartbeat: what a process tells a server again and again, from one thread and over one connection."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis import ConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from gristmill.errors import GristmillError
+from gristmill.server.per_process import PerProcess
+from gristmill.server.waiting import FOREVER, ONCE, Patience
+
+#: How often a process renews a lease before the lease would end.
+RENEWALS = 4
+#: Seconds to wait for an answer: less than a lease has.
+ANSWER_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class PeriodicCall:
+    """One thing that a heartbeat does every `seconds` seconds, in the heartbeat's thread.
+
+    `do` does it. When it raises, `on_failure` is called, the first failure in a row is logged, and the next try
+    comes after `seconds` seconds or a second, whichever is sooner.
+    """
+
+    def __init__(
+        self, name: str, seconds: float, do: Callable[[], Any], on_failure: Callable[[], None] = lambda: None
+    ) -> None:
+        self.name, self.seconds = name, seconds
+        self._do, self._on_failure = do, on_failure
+        #: When to run next (monotonic seconds).
+        self.due = 0.0
+        self._is_failing = False
+
+    def run(self) -> None:
+        """Do it, and note when to do it again."""
+        try:
+            self._do()
+        except Exception as error:
+            unexpected = not isinstance(error, RedisError | OSError | GristmillError)
+            level = logging.DEBUG if self._is_failing else logging.ERROR if unexpected else logging.WARNING
+            log.log(level, "%s heartbeat failed, retrying: %s", self.name, error, exc_info=unexpected)
+            self._is_failing = True
+            self._on_failure()
+        else:
+            self._is_failing = False
+        self.due = time.monotonic() + (min(self.seconds, FOREVER.pause) if self._is_failing else self.seconds)
+
+
+class Heartbeat:
+    """The calls of this process on one server. Its thread runs while there are any, and no call ends it."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        #: Answers in text. The thread needs one of its connections; other threads may call it too.
+        self.client = self.new_client()
+        self.calls: list[PeriodicCall] = []
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def new_client(self) -> Redis:
+        """A client with connections of its own, which waits for no server that is away."""
+        once = {"retry": Patience(ONCE), "socket_timeout": ANSWER_SECONDS, "decode_responses": True}
+        parameters = {**self._pool.connection_kwargs, **once}
+        # As long as for an answer.
+        parameters.pop("socket_connect_timeout", None)
+        return Redis(connection_pool=ConnectionPool(self._pool.connection_class, **parameters))
+
+    def add(self, *calls: PeriodicCall) -> None:
+        """Run `calls` from now on; those that run already go on as they do."""
+        if all(call in self.calls for call in calls):
+            return
+        with self._change:
+            self.calls += [call for call in calls if call not in self.calls]
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def remove(self, *calls: PeriodicCall) -> None:
+        """Run `calls` no more; one that runs at this moment is not interrupted."""
+        with self._change:
+            self.calls = [call for call in self.calls if call not in calls]
+            self._change.notify()
+
+    def _run(self) -> None:
+        while call := self._next():
+            call.run()
+
+    def _next(self) -> PeriodicCall | None:
+        """Wait for the call that is due next; None, and the end of the thread, when there are no calls."""
+        with self._change:
+            while self.calls:
+                call = min(self.calls, key=lambda call: call.due)
+                seconds = call.due - time.monotonic()
+                if seconds <= 0:
+                    return call
+                self._change.wait(seconds)
+            self._thread = None
+            return None
+
+
+_heartbeats: PerProcess[tuple[Any, ...], Heartbeat] = PerProcess()
+
+
+def heartbeat_of(client: Redis) -> Heartbeat:
+    """This process's heartbeat on the server of `client`: one for a server and user, whoever asks."""
+    pool = client.connection_pool
+    return _heartbeats.get(place_of(client), lambda: Heartbeat(pool))
+
+
+def place_of(client: Redis) -> tuple[Any, ...]:
+    """Which server and database a client leads to, and as whom, however its URL spells that."""
+    kwargs = client.connection_pool.connection_kwargs
+    where = (kwargs["path"],) if "path" in kwargs else (kwargs.get("host", "localhost"), int(kwargs.get("port", 6379)))
+    return *where, int(kwargs.get("db") or 0), kwargs.get("username") or None, kwargs.get("password") or None
