@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 JOBS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 
-.PHONY: help demo test slow pythons check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
+.PHONY: help demo test slow pythons mutants check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ slow: $(VENV)/dev ## run the slow tests: side by side, then those that need the 
 
 pythons: ## run `make test` on each Python from 3.11 that this machine has, in an environment for each
 	@sh bin/pythons
+
+mutants: $(VENV)/dev ## take out each guard of the promises, and check that its test turns red
+	@$(BIN)/python -m tests.mutants
 
 check: $(VENV)/dev format lint types imports length test slow ## run everything that CI runs
 

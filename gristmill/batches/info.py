@@ -24,6 +24,12 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: The fields of a batch's state on the server that its info is made of.
+STATE_FIELDS = (
+    *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
+    *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
+)
+
 #: The states of a batch that has ended.
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work, attempts_of
 from gristmill.batches.histogram import encode
-from gristmill.batches.info import BatchInfo
+from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
@@ -22,7 +22,8 @@ PRODUCER_LEASE = 3000
 
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
-_STATES_AT_ONCE = 1000
+#: States of one call: no script may occupy the server for long.
+_STATES_AT_ONCE = 500
 
 
 class Feed(NamedTuple):
@@ -210,35 +211,30 @@ class Ledger:
         Raises:
             RedisError: another version wrote them, in another form, or the server cannot be reached.
         """
-        self.states([])
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.get(self.settings.key("schema"))
+            pipe.exists(self.settings.key("batches"))
+            schema, some = pipe.execute()
+        if some and schema not in (None, str(SCHEMA)):
+            raise ResponseError(f"SCHEMA {schema}")
 
     def state(self, batch: str) -> dict[str, str]:
         """All fields of the batch's state; empty when there is no such batch."""
-        return self.states([batch])[0]
-
-    def states(self, batches: Sequence[str]) -> list[dict[str, str]]:
-        """The state of each batch, as `state` returns it.
-
-        Raises:
-            RedisError: another version wrote the batches, in another form, or the server cannot be reached.
-        """
-        states: list[dict[str, str]] = []
-        for start in range(0, max(1, len(batches)), _STATES_AT_ONCE):
-            with self.client.pipeline(transaction=False) as pipe:
-                pipe.get(self.settings.key("schema"))
-                pipe.exists(self.settings.key("batches"))
-                for batch in batches[start : start + _STATES_AT_ONCE]:
-                    pipe.hgetall(self.key(batch, "state"))
-                schema, some, *portion = pipe.execute()
-            if some and schema != str(SCHEMA):
-                raise ResponseError(f"SCHEMA {schema}")
-            states += portion
-        return states
+        self.check_schema()
+        return cast(dict[str, str], self.client.hgetall(self.key(batch, "state")))
 
     def infos(self, batches: Sequence[str]) -> list[BatchInfo]:
         """The counters of those of the batches that are on the server, in the same order."""
-        pairs = zip(batches, self.states(batches), strict=True)
-        return [BatchInfo.from_fields(name, fields) for name, fields in pairs if "task" in fields]
+        self.check_schema()
+        infos = []
+        for start in range(0, len(batches), _STATES_AT_ONCE):
+            portion = batches[start : start + _STATES_AT_ONCE]
+            states = self._call("states", batches=portion, fields=STATE_FIELDS)
+            for name, values in zip(portion, states, strict=True):
+                fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
+                if "task" in fields:
+                    infos.append(BatchInfo.from_fields(name, fields))
+        return infos
 
     def items(self, batch: str) -> Iterator[tuple[int, str]]:
         """The stored items of the batch, by index, as JSON texts; without the items that a reader consumed."""

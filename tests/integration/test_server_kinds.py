@@ -240,7 +240,7 @@ def controls_a_batch_and_consumes_it(user):
         ledger.record(chunk, [Outcome(index, word, 1, str(index))], 0.1, "w")
     assert (control.retry("c"), control.pause("c"), control.resume("c")) == (1, True, True)
     assert control.cancel("c", "enough") == []
-    info = BatchInfo.from_fields("c", ledger.state("c"))
+    (info,) = ledger.infos(["c", "none"])
     assert (info.succeeded, info.cancelled, info.left) == (1, 1, 0)
     consumer = ResultConsumer(user.client, ledger.settings, "c", int(state["created"]))
     results = ResultReader(user.client, ledger.settings, "c").in_order(0, 2)

@@ -93,6 +93,34 @@ class TestScanning:
         assert not self.scanned(bench, lease)
 
 
+class TestOwners:
+    def take(self, lease, consumer, **options):
+        """What `consumer` takes: a tag, a message, how often it came back from the dead, and so on by turns."""
+        call = {"credit": 1, "create": False, "queues": ["q"], "tags": [], **options}
+        return lease.scripts.call("take", consumer=consumer, **call)
+
+    def test_nobody_else_acknowledges_hands_back_hides_or_buries_a_message(self, bench, channel, quiet):
+        put(channel, 1)
+        tag, *_ = self.take(quiet, DEAD)[2]
+        other, call = {"consumer": "other:2:00000000"}, quiet.scripts.call
+        assert call("ack", **other, tags=[tag]) == [tag]
+        assert self.take(quiet, **other, tags=[tag])[1] == [tag]
+        assert call("back", **other, suspicion=0, tags=[tag]) == 0
+        assert call("postpone", **other, wait=0, tags=[tag]) == 0
+        assert call("bury", **other, limit=1000, wait=0, reason="", deaths=0, tag=tag) == -1
+        assert (bench.standing(), handed_back(bench)) == (1, 0)
+        assert call("ack", consumer=DEAD, tags=[tag]) == []
+        assert bench.standing() == 0
+
+    def test_a_death_is_counted_against_what_the_dead_held(self, bench, channel, quiet):
+        put(channel, 1)
+        for deaths in range(3):
+            _, _, taken = self.take(quiet, DEAD)
+            assert int(taken[2]) == deaths
+            bench.client.zadd(f"{bench.prefix}gm1:lease:q", {DEAD: 0})
+            assert quiet.scripts.call("reclaim", caller="me", silent=1000, most=10, queues=["q"]) == [1, 0]
+
+
 class TestDelivery:
     def test_hands_the_rest_back_when_a_callback_raises(self, bench, channel, quiet):
         def raising(body, message):

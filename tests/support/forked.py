@@ -5,6 +5,7 @@ No module of ours is among them: each process imports those in its own environme
 
 import atexit
 import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,8 @@ def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ:
     for number, end in enumerate(ends):
         os.dup2(end.fileno(), number)
         end.close()
+    # The server that forks may ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()

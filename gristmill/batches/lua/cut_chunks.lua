@@ -10,12 +10,13 @@ local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored
 -- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a fortieth of it at least: a record has its cost too.
 -- At most GROWTH times what is measured: the first items may have been unlike the others. While nothing is, one, or a
--- few when an earlier batch of this source says so: these leave all slots enough to do, or are a fortieth of it too.
+-- few when an earlier batch of this source says so; these leave all slots something to do, should items take longer now.
 local function chunk_size(b, slots, left)
   if b.measured_items == 0 then
     if b.learnt == 0 then return 1 end
     local full = b.chunk_seconds / b.learnt
-    local share = math.max(left / (4 * math.max(slots, 1)), full / 40)
+    local slot_share = left / math.max(slots, 1)
+    local share = math.max(slot_share / 4, math.min(full / 40, slot_share))
     return math.max(1, math.min(left, math.floor(math.min(full, share, LEARNT_ITEMS, most_items(b)))))
   end
   local mean = b.measured_seconds / b.measured_items
