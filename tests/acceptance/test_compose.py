@@ -16,6 +16,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
+from gristmill.server.waiting import OUTCOMES
 from tests.conftest import until
 from tests.support.engine import docker, engine_or_skip, kill_main, main_pid
 from tests.support.examples import PROJECT
@@ -27,7 +28,7 @@ CONTAINERS = ("redis", "cpu", "io", "flower")
 @contextmanager
 def ledger_of(project):
     """The ledger of a project's server, from the host; it waits for one that restarts."""
-    with connect(project.url(), 60) as client:
+    with connect(project.url(), OUTCOMES) as client:
         yield Ledger(client, load({}))
 
 

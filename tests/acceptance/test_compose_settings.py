@@ -9,6 +9,7 @@ import pytest
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
+from gristmill.server.waiting import OUTCOMES
 from tests.conftest import until
 from tests.support.engine import Compose, docker
 
@@ -39,7 +40,7 @@ def shop(image, tmp_path_factory):
 
 
 def workers(project):
-    with connect(project.url(), 60) as client:
+    with connect(project.url(), OUTCOMES) as client:
         return WorkerRegistry(client, load({"GRISTMILL_PREFIX": "shop:"})).workers()
 
 
@@ -63,7 +64,7 @@ def test_a_user_that_the_image_does_not_know(shop):
 
 def test_every_key_has_the_prefix(shop):
     until(lambda: len(workers(shop)) == 2, 90, "two workers")
-    with connect(shop.url("worker"), 60) as client:
+    with connect(shop.url("worker"), OUTCOMES) as client:
         assert client.exists("shop:gm1:workers") == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
+from gristmill.server.waiting import OUTCOMES
 from tests.conftest import until
 from tests.support.engine import Compose, docker, engine_or_skip
 from tests.support.examples import PROJECT
@@ -51,7 +52,7 @@ def remote(central, tmp_path):
 
 def test_workers_of_another_host_take_part(central, remote):
     project, address = central
-    with connect(project.url(), 60) as client:
+    with connect(project.url(), OUTCOMES) as client:
         until(lambda: len(WorkerRegistry(client, load({})).workers()) == 2, 90, "two workers")
         container, *_ = remote.containers("cpu")
         docker("exec", container, "python", "-m", "gristmill.worker.health", "cpu")

@@ -11,16 +11,19 @@ from tempfile import TemporaryDirectory
 
 from redis import Redis
 
+from gristmill.batches.chunk import Chunk
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import SCHEMA, Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
-from tests.support.ledger import WORKER, enlist, outcomes, pop, submit
+from tests.support.ledger import WORKER, enlist, outcomes, submit
 
 FOLDER = Path(__file__).parent.parent / "data"
 #: Items of each batch.
-COUNT = 40
+COUNT = 20
+#: The part of a batch that has its chunks in flight.
+IN_FLIGHT = "in_flight"
 
 
 def fill(client: Redis) -> None:
@@ -31,7 +34,7 @@ def fill(client: Redis) -> None:
     for name in ("ended", "failed", "cancelled", "live", "paused"):
         # Each a task of its own source: nothing is learnt, and the first chunks have one item.
         submit(ledger, name, COUNT, fingerprint=name)
-        _run(ledger, "failed" if name == "failed" else "succeeded", all_of_it=name in ("ended", "failed"))
+        _run(ledger, name, "failed" if name == "failed" else "succeeded", all_of_it=name in ("ended", "failed"))
         {"cancelled": lambda: control.cancel("cancelled", "by me"), "paused": lambda: control.pause("paused")}.get(
             name, lambda: None
         )()
@@ -42,16 +45,17 @@ def fill(client: Redis) -> None:
     client.xadd(ledger.settings.key("dead"), {**letter, "message": json.dumps(message)})
 
 
-def _run(ledger: Ledger, state: str, *, all_of_it: bool) -> None:
-    """Run the chunks on the queue; or only a few, and leave one begun."""
-    recorded = 0
-    while (chunk := pop(ledger)) is not None:
+def _run(ledger: Ledger, name: str, state: str, *, all_of_it: bool) -> None:
+    """Run the batch, or three chunks of it, and begin one more."""
+    epoch, recorded = int(ledger.state(name)["epoch"]), 0
+    while members := ledger.client.zrange(ledger.key(name, IN_FLIGHT), 0, 0):
+        first, count = map(int, members[0].split(":"))
+        chunk = Chunk(name, epoch, first, count)
         work = ledger.take(chunk, WORKER)
-        if work is None:
-            continue
+        assert work is not None
         if not all_of_it and recorded == 3:
             break
-        ledger.record(chunk, outcomes(work.items, state), 0.1 * chunk.count, WORKER)
+        ledger.record(chunk, outcomes(work.items, state), 0.1 * count, WORKER)
         recorded += 1
 
 
