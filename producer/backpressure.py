@@ -59,7 +59,7 @@ class Backpressure:
             Stopped, Full: as with `hold`.
         """
         while not self.has_room(size, self._client):
-            self.hold(self._words(), producer)
+            self.hold(self.shortage(), producer)
             size = 0
 
     def has_room(self, size: int, client: Redis) -> bool:
@@ -77,6 +77,15 @@ class Backpressure:
             Stopped: `producer.stop` is set.
             Full: the deadline has passed.
         """
+        self.tell(reason, producer)
+        if producer.stop.wait(LOOK_SECONDS):
+            raise Stopped
+        if self._deadline.over:
+            raise Full(f"{reason}, still after {self._deadline.seconds:g} s")
+        producer.send_heartbeat()
+
+    def tell(self, reason: str, producer: Producer) -> None:
+        """Say now and then, until `release`, that the producer waits because of `reason`."""
         now = time.monotonic()
         if self._wait_start is None:
             self._wait_start = self._line_at = now
@@ -87,11 +96,6 @@ class Backpressure:
         elif now - self._line_at > TELL_SECONDS:
             self._line_at, self._is_loud = now, True
             self._say(f"{reason}; waiting for {now - self._wait_start:.0f} s now: {_ADVICE}")
-        if producer.stop.wait(LOOK_SECONDS):
-            raise Stopped
-        if self._deadline.over:
-            raise Full(f"{reason}, still after {self._deadline.seconds:g} s")
-        producer.send_heartbeat()
 
     def release(self) -> None:
         """End the wait, and say so if there was a line about it."""
@@ -109,5 +113,6 @@ class Backpressure:
         self._most = memory["maxmemory"]
         self._looked = time.monotonic()
 
-    def _words(self) -> str:
+    def shortage(self) -> str:
+        """How full the server's memory was at the last look."""
         return f"the server's memory is {100 * self._used / self._most:.0f} % full (of {self._most >> 20:,} MiB)"

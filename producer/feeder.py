@@ -187,8 +187,9 @@ class Feeder:
             if not self.stop.is_set():
                 with reaching():
                     self._send_old(Ledger(self._heartbeat.client, self.ledger.settings))
-        except ServerFull:
+        except ServerFull as error:
             self._since = self._answered_at = time.monotonic()
+            self._backpressure.tell(str(error), self)
         except GristmillError as error:
             if not isinstance(error, ServerError) or time.monotonic() - self._answered_at > COMMAND.seconds:
                 self.problems.put(error)
@@ -198,9 +199,13 @@ class Feeder:
 
     def _send_old(self, ledger: Ledger) -> None:
         is_old = (self._items or self._unconfirmed) and time.monotonic() - self._since > BLOCK_SECONDS
-        if is_old and self._backpressure.has_room(self._bytes, ledger.client) and (block := self._block()):
+        if is_old and not self._backpressure.has_room(self._bytes, ledger.client):
+            self._backpressure.tell(self._backpressure.shortage(), self)
+        elif is_old and (block := self._block()):
             self._store(ledger, block)
-        elif time.monotonic() - self._answered_at > ALIVE_SECONDS and not self.feed.input_ended:
+            self._backpressure.release()
+            return
+        if time.monotonic() - self._answered_at > ALIVE_SECONDS and not self.feed.input_ended:
             ledger.producer_heartbeat(self.batch, self.token)
             self._answered_at = time.monotonic()
 

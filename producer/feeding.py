@@ -27,6 +27,8 @@ class Feeding:
         self._cancelled = False
         # Nothing can interrupt a read of standard input: the thread may outlive this context, but not the process.
         self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
+        # Not the thread's own word: Python takes a thread for dead when Ctrl-C interrupts a `join`.
+        self._ended = threading.Event()
 
     def __enter__(self) -> "Feeding":
         self.submission.restart()
@@ -40,6 +42,7 @@ class Feeding:
             self.submission.problems.put(error)
         finally:
             self.submission.verified.set()
+            self._ended.set()
 
     def verified_batch(self) -> Batch:
         """The batch, as soon as its items are known to be those of the input: then its results may be shown.
@@ -70,15 +73,14 @@ class Feeding:
 
     def finish(self) -> None:
         """Wait until all items are stored; raises as `verified_batch` does."""
-        while self._thread.is_alive():
-            self._thread.join(_LOOK_SECONDS)
+        while not self._ended.wait(_LOOK_SECONDS):
             self.check()
         self.check()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._thread.is_alive():
+        if self._ended.is_set():
             return
         if kind is None:
             # The batch has ended before its input: it was cancelled, or the thread is about to learn of the end.
@@ -91,4 +93,4 @@ class Feeding:
         self.submission.stop()
         if self.submission.items.source.regular:
             # The caller may read the source once more.
-            self._thread.join()
+            self._ended.wait()

@@ -160,7 +160,7 @@ def test_a_host_is_cut_off_for_longer_than_its_lease_and_comes_back(hosts, place
             lines = f"{item}\n" * number
             place.run("submit", task, "--from", "-", "--name", task, stdin=lines, GRISTMILL_REDIS_URL=url).good()
         until(lambda: all(info(task).succeeded > 100 for task in ITEMS), 60, "a beginning")
-        held = {task: client.hvals(f"gm1:batch:{task}:sent") for task in ITEMS}
+        held = {task: client.hvals(f"gm1:batch:{task}:message_of") for task in ITEMS}
         assert all(held.values())
         hosts.wire("host-b", "down")
         cut = time.monotonic()

@@ -47,9 +47,18 @@ class Ledger:
 
 
 class Room:
-    """A server with room."""
+    """A server with room; it keeps what a person is told of the wait."""
 
-    has_room = wait = release = lambda *_: True
+    def __init__(self):
+        self.told = []
+
+    has_room = wait = lambda *_: True
+
+    def tell(self, reason, _):
+        self.told.append(reason)
+
+    def release(self):
+        self.told.append("going on")
 
 
 @pytest.fixture
@@ -118,12 +127,18 @@ def test_a_server_that_is_away_is_reported_once_a_command_has_waited_for_it(feed
     assert isinstance(feeder.problems.get_nowait(), ServerError)
 
 
-def test_a_full_server_is_no_problem(feeder, ledger):
+def test_a_full_server_is_no_problem_and_somebody_is_told(feeder, ledger):
     feeder._add("0")
     age(feeder, COMMAND.seconds + 2)
     ledger.error = OutOfMemoryError("OOM")
     feeder._keep_up()
     assert feeder.problems.empty()
+    (reason,) = feeder._backpressure.told
+    assert "is full" in reason
+    ledger.error = None
+    age(feeder, 2)
+    feeder._keep_up()
+    assert feeder._backpressure.told == [reason, "going on"]
 
 
 def test_the_heartbeat_waits_for_no_one_who_sends(feeder, ledger):
