@@ -3,7 +3,6 @@
 from typing import Any
 
 from redis import Redis
-from redis.connection import parse_url
 
 from benchmarks.chunk_messages import chunk_of
 from gristmill.batches.chunk import Chunk
@@ -26,9 +25,9 @@ class SimulatedWorker:
         self.id, self.queue, self.slots = f"{queue}@host-{number}/{number:08x}", queue, slots
         self.ledger = Ledger(client, settings())
         self._registry, self._meters = WorkerRegistry(client, settings()), Meters(client, settings())
-        self.lease = Lease(parse_url(settings().redis_url or ""), settings().prefix)
+        self.lease = Lease(client, settings().prefix)
         self.lease.queues.add(queue)
-        self.reader = QueueReader(self.lease, settings().prefix, range(10))
+        self.reader = QueueReader(self.lease, self.lease.scripts, range(10))
         self.connection: Any = self.lease.scripts.client.connection_pool.make_connection()
         #: The chunks of the messages that it holds, by the messages' tags.
         self.chunks: dict[str, Chunk] = {}

@@ -125,7 +125,7 @@ def test_its_keys_expire_by_themselves(client: Redis) -> None:
 
 
 def test_a_lost_reply_takes_no_second_slot(client: Redis) -> None:
-    settings = _settings(slots=2)
+    settings = _settings(slots=1)
     limit = HostLimit(client, settings)
     assert [limit._ask("example.com", "same") for _ in range(3)] == [0, 0, 0]
     assert client.zcard(settings.key("host:example.com")) == 1

@@ -19,6 +19,7 @@ from tests.support.ledger import (
     FIELDS,
     WORKER,
     age,
+    enlist,
     heal,
     heartbeat,
     info,
@@ -238,6 +239,18 @@ def test_a_sign_of_life_may_come_after_the_word_that_the_input_has_ended(ledger)
     with pytest.raises(AlreadyFeeding):
         ledger.producer_heartbeat("b", "other")
     assert "producer_until" not in ledger.state("b")
+
+
+def test_a_batch_whose_input_is_open_goes_on(ledger):
+    enlist(ledger)
+    ledger.create("b", "one", FIELDS)
+    ledger.append("b", "one", 0, ["1"], "sha1")
+    run_all(ledger)
+    assert (info(ledger, "b").state, info(ledger, "b").left) == (State.SUBMITTING, 0)
+    ledger.append("b", "one", 1, ["2"], "sha2")
+    ledger.end("b", "one", 0)
+    run_all(ledger)
+    assert (info(ledger, "b").state, info(ledger, "b").succeeded) == (State.SUCCEEDED, 2)
 
 
 def test_another_task_under_the_name_leaves_the_producer_alone(ledger):

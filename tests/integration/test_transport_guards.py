@@ -166,6 +166,8 @@ class TestReading:
             with pytest.raises(Empty):
                 channel._brpop_read()
 
+        # A read whose server lacks the script loads it, and has no answer.
+        quiet.scripts.load("take")
         read()
         bench.client.zadd(f"{bench.prefix}gm1:lease:q", {quiet.consumer: 0})
         return read

@@ -6,7 +6,6 @@ LEDGER, CONTROL, RETRY = (f"tests/integration/test_{name}.py" for name in ("ledg
 CONSUME, OUTCOMES, UPKEEP = (f"tests/integration/test_{name}.py" for name in ("consume", "outcomes", "upkeep"))
 GUARDS, LETTERS = (f"tests/integration/test_{name}.py" for name in ("transport_guards", "dead_letters"))
 LISTS, HOSTS, KINDS = (f"tests/integration/test_{name}.py" for name in ("lists", "host_limit", "server_kinds"))
-MESSAGES = "tests/integration/test_messages_of_dead_workers.py"
 BATCHES, BROKER = "gristmill/batches/lua", "gristmill/broker/lua"
 
 #: Lines of docs/design.md, by what they promise.
@@ -228,12 +227,12 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
-        "a failed item with attempts left waits for the next one",
+        "the next attempt of a failed item waits for its time",
         f"{BATCHES}/record.lua",
         "redis.call('ZADD', key(batch, 'retry'), now + single.delay, single.first)",
-        "",
+        "redis.call('ZADD', key(batch, 'retry'), now, single.first)",
         f"{LEDGER}::test_a_failed_item_is_tried_again_when_it_is_due_and_not_before",
-        LOST,
+        TRUE,
     ),
     Mutant(
         "a recorded chunk is not run again",
@@ -320,7 +319,7 @@ MUTANTS = (
         f"{BATCHES}/ending.lua",
         "if not b.input_ended or b.finished or",
         "if b.finished or",
-        f"{LEDGER}::test_two_producers_feed_one_batch_one_after_the_other",
+        f"{LEDGER}::test_a_batch_whose_input_is_open_goes_on",
         REPEATED,
     ),
     Mutant(
