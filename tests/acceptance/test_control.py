@@ -272,8 +272,9 @@ class TestRetry:
         until(lambda: mill.busy("io") == SLOTS, what="busy slots")
         mill.run("cancel", name, "--quiet").good()
         gate.touch()
-        rest = 100 - SLOTS
-        assert mill.ended(name).cancelled == rest
+        # A chunk that runs stops between two of its items, a second later at most.
+        rest = mill.ended(name).cancelled
+        assert 0 < rest <= 100 - SLOTS
         assert f"{rest} are cancelled (--cancelled" in mill.run("retry", name).good().err
         assert f"{rest} items run again" in mill.run("retry", name, "--cancelled").good().err
         info = mill.ended(name)

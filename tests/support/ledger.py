@@ -24,8 +24,12 @@ def heartbeat(slots=2, queue="cpu"):
 
 
 def enlist(ledger, queue="cpu"):
-    """A worker with 16 slots, if no other has sent a heartbeat: chunks are handed out where there is one."""
-    if not ledger.client.hlen(ledger.settings.key("slots_of")):
+    """A worker with 16 slots, if no other has sent a heartbeat: chunks are handed out where there is one.
+
+    Ten seconds later it is taken for dead, unless it is enlisted again.
+    """
+    slots = ledger.client.hgetall(ledger.settings.key("slots_of"))
+    if not slots or slots == {WORKER: f"16 {queue}"}:
         ledger.heartbeat(WORKER, heartbeat(16, queue), [])
 
 
