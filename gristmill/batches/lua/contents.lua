@@ -1,6 +1,6 @@
 --@ uses batches/blocks batches/bitmaps batches/counts
 -- What a slot needs to run a chunk.
-local CHUNK_BYTES, BLOCKS = 4194304, 16
+local BLOCKS = 16
 
 -- The blocks with the items first to first+count-1, up to the one with which they have CHUNK_BYTES; and how many of the
 -- items are in them.

@@ -1,7 +1,7 @@
 --@ uses batches/in_flight batches/bitmaps
 -- How many items the next chunk of a batch has, and which.
 --   batch:{b}:retry_pending  bitmap  items that `retry` gave back and nobody has been handed yet
-local CHUNK_ITEMS, CHUNK_BYTES, GROWTH = 1900, 4194304, 4
+local CHUNK_ITEMS, GROWTH = 1900, 4
 local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 20, 1000, 30 * 86400
 
 -- Items of a chunk that have no more than CHUNK_BYTES, if they are like the others.

@@ -13,7 +13,7 @@
 --   batch:{b}:failed    bitmap  items that failed or are dead
 --   batch:{b}:cancelled bitmap  items that were cancelled
 --   batch:{b}:events    stream  ranges of indexes, in the order of their outcomes; @n behind one: of attempt n
-local SCHEMA, BUCKET = 2, 500
+local SCHEMA, BUCKET, CHUNK_BYTES = 2, 500, 4194304
 
 -- Batches that another version has written are in another form. One that has deleted all of its own leaves its number.
 local schema = tonumber(redis.call('GET', GM .. 'schema') or SCHEMA)

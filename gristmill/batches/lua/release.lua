@@ -3,7 +3,7 @@
 -- that, so that nobody has to walk all of them:
 --   wanting:{q}  zset  batch with items that are not handed out -> slots for which it was last released
 --   due          zset  batch -> when somebody has to look at it, ms: an attempt is due, a chunk's message may
---                                  be gone, a chunk that ran when the batch was cancelled may have lost its worker
+--                      be gone, a chunk that ran when the batch was cancelled may have lost its worker
 local MESSAGE_VERSION = 2
 -- Messages that one release, and one call in all, hand out at most: no script may occupy the server for long.
 local RELEASE_MOST, CALL_MOST = 250, 500
