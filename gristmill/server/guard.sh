@@ -15,9 +15,10 @@ exec 3<&0 4>&1 1>&2
 command=$!
 exec 4>&-
 
-# From here on TERM is for COMMAND: the watcher sends it to the whole group. The group's number cannot pass to
-# strangers while the watcher is in it; COMMAND's could, once it has ended and the guard was killed.
-trap '' TERM
+# From here on TERM is for COMMAND, and HUP for the watcher and its sleep: both go to the whole group. The group's
+# number cannot pass to strangers while the watcher is in it; COMMAND's could, once it has ended and the guard was
+# killed.
+trap '' TERM HUP
 
 # A zombie has ended too; where process 1 is a program like any other, as in a container, it stays one.
 running() {
@@ -25,6 +26,7 @@ running() {
 }
 
 watch() {
+    trap - HUP
     while read -r _; do :; done
     kill -TERM "-$$"
     while [ "$GRACE" -gt 0 ]; do
@@ -40,6 +42,7 @@ exec 3<&-
 
 wait "$command"
 status=$?
-kill -KILL "$watcher"
+kill -HUP "-$$"
+kill -KILL "$watcher" # Ended before it could take HUP.
 wait "$watcher" 2>/dev/null
 exit "$status"
