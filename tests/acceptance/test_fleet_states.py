@@ -1,7 +1,6 @@
 """Commands without a server, without workers, with a broken home, against time and Ctrl-C."""
 
 import signal
-import time
 
 import pytest
 
