@@ -23,6 +23,7 @@ def left(place, temporary):
 
 class TestDemo:
     @pytest.mark.slow
+    @pytest.mark.alone
     @pytest.mark.timeout(300)
     def test_it_shows_everything_and_leaves_nothing(self, place, temporary):
         done = place.run("demo").good()
