@@ -12,12 +12,12 @@ from kombu.log import get_logger
 from kombu.transport import redis as stock
 
 from gristmill.broker import revokes
+from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.broker.lists import SHARED_SECONDS
 from gristmill.broker.messages import encoded, level_of, timed, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
-from gristmill.broker.reader import Entry, decoded
-from gristmill.broker.scripts import as_text
+from gristmill.broker.reader import Entry, decoded, entries_of
 from gristmill.broker.tags import on_stream
 
 logger = get_logger(__name__)
@@ -119,7 +119,7 @@ class Channel(QueuesOnServer):
             self._start_reading_streams(streams, SHARED_SECONDS if lists else self.brpop_timeout)
 
     def _start_reading_streams(self, queues: list[str], timeout: float) -> None:
-        room = self.qos.can_consume_max_estimate()
+        room = self.qos.can_consume_max_estimate() if loop_of_this_thread() else 1
         if self.reader.paced(len(self.qos.delivered), room):
             return
         leased = [queue for queue in queues if queue not in self._no_ack]
@@ -144,9 +144,8 @@ class Channel(QueuesOnServer):
             self.note_answer()
         for queue in self.expiries.keys() & set(self.active_queues):
             self.keep_queue(queue)
-        if not entries:
+        if not self._deliver_each(entries):
             raise Empty
-        self._deliver_each(entries)
         return True
 
     def finish_after_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
@@ -156,27 +155,35 @@ class Channel(QueuesOnServer):
         else:
             self.finish_reading()
 
-    def _deliver_each(self, entries: list[Entry]) -> None:
-        """Deliver the messages that there is room for, and hand the rest back, even if a callback raises."""
-        count = 0
+    def _deliver_each(self, entries: list[Entry]) -> int:
+        """Deliver the messages that there is room for, and hand the rest back, even if a callback raises.
+
+        Without an event loop, which asks for messages again and again, each read delivers one, as in kombu: a program
+        calls `drain_events` when it wants the next message, and others may have those that it does not come to.
+        Answers the number of messages that were delivered.
+        """
+        count = delivered = 0
+        most = len(entries) if loop_of_this_thread() else 1
         try:
             for entry in entries:
-                if self.is_closing or not self.qos.can_consume():
+                if self.is_closing or delivered == most or not self.qos.can_consume():
                     break
                 count += 1
-                self._deliver_one(entry)
+                delivered += self._deliver_one(entry)
         finally:
             if count < len(entries):
-                self.lease.hand_back(entry.tag for entry in entries[count:])
+                self.lease.hand_back((entry.tag for entry in entries[count:]), unseen=True)
+        return delivered
 
-    def _deliver_one(self, entry: Entry) -> None:
+    def _deliver_one(self, entry: Entry) -> bool:
         message = self._message(entry)
         if message is None:
-            return
+            return False
         self.note_turn(entry.queue)
         self.deliver(message, entry.queue)
         if entry.queue in self._no_ack:
             self.lease.acks.add(entry.tag)
+        return True
 
     def _message(self, entry: Entry) -> dict[str, Any] | None:
         """The message of an entry; None if it became a dead letter, or is not due yet."""
@@ -191,12 +198,14 @@ class Channel(QueuesOnServer):
         if wait > 0:
             self.qos.postpone(entry.tag, wait)
             return None
+        if entry.deliveries:
+            properties = message["properties"]
+            properties["delivery_info"] = {**(properties.get("delivery_info") or {}), "redelivered": True}
         headers = message.get("headers")
         if not isinstance(headers, dict):
             return message
         if entry.returns:
             headers["gm_returns"] = entry.returns
-            message["properties"].setdefault("delivery_info", {})["redelivered"] = True
         if entry.revoked:
             # Celery's worker then logs the revoke and drops the task.
             revoked.add(headers.get("id"))
@@ -223,7 +232,7 @@ class Channel(QueuesOnServer):
         )
         if not flat:
             return None
-        entry = Entry(as_text(flat[0]), flat[1], int(flat[2]))
+        (entry,) = entries_of(flat)
         self.lease.holding.add(entry.tag)
         return self._message(entry)
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Answers the tags of the messages that this process has handed to its pool; a worker's consumer sets it.
 running: Callable[[], set[str]] = set
+#: Answers, once, the tags of the messages that its pool has lost; a worker's consumer sets it.
+lost: Callable[[], set[str]] = set
 
 
 class Lease:
@@ -96,7 +98,10 @@ class Lease:
                 log.warning("handed back %d messages of dead workers", count)
             if not more:
                 break
-        self.hand_back(self.unaccounted(self.seconds / 2))
+        self.holding -= lost()
+        if tags := self.unaccounted(self.seconds / 2):
+            log.warning("handed back %d messages that this process has and does not run", len(tags))
+            self.hand_back(tags)
 
     def move_lists(self) -> None:
         """Move what stock senders have put on the lists of our queues to their streams, in small steps."""
@@ -120,8 +125,10 @@ class Lease:
         tags = self.scripts.call("held", consumer=self.consumer, idle=int(seconds * 1000), queues=self.queues)
         return [tag for tag in tags if tag not in self.holding]
 
-    def hand_back(self, tags: Iterable[str], suspicion: int = 0) -> None:
+    def hand_back(self, tags: Iterable[str], suspicion: int = 0, unseen: bool = False) -> None:
         """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.
+
+        With `unseen`, the messages do not count as delivered: nobody has seen them.
 
         If the server cannot be reached, a later scan hands them back.
 
@@ -132,7 +139,7 @@ class Lease:
         self.holding.difference_update(every)
         for start in range(0, len(every), CALL_MOST):
             portion = every[start : start + CALL_MOST]
-            self.scripts.call("back", consumer=self.consumer, suspicion=suspicion, tags=portion)
+            self.scripts.call("back", consumer=self.consumer, suspicion=suspicion, unseen=unseen, tags=portion)
 
     def hand_back_all(self) -> None:
         """Hand back every message that is not done, over a connection of its own: the process is about to end."""
@@ -142,7 +149,8 @@ class Lease:
             scripts.call("ack", consumer=self.consumer, tags=done)
         rest = [tag for tag in list(self.holding) if tag not in set(done)]
         for start in range(0, len(rest), CALL_MOST):
-            scripts.call("back", consumer=self.consumer, suspicion=0, tags=rest[start : start + CALL_MOST])
+            portion = rest[start : start + CALL_MOST]
+            scripts.call("back", consumer=self.consumer, suspicion=0, unseen=False, tags=portion)
 
 
 _leases: PerProcess[tuple[Any, ...], Lease] = PerProcess()

@@ -64,10 +64,26 @@ class QoS(HookedQoS):
         return None
 
     def postpone(self, delivery_tag: str, seconds: float) -> None:
-        """Return a message to its queue, hidden for `seconds` seconds."""
+        """Return a message that nobody has begun to its queue, hidden for `seconds` seconds."""
+        self._hide(delivery_tag, seconds, seconds, unseen=True)
+
+    def postpone_longer(self, delivery_tag: str, seconds: float, most: float) -> None:
+        """Return a message that ran to its queue, hidden for `seconds` seconds.
+
+        The time doubles with each delivery of the message, up to `most` seconds.
+        """
+        self._hide(delivery_tag, seconds, most, unseen=False)
+
+    def _hide(self, delivery_tag: str, seconds: float, most: float, unseen: bool) -> None:
         lease = self.channel.lease
-        lease.scripts.call("postpone", consumer=lease.consumer, wait=int(seconds * 1000), tags=[delivery_tag])
-        self._drop(delivery_tag)
+        wait, longest = int(seconds * 1000), int(most * 1000)
+        try:
+            lease.scripts.call(
+                "postpone", consumer=lease.consumer, wait=wait, most=longest, unseen=unseen, tags=[delivery_tag]
+            )
+        finally:
+            # If that failed, a later scan hands the message back.
+            self._drop(delivery_tag)
 
     def bury(self, delivery_tag: str, reason: str, deaths: int = 0) -> bool:
         """Make a message a dead letter; `deaths` says how many processes it has killed. Answers whether it is one now.
@@ -78,16 +94,19 @@ class QoS(HookedQoS):
         # A reason may quote the message, which may have text that cannot be encoded.
         text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
         lease, most = self.channel.lease, settings().dead_letter_bytes
-        status = lease.scripts.call(
-            "bury",
-            consumer=lease.consumer,
-            limit=most,
-            wait=int(FULL_SECONDS * 1000),
-            reason=text,
-            deaths=deaths,
-            tag=delivery_tag,
-        )
-        self._drop(delivery_tag)
+        try:
+            status = lease.scripts.call(
+                "bury",
+                consumer=lease.consumer,
+                limit=most,
+                wait=int(FULL_SECONDS * 1000),
+                reason=text,
+                deaths=deaths,
+                tag=delivery_tag,
+            )
+        finally:
+            # If that failed, a later scan hands the message back.
+            self._drop(delivery_tag)
         queue = queue_of(delivery_tag)
         if status == 0:
             logger.error(

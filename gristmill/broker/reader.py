@@ -34,11 +34,20 @@ class Entry(NamedTuple):
     #: How often the message came back from workers that died.
     returns: int = 0
     revoked: bool = False
+    #: How often the message was delivered before, here or elsewhere.
+    deliveries: int = 0
 
     @property
     def queue(self) -> str:
         """The queue that the message came from."""
         return queue_of(self.tag)
+
+
+def entries_of(flat: list[Any]) -> Iterator[Entry]:
+    """The messages in the answer of `take.lua`."""
+    for start in range(0, len(flat), 5):
+        tag, text, returns, revoked, deliveries = flat[start : start + 5]
+        yield Entry(as_text(tag), text, int(returns), bool(revoked), deliveries)
 
 
 def decoded(text: bytes | str) -> dict[str, Any]:
@@ -178,9 +187,7 @@ class QueueReader:
         self._ready.update(self._queues)
         self._empty = not flat
         self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
-        return [
-            Entry(as_text(flat[i]), flat[i + 1], int(flat[i + 2]), bool(flat[i + 3])) for i in range(0, len(flat), 4)
-        ]
+        return list(entries_of(flat))
 
     def _from_block(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()

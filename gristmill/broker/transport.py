@@ -1,11 +1,9 @@
 """The transport: what the schemes `gristmill://`, `gristmills://` and `gristmill-socket://` mean to kombu."""
 
 import ssl
-from functools import cache
 from typing import Any
 from urllib.parse import quote
 
-from celery.signals import worker_init
 from kombu.transport import redis as stock
 
 from gristmill.broker import address
@@ -38,7 +36,6 @@ class Transport(stock.Transport):
             # Else `broker_use_ssl=True` means "check nothing" to kombu, or "no TLS".
             client.ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
         super().__init__(client, **kwargs)
-        _watch_workers()
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
         """The URL of the connection; without its password it has no options either."""
@@ -64,13 +61,7 @@ def _fill(client: Any, parts: Address) -> None:
     client.ssl = parts.ssl or client.ssl
 
 
-@cache
-def _watch_workers() -> None:
-    """From the first connection of ours on, look at each worker that this process builds."""
-    worker_init.connect(equip, weak=False, dispatch_uid=equip.__qualname__)
-
-
-def equip(sender: Any, **_: Any) -> None:
+def equip(sender: Any) -> None:
     """Give a worker that is about to be built our consumer and steps, if its own connection is ours."""
     if not isinstance(sender.app.connection_for_read().transport, Transport):
         return

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
+from weakref import ref
 
 from billiard.common import terminate_handler_fired as is_terminated
-from celery.app.trace import trace_task_ret as run_traced_task
+from celery.app.trace import build_tracer, fast_trace_task
+from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.strategy import default as default_strategy
+from kombu.serialization import prepare_accept_content
 
 __all__ = [
     "CeleryConsumer",
@@ -22,11 +25,15 @@ __all__ = [
     "ThreadPool",
     "default_strategy",
     "end_when_drained",
+    "is_over",
     "is_terminated",
+    "job_of",
+    "note_cancel",
+    "note_job",
     "pool_runs",
-    "run_traced_task",
-    "thread_of",
+    "trace",
     "unreported_jobs_kept",
+    "was_ended",
 ]
 
 
@@ -35,10 +42,52 @@ def end_when_drained(code: int) -> None:
     state.should_stop = code
 
 
-def thread_of(job: Any) -> Future[Any]:
-    """The future of a job of a thread pool."""
-    future: Future[Any] = job.f
-    return future
+def trace(app: Any, name: str, *call: Any) -> Any:
+    """Run the task `name` with all that Celery does around it; raises what Celery leaves to the pool.
+
+    `call` is the id, the request, the body, its content type and encoding. Answers 1 for a failure or 0, the value as
+    text or the error, and the seconds.
+    """
+    if app.use_fast_trace_task:
+        return fast_trace_task(name, *call)
+    # Outside a worker nothing was prepared for Celery's trace.
+    task = app.tasks[name]
+    if task.__trace__ is None:
+        task.__trace__ = build_tracer(name, task, app=app)
+    local = [app.tasks, prepare_accept_content(app.conf.accept_content), call[1].get("hostname")]
+    return fast_trace_task(name, *call, _loc=local)
+
+
+def job_of(answer: Any) -> Any:
+    """What `is_over` takes, for what a pool answered when it got a message; None if that tells nothing."""
+    if answer is None:
+        return None
+    return answer.f if isinstance(answer, ThreadJob) else ref(answer)
+
+
+def is_over(job: Any) -> bool:
+    """Whether a pool has finished a job or has lost it."""
+    if job is None:
+        return False
+    if isinstance(job, Future):
+        return job.done()
+    existing = job()
+    return existing is None or bool(existing.ready())
+
+
+def note_job(request: Any, answer: Any) -> None:
+    """Tell Celery's request what the pool answered: by it Celery ends the job."""
+    request._apply_result = None if answer is None else ref(answer)
+
+
+def was_ended(request: Any) -> bool:
+    """Whether this worker itself has ended the run of a request: it was cancelled, or revoked with `terminate`."""
+    return bool(request._already_cancelled or request._already_revoked)
+
+
+def note_cancel(request: Any) -> None:
+    """Note that this worker ends the run of a request whose message goes back."""
+    request._already_cancelled = True
 
 
 def pool_runs(job: Any, pool: Any) -> bool:

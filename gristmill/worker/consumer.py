@@ -15,6 +15,7 @@ from gristmill.broker import leases, revokes
 from gristmill.config.settings import settings
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
+from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.wellformed import check
 
 REQUEST, CELERYS_REQUEST = "gristmill.worker.request:Request", Task.Request
@@ -28,6 +29,7 @@ class Consumer(CeleryConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         leases.running = partial(pool_tags, self.pool)
+        leases.lost = pool_messages.lost
 
     def on_close(self) -> None:
         """Keep the jobs that pool processes have read but not reported as started, which Celery forgets here.
@@ -35,6 +37,7 @@ class Consumer(CeleryConsumer):
         The processes run these jobs all the same, and nobody would acknowledge their messages.
         """
         with unreported_jobs_kept(self.pool):
+            pool_messages.retain(pool_tags(self.pool))
             super().on_close()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:

@@ -8,8 +8,8 @@ from typing import Any
 from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Ignore, Reject
 
-from gristmill.worker.celery_internals import run_traced_task
 from gristmill.worker.quarantine import ProcessDied, QuarantineUnavailable, quarantined
+from gristmill.worker.trace import EndNotStored, run_to_end
 
 NAME = "gristmill.quarantined"
 
@@ -35,6 +35,7 @@ def run_quarantined(self: Task, *args: Any, **kwargs: Any) -> None:
 
     Raises:
         QuarantinedTaskEnded: the task has ended.
+        EndNotStored: the task may have run, and how it ended is not stored.
         Reject: the task asks for that, or no child process starts.
         PoisonMessage: the task killed its process each time.
     """
@@ -51,15 +52,17 @@ def run_quarantined(self: Task, *args: Any, **kwargs: Any) -> None:
 
 def run_traced(
     address: tuple[str, str] | None, module: str, name: str, request: dict[str, Any], args: Any, kwargs: Any
-) -> QuarantinedTaskEnded | Reject:
+) -> QuarantinedTaskEnded | Reject | EndNotStored:
     """Run a Celery task as a pool would; return how it ended."""
     app = getattr(importlib.import_module(address[0]), address[1]) if address else current_app
     app.set_current()
     importlib.import_module(module)
-    failed, result, runtime = run_traced_task(name, request["id"], request, (args, kwargs, {}), None, None, app=app)
+    failed, result, runtime = run_to_end(name, request["id"], request, (args, kwargs, {}), None, None)
     if not failed:
         return QuarantinedTaskEnded(None, result, runtime)
     error = getattr(result.exception, "exc", result.exception)
+    if isinstance(error, EndNotStored):
+        return error
     if isinstance(error, Reject):
         return Reject(str(error.reason), requeue=error.requeue)
     return QuarantinedTaskEnded(repr(error), "", runtime)

@@ -1,22 +1,34 @@
-"""Celery's request: runs suspects alone, and tells the transport which message killed a process."""
+"""Celery's request: whatever a pool no longer runs is acknowledged or handed back, and suspects run alone."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import ref
 
 from billiard.einfo import ExceptionInfo
-from billiard.exceptions import WorkerLostError
+from billiard.exceptions import Terminated, WorkerLostError
+from celery.exceptions import TaskRevokedError
+from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
 
 from gristmill.broker.qos import SUSPECT
 from gristmill.worker import quarantined_task, task_counts
-from gristmill.worker.celery_internals import CeleryRequest, ThreadPool, thread_of
+from gristmill.worker.celery_internals import CeleryRequest, job_of, note_cancel, note_job, was_ended
+from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.quarantine import DEATHS
+from gristmill.worker.trace import EndNotStored, as_text, passes, run_to_end
 
-#: Seconds for which a message stays hidden whose outcome could not be sent to the server.
-HAND_BACK_SECONDS = 1.0
+#: Seconds for which a message stays hidden whose task's end could not be stored: first, and at most.
+AGAIN_SECONDS, AGAIN_MOST = 1.0, 60.0
+#: What a pool reports when the process that ran a message has ended. To Celery a task that exits is a lost worker too.
+PROCESS_ENDED = (WorkerLostError, SystemExit, KeyboardInterrupt)
+
+logger = get_logger(__name__)
+
+
+class OutOfMemory(Exception):
+    """Stands for a task's MemoryError, at which Celery would end the worker."""
 
 
 class Request(CeleryRequest):
@@ -27,26 +39,27 @@ class Request(CeleryRequest):
     job: Callable[[], Any] | None = None
 
     def __init_subclass__(cls) -> None:
-        """Wrap the methods of the class that Celery makes for each task, to count outcomes."""
+        """Change the class that Celery makes of this one, or of an app's own below it, for each task."""
         super().__init_subclass__()
-        inherited, run = cls.on_success, cls.execute_using_pool
+        if cls.__module__ != CeleryRequest.__module__:
+            return
+        # It has Celery's trace of a task, and ours is another.
+        del cls.execute_using_pool
+        inherited = cls.on_success
 
         def on_success(self: Any, answer: Any, **kwargs: Any) -> Any:
-            # The thread pool reports in this way that a task ended its thread, for example by SystemExit.
-            if isinstance(answer, ExceptionInfo):
-                return self.on_failure(answer)
-            if not getattr(self.task, "quarantines_items", False):
-                self._count(*answer)
-            return inherited(self, answer, **kwargs)
+            with self._settled():
+                # The thread pool reports in this way that a task ended its thread, for example by SystemExit.
+                if isinstance(answer, ExceptionInfo):
+                    return self.on_failure(answer)
+                if answer[0] is False:
+                    # A greenlet that was killed: at the end of a task Celery says 0 or 1.
+                    return state.task_ready(self)
+                if not getattr(self.task, "quarantines_items", False):
+                    self._count(*answer)
+                return inherited(self, answer, **kwargs)
 
-        def execute_using_pool(self: Any, pool: Any, **kwargs: Any) -> Any:
-            job = run(self, pool, **kwargs)
-            self.job = None if job is None else ref(job)
-            if isinstance(pool, ThreadPool):
-                thread_of(job).add_done_callback(self._look_at)
-            return job
-
-        cls.on_success, cls.execute_using_pool = on_success, execute_using_pool
+        cls.on_success = on_success
 
     @property
     def type(self) -> str:
@@ -55,41 +68,124 @@ class Request(CeleryRequest):
         quarantine = suspect and not getattr(self.task, "quarantines_items", False)
         return quarantined_task.NAME if quarantine else str(super().type)
 
-    def _look_at(self, future: Future[Any]) -> None:
-        """Release a request that a thread could not begin or end: nobody else does, and the slot would be lost."""
-        error = None if future.cancelled() else future.exception()
-        if error is None or self.acknowledged:
-            return
+    def execute_using_pool(self, pool: Any, **_: Any) -> Any:
+        """Hand the message to the pool.
+
+        Raises:
+            TaskRevokedError: the task was revoked.
+        """
+        if self.revoked():
+            raise TaskRevokedError(self.id)
+        limit, soft_limit = self.time_limits
+        pool_messages.add(self)
+        answer = pool.apply_async(
+            run_to_end,
+            args=(self.type, self.id, self.request_dict, self.body, self.content_type, self.content_encoding),
+            accept_callback=self.on_accepted,
+            timeout_callback=self.on_timeout,
+            callback=self.on_success,
+            error_callback=self.on_failure,
+            soft_timeout=soft_limit or self.task.soft_time_limit,
+            timeout=limit or self.task.time_limit,
+            correlation_id=self.id,
+        )
+        note_job(self, answer)
+        self.job = None if answer is None else ref(answer)
+        if not self.acknowledged:
+            pool_messages.add(self, job_of(answer))
+        return answer
+
+    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
+        """End the run of the message. The message goes back once the pool has reported the end of the run.
+
+        Raises:
+            NotImplementedError: the pool cannot end a run; the message is acknowledged when the task has ended.
+        """
+        try:
+            super().cancel(pool, signal, emit_retry)
+        except NotImplementedError:
+            raise
+        except Exception as error:
+            logger.warning("the state RETRY of %s could not be stored: %s", self.humaninfo(), error)
+            note_cancel(self)
+
+    def abandon(self) -> None:
+        """Free the slot of a message that the pool has lost; its lease then hands it back."""
+        logger.error("the pool has lost %s: its message goes back to the queue", self.humaninfo())
         state.task_ready(self)
         self.acknowledged = True
+        self.message.channel.qos.delivered.pop(self.message.delivery_tag, None)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """Have the message acknowledged or handed back at last, whatever Celery does about the end of its run."""
+        pool_messages.remove(self)
+        try:
+            yield
+        except Exception as error:
+            self._give_up(as_text(error), passes(error))
+        finally:
+            # Celery leaves a message whose run it has cancelled to the broker.
+            self.reject(requeue=True)
+
+    def _give_up(self, reason: str, may_pass: bool) -> None:
+        """Have a task whose end could not be stored run again, if that may help; else make a dead letter of it."""
+        logger.error("the end of %s could not be stored: %s", self.humaninfo(), reason)
+        state.task_ready(self)
+        if self.acknowledged:
+            return
+        self.acknowledged = True
         qos, tag = self.message.channel.qos, self.message.delivery_tag
-        if isinstance(error, RedisError | OSError):
-            qos.postpone(tag, HAND_BACK_SECONDS)
-        else:
-            qos.bury(tag, f"Celery could not run it: {error!r}")
+        try:
+            if may_pass:
+                qos.postpone_longer(tag, AGAIN_SECONDS, AGAIN_MOST)
+            else:
+                qos.bury(tag, f"Celery could not store its end: {reason}")
+        except (RedisError, OSError) as error:
+            logger.warning("the message of %s goes back later: %s", self.humaninfo(), error)
 
     def _count(self, failed: bool, value: Any, seconds: float | None) -> None:
-        error: Any = getattr(value.exception, "exc", value.exception) if failed else None
+        error: Any = _error_of(value) if failed else None
         if isinstance(error, quarantined_task.QuarantinedTaskEnded):
             error, seconds = error.error, error.runtime
         task_counts.count(self.delivery_info.get("routing_key") or "", self.name, error, seconds)
 
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Celery's, unless the run was cancelled before."""
+        if soft:
+            super().on_timeout(soft, timeout)
+            return
+        with self._settled():
+            if not was_ended(self):
+                super().on_timeout(soft, timeout)
+
     def on_failure(self, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
-        """Blame a message, and no other, for the death of the process that ran it."""
-        error = getattr(exc_info, "exception", None)
-        error = getattr(error, "exc", error)
-        # To Celery a task that exits is a lost worker too.
-        if isinstance(error, WorkerLostError | SystemExit | KeyboardInterrupt):
-            self.message.channel.qos.blamed.add(self.message.delivery_tag)
-        elif isinstance(error, quarantined_task.PoisonMessage):
-            self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)
-            self.acknowledged = True
-        elif isinstance(error, quarantined_task.QuarantinedTaskEnded):
-            self._tell(error)
-        return super().on_failure(exc_info, *args, **kwargs)
+        """Settle the message of a run that failed; blame it, and no other, for the death of the process that ran it."""
+        error = _error_of(exc_info)
+        with self._settled():
+            if isinstance(error, Terminated) or (isinstance(error, PROCESS_ENDED) and was_ended(self)):
+                # By this worker, which meant this message, or the one before it in the same process.
+                return state.task_ready(self)
+            if isinstance(error, EndNotStored):
+                return self._give_up(error.reason, error.passes)
+            if isinstance(error, MemoryError):
+                exc_info.exception = OutOfMemory(*error.args)
+            elif isinstance(error, PROCESS_ENDED):
+                self.message.channel.qos.blamed.add(self.message.delivery_tag)
+            elif isinstance(error, quarantined_task.PoisonMessage):
+                self.message.channel.qos.bury(self.message.delivery_tag, str(error.reason), DEATHS)
+                self.acknowledged = True
+            elif isinstance(error, quarantined_task.QuarantinedTaskEnded):
+                self._tell(error)
+            return super().on_failure(exc_info, *args, **kwargs)
 
     def _tell(self, end: quarantined_task.QuarantinedTaskEnded) -> None:
         if end.error is None:
             self.send_event("task-succeeded", result=end.result, runtime=end.runtime)
         else:
             self.send_event("task-failed", exception=end.error, traceback="")
+
+
+def _error_of(exc_info: Any) -> Any:
+    error = getattr(exc_info, "exception", None)
+    return getattr(error, "exc", error)

@@ -7,6 +7,7 @@ from queue import Empty
 import pytest
 from redis import Redis
 
+from gristmill.broker import channel as channels
 from gristmill.broker import leases
 from gristmill.broker.leases import Lease
 from tests.conftest import until
@@ -105,8 +106,8 @@ class TestOwners:
         other, call = {"consumer": "other:2:00000000"}, quiet.scripts.call
         assert call("ack", **other, tags=[tag]) == [tag]
         assert self.take(quiet, **other, tags=[tag])[1] == [tag]
-        assert call("back", **other, suspicion=0, tags=[tag]) == 0
-        assert call("postpone", **other, wait=0, tags=[tag]) == 0
+        assert call("back", **other, suspicion=0, unseen=False, tags=[tag]) == 0
+        assert call("postpone", **other, wait=0, most=0, unseen=True, tags=[tag]) == 0
         assert call("bury", **other, limit=1000, wait=0, reason="", deaths=0, tag=tag) == -1
         assert (bench.standing(), handed_back(bench)) == (1, 0)
         assert call("ack", consumer=DEAD, tags=[tag]) == []
@@ -122,6 +123,11 @@ class TestOwners:
 
 
 class TestDelivery:
+    @pytest.fixture(autouse=True)
+    def looping(self, monkeypatch):
+        """Read as an event loop does: many messages at a time."""
+        monkeypatch.setattr(channels, "loop_of_this_thread", object)
+
     def test_hands_the_rest_back_when_a_callback_raises(self, bench, channel, quiet):
         def raising(body, message):
             raise LookupError(body)

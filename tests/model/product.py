@@ -136,10 +136,10 @@ class Product:
         self._call("ack", consumer=consumer, tags=[tag])
 
     def hand_back(self, consumer: str, tags: Sequence[str]) -> None:
-        self._call("back", consumer=consumer, suspicion=0, tags=tags)
+        self._call("back", consumer=consumer, suspicion=0, unseen=False, tags=tags)
 
     def postpone(self, consumer: str, tag: str) -> None:
-        self._call("postpone", consumer=consumer, wait=1000, tags=[tag])
+        self._call("postpone", consumer=consumer, wait=1000, most=1000, unseen=True, tags=[tag])
 
     def bury(self, consumer: str, tag: str) -> None:
         self._call("bury", consumer=consumer, limit=DEAD_BYTES, wait=1000, reason="why", deaths=3, tag=tag)

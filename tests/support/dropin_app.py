@@ -1,7 +1,7 @@
 """A plain Celery app with results, for the tests of the drop-in: the import below is all that it has of ours.
 
 TEST_URL says where, TEST_PREFIX below which keys, TEST_BROKER how kombu spells it, TEST_OPTIONS what else goes into
-the transport's options, TEST_CONFIG into the app's configuration.
+the transport's options, TEST_BACKEND_OPTIONS into the backend's, TEST_CONFIG into the app's configuration.
 """
 
 import gc
@@ -12,6 +12,7 @@ import time
 from functools import cache
 
 from celery import Celery, Task
+from celery.exceptions import Reject
 from celery.worker.control import inspect_command
 from redis import Redis
 
@@ -28,7 +29,10 @@ app.conf.update(
     worker_prefetch_multiplier=int(os.environ.get("TEST_MULTIPLIER", "1")),
     broker_connection_retry_on_startup=True,
     broker_transport_options={"global_keyprefix": PREFIX, **json.loads(os.environ.get("TEST_OPTIONS", "{}"))},
-    result_backend_transport_options={"global_keyprefix": PREFIX},
+    result_backend_transport_options={
+        "global_keyprefix": PREFIX,
+        **json.loads(os.environ.get("TEST_BACKEND_OPTIONS", "{}")),
+    },
 )
 app.conf.update(json.loads(os.environ.get("TEST_CONFIG", "{}")))
 
@@ -78,6 +82,22 @@ def total(numbers):
 @app.task
 def fail(*_):
     raise ValueError("as asked")
+
+
+@app.task(bind=True)
+def reject_first(self, number):
+    """Celery's documented way to have a message come once more."""
+    say("begun", number)
+    if not self.request.delivery_info["redelivered"]:
+        raise Reject("the first time", requeue=True)
+    say("done", number)
+    return number
+
+
+@app.task
+def run_out_of_memory(number):
+    say("begun", number)
+    raise MemoryError(number)
 
 
 @app.task

@@ -20,7 +20,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
     worker_prefetch_multiplier=int(os.environ.get("TEST_MULTIPLIER", "1")),
-    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_cancel_long_running_tasks_on_connection_loss=bool(os.environ.get("TEST_CANCEL")),
     broker_connection_retry_on_startup=True,
     task_default_queue="q",
     broker_transport_options={"global_keyprefix": PREFIX},

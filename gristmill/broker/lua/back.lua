@@ -1,13 +1,19 @@
---@ back(consumer, suspicion: number, tags: list) frees
+--@ back(consumer, suspicion: number, unseen: flag, tags: list) frees
 --@ uses broker/lease
--- Hand back, in place, messages that the consumer still owns; `suspicion` is how many deaths count against each.
+-- Hand back, in place, messages that the consumer still owns; `suspicion` is how many deaths count against each. With
+-- `unseen` they do not count as delivered.
 -- Touches q, back, suspects of their queues. Returns how many were its own.
 local number = 0
 for _, tag in ipairs(tags) do
   local queue, level, id = split_tag(tag)
-  if owned(stream(queue, level), id, consumer) then
+  local deliveries = owned(stream(queue, level), id, consumer)
+  if deliveries then
     number = number + 1
-    if suspicion == 0 then give_back(queue, level, id) else return_suspect(queue, level, id, suspicion) end
+    if suspicion > 0 then
+      return_suspect(queue, level, id, suspicion)
+    else
+      give_back(queue, level, id, nil, unseen and deliveries - 1)
+    end
   end
 end
 return number

@@ -9,9 +9,10 @@ local DEAD, DEAD_BYTES = GM .. 'dead', GM .. 'dead:bytes'
 local function lease(queue) return GM .. 'lease:' .. queue end
 local function suspects(queue) return GM .. 'suspects:' .. queue end
 
+-- How often a pending message that `owner` has was delivered; nil if it is not the owner's. The group counts it.
 local function owned(key, id, owner)
   local entries = redis.pcall('XPENDING', key, GROUP, id, id, 1, owner)
-  return not entries.err and #entries == 1
+  return not entries.err and entries[1] and entries[1][4] or nil
 end
 
 local function remove(queue, level, ids)
@@ -40,9 +41,12 @@ local function acknowledge(owner, tags)
 end
 
 -- Hand a pending message back, in place: the next worker with room takes it before what is new on its level,
--- but not before `due`, in ms, if that is given.
-local function give_back(queue, level, id, due)
-  redis.call('XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID')
+-- but not before `due`, in ms, if that is given. `deliveries`, if given, corrects the group's count: the message was
+-- taken, and nobody has seen it.
+local function give_back(queue, level, id, due, deliveries)
+  local call = {'XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID'}
+  if deliveries then call[8], call[9] = 'RETRYCOUNT', math.max(0, deliveries) end
+  redis.call(unpack(call))
   redis.call('ZADD', back(queue), due or level, place_of(level, id))
 end
 

@@ -3,14 +3,15 @@
 -- Take at most `credit` messages, the first level first, and write down in the same step who has them; acknowledge those
 -- of `tags` on the way. `create` creates groups that are missing.
 -- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
--- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, revoked, …}}.
+-- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, revoked, deliveries, …}}, the
+-- deliveries without this one.
 local now, due, taken = milliseconds(), -1, {}
 local refused = acknowledge(consumer, tags)
 
-local function hand(queue, level, entry, returns)
+local function hand(queue, level, entry, returns, deliveries)
   local fields, n = fields_of(entry), #taken
   taken[n + 1], taken[n + 2] = tag_of(level, entry[1], queue), fields.m or ''
-  taken[n + 3], taken[n + 4] = returns, fields.revoked and 1 or 0
+  taken[n + 3], taken[n + 4], taken[n + 5] = returns, fields.revoked and 1 or 0, deliveries
   credit = credit - 1
 end
 
@@ -50,9 +51,10 @@ local function take_back(queue, level)
   for _, place in ipairs(redis.call('ZRANGE', back(queue), level, level, 'BYSCORE', 'LIMIT', 0, credit)) do
     redis.call('ZREM', back(queue), place)
     local _, id = split_place(place)
-    if owned(stream(queue, level), id, NOBODY) then
+    local deliveries = owned(stream(queue, level), id, NOBODY)
+    if deliveries then
       local entry = redis.call('XCLAIM', stream(queue, level), GROUP, consumer, 0, id)[1]
-      if entry then hand(queue, level, entry, redis.call('HGET', suspects(queue), place) or '0') end
+      if entry then hand(queue, level, entry, redis.call('HGET', suspects(queue), place) or '0', deliveries) end
     end
   end
 end
@@ -66,7 +68,7 @@ local function read(queue, level)
     answer = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', credit, 'STREAMS', key, '>')
   end
   if answer then
-    for _, entry in ipairs(answer[1][2]) do hand(queue, level, entry, '0') end
+    for _, entry in ipairs(answer[1][2]) do hand(queue, level, entry, '0', 0) end
   end
 end
 

@@ -1,0 +1,49 @@
+"""What a slot runs: Celery's trace of a task, whose every end each pool reports in the same way."""
+
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import current_app
+from celery.exceptions import BackendError, Ignore, Reject
+from kombu.exceptions import OperationalError
+
+from gristmill.server.waiting import passing
+from gristmill.worker.celery_internals import trace
+
+
+class EndNotStored(Ignore):
+    """Stands for an error that Celery leaves to the pool: how the task ended is not stored anywhere.
+
+    `reason` is the error as text; `passes` says whether it passes with time, as when the result backend is away.
+    """
+
+    def __init__(self, reason: str, passes: bool) -> None:
+        super().__init__(reason, passes)
+        self.reason, self.passes = reason, passes
+
+
+def passes(error: Exception) -> bool:
+    """Whether a result that could not be stored because of `error` can be stored later."""
+    return passing(error) or isinstance(error, OSError | OperationalError | BackendError | SoftTimeLimitExceeded)
+
+
+def as_text(error: BaseException) -> str:
+    """The kind and the words of an error: redis-py's `repr` has no words."""
+    return f"{type(error).__name__}: {error}"
+
+
+def run_to_end(*call: Any) -> Any:
+    """Run a task with all that Celery does around it; `call` is what Celery's `fast_trace_task` takes.
+
+    Answers as Celery does: whether the task failed, its value as text or its error, its seconds. An error that Celery
+    leaves to the pool is such an answer too: prefork would acknowledge the message of a task that raises one, threads
+    and greenlets would forget the message, and solo would end the worker's loop.
+    """
+    try:
+        return trace(current_app, *call)
+    except Reject:
+        return 1, ExceptionInfo(internal=True), None
+    except Exception as error:
+        unstored = EndNotStored(as_text(error), passes(error))
+        return 1, ExceptionInfo((EndNotStored, unstored, error.__traceback__)), None
