@@ -24,6 +24,8 @@ def server_config(settings: Settings, directory: Path, port: int, password: str)
         "dir": str(directory),
         "appendonly": "yes",
         "appendfsync": settings.server_fsync,
+        # A torn file is mended before the server reads it, see server/aof.py.
+        "aof-load-truncated": "no",
         "save": "",
         # Half of the host's memory: to rewrite the AOF, the server forks, and pages written meanwhile exist twice.
         "maxmemory": str(settings.server_memory or memory() // 2),

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import click
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.unattended_queues import orphans
-from gristmill.cli import options
+from gristmill.cli import options, repair
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
 from gristmill.config import environment, settings
@@ -43,14 +44,23 @@ class Finding(NamedTuple):
 
 
 @new_command("doctor")
+@click.option(
+    "--repair",
+    "target",
+    is_flag=False,
+    flag_value=repair.EVERY,
+    metavar="[BATCH]",
+    help="Mend this batch, or every batch, whose parts disagree, and say what was done.",
+)
 @options.as_json
 @options.quiet
-def command(as_json: bool) -> int:
+def command(target: str | None, as_json: bool) -> int:
     """Check the server, the workers and the settings: each line is OK or says what to do (exit 1).
 
     \b
     Examples:
       gristmill doctor
+      gristmill doctor --repair nightly
       gristmill doctor --json | jq 'select(.advice != "OK")'
     """
     findings = [*_settings(), _python(), *_task_modules()]
@@ -59,12 +69,19 @@ def command(as_json: bool) -> int:
         with reaching():
             findings.append(_data_root())
             findings += _server(client())
+            findings += _batches(client(), target)
     except ServerError as error:
         failure = error
         findings.append(Finding("server", "not reached", str(error)))
     rows = [{"check": f.check, "state": f.state, "advice": f.advice or "OK"} for f in findings]
     show(["check", "state", "advice"], rows, as_json=as_json, fold="state advice")
     return failure.exit_code if failure else int(any(finding.advice for finding in findings))
+
+
+def _batches(server: Redis, target: str | None) -> Iterator[Finding]:
+    """Whether the parts of each batch agree; with `--repair`, what was mended."""
+    diagnoses = repair.examine(server) if target is None else repair.mend(server, target)
+    return (Finding(*diagnosis) for diagnosis in diagnoses)
 
 
 def _settings() -> Iterator[Finding]:

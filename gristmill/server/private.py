@@ -1,5 +1,6 @@
 """The private server: a Valkey in the home directory, which ends with the process that owns it."""
 
+import logging
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ from redis.exceptions import RedisError
 from gristmill.config.private_server import server_config
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
+from gristmill.server import aof
 from gristmill.server.home import Home
 from gristmill.server.lock import POLL_SECONDS, Lock
 from gristmill.server.waiting import ONCE, Patience
@@ -42,6 +44,8 @@ PORTS = range(16384, 32768)
 #: How many ports to try if others take them first.
 PORT_ATTEMPTS = 5
 
+log = logging.getLogger(__name__)
+
 _LOG_PREFIX = re.compile(r"^\d+:\w+ \d+ \w+ \d{4} [\d:.]+ [.\-*#] ")
 
 
@@ -50,9 +54,12 @@ class PrivateServer:
 
     It ends when `stop` is called, or when the process that started it dies in any way: see guard.sh. A process
     that was forked from that one, without exec, keeps it running too.
+
+    The server refuses an AOF whose end a crash has torn, so that no client meets what it would make of it; then the
+    end is mended, and the server starts. `binary` is another server's program than the one that is installed.
     """
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, settings: Settings, binary: Path | None = None) -> None:
         self.directory = home.path / "server"
         self.log = self.directory / "log"
         #: The server's own process; None until its first answer.
@@ -61,6 +68,7 @@ class PrivateServer:
         self.port: int | None = None
         self._home = home
         self._settings = settings
+        self._binary = binary
         self._password = secrets.token_urlsafe(32)
         self._lock = Lock(self.directory / "lock")
         self._guard: subprocess.Popen[bytes] | None = None
@@ -132,6 +140,11 @@ class PrivateServer:
                 self._launch(port)
                 if self._answers():
                     return
+                if self._is_torn():
+                    self.stop()
+                    self._launch(port, mend=True)
+                    if self._answers():
+                        return
             except BaseException:
                 self.stop()
                 raise
@@ -140,21 +153,27 @@ class PrivateServer:
                 break
         raise ServerError(f"the private server ended at its start: {self.last_words()} (log: {self.log})")
 
-    def _launch(self, port: int) -> None:
-        binary = _binary()
+    def _is_torn(self) -> bool:
+        return any(aof.TORN in line for line in self._output())
+
+    def _launch(self, port: int, *, mend: bool = False) -> None:
+        binary = self._binary or _binary()
         self._home.folder(self.directory.name)
         with self._home.usable():
             # A predecessor may still be ending: two servers must not use the same files.
             if not self._lock.acquire(PREDECESSOR_SECONDS):
                 raise ServerError(f"another server still uses {self.directory}: stop it first")
             try:
-                config = self._home.replace(
-                    f"{self.directory.name}/valkey.conf",
-                    server_config(self._settings, self.directory, port, self._password),
-                )
+                if mend:
+                    excess = aof.mend(binary, self.directory)
+                    log.warning("the server's file ended in an unfinished write: removed its %d bytes", excess)
+                config = self._home.replace(f"{self.directory.name}/valkey.conf", self._config(port))
                 self._guard = self._guarded([str(binary), _unglobbed(config)])
             finally:
                 self._lock.release()  # the server holds it by now
+
+    def _config(self, port: int) -> str:
+        return server_config(self._settings, self.directory, port, self._password)
 
     def _guarded(self, command: list[str]) -> subprocess.Popen[bytes]:
         reader, self._lifeline = os.pipe()

@@ -1,0 +1,243 @@
+--@ repair_batch(batch, failures: number, deaths: number, mend: flag) frees
+--@ uses batches/upkeep
+-- Compare what a batch has of each thing twice: stored items, counters, places of open items, the sets that it is in. With
+-- `mend`, make them agree: an open item that is in no place from which it would be handed out becomes a remainder.
+-- `failures` and `deaths` are what repair_items counted: they divide the failed items where the counters cannot.
+-- Touches: every key of the batch, batches, active, expiring, due, wanting, and what release touches.
+-- Returns what disagreed and number by turns, and as `more` that some open items have no place yet.
+local RUNS_AT_ONCE = 1000
+local now, report = milliseconds(), {}
+local b
+
+local function note(what, number) report[what] = (report[what] or 0) + number end
+local function read()
+  b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
+    'reason', 'ttl'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
+    'retry_pending', 'bytes'})
+end
+local function set(...) if mend then redis.call('HSET', key(batch, 'state'), ...) end end
+local function unset(...) if mend then redis.call('HDEL', key(batch, 'state'), ...) end end
+local function ones(part) return redis.call('BITCOUNT', key(batch, part)) end
+
+-- A block that is stored counts, even where its count was not written.
+local function count_blocks()
+  if redis.call('EXISTS', key(batch, 'in')) == 0 then return end
+  local info, last = redis.call('XINFO', 'STREAM', key(batch, 'in')), nil
+  for i = 1, #info, 2 do if info[i] == 'last-generated-id' then last = tonumber(string.match(info[i + 1], '^%d+')) end end
+  if last <= b.stored then return end
+  note('items_not_counted', last - b.stored)
+  local bytes, sha = 0, nil
+  for _, entry in ipairs(redis.call('XRANGE', key(batch, 'in'), b.stored + 1, '+')) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'items' then bytes = bytes + #entry[2][i + 1] end
+      if entry[2][i] == 'sha' then sha = entry[2][i + 1] end
+    end
+  end
+  set('stored', last, 'bytes', b.bytes + bytes, 'sha', sha)
+  b.stored = last
+end
+
+-- A cancel that broke off before it was one. A producer goes on.
+local function undo_cut()
+  if not b.input_cut or b.reason then return end
+  note('half_cancelled_input', 1)
+  unset('input_cut')
+  if not b.input_ended_by then
+    unset('input_ended')
+    b.input_ended = nil
+  end
+end
+
+local function count_items()
+  local done, failed, cancelled = ones('done'), ones('failed'), ones('cancelled')
+  local right = {succeeded = done - failed - cancelled, cancelled = cancelled, consumed = ones('consumed'),
+    failed = b.failed, dead = b.dead}
+  if b.failed + b.dead ~= failed then
+    right.dead = failures == failed and deaths or math.min(b.dead, failed)
+    right.failed = failed - right.dead
+  end
+  for field, number in pairs(right) do
+    if b[field] ~= number then
+      note('wrong_counters', 1)
+      set(field, number)
+      b[field] = number
+    end
+  end
+  b.left = b.stored - done
+end
+
+-- A batch with open items has not finished; messages of before are void.
+local function reopen()
+  if not b.finished or b.left == 0 then return end
+  note('finished_too_early', 1)
+  b.finished = nil
+  if not mend then return end
+  redis.call('HDEL', key(batch, 'state'), 'finished')
+  redis.call('HINCRBY', key(batch, 'state'), 'epoch', 1)
+  end_flights(batch, b.queue)
+  redis.call('ZREM', GM .. 'expiring', batch)
+  for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PERSIST', name) end
+end
+
+-- The ranges of the chunks in a sorted set; those that no batch of this size has are dropped.
+local function ranges_in(part, drop)
+  local ranges = {}
+  for _, chunk in ipairs(redis.call('ZRANGE', key(batch, part), 0, -1)) do
+    local first, count = range_of(chunk)
+    if first and first + count <= b.stored then
+      ranges[#ranges + 1] = {first, count}
+    else
+      note('chunks_of_no_items', 1)
+      if mend then drop(chunk) end
+    end
+  end
+  return ranges
+end
+
+-- What is noted of a chunk goes with the chunk.
+local function drop_notes()
+  for _, part in ipairs({'message_of', 'started'}) do
+    for _, chunk in ipairs(redis.call('HKEYS', key(batch, part))) do
+      if not redis.call('ZSCORE', key(batch, 'in_flight'), chunk) then
+        note('notes_without_chunk', 1)
+        if mend then redis.call('HDEL', key(batch, part), chunk) end
+      end
+    end
+  end
+end
+
+-- Nothing is behind the cursor that is handed out already.
+local function move_cursor(ranges)
+  local behind = math.min(b.cursor, b.stored)
+  for _, range in ipairs(ranges) do behind = math.max(behind, range[1] + range[2]) end
+  if behind == b.cursor then return end
+  note('wrong_cursor', 1)
+  set('cursor', behind)
+  b.cursor = behind
+end
+
+-- Take `bits` out of the bitmap `open`, which is as long as the batch.
+local function take_out(open, part)
+  local scratch = key(batch, 'scratch')
+  local last = b.stored - 1
+  if redis.call('EXISTS', part) == 0 then return end
+  redis.call('SETBIT', part, last, redis.call('GETBIT', part, last))
+  redis.call('BITOP', 'NOT', scratch, part)
+  redis.call('BITOP', 'AND', open, open, scratch)
+  redis.call('DEL', scratch)
+end
+
+-- Items that wait for another attempt have no outcome.
+local function clear_waiting()
+  for _, index in ipairs(redis.call('ZRANGE', key(batch, 'retry'), 0, -1)) do
+    if tonumber(index) >= b.stored or redis.call('GETBIT', key(batch, 'done'), index) == 1 then
+      note('waiting_with_outcome', 1)
+      if mend then redis.call('ZREM', key(batch, 'retry'), index) end
+    end
+  end
+  local pending = key(batch, 'retry_pending')
+  local before = redis.call('BITCOUNT', pending)
+  if before == 0 then return end
+  local both = key(batch, 'both')
+  local number = 0
+  redis.call('BITOP', 'AND', both, pending, key(batch, 'done'))
+  number = redis.call('BITCOUNT', both)
+  redis.call('DEL', both)
+  if number > 0 then
+    note('waiting_with_outcome', number)
+    if mend then take_out(pending, key(batch, 'done')) end
+  end
+  if b.retry_pending == 0 then
+    note('waiting_not_marked', 1)
+    set('retry_pending', 1)
+    b.retry_pending = 1
+  end
+end
+
+-- The open items that are in no place, as a bitmap that the caller deletes.
+local function homeless(ranges)
+  local open, done = key(batch, 'open'), key(batch, 'done')
+  redis.call('SETBIT', done, b.stored - 1, redis.call('GETBIT', done, b.stored - 1))
+  redis.call('BITOP', 'NOT', open, done)
+  take_out(open, key(batch, 'retry_pending'))
+  for _, range in ipairs(ranges) do fill(open, range[1], range[2], 0) end
+  for _, index in ipairs(redis.call('ZRANGE', key(batch, 'retry'), 0, -1)) do redis.call('SETBIT', open, index, 0) end
+  return open
+end
+
+-- Put open items that are in no place into `remainder`, range by range.
+local function give_places(ranges)
+  local open, from, runs = homeless(ranges), 0, 0
+  while from < b.cursor do
+    local first = redis.call('BITPOS', open, 1, from, b.cursor - 1, 'BIT')
+    if first < 0 then break end
+    if runs == RUNS_AT_ONCE then report.more = 1 break end
+    local after = redis.call('BITPOS', open, 0, first, b.cursor - 1, 'BIT')
+    if after < 0 then after = b.cursor end
+    note('in_no_place', after - first)
+    if mend then redis.call('ZADD', key(batch, 'remainder'), first, chunk_of(first, after - first)) end
+    from, runs = after, runs + 1
+  end
+  redis.call('DEL', open)
+end
+
+local function place_items()
+  local flights = ranges_in('in_flight', function(chunk) leave_flight(batch, b.queue, chunk) end)
+  local rests = ranges_in('remainder', function(chunk) redis.call('ZREM', key(batch, 'remainder'), chunk) end)
+  drop_notes()
+  clear_waiting()
+  for _, range in ipairs(rests) do flights[#flights + 1] = range end
+  move_cursor(flights)
+  -- What is being cancelled is handed out no more.
+  if not b.cancelling and b.stored > 0 and b.left > 0 then give_places(flights) end
+end
+
+-- Whether the batch is in a set; it is put in, or taken out, where that is wrong.
+local function belongs(set_name, score, member)
+  local is_in = redis.call('ZSCORE', set_name, batch) and true or false
+  if is_in == member then return end
+  note('wrong_sets', 1)
+  if not mend then return end
+  if member then redis.call('ZADD', set_name, score, batch) else redis.call('ZREM', set_name, batch) end
+end
+
+local function enter_sets()
+  local live = not b.finished
+  belongs(GM .. 'batches', b.created, true)
+  belongs(GM .. 'active', b.created, live)
+  if not live then
+    belongs(GM .. 'due', now, false)
+    belongs(wanting(b.queue), -1, false)
+    if b.ttl and redis.call('PTTL', key(batch, 'state')) < 0 then
+      note('wrong_sets', 1)
+      if mend then
+        for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PEXPIRE', name, b.ttl) end
+        redis.call('ZADD', GM .. 'expiring', math.floor(server_microseconds() / 1000) + b.ttl, batch)
+      end
+    end
+  elseif b.cancelling then
+    belongs(GM .. 'due', now, true)
+  elseif not b.paused then
+    if redis.call('EXISTS', key(batch, 'in_flight'), key(batch, 'retry')) > 0 then belongs(GM .. 'due', now, true) end
+    if has_more(batch, b) then belongs(wanting(b.queue), -1, true) end
+  end
+end
+
+read()
+if not b.task then return {} end
+count_blocks()
+undo_cut()
+count_items()
+reopen()
+if not b.finished then place_items() end
+enter_sets()
+if not b.finished and b.input_ended and b.left == 0 then note('finished_not_marked', 1) end
+if mend and next(report) then
+  if not b.finished then look_by(batch, now) end
+  if b.cancelling then settle(batch, now, {}) end
+  release(batch, now)
+  finish(batch, now)
+end
+local flat = {}
+for what, number in pairs(report) do flat[#flat + 1], flat[#flat + 2] = what, number end
+return flat

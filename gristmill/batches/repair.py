@@ -1,0 +1,222 @@
+"""Finds batches whose parts disagree, as half of a script's writes leaves them, and mends them.
+
+An item that has an outcome keeps it; an item without one runs again. Each step is one Lua script that compares again
+what it mends, so that batches may be examined and mended while workers run them.
+"""
+
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import Any, cast
+
+from redis import Redis
+
+from gristmill.batches.chunk import attempts_of
+from gristmill.batches.ledger import by_name
+from gristmill.config.settings import Settings
+from gristmill.server.scripts import Scripts
+
+#: What can disagree, and what mending does about it; {} is the number of items or entries.
+WORDS = {
+    "mark_without_outcome": "{} items are marked as done and have no outcome: they run again",
+    "outcome_without_mark": "{} items have an outcome and are not marked as done: the outcome stands",
+    "wrong_mark": "{} items have an outcome and are marked as another one: the outcome stands",
+    "half_cancelled": "{} items are cancelled in part only: they are cancelled",
+    "two_outcomes": "{} items have two outcomes: one stands",
+    "items_not_counted": "{} items are stored and not counted: they count",
+    "half_cancelled_input": "the input is cut off, and nobody cancelled the batch: the input goes on",
+    "wrong_counters": "{} counters differ from the items: they are counted again",
+    "finished_too_early": "the batch is marked as finished and has open items: it goes on",
+    "finished_not_marked": "every item has an outcome, and the batch is not marked as finished: it is finished",
+    "chunks_of_no_items": "{} chunks have items that the batch does not have: they are dropped",
+    "notes_without_chunk": "{} notes belong to no chunk: they are dropped",
+    "wrong_cursor": "the cursor is before a chunk that is handed out: it moves on",
+    "waiting_with_outcome": "{} items wait for another attempt and have an outcome: the outcome stands",
+    "waiting_not_marked": "items of a retry are not marked: they are handed out",
+    "in_no_place": "{} open items are in no place from which they are handed out: they run again",
+    "wrong_sets": "the batch is missing in {} sets of batches, or is in them wrongly: that is put right",
+    "events_missing": "{} outcomes were told to no reader that follows: they are told",
+    "left_over": "{} keys are left of a deleted batch: they are deleted",
+}
+#: Events of one page; ranges of one event that mending adds.
+_EVENTS, _RANGES = 1000, 500
+#: The bits of each byte, as bytes of 0 and 1.
+_BITS = [bytes(byte >> place & 1 for place in range(7, -1, -1)) for byte in range(256)]
+
+Findings = dict[str, int]
+
+
+def sentence(findings: Findings) -> str:
+    """What disagreed, as text for people."""
+    return "; ".join(WORDS[what].format(f"{number:,}") for what, number in findings.items())
+
+
+class Repair:
+    """Examines and mends the batches on one server."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client = client
+        self.settings = settings
+        self._call = Scripts(client, settings.prefix, "batches").call
+
+    def names(self) -> list[str]:
+        """The names of all batches, and of what is left of a deleted one, oldest first."""
+        listed = cast(list[str], self.client.zrange(self.settings.key("batches"), 0, -1))
+        prefix, suffix = self.settings.key("batch:"), ":state"
+        states = self.client.scan_iter(f"{_escaped(prefix)}*{suffix}", count=1000)
+        strays = {name[len(prefix) : -len(suffix)] for name in states}
+        return [*listed, *sorted(strays - set(listed))]
+
+    def active(self) -> list[str]:
+        """The names of the batches that have not finished, oldest first."""
+        return cast(list[str], self.client.zrange(self.settings.key("active"), 0, -1))
+
+    def examine(self, batch: str) -> Findings:
+        """What disagrees in the batch, by the names in WORDS; empty when all is well."""
+        return self._last(self.steps(batch, mend=False))
+
+    def mend(self, batch: str) -> Findings:
+        """Make the parts of the batch agree; answer what disagreed.
+
+        Raises:
+            RedisError: the server cannot be reached, or refuses. Mending again goes on.
+        """
+        return self._last(self.steps(batch, mend=True))
+
+    def steps(self, batch: str, *, mend: bool) -> Iterator[Findings]:
+        """The same in steps of some milliseconds; each yields what disagreed so far, the last one all of it."""
+        state = cast(dict[str, str], self.client.hgetall(self._key(batch, "state")))
+        findings: Findings = {}
+        if "task" not in state:
+            if number := self._left_over(batch, mend=mend):
+                findings["left_over"] = number
+            yield findings
+            return
+        bucket, failures, deaths = 0, 0, 0
+        while bucket >= 0:
+            bucket, flat, some, dead = self._call("repair_items", batch=batch, bucket=bucket, mend=mend)
+            failures, deaths = failures + int(some), deaths + int(dead)
+            _add(findings, flat)
+            yield findings
+        more = True
+        while more:
+            report = self._call("repair_batch", batch=batch, failures=failures, deaths=deaths, mend=mend)
+            more = bool(_add(findings, report).pop("more", 0)) and mend
+            yield findings
+        if number := self._tell(batch, mend=mend):
+            findings["events_missing"] = number
+        yield findings
+
+    def queues(self, names: Iterable[str], *, mend: bool) -> Findings:
+        """The queues whose counts differ from their batches and workers, with the number of counts."""
+        wrong = {name: int(self._call("repair_queue", queue=name, mend=mend)) for name in names}
+        return {name: number for name, number in wrong.items() if number}
+
+    def _key(self, batch: str, part: str) -> str:
+        return self.settings.key(f"batch:{batch}:{part}")
+
+    @staticmethod
+    def _last(steps: Iterator[Findings]) -> Findings:
+        findings: Findings = {}
+        for each in steps:
+            findings = each
+        return findings
+
+    def _left_over(self, batch: str, *, mend: bool) -> int:
+        """The number of keys of a batch without a state."""
+        names = list(self.client.scan_iter(f"{_escaped(self._key(batch, ''))}*", count=1000))
+        for start in range(0, len(names) if mend else 0, 1000):
+            self.client.unlink(*names[start : start + 1000])
+        if mend and names:
+            for part in ("batches", "active", "expiring", "due"):
+                self.client.zrem(self.settings.key(part), batch)
+        return len(names)
+
+    def _tell(self, batch: str, *, mend: bool) -> int:
+        """The number of outcomes of which no event tells. The outcomes are read first: each has its event by then."""
+        expected = self._attempts(batch)
+        untold = [index for index, attempt in self._untold(batch, expected) if attempt]
+        ranges = list(_ranges(untold, expected))
+        for start in range(0, len(ranges) if mend else 0, _RANGES):
+            self._call("repair_events", batch=batch, ranges=ranges[start : start + _RANGES])
+        return len(untold)
+
+    def _attempts(self, batch: str) -> bytearray:
+        """Of each item the attempt that its outcome is of; 0 where there is none to tell of.
+
+        In this order, no answer promises more than there is when the events are read.
+        """
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.hgetall(self._key(batch, "attempts"))
+            for part in ("failed", "done", "cancelled", "consumed"):
+                # Bytes, though the client decodes text: a bitmap is none.
+                cast(Any, pipe).execute_command("GET", self._key(batch, part), NEVER_DECODE=True)
+            failures, *bitmaps = pipe.execute()
+        failed, done, cancelled, consumed = (_unpacked(bitmap or b"") for bitmap in bitmaps)
+        for bits in (cancelled, consumed):
+            for index in _ones(bits):
+                done[index] = 0
+        for text, attempts in failures.items():
+            index = int(text)
+            if index < len(done) and done[index]:
+                has_failed = index < len(failed) and failed[index]
+                done[index] = min(255, attempts_of(attempts)[0] + (not has_failed))
+        return done
+
+    def _untold(self, batch: str, expected: bytearray) -> Iterator[tuple[int, int]]:
+        events = bytearray(len(expected))
+        start = "-"
+        while entries := cast(Any, self.client.xrange(self._key(batch, "events"), min=start, count=_EVENTS)):
+            for identity, fields in entries:
+                for part in fields["ranges"].split(","):
+                    indexes, _, attempt = part.partition("@")
+                    first, _, last = indexes.partition("-")
+                    # The events of one item come in the order of its attempts.
+                    events[int(first) : int(last) + 1] = bytes([min(255, int(attempt or 1))]) * (
+                        int(last) + 1 - int(first)
+                    )
+                start = f"({identity}"
+        if events[: len(expected)] == expected:
+            return iter(())
+        return ((i, attempt) for i, attempt in enumerate(expected) if attempt > events[i])
+
+
+def _add(findings: Findings, flat: Any) -> Findings:
+    for what, number in by_name(flat).items():
+        findings[what] = findings.get(what, 0) + int(number)
+    return findings
+
+
+def _unpacked(bitmap: bytes) -> bytearray:
+    return bytearray(b"".join(map(_BITS.__getitem__, bitmap)))
+
+
+def _ones(bits: bytearray) -> Iterator[int]:
+    index = bits.find(1)
+    while index >= 0:
+        yield index
+        index = bits.find(1, index + 1)
+
+
+def _ranges(indexes: list[int], attempts: bytearray) -> Iterator[str]:
+    """Neighbours of one attempt as one range of an event."""
+    first: int | None = None
+    for place, index in enumerate(indexes):
+        first = index if first is None else first
+        after = indexes[place + 1] if place + 1 < len(indexes) else -1
+        if after != index + 1 or attempts[after] != attempts[index]:
+            yield f"{first}-{index}" + (f"@{attempts[index]}" if attempts[index] > 1 else "")
+            first = None
+
+
+def _escaped(pattern: str) -> str:
+    """A text as a pattern of SCAN that matches itself."""
+    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in pattern)
+
+
+def within(seconds: float, names: Iterable[str]) -> Iterator[str]:
+    """As many of the names as `seconds` allow."""
+    end = monotonic() + seconds
+    for name in names:
+        if monotonic() > end:
+            return
+        yield name

@@ -1,0 +1,62 @@
+"""What `gristmill doctor` says of batches whose parts disagree, and `gristmill doctor --repair`, which mends them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from redis import Redis
+
+from gristmill.batches.repair import Repair, sentence, within
+from gristmill.config import settings
+from gristmill.errors import InputError
+from gristmill.tasks.kinds import Kind
+
+#: What `--repair` without a batch stands for: no batch has this name.
+EVERY = "*"
+#: Seconds that `doctor` without --repair may spend on batches.
+LOOK_SECONDS = 5.0
+
+
+class Diagnosis(NamedTuple):
+    """A line of the report on batches; `advice` is empty when all is well."""
+
+    check: str
+    state: str
+    advice: str = ""
+
+
+def examine(server: Redis) -> Iterator[Diagnosis]:
+    """The live batches and the queues whose parts disagree, or one line that all of them agree."""
+    repair = Repair(server, settings())
+    active, number, ill = repair.active(), 0, 0
+    for name in within(LOOK_SECONDS, active):
+        number += 1
+        if not (findings := repair.examine(name)):
+            continue
+        ill += 1
+        yield Diagnosis(f"batch {name}", sentence(findings), f"mend it: gristmill doctor --repair {name}")
+    for queue, counts in repair.queues(map(str, Kind), mend=False).items():
+        yield Diagnosis(f"queue {queue}", f"{counts} counts differ from its batches", "gristmill doctor --repair")
+    if not ill:
+        yield Diagnosis("batches", f"{number} of {len(active)} live ones looked at, their parts agree")
+
+
+def mend(server: Redis, batch: str) -> Iterator[Diagnosis]:
+    """Mend one batch, or every one, and the queues; a line for each that was mended.
+
+    Raises:
+        InputError: there is no batch of this name.
+    """
+    repair = Repair(server, settings())
+    names = repair.names()
+    if batch != EVERY and batch not in names:
+        raise InputError(f"invalid value for --repair: {batch!r} (expected the name of a batch on the server)")
+    repairs = 0
+    for name in names if batch == EVERY else [batch]:
+        if findings := repair.mend(name):
+            repairs += 1
+            yield Diagnosis(f"batch {name}", f"mended: {sentence(findings)}")
+    for queue, counts in repair.queues(map(str, Kind), mend=True).items():
+        yield Diagnosis(f"queue {queue}", f"mended: {counts} counts differed from its batches")
+    if not repairs:
+        what = f"{len(names)} batches" if batch == EVERY else batch
+        yield Diagnosis("batches", f"{what}: nothing to mend")
