@@ -1,4 +1,4 @@
-"""The transport: what the schemes `gristmill://`, `gristmills://` and `gristmill-socket://` mean to kombu."""
+"""The transport: what `gristmill://`, `gristmills://`, `gristmill-socket://`, `gristmill-sentinel://` mean to kombu."""
 
 import ssl
 from functools import cache
@@ -53,7 +53,7 @@ class Transport(stock.Transport):
             client.ssl if include_password and client.ssl else None,
         )
         password = quote(full.password, safe="") if full.password and include_password else full.password and mask
-        return address.render(scheme, full, password)
+        return address.render(scheme, full, password, secrets=include_password)
 
 
 def _fill(client: Any, parts: Address) -> None:
