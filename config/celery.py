@@ -17,7 +17,7 @@ def secured(url: str) -> str:
 
 
 def celery_config(settings: Settings, url: str | None) -> dict[str, Any]:
-    """Celery's configuration with results on the server at `url`: JSON only, acknowledged after the work."""
+    """Celery's configuration with results at `url`, in Celery's spelling: JSON only, acknowledged after the work."""
     prefix = {"global_keyprefix": settings.prefix}
     lists = {"stock_queues": settings.stock_queues, "take_lists": settings.take_lists}
     return {

@@ -56,14 +56,25 @@ class Settings(BaseModel):
         Path("~/.local/state/gristmill"),
         description="Directory of the private server's data, `server.json` and a `.env`.",
     )
-    redis_url: Annotated[str | None, _takes("`redis://…` or `rediss://…`")] = Field(
+    redis_url: Annotated[
+        str | None, _takes("`redis://…` or `rediss://…`; behind Sentinel `redis-sentinel://…` or `rediss-sentinel://…`")
+    ] = Field(
         None,
-        pattern=r"^rediss?://",
+        pattern=r"^rediss?(-sentinel)?://",
         description="Address of the Redis or Valkey server to use; without it `gristmill up` starts a private one.",
     )
     redis_password: Annotated[str | None, _takes("text")] = Field(
         None,
         description="Password for `GRISTMILL_REDIS_URL`, if that has none; in a file, no list of processes shows it.",
+    )
+    confirm_replicas: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Replicas that must have a write on disk before it counts as done, and before it is shown.",
+    )
+    confirm_seconds: Duration = Field(
+        5, gt=0, le=600, description="Time to wait for the replicas that confirm a write."
     )
     prefix: Annotated[str, _takes("text of up to 64 characters")] = Field(
         "", max_length=64, description="Text before the name of every key on the server."

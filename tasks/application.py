@@ -10,11 +10,12 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from gristmill.broker.address import from_redis
-from gristmill.broker.transport import CONSUMER
+from gristmill.broker.equipment import CONSUMER
 from gristmill.config.celery import celery_config, secured
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
-from gristmill.server.connection import locate, reaching
+from gristmill.server.connection import ANSWER_SECONDS, CONNECT_SECONDS, for_server, locate, reaching
+from gristmill.server.sentinel import celery_backend, is_sentinel
 from gristmill.server.waiting import COMMAND
 from gristmill.tasks.celery_internals import LocatedCelery, Settings, use_settings
 
@@ -64,7 +65,8 @@ class GristmillCelery(LocatedCelery):
 
     def backend_url(self) -> str:
         """The URL of the result backend."""
-        return secured(locate())
+        url = locate()
+        return celery_backend(url)[0] if is_sentinel(url) else secured(url)
 
 
 @contextmanager
@@ -83,19 +85,33 @@ def one_line() -> Iterator[None]:
             raise below from None
 
 
+def _sentinel_backend(url: str) -> dict[str, Any]:
+    """Celery's configuration of a result backend behind Sentinel."""
+    backend, options, tls = celery_backend(url)
+    # Celery waits two minutes otherwise, and a primary that is stopped says nothing.
+    waits = {"redis_socket_timeout": ANSWER_SECONDS, "redis_socket_connect_timeout": CONNECT_SECONDS}
+    ssl = {"redis_backend_use_ssl": tls} if tls else {}
+    return {"result_backend": backend, "result_backend_transport_options": options, **waits, **ssl}
+
+
 def _configuration() -> dict[str, Any]:
     try:
         url = locate()
     except ServerError:
         # Importing tasks needs no server; connecting does, and then raises this error.
         url = None
-    config = celery_config(settings(), url)
+    behind_sentinel = url is not None and is_sentinel(url)
+    backend = _sentinel_backend(url) if url and behind_sentinel else {}
+    config = celery_config(settings(), None if behind_sentinel else url)
+    patience = for_server(url or "", COMMAND).as_celery()
     return {
         **config,
-        "task_publish_retry_policy": COMMAND.as_celery(),
+        **backend,
+        "task_publish_retry_policy": patience,
         "result_backend_transport_options": {
             **config["result_backend_transport_options"],
-            "retry_policy": COMMAND.as_celery(),
+            **backend.get("result_backend_transport_options", {}),
+            "retry_policy": patience,
         },
         "broker_url": url and from_redis(url),
         "worker_consumer": CONSUMER,

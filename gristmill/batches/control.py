@@ -9,6 +9,7 @@ from redis import Redis
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError
+from gristmill.server.confirm import confirmed
 from gristmill.server.scripts import Scripts
 
 
@@ -23,7 +24,7 @@ class Control:
     """Controls the batches on one server."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self._scripts = Scripts(client, settings.prefix, "batches")
+        self._client, self._settings = client, settings
 
     def retry(self, batch: str, *, cancelled: bool = False) -> int:
         """Release the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
@@ -65,4 +66,9 @@ class Control:
 
     def _call(self, name: str, **arguments: Any) -> Any:
         # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
-        return self._scripts.call(name, token=uuid4().hex, **arguments)
+        token, prefix = uuid4().hex, self._settings.prefix
+        return confirmed(
+            self._client,
+            self._settings,
+            lambda one: Scripts(one, prefix, "batches").call(name, token=token, **arguments),
+        )

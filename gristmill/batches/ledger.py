@@ -14,6 +14,7 @@ from gristmill.batches.outcomes import groups
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
+from gristmill.server.confirm import confirmed
 from gristmill.server.scripts import Scripts
 
 #: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
@@ -51,6 +52,14 @@ class Ledger:
         self.settings = settings
         self._call = Scripts(client, settings.prefix, "batches").call
 
+    def _confirmed(self, name: str, **arguments: Any) -> Any:
+        """Run a script that can be repeated; what it wrote and read is on as many replicas as a setting says."""
+        return confirmed(
+            self.client,
+            self.settings,
+            lambda one: Scripts(one, self.settings.prefix, "batches").call(name, **arguments),
+        )
+
     def key(self, batch: str, part: str) -> str:
         """The name of one of a batch's keys."""
         return self.settings.key(f"batch:{batch}:{part}")
@@ -65,7 +74,7 @@ class Ledger:
             ServerError: another version of Gristmill wrote the batches on the server, in another form.
         """
         flat = [part for pair in fields.items() for part in pair]
-        answer = self._call("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=flat)
+        answer = self._confirmed("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=flat)
         state = self.state(batch)
         if answer == "cancelled":
             self._refuse_cancelled(batch, state)
@@ -90,7 +99,7 @@ class Ledger:
             BatchCancelled: the batch was cancelled.
         """
         block = {"first": first, "after": first + len(items), "sha": sha, "items": "\n".join(items)}
-        self._still_ours(batch, self._call("append", batch=batch, token=token, lease=PRODUCER_LEASE, **block))
+        self._still_ours(batch, self._confirmed("append", batch=batch, token=token, lease=PRODUCER_LEASE, **block))
 
     def producer_heartbeat(self, batch: str, token: str) -> None:
         """Renew the producer's ownership of the batch; works on a full server too.
@@ -113,7 +122,7 @@ class Ledger:
             AlreadyFeeding: the batch is gone, or another producer feeds it.
             BatchCancelled: the batch was cancelled.
         """
-        self._still_ours(batch, self._call("end", batch=batch, token=token, rejected=rejected))
+        self._still_ours(batch, self._confirmed("end", batch=batch, token=token, rejected=rejected))
 
     def _still_ours(self, batch: str, answer: str) -> None:
         if answer == "cancelled":
@@ -229,7 +238,7 @@ class Ledger:
         infos = []
         for start in range(0, len(batches), _STATES_AT_ONCE):
             portion = batches[start : start + _STATES_AT_ONCE]
-            states = self._call("states", batches=portion, fields=STATE_FIELDS)
+            states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
             for name, values in zip(portion, states, strict=True):
                 fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
                 if "task" in fields:

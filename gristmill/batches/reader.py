@@ -1,8 +1,9 @@
 """Reads a batch's results in order, or as they complete; memory stays flat."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from redis import Redis
 
@@ -10,6 +11,9 @@ from gristmill.batches.chunk import attempts_of
 from gristmill.batches.outcomes import BUCKET, StoredOutcome, field, span_of, stored
 from gristmill.batches.result import Result
 from gristmill.config.settings import Settings
+from gristmill.server.confirm import confirmed
+
+T = TypeVar("T")
 
 #: Bits to read as one number.
 WORD = 50
@@ -22,18 +26,51 @@ class ResultReader:
     """Reads the results of one batch; holds a few blocks of items in memory at most."""
 
     def __init__(self, client: Redis, settings: Settings, batch: str) -> None:
+        #: That of one connection while a page is read that replicas have to confirm.
         self.client = client
+        self._settings = settings
         self._key = settings.key(f"batch:{batch}:")
         self._block: tuple[int, list[str]] = (0, [])
         #: Fields of outcomes to ask for at a time, from the size of the last ones: one value may have 1 MiB.
         self._lot = _FIRST_LOT
+        #: Bytes of outcomes that the current page has read.
+        self._bytes = 0
 
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; without the items that have no outcome."""
+        for begin, stop in _buckets(first, end):
+            yield from self._pages(begin, stop)
+
+    def _pages(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
+        """The same as `_read`, and on as many replicas as a setting says: page by page, of _LOT_BYTES at most."""
+        if not self._settings.confirm_replicas:
+            yield from self._read(first, end, part)
+            return
         while first < end:
-            stop = min(end, first - first % BUCKET + BUCKET)
-            yield from self._read(first, stop)
-            first = stop
+            page, first = self._confirmed(partial(self._page, first, end, part))
+            yield from page
+
+    def _page(self, first: int, end: int, part: str) -> tuple[list[Result], int]:
+        """Results from index `first` on, and the index from which to go on."""
+        page: list[Result] = []
+        self._bytes = 0
+        for result in self._read(first, end, part):
+            page.append(result)
+            if self._bytes > _LOT_BYTES:
+                return page, result.index + 1
+        return page, end
+
+    def _confirmed(self, work: Callable[[], T]) -> T:
+        """Read with `work`, whose calls go over one connection meanwhile; replicas have what it returns."""
+
+        def read(one: Redis) -> T:
+            before, self.client = self.client, one
+            try:
+                return work()
+            finally:
+                self.client = before
+
+        return confirmed(self.client, self._settings, read)
 
     def cancelled(self, end: int) -> Iterator[Result]:
         """The results of the cancelled items among 0 to `end - 1`, by index: they have no event."""
@@ -42,8 +79,7 @@ class ResultReader:
     def prefix(self, first: int) -> int:
         """The index of the first item from `first` on that has no outcome."""
         # The bits before `first` are set, so the search may start at its byte.
-        end = self.client.bitpos(f"{self._key}done", 0, first // 8)
-        return max(first, end)
+        return max(first, self._confirmed(lambda: self.client.bitpos(f"{self._key}done", 0, first // 8)))
 
     def after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         """The results recorded after `event` (at first `0-0`), oldest first, and the event to continue from.
@@ -52,6 +88,9 @@ class ResultReader:
         Waits up to `wait_ms` milliseconds for the first event; returns at most a few thousand results at a time, and
         none only when there are no more events.
         """
+        return self._confirmed(partial(self._after, event, wait_ms))
+
+    def _after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         results: list[Result] = []
         while not results and (events := self._events(event, wait_ms)):
             for identity, fields in events:
@@ -72,10 +111,11 @@ class ResultReader:
         """The results of an event's range, `first-last` or `first-last@attempt`, but for those with a later event."""
         indexes, _, attempt = part.partition("@")
         first, _, last = indexes.partition("-")
-        for result in self.in_order(int(first), int(last) + 1):
-            # A cancelled item has no event; an item with more attempts has a later event.
-            if result.state != "cancelled" and result.attempts <= int(attempt or 1):
-                yield result
+        for begin, end in _buckets(int(first), int(last) + 1):
+            for result in self._read(begin, end):
+                # A cancelled item has no event; an item with more attempts has a later event.
+                if result.state != "cancelled" and result.attempts <= int(attempt or 1):
+                    yield result
 
     def _read(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, of one hash of outcomes, whose bit in `part` is set."""
@@ -87,6 +127,7 @@ class ResultReader:
                 pipe.bitfield_ro(f"{self._key}{bitmap}", word, at, more)
             together, *bitmaps = cast(tuple[str | None, list[int], list[int], list[int]], pipe.execute())
         indexes, cancelled, consumed = (list(_indexes(words, first, end)) for words in bitmaps)
+        self._bytes += len(together or "")
         # A cancelled item, or one that runs again, may have the outcome of an earlier run.
         attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
         removed = set(consumed)
@@ -112,6 +153,7 @@ class ResultReader:
             lot, spans = spans[: self._lot], spans[self._lot :]
             texts = cast(list[str | None], self.client.hmget(name, [field(*span) for span in lot]))
             size = sum(len(text) for text in texts if text)
+            self._bytes += size
             self._lot = max(1, min(BUCKET, _LOT_BYTES * len(texts) // max(size, 1)))
             for (begin, _), text in zip(lot, texts, strict=True):
                 if text is not None:
@@ -129,7 +171,7 @@ class ResultReader:
         index = self._next_failed(max(0, first))
         while index >= 0:
             end = index - index % BUCKET + BUCKET
-            yield from self._read(index, end, "failed")
+            yield from self._pages(index, end, "failed")
             index = self._next_failed(end)
 
     def _next_failed(self, first: int) -> int:
@@ -149,6 +191,14 @@ class ResultReader:
 
 #: A place behind all outcomes.
 _NONE = (1 << 53, StoredOutcome("", None, 0, 0.0, None, None))
+
+
+def _buckets(first: int, end: int) -> Iterator[tuple[int, int]]:
+    """The parts of the range `first` to `end - 1` whose outcomes are in one hash each."""
+    while first < end:
+        stop = min(end, first - first % BUCKET + BUCKET)
+        yield first, stop
+        first = stop
 
 
 def _any_of(indexes: list[int], first: int, end: int) -> bool:

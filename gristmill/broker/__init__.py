@@ -1,6 +1,6 @@
 """Messages only: a kombu transport on Redis streams.
 
-Importing this package tells kombu its schemes, and has Celery say when a worker is built, which may be one of ours.
+Importing this package tells kombu its schemes, and has a Celery that is loaded say when a worker is built.
 
 ```python
 import gristmill.broker
@@ -9,21 +9,17 @@ app = Celery("shop", broker="gristmill://localhost/0", backend="redis://localhos
 ```
 """
 
-from typing import Any
+import sys
 
-from celery.signals import worker_init
 from kombu.transport import TRANSPORT_ALIASES
 
 from gristmill.broker.address import SCHEMES
 
 TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "gristmill.broker.transport:Transport"))
 
+# Else with the first connection: commands that only read do not load Celery. A worker of greenlets makes no connection
+# before it is built.
+if "celery" in sys.modules:
+    from gristmill.broker.equipment import watch_workers
 
-def _equip(sender: Any, **_: Any) -> None:
-    from gristmill.broker.transport import equip
-
-    equip(sender)
-
-
-# Not with the first connection: a worker of greenlets makes none before it says that it is built.
-worker_init.connect(_equip, weak=False, dispatch_uid=_equip.__module__)
+    watch_workers()

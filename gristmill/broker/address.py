@@ -6,6 +6,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from kombu.utils.url import parse_ssl_cert_reqs
 
 from gristmill.errors import SettingError
+from gristmill.server import sentinel
+from gristmill.server.sentinel import Sentinels
 
 TCP, TLS, SOCKET, SENTINEL = "gristmill", "gristmills", "gristmill-socket", "gristmill-sentinel"
 SCHEMES = (TCP, TLS, SOCKET, SENTINEL)
@@ -14,6 +16,7 @@ _FORMS = {
     TCP: "gristmill://[USER]:[PASSWORD]@HOST:PORT/DATABASE",
     TLS: "gristmills://[USER]:[PASSWORD]@HOST:PORT/DATABASE?ssl_ca_certs=FILE",
     SOCKET: "gristmill-socket://[USER]:[PASSWORD]@/PATH?db=DATABASE",
+    SENTINEL: sentinel.FORM.replace(sentinel.SCHEME, SENTINEL),
 }
 _TLS_OPTIONS = frozenset(
     {"ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"}
@@ -22,7 +25,10 @@ _TLS_OPTIONS = frozenset(
 
 
 class Address(NamedTuple):
-    """What a broker URL says. `host` is the path of a Unix socket where it begins with a slash."""
+    """What a broker URL says. `host` is the path of a Unix socket where it begins with a slash.
+
+    Behind Sentinel it is the label of the Sentinels: kombu keeps a host, and has no place for more.
+    """
 
     host: str
     port: int | None = None
@@ -32,8 +38,26 @@ class Address(NamedTuple):
     ssl: dict[str, Any] | None = None
 
 
+#: By label. kombu shows the rest of what it keeps, so the password of the Sentinels is here.
+_sentinels: dict[str, Sentinels] = {}
+
+
+def sentinels_of(host: str) -> Sentinels | None:
+    """The Sentinels whose label kombu has as its host; None for a host that is a server."""
+    return _sentinels.get(host)
+
+
 def from_redis(url: str) -> str:
-    """The broker URL for the server that a `redis://` or `rediss://` URL names."""
+    """The broker URL for the server that a URL of `GRISTMILL_REDIS_URL` names.
+
+    A Sentinel URL has one scheme as a broker's: its options say whether to use TLS.
+    """
+    if url.startswith(f"{sentinel.TLS_SCHEME}://"):
+        if not any(f"{mark}ssl_" in url for mark in "?&"):
+            url += "&ssl_cert_reqs=required"
+        return url.replace(sentinel.TLS_SCHEME, SENTINEL, 1)
+    if sentinel.is_sentinel(url):
+        return url.replace(sentinel.SCHEME, SENTINEL, 1)
     return url.replace("rediss://", f"{TLS}://", 1).replace("redis://", f"{TCP}://", 1)
 
 
@@ -47,7 +71,10 @@ def parse(url: str) -> Address:
     scheme = url.partition("://")[0]
     if scheme not in _FORMS:
         raise SettingError(f"invalid scheme of a broker URL: {scheme!r} (expected {', '.join(_FORMS)})")
+    sentinels = None
     try:
+        if scheme == SENTINEL:
+            sentinels, url = sentinel.parse(url.replace(SENTINEL, sentinel.SCHEME, 1))
         parts = urlsplit(url)
         options, port = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query))), parts.port
         user, password = (unquote(text) if text else None for text in (parts.username, parts.password))
@@ -57,7 +84,10 @@ def parse(url: str) -> Address:
         else:
             database = int(parts.path.strip("/") or 0)
             host = unquote(parts.hostname or "localhost")
-        ssl = _ssl(options) if scheme == TLS else {}
+        ssl = _ssl(options) if scheme in (TLS, SENTINEL) else {}
+        if sentinels:
+            host, port = sentinels.label, None
+            _sentinels[host] = sentinels
         if database < 0 or not host.strip("/"):
             raise ValueError
     except (ValueError, KeyError):
@@ -77,14 +107,20 @@ def _ssl(options: dict[str, str]) -> dict[str, Any]:
     return ssl
 
 
-def render(scheme: str, address: Address, password: str | None) -> str:
-    """The URL of an address, with `password` in the place of its own."""
+def render(scheme: str, address: Address, password: str | None, *, secrets: bool = False) -> str:
+    """The URL of an address, with `password` in the place of its own; with `secrets`, that of the Sentinels too."""
     login = f"{quote(address.user or '', safe='')}:{password}@" if password else ""
     if not login and address.user:
         login = f"{quote(address.user, safe='')}@"
     if address.host.startswith("/"):
         return f"{SOCKET}://{login}{quote(address.host)}?db={address.database}"
+    options = {name: getattr(value, "name", value) for name, value in (address.ssl or {}).items()}
+    sentinels = sentinels_of(address.host)
+    if sentinels:
+        place = ",".join(sentinel.host_and_port(*host) for host in sentinels.hosts)
+        theirs = {"sentinel_username": sentinels.username, "sentinel_password": sentinels.password}
+        options |= {name: text for name, text in theirs.items() if text and secrets}
+        return f"{SENTINEL}://{login}{place}/{address.database}?{urlencode({'name': sentinels.name, **options})}"
     host = f"[{address.host}]" if ":" in address.host else address.host
     port = f":{address.port}" if address.port else ""
-    options = {name: getattr(value, "name", value) for name, value in (address.ssl or {}).items()}
     return f"{scheme}://{login}{host}{port}/{address.database}" + (f"?{urlencode(options)}" if options else "")

@@ -18,7 +18,10 @@ from gristmill.broker.messages import encoded, level_of, timed, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import Entry, decoded, entries_of
+from gristmill.broker.scripts import TransportScripts
 from gristmill.broker.tags import on_stream
+from gristmill.config.settings import settings
+from gristmill.server.confirm import ConfirmedLot
 
 logger = get_logger(__name__)
 
@@ -56,8 +59,8 @@ class Channel(QueuesOnServer):
         if wait > 0:
             arguments = {"queue": queue, "level": level, "wait": int(wait * 1000), "message": body}
             if batch is None:
-                with uncertain():
-                    self.scripts.call("delay", **arguments)
+                with uncertain(), self.writing() as client:
+                    TransportScripts(client, self.global_keyprefix).call("delay", **arguments)
             else:
                 _, *flat = self.scripts.flat("delay", **arguments)
                 batch.add("eval", self.scripts.source("delay").text, *flat)
@@ -69,7 +72,7 @@ class Channel(QueuesOnServer):
                 # kombu's pipeline adds the prefix to this command.
                 batch.add("pexpire", key.removeprefix(self.global_keyprefix), self.expiries[queue])
             return
-        with self.conn_or_acquire() as client, uncertain():
+        with uncertain(), self.writing() as client:
             client.execute_command("XADD", key, "*", "m", body)
         self.keep_queue(queue)
 
@@ -98,6 +101,13 @@ class Channel(QueuesOnServer):
             encoding = encoding or "base64"
         body, encoding = super().encode_body(body, encoding)
         return body, encoding
+
+    def create_publish_batch(self, max_size: int) -> Any:
+        """A lot of messages, which `Producer.batch` puts together, in one round trip."""
+        batch = super().create_publish_batch(max_size)
+        if settings().confirm_replicas:
+            batch.pipeline = ConfirmedLot(batch.pipeline, self.pool)
+        return batch
 
     # -- taking
 

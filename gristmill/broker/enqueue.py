@@ -8,8 +8,12 @@ from celery import Task
 from kombu import Producer
 from kombu.exceptions import OperationalError
 from kombu.utils.uuid import uuid
+from redis import Redis
 
 from gristmill.broker.envelope import Envelope
+from gristmill.broker.scripts import TransportScripts
+from gristmill.config.settings import settings
+from gristmill.server.confirm import confirmed
 
 #: Calls of one lot, which share a write to the disk. A lot occupies the server for some 3 ms.
 LOT = 1_000
@@ -34,6 +38,7 @@ def enqueue_many(task: Task, arguments: Iterable[Sequence[Any]], **options: Any)
         TypeError: the task does not take the arguments, or an option belongs to a single call.
         kombu.exceptions.EncodeError: JSON cannot express the arguments.
         kombu.exceptions.OperationalError: the server cannot be reached, or refuses.
+        ServerError: too few replicas have confirmed a lot in time (GRISTMILL_CONFIRM_REPLICAS).
 
     The error has a note with the number of calls that are on the queue for certain.
     """
@@ -66,10 +71,16 @@ def _put_lot(
     calls = [envelope.fill(arguments) for arguments in lot]
     messages, token, conf = [message for _, message in calls], uuid(), task.app.conf
 
+    where = {"queue": envelope.queue, "level": envelope.level}
+
     def put() -> None:
-        producer.channel.scripts.call(
-            "put", queue=envelope.queue, level=envelope.level, token=token, remember=TOKEN_MS, messages=messages
-        )
+        scripts = producer.channel.scripts
+
+        def put_with(one: Redis) -> None:
+            lot = TransportScripts(one, scripts.prefix)
+            lot.call("put", **where, token=token, remember=TOKEN_MS, messages=messages)
+
+        confirmed(scripts.client, settings(), put_with)
 
     if options.get("retry", conf.task_publish_retry):
         policy = {**conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}

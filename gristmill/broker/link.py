@@ -8,10 +8,14 @@ from typing import Any
 from redis import Redis, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gristmill.broker.address import sentinels_of
 from gristmill.broker.kombu_internals import HookedChannel
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
 from gristmill.broker.scripts import TransportScripts
+from gristmill.config.settings import settings
+from gristmill.server.confirm import confirmed_write
+from gristmill.server.primary import PrimaryConnection, PrimaryTlsConnection, parameters
 
 #: Parameters of a TCP connection that a Unix socket does not have.
 _TCP_ONLY = ("port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
@@ -23,6 +27,10 @@ class Link(HookedChannel):
     priority_steps = tuple(range(10))
     #: RESP2 or RESP3 (2 or 3); redis-py's default otherwise.
     protocol: int | None = None
+
+    #: Those of kombu's parameters; each channel has its own.
+    connection_class: type[Any]
+    connection_class_ssl: type[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._shared: tuple[Any, Redis] | None = None
@@ -50,15 +58,34 @@ class Link(HookedChannel):
         if self.connection is None:
             # kombu keeps a channel that broke while it declared a queue; after this error it takes another.
             raise RedisConnectionError("the channel is closed")
-        over_socket = (self.connection.client.hostname or "").startswith("/")
+        host, tls = self.connection.client.hostname or "", bool(self.connection.client.ssl)
+        over_socket, sentinels = host.startswith("/"), sentinels_of(host)
         if over_socket:
             self.connection_class = UnixDomainSocketConnection
-        parameters: dict[str, Any] = super().connection_parameters(asynchronous)
+        if sentinels:
+            self.connection_class, self.connection_class_ssl = PrimaryConnection, PrimaryTlsConnection
+        kwargs: dict[str, Any] = super().connection_parameters(asynchronous)
         if over_socket:
-            parameters["path"] = parameters.pop("host")
+            kwargs["path"] = kwargs.pop("host")
             for name in _TCP_ONLY:
-                parameters.pop(name, None)
-        return parameters if self.protocol is None else {**parameters, "protocol": int(self.protocol)}
+                kwargs.pop(name, None)
+        if sentinels:
+            kwargs = parameters(sentinels, kwargs, tls=tls)
+        return kwargs if self.protocol is None else {**kwargs, "protocol": int(self.protocol)}
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        """A client that puts one message; when the context ends, as many replicas as a setting says have it.
+
+        Raises:
+            ServerError: too few replicas have confirmed the message in time. It may or may not be on the queue.
+            RedisConnectionError: the connection broke; the message may or may not be on the queue.
+        """
+        if settings().confirm_replicas:
+            with confirmed_write(self.pool) as one:
+                yield one
+        else:
+            yield self.scripts.client
 
     @property
     def scripts(self) -> TransportScripts:

@@ -1,4 +1,4 @@
-"""The transport: what the schemes `gristmill://`, `gristmills://` and `gristmill-socket://` mean to kombu."""
+"""The transport: what `gristmill://`, `gristmills://`, `gristmill-socket://`, `gristmill-sentinel://` mean to kombu."""
 
 import ssl
 from typing import Any
@@ -9,14 +9,7 @@ from kombu.transport import redis as stock
 from gristmill.broker import address
 from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
-
-#: By name, so that this room imports none above it.
-CONSUMER = "gristmill.worker.consumer:Consumer"
-STEPS = (
-    "gristmill.worker.transport_steps:QueueGuard",
-    "gristmill.worker.transport_steps:OptOuts",
-    "gristmill.worker.transport_steps:Freeze",
-)
+from gristmill.broker.equipment import watch_workers
 
 
 class Transport(stock.Transport):
@@ -36,6 +29,7 @@ class Transport(stock.Transport):
             # Else `broker_use_ssl=True` means "check nothing" to kombu, or "no TLS".
             client.ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
         super().__init__(client, **kwargs)
+        watch_workers()
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
         """The URL of the connection; without its password it has no options either."""
@@ -50,7 +44,7 @@ class Transport(stock.Transport):
             client.ssl if include_password and client.ssl else None,
         )
         password = quote(full.password, safe="") if full.password and include_password else full.password and mask
-        return address.render(scheme, full, password)
+        return address.render(scheme, full, password, secrets=include_password)
 
 
 def _fill(client: Any, parts: Address) -> None:
@@ -59,12 +53,3 @@ def _fill(client: Any, parts: Address) -> None:
     client.userid, client.password = parts.user or client.userid, parts.password or client.password
     client.virtual_host = str(parts.database)
     client.ssl = parts.ssl or client.ssl
-
-
-def equip(sender: Any) -> None:
-    """Give a worker that is about to be built our consumer and steps, if its own connection is ours."""
-    if not isinstance(sender.app.connection_for_read().transport, Transport):
-        return
-    if sender.consumer_cls == "celery.worker.consumer:Consumer":
-        sender.consumer_cls = CONSUMER
-    sender.app.steps["worker"].update(STEPS)

@@ -9,14 +9,17 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from redis import DriverInfo, Redis, exceptions
+from redis import ConnectionPool, DriverInfo, Redis, exceptions
 
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError, ServerError, ServerFull, SettingError
 from gristmill.server.home import Home
 from gristmill.server.per_process import PerProcess
+from gristmill.server.primary import pool_of
+from gristmill.server.sentinel import FORM, is_sentinel
 from gristmill.server.waiting import (
     COMMAND,
+    FAILOVER,
     FOREVER,
     ONCE,
     START,
@@ -80,24 +83,24 @@ def connect(url: str | None = None, policy: Policy = COMMAND) -> Redis:
     url = url or locate()
     # redis-py refuses Celery's spelling.
     spelling = re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda match: match[0][5:].lower(), url)
+    make_pool = pool_of if is_sentinel(url) else ConnectionPool.from_url
     try:
-        client = Redis.from_url(
+        pool = make_pool(
             spelling,
             decode_responses=True,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             socket_keepalive=True,
-            retry=Patience(policy),
+            retry=Patience(for_server(url, policy)),
             driver_info=_DRIVER,
         )
         # Only a connection shows that an option of the URL is unknown: make one now.
-        pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
-    except (ValueError, TypeError, exceptions.RedisError):
+    except (ValueError, TypeError, LookupError, exceptions.RedisError):
         # These errors may quote a part of the password.
+        form = FORM if is_sentinel(url) else "redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE"
         raise SettingError(
-            "invalid value for GRISTMILL_REDIS_URL "
-            "(expected redis://[USER]:[PASSWORD]@HOST:PORT/DATABASE, with special characters as %XX)"
+            f"invalid value for GRISTMILL_REDIS_URL (expected {form}, with special characters as %XX)"
         ) from None
     for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
         file = pool.connection_kwargs.get(option)
@@ -105,7 +108,13 @@ def connect(url: str | None = None, policy: Policy = COMMAND) -> Redis:
             raise SettingError(
                 f"invalid value for {option} in GRISTMILL_REDIS_URL: {file!r} (expected a file that can be read here)"
             )
-    return client
+    return Redis.from_pool(pool)
+
+
+def for_server(url: str, policy: Policy) -> Policy:
+    """The policy of a call to the server at `url`: behind Sentinel it waits until another primary takes over."""
+    is_short = 0 < policy.seconds < FAILOVER.seconds
+    return FAILOVER if is_sentinel(url) and is_short else policy
 
 
 def client() -> Redis:

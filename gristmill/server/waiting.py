@@ -40,6 +40,8 @@ ONCE = Policy(0)
 COMMAND = Policy(5)
 #: A process that starts at the same moment as its server.
 START = Policy(15)
+#: The least wait of whoever uses a server behind Sentinel, but for ONCE: another primary takes over by then.
+FAILOVER = Policy(30)
 #: A worker with outcomes in memory, or a request that waits for its turn: they are worth the wait.
 OUTCOMES = Policy(60)
 #: Whoever can do nothing else: a heartbeat between two tries, and a worker whose server cannot write.
@@ -80,7 +82,8 @@ def within(deadline: Deadline) -> Iterator[None]:
         _limit.reset(token)
 
 
-def _deadline(policy: Policy) -> Deadline:
+def deadline_of(policy: Policy) -> Deadline:
+    """When a wait that begins now ends: as the policy says, or sooner where `within` says so."""
     left = _limit.get().left
     return Deadline(policy.seconds if left is None else min(policy.seconds, left))
 
@@ -130,7 +133,7 @@ def patiently(
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
     """Call until there is an answer, for as long as the policy says; raise the last error, or one that cannot pass."""
-    deadline = _deadline(policy)
+    deadline = deadline_of(policy)
     for attempt in count(1):
         try:
             return call()
@@ -159,7 +162,7 @@ class Patience(Retry):
         with_failure_count: bool = False,
     ) -> T:
         """Call `do` until it succeeds, the time is over, or another try is useless."""
-        deadline = _deadline(self.policy)
+        deadline = deadline_of(self.policy)
 
         def retry(error: Exception) -> bool:
             final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)

@@ -18,7 +18,7 @@ from redis import Redis, SSLConnection
 from redis.exceptions import RedisError
 
 from gristmill.broker.transport import Transport
-from gristmill.server.private import _binary
+from gristmill.server.private import program
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 from tests.support.leases import end_leases
@@ -64,7 +64,7 @@ class TestAddress:
 
     def test_a_unix_socket(self, tmp_path_factory, tmp_path):
         path = tmp_path_factory.mktemp("s") / "s"
-        command = [_binary(), "--port", "0", "--unixsocket", path, "--save", "", "--dir", tmp_path]
+        command = [program(), "--port", "0", "--unixsocket", path, "--save", "", "--dir", tmp_path]
         with subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL) as server:
             try:
                 with closing(

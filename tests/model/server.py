@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gristmill.server.private import _binary
+from gristmill.server.private import program
 from tests.model.calls import RecordingClient
 from tests.support.servers import PASSWORD, running
 
@@ -14,7 +14,7 @@ def recording_client(directory: Path) -> Iterator[RecordingClient]:
     """A client of a server that runs while the context lasts."""
     socket = str(directory / "socket")
     with (
-        running(str(_binary()), directory, appendonly="no", unixsocket=socket),
+        running(str(program()), directory, appendonly="no", unixsocket=socket),
         RecordingClient(unix_socket_path=socket, password=PASSWORD, decode_responses=True) as client,
     ):
         yield client

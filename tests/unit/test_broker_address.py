@@ -8,9 +8,10 @@ from kombu import Connection
 from kombu.transport import TRANSPORT_ALIASES
 
 import gristmill.broker  # noqa: F401
-from gristmill.broker.address import SCHEMES, Address, from_redis, parse
+from gristmill.broker.address import SCHEMES, Address, from_redis, parse, sentinels_of
 from gristmill.broker.transport import Transport
 from gristmill.errors import SettingError
+from gristmill.server.sentinel import celery_backend
 
 
 def parts(connection):
@@ -69,7 +70,9 @@ def test_kombu_switches_to_another_url(url):
     ("url", "word"),
     [
         ("redis://:secret@host", "'redis'"),
-        ("gristmill-sentinel://:secret@host", "'gristmill-sentinel'"),
+        ("gristmill-sentinel://:secret@host", "name=PRIMARY"),
+        ("gristmill-sentinel://:secret@host?name=mill&sentinel_password=secret&protocol=2", "'protocol'"),
+        ("gristmill-sentinel://:secret@host:port?name=mill", "name=PRIMARY"),
         ("gristmill://:secret@host/x", "DATABASE"),
         ("gristmill://:secret@host:port", "PORT"),
         ("gristmill://:secret@host/-1", "DATABASE"),
@@ -87,9 +90,45 @@ def test_a_url_that_is_refused_is_not_quoted(url, word):
     assert "secret" not in str(error.value)
 
 
-def test_sentinel_is_refused_by_its_name_in_kombu_too():
-    with pytest.raises(SettingError, match="gristmill-sentinel"):
-        _ = Connection("gristmill-sentinel://host").transport
+SENTINELS = "gristmill-sentinel://user:s3cret@one:7000,[::1],two/4?name=Mill"
+
+
+def test_kombu_has_the_parts_of_a_sentinel_url_also_in_copies():
+    connection = Connection(f"{SENTINELS}&sentinel_username=asker&sentinel_password=s3cret2&ssl_cert_reqs=none")
+    for copy in (connection, connection.clone(), pickle.loads(pickle.dumps(connection))):
+        again = Connection(copy.as_uri(include_password=True))
+        for each in (copy, again):
+            assert parts(each)[1:] == (6379, "user", "s3cret", "4")
+            assert each.ssl == {"ssl_cert_reqs": ssl.CERT_NONE}
+            sentinels = sentinels_of(each.hostname)
+            assert sentinels.hosts == (("one", 7000), ("::1", 26379), ("two", 26379))
+            assert sentinels[1:4] == ("Mill", "asker", "s3cret2")
+
+
+def test_what_kombu_shows_of_sentinels_has_no_password():
+    connection = Connection(f"{SENTINELS}&sentinel_password=s3cret2")
+    assert connection.as_uri() == "gristmill-sentinel://user:**@one:7000,[::1]:26379,two:26379/4?name=Mill"
+    assert "s3cret" not in f"{connection!r} {dict(connection.info()) | {'password': None}}"
+
+
+def test_a_sentinel_url_of_a_setting_names_the_same_servers():
+    assert from_redis("redis-sentinel://h:1,i/2?name=m") == "gristmill-sentinel://h:1,i/2?name=m"
+    tls = "gristmill-sentinel://h/2?name=m&ssl_cert_reqs=required"
+    assert from_redis("rediss-sentinel://h/2?name=m") == tls
+    assert parse(tls).ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    authority = "rediss-sentinel://h/2?name=m&ssl_ca_certs=/ca.pem"
+    assert parse(from_redis(authority)).ssl == {"ssl_ca_certs": "/ca.pem"}
+
+
+def test_celery_gets_its_own_form_of_a_sentinel_url():
+    url, options, tls = celery_backend(
+        "rediss-sentinel://u:p%40@one:7000,[::1]/4?name=m&sentinel_username=a&sentinel_password=b&ssl_ca_certs=/ca.pem"
+    )
+    assert url == "sentinel://u:p%40@one:7000/4;sentinel://u:p%40@[::1]:26379/4"
+    assert options["master_name"] == "m"
+    expected = {"username": "a", "password": "b", "ssl": True, "ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}
+    assert expected.items() <= options["sentinel_kwargs"].items()
+    assert tls == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}
 
 
 def test_a_redis_url_names_the_same_server():

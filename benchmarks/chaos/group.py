@@ -1,0 +1,293 @@
+"""One primary, two replicas and three Sentinels on loopback, all from the private server's program, and faults."""
+
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from gristmill.server.private import program
+from gristmill.server.waiting import ONCE, Patience
+
+NAME = "mill"
+SERVERS, SENTINELS, QUORUM = 3, 3, 2
+#: Milliseconds after which a Sentinel takes a silent server for dead.
+DOWN_AFTER_MS = 1000
+READY_SECONDS = 20.0
+
+
+class Node:
+    """One process: a server or a Sentinel, with a configuration file in a directory of its own."""
+
+    def __init__(self, directory: Path, port: int, lines: list[str], *, sentinel: bool, binary: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, self.port = directory, port
+        self._config = directory / "server.conf"
+        self._config.write_text("\n".join([*lines, ""]))
+        self._command = [str(binary), str(self._config), *(["--sentinel"] if sentinel else [])]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, empty: bool = False) -> None:
+        """Start the process; `empty` deletes its data first."""
+        if empty:
+            shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
+            (self.directory / "dump.rdb").unlink(missing_ok=True)
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal, if it runs."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.send(signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+
+
+class ServerGroup:
+    """The servers and their Sentinels while the context lasts. Times are in seconds.
+
+    `fsync` is the servers' appendfsync. A server has a user for clients, one for replicas and one for Sentinels, so
+    that `cut` can keep the latter two out: its clients reach it, and nobody else does.
+    """
+
+    def __init__(self, directory: Path, *, fsync: str = "always", binary: Path | None = None) -> None:
+        self.directory = directory
+        self.password, self.sentinel_password = secrets.token_hex(8), secrets.token_hex(8)
+        self.ports = [_free_port() for _ in range(SERVERS)]
+        self.sentinel_ports = [_free_port() for _ in range(SENTINELS)]
+        self._binary = binary or program()
+        self.servers = [self._server(port, fsync) for port in self.ports]
+        self.sentinels = [self._sentinel(port) for port in self.sentinel_ports]
+
+    def _server(self, port: int, fsync: str) -> Node:
+        directory = self.directory / f"server-{port}"
+        lines = [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {directory}",
+            f"logfile {directory}/log",
+            "appendonly yes",
+            f"appendfsync {fsync}",
+            'save ""',
+            "repl-diskless-sync-delay 0",
+            "repl-ping-replica-period 1",
+            "repl-timeout 5",
+            "min-replicas-to-write 0",
+            f"user default on >{self.password} ~* &* +@all",
+            f"user replica on >{self.password} +psync +replconf +ping",
+            f"user sentinel on >{self.password} &* +@all",
+            "masteruser replica",
+            f"masterauth {self.password}",
+        ]
+        if port != self.ports[0]:
+            lines.append(f"replicaof 127.0.0.1 {self.ports[0]}")
+        directory.mkdir(parents=True, exist_ok=True)
+        return Node(directory, port, lines, sentinel=False, binary=self._binary)
+
+    def _sentinel(self, port: int) -> Node:
+        directory = self.directory / f"sentinel-{port}"
+        directory.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {directory}",
+            f"logfile {directory}/log",
+            f"requirepass {self.sentinel_password}",
+            f"sentinel sentinel-pass {self.sentinel_password}",
+            f"sentinel monitor {NAME} 127.0.0.1 {self.ports[0]} {QUORUM}",
+            f"sentinel auth-user {NAME} sentinel",
+            f"sentinel auth-pass {NAME} {self.password}",
+            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}",
+            f"sentinel failover-timeout {NAME} 3000",
+            f"sentinel parallel-syncs {NAME} 2",
+        ]
+        return Node(directory, port, lines, sentinel=True, binary=self._binary)
+
+    @property
+    def url(self) -> str:
+        """The address for GRISTMILL_REDIS_URL."""
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
+        return f"redis-sentinel://:{self.password}@{hosts}/0?name={NAME}&sentinel_password={self.sentinel_password}"
+
+    def __enter__(self) -> Self:
+        try:
+            for node in [*self.servers, *self.sentinels]:
+                node.start()
+            for port in self.sentinel_ports:
+                until(lambda port=port: self._hurry(port), READY_SECONDS, "a Sentinel")  # type: ignore[misc]
+            self.wait_until_whole()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every process."""
+        for node in [*self.sentinels, *self.servers]:
+            node.send(signal.SIGCONT)
+            node.kill()
+
+    # -- asking
+
+    def ask(self, port: int, *command: str) -> Any:
+        """The answer of the server at `port`.
+
+        Raises:
+            RedisError: it does not answer.
+        """
+        with self._client(port, self.password) as client:
+            return client.execute_command(*command)
+
+    def _client(self, port: int, password: str) -> Redis:
+        waits = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Patience(ONCE)}
+        return Redis(port=port, password=password, decode_responses=True, **waits)  # type: ignore[arg-type]
+
+    def _hurry(self, port: int) -> bool:
+        """Have a Sentinel look every 0.3 s at what it looks at every 10 s, and tell what it tells every 2 s."""
+        with suppress(RedisError), self._client(port, self.sentinel_password) as client:
+            periods = ("INFO-PERIOD", 300, "PUBLISH-PERIOD", 300, "PING-PERIOD", 200, "ASK-PERIOD", 200)
+            return bool(client.execute_command("SENTINEL", "DEBUG", *periods))
+        return False
+
+    def _sentinel_says(self, port: int, *command: str) -> dict[str, Any]:
+        with self._client(port, self.sentinel_password) as client:
+            answer: Any = client.execute_command("SENTINEL", *command)
+            if isinstance(answer, list):
+                answer = dict(zip(answer[::2], answer[1::2], strict=True))
+            return dict(answer)
+
+    def primary(self) -> Node:
+        """The server that most Sentinels name.
+
+        Raises:
+            TimeoutError: they name none, or several.
+        """
+        return until(self._agreed_primary, READY_SECONDS, "one primary")
+
+    def _agreed_primary(self) -> Node | None:
+        ports = []
+        for port in self.sentinel_ports:
+            with suppress(RedisError), self._client(port, self.sentinel_password) as client:
+                ports.append(int(client.sentinel_get_master_addr_by_name(NAME)[1]))
+        best = max(set(ports), key=ports.count, default=0)
+        return self.node(best) if ports.count(best) >= QUORUM else None
+
+    def node(self, port: int) -> Node:
+        """The server at `port`."""
+        return self.servers[self.ports.index(port)]
+
+    def wait_until_whole(self) -> None:
+        """Wait until the primary has its replicas, and each Sentinel knows them and the other Sentinels.
+
+        Raises:
+            TimeoutError: that does not come about.
+        """
+        until(self._whole, READY_SECONDS, "a primary with two replicas and three Sentinels")
+
+    def _whole(self) -> bool:
+        with suppress(RedisError, TimeoutError):
+            primary = self._agreed_primary()
+            if primary is None:
+                return False
+            role = self.ask(primary.port, "ROLE")
+            links = [self.ask(port, "ROLE") for port in self.ports if port != primary.port]
+            states = [self._sentinel_says(port, "MASTER", NAME) for port in self.sentinel_ports]
+            return (
+                role[0] == "master"
+                and len(role[2]) == SERVERS - 1
+                and all(link[0] == "slave" and link[3] == "connected" for link in links)
+                and all(int(state["num-slaves"]) == SERVERS - 1 for state in states)
+                and all(int(state["num-other-sentinels"]) == SENTINELS - 1 for state in states)
+                and all(state["flags"] == "master" and int(state["port"]) == primary.port for state in states)
+            )
+        return False
+
+    # -- faults
+
+    def kill(self) -> Node:
+        """Kill the primary; `revive` brings it back."""
+        node = self.primary()
+        node.kill()
+        return node
+
+    def freeze(self) -> Node:
+        """Stop the primary with SIGSTOP; `thaw` lets it go on."""
+        node = self.primary()
+        node.send(signal.SIGSTOP)
+        return node
+
+    def cut(self) -> Node:
+        """Keep replicas and Sentinels away from the primary, while clients reach it; `heal` lets them in again."""
+        node = self.primary()
+        with self._client(node.port, self.password) as client:
+            for user in ("replica", "sentinel"):
+                client.execute_command("ACL", "SETUSER", user, "off")
+                client.execute_command("CLIENT", "KILL", "USER", user)
+        return node
+
+    def heal(self, node: Node) -> None:
+        """End a cut."""
+        with self._client(node.port, self.password) as client:
+            for user in ("replica", "sentinel"):
+                client.execute_command("ACL", "SETUSER", user, "on")
+            # A Sentinel that could not log in keeps its connection, and never tries again.
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def wait_for_another(self, node: Node) -> Node:
+        """Wait until a server other than `node` is the primary.
+
+        Raises:
+            TimeoutError: none is.
+        """
+
+        def another() -> Node | None:
+            primary = self._agreed_primary()
+            with suppress(RedisError):
+                if primary and primary is not node and self.ask(primary.port, "ROLE")[0] == "master":
+                    return primary
+            return None
+
+        return until(another, READY_SECONDS, "another primary")
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Poll until `condition()` is true, and answer it.
+
+    Raises:
+        TimeoutError: it is not true after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not after {seconds:g} s")
+        time.sleep(0.03)
+
+
+def _free_port() -> int:
+    for _ in range(100):
+        port = 16384 + secrets.randbelow(16384)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")

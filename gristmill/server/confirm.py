@@ -1,0 +1,199 @@
+"""Confirmation: what leaves the server is first on the disks of as many replicas as a setting says.
+
+Replication and the AOF are prefixes of one history. A write of a connection that the replicas confirm covers all that
+the server did before it, if the connection is still the same: after another one was made, another server may have
+answered, which lacks what the first one did. Who asks therefore makes a small write of its own on the same connection:
+a call that was repeated may have changed nothing, and a reader has not written at all.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from redis import ConnectionPool, Redis, exceptions
+
+from gristmill.config.settings import Settings, settings
+from gristmill.errors import ServerError
+from gristmill.server.internals import wire_of
+from gristmill.server.waiting import FAILOVER, Deadline, Policy, deadline_of
+
+T = TypeVar("T")
+
+#: Milliseconds of the first wait for replicas, and of the longest. Each wait asks the replicas how far they are; one
+#: that answers just before its write is on disk says nothing more for a second.
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 10, 1000
+#: Answers of a server that has become a replica meanwhile.
+_DEMOTED = ("replica", "UNBLOCKED")
+
+
+class ConfirmationLost(exceptions.ConnectionError):
+    """The connection that wrote is gone, so nobody knows whether the write survives: callers write again."""
+
+
+def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> T:
+    """Do `work` with a client of one connection, and return its answer once replicas have all that it wrote and read.
+
+    `work` is done again on a new connection when the first one breaks, so it has to be repeatable. Without the setting
+    CONFIRM_REPLICAS, `work` gets `client` and is done once.
+
+    Raises:
+        ServerError: too few replicas have confirmed it within CONFIRM_SECONDS. It is not undone.
+        RedisError: the server cannot be reached, or refuses.
+    """
+    if not settings.confirm_replicas:
+        return work(client)
+    deadline = Deadline(settings.confirm_seconds + FAILOVER.seconds)
+    while True:
+        try:
+            with one_connection(client.connection_pool) as one:
+                wire = _wire(one)
+                answer = work(one)
+                confirm(one, settings, wire)
+        except ConfirmationLost:
+            if deadline.over:
+                raise
+        else:
+            return answer
+
+
+class _OneConnection(ConnectionPool):
+    """A pool that has one connection of another pool, so that pipelines go over it too."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        super().__init__(pool.connection_class, **pool.connection_kwargs)
+        self._lender = pool
+        self.connection = pool.get_connection()
+
+    def get_connection(self, *_: Any, **__: Any) -> Any:
+        """The connection; connects it if it broke."""
+        cast(Any, self.connection).connect()
+        return self.connection
+
+    def release(self, connection: Any) -> None:
+        """Keep the connection for the next call."""
+
+    def end(self) -> None:
+        """Return the connection to its pool."""
+        self._lender.release(self.connection)
+
+    @property
+    def wire(self) -> object:
+        """What is another object once the connection was made anew; None while it is not connected."""
+        return wire_of(self.connection)
+
+
+def _wire(one: Redis) -> object:
+    return cast(_OneConnection, one.connection_pool).wire
+
+
+@contextmanager
+def one_connection(pool: ConnectionPool) -> Iterator[Redis]:
+    """A client whose calls all go over one connection of the pool."""
+    single = _OneConnection(pool)
+    try:
+        yield Redis(connection_pool=single)
+    finally:
+        single.end()
+
+
+@contextmanager
+def confirmed_write(pool: ConnectionPool) -> Iterator[Redis]:
+    """A client for one write: when the context ends, replicas have the write. For a write that is not repeatable.
+
+    Raises:
+        ConfirmationLost: the connection broke after the write: another server may lack it.
+        ServerError: too few replicas have confirmed it within CONFIRM_SECONDS. It is not undone.
+    """
+    with one_connection(pool) as one:
+        yield one
+        confirm(one, settings(), _wire(one))
+
+
+def confirm(one: Redis, settings: Settings, wire: object) -> None:
+    """Wait until replicas have all that the server did up to now; `wire` is that of the connection that wrote.
+
+    Raises:
+        ConfirmationLost: the connection is another one by now, or its server has become a replica.
+        ServerError: too few replicas have confirmed it within CONFIRM_SECONDS.
+    """
+    deadline = deadline_of(Policy(settings.confirm_seconds))
+    command = wait_command(one, settings.confirm_replicas)
+    milliseconds = _FIRST_WAIT_MS
+    try:
+        # All users of config/redis.acl may write below this name.
+        one.hset(settings.key("meters:confirmed"), "by", "whoever writes or reads")
+        while True:
+            answer = cast(Any, one).execute_command(*command, milliseconds)
+            if wire is None or _wire(one) is not wire:
+                raise ConfirmationLost("the connection that wrote has ended")
+            if enough(answer, settings.confirm_replicas):
+                return
+            if deadline.over:
+                raise ServerError(unconfirmed(answer, settings))
+            milliseconds = min(2 * milliseconds, _LONGEST_WAIT_MS)
+    except exceptions.ResponseError as error:
+        if not any(word in str(error) for word in _DEMOTED):
+            raise
+        raise ConfirmationLost(str(error)) from error
+
+
+def enough(answer: Any, replicas: int) -> bool:
+    """Whether an answer of WAITAOF (local and remote copies on disk) or of WAIT confirms a write."""
+    if isinstance(answer, int):
+        return answer >= replicas
+    return int(answer[0]) >= 1 and int(answer[1]) >= replicas
+
+
+def unconfirmed(answer: Any, settings: Settings) -> str:
+    """The line for a person about a write that too few replicas have."""
+    number = answer if isinstance(answer, int) else answer[1]
+    return (
+        f"not confirmed: {number} of {settings.confirm_replicas} replicas have the write after "
+        f"{settings.confirm_seconds:g} s (GRISTMILL_CONFIRM_REPLICAS); it is on the primary and may still be lost: "
+        "repeat the command"
+    )
+
+
+#: Whether a pool's server knows WAITAOF, by the pool's class and place.
+_knows_waitaof: dict[tuple[Any, ...], bool] = {}
+
+
+def wait_command(client: Redis, replicas: int) -> tuple[str | int, ...]:
+    """The command that waits for `replicas` replicas, without its milliseconds: WAITAOF, or WAIT before Redis 7.2.
+
+    Raises:
+        RedisError: the server cannot be reached, or does not let this user wait.
+    """
+    kwargs = client.connection_pool.connection_kwargs
+    place = tuple(kwargs.get(name) for name in ("path", "host", "port"))
+    if place not in _knows_waitaof:
+        try:
+            cast(Any, client).execute_command("WAITAOF", 0, 0, 1)
+            _knows_waitaof[place] = True
+        except exceptions.ResponseError as error:
+            if "unknown command" not in str(error).lower():
+                raise
+            _knows_waitaof[place] = False
+    return ("WAITAOF", 1, replicas) if _knows_waitaof[place] else ("WAIT", replicas)
+
+
+class ConfirmedLot:
+    """A pipeline of writes whose `execute` returns once replicas have them all."""
+
+    def __init__(self, pipeline: Any, pool: ConnectionPool) -> None:
+        self._pipeline, self._pool = pipeline, pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def execute(self) -> list[Any]:
+        """Send the writes, and wait for the replicas.
+
+        Raises:
+            ConfirmationLost: the connection broke after the writes: another server may lack them.
+            ServerError: too few replicas have confirmed them within CONFIRM_SECONDS. They are not undone.
+            RedisError: the server cannot be reached, or refuses.
+        """
+        with confirmed_write(self._pool) as one:
+            self._pipeline.connection_pool = one.connection_pool
+            return list(self._pipeline.execute())

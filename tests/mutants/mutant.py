@@ -1,0 +1,25 @@
+"""A guard taken out of the code, and the test that must turn red."""
+
+from dataclasses import dataclass
+
+#: Lines of docs/design.md, by what they promise.
+LOST = "1. **Nothing is lost.**"
+ONCE = "2. **Every result is recorded once**"
+REPEATED = "3. **A submit can be repeated.**"
+ALONE = "4. **A bad item harms only itself.**"
+TRUE = "6. **Every figure shown is true.**"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A guard taken out: in `path`, `text` (which stands there once) becomes `mutation`; `test` has to fail then.
+
+    `promise` begins the line of docs/design.md that no longer holds without the guard.
+    """
+
+    name: str
+    path: str
+    text: str
+    mutation: str
+    test: str
+    promise: str
