@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutants.guards import MUTANTS, Mutant
+from tests.mutants import MUTANTS
+from tests.mutants.guards import Mutant
 
 PROJECT = Path(__file__).parent.parent.parent
 #: Seconds that the test of a guard may take.
