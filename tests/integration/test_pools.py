@@ -93,7 +93,7 @@ def cancelling(server, proxy, tmp_path):
     bench.close()
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+@pytest.mark.parametrize("pool", ["prefork", "gevent", "eventlet"])
 def test_what_a_worker_cancels_when_its_connection_breaks_runs_again(cancelling, proxy, pool):
     if importlib.util.find_spec(pool) is None and pool != "prefork":
         pytest.skip(f"no {pool} here")

@@ -94,6 +94,29 @@ class TestScanning:
         assert not self.scanned(bench, lease)
 
 
+class TestWatching:
+    def test_a_message_that_the_pool_has_lost_goes_back_and_the_log_says_so(
+        self, bench, channel, quiet, monkeypatch, caplog
+    ):
+        put(channel, 1, 2)
+        tag, other = (channel.basic_get("q").delivery_tag for _ in range(2))
+        quiet.queues.add("q")
+        quiet.seconds = 0.2
+        quiet._renew()
+        quiet._unbroken_since -= 100
+
+        def scanned():
+            quiet.scan()
+            return handed_back(bench)
+
+        until(lambda: bench.client.xpending_range(f"{bench.prefix}gm1:q:q:0", "gm", "-", "+", 9, idle=100), 5)
+        assert not scanned()
+        monkeypatch.setattr(leases, "lost", lambda: {tag})
+        assert until(scanned, 5) == 1
+        assert quiet.holding == {other}
+        assert "handed back 1 messages" in caplog.text
+
+
 class TestOwners:
     def take(self, lease, consumer, **options):
         """What `consumer` takes: a tag, a message, how often it came back from the dead, and so on by turns."""

@@ -29,4 +29,12 @@ MUTANTS = (
         f"{POOLS}::test_a_task_whose_result_cannot_be_stored_runs_again_until_it_is[prefork]",
         LOST,
     ),
+    Mutant(
+        "a message that a pool has lost goes back",
+        "gristmill/broker/leases.py",
+        "        self.holding -= lost()\n",
+        "",
+        "tests/integration/test_transport_guards.py::TestWatching",
+        LOST,
+    ),
 )
