@@ -116,6 +116,26 @@ class TestWatching:
         assert quiet.holding == {other}
         assert "handed back 1 messages" in caplog.text
 
+    def test_what_could_not_be_handed_back_goes_back_with_a_renewal(self, bench, channel, quiet, monkeypatch):
+        put(channel, 1, 2)
+        message, other = (channel.basic_get("q") for _ in range(2))
+
+        def cut(*_, **__):
+            raise ConnectionError
+
+        with monkeypatch.context() as away:
+            away.setattr(quiet.scripts, "call", cut)
+            for each in (message, other):
+                channel.qos.blamed.add(each.delivery_tag)
+                each.reject(requeue=True)
+        # The answer was lost, and this process has the other one again.
+        quiet.holding.add(other.delivery_tag)
+        assert handed_back(bench) == 0
+        quiet._renew()
+        assert handed_back(bench) == 1
+        again = channel.basic_get("q")
+        assert (again.payload, again.headers["gm_returns"]) == (1, 2)
+
 
 class TestOwners:
     def take(self, lease, consumer, **options):
