@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from gristmill.broker.acks import CALL_MOST, Acks
 from gristmill.broker.scripts import TransportScripts
@@ -56,6 +57,8 @@ class Lease:
             PeriodicCall("scanning", SCAN_SECONDS, self.scan, self._note_break),
         )
         self._list_moves = PeriodicCall("list-moving", MOVE_SECONDS, self.move_lists, self._note_break)
+        #: What could not be handed back yet: tag -> `suspicion` and `unseen`.
+        self._late: dict[str, tuple[int, bool]] = {}
         self._server: str | None = None
         self._unbroken_since: float | None = None
         #: Keys with the name of a queue's list and another type.
@@ -80,6 +83,7 @@ class Lease:
         if server != self._server or stopped or self._unbroken_since is None:
             self._server, self._unbroken_since = server, time.monotonic()
         self.acks.flush()
+        self._hand_back_late()
 
     def scan(self) -> None:
         """Hand back messages that dead consumers held, and messages that this process lost sight of.
@@ -130,7 +134,7 @@ class Lease:
 
         With `unseen`, the messages do not count as delivered: nobody has seen them.
 
-        If the server cannot be reached, a later scan hands them back.
+        If that fails, the next renewals of the lease try again.
 
         Raises:
             RedisError: the server cannot be reached, or refuses.
@@ -139,7 +143,17 @@ class Lease:
         self.holding.difference_update(every)
         for start in range(0, len(every), CALL_MOST):
             portion = every[start : start + CALL_MOST]
-            self.scripts.call("back", consumer=self.consumer, suspicion=suspicion, unseen=unseen, tags=portion)
+            try:
+                self.scripts.call("back", consumer=self.consumer, suspicion=suspicion, unseen=unseen, tags=portion)
+            except (RedisError, OSError):
+                self._late.update(dict.fromkeys(every[start:], (suspicion, unseen)))
+                raise
+
+    def _hand_back_late(self) -> None:
+        late, self._late = self._late, {}
+        for how in set(late.values()):
+            # What this process has again was handed back, although no answer said so.
+            self.hand_back([tag for tag in late if late[tag] == how and tag not in self.holding], *how)
 
     def hand_back_all(self) -> None:
         """Hand back every message that is not done, over a connection of its own: the process is about to end."""

@@ -58,7 +58,7 @@ class QoS(HookedQoS):
             return None
         blamed = delivery_tag in self.blamed
         self.blamed.discard(delivery_tag)
-        # If this fails, a later scan hands the message back.
+        # If this fails, the next renewals of the lease try again.
         with suppress(*self.channel.connection_errors):
             self.channel.lease.hand_back([delivery_tag], SUSPECT if blamed else 0)
         return None
@@ -126,7 +126,7 @@ class QoS(HookedQoS):
     def restore_unacked(self) -> list[Any]:
         """Hand back the channel's messages, except those in the pool: the pool acknowledges them when they are done.
 
-        If the server cannot be reached, a later scan hands them back.
+        If the server cannot be reached, the next renewals of the lease try again.
         """
         tags = {tag for tag in self.delivered if on_stream(tag)} - leases.running()
         self.delivered.clear()

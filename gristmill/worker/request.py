@@ -19,7 +19,7 @@ from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.quarantine import DEATHS
 from gristmill.worker.trace import EndNotStored, as_text, passes, run_to_end
 
-#: Seconds for which a message stays hidden whose task's end could not be stored: first, and at most.
+#: Seconds for which a message stays hidden whose task Celery could not end: the first time, and at most.
 AGAIN_SECONDS, AGAIN_MOST = 1.0, 60.0
 #: What a pool reports when the process that ran a message has ended. To Celery a task that exits is a lost worker too.
 PROCESS_ENDED = (WorkerLostError, SystemExit, KeyboardInterrupt)
@@ -129,8 +129,8 @@ class Request(CeleryRequest):
             self.reject(requeue=True)
 
     def _give_up(self, reason: str, may_pass: bool) -> None:
-        """Have a task whose end could not be stored run again, if that may help; else make a dead letter of it."""
-        logger.error("the end of %s could not be stored: %s", self.humaninfo(), reason)
+        """Have a task that Celery could not end run again later, if that may help; else make a dead letter of it."""
+        logger.error("Celery could not end %s: %s", self.humaninfo(), reason)
         state.task_ready(self)
         if self.acknowledged:
             return
@@ -140,7 +140,7 @@ class Request(CeleryRequest):
             if may_pass:
                 qos.postpone_longer(tag, AGAIN_SECONDS, AGAIN_MOST)
             else:
-                qos.bury(tag, f"Celery could not store its end: {reason}")
+                qos.bury(tag, f"Celery could not end it: {reason}")
         except (RedisError, OSError) as error:
             logger.warning("the message of %s goes back later: %s", self.humaninfo(), error)
 

@@ -62,7 +62,7 @@ def test_what_a_thread_cannot_end_gives_its_slot_back(bench, dead_letters):
     bench.send("for n in range(10, 20): mark.delay(n)")
     until(lambda: set(bench.done()) >= set(range(10, 20)) and bench.standing() == 0, 60)
     assert worker.poll() is None
-    assert [dead_letter.reason.partition(":")[0] for dead_letter in dead_letters] == ["Celery could not run it"] * 3
+    assert [dead_letter.reason.partition(":")[0] for dead_letter in dead_letters] == ["Celery could not end it"] * 3
 
 
 def test_an_entry_without_a_message_is_kept(bench, dead_letters):

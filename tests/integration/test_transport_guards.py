@@ -94,6 +94,49 @@ class TestScanning:
         assert not self.scanned(bench, lease)
 
 
+class TestWatching:
+    def test_a_message_that_the_pool_has_lost_goes_back_and_the_log_says_so(
+        self, bench, channel, quiet, monkeypatch, caplog
+    ):
+        put(channel, 1, 2)
+        tag, other = (channel.basic_get("q").delivery_tag for _ in range(2))
+        quiet.queues.add("q")
+        quiet.seconds = 0.2
+        quiet._renew()
+        quiet._unbroken_since -= 100
+
+        def scanned():
+            quiet.scan()
+            return handed_back(bench)
+
+        until(lambda: bench.client.xpending_range(f"{bench.prefix}gm1:q:q:0", "gm", "-", "+", 9, idle=100), 5)
+        assert not scanned()
+        monkeypatch.setattr(leases, "lost", lambda: {tag})
+        assert until(scanned, 5) == 1
+        assert quiet.holding == {other}
+        assert "handed back 1 messages" in caplog.text
+
+    def test_what_could_not_be_handed_back_goes_back_with_a_renewal(self, bench, channel, quiet, monkeypatch):
+        put(channel, 1, 2)
+        message, other = (channel.basic_get("q") for _ in range(2))
+
+        def cut(*_, **__):
+            raise ConnectionError
+
+        with monkeypatch.context() as away:
+            away.setattr(quiet.scripts, "call", cut)
+            for each in (message, other):
+                channel.qos.blamed.add(each.delivery_tag)
+                each.reject(requeue=True)
+        # The answer was lost, and this process has the other one again.
+        quiet.holding.add(other.delivery_tag)
+        assert handed_back(bench) == 0
+        quiet._renew()
+        assert handed_back(bench) == 1
+        again = channel.basic_get("q")
+        assert (again.payload, again.headers["gm_returns"]) == (1, 2)
+
+
 class TestOwners:
     def take(self, lease, consumer, **options):
         """What `consumer` takes: a tag, a message, how often it came back from the dead, and so on by turns."""

@@ -11,8 +11,8 @@ import signal
 import time
 from functools import cache
 
-from celery import Celery, Task
-from celery.exceptions import Reject
+from celery import Celery, Task, group
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.worker.control import inspect_command
 from redis import Redis
 
@@ -80,6 +80,11 @@ def total(numbers):
 
 
 @app.task
+def flat(values):
+    return values
+
+
+@app.task
 def fail(*_):
     raise ValueError("as asked")
 
@@ -92,6 +97,52 @@ def reject_first(self, number):
         raise Reject("the first time", requeue=True)
     say("done", number)
     return number
+
+
+@app.task(bind=True)
+def ids(self, before=None):
+    """The ids by which a task knows its relatives."""
+    return [self.request.root_id, self.request.parent_id]
+
+
+@app.task(bind=True)
+def replaced(self, number):
+    raise self.replace(add.s(number, number) | add.s(1))
+
+
+@app.task(bind=True)
+def spread(self, numbers, more):
+    raise self.replace(group(add.s(number, more) for number in numbers))
+
+
+class NeedsTwo(Exception):
+    """An exception that cannot be made anew from its text."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+@app.task
+def end_by(way):
+    raise {"ignore": Ignore(), "reject": Reject("no more", requeue=False), "odd": NeedsTwo(1, 2)}[way]
+
+
+@app.task(bind=True)
+def properties(self):
+    return [self.request.properties["app_id"], self.request.delivery_info["routing_key"]]
+
+
+@app.task(soft_time_limit=0.3)
+def notice_the_limit():
+    try:
+        time.sleep(30)
+    except SoftTimeLimitExceeded:
+        return "noticed"
+
+
+@app.task(time_limit=0.5)
+def ignore_the_limit():
+    time.sleep(30)
 
 
 @app.task

@@ -1,0 +1,40 @@
+"""The guards of what a pool runs and no longer runs, each with its mutation and the test that must turn red."""
+
+from tests.mutants.mutant import LOST, Mutant
+
+POOLS = "tests/integration/test_pools.py"
+
+MUTANTS = (
+    Mutant(
+        "a message that comes again says so",
+        "gristmill/broker/channel.py",
+        "        if entry.deliveries:\n",
+        "        if entry.returns:\n",
+        "tests/integration/test_redelivered.py::test_a_message_that_was_handed_back_says_so[reject]",
+        LOST,
+    ),
+    Mutant(
+        "what a pool no longer runs is acknowledged or handed back",
+        "gristmill/worker/request.py",
+        "            self.reject(requeue=True)\n",
+        "            pass\n",
+        f"{POOLS}::test_what_a_worker_cancels_when_its_connection_breaks_runs_again[prefork]",
+        LOST,
+    ),
+    Mutant(
+        "a message whose result cannot be stored is not acknowledged",
+        "gristmill/worker/trace.py",
+        "    except Exception as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        f"{POOLS}::test_a_task_whose_result_cannot_be_stored_runs_again_until_it_is[prefork]",
+        LOST,
+    ),
+    Mutant(
+        "a message that a pool has lost goes back",
+        "gristmill/broker/leases.py",
+        "        self.holding -= lost()\n",
+        "",
+        "tests/integration/test_transport_guards.py::TestWatching",
+        LOST,
+    ),
+)

@@ -1,0 +1,97 @@
+"""The messages that a worker's pool has: which of them it has lost."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from weakref import ref
+
+import pytest
+
+from gristmill.worker.pool_messages import PoolMessages
+
+
+class Job:
+    """A job of a pool of processes or greenlets."""
+
+    def __init__(self):
+        self.over = False
+
+    def ready(self):
+        return self.over
+
+
+class Request:
+    def __init__(self, tag):
+        self.message = SimpleNamespace(delivery_tag=tag)
+        self.is_abandoned = False
+
+    def abandon(self):
+        self.is_abandoned = True
+
+
+@pytest.fixture
+def messages():
+    return PoolMessages()
+
+
+@pytest.fixture
+def request_():
+    return Request("0/1-0/q")
+
+
+def test_a_job_that_is_over_without_an_end_is_lost_when_it_is_so_twice(messages, request_):
+    job = Job()
+    messages.add(request_, ref(job))
+    assert messages.lost() == messages.lost() == set()
+    job.over = True
+    assert messages.lost() == set(), "the pool may be about to report the end"
+    assert not request_.is_abandoned
+    assert messages.lost() == {"0/1-0/q"}
+    assert request_.is_abandoned
+    assert messages.lost() == set()
+
+
+def test_so_is_one_that_the_pool_has_dropped(messages, request_):
+    job = Job()
+    messages.add(request_, ref(job))
+    del job
+    messages.lost()
+    assert messages.lost() == {"0/1-0/q"}
+
+
+def test_and_one_whose_thread_has_ended(messages, request_):
+    future = Future()
+    messages.add(request_, future)
+    messages.lost()
+    assert messages.lost() == set()
+    future.set_result(None)
+    messages.lost()
+    assert messages.lost() == {"0/1-0/q"}
+
+
+def test_a_message_whose_end_was_reported_is_not_lost(messages, request_):
+    messages.add(request_, Future())
+    messages._jobs["0/1-0/q"][1].set_result(None)
+    messages.lost()
+    messages.remove(request_)
+    assert messages.lost() == set()
+
+
+def test_nor_one_that_celery_took_back_nor_one_of_a_pool_that_tells_nothing(messages, request_):
+    other = Request("0/2-0/q")
+    for each in (request_, other):
+        messages.add(each, ref(Job()))
+    messages.retain({"0/2-0/q"})
+    messages.add(Request("0/3-0/q"))
+    messages.lost()
+    assert messages.lost() == {"0/2-0/q"}
+    assert not request_.is_abandoned
+
+
+def test_a_message_that_came_again_is_not_removed_by_its_first_request(messages, request_):
+    again = Request("0/1-0/q")
+    messages.add(request_)
+    messages.add(again, ref(Job()))
+    messages.remove(request_)
+    messages.lost()
+    assert messages.lost() == {"0/1-0/q"}
+    assert again.is_abandoned
