@@ -6,10 +6,14 @@ import sys
 
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
+from benchmarks.chaos.power.command import main as power_command
 from benchmarks.chaos.report import line, table
 from benchmarks.chaos.run import Stuck
 from benchmarks.chaos.scenarios import SCENARIOS, run
 from gristmill.errors import GristmillError
+
+#: What has options of its own: power cuts, and files that are torn.
+POWER = ("power", "tear")
 
 
 def _positive(kind: type[int] | type[float], least: float) -> "type[int] | type[float]":
@@ -25,7 +29,7 @@ def _positive(kind: type[int] | type[float], least: float) -> "type[int] | type[
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
-    names = f"{', '.join(SCENARIOS)}; or all (default)"
+    names = f"{', '.join(SCENARIOS)}; or all (default); {' and '.join(POWER)} have a --help of their own"
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", default=["all"], help=names)
     parser.add_argument("--transport", choices=[*TRANSPORTS, "both"], default="both", help="default: both, in turn")
     parser.add_argument("--pool", choices=[*POOLS, "both"], default="both")
@@ -61,6 +65,8 @@ def _runs(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
 
 def main() -> int:
     """Run what was asked for. 1: a promise was broken; 2: usage; 3: a server did not start, or a run got stuck."""
+    if sys.argv[1:2] and sys.argv[1] in POWER:
+        return power_command(sys.argv[1], sys.argv[2:])
     parser = _parser()
     arguments = parser.parse_args()
     for name in arguments.scenarios:

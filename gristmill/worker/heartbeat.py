@@ -26,6 +26,7 @@ from gristmill.tasks import catalog
 from gristmill.worker.boot_steps import POOLS
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
+from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.task_counts import collect
 
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
@@ -59,7 +60,8 @@ class WorkerHeartbeat(StartStopStep):
         server = self.heartbeat.client
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
         self.meters = Meters(server, settings()) if settings().meters else None
-        self.heartbeat.add(self.periodic_call)
+        self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
+        self.heartbeat.add(self.periodic_call, self.mending)
         worker_shutdown.connect(self._leave, weak=False)
 
     def _send(self) -> None:
@@ -105,7 +107,7 @@ class WorkerHeartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.heartbeat.remove(self.periodic_call)
+        self.heartbeat.remove(self.periodic_call, self.mending)
         try:
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:

@@ -20,6 +20,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader, _indexes, _words
+from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
 from gristmill.errors import BatchCancelled, InputError
 from tests.support.ledger import FIELDS, WORKER, enlist, heal, info, let_time_pass, outcomes, pop
@@ -219,7 +220,10 @@ class Controlled(RuleBasedStateMachine):
         assert all(number == 1 for number in seen.values())
 
     def teardown(self):
-        """Left alone, it comes to its end, and each item has one result."""
+        """Its parts agree; left alone, it comes to its end, and each item has one result."""
+        repair = Repair(self.ledger.client, self.ledger.settings)
+        assert repair.examine(NAME) == {}
+        assert repair.queues(["cpu"], mend=False) == {}
         self.control.resume(NAME)
         if self.feeding:
             self.end()

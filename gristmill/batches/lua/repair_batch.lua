@@ -1,5 +1,5 @@
 --@ repair_batch(batch, failures: number, deaths: number, mend: flag) frees
---@ uses batches/upkeep
+--@ uses batches/upkeep batches/blocks
 -- Compare what a batch has of each thing twice: stored items, counters, places of open items, the sets that it is in. With
 -- `mend`, make them agree: an open item that is in no place from which it would be handed out becomes a remainder.
 -- `failures` and `deaths` are what repair_items counted: they divide the failed items where the counters cannot.
@@ -21,20 +21,13 @@ local function ones(part) return redis.call('BITCOUNT', key(batch, part)) end
 
 -- A block that is stored counts, even where its count was not written.
 local function count_blocks()
-  if redis.call('EXISTS', key(batch, 'in')) == 0 then return end
-  local info, last = redis.call('XINFO', 'STREAM', key(batch, 'in')), nil
-  for i = 1, #info, 2 do if info[i] == 'last-generated-id' then last = tonumber(string.match(info[i + 1], '^%d+')) end end
-  if last <= b.stored then return end
-  note('items_not_counted', last - b.stored)
-  local bytes, sha = 0, nil
-  for _, entry in ipairs(redis.call('XRANGE', key(batch, 'in'), b.stored + 1, '+')) do
-    for i = 1, #entry[2], 2 do
-      if entry[2][i] == 'items' then bytes = bytes + #entry[2][i + 1] end
-      if entry[2][i] == 'sha' then sha = entry[2][i + 1] end
-    end
-  end
-  set('stored', last, 'bytes', b.bytes + bytes, 'sha', sha)
-  b.stored = last
+  local entries = redis.call('XRANGE', key(batch, 'in'), b.stored + 1, '+')
+  if #entries == 0 then return end
+  local bytes, last = 0, block_of(entries[#entries])
+  for _, entry in ipairs(entries) do bytes = bytes + #block_of(entry).items end
+  note('items_not_counted', last.after - b.stored)
+  set('stored', last.after, 'bytes', b.bytes + bytes, 'sha', last.sha)
+  b.stored = last.after
 end
 
 -- A cancel that broke off before it was one. A producer goes on.

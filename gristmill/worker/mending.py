@@ -1,0 +1,75 @@
+"""Mends live batches after a restart of the server, which may have applied half of a script; one worker does it."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+from gristmill.batches.repair import Findings, Repair, sentence
+from gristmill.config.settings import Settings
+from gristmill.tasks.kinds import Kind
+
+#: Seconds between two looks, and of mending in each: the heartbeat has other calls to make.
+MEND_SECONDS, PORTION_SECONDS = 1.0, 0.1
+#: Milliseconds after which another worker begins anew what a worker did not bring to an end.
+CLAIM_MS = 60_000
+
+log = logging.getLogger(__name__)
+
+
+class Mender:
+    """Looks whether the server is another process than before, and if so examines and mends each live batch."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client = client
+        self._repair = Repair(client, settings)
+        #: The server whose batches are mended, and the worker's claim to do that.
+        self._key, self._claim = settings.key("mended"), settings.key("mending")
+        self._server = ""
+        self._work: Iterator[Findings] = iter(())
+        self._may_look = True
+
+    def step(self) -> None:
+        """Look, or mend for PORTION_SECONDS.
+
+        Raises:
+            RedisError: the server cannot be reached, or refuses.
+        """
+        end = time.monotonic() + PORTION_SECONDS
+        for _ in self._work:
+            if time.monotonic() > end:
+                return
+        self._work = iter(())
+        if self._may_look:
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            server = self.client.info("server")["run_id"]
+        except NoPermissionError as error:
+            self._may_look = False
+            log.warning(
+                "after a restart of the server, run gristmill doctor --repair: workers cannot see one: %s", error
+            )
+            return
+        if server == self._server:
+            return
+        if self.client.get(self._key) == server:
+            self._server = server
+        elif self.client.set(self._claim, server, nx=True, px=CLAIM_MS):
+            self._work = self._mend(server)
+
+    def _mend(self, server: str) -> Iterator[Findings]:
+        for batch in self._repair.active():
+            findings: Findings = {}
+            for each in self._repair.steps(batch, mend=True):
+                findings = each
+                yield findings
+            if findings:
+                log.warning("mended batch %s after a restart of the server: %s", batch, sentence(findings))
+        self._repair.queues(map(str, Kind), mend=True)
+        self.client.set(self._key, server)
+        self.client.delete(self._claim)
+        self._server = server

@@ -1,0 +1,64 @@
+"""A worker mends live batches when the server is another process than before; one worker, once."""
+
+import pytest
+from redis.exceptions import NoPermissionError
+
+from gristmill.batches.repair import Repair
+from gristmill.worker.mending import Mender
+from tests.support.ledger import submit
+
+
+@pytest.fixture
+def mender(ledger):
+    return Mender(ledger.client, ledger.settings)
+
+
+@pytest.fixture
+def torn(ledger):
+    """A batch with a mark that has no outcome."""
+    submit(ledger, "torn", 5)
+    ledger.client.setbit(ledger.key("torn", "done"), 3, 1)
+    return Repair(ledger.client, ledger.settings)
+
+
+def steps(mender):
+    for _ in range(20):
+        mender.step()
+
+
+def test_it_mends_what_a_restart_left(ledger, mender, torn):
+    assert torn.examine("torn")
+    steps(mender)
+    assert not torn.examine("torn")
+    assert ledger.client.get(ledger.settings.key("mended")) == ledger.client.info("server")["run_id"]
+    assert not ledger.client.exists(ledger.settings.key("mending"))
+
+
+def test_it_mends_once_for_a_server(ledger, mender, torn):
+    steps(mender)
+    ledger.client.setbit(ledger.key("torn", "done"), 4, 1)
+    steps(mender)
+    steps(Mender(ledger.client, ledger.settings))
+    assert torn.examine("torn")
+    ledger.client.set(ledger.settings.key("mended"), "another")
+    steps(Mender(ledger.client, ledger.settings))
+    assert not torn.examine("torn")
+
+
+def test_another_worker_does_it(ledger, mender, torn):
+    ledger.client.set(ledger.settings.key("mending"), "its claim")
+    steps(mender)
+    assert torn.examine("torn")
+    ledger.client.delete(ledger.settings.key("mending"))
+    steps(mender)
+    assert not torn.examine("torn")
+
+
+def test_without_the_right_to_see_a_restart_it_says_so_once(ledger, mender, torn, monkeypatch, caplog):
+    def refuse(_):
+        raise NoPermissionError("no INFO")
+
+    monkeypatch.setattr(ledger.client, "info", refuse)
+    steps(mender)
+    assert torn.examine("torn")
+    assert sum("doctor --repair" in record.getMessage() for record in caplog.records) == 1
