@@ -1,5 +1,6 @@
 """One primary, two replicas and three Sentinels on loopback, all from the private server's program, and faults."""
 
+import os
 import secrets
 import shutil
 import signal
@@ -28,12 +29,15 @@ READY_SECONDS = 20.0
 class Node:
     """One process: a server or a Sentinel, with a configuration file in a directory of its own."""
 
-    def __init__(self, directory: Path, port: int, lines: list[str], *, sentinel: bool, binary: Path) -> None:
+    def __init__(
+        self, directory: Path, port: int, lines: list[str], command: list[str], environ: dict[str, str] | None = None
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self.port = directory, port
         self._config = directory / "server.conf"
         self._config.write_text("\n".join([*lines, ""]))
-        self._command = [str(binary), str(self._config), *(["--sentinel"] if sentinel else [])]
+        binary, *rest = command
+        self._command, self._environ = [binary, str(self._config), *rest], {**os.environ, **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, empty: bool = False) -> None:
@@ -41,7 +45,9 @@ class Node:
         if empty:
             shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
             (self.directory / "dump.rdb").unlink(missing_ok=True)
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self._command, env=self._environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs."""
@@ -58,20 +64,28 @@ class Node:
 class ServerGroup:
     """The servers and their Sentinels while the context lasts. Times are in seconds.
 
-    `fsync` is the servers' appendfsync. A server has a user for clients, one for replicas and one for Sentinels, so
-    that `cut` can keep the latter two out: its clients reach it, and nobody else does.
+    `fsync` is the servers' appendfsync; the clock of a server is ahead by its number in `clocks`. A server has a user
+    for clients, one for replicas and one for Sentinels, so that `cut` can keep the latter two out: its clients reach
+    it, and nobody else does.
     """
 
-    def __init__(self, directory: Path, *, fsync: str = "always", binary: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        fsync: str = "always",
+        clocks: tuple[int, ...] = (0,) * SERVERS,
+        binary: Path | None = None,
+    ) -> None:
         self.directory = directory
         self.password, self.sentinel_password = secrets.token_hex(8), secrets.token_hex(8)
         self.ports = [_free_port() for _ in range(SERVERS)]
         self.sentinel_ports = [_free_port() for _ in range(SENTINELS)]
-        self._binary = binary or program()
-        self.servers = [self._server(port, fsync) for port in self.ports]
+        self._binary = str(binary or program())
+        self.servers = [self._server(port, fsync, clock) for port, clock in zip(self.ports, clocks, strict=True)]
         self.sentinels = [self._sentinel(port) for port in self.sentinel_ports]
 
-    def _server(self, port: int, fsync: str) -> Node:
+    def _server(self, port: int, fsync: str, clock: int) -> Node:
         directory = self.directory / f"server-{port}"
         lines = [
             f"port {port}",
@@ -94,7 +108,8 @@ class ServerGroup:
         if port != self.ports[0]:
             lines.append(f"replicaof 127.0.0.1 {self.ports[0]}")
         directory.mkdir(parents=True, exist_ok=True)
-        return Node(directory, port, lines, sentinel=False, binary=self._binary)
+        environ = {"LD_PRELOAD": str(_clock_library(self.directory)), "CLOCK_OFFSET": str(clock)} if clock else {}
+        return Node(directory, port, lines, [self._binary], environ)
 
     def _sentinel(self, port: int) -> Node:
         directory = self.directory / f"sentinel-{port}"
@@ -113,7 +128,7 @@ class ServerGroup:
             f"sentinel failover-timeout {NAME} 3000",
             f"sentinel parallel-syncs {NAME} 2",
         ]
-        return Node(directory, port, lines, sentinel=True, binary=self._binary)
+        return Node(directory, port, lines, [self._binary, "--sentinel"])
 
     @property
     def url(self) -> str:
@@ -281,6 +296,15 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {seconds:g} s")
         time.sleep(0.03)
+
+
+def _clock_library(directory: Path) -> Path:
+    """clock.c, compiled once for a directory."""
+    library = directory / "clock.so"
+    if not library.exists():
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
 
 
 def _free_port() -> int:

@@ -5,10 +5,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks.chaos import batch, faults
+from benchmarks.chaos import batch, failover, faults
 from benchmarks.chaos.count import Count, tally
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.run import Run, Stuck
@@ -37,6 +38,8 @@ class Scenario:
     once: bool = False
     dead: int = 0
     count: Callable[[Run, Count, float], None] = tally
+    #: Instead of `play`, for what starts servers of its own: it gets the options, the count and a directory.
+    whole: Callable[[Options, Count, Path], None] | None = None
 
 
 SCENARIOS = {
@@ -50,6 +53,12 @@ SCENARIOS = {
     "warm": Scenario(faults.warm, kills=5, once=True),
     "replaced": Scenario(faults.replaced, tasks=500, pools=("prefork",), once=True),
     "long": Scenario(faults.long, once=True),
+    "failover": Scenario(
+        faults.workers, kills=200, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=2)
+    ),
+    "unconfirmed": Scenario(
+        faults.workers, kills=8, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=0)
+    ),
     "batch": Scenario(batch.play, kills=10, tasks=5000, transports=("ours",), count=batch.tally),
 }
 
@@ -69,6 +78,9 @@ def run(name: str, pool: str, transport: str, options: Options) -> Count:
     count = Count(name, pool, transport, options.seed)
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     luck = random.Random(f"{options.seed} {name} {pool}")
+    if scenario.whole:
+        scenario.whole(replace(options, kills=kills), count, directory)
+        return count
     try:
         with PrivateServer(Home(directory), load({})) as server:
             started_at = time.monotonic()

@@ -1,0 +1,283 @@
+"""Failovers by Sentinel under batches and plain messages: what was confirmed has to survive each of them.
+
+Publishers put plain messages on queues that nobody takes from, and producers submit batches, which workers run and
+readers read. In each round the primary is killed, stopped or cut off, or comes back empty, and another server takes its
+place. Then the books of the last two rounds are compared with what the new primary has.
+"""
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from redis.exceptions import RedisError
+
+import gristmill.broker  # noqa: F401 - adds the schemes
+from benchmarks.chaos.count import Count
+from benchmarks.chaos.fleet import Fleet
+from benchmarks.chaos.group import Node, ServerGroup, until
+from benchmarks.chaos.options import Options
+from gristmill import open_batch, submit
+from gristmill.batches.result import Result
+from gristmill.broker.address import from_redis
+from gristmill.broker.enqueue import enqueue_many
+from gristmill.config.settings import use
+from gristmill.errors import GristmillError, InputError
+from gristmill.producer.worker_checks import live_workers
+from gristmill.server.connection import client
+
+FAULTS = ("kill", "freeze", "cut", "empty")
+#: Seconds that the clocks of the three servers are ahead.
+CLOCKS = (0, 3600, -3600)
+#: Threads that publish one message a call, and that publish lots; messages of a lot; producers; items of a batch.
+SINGLES, LOTS, LOT, PRODUCERS, ITEMS = 100, 2, 500, 3, 400
+#: Seconds before a fault, and after the servers are whole again.
+BEFORE, AFTER, PATIENCE = 1.0, 0.3, 60.0
+
+
+class Books:
+    """What callers were told in one round. Threads share it."""
+
+    def __init__(self, number: int) -> None:
+        self.queue = f"parked{number}"
+        self.lock = threading.Lock()
+        #: Numbers of the messages whose call returned.
+        self.messages: list[int] = []
+        #: Batches whose `submit` returned, and what readers were shown of them.
+        self.batches: dict[str, dict[int, Result]] = {}
+
+
+class Load:
+    """The threads that publish, submit and read, into the books of the current round."""
+
+    def __init__(self, url: str) -> None:
+        self.books = Books(0)
+        self.unanswered = 0
+        #: Calls that raised, by the error's name: nobody was told that they succeeded.
+        self.uncertain: Counter[str] = Counter()
+        self.last_error: Exception | None = None
+        self._numbers, self._lock = iter(range(sys.maxsize)), threading.Lock()
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._busy = 0
+        self._app = Celery("parked", broker=from_redis(url), set_as_current=False)
+        self._app.conf.update(broker_pool_limit=SINGLES + LOTS + 5, task_default_queue="parked")
+        self._task = self._app.task(name="parked")(_parked)
+        calls = [(self._single, SINGLES), (self._lot, LOTS), (self._batch, PRODUCERS)]
+        each = [call for call, number in calls for _ in range(number)]
+        self._threads = [threading.Thread(target=self._loop, args=(call,), daemon=True) for call in each]
+
+    def start(self) -> None:
+        """Begin."""
+        self._go.set()
+        for thread in self._threads:
+            thread.start()
+
+    def hold(self) -> Books:
+        """Have every call end, and return the books of the round."""
+        self._go.clear()
+        until(lambda: self._busy == 0, PATIENCE, "the end of every call")
+        return self.books
+
+    def next_round(self, number: int) -> None:
+        """Go on with new books."""
+        self.books = Books(number)
+        self._go.set()
+
+    def stop(self) -> None:
+        """End the threads."""
+        self._stop.set()
+        self._go.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def _loop(self, call: Callable[[Books], None]) -> None:
+        while not self._stop.is_set():
+            self._go.wait()
+            with self._lock:
+                self._busy += 1
+            try:
+                if self._go.is_set() and not self._stop.is_set():
+                    call(self.books)
+            except Exception as error:
+                self.uncertain[type(error).__name__] += 1
+                self.last_error = error
+                time.sleep(0.02)
+            finally:
+                with self._lock:
+                    self._busy -= 1
+
+    def _next(self, number: int) -> list[int]:
+        with self._lock:
+            return [next(self._numbers) for _ in range(number)]
+
+    def _single(self, books: Books) -> None:
+        [number] = self._next(1)
+        with self._lock:
+            self.unanswered += 1
+        try:
+            self._task.apply_async((number,), queue=books.queue)
+        finally:
+            with self._lock:
+                self.unanswered -= 1
+        with books.lock:
+            books.messages.append(number)
+
+    def _lot(self, books: Books) -> None:
+        numbers = self._next(LOT)
+        enqueue_many(self._task, [(number,) for number in numbers], queue=books.queue)
+        with books.lock:
+            books.messages += numbers
+
+    def _batch(self, books: Books) -> None:
+        [number] = self._next(1)
+        name = f"batch{number}"
+        submit("pause", [0] * ITEMS, name=name)
+        results: dict[int, Result] = {}
+        with books.lock:
+            books.batches[name] = results
+        # A reader that is told nothing new for long gives up: the books have what it was shown.
+        with suppress(TimeoutError):
+            for result in open_batch(name).results(max_wait=PATIENCE / 2):
+                results[result.index] = result
+
+
+def _parked(number: int) -> int:
+    """Never called: nobody takes the messages."""
+    return number
+
+
+def play(options: Options, count: Count, directory: Path, *, replicas: int) -> None:
+    """Fill in `count` for as many failovers as `options` say, with confirmation by `replicas` replicas."""
+    luck = random.Random(f"{options.seed} failover")
+    logging.getLogger("gristmill").setLevel(logging.ERROR)
+    started_at = time.monotonic()
+    with ServerGroup(directory, clocks=CLOCKS) as group:
+        names = {"redis_url": group.url, "confirm_replicas": str(replicas), "lease_seconds": str(options.lease)}
+        use({**names, "home": str(directory / "home")})
+        fleet = Fleet(lambda _: [sys.executable, "-m", "gristmill.worker", "io"], _environ(names, directory), directory)
+        load = Load(group.url)
+        try:
+            fleet.start(options.workers)
+            until(lambda: len(live_workers()) >= options.workers, PATIENCE, "the workers")
+            load.start()
+            _rounds(group, load, count, luck, options.kills or 0)
+        finally:
+            load.stop()
+            fleet.end()
+    count.seconds = round(time.monotonic() - started_at, 1)
+
+
+def _environ(names: dict[str, str], directory: Path) -> dict[str, str]:
+    ours = {f"GRISTMILL_{name.upper()}": value for name, value in names.items()}
+    return {**os.environ, **ours, "GRISTMILL_HOME": str(directory / "home"), "GRISTMILL_IO_SLOTS": "16"}
+
+
+def _rounds(group: ServerGroup, load: Load, count: Count, luck: random.Random, failovers: int) -> None:
+    earlier: Books | None = None
+    fewest = SINGLES
+    for number in range(failovers):
+        time.sleep(BEFORE * luck.uniform(0.5, 1.5))
+        fault = FAULTS[number % len(FAULTS)]
+        fewest = min(fewest, load.unanswered)
+        began_at = time.monotonic()
+        _fail_over(group, fault)
+        count.recoveries.append(round(time.monotonic() - began_at, 2))
+        time.sleep(AFTER)
+        books = load.hold()
+        for each in filter(None, (earlier, books)):
+            _check(each, count)
+        _close(earlier, count)
+        earlier = books
+        count.kills += 1
+        load.next_round(number + 1)
+    _close(load.hold(), count)
+    _close(earlier, count)
+    sys.stderr.write(f"calls that raised: {dict(load.uncertain)}; the last one: {load.last_error!r}\n")
+    if fewest < 0.9 * SINGLES:
+        count.broken.append(f"only {fewest} calls were unanswered at a fault")
+
+
+def _fail_over(group: ServerGroup, fault: str) -> None:
+    """One failover, to its end: the old primary is a replica again."""
+    act: dict[str, Callable[[], Node]] = {"kill": group.kill, "freeze": group.freeze, "cut": group.cut}
+    node = act.get(fault, group.kill)()
+    group.wait_for_another(node)
+    if fault == "freeze":
+        node.send(signal.SIGCONT)
+    elif fault == "cut":
+        # The old primary goes on answering its clients for as long as nobody tells it.
+        group.heal(node)
+    else:
+        node.start(empty=fault == "empty")
+    group.wait_until_whole()
+
+
+def _check(books: Books, count: Count) -> None:
+    """Compare the books with the server; note what it lacks."""
+    here = _messages(books.queue)
+    missing = [number for number in books.messages if not here[number]]
+    if missing:
+        count.broken.append(f"{len(missing)} messages lost")
+    count.lost += len(missing)
+    books.messages = [number for number in books.messages if here[number]]
+    for name, results in list(books.batches.items()):
+        _check_batch(name, results, books, count)
+
+
+def _check_batch(name: str, results: dict[int, Result], books: Books, count: Count) -> None:
+    try:
+        batch = open_batch(name)
+        info = batch.wait(PATIENCE)
+        recorded = list(batch.results(follow=False))
+    except InputError:
+        count.lost += ITEMS
+        count.broken.append(f"{name} is gone")
+        del books.batches[name]
+        return
+    except TimeoutError:
+        count.left += open_batch(name).info().left
+        return
+    again = [index for index, times in Counter(result.index for result in recorded).items() if times > 1]
+    other = [result for result in recorded if results.get(result.index, result) != result]
+    lost = ITEMS - len(recorded)
+    count.lost += lost + len(other)
+    count.duplicates += info.duplicates
+    for text, number in (("items lost", lost), ("results changed", len(other)), ("recorded twice", len(again))):
+        if number:
+            count.broken.append(f"{name}: {number} {text}")
+    if info.submitted != ITEMS or info.succeeded + info.failed + info.dead + info.cancelled != ITEMS:
+        count.broken.append(f"{name}: its counters do not add up")
+
+
+def _messages(queue: str) -> Counter[int]:
+    """The messages on a queue, by number."""
+    server: Any = client()
+    numbers: Counter[int] = Counter()
+    start = "-"
+    while entries := server.xrange(f"gm1:q:{queue}:0", min=start, count=5000):
+        for identity, fields in entries:
+            numbers[json.loads(json.loads(fields["m"])["body"])[0][0]] += 1
+            start = f"({identity}"
+    return numbers
+
+
+def _close(books: Books | None, count: Count) -> None:
+    """Count what the books have, and delete it."""
+    if books is None:
+        return
+    count.submitted += len(books.messages) + ITEMS * len(books.batches)
+    count.done += len(books.messages) + ITEMS * len(books.batches)
+    with suppress(RedisError, GristmillError):
+        client().unlink(f"gm1:q:{books.queue}:0")
+        for name in books.batches:
+            open_batch(name).delete()
