@@ -1,5 +1,5 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import ledger, transport
+from tests.mutants import ledger, transport, watch
 
-MUTANTS = (*transport.MUTANTS, *ledger.MUTANTS)
+MUTANTS = (*transport.MUTANTS, *ledger.MUTANTS, *watch.MUTANTS)
