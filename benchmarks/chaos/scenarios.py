@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.chaos import batch, faults
+from benchmarks.chaos import batch, faults, recovery
 from benchmarks.chaos.count import Count, tally
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.run import Run, Stuck
@@ -41,6 +41,7 @@ class Scenario:
 
 SCENARIOS = {
     "kill": Scenario(faults.workers, kills=20),
+    "recovery": Scenario(recovery.play, kills=60, count=recovery.count),
     "child": Scenario(faults.children, kills=20, pools=("prefork",)),
     "stop": Scenario(faults.stopped, kills=3),
     "server": Scenario(faults.server, kills=3),

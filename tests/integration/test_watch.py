@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 
 from gristmill.batches.ledger import Ledger
-from gristmill.config.settings import load
+from gristmill.cli import doctor
+from gristmill.config.settings import load, settings
 from gristmill.fleet.watcher import Watcher, unwatched_workers
 from tests.conftest import until
 from tests.support.leases import end_leases
@@ -343,3 +344,20 @@ def test_a_worker_that_cannot_come_back_is_handed_on_and_fenced(long_lease, serv
         until(lambda: bench.done() == [1, 1], 20, "both ends")
         until(lambda: "another worker took message" in bench.log(0), 20, "the refusal of the late acknowledgement")
     assert bench.standing() == 0
+
+
+class TestDoctor:
+    def found(self, bench, monkeypatch):
+        monkeypatch.setenv("GRISTMILL_PREFIX", bench.prefix)
+        settings.cache_clear()
+        findings = list(doctor._watch(bench.client))
+        monkeypatch.undo()
+        settings.cache_clear()
+        return [(finding.check, bool(finding.advice)) for finding in findings]
+
+    def test_it_says_when_a_worker_cannot_be_watched(self, bench, others, monkeypatch):
+        assert self.found(bench, monkeypatch) == []
+        others.enlist("w:1")
+        assert self.found(bench, monkeypatch) == [("death of a worker", False)]
+        others.scripts.call("enlist", consumer="w:2", worker="", problem="NOPERM", queues=["q"])
+        assert self.found(bench, monkeypatch) == [("death of a worker", True)]
