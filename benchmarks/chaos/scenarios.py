@@ -41,7 +41,6 @@ class Scenario:
 
 SCENARIOS = {
     "kill": Scenario(faults.workers, kills=20),
-    "recovery": Scenario(recovery.play, kills=60, count=recovery.count),
     "child": Scenario(faults.children, kills=20, pools=("prefork",)),
     "stop": Scenario(faults.stopped, kills=3),
     "server": Scenario(faults.server, kills=3),
@@ -51,6 +50,7 @@ SCENARIOS = {
     "warm": Scenario(faults.warm, kills=5, once=True),
     "replaced": Scenario(faults.replaced, tasks=500, pools=("prefork",), once=True),
     "long": Scenario(faults.long, once=True),
+    "recovery": Scenario(recovery.play, kills=60, count=recovery.count),
     "batch": Scenario(batch.play, kills=10, tasks=5000, transports=("ours",), count=batch.tally),
 }
 

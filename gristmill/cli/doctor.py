@@ -21,8 +21,7 @@ from gristmill.cli.console import show
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name
-from gristmill.fleet.watcher import unwatched_workers
+from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, locate, reaching, without_password

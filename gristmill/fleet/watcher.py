@@ -1,11 +1,8 @@
 """The watch over the fleet: a worker whose subscription is gone has died, and what it held is back within a second."""
 
-import json
 import logging
 import time
 from typing import Any, cast
-
-from redis import Redis
 
 from gristmill.broker.leases import SCAN_MOST, Lease
 from gristmill.broker.scripts import TransportScripts
@@ -121,14 +118,3 @@ _watchers: PerProcess[str, Watcher] = PerProcess()
 def watch(lease: Lease, worker: str) -> None:
     """Have this process be watched, and watch others, for as long as it lives; `worker` is the worker's id."""
     _watchers.get(lease.consumer, lambda: Watcher(lease, worker)).begin()
-
-
-def unwatched_workers(client: Redis, prefix: str) -> tuple[int, dict[str, str]]:
-    """The number of workers that take part in the watch, and why others cannot see some of them die, by consumer name.
-
-    Raises:
-        RedisError: the server cannot be reached.
-    """
-    entries = cast(dict[str, str], client.hgetall(f"{prefix}gm1:consumers"))
-    problems = {consumer: json.loads(text).get("problem", "") for consumer, text in entries.items()}
-    return len(entries), {consumer: problem for consumer, problem in problems.items() if problem}

@@ -12,7 +12,8 @@ from redis import Redis
 from gristmill.batches.ledger import Ledger
 from gristmill.cli import doctor
 from gristmill.config.settings import load, settings
-from gristmill.fleet.watcher import Watcher, unwatched_workers
+from gristmill.fleet.registry import unwatched_workers
+from gristmill.fleet.watcher import Watcher
 from tests.conftest import until
 from tests.support.leases import end_leases
 from tests.support.proxy import Proxy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.guards import MUTANTS
+from tests.mutants import MUTANTS
 
 PROJECT = Path(__file__).parent.parent.parent
 
