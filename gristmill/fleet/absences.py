@@ -8,7 +8,7 @@ GONE_SECONDS = 0.5
 #: When more than this many, and more than this share of all, go within a second, the leases decide: a network or a
 #: server does that, and processes that die together are rare.
 STORM_MOST, STORM_SHARE, STORM_SECONDS = 2, 0.25, 1.0
-#: After so many seconds without a look, the looks begin anew.
+#: After so many seconds without a look nobody knows what was missing meanwhile: absences begin anew.
 BLIND_SECONDS = 1.0
 
 
@@ -37,7 +37,8 @@ class Absences:
     def look(self, subscribers: Mapping[str, int], at: float, since: int) -> list[tuple[str, int]]:
         """Take in a look: consumer -> number of its subscriptions. Return who counts as dead, each with its `since`."""
         if at - self._last_look > BLIND_SECONDS:
-            self.forget()
+            self._absences.clear()
+            self._departures.clear()
         self._last_look = at
         for consumer, count in subscribers.items():
             if count:

@@ -68,11 +68,11 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
-        answer = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
-        if answer.is_new and self.history:
+        items, is_new = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
+        if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.
             self._announce_again()
-        self.history.append((time.monotonic(), answer.items))
+        self.history.append((time.monotonic(), items))
         if self.meters:
             self.meters.heartbeat(self.id, collect())
 

@@ -62,9 +62,15 @@ def test_what_no_look_has_seen_is_no_absence():
     assert Looks(4).looks(10, "w1") == {}
 
 
-def test_after_a_pause_without_looks_it_begins_anew(looks):
+def test_after_a_pause_without_looks_an_absence_begins_anew(looks):
     looks.look("w1")
     assert looks.look("w1", seconds=1.1) == {}
+    assert looks.looks(2, "w1") == {}
+    assert looks.look("w1").keys() == {"w1"}
+
+
+def test_a_watcher_with_a_new_connection_has_seen_nobody(looks):
+    looks.absences.forget()
     assert looks.looks(10, "w1") == {}
     # Until it is seen again.
     looks.look()
