@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.chaos import batch, failover, faults
+from benchmarks.chaos import batch, failover, faults, recovery
 from benchmarks.chaos.count import Count, tally
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.run import Run, Stuck
@@ -59,6 +59,7 @@ SCENARIOS = {
     "unconfirmed": Scenario(
         faults.workers, kills=8, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=0)
     ),
+    "recovery": Scenario(recovery.play, kills=60, count=recovery.count),
     "batch": Scenario(batch.play, kills=10, tasks=5000, transports=("ours",), count=batch.tally),
 }
 

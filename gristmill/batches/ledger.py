@@ -200,15 +200,16 @@ class Ledger:
         )
         return int(duplicates), by_name(following) if following else None
 
-    def heartbeat(self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk]) -> int:
+    def heartbeat(self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk]) -> tuple[int, bool]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, and what else is shown of it. Returns how many outcomes the
-        worker has recorded.
+        worker has recorded, and whether the registry did not have the worker.
         """
         flat = [part for chunk in chunks for part in (chunk.batch, chunk.member)]
         queue, slots, details = heartbeat["queue"], heartbeat["slots"], json.dumps(heartbeat)
-        return int(self._call("heartbeat", worker=worker, queue=queue, slots=slots, details=details, chunks=flat))
+        answer = self._call("heartbeat", worker=worker, queue=queue, slots=slots, details=details, chunks=flat)
+        return int(answer[0]), bool(answer[1])
 
     def tend(self, batch: str) -> None:
         """Do what has come due, of this batch first: somebody who waits for it asks, since no worker may be alive."""

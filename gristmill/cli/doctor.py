@@ -21,7 +21,7 @@ from gristmill.cli.console import show
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name
+from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, locate, reaching, without_password
@@ -236,9 +236,24 @@ def _workers(server: Redis) -> Iterator[Finding]:
         waiting = WorkerRegistry(server, settings()).waiting(kind)
         state = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
         yield Finding(f"queue {kind}", state, "" if here else f"no worker listens: gristmill up {kind}")
+    yield from _watch(server)
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))
     yield from _versions(server, workers)
+
+
+def _watch(server: Redis) -> Iterator[Finding]:
+    """Whether others see each worker die, or have to wait until its lease ends."""
+    number, problems = unwatched_workers(server, settings().prefix)
+    advice = (
+        f"what such a worker holds comes back when its lease of {settings().lease_seconds:g} s ends; to have it back "
+        f"within a second, allow the workers' user SUBSCRIBE on {settings().prefix}gm1:alive:* and PUBSUB NUMSUB, over "
+        "RESP3 and without a proxy"
+    )
+    for problem, count in Counter(problems.values()).items():
+        yield Finding("death of a worker", f"{count} of {number} workers cannot be watched: {problem}", advice)
+    if number and not problems:
+        yield Finding("death of a worker", f"{number} workers watched: their work is back within a second")
 
 
 def _versions(server: Redis, workers: list[LiveWorker]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """The registry of live workers: what each announces when it starts, and its heartbeat, once a second."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -119,3 +120,14 @@ def shared_name(name: str, workers: Iterable[LiveWorker]) -> str:
         f"{name} is the name of several workers (pids {pids}): results and remote control cannot tell them apart. "
         "Give each host a name of its own (hostnamectl, or hostname: of a container), or start Celery's workers with -n"
     )
+
+
+def unwatched_workers(client: Redis, prefix: str) -> tuple[int, dict[str, str]]:
+    """The number of workers that take part in the watch, and why others cannot see some of them die, by consumer name.
+
+    Raises:
+        RedisError: the server cannot be reached.
+    """
+    entries = cast(dict[str, str], client.hgetall(f"{prefix}gm1:consumers"))
+    problems = {consumer: json.loads(text).get("problem", "") for consumer, text in entries.items()}
+    return len(entries), {consumer: problem for consumer, problem in problems.items() if problem}

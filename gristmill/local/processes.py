@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 #: Seconds before a dead child starts again: doubled at each death, and reset after a minute of life.
@@ -54,7 +55,13 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process runs. Once it has ended, the programs that it or its pool processes started end too."""
+        if self._process.returncode is None and os.waitid(
+            os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT
+        ):
+            # Before anybody waits for the process: until then its number is nobody else's.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.poll() is None
 
     def keep_alive(self) -> int | None:

@@ -13,6 +13,8 @@ from redis.exceptions import RedisError
 
 from gristmill.broker import leases, revokes
 from gristmill.config.settings import settings
+from gristmill.fleet.watcher import watch
+from gristmill.fleet.worker_id import worker_id
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
 from gristmill.worker.pool_messages import pool_messages
@@ -65,9 +67,11 @@ class Consumer(CeleryConsumer):
         super().update_strategies()
 
     def on_ready(self) -> None:
-        """Read the revokes that this worker missed."""
-        state.revoked.update(revokes.recent(self.connection.default_channel.scripts))
+        """Read the revokes that this worker missed, and take part in the watch over the fleet."""
+        channel = self.connection.default_channel
+        state.revoked.update(revokes.recent(channel.scripts))
         super().on_ready()
+        watch(channel.lease, worker_id(self.hostname))
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Hand the message back, since another worker may know the task."""

@@ -70,7 +70,10 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
-        items = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
+        items, is_new = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
+        if is_new and self.history:
+            # It counted as dead, and its tasks went with its entry.
+            self._announce_again()
         self.history.append((time.monotonic(), items))
         if self.meters:
             self.meters.heartbeat(self.id, collect())

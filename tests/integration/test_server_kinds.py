@@ -22,10 +22,12 @@ from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
+from gristmill.broker.scripts import as_text
 from gristmill.config.settings import load
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.watcher import Watcher
 from gristmill.server.scripts import server_time, source
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
@@ -307,6 +309,28 @@ def moves_what_stock_has_put_on_lists(user):
     assert not user.client.exists(f"{user.prefix}q")
 
 
+def watches_over_the_fleet(user):
+    """A worker whose subscription is gone is handed on; over RESP2 one connection cannot subscribe and call."""
+    lease = user.channel.lease
+    lease.queues.add("q")
+    watcher = Watcher(lease, "w@here/1")
+    watcher.subscription.hold()
+    watcher.enlist()
+    user.put(1)
+    user.call("enlist", consumer="dead:1", worker="w@there/1", problem="", queues=["q"])
+    user.call("take", consumer="dead:1", credit=1, create=True, queues=["q"], tags=[])
+    now_ms, *flat = user.call("subscribers")
+    subscribers = dict(zip(flat[::2], flat[1::2], strict=True))
+    assert {as_text(consumer): count for consumer, count in subscribers.items()} == {
+        lease.consumer: int(not watcher.subscription.problem),
+        "dead:1": 0,
+    }
+    assert watcher._hand_on("dead:1", now_ms + 1000)
+    message = user.get()
+    assert message.headers["gm_returns"] == 1
+    message.ack()
+
+
 CONTRACT = (
     takes_and_acknowledges,
     reads_what_comes_while_it_waits,
@@ -315,6 +339,7 @@ CONTRACT = (
     waits_until_a_message_is_due,
     buries_and_purges,
     takes_back_from_the_dead,
+    watches_over_the_fleet,
     moves_what_stock_has_put_on_lists,
     keeps_the_ledger,
     controls_a_batch_and_consumes_it,

@@ -92,7 +92,7 @@ MUTANTS = (
     ),
     Mutant(
         "a death is counted against the message that the worker held",
-        f"{BROKER}/reclaim.lua",
+        f"{BROKER}/lease.lua",
         "do return_suspect(queue, level, entry[1]) end",
         "do give_back(queue, level, entry[1]) end",
         f"{GUARDS}::TestOwners",

@@ -3,10 +3,10 @@
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. It also does what has come due.
 -- Touches: clock, workers, heartbeats, items, slots, slots_of, of each batch with such chunks in_flight, and what upkeep and
--- release touch. Returns how many outcomes the worker has recorded.
+-- release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the worker}.
 wind_clock()
 local now = milliseconds()
-redis.call('ZADD', GM .. 'workers', now, worker)
+local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
 redis.call('HSET', GM .. 'heartbeats', worker, details)
 if redis.call('HGET', GM .. 'slots_of', worker) ~= string.format('%d %s', slots, queue) then
   count_slots(worker, slots, queue)
@@ -29,4 +29,4 @@ for batch, messages in pairs(held) do
 end
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
-return tonumber(redis.call('HGET', GM .. 'items', worker) or 0)
+return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new}

@@ -1,29 +1,9 @@
---@ uses batches/ending
+--@ uses batches/ending batches/workers
 -- What comes due: whoever looks at the fleet does it, and a worker each second. It looks at what changed or came due, never
 -- at all that stands.
---   workers   zset  worker -> when it was last heard of, ms     heartbeats  hash  worker -> its last one
---   slots_of  hash  worker -> its slots, a space, its queue     items  hash  worker -> see record.lua
---   announced hash  worker -> the tasks it knows
 local SILENT_MS, UNSEEN_MS = 10000, 3000
 -- Batches, and chunks of one batch, that one call looks at, at most.
 local BATCHES_MOST, CHUNKS_MOST = 100, 500
-
--- Count the slots of a worker, or with 0 count them no more.
-local function count_slots(worker, slots, queue)
-  local slots_before, queue_before = string.match(redis.call('HGET', GM .. 'slots_of', worker) or '', '^(%d+) (.*)$')
-  if slots_before then redis.call('HINCRBY', GM .. 'slots', queue_before, -slots_before) end
-  if slots == 0 then redis.call('HDEL', GM .. 'slots_of', worker) return end
-  redis.call('HSET', GM .. 'slots_of', worker, slots .. ' ' .. queue)
-  redis.call('HINCRBY', GM .. 'slots', queue, slots)
-end
-
--- A worker has left, or is dead.
-local function remove_worker(worker)
-  redis.call('ZREM', GM .. 'workers', worker)
-  for _, part in ipairs({'heartbeats', 'announced', 'items'}) do redis.call('HDEL', GM .. part, worker) end
-  redis.call('DEL', GM .. 'meters:of:' .. worker)
-  count_slots(worker, 0, '')
-end
 
 local function remove_silent(now)
   local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', now - SILENT_MS, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)

@@ -4,10 +4,15 @@
 --   {prefix}gm1:suspects:{queue}     hash    place -> how often it came back from workers that died
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
 --   {prefix}gm1:dead:bytes           string  the bytes of all their fields
+--   {prefix}gm1:consumers            hash    consumer in the watch -> JSON: worker, queues, problem (see enlist.lua)
+--   {prefix}gm1:watchers             zset    consumer that watches the others -> when it last said so, ms
+-- A consumer in the watch subscribes to the channel {prefix}gm1:alive:{consumer}.
 local DEAD, DEAD_BYTES = GM .. 'dead', GM .. 'dead:bytes'
+local CONSUMERS, WATCHERS = GM .. 'consumers', GM .. 'watchers'
 
 local function lease(queue) return GM .. 'lease:' .. queue end
 local function suspects(queue) return GM .. 'suspects:' .. queue end
+local function channel_of(consumer) return GM .. 'alive:' .. consumer end
 
 -- How often a pending message that `owner` has was delivered; nil if it is not the owner's. The group counts it.
 local function owned(key, id, owner)
@@ -61,4 +66,30 @@ end
 local function return_suspect(queue, level, id, times)
   redis.call('HINCRBY', suspects(queue), place_of(level, id), times or 1)
   give_back(queue, level, id)
+end
+
+-- Nobody has to watch a consumer any more: it is dead, or its lease has ended.
+local function end_watch(consumer)
+  redis.call('HDEL', CONSUMERS, consumer)
+  redis.call('ZREM', WATCHERS, consumer)
+end
+
+-- Hand back what a dead consumer holds of a queue, at most `most` messages; returns how many those are. After fewer, it holds
+-- none, and the queue forgets it.
+local function take_over(queue, consumer, most)
+  local handed = 0
+  for level = 0, LEVELS do
+    local key = stream(queue, level)
+    if handed < most and redis.call('XLEN', key) > 0 then
+      local entries = redis.pcall('XPENDING', key, GROUP, '-', '+', most - handed, consumer)
+      if entries.err then entries = {} end
+      for _, entry in ipairs(entries) do return_suspect(queue, level, entry[1]) end
+      handed = handed + #entries
+    end
+  end
+  if handed >= most then return handed end
+  -- Nothing is pending under its name any more: deleting a consumer would drop what is.
+  for level = 0, LEVELS do redis.pcall('XGROUP', 'DELCONSUMER', stream(queue, level), GROUP, consumer) end
+  redis.call('ZREM', lease(queue), consumer)
+  return handed
 end

@@ -1,0 +1,120 @@
+"""The watch over the fleet: a worker whose subscription is gone has died, and what it held is back within a second."""
+
+import logging
+import time
+from typing import Any, cast
+
+from gristmill.broker.leases import SCAN_MOST, Lease
+from gristmill.broker.scripts import TransportScripts
+from gristmill.fleet.absences import Absences
+from gristmill.server.heartbeat import PeriodicCall
+from gristmill.server.per_process import PerProcess
+from gristmill.server.scripts import Scripts
+from gristmill.server.subscription import HOLD_SECONDS, Subscription
+from gristmill.server.waiting import FOREVER
+
+#: Seconds between two looks of a watcher.
+LOOK_SECONDS = 0.2
+#: Seconds after which a worker enlists again, and asks whether to watch; longer with more than 100 workers, so that
+#: all of them together ask at most 100 times a second.
+ENLIST_SECONDS, ENLISTS_PER_SECOND = 1.0, 100
+
+log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """What a worker does so that others see it die, and, while the server says so, its watch over the others.
+
+    Several watch at a time (`enlist.lua`): the death of a watcher must be seen by one that has seen it alive.
+    """
+
+    def __init__(self, lease: Lease, worker: str) -> None:
+        self.lease, self.worker = lease, worker
+        client, prefix = lease.heartbeat.client, lease.scripts.prefix
+        self.subscription = Subscription(client.connection_pool, f"{prefix}gm1:alive:{lease.consumer}")
+        self._scripts = TransportScripts(client, prefix)
+        self._ledger_scripts = Scripts(client, prefix, "batches")
+        self._absences = Absences()
+        self._connections = 0
+        #: Why this worker cannot watch, although it is subscribed; empty when it can.
+        self._problem = ""
+        self._hold = PeriodicCall("subscription", HOLD_SECONDS, self._hold_subscription, self._slow_down)
+        self._enlist = PeriodicCall("enlisting", ENLIST_SECONDS, self.enlist, self._absences.forget)
+        self._look = PeriodicCall("watching", LOOK_SECONDS, self.look, self._absences.forget)
+
+    def begin(self) -> None:
+        """Subscribe, enlist and watch from now on."""
+        self.lease.heartbeat.add(self._hold, self._enlist)
+
+    def _hold_subscription(self) -> None:
+        self.subscription.hold()
+        self._hold.seconds = HOLD_SECONDS
+
+    def _slow_down(self) -> None:
+        self._hold.seconds = FOREVER.pause
+
+    def enlist(self) -> None:
+        """Say who this worker is, and learn whether it watches the others."""
+        if not self.lease.queues:
+            # It has not begun to read.
+            self._enlist.seconds = LOOK_SECONDS
+            return
+        is_watcher, workers = self._scripts.call(
+            "enlist",
+            consumer=self.lease.consumer,
+            worker=self.worker,
+            problem=self.subscription.problem or self._problem,
+            queues=self.lease.queues,
+        )
+        self._enlist.seconds = ENLIST_SECONDS if is_watcher else max(ENLIST_SECONDS, workers / ENLISTS_PER_SECOND)
+        if is_watcher:
+            self.lease.heartbeat.add(self._look)
+        else:
+            self.lease.heartbeat.remove(self._look)
+            self._absences.forget()
+
+    def look(self) -> None:
+        """Look who holds a subscription, and hand on what those held who are gone."""
+        now_ms, *flat = self._subscribers()
+        at = time.monotonic()
+        subscribers = dict(zip(flat[::2], flat[1::2], strict=True))
+        # Over another connection, or without a subscription of one's own, an absence says nothing: the server may have
+        # restarted.
+        if self.subscription.count != self._connections or not subscribers.get(self.lease.consumer):
+            self._absences.forget()
+        self._connections = self.subscription.count
+        for consumer, since in self._absences.look(subscribers, at, now_ms):
+            if not self._hand_on(consumer, since):
+                self._absences.postpone(consumer, at, now_ms)
+        due = self._absences.until_next(time.monotonic())
+        self._look.seconds = LOOK_SECONDS if due is None else min(LOOK_SECONDS, due)
+
+    def _subscribers(self) -> list[Any]:
+        try:
+            answer = cast(list[Any], self._scripts.call("subscribers"))
+        except Exception as error:
+            # A script's refusal has no class of its own.
+            self._problem = str(error) if "NOPERM" in str(error) or "permission" in str(error) else ""
+            raise
+        self._problem = ""
+        return answer
+
+    def _hand_on(self, consumer: str, since: int) -> bool:
+        """Hand back what a dead worker held; answers False if the server has heard of the worker since."""
+        total, more = 0, 1
+        while more:
+            count, more = self._ledger_scripts.call("hand_on", consumer=consumer, since=since, most=SCAN_MOST)
+            if count < 0:
+                return False
+            total += count
+        if total:
+            log.warning("handed back %d messages of a dead worker, %s", total, consumer)
+        return True
+
+
+_watchers: PerProcess[str, Watcher] = PerProcess()
+
+
+def watch(lease: Lease, worker: str) -> None:
+    """Have this process be watched, and watch others, for as long as it lives; `worker` is the worker's id."""
+    _watchers.get(lease.consumer, lambda: Watcher(lease, worker)).begin()

@@ -1,0 +1,364 @@
+"""The watch over the fleet, on a real server: who holds no subscription any more is dead, and nobody else is."""
+
+import json
+import os
+import signal
+from contextlib import ExitStack
+
+import psutil
+import pytest
+from redis import Redis
+
+from gristmill.batches.ledger import Ledger
+from gristmill.cli import doctor
+from gristmill.config.settings import load, settings
+from gristmill.fleet.registry import unwatched_workers
+from gristmill.fleet.watcher import Watcher
+from tests.conftest import until
+from tests.support.leases import end_leases
+from tests.support.proxy import Proxy
+
+#: Longer than any test: what is back in time is back by the watch alone.
+LEASE_SECONDS = "60"
+
+
+class Others:
+    """Workers that only subscribe and hold messages, over a connection each."""
+
+    def __init__(self, channel, url):
+        self.scripts, self.url = channel.scripts, url
+        self.prefix = channel.scripts.prefix
+        self.connections = {}
+        self.stack = ExitStack()
+
+    def subscribe(self, consumer):
+        client = self.stack.enter_context(Redis.from_url(self.url))
+        subscription = client.pubsub()
+        subscription.subscribe(f"{self.prefix}gm1:alive:{consumer}")
+        assert subscription.get_message(timeout=5)
+        self.connections[consumer] = subscription
+
+    def enlist(self, *consumers, worker=""):
+        for consumer in consumers:
+            self.subscribe(consumer)
+            self.scripts.call("enlist", consumer=consumer, worker=worker, problem="", queues=["q"])
+
+    def take(self, consumer, credit=1):
+        self.scripts.call("take", consumer=consumer, credit=credit, create=True, queues=["q"], tags=[])
+
+    def end(self, consumer):
+        self.connections.pop(consumer).close()
+
+    def left(self, bench):
+        """The workers that still take part in the watch."""
+        return set(bench.client.hkeys(f"{self.prefix}gm1:consumers"))
+
+
+@pytest.fixture
+def others(bench, channel):
+    others = Others(channel, bench.url)
+    with others.stack:
+        yield others
+
+
+@pytest.fixture
+def watcher(bench, channel):
+    """A watcher in this process, which does nothing by itself."""
+    channel.lease.keep(["q"])
+    watcher = Watcher(channel.lease, "w@here/1")
+    yield watcher
+    end_leases()
+
+
+def begin(watcher):
+    watcher.begin()
+    until(lambda: watcher._look in watcher.lease.heartbeat.calls, what="a watch")
+
+
+def looks(watcher, number=2):
+    """Let the watcher look so many times more."""
+    connections = []
+    real = watcher._subscribers
+    watcher._subscribers = lambda: connections.append(1) or real()
+    until(lambda: len(connections) >= number, what="looks")
+
+
+def put(bench, number):
+    for i in range(number):
+        bench.client.xadd(f"{bench.prefix}gm1:q:q:0", {"m": json.dumps({"n": i})})
+
+
+def handed_back(bench):
+    return bench.client.zcard(f"{bench.prefix}gm1:back:q")
+
+
+class TestWatching:
+    def test_what_the_dead_held_is_handed_back_and_they_are_forgotten(self, bench, others, watcher):
+        put(bench, 1200)
+        others.enlist("dead:1", "living:2")
+        others.take("dead:1", 1100)
+        others.take("living:2", 1)
+        begin(watcher)
+        looks(watcher)
+        others.end("dead:1")
+        # In several calls.
+        until(lambda: "dead:1" not in others.left(bench), 5)
+        assert handed_back(bench) == 1100
+        assert others.left(bench) == {"living:2", watcher.lease.consumer}
+        assert bench.client.zscore(f"{bench.prefix}gm1:lease:q", "dead:1") is None
+        assert set(bench.client.hvals(f"{bench.prefix}gm1:suspects:q")) == {"1"}
+
+    def test_what_it_never_saw_alive_is_left_to_the_lease(self, bench, others, watcher):
+        put(bench, 1)
+        others.enlist("dead:1")
+        others.take("dead:1")
+        others.end("dead:1")
+        begin(watcher)
+        looks(watcher, 6)
+        assert handed_back(bench) == 0
+
+    @pytest.mark.parametrize("sign", ["take", "renewal", "heartbeat", "subscription"])
+    def test_whoever_has_been_heard_of_since_lives(self, bench, others, watcher, sign):
+        put(bench, 2)
+        others.enlist("living:1", worker="w@there/1")
+        others.take("living:1")
+        since = watcher._scripts.call("subscribers")[0]
+        others.end("living:1")
+        until(lambda: watcher._scripts.call("subscribers")[0] > since + 1)
+        if sign == "take":
+            others.take("living:1")
+        elif sign == "renewal":
+            others.scripts.call("renew", consumer="living:1", queues=["q"])
+        elif sign == "heartbeat":
+            ledger = Ledger(bench.client, load({"GRISTMILL_PREFIX": bench.prefix}))
+            ledger.heartbeat("w@there/1", {"queue": "cpu", "slots": 1}, [])
+        else:
+            others.subscribe("living:1")
+        assert watcher._hand_on("living:1", since) is False
+        assert handed_back(bench) == 0
+        assert "living:1" in others.left(bench)
+
+    def test_the_registry_forgets_the_dead_too(self, bench, others, watcher):
+        ledger = Ledger(bench.client, load({"GRISTMILL_PREFIX": bench.prefix}))
+        others.enlist("dead:1", worker="w@there/1")
+        ledger.heartbeat("w@there/1", {"queue": "cpu", "slots": 3}, [])
+        others.take("dead:1")
+        others.end("dead:1")
+        since = watcher._scripts.call("subscribers")[0] + 1
+        assert watcher._hand_on("dead:1", since) is True
+        assert bench.client.zcard(f"{bench.prefix}gm1:workers") == 0
+        assert bench.client.hget(f"{bench.prefix}gm1:slots", "cpu") == "0"
+        assert ledger.heartbeat("w@there/1", {"queue": "cpu", "slots": 3}, []) == (0, True)
+
+    def test_of_five_hundred_none_is_taken_early(self, bench, others, watcher):
+        names = [f"w:{number}" for number in range(500)]
+        put(bench, 500)
+        others.enlist(*names)
+        for name in names:
+            others.take(name)
+        begin(watcher)
+        looks(watcher)
+        for name in names[:10]:
+            others.end(name)
+            others.subscribe(name)
+        looks(watcher, 6)
+        assert handed_back(bench) == 0
+        # Many at once: the leases decide.
+        for name in names[:200]:
+            others.end(name)
+        looks(watcher, 6)
+        assert handed_back(bench) == 0
+        others.end("w:499")
+        until(lambda: handed_back(bench) == 1, 5)
+        assert "w:499" not in others.left(bench)
+
+    def test_three_of_many_watch(self, bench, others, watcher):
+        others.enlist(*(f"w:{number}" for number in range(5)))
+        assert bench.client.zcard(f"{bench.prefix}gm1:watchers") == 3
+        watcher.subscription.hold()
+        watcher.enlist()
+        assert watcher._look not in watcher.lease.heartbeat.calls
+        bench.client.zadd(f"{bench.prefix}gm1:watchers", {"w:0": 0})
+        watcher.enlist()
+        assert watcher._look in watcher.lease.heartbeat.calls
+
+    def test_a_server_that_comes_back_says_nothing_about_the_dead(self, bench, others, watcher):
+        """A cut connection of the watcher's stands for it: over the next one it has seen nobody."""
+        put(bench, 1)
+        others.enlist("gone:1")
+        others.take("gone:1")
+        begin(watcher)
+        looks(watcher)
+        others.end("gone:1")
+        connections = watcher.subscription.count
+        bench.client.client_kill_filter(_type="pubsub")
+        until(lambda: watcher.subscription.count > connections, what="another connection")
+        looks(watcher, 6)
+        assert handed_back(bench) == 0
+
+
+class TestWithoutRights:
+    @pytest.mark.parametrize(
+        ("rules", "problem"),
+        [(["-@pubsub"], "subscribe"), (["resetchannels"], "channel"), (["-pubsub"], "pubsub")],
+        ids=lambda value: value[0] if isinstance(value, list) else "",
+    )
+    def test_the_lease_decides_and_says_why(self, bench, others, watcher, rules, problem):
+        user = f"u{bench.prefix[1:-1]}"
+        bench.client.acl_setuser(user, enabled=True, passwords=["+secret"], keys="*", channels="*", commands=["+@all"])
+        bench.client.execute_command("ACL", "SETUSER", user, *rules)
+        port = bench.client.connection_pool.connection_kwargs["port"]
+        with Redis(port=port, username=user, password="secret", decode_responses=True) as client:
+            limited = Watcher(watcher.lease, "w@here/1")
+            limited.subscription._pool = client.connection_pool
+            limited._scripts.client = client
+            limited.subscription.hold()
+            limited.enlist()
+            if rules == ["-pubsub"]:
+                with pytest.raises(Exception, match=r"NOPERM|permission|ACL"):
+                    limited.look()
+                limited.enlist()
+            number, problems = unwatched_workers(bench.client, bench.prefix)
+        assert number == 1
+        assert problem in problems[watcher.lease.consumer].lower()
+        assert bench.client.zcard(f"{bench.prefix}gm1:watchers") == 0
+        bench.client.acl_deluser(user)
+
+    def test_protocol_2_leaves_it_to_the_lease(self, bench, watcher):
+        with Redis.from_url(bench.url, protocol=2) as client:
+            watcher.subscription._pool = client.connection_pool
+            watcher.subscription.hold()
+            assert client.ping()
+        assert "protocol 2" in watcher.subscription.problem
+
+
+@pytest.fixture
+def long_lease(bench):
+    bench.environ["GRISTMILL_LEASE_SECONDS"] = LEASE_SECONDS
+    return bench
+
+
+def watched(bench, number):
+    """Wait until so many workers are watched by a worker that has seen them."""
+    until(lambda: len(bench.client.pubsub_channels(f"{bench.prefix}gm1:alive:*")) == number, what="subscriptions")
+    until(lambda: bench.client.hlen(f"{bench.prefix}gm1:consumers") == number, what="the watch")
+
+
+def consumer_of(bench, worker):
+    pids = {name.split(":")[1]: name for name in bench.client.hkeys(f"{bench.prefix}gm1:consumers")}
+    return pids[str(worker.pid)]
+
+
+def holder(bench, workers):
+    """The worker that holds a message."""
+    groups = bench.client.xinfo_consumers(f"{bench.prefix}gm1:q:q:0", "gm")
+    pids = {entry["name"].split(":")[1] for entry in groups if entry["pending"] and entry["name"] != "-"}
+    return next(worker for worker in workers if str(worker.pid) in pids)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_the_work_of_a_killed_worker_is_back_long_before_its_lease_ends(long_lease, pool):
+    bench = long_lease
+    workers = [bench.worker(pool, 1) for _ in range(2)]
+    watched(bench, 2)
+    bench.send("mark.delay(1, 1)")
+    until(bench.begun, what="the task's beginning")
+    victim = holder(bench, workers)
+    # Only the worker's main process: what it forked ends with it, and holds no connection of its.
+    family = psutil.Process(victim.pid).children(recursive=True)
+    os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: bench.begun() == [1, 1], 10, "another beginning")
+    until(lambda: bench.done() == [1], 10, "the end")
+    until(lambda: not bench.standing())
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_child_of_a_worker_holds_no_connection_that_is_subscribed(long_lease):
+    bench = long_lease
+    worker = bench.worker("prefork", 2)
+    watched(bench, 1)
+    bench.send("die_once.delay(1)")
+    until(lambda: bench.done() == [1], 20, "the second run")
+    # The other connections that subscribe are Celery's, for remote control: they make no calls.
+    calling = [entry for entry in bench.client.client_list(_type="pubsub") if entry["cmd"].startswith("evalsha")]
+    ports = {int(entry["addr"].rpartition(":")[2]) for entry in calling}
+    main = psutil.Process(worker.pid)
+    own = {link.laddr.port for link in main.net_connections("tcp")}
+    assert own & ports
+    children = until(lambda: len(main.children()) == 2 and main.children(), 10, "two pool processes")
+    for child in children:
+        assert not {link.laddr.port for link in child.net_connections("tcp")} & ports
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_whose_connection_breaks_keeps_its_work(long_lease, pool):
+    bench = long_lease
+    workers = [bench.worker(pool, 1) for _ in range(2)]
+    watched(bench, 2)
+    bench.send("mark.delay(1, 3)")
+    until(bench.begun, what="the task's beginning")
+    channel = f"{bench.prefix}gm1:alive:{consumer_of(bench, holder(bench, workers))}"
+
+    def subscribed():
+        return bench.client.pubsub_numsub(channel)[0][1]
+
+    for _ in range(6):
+        until(subscribed, 5)
+        for entry in bench.client.client_list(_type="pubsub"):
+            bench.client.client_kill_filter(_id=entry["id"])
+    until(lambda: bench.done() == [1], 10, "the end")
+    assert bench.begun() == [1]
+    assert bench.client.hlen(f"{bench.prefix}gm1:suspects:q") == 0
+
+
+def test_a_stopped_worker_keeps_its_work_for_its_lease(long_lease):
+    bench = long_lease
+    workers = [bench.worker("threads", 1) for _ in range(2)]
+    watched(bench, 2)
+    bench.send("mark.delay(1, 0.5)")
+    until(bench.begun, what="the task's beginning")
+    victim = holder(bench, workers)
+    os.kill(victim.pid, signal.SIGSTOP)
+    bench.send("mark.delay(2, 2.5)")
+    until(lambda: bench.done() == [2], 20, "the other worker's task")
+    os.kill(victim.pid, signal.SIGCONT)
+    until(lambda: bench.done() == [1, 2], 10, "the end")
+    assert sorted(bench.begun()) == [1, 2]
+
+
+def test_a_worker_that_cannot_come_back_is_handed_on_and_fenced(long_lease, server):
+    """Its network is away for longer than half a second: its message runs twice and is acknowledged once."""
+    bench = long_lease
+    with Proxy(server.port) as proxy:
+        through = server.url.replace(f":{server.port}/", f":{proxy.port}/")
+        bench.worker("threads", 1, url=through)
+        watched(bench, 1)
+        bench.send("mark.delay(1, 3)")
+        until(bench.begun, what="the task's beginning")
+        bench.worker("threads", 1)
+        watched(bench, 2)
+        looker = consumer_of(bench, bench.workers[1])
+        until(lambda: bench.client.zscore(f"{bench.prefix}gm1:watchers", looker), what="a second watcher")
+        target, proxy._target = proxy._target, 9
+        until(lambda: len(bench.begun()) == 2 or proxy.cut_all(), 10, "another beginning")
+        proxy._target = target
+        until(lambda: bench.done() == [1, 1], 20, "both ends")
+        until(lambda: "another worker took message" in bench.log(0), 20, "the refusal of the late acknowledgement")
+    assert bench.standing() == 0
+
+
+class TestDoctor:
+    def found(self, bench, monkeypatch):
+        monkeypatch.setenv("GRISTMILL_PREFIX", bench.prefix)
+        settings.cache_clear()
+        findings = list(doctor._watch(bench.client))
+        monkeypatch.undo()
+        settings.cache_clear()
+        return [(finding.check, bool(finding.advice)) for finding in findings]
+
+    def test_it_says_when_a_worker_cannot_be_watched(self, bench, others, monkeypatch):
+        assert self.found(bench, monkeypatch) == []
+        others.enlist("w:1")
+        assert self.found(bench, monkeypatch) == [("death of a worker", False)]
+        others.scripts.call("enlist", consumer="w:2", worker="", problem="NOPERM", queues=["q"])
+        assert self.found(bench, monkeypatch) == [("death of a worker", True)]

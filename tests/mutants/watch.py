@@ -1,0 +1,41 @@
+"""The guards of the watch over the fleet, each with its mutation and the test that must turn red."""
+
+from tests.mutants.mutant import LOST, ONCE, Mutant
+
+WATCH = "tests/integration/test_watch.py"
+BATCHES = "gristmill/batches/lua"
+
+MUTANTS = (
+    Mutant(
+        "a worker that the server has heard of is not handed on",
+        f"{BATCHES}/hand_on.lua",
+        "if is_alive() then return {-1, 0} end",
+        "",
+        f"{WATCH}::TestWatching::test_whoever_has_been_heard_of_since_lives",
+        ONCE,
+    ),
+    Mutant(
+        "a watcher hands on nobody that it has not seen alive over its connection",
+        "gristmill/fleet/watcher.py",
+        "if self.subscription.count != self._connections or not subscribers.get(self.lease.consumer):",
+        "if False:",
+        f"{WATCH}::TestWatching::test_a_server_that_comes_back_says_nothing_about_the_dead",
+        ONCE,
+    ),
+    Mutant(
+        "when many subscriptions go at once the leases decide",
+        "gristmill/fleet/absences.py",
+        "if self._is_storm():",
+        "if False:",
+        "tests/unit/test_absences.py::test_when_many_go_at_once_the_leases_decide",
+        ONCE,
+    ),
+    Mutant(
+        "a forked child closes the connection that is subscribed",
+        "gristmill/server/subscription.py",
+        "        for connection in list(self.connections):",
+        "        for connection in ():",
+        f"{WATCH}::test_a_child_of_a_worker_holds_no_connection_that_is_subscribed",
+        LOST,
+    ),
+)
