@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import Orphan
 from gristmill.config.figures import duration, item_count
 from gristmill.fleet.overview import QueueNow
@@ -17,6 +18,8 @@ SUSTAINED = 0.8
 IDLE = 0.6
 #: Percent of a host's cores, and of the server's core, above which no core is free.
 FULL, SERVER_FULL = 90.0, 80.0
+#: Batches that the advice names one by one.
+BATCHES_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,16 @@ def advise_on_names(workers: Sequence[LiveWorker]) -> list[Advice]:
         Advice(several[0].queue, f"{shared_name(name, several)}.", level="warning")
         for name, several in namesakes(workers).items()
     ]
+
+
+def advise_on_abandoned(batches: Sequence[BatchInfo]) -> list[Advice]:
+    """Warnings that name the batches whose producer is gone before the end of their input, the first three of them."""
+    abandoned = [info for info in batches if info.abandoned_at is not None]
+    first, others = abandoned[:BATCHES_MOST], abandoned[BATCHES_MOST:]
+    advice = [Advice(info.queue, f"Batch {info.name} is {info.abandonment()}.", level="warning") for info in first]
+    if others:
+        advice.append(Advice(others[0].queue, f"{len(others):,} more are abandoned.", "gristmill batches", "warning"))
+    return advice
 
 
 def advise_on_orphans(orphans: Sequence[Orphan]) -> list[Advice]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from redis import Redis
 
 from gristmill.broker.unattended_queues import Orphan, orphans
-from gristmill.dashboard.advice import Advice, advise, advise_on_names, advise_on_orphans
+from gristmill.dashboard.advice import Advice, advise, advise_on_abandoned, advise_on_names, advise_on_orphans
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.tasks.kinds import Kind
@@ -73,7 +73,7 @@ def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
 
 def _advice(overview: Overview, cpu: float) -> list[Advice]:
     by_queue = [advise(queue, overview.queues, overview.workers, cpu) for queue in overview.queues]
-    return [*by_queue, *advise_on_names(overview.workers)]
+    return [*by_queue, *advise_on_names(overview.workers), *advise_on_abandoned(overview.batches)]
 
 
 class ServerCpu:

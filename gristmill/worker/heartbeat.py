@@ -26,6 +26,7 @@ from gristmill.tasks import catalog
 from gristmill.worker.boot_steps import POOLS
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
+from gristmill.worker.kills import Kills
 from gristmill.worker.task_counts import collect
 
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
@@ -46,6 +47,7 @@ class WorkerHeartbeat(StartStopStep):
         """Send heartbeats as soon as the worker consumes messages."""
         self.worker = worker
         self.id = worker_id(worker.hostname)
+        self.kills = Kills(worker)
         self._mark_turn()
         if worker.hub:
             worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
@@ -68,7 +70,9 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
-        items = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
+        ended = self.kills.ended()
+        items, kills = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks(), ended)
+        self.kills.learn(kills, ended)
         self.history.append((time.monotonic(), items))
         if self.meters:
             self.meters.heartbeat(self.id, collect())

@@ -1,9 +1,11 @@
---@ heartbeat(worker, queue, slots: number, details, chunks: list) frees
+--@ heartbeat(worker, queue, slots: number, details, chunks: list, ended: list) frees
 --@ uses batches/upkeep
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
--- holds, as batch and chunk by turns. It also does what has come due.
--- Touches: clock, workers, heartbeats, items, slots, slots_of, of each batch with such chunks in_flight, and what upkeep and
--- release touch. Returns how many outcomes the worker has recorded.
+-- holds, as batch and chunk by turns. It also does what has come due. `ended` has the ids of messages that the worker was
+-- to end, and has seen.
+-- Touches: clock, workers, heartbeats, items, slots, slots_of, kill:{worker}, of each batch with such chunks in_flight, and
+-- what upkeep and release touch. Returns how many outcomes the worker has recorded, and the ids of messages that it is to
+-- end.
 wind_clock()
 local now = milliseconds()
 redis.call('ZADD', GM .. 'workers', now, worker)
@@ -29,4 +31,5 @@ for batch, messages in pairs(held) do
 end
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
-return tonumber(redis.call('HGET', GM .. 'items', worker) or 0)
+for _, id in ipairs(ended) do redis.call('SREM', GM .. 'kill:' .. worker, id) end
+return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), redis.call('SMEMBERS', GM .. 'kill:' .. worker)}
