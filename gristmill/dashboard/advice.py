@@ -6,6 +6,7 @@ from math import ceil
 
 from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import Orphan
+from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration, item_count
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
@@ -20,6 +21,8 @@ IDLE = 0.6
 FULL, SERVER_FULL = 90.0, 80.0
 #: Batches that the advice names one by one.
 BATCHES_MOST = 3
+#: Tasks that no worker knows, of which each has a warning.
+TASKS_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,20 @@ def advise_on_orphans(orphans: Sequence[Orphan]) -> list[Advice]:
         return []
     counts = ", ".join(f"{orphan.messages:,} on the {orphan.kind} of {orphan.queue}" for orphan in orphans)
     return [Advice(orphans[0].queue, f"No worker here takes these messages: {counts}.", "gristmill doctor", "warning")]
+
+
+def advise_on_unknown_tasks(tasks: Sequence[UnknownTask]) -> list[Advice]:
+    """A warning for each task that waits on a queue whose workers do not know it, for the first ones."""
+    return [
+        Advice(
+            task.queue,
+            f"No worker on {task.queue} knows task {task.task}: {task.number:,} {task.what} wait, "
+            f"the oldest for {duration(task.seconds)}.",
+            "gristmill doctor",
+            "warning",
+        )
+        for task in tasks[:TASKS_MOST]
+    ]
 
 
 def _standing(queue: QueueNow, left: str) -> Advice:

@@ -14,10 +14,12 @@ from redis.exceptions import RedisError
 from gristmill.broker import leases, revokes
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings
+from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.transport_steps import refuse
 from gristmill.worker.wellformed import check
 
 REQUEST, CELERYS_REQUEST = "gristmill.worker.request:Request", Task.Request
@@ -33,6 +35,19 @@ class Consumer(CeleryConsumer):
         super().__init__(*args, **kwargs)
         leases.running = partial(pool_tags, self.pool)
         leases.lost = pool_messages.lost
+        self._may_call_all = False
+
+    def connect(self) -> Any:
+        """Connect to the broker, and refuse to start where it refuses commands that keep messages safe."""
+        connection = super().connect()
+        if not self._may_call_all:
+            channel = connection.default_channel
+            client = channel.scripts.client
+            commands = refused_commands(client, channel.global_keyprefix, TRANSPORT)
+            if commands:
+                refuse(grant(client, commands))
+            self._may_call_all = True
+        return connection
 
     def on_close(self) -> None:
         """Keep the jobs that pool processes have read but not reported as started, which Celery forgets here.
