@@ -112,10 +112,10 @@ class Settings(BaseModel):
         20, ge=2, le=3600, description="Time after which other workers take over the chunks of a silent worker."
     )
     unknown_task_seconds: Duration = Field(
-        5,
+        86_400,
         gt=0,
-        le=3600,
-        description="Time before another worker may take a message whose task or version a worker does not know.",
+        le=31_536_000,
+        description="Time after which a message whose task no worker knows becomes a dead letter.",
     )
     dead_letter_bytes: Size = Field(
         64 << 20,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from gristmill.config.figures import item_count
 from gristmill.server.waiting import Deadline
@@ -107,11 +108,15 @@ class Backpressure:
         return self._most > 0 and self._used >= share * self._most
 
     def _look(self, client: Redis) -> None:
-        memory: Any = client.info("memory")
+        self._looked = time.monotonic()
+        try:
+            memory: Any = client.info("memory")
+        except NoPermissionError:
+            # The server still refuses items when it is full, and the producer waits then.
+            return
         # As the server counts: without the bytes that wait to be written to the AOF and to replicas.
         self._used = memory["used_memory"] - memory.get("mem_not_counted_for_evict", 0)
         self._most = memory["maxmemory"]
-        self._looked = time.monotonic()
 
     def shortage(self) -> str:
         """How full the server's memory was at the last look."""

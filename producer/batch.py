@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeAlias
 
 from typing_extensions import TypeVar
 
-from gristmill.batches.control import Control, Running
+from gristmill.batches.control import Control
 from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
@@ -16,7 +16,6 @@ from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
 from gristmill.fleet.registry import WorkerRegistry
-from gristmill.fleet.worker_id import node_name
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
@@ -169,13 +168,14 @@ class Batch(Generic[R_co]):
     def cancel(self, *, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters: items that run now finish and are recorded.
 
-        With `kill`, end the processes that run its items, and count these items as cancelled; threads cannot be ended.
-        A batch that has ended stays as it is.
+        With `kill`, workers end the processes that run its items within two seconds or so, and these items count as
+        cancelled; threads cannot be ended. The server repeats to each worker what to end until that has done so, so
+        a call that failed may be repeated. A batch that has ended stays as it is.
         """
         with reaching():
             workers = WorkerRegistry(self._ledger.client, settings()).workers() if kill else []
             killable = [worker.id for worker in workers if worker.pool == "prefork"]
-            _kill(self._control().cancel(self.name, f"by {user_at_host()}", killable) or [])
+            self._control().cancel(self.name, f"by {user_at_host()}", killable)
         return self.info()
 
     def pause(self) -> bool:
@@ -235,16 +235,6 @@ def _failure(batch: str, result: Result) -> str:
         return f"{place} was cancelled"
     verb = "is dead" if result.state == "dead" else "failed"
     return f"{place} {verb}: {result.error['type']}: {result.error['message']}"
-
-
-def _kill(running: Iterable[Running]) -> None:
-    """End the processes that run these chunks."""
-    for worker, chunk in running:
-        # All workers of one node name get this; one has the message. SIGKILL ends code that ignores SIGTERM too.
-        from gristmill.tasks.application import app, one_line
-
-        with one_line():
-            app.control.revoke(chunk.message_id, terminate=True, signal="SIGKILL", destination=[node_name(worker)])
 
 
 def watch(batch: Batch, deadline: Deadline = NEVER, every: float = _POLL_SECONDS) -> Iterator[BatchInfo]:

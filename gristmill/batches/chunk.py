@@ -20,7 +20,7 @@ class Chunk:
 
     @property
     def message_id(self) -> str:
-        """The Celery task id of the chunk's message; `hand_out` in cut_chunks.lua builds the same text."""
+        """The Celery task id of the chunk's message; `message_id` in release.lua builds the same text."""
         return f"{self.batch}:{self.epoch}:{self.first}+{self.count}"
 
 

@@ -43,7 +43,8 @@ class Control:
         """Hand out no more chunks, and count the items that do not run as cancelled.
 
         Returns None when the batch had ended before. The chunks that the workers `killable` (ids) run count as
-        cancelled too; the method returns them, and the caller ends them.
+        cancelled too; the method returns them. These workers learn with their next heartbeat what to end, even if
+        the answer of this call is lost.
         """
         answer = self._call("cancel", batch=batch, why=reason, killable=killable)
         if not answer:

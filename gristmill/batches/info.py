@@ -12,6 +12,8 @@ class State(StrEnum):
 
     #: The producer has not reached the end of the input.
     SUBMITTING = "submitting"
+    #: Its producer is gone, before the end of the input: the same command goes on.
+    ABANDONED = "abandoned"
     #: All items are stored, and some have no outcome.
     RUNNING = "running"
     #: Workers get no more items until somebody resumes the batch.
@@ -28,8 +30,15 @@ class State(StrEnum):
 STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
+    "producer_until",
 )
 
+#: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
+#: input, or for room on the server, still sends signs of life.
+GONE_MS = 10_000
+
+#: The states of a batch that may get more items.
+OPEN = frozenset({State.SUBMITTING, State.ABANDONED})
 #: The states of a batch that has ended.
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
@@ -40,7 +49,8 @@ class BatchInfo:
 
     `rejected` counts bad inputs, which were never submitted. `duplicates` counts runs beyond the recorded one.
     `consumed` counts the results of succeeded items that a reader took and removed. `created` and `finished` are Unix
-    times in seconds. `reason` says why the batch was cancelled, or is being cancelled.
+    times in seconds. `reason` says why the batch was cancelled, or is being cancelled. `abandoned_at` is when its
+    producer was gone, in Unix time too; None unless the producer is gone.
     """
 
     name: str
@@ -60,16 +70,18 @@ class BatchInfo:
     finished: float | None
     reason: str | None
     consumed: int = 0
+    abandoned_at: float | None = None
 
     @classmethod
-    def from_fields(cls, name: str, fields: Mapping[str, str]) -> "BatchInfo":
-        """Build the info from the fields of the batch's state on the server."""
+    def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
+        """Build the info from the fields of the batch's state on the server; `now` is the server's time in ms."""
         submitted, succeeded, failed, cancelled, dead, duplicates, rejected = (
             int(fields.get(field, 0))
             for field in ("stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected")
         )
         finished = fields.get("finished")
-        state = _state(fields, failed + dead, cancelled)
+        abandoned_at = _abandoned_at(fields, now)
+        state = _state(fields, failed + dead, cancelled, abandoned_at is not None)
         stops = "cancelling" in fields or state is State.CANCELLED
         return cls(
             name=name,
@@ -89,6 +101,7 @@ class BatchInfo:
             finished=int(finished) / 1000 if finished else None,
             reason=fields.get("reason") if stops else None,
             consumed=int(fields.get("consumed", 0)),
+            abandoned_at=abandoned_at,
         )
 
     @property
@@ -101,22 +114,41 @@ class BatchInfo:
         """0, or 1: an item failed, is dead or was cancelled, or the batch was cancelled before its input ended."""
         return 1 if self.failed or self.dead or self.state is State.CANCELLED or self.cancelled else 0
 
+    def abandonment(self) -> str:
+        """At which item the batch's producer stopped, since when (local time), and what to do; empty while it lives."""
+        if self.abandoned_at is None:
+            return ""
+        since = datetime.fromtimestamp(self.abandoned_at).astimezone().isoformat(" ", "seconds")
+        return f"abandoned at item {self.submitted:,} since {since}: the same command goes on"
+
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
         names = "name task state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
         fields = {field: getattr(self, field) for field in names.split()}
         finished = None if self.finished is None else _moment(self.finished)
-        return {**fields, "created": _moment(self.created), "finished": finished, "reason": self.reason}
+        abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)
+        created = _moment(self.created)
+        return {**fields, "created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
 
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _state(fields: Mapping[str, str], bad: int, cancelled: int) -> State:
+def _abandoned_at(fields: Mapping[str, str], now: int) -> float | None:
+    """When the batch's producer was gone (Unix time in seconds); None while it lives, or when all items are stored."""
+    until = int(fields.get("producer_until", 0))
+    if "input_ended" in fields or not until or now <= until + GONE_MS:
+        return None
+    return until / 1000
+
+
+def _state(fields: Mapping[str, str], bad: int, cancelled: int, abandoned: bool) -> State:
     if "finished" in fields:
         # A batch that was cancelled before its input ended has not done its work, whatever its stored items did.
         return State.CANCELLED if cancelled or "input_cut" in fields else State.FAILED if bad else State.SUCCEEDED
     if "paused" in fields:
         return State.PAUSED
-    return State.RUNNING if "input_ended" in fields else State.SUBMITTING
+    if "input_ended" in fields:
+        return State.RUNNING
+    return State.ABANDONED if abandoned else State.SUBMITTING

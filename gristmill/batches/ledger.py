@@ -200,16 +200,21 @@ class Ledger:
         )
         return int(duplicates), by_name(following) if following else None
 
-    def heartbeat(self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk]) -> tuple[int, bool]:
+    def heartbeat(
+        self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk], ended: Iterable[str] = ()
+    ) -> tuple[int, bool, list[str]]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, and what else is shown of it. Returns how many outcomes the
-        worker has recorded, and whether the registry did not have the worker.
+        worker has recorded, whether the registry did not have the worker, and the ids of the messages that it is to
+        end: those of cancelled items. The server repeats each id until a later heartbeat has it in `ended`.
         """
         flat = [part for chunk in chunks for part in (chunk.batch, chunk.member)]
         queue, slots, details = heartbeat["queue"], heartbeat["slots"], json.dumps(heartbeat)
-        answer = self._call("heartbeat", worker=worker, queue=queue, slots=slots, details=details, chunks=flat)
-        return int(answer[0]), bool(answer[1])
+        items, is_new, kills = self._call(
+            "heartbeat", worker=worker, queue=queue, slots=slots, details=details, chunks=flat, ended=ended
+        )
+        return int(items), bool(is_new), list(kills)
 
     def tend(self, batch: str) -> None:
         """Do what has come due, of this batch first: somebody who waits for it asks, since no worker may be alive."""
@@ -239,11 +244,11 @@ class Ledger:
         infos = []
         for start in range(0, len(batches), _STATES_AT_ONCE):
             portion = batches[start : start + _STATES_AT_ONCE]
-            states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
+            now, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
             for name, values in zip(portion, states, strict=True):
                 fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
                 if "task" in fields:
-                    infos.append(BatchInfo.from_fields(name, fields))
+                    infos.append(BatchInfo.from_fields(name, fields, int(now)))
         return infos
 
     def items(self, batch: str) -> Iterator[tuple[int, str]]:

@@ -38,6 +38,8 @@ class Channel(QueuesOnServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._no_ack: set[str] = set()
+        #: Queues of which the server knows from this channel that they expire.
+        self._expiring: set[str] = set()
         #: Whether the outstanding read is one of lists.
         self._on_lists = False
         self._captured: list[dict[str, Any]] | None = None
@@ -69,8 +71,8 @@ class Channel(QueuesOnServer):
         if batch is not None:
             batch.add("execute_command", "XADD", key, "*", "m", body)
             if queue in self.expiries:
-                # kombu's pipeline adds the prefix to this command.
-                batch.add("pexpire", key.removeprefix(self.global_keyprefix), self.expiries[queue])
+                _, *flat = self.scripts.flat("expire", queue=queue, expires=self.expiries[queue])
+                batch.add("eval", self.scripts.source("expire").text, *flat)
             return
         with uncertain(), self.writing() as client:
             client.execute_command("XADD", key, "*", "m", body)
@@ -132,6 +134,10 @@ class Channel(QueuesOnServer):
         room = self.qos.can_consume_max_estimate() if loop_of_this_thread() else 1
         if self.reader.paced(len(self.qos.delivered), room):
             return
+        for queue in self.expiries.keys() & set(queues) - self._expiring:
+            # From now on our lease keeps the queue.
+            self.keep_queue(queue)
+            self._expiring.add(queue)
         leased = [queue for queue in queues if queue not in self._no_ack]
         if leased:
             self.lease.keep(leased, self.take_lists)
@@ -152,8 +158,6 @@ class Channel(QueuesOnServer):
         finally:
             self.lease.reading.pop(id(self), None)
             self.note_answer()
-        for queue in self.expiries.keys() & set(self.active_queues):
-            self.keep_queue(queue)
         if not self._deliver_each(entries):
             raise Empty
         return True

@@ -105,6 +105,11 @@ class HookedChannel(stock.Channel):
         """Read an answer from a connection on which the event loop has seen an error."""
         super()._poll_error(type, **options)
 
+    def keep_queue(self, queue: str) -> None:
+        """Let the time of a queue with an expiry begin anew."""
+        with self.conn_or_acquire() as client:
+            super()._maybe_update_queues_expire(client, queue)
+
     # -- what subclasses have to do
 
     def put_message(self, queue: str, message: dict[str, Any], batch: Any) -> None:
@@ -113,10 +118,6 @@ class HookedChannel(stock.Channel):
 
     def exists(self, queue: str) -> bool:
         """Whether the server has the queue."""
-        raise NotImplementedError
-
-    def keep_queue(self, queue: str) -> None:
-        """Set the time until which a queue with an expiry exists."""
         raise NotImplementedError
 
     def give_back(self, message: Any) -> None:

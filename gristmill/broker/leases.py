@@ -59,7 +59,6 @@ class Lease:
         self._list_moves = PeriodicCall("list-moving", MOVE_SECONDS, self.move_lists, self._note_break)
         #: What could not be handed back yet: tag -> `suspicion` and `unseen`.
         self._late: dict[str, tuple[int, bool]] = {}
-        self._server: str | None = None
         self._unbroken_since: float | None = None
         #: Keys with the name of a queue's list and another type.
         self._other_keys: set[str] = set()
@@ -76,12 +75,9 @@ class Lease:
         self._unbroken_since = None
 
     def _renew(self) -> None:
-        server = self.scripts.client.info("server")["run_id"]
         silent_ms = self.scripts.call("renew", consumer=self.consumer, queues=self.queues)
-        # The process was stopped, or the whole host: others may have been silent with it.
-        stopped = silent_ms / 1000 > self.seconds / 2
-        if server != self._server or stopped or self._unbroken_since is None:
-            self._server, self._unbroken_since = server, time.monotonic()
+        if self._unbroken_since is None or may_be_another_server(silent_ms, self.seconds):
+            self._unbroken_since = time.monotonic()
         self.acks.flush()
         self._hand_back_late()
 
@@ -165,6 +161,16 @@ class Lease:
         for start in range(0, len(rest), CALL_MOST):
             portion = rest[start : start + CALL_MOST]
             scripts.call("back", consumer=self.consumer, suspicion=0, unseen=False, tags=portion)
+
+
+def may_be_another_server(silent_ms: int, lease_seconds: float) -> bool:
+    """Whether the server restarted or another one took its place, or this process or its host stood still.
+
+    `silent_ms` is for how long the server had not heard of this process when it renewed its lease; -1: never. After
+    each of these faults every lease looks old, ours too, because the data of a server is the beginning of one history
+    and the clock is the server's. So our own lease tells, and nobody needs a right to ask for the server's identity.
+    """
+    return silent_ms < 0 or silent_ms / 1000 > lease_seconds / 2
 
 
 _leases: PerProcess[tuple[Any, ...], Lease] = PerProcess()

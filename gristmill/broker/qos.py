@@ -8,6 +8,7 @@ from kombu.log import get_logger
 from gristmill.broker import leases
 from gristmill.broker.kombu_internals import HookedQoS
 from gristmill.broker.tags import on_stream, queue_of
+from gristmill.config.figures import duration
 from gristmill.config.settings import settings, variable
 
 #: Seconds for which a message stays hidden when the dead letters have no room for it.
@@ -93,12 +94,12 @@ class QoS(HookedQoS):
         """
         # A reason may quote the message, which may have text that cannot be encoded.
         text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
-        lease, most = self.channel.lease, settings().dead_letter_bytes
+        lease = self.channel.lease
         try:
             status = lease.scripts.call(
                 "bury",
                 consumer=lease.consumer,
-                limit=most,
+                limit=settings().dead_letter_bytes,
                 wait=int(FULL_SECONDS * 1000),
                 reason=text,
                 deaths=deaths,
@@ -107,17 +108,45 @@ class QoS(HookedQoS):
         finally:
             # If that failed, a later scan hands the message back.
             self._drop(delivery_tag)
-        queue = queue_of(delivery_tag)
+        self._log_burial(status, queue_of(delivery_tag), text)
+        return bool(status)
+
+    def refuse(self, delivery_tag: str, task: str) -> None:
+        """Return a message, whose `task` this worker does not know, to its queue, hidden for 1 to 60 s.
+
+        When workers have refused it for GRISTMILL_UNKNOWN_TASK_SECONDS, and no live worker on the queue knows the task,
+        it becomes a dead letter.
+        """
+        lease, patience = self.channel.lease, settings().unknown_task_seconds
+        name = task.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
+        reason = f"no worker knows the task {name}: workers refused it for {duration(patience)}"
+        try:
+            status = lease.scripts.call(
+                "refuse",
+                consumer=lease.consumer,
+                task=name,
+                patience=int(patience * 1000),
+                silent=int(lease.seconds * 1000),
+                limit=settings().dead_letter_bytes,
+                wait=int(FULL_SECONDS * 1000),
+                reason=reason,
+                tag=delivery_tag,
+            )
+        finally:
+            self._drop(delivery_tag)
+        self._log_burial(status, queue_of(delivery_tag), reason)
+
+    @staticmethod
+    def _log_burial(status: int, queue: str, text: str) -> None:
         if status == 0:
             logger.error(
                 "no room for a dead letter: a message stays on queue %s, and workers try it again every %d s (%r). "
                 "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead delete`, "
                 "or raise %s, now %d bytes",
-                queue, FULL_SECONDS, text, variable("dead_letter_bytes"), most,
+                queue, FULL_SECONDS, text, variable("dead_letter_bytes"), settings().dead_letter_bytes,
             )  # fmt: skip
         elif status == 1:
             logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, text)
-        return bool(status)
 
     def _drop(self, delivery_tag: str) -> None:
         self.delivered.pop(delivery_tag, None)

@@ -25,13 +25,13 @@ class QueuesOnServer(Lists):
         return [prefix + self.key_of(queue, level) for level in self.priority_steps]
 
     def keep_queue(self, queue: str) -> None:
-        """Set the time until which a queue with an expiry exists."""
-        if queue in self.expiries:
-            with self.scripts.client.pipeline(transaction=False) as pipe:
-                for key in self._keys(queue):
-                    pipe.pexpire(key, self.expiries[queue])
-                pipe.pexpire(f"{self.global_keyprefix}gm1:lease:{queue}", self.expiries[queue])
-                pipe.execute()
+        """Let the time of a queue with an expiry begin anew; while somebody uses it, it does not expire."""
+        if queue not in self.expiries:
+            return
+        if self.is_list(queue):
+            super().keep_queue(queue)
+        else:
+            self.scripts.call("expire", queue=queue, expires=self.expiries[queue])
 
     def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         """Store a binding; on a full server too, so that a worker that starts can drain it."""

@@ -44,7 +44,7 @@ def orphans(client: Redis, settings: Settings, queues: Collection[str]) -> list[
 
 def _streams(client: Redis, settings: Settings) -> dict[str, int]:
     """Queue -> its messages, of all queues that have any."""
-    keys = client.scan_iter(f"{_escaped(settings.key('q:'))}*", count=1000, _type="stream")
+    keys = client.scan_iter(f"{escaped(settings.key('q:'))}*", count=1000, _type="stream")
     counts: dict[str, int] = {}
     for key in keys:
         queue = key.removeprefix(settings.key("q:")).rpartition(":")[0]
@@ -68,6 +68,6 @@ def _lists(client: Redis, settings: Settings, queues: list[str]) -> Iterator[Orp
             yield Orphan(queue, "other", 0)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """A key's beginning in a pattern of SCAN, where some characters have a meaning."""
     return "".join(f"\\{character}" if character in "*?[]\\" else character for character in text)

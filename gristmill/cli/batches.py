@@ -22,8 +22,12 @@ def command(as_json: bool) -> None:
       gristmill batches --json | jq 'select(.state == "failed").name'
     """
     with server_for_reading(), reaching():
-        rows = [info.as_dict() for info in batches()]
+        infos = batches()
+    rows = [info.as_dict() for info in infos]
     if not rows and not as_json:
         note("no batches yet: gristmill run fibonacci 30 31 32")
         return
     show(_COLUMNS, rows, as_json=as_json, right="submitted succeeded failed left")
+    for info in infos if not as_json else []:
+        if info.abandoned_at is not None:
+            note(f"batch {info.name}: {info.abandonment()}")

@@ -15,17 +15,23 @@ from redis.exceptions import ResponseError
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.unattended_queues import orphans
+from gristmill.broker.unknown_tasks import unknown_tasks
 from gristmill.cli import options, repair
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
 from gristmill.config import environment, settings
+from gristmill.config.figures import duration
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
+from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers
+from gristmill.fleet.unknown_tasks import tasks_without_worker
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, locate, reaching, without_password
+from gristmill.server.facts import server_facts
 from gristmill.server.home import Home
+from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
 
@@ -124,11 +130,13 @@ def _origin(source: str) -> str:
 
 
 def _server(server: Redis) -> Iterator[Finding]:
-    info = server.info()
-    for look in (_version, _connection, _topology, _persistence, _eviction, _memory, _clock, _dead_letters):
+    info = server_facts(server)
+    stored = (_persistence, _eviction, _memory) if "used_memory" in info else (_storage_unseen,)
+    for look in (_version, _connection, _topology, _rights, *stored, _clock, _dead_letters):
         yield look(server, info)
     yield from _workers(server)
     yield from _orphans(server)
+    yield from _unknown_tasks(server)
 
 
 def _version(_: Redis, info: dict[str, Any]) -> Finding:
@@ -158,6 +166,23 @@ def _topology(_: Redis, info: dict[str, Any]) -> Finding:
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         return Finding("topology", f"replica of {primary}", "it takes no writes: name the primary")
     return Finding("topology", "one server")
+
+
+def _rights(server: Redis, _: dict[str, Any]) -> Finding:
+    """Whether a worker may start as this user."""
+    commands = refused_commands(server, settings().prefix, (*TRANSPORT, *BATCHES))
+    if commands:
+        return Finding("rights", "too few for a worker", f"unless workers have another user: {grant(server, commands)}")
+    return Finding("rights", "enough for a worker")
+
+
+def _storage_unseen(_: Redis, __: dict[str, Any]) -> Finding:
+    return Finding(
+        "persistence",
+        "cannot be read",
+        "this user may not call INFO: see to it where the server is managed that it keeps an AOF, appendfsync always, "
+        "evicts no keys (noeviction) and has a maxmemory, or grant +info and +config|get",
+    )
 
 
 def _configured(server: Redis, name: str) -> str | None:
@@ -227,6 +252,18 @@ def _orphans(server: Redis) -> Iterator[Finding]:
     }
     for queue, kind, number in orphans(server, settings(), [str(kind) for kind in Kind]):
         yield Finding(f"queue {queue}", f"messages on a {kind} that no worker here takes: {number}", advice[kind])
+
+
+def _unknown_tasks(server: Redis) -> Iterator[Finding]:
+    batches = Observer(server, settings()).active()
+    items = tasks_without_worker(batches, live_workers(), time.time())
+    for task in [*unknown_tasks(server, settings()), *items]:
+        number = f"{task.number:,} {task.what} for {duration(task.seconds)}"
+        advice = "start a worker that has its module (GRISTMILL_TASK_MODULES)"
+        if task.what == "messages":
+            after = duration(settings().unknown_task_seconds)
+            advice += f"; messages become dead letters after {after} ({variable('unknown_task_seconds')})"
+        yield Finding(f"queue {task.queue}", f"no worker knows task {task.task!r}: {number}", advice)
 
 
 def _workers(server: Redis) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from gristmill.batches.info import BatchInfo, State
+from gristmill.batches.info import OPEN, BatchInfo, State
 from gristmill.cli.console import Quiet, note, stderr
 from gristmill.config.figures import duration, item_count
 
@@ -71,7 +71,7 @@ class ProgressView:
             words = describe(info, self._paces[label].rate(info.done))
             lines.append(f"{label}: {words}")
             if self._live:
-                total = info.submitted if info.state is not State.SUBMITTING else None
+                total = None if info.state in OPEN else info.submitted
                 self._progress.update(self._bars[label], completed=info.done, total=total, words=words)
         if not self._live and time.monotonic() - self._noted_at > LINE_SECONDS:
             self._noted_at = time.monotonic()
@@ -81,13 +81,15 @@ class ProgressView:
 
 def describe(info: BatchInfo, rate: float) -> str:
     """A batch's progress in words: `120 of 300 items, 25.3/s, 7 s left, 0 failed`."""
-    total = item_count(info.submitted) + (" so far" if info.state is State.SUBMITTING else "")
+    total = item_count(info.submitted) + (" so far" if info.state in OPEN else "")
     parts = [f"{info.done:,} of {total}", f"{rate:,.1f}/s"]
     if info.left and rate > 0:
         parts.append(f"{duration(info.left / rate)} left")
     parts.append(f"{info.failed + info.dead:,} failed")
     if info.reason and info.state is not State.CANCELLED:
         parts.append(f"being cancelled ({info.reason})")
-    elif info.state not in (State.SUBMITTING, State.RUNNING):
+    elif info.state not in (*OPEN, State.RUNNING):
         parts.append(str(info.state))
+    if info.abandoned_at is not None:
+        parts.append(info.abandonment())
     return ", ".join(parts)

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, cast
 
 from gristmill.batches.histogram import bound, quantile
-from gristmill.batches.info import ENDED, BatchInfo, State
+from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.errors import InputError
@@ -64,8 +64,9 @@ def _row(observer: Observer, info: BatchInfo, at: float, meter: BatchMeter | Non
         rate = info.done / seconds if seconds > 0 else 0.0
     else:
         rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
-    seconds_left = info.left / rate if rate and info.state in (State.RUNNING, State.SUBMITTING) else None
+    seconds_left = info.left / rate if rate and info.state in (State.RUNNING, *OPEN) else None
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
+    times["abandoned_at"] = info.abandoned_at
     return {**info.as_dict(), "state": str(info.state), "queue": info.queue, "done": info.done, "rate": rate, **times}
 
 

@@ -6,17 +6,27 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from gristmill.broker.unattended_queues import Orphan, orphans
-from gristmill.dashboard.advice import Advice, advise, advise_on_names, advise_on_orphans
+from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
+from gristmill.dashboard.advice import (
+    Advice,
+    advise,
+    advise_on_abandoned,
+    advise_on_names,
+    advise_on_orphans,
+    advise_on_unknown_tasks,
+)
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
+from gristmill.fleet.unknown_tasks import tasks_without_worker
 from gristmill.tasks.kinds import Kind
 
 #: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
-#: Seconds between two searches for messages that nobody takes: each reads the names of all keys.
-ORPHAN_SECONDS = 30.0
+#: Seconds between two searches for messages that nobody takes, or knows: each reads the names of all keys.
+SEARCH_SECONDS = 30.0
 
 _lock = threading.Lock()
 _answers: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -36,6 +46,7 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     observer = application.observer
     overview: Overview = observer.look()
     cpu = server_cpu.percent(observer.fleet.client)
+    items = tasks_without_worker(overview.batches, overview.workers, overview.at)
     recorded = observer.meters.of_workers([worker.id for worker in overview.workers])
     workers = []
     for worker in overview.workers:
@@ -49,7 +60,8 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
         "advice": [
             *(asdict(advice) for advice in _advice(overview, cpu)),
-            *(asdict(advice) for advice in advise_on_orphans(orphan_watch.look(observer.fleet))),
+            *(asdict(advice) for advice in advise_on_orphans(watch.orphans(observer.fleet))),
+            *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks(observer.fleet), *items])),
         ],
         "workers": workers,
         "tasks": _tasks(overview.workers),
@@ -73,7 +85,7 @@ def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
 
 def _advice(overview: Overview, cpu: float) -> list[Advice]:
     by_queue = [advise(queue, overview.queues, overview.workers, cpu) for queue in overview.queues]
-    return [*by_queue, *advise_on_names(overview.workers)]
+    return [*by_queue, *advise_on_names(overview.workers), *advise_on_abandoned(overview.batches)]
 
 
 class ServerCpu:
@@ -84,8 +96,11 @@ class ServerCpu:
         self._percent = 0.0
 
     def percent(self, client: Redis) -> float:
-        """Percent of a core since the last call; 0 at the first."""
-        info = cast(dict[str, float], client.info("cpu"))
+        """Percent of a core since the last call; 0 at the first, and where the server does not let this user ask."""
+        try:
+            info = cast(dict[str, float], client.info("cpu"))
+        except NoPermissionError:
+            return 0.0
         now, used = time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"]
         if self._last:
             then, before = self._last
@@ -97,20 +112,31 @@ class ServerCpu:
         return self._percent
 
 
-class OrphanWatch:
-    """The queues whose messages nobody takes, as the last search saw them."""
+class MessageWatch:
+    """Messages that nobody takes, or whose task nobody knows, as the last search saw them."""
 
     def __init__(self) -> None:
         self._orphans: list[Orphan] = []
+        self._tasks: list[UnknownTask] = []
         self._next = 0.0
 
-    def look(self, fleet: WorkerRegistry) -> list[Orphan]:
-        """The queues; searched at most every ORPHAN_SECONDS."""
+    def orphans(self, fleet: WorkerRegistry) -> list[Orphan]:
+        """The queues whose messages nobody takes."""
+        self._search(fleet)
+        return self._orphans
+
+    def tasks(self, fleet: WorkerRegistry) -> list[UnknownTask]:
+        """The tasks of messages that nobody knows."""
+        self._search(fleet)
+        return self._tasks
+
+    def _search(self, fleet: WorkerRegistry) -> None:
+        """Search, at most every SEARCH_SECONDS."""
         if time.monotonic() >= self._next:
             self._orphans = orphans(fleet.client, fleet.settings, [str(kind) for kind in Kind])
-            self._next = time.monotonic() + ORPHAN_SECONDS
-        return self._orphans
+            self._tasks = unknown_tasks(fleet.client, fleet.settings)
+            self._next = time.monotonic() + SEARCH_SECONDS
 
 
 server_cpu = ServerCpu()
-orphan_watch = OrphanWatch()
+watch = MessageWatch()

@@ -8,7 +8,8 @@ from celery.signals import worker_process_init
 
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
-from gristmill.server.connection import other_schema, reaching
+from gristmill.server.connection import client, other_schema, reaching
+from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.server.waiting import OUTCOMES
 from gristmill.tasks.kinds import Kind
 from gristmill.worker.chunk_task import prepare
@@ -58,9 +59,15 @@ class Prepare(Step):
         try:
             with reaching():
                 prepare()
+                commands = refused_commands(client(), settings().prefix, (*TRANSPORT, *BATCHES))
         except GristmillError as error:
             if other_schema(error):
                 refuse(str(error))
+        else:
+            if commands:
+                refuse(grant(client(), commands))
+            # Each process opens connections of its own.
+            client().connection_pool.disconnect()
         # A program that calls a task waits less for the server than a worker that has the task's result.
         worker.app.conf.result_backend_transport_options["retry_policy"] = OUTCOMES.as_celery()
         # Steps run in no fixed order: Celery may have frozen memory already.

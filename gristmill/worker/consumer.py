@@ -12,17 +12,22 @@ from kombu.exceptions import ContentDisallowed, DecodeError
 from redis.exceptions import RedisError
 
 from gristmill.broker import leases, revokes
+from gristmill.config.figures import duration
 from gristmill.config.settings import settings
 from gristmill.fleet.watcher import watch
 from gristmill.fleet.worker_id import worker_id
+from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
 from gristmill.worker.pool_messages import pool_messages
+from gristmill.worker.rare_log import RareLog
+from gristmill.worker.transport_steps import refuse
 from gristmill.worker.wellformed import check
 
 REQUEST, CELERYS_REQUEST = "gristmill.worker.request:Request", Task.Request
 
 logger = get_logger(__name__)
+unknown_task_log = RareLog(logger)
 
 
 class Consumer(CeleryConsumer):
@@ -32,6 +37,19 @@ class Consumer(CeleryConsumer):
         super().__init__(*args, **kwargs)
         leases.running = partial(pool_tags, self.pool)
         leases.lost = pool_messages.lost
+        self._may_call_all = False
+
+    def connect(self) -> Any:
+        """Connect to the broker, and refuse to start where it refuses commands that keep messages safe."""
+        connection = super().connect()
+        if not self._may_call_all:
+            channel = connection.default_channel
+            client = channel.scripts.client
+            commands = refused_commands(client, channel.global_keyprefix, TRANSPORT)
+            if commands:
+                refuse(grant(client, commands))
+            self._may_call_all = True
+        return connection
 
     def on_close(self) -> None:
         """Keep the jobs that pool processes have read but not reported as started, which Celery forgets here.
@@ -67,16 +85,23 @@ class Consumer(CeleryConsumer):
         super().update_strategies()
 
     def on_ready(self) -> None:
-        """Read the revokes that this worker missed, and take part in the watch over the fleet."""
+        """Read the revokes that this worker missed, say which tasks it knows, and join the watch over the fleet."""
         channel = self.connection.default_channel
         state.revoked.update(revokes.recent(channel.scripts))
+        channel.scripts.call("know", consumer=channel.lease.consumer, tasks=sorted(self.app.tasks))
         super().on_ready()
         watch(channel.lease, worker_id(self.hostname))
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Hand the message back, since another worker may know the task."""
-        logger.error("handed back a message: this worker does not know the task %s", exc)
-        message.channel.qos.postpone(message.delivery_tag, settings().unknown_task_seconds)
+        task = str(exc.args[0] if exc.args else exc)
+        unknown_task_log.error(
+            task,
+            "this worker does not know the task %s: its messages go back to their queue, for %s at most",
+            task,
+            duration(settings().unknown_task_seconds),
+        )
+        message.channel.qos.refuse(message.delivery_tag, task)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002
         """Make a message that is not a task a dead letter."""

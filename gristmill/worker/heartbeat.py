@@ -26,6 +26,7 @@ from gristmill.tasks import catalog
 from gristmill.worker.boot_steps import POOLS
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
+from gristmill.worker.kills import Kills
 from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.task_counts import collect
 
@@ -47,6 +48,7 @@ class WorkerHeartbeat(StartStopStep):
         """Send heartbeats as soon as the worker consumes messages."""
         self.worker = worker
         self.id = worker_id(worker.hostname)
+        self.kills = Kills(worker)
         self._mark_turn()
         if worker.hub:
             worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
@@ -70,7 +72,9 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
-        items, is_new = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks())
+        ended = self.kills.ended()
+        items, is_new, kills = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks(), ended)
+        self.kills.learn(kills, ended)
         if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.
             self._announce_again()

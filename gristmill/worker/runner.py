@@ -26,6 +26,7 @@ from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
 from gristmill.worker.logs import about
 from gristmill.worker.quarantine import ProcessDied, TimedOut, quarantined
+from gristmill.worker.rare_log import RareLog
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent
@@ -38,6 +39,7 @@ VALUE_BYTES = 1 << 20
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 
 log = logging.getLogger(__name__)
+rare_log = RareLog(log)
 Answer = TypeVar("Answer")
 
 
@@ -82,7 +84,7 @@ class Runner:
         try:
             task = catalog.find(work.task)
         except (InputError, SettingError) as error:
-            log.warning("returning the chunk to its queue: %s", error)
+            rare_log.warning(work.task, "returning chunks of batch %s to their queue: %s", chunk.batch, error)
             time.sleep(1)
             self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
             return None, None

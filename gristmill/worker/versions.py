@@ -6,14 +6,17 @@ from typing import Any
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 
-from gristmill.config.settings import settings
 from gristmill.worker.celery_internals import default_strategy
 from gristmill.worker.chunk_task import MESSAGE_VERSION
+from gristmill.worker.rare_log import RareLog
 
 #: The arguments of a chunk's message after its version: batch, epoch, first, count.
 _FIELDS = (str, int, int, int)
 
-logger = get_logger(__name__)
+#: Seconds before another worker may take a message of a version that this worker does not know.
+HIDDEN_SECONDS = 5.0
+
+version_log = RareLog(get_logger(__name__))
 
 
 def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
@@ -25,10 +28,13 @@ def strategy(task: Any, app: Any, consumer: Any, **kwargs: Any) -> Callable[...,
         if type(version) is not int or version < 1:
             raise InvalidTaskError(f"invalid version of a chunk message: {version!r} (expected an integer from 1)")
         if version != MESSAGE_VERSION:
-            logger.error(
-                "handed back a chunk message of version %d: this worker knows version %d", version, MESSAGE_VERSION
+            version_log.error(
+                str(version),
+                "handed back a chunk message of version %d: this worker knows version %d",
+                version,
+                MESSAGE_VERSION,
             )
-            return message.channel.qos.postpone(message.delivery_tag, settings().unknown_task_seconds)
+            return message.channel.qos.postpone(message.delivery_tag, HIDDEN_SECONDS)
         if [type(field) for field in fields[: len(_FIELDS)]] != list(_FIELDS) or message.payload[1]:
             raise InvalidTaskError("invalid chunk message (expected version, batch, epoch, first, count)")
         return handle(message, body, *rest)

@@ -209,7 +209,7 @@ class TestOtherVersions:
                 place.run("submit", "fibonacci", "10", "--name", name, "--quiet").good()
             with connected(place) as client:
                 assert raised(client) == 4
-        with place.up("cpu", "--cpu-slots", "1", GRISTMILL_UNKNOWN_TASK_SECONDS="1") as running:
+        with place.up("cpu", "--cpu-slots", "1") as running:
             place.run("submit", "fibonacci", "20", "21", "--name", "now", "--follow", "--quiet").good()
             running.says(f"chunk message of version {NEXT}: this worker knows version {NEXT - 1}")
             with connected(place) as client:

@@ -92,6 +92,25 @@ class TestCancel:
         assert control.cancel("b", "by me") is None
         assert control.cancel("other", "by me") is None
 
+    def test_a_worker_hears_what_to_end_until_it_says_that_it_has(self, ledger, control):
+        submit(ledger, "b", 3)
+        chunk, _ = begin(ledger)
+        # Whoever cancels may never see this answer.
+        control.cancel("b", "by me", [WORKER])
+        ledger.delete("b")
+        for _ in range(2):
+            assert ledger.heartbeat(WORKER, heartbeat(), []) == (0, [chunk.message_id])
+        assert ledger.heartbeat(OTHER, heartbeat(), [])[1] == []
+        assert ledger.heartbeat(WORKER, heartbeat(), [], [chunk.message_id]) == (0, [])
+
+    def test_the_server_forgets_what_a_worker_that_is_gone_was_to_end(self, ledger, control):
+        submit(ledger, "b", 3)
+        begin(ledger)
+        control.cancel("b", "by me", [WORKER])
+        assert 0 < ledger.client.ttl(ledger.settings.key(f"kill:{WORKER}")) <= 3600
+        ledger._call("leave", worker=WORKER)
+        assert not ledger.client.exists(ledger.settings.key(f"kill:{WORKER}"))
+
     def test_a_chunk_whose_worker_died_is_not_waited_for(self, ledger, control):
         submit(ledger, "b", 2)
         (dead, _), (alive, items) = begin(ledger), begin(ledger)

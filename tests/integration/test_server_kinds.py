@@ -23,6 +23,7 @@ from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.broker.address import from_redis
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.scripts import as_text
+from gristmill.broker.unknown_tasks import unknown_tasks
 from gristmill.config.settings import load
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
@@ -174,12 +175,31 @@ def buries_and_purges(user):
     held.ack()
 
 
+def refuses_what_it_does_not_know(user):
+    user.put(1, headers={"id": "one", "task": "later"})
+    user.call("know", consumer=user.channel.lease.consumer, tasks=["t"])
+    user.channel.qos.refuse(user.get().delivery_tag, "later")
+    (task,) = unknown_tasks(user.client, user.ledger.settings)
+    assert (task.queue, task.task, task.number) == ("q", "later", 1)
+    assert user.channel.queue_purge("q") == 1
+    assert unknown_tasks(user.client, user.ledger.settings) == []
+
+
+def expires_with_its_queue(user):
+    user.channel.queue_declare("brief", arguments={"x-expires": 60_000})
+    user.channel.basic_publish(user.channel.prepare_message("1"), "", "brief")
+    assert 0 < user.client.pttl(f"{user.prefix}gm1:q:brief:0") <= 60_000
+    user.channel.queue_delete("brief")
+
+
 def takes_back_from_the_dead(user):
     user.put(1)
     user.call("take", consumer="ghost", credit=1, create=False, queues=["q"], tags=[])
     assert user.call("renew", consumer="ghost", queues=["q"]) >= 0
     assert len(user.call("held", consumer="ghost", idle=0, queues=["q"])) == 1
-    handed, *_ = user.call("reclaim", caller="me", silent=0, most=10, queues=["q"])
+    user.call("renew", consumer="me", queues=["q"])
+    user.client.zadd(f"{user.prefix}gm1:lease:q", {"ghost": 0})
+    handed, *_ = user.call("reclaim", caller="me", silent=60_000, most=10, queues=["q"])
     assert handed == 1
     message = user.get()
     assert message.payload == 1
@@ -338,6 +358,8 @@ CONTRACT = (
     puts_a_lot_once,
     waits_until_a_message_is_due,
     buries_and_purges,
+    refuses_what_it_does_not_know,
+    expires_with_its_queue,
     takes_back_from_the_dead,
     watches_over_the_fleet,
     moves_what_stock_has_put_on_lists,

@@ -58,6 +58,7 @@ class TestScanning:
         return quiet
 
     def scanned(self, bench, lease):
+        lease.scripts.call("renew", consumer=lease.consumer, queues=["q"])
         lease.scan()
         return handed_back(bench) == 1
 
@@ -71,10 +72,18 @@ class TestScanning:
         yield
         lease._renew()
 
-    def test_begins_anew_with_another_server(self, bench, lease):
+    def test_begins_anew_with_a_server_that_does_not_have_this_lease(self, bench, lease):
         with self.watched_for_long(lease):
-            lease._server = "another"
+            bench.client.zrem(f"{bench.prefix}gm1:lease:q", lease.consumer)
         assert not self.scanned(bench, lease)
+
+    def test_waits_for_the_renewal_on_a_server_where_all_leases_are_old(self, bench, lease):
+        with self.watched_for_long(lease):
+            pass
+        # Another server has taken over since: its clock is an hour ahead.
+        bench.client.zadd(f"{bench.prefix}gm1:lease:q", dict.fromkeys((DEAD, lease.consumer), 1))
+        lease.scan()
+        assert handed_back(bench) == 0
 
     def test_begins_anew_after_this_process_was_stopped(self, bench, lease):
         with self.watched_for_long(lease):
@@ -161,6 +170,7 @@ class TestOwners:
         for deaths in range(3):
             _, _, taken = self.take(quiet, DEAD)
             assert int(taken[2]) == deaths
+            quiet.scripts.call("renew", consumer="me", queues=["q"])
             bench.client.zadd(f"{bench.prefix}gm1:lease:q", {DEAD: 0})
             assert quiet.scripts.call("reclaim", caller="me", silent=1000, most=10, queues=["q"]) == [1, 0]
 

@@ -238,6 +238,9 @@ DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until"}), frozenset({"producer",
 
 def form_of(part: str) -> str:
     """How a key enters the form of a state: `plain`, `scoped`, or not at all."""
+    if part.startswith("kill:"):
+        # Nothing depends on it: a worker that is killed acknowledges its message as Celery does.
+        return ""
     return "" if part in _IGNORED else "scoped" if part in _SCOPED or part.startswith("q:") else "plain"
 
 

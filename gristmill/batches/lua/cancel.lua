@@ -1,9 +1,9 @@
 --@ cancel(batch, token, why, killable: list) frees
 --@ uses batches/ending server/answers
 -- Cancel a batch: nothing more of it is handed out, what does not run becomes cancelled, what runs is recorded. The chunks
--- that the workers `killable` run are cancelled too, for the caller to kill them.
--- Touches: every key of the batch, active, answer:{token}.
--- Returns false when the batch is gone or has ended; else {epoch, worker, first:count, …} of the chunks to kill.
+-- that the workers `killable` run are cancelled too, and these workers end them.
+-- Touches: every key of the batch, active, answer:{token}, kill:{worker} of those workers.
+-- Returns false when the batch is gone or has ended; else {epoch, worker, first:count, …} of the chunks that are ended.
 local before = answered(token)
 if before then return cjson.decode(before) end
 local b = state(batch, {'task', 'epoch', 'finished'}, {})

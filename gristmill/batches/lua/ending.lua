@@ -2,6 +2,8 @@
 -- How a batch ends: by itself, by `cancel`, by --halt; and how long it is kept then. What several scripts share.
 -- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in upkeep.lua.
 local GONE_MS, SETTLE_MS = 10000, 1000
+-- How long a worker may take to learn what it is to end: longer than any worker lives without a heartbeat.
+local KILL_KEPT_MS = 3600000
 
 -- The names of a batch's keys, whatever it holds.
 local function keys_of(batch, stored)
@@ -41,9 +43,18 @@ local function finish(batch, now)
   end
 end
 
+-- Have a worker end what runs under the message of a chunk: it learns that with its next heartbeat. Keys:
+--   kill:{worker}  set  ids of messages; the worker says when it has seen them
+local function note_kill(batch, epoch, worker, message)
+  local first, count = range_of(message)
+  redis.call('SADD', GM .. 'kill:' .. worker, message_id(batch, epoch, first, count))
+  redis.call('PEXPIRE', GM .. 'kill:' .. worker, KILL_KEPT_MS)
+end
+
 -- The chunks of a batch that run, as a list; all others leave flight. The chunks of the workers in `killable` do not count
--- as running any more; they are returned too, as a flat list of worker, chunk of the message.
-local function running(batch, queue, now, killable)
+-- as running any more, and their workers are to end them; they are returned too, as a flat list of worker, chunk of the
+-- message.
+local function running(batch, b, now, killable)
   local runs, killed = {}, {}
   local chunks = redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1, 'WITHSCORES')
   for i = 1, #chunks, 2 do
@@ -53,8 +64,9 @@ local function running(batch, queue, now, killable)
     if runs_on and not killable[worker] then
       runs[#runs + 1] = chunk
     else
-      leave_flight(batch, queue, chunk)
+      leave_flight(batch, b.queue, chunk)
       if runs_on then
+        note_kill(batch, b.epoch, worker, message)
         killed[#killed + 1] = worker
         killed[#killed + 1] = message
       end
@@ -88,8 +100,8 @@ end
 
 -- In a batch that is being cancelled: every item without an outcome that does not run becomes a cancelled one.
 local function settle(batch, now, killable)
-  local b = state(batch, {'queue'}, {'stored'})
-  local runs, killed = running(batch, b.queue, now, killable)
+  local b = state(batch, {'queue', 'epoch'}, {'stored'})
+  local runs, killed = running(batch, b, now, killable)
   redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'))
   redis.call('HDEL', key(batch, 'state'), 'retry_pending')
   redis.call('ZREM', wanting(b.queue), batch)

@@ -2,7 +2,7 @@
 --@ uses broker/lease batches/workers
 -- Hand back what a worker holds whose subscription has been gone since `since`, ms, and take it out of the registry. Does
 -- nothing if the worker has been heard of since then: by a renewal of its lease, a take, a heartbeat or a subscription.
--- Touches consumers, watchers, workers and what remove_worker touches; q, back, lease, suspects of its queues.
+-- Touches consumers, watchers, tasks_of, workers and what remove_worker touches; q, back, lease, suspects of its queues.
 -- Returns {messages handed back, 1 when there is more}; {-1, 0} if the worker has been heard of.
 local text = redis.call('HGET', CONSUMERS, consumer)
 -- Another watcher was faster.

@@ -1,9 +1,11 @@
---@ heartbeat(worker, queue, slots: number, details, chunks: list) frees
+--@ heartbeat(worker, queue, slots: number, details, chunks: list, ended: list) frees
 --@ uses batches/upkeep
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
--- holds, as batch and chunk by turns. It also does what has come due.
--- Touches: clock, workers, heartbeats, items, slots, slots_of, of each batch with such chunks in_flight, and what upkeep and
--- release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the worker}.
+-- holds, as batch and chunk by turns. It also does what has come due. `ended` has the ids of messages that the worker was
+-- to end, and has seen.
+-- Touches: clock, workers, heartbeats, items, slots, slots_of, kill:{worker}, of each batch with such chunks in_flight, and
+-- what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
+-- worker, ids of messages that it is to end}.
 wind_clock()
 local now = milliseconds()
 local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
@@ -29,4 +31,6 @@ for batch, messages in pairs(held) do
 end
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
-return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new}
+for _, id in ipairs(ended) do redis.call('SREM', GM .. 'kill:' .. worker, id) end
+local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
+return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills}

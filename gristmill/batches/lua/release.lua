@@ -19,12 +19,15 @@ local function next_look(now)
   return now + math.max(LOOK_MS, LOOK_MS_EACH * redis.call('ZCARD', GM .. 'active'))
 end
 
+-- The id of a chunk's message.
+local function message_id(batch, epoch, first, count) return batch .. ':' .. epoch .. ':' .. first .. '+' .. count end
+
 -- Hand out the items first to first+count-1 as one message.
 local function hand_out(batch, b, first, count, now)
   local chunk = chunk_of(first, count)
   enter_flight(batch, b.queue, chunk, now)
   local args = '[' .. table.concat({MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}, ',') .. ']'
-  local id = batch .. ':' .. b.epoch .. ':' .. first .. '+' .. count
+  local id = message_id(batch, b.epoch, first, count)
   redis.call('HSET', key(batch, 'message_of'), chunk, put(b.queue, b.priority, 'gristmill.chunk', id, args, now))
 end
 

@@ -17,6 +17,6 @@ end
 local function remove_worker(worker)
   redis.call('ZREM', GM .. 'workers', worker)
   for _, part in ipairs({'heartbeats', 'announced', 'items'}) do redis.call('HDEL', GM .. part, worker) end
-  redis.call('DEL', GM .. 'meters:of:' .. worker)
+  redis.call('DEL', GM .. 'meters:of:' .. worker, GM .. 'kill:' .. worker)
   count_slots(worker, 0, '')
 end

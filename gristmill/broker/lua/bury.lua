@@ -1,21 +1,9 @@
 --@ bury(consumer, limit: number, wait: number, reason, deaths, tag) frees
---@ uses broker/lease
--- Keep a message that the consumer still owns as a dead letter, then remove it. When all dead letters would then take
--- more than `limit` bytes, hand it back instead, in place, to be taken after `wait` ms: no letter is dropped to make room.
--- Touches q, back, suspects of its queue; dead, dead:bytes. Returns 1: kept, 0: handed back, -1: no longer its own.
+--@ uses broker/burial
+-- Make a message that the consumer still owns a dead letter, if all dead letters then take at most `limit` bytes; else hand
+-- it back, to be taken after `wait` ms.
+-- Touches q, back, suspects, unknown_tasks of its queue; dead, dead:bytes.
+-- Returns 1: kept, 0: handed back, -1: no longer its own.
 local queue, level, id = split_tag(tag)
 if not owned(stream(queue, level), id, consumer) then return -1 end
-local entry = redis.call('XRANGE', stream(queue, level), id, id)[1]
-if entry then
-  local letter = {'queue', queue, 'level', level, 'reason', reason, 'deaths', deaths, 'worker', consumer,
-    'at', string.format('%d', milliseconds()), 'message', fields_of(entry).m or ''}
-  local bytes = weight(letter)
-  if (redis.call('GET', DEAD_BYTES) or 0) + bytes > limit then
-    give_back(queue, level, id, milliseconds() + wait)
-    return 0
-  end
-  redis.call('XADD', DEAD, '*', unpack(letter))
-  redis.call('INCRBY', DEAD_BYTES, bytes)
-end
-remove(queue, level, {id})
-return 1
+return bury(queue, level, id, consumer, reason, deaths, limit, wait)

@@ -2,17 +2,20 @@
 -- Who holds a message, and what ends that. In the group, NOBODY owns what was handed back. Keys beside queue.lua's:
 --   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
 --   {prefix}gm1:suspects:{queue}     hash    place -> how often it came back from workers that died
+--   {prefix}gm1:unknown_tasks:{queue}  hash  see unknown.lua
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
 --   {prefix}gm1:dead:bytes           string  the bytes of all their fields
 --   {prefix}gm1:consumers            hash    consumer in the watch -> JSON: worker, queues, problem (see enlist.lua)
 --   {prefix}gm1:watchers             zset    consumer that watches the others -> when it last said so, ms
+--   {prefix}gm1:tasks_of             hash    consumer -> the tasks that it knows, each between line feeds
 -- A consumer in the watch subscribes to the channel {prefix}gm1:alive:{consumer}.
 local DEAD, DEAD_BYTES = GM .. 'dead', GM .. 'dead:bytes'
-local CONSUMERS, WATCHERS = GM .. 'consumers', GM .. 'watchers'
+local CONSUMERS, WATCHERS, TASKS_OF = GM .. 'consumers', GM .. 'watchers', GM .. 'tasks_of'
 
 local function lease(queue) return GM .. 'lease:' .. queue end
 local function suspects(queue) return GM .. 'suspects:' .. queue end
 local function channel_of(consumer) return GM .. 'alive:' .. consumer end
+local function unknown_tasks(queue) return GM .. 'unknown_tasks:' .. queue end
 
 -- How often a pending message that `owner` has was delivered; nil if it is not the owner's. The group counts it.
 local function owned(key, id, owner)
@@ -23,8 +26,10 @@ end
 local function remove(queue, level, ids)
   redis.call('XACK', stream(queue, level), GROUP, unpack(ids))
   redis.call('XDEL', stream(queue, level), unpack(ids))
-  if redis.call('EXISTS', suspects(queue)) == 1 then
-    for _, id in ipairs(ids) do redis.call('HDEL', suspects(queue), place_of(level, id)) end
+  for _, notes in ipairs({suspects(queue), unknown_tasks(queue)}) do
+    if redis.call('EXISTS', notes) == 1 then
+      for _, id in ipairs(ids) do redis.call('HDEL', notes, place_of(level, id)) end
+    end
   end
 end
 
@@ -68,8 +73,9 @@ local function return_suspect(queue, level, id, times)
   give_back(queue, level, id)
 end
 
--- Nobody has to watch a consumer any more: it is dead, or its lease has ended.
+-- Nobody has to watch a consumer any more: it is dead, or its lease has ended. What it knew does not count.
 local function end_watch(consumer)
+  redis.call('HDEL', TASKS_OF, consumer)
   redis.call('HDEL', CONSUMERS, consumer)
   redis.call('ZREM', WATCHERS, consumer)
 end

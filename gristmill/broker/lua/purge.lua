@@ -1,7 +1,7 @@
 --@ purge(queue, whole: flag) frees
---@ uses broker/lease
+--@ uses broker/expiry
 -- Remove what nobody has taken from a queue, also what waits for its time; `whole` deletes all of it.
--- Touches q, back, later, lease, suspects of the queue. Returns how many messages were removed.
+-- Touches q, back, later, lease, suspects, unknown_tasks of the queue; expires, expiry_looks. Returns how many messages were removed.
 local number = waiting(queue) + redis.call('ZCARD', later(queue))
   + redis.call('ZCOUNT', back(queue), '(' .. LEVELS, '+inf')
 
@@ -28,10 +28,14 @@ for _, place in ipairs(redis.call('ZRANGE', back(queue), 0, -1)) do
   local level, id = split_place(place)
   remove(queue, level, {id})
 end
-redis.call('DEL', back(queue), later(queue))
+redis.call('DEL', back(queue), later(queue), unknown_tasks(queue))
 for level = 0, LEVELS do
   local key = stream(queue, level)
   if whole then redis.call('DEL', key) elseif redis.call('XLEN', key) > 0 then drop_new(key) end
 end
-if whole then redis.call('DEL', lease(queue), suspects(queue)) end
+if whole then
+  redis.call('DEL', lease(queue), suspects(queue))
+  redis.call('HDEL', EXPIRES, queue)
+  redis.call('ZREM', LOOKS, queue)
+end
 return number

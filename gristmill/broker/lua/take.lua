@@ -1,5 +1,5 @@
 --@ take(consumer, credit: number, create: flag, queues: list, tags: list) frees
---@ uses broker/lease
+--@ uses broker/expiry
 -- Take at most `credit` messages, the first level first, and write down in the same step who has them; acknowledge those
 -- of `tags` on the way. `create` creates groups that are missing.
 -- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
@@ -74,7 +74,7 @@ end
 
 local handed_back = {}
 for _, queue in ipairs(queues) do
-  redis.call('ZADD', lease(queue), now, consumer)
+  renew(queue, consumer, now)
   if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end
   handed_back[queue] = redis.call('EXISTS', back(queue)) == 1
   if handed_back[queue] then ripen(queue) end

@@ -3,7 +3,7 @@
   "use strict";
   const { make, number, duration, day, fill, follow, bar, state, Chart } = window.gristmill;
   const page = document.getElementById("batch");
-  const ENDED = ["succeeded", "failed", "cancelled"];
+  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
   let starts = [-1], more = false;
 
@@ -15,6 +15,10 @@
     const parts = [number(batch.rate) + " items/s"];
     if (ENDED.includes(batch.state)) parts.push("took " + duration(batch.seconds));
     else if (batch.seconds_left !== null) parts.push(duration(batch.seconds_left) + " left");
+    if (batch.abandoned_at !== null) {
+      parts.push("abandoned at item " + number(batch.submitted, 0) + " since " + day(batch.abandoned_at)
+        + ": the same command goes on");
+    }
     if (batch.reason) parts.push("cancelled " + batch.reason);
     return parts.join(", ");
   }
@@ -66,7 +70,7 @@
     const batch = data.batch;
     fill(byId("state"), [state(batch.state)]);
     byId("words").textContent = words(batch);
-    fill(byId("bar"), [bar(batch, batch.state !== "submitting")]);
+    fill(byId("bar"), [bar(batch, !OPEN.includes(batch.state))]);
     fill(byId("counts"), counts(data));
     actions(batch);
     const lines = [{ name: "succeeded", values: data.progress.succeeded, style: "gm-color-2 gm-dash-0" }];

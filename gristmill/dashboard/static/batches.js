@@ -3,18 +3,23 @@
   "use strict";
   const { make, number, duration, day, fill, follow, bar, state } = window.gristmill;
   const page = document.getElementById("batches");
-  const ENDED = ["succeeded", "failed", "cancelled"];
+  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["submitting", "abandoned"];
 
   function timeLeft(batch) {
     if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
     return batch.seconds_left === null ? "–" : duration(batch.seconds_left);
   }
 
+  function abandoned(batch) {
+    return batch.abandoned_at === null ? null : make("div", { class: "gm-under" },
+      "at item " + number(batch.submitted, 0) + " since " + day(batch.abandoned_at) + "; the same command goes on");
+  }
+
   function row(batch) {
     const address = page.dataset.batch.replace(/NAME$/, encodeURIComponent(batch.name));
     return make("tr", { "data-batch": batch.name },
       make("th", { scope: "row" }, make("a", { href: address }, batch.name), make("div", { class: "gm-under" }, batch.task)),
-      make("td", {}, state(batch.state)), make("td", {}, bar(batch, batch.state !== "submitting")),
+      make("td", {}, state(batch.state), abandoned(batch)), make("td", {}, bar(batch, !OPEN.includes(batch.state))),
       make("td", {}, number(batch.rate)), make("td", {}, timeLeft(batch)), make("td", {}, number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
       make("td", {}, batch.submitted_by), make("td", {}, day(batch.created)));
   }
