@@ -23,8 +23,10 @@ from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
+from gristmill.server import replicas
 from gristmill.server.connection import client, locate, reaching, without_password
 from gristmill.server.home import Home
+from gristmill.server.sentinel import is_sentinel
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
 
@@ -110,6 +112,7 @@ def _server(server: Redis) -> Iterator[Finding]:
     info = server.info()
     for look in (_version, _connection, _topology, _persistence, _eviction, _memory, _clock, _dead_letters):
         yield look(server, info)
+    yield from (Finding(*finding) for finding in replicas.findings(server, info, settings()))
     yield from _workers(server)
     yield from _orphans(server)
 
@@ -125,7 +128,7 @@ def _version(_: Redis, info: dict[str, Any]) -> Finding:
 
 def _connection(server: Redis, _: dict[str, Any]) -> Finding:
     parameters = server.connection_pool.connection_kwargs
-    if not locate().startswith("rediss://"):
+    if not locate().startswith(("rediss://", "rediss-sentinel://")):
         return Finding("connection", "not encrypted")
     if parameters.get("ssl_cert_reqs") == "none":
         return Finding(
@@ -140,6 +143,8 @@ def _topology(_: Redis, info: dict[str, Any]) -> Finding:
     if info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         return Finding("topology", f"replica of {primary}", "it takes no writes: name the primary")
+    if is_sentinel(locate()):
+        return Finding("topology", f"the primary of {info.get('connected_slaves', 0)} replicas, by Sentinel")
     return Finding("topology", "one server")
 
 
