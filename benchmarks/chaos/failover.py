@@ -36,7 +36,7 @@ from gristmill.errors import GristmillError, InputError
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client
 
-FAULTS = ("kill", "freeze", "cut", "empty")
+FAULTS = ("cut", "kill", "freeze", "empty")
 #: Seconds that the clocks of the three servers are ahead.
 CLOCKS = (0, 3600, -3600)
 #: Threads that publish one message a call, and that publish lots; messages of a lot; producers; items of a batch.
@@ -174,6 +174,9 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int) -> N
         finally:
             load.stop()
             fleet.end()
+    if not replicas:
+        # Losses are what this run is for: it shows that the others could have had some.
+        count.broken = [] if count.lost else ["nothing was lost, so that this seed proves nothing"]
     count.seconds = round(time.monotonic() - started_at, 1)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.cli import doctor
+from gristmill.cli import doctor, server_findings
 from gristmill.config.settings import settings
 from gristmill.server.connection import connect
 from tests.support.servers import redis_server, running
@@ -129,6 +129,6 @@ def test_versions(server, monkeypatch, name, version, advice):
     """By what servers of these versions say of themselves."""
     monkeypatch.setattr(doctor, "locate", lambda: server.url)
     info = {"server_name": "valkey", "valkey_version": version, "redis_version": "7.2.4"}
-    finding = doctor._version(None, info if name == "valkey" else {"redis_version": version})
+    finding = server_findings._version(None, info if name == "valkey" else {"redis_version": version})
     assert f"{name} {version}" in finding.state
     assert finding.advice == advice

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Starts the server $1 of docker-compose.sentinel.yml: as a replica of the primary that the Sentinels name, or as the
+# first primary.
+set -eu
+password=$(cat /run/secrets/redis_worker)
+hash=$(printf %s "$password" | sha256sum | cut -d' ' -f1)
+umask 077
+# Clients ask for the role and wait for replicas. Replicas and Sentinels have users of their own.
+sed -E 's/^(user (producer|worker|dashboard|viewer) on )/\1+role +wait +waitaof /' /run/secrets/redis.acl >/tmp/users.acl
+echo "user replica on #$hash +psync +replconf +ping" >>/tmp/users.acl
+echo "user sentinel on #$hash allchannels +multi +exec +slaveof +ping +info +role +publish +subscribe" \
+  "+config|rewrite +client|setname +client|kill +script|kill" >>/tmp/users.acl
+
+primary() {
+  for number in 1 2 3; do
+    redis-cli -h "sentinel-$number" -p 26379 sentinel get-master-addr-by-name mill 2>/dev/null |
+      head -n 1 | grep . && return
+  done
+  # No Sentinel runs yet.
+  echo redis
+}
+
+leader=$(primary)
+if [ "$leader" = "$1" ] && [ ! -d /data/appendonlydir ]; then
+  # This server was the primary and has lost its data: its replicas would delete theirs. Wait for a failover.
+  sleep 15
+  leader=$(primary)
+fi
+name=$1
+set -- --aclfile /tmp/users.acl --masteruser replica --masterauth "$password" --replica-announce-ip "$name" \
+  --dir /data --appendonly yes --appendfsync always --save "" --maxmemory "$MEMORY" --maxmemory-policy noeviction \
+  --hash-max-listpack-entries 512 --hash-max-listpack-value 1024
+[ "$leader" = "$name" ] || set -- "$@" --replicaof "$leader" 6379
+exec redis-server "$@"

@@ -1,0 +1,88 @@
+"""Whether the replicas can keep what CONFIRM_REPLICAS promises: for `gristmill doctor`."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from redis import ConnectionPool, Redis, exceptions
+
+from gristmill.config.settings import Settings, variable
+from gristmill.server.primary import PrimaryTlsConnection, primary_for, server_connection
+from gristmill.server.sentinel import host_and_port
+from gristmill.server.waiting import ONCE, Patience
+
+#: Seconds to wait for the answer of a replica.
+_ANSWER_SECONDS = 2.0
+
+
+class Replica(NamedTuple):
+    """A replica: its address, and its appendfsync; `off` means no AOF, None means that it cannot be asked."""
+
+    host: str
+    port: int
+    fsync: str | None
+
+
+def findings(client: Redis, info: dict[str, Any], settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Lines about the replicas, each with its check, its state, and advice, which is empty where all is well.
+
+    `info` is the server's INFO. There are none for a server without Sentinel when nothing is to be confirmed.
+    """
+    wanted = settings.confirm_replicas
+    primary = primary_for(client.connection_pool.connection_kwargs)
+    if not wanted and primary is None:
+        return
+    connected = int(info.get("connected_slaves", 0))
+    state = f"by {wanted} replicas; connected: {connected}"
+    places = _connected(info) if primary is None else _promotable(primary.replicas())
+    yield "confirmation", state, _advice(wanted, connected, len(places), behind_sentinel=primary is not None)
+    for host, port in places if wanted else []:
+        replica = _ask(client.connection_pool, host, port)
+        yield "replica", f"{host_and_port(host, port)}, appendfsync {replica.fsync or 'cannot be read'}", _of(replica)
+
+
+def _advice(wanted: int, connected: int, promotable: int, *, behind_sentinel: bool) -> str:
+    name = variable("confirm_replicas")
+    if connected < wanted:
+        return f"nothing can be confirmed: start the missing replicas, or set {name} to {connected} or less"
+    if behind_sentinel and wanted < promotable:
+        return (
+            f"a failover may take back what was confirmed, or shown: Sentinel may promote each of {promotable} "
+            f"replicas; set {name}={promotable}"
+        )
+    return ""
+
+
+def _of(replica: Replica) -> str:
+    return {
+        "always": "",
+        "everysec": "each confirmation waits up to a second for it: set appendfsync always",
+        "off": "it confirms nothing, because it has no AOF: set appendonly yes, and appendfsync always",
+        "no": "it confirms a write only when its system flushes it: set appendfsync always",
+    }.get(replica.fsync or "", "see to it where the replica is managed that appendonly is yes and appendfsync always")
+
+
+def _connected(info: dict[str, Any]) -> list[tuple[str, int]]:
+    slaves = (info[f"slave{number}"] for number in range(int(info.get("connected_slaves", 0))))
+    return [(str(slave["ip"]), int(slave["port"])) for slave in slaves]
+
+
+def _promotable(replicas: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """The addresses of the replicas that Sentinel may promote: those with a priority other than 0."""
+    return [(each["ip"], int(each["port"])) for each in replicas if int(each.get("slave-priority", 100))]
+
+
+def _ask(pool: ConnectionPool, host: str, port: int) -> Replica:
+    kwargs = {name: value for name, value in pool.connection_kwargs.items() if name != "sentinels"}
+    kwargs |= {"host": host, "port": port, "retry": Patience(ONCE)}
+    kwargs |= {"socket_timeout": _ANSWER_SECONDS, "socket_connect_timeout": _ANSWER_SECONDS}
+    is_tls = issubclass(pool.connection_class, PrimaryTlsConnection) or "ssl_cert_reqs" in kwargs
+    fsync = None
+    with (
+        suppress(exceptions.RedisError),
+        Redis.from_pool(ConnectionPool(server_connection(tls=is_tls), **kwargs)) as one,
+    ):
+        if not one.info("persistence").get("aof_enabled"):
+            return Replica(host, port, "off")
+        fsync = one.config_get("appendfsync").get("appendfsync")
+    return Replica(host, port, fsync)

@@ -1,0 +1,293 @@
+"""A server behind Sentinel: who the primary is, what is confirmed, and how calls get through a failover."""
+
+import signal
+import time
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import pytest
+from celery import Celery
+from redis import exceptions
+
+import gristmill.broker  # noqa: F401
+from benchmarks.chaos.group import ServerGroup
+from gristmill.batches.ledger import Ledger
+from gristmill.broker.address import from_redis
+from gristmill.broker.enqueue import enqueue_many
+from gristmill.config.settings import load, settings, use
+from gristmill.errors import ServerError, SettingError
+from gristmill.server import confirm, primary
+from gristmill.server.confirm import ConfirmationLost, confirmed, confirmed_write
+from gristmill.server.connection import connect
+from gristmill.server.primary import primary_for
+from gristmill.server.replicas import findings
+from gristmill.server.sentinel import Council, PrimaryUnknown, Report
+from gristmill.server.waiting import ONCE, Deadline, Policy, within
+from tests.conftest import until
+
+SOON = 0.4
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    with ServerGroup(tmp_path_factory.mktemp("group")) as servers:
+        yield servers
+
+
+@pytest.fixture
+def server(group):
+    """A client of the primary."""
+    with connect(group.url) as client:
+        yield client
+    client.connection_pool.disconnect()
+
+
+@pytest.fixture
+def confirming(monkeypatch):
+    """Set how many replicas confirm, and for how long to wait for them, in this process."""
+
+    def set_to(replicas, seconds=SOON):
+        monkeypatch.setenv("GRISTMILL_CONFIRM_REPLICAS", str(replicas))
+        monkeypatch.setenv("GRISTMILL_CONFIRM_SECONDS", str(seconds))
+        settings.cache_clear()
+        return settings()
+
+    yield set_to
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@contextmanager
+def frozen(*nodes):
+    for node in nodes:
+        node.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for node in nodes:
+            node.send(signal.SIGCONT)
+
+
+def replicas_of(group):
+    return [node for node in group.servers if node is not group.primary()]
+
+
+# -- who the primary is
+
+
+def test_a_client_reaches_the_primary(group, server):
+    assert server.role()[0] == "master"
+    assert int(server.info("server")["tcp_port"]) == group.primary().port
+
+
+def test_one_stopped_sentinel_delays_nobody_for_long(group, server):
+    with frozen(group.sentinels[0]):
+        server.connection_pool.disconnect()
+        started_at = time.monotonic()
+        assert server.ping()
+        server.connection_pool.disconnect()
+        assert server.ping()
+        assert time.monotonic() - started_at < 2
+
+
+def test_a_primary_of_an_older_configuration_is_not_believed(group, monkeypatch):
+    with connect(group.url, ONCE) as client:
+        assert client.ping()
+        known = primary_for(client.connection_pool.connection_kwargs)
+        monkeypatch.setitem(primary._epochs, known.sentinels, known.epoch + 1)
+        client.connection_pool.disconnect()
+        with pytest.raises(PrimaryUnknown):
+            client.ping()
+
+
+def test_a_replica_is_not_believed_whatever_the_sentinels_say(group, monkeypatch):
+    replica = replicas_of(group)[0]
+    monkeypatch.setattr(Council, "primary", lambda _: Report(1 << 30, ("127.0.0.1", replica.port), False))
+    with connect(group.url, ONCE) as client:
+        known = primary_for(client.connection_pool.connection_kwargs)
+        monkeypatch.setitem(primary._epochs, known.sentinels, known.epoch)
+        with pytest.raises(PrimaryUnknown, match="not the primary"):
+            client.get("key")
+
+
+def test_a_connection_to_an_earlier_primary_is_broken_off(group, server, monkeypatch):
+    assert server.ping()
+    known = primary_for(server.connection_pool.connection_kwargs)
+    pinned = server.connection_pool.get_connection()
+    monkeypatch.setitem(primary._epochs, known.sentinels, known.epoch)
+    report = Council.primary
+    before, newer = known.epoch, known.epoch + 1
+    monkeypatch.setattr(Council, "primary", lambda council: report(council)._replace(epoch=newer))
+    with pytest.raises(exceptions.ConnectionError):
+        until(lambda: pinned.can_read(timeout=0.1) and pinned.read_response(), 5)
+    assert known.epoch == newer > before
+    server.connection_pool.release(pinned)
+
+
+def test_a_primary_that_turns_read_only_is_waited_out(group, server):
+    assert server.set("key", 1)
+    port = group.primary().port
+    group.ask(port, "REPLICAOF", "127.0.0.1", str(replicas_of(group)[0].port))
+    # Sentinel, or this test, makes a primary again.
+    started_at = time.monotonic()
+    assert server.set("key", 2)
+    assert time.monotonic() - started_at < 25
+    group.wait_until_whole()
+
+
+@pytest.mark.parametrize("url", ["redis-sentinel://h:1", "redis-sentinel://h:x?name=m", "redis-sentinel://,?name=m"])
+def test_a_malformed_address_is_refused_without_being_quoted(url):
+    with pytest.raises(SettingError) as error:
+        connect(url.replace("//", "//:s3cret@"))
+    assert "name=PRIMARY" in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_wrong_password_of_the_sentinels_is_said(group):
+    url = group.url.replace(quote(group.sentinel_password), "wrong")
+    with connect(url, ONCE) as client, pytest.raises(PrimaryUnknown, match="password"):
+        client.ping()
+
+
+# -- what is confirmed
+
+
+def test_a_write_is_confirmed_by_as_many_replicas_as_there_are(server, confirming):
+    assert confirmed(server, confirming(2), lambda one: one.set("key", 3))
+    with pytest.raises(ServerError, match="2 of 3"):
+        confirmed(server, confirming(3), lambda one: one.set("key", 4))
+
+
+def test_nothing_is_confirmed_while_a_replica_is_stopped_not_even_what_changes_nothing(group, server, confirming):
+    server.set("key", 5)
+    with frozen(replicas_of(group)[0]):
+        # A fresh connection, and a call that changes nothing: WAITAOF alone calls both confirmed.
+        with pytest.raises(ServerError, match="1 of 2"):
+            confirmed(server, confirming(2), lambda one: one.setnx("key", 6))
+        with pytest.raises(ServerError, match="1 of 2"):
+            confirmed(server, confirming(2), lambda one: one.get("key"))
+        assert confirmed(server, confirming(1), lambda one: one.get("key")) == "5"
+    assert until(lambda: confirmed(server, confirming(2, 5), lambda one: one.get("key"))) == "5"
+
+
+def test_work_is_done_again_when_its_connection_breaks(server, confirming):
+    runs = []
+
+    def work(one):
+        runs.append(one.set("key", len(runs)))
+        if len(runs) < 3:
+            one.connection_pool.connection.disconnect()
+        return len(runs)
+
+    assert confirmed(server, confirming(1), work) == 3
+
+
+def test_a_write_that_cannot_be_repeated_is_uncertain_when_its_connection_breaks(server, confirming, monkeypatch):
+    confirming(1)
+    command = confirm.wait_command
+
+    def broken(one, replicas):
+        one.connection_pool.connection.disconnect()
+        return command(one, replicas)
+
+    def write():
+        with confirmed_write(server.connection_pool) as one:
+            one.set("key", 1)
+            # The confirmation goes over another connection than the write.
+            monkeypatch.setattr(confirm, "wait_command", broken)
+
+    with pytest.raises(ConfirmationLost):
+        write()
+
+
+def test_a_pipeline_goes_over_the_same_connection(server, confirming):
+    def work(one):
+        with one.pipeline() as pipe:
+            return one.client_id(), pipe.client_id().execute()[0]
+
+    first, second = confirmed(server, confirming(1), work)
+    assert first == second
+
+
+def test_a_block_is_not_submitted_while_a_replica_is_stopped(group, server, confirming):
+    ledger = Ledger(server, load({"GRISTMILL_CONFIRM_REPLICAS": "2", "GRISTMILL_CONFIRM_SECONDS": str(SOON)}))
+    fields = {"task": "pause", "queue": "io", "parameter": "seconds", "fixed": "{}", "fingerprint": "", "retries": 0}
+    fields |= {"retry_seconds": 1, "chunk_seconds": 1, "submitted_by": "test", "priority": 5, "ttl": 60}
+    ledger.create("block", "token", fields)
+    with frozen(replicas_of(group)[1]), pytest.raises(ServerError, match="GRISTMILL_CONFIRM_REPLICAS"):
+        ledger.append("block", "token", 0, ["0"], "sha")
+    # Again after the answer that was no success: nothing changes, and it is confirmed.
+    until(lambda: ledger.append("block", "token", 0, ["0"], "sha") is None)
+    assert ledger.infos(["block"])[0].submitted == 1
+
+
+@pytest.fixture
+def app(group):
+    """A Celery app of a user, with our broker behind Sentinel."""
+    app = Celery("own", broker=from_redis(group.url), set_as_current=False)
+    app.task(name="noop")(_noop)
+    yield app
+    app.close()
+
+
+def _noop(number):
+    return number
+
+
+def test_delay_returns_when_replicas_have_the_message(group, app, server, confirming):
+    task = app.tasks["noop"]
+    confirming(2, 5)
+    task.apply_async((1,), queue="confirmed")
+    assert len(enqueue_many(task, [(2,), (3,)], queue="confirmed")) == 2
+    assert server.xlen("gm1:q:confirmed:0") == 3
+    confirming(2)
+    with frozen(replicas_of(group)[0]):
+        for call in (
+            lambda: task.apply_async((4,), queue="confirmed"),
+            lambda: enqueue_many(task, [(5,)], queue="confirmed"),
+        ):
+            with pytest.raises(ServerError, match="GRISTMILL_CONFIRM_REPLICAS"):
+                call()
+        # Once each: a repetition would put it a second time.
+        assert server.xlen("gm1:q:confirmed:0") == 5
+
+
+# -- failovers
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze", "cut"])
+def test_a_call_gets_through_a_failover(group, server, app, confirming, fault):
+    confirmed(server, confirming(1, 5), lambda one: one.set(fault, "before"))
+    node = getattr(group, fault)()
+    try:
+        with within(Deadline(25)):
+            assert confirmed(server, confirming(1, 5), lambda one: one.get(fault)) == "before"
+            assert confirmed(server, confirming(1, 5), lambda one: one.set(fault, "after"))
+        app.tasks["noop"].apply_async((1,), queue=fault, retry_policy=Policy(20).as_celery())
+        assert group.primary() is not node
+    finally:
+        {"kill": node.start, "freeze": lambda: node.send(signal.SIGCONT), "cut": lambda: group.heal(node)}[fault]()
+        group.wait_until_whole()
+    assert server.get(fault) == "after"
+    assert server.xlen(f"gm1:q:{fault}:0") >= 1
+    assert use({}) == settings()
+
+
+def test_doctor_says_whether_the_replicas_keep_the_promise(group, server, confirming):
+    def advice(replicas):
+        lines = list(findings(server, server.info(), confirming(replicas)))
+        return {check: text for check, _, text in lines}, len(lines)
+
+    assert advice(2) == ({"confirmation": "", "replica": ""}, 3)
+    assert "CONFIRM_REPLICAS=2" in advice(1)[0]["confirmation"]
+    assert "CONFIRM_REPLICAS=2" in advice(0)[0]["confirmation"]
+    assert "nothing can be confirmed" in advice(3)[0]["confirmation"]
+    replica = replicas_of(group)[0].port
+    for name, value, word in (("appendfsync", "everysec", "second"), ("appendonly", "no", "no AOF")):
+        before = group.ask(replica, "CONFIG", "GET", name)
+        group.ask(replica, "CONFIG", "SET", name, value)
+        try:
+            said = [text for check, _, text in findings(server, server.info(), confirming(2)) if check == "replica"]
+        finally:
+            group.ask(replica, "CONFIG", "SET", name, before[name])
+        assert sum(word in text for text in said) == 1
