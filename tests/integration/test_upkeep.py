@@ -10,7 +10,7 @@ from gristmill.broker.dead_letters import DeadLetters
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
 from gristmill.producer.batch import Batch
-from gristmill.server.scripts import server_time
+from gristmill.server.scripts import Scripts, server_time
 from tests.conftest import until
 from tests.support.controlled import begin, record
 from tests.support.ledger import FIELDS, WORKER, age, heartbeat, info, outcomes, pop, queue_key, run_all, submit
@@ -22,6 +22,10 @@ HOUR_US = 3_600_000_000
 def now(ledger):
     """The time by which the scripts go, in seconds."""
     return lambda: server_time(ledger.client, ledger.settings.prefix)
+
+
+def scripts(ledger):
+    return Scripts(ledger.client, ledger.settings.prefix, "batches")
 
 
 def messages(ledger):
@@ -153,21 +157,21 @@ class TestLostAnswers:
         submit(ledger, "b", 3)
         chunk, items = begin(ledger)
         record(ledger, chunk, items, "failed")
-        answers = [control._scripts.call("retry", batch="b", token="one", cancelled=False) for _ in range(2)]
+        answers = [scripts(ledger).call("retry", batch="b", token="one", cancelled=False) for _ in range(2)]
         assert answers == [1, 1]
         assert control.retry("b") == 0
 
-    def test_pause_and_resume(self, ledger, control):
+    def test_pause_and_resume(self, ledger):
         submit(ledger, "b", 3)
         for token, paused in (("one", True), ("two", False)):
-            answers = [control._scripts.call("pause", batch="b", token=token, paused=paused) for _ in range(2)]
+            answers = [scripts(ledger).call("pause", batch="b", token=token, paused=paused) for _ in range(2)]
             assert answers == [1, 1]
 
-    def test_cancel(self, ledger, control):
+    def test_cancel(self, ledger):
         submit(ledger, "b", 3)
         begin(ledger)
         kill = {"batch": "b", "token": "one", "why": "by me", "killable": [WORKER]}
-        answers = [control._scripts.call("cancel", **kill) for _ in range(2)]
+        answers = [scripts(ledger).call("cancel", **kill) for _ in range(2)]
         assert answers[0] == answers[1] == [ledger.state("b")["epoch"], WORKER, "0:1"]
 
     @pytest.mark.parametrize("requeue", [True, False])
