@@ -95,6 +95,14 @@ class Request(CeleryRequest):
             pool_messages.add(self, job_of(answer))
         return answer
 
+    def revoked(self) -> bool:
+        """Whether not to run the message: it was revoked or has expired, or goes back since that is not stored."""
+        try:
+            return bool(super().revoked())
+        except Exception as error:
+            self._give_up(as_text(error), passes(error))
+            return True
+
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """End the run of the message. The message goes back once the pool has reported the end of the run.
 

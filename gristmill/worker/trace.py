@@ -1,11 +1,13 @@
 """What a slot runs: Celery's trace of a task, whose every end each pool reports in the same way."""
 
+from contextvars import ContextVar
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import current_app
 from celery.exceptions import BackendError, Ignore, Reject
+from celery.signals import task_internal_error
 from kombu.exceptions import OperationalError
 
 from gristmill.server.waiting import passing
@@ -28,6 +30,20 @@ def passes(error: Exception) -> bool:
     return passing(error) or isinstance(error, OSError | OperationalError | BackendError | SoftTimeLimitExceeded)
 
 
+class _Unstored(BaseException):
+    """Ends Celery's trace: Celery would go on to store the error, as the failure of a task that may have succeeded."""
+
+
+#: Whether this thread or greenlet is in `run_to_end`.
+_is_tracing = ContextVar("is_tracing", default=False)
+
+
+@task_internal_error.connect(weak=False)
+def _end_trace(exception: Exception, **_: Any) -> None:
+    if _is_tracing.get() and passes(exception):
+        raise _Unstored from exception
+
+
 def as_text(error: BaseException) -> str:
     """The kind and the words of an error: redis-py's `repr` has no words."""
     return f"{type(error).__name__}: {error}"
@@ -40,10 +56,14 @@ def run_to_end(*call: Any) -> Any:
     leaves to the pool is such an answer too: prefork would acknowledge the message of a task that raises one, threads
     and greenlets would forget the message, and solo would end the worker's loop.
     """
+    token = _is_tracing.set(True)
     try:
         return trace(current_app, *call)
     except Reject:
         return 1, ExceptionInfo(internal=True), None
-    except Exception as error:
-        unstored = EndNotStored(as_text(error), passes(error))
-        return 1, ExceptionInfo((EndNotStored, unstored, error.__traceback__)), None
+    except (Exception, _Unstored) as error:
+        cause: Any = error.__cause__ if isinstance(error, _Unstored) else error
+        unstored = EndNotStored(as_text(cause), passes(cause))
+        return 1, ExceptionInfo((EndNotStored, unstored, cause.__traceback__)), None
+    finally:
+        _is_tracing.reset(token)

@@ -38,15 +38,18 @@ def test_a_task_whose_result_cannot_be_stored_runs_again_until_it_is(server, pro
     bench = DropIn(server.url, tmp_path, **QUICK)
     try:
         bench.send("for n in range(4): mark.apply_async((n,), task_id=f'{n}')")
+        bench.send("mark.apply_async((9,), task_id='9', expires=0.01)")
         proxy.cut_often(1.0)
         bench.environ["TEST_BACKEND"] = server.url.replace(f":{server.port}", f":{proxy.port}")
         bench.worker(pool, POOLS[pool])
         del bench.environ["TEST_BACKEND"]
-        until(lambda: bench.log().count("Celery could not end") >= 5, 60, "tries")
-        assert (bench.standing(), bench.dead()) == (4, [])
+        until(lambda: bench.log().count("Celery could not end") >= 6, 60, "tries")
+        assert (bench.standing(), bench.dead()) == (5, [])
+        assert "connection to broker lost" not in bench.log().lower()
         proxy.cut_often(0)
         bench.ended()
         assert bench.ask("[app.AsyncResult(f'{n}').get(timeout=50) for n in range(4)]") == [0, 1, 2, 3]
+        assert bench.ask("app.AsyncResult('9').state") == "REVOKED"
         assert bench.dead() == []
         assert len(bench.begun()) <= 16, "again ever more seldom"
     finally:

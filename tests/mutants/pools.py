@@ -1,6 +1,6 @@
 """The guards of what a pool runs and no longer runs, each with its mutation and the test that must turn red."""
 
-from tests.mutants.mutant import LOST, Mutant
+from tests.mutants.mutant import LOST, TRUE, Mutant
 
 POOLS = "tests/integration/test_pools.py"
 
@@ -24,10 +24,18 @@ MUTANTS = (
     Mutant(
         "a message whose result cannot be stored is not acknowledged",
         "gristmill/worker/trace.py",
-        "    except Exception as error:\n",
+        "    except (Exception, _Unstored) as error:\n",
         "    except ZeroDivisionError as error:\n",
-        f"{POOLS}::test_a_task_whose_result_cannot_be_stored_runs_again_until_it_is[prefork]",
+        "tests/unit/test_trace.py::test_an_error_that_passes_is_not_stored_as_the_failure_of_the_task",
         LOST,
+    ),
+    Mutant(
+        "an error that passes is not stored as the failure of a task",
+        "gristmill/worker/trace.py",
+        "    if _is_tracing.get() and passes(exception):\n",
+        "    if False:\n",
+        "tests/unit/test_trace.py::test_an_error_that_passes_is_not_stored_as_the_failure_of_the_task",
+        TRUE,
     ),
     Mutant(
         "a message that a pool has lost goes back",

@@ -63,6 +63,7 @@ CALLS = [
     (virtual.Transport, "_deliver", "self, message, queue", "messages do not reach their consumer"),
     (request, "create_request_cls", None, "tasks are not counted, and a message whose result is not stored is lost"),
     (request.Request, "execute_using_pool", "self, pool, **kwargs", "a message whose result is not stored is lost"),
+    (request.Request, "revoked", "self", "a revoked message stops the worker when its result cannot be stored"),
     (request.Request, "cancel", "self, pool, signal=None, emit_retry=True", "a cancelled task counts as a killer"),
     (request.Request, "on_timeout", "self, soft, timeout", "a task that was cancelled is lost at its time limit"),
     (request.Request, "reject", "self, requeue=False", "what a pool no longer runs stays pending"),
