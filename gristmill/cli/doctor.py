@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 from redis import Redis
 
 from gristmill.broker.unattended_queues import orphans
@@ -34,14 +33,7 @@ from gristmill.tasks.kinds import Kind
 
 
 @new_command("doctor")
-@click.option(
-    "--repair",
-    "target",
-    is_flag=False,
-    flag_value=repair.EVERY,
-    metavar="[BATCH]",
-    help="Mend this batch, or every batch, whose parts disagree, and say what was done.",
-)
+@repair.option
 @options.as_json
 @options.quiet
 def command(target: str | None, as_json: bool) -> int:
@@ -59,19 +51,13 @@ def command(target: str | None, as_json: bool) -> int:
         with reaching():
             findings.append(_data_root())
             findings += _server(client())
-            findings += _batches(client(), target)
+            findings += [Finding(*line) for line in repair.diagnoses(client(), target)]
     except ServerError as error:
         failure = error
         findings.append(Finding("server", "not reached", str(error)))
     rows = [{"check": f.check, "state": f.state, "advice": f.advice or "OK"} for f in findings]
     show(["check", "state", "advice"], rows, as_json=as_json, fold="state advice")
     return failure.exit_code if failure else int(any(finding.advice for finding in findings))
-
-
-def _batches(server: Redis, target: str | None) -> Iterator[Finding]:
-    """Whether the parts of each batch agree; with `--repair`, what was mended."""
-    diagnoses = repair.examine(server) if target is None else repair.mend(server, target)
-    return (Finding(*diagnosis) for diagnosis in diagnoses)
 
 
 def _settings() -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import click
 from redis import Redis
 
 from gristmill.batches.repair import Repair, sentence, within
@@ -22,6 +23,25 @@ class Diagnosis(NamedTuple):
     check: str
     state: str
     advice: str = ""
+
+
+option = click.option(
+    "--repair",
+    "target",
+    is_flag=False,
+    flag_value=EVERY,
+    metavar="[BATCH]",
+    help="Mend this batch, or every batch, whose parts disagree, and say what was done.",
+)
+
+
+def diagnoses(server: Redis, target: str | None) -> Iterator[Diagnosis]:
+    """The lines on batches: whether their parts agree, or with a `target` of `--repair` what was mended.
+
+    Raises:
+        InputError: there is no batch of this name.
+    """
+    return examine(server) if target is None else mend(server, target)
 
 
 def examine(server: Redis) -> Iterator[Diagnosis]:

@@ -18,7 +18,15 @@ from redis.exceptions import RedisError
 
 from benchmarks.chaos.power.disk import Disk, build
 from benchmarks.chaos.power.facts import BatchFacts, Facts
-from benchmarks.chaos.power.load import PLAIN, QUEUE, Actor, Operator, Producer, Sender, Worker
+from benchmarks.chaos.power.load import (
+    PLAIN,
+    QUEUE,
+    Actor,
+    ControllingActor,
+    RunningActor,
+    SendingActor,
+    SubmittingActor,
+)
 from benchmarks.chaos.power.servers import server_of
 from benchmarks.chaos.wire import Ours
 from gristmill.batches.info import BatchInfo
@@ -99,14 +107,14 @@ class Cuts:
     def _prepare(self) -> None:
         url, facts = self.server.url, self.facts
         seeds = [random.Random(self.luck.random()) for _ in range(5)]
-        self.operator = Operator(url, facts, seeds[3])
+        self.operator = ControllingActor(url, facts, seeds[3])
         self.operator.on_finished = self._tally
-        workers = [Worker(url, facts, seed) for seed in seeds[1:3]]
+        workers = [RunningActor(url, facts, seed) for seed in seeds[1:3]]
         self.actors: list[Actor] = [
-            Producer(url, facts, seeds[0]),
+            SubmittingActor(url, facts, seeds[0]),
             *workers,
             self.operator,
-            Sender(url, facts, seeds[4]),
+            SendingActor(url, facts, seeds[4]),
         ]
         client: Any = Redis.from_url(url, decode_responses=True)
         self.ledger = Ledger(client, load({}))

@@ -73,7 +73,7 @@ class Actor:
         return self.luck.choice(live) if live else None
 
 
-class Producer(Actor):
+class SubmittingActor(Actor):
     """Submits batch after batch; a call without an answer is repeated after the cut."""
 
     _number = 0
@@ -85,8 +85,8 @@ class Producer(Actor):
             if self.ending or len(self.facts.batches) >= BATCHES:
                 self.client.ping()
                 return
-            name = f"b{Producer._number}"
-            Producer._number += 1
+            name = f"b{SubmittingActor._number}"
+            SubmittingActor._number += 1
             unfinished = [self.facts.batches.setdefault(name, BatchFacts(name, self.luck.randint(*ITEMS)))]
         batch = unfinished[0]
         try:
@@ -112,7 +112,7 @@ class Producer(Actor):
             batch.ended = True
 
 
-class Worker(Actor):
+class RunningActor(Actor):
     """Takes chunks and records outcomes. After a cut it repeats the record that had no answer, or is another worker."""
 
     def __init__(self, url: str, facts: Facts, luck: random.Random) -> None:
@@ -174,7 +174,7 @@ class Worker(Actor):
         self.ledger.heartbeat(self.name, {"queue": QUEUE, "slots": SLOTS}, [])
 
 
-class Operator(Actor):
+class ControllingActor(Actor):
     """Pauses, resumes, cancels, retries and deletes batches, and has the server rewrite its AOF."""
 
     #: Called with each batch that has finished, before it is deleted.
@@ -242,7 +242,7 @@ class Operator(Actor):
         self.facts.batches.pop(batch.name, None)
 
 
-class Sender(Actor):
+class SendingActor(Actor):
     """Puts plain messages, a few at a time, and acknowledges some."""
 
     def __init__(self, url: str, facts: Facts, luck: random.Random) -> None:

@@ -1,0 +1,63 @@
+"""Power cuts at a small size: nothing that was answered is lost; with everysec the same rig finds that it is."""
+
+import os
+import shutil
+
+import pytest
+
+from benchmarks.chaos.power import cuts, tear
+from benchmarks.chaos.power.disk import NoCompiler
+from benchmarks.chaos.power.servers import Missing
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiler():
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("this test needs a C compiler")
+
+
+def cut(server, fsync, number, **options):
+    try:
+        return cuts.run(server, fsync, number, 1, **options)
+    except Missing as error:
+        pytest.skip(str(error))
+
+
+def test_cuts_lose_nothing_that_was_answered():
+    count = cut("embedded", "always", 6)
+    assert count.broken == []
+    assert (count.cuts, count.lost, count.hanging, count.wrong_sums) == (6, 0, 0, 0)
+    assert count.answers > 60
+    assert count.submitted == count.states.total() > 0
+
+
+def test_the_rig_bites():
+    """What is not flushed is lost: `everysec` answers before it flushes."""
+    assert cut("embedded", "everysec", 3).lost > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["valkey-8", "redis"])
+def test_cuts_of_older_servers(server):
+    assert cut(server, "always", 12).broken == []
+
+
+def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoCompiler):
+        cuts.build(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("server", "halves"), [("embedded", False), ("redis", True)])
+def test_half_scripts_on_servers_of_others_are_mended(server, halves):
+    count = tear.run(server, ours=False, stride=400)
+    assert count.broken == []
+    assert (count.halves > 0) == halves
+    assert count.mended == count.halves
+
+
+def test_a_server_that_we_start_applies_no_half_script():
+    count = tear.run("embedded", stride=900)
+    assert count.broken == []
+    assert count.tears >= 4
