@@ -162,9 +162,14 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int) -> N
     logging.getLogger("gristmill").setLevel(logging.ERROR)
     started_at = time.monotonic()
     with ServerGroup(directory, clocks=CLOCKS) as group:
-        names = {"redis_url": group.url, "confirm_replicas": str(replicas), "lease_seconds": str(options.lease)}
-        use({**names, "home": str(directory / "home")})
-        fleet = Fleet(lambda _: [sys.executable, "-m", "gristmill.worker", "io"], _environ(names, directory), directory)
+        names = {
+            "redis_url": group.url,
+            "confirm_replicas": str(replicas),
+            "lease_seconds": str(options.lease),
+            "home": str(directory / "home"),
+        }
+        use(dict(names))
+        fleet = Fleet(lambda _: [sys.executable, "-m", "gristmill.worker", "io"], environ(names), directory)
         load = Load(group.url)
         try:
             fleet.start(options.workers)
@@ -180,9 +185,10 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int) -> N
     count.seconds = round(time.monotonic() - started_at, 1)
 
 
-def _environ(names: dict[str, str], directory: Path) -> dict[str, str]:
+def environ(names: dict[str, str]) -> dict[str, str]:
+    """The environment of a worker with these settings, by field."""
     ours = {f"GRISTMILL_{name.upper()}": value for name, value in names.items()}
-    return {**os.environ, **ours, "GRISTMILL_HOME": str(directory / "home"), "GRISTMILL_IO_SLOTS": "16"}
+    return {**os.environ, **ours, "GRISTMILL_IO_SLOTS": "16"}
 
 
 def _rounds(group: ServerGroup, load: Load, count: Count, luck: random.Random, failovers: int) -> None:
