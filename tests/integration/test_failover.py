@@ -20,8 +20,8 @@ from gristmill.server import confirm, primary
 from gristmill.server.confirm import ConfirmationLost, confirmed, confirmed_write
 from gristmill.server.connection import connect
 from gristmill.server.primary import primary_for
-from gristmill.server.sentinel import Council, PrimaryUnknown, Report
 from gristmill.server.replicas import findings
+from gristmill.server.sentinel import Council, PrimaryUnknown, Report
 from gristmill.server.waiting import ONCE, Deadline, Policy, within
 from tests.conftest import until
 
