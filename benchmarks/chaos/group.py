@@ -1,8 +1,6 @@
 """One primary, two replicas and three Sentinels on loopback, all from the private server's program, and faults."""
 
-import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +14,7 @@ from typing import Any, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from benchmarks.chaos.node import Node
 from gristmill.server.private import program
 from gristmill.server.waiting import ONCE, Patience
 
@@ -24,41 +23,6 @@ SERVERS, SENTINELS, QUORUM = 3, 3, 2
 #: Milliseconds after which a Sentinel takes a silent server for dead.
 DOWN_AFTER_MS = 1000
 READY_SECONDS = 20.0
-
-
-class Node:
-    """One process: a server or a Sentinel, with a configuration file in a directory of its own."""
-
-    def __init__(
-        self, directory: Path, port: int, lines: list[str], command: list[str], environ: dict[str, str] | None = None
-    ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.directory, self.port = directory, port
-        self._config = directory / "server.conf"
-        self._config.write_text("\n".join([*lines, ""]))
-        binary, *rest = command
-        self._command, self._environ = [binary, str(self._config), *rest], {**os.environ, **(environ or {})}
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *, empty: bool = False) -> None:
-        """Start the process; `empty` deletes its data first."""
-        if empty:
-            shutil.rmtree(self.directory / "appendonlydir", ignore_errors=True)
-            (self.directory / "dump.rdb").unlink(missing_ok=True)
-        self.process = subprocess.Popen(
-            self._command, env=self._environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-    def send(self, number: signal.Signals) -> None:
-        """Send the process a signal, if it runs."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """End the process at once."""
-        self.send(signal.SIGKILL)
-        if self.process:
-            self.process.wait()
 
 
 class ServerGroup:

@@ -9,8 +9,7 @@ from redis import Redis
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError
-from gristmill.server.confirm import confirmed
-from gristmill.server.scripts import Scripts
+from gristmill.server.confirm import confirmed_call
 
 
 class Running(NamedTuple):
@@ -67,9 +66,4 @@ class Control:
 
     def _call(self, name: str, **arguments: Any) -> Any:
         # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
-        token, prefix = uuid4().hex, self._settings.prefix
-        return confirmed(
-            self._client,
-            self._settings,
-            lambda one: Scripts(one, prefix, "batches").call(name, token=token, **arguments),
-        )
+        return confirmed_call(self._client, self._settings, "batches", name, token=uuid4().hex, **arguments)

@@ -14,7 +14,7 @@ from gristmill.batches.outcomes import groups
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
-from gristmill.server.confirm import confirmed
+from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
 
 #: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
@@ -54,11 +54,7 @@ class Ledger:
 
     def _confirmed(self, name: str, **arguments: Any) -> Any:
         """Run a script that can be repeated; what it wrote and read is on as many replicas as a setting says."""
-        return confirmed(
-            self.client,
-            self.settings,
-            lambda one: Scripts(one, self.settings.prefix, "batches").call(name, **arguments),
-        )
+        return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
     def key(self, batch: str, part: str) -> str:
         """The name of one of a batch's keys."""

@@ -17,6 +17,7 @@ from gristmill.broker.stock_keys import LIST_KEYS
 from gristmill.config.settings import settings
 from gristmill.server.heartbeat import RENEWALS, PeriodicCall, heartbeat_of, place_of
 from gristmill.server.per_process import PerProcess
+from gristmill.server.primary import primary_for
 
 #: Seconds between two scans for dead consumers.
 SCAN_SECONDS = 2.0
@@ -60,6 +61,8 @@ class Lease:
         #: What could not be handed back yet: tag -> `suspicion` and `unseen`.
         self._late: dict[str, tuple[int, bool]] = {}
         self._unbroken_since: float | None = None
+        #: Behind Sentinel, the epoch of the primary with which the connection is unbroken.
+        self._epoch: int | None = None
         #: Keys with the name of a queue's list and another type.
         self._other_keys: set[str] = set()
 
@@ -76,16 +79,25 @@ class Lease:
 
     def _renew(self) -> None:
         silent_ms = self.scripts.call("renew", consumer=self.consumer, queues=self.queues)
-        if self._unbroken_since is None or may_be_another_server(silent_ms, self.seconds):
+        is_another = self._is_another_primary() or may_be_another_server(silent_ms, self.seconds)
+        if self._unbroken_since is None or is_another:
             self._unbroken_since = time.monotonic()
         self.acks.flush()
         self._hand_back_late()
+
+    def _is_another_primary(self) -> bool:
+        """Whether Sentinel has named another primary since the last call."""
+        primary = primary_for(self.scripts.client.connection_pool.connection_kwargs)
+        before, self._epoch = self._epoch, None if primary is None else primary.epoch
+        return self._epoch != before
 
     def scan(self) -> None:
         """Hand back messages that dead consumers held, and messages that this process lost sight of.
 
         Does nothing before a whole lease of unbroken connection: when a server comes back, every lease has ended.
         """
+        if self._is_another_primary():
+            self._note_break()
         since = self._unbroken_since
         if since is None or time.monotonic() - since <= self.seconds:
             return

@@ -15,6 +15,7 @@ from redis import ConnectionPool, Redis, exceptions
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import ServerError
 from gristmill.server.internals import wire_of
+from gristmill.server.scripts import Scripts
 from gristmill.server.waiting import FAILOVER, Deadline, Policy, deadline_of
 
 T = TypeVar("T")
@@ -54,6 +55,15 @@ def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> 
                 raise
         else:
             return answer
+
+
+def confirmed_call(client: Redis, settings: Settings, room: str, name: str, **arguments: Any) -> Any:
+    """Run a script of a room, which can be repeated, as `confirmed` does its work.
+
+    Raises:
+        ServerError, RedisError: as with `confirmed`.
+    """
+    return confirmed(client, settings, lambda one: Scripts(one, settings.prefix, room).call(name, **arguments))
 
 
 class _OneConnection(ConnectionPool):

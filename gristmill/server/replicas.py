@@ -32,9 +32,10 @@ def findings(client: Redis, info: dict[str, Any], settings: Settings) -> Iterato
     primary = primary_for(client.connection_pool.connection_kwargs)
     if not wanted and primary is None:
         return
-    connected = int(info.get("connected_slaves", 0))
-    state = f"by {wanted} replicas; connected: {connected}"
     places = _connected(info) if primary is None else _promotable(primary.replicas())
+    # A managed server may keep INFO to itself.
+    connected = int(info.get("connected_slaves", len(places)))
+    state = f"by {wanted} replicas; connected: {connected}"
     yield "confirmation", state, _advice(wanted, connected, len(places), behind_sentinel=primary is not None)
     for host, port in places if wanted else []:
         replica = _ask(client.connection_pool, host, port)

@@ -22,7 +22,7 @@ TRANSPORT = (
     *("XCLAIM k gm 0 0 0-1", "XREADGROUP GROUP gm 0 STREAMS k >"),
 )
 BATCHES = (
-    *("BITCOUNT k", "BITFIELD k x", "BITOP AND k k x", "BITPOS k 0", "GETBIT k 0", "SETBIT k x 0", "EXPIRE k 0"),
+    *("BITCOUNT k", "BITFIELD k x", "BITOP AND k k k", "BITPOS k 0", "GETBIT k 0", "SETBIT k x 0", "EXPIRE k 0"),
     *("UNLINK k", "HSETNX k 0 0", "HEXISTS k 0", "HKEYS k", "HLEN k", "HGETALL k", "ZPOPMIN k", "ZRANGEBYSCORE k 0 0"),
 )
 #: Commands with a second word that has rights of its own.

@@ -276,12 +276,12 @@ def test_a_call_gets_through_a_failover(group, server, app, confirming, fault):
 def test_doctor_says_whether_the_replicas_keep_the_promise(group, server, confirming):
     def advice(replicas):
         lines = list(findings(server, server.info(), confirming(replicas)))
-        return {check: text for check, _, text in lines}, len(lines)
+        return {check: text for check, _, text in lines}
 
-    assert advice(2) == ({"confirmation": "", "replica": ""}, 3)
-    assert "CONFIRM_REPLICAS=2" in advice(1)[0]["confirmation"]
-    assert "CONFIRM_REPLICAS=2" in advice(0)[0]["confirmation"]
-    assert "nothing can be confirmed" in advice(3)[0]["confirmation"]
+    assert advice(2) == {"confirmation": "", "replica": ""}
+    assert "CONFIRM_REPLICAS=2" in advice(1)["confirmation"]
+    assert "CONFIRM_REPLICAS=2" in advice(0)["confirmation"]
+    assert "nothing can be confirmed" in advice(3)["confirmation"]
     replica = replicas_of(group)[0].port
     for name, value, word in (("appendfsync", "everysec", "second"), ("appendonly", "no", "no AOF")):
         before = group.ask(replica, "CONFIG", "GET", name)

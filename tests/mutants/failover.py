@@ -1,0 +1,48 @@
+"""The guards of failover and confirmation."""
+
+from tests.mutants.mutant import LOST, Mutant
+
+TESTS = "tests/integration/test_failover.py"
+
+MUTANTS = (
+    Mutant(
+        "a primary of an older configuration is not believed",
+        "gristmill/server/primary.py",
+        "if report.epoch < self.epoch:",
+        "if report.epoch < -1:",
+        f"{TESTS}::test_a_primary_of_an_older_configuration_is_not_believed",
+        LOST,
+    ),
+    Mutant(
+        "a server that is no primary is not believed",
+        "gristmill/server/primary.py",
+        'if role not in ("master", b"master"):',
+        "if not role:",
+        f"{TESTS}::test_a_replica_is_not_believed_whatever_the_sentinels_say",
+        LOST,
+    ),
+    Mutant(
+        "a connection to an earlier primary is broken off",
+        "gristmill/server/primary.py",
+        "if connection.epoch < epoch:",
+        "if connection.epoch < 0:",
+        f"{TESTS}::test_a_connection_to_an_earlier_primary_is_broken_off",
+        LOST,
+    ),
+    Mutant(
+        "a confirmation makes a write of its own",
+        "gristmill/server/confirm.py",
+        'one.hset(settings.key("meters:confirmed"), "by", "whoever writes or reads")',
+        "one.ping()",
+        f"{TESTS}::test_nothing_is_confirmed_while_a_replica_is_stopped_not_even_what_changes_nothing",
+        LOST,
+    ),
+    Mutant(
+        "a confirmation goes over the connection that wrote",
+        "gristmill/server/confirm.py",
+        "if wire is None or _wire(one) is not wire:",
+        "if wire is None:",
+        f"{TESTS}::test_a_write_that_cannot_be_repeated_is_uncertain_when_its_connection_breaks",
+        LOST,
+    ),
+)
