@@ -28,13 +28,14 @@ def play(run: Run, kills: int, _tasks: int) -> None:
 
 
 def _whole(run: Run) -> None:
-    """Let the load go on until every worker runs something."""
+    """Let the load go on until each worker has run something."""
+    for worker in run.fleet.workers:
 
-    def all_run() -> bool:
-        run.load()
-        return all(run.journal.running(worker.name) for worker in run.fleet.workers)
+        def runs(name: str = worker.name) -> bool:
+            run.load()
+            return bool(run.journal.running(name))
 
-    run.until(all_run, "a fleet that works")
+        run.until(runs, "a worker that runs something")
 
 
 def count(run: Run, count: Count, started_at: float) -> None:

@@ -332,13 +332,16 @@ def test_a_worker_that_cannot_come_back_is_handed_on_and_fenced(long_lease, serv
     with Proxy(server.port) as proxy:
         through = server.url.replace(f":{server.port}/", f":{proxy.port}/")
         bench.worker("threads", 1, url=through)
-        watched(bench, 1)
-        bench.send("mark.delay(1, 3)")
-        until(bench.begun, what="the task's beginning")
-        bench.worker("threads", 1)
+        other = bench.worker("threads", 1)
         watched(bench, 2)
-        looker = consumer_of(bench, bench.workers[1])
-        until(lambda: bench.client.zscore(f"{bench.prefix}gm1:watchers", looker), what="a second watcher")
+        watches = f"{bench.prefix}gm1:watchers", consumer_of(bench, other)
+        os.kill(other.pid, signal.SIGSTOP)
+        bench.send("mark.delay(1, 5)")
+        until(bench.begun, what="the task's beginning")
+        os.kill(other.pid, signal.SIGCONT)
+        # A second later it has looked.
+        moment = bench.client.zscore(*watches)
+        until(lambda: bench.client.zscore(*watches) != moment, what="a watcher")
         target, proxy._target = proxy._target, 9
         until(lambda: len(bench.begun()) == 2 or proxy.cut_all(), 10, "another beginning")
         proxy._target = target
