@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import MUTANTS
+from tests.mutants.guards import MUTANTS
 
 PROJECT = Path(__file__).parent.parent.parent
 
