@@ -1,23 +1,19 @@
 """The Celery app. Workers, Flower and plain `.delay()` calls use it; it looks the server up when it first needs it."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
-
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from gristmill.broker.address import from_redis
 from gristmill.broker.equipment import CONSUMER
 from gristmill.config.celery import celery_config, secured
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
-from gristmill.server.connection import ANSWER_SECONDS, CONNECT_SECONDS, for_server, locate, reaching
+from gristmill.server.connection import ANSWER_SECONDS, CONNECT_SECONDS, for_server, locate
 from gristmill.server.sentinel import celery_backend, is_sentinel
 from gristmill.server.waiting import COMMAND
 from gristmill.tasks.celery_internals import LocatedCelery, Settings, use_settings
+from gristmill.tasks.server_errors import RemoteControl, ResultsInOneLine, one_line
 
 #: Names our app on Celery's command line, which else takes the app that a variable `APP` names.
 APP_OPTION = ("-A", "gristmill.tasks.application")
@@ -43,7 +39,7 @@ class GristmillCelery(LocatedCelery):
     """Celery whose broker and result backend are wherever `GRISTMILL_REDIS_URL` or `gristmill up` say."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, control=RemoteControl, **kwargs)
         use_settings(self, OwnSettings)
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
@@ -68,21 +64,9 @@ class GristmillCelery(LocatedCelery):
         url = locate()
         return celery_backend(url)[0] if is_sentinel(url) else secured(url)
 
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Raise one ServerError instead of the chain of errors of Celery, kombu and redis-py."""
-    with reaching():
-        try:
-            yield
-        except (OperationalError, RuntimeError) as error:
-            # Celery's backend raises a RuntimeError once it has lost its connection.
-            below: BaseException | None = error
-            while below is not None and not isinstance(below, RedisError):
-                below = below.__cause__ or below.__context__
-            if below is None:
-                raise
-            raise below from None
+    def backend_class(self, kind: type) -> type:
+        """The class of the result backend, made of Celery's for the URL."""
+        return type("ResultBackend", (ResultsInOneLine, kind), {})
 
 
 def _sentinel_backend(url: str) -> dict[str, Any]:

@@ -16,10 +16,16 @@ class LocatedCelery(Celery):
 
     def _get_backend(self) -> Any:
         self.conf.result_backend = self.backend_url()
-        return super()._get_backend()
+        backend = super()._get_backend()
+        backend.__class__ = self.backend_class(type(backend))
+        return backend
 
     def backend_url(self) -> str:
         """The URL of the result backend."""
+        raise NotImplementedError
+
+    def backend_class(self, kind: type) -> type:
+        """The class of the result backend; `kind` is Celery's for the URL."""
         raise NotImplementedError
 
 

@@ -36,6 +36,12 @@ class Item:
     attempt: int
     before: int = 0
 
+    @classmethod
+    def of(cls, index: int, value: Any, attempts: str | None) -> "Item":
+        """The item for its next attempt; `attempts` is the text of attempts.lua about those so far."""
+        attempts_so_far, before = attempts_of(attempts)
+        return cls(index, value, 1 + attempts_so_far, before)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

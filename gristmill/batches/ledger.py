@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from gristmill.batches.chunk import Chunk, Item, Outcome, Work, attempts_of
+from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
@@ -144,7 +144,7 @@ class Ledger:
         done, attempts = contents["done"], contents["attempts"]
         values = _values(chunk.first, len(done), contents["blocks"], contents["retained"])
         items = [
-            _item(chunk.first + i, value, attempts[i] if attempts else None)
+            Item.of(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
             if done[i] == "0"
         ]
@@ -273,13 +273,6 @@ class Ledger:
 def by_name(flat: Sequence[Any]) -> dict[str, Any]:
     """An answer of names and values by turns."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _item(index: int, value: Any, attempts: str | None) -> Item:
-    if attempts is None:
-        return Item(index, value, 1)
-    attempts_so_far, before = attempts_of(attempts)
-    return Item(index, value, 1 + attempts_so_far, before)
 
 
 _MISSING = object()

@@ -58,6 +58,9 @@ def enqueue_many(task: Task, arguments: Iterable[Sequence[Any]], **options: Any)
                     ids += _put_each(task, lot, options, producer)
         except Exception as error:
             error.add_note(f"{len(ids):,} calls are on the queue; the lot of up to {LOT:,} calls after them failed")
+            if isinstance(error, OperationalError):
+                # Its line says it all, and a chain of tracebacks helps nobody.
+                raise error from None
             raise
     return ids
 

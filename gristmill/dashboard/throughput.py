@@ -117,7 +117,7 @@ class MessageWatch:
 
     def __init__(self) -> None:
         self._orphans: list[Orphan] = []
-        self._tasks: list[UnknownTask] = []
+        self._unknown: list[UnknownTask] = []
         self._next = 0.0
 
     def orphans(self, fleet: WorkerRegistry) -> list[Orphan]:
@@ -128,13 +128,13 @@ class MessageWatch:
     def tasks(self, fleet: WorkerRegistry) -> list[UnknownTask]:
         """The tasks of messages that nobody knows."""
         self._search(fleet)
-        return self._tasks
+        return self._unknown
 
     def _search(self, fleet: WorkerRegistry) -> None:
         """Search, at most every SEARCH_SECONDS."""
         if time.monotonic() >= self._next:
             self._orphans = orphans(fleet.client, fleet.settings, [str(kind) for kind in Kind])
-            self._tasks = unknown_tasks(fleet.client, fleet.settings)
+            self._unknown = unknown_tasks(fleet.client, fleet.settings)
             self._next = time.monotonic() + SEARCH_SECONDS
 
 

@@ -175,7 +175,7 @@ def buries_and_purges(user):
     held.ack()
 
 
-def refuses_what_it_does_not_know(user):
+def refuses_what_it_does_not_know_and_keeps_what_expires(user):
     user.put(1, headers={"id": "one", "task": "later"})
     user.call("know", consumer=user.channel.lease.consumer, tasks=["t"])
     user.channel.qos.refuse(user.get().delivery_tag, "later")
@@ -183,9 +183,6 @@ def refuses_what_it_does_not_know(user):
     assert (task.queue, task.task, task.number) == ("q", "later", 1)
     assert user.channel.queue_purge("q") == 1
     assert unknown_tasks(user.client, user.ledger.settings) == []
-
-
-def expires_with_its_queue(user):
     user.channel.queue_declare("brief", arguments={"x-expires": 60_000})
     user.channel.basic_publish(user.channel.prepare_message("1"), "", "brief")
     assert 0 < user.client.pttl(f"{user.prefix}gm1:q:brief:0") <= 60_000
@@ -358,8 +355,7 @@ CONTRACT = (
     puts_a_lot_once,
     waits_until_a_message_is_due,
     buries_and_purges,
-    refuses_what_it_does_not_know,
-    expires_with_its_queue,
+    refuses_what_it_does_not_know_and_keeps_what_expires,
     takes_back_from_the_dead,
     watches_over_the_fleet,
     moves_what_stock_has_put_on_lists,

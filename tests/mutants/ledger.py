@@ -219,4 +219,12 @@ MUTANTS = (
         f"{LEDGER}::test_keys_of_another_version_are_refused",
         LOST,
     ),
+    Mutant(
+        "what to kill stays noted until the worker has ended it",
+        f"{BATCHES}/ending.lua",
+        "        note_kill(batch, b.epoch, worker, message)\n",
+        "",
+        f"{CONTROL}::TestCancel::test_a_worker_hears_what_to_end_until_it_says_that_it_has",
+        TRUE,
+    ),
 )

@@ -162,4 +162,20 @@ MUTANTS = (
         f"{HOSTS}::test_a_lost_reply_takes_no_second_slot",
         TRUE,
     ),
+    Mutant(
+        "a queue that expires is kept while a consumer has a lease on it",
+        f"{BROKER}/expiry.lua",
+        "local in_use = redis.call('EXISTS', lease(queue), later(queue)) > 0",
+        "local in_use = false",
+        "tests/integration/test_expiring_queues.py::test_a_message_that_is_held_keeps_every_key_of_its_queue",
+        LOST,
+    ),
+    Mutant(
+        "a message is no dead letter while a live worker knows its task",
+        f"{BROKER}/refuse.lua",
+        " and not is_known(queue, task, now, silent)",
+        "",
+        "tests/integration/test_unknown_tasks.py::test_never_while_a_live_worker_of_the_queue_knows_it",
+        LOST,
+    ),
 )

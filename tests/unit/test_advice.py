@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import Orphan
+from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration
-from gristmill.dashboard.advice import advise, advise_on_orphans
+from gristmill.dashboard.advice import TASKS_MOST, advise, advise_on_orphans, advise_on_unknown_tasks
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker
+from gristmill.fleet.unknown_tasks import tasks_without_worker
 
 CPU = QueueNow("cpu", left=12_400, rate=62.0, seconds=0.03, used=0.97, slots=2, busy=2, workers=2)
 IO = QueueNow("io", slots=64, workers=1)
@@ -136,3 +139,20 @@ def test_messages_that_nobody_takes_are_named_with_their_number():
     (advice,) = advise_on_orphans([Orphan("mail", "stream", 1200), Orphan("cpu", "list", 3)])
     assert advice.level == "warning"
     assert all(words in advice.text for words in ("1,200 on the stream of mail", "3 on the list of cpu"))
+
+
+def test_tasks_that_no_worker_knows_are_named_with_what_waits():
+    tasks = [UnknownTask("cpu", f"task-{number}", "messages", 1200, 7300.0) for number in range(TASKS_MOST + 1)]
+    advice = advise_on_unknown_tasks(tasks)
+    assert [one.queue for one in advice] == ["cpu"] * TASKS_MOST
+    assert all(part in advice[0].text for part in ("task-0", "1,200 messages", "2 h 1 min"))
+    assert (advice[0].command, advice[0].level) == ("gristmill doctor", "warning")
+
+
+def test_items_of_batches_count_where_workers_listen_and_none_knows_the_task():
+    info = BatchInfo.from_fields(
+        "b", {"task": "t", "queue": "cpu", "stored": "5", "submitted_by": "me", "created": "1000"}
+    )
+    knowing, other = worker(tasks={"t": "f"}), worker(tasks={"u": "f"})
+    assert tasks_without_worker([info], [other], 11.0) == [UnknownTask("cpu", "t", "items", 5, 10.0)]
+    assert tasks_without_worker([info], [other, knowing], 11.0) == tasks_without_worker([info], [], 11.0) == []

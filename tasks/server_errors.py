@@ -1,0 +1,70 @@
+"""One ServerError, in one line, instead of the chains of errors that Celery, kombu and redis-py raise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery.app.control import Control
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from gristmill.server.connection import reaching
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Raise one ServerError instead of the chain of errors of Celery, kombu and redis-py."""
+    with reaching():
+        try:
+            yield
+        except (OperationalError, RuntimeError) as error:
+            # Celery's backend raises a RuntimeError once it has lost its connection.
+            below: BaseException | None = error
+            while below is not None and not isinstance(below, RedisError):
+                below = below.__cause__ or below.__context__
+            if below is None:
+                raise
+            raise below from None
+
+
+class RemoteControl(Control):
+    """Celery's remote control; it raises ServerError when the server cannot be reached."""
+
+    def broadcast(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a command to workers; `inspect`, `revoke` and all others end here."""
+        with one_line():
+            return super().broadcast(*args, **kwargs)
+
+
+class ResultsInOneLine:
+    """What programs ask of a result backend, before Celery's class: it raises ServerError."""
+
+    def get_task_meta(self, *args: Any, **kwargs: Any) -> Any:
+        """The state and the value of a result."""
+        with one_line():
+            return super().get_task_meta(*args, **kwargs)  # type: ignore[misc]
+
+    def wait_for_pending(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait for a result."""
+        with one_line():
+            return super().wait_for_pending(*args, **kwargs)  # type: ignore[misc]
+
+    def add_pending_result(self, *args: Any, **kwargs: Any) -> Any:
+        """Listen for a result."""
+        with one_line():
+            return super().add_pending_result(*args, **kwargs)  # type: ignore[misc]
+
+    def iter_native(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """The results of a group."""
+        with one_line():
+            yield from super().iter_native(*args, **kwargs)  # type: ignore[misc]
+
+    def forget(self, *args: Any, **kwargs: Any) -> Any:
+        """Delete a result."""
+        with one_line():
+            return super().forget(*args, **kwargs)  # type: ignore[misc]
+
+    def apply_chord(self, *args: Any, **kwargs: Any) -> Any:
+        """Note the parts of a chord."""
+        with one_line():
+            return super().apply_chord(*args, **kwargs)  # type: ignore[misc]
