@@ -10,18 +10,21 @@ from typing import Any
 from celery.worker.state import revoked
 from kombu.log import get_logger
 from kombu.transport import redis as stock
+from redis import Redis
 
 from gristmill.broker import revokes
+from gristmill.broker.delivery import Message
 from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.broker.lists import SHARED_SECONDS
-from gristmill.broker.messages import encoded, level_of, timed, uncertain
+from gristmill.broker.messages import encoded, level_of, put_of, seconds_until_due, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import Entry, decoded, entries_of
 from gristmill.broker.scripts import TransportScripts
+from gristmill.broker.senders import Token, token_of
 from gristmill.broker.tags import on_stream
 from gristmill.config.settings import settings
-from gristmill.server.confirm import ConfirmedLot
+from gristmill.server.confirm import ConfirmedLot, confirmed
 
 logger = get_logger(__name__)
 
@@ -30,6 +33,7 @@ class Channel(QueuesOnServer):
     """A channel whose queues are streams with a consumer group. Fanout, bindings and connections are kombu's."""
 
     QoS = QoS
+    Message = Message
     #: A body is text and needs no base64.
     body_encoding = None
     #: Whether to take what stock senders have put on the lists of our queues.
@@ -47,7 +51,15 @@ class Channel(QueuesOnServer):
 
     # -- putting
 
-    def put_message(self, queue: str, message: dict[str, Any], batch: Any) -> None:
+    def basic_publish(self, message: dict[str, Any], exchange: str, routing_key: str, **options: Any) -> Any:
+        """Publish a message; kombu calls this again when the connection breaks meanwhile."""
+        if options.get("_publish_batch") is not None:
+            # kombu sends such a batch once.
+            return super().basic_publish(message, exchange, routing_key, **options)
+        with token_of(message["properties"]) as token:
+            return super().basic_publish(message, exchange, routing_key, gm_token=token, **options)
+
+    def put_message(self, queue: str, message: dict[str, Any], batch: Any, token: Token) -> None:
         """Put a message on a queue, in kombu's publishing `batch` if that is not None."""
         if self._captured is not None:
             self._captured.append(message)
@@ -56,26 +68,34 @@ class Channel(QueuesOnServer):
             self._put_on_list(queue, message, batch)
             return
         level = level_of(message)
-        message, wait = timed(message)
-        body = encoded(message)
+        wait, body = seconds_until_due(message), encoded(message)
+        if batch is None:
+            self.put_texts(queue, level, [body], token, wait)
+            return
         if wait > 0:
-            arguments = {"queue": queue, "level": level, "wait": int(wait * 1000), "message": body}
-            if batch is None:
-                with uncertain(), self.writing() as client:
-                    TransportScripts(client, self.global_keyprefix).call("delay", **arguments)
-            else:
-                _, *flat = self.scripts.flat("delay", **arguments)
-                batch.add("eval", self.scripts.source("delay").text, *flat)
+            _, *flat = self.scripts.flat("put", **put_of(queue, level, [body], token, wait))
+            batch.add("eval", self.scripts.source("put").text, *flat)
             return
         key = f"{self.global_keyprefix}gm1:q:{queue}:{level}"
-        if batch is not None:
-            batch.add("execute_command", "XADD", key, "*", "m", body)
-            if queue in self.expiries:
-                _, *flat = self.scripts.flat("expire", queue=queue, expires=self.expiries[queue])
-                batch.add("eval", self.scripts.source("expire").text, *flat)
-            return
-        with uncertain(), self.writing() as client:
-            client.execute_command("XADD", key, "*", "m", body)
+        batch.add("execute_command", "XADD", key, "*", "m", body)
+        if queue in self.expiries:
+            _, *flat = self.scripts.flat("expire", queue=queue, expires=self.expiries[queue])
+            batch.add("eval", self.scripts.source("expire").text, *flat)
+
+    def put_texts(self, queue: str, level: int, texts: list[str], token: Token, wait: float = 0.0) -> None:
+        """Put messages, as their texts, in one call, due in `wait` seconds; a repeated token puts nothing.
+
+        Raises:
+            ServerError: too few replicas have confirmed the messages in time. They are on the queue, and may be lost.
+            RedisError: the server cannot be reached, or refuses.
+        """
+
+        def put(client: Redis) -> None:
+            scripts = TransportScripts(client, self.global_keyprefix)
+            scripts.call("put", **put_of(queue, level, texts, token, wait))
+
+        with uncertain():
+            confirmed(self.scripts.client, settings(), put)
         self.keep_queue(queue)
 
     @contextmanager
@@ -94,7 +114,7 @@ class Channel(QueuesOnServer):
             self._captured.append(message)
             return
         if exchange.endswith(".pidbox"):
-            revokes.remember(self.scripts, message)
+            revokes.remember(self, message)
         super().broadcast(exchange, message, routing_key, **kwargs)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
@@ -207,22 +227,17 @@ class Channel(QueuesOnServer):
             self.qos.bury(entry.tag, f"malformed: {error}")
             return None
         message["properties"]["delivery_tag"] = entry.tag
-        # A stock sender leaves the time in the message; ours have it in the server.
-        message, wait = timed(message)
-        if wait > 0:
+        # The message of a stock sender has not waited; a clock here may be behind the server's, by which ours have.
+        if not entry.mark and (wait := seconds_until_due(message)) > 0:
             self.qos.postpone(entry.tag, wait)
             return None
         if entry.deliveries:
             properties = message["properties"]
             properties["delivery_info"] = {**(properties.get("delivery_info") or {}), "redelivered": True}
-        headers = message.get("headers")
-        if not isinstance(headers, dict):
-            return message
-        if entry.returns:
-            headers["gm_returns"] = entry.returns
-        if entry.revoked:
+        message["returns"] = entry.returns
+        if entry.mark == "revoked":
             # Celery's worker then logs the revoke and drops the task.
-            revoked.add(headers.get("id"))
+            revoked.add(message["headers"].get("id"))
         return message
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Any:

@@ -7,18 +7,12 @@ from typing import Any
 from celery import Task
 from kombu import Producer
 from kombu.exceptions import OperationalError
-from kombu.utils.uuid import uuid
-from redis import Redis
 
 from gristmill.broker.envelope import Envelope
-from gristmill.broker.scripts import TransportScripts
-from gristmill.config.settings import settings
-from gristmill.server.confirm import confirmed
+from gristmill.broker.senders import Token, token_of
 
 #: Calls of one lot, which share a write to the disk. A lot occupies the server for some 3 ms.
 LOT = 1_000
-#: Milliseconds for which the server recognises a lot that is sent again.
-TOKEN_MS = 600_000
 
 
 def enqueue_many(task: Task, arguments: Iterable[Sequence[Any]], **options: Any) -> list[str]:
@@ -72,24 +66,17 @@ def _put_lot(
         for arguments in lot:
             header(*arguments, **(options.get("kwargs") or {}))
     calls = [envelope.fill(arguments) for arguments in lot]
-    messages, token, conf = [message for _, message in calls], uuid(), task.app.conf
+    messages, conf = [message for _, message in calls], task.app.conf
 
-    where = {"queue": envelope.queue, "level": envelope.level}
-
-    def put() -> None:
-        scripts = producer.channel.scripts
-
-        def put_with(one: Redis) -> None:
-            lot = TransportScripts(one, scripts.prefix)
-            lot.call("put", **where, token=token, remember=TOKEN_MS, messages=messages)
-
-        confirmed(scripts.client, settings(), put_with)
+    def put(token: Token) -> None:
+        producer.channel.put_texts(envelope.queue, envelope.level, messages, token)
 
     if options.get("retry", conf.task_publish_retry):
         policy = {**conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}
         put = producer.connection.ensure(producer, put, **policy)
     try:
-        put()
+        with token_of({}) as token:
+            put(token)
     except (
         *producer.connection.recoverable_connection_errors,
         *producer.connection.recoverable_channel_errors,

@@ -11,6 +11,8 @@ from kombu.asynchronous import get_event_loop
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
+from gristmill.broker.senders import NEVER_REPEATED, Token
+
 
 class HookedChannel(stock.Channel):
     """kombu's Redis channel. A method here that calls its namesake of `super()` does what stock kombu does."""
@@ -18,7 +20,8 @@ class HookedChannel(stock.Channel):
     # -- what kombu calls
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
-        self.put_message(queue, message, options.get("_publish_batch"))
+        token = options.get("gm_token", NEVER_REPEATED)
+        self.put_message(queue, message, options.get("_publish_batch"), token)
 
     def _put_fanout(self, exchange: str, message: dict[str, Any], routing_key: str, **options: Any) -> None:
         self.broadcast(exchange, message, routing_key, **options)
@@ -112,7 +115,7 @@ class HookedChannel(stock.Channel):
 
     # -- what subclasses have to do
 
-    def put_message(self, queue: str, message: dict[str, Any], batch: Any) -> None:
+    def put_message(self, queue: str, message: dict[str, Any], batch: Any, token: Token) -> None:
         """Put a message on a queue, in kombu's publishing `batch` if that is not None."""
         raise NotImplementedError
 

@@ -6,6 +6,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from redis import Redis
@@ -25,6 +26,8 @@ SCAN_SECONDS = 2.0
 SCAN_MOST, SCAN_CALLS = 500, 20
 #: Seconds between two looks at the lists of our queues; most messages and bytes that one call moves, and most calls.
 MOVE_SECONDS, MOVE_MOST, MOVE_BYTES, MOVE_CALLS = 0.5, 100, 1 << 18, 20
+#: Least seconds between two calls that put messages on their queues which are due.
+WAKE_SECONDS = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +60,12 @@ class Lease:
             PeriodicCall("lease", self.seconds / RENEWALS, self._renew, self._note_break),
             PeriodicCall("scanning", SCAN_SECONDS, self.scan, self._note_break),
         )
+        self._wake_up = PeriodicCall("waking", inf, self._wake)
         self._list_moves = PeriodicCall("list-moving", MOVE_SECONDS, self.move_lists, self._note_break)
         #: What could not be handed back yet: tag -> `suspicion` and `unseen`.
         self._late: dict[str, tuple[int, bool]] = {}
+        #: Those of the queues of which a message is due some time.
+        self._queues_with_due: set[str] = set()
         self._unbroken_since: float | None = None
         #: Behind Sentinel, the epoch of the primary with which the connection is unbroken.
         self._epoch: int | None = None
@@ -73,6 +79,19 @@ class Lease:
         if take_lists:
             self.with_lists.update(queues)
             self.heartbeat.add(self._list_moves)
+
+    def wake_in(self, seconds: float, queues: Iterable[str]) -> None:
+        """In `seconds` seconds, put what is due of `queues` on them; that wakes a reader, here or elsewhere.
+
+        The heartbeat does it, so that it happens in time whether or not this process has room for the message.
+        """
+        self._queues_with_due.update(queues)
+        self.heartbeat.hasten(self._wake_up, seconds)
+
+    def _wake(self) -> None:
+        milliseconds = self.scripts.call("wake", queues=self._queues_with_due)
+        if milliseconds >= 0:
+            self.wake_in(max(milliseconds / 1000, WAKE_SECONDS), ())
 
     def _note_break(self) -> None:
         self._unbroken_since = None

@@ -13,8 +13,6 @@ from gristmill.broker.kombu_internals import HookedChannel
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
 from gristmill.broker.scripts import TransportScripts
-from gristmill.config.settings import settings
-from gristmill.server.confirm import confirmed_write
 from gristmill.server.primary import PrimaryConnection, PrimaryTlsConnection, parameters
 
 #: Parameters of a TCP connection that a Unix socket does not have.
@@ -72,20 +70,6 @@ class Link(HookedChannel):
         if sentinels:
             kwargs = parameters(sentinels, kwargs, tls=tls)
         return kwargs if self.protocol is None else {**kwargs, "protocol": int(self.protocol)}
-
-    @contextmanager
-    def writing(self) -> Iterator[Any]:
-        """A client that puts one message; when the context ends, as many replicas as a setting says have it.
-
-        Raises:
-            ServerError: too few replicas have confirmed the message in time. It may or may not be on the queue.
-            RedisConnectionError: the connection broke; the message may or may not be on the queue.
-        """
-        if settings().confirm_replicas:
-            with confirmed_write(self.pool) as one:
-                yield one
-        else:
-            yield self.scripts.client
 
     @property
     def scripts(self) -> TransportScripts:

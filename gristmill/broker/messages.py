@@ -4,11 +4,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 
 from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from gristmill.broker.senders import Token
 
 
 def encoded(message: dict[str, Any]) -> str:
@@ -23,8 +26,20 @@ def level_of(message: dict[str, Any]) -> int:
     """The priority of a message, from 0 (first) to 9; 0 without a valid one, as in kombu."""
     try:
         return max(0, min(int(message["properties"]["priority"]), 9))
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, OverflowError, KeyError):
         return 0
+
+
+def put_of(queue: str, level: int, texts: list[str], token: Token, wait: float) -> dict[str, Any]:
+    """The arguments of `put.lua`."""
+    return {
+        "queue": queue,
+        "level": level,
+        "wait": ceil(wait * 1000),
+        "sender": token.sender,
+        "number": token.number,
+        "messages": texts,
+    }
 
 
 @contextmanager
@@ -40,22 +55,18 @@ def uncertain() -> Iterator[None]:
         raise type(error)(f"{reason}; delivery is uncertain: the message may or may not be on the queue") from error
 
 
-def timed(message: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """A copy of the message that waits in the server for its `eta`, and the seconds until then.
+def seconds_until_due(message: dict[str, Any]) -> float:
+    """The seconds until the `eta` of a Celery task, for which its message waits on the server; else 0.
 
-    The copy has its time in the header `gm_eta`: a Celery worker would take a message with an `eta` at once and
-    hold it. `message` itself does not change, because kombu puts it once more after a broken connection.
+    To others than Celery a header `eta` means something else, or nothing.
     """
     headers = message.get("headers")
-    due = _due(headers.get("eta")) if isinstance(headers, dict) else None
-    if headers is None or due is None:
-        return message, 0.0
-    headers = {**headers, "eta": None, "gm_eta": due.isoformat()}
-    return {**message, "headers": headers}, float((due - datetime.now(UTC)).total_seconds())
+    due = _due(headers.get("eta")) if isinstance(headers, dict) and isinstance(headers.get("task"), str) else None
+    return max(0.0, (due - datetime.now(UTC)).total_seconds()) if due else 0.0
 
 
 def _due(eta: Any) -> datetime | None:
-    """The time that a header `eta` means; None if it means none, as in a message that is not Celery's."""
+    """The time that a header `eta` means to Celery; None if it means none."""
     if isinstance(eta, str):
         try:
             eta = datetime.fromisoformat(eta)

@@ -22,6 +22,8 @@ TAKE_MOST = 128
 BLOCK_MILLISECONDS = 1000
 #: Seconds between two takes where at least PACE_FROM slots are half in use: each take then has several messages.
 PACE_SECONDS, PACE_FROM = 0.005, 16
+#: The level of a queue's stream that has alarms (queue.lua).
+ALARM = "alarm"
 
 logger = get_logger(__name__)
 
@@ -33,7 +35,8 @@ class Entry(NamedTuple):
     text: bytes | str
     #: How often the message came back from workers that died.
     returns: int = 0
-    revoked: bool = False
+    #: `due` or `revoked` if the message has waited on the server for its time, else empty.
+    mark: str = ""
     #: How often the message was delivered before, here or elsewhere.
     deliveries: int = 0
 
@@ -46,8 +49,8 @@ class Entry(NamedTuple):
 def entries_of(flat: list[Any]) -> Iterator[Entry]:
     """The messages in the answer of `take.lua`."""
     for start in range(0, len(flat), 5):
-        tag, text, returns, revoked, deliveries = flat[start : start + 5]
-        yield Entry(as_text(tag), text, int(returns), bool(revoked), deliveries)
+        tag, text, returns, mark, deliveries = flat[start : start + 5]
+        yield Entry(as_text(tag), text, int(returns), as_text(mark), deliveries)
 
 
 def decoded(text: bytes | str) -> dict[str, Any]:
@@ -96,10 +99,10 @@ class QueueReader:
     def __init__(self, lease: Lease, scripts: TransportScripts, levels: Iterable[int]) -> None:
         self.lease, self.scripts = lease, scripts
         self.prefix = scripts.prefix
-        self.levels = list(levels)
+        #: What the keys of a queue's streams end with.
+        self.levels = [*(str(level) for level in levels), ALARM]
         self._ready: set[str] = set()
         self._empty = False
-        self._block = BLOCK_MILLISECONDS
         self._acks: list[str] | None = None
         self._took_at = 0.0
         self._pacing = False
@@ -125,11 +128,11 @@ class QueueReader:
 
     def send(self, connection: Any, queues: list[str], room: int | None, wait: int = BLOCK_MILLISECONDS) -> None:
         """Send a request for up to `room` messages of `queues` (None: any number), which waits up to `wait` ms."""
-        wait = min(wait, self._block)
+        wait = min(wait, BLOCK_MILLISECONDS)
         count = TAKE_MOST if room is None else min(room, TAKE_MOST)
         # After a process was stopped it takes instead: a take renews the lease before it reads.
         fresh = monotonic() - self._took_at < self.lease.seconds / 2
-        if self._empty and fresh and self._ready.issuperset(queues) and self._block > 0:
+        if self._empty and fresh and self._ready.issuperset(queues):
             self._empty = False
             self._acks = None
             connection.send_command(
@@ -186,17 +189,24 @@ class QueueReader:
         self.lease.acks.settle(acks, foreign)
         self._ready.update(self._queues)
         self._empty = not flat
-        self._block = BLOCK_MILLISECONDS if due < 0 else min(BLOCK_MILLISECONDS, due)
+        if due >= 0:
+            self.lease.wake_in(due / 1000, self._queues)
         return list(entries_of(flat))
 
     def _from_block(self, answer: Any) -> list[Entry]:
         streams = answer.items() if isinstance(answer, dict) else answer or ()
-        return [
-            Entry(tag_of(level, as_text(identity), queue), dict(_pairs(fields)).get("m", b""))
-            for key, entries in streams
-            for queue, _, level in [as_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")]
-            for identity, fields in (entries[0] if _nested(entries) else entries)
-        ]
+        messages = []
+        for key, entries in streams:
+            queue, _, level = as_text(key)[len(self.prefix) + len("gm1:q:") :].rpartition(":")
+            for identity, fields in entries[0] if _nested(entries) else entries:
+                tag = tag_of(level, as_text(identity), queue)
+                if level == ALARM:
+                    # The take that follows acknowledges it, and learns when the next message is due.
+                    self.lease.acks.add(tag)
+                else:
+                    text = dict(_pairs(fields))
+                    messages.append(Entry(tag, text.get("m", b""), mark=as_text(text.get("mark", ""))))
+        return messages
 
 
 def _nested(entries: Any) -> bool:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from redis import ConnectionPool, Redis
@@ -25,7 +26,8 @@ class PeriodicCall:
     """One thing that a heartbeat does every `seconds` seconds, in the heartbeat's thread.
 
     `do` does it. When it raises, `on_failure` is called, the first failure in a row is logged, and the next try
-    comes after `seconds` seconds or a second, whichever is sooner.
+    comes after `seconds` seconds or a second, whichever is sooner. With infinite `seconds`, the heartbeat does it
+    only when `hasten` asks for that.
     """
 
     def __init__(
@@ -34,11 +36,11 @@ class PeriodicCall:
         self.name, self.seconds = name, seconds
         self._do, self._on_failure = do, on_failure
         #: When to run next (monotonic seconds).
-        self.due = 0.0
+        self.due = inf if seconds == inf else 0.0
         self._is_failing = False
 
-    def run(self) -> None:
-        """Do it, and note when to do it again."""
+    def run(self) -> float:
+        """Do it; answers the seconds until it has to be done again."""
         try:
             self._do()
         except Exception as error:
@@ -49,7 +51,7 @@ class PeriodicCall:
             self._on_failure()
         else:
             self._is_failing = False
-        self.due = time.monotonic() + (min(self.seconds, FOREVER.pause) if self._is_failing else self.seconds)
+        return min(self.seconds, FOREVER.pause) if self._is_failing else self.seconds
 
 
 class Heartbeat:
@@ -88,9 +90,21 @@ class Heartbeat:
             self.calls = [call for call in self.calls if call not in calls]
             self._change.notify()
 
+    def hasten(self, call: PeriodicCall, seconds: float) -> None:
+        """Run `call`, which is one of this heartbeat's or will be, in `seconds` seconds, unless it is due before."""
+        self.add(call)
+        with self._change:
+            due = time.monotonic() + seconds
+            if due < call.due:
+                call.due = due
+                self._change.notify()
+
     def _run(self) -> None:
         while call := self._next():
-            call.run()
+            seconds = call.run()
+            with self._change:
+                # Somebody may have asked for it meanwhile.
+                call.due = min(call.due, time.monotonic() + seconds)
 
     def _next(self) -> PeriodicCall | None:
         """Wait for the call that is due next; None, and the end of the thread, when there are no calls."""
@@ -99,8 +113,9 @@ class Heartbeat:
                 call = min(self.calls, key=lambda call: call.due)
                 seconds = call.due - time.monotonic()
                 if seconds <= 0:
+                    call.due = inf
                     return call
-                self._change.wait(seconds)
+                self._change.wait(min(seconds, threading.TIMEOUT_MAX))
             self._thread = None
             return None
 

@@ -87,7 +87,7 @@ class Consumer(CeleryConsumer):
     def on_ready(self) -> None:
         """Read the revokes that this worker missed, say which tasks it knows, and join the watch over the fleet."""
         channel = self.connection.default_channel
-        state.revoked.update(revokes.recent(channel.scripts))
+        revokes.read(channel.scripts)
         channel.scripts.call("know", consumer=channel.lease.consumer, tasks=sorted(self.app.tasks))
         super().on_ready()
         watch(channel.lease, worker_id(self.hostname))

@@ -12,6 +12,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from gristmill.broker.delivery import Message
 from gristmill.broker.qos import SUSPECT
 from gristmill.worker import quarantined_task, task_counts
 from gristmill.worker.celery_internals import CeleryRequest, job_of, note_cancel, note_job, was_ended
@@ -37,6 +38,12 @@ class Request(CeleryRequest):
     acknowledged: bool
     #: A weak reference to its job in the pool; None before the pool has it.
     job: Callable[[], Any] | None = None
+
+    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(message, *args, **kwargs)
+        if getattr(self.task, "quarantines_items", False):
+            # The process that runs the chunk has nothing else of the message.
+            self.request_dict["gm_returns"] = getattr(message, "returns", 0)
 
     def __init_subclass__(cls) -> None:
         """Change the class that Celery makes of this one, or of an app's own below it, for each task."""
@@ -64,9 +71,18 @@ class Request(CeleryRequest):
     @property
     def type(self) -> str:
         """The name of the task that the pool runs. The task of chunks itself runs each item of a suspect alone."""
-        suspect = (self.request_dict.get("gm_returns") or 0) >= SUSPECT
+        suspect = getattr(self.message, "returns", 0) >= SUSPECT
         quarantine = suspect and not getattr(self.task, "quarantines_items", False)
         return quarantined_task.NAME if quarantine else str(super().type)
+
+    @property
+    def eta(self) -> Any:
+        """When Celery has to start the task; None if the message has waited for that time on the server.
+
+        The task itself sees its time, in `self.request.eta`.
+        """
+        waited = isinstance(self.message, Message) and self.message.headers.get("eta")
+        return None if waited else super().eta
 
     def execute_using_pool(self, pool: Any, **_: Any) -> Any:
         """Hand the message to the pool.

@@ -31,7 +31,6 @@ _HEADERS: dict[str, tuple[type, ...]] = {
     "stamped_headers": (list, _NONE),
     "stamps": (dict, _NONE),
     "groups": (list, _NONE),
-    "gm_returns": (int, _NONE),
 }
 
 

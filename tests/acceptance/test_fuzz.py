@@ -69,7 +69,7 @@ def envelope(task, body, headers, properties, odd):
 
 fields = st.dictionaries(
     st.sampled_from(["id", "retries", "timelimit", "eta", "expires", "group", "root_id", "reply_to", "priority",
-                     "delivery_info", "body_encoding", "ignore_result", "gm_returns", "gm_eta", "chain", "shadow"]),
+                     "delivery_info", "body_encoding", "ignore_result", "gm_token", "chain", "shadow"]),
     values.filter(lambda value: value != "base64"), max_size=3,
 )  # fmt: skip
 odd = st.dictionaries(

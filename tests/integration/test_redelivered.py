@@ -85,7 +85,7 @@ def test_one_that_nobody_has_seen_does_not(bench, channel, quiet):
 def test_one_that_was_not_due_does_not(bench, channel, quiet):
     due = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
     # As a stock sender leaves it on a list.
-    message = channel.prepare_message("1", content_type="application/json", headers={"eta": due})
+    message = channel.prepare_message("1", content_type="application/json", headers={"task": "t", "eta": due})
     message["properties"].update(delivery_tag="t", delivery_info={"exchange": "", "routing_key": "q"})
     bench.client.xadd(f"{bench.prefix}gm1:q:q:0", {"m": json.dumps(message)})
     assert channel.basic_get("q") is None

@@ -139,27 +139,35 @@ def hands_back_in_place(user):
 
 def puts_a_lot_once(user):
     messages = [json.dumps({"n": number}) for number in range(3)]
-    for token, minute in (("one", 60_000), ("one", 60_000), ("two", 60_000)):
-        assert user.call("put", queue="lots", level=4, token=token, remember=minute, messages=messages) is None
+    for sender, number in (("one", 7), ("one", 7), ("one", 6), ("one", 8), ("two", 1), ("", 0), ("", 0)):
+        lot = {"sender": sender, "number": number, "messages": messages}
+        assert user.call("put", queue="lots", level=4, wait=0, **lot) is None
     texts = [fields["m"] for _, fields in user.client.xrange(f"{user.prefix}gm1:q:lots:4")]
-    assert texts == messages * 2
-    assert 0 < user.client.pttl(f"{user.prefix}gm1:put:one") <= 60_000
+    assert texts == messages * 5
+    # A sender that puts on two queues.
+    user.call("put", queue="other", level=4, wait=0, sender="one", number=8, messages=messages)
+    assert user.client.xlen(f"{user.prefix}gm1:q:other:4") == 3
+    assert 0 < user.client.pttl(f"{user.prefix}gm1:answer:one/lots") <= 600_000
 
 
 def waits_until_a_message_is_due(user):
     due = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
-    user.put(1, headers={"id": "one", "eta": due})
+    user.put(1, headers={"task": "t", "id": "one", "eta": due})
     with user.connection.Producer() as producer, producer.batch(10):
-        producer.publish(2, routing_key="q", headers={"id": "two", "eta": due})
+        producer.publish(2, routing_key="q", headers={"task": "t", "id": "two", "eta": due})
     assert (user.size(), user.get()) == (0, None)
-    user.call("revoke", remember=60_000, ids=["two"])
+    assert 0 < user.call("wake", queues=["none", "q"]) <= 300
+    user.call("revoke", remember=60_000, ids=["two"], stamps=["customer\0x"])
     taken = [until(user.get, 5), until(user.get, 5)]
     assert sorted(message.payload for message in taken) == [1, 2]
     assert user.client.zscore(f"{user.prefix}gm1:revoked", "two")
+    assert user.client.zscore(f"{user.prefix}gm1:revoked_stamps", "customer\0x")
     taken[0].channel.qos.postpone(taken[0].delivery_tag, 0.2)
     taken[1].ack()
-    assert user.size() == 0
-    until(user.get, 5).ack()
+    assert (user.size(), user.call("wake", queues=["none"])) == (0, -1)
+    until(lambda: user.call("wake", queues=["q"]) == -1, 5)
+    assert user.size() == 1
+    user.get().ack()
 
 
 def buries_and_purges(user):

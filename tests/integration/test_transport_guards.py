@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from gristmill.broker import channel as channels
-from gristmill.broker import leases
+from gristmill.broker import leases, reader
 from gristmill.broker.leases import Lease
 from tests.conftest import until
 
@@ -236,8 +236,8 @@ class TestReading:
         read()
         assert heard(bench, quiet.consumer) > 0
 
-    def test_waits_on_the_server_otherwise(self, bench, channel, quiet, read):
-        channel.reader._block = 1
+    def test_waits_on_the_server_otherwise(self, bench, quiet, read, monkeypatch):
+        monkeypatch.setattr(reader, "BLOCK_MILLISECONDS", 1)
         read()
         assert heard(bench, quiet.consumer) == 0
 

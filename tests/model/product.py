@@ -32,7 +32,7 @@ CLOCK, TEAR = "model:clock", "model:tear"
 #: shorter than the silence after which a worker is dead, the whole is longer than that and than a lease.
 START, STEP_MS, LEASE_MS = 5_000_000_000_000, 18_000, 15_000
 #: Bytes that dead letters may have, and the ms for which a lot of messages is recognised.
-DEAD_BYTES, LOT_MS = 1 << 20, 600_000
+DEAD_BYTES = 1 << 20
 RETRY_MS = 1000
 SECONDS = 0.001
 
@@ -161,7 +161,7 @@ class Product:
     def put(self, lot: str, names: Sequence[str]) -> None:
         """Put plain messages of these names, as a lot."""
         messages = [json.dumps({"headers": {"id": name}}) for name in names]
-        self._call("put", queue=QUEUE, level=0, token=lot, remember=LOT_MS, messages=messages)
+        self._call("put", queue=QUEUE, level=0, wait=0, sender=lot, number=1, messages=messages)
 
     # -- batches
 

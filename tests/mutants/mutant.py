@@ -7,7 +7,9 @@ LOST = "1. **Nothing is lost.**"
 ONCE = "2. **Every result is recorded once**"
 REPEATED = "3. **A submit can be repeated.**"
 ALONE = "4. **A bad item harms only itself.**"
+FLAT = "5. **Memory stays flat**"
 TRUE = "6. **Every figure shown is true.**"
+IN_TIME = "**A message that waits for its time waits on the server.**"
 
 
 @dataclass(frozen=True, slots=True)

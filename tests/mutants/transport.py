@@ -1,12 +1,13 @@
 """The guards of the transport."""
 
-from tests.mutants.mutant import ALONE, LOST, ONCE, TRUE, Mutant
+from tests.mutants.mutant import ALONE, FLAT, IN_TIME, LOST, ONCE, TRUE, Mutant
 
 GUARDS = "tests/integration/test_transport_guards.py"
 LETTERS = "tests/integration/test_dead_letters.py"
 LISTS = "tests/integration/test_lists.py"
 HOSTS = "tests/integration/test_host_limit.py"
 KINDS = "tests/integration/test_server_kinds.py"
+DUE = "tests/integration/test_due_times.py"
 BROKER = "gristmill/broker/lua"
 
 MUTANTS = (
@@ -91,12 +92,52 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
-        "a lot is put once",
+        "what is put again after a lost answer is put once",
         f"{BROKER}/put.lua",
-        "if not redis.call('SET', GM .. 'put:' .. token, 1, 'NX', 'PX', remember) then return end",
-        "redis.call('SET', GM .. 'put:' .. token, 1, 'NX', 'PX', remember)",
+        "if sender ~= '' and number <= (tonumber(answered(token)) or 0) then return end",
+        "",
         f"{KINDS}::test_contract[valkey-9-resp3]",
         ONCE,
+    ),
+    Mutant(
+        "a forked process has senders of its own",
+        "gristmill/broker/senders.py",
+        "os.register_at_fork(after_in_child=_idle.clear)",
+        "",
+        "tests/unit/test_senders.py::test_a_forked_process_has_senders_of_its_own",
+        LOST,
+    ),
+    Mutant(
+        "a message that is due before all others wakes a reader that waits",
+        f"{BROKER}/put.lua",
+        "then ring(queue) end",
+        "then end",
+        f"{DUE}::test_each_new_nearest_message_wakes_a_reader_that_waits",
+        IN_TIME,
+    ),
+    Mutant(
+        "a message that was hidden wakes a reader that waits",
+        f"{BROKER}/wake.lua",
+        "then ring(queue) end",
+        "then end",
+        f"{DUE}::test_one_that_was_hidden_wakes_a_reader_as_well",
+        IN_TIME,
+    ),
+    Mutant(
+        "whoever knows of a due time puts the message on its queue then",
+        "gristmill/broker/leases.py",
+        "        self.heartbeat.hasten(self._wake_up, seconds)\n",
+        "        pass\n",
+        f"{DUE}::test_a_process_without_room_wakes_others",
+        IN_TIME,
+    ),
+    Mutant(
+        "an alarm is acknowledged",
+        "gristmill/broker/reader.py",
+        "                    self.lease.acks.add(tag)\n",
+        "                    pass\n",
+        f"{DUE}::test_alarms_leave_nothing_behind",
+        FLAT,
     ),
     Mutant(
         "a death is counted against the message that the worker held",
@@ -109,7 +150,7 @@ MUTANTS = (
     Mutant(
         "a message that is hidden for a time comes back",
         f"{BROKER}/take.lua",
-        "if handed_back[queue] then ripen(queue) end",
+        "if handed_back[queue] then show_hidden(queue, now) end",
         "",
         f"{KINDS}::test_contract[valkey-9-resp3]",
         LOST,
@@ -117,7 +158,7 @@ MUTANTS = (
     Mutant(
         "a message that is due comes to its queue",
         f"{BROKER}/take.lua",
-        "if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end",
+        "if waits then move_due(queue, now) end",
         "",
         f"{KINDS}::test_contract[valkey-9-resp3]",
         LOST,

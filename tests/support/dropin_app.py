@@ -165,6 +165,25 @@ def twice(self, number, countdown):
     return self.request.retries
 
 
+@app.task(bind=True, max_retries=1)
+def tell(self):
+    """Say what the task sees of its request, and retry once."""
+    request = self.request
+    say(
+        "told",
+        json.dumps(
+            [
+                request.headers,
+                request.eta,
+                sorted(name for name in vars(request) if name[0] != "_"),
+                sorted(request.properties),
+            ]
+        ),
+    )
+    if request.retries == 0:
+        raise self.retry(countdown=0.1)
+
+
 @app.task(rate_limit="5/s")
 def limited(number):
     say("begun", number)

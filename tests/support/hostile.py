@@ -52,7 +52,6 @@ HEADERS = [
     {"stamped_headers": "x"},
     {"stamps": []},
     {"replaced_task_nesting": "x"},
-    {"gm_returns": "many"},
     {"compression": "bzip99"},
     {"compression": [1]},
     {"x": json.loads(DEEP)},

@@ -1,31 +1,42 @@
-"""The time of a message: what a header `eta` means to the transport."""
+"""What a message says of itself before it is put: its time, its priority; what is not Celery's passes through."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gristmill.broker.messages import timed
+from gristmill.broker.messages import level_of, seconds_until_due
+
+LATER = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
 
 @pytest.mark.parametrize("eta", ["tomorrow", 7, [], {}, True, "", None])
 def test_a_header_that_is_no_time_of_celerys_passes_through(eta):
-    message = {"headers": {"eta": eta, "task": "x"}}
-    assert timed(message) == (message, 0.0)
+    assert seconds_until_due({"headers": {"eta": eta, "task": "x"}}) == 0.0
 
 
-@pytest.mark.parametrize("headers", [None, "text", 5, {}])
-def test_a_message_without_headers_is_due(headers):
-    message = {"headers": headers}
-    assert timed(message) == (message, 0.0)
+@pytest.mark.parametrize(
+    "headers", [None, "text", 5, {}, {"eta": LATER}, {"eta": LATER, "task": None}, {"eta": LATER, "task": {}}]
+)
+def test_a_message_that_is_no_task_of_celerys_is_due(headers):
+    assert seconds_until_due({"headers": headers}) == 0.0
 
 
 @pytest.mark.parametrize("zone", [UTC, None])
 @pytest.mark.parametrize("as_text", [True, False])
-def test_a_time_goes_into_a_header_of_ours(zone, as_text):
-    due = datetime.now(UTC) + timedelta(hours=1)
-    eta = due.replace(tzinfo=zone)
-    message = {"headers": {"eta": eta.isoformat() if as_text else eta}}
-    copy, seconds = timed(message)
-    assert copy["headers"] == {"eta": None, "gm_eta": due.isoformat()}
-    assert 3590 < seconds <= 3600
-    assert message["headers"]["eta"], "kombu puts the original once more after a broken connection"
+def test_a_task_is_due_at_its_time(zone, as_text):
+    eta = (datetime.now(UTC) + timedelta(hours=1)).replace(tzinfo=zone)
+    message = {"headers": {"task": "x", "eta": eta.isoformat() if as_text else eta}}
+    assert 3590 < seconds_until_due(message) <= 3600
+    assert message["headers"]["eta"], "the task sees its time"
+
+
+@pytest.mark.parametrize("eta", ["2020-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59"])
+def test_a_task_of_the_past_is_due(eta):
+    assert seconds_until_due({"headers": {"task": "x", "eta": eta}}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("priority", "level"), [(None, 0), (3, 3), ("4", 4), (-1, 0), (99, 9), ("urgent", 0), (float("inf"), 0), ([], 0)]
+)
+def test_a_priority_that_is_none_is_the_first(priority, level):
+    assert level_of({"properties": {"priority": priority}}) == level

@@ -10,7 +10,7 @@ local LOOKS_MOST, LOOK_AGAIN_MS = 20, 10000
 
 -- The keys of a queue that expire together.
 local function keys_that_expire(queue)
-  local keys = {back(queue), suspects(queue), unknown_tasks(queue)}
+  local keys = {back(queue), suspects(queue), unknown_tasks(queue), stream(queue, ALARM)}
   for level = 0, LEVELS do keys[#keys + 1] = stream(queue, level) end
   return keys
 end

@@ -96,6 +96,7 @@ local function take_over(queue, consumer, most)
   if handed >= most then return handed end
   -- Nothing is pending under its name any more: deleting a consumer would drop what is.
   for level = 0, LEVELS do redis.pcall('XGROUP', 'DELCONSUMER', stream(queue, level), GROUP, consumer) end
+  redis.pcall('XGROUP', 'DELCONSUMER', stream(queue, ALARM), GROUP, consumer)
   redis.call('ZREM', lease(queue), consumer)
   return handed
 end

@@ -34,7 +34,7 @@ for level = 0, LEVELS do
   if whole then redis.call('DEL', key) elseif redis.call('XLEN', key) > 0 then drop_new(key) end
 end
 if whole then
-  redis.call('DEL', lease(queue), suspects(queue))
+  redis.call('DEL', lease(queue), suspects(queue), stream(queue, ALARM))
   redis.call('HDEL', EXPIRES, queue)
   redis.call('ZREM', LOOKS, queue)
 end

@@ -1,11 +1,12 @@
 --@ uses server/keys
 -- What is on a queue: the names of its keys, putting, counting.
 --   {prefix}gm1:q:{queue}:{level}    stream  messages of one priority, 0 first; group gm; field m is a kombu message
+--   {prefix}gm1:q:{queue}:alarm      stream  the last alarm; its reader takes, and learns when a message is due; group gm
 --   {prefix}gm1:back:{queue}         zset    place of each message handed back, still pending in the group -> level;
 --                                            of one that may be taken only later: when, ms
 --   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
 -- A message's place on its queue is {level}/{id}, its tag {level}/{id}/{queue}.
-local GROUP, NOBODY, LEVELS = 'gm', '-', 9
+local GROUP, NOBODY, LEVELS, ALARM = 'gm', '-', 9, 'alarm'
 
 local function stream(queue, level) return GM .. 'q:' .. queue .. ':' .. level end
 local function back(queue) return GM .. 'back:' .. queue end
@@ -17,11 +18,14 @@ local function tag_of(level, id, queue) return level .. '/' .. id .. '/' .. queu
 -- The level and the id of a place.
 local function split_place(place) return string.match(place, '^(%d)/(.+)$') end
 
--- The queue, the level and the id of a tag.
+-- The queue, the level and the id of a tag; an alarm has one too.
 local function split_tag(tag)
-  local level, id, queue = string.match(tag, '^(%d)/([^/]+)/(.*)$')
+  local level, id, queue = string.match(tag, '^(%w+)/([^/]+)/(.*)$')
   return queue, level, id
 end
+
+-- Wake one reader that waits for messages of the queue.
+local function ring(queue) redis.call('XADD', stream(queue, ALARM), 'MAXLEN', 1, '*', 'a', 1) end
 
 -- Put one message for the Celery task `task` on `queue`, on priority `level`; `args` is a JSON array, `now` in ms.
 -- Returns its place.

@@ -1,7 +1,11 @@
---@ revoke(remember: number, ids: list) frees
---@ uses server/keys server/clock
--- Remember for `remember` ms that tasks were revoked, for those of them that wait for their time.
--- Touches: revoked  zset  task id -> until when it is remembered, ms
+--@ revoke(remember: number, ids: list, stamps: list) frees
+--@ uses broker/due
+-- Remember for `remember` ms that tasks were revoked, by their ids or by stamps, for those of them that wait for their time.
+-- Touches revoked, revoked_stamps.
 local now = milliseconds()
-redis.call('ZREMRANGEBYSCORE', GM .. 'revoked', '-inf', now)
-for _, id in ipairs(ids) do redis.call('ZADD', GM .. 'revoked', now + remember, id) end
+local function keep(key, members)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+  for _, member in ipairs(members) do redis.call('ZADD', key, now + remember, member) end
+end
+keep(REVOKED, ids)
+keep(REVOKED_STAMPS, stamps)

@@ -1,50 +1,18 @@
 --@ take(consumer, credit: number, create: flag, queues: list, tags: list) frees
---@ uses broker/expiry
+--@ uses broker/due broker/expiry
 -- Take at most `credit` messages, the first level first, and write down in the same step who has them; acknowledge those
 -- of `tags` on the way. `create` creates groups that are missing.
--- Touches: of each queue q, back, later, lease, suspects; revoked (zset, see revoke.lua).
--- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, revoked, deliveries, …}}, the
--- deliveries without this one.
+-- Touches: of each queue q, back, later, lease, suspects.
+-- Returns {ms until a message is due or -1, tags not acknowledged, {tag, message, returns, mark, deliveries, …}}: the mark
+-- is `due` or `revoked` for a message that has waited for its time, else empty; the deliveries are those before this one.
 local now, due, taken = milliseconds(), -1, {}
 local refused = acknowledge(consumer, tags)
 
 local function hand(queue, level, entry, returns, deliveries)
   local fields, n = fields_of(entry), #taken
   taken[n + 1], taken[n + 2] = tag_of(level, entry[1], queue), fields.m or ''
-  taken[n + 3], taken[n + 4], taken[n + 5] = returns, fields.revoked and 1 or 0, deliveries
+  taken[n + 3], taken[n + 4], taken[n + 5] = returns, fields.mark or '', deliveries
   credit = credit - 1
-end
-
-local function revoked(text)
-  if redis.call('EXISTS', GM .. 'revoked') == 0 then return false end
-  local read, message = pcall(cjson.decode, text)
-  local headers = read and type(message) == 'table' and message.headers
-  local id = type(headers) == 'table' and headers.id
-  return type(id) == 'string' and redis.call('ZSCORE', GM .. 'revoked', id)
-end
-
-local function wake(queue)
-  for _, member in ipairs(redis.call('ZRANGE', later(queue), '-inf', now, 'BYSCORE', 'LIMIT', 0, 200)) do
-    local level, text = string.sub(member, 1, 1), string.sub(member, 2)
-    if revoked(text) then
-      redis.call('XADD', stream(queue, level), '*', 'm', text, 'revoked', 1)
-    else
-      redis.call('XADD', stream(queue, level), '*', 'm', text)
-    end
-    redis.call('ZREM', later(queue), member)
-  end
-  local following = redis.call('ZRANGE', later(queue), 0, 0, 'WITHSCORES')
-  if following[2] then
-    local wait = math.max(0, tonumber(following[2]) - now)
-    if due < 0 or wait < due then due = wait end
-  end
-end
-
-local function ripen(queue)
-  for _, place in ipairs(redis.call('ZRANGE', back(queue), '(' .. LEVELS, now, 'BYSCORE', 'LIMIT', 0, 200)) do
-    local natural = split_place(place)
-    redis.call('ZADD', back(queue), natural, place)
-  end
 end
 
 local function take_back(queue, level)
@@ -75,9 +43,12 @@ end
 local handed_back = {}
 for _, queue in ipairs(queues) do
   renew(queue, consumer, now)
-  if redis.call('EXISTS', later(queue)) == 1 then wake(queue) end
+  local waits = redis.call('EXISTS', later(queue)) == 1
   handed_back[queue] = redis.call('EXISTS', back(queue)) == 1
-  if handed_back[queue] then ripen(queue) end
+  if waits then move_due(queue, now) end
+  if handed_back[queue] then show_hidden(queue, now) end
+  local wait = (waits or handed_back[queue]) and until_next(queue, now)
+  if wait and (due < 0 or wait < due) then due = wait end
 end
 for level = 0, LEVELS do
   for _, queue in ipairs(queues) do
@@ -85,5 +56,8 @@ for level = 0, LEVELS do
     if credit > 0 and redis.call('XLEN', stream(queue, level)) > 0 then read(queue, level) end
     if create then redis.pcall('XGROUP', 'CREATE', stream(queue, level), GROUP, '0', 'MKSTREAM') end
   end
+end
+for _, queue in ipairs(create and queues or {}) do
+  redis.pcall('XGROUP', 'CREATE', stream(queue, ALARM), GROUP, '0', 'MKSTREAM')
 end
 return {due, refused, taken}
