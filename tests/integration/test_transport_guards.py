@@ -143,7 +143,7 @@ class TestWatching:
         quiet._renew()
         assert handed_back(bench) == 1
         again = channel.basic_get("q")
-        assert (again.payload, again.headers["gm_returns"]) == (1, 2)
+        assert (again.payload, again.returns) == (1, 2)
 
 
 class TestOwners:

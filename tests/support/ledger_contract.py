@@ -1,0 +1,141 @@
+"""What the ledger asks of a server, each part with the scripts that it runs."""
+
+import time
+
+import pytest
+from redis.exceptions import OutOfMemoryError
+
+from gristmill.batches.chunk import Chunk, Outcome
+from gristmill.batches.control import Control
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.reader import ResultReader
+from gristmill.batches.repair import Repair
+from gristmill.batches.result_consumer import ResultConsumer
+from gristmill.config.settings import load
+from gristmill.fleet.announcement import Announcement
+from gristmill.fleet.meters import Meters
+from gristmill.fleet.registry import WorkerRegistry
+from gristmill.server.scripts import server_time, source
+from gristmill.tasks.fetch.host_limit import HostLimit
+from tests.conftest import until
+
+FIELDS = {"task": "t", "queue": "cpu", "parameter": "n", "fixed": "{}", "fingerprint": "f", "retries": 1}
+FIELDS |= {"retry_seconds": 1, "chunk_seconds": 0.25, "submitted_by": "me@here"}
+
+
+def keeps_the_ledger(user):
+    ledger = user.ledger
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 3}, [])
+    ledger.create("b", "token", FIELDS)
+    ledger.append("b", "token", 0, ["0", "1", "2"], "sha")
+    ledger.end("b", "token", 0)
+    WorkerRegistry(user.client, ledger.settings).announce("w", {"t": Announcement("f")})
+    assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") == 3
+    epoch = ledger.state("b")["epoch"]
+    for index, state, retry_ms in ((0, "succeeded", None), (1, "failed", 1), (2, "failed", None)):
+        chunk = Chunk("b", epoch, index, 1)
+        work = ledger.take(chunk)
+        assert [item.value for item in work.items] == [index]
+        outcome = Outcome(index, state, 1, str(index), 0.1, "w", 1, retry_ms)
+        assert [ledger.record(chunk, [outcome], 0.1, "w") for _ in range(2)] == [0, 1]
+
+    def due():
+        ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
+        return ledger.take(Chunk("b", epoch, 1, 1))
+
+    item = until(due, 5, "the second attempt").items[0]
+    assert item.attempt == 2
+    ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "succeeded", 2, "1")], 0.1, "w")
+    info = BatchInfo.from_fields("b", ledger.state("b"))
+    assert (info.submitted, info.succeeded, info.failed, info.duplicates, info.left) == (3, 2, 1, 3, 0)
+    reader = ResultReader(user.client, ledger.settings, "b")
+    assert [result.index for result in reader.in_order(0, 3)] == [0, 1, 2]
+    assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
+    assert reader.after("9999999999999-0", 20) == ("9999999999999-0", [])
+    with HostLimit(user.client, load({"GRISTMILL_PREFIX": user.prefix, "GRISTMILL_LEASE_SECONDS": "2"})).slot("host"):
+        until(lambda: user.client.script_exists(source("tasks/fetch/renew_slots").sha)[0], 5)
+    assert server_time(user.client, user.prefix) == pytest.approx(time.time(), abs=10)
+    ledger.delete("b")
+    assert ledger.names() == []
+
+
+def controls_a_batch_and_consumes_it(user):
+    ledger, control = user.ledger, Control(user.client, user.ledger.settings)
+    ledger.create("c", "token", FIELDS)
+    ledger.append("c", "token", 0, ["0", "1"], "sha")
+    ledger.producer_heartbeat("c", "token")
+    ledger.end("c", "token", 0)
+    state = ledger.state("c")
+    for index, word in enumerate(("succeeded", "failed")):
+        chunk = Chunk("c", state["epoch"], index, 1)
+        assert ledger.take(chunk)
+        ledger.record(chunk, [Outcome(index, word, 1, str(index))], 0.1, "w")
+    assert (control.retry("c"), control.pause("c"), control.resume("c")) == (1, True, True)
+    assert control.cancel("c", "enough") == []
+    (info,) = ledger.infos(["c", "none"])
+    assert (info.succeeded, info.cancelled, info.left) == (1, 1, 0)
+    consumer = ResultConsumer(user.client, ledger.settings, "c", int(state["created"]))
+    results = ResultReader(user.client, ledger.settings, "c").in_order(0, 2)
+    assert [result.state for result in consumer.noted(results)] == ["succeeded", "cancelled"]
+    consumer.consume()
+    assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
+    ledger.tend("c")
+    WorkerRegistry(user.client, ledger.settings).leave("w")
+    Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])
+    ledger.delete("c")
+
+
+def drains_when_it_is_full(user):
+    ledger = user.ledger
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
+    ledger.create("full", "token", FIELDS)
+    ledger.append("full", "token", 0, ["0"], "sha")
+    for number in range(4):
+        user.put(number)
+    user.client.config_set("maxmemory", 1)
+    try:
+        for refused in (
+            lambda: user.put(4),
+            lambda: user.put(5, headers={"eta": "2999-01-01T00:00:00+00:00"}),
+            lambda: ledger.create("more", "token", FIELDS),
+            lambda: ledger.append("full", "token", 1, ["1"], "sha2"),
+        ):
+            with pytest.raises(OutOfMemoryError):
+                refused()
+        user.channel.exchange_declare("e", "direct")
+        user.channel.queue_bind("q", "e", "k")
+        assert user.size() == 4
+        assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") > 0
+        assert user.call("held", consumer="nobody", idle=0, queues=["q"]) == []
+        messages = [user.get() for _ in range(4)]
+        messages[0].ack()
+        messages[1].requeue()
+        messages[2].channel.qos.bury(messages[2].delivery_tag, "a reason")
+        messages[3].channel.qos.postpone(messages[3].delivery_tag, 0)
+        for _ in range(2):
+            until(user.get, 5).ack()
+        assert (user.standing(), user.client.zcard(f"{user.prefix}gm1:later:q")) == (0, 0)
+        chunk = Chunk("full", ledger.state("full")["epoch"], 0, 1)
+        assert ledger.take(chunk).items[0].value == 0
+        ledger.record(chunk, [Outcome(0, "succeeded", 1, "0")], 0.1, "w")
+        ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
+        ledger.end("full", "token", 0)
+        assert BatchInfo.from_fields("full", ledger.state("full")).left == 0
+        ledger.delete("full")
+        assert "full" not in ledger.names()
+    finally:
+        user.client.config_set("maxmemory", 0)
+
+
+def mends_a_batch(user):
+    ledger, repair = user.ledger, Repair(user.client, user.ledger.settings)
+    ledger.create("m", "token", FIELDS)
+    ledger.append("m", "token", 0, ["0", "1"], "sha")
+    ledger.end("m", "token", 0)
+    chunk = Chunk("m", ledger.state("m")["epoch"], 0, 1)
+    assert ledger.take(chunk)
+    ledger.record(chunk, [Outcome(0, "succeeded", 1, "0")], 0.1, "w")
+    user.client.delete(ledger.settings.key("batch:m:events"))
+    assert repair.mend("m") == {"events_missing": 1}
+    assert (repair.examine("m"), repair.queues(["cpu"], mend=True)) == ({}, {})
+    ledger.delete("m")
