@@ -129,6 +129,7 @@ def drains_when_it_is_full(user):
 
 def mends_a_batch(user):
     ledger, repair = user.ledger, Repair(user.client, user.ledger.settings)
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 1}, [])
     ledger.create("m", "token", FIELDS)
     ledger.append("m", "token", 0, ["0", "1"], "sha")
     ledger.end("m", "token", 0)
