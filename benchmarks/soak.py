@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -157,17 +158,16 @@ class Soak:
 
     @staticmethod
     def _has_answer(answer: Any) -> bool:
-        """Whether the call's result comes; Celery's backend leaves it to its caller to ask again after a cut."""
+        """Whether the call's result comes; Celery leaves it to its caller to ask again after a cut."""
         from celery.exceptions import TimeoutError as Late
 
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
-                answer.get(timeout=PATIENCE)
-            except (RedisError, OSError):
+                # It looks for a result first, and then waits for word of it, which a cut may take.
+                answer.get(timeout=1)
+            except (RedisError, OSError, Late):
                 time.sleep(0.05)
-            except Late:
-                return False
             else:
                 return True
         return False
@@ -230,6 +230,8 @@ def main() -> int:
     parser.add_argument("--seed", type=at_least(0), default=1, help="of what is killed, when")
     parser.add_argument("--json", action="store_true", help="all samples as JSON in the last line")
     arguments = parser.parse_args()
+    # TERM ends the workers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="soak-") as name, ExitStack() as stack:
         soak = Soak(stack, Path(name) / "home", arguments.seed)
         soak.run(60 * arguments.minutes)
