@@ -59,7 +59,7 @@ class Books:
         self.batches: dict[str, dict[int, Result]] = {}
 
 
-class Load:
+class Callers:
     """The threads that publish, submit and read, into the books of the current round."""
 
     def __init__(self, url: str) -> None:
@@ -172,7 +172,7 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int) -> N
         }
         use(dict(names))
         fleet = Fleet(lambda _: [sys.executable, "-m", "gristmill.worker", "io"], environ(names), directory)
-        load = Load(group.url)
+        load = Callers(group.url)
         try:
             fleet.start(options.workers)
             until(lambda: len(live_workers()) >= options.workers, PATIENCE, "the workers")
@@ -193,7 +193,7 @@ def environ(names: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **ours, "GRISTMILL_IO_SLOTS": "16"}
 
 
-def _rounds(group: ServerGroup, load: Load, count: Count, luck: random.Random, failovers: int) -> None:
+def _rounds(group: ServerGroup, load: Callers, count: Count, luck: random.Random, failovers: int) -> None:
     earlier: Books | None = None
     fewest = SINGLES
     for number in range(failovers):
@@ -217,7 +217,7 @@ def _rounds(group: ServerGroup, load: Load, count: Count, luck: random.Random, f
         count.broken.append(f"only {fewest} calls were unanswered at a fault")
 
 
-def _fail_over(group: ServerGroup, fault: str, load: Load) -> int:
+def _fail_over(group: ServerGroup, fault: str, load: Callers) -> int:
     """One failover, to its end: the old primary is a replica again. Returns how many calls it left unanswered."""
     act: dict[str, Callable[[], Node]] = {"kill": group.kill, "freeze": group.freeze, "cut": group.cut}
     node = act.get(fault, group.kill)()

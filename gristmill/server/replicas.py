@@ -28,25 +28,25 @@ def findings(client: Redis, info: dict[str, Any], settings: Settings) -> Iterato
 
     `info` is the server's INFO. There are none for a server without Sentinel when nothing is to be confirmed.
     """
-    wanted = settings.confirm_replicas
+    number = settings.confirm_replicas
     primary = primary_for(client.connection_pool.connection_kwargs)
-    if not wanted and primary is None:
+    if not number and primary is None:
         return
     places = _connected(info) if primary is None else _promotable(primary.replicas())
     # A managed server may keep INFO to itself.
     connected = int(info.get("connected_slaves", len(places)))
-    state = f"by {wanted} replicas; connected: {connected}"
-    yield "confirmation", state, _advice(wanted, connected, len(places), behind_sentinel=primary is not None)
-    for host, port in places if wanted else []:
+    state = f"by {number} replicas; connected: {connected}"
+    yield "confirmation", state, _advice(number, connected, len(places), behind_sentinel=primary is not None)
+    for host, port in places if number else []:
         replica = _ask(client.connection_pool, host, port)
         yield "replica", f"{host_and_port(host, port)}, appendfsync {replica.fsync or 'cannot be read'}", _of(replica)
 
 
-def _advice(wanted: int, connected: int, promotable: int, *, behind_sentinel: bool) -> str:
+def _advice(number: int, connected: int, promotable: int, *, behind_sentinel: bool) -> str:
     name = variable("confirm_replicas")
-    if connected < wanted:
+    if connected < number:
         return f"nothing can be confirmed: start the missing replicas, or set {name} to {connected} or less"
-    if behind_sentinel and wanted < promotable:
+    if behind_sentinel and number < promotable:
         return (
             f"a failover may take back what was confirmed, or shown: Sentinel may promote each of {promotable} "
             f"replicas; set {name}={promotable}"
