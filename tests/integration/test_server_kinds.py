@@ -47,7 +47,7 @@ def user(make, request):
 
 CONTRACT = (
     transport_contract.takes_and_acknowledges,
-    transport_contract.reads_what_comes_while_it_waits,
+    transport_contract.receives_what_comes_while_it_waits,
     transport_contract.hands_back_in_place,
     transport_contract.puts_a_lot_once,
     transport_contract.waits_until_a_message_is_due,

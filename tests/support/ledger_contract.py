@@ -94,14 +94,14 @@ def drains_when_it_is_full(user):
         user.put(number)
     user.client.config_set("maxmemory", 1)
     try:
-        for refused in (
+        for call in (
             lambda: user.put(4),
             lambda: user.put(5, headers={"eta": "2999-01-01T00:00:00+00:00"}),
             lambda: ledger.create("more", "token", FIELDS),
             lambda: ledger.append("full", "token", 1, ["1"], "sha2"),
         ):
             with pytest.raises(OutOfMemoryError):
-                refused()
+                call()
         user.channel.exchange_declare("e", "direct")
         user.channel.queue_bind("q", "e", "k")
         assert user.size() == 4

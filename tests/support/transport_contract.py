@@ -24,11 +24,11 @@ def takes_and_acknowledges(user):
     assert user.standing() == 0
 
 
-def reads_what_comes_while_it_waits(user):
-    got = []
+def receives_what_comes_while_it_waits(user):
+    messages = []
     with user.connection.channel() as channel:
         queue = user.connection.Consumer(
-            channel=channel, queues=[], callbacks=[lambda body, message: got.append(message)]
+            channel=channel, queues=[], callbacks=[lambda body, message: messages.append(message)]
         )
         queue.add_queue(channel.connection.client.SimpleQueue("q").queue)
         queue.consume()
@@ -36,10 +36,10 @@ def reads_what_comes_while_it_waits(user):
             user.connection.drain_events(timeout=1.3)
         for number in range(3):
             user.put(number)
-        while len(got) < 3:
+        while len(messages) < 3:
             user.connection.drain_events(timeout=5)
-        assert sorted(message.payload for message in got) == [0, 1, 2]
-        for message in got:
+        assert sorted(message.payload for message in messages) == [0, 1, 2]
+        for message in messages:
             message.ack()
     assert user.standing() == 0
 
@@ -49,9 +49,9 @@ def hands_back_in_place(user):
         user.put(number)
     first = user.get()
     first.requeue()
-    taken = [user.get() for _ in range(3)]
-    assert [message.payload for message in taken] == [0, 1, 2]
-    for message in taken:
+    messages = [user.get() for _ in range(3)]
+    assert [message.payload for message in messages] == [0, 1, 2]
+    for message in messages:
         message.ack()
 
 
@@ -76,12 +76,12 @@ def waits_until_a_message_is_due(user):
     assert (user.size(), user.get()) == (0, None)
     assert 0 < user.call("wake", queues=["none", "q"]) <= 300
     user.call("revoke", remember=60_000, ids=["two"], stamps=["customer\0x"])
-    taken = [until(user.get, 5), until(user.get, 5)]
-    assert sorted(message.payload for message in taken) == [1, 2]
+    messages = [until(user.get, 5), until(user.get, 5)]
+    assert sorted(message.payload for message in messages) == [1, 2]
     assert user.client.zscore(f"{user.prefix}gm1:revoked", "two")
     assert user.client.zscore(f"{user.prefix}gm1:revoked_stamps", "customer\0x")
-    taken[0].channel.qos.postpone(taken[0].delivery_tag, 0.2)
-    taken[1].ack()
+    messages[0].channel.qos.postpone(messages[0].delivery_tag, 0.2)
+    messages[1].ack()
     assert (user.size(), user.call("wake", queues=["none"])) == (0, -1)
     until(lambda: user.call("wake", queues=["q"]) == -1, 5)
     assert user.size() == 1
@@ -95,10 +95,10 @@ def buries_and_purges(user):
     message.channel.qos.bury(message.delivery_tag, "a reason")
     assert [dead_letter.reason for dead_letter in DeadLetters(user.client, user.ledger.settings)] == ["a reason"]
     assert DeadLetters(user.client, user.ledger.settings).drop_all() == 1
-    held = user.get()
+    message = user.get()
     assert user.channel.queue_purge("q") == 1
     assert user.standing() == 1
-    held.ack()
+    message.ack()
 
 
 def refuses_what_it_does_not_know_and_keeps_what_expires(user):
@@ -122,8 +122,8 @@ def takes_back_from_the_dead(user):
     assert len(user.call("held", consumer="ghost", idle=0, queues=["q"])) == 1
     user.call("renew", consumer="me", queues=["q"])
     user.client.zadd(f"{user.prefix}gm1:lease:q", {"ghost": 0})
-    handed, *_ = user.call("reclaim", caller="me", silent=60_000, most=10, queues=["q"])
-    assert handed == 1
+    number, *_ = user.call("reclaim", caller="me", silent=60_000, most=10, queues=["q"])
+    assert number == 1
     message = user.get()
     assert message.payload == 1
     assert message.properties["delivery_info"]["redelivered"]
