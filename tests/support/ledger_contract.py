@@ -96,7 +96,7 @@ def drains_when_it_is_full(user):
     try:
         for call in (
             lambda: user.put(4),
-            lambda: user.put(5, headers={"eta": "2999-01-01T00:00:00+00:00"}),
+            lambda: user.put(5, headers={"task": "t", "eta": "2999-01-01T00:00:00+00:00"}),
             lambda: ledger.create("more", "token", FIELDS),
             lambda: ledger.append("full", "token", 1, ["1"], "sha2"),
         ):
