@@ -261,7 +261,7 @@ class SendingActor(Actor):
 
     def __init__(self, url: str, facts: Facts, luck: random.Random) -> None:
         super().__init__(url, facts, luck)
-        self._number, self.name = 0, f"plain:1:{uuid.uuid4().hex[:8]}"
+        self._number, self._lots, self.name = 0, 0, f"plain:1:{uuid.uuid4().hex[:8]}"
 
     def step(self) -> None:
         """Put a lot, or take and acknowledge one message."""
@@ -269,8 +269,10 @@ class SendingActor(Actor):
             numbers = range(self._number, self._number + self.luck.randint(1, 5))
             self._number = numbers.stop
             messages = [message_of(number) for number in numbers]
-            token = uuid.uuid4().hex
-            self.scripts.call("put", queue=PLAIN, level=0, token=token, remember=60_000, messages=messages)
+            self._lots += 1
+            self.scripts.call(
+                "put", queue=PLAIN, level=0, wait=0, sender=self.name, number=self._lots, messages=messages
+            )
             self.facts.messages.update(numbers)
             self.facts.answers += 1
             return
