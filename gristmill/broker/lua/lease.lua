@@ -93,6 +93,8 @@ local function take_over(queue, consumer, most)
       handed = handed + #entries
     end
   end
+  -- A worker that waits for messages hears of those that come to a stream, and not of what was handed back.
+  if handed > 0 then ring(queue) end
   if handed >= most then return handed end
   -- Nothing is pending under its name any more: deleting a consumer would drop what is.
   for level = 0, LEVELS do redis.pcall('XGROUP', 'DELCONSUMER', stream(queue, level), GROUP, consumer) end
