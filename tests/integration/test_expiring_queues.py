@@ -102,7 +102,7 @@ def test_the_server_forgets_a_queue_that_has_expired(bench, brief):
 
 
 def test_a_message_that_waits_for_its_time_keeps_the_queue(bench, brief):
-    put(brief, 1, headers={"id": "one", "eta": "2100-01-01T00:00:00+00:00"})
+    put(brief, 1, headers={"id": "one", "task": "t", "eta": "2100-01-01T00:00:00+00:00"})
     put(brief, 2)
     assert times(bench)[0] == NEVER
     bench.client.zadd(f"{bench.prefix}gm1:expiry_looks", {"brief": 0})
