@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 #: What the transport of messages needs, and beyond that what batches need. `k` is the key; each command is an error
 #: there, reads, or takes back what the one before it wrote.
 TRANSPORT = (
-    *("EVALSHA 0 0", "SCRIPT LOAD return", "TIME", "PUBLISH k 0", "TYPE k", "EXISTS k", "DEL k", "PERSIST k", "PTTL k"),
+    *("EVALSHA 0 0", "SCRIPT LOAD return", "TIME", "TYPE k", "EXISTS k", "DEL k", "PERSIST k", "PTTL k"),
     *("PEXPIRE k 0", "GET k", "SET k 0 NX XX", "INCRBY k x", "DECRBY k x", "LINDEX k 0", "LTRIM k 0 0", "LPUSH k 0"),
     *("LLEN k", "BRPOP k 0.001", "SADD k 0", "SMEMBERS k", "SREM k 0", "HSET k 0 0 0", "HGET k 0", "HMGET k 0"),
     *("HDEL k 0", "HINCRBY k 0 x", "ZADD k x 0", "ZCARD k", "ZCOUNT k 0 0", "ZRANGE k 0 0", "ZSCORE k 0", "ZREM k 0"),

@@ -127,7 +127,7 @@ def test_configuration_that_cannot_be_read(place, redis):
 )
 def test_versions(server, monkeypatch, name, version, advice):
     """By what servers of these versions say of themselves."""
-    monkeypatch.setattr(doctor, "locate", lambda: server.url)
+    monkeypatch.setattr(server_findings, "locate", lambda: server.url)
     info = {"server_name": "valkey", "valkey_version": version, "redis_version": "7.2.4"}
     finding = server_findings._version(None, info if name == "valkey" else {"redis_version": version})
     assert f"{name} {version}" in finding.state
