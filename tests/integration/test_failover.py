@@ -95,6 +95,8 @@ def test_a_primary_of_an_older_configuration_is_not_believed(group, monkeypatch)
         assert client.ping()
         known = primary_for(client.connection_pool.connection_kwargs)
         monkeypatch.setitem(primary._epochs, known.sentinels, known.epoch + 1)
+        with pytest.raises(PrimaryUnknown):
+            known.find()
         client.connection_pool.disconnect()
         with pytest.raises(PrimaryUnknown):
             client.ping()
@@ -159,7 +161,8 @@ def test_a_write_is_confirmed_by_as_many_replicas_as_there_are(server, confirmin
 
 
 def test_nothing_is_confirmed_while_a_replica_is_stopped_not_even_what_changes_nothing(group, server, confirming):
-    server.set("key", 5)
+    assert confirmed(server, confirming(2, 5), lambda one: one.set("key", 5))
+    server.connection_pool.disconnect()
     with frozen(replicas_of(group)[0]):
         # A fresh connection, and a call that changes nothing: WAITAOF alone calls both confirmed.
         with pytest.raises(ServerError, match="1 of 2"):
