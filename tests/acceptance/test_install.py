@@ -91,7 +91,9 @@ def test_a_wheel_holds_the_package_and_nothing_else(archives):
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {name: data for name, data in files.items() if "dist-info" not in name} == sources
+    package = {name: data for name, data in files.items() if "dist-info" not in name}
+    assert package.keys() == sources.keys()
+    assert [name for name in sources if package[name] != sources[name]] == []
     for name in ("py.typed", "server/guard.sh", "config/redis.acl", "dashboard/templates/batches.html"):
         assert f"gristmill/{name}" in files
     assert any(name.endswith(".lua") for name in files)

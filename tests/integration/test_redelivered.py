@@ -31,8 +31,10 @@ def redelivered(message):
 
 
 def dies(channel, message):
-    lease = channel.lease
-    lease.scripts.call("reclaim", caller="me", silent=0, most=10, queues=["q"])
+    scripts = channel.lease.scripts
+    scripts.call("renew", consumer="me", queues=["q"])
+    scripts.client.zadd(f"{scripts.prefix}gm1:lease:q", {channel.lease.consumer: 0})
+    assert scripts.call("reclaim", caller="me", silent=60_000, most=10, queues=["q"])[0] == 1
 
 
 HAND_BACKS = {
