@@ -34,7 +34,7 @@ class Canonical:
                 plain.append(self._plain(part, keys[name], view[part]))
             elif kind:
                 scoped.append(part)
-        queues = [value for part, value in view.items() if part.startswith("q:")]
+        queues = [value for part, value in view.items() if part.startswith("q:") and part != product.ALARM]
         workers = _names(view, queues)
         ids = _ranks(queues)
         holders = {owner for queue in queues for owner in queue.pending.values()}

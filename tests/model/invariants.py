@@ -34,7 +34,7 @@ def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
 
 def _queues(view: View) -> Iterator[tuple[str, Stream]]:
     for part, value in view.items():
-        if part.startswith("q:"):
+        if part.startswith("q:") and part != product.ALARM:
             yield part.rpartition(":")[2], value
 
 

@@ -219,6 +219,8 @@ RUNNING_HASH, ACTIVE = "started", "active"
 CHUNK_ZSETS, WAITING = ("in_flight", "remainder"), ("retry", "retry_pending")
 #: The hash of a queue's counts.
 COUNTS = f"queue:{QUEUE}"
+#: The stream that wakes readers: what it has changes when a message is taken, and not what becomes of it.
+ALARM = f"q:{QUEUE}:alarm"
 #: Keys on which nothing depends: the clock among them, because time never goes back here.
 _IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock", ACTIVE})
 #: Keys with ids of messages, names of workers or times. All others are plain.
@@ -238,7 +240,7 @@ DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until"}), frozenset({"producer",
 
 def form_of(part: str) -> str:
     """How a key enters the form of a state: `plain`, `scoped`, or not at all."""
-    if part.startswith("kill:"):
+    if part.startswith("kill:") or part == ALARM:
         # Nothing depends on it: a worker that is killed acknowledges its message as Celery does.
         return ""
     return "" if part in _IGNORED else "scoped" if part in _SCOPED or part.startswith("q:") else "plain"
