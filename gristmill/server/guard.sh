@@ -15,10 +15,10 @@ exec 3<&0 4>&1 1>&2
 command=$!
 exec 4>&-
 
-# From here on TERM is for COMMAND, and HUP for the watcher and its sleep: both go to the whole group. The group's
+# From here on TERM is for COMMAND, and USR1 for the watcher and its sleep: both go to the whole group. The group's
 # number cannot pass to strangers while the watcher is in it; COMMAND's could, once it has ended and the guard was
 # killed.
-trap '' TERM HUP
+trap '' TERM USR1
 
 # A zombie has ended too; where process 1 is a program like any other, as in a container, it stays one.
 running() {
@@ -26,7 +26,7 @@ running() {
 }
 
 watch() {
-    trap - HUP
+    trap - USR1
     while read -r _; do :; done
     kill -TERM "-$$"
     while [ "$GRACE" -gt 0 ]; do
@@ -42,7 +42,7 @@ exec 3<&-
 
 wait "$command"
 status=$?
-kill -HUP "-$$"
-kill -KILL "$watcher" # Ended before it could take HUP.
+kill -USR1 "-$$"
+kill -KILL "$watcher" # Ended before it could take USR1.
 wait "$watcher" 2>/dev/null
 exit "$status"

@@ -26,7 +26,9 @@ def left_of(group: int) -> list[psutil.Process]:
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 @pytest.mark.parametrize("ending", ["by itself", "its owner's"])
 def test_nothing_outlives_the_guard(shell, ending):
-    command = [shell, str(GUARD), "sh", "-c", SLOW_TO_END if ending == "its owner's" else "echo ready >&2; exit 7"]
+    # `nohup` has HUP ignored, and users run `gristmill up` with it.
+    code = SLOW_TO_END if ending == "its owner's" else "echo ready >&2; exit 7"
+    command = ["nohup", shell, str(GUARD), "sh", "-c", code]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as guard:

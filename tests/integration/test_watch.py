@@ -347,7 +347,7 @@ def test_a_worker_that_cannot_come_back_is_handed_on_and_fenced(long_lease, serv
         proxy._target = target
         until(lambda: bench.done() == [1, 1], 20, "both ends")
         until(lambda: "another worker took message" in bench.log(0), 20, "the refusal of the late acknowledgement")
-    assert bench.standing() == 0
+    until(lambda: bench.standing() == 0, what="the acknowledgement")
 
 
 class TestDoctor:
