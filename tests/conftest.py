@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
-def until(condition, seconds=30.0, what="the condition"):
+def until(condition, seconds=60.0, what="the condition"):
     """Poll until `condition()` is true and answer it; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

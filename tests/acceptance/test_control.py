@@ -136,7 +136,7 @@ class TestCancel:
         info = adds_up(mill.ended(name, 5))
         assert (info.state, info.cancelled, info.left) == ("cancelled", 6, 0)
         assert "6 of 6 items cancelled" in done.err
-        until(lambda: not pids & {child.pid for child in mill.worker("cpu").children()}, 5, "their end")
+        until(lambda: not pids & {child.pid for child in mill.worker("cpu").children()}, what="their end")
         # The slots are free for others, and what was killed does not come back.
         assert len(mill.run("run", "fibonacci", "10", "11", "--max-wait", "60").good().rows) == 2
         assert note.read_text() == "begun\nbegun\n"
@@ -198,7 +198,7 @@ class TestPause:
         until(lambda: mill.busy("io") == SLOTS, what="busy slots")
         assert "gristmill resume" in mill.run("pause", name).good().err
         gate.touch()
-        until(lambda: mill.busy("io") == 0, 20, "what runs to finish")
+        until(lambda: mill.busy("io") == 0, what="what runs to finish")
         held = adds_up(mill.info(name))
         assert (held.state, held.succeeded, held.left) == ("paused", SLOTS, 1000 - SLOTS)
         # It takes nobody's place meanwhile.
@@ -311,7 +311,7 @@ class TestOrder:
 class TestKept:
     def test_until_its_time_is_over(self, mill, name):
         mill.run("run", "fibonacci", "5", "--name", name, "--ttl", "1").good()
-        until(lambda: name not in mill.names(), 10, "its end")
+        until(lambda: name not in mill.names(), what="its end")
         assert "no batch is called" in mill.run("results", name).complaint
         with mill.ledger() as ledger:
             assert list(ledger.client.scan_iter(f"*gm1:batch:{name}:*")) == []
@@ -322,7 +322,7 @@ class TestKept:
         until(lambda: mill.busy("io") == SLOTS, what="busy slots")
         mill.run("delete", name, "--quiet").good()
         gate.touch()
-        until(lambda: mill.busy("io") == 0, 20, "what runs to finish")
+        until(lambda: mill.busy("io") == 0, what="what runs to finish")
         mill.run("run", "pause", "0", "--quiet").good()
         with mill.ledger() as ledger:
             assert list(ledger.client.scan_iter(f"*{name}*")) == []

@@ -87,7 +87,7 @@ def test_a_producer_that_waits_can_be_interrupted_and_repeated(mill):
         assert "the same command with --name x goes on" in done.err
         assert "Traceback" not in done.err
     mill.room(None)
-    until(lambda: mill.run(*command).code == 0, 20, "another go")
+    until(lambda: mill.run(*command).code == 0, what="another go")
     assert mill.info("x").submitted == COUNT
     with mill.ledger() as ledger:
         assert [float(item) for _, item in ledger.items("x")] == [float(item) for item in ITEMS.split()]

@@ -128,7 +128,7 @@ class TestKills:
                 running.end()
             assert 1000 < place.info("x").submitted < 60_000
             # For some seconds the one that was killed still counts as feeding.
-            until(lambda: place.run(*command).code == 0, 20, "another go")
+            until(lambda: place.run(*command).code == 0, what="another go")
             assert place.info("x").submitted == 60_000
             with place.ledger() as ledger:
                 assert list(ledger.items("x")) == list(enumerate(items))

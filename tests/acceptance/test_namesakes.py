@@ -67,16 +67,16 @@ def test_both_count_both_are_killed_and_doctor_says_how_to_mend_it(host):
         assert int(ledger.client.hget(ledger.settings.key("slots"), "cpu")) == sum(SLOTS)
 
         submit(host, "long", *["60"] * 9)
-        until(lambda: host.busy("cpu") == sum(SLOTS), 30, "all slots busy")
+        until(lambda: host.busy("cpu") == sum(SLOTS), what="all slots busy")
         host.run("cancel", "long", "--kill").good()
         assert host.ended("long", 20).cancelled == 9
-        until(lambda: host.busy("cpu") == 0, 20, "idle slots")
+        until(lambda: host.busy("cpu") == 0, what="idle slots")
 
         submit(host, "short", *["0.2"] * 40)
         assert host.ended("short", 60).succeeded == 40
         assert {result.worker for result in host.results("short")} == {workers[0].name}
         assert {one.id for one in registry.workers()} == {one.id for one in workers}
-        until(lambda: sum(one.items for one in registry.workers()) == 40, 10, "the workers' counts")
+        until(lambda: sum(one.items for one in registry.workers()) == 40, what="the workers' counts")
         assert all(one.items for one in registry.workers()), "both have worked"
         tasks = {series.task for series in Meters(ledger.client, ledger.settings).totals()}
         assert tasks == {"nap"}, "a chunk is no task of its own"
@@ -106,7 +106,7 @@ def test_the_dashboard_needs_no_module_of_a_users(host):
                 answer = fetch(f"{address}/throughput/data")
                 return answer if "nap on cpu" in answer["history"]["tasks"] else None
 
-            page = until(data, 20, "the task's line")
+            page = until(data, what="the task's line")
             assert {"task": "nap", "workers": 2, "versions": 1} in page["tasks"]
             assert len({one["id"] for one in page["workers"]}) == 2
             (advice,) = [one for one in page["advice"] if one["level"] == "warning"]

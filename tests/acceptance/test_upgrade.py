@@ -31,7 +31,7 @@ def test_what_a_version_of_this_schema_stored_comes_to_its_end(place, stored):
         place.run("resume", "paused", "--quiet").good()
         assert place.ended("paused").succeeded == COUNT
         # The worker that ran one of its chunks is gone: whoever looks settles the batch.
-        cancelled = until(lambda: (info := place.info("cancelled")).finished and info, 30, "the cancelled batch")
+        cancelled = until(lambda: (info := place.info("cancelled")).finished and info, what="the cancelled batch")
         assert (cancelled.succeeded, cancelled.cancelled) == (3, COUNT - 3)
         place.run("retry", "failed", "--quiet").good()
         assert place.ended("failed").succeeded == COUNT

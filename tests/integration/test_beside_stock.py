@@ -116,9 +116,9 @@ def test_inspect_works_both_ways(mixed, shop):
     mixed.ready()
     shop.ready()
     for bench in (mixed, shop):
-        names = bench.ask("[*map(list, app.control.ping(timeout=10, limit=2))]")
+        names = bench.ask("[*map(list, app.control.ping(timeout=30, limit=2))]")
         assert sorted(names) == [["shop0@t"], ["w0@t"]]
-        assert bench.ask("sorted(app.control.inspect(timeout=10, limit=2).active_queues())") == ["shop0@t", "w0@t"]
+        assert bench.ask("sorted(app.control.inspect(timeout=30, limit=2).active_queues())") == ["shop0@t", "w0@t"]
 
 
 def test_results_by_rpc(server, tmp_path):

@@ -337,7 +337,7 @@ class TestKept:
         ledger.client.delete(queue_key(ledger))
         let_time_pass(ledger, "b")
         run_all_again(ledger)
-        until(lambda: ledger.names() == ["stays"], 10)
+        until(lambda: ledger.names() == ["stays"])
         assert not [key for key in keys(ledger) if ":batch:b:" in key]
         assert ledger.client.zrange(ledger.settings.key("batches"), 0, -1) == ["stays"]
 

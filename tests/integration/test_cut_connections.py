@@ -39,7 +39,7 @@ def test_a_reply_that_is_cut_costs_nothing(bench, proxy, pool, slots):
     until(lambda: len(bench.begun()) >= 3, 60, "the long task and some others")
     proxy.cut_next(b"transport_app.mark")
     bench.send("for n in range(100, 120): mark.delay(n)")
-    until(lambda: proxy.cuts == 1, 30, "a cut")
+    until(lambda: proxy.cuts == 1, what="a cut")
     expected = {1000, *range(WAITING), *range(100, 120)}
     until(lambda: set(bench.done()) == expected and bench.standing() == 0, 60)
     runs = Counter(bench.begun())

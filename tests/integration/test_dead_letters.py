@@ -72,7 +72,7 @@ def test_an_entry_without_a_message_is_kept(bench, dead_letters):
     # By now the worker waits in a blocking read.
     bench.client.xadd(f"{bench.prefix}gm1:q:q:0", {"x": "y"})
     bench.send("mark.delay(2)")
-    until(lambda: 2 in bench.done() and bench.standing() == 0, 30)
+    until(lambda: 2 in bench.done() and bench.standing() == 0)
     (dead_letter,) = dead_letters
     assert (dead_letter.task, dead_letter.task_id, dead_letter.deaths) == (None, None, 0)
 
@@ -135,11 +135,11 @@ def test_with_no_room_for_it_a_message_stays_and_an_alarm_is_said(bench, channel
         assert words in alarms[0]
 
     # Still no room a second later; then some.
-    until(lambda: channel.basic_get("q") or len(caplog.records) >= 5, 30, "another look")
+    until(lambda: channel.basic_get("q") or len(caplog.records) >= 5, what="another look")
     assert (len(dead_letters), bench.standing()) == (1, 2)
     for rest in (1, 0):
         assert dead_letters.drop_all() == 1
-        until(lambda: channel.basic_get("q") or len(dead_letters), 30, "room")
+        until(lambda: channel.basic_get("q") or len(dead_letters), what="room")
         assert bench.standing() == rest
     assert dead_letters.drop_all() == 1
     assert (len(dead_letters), dead_letters.size) == (0, 0)
@@ -154,7 +154,7 @@ def test_with_no_room_for_it_a_suspect_stays_one(bench, channel, dead_letters, m
         channel.lease.hand_back([taken.delivery_tag], 1)
     taken = channel.basic_get("q")
     assert not channel.qos.bury(taken.delivery_tag, "it killed", 3)
-    again = until(lambda: channel.basic_get("q"), 30, "its time")
+    again = until(lambda: channel.basic_get("q"), what="its time")
     assert (again.returns, again.headers) == (2, taken.headers)
     assert (len(dead_letters), bench.standing()) == (0, 1)
 
@@ -174,8 +174,8 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(bench, dead_letters, t
     bench.send("mark.delay(100)")
     bench.worker("threads", 2, 1)
     until(lambda: bench.done() == [100], 60, "a task behind those that nobody knows")
-    until(lambda: bench.client.hlen(f"{bench.prefix}gm1:unknown_tasks:q") == 20, 30, "a look at each")
-    until(lambda: bench.standing() == 20, 10, "the acknowledgement of the other")
+    until(lambda: bench.client.hlen(f"{bench.prefix}gm1:unknown_tasks:q") == 20, what="a look at each")
+    until(lambda: bench.standing() == 20, what="the acknowledgement of the other")
     assert len(dead_letters) == 0
     assert bench.log().count("does not know the task") == 1, "a line for a task, not one for a message"
     bench.worker("threads", 2, 1, "-I", "late_app")

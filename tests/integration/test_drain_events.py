@@ -36,7 +36,7 @@ def test_a_call_delivers_one_message_and_leaves_the_others(bench, channel, consu
     channel.basic_qos(0, prefetch, False)
     with consumer:
         for number in range(3):
-            consumer.connection.drain_events(timeout=10)
+            consumer.connection.drain_events(timeout=30)
             assert bodies(messages) == list(range(number + 1))
             assert channel._size("q") == 4 - number
             if prefetch == 1:
@@ -51,7 +51,7 @@ def test_the_first_level_comes_first_and_what_was_requeued_keeps_its_place(chann
         put(channel, number, priority=priority)
     with consumer:
         for _ in range(3):
-            consumer.connection.drain_events(timeout=10)
+            consumer.connection.drain_events(timeout=30)
     assert bodies(messages) == [3, 5, 6]
     for message in messages:
         message.requeue()
@@ -59,7 +59,7 @@ def test_the_first_level_comes_first_and_what_was_requeued_keeps_its_place(chann
     put(channel, 1, priority=1)
     with consumer:
         for _ in range(4):
-            consumer.connection.drain_events(timeout=10)
+            consumer.connection.drain_events(timeout=30)
     assert bodies(messages) == [1, 3, 5, 6]
 
 
@@ -74,11 +74,11 @@ def test_a_call_that_waits_leaves_what_comes_meanwhile_on_other_levels(bench, ch
                 message["properties"] |= {"delivery_tag": "t", "delivery_info": {"exchange": "", "routing_key": "q"}}
                 pipe.xadd(f"{bench.prefix}gm1:q:q:{level}", {"m": json.dumps(message)})
             pipe.execute()
-        consumer.connection.drain_events(timeout=10)
+        consumer.connection.drain_events(timeout=30)
         assert len(messages) == 1
         assert channel._size("q") == 2
         for _ in range(2):
-            consumer.connection.drain_events(timeout=10)
+            consumer.connection.drain_events(timeout=30)
     assert sorted(bodies(messages)) == [0, 1, 2]
     assert not any(message.delivery_info.get("redelivered") for message in messages)
 
@@ -87,7 +87,7 @@ def test_a_malformed_message_is_no_event(bench, channel, consumer, messages):
     bench.client.xadd(f"{bench.prefix}gm1:q:q:0", {"m": "{"})
     put(channel, 1)
     with consumer:
-        consumer.connection.drain_events(timeout=10)
+        consumer.connection.drain_events(timeout=30)
     assert bodies(messages) == [1]
     assert len(bench.dead()) == 1
 
@@ -96,12 +96,12 @@ def test_a_simple_queue_has_what_it_gives(bench, channel):
     for number in range(3):
         put(channel, number)
     with bench.connect() as connection, connection.SimpleQueue("q") as queue:
-        message = queue.get(timeout=10)
+        message = queue.get(timeout=30)
         assert message.payload == 0
         message.ack()
         assert len(queue) == 2
-        queue.get(timeout=10).requeue()
-        assert [queue.get(timeout=10).payload for _ in range(2)] == [1, 2]
+        queue.get(timeout=30).requeue()
+        assert [queue.get(timeout=30).payload for _ in range(2)] == [1, 2]
         with pytest.raises(Empty):
             queue.get(timeout=0.3)
-    until(lambda: channel._size("q") == 2, 10, "what the queue has not acknowledged")
+    until(lambda: channel._size("q") == 2, what="what the queue has not acknowledged")

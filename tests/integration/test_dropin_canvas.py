@@ -48,7 +48,7 @@ def test_what_is_put_together_comes_to_its_result(mill, name):
 def test_a_link_is_called_with_the_result_and_an_error_link_with_the_failure(mill):
     mill.send("add.apply_async((1, 2), link=note.s(), link_error=note.si('never'))")
     mill.send("fail.apply_async((1,), link=note.si('never'), link_error=note.si('failed'))")
-    until(lambda: sorted(mill.said("notes")) == ["3", "failed"], 50)
+    until(lambda: sorted(mill.said("notes")) == ["3", "failed"])
     mill.ended()
 
 
@@ -79,7 +79,7 @@ def test_a_message_that_has_expired_is_not_run(mill, bench):
 def test_nothing_is_left_behind(mill):
     """Only the transport's and Celery's own lasting keys stay when all is done and answered."""
     mill.inspect("ping()")
-    until(lambda: not list(mill.client.scan_iter(f"{mill.prefix}gm1:*reply*")), 20, "the end of reply queues")
+    until(lambda: not list(mill.client.scan_iter(f"{mill.prefix}gm1:*reply*")), what="the end of reply queues")
     mill.ended()
 
 

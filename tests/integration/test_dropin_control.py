@@ -18,7 +18,7 @@ LEASE_SECONDS = 2
 def test_a_worker_answers_what_it_is_asked(bench):
     bench.worker("prefork", 1, 3)
     bench.ready()
-    assert bench.ask("app.control.ping(timeout=10, limit=1)") == [{"w0@t": {"ok": "pong"}}]
+    assert bench.ask("app.control.ping(timeout=30, limit=1)") == [{"w0@t": {"ok": "pong"}}]
     assert [queue["name"] for queue in bench.inspect("active_queues()")] == ["q"]
     assert f"{bench.app}.mark" in bench.inspect("registered()")
     bench.send("for n in range(5): mark.delay(n, hold='one')")
@@ -37,17 +37,17 @@ def test_a_worker_answers_what_it_is_asked(bench):
 def test_a_queue_is_added_and_cancelled_while_a_worker_runs(bench):
     bench.worker("threads", 1)
     bench.ready()
-    bench.send("app.control.add_consumer('other', reply=True, limit=1, timeout=10)")
+    bench.send("app.control.add_consumer('other', reply=True, limit=1, timeout=30)")
     bench.send("mark.apply_async((1,), queue='other')")
     until(lambda: bench.done() == [1], 60)
-    bench.send("app.control.cancel_consumer('other', reply=True, limit=1, timeout=10)")
+    bench.send("app.control.cancel_consumer('other', reply=True, limit=1, timeout=30)")
     assert [queue["name"] for queue in bench.inspect("active_queues()")] == ["q"]
     bench.send("mark.apply_async((2,), queue='other'); mark.delay(3)")
     until(lambda: bench.done() == [1, 3], 60)
     bench.ended()
     with bench.connect() as connection:
         assert connection.default_channel._size("other") == 1
-    bench.send("app.control.add_consumer('other', reply=True, limit=1, timeout=10)")
+    bench.send("app.control.add_consumer('other', reply=True, limit=1, timeout=30)")
     until(lambda: bench.done() == [1, 2, 3], 60)
 
 
@@ -56,12 +56,12 @@ def test_a_pool_grows_and_shrinks_and_the_prefetch_with_it(bench):
     bench.ready()
     bench.send("for n in range(6): mark.delay(n, hold='one')")
     until(lambda: bench.begun() == [0], 60)
-    bench.send("app.control.pool_grow(2, reply=True, limit=1, timeout=10)")
+    bench.send("app.control.pool_grow(2, reply=True, limit=1, timeout=30)")
     until(lambda: len(bench.begun()) == 3, 60, "three at once")
     assert bench.inspect("stats()")["prefetch_count"] == 3
     bench.go("one")
     until(lambda: len(bench.done()) == 6, 60)
-    bench.send("app.control.pool_shrink(1, reply=True, limit=1, timeout=10)")
+    bench.send("app.control.pool_shrink(1, reply=True, limit=1, timeout=30)")
     until(lambda: len(bench.inspect("stats()")["pool"]["processes"]) == 2, 60)
     bench.send("for n in range(6, 20): mark.delay(n)")
     until(lambda: len(bench.done()) == 20, 60)
@@ -123,7 +123,7 @@ class TestRevoke:
         bench.send(f"{code}\nmark.apply_async((6,), countdown=4, task_id='6')")
         until(lambda: bench.begun() == [0] and len(bench.inspect("reserved()")) == 2, 60)
         # 0 runs, 1 and 2 are prefetched, 3 to 5 wait on the queue, 6 for its time.
-        bench.send("app.control.revoke(['1', '4', '6'], reply=True, limit=1, timeout=10)")
+        bench.send("app.control.revoke(['1', '4', '6'], reply=True, limit=1, timeout=30)")
         bench.go("one")
         bench.ended()
         assert bench.done() == [0, 2, 3, 5]
@@ -160,7 +160,7 @@ class TestRevoke:
         first = bench.worker("prefork", 1)
         bench.send("mark.delay(1, 60); mark.apply_async((2,), task_id='two')")
         until(lambda: bench.begun() == [1], 60)
-        bench.send("app.control.revoke('two', reply=True, limit=1, timeout=10)")
+        bench.send("app.control.revoke('two', reply=True, limit=1, timeout=30)")
         os.killpg(first.pid, signal.SIGKILL)
         bench.worker("prefork", 2)
         bench.send("mark.delay(3)")
@@ -184,17 +184,17 @@ class TestRateLimit:
     def test_that_is_set_while_a_worker_runs(self, bench):
         bench.worker("threads", 1, 10)
         bench.ready()
-        bench.send(f"app.control.rate_limit('{bench.app}.mark', '1/m', reply=True, limit=1, timeout=10)")
+        bench.send(f"app.control.rate_limit('{bench.app}.mark', '1/m', reply=True, limit=1, timeout=30)")
         bench.send("for n in range(5): mark.delay(n)")
         until(lambda: bench.done() == [0], 60)
-        bench.send(f"app.control.rate_limit('{bench.app}.mark', None, reply=True, limit=1, timeout=10)")
+        bench.send(f"app.control.rate_limit('{bench.app}.mark', None, reply=True, limit=1, timeout=30)")
         bench.send("mark.delay(5)")
         until(lambda: 5 in bench.done(), 60)
 
     def test_is_no_reason_to_keep_messages_at_the_end(self, bench):
         first = bench.worker("prefork", 1, 10)
         bench.ready()
-        bench.send(f"app.control.rate_limit('{bench.app}.mark', '1/m', reply=True, limit=1, timeout=10)")
+        bench.send(f"app.control.rate_limit('{bench.app}.mark', '1/m', reply=True, limit=1, timeout=30)")
         bench.send("for n in range(5): mark.delay(n)")
         until(lambda: bench.done() == [0], 60)
         first.send_signal(signal.SIGTERM)

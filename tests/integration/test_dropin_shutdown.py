@@ -64,7 +64,7 @@ def test_a_soft_shutdown_lets_what_is_quick_end_and_hands_back_the_rest(server, 
         assert bench.client.zcard(f"{bench.prefix}gm1:back:q") == bench.standing() - bench.new()
         bench.go("two")
         bench.worker("prefork", 2)
-        until(lambda: bench.done() == list(range(1, 9)), 60)
+        until(lambda: bench.done() == list(range(1, 9)))
         bench.ended()
         assert bench.begun() == [1, 2, 2, *range(3, 9)]
     finally:
@@ -106,7 +106,7 @@ def test_a_process_that_is_killed_hands_its_message_back_at_once(bench):
     until(lambda: bench.begun() == [1], 60)
     bench.send("""
 import os, signal
-(pid,) = next(iter(app.control.inspect(timeout=10, limit=1).stats().values()))["pool"]["processes"]
+(pid,) = next(iter(app.control.inspect(timeout=30, limit=1).stats().values()))["pool"]["processes"]
 os.kill(pid, signal.SIGKILL)
 """)
     until(lambda: bench.begun() == [1, 1], LEASE_SECONDS + 20)

@@ -151,7 +151,7 @@ INSPECT = {
 
 def test_inspection(mill):
     table = {
-        question: (f"(answer,) = app.control.inspect(timeout=10, limit=1).{question}.values()", holds, True)
+        question: (f"(answer,) = app.control.inspect(timeout=30, limit=1).{question}.values()", holds, True)
         for question, holds in INSPECT.items()
     }
     assert answers(mill, table) == expected(table)
@@ -164,7 +164,7 @@ def test_inspection_of_what_runs_and_of_what_is_reserved(mill):
     def active():
         return sorted(each["id"] for each in mill.inspect("active()"))
 
-    until(lambda: len(active()) == slots, 30)
+    until(lambda: len(active()) == slots)
     assert active() == [f"{name}-{n}" for n in range(slots)]
     assert not any(each["delivery_info"]["redelivered"] for each in mill.inspect("active()"))
     assert [each["id"] for each in mill.inspect("reserved()")] == [f"{name}-{slots}"]

@@ -46,7 +46,7 @@ class Reader:
                         self._connection.drain_events(timeout=0.5)
 
     def wait(self, number):
-        until(lambda: len(self.late) == number, 20, "the messages")
+        until(lambda: len(self.late) == number, what="the messages")
         return statistics.median(self.late)
 
     def close(self):
@@ -58,7 +58,7 @@ class Reader:
 def reader(bench, channel):
     """A reader whose blocking read is on its way."""
     reader = Reader(bench.connect())
-    until(lambda: "xreadgroup" in {client["cmd"] for client in bench.client.client_list()}, 20, "a blocking read")
+    until(lambda: "xreadgroup" in {client["cmd"] for client in bench.client.client_list()}, what="a blocking read")
     yield reader
     reader.close()
 
@@ -74,7 +74,7 @@ def test_each_new_nearest_message_wakes_a_reader_that_waits(bench, channel, read
         put(channel, 0.9 - 0.06 * number)
     assert reader.wait(12) < LATE_SECONDS
     assert min(reader.late) > -0.002, "none comes before its time"
-    until(lambda: bench.standing() == 0, 10)
+    until(lambda: bench.standing() == 0)
 
 
 def test_a_message_that_is_due_at_once_wakes_too(channel, reader):
@@ -96,7 +96,7 @@ def test_a_process_without_room_wakes_others(bench, channel):
     put(channel, 0.2)
     assert bench.standing() == 0
     channel.lease.wake_in(0.2, ["q"])
-    until(lambda: bench.standing() == 1, 10)
+    until(lambda: bench.standing() == 1)
     assert bench.client.exists(f"{bench.prefix}gm1:later:q") == 0
 
 
@@ -105,7 +105,7 @@ def test_alarms_leave_nothing_behind(bench, channel, reader):
         put(channel, 0.2 - 0.04 * number)
     reader.wait(4)
     # The take after an alarm acknowledges it.
-    until(lambda: bench.client.xpending(alarm(bench), "gm")["pending"] == 0, 10)
+    until(lambda: bench.client.xpending(alarm(bench), "gm")["pending"] == 0)
     assert bench.client.xlen(alarm(bench)) == 0
     assert channel.lease.acks.refusals == 0
 

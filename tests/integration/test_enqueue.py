@@ -210,6 +210,6 @@ def test_workers_run_them(server, tmp_path):
             "from gristmill.broker.enqueue import enqueue_many; ids = enqueue_many(add, [(n, n) for n in range(1500)])"
         )
         assert bench.ask("[app.AsyncResult(id).get(timeout=50) for id in ids]", put) == [2 * n for n in range(1500)]
-        until(lambda: bench.standing() == 0, 30)
+        until(lambda: bench.standing() == 0)
     finally:
         bench.close()

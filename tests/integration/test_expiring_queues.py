@@ -116,7 +116,7 @@ def test_a_worker_that_listens_keeps_it_before_it_takes_anything(bench, brief, m
     connection, bodies = brief.connection.client, []
     queue = connection.SimpleQueue("brief", queue_opts={"expires": EXPIRES_MS / 1000}, channel=brief).queue
     with connection.Consumer(queue, brief, callbacks=[lambda body, message: bodies.append(body)]):
-        until(lambda: connection.drain_events(timeout=5) is None and bodies == [1], 10)
+        until(lambda: connection.drain_events(timeout=5) is None and bodies == [1])
     assert times(bench)[0] == NEVER
     assert bench.client.hget(f"{bench.prefix}gm1:expires", "brief") == str(EXPIRES_MS)
 
@@ -125,16 +125,16 @@ def test_a_worker_that_listens_keeps_it_before_it_takes_anything(bench, brief, m
 def test_a_worker_killed_over_a_task_longer_than_the_expiry_loses_nothing(bench):
     """The lease (2 s) and the task (6 s) are longer than the queue's expiry (1 s)."""
     worker = bench.worker("prefork", 1, 1, "-Q", "brief")
-    until(lambda: "ready" in bench.log(), 30, "a worker that listens")
+    until(lambda: "ready" in bench.log(), what="a worker that listens")
     bench.send(
         "from kombu import Queue\n"
         "queue = Queue('brief', expires=1)\n"
         "app.amqp.queues.add(queue)\n"
         "mark.apply_async((1, 6), queue=queue, declare=[queue])"
     )
-    until(lambda: bench.begun() == [1], 30, "the beginning")
+    until(lambda: bench.begun() == [1], what="the beginning")
     begun_at = bench.client.time()[0]
-    until(lambda: bench.client.time()[0] - begun_at >= 4, 10, "four seconds")
+    until(lambda: bench.client.time()[0] - begun_at >= 4, what="four seconds")
     worker.kill()
     bench.worker("prefork", 1, 1, "-Q", "brief")
     until(lambda: bench.done() == [1], 60, "its end")

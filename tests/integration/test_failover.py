@@ -22,7 +22,7 @@ from gristmill.server.connection import connect
 from gristmill.server.primary import primary_for
 from gristmill.server.replicas import findings
 from gristmill.server.sentinel import Council, PrimaryUnknown, Report
-from gristmill.server.waiting import ONCE, Deadline, Policy, within
+from gristmill.server.waiting import COMMAND, ONCE, Deadline, Policy, within
 from tests.conftest import until
 
 SOON = 0.4
@@ -87,7 +87,7 @@ def test_one_stopped_sentinel_delays_nobody_for_long(group, server):
         assert server.ping()
         server.connection_pool.disconnect()
         assert server.ping()
-        assert time.monotonic() - started_at < 2
+        assert time.monotonic() - started_at < COMMAND.seconds
 
 
 def test_a_primary_of_an_older_configuration_is_not_believed(group, monkeypatch):
@@ -121,7 +121,7 @@ def test_a_connection_to_an_earlier_primary_is_broken_off(group, server, monkeyp
     before, newer = known.epoch, known.epoch + 1
     monkeypatch.setattr(Council, "primary", lambda council: report(council)._replace(epoch=newer))
     with pytest.raises(exceptions.ConnectionError):
-        until(lambda: pinned.can_read(timeout=0.1) and pinned.read_response(), 5)
+        until(lambda: pinned.can_read(timeout=0.1) and pinned.read_response())
     assert known.epoch == newer > before
     server.connection_pool.release(pinned)
 
@@ -131,9 +131,7 @@ def test_a_primary_that_turns_read_only_is_waited_out(group, server):
     port = group.primary().port
     group.ask(port, "REPLICAOF", "127.0.0.1", str(replicas_of(group)[0].port))
     # Sentinel, or this test, makes a primary again.
-    started_at = time.monotonic()
     assert server.set("key", 2)
-    assert time.monotonic() - started_at < 25
     group.wait_until_whole()
 
 
@@ -155,7 +153,7 @@ def test_a_wrong_password_of_the_sentinels_is_said(group):
 
 
 def test_a_write_is_confirmed_by_as_many_replicas_as_there_are(server, confirming):
-    assert confirmed(server, confirming(2), lambda one: one.set("key", 3))
+    assert confirmed(server, confirming(2, 5), lambda one: one.set("key", 3))
     with pytest.raises(ServerError, match="2 of 3"):
         confirmed(server, confirming(3), lambda one: one.set("key", 4))
 
@@ -166,9 +164,9 @@ def test_nothing_is_confirmed_while_a_replica_is_stopped_not_even_what_changes_n
     with frozen(replicas_of(group)[0]):
         # A fresh connection, and a call that changes nothing: WAITAOF alone calls both confirmed.
         with pytest.raises(ServerError, match="1 of 2"):
-            confirmed(server, confirming(2), lambda one: one.setnx("key", 6))
+            confirmed(server, confirming(2, 5), lambda one: one.setnx("key", 6))
         with pytest.raises(ServerError, match="1 of 2"):
-            confirmed(server, confirming(2), lambda one: one.get("key"))
+            confirmed(server, confirming(2, 5), lambda one: one.get("key"))
         assert confirmed(server, confirming(1), lambda one: one.get("key")) == "5"
     assert until(lambda: confirmed(server, confirming(2, 5), lambda one: one.get("key"))) == "5"
 

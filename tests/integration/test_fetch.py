@@ -118,7 +118,7 @@ def test_a_server_that_drips(
     began = time.monotonic()
     with pytest.raises(errors.FetchTimeoutError, match=r"the answer took over 0\.5 s"):
         fetch(site.url("/a"))
-    assert 0.5 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.5
 
 
 # attempts

@@ -155,7 +155,7 @@ class TestLists:
                 put(ours, number)
                 put(stock, -number, reply)
             while len(bodies) < 6:
-                connection.drain_events(timeout=10)
+                connection.drain_events(timeout=30)
         assert sorted(bodies) == [-2, -1, 0, 0, 1, 2]
 
     def test_a_batch_is_put_on_a_list(self, ours, stock):

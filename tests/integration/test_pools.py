@@ -64,7 +64,7 @@ def test_a_task_whose_result_is_refused_becomes_a_dead_letter(server, tmp_path, 
         bench.worker(pool, POOLS[pool])
         bench.send("mark.apply_async((1,), task_id='1'); mark.apply_async((2,), task_id='2')")
         assert bench.ask("app.AsyncResult('2').get(timeout=50)") == 2
-        (letter,) = until(bench.dead, 30)
+        (letter,) = until(bench.dead)
         assert "WRONGTYPE" in letter["reason"]
         bench.ended()
         assert bench.begun() == [1, 2]
@@ -104,8 +104,8 @@ def test_what_a_worker_cancels_when_its_connection_breaks_runs_again(cancelling,
     cancelling.send("mark.delay(1, 3); mark.delay(2, 3)")
     until(lambda: cancelling.begun() == [1, 2], 60)
     proxy.cut_all()
-    until(lambda: cancelling.begun() == [1, 1, 2, 2], 30, "the second run")
-    until(lambda: cancelling.done() == [1, 2] and cancelling.standing() == 0, 30)
+    until(lambda: cancelling.begun() == [1, 1, 2, 2], what="the second run")
+    until(lambda: cancelling.done() == [1, 2] and cancelling.standing() == 0)
     assert cancelling.dead() == []
 
 
@@ -114,7 +114,7 @@ def test_threads_go_on_when_their_connection_breaks(cancelling, proxy):
     cancelling.send("mark.delay(1, 3)")
     until(lambda: cancelling.begun() == [1], 60)
     proxy.cut_all()
-    until(lambda: cancelling.done() == [1] and cancelling.standing() == 0, 30)
+    until(lambda: cancelling.done() == [1] and cancelling.standing() == 0)
     assert cancelling.begun() == [1]
 
 

@@ -62,7 +62,7 @@ def test_memory_is_limited(quarantine_process, monkeypatch):
 
 def test_an_idle_process_ends_by_itself_and_is_replaced(quarantine_process):
     first = quarantine_process.run(wreckers.idle_soon, 0.1)
-    assert until(lambda: quarantine_process._child.poll() is not None, 10)
+    assert until(lambda: quarantine_process._child.poll() is not None)
     assert quarantine_process.run(wreckers.pid) != first
 
 
@@ -82,7 +82,7 @@ def test_a_child_process_ends_with_its_parent():
     os.kill(child, 0)
     parent.kill()
     parent.communicate()
-    until(lambda: not Path(f"/proc/{child}").exists(), 10, "the child's end")
+    until(lambda: not Path(f"/proc/{child}").exists(), what="the child's end")
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_suspect_that_is_innocent_ends_as_celery_ends_it(bench, pool):
     )
     bench.worker(pool)
     until(lambda: bench.done() == [7, 8, 9] and bench.client.get(bench.prefix + "kept") == "8", 60)
-    until(lambda: bench.standing() == 0, 30)
+    until(lambda: bench.standing() == 0)
     assert bench.dead() == []
     alone = {int(pid) for pid in bench.client.lrange(bench.prefix + "pids", 0, -1)}
     assert not alone & bench.pids(), "they ran in processes of their own"

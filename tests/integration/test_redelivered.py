@@ -55,7 +55,7 @@ def test_a_message_that_was_handed_back_says_so(bench, channel, quiet, way):
     assert not redelivered(first)
     HAND_BACKS[way](channel, first)
     for _ in range(2):
-        again = until(lambda: channel.basic_get("q"), 5)
+        again = until(lambda: channel.basic_get("q"))
         assert redelivered(again)
         again.requeue()
 
@@ -91,7 +91,7 @@ def test_one_that_was_not_due_does_not(bench, channel, quiet):
     message["properties"].update(delivery_tag="t", delivery_info={"exchange": "", "routing_key": "q"})
     bench.client.xadd(f"{bench.prefix}gm1:q:q:0", {"m": json.dumps(message)})
     assert channel.basic_get("q") is None
-    assert not redelivered(until(lambda: channel.basic_get("q"), 5))
+    assert not redelivered(until(lambda: channel.basic_get("q")))
 
 
 def test_the_time_for_which_a_message_stays_hidden_doubles(bench, channel, quiet):

@@ -99,7 +99,7 @@ def test_a_message_with_a_revoked_stamp_is_dropped_when_it_is_due(bench, control
         channel.basic_publish(message, "", "q")
     control.revoke_by_stamped_headers({"customer": "x"})
     for _ in range(3):
-        until(lambda: channel.basic_get("q", no_ack=True), 10, "a message")
+        until(lambda: channel.basic_get("q", no_ack=True), what="a message")
     assert [identity for identity in ("one", "two", "three") if identity in state.revoked] == ["one"]
 
 

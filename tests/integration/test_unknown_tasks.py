@@ -116,7 +116,7 @@ def test_a_worker_gives_up_on_it_in_its_time_and_says_so(bench, settings):
     bench.environ["GRISTMILL_UNKNOWN_TASK_SECONDS"] = "2"
     bench.send("app.send_task('nobody.knows', queue='q'); mark.delay(1)")
     bench.worker("threads", 1)
-    until(lambda: len(bench.dead()) == 1, 30, "a dead letter")
+    until(lambda: len(bench.dead()) == 1, what="a dead letter")
     assert bench.done() == [1]
     assert json.loads(bench.dead()[0]["message"])["headers"]["task"] == "nobody.knows"
     assert bench.log().count("does not know the task") == 1

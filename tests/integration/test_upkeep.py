@@ -122,7 +122,7 @@ class TestClock:
         ledger.heartbeat(WORKER, heartbeat(), [])
         after = now()
         assert after >= before + 3600
-        until(lambda: now() > after + 0.2, 10)
+        until(lambda: now() > after + 0.2)
 
     def test_the_time_comes_back_to_the_clock_slowly(self, ledger, now):
         self.set_back(ledger, now)
@@ -135,7 +135,7 @@ class TestClock:
             ledger.heartbeat(WORKER, heartbeat(), [])
             return ahead() < before - 100_000
 
-        until(less, 10)
+        until(less)
 
     def test_what_was_due_before_is_done(self, ledger, now):
         submit(ledger, "b", 1, retries=1)
@@ -147,7 +147,7 @@ class TestClock:
             ledger.heartbeat(WORKER, heartbeat(), [])
             return pop(ledger)
 
-        assert until(again, 10).member == "0:1"
+        assert until(again).member == "0:1"
 
 
 class TestLostAnswers:

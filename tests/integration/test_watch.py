@@ -102,7 +102,7 @@ class TestWatching:
         looks(watcher)
         others.end("dead:1")
         # In several calls.
-        until(lambda: "dead:1" not in others.left(bench), 5)
+        until(lambda: "dead:1" not in others.left(bench))
         assert handed_back(bench) == 1100
         assert others.left(bench) == {"living:2", watcher.lease.consumer}
         assert bench.client.zscore(f"{bench.prefix}gm1:lease:q", "dead:1") is None
@@ -169,7 +169,7 @@ class TestWatching:
         looks(watcher, 6)
         assert handed_back(bench) == 0
         others.end("w:499")
-        until(lambda: handed_back(bench) == 1, 5)
+        until(lambda: handed_back(bench) == 1)
         assert "w:499" not in others.left(bench)
 
     def test_three_of_many_watch(self, bench, others, watcher):
@@ -267,8 +267,8 @@ def test_the_work_of_a_killed_worker_is_back_long_before_its_lease_ends(long_lea
     # Only the worker's main process: what it forked ends with it, and holds no connection of its.
     family = psutil.Process(victim.pid).children(recursive=True)
     os.kill(victim.pid, signal.SIGKILL)
-    until(lambda: bench.begun() == [1, 1], 10, "another beginning")
-    until(lambda: bench.done() == [1], 10, "the end")
+    until(lambda: bench.begun() == [1, 1], what="another beginning")
+    until(lambda: bench.done() == [1], what="the end")
     until(lambda: not bench.standing())
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
@@ -278,14 +278,14 @@ def test_a_child_of_a_worker_holds_no_connection_that_is_subscribed(long_lease):
     worker = bench.worker("prefork", 2)
     watched(bench, 1)
     bench.send("die_once.delay(1)")
-    until(lambda: bench.done() == [1], 20, "the second run")
+    until(lambda: bench.done() == [1], what="the second run")
     # The other connections that subscribe are Celery's, for remote control: they make no calls.
     calling = [entry for entry in bench.client.client_list(_type="pubsub") if entry["cmd"].startswith("evalsha")]
     ports = {int(entry["addr"].rpartition(":")[2]) for entry in calling}
     main = psutil.Process(worker.pid)
     own = {link.laddr.port for link in main.net_connections("tcp")}
     assert own & ports
-    children = until(lambda: len(main.children()) == 2 and main.children(), 10, "two pool processes")
+    children = until(lambda: len(main.children()) == 2 and main.children(), what="two pool processes")
     for child in children:
         assert not {link.laddr.port for link in child.net_connections("tcp")} & ports
 
@@ -303,10 +303,10 @@ def test_a_worker_whose_connection_breaks_keeps_its_work(long_lease, pool):
         return bench.client.pubsub_numsub(channel)[0][1]
 
     for _ in range(6):
-        until(subscribed, 5)
+        until(subscribed)
         for entry in bench.client.client_list(_type="pubsub"):
             bench.client.client_kill_filter(_id=entry["id"])
-    until(lambda: bench.done() == [1], 10, "the end")
+    until(lambda: bench.done() == [1], what="the end")
     assert bench.begun() == [1]
     assert bench.client.hlen(f"{bench.prefix}gm1:suspects:q") == 0
 
@@ -320,9 +320,9 @@ def test_a_stopped_worker_keeps_its_work_for_its_lease(long_lease):
     victim = holder(bench, workers)
     os.kill(victim.pid, signal.SIGSTOP)
     bench.send("mark.delay(2, 2.5)")
-    until(lambda: bench.done() == [2], 20, "the other worker's task")
+    until(lambda: bench.done() == [2], what="the other worker's task")
     os.kill(victim.pid, signal.SIGCONT)
-    until(lambda: bench.done() == [1, 2], 10, "the end")
+    until(lambda: bench.done() == [1, 2], what="the end")
     assert sorted(bench.begun()) == [1, 2]
 
 
@@ -343,10 +343,10 @@ def test_a_worker_that_cannot_come_back_is_handed_on_and_fenced(long_lease, serv
         moment = bench.client.zscore(*watches)
         until(lambda: bench.client.zscore(*watches) != moment, what="a watcher")
         target, proxy._target = proxy._target, 9
-        until(lambda: len(bench.begun()) == 2 or proxy.cut_all(), 10, "another beginning")
+        until(lambda: len(bench.begun()) == 2 or proxy.cut_all(), what="another beginning")
         proxy._target = target
-        until(lambda: bench.done() == [1, 1], 20, "both ends")
-        until(lambda: "another worker took message" in bench.log(0), 20, "the refusal of the late acknowledgement")
+        until(lambda: bench.done() == [1, 1], what="both ends")
+        until(lambda: "another worker took message" in bench.log(0), what="the refusal of the late acknowledgement")
     until(lambda: bench.standing() == 0, what="the acknowledgement")
 
 

@@ -24,7 +24,7 @@ class DropIn(Bench):
     def inspect(self, question):
         """What the first worker answers to a method of `app.control.inspect()`, or to a command of the app's own."""
         call = question if "(" in question else f"_request('{question}')"
-        return self.ask(f"next(iter(app.control.inspect(timeout=10, limit=1).{call}.values()))")
+        return self.ask(f"next(iter(app.control.inspect(timeout=30, limit=1).{call}.values()))")
 
     def celery(self, *arguments):
         """Run a command of Celery's own command line."""

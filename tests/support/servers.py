@@ -99,7 +99,7 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(self.answers, 30, "an answer of the server")
+        until(self.answers, what="an answer of the server")
 
     def answers(self):
         assert self.process.poll() is None, self.log.read_text()

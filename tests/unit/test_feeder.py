@@ -1,7 +1,6 @@
 """What a producer does between two items, without a server: which errors it reports, and when."""
 
 import threading
-import time
 from queue import SimpleQueue
 from types import SimpleNamespace
 
@@ -183,12 +182,10 @@ class Submission:
 
 
 def test_whoever_waits_learns_what_went_wrong_elsewhere_while_the_input_is_stuck():
-    started_at = time.monotonic()
     submission = Submission()
     submission.problems.put(BatchCancelled("by you"))
     with pytest.raises(BatchCancelled), Feeding(submission, NEVER) as feeding:
         feeding.finish()
-    assert time.monotonic() - started_at < 10
 
 
 def test_whoever_waits_learns_what_is_wrong_with_the_input():

@@ -50,7 +50,7 @@ def test_the_policy_and_the_limit_of_the_caller_both_end_it():
         patiently(server, OUTCOMES)
     with pytest.raises(exceptions.ConnectionError):
         patiently(server, Policy(0.2))
-    assert 0.3 < time.monotonic() - started_at < 5
+    assert time.monotonic() - started_at > 0.3
 
 
 def test_a_limit_longer_than_the_policy_changes_nothing():
