@@ -40,7 +40,11 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
-def until(condition, seconds=60.0, what="the condition"):
+#: Seconds that `until` waits; a test whose guard is taken out fails after them, so `tests/mutants` sets fewer.
+PATIENCE = float(os.environ.get("TEST_PATIENCE_SECONDS", "60"))
+
+
+def until(condition, seconds=PATIENCE, what="the condition"):
     """Poll until `condition()` is true and answer it; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -40,7 +40,7 @@ def copy_project(directory: Path) -> Path:
 
 def run(copy: Path, test: str) -> tuple[int, str]:
     """Run a test in the copy: pytest's exit code, and what it prints."""
-    environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TEST_PATIENCE_SECONDS": "10"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=line", test]
     done = subprocess.run(
         command, cwd=copy, env=environ, check=False, timeout=TEST_SECONDS,
