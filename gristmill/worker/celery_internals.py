@@ -23,6 +23,7 @@ __all__ = [
     "CeleryConsumer",
     "CeleryRequest",
     "ThreadPool",
+    "control_node",
     "default_strategy",
     "end_when_drained",
     "is_over",
@@ -35,6 +36,11 @@ __all__ = [
     "unreported_jobs_kept",
     "was_ended",
 ]
+
+
+def control_node(consumer: Any) -> Any:
+    """What answers remote control, with its commands by name in `handlers`; None if remote control is off."""
+    return next((step.box.node for step in consumer.steps if hasattr(step, "box")), None)
 
 
 def end_when_drained(code: int) -> None:

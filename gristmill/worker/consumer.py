@@ -21,6 +21,7 @@ from gristmill.worker import quarantined_task  # noqa: F401 - registers its task
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.scheduled_tasks import add_waiting_tasks
 from gristmill.worker.transport_steps import refuse
 from gristmill.worker.wellformed import check
 
@@ -37,6 +38,7 @@ class Consumer(CeleryConsumer):
         super().__init__(*args, **kwargs)
         leases.running = partial(pool_tags, self.pool)
         leases.lost = pool_messages.lost
+        add_waiting_tasks(self)
         self._may_call_all = False
 
     def connect(self) -> Any:

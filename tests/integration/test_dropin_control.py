@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from datetime import datetime
 
 import pytest
 
@@ -22,12 +23,29 @@ def test_a_worker_answers_what_it_is_asked(bench):
     assert [queue["name"] for queue in bench.inspect("active_queues()")] == ["q"]
     assert f"{bench.app}.mark" in bench.inspect("registered()")
     bench.send("for n in range(5): mark.delay(n, hold='one')")
-    bench.send("mark.apply_async((9,), countdown=60)")
+    bench.send("mark.apply_async((9,), countdown=60, task_id='nine', priority=7)")
     until(lambda: bench.begun() == [0], 60)
     assert [task["args"] for task in bench.inspect("active()")] == [[0]]
     until(lambda: sorted(task["args"] for task in bench.inspect("reserved()")) == [[1], [2]], 60)
-    # What waits for its time waits in the server.
-    assert bench.inspect("scheduled()") == []
+    # What waits for its time waits on the server, and looks as if stock Celery's timer had it.
+    waiting = {
+        "id": "nine",
+        "name": f"{bench.app}.mark",
+        "args": [9],
+        "kwargs": {},
+        "type": f"{bench.app}.mark",
+        "hostname": "w0@t",
+        "time_start": None,
+        "acknowledged": False,
+        "delivery_info": {"exchange": "", "routing_key": "q", "priority": 7, "redelivered": False},
+        "worker_pid": None,
+    }
+    (scheduled,) = bench.inspect("scheduled()")
+    eta = datetime.fromisoformat(scheduled.pop("eta"))
+    assert scheduled == {"priority": 6, "request": waiting}
+    assert eta.tzinfo
+    assert 0 < eta.timestamp() - time.time() <= 60
+    assert bench.inspect("query_task('nine', 'ten')") == {"nine": ["scheduled", waiting]}
     found = bench.inspect("stats()")
     assert (found["prefetch_count"], found["broker"]["transport"]) == (3, "gristmill")
     bench.go("one")
