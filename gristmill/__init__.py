@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from gristmill.batches.result import Result
     from gristmill.producer.batch import Batch, batches, open_batch
     from gristmill.producer.submit import submit
+    from gristmill.tasks.item import item
     from gristmill.tasks.kinds import cpu, io
 
-__all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "open_batch", "submit"]
+__all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "item", "open_batch", "submit"]
 
 #: The module that defines each public name. It is imported when a program first uses the name: `import gristmill`
 #: alone loads neither Celery nor redis-py.
@@ -38,6 +39,7 @@ _MODULES = {
     "batches": "gristmill.producer.batch",
     "cpu": "gristmill.tasks.kinds",
     "io": "gristmill.tasks.kinds",
+    "item": "gristmill.tasks.item",
     "open_batch": "gristmill.producer.batch",
     "submit": "gristmill.producer.submit",
 }

@@ -114,6 +114,7 @@ app.steps["worker"].update(
         "gristmill.worker.boot_steps:PoolGuard",
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
+        "gristmill.worker.randomness:OwnRandomness",
         "gristmill.worker.heartbeat:WorkerHeartbeat",
         "gristmill.worker.drain:Drain",
     }

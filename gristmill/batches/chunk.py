@@ -45,7 +45,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work of a chunk when it starts: the task, and the items that have no outcome yet.
+    """The work of a chunk when it starts: its batch, the task, and the items that have no outcome yet.
 
     `fixed` holds the arguments that all items share (JSON values by name). `parameter` names the argument that an
     item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
@@ -60,6 +60,7 @@ class Work:
     retry_seconds: float
     items: list[Item]
     rest: int = 0
+    batch: str = ""
 
 
 @dataclass(slots=True)

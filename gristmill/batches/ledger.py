@@ -158,6 +158,7 @@ class Ledger:
             retry_seconds=float(contents["retry_seconds"]),
             items=items,
             rest=chunk.count - len(done),
+            batch=chunk.batch,
         )
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:

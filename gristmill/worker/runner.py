@@ -20,6 +20,7 @@ from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.encoding import json_text
+from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
@@ -132,11 +133,13 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     started_at = time.perf_counter()
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        time_limit.begin()
+        run = enter(work.batch, item.index, item.attempt)
         try:
+            time_limit.begin()
             value = task.run(**arguments)
         finally:
             time_limit.end()
+            leave(run)
         state, text, retry_ms = "succeeded", value_json(value), None
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.

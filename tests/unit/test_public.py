@@ -11,7 +11,7 @@ from gristmill import errors, files
 from gristmill.batches.result import Result
 from gristmill.tasks.celery_task import TypedTask
 
-NAMES = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "open_batch", "submit"]
+NAMES = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "item", "open_batch", "submit"]
 
 
 def python(code):
