@@ -25,6 +25,7 @@ __all__ = [
     "ThreadPool",
     "default_strategy",
     "end_when_drained",
+    "is_draining",
     "is_over",
     "is_terminated",
     "job_of",
@@ -40,6 +41,11 @@ __all__ = [
 def end_when_drained(code: int) -> None:
     """Have the worker end with that exit code once its messages have ended."""
     state.should_stop = code
+
+
+def is_draining() -> bool:
+    """Whether the worker ends once its messages have ended."""
+    return state.should_stop is not None
 
 
 def trace(app: Any, name: str, *call: Any) -> Any:
