@@ -101,7 +101,7 @@ class Settings(BaseModel):
         False, description="Let a worker start with a pool that does not suit its queue, for comparisons."
     )
     time_limit: Duration = Field(
-        3600, ge=0, le=31_536_000, description="Time that an item of a cpu task may take; 0: no limit."
+        3600, ge=0, le=31_536_000, description="Time that an item of a cpu or `async def` task may take; 0: no limit."
     )
     slot_memory: Size = Field(
         0,

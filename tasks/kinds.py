@@ -37,9 +37,6 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     #: How many more times a failed item is tried, and after which exceptions.
     retries: int
     retry_on: tuple[type[BaseException], ...]
-    #: Called once in each process before its first item; with `setup_before_fork`, before the worker forks.
-    setup: Callable[[], Any] | None = None
-    setup_before_fork: bool = False
     #: Whether the function is a coroutine function: its items run on an event loop.
     is_async: bool = False
 
@@ -108,18 +105,12 @@ def _refuse_namesake(name: str, kind: Kind, module: str) -> None:
         )
 
 
-def _refuse_coroutine(function: Callable[..., Any], kind: Kind, setup: Callable[[], Any] | None) -> None:
-    """Refuse coroutine functions where no event loop runs them."""
-    is_async = inspect.iscoroutinefunction(function)
-    if is_async and kind is Kind.CPU:
+def _refuse_coroutine(function: Callable[..., Any], kind: Kind) -> None:
+    """Refuse a coroutine function where no event loop runs it."""
+    if kind is Kind.CPU and inspect.iscoroutinefunction(function):
         raise TypeError(
             f"invalid function for @cpu: {function.__name__!r} is `async def` (expected a function that computes; "
             "coroutines wait: make it @io, or a plain function that calls asyncio.run)"
-        )
-    if inspect.iscoroutinefunction(setup) and not is_async:
-        raise TypeError(
-            f"invalid value for setup: {function.__name__!r} is no coroutine function, and its setup is `async def` "
-            "(expected a plain function)"
         )
 
 
@@ -130,22 +121,17 @@ def _decorator(
     retries: int,
     retry_on: tuple[type[BaseException], ...],
     time_limit: float | None,
-    setup: Callable[[], Any] | None,
-    setup_before_fork: bool,
 ) -> Decorator:
     def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
         task_name = name or function.__name__
         _refuse_namesake(task_name, kind, function.__module__)
-        _refuse_coroutine(function, kind, setup)
+        _refuse_coroutine(function, kind)
         options = {
             "kind": kind,
             "schema": Schema.of(function, check),
             "retries": retries,
             "retry_on": retry_on,
             "time_limit": time_limit,
-            # A function in a class would become its method.
-            "setup": setup and staticmethod(setup),
-            "setup_before_fork": setup_before_fork,
         }
         base = CoroutineTask if inspect.iscoroutinefunction(function) else GristmillTask
         task: GristmillTask[P, R] = app.task(base=base, name=task_name, lazy=False, **options)(function)
@@ -164,8 +150,6 @@ def cpu(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
-    setup: Callable[[], Any] | None = ...,
-    setup_before_fork: bool = ...,
 ) -> Decorator: ...
 def cpu(
     function: Callable[P, R] | None = None,
@@ -176,8 +160,6 @@ def cpu(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
-    setup: Callable[[], Any] | None = None,
-    setup_before_fork: bool = False,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that computes: it runs in a process, on the queue `cpu`.
 
@@ -186,17 +168,13 @@ def cpu(
     ValueError to refuse the item. A failed item is tried `retries` more times if it raised one of `retry_on`. An item
     fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
 
-    `setup` is called without arguments, once in each process before the process runs its first item of the task, and
-    outside the items' run times; what it raises fails no item. With `setup_before_fork`, a worker calls it before it
-    starts its processes, which then share the memory of what it loads.
-
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
         TypeError: another module has a task of that name, the function takes `*args`, `**kwargs` or
             positional-only parameters, or it is a coroutine function.
     """
-    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit, setup, setup_before_fork)
+    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit)
     return decorate if function is None else decorate(function)
 
 
@@ -210,8 +188,6 @@ def io(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
-    setup: Callable[[], Any] | None = ...,
-    setup_before_fork: bool = ...,
 ) -> Decorator: ...
 def io(
     function: Callable[P, R] | None = None,
@@ -222,14 +198,12 @@ def io(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
-    setup: Callable[[], Any] | None = None,
-    setup_before_fork: bool = False,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that waits, on the queue `io`. Options as for `cpu`.
 
     A plain function runs in one of many threads. A thread cannot be ended: its `time_limit` applies only to an item
     that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
-    GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit; its `setup` may be a coroutine function.
+    GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit.
     """
-    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit, setup, setup_before_fork)
+    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit)
     return decorate if function is None else decorate(function)

@@ -20,7 +20,6 @@ from gristmill.server.scripts import Scripts
 #: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
 PRODUCER_LEASE = 3000
 
-
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
 #: States of one call: no script may occupy the server for long.

@@ -40,9 +40,9 @@ class CoroutineRun:
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._outcomes: deque[Outcome] = deque()
         #: Bytes of all outcomes so far: those that the loop has added, those that the slot has taken.
-        self._added = self._taken = 0
+        self._bytes_added = self._bytes_collected = 0
         self._wake = threading.Event()
-        self._fed = self._ended = False
+        self._all_started = self._ended = False
         #: The items that have started; the first ones.
         self.started = 0
         #: Whether nothing of this run is to be recorded; whether what has not ended is to run again elsewhere.
@@ -72,7 +72,7 @@ class CoroutineRun:
     def take(self) -> list[Outcome]:
         """The outcomes since the last call, by index."""
         outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
-        self._taken += sum(len(outcome.text) for outcome in outcomes)
+        self._bytes_collected += sum(len(outcome.text) for outcome in outcomes)
         return sorted(outcomes, key=lambda outcome: outcome.index)
 
     def stop(self) -> None:
@@ -113,14 +113,14 @@ class CoroutineRun:
                 task = self._loop.create_task(self._run_one(item))
                 self._running[task] = _Running(item, time.monotonic())
                 self.started += 1
-                while self._added - self._taken > OUTCOMES_BYTES:
+                while self._bytes_added - self._bytes_collected > OUTCOMES_BYTES:
                     await asyncio.sleep(ROOM_SECONDS)
         except asyncio.CancelledError:
             # The slot stops the run.
             pass
         except BaseException as error:
             self._fail(error)
-        self._fed = True
+        self._all_started = True
         if not self._running:
             self._end()
 
@@ -135,10 +135,10 @@ class CoroutineRun:
             # It has an outcome already, or is none of this worker's any more.
             return
         self._outcomes.append(outcome)
-        self._added += len(outcome.text)
-        if self._added - self._taken > OUTCOMES_BYTES:
+        self._bytes_added += len(outcome.text)
+        if self._bytes_added - self._bytes_collected > OUTCOMES_BYTES:
             self._wake.set()
-        if self._fed and not self._running:
+        if self._all_started and not self._running:
             self._end()
 
     def _leave(self, task: asyncio.Task[None]) -> bool:
@@ -158,8 +158,8 @@ class CoroutineRun:
                 task.cancel()
                 outcome = self._overdue(running.item, now - running.started_at)
                 self._outcomes.append(outcome)
-                self._added += len(outcome.text)
-        if self._fed and not self._running:
+                self._bytes_added += len(outcome.text)
+        if self._all_started and not self._running:
             self._end()
 
     def _fail(self, error: BaseException) -> None:

@@ -61,7 +61,7 @@ class Coroutines:
         return runner.outcome_of(item, "failed", json.dumps(runner.explain(late)), started_at, self.worker, retry_ms)
 
 
-def run_alone(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
+def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item in a loop of its own, in a process that has no other."""
     return asyncio.run(Coroutines(replace(work, items=[]), task, worker, limit).run_item(item))
 

@@ -184,11 +184,11 @@ def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item in a process that finds the task by its name."""
-    from gristmill.worker.coroutines import run_alone
+    from gristmill.worker.coroutines import run_in_own_loop
 
     task = catalog.find(work.task)
     if task.is_async:
-        return run_alone(work, task, worker, limit, item)
+        return run_in_own_loop(work, task, worker, limit, item)
     with time_limit.armed(limit):
         return run_item(work, task, worker, item)
 

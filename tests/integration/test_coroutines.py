@@ -22,7 +22,6 @@ FOR = {"queue": "io", "parameter": "n", "is_async": 1}
 @pytest.fixture(autouse=True)
 def tasks():
     """The tasks are known, and nothing of an earlier test runs."""
-    catalog.load.__globals__["catalog"]()
     waiting_tasks.cancelled.clear()
     catalog.load().update({name: task for name, task in vars(waiting_tasks).items() if hasattr(task, "is_async")})
 
@@ -93,8 +92,12 @@ def test_it_is_cancelled_at_its_time_limit_and_tried_again(ledger):
     chunk = submit(ledger, "wait_too_long", 1, retries=1, retry_seconds=0.001)
     run(ledger, chunk)
     assert info(ledger, "b").left == 1
-    until(lambda: ledger.heartbeat(WORKER, {"queue": "io", "slots": 2}, []) and ledger.client.exists(
-        ledger.settings.key("q:io:0")) and (chunk := pop(ledger, "io")) and (run(ledger, chunk) or True))
+
+    def again():
+        ledger.heartbeat(WORKER, {"queue": "io", "slots": 2}, [])
+        return pop(ledger, "io")
+
+    run(ledger, until(again, what="the second attempt"))
     (result,) = results(ledger, 1)
     assert (result.state, result.error["type"], result.attempts) == ("failed", "TimeLimitExceeded", 2)
     assert waiting_tasks.cancelled == [0, 0]

@@ -66,5 +66,5 @@ async def fail(n: int) -> int:
 @io
 async def block(seconds: float) -> float:
     """Hold up the event loop."""
-    time.sleep(seconds)  # noqa: ASYNC251
+    time.sleep(seconds)
     return seconds

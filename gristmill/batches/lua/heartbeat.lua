@@ -2,8 +2,7 @@
 --@ uses batches/upkeep
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
--- come due. `ended` has the ids of messages that the worker was
--- to end, and has seen.
+-- come due. `ended` has the ids of messages that the worker was to end, and has seen.
 -- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, of each batch with such chunks in_flight, and
 -- what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
 -- worker, ids of messages that it is to end}.
