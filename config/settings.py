@@ -94,11 +94,14 @@ class Settings(BaseModel):
         0, ge=0, le=1024, description="Processes of the cpu worker; 0: one for each core that it may use."
     )
     io_slots: int = Field(64, ge=1, le=4096, description="Threads of the io worker.")
+    async_slots: int = Field(
+        1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
+    )
     any_pool: bool = Field(
         False, description="Let a worker start with a pool that does not suit its queue, for comparisons."
     )
     time_limit: Duration = Field(
-        3600, ge=0, le=31_536_000, description="Time that an item of a cpu task may take; 0: no limit."
+        3600, ge=0, le=31_536_000, description="Time that an item of a cpu or `async def` task may take; 0: no limit."
     )
     slot_memory: Size = Field(
         0,

@@ -168,13 +168,14 @@ class Batch(Generic[R_co]):
     def cancel(self, *, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters: items that run now finish and are recorded.
 
-        With `kill`, workers end the processes that run its items within two seconds or so, and these items count as
-        cancelled; threads cannot be ended. The server repeats to each worker what to end until that has done so, so
-        a call that failed may be repeated. A batch that has ended stays as it is.
+        With `kill`, workers end the processes and the coroutines that run its items within two seconds or so, and these
+        items count as cancelled; threads cannot be ended. The server repeats to each worker what to end until that has
+        done so, so a call that failed may be repeated. A batch that has ended stays as it is.
         """
         with reaching():
             workers = WorkerRegistry(self._ledger.client, settings()).workers() if kill else []
-            killable = [worker.id for worker in workers if worker.pool == "prefork"]
+            is_async = kill and "is_async" in self._ledger.state(self.name)
+            killable = [worker.id for worker in workers if is_async or worker.pool == "prefork"]
             self._control().cancel(self.name, f"by {user_at_host()}", killable)
         return self.info()
 

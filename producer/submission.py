@@ -178,6 +178,8 @@ class Submission:
             "retry_seconds": settings().retry_seconds,
             "chunk_seconds": settings().chunk_seconds,
             "submitted_by": user_at_host(),
+            # Slots get more items of these at a time: see `chunk_size` in cut_chunks.lua.
+            **({"is_async": 1} if task.is_async else {}),
             **self.options.fields(),
         }
         # The other producer lives, or was killed a moment ago.

@@ -1,5 +1,6 @@
 """`@cpu` and `@io`: what makes a function a task of its kind."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from enum import StrEnum
@@ -38,6 +39,8 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     #: How many more times a failed item is tried, and after which exceptions.
     retries: int
     retry_on: tuple[type[BaseException], ...]
+    #: Whether the function is a coroutine function: its items run on an event loop.
+    is_async: bool = False
 
     @cached_property
     def modules(self) -> dict[str, str]:
@@ -54,12 +57,26 @@ class GristmillTask(TypedTask[TaskP, R_co]):
         """What a worker announces of the task."""
         parameters = {name: parameter.required for name, parameter in self.schema.parameters.items()}
         objects = {name: parameter.takes_object for name, parameter in self.schema.parameters.items()}
-        return Announcement(self.fingerprint, str(self.kind), parameters, self.retries, self.modules, objects)
+        return Announcement(
+            self.fingerprint, str(self.kind), parameters, self.retries, self.modules, objects, self.is_async
+        )
 
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.run) or "").partition("\n")[0]
+
+
+class CoroutineTask(GristmillTask[TaskP, R_co]):
+    """A task made of a coroutine function: a call returns a coroutine, as the function's own call does."""
+
+    abstract = True
+    is_async = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the coroutine; where Celery runs the task, run it, in an event loop of its own."""
+        coroutine = self.run(*args, **kwargs)
+        return coroutine if self.request.called_directly else asyncio.run(coroutine)
 
 
 def route(_name: str, _args: Any, _kwargs: Any, _options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
@@ -102,6 +119,15 @@ def _types(function: Callable[..., Any], check: Callable[..., None] | None, name
         raise TypeError(f"task {name!r}: {error}") from error
 
 
+def _refuse_coroutine(function: Callable[..., Any], kind: Kind) -> None:
+    """Refuse a coroutine function where no event loop runs it."""
+    if kind is Kind.CPU and inspect.iscoroutinefunction(function):
+        raise TypeError(
+            f"invalid function for @cpu: {function.__name__!r} is `async def` (expected a function that computes; "
+            "coroutines wait: make it @io, or a plain function that calls asyncio.run)"
+        )
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
@@ -113,6 +139,7 @@ def _decorator(
     def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
         task_name = name or function.__name__
         _refuse_namesake(task_name, kind, function.__module__)
+        _refuse_coroutine(function, kind)
         options = {
             "kind": kind,
             **_types(function, check, task_name),
@@ -120,7 +147,8 @@ def _decorator(
             "retry_on": retry_on,
             "time_limit": time_limit,
         }
-        task: GristmillTask[P, R] = app.task(base=GristmillTask, name=task_name, lazy=False, **options)(function)
+        base = CoroutineTask if inspect.iscoroutinefunction(function) else GristmillTask
+        task: GristmillTask[P, R] = app.task(base=base, name=task_name, lazy=False, **options)(function)
         return task
 
     return decorate
@@ -158,7 +186,8 @@ def cpu(
 
     Raises:
         TypeError: another module has a task of that name; or the function takes `*args`, `**kwargs` or
-            positional-only parameters, yields, or has a return annotation that pydantic cannot write and read.
+            positional-only parameters, yields, is a coroutine function, or has a return annotation that pydantic cannot
+            write and read.
     """
     decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit)
     return decorate if function is None else decorate(function)
@@ -185,9 +214,11 @@ def io(
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
 ) -> GristmillTask[P, R] | Decorator:
-    """Make a function a task that waits: it runs in one of many threads, on the queue `io`. Options as for `cpu`.
+    """Make a function a task that waits, on the queue `io`. Options as for `cpu`.
 
-    A thread cannot be ended: `time_limit` applies only to an item that runs in quarantine.
+    A plain function runs in one of many threads. A thread cannot be ended: its `time_limit` applies only to an item
+    that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
+    GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit.
     """
     decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit)
     return decorate if function is None else decorate(function)

@@ -18,6 +18,7 @@ class RemoteTask:
     retries: int
     fingerprint: str
     modules: dict[str, str]
+    is_async: bool = False
 
     @classmethod
     def of(cls, name: str, announcement: Announcement) -> Self:
@@ -35,6 +36,7 @@ class RemoteTask:
             announcement.retries,
             announcement.fingerprint,
             announcement.modules,
+            announcement.is_async,
         )
 
 

@@ -20,7 +20,6 @@ from gristmill.server.scripts import Scripts
 #: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
 PRODUCER_LEASE = 3000
 
-
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
 #: States of one call: no script may occupy the server for long.
@@ -202,14 +201,22 @@ class Ledger:
     ) -> tuple[int, bool, list[str]]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
-        `heartbeat` has the worker's `queue` and `slots`, and what else is shown of it. Returns how many outcomes the
+        `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
+        run at once, and what else is shown of it. Returns how many outcomes the
         worker has recorded, whether the registry did not have the worker, and the ids of the messages that it is to
         end: those of cancelled items. The server repeats each id until a later heartbeat has it in `ended`.
         """
         flat = [part for chunk in chunks for part in (chunk.batch, chunk.member)]
         queue, slots, details = heartbeat["queue"], heartbeat["slots"], json.dumps(heartbeat)
         items, is_new, kills = self._call(
-            "heartbeat", worker=worker, queue=queue, slots=slots, details=details, chunks=flat, ended=ended
+            "heartbeat",
+            worker=worker,
+            queue=queue,
+            slots=slots,
+            async_items=heartbeat.get("async_items", 1),
+            details=details,
+            chunks=flat,
+            ended=ended,
         )
         return int(items), bool(is_new), list(kills)
 

@@ -13,7 +13,7 @@ class Announcement:
 
     `fingerprint` covers the code in `modules`: a hash for each of them. `kind` is the name of the task's queue.
     `parameters` maps each parameter's name to whether an item must give it, and `objects` to whether its value may be
-    an object; `retries` is how many more times a failed item is tried.
+    an object; `retries` is how many more times a failed item is tried. `is_async` says that its items are coroutines.
     """
 
     fingerprint: str
@@ -22,6 +22,7 @@ class Announcement:
     retries: int = 0
     modules: dict[str, str] = field(default_factory=dict)
     objects: dict[str, bool] = field(default_factory=dict)
+    is_async: bool = False
 
 
 def announcements_json(tasks: Mapping[str, Announcement]) -> str:

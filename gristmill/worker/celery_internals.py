@@ -26,6 +26,7 @@ __all__ = [
     "control_node",
     "default_strategy",
     "end_when_drained",
+    "is_draining",
     "is_over",
     "is_terminated",
     "job_of",
@@ -46,6 +47,11 @@ def control_node(consumer: Any) -> Any:
 def end_when_drained(code: int) -> None:
     """Have the worker end with that exit code once its messages have ended."""
     state.should_stop = code
+
+
+def is_draining() -> bool:
+    """Whether the worker ends once its messages have ended."""
+    return state.should_stop is not None
 
 
 def trace(app: Any, name: str, *call: Any) -> Any:

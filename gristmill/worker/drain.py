@@ -11,10 +11,13 @@ from celery.bootsteps import StartStopStep
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
 from gristmill.worker.celery_internals import end_when_drained
+from gristmill.worker.event_loop import interrupt_runs
 from gristmill.worker.heartbeat import WorkerHeartbeat
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0
+#: Most seconds that coroutines have for their `finally` and `async with` when the worker does not wait any longer.
+CLEAN_UP_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Drain(StartStopStep):
         giving_up.daemon = True
         giving_up.start()
         try:
+            interrupt_runs(CLEAN_UP_SECONDS)
             hand_back_all()
         except Exception as error:
             log.warning("handing messages back failed; they return once the lease has ended: %s", error)

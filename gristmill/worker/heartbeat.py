@@ -6,6 +6,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
+from math import ceil
 from typing import Any
 
 from celery.bootsteps import StartStopStep
@@ -101,12 +102,14 @@ class WorkerHeartbeat(StartStopStep):
         if len(self.history) > 1:
             (then, before), (now, after) = self.history[0], self.history[-1]
             rate = round(max(0, after - before) / (now - then), 2)
+        slots = worker.pool.num_processes if worker.pool else worker.concurrency
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "queue": kinds[0] if kinds else "",
             "pool": _POOL_NAMES.get(worker.pool_cls, worker.pool_cls.__module__),
-            "slots": worker.pool.num_processes if worker.pool else worker.concurrency,
+            "slots": slots,
+            "async_items": ceil(settings().async_slots / max(slots, 1)),
             "busy": len(state.active_requests),
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,

@@ -16,6 +16,7 @@ from gristmill.broker.delivery import Message
 from gristmill.broker.qos import SUSPECT
 from gristmill.worker import quarantined_task, task_counts
 from gristmill.worker.celery_internals import CeleryRequest, job_of, note_cancel, note_job, was_ended
+from gristmill.worker.event_loop import cancel_run
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.quarantine import DEATHS
 from gristmill.worker.trace import EndNotStored, as_text, passes, run_to_end
@@ -132,6 +133,15 @@ class Request(CeleryRequest):
         except Exception as error:
             logger.warning("the state RETRY of %s could not be stored: %s", self.humaninfo(), error)
             note_cancel(self)
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """End the run of the message: its coroutines where it has some, else what the pool runs.
+
+        Raises:
+            NotImplementedError: the pool cannot end a run.
+        """
+        if not cancel_run(self.id):
+            super().terminate(pool, signal)
 
     def abandon(self) -> None:
         """Free the slot of a message that the pool has lost; its lease then hands it back."""

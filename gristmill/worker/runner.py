@@ -73,11 +73,14 @@ class Runner:
         following: Chunk | None = chunk
         while following and work:
             with about(following, node_name(worker)):
-                following, work = self._run(following, work, worker, suspect, until)
+                following, work = self._run(following, work, worker, suspect, until, chunk.message_id)
 
     def _run(
-        self, chunk: Chunk, work: Work, worker: str, suspect: bool, until: float
+        self, chunk: Chunk, work: Work, worker: str, suspect: bool, until: float, message: str
     ) -> tuple[Chunk | None, Work | None]:
+        # That module is built upon this one.
+        from gristmill.worker.coroutines import Coroutines, run_coroutines
+
         try:
             task = catalog.find(work.task)
         except (InputError, SettingError) as error:
@@ -89,6 +92,8 @@ class Runner:
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
         if suspect:
             return self._run_items(chunk, work, partial(run_in_quarantine, work, task, node, limit), worker, 0)
+        if task.is_async:
+            return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
         with time_limit.armed(limit):
             return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
 
@@ -101,7 +106,7 @@ class Runner:
         should_stop = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
-                self._record(chunk, outcomes, started_at, worker, -1)
+                self.record(chunk, outcomes, started_at, worker, -1)
                 outcomes, size, started_at = [], 0, time.perf_counter()
             outcomes.append(run(item))
             size += len(outcomes[-1].text)
@@ -110,15 +115,26 @@ class Runner:
                 break
         else:
             rest = work.rest
+        return self.end(chunk, outcomes, started_at, worker, rest, until)
+
+    def end(
+        self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int, until: float
+    ) -> tuple[Chunk | None, Work | None]:
+        """Record the last outcomes of a chunk; return this slot's next chunk with its work, or None.
+
+        They took the time since `started_at`. The last `rest` items of the chunk go to other slots. After `until`, of
+        `time.monotonic()`, the slot takes no next chunk.
+        """
         if rest or time.monotonic() > until:
-            self._record(chunk, outcomes, started_at, worker, rest)
+            self.record(chunk, outcomes, started_at, worker, rest)
             return None, None
         seconds = time.perf_counter() - started_at
         duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
         log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
         return following, more
 
-    def _record(self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int) -> None:
+    def record(self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int) -> None:
+        """Record outcomes of a chunk that ends with them, or, with -1 as `rest`, goes on; else as `end`."""
         seconds = time.perf_counter() - started_at
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
         log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
@@ -141,8 +157,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
         # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and is_terminated():
             raise
-        state, text, retry_ms = "failed", json.dumps(explain(error)), _retry_ms(item, work, task, error)
-    return _outcome(item, state, text, started_at, worker, retry_ms)
+        state, text, retry_ms = "failed", json.dumps(explain(error)), delay_ms(item, work, task, error)
+    return outcome_of(item, state, text, started_at, worker, retry_ms)
 
 
 def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
@@ -159,19 +175,24 @@ def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float
         return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
     except TimedOut:
         late = TimeLimitExceeded(limit)
-        state, text, retry_ms = "failed", json.dumps(explain(late)), _retry_ms(item, work, task, late)
+        state, text, retry_ms = "failed", json.dumps(explain(late)), delay_ms(item, work, task, late)
     except ProcessDied as death:
         state, text, retry_ms = "dead", json.dumps(explain(death)), None
-    return _outcome(item, state, text, started_at, worker, retry_ms)
+    return outcome_of(item, state, text, started_at, worker, retry_ms)
 
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item in a process that finds the task by its name."""
+    from gristmill.worker.coroutines import run_in_own_loop
+
+    task = catalog.find(work.task)
+    if task.is_async:
+        return run_in_own_loop(work, task, worker, limit, item)
     with time_limit.armed(limit):
-        return run_item(work, catalog.find(work.task), worker, item)
+        return run_item(work, task, worker, item)
 
 
-def _retry_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
+def delay_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
     """Milliseconds until the item's next attempt, None when it has no more."""
     tries = item.attempt - item.before
     if tries <= work.retries and isinstance(error, task.retry_on):
@@ -179,7 +200,8 @@ def _retry_ms(item: Item, work: Work, task: GristmillTask, error: BaseException)
     return None
 
 
-def _outcome(item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None) -> Outcome:
+def outcome_of(item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None) -> Outcome:
+    """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
     seconds = time.perf_counter() - started_at
     return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms)
 

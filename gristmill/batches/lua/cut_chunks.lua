@@ -2,16 +2,19 @@
 -- How many items the next chunk of a batch has, and which.
 --   batch:{b}:retry_pending  bitmap  items that `retry` gave back and nobody has been handed yet
 local CHUNK_ITEMS, GROWTH = 1900, 4
+-- Items of an async task that a slot gets, at least, for each one that it can run at once: while a slot records its chunk,
+-- or has only its longest items left, the others' waiting items take the places.
+local ASYNC_AHEAD = 2
 local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 20, 1000, 30 * 86400
 
 -- Items of a chunk that have no more than CHUNK_BYTES, if they are like the others.
 local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1)) end
 
--- Items of the next chunk: about chunk_seconds of work, fewer near the end so that all slots finish together
+-- Items of the next chunk for a slot that runs them one by one: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a fortieth of it at least: a record has its cost too.
 -- At most GROWTH times what is measured: the first items may have been unlike the others. While nothing is, one, or a
 -- few when an earlier batch of this source says so; these leave all slots something to do, should items take longer now.
-local function chunk_size(b, slots, left)
+local function sequential_size(b, slots, left)
   if b.measured_items == 0 then
     if b.learnt == 0 then return 1 end
     local full = b.chunk_seconds / b.learnt
@@ -26,6 +29,13 @@ local function chunk_size(b, slots, left)
   full = full * (1.25 - b.cursor * 0.618 % 1 / 2)
   local size = math.min(full, share, GROWTH * b.measured_items, most_items(b))
   return math.max(1, math.min(left, math.ceil(size)))
+end
+
+-- Items of the next chunk. Of an async task, a slot runs many items at once, however long they take.
+local function chunk_size(b, slots, left)
+  local size = sequential_size(b, slots, left)
+  if b.async_items == 1 then return size end
+  return math.max(size, math.min(left, ASYNC_AHEAD * b.async_items, math.floor(most_items(b))))
 end
 
 -- How long an item takes is learnt for the next batch of a task whose source is the same.

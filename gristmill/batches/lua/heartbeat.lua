@@ -1,9 +1,9 @@
---@ heartbeat(worker, queue, slots: number, details, chunks: list, ended: list) frees
+--@ heartbeat(worker, queue, slots: number, async_items: number, details, chunks: list, ended: list) frees
 --@ uses batches/upkeep
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
--- holds, as batch and chunk by turns. It also does what has come due. `ended` has the ids of messages that the worker was
--- to end, and has seen.
--- Touches: clock, workers, heartbeats, items, slots, slots_of, kill:{worker}, of each batch with such chunks in_flight, and
+-- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
+-- come due. `ended` has the ids of messages that the worker was to end, and has seen.
+-- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, of each batch with such chunks in_flight, and
 -- what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
 -- worker, ids of messages that it is to end}.
 wind_clock()
@@ -12,6 +12,9 @@ local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
 redis.call('HSET', GM .. 'heartbeats', worker, details)
 if redis.call('HGET', GM .. 'slots_of', worker) ~= string.format('%d %s', slots, queue) then
   count_slots(worker, slots, queue)
+end
+if async_items > 1 and redis.call('HGET', GM .. 'async_items', queue) ~= tostring(async_items) then
+  redis.call('HSET', GM .. 'async_items', queue, async_items)
 end
 
 local held = {}

@@ -33,9 +33,10 @@ end
 
 -- What handing out needs of a batch, and the live slots of its queue; nil when nothing of it is to be handed out.
 local function releasable(batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished'}, {'stored', 'cursor', 'retry_pending',
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async'}, {'stored', 'cursor', 'retry_pending',
     'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.cancelling or b.finished then return nil end
+  b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
   return b, tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
 end
 

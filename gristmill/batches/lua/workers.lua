@@ -3,6 +3,7 @@
 --   workers   zset  worker -> when it was last heard of, ms     heartbeats  hash  worker -> its last one
 --   slots_of  hash  worker -> its slots, a space, its queue     items  hash  worker -> see record.lua
 --   announced hash  worker -> the tasks it knows
+--   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
 
 -- Count the slots of a worker, or with 0 count them no more.
 local function count_slots(worker, slots, queue)

@@ -1,0 +1,109 @@
+"""Runs a chunk of an `async def` task: its items are coroutines on the event loop of the process."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, replace
+
+from gristmill.batches.chunk import Chunk, Item, Outcome, Work
+from gristmill.errors import GristmillError
+from gristmill.tasks.item import enter
+from gristmill.tasks.kinds import GristmillTask
+from gristmill.worker import runner
+from gristmill.worker.celery_internals import is_draining
+from gristmill.worker.chunk_stop import ASK_SECONDS, Stop
+from gristmill.worker.coroutine_run import CoroutineRun
+from gristmill.worker.event_loop import event_loop
+from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
+
+
+class RunInterrupted(GristmillError):
+    """Raised when the worker ends before the items of a chunk have ended; they run again elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coroutines:
+    """The items of one chunk as coroutines of `task`, on `worker` (a node name).
+
+    Each may run for `limit` seconds; 0: no limit.
+    """
+
+    work: Work
+    task: GristmillTask
+    worker: str
+    limit: float
+
+    async def run_item(self, item: Item) -> Outcome:
+        """Run one item; whatever it raises becomes its outcome."""
+        started_at = time.perf_counter()
+        try:
+            arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
+            # Each item has a context of its own, which ends with its coroutine.
+            enter(self.work.batch, item.index, item.attempt)
+            value = await self._limited(arguments)
+            state, text, retry_ms = "succeeded", runner.value_json(self.task.return_type, value), None
+        except BaseException as error:
+            state, text = "failed", json.dumps(runner.explain(error))
+            retry_ms = runner.delay_ms(item, self.work, self.task, error)
+        return runner.outcome_of(item, state, text, started_at, self.worker, retry_ms)
+
+    async def _limited(self, arguments: dict[str, object]) -> object:
+        try:
+            async with asyncio.timeout(self.limit or None) as timeout:
+                return await self.task.run(**arguments)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+        raise TimeLimitExceeded(self.limit)
+
+    def overdue(self, item: Item, seconds: float) -> Outcome:
+        """The outcome of an item that has run for `seconds` and did not heed its cancellation."""
+        late = TimeLimitExceeded(self.limit)
+        retry_ms = runner.delay_ms(item, self.work, self.task, late)
+        started_at = time.perf_counter() - seconds
+        return runner.outcome_of(item, "failed", json.dumps(runner.explain(late)), started_at, self.worker, retry_ms)
+
+
+def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
+    """Run one item in a loop of its own, in a process that has no other."""
+    return asyncio.run(Coroutines(replace(work, items=[]), task, worker, limit).run_item(item))
+
+
+def run_coroutines(
+    of: "runner.Runner", chunk: Chunk, coroutines: Coroutines, worker: str, message: str, until: float
+) -> tuple[Chunk | None, Work | None]:
+    """Run the items of a chunk side by side and record them, once a second and at the end; then as `Runner.run`.
+
+    The chunk runs on `worker` (its id) under the message with the id `message`.
+
+    Raises:
+        RedisError: the server does not answer; unrecorded items run again elsewhere.
+        RunInterrupted: the worker ends; so do unrecorded items.
+    """
+    items, limit = coroutines.work.items, coroutines.limit
+    last_seconds = limit and limit + GRACE_SECONDS
+    run = CoroutineRun(items, coroutines.run_item, coroutines.overdue, last_seconds)
+    loop, should_stop = event_loop(), Stop(of.ledger, chunk)
+    loop.begin(message, run)
+    recorded_at = time.perf_counter()
+    try:
+        while not run.wait(ASK_SECONDS):
+            if is_draining() or should_stop():
+                run.stop()
+            outcomes = run.take()
+            if outcomes:
+                of.record(chunk, outcomes, recorded_at, worker, -1)
+                recorded_at = time.perf_counter()
+    finally:
+        loop.end(message, run)
+    if run.discarded:
+        return None, None
+    outcomes = run.take()
+    if run.interrupted:
+        of.record(chunk, outcomes, recorded_at, worker, -1)
+        raise RunInterrupted("this worker ends")
+    rest = coroutines.work.rest
+    if run.started < len(items):
+        # Those that have not started are the last ones.
+        rest = chunk.first + chunk.count - items[run.started].index
+    return of.end(chunk, outcomes, recorded_at, worker, rest, 0.0 if is_draining() else until)

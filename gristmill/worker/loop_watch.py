@@ -1,0 +1,76 @@
+"""The watch over an event loop: names the code at which the loop stands still, for all its items wait there."""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from gristmill.tasks.fingerprint import is_users_own
+
+#: Seconds without a turn after which a loop stands still, and seconds between two looks.
+STILL_SECONDS, LOOK_SECONDS = 1.0, 0.25
+
+log = logging.getLogger(__name__)
+
+
+class LoopWatch:
+    """Looks at one event loop, from a thread of its own, while something runs on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+        self._loop, self._thread = loop, thread
+        self._busy = threading.Semaphore(0)
+        self._runs = 0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._watch, name="loop watch", daemon=True).start()
+
+    def begin(self) -> None:
+        """Something more runs."""
+        with self._lock:
+            self._runs += 1
+            if self._runs == 1:
+                self._busy.release()
+
+    def end(self) -> None:
+        """Something has ended."""
+        with self._lock:
+            self._runs -= 1
+
+    def _watch(self) -> None:
+        while True:
+            self._busy.acquire()
+            while self._runs:
+                self._look()
+                time.sleep(LOOK_SECONDS)
+
+    def _look(self) -> None:
+        turned = threading.Event()
+        asked_at = time.monotonic()
+        self._loop.call_soon_threadsafe(turned.set)
+        if turned.wait(STILL_SECONDS):
+            return
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        place = place_of(frame) if frame else "a place that cannot be seen"
+        log.warning(
+            "the event loop has stood still for %g s, and no other item goes on: %s. Await something that does not "
+            "block, or call asyncio.to_thread",
+            STILL_SECONDS,
+            place,
+        )
+        turned.wait()
+        log.warning("the event loop goes on after %.1f s", time.monotonic() - asked_at)
+
+
+def place_of(frame: FrameType) -> str:
+    """Where a thread is: the innermost frame of the user's own code, and the innermost frame of all."""
+    frames = traceback.extract_stack(frame)
+    innermost = frames[-1]
+    own = next((one for one in reversed(frames) if is_users_own(Path(one.filename))), innermost)
+    return _text(own) if own is innermost else f"{_text(own)}, which is in {_text(innermost)}"
+
+
+def _text(frame: traceback.FrameSummary) -> str:
+    return f"{frame.name}() at {frame.filename}:{frame.lineno}"

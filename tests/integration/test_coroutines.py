@@ -1,0 +1,182 @@
+"""Coroutine tasks: many items of a slot on one event loop, each with its outcome, its time limit, its cancellation."""
+
+import json
+import logging
+import threading
+
+import pytest
+
+from gristmill.batches.reader import ResultReader
+from gristmill.tasks import catalog
+from gristmill.tasks.kinds import cpu
+from gristmill.worker import coroutines, event_loop, loop_watch
+from gristmill.worker.coroutines import RunInterrupted
+from gristmill.worker.runner import Runner, run_named
+from tests.conftest import until
+from tests.support import waiting_tasks
+from tests.support.ledger import FIELDS, WORKER, info, pop
+
+FOR = {"queue": "io", "parameter": "n", "is_async": 1}
+
+
+@pytest.fixture(autouse=True)
+def tasks():
+    """The tasks are known, and nothing of an earlier test runs."""
+    waiting_tasks.cancelled.clear()
+    catalog.load().update({name: task for name, task in vars(waiting_tasks).items() if hasattr(task, "is_async")})
+
+
+def submit(ledger, task, count, **fields):
+    """A batch whose chunks have up to 2 x 32 items."""
+    ledger.heartbeat(WORKER, {"queue": "io", "slots": 2, "async_items": 32}, [])
+    ledger.create("b", "token", {**FIELDS, **FOR, "task": task, **fields})
+    ledger.append("b", "token", 0, [str(n) for n in range(count)], "sha")
+    ledger.end("b", "token", 0)
+    return pop(ledger, "io")
+
+
+def run(ledger, chunk):
+    Runner(ledger, ledger.settings).run(chunk, WORKER)
+
+
+def results(ledger, count):
+    return list(ResultReader(ledger.client, ledger.settings, "b").in_order(0, count))
+
+
+def in_thread(ledger, chunk):
+    """Run a chunk in another thread; what it raised, at its end."""
+    raised = []
+
+    def call():
+        try:
+            run(ledger, chunk)
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    until(lambda: chunk.message_id in event_loop.event_loop().runs, what="the start of the run")
+    return thread, raised
+
+
+def test_the_items_of_a_chunk_run_side_by_side_and_are_recorded_in_order(ledger):
+    chunk = submit(ledger, "wait_together", 60)
+    assert chunk.count == 60, "a slot gets twice as many items as it can run at once"
+    run(ledger, chunk)
+    assert waiting_tasks.most[0] >= 40
+    assert [(one.index, one.state, one.value) for one in results(ledger, 60)] == [
+        (n, "succeeded", n) for n in range(60)
+    ]
+    assert info(ledger, "b").left == 0
+    assert event_loop.event_loop().runs == {}
+
+
+def test_a_batch_of_another_kind_of_task_is_cut_as_before(ledger):
+    assert submit(ledger, "pause", 60, is_async=0).count == 60
+    ledger.delete("b")
+    fields = {name: value for name, value in FOR.items() if name != "is_async"}
+    ledger.create("c", "token", {**FIELDS, **fields})
+    ledger.append("c", "token", 0, ["1", "2"], "sha")
+    assert pop(ledger, "io").count == 1
+
+
+def test_whatever_it_raises_is_its_outcome(ledger):
+    run(ledger, submit(ledger, "fail", 4))
+    errors = [one.error for one in results(ledger, 4)]
+    assert [error["type"] for error in errors] == ["ValueError", "TimeoutError", "SystemExit", "CancelledError"]
+    assert "waiting_tasks.py" in errors[0]["traceback"]
+    assert "coroutines.py" not in errors[0]["traceback"]
+
+
+def test_it_is_cancelled_at_its_time_limit_and_tried_again(ledger):
+    chunk = submit(ledger, "wait_too_long", 1, retries=1, retry_seconds=0.001)
+    run(ledger, chunk)
+    assert info(ledger, "b").left == 1
+
+    def again():
+        ledger.heartbeat(WORKER, {"queue": "io", "slots": 2}, [])
+        return pop(ledger, "io")
+
+    run(ledger, until(again, what="the second attempt"))
+    (result,) = results(ledger, 1)
+    assert (result.state, result.error["type"], result.attempts) == ("failed", "TimeLimitExceeded", 2)
+    assert waiting_tasks.cancelled == [0, 0]
+
+
+def test_one_that_does_not_heed_its_cancellation_gives_back_slot_and_place(ledger, monkeypatch):
+    monkeypatch.setattr(coroutines, "GRACE_SECONDS", 0.1)
+    places = event_loop.event_loop().places
+    free = places._value
+    run(ledger, submit(ledger, "wait_deaf", 2))
+    assert [one.error["type"] for one in results(ledger, 2)] == ["TimeLimitExceeded"] * 2
+    assert places._value == free
+
+
+def test_what_has_ended_is_recorded_while_others_run_and_a_kill_ends_those(ledger, control):
+    chunk = submit(ledger, "wait_long", 3)
+    thread, raised = in_thread(ledger, chunk)
+    until(lambda: info(ledger, "b").succeeded == 1, what="the record of the item that has ended")
+    control.cancel("b", "by me", [WORKER])
+    (identity,) = ledger.heartbeat(WORKER, {"queue": "io", "slots": 2}, [])[2]
+    assert event_loop.cancel_run(identity)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert raised == []
+    until(lambda: sorted(waiting_tasks.cancelled) == [1, 2])
+    state = info(ledger, "b")
+    assert (state.state, state.succeeded, state.cancelled, state.duplicates) == ("cancelled", 1, 2, 0)
+    assert not event_loop.cancel_run(identity)
+
+
+def test_a_worker_that_ends_records_what_has_ended_and_the_rest_stays_in_flight(ledger):
+    chunk = submit(ledger, "wait_long", 3)
+    thread, raised = in_thread(ledger, chunk)
+    event_loop.interrupt_runs(5)
+    thread.join(30)
+    assert [type(error) for error in raised] == [RunInterrupted]
+    assert sorted(waiting_tasks.cancelled) == [1, 2]
+    assert ledger.client.zrange(ledger.key("b", "in_flight"), 0, -1) == [chunk.member]
+    assert [item.index for item in ledger.take(chunk, WORKER).items] in ([1, 2], [0, 1, 2])
+
+
+def test_a_pause_starts_no_more_items(ledger, control, monkeypatch):
+    monkeypatch.setattr(coroutines, "ASK_SECONDS", 0.05)
+    monkeypatch.setattr("gristmill.worker.chunk_stop.ASK_SECONDS", 0.05)
+    places = event_loop.event_loop().places
+    free, places._value = places._value, 0
+    chunk = submit(ledger, "wait_long", 3)
+    thread, raised = in_thread(ledger, chunk)
+    try:
+        control.pause("b")
+        thread.join(30)
+        assert not thread.is_alive(), "it waits for no place"
+    finally:
+        places._value = free
+    assert raised == []
+    assert (info(ledger, "b").left, ledger.client.zcard(ledger.key("b", "in_flight"))) == (3, 0)
+    assert ledger.client.zrange(ledger.key("b", "remainder"), 0, -1) == ["0:3"]
+
+
+def test_a_loop_that_stands_still_is_named_with_its_place(ledger, caplog, monkeypatch):
+    monkeypatch.setattr(loop_watch, "STILL_SECONDS", 0.2)
+    caplog.set_level(logging.WARNING)
+    ledger.heartbeat(WORKER, {"queue": "io", "slots": 2}, [])
+    chunk = submit(ledger, "block", 2, parameter="seconds")
+    run(ledger, chunk)
+    lines = [record.getMessage() for record in caplog.records if record.name == loop_watch.__name__]
+    assert any("block() at" in line and "waiting_tasks.py" in line for line in lines), lines
+
+
+def test_a_suspect_runs_in_a_loop_of_its_own(ledger):
+    chunk = submit(ledger, "fail", 1)
+    work = ledger.take(chunk, WORKER)
+    outcome = run_named(work, WORKER, 0, work.items[0])
+    assert (outcome.state, json.loads(outcome.text)["type"]) == ("failed", "ValueError")
+
+
+def test_cpu_refuses_a_coroutine_function():
+    async def compute(n: int) -> int:
+        return n
+
+    with pytest.raises(TypeError, match="compute"):
+        cpu(compute)
