@@ -129,6 +129,12 @@ class Settings(BaseModel):
     ttl_seconds: Duration = Field(
         604_800, ge=1, le=315_360_000, description="Time for which the server keeps a batch after it ends."
     )
+    keep_logs: Literal["failed", "all", "none"] = Field(
+        "failed", description="Items whose output the server keeps with their outcome, unless a batch says otherwise."
+    )
+    batch_log_bytes: Size = Field(
+        16 << 20, ge=0, description="Size of the output that the server keeps of all items of a batch together."
+    )
     task_events: bool = Field(
         False,
         description="Send Celery's task events, which fill Flower's list of tasks; for a few hundred a second at most.",

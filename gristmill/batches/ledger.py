@@ -158,6 +158,8 @@ class Ledger:
             retry_seconds=float(contents["retry_seconds"]),
             items=items,
             rest=chunk.count - len(done),
+            batch=chunk.batch,
+            keep_logs=contents["keep_logs"] or "failed",
         )
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
@@ -192,7 +194,9 @@ class Ledger:
             worker=worker,
             more=more,
             times=encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off",
+            log_room=self.settings.batch_log_bytes,
             groups=groups(outcomes),
+            logs=[part for outcome in outcomes if outcome.log for part in (outcome.index, outcome.log)],
         )
         return int(duplicates), by_name(following) if following else None
 
