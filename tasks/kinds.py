@@ -36,6 +36,8 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     #: How many more times a failed item is tried, and after which exceptions.
     retries: int
     retry_on: tuple[type[BaseException], ...]
+    #: Whether what its items write is theirs: kept with their outcome, and not on the worker's own streams.
+    capture: bool = True
 
     @cached_property
     def modules(self) -> dict[str, str]:
@@ -95,6 +97,7 @@ def _decorator(
     retries: int,
     retry_on: tuple[type[BaseException], ...],
     time_limit: float | None,
+    capture: bool,
 ) -> Decorator:
     def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
         task_name = name or function.__name__
@@ -105,6 +108,7 @@ def _decorator(
             "retries": retries,
             "retry_on": retry_on,
             "time_limit": time_limit,
+            "capture": capture,
         }
         task: GristmillTask[P, R] = app.task(base=GristmillTask, name=task_name, lazy=False, **options)(function)
         return task
@@ -122,6 +126,7 @@ def cpu(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
+    capture: bool = ...,
 ) -> Decorator: ...
 def cpu(
     function: Callable[P, R] | None = None,
@@ -132,6 +137,7 @@ def cpu(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
+    capture: bool = True,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that computes: it runs in a process, on the queue `cpu`.
 
@@ -139,6 +145,7 @@ def cpu(
     included, once each has passed its annotation: when an item is submitted, and again on the worker; it raises
     ValueError to refuse the item. A failed item is tried `retries` more times if it raised one of `retry_on`. An item
     fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
+    With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
     The decorated function can still be called as before, and is a Celery task.
 
@@ -146,7 +153,7 @@ def cpu(
         TypeError: another module has a task of that name, or the function takes `*args`, `**kwargs` or
             positional-only parameters.
     """
-    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit)
+    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit, capture)
     return decorate if function is None else decorate(function)
 
 
@@ -160,6 +167,7 @@ def io(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
+    capture: bool = ...,
 ) -> Decorator: ...
 def io(
     function: Callable[P, R] | None = None,
@@ -170,10 +178,11 @@ def io(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
+    capture: bool = True,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that waits: it runs in one of many threads, on the queue `io`. Options as for `cpu`.
 
     A thread cannot be ended: `time_limit` applies only to an item that runs in quarantine.
     """
-    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit)
+    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit, capture)
     return decorate if function is None else decorate(function)

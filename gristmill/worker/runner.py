@@ -21,6 +21,7 @@ from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.encoding import json_text
 from gristmill.tasks.kinds import GristmillTask
+from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
@@ -130,6 +131,8 @@ class Runner:
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
     """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
     started_at = time.perf_counter()
+    capture = current_capture()
+    capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         time_limit.begin()
@@ -143,7 +146,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
         if isinstance(error, SystemExit) and is_terminated():
             raise
         state, text, retry_ms = "failed", json.dumps(explain(error)), _retry_ms(item, work, task, error)
-    return _outcome(item, state, text, started_at, worker, retry_ms)
+    log = capture.end(keeps_log(work, state))
+    return _outcome(item, state, text, started_at, worker, retry_ms, log)
 
 
 def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
@@ -158,12 +162,13 @@ def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float
     only = replace(work, items=[])
     try:
         return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
-    except TimedOut:
+    except TimedOut as timeout:
         late = TimeLimitExceeded(limit)
         state, text, retry_ms = "failed", json.dumps(explain(late)), _retry_ms(item, work, task, late)
+        log = timeout.output
     except ProcessDied as death:
-        state, text, retry_ms = "dead", json.dumps(explain(death)), None
-    return _outcome(item, state, text, started_at, worker, retry_ms)
+        state, text, retry_ms, log = "dead", json.dumps(explain(death)), None, death.output
+    return _outcome(item, state, text, started_at, worker, retry_ms, log if keeps_log(work, state) else None)
 
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
@@ -180,9 +185,16 @@ def _retry_ms(item: Item, work: Work, task: GristmillTask, error: BaseException)
     return None
 
 
-def _outcome(item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None) -> Outcome:
+def keeps_log(work: Work, state: str) -> bool:
+    """Whether the server keeps what an item wrote that ended so."""
+    return work.keep_logs == "all" or (state != "succeeded" and work.keep_logs == "failed")
+
+
+def _outcome(
+    item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None, log: str | None
+) -> Outcome:
     seconds = time.perf_counter() - started_at
-    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms)
+    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms, log)
 
 
 def value_json(value: Any) -> str:
