@@ -1,12 +1,13 @@
 """The settings: every `GRISTMILL_*` variable with its type, default, unit, range and help."""
 
 import os
+import re
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gristmill.config import environment
 from gristmill.config.expectation import describe
@@ -16,6 +17,14 @@ from gristmill.errors import SettingError, invalid_value
 
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(str(error)) from None
+    return value
 
 
 def _takes(expectation: str) -> Any:
@@ -131,6 +140,21 @@ class Settings(BaseModel):
     )
     ttl_seconds: Duration = Field(
         604_800, ge=1, le=315_360_000, description="Time for which the server keeps a batch after it ends."
+    )
+    keep_logs: Literal["failed", "all", "none"] = Field(
+        "failed", description="Items whose output the server keeps with their outcome, unless a batch says otherwise."
+    )
+    log_bytes: Size = Field(
+        8 << 10,
+        ge=0,
+        le=1 << 20,
+        description="Size of what is kept of an item's output: its end; 0: workers capture no output.",
+    )
+    redact: Annotated[str, AfterValidator(_pattern), _takes("a regular expression")] = Field(
+        "", description="What workers replace by `***` in the output of items, line by line, before they pass it on."
+    )
+    batch_log_bytes: Size = Field(
+        16 << 20, ge=0, description="Size of the output that the server keeps of all items of a batch together."
     )
     task_events: bool = Field(
         False,

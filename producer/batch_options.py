@@ -1,4 +1,4 @@
-"""The options of a batch: which batches run before it, how many failures end it, how long the server keeps it."""
+"""The options of a batch: which run before it, how many failures end it, what the server keeps and how long."""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from gristmill.errors import InputError, invalid_value
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
+#: The items of which the server keeps what they wrote.
+KEEP_LOGS = ("failed", "all", "none")
 #: Seconds for which a batch may be kept, and for which a call may wait: ten years.
 LONGEST_SECONDS = 3650 * 86_400
 #: What ends a batch early.
@@ -18,14 +20,24 @@ HALT = "fail=N for N failed items, or fail=P% for a share of all items, such as 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """`halt` is a number of failed items (`10`) or a share of all (`10%`); `ttl` is in seconds after the end."""
+    """`halt` is a number of failed items (`10`) or a share of all (`10%`); `ttl` is in seconds after the end.
+
+    `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`.
+    """
 
     priority: int
     halt: str | None
     ttl: float
+    keep_logs: str
 
     @classmethod
-    def of(cls, priority: int = DEFAULT_PRIORITY, halt: str | None = None, ttl: str | float | None = None) -> Self:
+    def of(
+        cls,
+        priority: int = DEFAULT_PRIORITY,
+        halt: str | None = None,
+        ttl: str | float | None = None,
+        keep_logs: str | None = None,
+    ) -> Self:
         """The options, from what a person or a program gives: `halt` as `fail=10` or `fail=5%`, `ttl` as a duration.
 
         Raises:
@@ -36,11 +48,14 @@ class BatchOptions:
                 invalid_value("priority", priority, f"an integer from {FIRST}, which runs first, to {LAST}")
             )
         seconds = settings().ttl_seconds if ttl is None else checked_duration(ttl, "ttl", 1)
-        return cls(priority, None if halt is None else checked_halt(halt), seconds)
+        keep = settings().keep_logs if keep_logs is None else keep_logs
+        if keep not in KEEP_LOGS:
+            raise InputError(invalid_value("keep_logs", keep, ", ".join(KEEP_LOGS)))
+        return cls(priority, None if halt is None else checked_halt(halt), seconds, keep)
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them."""
-        fields: dict[str, Any] = {"priority": self.priority, "ttl": round(1000 * self.ttl)}
+        fields: dict[str, Any] = {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs}
         return fields if self.halt is None else {**fields, "halt": self.halt}
 
 

@@ -61,6 +61,7 @@ def submit(
     priority: int = ...,
     halt: str | None = ...,
     ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -74,6 +75,7 @@ def submit(
     priority: int = ...,
     halt: str | None = ...,
     ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -87,6 +89,7 @@ def submit(
     priority: int = ...,
     halt: str | None = ...,
     ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -100,6 +103,7 @@ def submit(
     priority: int = ...,
     halt: str | None = ...,
     ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[Any]: ...
 def submit(  # noqa: PLR0913
@@ -112,6 +116,7 @@ def submit(  # noqa: PLR0913
     priority: int = DEFAULT_PRIORITY,
     halt: str | None = None,
     ttl: str | float | None = None,
+    keep_logs: str | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -129,11 +134,13 @@ def submit(  # noqa: PLR0913
         halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed.
         ttl: how long the server keeps the batch after it ends: seconds, or text such as `"12h"` or `"7d"` (default:
             the setting GRISTMILL_TTL_SECONDS).
+        keep_logs: whose output the server keeps: that of `"failed"` (and dead) items, of `"all"`, or of `"none"`
+            (default: the setting GRISTMILL_KEEP_LOGS).
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
-    A batch that exists already keeps its `priority`, `halt` and `ttl`. Warnings, such as that no worker listens to the
-    queue, go to the logger `gristmill.producer.submit`.
+    A batch that exists already keeps its `priority`, `halt`, `ttl` and `keep_logs`. Warnings, such as that no
+    worker listens to the queue, go to the logger `gristmill.producer.submit`.
 
     Raises:
         InputError: an item, a name or an option is not valid, or workers listen to the queue and none knows the task.
@@ -142,7 +149,7 @@ def submit(  # noqa: PLR0913
         SettingError: a setting of this host is not valid, or a module with tasks cannot be imported.
         TimeoutError: the server is still full after `max_wait`; the stored items stay stored.
     """
-    options = BatchOptions.of(priority, halt, ttl)
+    options = BatchOptions.of(priority, halt, ttl, keep_logs)
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)
     with within(deadline):

@@ -112,6 +112,7 @@ app.steps["worker"].update(
         "gristmill.worker.transport_steps:OptOuts",
         "gristmill.worker.transport_steps:Freeze",
         "gristmill.worker.boot_steps:PoolGuard",
+        "gristmill.worker.boot_steps:CaptureOutput",
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
         "gristmill.worker.randomness:OwnRandomness",

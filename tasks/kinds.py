@@ -41,6 +41,8 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     retry_on: tuple[type[BaseException], ...]
     #: Whether the function is a coroutine function: its items run on an event loop.
     is_async: bool = False
+    #: Whether what its items write is theirs: kept with their outcome, and not on the worker's own streams.
+    capture: bool = True
 
     @cached_property
     def modules(self) -> dict[str, str]:
@@ -135,6 +137,7 @@ def _decorator(
     retries: int,
     retry_on: tuple[type[BaseException], ...],
     time_limit: float | None,
+    capture: bool,
 ) -> Decorator:
     def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
         task_name = name or function.__name__
@@ -146,6 +149,7 @@ def _decorator(
             "retries": retries,
             "retry_on": retry_on,
             "time_limit": time_limit,
+            "capture": capture,
         }
         base = CoroutineTask if inspect.iscoroutinefunction(function) else GristmillTask
         task: GristmillTask[P, R] = app.task(base=base, name=task_name, lazy=False, **options)(function)
@@ -164,6 +168,7 @@ def cpu(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
+    capture: bool = ...,
 ) -> Decorator: ...
 def cpu(
     function: Callable[P, R] | None = None,
@@ -174,6 +179,7 @@ def cpu(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
+    capture: bool = True,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that computes: it runs in a process, on the queue `cpu`.
 
@@ -181,6 +187,7 @@ def cpu(
     included, once each has passed its annotation: when an item is submitted, and again on the worker; it raises
     ValueError to refuse the item. A failed item is tried `retries` more times if it raised one of `retry_on`. An item
     fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
+    With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
     The decorated function can still be called as before, and is a Celery task.
 
@@ -189,7 +196,7 @@ def cpu(
             positional-only parameters, yields, is a coroutine function, or has a return annotation that pydantic cannot
             write and read.
     """
-    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit)
+    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit, capture)
     return decorate if function is None else decorate(function)
 
 
@@ -203,6 +210,7 @@ def io(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
+    capture: bool = ...,
 ) -> Decorator: ...
 def io(
     function: Callable[P, R] | None = None,
@@ -213,6 +221,7 @@ def io(
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
+    capture: bool = True,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that waits, on the queue `io`. Options as for `cpu`.
 
@@ -220,5 +229,5 @@ def io(
     that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
     GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit.
     """
-    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit)
+    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit, capture)
     return decorate if function is None else decorate(function)

@@ -50,7 +50,8 @@ class Work:
     `fixed` holds the arguments that all items share (JSON values by name). `parameter` names the argument that an
     item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
     first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
-    chunk would have too many bytes with them.
+    chunk would have too many bytes with them. `keep_logs` says of which items the server keeps what they wrote:
+    `failed`, `all` or `none`.
     """
 
     task: str
@@ -61,6 +62,7 @@ class Work:
     items: list[Item]
     rest: int = 0
     batch: str = ""
+    keep_logs: str = "failed"
 
 
 @dataclass(slots=True)
@@ -69,7 +71,8 @@ class Outcome:
 
     `state` is `succeeded`, `failed` or `dead`. `text` is the task's value as JSON, or the error, with `type`, `message`
     and `traceback`. The attempt ran for `seconds` seconds, on `worker` (a node name), in the process `pid`. `retry_ms`
-    is how many milliseconds later the item's next attempt is due; None when this attempt ends the item.
+    is how many milliseconds later the item's next attempt is due; None when this attempt ends the item. `log` is
+    the end of what the item wrote; None when that is not to be kept.
     """
 
     index: int
@@ -80,6 +83,7 @@ class Outcome:
     worker: str = ""
     pid: int = 0
     retry_ms: int | None = None
+    log: str | None = None
 
 
 def attempts_of(text: str | None) -> tuple[int, int]:

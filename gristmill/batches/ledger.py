@@ -19,7 +19,6 @@ from gristmill.server.scripts import Scripts
 
 #: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
 PRODUCER_LEASE = 3000
-
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
 #: States of one call: no script may occupy the server for long.
@@ -158,6 +157,7 @@ class Ledger:
             items=items,
             rest=chunk.count - len(done),
             batch=chunk.batch,
+            keep_logs=contents["keep_logs"] or "failed",
         )
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
@@ -192,7 +192,9 @@ class Ledger:
             worker=worker,
             more=more,
             times=encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off",
+            log_room=self.settings.batch_log_bytes,
             groups=groups(outcomes),
+            logs=[part for outcome in outcomes if outcome.log for part in (outcome.index, outcome.log)],
         )
         return int(duplicates), by_name(following) if following else None
 
@@ -202,20 +204,18 @@ class Ledger:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
-        run at once, and what else is shown of it. Returns how many outcomes the
-        worker has recorded, whether the registry did not have the worker, and the ids of the messages that it is to
-        end: those of cancelled items. The server repeats each id until a later heartbeat has it in `ended`.
+        run at once, and what else is shown of it. Returns how many outcomes the worker has recorded, whether the
+        registry did not have it, and the ids of the messages that it is to end: those of cancelled items. The server
+        repeats each id until a later heartbeat has it in `ended`.
         """
-        flat = [part for chunk in chunks for part in (chunk.batch, chunk.member)]
-        queue, slots, details = heartbeat["queue"], heartbeat["slots"], json.dumps(heartbeat)
         items, is_new, kills = self._call(
             "heartbeat",
             worker=worker,
-            queue=queue,
-            slots=slots,
+            queue=heartbeat["queue"],
+            slots=heartbeat["slots"],
             async_items=heartbeat.get("async_items", 1),
-            details=details,
-            chunks=flat,
+            details=json.dumps(heartbeat),
+            chunks=[part for chunk in chunks for part in (chunk.batch, chunk.member)],
             ended=ended,
         )
         return int(items), bool(is_new), list(kills)
@@ -265,8 +265,7 @@ class Ledger:
 
     def stopped(self, chunk: Chunk) -> bool:
         """Whether no more items of the chunk should start: its batch is paused, being cancelled, or deleted."""
-        names = ["epoch", "paused", "cancelling", "finished"]
-        epoch, *stops = cast(list[str | None], self.client.hmget(self.key(chunk.batch, "state"), names))
+        epoch, *stops = self.client.hmget(self.key(chunk.batch, "state"), "epoch", "paused", "cancelling", "finished")
         return epoch != str(chunk.epoch) or any(stops)
 
     def names(self) -> list[str]:

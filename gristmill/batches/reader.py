@@ -125,12 +125,16 @@ class ResultReader:
             for bitmap in (part, "cancelled", "consumed"):
                 (word, at), *more = _words(first, end)
                 pipe.bitfield_ro(f"{self._key}{bitmap}", word, at, more)
-            together, *bitmaps = cast(tuple[str | None, list[int], list[int], list[int]], pipe.execute())
+            pipe.exists(f"{self._key}logs")
+            together, *bitmaps, some_logs = cast(
+                tuple[str | None, list[int], list[int], list[int], int], pipe.execute()
+            )
         indexes, cancelled, consumed = (list(_indexes(words, first, end)) for words in bitmaps)
         self._bytes += len(together or "")
         # A cancelled item, or one that runs again, may have the outcome of an earlier run.
         attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
         removed = set(consumed)
+        logs = self._logs(indexes) if some_logs else {}
         outcomes = self._outcomes(first, indexes) if together is None else enumerate(stored(together), first)
         here, outcome = next(outcomes, _NONE)
         for index in indexes:
@@ -142,7 +146,7 @@ class ResultReader:
             if index in attempts:
                 yield Result.of_cancelled(index, item, attempts[index])
             else:
-                yield Result.from_outcome(index, item, outcome)
+                yield Result.from_outcome(index, item, outcome, logs.get(index))
 
     def _outcomes(self, first: int, indexes: list[int]) -> Iterator[tuple[int, StoredOutcome]]:
         """The outcomes, by index, in those fields of the hash of item `first` that have one of the items `indexes`."""
@@ -165,6 +169,15 @@ class ResultReader:
             return []
         values = cast(list[str | None], self.client.hmget(f"{self._key}attempts", [str(index) for index in indexes]))
         return [attempts_of(value)[0] for value in values]
+
+    def _logs(self, indexes: list[int]) -> dict[int, str]:
+        """The logs that the server keeps of these items, by index."""
+        if not indexes:
+            return {}
+        texts = cast(list[str | None], self.client.hmget(f"{self._key}logs", [str(index) for index in indexes]))
+        logs = {index: text for index, text in zip(indexes, texts, strict=True) if text is not None}
+        self._bytes += sum(map(len, logs.values()))
+        return logs
 
     def failed(self, first: int) -> Iterator[Result]:
         """The results of the items from index `first` on that failed, by index."""

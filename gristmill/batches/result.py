@@ -11,7 +11,7 @@ from gristmill.batches.outcomes import StoredOutcome
 class Result:
     """One item's outcome. `index` counts from 0, `input` is the item, `state` is `succeeded`, `failed`, `dead`
     or `cancelled`. `error` has `type`, `message` and `traceback`. `seconds` is the run time of the last attempt. A
-    cancelled item has no worker and no pid.
+    cancelled item has no worker and no pid. `log` is the end of what the item wrote; None when the server keeps none.
     """
 
     index: int
@@ -23,13 +23,14 @@ class Result:
     seconds: float
     worker: str | None
     pid: int | None
+    log: str | None = None
 
     @classmethod
-    def from_outcome(cls, index: int, item: str, outcome: StoredOutcome) -> "Result":
-        """Build the result from the stored text of an item and from its outcome."""
+    def from_outcome(cls, index: int, item: str, outcome: StoredOutcome, log: str | None = None) -> "Result":
+        """Build the result from the stored text of an item, from its outcome and from its log."""
         state, answer, attempts, seconds, worker, pid = outcome
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid)
+        return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid, log)
 
     @classmethod
     def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result":

@@ -10,7 +10,7 @@ from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.output import FORMS, Form
 from gristmill.cli.values import Duration, Integer, OneOf
 from gristmill.errors import InputError
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, LAST, LONGEST_SECONDS, checked_halt
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS, checked_halt
 from gristmill.producer.item_states import item_states
 from gristmill.producer.items import FORMATS
 
@@ -132,6 +132,11 @@ def feeding(command: Command) -> Command:
             type=Duration(1, LONGEST_SECONDS),
             metavar="DURATION",
             help="How long to keep the batch after it ends, such as 12h or 7d.",
+        ),
+        click.option(
+            "--keep-logs",
+            type=OneOf(KEEP_LOGS),
+            help="Items whose output the server keeps; default: failed, or GRISTMILL_KEEP_LOGS.",
         ),
     ]
     for option in reversed(options):

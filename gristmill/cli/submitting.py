@@ -31,7 +31,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         _source(feeding),
         name=feeding["name"],
         fixed=options.arguments_of(feeding["settings"]),
-        options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"]),
+        options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"], feeding["keep_logs"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )

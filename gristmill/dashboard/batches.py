@@ -114,4 +114,5 @@ def _failure(result: Result) -> dict[str, Any]:
         "type": error.get("type", ""),
         "message": error.get("message", "")[:MESSAGE],
         "traceback": error.get("traceback", "")[-TRACEBACK:],
+        "log": result.log,
     }

@@ -12,6 +12,8 @@ from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.server.waiting import OUTCOMES
 from gristmill.tasks.kinds import Kind
+from gristmill.worker import logs
+from gristmill.worker.capture import capture_process, capture_threads
 from gristmill.worker.chunk_task import prepare
 from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.transport_steps import freeze, refuse
@@ -49,6 +51,17 @@ class SlotMemory(Step):
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         size = slot_memory(settings(), worker.max_concurrency or worker.concurrency)
         worker_process_init.connect(lambda **_: limit_memory(size), weak=False)
+        super().__init__(worker, **kwargs)
+
+
+class CaptureOutput(Step):
+    """Tells apart what items write: in each process of a pool, or in the threads of this one."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        if worker.pool_cls is get_implementation("prefork"):
+            worker_process_init.connect(lambda **_: logs.write_to(capture_process()), weak=False)
+        else:
+            capture_threads()
         super().__init__(worker, **kwargs)
 
 

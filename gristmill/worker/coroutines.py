@@ -10,6 +10,7 @@ from gristmill.errors import GristmillError
 from gristmill.tasks.item import enter
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.worker import runner
+from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_stop import ASK_SECONDS, Stop
 from gristmill.worker.coroutine_run import CoroutineRun
@@ -36,6 +37,8 @@ class Coroutines:
     async def run_item(self, item: Item) -> Outcome:
         """Run one item; whatever it raises becomes its outcome."""
         started_at = time.perf_counter()
+        capture = current_capture()
+        capture.begin(self.task.capture)
         try:
             arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
@@ -45,7 +48,8 @@ class Coroutines:
         except BaseException as error:
             state, text = "failed", json.dumps(runner.explain(error))
             retry_ms = runner.delay_ms(item, self.work, self.task, error)
-        return runner.outcome_of(item, state, text, started_at, self.worker, retry_ms)
+        log = capture.end(runner.keeps_log(self.work, state))
+        return runner.outcome_of(item, state, text, started_at, self.worker, retry_ms, log)
 
     async def _limited(self, arguments: dict[str, object]) -> object:
         try:

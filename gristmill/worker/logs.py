@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +14,7 @@ from celery.signals import setup_logging
 
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import settings
+from gristmill.worker import capture
 
 _about: ContextVar[dict[str, Any] | None] = ContextVar("about", default=None)
 
@@ -59,12 +62,36 @@ def _moment(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
+class WorkerHandler(logging.Handler):
+    """Writes what an item logs to the item's own output, and all else to the worker's stderr."""
+
+    #: The descriptor of the worker's stderr, where descriptor 2 is an item's; None elsewhere.
+    own: int | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            line = self.format(record) + "\n"
+            if self.own is None or capture.current().running:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+            else:
+                os.write(self.own, line.encode(errors="backslashreplace"))
+        except Exception:
+            self.handleError(record)
+
+
+def write_to(descriptor: int) -> None:
+    """Write the worker's own lines to `descriptor` from now on."""
+    WorkerHandler.own = descriptor
+
+
 def install() -> None:
     """Replace Celery's logging in this process."""
     setup_logging.connect(_set_up, weak=False)
 
 
 def _set_up(**_: Any) -> None:
-    handler = logging.StreamHandler()
+    handler = WorkerHandler()
     handler.setFormatter(JsonFormatter() if settings().log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
+from gristmill.worker.capture import capture_process, last_words, new_file
 from gristmill.worker.limits import limit_memory, slot_memory
 
 #: Deaths of the child process that prove a call guilty, and seconds between them.
@@ -32,11 +33,15 @@ class QuarantineUnavailable(GristmillError):
 
 
 class ProcessDied(Exception):
-    """Raised when the child process ended before it answered; the text says how."""
+    """Raised when the child process ended before it answered; the text says how, `output` what it wrote at last."""
+
+    output: str | None = None
 
 
 class TimedOut(Exception):
-    """Raised when the call took too long and the child process was killed."""
+    """Raised when the call took too long and the child process was killed. `output` is the end of what it wrote."""
+
+    output: str | None = None
 
 
 class QuarantineProcess:
@@ -48,6 +53,8 @@ class QuarantineProcess:
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
         self._link: Connection | None = None
+        #: The file into which the child writes what its items write.
+        self._file: int | None = None
 
     def run(self, function: Callable[..., Answer], *arguments: Any, seconds: float | None = None) -> Answer:
         """Call `function`, which the child can import, with `arguments`, which pickle can carry.
@@ -64,13 +71,20 @@ class QuarantineProcess:
                 raise TimedOut(f"killed after {seconds:g} s")
             answer, error = link.recv()
         except (EOFError, OSError):
-            raise ProcessDied(self._ending()) from None
-        except BaseException:
+            death = ProcessDied(self._ending())
+            death.output = self._last_words()
+            raise death from None
+        except BaseException as error:
             self.close()
+            if isinstance(error, TimedOut):
+                error.output = self._last_words()
             raise
         if error is not None:
             raise error
         return answer  # type: ignore[no-any-return]
+
+    def _last_words(self) -> str | None:
+        return None if self._file is None else last_words(self._file)
 
     def _begin(self, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> Connection:
         """Send the call to the child. Once the child says that the call has started, its death is the call's doing."""
@@ -88,15 +102,17 @@ class QuarantineProcess:
         raise QuarantineUnavailable(f"cannot start a child process: {ending}")
 
     def _start(self) -> Connection:
+        if self._file is None:
+            self._file = new_file()
         ours, theirs = socket.socketpair()
         with theirs:
             code = (
                 f"import sys; sys.path[:] = {sys.path!r}; "
-                f"from gristmill.worker.quarantine import serve; serve({theirs.fileno()})"
+                f"from gristmill.worker.quarantine import serve; serve({theirs.fileno()}, {self._file})"
             )
             self._child = subprocess.Popen(
                 [sys.executable, "-c", code],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), self._file],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
@@ -160,13 +176,16 @@ def quarantined(function: Callable[..., Answer], *arguments: Any, seconds: float
             if deaths < DEATHS:
                 # The cause may have been a short lack of memory.
                 time.sleep(PAUSE_SECONDS)
-    raise ProcessDied(f"the call killed its process {DEATHS} of {DEATHS} times: {last}")
+    conviction = ProcessDied(f"the call killed its process {DEATHS} of {DEATHS} times: {last}")
+    conviction.output = last.output
+    raise conviction
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, file: int) -> None:
     """Be the child: run one call after another, until none has come for IDLE_SECONDS."""
     link = Connection(descriptor)
     threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    capture_process(file)
     limit_memory(slot_memory(settings(), cores()))
     while link.poll(IDLE_SECONDS):
         function, arguments = link.recv()

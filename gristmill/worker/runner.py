@@ -22,6 +22,7 @@ from gristmill.tasks import catalog
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.return_type import ReturnType
+from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
@@ -143,6 +144,8 @@ class Runner:
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
     """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
     started_at = time.perf_counter()
+    capture = current_capture()
+    capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         run = enter(work.batch, item.index, item.attempt)
@@ -158,7 +161,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
         if isinstance(error, SystemExit) and is_terminated():
             raise
         state, text, retry_ms = "failed", json.dumps(explain(error)), delay_ms(item, work, task, error)
-    return outcome_of(item, state, text, started_at, worker, retry_ms)
+    log = capture.end(keeps_log(work, state))
+    return outcome_of(item, state, text, started_at, worker, retry_ms, log)
 
 
 def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
@@ -173,12 +177,13 @@ def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float
     only = replace(work, items=[])
     try:
         return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
-    except TimedOut:
+    except TimedOut as timeout:
         late = TimeLimitExceeded(limit)
         state, text, retry_ms = "failed", json.dumps(explain(late)), delay_ms(item, work, task, late)
+        log = timeout.output
     except ProcessDied as death:
-        state, text, retry_ms = "dead", json.dumps(explain(death)), None
-    return outcome_of(item, state, text, started_at, worker, retry_ms)
+        state, text, retry_ms, log = "dead", json.dumps(explain(death)), None, death.output
+    return outcome_of(item, state, text, started_at, worker, retry_ms, log if keeps_log(work, state) else None)
 
 
 def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
@@ -200,10 +205,17 @@ def delay_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) 
     return None
 
 
-def outcome_of(item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None) -> Outcome:
+def keeps_log(work: Work, state: str) -> bool:
+    """Whether the server keeps what an item wrote that ended so."""
+    return work.keep_logs == "all" or (state != "succeeded" and work.keep_logs == "failed")
+
+
+def outcome_of(
+    item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None, log: str | None = None
+) -> Outcome:
     """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
     seconds = time.perf_counter() - started_at
-    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms)
+    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms, log)
 
 
 def value_json(return_type: ReturnType, value: Any) -> str:

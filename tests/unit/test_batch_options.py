@@ -78,8 +78,13 @@ def test_what_priority_refuses(priority):
 
 
 def test_options_as_the_batch_keeps_them():
-    assert BatchOptions.of(3, "fail=10", "2h").fields() == {"priority": 3, "halt": "10", "ttl": 7_200_000}
-    assert BatchOptions.of().fields() == {"priority": 5, "ttl": 604_800_000}
+    assert BatchOptions.of(3, "fail=10", "2h").fields() == {
+        "priority": 3,
+        "halt": "10",
+        "ttl": 7_200_000,
+        "keep_logs": "failed",
+    }
+    assert BatchOptions.of().fields() == {"priority": 5, "ttl": 604_800_000, "keep_logs": "failed"}
 
 
 @pytest.mark.parametrize(

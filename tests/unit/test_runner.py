@@ -24,6 +24,7 @@ class Stand:
 
     kind = Kind.CPU
     retry_on = (ValueError,)
+    capture = True
 
     def __init__(self, function):
         self.run = function

@@ -1,5 +1,5 @@
 --@ consume(batch, created, after, upto, below: number, ranges: list) frees
---@ uses batches/blocks batches/bitmaps
+--@ uses batches/blocks batches/bitmaps batches/logs
 -- Remove results that somebody has read: the outcomes of succeeded items, and the events and blocks of which nothing is
 -- needed any more. Failed, dead and cancelled items stay; when their block goes, their input moves to `retained_inputs`. The
 -- other bitmaps stay, so that nothing is recorded twice. Repeating it changes nothing.
@@ -7,7 +7,7 @@
 --   after    the event to begin behind    upto  the last event
 --   below    the index that whole events are below
 --   ranges   the succeeded items that were read: first-last
--- Touches: batch:{b}:state, :done, :failed, :cancelled, :attempts, :out:{k}, :events, :in, and
+-- Touches: batch:{b}:state, :done, :failed, :cancelled, :attempts, :out:{k}, :events, :in, :logs, and
 --   batch:{b}:consumed         bitmap  succeeded items whose result was removed
 --   batch:{b}:retained_inputs  hash    index -> item, of failed, dead and cancelled items whose block was removed
 -- Returns the event to go on behind.
@@ -49,6 +49,7 @@ local function remove(first, last)
   local indexes = {}
   for index = first, last do indexes[#indexes + 1] = index end
   for part in string.gmatch('attempts retained_inputs', '%S+') do redis.call('HDEL', key(batch, part), unpack(indexes)) end
+  drop_logs(batch, indexes)
   removed = removed + count - bits('consumed', first, last)
   mark('consumed', first, last)
   local out = key(batch, 'out:' .. math.floor(first / BUCKET))

@@ -1,17 +1,20 @@
---@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more: flag, times, groups: list) frees
---@ uses batches/outcomes batches/ending batches/go_on
+--@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more: flag, times, log_room: number, groups: list, logs: list) frees
+--@ uses batches/outcomes batches/logs batches/ending batches/go_on
 -- Record outcomes of a chunk, each once, then release what there is room for.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
 --   more     whether the slot would go on with another chunk
 --   times    the run times, as bucket:items,… of histogram.py, or `off`: they are not counted
+--   log_room  bytes that the logs of the batch may have together
 --   groups   the outcomes, see outcomes.lua
+--   logs     what items wrote, see logs.lua
 -- Touches: every key of the batch, active, slots, the queue, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
 -- Returns {how many of the outcomes were duplicates, false or what go_on gives}.
 local now, chunk = milliseconds(), chunk_of(first, count)
 local outcomes, items
 outcomes, items = groups_of(groups)
+local log_of, logged = logs_of(logs), {}
 local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'halt'},
   {'created', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {items, false} end
@@ -29,6 +32,7 @@ end
 local function end_items(group)
   ended[#ended + 1] = group
   tally[group.state] = tally[group.state] + group.count
+  note_logs(logged, group, log_of)
 end
 
 -- Whether no item of a group has an outcome, or has failed before.
@@ -74,6 +78,7 @@ local function next_attempts(singles, noted)
       noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, before)
       redis.call('ZADD', key(batch, 'retry'), now + single.delay, single.first)
       look_by(batch, now + single.delay)
+      note_logs(logged, single, log_of)
     end
   end
   return finals
@@ -150,6 +155,7 @@ end
 
 record_singles(record_whole())
 store_outcomes(batch, ended)
+keep_logs(batch, logged, log_of, log_room)
 set_bits(key(batch, 'failed'), failed)
 count_outcomes()
 tell_followers(batch, ended)

@@ -52,7 +52,8 @@
         make("span", { class: "gm-error" }, item.type + (item.message ? ": " + item.message : ""))),
       make("div", { class: "gm-under" }, (item.state === "failed" ? "" : item.state + ", ") + item.attempts +
         (item.attempts === 1 ? " attempt, " : " attempts, ") + duration(item.seconds) + " on " + item.worker),
-      item.traceback ? make("details", {}, make("summary", {}, "Traceback"), make("pre", {}, make("code", {}, item.traceback))) : null);
+      item.traceback ? make("details", {}, make("summary", {}, "Traceback"), make("pre", {}, make("code", {}, item.traceback))) : null,
+      item.log ? make("details", {}, make("summary", {}, "Output"), make("pre", {}, make("code", {}, item.log))) : null);
   }
 
   function failures(data) {
