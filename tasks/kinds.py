@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, get_type_hints, overload
 
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.application import app
@@ -12,6 +12,7 @@ from gristmill.tasks.celery_internals import registered
 from gristmill.tasks.celery_task import P as TaskP
 from gristmill.tasks.celery_task import R_co, TypedTask
 from gristmill.tasks.fingerprint import fingerprint, modules_of
+from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 
 P = ParamSpec("P")
@@ -33,6 +34,7 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     abstract = True
     kind: Kind
     schema: Schema
+    return_type: ReturnType
     #: How many more times a failed item is tried, and after which exceptions.
     retries: int
     retry_on: tuple[type[BaseException], ...]
@@ -88,6 +90,18 @@ def _refuse_namesake(name: str, kind: Kind, module: str) -> None:
         )
 
 
+def _types(function: Callable[..., Any], check: Callable[..., None] | None, name: str) -> dict[str, Any]:
+    """What the annotations of a task's function say of its items and of its values."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+        return_type = ReturnType.of(function, hints.get("return", Any))
+        return {"schema": Schema.of(function, check), "return_type": return_type}
+    except NameError as error:
+        raise TypeError(f"task {name!r}: {error} (expected annotations whose names exist at run time)") from error
+    except TypeError as error:
+        raise TypeError(f"task {name!r}: {error}") from error
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
@@ -101,7 +115,7 @@ def _decorator(
         _refuse_namesake(task_name, kind, function.__module__)
         options = {
             "kind": kind,
-            "schema": Schema.of(function, check),
+            **_types(function, check, task_name),
             "retries": retries,
             "retry_on": retry_on,
             "time_limit": time_limit,
@@ -143,8 +157,8 @@ def cpu(
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
-        TypeError: another module has a task of that name, or the function takes `*args`, `**kwargs` or
-            positional-only parameters.
+        TypeError: another module has a task of that name; or the function takes `*args`, `**kwargs` or
+            positional-only parameters, yields, or has a return annotation that pydantic cannot write and read.
     """
     decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit)
     return decorate if function is None else decorate(function)

@@ -19,8 +19,8 @@ from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.tasks import catalog
-from gristmill.tasks.encoding import json_text
 from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.return_type import ReturnType
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
@@ -45,10 +45,6 @@ Answer = TypeVar("Answer")
 
 class ResultTooLarge(ValueError):
     """Raised when a task returns more than 1 MiB of JSON; it should write a file and return the file's path."""
-
-
-class ResultNotJSON(TypeError):
-    """Raised when a task returns a value that JSON cannot carry."""
 
 
 class Runner:
@@ -137,7 +133,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             value = task.run(**arguments)
         finally:
             time_limit.end()
-        state, text, retry_ms = "succeeded", value_json(value), None
+        state, text, retry_ms = "succeeded", value_json(task.return_type, value), None
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and is_terminated():
@@ -185,18 +181,16 @@ def _outcome(item: Item, state: str, text: str, started_at: float, worker: str, 
     return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms)
 
 
-def value_json(value: Any) -> str:
+def value_json(return_type: ReturnType, value: Any) -> str:
     """A task's value as JSON.
 
     Raises:
         ResultNotJSON: JSON cannot carry the value.
+        ResultMismatch: the task's return annotation does not allow the value.
         ResultTooLarge: the value is over 1 MiB of JSON.
     """
-    try:
-        text = json_text(value)
-        size = len(text) if text.isascii() else len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ResultNotJSON(f"JSON cannot carry the value, of type {type(value).__name__}: {error}") from None
+    text = return_type.text(value)
+    size = len(text) if text.isascii() else len(text.encode())
     if size > VALUE_BYTES:
         raise ResultTooLarge(f"the value is {size:,} bytes of JSON, over 1 MiB: write a file and return its path")
     return text

@@ -9,6 +9,7 @@ import pytest
 from gristmill.batches.chunk import Item, Work
 from gristmill.server.waiting import backoff
 from gristmill.tasks.kinds import Kind
+from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.worker.runner import VALUE_BYTES, run_item
 
@@ -27,6 +28,7 @@ class Stand:
     def __init__(self, function):
         self.run = function
         self.schema = Schema.of(function)
+        self.return_type = ReturnType()
 
 
 def outcome(function, value="1", retries=0, attempt=1, before=0):
@@ -84,7 +86,8 @@ def test_calling_sys_exit_fails_the_item_only():
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ({1, 2}, "ResultNotJSON"),
+        ({1: "a", "1": "b"}, "ResultNotJSON"),
+        ((n for n in range(3)), "ResultNotJSON"),
         (float("nan"), "ResultNotJSON"),
         ("x" * VALUE_BYTES, "ResultTooLarge"),
         ("é" * (VALUE_BYTES // 2), "ResultTooLarge"),
