@@ -25,8 +25,8 @@ from gristmill.tasks.kinds import cpu, io
 @io
 def odd(what: str, size: int = 0):
     """Do what an item says."""
-    if what == "set":
-        return {1, 2}
+    if what == "key":
+        return {(1, 2): 3}
     if what == "nan":
         return float("nan")
     if what == "large":

@@ -246,14 +246,14 @@ class TestUrls:
 class TestTasksThatGoWrong:
     @pytest.mark.parametrize("task", ["odd", "oddly"])
     def test_each_fails_alone(self, fleet, name, task):
-        items = ["fine", "set", "nan", "raise", "exit", "fine too"]
+        items = ["fine", "key", "nan", "raise", "exit", "fine too"]
         done = fleet.run("submit", task, *items, "--name", name, "--follow")
         assert done.code == 1, done
         assert "Traceback" not in done.err
-        fine, a_set, nan, raised, left, too = fleet.results(name)
+        fine, a_key, nan, raised, left, too = fleet.results(name)
         assert (fine.value, too.value) == ("fine", "fine too")
-        assert [result.error["type"] for result in (a_set, nan)] == ["ResultNotJSON"] * 2
-        assert "set" in a_set.error["message"]
+        assert [result.error["type"] for result in (a_key, nan)] == ["ResultNotJSON"] * 2
+        assert "tuple" in a_key.error["message"]
         assert (raised.error["type"], left.error["type"]) == ("LookupError", "SystemExit")
         assert "nothing under [b]this[/b] key" in raised.error["message"]
         assert "oddities.py" in raised.error["traceback"]
