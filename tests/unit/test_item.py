@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import threading
 from contextlib import contextmanager
 
@@ -96,5 +97,5 @@ def test_the_runner_enters_each_item_and_leaves_it():
     app.tasks.pop("about_item")
     work = Work("about_item", {}, "n", 0, 1.0, [], batch="audit")
     outcome = run_item(work, about_item, "cpu@h", Item(4, 1, 2))
-    assert outcome.text == '["audit", 4, 2, 0]'
+    assert json.loads(outcome.text) == ["audit", 4, 2, 0]
     assert item.batch == ""
