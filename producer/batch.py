@@ -23,8 +23,13 @@ from gristmill.producer.item_states import item_states
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline
+from gristmill.tasks.encoding import json_text
+from gristmill.tasks.return_type import ReturnType
 
 log = logging.getLogger(__name__)
+
+#: Values as JSON has them.
+_JSON = ReturnType()
 
 #: Seconds between two looks at the counters of a batch.
 _POLL_SECONDS = 0.2
@@ -43,9 +48,10 @@ class Batch(Generic[R_co]):
     Threads may share a Batch, but not an iterator of it.
     """
 
-    def __init__(self, name: str, ledger: Ledger) -> None:
+    def __init__(self, name: str, ledger: Ledger, return_type: ReturnType = _JSON) -> None:
         self.name = name
         self._ledger = ledger
+        self._return_type = return_type
 
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"
@@ -111,10 +117,14 @@ class Batch(Generic[R_co]):
     def values(self, *, max_wait: MaxWait = None) -> Iterator[R_co]:
         """Yield what the task returned for each item, in the order of the items, as soon as each is there.
 
+        The batch of `submit(task)` has values of the type that the task's return annotation names. A batch that was
+        opened or submitted by a name has them as JSON has them, and so do its results.
+
         Raises:
             ItemFailed: at the first item that failed, is dead or was cancelled; it has the item's Result.
             BatchCancelled: at the end, if the batch was cancelled before all its items were stored.
-            InputError: a value was removed from the server with `consume`.
+            InputError: a value was removed from the server with `consume`; or it does not fit the return annotation,
+                because workers had another version of the task.
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
         index = 0
@@ -125,7 +135,7 @@ class Batch(Generic[R_co]):
                 if result.state != "succeeded":
                     raise ItemFailed(_failure(self.name, result), result)
                 index += 1
-                yield result.value
+                yield self._typed(result)
         if index < info.submitted:
             raise InputError(f"the value of item {index} of batch {self.name!r} was removed from the server (consumed)")
         if info.state is State.CANCELLED:
@@ -201,6 +211,16 @@ class Batch(Generic[R_co]):
         """Delete all that the server has of the batch; results of items that still run are dropped."""
         with reaching():
             self._ledger.delete(self.name)
+
+    def _typed(self, result: Result) -> Any:
+        if self._return_type.is_json:
+            return result.value
+        try:
+            return self._return_type.value(json_text(result.value))
+        except ValueError as error:
+            place = f"item {result.index} of batch {self.name!r}"
+            expected = f"expected {self._return_type.annotation}, as the task's return annotation says"
+            raise InputError(f"invalid value of {place}: {excerpt(result.value)} ({expected})") from error
 
     def _warn_of_workers(self) -> None:
         info = self.info()

@@ -1,10 +1,11 @@
 """A task whose module this process does not have, as the workers announce it."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.kinds import GristmillTask, Kind
+from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Parameter, Schema
 
 
@@ -19,6 +20,9 @@ class RemoteTask:
     fingerprint: str
     modules: dict[str, str]
     is_async: bool = False
+
+    #: Workers announce none: values are read as JSON has them.
+    return_type: ClassVar[ReturnType] = ReturnType()
 
     @classmethod
     def of(cls, name: str, announcement: Announcement) -> Self:

@@ -77,7 +77,7 @@ class TestFirstBatch:
         assert [(row["index"], row["input"], row["value"]) for row in rows] == [
             (i, i + 1, fibonacci(i + 1)) for i in range(30)
         ]
-        fields = "index input state value error attempts seconds worker pid"
+        fields = "index input state value error attempts seconds worker pid log"
         assert {" ".join(row) for row in rows} == {fields}
         assert {(row["state"], row["error"], row["attempts"]) for row in rows} == {("succeeded", None, 1)}
         pids = {row["pid"] for row in rows}

@@ -1,9 +1,12 @@
 """Reading a batch on a real server: values in order, results by state, limits of waits, and a server that goes away."""
 
+from datetime import date, timedelta
+
 import pytest
 
-from gristmill import Batch, State, batches, open_batch
+from gristmill import Batch, State, batches, cpu, open_batch
 from gristmill import submit as gristmill_submit
+from gristmill.batches.chunk import Outcome
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load, settings
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, ServerError
@@ -15,6 +18,7 @@ from gristmill.server.connection import connect
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from gristmill.server.waiting import Policy
+from gristmill.tasks.application import app
 from gristmill.tasks.remote import RemoteTask
 from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, run_all, submit
 
@@ -74,6 +78,35 @@ def test_values_that_were_consumed_are_missed(here):
     assert len(list(batch.results(consume=True))) == 10
     with pytest.raises(InputError, match="item 0 of batch 'b'"):
         list(batch.values())
+
+
+@pytest.fixture
+def day_after():
+    @cpu(name="day_after")
+    def day_after(n: int) -> date:
+        """The n-th day after a day."""
+        return date(2026, 11, 27) + timedelta(n)
+
+    yield day_after
+    app.tasks.pop("day_after")
+
+
+def test_values_are_of_the_type_that_the_task_returns(here, day_after):
+    submit(here, "b", 2, task="day_after")
+    batch = Batch("b", here, day_after.return_type)
+    texts = ['"2026-11-28"', '"no day"']
+    while chunk := pop(here):
+        items = here.take(chunk).items
+        done = [Outcome(item.index, "succeeded", 1, texts[item.index], 0.001, WORKER, 1, None) for item in items]
+        here.record(chunk, done, 0.001, WORKER)
+    values = batch.values()
+    assert next(values) == date(2026, 11, 28)
+    with pytest.raises(InputError, match=r"item 1 of batch 'b'.*no day.*date"):
+        next(values)
+    assert [result.value for result in batch.results(in_order=True)] == ["2026-11-28", "no day"]
+    assert list(open_batch("b").values()) == ["2026-11-28", "no day"]
+    here.client.delete(here.settings.key("workers"), here.settings.key("heartbeats"))
+    assert gristmill_submit(day_after, [1])._return_type is day_after.return_type
 
 
 def test_results_by_state(here):

@@ -6,37 +6,34 @@ import json
 import threading
 from contextlib import contextmanager
 
-import pytest
-
 from gristmill import item
 from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.application import app
-from gristmill.tasks.item import NOTE_CHARACTERS, enter, leave
+from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import cpu
 from gristmill.worker.runner import run_item
 
 
 @contextmanager
-def running(*about, **progress):
-    run = enter(*about, **progress)
+def running(*about):
+    run = enter(*about)
     yield
     leave(run)
 
 
 def about():
-    return item.batch, item.index, item.attempt, item.slot
+    return item.batch, item.index, item.attempt
 
 
-def test_outside_a_run_it_is_item_0_of_no_batch_and_progress_has_no_effect():
-    assert about() == ("", 0, 1, 0)
-    item.progress(1, 2, "half")
+def test_outside_a_run_it_is_item_0_of_no_batch():
+    assert about() == ("", 0, 1)
 
 
 def test_it_is_the_item_of_its_thread_and_of_its_coroutine():
     seen = {}
 
     async def run(index):
-        with running("b", index, 2, 3):
+        with running("b", index, 2):
             await asyncio.sleep(0)
             seen[index] = about()
             await asyncio.gather(asyncio.create_task(inner(index)))
@@ -48,7 +45,7 @@ def test_it_is_the_item_of_its_thread_and_of_its_coroutine():
         await asyncio.gather(*(run(index) for index in range(20)))
 
     asyncio.run(all_of_them())
-    assert seen == {i: ("b", i, 2, 3) for i in range(20)} | {("inner", i): i for i in range(20)}
+    assert seen == {i: ("b", i, 2) for i in range(20)} | {("inner", i): i for i in range(20)}
     with running("b", 7, 1):
         thread = threading.Thread(target=lambda: seen.update(thread=item.index))
         thread.start()
@@ -60,7 +57,7 @@ def test_it_is_the_item_of_its_thread_and_of_its_coroutine():
 def test_the_seed_depends_on_batch_and_index_alone():
     with running("scan", 5, 1):
         first = item.seed
-    with running("scan", 5, 3, 9):
+    with running("scan", 5, 3):
         assert item.seed == first
     assert first == int(hashlib.blake2b(b"scan:5", digest_size=8).hexdigest(), 16) >> 1
     seeds = set()
@@ -71,24 +68,6 @@ def test_the_seed_depends_on_batch_and_index_alone():
     assert max(seeds) < 2**63
 
 
-def test_progress_reaches_whoever_runs_the_item_with_a_short_note():
-    calls = []
-    with running("b", 0, 1, progress=lambda *call: calls.append(call)):
-        item.progress(3, 10, "x" * 1000)
-        item.progress(4)
-    assert calls[0] == (3.0, 10.0, "x" * NOTE_CHARACTERS)
-    assert str(calls[1]) == "(4.0, nan, '')"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error"),
-    [(("ten",), ValueError), ((None,), TypeError), ((float("nan"),), ValueError), ((1, float("inf")), ValueError)],
-)
-def test_progress_takes_finite_numbers_in_a_run_or_not(wrong, error):
-    with pytest.raises(error):
-        item.progress(*wrong)
-
-
 def test_the_runner_enters_each_item_and_leaves_it():
     @cpu(name="about_item")
     def about_item(n: int) -> list[int | str]:
@@ -97,5 +76,5 @@ def test_the_runner_enters_each_item_and_leaves_it():
     app.tasks.pop("about_item")
     work = Work("about_item", {}, "n", 0, 1.0, [], batch="audit")
     outcome = run_item(work, about_item, "cpu@h", Item(4, 1, 2))
-    assert json.loads(outcome.text) == ["audit", 4, 2, 0]
+    assert json.loads(outcome.text) == ["audit", 4, 2]
     assert item.batch == ""
