@@ -117,8 +117,7 @@ class Batch(Generic[R_co]):
     def values(self, *, max_wait: MaxWait = None) -> Iterator[R_co]:
         """Yield what the task returned for each item, in the order of the items, as soon as each is there.
 
-        The batch of `submit(task)` has values of the type that the task's return annotation names. A batch that was
-        opened or submitted by a name has them as JSON has them, and so do its results.
+        After `submit(task)` they have the type of the task's return annotation; else, and in results, they are JSON's.
 
         Raises:
             ItemFailed: at the first item that failed, is dead or was cancelled; it has the item's Result.
@@ -218,9 +217,8 @@ class Batch(Generic[R_co]):
         try:
             return self._return_type.value(json_text(result.value))
         except ValueError as error:
-            place = f"item {result.index} of batch {self.name!r}"
-            expected = f"expected {self._return_type.annotation}, as the task's return annotation says"
-            raise InputError(f"invalid value of {place}: {excerpt(result.value)} ({expected})") from error
+            text = f"invalid value of item {result.index} of batch {self.name!r}: {excerpt(result.value)}"
+            raise InputError(f"{text} (expected {self._return_type.annotation}, as the task says)") from error
 
     def _warn_of_workers(self) -> None:
         info = self.info()
