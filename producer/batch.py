@@ -8,22 +8,22 @@ from typing import Any, Generic, TypeAlias
 from typing_extensions import TypeVar
 
 from gristmill.batches.control import Control
-from gristmill.batches.info import ENDED, BatchInfo, State
+from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
-from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
+from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
+from gristmill.producer.value_order import ValueOrder
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline
-from gristmill.tasks.encoding import json_text
 from gristmill.tasks.return_type import ReturnType
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Batch(Generic[R_co]):
     def __init__(self, name: str, ledger: Ledger, return_type: ReturnType = _JSON) -> None:
         self.name = name
         self._ledger = ledger
-        self._return_type = return_type
+        self.return_type = return_type
 
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"
@@ -81,7 +81,7 @@ class Batch(Generic[R_co]):
         Raises:
             TimeoutError: it has not ended after `max_wait`; it goes on.
         """
-        for info in watch(self, _deadline(max_wait)):
+        for info in watch(self, deadline_of(max_wait)):
             last = info
         return last
 
@@ -104,9 +104,7 @@ class Batch(Generic[R_co]):
             InputError: an option is not valid.
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        states = item_states(state)
-        if consume and (states or not follow):
-            raise InputError("consume=True takes neither a state nor follow=False")
+        states = result_states(state, follow, consume)
         if follow:
             lots = self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
             results: Iterator[Result] = (result for _, lot in lots for result in lot)
@@ -126,19 +124,11 @@ class Batch(Generic[R_co]):
                 because workers had another version of the task.
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        index = 0
+        order = ValueOrder(self.name, self.return_type)
         for info, results in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
             for result in results:
-                if result.index > index:
-                    break
-                if result.state != "succeeded":
-                    raise ItemFailed(_failure(self.name, result), result)
-                index += 1
-                yield self._typed(result)
-        if index < info.submitted:
-            raise InputError(f"the value of item {index} of batch {self.name!r} was removed from the server (consumed)")
-        if info.state is State.CANCELLED:
-            raise BatchCancelled(f"batch {self.name!r} was cancelled ({info.reason}) before all its items were stored")
+                yield order.value(result)
+        order.check_end(info)
 
     def follow(
         self, *, in_order: bool = False, consume: bool = False, max_wait: MaxWait = None
@@ -151,12 +141,17 @@ class Batch(Generic[R_co]):
         Raises:
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        deadline = _deadline(max_wait)
+        return self.lots(in_order=in_order, consume=consume, deadline=deadline_of(max_wait))
+
+    def lots(
+        self, *, in_order: bool, consume: bool, deadline: Deadline, blocks: bool = True
+    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+        """As `follow`; unless it `blocks`, a lot is what is there now, and the caller pauses after an empty one."""
         consumer = None
         if consume:
             created = round(self.info().created * 1000)
             consumer = ResultConsumer(self._ledger.client, settings(), self.name, created)
-        follower = Follower(self.info, lambda: _check(self.name, deadline), self._reader(), consumer)
+        follower = Follower(self.info, lambda: check(self.name, deadline), self._reader(), consumer, blocks)
         lots = follower.in_order() if in_order else follower.as_completed()
         return ((info, _reached(results)) for info, results in _reached(lots))
 
@@ -211,15 +206,6 @@ class Batch(Generic[R_co]):
         with reaching():
             self._ledger.delete(self.name)
 
-    def _typed(self, result: Result) -> Any:
-        if self._return_type.is_json:
-            return result.value
-        try:
-            return self._return_type.value(json_text(result.value))
-        except ValueError as error:
-            text = f"invalid value of item {result.index} of batch {self.name!r}: {excerpt(result.value)}"
-            raise InputError(f"{text} (expected {self._return_type.annotation}, as the task says)") from error
-
     def _warn_of_workers(self) -> None:
         info = self.info()
         if not to_run(info):
@@ -238,22 +224,27 @@ class Batch(Generic[R_co]):
         return ResultReader(self._ledger.client, settings(), self.name)
 
 
-def _deadline(max_wait: MaxWait) -> Deadline:
+def deadline_of(max_wait: MaxWait) -> Deadline:
+    """When a wait of `max_wait` that starts now is over."""
     return Deadline(None if max_wait is None else checked_max_wait(max_wait))
+
+
+def result_states(state: str | Iterable[str] | None, follow: bool, consume: bool) -> frozenset[str]:
+    """The states of the results to read; empty: all.
+
+    Raises:
+        InputError: there is no such state, or the three exclude each other.
+    """
+    states = item_states(state)
+    if consume and (states or not follow):
+        raise InputError("consume=True takes neither a state nor follow=False")
+    return states
 
 
 def _reached(values: Iterable[T]) -> Iterator[T]:
     """The values, read from the server one by one; its errors become ServerErrors."""
     with reaching():
         yield from values
-
-
-def _failure(batch: str, result: Result) -> str:
-    place = f"item {result.index} of batch {batch!r} ({excerpt(result.input)})"
-    if result.error is None:
-        return f"{place} was cancelled"
-    verb = "is dead" if result.state == "dead" else "failed"
-    return f"{place} {verb}: {result.error['type']}: {result.error['message']}"
 
 
 def watch(batch: Batch, deadline: Deadline = NEVER, every: float = _POLL_SECONDS) -> Iterator[BatchInfo]:
@@ -267,11 +258,12 @@ def watch(batch: Batch, deadline: Deadline = NEVER, every: float = _POLL_SECONDS
         yield info
         if info.state in ENDED:
             return
-        _check(batch.name, deadline)
+        check(batch.name, deadline)
         time.sleep(every)
 
 
-def _check(name: str, deadline: Deadline) -> None:
+def check(name: str, deadline: Deadline) -> None:
+    """Raise TimeoutError when the wait for a batch is over."""
     if deadline.over:
         raise TimeoutError(f"batch {name!r} has not ended after {deadline.seconds:g} s; it goes on")
 

@@ -17,7 +17,10 @@ Lots = Iterator[tuple[BatchInfo, Iterable[Result]]]
 
 
 class Follower:
-    """Follows one batch. `info` returns its counters, and `check` raises when the wait has taken too long."""
+    """Follows one batch. `info` returns its counters, and `check` raises when the wait has taken too long.
+
+    Unless it `blocks`, it waits for nothing: each step yields what is there.
+    """
 
     def __init__(
         self,
@@ -25,8 +28,9 @@ class Follower:
         check: Callable[[], None],
         reader: ResultReader,
         consumer: ResultConsumer | None,
+        blocks: bool = True,
     ) -> None:
-        self._info, self._check = info, check
+        self._info, self._check, self._blocks = info, check, blocks
         self._reader, self._consumer = reader, consumer
 
     def as_completed(self) -> Lots:
@@ -36,7 +40,7 @@ class Follower:
             # Before the events: results that workers record in between are read, not missed.
             info = self._info()
             ended = info.state in ENDED
-            before, (event, results) = event, self._reader.after(event, 0 if ended else _WAIT_MS)
+            before, (event, results) = event, self._reader.after(event, 0 if ended or not self._blocks else _WAIT_MS)
             yield info, self._noted(results)
             if self._consumer and event != before:
                 self._consumer.consume(upto=event)
@@ -58,7 +62,7 @@ class Follower:
             if info.state in ENDED and end == info.submitted:
                 return
             self._check()
-            if end - first < _LOT:
+            if self._blocks and end - first < _LOT:
                 time.sleep(_POLL_SECONDS)
             first = end
 

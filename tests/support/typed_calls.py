@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, assert_type
 
-from gristmill import Batch, BatchInfo, Result, State, batches, cpu, io, open_batch, submit
+from gristmill import Batch, BatchInfo, Result, State, aio, batches, cpu, io, open_batch, submit
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, ServerError, SettingError
 from gristmill.files import new_file, open_under_root
 
@@ -96,6 +96,19 @@ def follows(batch: Batch[int]) -> Iterator[int]:
     words: list[str] = list(batch.values())  # wrong
     yield from batch.values()
     assert words
+
+
+async def awaits(batch: aio.Batch[int]) -> None:
+    assert_type(await aio.submit(square, [1, 2], name="squares"), aio.Batch[int])
+    assert_type(await aio.submit(thumbnail, ["a.jpg"], set={"width": 128}, queue="io"), aio.Batch[str])
+    assert_type(await aio.submit("fetch", ["http://example.org/"]), aio.Batch[Any])
+    assert_type(await batch.wait("10m"), BatchInfo)
+    assert_type([value async for value in batch.values()], list[int])
+    assert_type([result async for result in batch], list[Result])
+    assert_type([results async for _, results in batch.follow()], list[list[Result]])
+    await aio.submit(square, ["three"])  # wrong
+    await aio.submit(square, [1], fixed={})  # wrong
+    await batch.wait(timeout=3)  # wrong
 
 
 def finds() -> list[BatchInfo]:

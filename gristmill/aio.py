@@ -1,0 +1,212 @@
+"""The names of `gristmill`, awaited: for programs on an event loop, such as web services.
+
+```python
+from gristmill import aio
+
+async def squares() -> list[int]:
+    batch = await aio.submit("square", range(100), name="squares")
+    return [value async for value in batch.values()]
+```
+
+Each call to the server runs in a thread of the loop's default executor, over the connections that all of the process
+uses, and none of them waits there for items: a thousand coroutines may follow batches. A coroutine that is cancelled
+returns at once; the call that it had begun ends in its thread. Errors are those of `gristmill`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any, Generic, TypedDict, TypeVar, overload
+
+from typing_extensions import TypeVar as DefaultTypeVar
+from typing_extensions import Unpack
+
+from gristmill.batches.info import ENDED, BatchInfo, State
+from gristmill.batches.result import Result
+from gristmill.producer import batch as blocking
+from gristmill.producer.batch import MaxWait, deadline_of, result_states
+from gristmill.producer.submit import OneParameterTask, T_contra
+from gristmill.producer.submit import submit as blocking_submit
+from gristmill.producer.value_order import ValueOrder
+from gristmill.tasks.item import item
+from gristmill.tasks.kinds import GristmillTask, cpu, io
+
+__all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "item", "open_batch", "submit"]
+
+#: Seconds between two looks at a batch.
+_POLL_SECONDS = 0.2
+#: Results that a thread reads at a time.
+_PAGE = 100
+
+T = TypeVar("T")
+R = TypeVar("R")
+R_co = DefaultTypeVar("R_co", covariant=True, default=Any)
+
+
+class SubmitOptions(TypedDict, total=False):
+    """SubmitOptions of `submit`: those of `gristmill.submit`."""
+
+    name: str | None
+    queue: str | None
+    priority: int
+    halt: str | None
+    ttl: str | float | None
+    keep_logs: str | None
+    max_wait: MaxWait
+
+
+class Batch(Generic[R_co]):
+    """One batch on the server, as `gristmill.Batch`, with methods that are awaited.
+
+    Coroutines may share a Batch, but not an iterator of it.
+    """
+
+    def __init__(self, batch: blocking.Batch[R_co]) -> None:
+        self._batch = batch
+        self.name = batch.name
+
+    def __repr__(self) -> str:
+        return f"aio.Batch({self.name!r})"
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        return self.results()
+
+    async def info(self) -> BatchInfo:
+        """The batch's state and counters now; raises as `gristmill.Batch.info`."""
+        return await asyncio.to_thread(self._batch.info)
+
+    async def wait(self, max_wait: MaxWait = None) -> BatchInfo:
+        """Wait until the batch has ended, and return its last counters; raises as `gristmill.Batch.wait`."""
+        deadline = deadline_of(max_wait)
+        while (info := await self.info()).state not in ENDED:
+            blocking.check(self.name, deadline)
+            await asyncio.sleep(_POLL_SECONDS)
+        return info
+
+    def results(
+        self,
+        *,
+        state: str | Iterable[str] | None = None,
+        follow: bool = True,
+        in_order: bool = False,
+        consume: bool = False,
+        max_wait: MaxWait = None,
+    ) -> AsyncIterator[Result]:
+        """Yield the results as items complete; parameters and errors are those of `gristmill.Batch.results`."""
+        states = result_states(state, follow, consume)
+        if follow:
+            pages: AsyncIterator[Iterable[Result]] = (
+                page async for _, page in self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
+            )
+        else:
+            pages = _pages(lambda: self._batch.results(follow=False))
+        return (result async for page in pages for result in page if not states or result.state in states)
+
+    async def values(self, *, max_wait: MaxWait = None) -> AsyncIterator[R_co]:
+        """Yield what the task returned for each item, in the order of the items; raises as `gristmill.Batch.values`."""
+        order = ValueOrder(self.name, self._batch.return_type)
+        async for info, page in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
+            for result in page:
+                yield order.value(result)
+        order.check_end(info)
+
+    async def follow(
+        self, *, in_order: bool = False, consume: bool = False, max_wait: MaxWait = None
+    ) -> AsyncIterator[tuple[BatchInfo, list[Result]]]:
+        """Yield the counters with the results that are new, at least twice a second, until the batch has ended.
+
+        With `consume`, going on removes the results that were read from the server, with their input, up to 5,000 at a
+        time: those of succeeded items only. Raises as `gristmill.Batch.follow`.
+        """
+        deadline = deadline_of(max_wait)
+        lots = await asyncio.to_thread(
+            self._batch.lots, in_order=in_order, consume=consume, deadline=deadline, blocks=False
+        )
+        while lot := await asyncio.to_thread(_next, lots):
+            info, results = lot
+            is_empty = True
+            async for page in _pages(partial(iter, results)):
+                is_empty = False
+                yield info, page
+            if is_empty:
+                yield info, []
+                if info.state not in ENDED:
+                    await asyncio.sleep(_POLL_SECONDS)
+
+    async def retry(self, *, cancelled: bool = False) -> int:
+        """Run the failed and dead items again, and return their number; as `gristmill.Batch.retry`."""
+        return await asyncio.to_thread(self._batch.retry, cancelled=cancelled)
+
+    async def cancel(self, *, kill: bool = False) -> BatchInfo:
+        """Start no more items of the batch, and return its counters; as `gristmill.Batch.cancel`."""
+        return await asyncio.to_thread(self._batch.cancel, kill=kill)
+
+    async def pause(self) -> bool:
+        """Start no more items until the batch is resumed; False if that changes nothing."""
+        return await asyncio.to_thread(self._batch.pause)
+
+    async def resume(self) -> bool:
+        """Let a paused batch go on; False if it was not paused. Raises as `gristmill.Batch.resume`."""
+        return await asyncio.to_thread(self._batch.resume)
+
+    async def delete(self) -> None:
+        """Delete all that the server has of the batch."""
+        await asyncio.to_thread(self._batch.delete)
+
+
+async def _pages(results: Callable[[], Iterator[Result]]) -> AsyncIterator[list[Result]]:
+    """The results in lists; a thread calls `results`, and reads."""
+    iterator = await asyncio.to_thread(results)
+    while page := await asyncio.to_thread(lambda: list(islice(iterator, _PAGE))):
+        yield page
+
+
+def _next(lots: Iterator[T]) -> T | None:
+    """The next one, None at the end: StopIteration cannot leave a thread."""
+    return next(lots, None)
+
+
+@overload
+async def submit(
+    task: OneParameterTask[T_contra, R], items: Iterable[T_contra] = ..., **options: Unpack[SubmitOptions]
+) -> Batch[R]: ...
+@overload
+async def submit(
+    task: GristmillTask[..., R],
+    items: Iterable[Mapping[str, Any]] = ...,
+    *,
+    set: Mapping[str, Any] | None = ...,
+    **options: Unpack[SubmitOptions],
+) -> Batch[R]: ...
+@overload
+async def submit(
+    task: GristmillTask[..., R], items: Iterable[Any] = ..., *, set: Mapping[str, Any], **options: Unpack[SubmitOptions]
+) -> Batch[R]: ...
+@overload
+async def submit(
+    task: str, items: Iterable[Any] = ..., *, set: Mapping[str, Any] | None = ..., **options: Unpack[SubmitOptions]
+) -> Batch[Any]: ...
+async def submit(
+    task: Any,
+    items: Iterable[Any] = (),
+    *,
+    set: Mapping[str, Any] | None = None,  # noqa: A002
+    **options: Unpack[SubmitOptions],
+) -> Batch[Any]:
+    """Store `items` on the server as one batch of `task`; parameters and errors are those of `gristmill.submit`.
+
+    A thread reads `items`. When this coroutine is cancelled, the thread goes on to the end: with a `name`, a repetition
+    stores only what is missing.
+    """
+    return Batch(await asyncio.to_thread(lambda: blocking_submit(task, items, set=set, **options)))
+
+
+async def open_batch(name: str) -> Batch[Any]:
+    """The batch called `name`; raises as `gristmill.open_batch`."""
+    return Batch(await asyncio.to_thread(blocking.open_batch, name))
+
+
+async def batches() -> list[BatchInfo]:
+    """The counters of all batches on the server, oldest first; raises as `gristmill.batches`."""
+    return await asyncio.to_thread(blocking.batches)
