@@ -103,9 +103,13 @@ class Batch(Generic[R_co]):
             pages = _pages(lambda: self._batch.results(follow=False))
         return (result async for page in pages for result in page if not states or result.state in states)
 
+    def logs(self) -> AsyncIterator[tuple[int, str]]:
+        """Yield the index and the log of each item whose log the server has now, by index."""
+        return ((one.index, one.log) async for one in self.results(follow=False) if one.log is not None)
+
     async def values(self, *, max_wait: MaxWait = None) -> AsyncIterator[R_co]:
         """Yield what the task returned for each item, in the order of the items; raises as `gristmill.Batch.values`."""
-        order = ValueOrder(self.name, self._batch.return_type)
+        order = ValueOrder(self.name, self._batch.read)
         async for info, page in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
             for result in page:
                 yield order.value(result)

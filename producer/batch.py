@@ -20,16 +20,12 @@ from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
-from gristmill.producer.value_order import ValueOrder
+from gristmill.producer.value_order import Read, ValueOrder
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline
-from gristmill.tasks.return_type import ReturnType
 
 log = logging.getLogger(__name__)
-
-#: Values as JSON has them.
-_JSON = ReturnType()
 
 #: Seconds between two looks at the counters of a batch.
 _POLL_SECONDS = 0.2
@@ -48,10 +44,11 @@ class Batch(Generic[R_co]):
     Threads may share a Batch, but not an iterator of it.
     """
 
-    def __init__(self, name: str, ledger: Ledger, return_type: ReturnType = _JSON) -> None:
+    def __init__(self, name: str, ledger: Ledger, read: Read | None = None) -> None:
         self.name = name
         self._ledger = ledger
-        self.return_type = return_type
+        #: See ValueOrder.
+        self.read = read
 
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"
@@ -112,6 +109,10 @@ class Batch(Generic[R_co]):
             results = _reached(self._reader().in_order(0, self.info().submitted))
         return (result for result in results if result.state in states) if states else results
 
+    def logs(self) -> Iterator[tuple[int, str]]:
+        """Yield the index and the log of each item whose log the server has now, by index."""
+        return ((result.index, result.log) for result in self.results(follow=False) if result.log is not None)
+
     def values(self, *, max_wait: MaxWait = None) -> Iterator[R_co]:
         """Yield what the task returned for each item, in the order of the items, as soon as each is there.
 
@@ -124,7 +125,7 @@ class Batch(Generic[R_co]):
                 because workers had another version of the task.
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        order = ValueOrder(self.name, self.return_type)
+        order = ValueOrder(self.name, self.read)
         for info, results in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
             for result in results:
                 yield order.value(result)

@@ -139,7 +139,7 @@ class Submission:
     def batch(self) -> Batch:
         """The batch, with the items that are stored so far."""
         with reaching():
-            return Batch(self.name, Ledger(client(), settings()), self.task.return_type)
+            return Batch(self.name, Ledger(client(), settings()), self.task.return_type.read)
 
     def _send(self, ledger: Ledger, backpressure: Backpressure) -> None:
         items = iter(self.items)

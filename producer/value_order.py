@@ -1,19 +1,21 @@
 """The values of a batch, one after another, without a gap."""
 
+from collections.abc import Callable
 from typing import Any
 
 from gristmill.batches.info import BatchInfo, State
 from gristmill.batches.result import Result
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
-from gristmill.tasks.encoding import json_text
-from gristmill.tasks.return_type import ReturnType
+
+#: Makes the value that a task returned of the one that JSON has; raises ValueError with what it expected.
+Read = Callable[[Any], Any]
 
 
 class ValueOrder:
-    """Takes the results of the batch `name` by index, and gives their values, as `return_type` reads them."""
+    """Takes the results of the batch `name` by index, and gives their values: as JSON has them, or through `read`."""
 
-    def __init__(self, name: str, return_type: ReturnType) -> None:
-        self._name, self._return_type = name, return_type
+    def __init__(self, name: str, read: Read | None) -> None:
+        self._name, self._read = name, read
         self._index = 0
 
     def value(self, result: Result) -> Any:
@@ -27,13 +29,13 @@ class ValueOrder:
         if result.state != "succeeded":
             raise ItemFailed(_failure(self._name, result), result)
         self._index += 1
-        if self._return_type.is_json:
+        if self._read is None:
             return result.value
         try:
-            return self._return_type.value(json_text(result.value))
+            return self._read(result.value)
         except ValueError as error:
-            text = f"invalid value of item {result.index} of batch {self._name!r}: {excerpt(result.value)}"
-            raise InputError(f"{text} (expected {self._return_type.annotation}, as the task says)") from error
+            place = f"item {result.index} of batch {self._name!r}"
+            raise InputError(f"invalid value of {place}: {excerpt(result.value)} ({error})") from error
 
     def check_end(self, info: BatchInfo) -> None:
         """Check, with the counters of a batch that has ended, that no value is missing.

@@ -120,6 +120,19 @@ class ReturnType:
         """Whether a value is the one that JSON has: there is nothing to convert."""
         return self._traits.is_json
 
+    def read(self, value: Any) -> Any:
+        """The value that a task returned, of the one that JSON has.
+
+        Raises:
+            ValueError: it does not fit the annotation; the text says what was expected.
+        """
+        if self.is_json:
+            return value
+        try:
+            return self.value(json_text(value))
+        except ValueError as error:
+            raise ValueError(f"expected {_name(self.annotation)}, as the task's return annotation says") from error
+
     def _json_text(self, adapter: TypeAdapter[Any], value: Any) -> str:
         if self._traits.has_any and not is_plain(value):
             value = to_plain(value)
@@ -174,5 +187,8 @@ def _explain(annotation: Any, value: Any, error: ValidationError) -> str:
 
 
 def _does_not_fit(annotation: Any, value: Any) -> str:
-    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return f"invalid value: {excerpt(value)} (expected {name}, as the task's return annotation says)"
+    return f"invalid value: {excerpt(value)} (expected {_name(annotation)}, as the task's return annotation says)"
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

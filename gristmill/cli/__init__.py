@@ -27,6 +27,7 @@ SECTIONS = {
         "submit": "Store a batch for the workers that run",
         "watch": "Follow a batch to its end with a bar",
         "results": "Print the results of a batch",
+        "logs": "Print what the items of a batch wrote",
         "retry": "Run the failed and dead items of a batch again",
         "cancel": "Stop a batch; items that run finish",
         "pause": "Hold a batch; items that run finish",

@@ -55,7 +55,6 @@ COMMANDS = _by_word(
         "dashboard flower": "use gristmill up flower",
         "requeue rerun": "use gristmill retry, or gristmill dead requeue",
         "info health check": "use gristmill doctor",
-        "logs": "workers log to where gristmill up runs; gristmill results --failed prints errors",
         "version": "use gristmill --version",
         "help": "use gristmill --help, or --help after a command",
     }

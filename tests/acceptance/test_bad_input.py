@@ -261,6 +261,21 @@ class TestTasksThatGoWrong:
         info = fleet.info(name)
         assert (info.succeeded, info.failed, info.left, info.duplicates) == (2, 4, 0, 0)
 
+    @pytest.mark.parametrize("task", ["odd", "oddly"])
+    def test_what_each_writes_is_told_apart(self, fleet, name, task):
+        fleet.run("submit", task, "say", "say no", "say never", "--name", name, "--follow")
+        wrote = ["1 | say no", "1 | \x1b[2Jand more", "2 | say never", "2 | \x1b[2Jand more"]
+        assert fleet.run("logs", name).good().out.splitlines() == wrote
+        assert fleet.run("logs", name, "--item", "2").good().out == "say never\n\x1b[2Jand more\n"
+        assert fleet.run("logs", name, "--item", "0").good().out == ""
+        everything = f"{name}-all"
+        fleet.run("submit", task, "say", "say no", "--name", everything, "--keep-logs", "all")
+        follow = fleet.run("logs", everything, "--follow", "--max-wait", "60s").good().out.splitlines()
+        assert sorted(follow) == ["0 | \x1b[2Jand more", "0 | say", "1 | \x1b[2Jand more", "1 | say no"]
+        assert fleet.run("logs", everything, "--failed").good().out.splitlines() == wrote[:2]
+        fleet.run("logs", name, "--item", "-1").refused("invalid value for --item: '-1'")
+        fleet.run("logs", name, "--max-wait", "1s").refused("--follow")
+
     def test_a_value_over_1_mib(self, fleet, name):
         # Quotes around it count: they are in the JSON.
         sizes = [MEBIBYTE - 2, MEBIBYTE - 1, 5 * MEBIBYTE]

@@ -93,7 +93,7 @@ def day_after():
 
 def test_values_are_of_the_type_that_the_task_returns(here, day_after):
     submit(here, "b", 2, task="day_after")
-    batch = Batch("b", here, day_after.return_type)
+    batch = Batch("b", here, day_after.return_type.read)
     texts = ['"2026-11-28"', '"no day"']
     while chunk := pop(here):
         items = here.take(chunk).items
@@ -106,7 +106,7 @@ def test_values_are_of_the_type_that_the_task_returns(here, day_after):
     assert [result.value for result in batch.results(in_order=True)] == ["2026-11-28", "no day"]
     assert list(open_batch("b").values()) == ["2026-11-28", "no day"]
     here.client.delete(here.settings.key("workers"), here.settings.key("heartbeats"))
-    assert gristmill_submit(day_after, [1]).return_type is day_after.return_type
+    assert gristmill_submit(day_after, [1]).read == day_after.return_type.read
 
 
 def test_results_by_state(here):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gristmill import open_batch
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result_consumer import ResultConsumer
@@ -40,6 +41,11 @@ def test_the_log_is_that_of_the_last_attempt(ledger, record):
     record(outcome(0, "failed", attempt=2, log="second"), outcome(1, attempt=2))
     assert logs(ledger) == {0: "second"}
     assert kept_bytes(ledger) == 6
+
+
+def test_the_api_yields_logs_by_index(here, record):
+    record(outcome(4, "failed", log="four"), outcome(1, log="one"), outcome(2))
+    assert list(open_batch("b").logs()) == [(1, "one"), (4, "four")]
 
 
 def test_a_duplicate_brings_no_log(ledger, record):

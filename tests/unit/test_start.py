@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-READING = ("watch", "results", "batches", "workers", "cancel", "pause", "resume", "retry", "delete", "dead")
+READING = ("watch", "results", "logs", "batches", "workers", "cancel", "pause", "resume", "retry", "delete", "dead")
 
 
 @pytest.mark.parametrize("modules", [("gristmill.cli",), tuple(f"gristmill.cli.{name}" for name in READING)])
