@@ -101,8 +101,18 @@ class Page:
         return str(self.until(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def click(self, selector: str) -> None:
-        """Click the middle of the first element that is seen."""
-        place = self.until(
+        """Click the middle of the first element that is seen, once it stays at its place."""
+        place, before = self._middle(selector), None
+        deadline = time.monotonic() + PATIENCE
+        while place != before and time.monotonic() < deadline:
+            time.sleep(0.05)
+            place, before = self._middle(selector), place
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **button)
+
+    def _middle(self, selector: str) -> Any:
+        return self.until(
             f"""(() => {{
               const all = [...document.querySelectorAll({json.dumps(selector)})];
               const one = all.find((element) => element.getClientRects().length);
@@ -112,9 +122,6 @@ class Page:
               return [box.x + box.width / 2, box.y + box.height / 2];
             }})()"""
         )
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
-            self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **button)
 
     def key(self, key: str) -> None:
         """Press a key that is no letter."""
