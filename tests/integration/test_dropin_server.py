@@ -280,5 +280,6 @@ def test_very_many_that_wait_cost_a_worker_nothing(bench):
     until(lambda: bench.done()[20:] == [100, 101], 60)
     assert sum(process.cpu_times()[:2]) - spent < 1
     assert process.memory_full_info().uss - before < 5 << 20
-    assert bench.inspect("scheduled()") == bench.inspect("reserved()") == []
+    assert bench.inspect("reserved()") == []
+    assert len(bench.inspect("scheduled()")) == 1000, "the first ones of all"
     assert bench.begun()[20:] == [100, 101]
