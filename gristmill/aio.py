@@ -39,13 +39,12 @@ _POLL_SECONDS = 0.2
 #: Results that a thread reads at a time.
 _PAGE = 100
 
-T = TypeVar("T")
 R = TypeVar("R")
 R_co = DefaultTypeVar("R_co", covariant=True, default=Any)
 
 
 class SubmitOptions(TypedDict, total=False):
-    """SubmitOptions of `submit`: those of `gristmill.submit`."""
+    """The options of `submit`, all but `set`: those of `gristmill.submit`."""
 
     name: str | None
     queue: str | None
@@ -127,7 +126,8 @@ class Batch(Generic[R_co]):
         lots = await asyncio.to_thread(
             self._batch.lots, in_order=in_order, consume=consume, deadline=deadline, blocks=False
         )
-        while lot := await asyncio.to_thread(_next, lots):
+        # With a default: StopIteration cannot leave a thread.
+        while lot := await asyncio.to_thread(next, lots, None):
             info, results = lot
             is_empty = True
             async for page in _pages(partial(iter, results)):
@@ -164,11 +164,6 @@ async def _pages(results: Callable[[], Iterator[Result]]) -> AsyncIterator[list[
     iterator = await asyncio.to_thread(results)
     while page := await asyncio.to_thread(lambda: list(islice(iterator, _PAGE))):
         yield page
-
-
-def _next(lots: Iterator[T]) -> T | None:
-    """The next one, None at the end: StopIteration cannot leave a thread."""
-    return next(lots, None)
 
 
 @overload

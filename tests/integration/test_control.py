@@ -341,6 +341,16 @@ class TestKept:
         assert not [key for key in keys(ledger) if ":batch:b:" in key]
         assert ledger.client.zrange(ledger.settings.key("batches"), 0, -1) == ["stays"]
 
+    def test_it_is_listed_while_its_keys_outlive_its_time(self, ledger):
+        submit(ledger, "b", 10, ttl=3_600_000)
+        run_all_again(ledger)
+        ledger.client.zadd(ledger.settings.key("expiring"), {"b": 1})
+        assert ledger.names() == ["b"]
+        for key in keys(ledger):
+            if ":batch:b:" in key:
+                ledger.client.delete(key)
+        assert ledger.names() == []
+
     def test_what_still_ran_when_it_was_forgotten_leaves_nothing(self, ledger):
         submit(ledger, "b", 1200)
         record(ledger, *begin(ledger), "failed", retry_ms=1)
