@@ -9,6 +9,8 @@ PYTEST := $(BIN)/python -m pytest
 # Tests wait more than they compute. Each of these processes has servers and a fleet of its own.
 JOBS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
+# What fails beside others runs once more, alone: a test that passes then was starved, one that is wrong fails again.
+ALONE := $(PYTEST) -q --last-failed --last-failed-no-failures none
 
 .PHONY: help demo test slow pythons mutants check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
 
@@ -19,11 +21,11 @@ demo: $(VENV)/run ## run a batch from start to end, in a temporary home
 	@$(BIN)/gristmill demo
 
 test: $(VENV)/dev ## run the tests except the slow ones
-	@$(PYTEST) -q -m "not slow" $(SIDE_BY_SIDE) --durations=15
+	@$(PYTEST) -q -m "not slow" $(SIDE_BY_SIDE) --durations=15 || $(ALONE) -m "not slow"
 
 slow: $(VENV)/dev ## run the slow tests: side by side, then those that need the machine for themselves
-	@$(PYTEST) -q -m "slow and not alone" $(SIDE_BY_SIDE) --durations=15
-	@$(PYTEST) -q -m "slow and alone" --durations=15
+	@$(PYTEST) -q -m "slow and not alone" $(SIDE_BY_SIDE) --durations=15 || $(ALONE) -m "slow and not alone"
+	@$(PYTEST) -q -m "slow and alone" --durations=15 || $(ALONE) -m "slow and alone"
 
 pythons: ## run `make test` on each Python from 3.11 that this machine has, in an environment for each
 	@sh bin/pythons
