@@ -87,6 +87,16 @@ def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
     assert [pop(ledger).count for _ in range(2)] == [2, 1], "all slots have enough to do, should these take longer"
 
 
+def test_items_that_together_are_not_worth_a_second_chunk_are_one(ledger):
+    ledger.heartbeat(WORKER, heartbeat(), [])
+    for name, seconds, first in (("b", 40e-6, 1), ("same", 100e-6, 20), ("longer", 100e-6, 10)):
+        submit(ledger, name, 20, block=1000)
+        chunk = pop(ledger)
+        assert chunk.count == first
+        ledger.record(chunk, outcomes(ledger.take(chunk).items), seconds * chunk.count, WORKER)
+        run_all(ledger, seconds_each=seconds)
+
+
 def test_a_worker_that_comes_counts_at_once(ledger):
     ledger.heartbeat(WORKER, heartbeat(slots=2), [])
     ledger.heartbeat("cpu@b", heartbeat(slots=3), [])

@@ -6,6 +6,8 @@ local CHUNK_ITEMS, GROWTH = 1900, 4
 -- or has only its longest items left, the others' waiting items take the places.
 local ASYNC_AHEAD = 2
 local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 20, 1000, 30 * 86400
+-- Work that is not worth a chunk of its own: taking and recording a chunk costs about as much.
+local CHUNK_COST_SECONDS = 0.001
 
 -- Items of a chunk that have no more than CHUNK_BYTES, if they are like the others.
 local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored / math.max(b.bytes, 1)) end
@@ -13,13 +15,14 @@ local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored
 -- Items of the next chunk for a slot that runs them one by one: about chunk_seconds of work, fewer near the end so that all slots finish together
 -- (guided self-scheduling, Polychronopoulos and Kuck 1987), but a fortieth of it at least: a record has its cost too.
 -- At most GROWTH times what is measured: the first items may have been unlike the others. While nothing is, one, or a
--- few when an earlier batch of this source says so; these leave all slots something to do, should items take longer now.
+-- few when an earlier batch of this source says so; these leave all slots something to do, should items take longer now,
+-- unless they are not worth more chunks. If an item takes longer all the same, its slot hands out those behind it anew.
 local function sequential_size(b, slots, left)
   if b.measured_items == 0 then
     if b.learnt == 0 then return 1 end
     local full = b.chunk_seconds / b.learnt
     local slot_share = left / math.max(slots, 1)
-    local share = math.max(slot_share / 4, math.min(full / 40, slot_share))
+    local share = math.max(slot_share / 4, math.min(full / 40, slot_share), CHUNK_COST_SECONDS / b.learnt)
     return math.max(1, math.min(left, math.floor(math.min(full, share, LEARNT_ITEMS, most_items(b)))))
   end
   local mean = b.measured_seconds / b.measured_items
