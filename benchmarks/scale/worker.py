@@ -28,7 +28,10 @@ class SimulatedWorker:
         self.lease = Lease(client, settings().prefix)
         self.lease.queues.add(queue)
         self.reader = QueueReader(self.lease, self.lease.scripts, range(10))
-        self.connection: Any = self.lease.scripts.client.connection_pool.make_connection()
+        pool: Any = self.lease.scripts.client.connection_pool
+        # One process drives many workers, each with a connection of its own.
+        pool.max_connections = 1 << 16
+        self.connection: Any = pool.make_connection()
         #: The chunks of the messages that it holds, by the messages' tags.
         self.chunks: dict[str, Chunk] = {}
 
