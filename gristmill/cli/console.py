@@ -86,9 +86,10 @@ def table(
 def _plain(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
     """Rows for a file or a pipe: aligned columns, whole values, no blanks at the end of a line."""
     texts = [[printable(text) for text in row] for row in rows]
-    widths = [max(cell_len(text) for text in column) for column in zip(*texts, strict=True)]
-    for row in texts:
-        blanks = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+    lengths = [[len(text) if text.isascii() else cell_len(text) for text in row] for row in texts]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    for row, cells_of_row in zip(texts, lengths, strict=True):
+        blanks = [" " * (width - length) for width, length in zip(widths, cells_of_row, strict=True)]
         aligned = [b + text if n in right else text + b for n, (text, b) in enumerate(zip(row, blanks, strict=True))]
         yield "  ".join(aligned).rstrip()
 
