@@ -14,7 +14,7 @@ returns at once; the call that it had begun ends in its thread. Errors are those
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, Generic, TypedDict, TypeVar, overload
@@ -168,7 +168,21 @@ async def _pages(results: Callable[[], Iterator[Result]]) -> AsyncIterator[list[
 
 @overload
 async def submit(
+    task: OneParameterTask[T_contra, Coroutine[Any, Any, R]],
+    items: Iterable[T_contra] = ...,
+    **options: Unpack[SubmitOptions],
+) -> Batch[R]: ...
+@overload
+async def submit(
     task: OneParameterTask[T_contra, R], items: Iterable[T_contra] = ..., **options: Unpack[SubmitOptions]
+) -> Batch[R]: ...
+@overload
+async def submit(
+    task: GristmillTask[..., Coroutine[Any, Any, R]],
+    items: Iterable[Mapping[str, Any]] = ...,
+    *,
+    set: Mapping[str, Any] | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 async def submit(
@@ -176,6 +190,14 @@ async def submit(
     items: Iterable[Mapping[str, Any]] = ...,
     *,
     set: Mapping[str, Any] | None = ...,
+    **options: Unpack[SubmitOptions],
+) -> Batch[R]: ...
+@overload
+async def submit(
+    task: GristmillTask[..., Coroutine[Any, Any, R]],
+    items: Iterable[Any] = ...,
+    *,
+    set: Mapping[str, Any],
     **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload

@@ -1,7 +1,7 @@
 """`submit`: the items of a Python program as one batch."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
 from gristmill.errors import InputError, invalid_value
@@ -53,10 +53,37 @@ class _Values:
 
 @overload
 def submit(
+    task: OneParameterTask[T_contra, Coroutine[Any, Any, R]],
+    items: Iterable[T_contra] = ...,
+    *,
+    name: str | None = ...,
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[R]: ...
+@overload
+def submit(
     task: OneParameterTask[T_contra, R],
     items: Iterable[T_contra] = ...,
     *,
     name: str | None = ...,
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[R]: ...
+@overload
+def submit(
+    task: GristmillTask[..., Coroutine[Any, Any, R]],
+    items: Iterable[Mapping[str, Any]] = ...,
+    *,
+    name: str | None = ...,
+    set: Mapping[str, Any] | None = ...,
     queue: str | None = ...,
     priority: int = ...,
     halt: str | None = ...,
@@ -71,6 +98,20 @@ def submit(
     *,
     name: str | None = ...,
     set: Mapping[str, Any] | None = ...,
+    queue: str | None = ...,
+    priority: int = ...,
+    halt: str | None = ...,
+    ttl: str | float | None = ...,
+    keep_logs: str | None = ...,
+    max_wait: str | float | None = ...,
+) -> Batch[R]: ...
+@overload
+def submit(
+    task: GristmillTask[..., Coroutine[Any, Any, R]],
+    items: Iterable[Any] = ...,
+    *,
+    name: str | None = ...,
+    set: Mapping[str, Any],
     queue: str | None = ...,
     priority: int = ...,
     halt: str | None = ...,

@@ -7,6 +7,7 @@ from gristmill.config.settings import settings
 from gristmill.config.task_modules import task_modules
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
+from gristmill.fleet.setup_failures import setup_failures
 from gristmill.server.connection import client
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str
     unable = [worker for worker in on_queue if worker not in able]
     if unable:
         warnings.append(f"{_names(unable)} cannot run task {task.name!r}: its module is not among their task modules")
-    return warnings + other_version(task, able)
+    failures = [str(failure) for failure in setup_failures(able) if failure.task == task.name]
+    return warnings + failures + other_version(task, able)
 
 
 def _with_module(task: "SubmittableTask") -> str:

@@ -15,6 +15,7 @@ from gristmill.tasks.celery_task import R_co, TypedTask
 from gristmill.tasks.fingerprint import fingerprint, modules_of
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
+from gristmill.tasks.setup import Setup, setup_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +44,9 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     is_async: bool = False
     #: Whether what its items write is theirs: kept with their outcome, and not on the worker's own streams.
     capture: bool = True
+    #: What runs once in each process before its first item; and whether it runs before the processes are forked.
+    setup: Setup | None = None
+    preload: bool = False
 
     @cached_property
     def modules(self) -> dict[str, str]:
@@ -69,6 +73,18 @@ class GristmillTask(TypedTask[TaskP, R_co]):
         return (inspect.getdoc(self.run) or "").partition("\n")[0]
 
 
+class PreparedTask(GristmillTask[TaskP, R_co]):
+    """A task with a setup, which also runs before the first plain call of the task in a process."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; where Celery runs the task, after its setup."""
+        if self.setup and not self.request.called_directly:
+            self.setup.run()
+        return self.run(*args, **kwargs)
+
+
 class CoroutineTask(GristmillTask[TaskP, R_co]):
     """A task made of a coroutine function: a call returns a coroutine, as the function's own call does."""
 
@@ -78,7 +94,14 @@ class CoroutineTask(GristmillTask[TaskP, R_co]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make the coroutine; where Celery runs the task, run it, in an event loop of its own."""
         coroutine = self.run(*args, **kwargs)
-        return coroutine if self.request.called_directly else asyncio.run(coroutine)
+        return coroutine if self.request.called_directly else asyncio.run(self._prepared(coroutine))
+
+    async def _prepared(self, coroutine: Any) -> Any:
+        if self.setup and self.setup.is_async:
+            await self.setup.function()
+        elif self.setup:
+            self.setup.run()
+        return await coroutine
 
 
 def route(_name: str, _args: Any, _kwargs: Any, _options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
@@ -130,28 +153,30 @@ def _refuse_coroutine(function: Callable[..., Any], kind: Kind) -> None:
         )
 
 
+def _base(is_async: bool, setup: Setup | None) -> type[GristmillTask]:
+    if is_async:
+        return CoroutineTask
+    return PreparedTask if setup else GristmillTask
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
     check: Callable[..., None] | None,
-    retries: int,
-    retry_on: tuple[type[BaseException], ...],
-    time_limit: float | None,
-    capture: bool,
+    setup: Callable[[], Any] | None,
+    **attributes: Any,
 ) -> Decorator:
+    """The decorator; `attributes` are those of GristmillTask."""
+
     def decorate(function: Callable[P, R], /) -> GristmillTask[P, R]:
         task_name = name or function.__name__
         _refuse_namesake(task_name, kind, function.__module__)
         _refuse_coroutine(function, kind)
-        options = {
-            "kind": kind,
-            **_types(function, check, task_name),
-            "retries": retries,
-            "retry_on": retry_on,
-            "time_limit": time_limit,
-            "capture": capture,
-        }
-        base = CoroutineTask if inspect.iscoroutinefunction(function) else GristmillTask
+        is_async = inspect.iscoroutinefunction(function)
+        prepared = setup_of(setup, is_async, attributes.get("preload", False), task_name)
+        types = _types(function, check, task_name)
+        options = {"kind": kind, "setup": prepared, **types, **attributes}
+        base = _base(is_async, prepared)
         task: GristmillTask[P, R] = app.task(base=base, name=task_name, lazy=False, **options)(function)
         return task
 
@@ -169,8 +194,10 @@ def cpu(
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
     capture: bool = ...,
+    setup: Callable[[], Any] | None = ...,
+    preload: bool = ...,
 ) -> Decorator: ...
-def cpu(
+def cpu(  # noqa: PLR0913
     function: Callable[P, R] | None = None,
     /,
     *,
@@ -180,6 +207,8 @@ def cpu(
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
     capture: bool = True,
+    setup: Callable[[], Any] | None = None,
+    preload: bool = False,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that computes: it runs in a process, on the queue `cpu`.
 
@@ -189,14 +218,29 @@ def cpu(
     fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
     With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
+    `setup` is called without arguments once in each process, before the process's first item of the task, and takes
+    nothing of an item's time. While it fails, workers return the items to their queue, and call it again at most a
+    minute later. With `preload=True`, a worker calls it when it starts, before its processes are forked: they share the
+    memory of what it loads.
+
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
         TypeError: another module has a task of that name; or the function takes `*args`, `**kwargs` or
             positional-only parameters, yields, is a coroutine function, or has a return annotation that pydantic cannot
-            write and read.
+            write and read; or `setup` needs arguments or is a coroutine function; or `preload` has no `setup`.
     """
-    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit, capture)
+    decorate = _decorator(
+        Kind.CPU,
+        name,
+        check,
+        setup,
+        retries=retries,
+        retry_on=retry_on,
+        time_limit=time_limit,
+        capture=capture,
+        preload=preload,
+    )
     return decorate if function is None else decorate(function)
 
 
@@ -211,6 +255,7 @@ def io(
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
     capture: bool = ...,
+    setup: Callable[[], Any] | None = ...,
 ) -> Decorator: ...
 def io(
     function: Callable[P, R] | None = None,
@@ -222,12 +267,16 @@ def io(
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
     capture: bool = True,
+    setup: Callable[[], Any] | None = None,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that waits, on the queue `io`. Options as for `cpu`.
 
     A plain function runs in one of many threads. A thread cannot be ended: its `time_limit` applies only to an item
     that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
-    GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit.
+    GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit. Its `setup` may be a coroutine function,
+    which runs once on that event loop. There is no `preload`: the threads of a worker share one process.
     """
-    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit, capture)
+    decorate = _decorator(
+        Kind.IO, name, check, setup, retries=retries, retry_on=retry_on, time_limit=time_limit, capture=capture
+    )
     return decorate if function is None else decorate(function)

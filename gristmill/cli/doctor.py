@@ -23,6 +23,7 @@ from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers
+from gristmill.fleet.setup_failures import setup_failures
 from gristmill.fleet.unknown_tasks import tasks_without_worker
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
@@ -139,6 +140,11 @@ def _workers(server: Redis) -> Iterator[Finding]:
     yield from _watch(server)
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))
+    for failure in setup_failures(workers):
+        advice = (
+            "mend it, or what it needs there: workers try again by themselves within a minute (their log says more)"
+        )
+        yield Finding(f"queue {failure.queue}", str(failure), advice)
     yield from _versions(server, workers)
 
 

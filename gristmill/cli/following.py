@@ -9,8 +9,10 @@ from gristmill.cli.output import ResultWriter
 from gristmill.cli.progress import ProgressView
 from gristmill.cli.start_advice import warn_without_worker
 from gristmill.config.figures import item_count
+from gristmill.fleet.setup_failures import setup_failures
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch, watch
+from gristmill.producer.worker_checks import live_workers
 from gristmill.server.waiting import NEVER, Deadline
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which a batch that no worker listens for is worth a warning: workers may be starting.
 WARN_SECONDS = 3.0
+#: Seconds between two looks whether the setup of the batch's task fails.
+SETUP_SECONDS = 5.0
 
 
 class WorkerWatch:
@@ -34,6 +38,24 @@ class WorkerWatch:
         if self._at is not None and info.left and time.monotonic() > self._at:
             self._at = None
             warn_without_worker(info.queue)
+
+
+class SetupWatch:
+    """Warns once of each error of the setup of a batch's task on workers: its items wait, and none of them fails."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic() + WARN_SECONDS
+        self._errors: set[str] = set()
+
+    def look(self, info: BatchInfo) -> None:
+        """Check whether to warn; asks the server once in SETUP_SECONDS."""
+        if not info.left or time.monotonic() < self._at:
+            return
+        self._at = time.monotonic() + SETUP_SECONDS
+        for failure in setup_failures(live_workers()):
+            if failure.task == info.task and failure.error not in self._errors:
+                self._errors.add(failure.error)
+                warn(str(failure))
 
 
 def follow(
@@ -56,7 +78,7 @@ def follow(
         KeyboardInterrupt: after a note that says how to follow the batch again.
         Exception: `feeding` raised it.
     """
-    workers = WorkerWatch()
+    workers, setups = WorkerWatch(), SetupWatch()
     try:
         with ProgressView([batch.name]) as view:
             for info, results in batch.follow(in_order=in_order, consume=consume, max_wait=deadline.left):
@@ -67,6 +89,7 @@ def follow(
                     fleet.watch()
                 else:
                     workers.look(info)
+                setups.look(info)
                 if feeding:
                     feeding.check()
     except KeyboardInterrupt:

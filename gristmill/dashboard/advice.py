@@ -10,6 +10,7 @@ from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration, item_count
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
+from gristmill.fleet.setup_failures import setup_failures
 
 #: A backlog that drains within so many seconds needs no advice; the slots to add should reach that.
 TARGET_SECONDS = 60.0
@@ -95,6 +96,14 @@ def advise_on_unknown_tasks(tasks: Sequence[UnknownTask]) -> list[Advice]:
             "warning",
         )
         for task in tasks[:TASKS_MOST]
+    ]
+
+
+def advise_on_setups(workers: Sequence[LiveWorker]) -> list[Advice]:
+    """A warning for each task whose setup fails on workers, for the first ones."""
+    return [
+        Advice(one.queue, f"{one.queue}: {one}.", "gristmill doctor", "warning")
+        for one in setup_failures(workers)[:TASKS_MOST]
     ]
 
 

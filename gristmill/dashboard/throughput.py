@@ -16,6 +16,7 @@ from gristmill.dashboard.advice import (
     advise_on_abandoned,
     advise_on_names,
     advise_on_orphans,
+    advise_on_setups,
     advise_on_unknown_tasks,
 )
 from gristmill.fleet.overview import Overview
@@ -85,7 +86,8 @@ def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
 
 def _advice(overview: Overview, cpu: float) -> list[Advice]:
     by_queue = [advise(queue, overview.queues, overview.workers, cpu) for queue in overview.queues]
-    return [*by_queue, *advise_on_names(overview.workers), *advise_on_abandoned(overview.batches)]
+    workers = [*advise_on_names(overview.workers), *advise_on_setups(overview.workers)]
+    return [*by_queue, *workers, *advise_on_abandoned(overview.batches)]
 
 
 class ServerCpu:

@@ -48,6 +48,11 @@ def read_fields(kind: type, values: Any) -> dict[str, Any]:
     return {name: values[name] for name, hint in _types(kind).items() if name in values and _fits(values[name], hint)}
 
 
+def read_texts(text: str | None) -> dict[str, str]:
+    """The texts in an object, by name, without what is no text."""
+    return {name: value for name, value in _object(text or "{}").items() if isinstance(value, str)}
+
+
 @cache
 def _types(kind: type) -> dict[str, type]:
     return {name: get_origin(hint) or hint for name, hint in get_type_hints(kind).items()}

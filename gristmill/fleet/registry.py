@@ -9,7 +9,7 @@ from redis import Redis
 
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
-from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements, read_fields
+from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements, read_fields, read_texts
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.scripts import Scripts, server_time
 
@@ -25,6 +25,7 @@ class LiveWorker:
     `busy` of its `slots` run a message. `rate` is items per second over the last seconds. `items` counts the outcomes
     that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
     has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
+    `setup_failures` maps each task whose setup fails there to the error.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LiveWorker:
     container: bool = False
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
+    setup_failures: dict[str, str] = field(default_factory=dict)
 
 
 class WorkerRegistry:
@@ -66,6 +68,10 @@ class WorkerRegistry:
         """Remove a worker (its id) that ends."""
         self._scripts.call("leave", worker=worker)
 
+    def note_setup(self, worker: str, task: str, error: str | None) -> bool:
+        """Store why the setup of a task fails on a worker (its id); None: it does not. False if that was stored."""
+        return bool(self._scripts.call("note_setup", worker=worker, task=task, error=error or ""))
+
     def waiting(self, queue: str) -> int:
         """Messages on `queue` that no worker has taken."""
         return int(TransportScripts(self.client, self.settings.prefix).call("size", queue=queue))
@@ -79,7 +85,8 @@ class WorkerRegistry:
             )
             pipe.hgetall(self.settings.key("heartbeats"))
             pipe.hgetall(self.settings.key("announced"))
-            members, heartbeats, announced = cast(_Entries, pipe.execute())
+            pipe.hgetall(self.settings.key("setup_failures"))
+            members, heartbeats, announced, setups = cast(_Entries, pipe.execute())
         moments = {worker: milliseconds / 1000 for worker, milliseconds in members if worker in heartbeats}
         return [
             LiveWorker(
@@ -88,13 +95,14 @@ class WorkerRegistry:
                     "name": node_name(worker),
                     "id": worker,
                     "tasks": {name: it.fingerprint for name, it in read_announcements(announced.get(worker)).items()},
+                    "setup_failures": read_texts(setups.get(worker)),
                 }
             )
             for worker in _without_replaced(moments, now - REPLACED_SECONDS)
         ]
 
 
-_Entries = tuple[list[tuple[str, float]], dict[str, str], dict[str, str]]
+_Entries = tuple[list[tuple[str, float]], dict[str, str], dict[str, str], dict[str, str]]
 
 
 def _without_replaced(moments: dict[str, float], since: float) -> list[str]:

@@ -8,6 +8,7 @@ from celery.signals import worker_process_init
 
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
+from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.server.waiting import OUTCOMES
@@ -16,6 +17,7 @@ from gristmill.worker import logs
 from gristmill.worker.capture import capture_process, capture_threads
 from gristmill.worker.chunk_task import prepare
 from gristmill.worker.limits import limit_memory, slot_memory
+from gristmill.worker.preparation import preload
 from gristmill.worker.transport_steps import freeze, refuse
 
 #: The pool that suits each queue, and the reason.
@@ -73,6 +75,7 @@ class Prepare(Step):
             with reaching():
                 prepare()
                 commands = refused_commands(client(), settings().prefix, (*TRANSPORT, *BATCHES))
+                preload(worker.app.amqp.queues.consume_from, worker_id(worker.hostname), client())
         except GristmillError as error:
             if other_schema(error):
                 refuse(str(error))

@@ -16,6 +16,7 @@ from gristmill.worker.chunk_stop import ASK_SECONDS, Stop
 from gristmill.worker.coroutine_run import CoroutineRun
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
+from gristmill.worker.preparation import own_loop
 
 
 class RunInterrupted(GristmillError):
@@ -69,8 +70,8 @@ class Coroutines:
 
 
 def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
-    """Run one item in a loop of its own, in a process that has no other."""
-    return asyncio.run(Coroutines(replace(work, items=[]), task, worker, limit).run_item(item))
+    """Run one item in the loop of a process that runs one item at a time."""
+    return own_loop().run(Coroutines(replace(work, items=[]), task, worker, limit).run_item(item))
 
 
 def run_coroutines(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from gristmill.config.host import memory
@@ -92,10 +93,33 @@ def slot_memory(settings: Settings, slots: int) -> int:
     return settings.slot_memory or max(LEAST_MEMORY, int(memory() * MEMORY_SHARE / slots))
 
 
+#: Bytes of private writable memory that this process, and those forked from it, share.
+_shared_bytes = 0
+
+
+@contextmanager
+def share_memory() -> Iterator[None]:
+    """Leave out of the limits of processes that are forked from this one what is loaded in this context."""
+    global _shared_bytes  # noqa: PLW0603
+    before = _data_bytes()
+    yield
+    _shared_bytes += max(0, _data_bytes() - before)
+
+
+def _data_bytes() -> int:
+    """What RLIMIT_DATA counts of this process; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[5]
+    except OSError:
+        return 0
+    return int(pages) * resource.getpagesize()
+
+
 def limit_memory(size: int) -> None:
     """Let this process allocate at most `size` bytes: Python raises MemoryError beyond that, C code may end.
 
-    Counts private writable memory (RLIMIT_DATA), not mapped files or shared memory.
+    Counts private writable memory (RLIMIT_DATA), not mapped files or shared memory, nor what `share_memory` counted.
     """
+    size += _shared_bytes
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))

@@ -10,11 +10,14 @@ from pathlib import Path
 from types import FrameType
 
 from gristmill.tasks.fingerprint import is_users_own
+from gristmill.worker.rare_log import RareLog
 
 #: Seconds without a turn after which a loop stands still, and seconds between two looks.
 STILL_SECONDS, LOOK_SECONDS = 1.0, 0.25
 
 log = logging.getLogger(__name__)
+#: An item that blocks is not alone, as a rule: one line an hour for each place.
+rare_log = RareLog(log)
 
 
 class LoopWatch:
@@ -54,14 +57,16 @@ class LoopWatch:
             return
         frame = sys._current_frames().get(self._thread.ident or 0)
         place = place_of(frame) if frame else "a place that cannot be seen"
-        log.warning(
+        is_logged = rare_log.warning(
+            place,
             "the event loop has stood still for %g s, and no other item goes on: %s. Await something that does not "
             "block, or call asyncio.to_thread",
             STILL_SECONDS,
             place,
         )
         turned.wait()
-        log.warning("the event loop goes on after %.1f s", time.monotonic() - asked_at)
+        if is_logged:
+            log.warning("the event loop goes on after %.1f s", time.monotonic() - asked_at)
 
 
 def place_of(frame: FrameType) -> str:

@@ -161,14 +161,23 @@ def quarantine_process() -> Iterator[QuarantineProcess]:
             _free.append(process)
 
 
-def quarantined(function: Callable[..., Answer], *arguments: Any, seconds: float | None = None) -> Answer:
+def quarantined(
+    function: Callable[..., Answer],
+    *arguments: Any,
+    seconds: float | None = None,
+    prepare: Callable[[QuarantineProcess], None] | None = None,
+) -> Answer:
     """Call `function` in a child process, again after a death; raises as `QuarantineProcess.run` does.
+
+    `prepare` gets the process before each call, to make calls of its own; what it raises ends everything.
 
     Raises:
         ProcessDied: the call killed its process each time.
     """
     with quarantine_process() as own:
         for deaths in range(1, DEATHS + 1):
+            if prepare:
+                prepare(own)
             try:
                 return own.run(function, *arguments, seconds=seconds)
             except ProcessDied as death:

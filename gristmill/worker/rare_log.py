@@ -15,19 +15,20 @@ class RareLog:
         self._logger = logger
         self._lines_at: dict[str, float] = {}
 
-    def error(self, subject: str, line: str, *arguments: Any) -> None:
-        """Log an error, unless there was one about the subject in the last hour."""
-        self._log(logging.ERROR, subject, line, arguments)
+    def error(self, subject: str, line: str, *arguments: Any) -> bool:
+        """Log an error, unless there was one about the subject in the last hour; whether it is logged."""
+        return self._log(logging.ERROR, subject, line, arguments)
 
-    def warning(self, subject: str, line: str, *arguments: Any) -> None:
-        """Log a warning, unless there was a line about the subject in the last hour."""
-        self._log(logging.WARNING, subject, line, arguments)
+    def warning(self, subject: str, line: str, *arguments: Any) -> bool:
+        """Log a warning, unless there was a line about the subject in the last hour; whether it is logged."""
+        return self._log(logging.WARNING, subject, line, arguments)
 
-    def _log(self, level: int, subject: str, line: str, arguments: tuple[Any, ...]) -> None:
+    def _log(self, level: int, subject: str, line: str, arguments: tuple[Any, ...]) -> bool:
         now = time.monotonic()
         if now - self._lines_at.get(subject, float("-inf")) < AGAIN_SECONDS:
-            return
+            return False
         if len(self._lines_at) >= SUBJECTS_MOST:
             self._lines_at.clear()
         self._lines_at[subject] = now
         self._logger.log(level, line, *arguments)
+        return True

@@ -22,12 +22,14 @@ from gristmill.tasks import catalog
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.return_type import ReturnType
+from gristmill.tasks.setup import SetupFailed
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
 from gristmill.worker.logs import about
-from gristmill.worker.quarantine import ProcessDied, TimedOut, quarantined
+from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
+from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
@@ -64,6 +66,7 @@ class Runner:
         Raises:
             RedisError: the server does not answer; unrecorded items run again elsewhere.
             QuarantineUnavailable: no child process starts; unrecorded items run again elsewhere.
+            SetupFailed: the setup of a suspect's task fails in a child process; the same.
         """
         # Slots that started together should not all ask for their next message together.
         until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
@@ -86,17 +89,27 @@ class Runner:
             task = catalog.find(work.task)
         except (InputError, SettingError) as error:
             rare_log.warning(work.task, "returning chunks of batch %s to their queue: %s", chunk.batch, error)
-            time.sleep(1)
-            self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
-            return None, None
+            return self._return(chunk, worker)
         node = node_name(worker)
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
         if suspect:
-            return self._run_items(chunk, work, partial(run_in_quarantine, work, task, node, limit), worker, 0)
+            prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
+            run = partial(run_in_quarantine, work, task, node, limit, prepare)
+            return self._run_items(chunk, work, run, worker, 0)
+        try:
+            until += prepare_task(task, worker, self.ledger.client)
+        except SetupFailed:
+            return self._return(chunk, worker)
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
         with time_limit.armed(limit):
             return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
+
+    def _return(self, chunk: Chunk, worker: str) -> tuple[None, None]:
+        """Leave a chunk that cannot run here to other slots, after a second: perhaps there is no other one."""
+        time.sleep(1)
+        self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
+        return None, None
 
     def _run_items(
         self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
@@ -165,18 +178,34 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     return outcome_of(item, state, text, started_at, worker, retry_ms, log)
 
 
-def run_in_quarantine(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
+def run_in_quarantine(
+    work: Work,
+    task: GristmillTask,
+    worker: str,
+    limit: float,
+    prepare: Callable[[QuarantineProcess], None] | None,
+    item: Item,
+) -> Outcome:
     """Run one item as `run_item` does, but in a child process, which the item may kill, or never leave.
 
-    `limit` is the item's time limit in seconds, 0 for none.
+    `limit` is the item's time limit in seconds, 0 for none. `prepare` runs the task's setup in the process before.
 
     Raises:
         QuarantineUnavailable: no child process starts.
+        SetupFailed: the task's setup failed in the child process, or ended it.
     """
     started_at = time.perf_counter()
     only = replace(work, items=[])
+
+    def prepare_first(process: QuarantineProcess) -> None:
+        nonlocal started_at
+        if prepare:
+            prepare(process)
+            started_at = time.perf_counter()
+
     try:
-        return quarantined(run_named, only, worker, limit, item, seconds=limit + GRACE_SECONDS if limit else None)
+        seconds = limit + GRACE_SECONDS if limit else None
+        return quarantined(run_named, only, worker, limit, item, seconds=seconds, prepare=prepare_first)
     except TimedOut as timeout:
         late = TimeLimitExceeded(limit)
         state, text, retry_ms = "failed", json.dumps(explain(late)), delay_ms(item, work, task, late)

@@ -11,10 +11,11 @@ from gristmill.tasks import catalog
 from gristmill.tasks.kinds import cpu
 from gristmill.worker import coroutines, event_loop, loop_watch
 from gristmill.worker.coroutines import RunInterrupted
+from gristmill.worker.rare_log import RareLog
 from gristmill.worker.runner import Runner, run_named
 from tests.conftest import until
 from tests.support import waiting_tasks
-from tests.support.ledger import FIELDS, WORKER, info, pop
+from tests.support.ledger import FIELDS, WORKER, info, outcomes, pop
 
 FOR = {"queue": "io", "parameter": "n", "is_async": 1}
 
@@ -103,6 +104,41 @@ def test_it_is_cancelled_at_its_time_limit_and_tried_again(ledger):
     assert waiting_tasks.cancelled == [0, 0]
 
 
+def tried_again(ledger, chunk, failing, rest=0):
+    """Record a chunk, whose items `failing` are due again after so many milliseconds; what is handed out then."""
+    items = ledger.take(chunk, WORKER).items
+    done = [
+        outcomes([item], "failed" if item.index in failing else "succeeded", failing.get(item.index))[0]
+        for item in items
+    ]
+    ledger.record(chunk, done, 1, WORKER, rest)
+    ledger.heartbeat(WORKER, {"queue": "io", "slots": 2, "async_items": 32}, [])
+    chunks = []
+    while message := pop(ledger, "io"):
+        chunks.append(message)
+    return chunks
+
+
+def test_items_that_are_due_together_are_tried_again_together(ledger):
+    chunk = submit(ledger, "fail", 60, retries=1)
+    (again,) = tried_again(ledger, chunk, {3: 0, 5: 0, 40: 0})
+    assert [item.index for item in ledger.take(again, WORKER).items] == [3, 5, 40]
+
+
+def test_but_not_across_an_item_that_is_not_due(ledger):
+    chunk = submit(ledger, "fail", 60, retries=1)
+    chunks = tried_again(ledger, chunk, {3: 0, 4: 0, 5: 3_600_000, 40: 0})
+    assert [[item.index for item in ledger.take(one, WORKER).items] for one in chunks] == [[3, 4], [40]]
+
+
+def test_nor_under_the_name_of_a_chunk_that_is_in_flight_still(ledger):
+    chunk = submit(ledger, "fail", 60, retries=1)
+    assert tried_again(ledger, chunk, {0: 0, 59: 0}, rest=-1) == []
+    ledger.record(chunk, [], 0, WORKER)
+    again = pop(ledger, "io")
+    assert [item.index for item in ledger.take(again, WORKER).items] == [0, 59]
+
+
 def test_one_that_does_not_heed_its_cancellation_gives_back_slot_and_place(ledger, monkeypatch):
     monkeypatch.setattr(coroutines, "GRACE_SECONDS", 0.1)
     places = event_loop.event_loop().places
@@ -159,12 +195,15 @@ def test_a_pause_starts_no_more_items(ledger, control, monkeypatch):
 
 def test_a_loop_that_stands_still_is_named_with_its_place(ledger, caplog, monkeypatch):
     monkeypatch.setattr(loop_watch, "STILL_SECONDS", 0.2)
+    monkeypatch.setattr(loop_watch, "rare_log", RareLog(loop_watch.log))
     caplog.set_level(logging.WARNING)
     ledger.heartbeat(WORKER, {"queue": "io", "slots": 2}, [])
     chunk = submit(ledger, "block", 2, parameter="seconds")
     run(ledger, chunk)
     lines = [record.getMessage() for record in caplog.records if record.name == loop_watch.__name__]
-    assert any("block() at" in line and "waiting_tasks.py" in line for line in lines), lines
+    still = [line for line in lines if "block() at" in line]
+    assert len(still) == 1, "once for each place"
+    assert "waiting_tasks.py" in still[0]
 
 
 def test_a_suspect_runs_in_a_loop_of_its_own(ledger):

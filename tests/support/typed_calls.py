@@ -32,6 +32,12 @@ def days_between(first: date, last: date) -> int:
     return (last - first).days
 
 
+@io
+async def greet(name: str, word: str = "Hello") -> str:
+    """Greet somebody."""
+    return f"{word}, {name}"
+
+
 @cpu
 def report(parsed: Batch) -> str:
     """Return the states of a batch's results."""
@@ -68,6 +74,10 @@ def submits() -> None:
     assert_type(submit(days_between, [{"first": date(2026, 1, 31), "last": date(2026, 2, 28)}]), Batch[int])
     assert_type(submit(days_between, ["2026-01-31"], set={"last": "2026-02-28"}), Batch[int])
     assert_type(submit("fetch", ["http://example.org/"]), Batch[Any])
+    assert_type(submit(greet, ["Ada"]), Batch[str])
+    assert_type(submit(greet, [{"name": "Ada", "word": "Hi"}]), Batch[str])
+    assert_type(submit(greet, ["Ada"], set={"word": "Hi"}), Batch[str])
+    submit(greet, [3])  # wrong
     submit(square, ["three"])  # wrong
     submit(square, 3)  # wrong
     submit(thumbnail, [b"a.jpg"])  # wrong
@@ -106,6 +116,10 @@ async def awaits(batch: aio.Batch[int]) -> None:
     assert_type([value async for value in batch.values()], list[int])
     assert_type([result async for result in batch], list[Result])
     assert_type([results async for _, results in batch.follow()], list[list[Result]])
+    assert_type(await aio.submit(greet, ["Ada"]), aio.Batch[str])
+    assert_type(await aio.submit(greet, [{"name": "Ada"}]), aio.Batch[str])
+    assert_type(await aio.submit(greet, ["Ada"], set={"word": "Hi"}), aio.Batch[str])
+    assert_type(await greet("Ada"), str)
     await aio.submit(square, ["three"])  # wrong
     await aio.submit(square, [1], fixed={})  # wrong
     await batch.wait(timeout=3)  # wrong

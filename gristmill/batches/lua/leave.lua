@@ -1,5 +1,5 @@
 --@ leave(worker) frees
 --@ uses batches/upkeep
--- A worker has ended. Touches: workers, heartbeats, announced, items, slots, slots_of, meters:of:{worker},
--- kill:{worker}.
+-- A worker has ended. Touches: workers, heartbeats, announced, setup_failures, items, slots, slots_of,
+-- meters:of:{worker}, kill:{worker}.
 remove_worker(worker)

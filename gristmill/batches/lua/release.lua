@@ -40,14 +40,30 @@ local function releasable(batch)
   return b, tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
 end
 
--- Hand out items that are due for another attempt, `most` at most; returns how many.
+-- Hand out items that are due for another attempt, in `most` messages at most; returns how many messages. Items of an
+-- async task share one with the due items behind them: where all between two of them have an outcome, which `take` leaves out.
 local function release_due(batch, b, most, now)
-  local due = redis.call('ZRANGEBYSCORE', key(batch, 'retry'), '-inf', now, 'LIMIT', 0, most)
-  for _, index in ipairs(due) do
-    redis.call('ZREM', key(batch, 'retry'), index)
-    hand_out(batch, b, index, 1, now)
+  local due = redis.call('ZRANGEBYSCORE', key(batch, 'retry'), '-inf', now, 'LIMIT', 0, most * b.async_items)
+  table.sort(due, function(one, other) return tonumber(one) < tonumber(other) end)
+  local number, at = 0, 1
+  while at <= #due and number < most do
+    local first, last, items = tonumber(due[at]), tonumber(due[at]), 1
+    while items < b.async_items and due[at + items] do
+      local following = tonumber(due[at + items])
+      local between = following - last - 1
+      if following - first >= most_items(b) then break end
+      if between > 0 and redis.call('BITCOUNT', key(batch, 'done'), last + 1, following - 1, 'BIT') < between then break end
+      last, items = following, items + 1
+    end
+    -- A chunk that has recorded each of its items and is about to leave flight may have that name: these wait for its end.
+    if not redis.call('ZSCORE', key(batch, 'in_flight'), chunk_of(first, last - first + 1)) then
+      for i = at, at + items - 1 do redis.call('ZREM', key(batch, 'retry'), due[i]) end
+      hand_out(batch, b, first, last - first + 1, now)
+      number = number + 1
+    end
+    at = at + items
   end
-  return #due
+  return number
 end
 
 -- Fill what is in flight of a batch: items due for another attempt first, then the next ones. Without workers nothing is

@@ -2,7 +2,7 @@
 -- The registry of workers: who lives, with how many slots.
 --   workers   zset  worker -> when it was last heard of, ms     heartbeats  hash  worker -> its last one
 --   slots_of  hash  worker -> its slots, a space, its queue     items  hash  worker -> see record.lua
---   announced hash  worker -> the tasks it knows
+--   announced hash  worker -> the tasks it knows        setup_failures  hash  worker -> task -> why its setup fails (JSON)
 --   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
 
 -- Count the slots of a worker, or with 0 count them no more.
@@ -17,7 +17,7 @@ end
 -- A worker has left, or is dead.
 local function remove_worker(worker)
   redis.call('ZREM', GM .. 'workers', worker)
-  for _, part in ipairs({'heartbeats', 'announced', 'items'}) do redis.call('HDEL', GM .. part, worker) end
+  for _, part in ipairs({'heartbeats', 'announced', 'setup_failures', 'items'}) do redis.call('HDEL', GM .. part, worker) end
   redis.call('DEL', GM .. 'meters:of:' .. worker, GM .. 'kill:' .. worker)
   count_slots(worker, 0, '')
 end

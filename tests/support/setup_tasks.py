@@ -1,0 +1,51 @@
+"""Tasks with a setup, for the tests: the setups count their runs, take long, fail, or end their process."""
+
+import asyncio
+import os
+import time
+
+from gristmill.tasks.kinds import cpu, io
+
+#: The setups that ran, by name; and what a setup is to do.
+runs: list[str] = []
+orders: dict[str, str] = {}
+
+
+def slow() -> None:
+    """Take longer than the time limit of an item."""
+    runs.append("slow")
+    time.sleep(0.4)
+
+
+def obedient() -> None:
+    """Do what the test, or a variable that a child process sees, says."""
+    order = orders.get("obedient") or os.environ.get("TEST_SETUP", "")
+    runs.append("obedient")
+    if order == "fail":
+        raise LookupError("no model \ud800 here")
+    if order == "die":
+        os._exit(7)
+
+
+async def on_loop() -> None:
+    """Note the loop."""
+    await asyncio.sleep(0)
+    runs.append(f"loop {id(asyncio.get_running_loop())}")
+
+
+@cpu(setup=slow, time_limit=0.2)
+def after_slow(n: int) -> int:
+    """Return the number."""
+    return n
+
+
+@cpu(setup=obedient)
+def after_obedient(n: int) -> int:
+    """Return the number."""
+    return n
+
+
+@io(setup=on_loop)
+async def after_loop(n: int) -> int:
+    """Return the loop."""
+    return id(asyncio.get_running_loop())
