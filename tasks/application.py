@@ -116,6 +116,7 @@ app.steps["worker"].update(
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
         "gristmill.worker.randomness:OwnRandomness",
+        "gristmill.worker.run_rows:Runs",
         "gristmill.worker.heartbeat:WorkerHeartbeat",
         "gristmill.worker.drain:Drain",
     }

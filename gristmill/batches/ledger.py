@@ -1,7 +1,7 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
@@ -11,6 +11,7 @@ from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
+from gristmill.batches.stored_items import MISSING, values_of
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
@@ -140,13 +141,13 @@ class Ledger:
 
     def _work(self, chunk: Chunk, contents: dict[str, Any]) -> Work:
         done, attempts = contents["done"], contents["attempts"]
-        values = _values(chunk.first, len(done), contents["blocks"], contents["retained"])
+        values = values_of(chunk.first, len(done), contents["blocks"], contents["retained"])
         items = [
             Item.of(chunk.first + i, value, attempts[i] if attempts else None)
             for i, value in enumerate(values)
             if done[i] == "0"
         ]
-        if any(item.value is _MISSING for item in items):
+        if any(item.value is MISSING for item in items):
             raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
         return Work(
             task=contents["task"],
@@ -199,14 +200,20 @@ class Ledger:
         return int(duplicates), by_name(following) if following else None
 
     def heartbeat(
-        self, worker: str, heartbeat: dict[str, Any], chunks: Iterable[Chunk], ended: Iterable[str] = ()
+        self,
+        worker: str,
+        heartbeat: dict[str, Any],
+        chunks: Iterable[Chunk],
+        ended: Iterable[str] = (),
+        runs: Sequence[Mapping[str, Any]] = (),
     ) -> tuple[int, bool, list[str]]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
         run at once, and what else is shown of it. Returns how many outcomes the worker has recorded, whether the
         registry did not have it, and the ids of the messages that it is to end: those of cancelled items. The server
-        repeats each id until a later heartbeat has it in `ended`.
+        repeats each id until a later heartbeat has it in `ended`. `runs` are the items that have run there for long;
+        `RunningItems` reads them.
         """
         items, is_new, kills = self._call(
             "heartbeat",
@@ -216,6 +223,7 @@ class Ledger:
             async_items=heartbeat.get("async_items", 1),
             details=json.dumps(heartbeat),
             chunks=[part for chunk in chunks for part in (chunk.batch, chunk.member)],
+            runs=json.dumps(runs) if runs else "",
             ended=ended,
         )
         return int(items), bool(is_new), list(kills)
@@ -280,21 +288,3 @@ class Ledger:
 def by_name(flat: Sequence[Any]) -> dict[str, Any]:
     """An answer of names and values by turns."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-_MISSING = object()
-
-
-def _values(first: int, count: int, blocks: Iterable[tuple[str, str]], retained: Sequence[str | None]) -> list[Any]:
-    """The items from index `first` on, by place; _MISSING where a reader consumed the item."""
-    end, values = first + count, [_MISSING] * count
-    for identity, text in blocks:
-        start = int(identity)
-        begin = max(start, first)
-        lines = text.split("\n")[begin - start : max(0, end - start)]
-        items = json.loads(f"[{','.join(lines)}]")
-        values[begin - first : begin - first + len(items)] = items
-    for i, item in enumerate(retained):
-        if item is not None:
-            values[i] = json.loads(item)
-    return values

@@ -27,6 +27,7 @@ SECTIONS = {
         "submit": "Store a batch for the workers that run",
         "watch": "Follow a batch to its end with a bar",
         "results": "Print the results of a batch",
+        "busy": "List the items that run now, the slowest first",
         "logs": "Print what the items of a batch wrote",
         "retry": "Run the failed and dead items of a batch again",
         "cancel": "Stop a batch; items that run finish",

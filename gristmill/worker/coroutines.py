@@ -17,6 +17,7 @@ from gristmill.worker.coroutine_run import CoroutineRun
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.preparation import own_loop
+from gristmill.worker.run_rows import run_rows
 
 
 class RunInterrupted(GristmillError):
@@ -40,6 +41,8 @@ class Coroutines:
         started_at = time.perf_counter()
         capture = current_capture()
         capture.begin(self.task.capture)
+        row = run_rows.take()
+        row.begin(self.work.batch, item.index, item.attempt, started_at)
         try:
             arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
@@ -49,6 +52,8 @@ class Coroutines:
         except BaseException as error:
             state, text = "failed", json.dumps(runner.explain(error))
             retry_ms = runner.delay_ms(item, self.work, self.task, error)
+        finally:
+            run_rows.give_back(row)
         log = capture.end(runner.keeps_log(self.work, state))
         return runner.outcome_of(item, state, text, started_at, self.worker, retry_ms, log)
 

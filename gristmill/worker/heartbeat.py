@@ -29,6 +29,7 @@ from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
 from gristmill.worker.kills import Kills
 from gristmill.worker.mending import MEND_SECONDS, Mender
+from gristmill.worker.run_rows import run_rows
 from gristmill.worker.task_counts import collect
 
 _POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
@@ -74,7 +75,9 @@ class WorkerHeartbeat(StartStopStep):
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
         ended = self.kills.ended()
-        items, is_new, kills = self.ledger.heartbeat(self.id, self._describe(), unacknowledged_chunks(), ended)
+        items, is_new, kills = self.ledger.heartbeat(
+            self.id, self._describe(), unacknowledged_chunks(), ended, run_rows.slowest()
+        )
         self.kills.learn(kills, ended)
         if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.

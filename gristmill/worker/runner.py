@@ -31,6 +31,7 @@ from gristmill.worker.logs import about
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.run_rows import run_rows
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent
@@ -157,6 +158,7 @@ class Runner:
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
     """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
     started_at = time.perf_counter()
+    run_rows.own().begin(work.batch, item.index, item.attempt, started_at)
     capture = current_capture()
     capture.begin(task.capture)
     try:
@@ -196,29 +198,34 @@ def run_in_quarantine(
     """
     started_at = time.perf_counter()
     only = replace(work, items=[])
+    row = run_rows.own()
 
     def prepare_first(process: QuarantineProcess) -> None:
         nonlocal started_at
         if prepare:
             prepare(process)
             started_at = time.perf_counter()
+        row.begin(work.batch, item.index, item.attempt, started_at)
 
     try:
         seconds = limit + GRACE_SECONDS if limit else None
-        return quarantined(run_named, only, worker, limit, item, seconds=seconds, prepare=prepare_first)
+        return quarantined(run_named, only, worker, limit, item, row.number, seconds=seconds, prepare=prepare_first)
     except TimedOut as timeout:
         late = TimeLimitExceeded(limit)
         state, text, retry_ms = "failed", json.dumps(explain(late)), delay_ms(item, work, task, late)
         log = timeout.output
     except ProcessDied as death:
         state, text, retry_ms, log = "dead", json.dumps(explain(death)), None, death.output
+    finally:
+        row.rest()
     return outcome_of(item, state, text, started_at, worker, retry_ms, log if keeps_log(work, state) else None)
 
 
-def run_named(work: Work, worker: str, limit: float, item: Item) -> Outcome:
-    """Run one item in a process that finds the task by its name."""
+def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1) -> Outcome:
+    """Run one item in a process that finds the task by its name, and writes the row `row` of the worker's table."""
     from gristmill.worker.coroutines import run_in_own_loop
 
+    run_rows.join(row)
     task = catalog.find(work.task)
     if task.is_async:
         return run_in_own_loop(work, task, worker, limit, item)
@@ -288,4 +295,5 @@ def _clean(text: str) -> str:
 def _patiently(call: Callable[[], Answer]) -> Answer:
     """Call the server until it answers: outcomes in memory are worth the wait."""
     time_limit.rest()
+    run_rows.own().rest()
     return patiently(call, OUTCOMES)

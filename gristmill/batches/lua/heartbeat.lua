@@ -1,11 +1,12 @@
---@ heartbeat(worker, queue, slots: number, async_items: number, details, chunks: list, ended: list) frees
+--@ heartbeat(worker, queue, slots: number, async_items: number, details, runs, chunks: list, ended: list) frees
 --@ uses batches/upkeep
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
--- come due. `ended` has the ids of messages that the worker was to end, and has seen.
--- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, of each batch with such chunks in_flight, and
--- what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
+-- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
+-- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, of each batch with
+-- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
 -- worker, ids of messages that it is to end}.
+local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
 local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
@@ -15,6 +16,12 @@ if redis.call('HGET', GM .. 'slots_of', worker) ~= string.format('%d %s', slots,
 end
 if async_items > 1 and redis.call('HGET', GM .. 'async_items', queue) ~= tostring(async_items) then
   redis.call('HSET', GM .. 'async_items', queue, async_items)
+end
+
+if runs ~= '' then
+  redis.call('SET', GM .. 'busy:' .. worker, now .. ' ' .. runs, 'PX', BUSY_KEPT_MS)
+else
+  redis.call('DEL', GM .. 'busy:' .. worker)
 end
 
 local held = {}

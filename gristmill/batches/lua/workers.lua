@@ -3,6 +3,7 @@
 --   workers   zset  worker -> when it was last heard of, ms     heartbeats  hash  worker -> its last one
 --   slots_of  hash  worker -> its slots, a space, its queue     items  hash  worker -> see record.lua
 --   announced hash  worker -> the tasks it knows        setup_failures  hash  worker -> task -> why its setup fails (JSON)
+--   busy:{worker}  string  when it was told, ms, a space, and the items that have run there for long (JSON); expires
 --   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
 
 -- Count the slots of a worker, or with 0 count them no more.
@@ -18,6 +19,6 @@ end
 local function remove_worker(worker)
   redis.call('ZREM', GM .. 'workers', worker)
   for _, part in ipairs({'heartbeats', 'announced', 'setup_failures', 'items'}) do redis.call('HDEL', GM .. part, worker) end
-  redis.call('DEL', GM .. 'meters:of:' .. worker, GM .. 'kill:' .. worker)
+  redis.call('DEL', GM .. 'meters:of:' .. worker, GM .. 'kill:' .. worker, GM .. 'busy:' .. worker)
   count_slots(worker, 0, '')
 end

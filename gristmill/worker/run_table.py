@@ -1,0 +1,168 @@
+"""The table of what runs in a worker: memory that its processes share, with a row for each item that can run at once.
+
+A slot writes its row when an item starts, without a call to anybody; the worker's heartbeat reads the rows.
+"""
+
+import math
+import mmap
+import os
+import struct
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gristmill.fleet.running_items import Progress
+
+#: The longest note in bytes.
+NOTE_BYTES = 200
+
+#: When the item started (of `time.perf_counter()`, 0: none runs), its index, its attempt, whether it told its progress.
+_RUN = struct.Struct("=dQII")
+#: How much is done, of how much (NaN: not told), the length of the note in bytes.
+_PROGRESS = struct.Struct(f"=ddI{NOTE_BYTES}s")
+#: The process, and the batch.
+_PLACE = struct.Struct("=I64s")
+_PROGRESS_AT = _RUN.size
+_PLACE_AT = _PROGRESS_AT + _PROGRESS.size
+ROW_BYTES = _PLACE_AT + _PLACE.size
+_STARTED = struct.Struct("=d")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRun:
+    """An item that runs: it has run for `seconds` seconds, in the process `pid`."""
+
+    batch: str
+    index: int
+    attempt: int
+    seconds: float
+    pid: int
+    progress: Progress | None
+
+
+class RunRow:
+    """A row of the table; one item at a time writes it."""
+
+    def __init__(self, memory: Any, number: int) -> None:
+        self._memory, self._at, self.number = memory, number * ROW_BYTES, number
+        self._batch = ""
+        self._write = _RUN.pack_into
+
+    def begin(self, batch: str, index: int, attempt: int, started_at: float) -> None:
+        """An item starts, at `started_at` of `time.perf_counter()`. Takes less than half a microsecond."""
+        if batch != self._batch:
+            self.rest()
+            _PLACE.pack_into(self._memory, self._at + _PLACE_AT, os.getpid(), batch.encode())
+            self._batch = batch
+        self._write(self._memory, self._at, started_at, index, attempt, 0)
+
+    def rest(self) -> None:
+        """No item runs until the next one begins."""
+        self._write(self._memory, self._at, 0.0, 0, 0, 0)
+        self._batch = ""
+
+    def report(self, batch: str, index: int, done: float, total: float | None, note: str) -> None:
+        """Note how far an item of a batch is, if it still runs here."""
+        started_at, current, attempt, _ = _RUN.unpack_from(self._memory, self._at)
+        if not started_at or (batch, index) != (self._batch, current):
+            return
+        text = note.encode(errors="replace")[:NOTE_BYTES]
+        whole = math.nan if total is None else total
+        _PROGRESS.pack_into(self._memory, self._at + _PROGRESS_AT, done, whole, len(text), text)
+        self._write(self._memory, self._at, started_at, index, attempt, 1)
+
+    def run(self, least: float, now: float) -> ItemRun | None:
+        """What has run here for `least` seconds or more at `now`; None if nothing has."""
+        (started_at,) = _STARTED.unpack_from(self._memory, self._at)
+        if not started_at or now - started_at < least:
+            return None
+        row = bytes(self._memory[self._at : self._at + ROW_BYTES])
+        if self._memory[self._at : self._at + _STARTED.size] != row[: _STARTED.size]:
+            # The next item has begun meanwhile.
+            return None
+        _, index, attempt, is_told = _RUN.unpack_from(row)
+        pid, batch = _PLACE.unpack_from(row, _PLACE_AT)
+        progress = None
+        if is_told:
+            done, total, length, note = _PROGRESS.unpack_from(row, _PROGRESS_AT)
+            text = note[:length].decode(errors="ignore")
+            progress = Progress(done, None if math.isnan(total) else total, text)
+        return ItemRun(batch.rstrip(b"\0").decode(), index, attempt, now - started_at, pid, progress)
+
+
+class RunTable:
+    """The table of one worker, `rows` rows in `memory`; another process finds it at `path`."""
+
+    def __init__(self, memory: Any, rows: int, path: str) -> None:
+        self.memory, self.rows, self.path = memory, rows, path
+        self._free = deque(range(rows))
+
+    @classmethod
+    def new(cls, rows: int) -> "RunTable":
+        """A new table, which ends with the last of the processes that use it."""
+        if hasattr(os, "memfd_create"):
+            file = os.memfd_create("gristmill-runs")
+            path = f"/proc/{os.getpid()}/fd/{file}"
+        else:
+            # Only forked processes share it.
+            file, path = tempfile.mkstemp(prefix="gristmill-runs-")
+            Path(path).unlink()
+        os.ftruncate(file, rows * ROW_BYTES)
+        return cls(mmap.mmap(file, rows * ROW_BYTES), rows, path)
+
+    @classmethod
+    def at(cls, path: str, rows: int) -> "RunTable":
+        """The table that another process has made.
+
+        Raises:
+            OSError, ValueError: there is none.
+        """
+        with Path(path).open("r+b") as file:
+            return cls(mmap.mmap(file.fileno(), rows * ROW_BYTES), rows, path)
+
+    def row(self, number: int) -> RunRow:
+        """The row `number`, from 0; one that nobody reads when the table has no such row."""
+        return RunRow(self.memory, number) if 0 <= number < self.rows else scratch_row()
+
+    def take(self) -> RunRow:
+        """A row that is free; for the process that made the table."""
+        with suppress(IndexError):
+            return RunRow(self.memory, self._free.popleft())
+        return scratch_row()
+
+    def give_back(self, row: RunRow) -> None:
+        """A row that `take` gave is free again."""
+        row.rest()
+        if row.number >= 0:
+            self._free.append(row.number)
+
+    def runs(self, least: float = 0.0) -> Iterator[ItemRun]:
+        """What has run for `least` seconds or more."""
+        now = time.perf_counter()
+        for number in range(self.rows):
+            run = RunRow(self.memory, number).run(least, now)
+            if run and _lives(run.pid):
+                yield run
+
+
+def scratch_row() -> RunRow:
+    """A row that nobody reads."""
+    row = RunRow(bytearray(ROW_BYTES), 0)
+    row.number = -1
+    return row
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process: one that was killed leaves its row as it was."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
