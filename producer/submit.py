@@ -129,7 +129,7 @@ def submit(  # noqa: PLR0913
         name: the batch's name (default: a new one). The same name with the same items again stores only what is
             missing, so an interrupted `submit` can be repeated.
         set: arguments that all items share, by parameter.
-        queue: the queue to use instead of the one of the task's kind.
+        queue: the queue whose workers run the items (default: the task's).
         priority: from 0 (first) to 9 (last).
         halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed.
         ttl: how long the server keeps the batch after it ends: seconds, or text such as `"12h"` or `"7d"` (default:
@@ -161,7 +161,7 @@ def submit(  # noqa: PLR0913
             log.warning(warning)
         batch = submission.send(deadline)
         if not any(worker.queue == submission.queue for worker in live_workers()):
-            log.warning(no_worker(submission.queue))
+            log.warning(no_worker(submission.queue, str(known_task.kind)))
     return batch
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, ParamSpec, Protocol, TypeVar, get_type_hints, overload
 
+from gristmill.config.names import checked_queue
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.application import app
 from gristmill.tasks.celery_internals import registered
@@ -21,12 +22,22 @@ R = TypeVar("R")
 
 
 class Kind(StrEnum):
-    """What a task spends its time on; the name of its queue."""
+    """What a task spends its time on; the name of its queue, unless the task names another."""
 
     #: Computes: runs on `prefork` workers, one process per core.
     CPU = "cpu"
     #: Waits: runs on `threads` workers.
     IO = "io"
+
+    @property
+    def pool(self) -> str:
+        """Celery's name of the pool that suits the kind."""
+        return "prefork" if self is Kind.CPU else "threads"
+
+    @property
+    def other(self) -> "Kind":
+        """The kind that is not this one."""
+        return Kind.IO if self is Kind.CPU else Kind.CPU
 
 
 class GristmillTask(TypedTask[TaskP, R_co]):
@@ -34,6 +45,8 @@ class GristmillTask(TypedTask[TaskP, R_co]):
 
     abstract = True
     kind: Kind
+    #: The queue of its items; `queue` itself is a deprecated attribute of Celery's tasks.
+    queue_name: str
     schema: Schema
     return_type: ReturnType
     #: How many more times a failed item is tried, and after which exceptions.
@@ -60,7 +73,14 @@ class GristmillTask(TypedTask[TaskP, R_co]):
         parameters = {name: parameter.required for name, parameter in self.schema.parameters.items()}
         objects = {name: parameter.takes_object for name, parameter in self.schema.parameters.items()}
         return Announcement(
-            self.fingerprint, str(self.kind), parameters, self.retries, self.modules, objects, self.is_async
+            self.fingerprint,
+            str(self.kind),
+            parameters,
+            self.retries,
+            self.modules,
+            objects,
+            self.is_async,
+            self.queue_name,
         )
 
     @property
@@ -82,8 +102,17 @@ class CoroutineTask(GristmillTask[TaskP, R_co]):
 
 
 def route(_name: str, _args: Any, _kwargs: Any, _options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
-    """Celery's router: a plain call of a task goes to the queue of its kind."""
-    return {"queue": str(task.kind)} if isinstance(task, GristmillTask) else None
+    """Celery's router: a plain call of a task goes to the queue of the task."""
+    return {"queue": task.queue_name} if isinstance(task, GristmillTask) else None
+
+
+#: The kind of each queue: of those that the kinds name, and of those that tasks of this process name.
+_kinds = {str(kind): kind for kind in Kind}
+
+
+def kind_of(queue: str) -> Kind | None:
+    """The kind of the tasks that name a queue, as far as their modules are imported; None if no task names it."""
+    return _kinds.get(queue)
 
 
 class Decorator(Protocol):
@@ -130,9 +159,22 @@ def _refuse_coroutine(function: Callable[..., Any], kind: Kind) -> None:
         )
 
 
+def _queue_of(kind: Kind, queue: str | None, task: str) -> str:
+    """The queue of a task. A queue has tasks of one kind, because its workers have one pool."""
+    name = str(kind) if queue is None else checked_queue(queue)
+    other = _kinds.setdefault(name, kind)
+    if other is not kind:
+        raise TypeError(
+            f"invalid queue for task {task!r}: {name!r}, which has @{other} tasks (expected a queue of @{kind} tasks: "
+            "the workers of a queue have one pool)"
+        )
+    return name
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
+    queue: str | None,
     check: Callable[..., None] | None,
     retries: int,
     retry_on: tuple[type[BaseException], ...],
@@ -145,6 +187,7 @@ def _decorator(
         _refuse_coroutine(function, kind)
         options = {
             "kind": kind,
+            "queue_name": _queue_of(kind, queue, task_name),
             **_types(function, check, task_name),
             "retries": retries,
             "retry_on": retry_on,
@@ -164,6 +207,7 @@ def cpu(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 def cpu(
     *,
     name: str | None = ...,
+    queue: str | None = ...,
     check: Callable[..., None] | None = ...,
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
@@ -175,28 +219,31 @@ def cpu(
     /,
     *,
     name: str | None = None,
+    queue: str | None = None,
     check: Callable[..., None] | None = None,
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
     capture: bool = True,
 ) -> GristmillTask[P, R] | Decorator:
-    """Make a function a task that computes: it runs in a process, on the queue `cpu`.
+    """Make a function a task that computes: it runs in a process.
 
-    `name` is the task's name (default: the function's). `check` is called with every argument by keyword, defaults
-    included, once each has passed its annotation: when an item is submitted, and again on the worker; it raises
-    ValueError to refuse the item. A failed item is tried `retries` more times if it raised one of `retry_on`. An item
-    fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
+    `name` is the task's name (default: the function's). `queue` is the queue whose workers run its items (default: the
+    queue `cpu`). `check` is called with every argument by keyword, defaults included, once each has passed its
+    annotation: when an item is submitted, and again on the worker; it raises ValueError to refuse the item. A failed
+    item is tried `retries` more times if it raised one of `retry_on`. An item fails when it takes more than
+    `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
     With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
-        TypeError: another module has a task of that name; or the function takes `*args`, `**kwargs` or
-            positional-only parameters, yields, is a coroutine function, or has a return annotation that pydantic cannot
-            write and read.
+        InputError: `queue` is not a name.
+        TypeError: another module has a task of that name; tasks of the other kind have that queue; or the function
+            takes `*args`, `**kwargs` or positional-only parameters, yields, is a coroutine function, or has a return
+            annotation that pydantic cannot write and read.
     """
-    decorate = _decorator(Kind.CPU, name, check, retries, retry_on, time_limit, capture)
+    decorate = _decorator(Kind.CPU, name, queue, check, retries, retry_on, time_limit, capture)
     return decorate if function is None else decorate(function)
 
 
@@ -206,6 +253,7 @@ def io(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 def io(
     *,
     name: str | None = ...,
+    queue: str | None = ...,
     check: Callable[..., None] | None = ...,
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
@@ -217,17 +265,18 @@ def io(
     /,
     *,
     name: str | None = None,
+    queue: str | None = None,
     check: Callable[..., None] | None = None,
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
     capture: bool = True,
 ) -> GristmillTask[P, R] | Decorator:
-    """Make a function a task that waits, on the queue `io`. Options as for `cpu`.
+    """Make a function a task that waits. Options as for `cpu`; its queue is `io` by default.
 
     A plain function runs in one of many threads. A thread cannot be ended: its `time_limit` applies only to an item
     that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
     GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit.
     """
-    decorate = _decorator(Kind.IO, name, check, retries, retry_on, time_limit, capture)
+    decorate = _decorator(Kind.IO, name, queue, check, retries, retry_on, time_limit, capture)
     return decorate if function is None else decorate(function)

@@ -19,6 +19,7 @@ class RemoteTask:
     retries: int
     fingerprint: str
     modules: dict[str, str]
+    queue_name: str
     is_async: bool = False
 
     #: Workers announce none: values are read as JSON has them.
@@ -40,6 +41,8 @@ class RemoteTask:
             announcement.retries,
             announcement.fingerprint,
             announcement.modules,
+            # Workers of an earlier version do not say it.
+            announcement.queue or announcement.kind,
             announcement.is_async,
         )
 
