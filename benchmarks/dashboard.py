@@ -18,7 +18,7 @@ from gristmill import Batch, submit
 from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 PAGES = ("throughput", "throughput/data", "batches/data", "batch/{}/data", "metrics")
 #: Items of a batch when all is to be busy; the next one is submitted when it is nearly done.

@@ -13,7 +13,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 SLOTS = 2
 

@@ -37,7 +37,7 @@ def celery_config(settings: Settings, url: str | None) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_default_queue": "cpu",
-        "task_routes": ("gristmill.tasks.kinds:route",),
+        "task_routes": ("gristmill.tasks.task:route",),
         "task_send_sent_event": settings.task_events,
         "worker_send_task_events": settings.task_events,
         "worker_prefetch_multiplier": 1,

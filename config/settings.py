@@ -107,7 +107,7 @@ class Settings(BaseModel):
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
     )
     any_pool: bool = Field(
-        False, description="Let a worker start with a pool that does not suit its queue, for comparisons."
+        False, description="Let a worker, or a batch, use a queue of the other kind, for comparisons."
     )
     time_limit: Duration = Field(
         3600, ge=0, le=31_536_000, description="Time that an item of a cpu or `async def` task may take; 0: no limit."

@@ -30,7 +30,8 @@ from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
 from gristmill.producer.value_order import ValueOrder
 from gristmill.tasks.item import item
-from gristmill.tasks.kinds import GristmillTask, cpu, io
+from gristmill.tasks.kinds import cpu, io
+from gristmill.tasks.task import GristmillTask
 
 __all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "item", "open_batch", "submit"]
 

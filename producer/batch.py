@@ -213,7 +213,7 @@ class Batch(Generic[R_co]):
             return
         with reaching():
             listening = any(worker.queue == info.queue for worker in live_workers())
-            for warning in check_code(info) if listening else [no_worker(info.queue)]:
+            for warning in check_code(info) if listening else [no_worker(info.queue, info.kind)]:
                 log.warning(warning)
 
     def _control(self) -> Control:

@@ -13,8 +13,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed, Ledger
+from gristmill.config.names import checked_name, checked_queue
 from gristmill.config.settings import settings
-from gristmill.errors import InputError, ServerError, invalid_value
+from gristmill.errors import InputError, ServerError
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import BatchOptions
@@ -22,13 +23,13 @@ from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
+from gristmill.producer.worker_checks import other_kind
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
+from gristmill.tasks.kinds import kind_of
 from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Submission:
@@ -50,8 +51,8 @@ class Submission:
         self.options = options or BatchOptions.of()
         #: Called with each line about a wait while the server is full.
         self.on_wait = on_wait
-        #: The queue of its chunks: that of the task's kind, unless pools are compared.
-        self.queue = str(task.kind) if queue is None else checked_name(queue, "queue")
+        #: The queue of its chunks.
+        self.queue = task.queue_name if queue is None else _queue_for(task, queue)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
@@ -170,6 +171,7 @@ class Submission:
         task = self.task
         fields = {
             "task": task.name,
+            "kind": str(task.kind),
             "queue": self.queue,
             "parameter": self.items.parameter,
             "fixed": json.dumps(self.items.fixed, sort_keys=True),
@@ -195,15 +197,10 @@ class Submission:
             raise Stopped
 
 
-def checked_name(name: object, parameter: str = "name") -> str:
-    """The name, if a batch, or a queue, may have it.
-
-    Raises:
-        InputError: it is not valid.
-    """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        expected = "1 to 64 letters, digits, dots, dashes and underscores, the first one a letter or digit"
-        raise InputError(invalid_value(parameter, name, expected))
+def _queue_for(task: SubmittableTask, queue: str) -> str:
+    name = checked_queue(queue)
+    if kind_of(name) is task.kind.other and not settings().any_pool:
+        raise InputError(other_kind(task, name))
     return name
 
 

@@ -13,8 +13,8 @@ from gristmill.producer.task_lookup import find_task
 from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
-from gristmill.tasks.kinds import GristmillTask, Kind
 from gristmill.tasks.remote import SubmittableTask
+from gristmill.tasks.task import GristmillTask, Kind
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def submit(  # noqa: PLR0913
         name: the batch's name (default: a new one). The same name with the same items again stores only what is
             missing, so an interrupted `submit` can be repeated.
         set: arguments that all items share, by parameter.
-        queue: the queue to use instead of the one of the task's kind.
+        queue: the queue whose workers run the items (default: the task's).
         priority: from 0 (first) to 9 (last).
         halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed.
         ttl: how long the server keeps the batch after it ends: seconds, or text such as `"12h"` or `"7d"` (default:
@@ -202,7 +202,7 @@ def submit(  # noqa: PLR0913
             log.warning(warning)
         batch = submission.send(deadline)
         if not any(worker.queue == submission.queue for worker in live_workers()):
-            log.warning(no_worker(submission.queue))
+            log.warning(no_worker(submission.queue, str(known_task.kind)))
     return batch
 
 

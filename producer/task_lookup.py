@@ -9,8 +9,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import Kind
 from gristmill.tasks.remote import RemoteTask, SubmittableTask
+from gristmill.tasks.task import Kind
 
 
 def find_task(name: str) -> SubmittableTask:

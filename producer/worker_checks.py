@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo, State
-from gristmill.config.settings import settings
+from gristmill.config.names import worker_word
+from gristmill.config.settings import settings, variable
 from gristmill.config.task_modules import task_modules
-from gristmill.errors import InputError, SettingError
+from gristmill.errors import InputError, SettingError, invalid_value
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.server.connection import client
@@ -24,17 +25,19 @@ def live_workers() -> list[LiveWorker]:
 
 
 def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str]:
-    """Warnings about the workers on `queue` (default: that of the task's kind) for a batch of `task`.
+    """Warnings about the workers on `queue` (default: the task's) for a batch of `task`.
 
     There is none when all is well, or when no worker listens to the queue.
 
     Raises:
-        InputError: workers listen to the queue, and none of them knows the task.
+        InputError: workers listen to the queue, and none of them knows the task, or all have a pool for the other kind.
     """
-    queue = queue or str(task.kind)
+    queue = queue or task.queue_name
     on_queue = [worker for worker in live_workers() if worker.queue == queue]
     if not on_queue:
         return []
+    if not settings().any_pool and {worker.pool for worker in on_queue} == {task.kind.other.pool}:
+        raise InputError(other_kind(task, queue))
     able = [worker for worker in on_queue if task.name in worker.tasks]
     if not able:
         raise InputError(
@@ -83,7 +86,7 @@ def check_code(info: BatchInfo) -> list[str]:
     except SettingError as error:
         # The batch goes on all the same: its code is on the workers.
         return [str(error)]
-    return check_workers(task) if task is not None and info.queue == task.kind else []
+    return check_workers(task, info.queue) if task is not None else []
 
 
 def to_run(info: BatchInfo) -> bool:
@@ -114,10 +117,17 @@ def listed(names: set[str]) -> str:
     return f"{first} and {len(names) - _NAMES} more" if len(names) > _NAMES else first
 
 
-def no_worker(queue: str) -> str:
-    """The warning that nobody listens to a queue."""
-    start = f"Start one with `gristmill up {queue}`" if queue in ("cpu", "io") else "Start one that does"
-    return f"no worker listens to queue {queue}: the items wait. {start}"
+def other_kind(task: "SubmittableTask", queue: str) -> str:
+    """The words of an error about a queue whose workers have a pool for tasks of the other kind."""
+    expected = f"a queue of @{task.kind} tasks, or {variable('any_pool')}=true to compare pools"
+    return invalid_value(f"queue of task {task.name!r}", queue, expected)
+
+
+def no_worker(queue: str, kind: str) -> str:
+    """The warning that nobody listens to a queue with tasks of a kind (empty where nobody knows it)."""
+    return (
+        f"no worker listens to queue {queue}: the items wait. Start one with `gristmill up {worker_word(queue, kind)}`"
+    )
 
 
 def _names(workers: list[LiveWorker]) -> str:

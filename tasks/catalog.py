@@ -15,7 +15,7 @@ from gristmill.config.task_modules import TaskModule, task_modules
 from gristmill.errors import InputError, SettingError
 from gristmill.tasks.application import app
 from gristmill.tasks.fingerprint import is_users_own
-from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.task import GristmillTask
 
 
 @dataclass(frozen=True, slots=True)

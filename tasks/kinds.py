@@ -1,112 +1,28 @@
 """`@cpu` and `@io`: what makes a function a task of its kind."""
 
-import asyncio
 import inspect
 from collections.abc import Callable
-from enum import StrEnum
-from functools import cached_property
 from typing import Any, ParamSpec, Protocol, TypeVar, get_type_hints, overload
 
-from gristmill.fleet.announcement import Announcement
+from gristmill.config.names import checked_queue
 from gristmill.tasks.application import app
 from gristmill.tasks.celery_internals import registered
-from gristmill.tasks.celery_task import P as TaskP
-from gristmill.tasks.celery_task import R_co, TypedTask
-from gristmill.tasks.fingerprint import fingerprint, modules_of
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.setup import Setup, setup_of
+from gristmill.tasks.task import CoroutineTask, GristmillTask, Kind, PreparedTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Kind(StrEnum):
-    """What a task spends its time on; the name of its queue."""
-
-    #: Computes: runs on `prefork` workers, one process per core.
-    CPU = "cpu"
-    #: Waits: runs on `threads` workers.
-    IO = "io"
+#: The kind of each queue: of those that the kinds name, and of those that tasks of this process name.
+_kinds = {str(kind): kind for kind in Kind}
 
 
-class GristmillTask(TypedTask[TaskP, R_co]):
-    """A Celery task that batches can run too: it has a kind, and a schema made from its annotations."""
-
-    abstract = True
-    kind: Kind
-    schema: Schema
-    return_type: ReturnType
-    #: How many more times a failed item is tried, and after which exceptions.
-    retries: int
-    retry_on: tuple[type[BaseException], ...]
-    #: Whether the function is a coroutine function: its items run on an event loop.
-    is_async: bool = False
-    #: Whether what its items write is theirs: kept with their outcome, and not on the worker's own streams.
-    capture: bool = True
-    #: What runs once in each process before its first item; and whether it runs before the processes are forked.
-    setup: Setup | None = None
-    preload: bool = False
-
-    @cached_property
-    def modules(self) -> dict[str, str]:
-        """The hash of each module that the function depends on, by name, as the modules are now."""
-        return modules_of(self.run)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """12 hex digits that tell whether two hosts have the same code of the task."""
-        return fingerprint(self.modules)
-
-    @property
-    def announcement(self) -> Announcement:
-        """What a worker announces of the task."""
-        parameters = {name: parameter.required for name, parameter in self.schema.parameters.items()}
-        objects = {name: parameter.takes_object for name, parameter in self.schema.parameters.items()}
-        return Announcement(
-            self.fingerprint, str(self.kind), parameters, self.retries, self.modules, objects, self.is_async
-        )
-
-    @property
-    def summary(self) -> str:
-        """The first line of the function's docstring."""
-        return (inspect.getdoc(self.run) or "").partition("\n")[0]
-
-
-class PreparedTask(GristmillTask[TaskP, R_co]):
-    """A task with a setup, which also runs before the first plain call of the task in a process."""
-
-    abstract = True
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function; where Celery runs the task, after its setup."""
-        if self.setup and not self.request.called_directly:
-            self.setup.run()
-        return self.run(*args, **kwargs)
-
-
-class CoroutineTask(GristmillTask[TaskP, R_co]):
-    """A task made of a coroutine function: a call returns a coroutine, as the function's own call does."""
-
-    abstract = True
-    is_async = True
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the coroutine; where Celery runs the task, run it, in an event loop of its own."""
-        coroutine = self.run(*args, **kwargs)
-        return coroutine if self.request.called_directly else asyncio.run(self._prepared(coroutine))
-
-    async def _prepared(self, coroutine: Any) -> Any:
-        if self.setup and self.setup.is_async:
-            await self.setup.function()
-        elif self.setup:
-            self.setup.run()
-        return await coroutine
-
-
-def route(_name: str, _args: Any, _kwargs: Any, _options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
-    """Celery's router: a plain call of a task goes to the queue of its kind."""
-    return {"queue": str(task.kind)} if isinstance(task, GristmillTask) else None
+def kind_of(queue: str) -> Kind | None:
+    """The kind of the tasks that name a queue, as far as their modules are imported; None if no task names it."""
+    return _kinds.get(queue)
 
 
 class Decorator(Protocol):
@@ -159,9 +75,22 @@ def _base(is_async: bool, setup: Setup | None) -> type[GristmillTask]:
     return PreparedTask if setup else GristmillTask
 
 
+def _queue_of(kind: Kind, queue: str | None, task: str) -> str:
+    """The queue of a task. A queue has tasks of one kind, because its workers have one pool."""
+    name = str(kind) if queue is None else checked_queue(queue)
+    other = _kinds.setdefault(name, kind)
+    if other is not kind:
+        raise TypeError(
+            f"invalid queue for task {task!r}: {name!r}, which has @{other} tasks (expected a queue of @{kind} tasks: "
+            "the workers of a queue have one pool)"
+        )
+    return name
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
+    queue: str | None,
     check: Callable[..., None] | None,
     setup: Callable[[], Any] | None,
     **attributes: Any,
@@ -175,7 +104,8 @@ def _decorator(
         is_async = inspect.iscoroutinefunction(function)
         prepared = setup_of(setup, is_async, attributes.get("preload", False), task_name)
         types = _types(function, check, task_name)
-        options = {"kind": kind, "setup": prepared, **types, **attributes}
+        own = {"kind": kind, "queue_name": _queue_of(kind, queue, task_name), "setup": prepared}
+        options = {**own, **types, **attributes}
         base = _base(is_async, prepared)
         task: GristmillTask[P, R] = app.task(base=base, name=task_name, lazy=False, **options)(function)
         return task
@@ -189,6 +119,7 @@ def cpu(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 def cpu(
     *,
     name: str | None = ...,
+    queue: str | None = ...,
     check: Callable[..., None] | None = ...,
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
@@ -202,6 +133,7 @@ def cpu(  # noqa: PLR0913
     /,
     *,
     name: str | None = None,
+    queue: str | None = None,
     check: Callable[..., None] | None = None,
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
@@ -210,12 +142,13 @@ def cpu(  # noqa: PLR0913
     setup: Callable[[], Any] | None = None,
     preload: bool = False,
 ) -> GristmillTask[P, R] | Decorator:
-    """Make a function a task that computes: it runs in a process, on the queue `cpu`.
+    """Make a function a task that computes: it runs in a process.
 
-    `name` is the task's name (default: the function's). `check` is called with every argument by keyword, defaults
-    included, once each has passed its annotation: when an item is submitted, and again on the worker; it raises
-    ValueError to refuse the item. A failed item is tried `retries` more times if it raised one of `retry_on`. An item
-    fails when it takes more than `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
+    `name` is the task's name (default: the function's). `queue` is the queue whose workers run its items (default: the
+    queue `cpu`). `check` is called with every argument by keyword, defaults included, once each has passed its
+    annotation: when an item is submitted, and again on the worker; it raises ValueError to refuse the item. A failed
+    item is tried `retries` more times if it raised one of `retry_on`. An item fails when it takes more than
+    `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
     With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
     `setup` is called without arguments once in each process, before the process's first item of the task, and takes
@@ -226,13 +159,15 @@ def cpu(  # noqa: PLR0913
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
-        TypeError: another module has a task of that name; or the function takes `*args`, `**kwargs` or
+        InputError: `queue` is not a name.
+        TypeError: another module has a task of that name; tasks of the other kind have that queue; or the function takes `*args`, `**kwargs` or
             positional-only parameters, yields, is a coroutine function, or has a return annotation that pydantic cannot
             write and read; or `setup` needs arguments or is a coroutine function; or `preload` has no `setup`.
     """
     decorate = _decorator(
         Kind.CPU,
         name,
+        queue,
         check,
         setup,
         retries=retries,
@@ -250,6 +185,7 @@ def io(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 def io(
     *,
     name: str | None = ...,
+    queue: str | None = ...,
     check: Callable[..., None] | None = ...,
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
@@ -257,11 +193,12 @@ def io(
     capture: bool = ...,
     setup: Callable[[], Any] | None = ...,
 ) -> Decorator: ...
-def io(
+def io(  # noqa: PLR0913
     function: Callable[P, R] | None = None,
     /,
     *,
     name: str | None = None,
+    queue: str | None = None,
     check: Callable[..., None] | None = None,
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
@@ -269,7 +206,7 @@ def io(
     capture: bool = True,
     setup: Callable[[], Any] | None = None,
 ) -> GristmillTask[P, R] | Decorator:
-    """Make a function a task that waits, on the queue `io`. Options as for `cpu`.
+    """Make a function a task that waits. Options as for `cpu`; its queue is `io` by default.
 
     A plain function runs in one of many threads. A thread cannot be ended: its `time_limit` applies only to an item
     that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
@@ -277,6 +214,6 @@ def io(
     which runs once on that event loop. There is no `preload`: the threads of a worker share one process.
     """
     decorate = _decorator(
-        Kind.IO, name, check, setup, retries=retries, retry_on=retry_on, time_limit=time_limit, capture=capture
+        Kind.IO, name, queue, check, setup, retries=retries, retry_on=retry_on, time_limit=time_limit, capture=capture
     )
     return decorate if function is None else decorate(function)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from gristmill.fleet.announcement import Announcement
-from gristmill.tasks.kinds import GristmillTask, Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Parameter, Schema
+from gristmill.tasks.task import GristmillTask, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class RemoteTask:
     retries: int
     fingerprint: str
     modules: dict[str, str]
+    queue_name: str
     is_async: bool = False
 
     #: Workers announce none: values are read as JSON has them.
@@ -40,6 +41,8 @@ class RemoteTask:
             announcement.retries,
             announcement.fingerprint,
             announcement.modules,
+            # Workers of an earlier version do not say it.
+            announcement.queue or announcement.kind,
             announcement.is_async,
         )
 

@@ -30,7 +30,7 @@ class State(StrEnum):
 STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
-    "producer_until",
+    *("producer_until", "kind"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -50,7 +50,8 @@ class BatchInfo:
     `rejected` counts bad inputs, which were never submitted. `duplicates` counts runs beyond the recorded one.
     `consumed` counts the results of succeeded items that a reader took and removed. `created` and `finished` are Unix
     times in seconds. `reason` says why the batch was cancelled, or is being cancelled. `abandoned_at` is when its
-    producer was gone, in Unix time too; None unless the producer is gone.
+    producer was gone, in Unix time too; None unless the producer is gone. `kind` is that of the task, `cpu` or `io`,
+    or empty where the batch does not say.
     """
 
     name: str
@@ -71,6 +72,7 @@ class BatchInfo:
     reason: str | None
     consumed: int = 0
     abandoned_at: float | None = None
+    kind: str = ""
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -102,6 +104,7 @@ class BatchInfo:
             reason=fields.get("reason") if stops else None,
             consumed=int(fields.get("consumed", 0)),
             abandoned_at=abandoned_at,
+            kind=fields.get("kind", ""),
         )
 
     @property
@@ -123,7 +126,7 @@ class BatchInfo:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
-        names = "name task state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
+        names = "name task queue state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
         fields = {field: getattr(self, field) for field in names.split()}
         finished = None if self.finished is None else _moment(self.finished)
         abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)

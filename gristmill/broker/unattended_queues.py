@@ -60,8 +60,11 @@ def _has_worker(client: Redis, settings: Settings, queue: str) -> bool:
 def _lists(client: Redis, settings: Settings, queues: list[str]) -> Iterator[Orphan]:
     for queue in queues:
         keys = [f"{settings.prefix}{queue}{level}" for level in LIST_KEYS]
-        kinds = {key: client.type(key) for key in keys}
-        lengths = [client.llen(key) for key, kind in kinds.items() if kind == "list"]
+        try:
+            kinds = {key: client.type(key) for key in keys}
+            lengths = [client.llen(key) for key, kind in kinds.items() if kind == "list"]
+        except NoPermissionError:
+            continue
         if sum(lengths):
             yield Orphan(queue, "list", sum(lengths))
         if {*kinds.values()} - {"list", "none"}:

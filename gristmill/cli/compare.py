@@ -29,7 +29,7 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.fibonacci import NAIVE_LIMIT
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 #: Threads, unless there are more cores.
 THREADS = 16
@@ -104,11 +104,14 @@ def _rows_of_works(numbers: list[int] | None, seconds: float, only: str | None) 
     slots = {Kind.CPU: processes, Kind.IO: max(THREADS, processes)}
     # The site answers at once: with the limits for other hosts the command would measure these limits.
     limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
+    # Each task runs on both workers.
+    limits["any_pool"] = "true"
+    workers = {str(kind): width for kind, width in slots.items()}
     with ExitStack() as stack:
         home = stack.enter_context(temporary_home(**limits))
         site = stack.enter_context(Site())
         stack.enter_context(reaching())
-        fleet = stack.enter_context(LocalFleet("gristmill compare", slots, logs=home / "logs"))
+        fleet = stack.enter_context(LocalFleet("gristmill compare", workers, logs=home / "logs"))
         fleet.wait_ready()
         for kind, width in slots.items():
             # A worker does some things once, with its first items: these are not compared.

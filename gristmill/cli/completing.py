@@ -4,6 +4,8 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
+from gristmill.config.names import DASHBOARD, KINDS
+
 #: Seconds that a server gets to answer: a person waits for the Tab key.
 SECONDS = 1.0
 
@@ -16,6 +18,16 @@ def tasks(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
 
         return [name for name in catalog.load() if name.startswith(incomplete)]
     return []
+
+
+def parts(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
+    """The parts of a fleet: the dashboard, and the queues of this host's tasks."""
+    names = {*KINDS, DASHBOARD}
+    with suppress(Exception):
+        from gristmill.tasks import catalog
+
+        names |= {task.queue_name for task in catalog.load().values()}
+    return [name for name in sorted(names) if name.startswith(incomplete)]
 
 
 def batches(_ctx: Any, _param: Any, incomplete: str) -> list[str]:

@@ -26,7 +26,6 @@ from gristmill.producer.batch import Batch
 from gristmill.producer.submit import submit
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import Kind
 
 #: Seconds that the CPU-bound items take on one core.
 CPU_SECONDS = 22.0
@@ -64,8 +63,7 @@ def command(stay: bool) -> int:
     limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
     with temporary_home(**limits) as home, Site() as site, reaching():
         note("starting a server, a cpu worker, an io worker and the dashboard …")
-        slots = {Kind.CPU: 0, Kind.IO: 0}
-        with LocalFleet("gristmill demo", slots, port=0, logs=home / "logs") as fleet:
+        with LocalFleet("gristmill demo", {"cpu": 0, "io": 0}, port=0, logs=home / "logs") as fleet:
             fleet.wait_ready()
             ready_at = time.monotonic()
             parts = _parts(home / "data", site)

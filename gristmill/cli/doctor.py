@@ -5,11 +5,13 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from redis import Redis
 
+from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import orphans
 from gristmill.broker.unknown_tasks import unknown_tasks
 from gristmill.cli import options, repair
@@ -19,9 +21,10 @@ from gristmill.cli.finding import Finding
 from gristmill.cli.server_findings import server_findings
 from gristmill.config import environment, settings
 from gristmill.config.figures import duration
+from gristmill.config.names import worker_word
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.overview import Observer
+from gristmill.fleet.overview import KIND_OF_POOL, Observer
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.fleet.unknown_tasks import tasks_without_worker
@@ -30,7 +33,7 @@ from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 
 @new_command("doctor")
@@ -102,25 +105,41 @@ def _origin(source: str) -> str:
 
 def _server(server: Redis) -> Iterator[Finding]:
     yield from server_findings(server)
-    yield from _workers(server)
-    yield from _orphans(server)
-    yield from _unknown_tasks(server)
+    workers, batches = live_workers(), Observer(server, settings()).active()
+    queues = _queues(workers, batches)
+    left = Counter[str]()
+    for info in batches:
+        left[info.queue] += info.left
+    yield from _workers(server, workers, queues, left)
+    yield from _orphans(server, queues)
+    yield from _unknown_tasks(server, workers, batches)
 
 
-def _orphans(server: Redis) -> Iterator[Finding]:
+def _queues(workers: list[LiveWorker], batches: list[BatchInfo]) -> dict[str, str]:
+    """The queues of this host's tasks, of the workers and of the batches that have not ended, with the kind of each."""
+    queues = {str(kind): str(kind) for kind in Kind}
+    # Another line says which module cannot be imported.
+    with suppress(GristmillError):
+        queues |= {task.queue_name: str(task.kind) for task in catalog.load().values()}
+    of_workers = [(worker.queue, KIND_OF_POOL.get(worker.pool, "")) for worker in workers if worker.queue]
+    for queue, kind in [*of_workers, *((batch.queue, batch.kind) for batch in batches)]:
+        queues.setdefault(queue, kind)
+    return queues
+
+
+def _orphans(server: Redis, queues: Collection[str]) -> Iterator[Finding]:
     advice = {
         "stream": "start a worker on this queue; if workers of stock Celery are to take its messages, name it in "
         + variable("stock_queues"),
         "list": f"if no worker of stock Celery takes them, set {variable('take_lists')}=true",
         "other": "a key with the name of the queue's list is no list: rename it before stock Celery sends there",
     }
-    for queue, kind, number in orphans(server, settings(), [str(kind) for kind in Kind]):
+    for queue, kind, number in orphans(server, settings(), queues):
         yield Finding(f"queue {queue}", f"messages on a {kind} that no worker here takes: {number}", advice[kind])
 
 
-def _unknown_tasks(server: Redis) -> Iterator[Finding]:
-    batches = Observer(server, settings()).active()
-    items = tasks_without_worker(batches, live_workers(), time.time())
+def _unknown_tasks(server: Redis, workers: list[LiveWorker], batches: list[BatchInfo]) -> Iterator[Finding]:
+    items = tasks_without_worker(batches, workers, time.time())
     for task in [*unknown_tasks(server, settings()), *items]:
         number = f"{task.number:,} {task.what} for {duration(task.seconds)}"
         advice = "start a worker that has its module (GRISTMILL_TASK_MODULES)"
@@ -130,13 +149,15 @@ def _unknown_tasks(server: Redis) -> Iterator[Finding]:
         yield Finding(f"queue {task.queue}", f"no worker knows task {task.task!r}: {number}", advice)
 
 
-def _workers(server: Redis) -> Iterator[Finding]:
-    workers = live_workers()
-    for kind in Kind:
-        here = [worker for worker in workers if worker.queue == kind]
-        waiting = WorkerRegistry(server, settings()).waiting(kind)
-        state = f"workers: {len(here)}, slots: {sum(w.slots for w in here)}, messages waiting: {waiting}"
-        yield Finding(f"queue {kind}", state, "" if here else f"no worker listens: gristmill up {kind}")
+def _workers(server: Redis, workers: list[LiveWorker], queues: dict[str, str], left: Counter[str]) -> Iterator[Finding]:
+    for queue, kind in queues.items():
+        here = [worker for worker in workers if worker.queue == queue]
+        waiting = WorkerRegistry(server, settings()).waiting(queue)
+        slots = sum(worker.slots for worker in here)
+        state = f"workers: {len(here)}, slots: {slots}, items left: {left[queue]}, messages waiting: {waiting}"
+        yield Finding(
+            f"queue {queue}", state, "" if here else f"no worker listens: gristmill up {worker_word(queue, kind)}"
+        )
     yield from _watch(server)
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))

@@ -37,7 +37,7 @@ class WorkerWatch:
         """Check whether to warn; cheap until WARN_SECONDS have passed."""
         if self._at is not None and info.left and time.monotonic() > self._at:
             self._at = None
-            warn_without_worker(info.queue)
+            warn_without_worker(info.queue, info.kind)
 
 
 class SetupWatch:

@@ -9,6 +9,7 @@ from gristmill.cli import completing
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.output import FORMS, Form
 from gristmill.cli.values import Duration, Integer, OneOf
+from gristmill.config.names import checked_queue
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS, checked_halt
 from gristmill.producer.item_states import item_states
@@ -113,6 +114,12 @@ def feeding(command: Command) -> Command:
         click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An argument that all items share."),
         click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
+        click.option(
+            "--queue",
+            type=_Parsed(checked_queue),
+            metavar="QUEUE",
+            help="Queue whose workers run the batch; default: the task's.",
+        ),
         click.option(
             "--priority",
             type=Integer(FIRST, LAST),

@@ -9,7 +9,7 @@ from redis import Redis
 from gristmill.batches.repair import Repair, sentence, within
 from gristmill.config import settings
 from gristmill.errors import InputError
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 #: What `--repair` without a batch stands for: no batch has this name.
 EVERY = "*"

@@ -16,6 +16,7 @@ from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.config import settings
 from gristmill.config.figures import item_count
+from gristmill.config.names import worker_word
 from gristmill.errors import ServerError
 from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
@@ -24,7 +25,6 @@ from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import check_workers, live_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
-from gristmill.tasks.kinds import Kind
 
 #: How often another fleet may end under a batch before this command gives up.
 HANDOVERS = 5
@@ -85,7 +85,7 @@ def _run(
     deadline: Deadline,
     fleet: LocalFleet | None,
 ) -> int:
-    for warning in check_workers(submission.task):
+    for warning in check_workers(submission.task, submission.queue):
         warn(warning)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.verified_batch()
@@ -100,14 +100,14 @@ def _run(
 
 @contextmanager
 def _workers(submission: Submission) -> Iterator[LocalFleet | None]:
-    """Workers for the duration: the running ones, else one of the task's kind that this command starts and ends."""
+    """Workers for the duration: the running ones, else one of the batch's queue that this command starts and ends."""
     if running() and not (settings().redis_url and not live_workers()):
         yield None
         return
-    kind: Kind = submission.task.kind
+    word = worker_word(submission.queue, str(submission.task.kind))
     with (
         tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
-        LocalFleet("gristmill run", {kind: 0}, say=warn, logs=Path(logs)) as fleet,
+        LocalFleet("gristmill run", {word: 0}, say=warn, logs=Path(logs)) as fleet,
     ):
         _warn_of_others(submission)
         fleet.wait_ready()

@@ -3,28 +3,30 @@
 from gristmill.batches.info import BatchInfo
 from gristmill.cli.console import note, warn
 from gristmill.config import settings
+from gristmill.config.names import DASHBOARD, KINDS, worker_word
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.home import Holder, Home
 
 
-def warn_without_worker(queue: str) -> bool:
-    """Warn when no live worker listens to a queue, and say what gets one; whether it warned."""
+def warn_without_worker(queue: str, kind: str) -> bool:
+    """Warn when no live worker listens to a queue with tasks of a kind, and say what gets one; whether it warned."""
     if any(worker.queue == queue for worker in live_workers()):
         return False
-    warn(_beside(queue, Home(settings().home).holder()) or no_worker(queue))
+    warn(_beside(queue, kind, Home(settings().home).holder()) or no_worker(queue, kind))
     return True
 
 
-def _beside(queue: str, holder: Holder | None) -> str | None:
+def _beside(queue: str, kind: str, holder: Holder | None) -> str | None:
     """The warning beside a command that owns the home, which refuses a second `gristmill up`; None beside others."""
-    waits = f"no worker listens to queue {queue}: the items wait"
+    waits, word = f"no worker listens to queue {queue}: the items wait", worker_word(queue, kind)
     match holder and holder.kind:
         case "gristmill run":
             return f"{waits} for {holder} to end"
         case "gristmill up":
-            return f"{waits}. Stop {holder}, and start it with {queue} too: `gristmill up`"
+            others = "" if queue in KINDS else f" {' '.join(KINDS)} {DASHBOARD} {word}"
+            return f"{waits}. Stop {holder}, and start it with {queue} too: `gristmill up{others}`"
         case "python -m gristmill.server":
-            return f"{waits}. Start a worker with `python -m gristmill.worker {queue}`"
+            return f"{waits}. Start a worker with `python -m gristmill.worker {word}`"
     return None
 
 
@@ -44,7 +46,7 @@ def warn_of_workers(info: BatchInfo, *, fleet: bool) -> None:
     Raises:
         InputError: workers live, and none of those on the queue knows the task.
     """
-    if not fleet or not to_run(info) or warn_without_worker(info.queue):
+    if not fleet or not to_run(info) or warn_without_worker(info.queue, info.kind):
         return
     for warning in check_code(info):
         warn(warning)

@@ -49,7 +49,7 @@ def command(
         raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
     submission, deadline = make_submission(feeding), Deadline(max_wait)
     with within(deadline), reaching():
-        for warning in check_workers(submission.task):
+        for warning in check_workers(submission.task, submission.queue):
             warn(warning)
         submission.check()
         if following:
@@ -58,7 +58,7 @@ def command(
             submitting.finish()
         batch = submission.batch()
         say_if_repeated(submission, batch.info())
-        warn_without_worker(submission.queue)
+        warn_without_worker(submission.queue, str(submission.task.kind))
         write(batch.name)
         info = batch.info()
         note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {batch.name}")

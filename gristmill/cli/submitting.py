@@ -30,6 +30,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         find_task(feeding["task"]),
         _source(feeding),
         name=feeding["name"],
+        queue=feeding["queue"],
         fixed=options.arguments_of(feeding["settings"]),
         options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"], feeding["keep_logs"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,

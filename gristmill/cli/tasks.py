@@ -15,7 +15,7 @@ from gristmill.tasks.schema import Schema
 @options.as_json
 @options.quiet
 def command(as_json: bool) -> None:
-    """List the tasks that this host knows: kind, parameters, help, origin, and the workers that know each.
+    """List the tasks that this host knows: kind, queue, parameters, help, origin, and the workers that know each.
 
     \b
     Examples:
@@ -30,6 +30,7 @@ def command(as_json: bool) -> None:
         {
             "task": task.name,
             "kind": str(task.kind),
+            "queue": task.queue_name,
             "parameters": _parameters(task.schema),
             "help": task.summary,
             "source": catalog.catalog().sources[task.name],
@@ -55,6 +56,8 @@ def _print(row: dict[str, Any], width: int) -> None:
     write(printable(f"{row['task']:<{width}}  {row['kind']:<3}  {row['help']}").rstrip())
     for parameter in row["parameters"]:
         write(printable(f"    {parameter}"))
+    if row["queue"] != row["kind"]:
+        write(printable(f"    queue {row['queue']}"))
     if row["source"] != "shipped":
         write(printable(f"    from {row['source']}"))
 

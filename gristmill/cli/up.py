@@ -5,24 +5,25 @@ import time
 
 import click
 
-from gristmill.cli import options
+from gristmill.cli import completing, options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
-from gristmill.cli.values import Integer, OneOf
+from gristmill.cli.values import Integer
 from gristmill.config import settings
+from gristmill.config.names import DASHBOARD, KINDS
 from gristmill.local.fleet import LocalFleet
 from gristmill.local.reload import Reload
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.queue_worker import QueueWorker
 
-PARTS = (*(str(kind) for kind in Kind), "flower")
+PARTS = (*KINDS, DASHBOARD)
 #: Seconds between two looks at whether all processes live.
 WATCH_SECONDS = 0.5
 
 
 @new_command("up")
-@click.argument("parts", nargs=-1, type=OneOf(PARTS), metavar="[cpu] [io] [flower]")
+@click.argument("parts", nargs=-1, metavar="[QUEUE[=SLOTS]]... [flower]", shell_complete=completing.parts)
 @click.option("--cpu-slots", type=Integer(1, 1024), metavar="N", help="Processes of the cpu worker.")
 @click.option("--io-slots", type=Integer(1, 4096), metavar="N", help="Threads of the io worker.")
 @click.option("--port", type=Integer(0, 65535), metavar="N", help="Port of the dashboard; 0 takes any free port.")
@@ -31,6 +32,9 @@ WATCH_SECONDS = 0.5
 def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None, port: int | None, reload: bool) -> int:
     """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or the parts you name.
 
+    A part is `flower`, the dashboard, or a queue, such as `cpu`, for a worker of that queue; `gpu=4` gives the worker 4
+    slots. The pool suits the tasks of GRISTMILL_TASK_MODULES that name the queue; `mail:io` says so where none does.
+
     Ctrl-C lets running items finish (GRISTMILL_DRAIN_SECONDS); a second Ctrl-C puts them back on the queue at once.
 
     \b
@@ -38,21 +42,22 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
       gristmill up
       gristmill up --cpu-slots 4 --io-slots 200
       gristmill up io --reload
+      gristmill up cpu gpu=4
       GRISTMILL_REDIS_URL=redis://:secret@10.0.0.5 gristmill up cpu io
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = parts or PARTS
-    _check_parts(parts, {"cpu": ("--cpu-slots", cpu_slots), "io": ("--io-slots", io_slots), "flower": ("--port", port)})
-    numbers = {Kind.CPU: cpu_slots or 0, Kind.IO: io_slots or 0}
-    slots = {kind: numbers[kind] for kind in Kind if kind in parts}
     catalog.load()
+    workers = _workers(parts, {"cpu": ("--cpu-slots", cpu_slots), "io": ("--io-slots", io_slots)})
+    if port is not None and DASHBOARD not in parts:
+        raise click.UsageError(f"--port is for {DASHBOARD}, which is not among {', '.join(parts)}")
     sources = Reload(warn) if reload else None
-    dashboard = (settings().dashboard_port if port is None else port) if "flower" in parts else None
-    fleet = LocalFleet("gristmill up", slots, port=dashboard, say=warn)
+    dashboard = (settings().dashboard_port if port is None else port) if DASHBOARD in parts else None
+    fleet = LocalFleet("gristmill up", {worker.word: worker.slots for worker in workers}, port=dashboard, say=warn)
     try:
         with reaching(), fleet:
             fleet.wait_ready()
-            _say_ready(fleet, slots, port)
+            _say_ready(fleet, workers, port)
             while True:
                 time.sleep(WATCH_SECONDS)
                 fleet.watch()
@@ -64,15 +69,33 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
     return 0
 
 
-def _check_parts(parts: tuple[str, ...], values: dict[str, tuple[str, int | None]]) -> None:
-    """Refuse an option of a part that does not start."""
-    for part, (option, value) in values.items():
-        if value is not None and part not in parts:
-            raise click.UsageError(f"{option} is for {part}, which is not among {', '.join(parts)}")
+def _workers(parts: tuple[str, ...], options: dict[str, tuple[str, int | None]]) -> list[QueueWorker]:
+    """The workers of the parts, with the slots of the options by queue.
+
+    Raises:
+        InputError: a part is not valid.
+        click.UsageError: two parts have one queue, or an option has none, or one with other slots.
+    """
+    workers = {}
+    for part in parts:
+        if part != DASHBOARD:
+            worker = QueueWorker.of(part)
+            if worker.queue in workers:
+                raise click.UsageError(f"{part} starts a second worker of queue {worker.queue}: name a queue once")
+            workers[worker.queue] = worker
+    for queue, (option, slots) in options.items():
+        if slots is not None:
+            if queue not in workers:
+                raise click.UsageError(f"{option} is for {queue}, which is not among {', '.join(parts)}")
+            if workers[queue].slots:
+                raise click.UsageError(f"{option} and {queue}={workers[queue].slots} both give slots: give one of them")
+            workers[queue] = QueueWorker(queue, workers[queue].kind, slots)
+    return list(workers.values())
 
 
-def _say_ready(fleet: LocalFleet, slots: dict[Kind, int], port: int | None) -> None:
-    note(f"up: {' and '.join(f'{kind} worker' for kind in slots) or 'no worker'}, data root {settings().data_root}")
+def _say_ready(fleet: LocalFleet, workers: list[QueueWorker], port: int | None) -> None:
+    names = " and ".join(f"{worker.queue} worker" for worker in workers) or "no worker"
+    note(f"up: {names}, data root {settings().data_root}")
     if fleet.dashboard:
         if port and not fleet.dashboard.endswith(f":{port}"):
             warn(f"port {port} is taken")

@@ -8,6 +8,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import Orphan
 from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration, item_count
+from gristmill.config.names import DASHBOARD, KINDS, worker_word
 from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
 from gristmill.fleet.setup_failures import setup_failures
@@ -139,15 +140,15 @@ def _more(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWor
     free = sum(worker.cores * (1 - worker.cpu / 100) for worker in hosts.values() if worker.cpu < FULL)
     if hosts and all(worker.cpu >= FULL for worker in hosts.values()):
         which = f"host {next(iter(hosts))}" if len(hosts) == 1 else f"all {len(hosts)} hosts"
-        command = f"GRISTMILL_REDIS_URL=… gristmill up {queue.name}"
+        command = f"GRISTMILL_REDIS_URL=… gristmill up {_word(queue)}"
         return Advice(queue.name, f"{left} All cores of {which} are busy. Add a host:", command, "warning")
-    if queue.name == "cpu":
+    if queue.kind == "cpu":
         more = min(more, max(1, int(free)))
     then = drain * queue.slots / (queue.slots + more)
     goal = "under 1 minute" if then <= TARGET_SECONDS else f"to {duration(then)}"
     slots = "1 more slot" if more == 1 else f"{more:,} more slots"
     command = _start(queue, queues, workers, more)
-    how = "Restart with" if command.startswith("gristmill up --") else "Type"
+    how = "Restart with" if command.startswith(("gristmill up --", f"gristmill up {DASHBOARD}")) else "Type"
     return Advice(queue.name, f"{left} {slots} would bring that {goal}. {how}:", command, "info")
 
 
@@ -157,18 +158,27 @@ def _start(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWo
         return _compose(queue, queues, more)
     hosts = {worker.host for worker in workers}
     if not workers:
-        return "gristmill up"
+        return "gristmill up" if queue.name in KINDS else f"gristmill up {' '.join(KINDS)} {DASHBOARD} {_word(queue)}"
     if len(hosts) > 1:
-        return f"gristmill up {queue.name} --{queue.name}-slots {more}"
-    slots = {other.name: other.slots for other in queues if other.slots and other.name in ("cpu", "io")}
-    if queue.slots:
-        slots[queue.name] += more
-    return " ".join(["gristmill up", *(f"--{name}-slots {slots[name]}" for name in sorted(slots))])
+        return f"gristmill up {_word(queue)}={more}"
+    # A worker that starts anew has as many slots as the settings give it.
+    slots = {_word(other): other.slots for other in queues if other.slots} | {
+        _word(queue): queue.slots and queue.slots + more
+    }
+    if slots.keys() <= {*KINDS}:
+        parts = [f"--{word}-slots {number}" for word, number in sorted(slots.items()) if number]
+    else:
+        parts = [DASHBOARD, *(f"{word}={number}" if number else word for word, number in sorted(slots.items()))]
+    return " ".join(["gristmill up", *parts])
+
+
+def _word(queue: QueueNow) -> str:
+    return worker_word(queue.name, queue.kind)
 
 
 def _compose(queue: QueueNow, queues: Sequence[QueueNow], more: int) -> str:
     """The command with every service's count: Compose resets a service without one to the count in its file."""
-    scale = {other.name: other.workers for other in queues if other.name in ("cpu", "io")}
+    scale = {other.name: other.workers for other in queues if other.name in KINDS or other.workers}
     each = queue.slots / queue.workers if queue.workers else 1
     scale[queue.name] = queue.workers + ceil(more / each)
     return " ".join(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gristmill.batches.histogram import quantile
+from gristmill.config.names import KINDS
 from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, Series, TaskCount
 from gristmill.fleet.overview import QUANTILES
@@ -55,7 +56,7 @@ class History:
 
 
 def _lines(digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
-    queues = sorted({"cpu", "io"}.union(*(digest.queues for digest in digests), *(d.bucket.queues for d in digests)))
+    queues = sorted({*KINDS}.union(*(digest.queues for digest in digests), *(d.bucket.queues for d in digests)))
     tasks = sorted({series for digest in digests for series in digest.bucket.tasks})
     hosts = sorted({host for digest in digests for host in digest.bucket.hosts})
     return {

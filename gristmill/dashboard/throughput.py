@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -22,7 +23,6 @@ from gristmill.dashboard.advice import (
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.unknown_tasks import tasks_without_worker
-from gristmill.tasks.kinds import Kind
 
 #: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
@@ -49,6 +49,7 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     cpu = server_cpu.percent(observer.fleet.client)
     items = tasks_without_worker(overview.batches, overview.workers, overview.at)
     recorded = observer.meters.of_workers([worker.id for worker in overview.workers])
+    watch.search(observer.fleet, [queue.name for queue in overview.queues])
     workers = []
     for worker in overview.workers:
         counts = recorded[worker.id].values()
@@ -61,8 +62,8 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
         "advice": [
             *(asdict(advice) for advice in _advice(overview, cpu)),
-            *(asdict(advice) for advice in advise_on_orphans(watch.orphans(observer.fleet))),
-            *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks(observer.fleet), *items])),
+            *(asdict(advice) for advice in advise_on_orphans(watch.orphans)),
+            *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks, *items])),
         ],
         "workers": workers,
         "tasks": _tasks(overview.workers),
@@ -118,25 +119,17 @@ class MessageWatch:
     """Messages that nobody takes, or whose task nobody knows, as the last search saw them."""
 
     def __init__(self) -> None:
-        self._orphans: list[Orphan] = []
-        self._unknown: list[UnknownTask] = []
+        #: The queues whose messages nobody takes.
+        self.orphans: list[Orphan] = []
+        #: The tasks of messages that nobody knows.
+        self.tasks: list[UnknownTask] = []
         self._next = 0.0
 
-    def orphans(self, fleet: WorkerRegistry) -> list[Orphan]:
-        """The queues whose messages nobody takes."""
-        self._search(fleet)
-        return self._orphans
-
-    def tasks(self, fleet: WorkerRegistry) -> list[UnknownTask]:
-        """The tasks of messages that nobody knows."""
-        self._search(fleet)
-        return self._unknown
-
-    def _search(self, fleet: WorkerRegistry) -> None:
-        """Search, at most every SEARCH_SECONDS."""
+    def search(self, fleet: WorkerRegistry, queues: Collection[str]) -> None:
+        """Search, at most every SEARCH_SECONDS; `queues` are those that have an advice of their own."""
         if time.monotonic() >= self._next:
-            self._orphans = orphans(fleet.client, fleet.settings, [str(kind) for kind in Kind])
-            self._unknown = unknown_tasks(fleet.client, fleet.settings)
+            self.orphans = orphans(fleet.client, fleet.settings, queues)
+            self.tasks = unknown_tasks(fleet.client, fleet.settings)
             self._next = time.monotonic() + SEARCH_SECONDS
 
 

@@ -12,7 +12,7 @@ from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch, watch
 from gristmill.producer.submit import submit
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 #: Seconds between two looks at a batch.
 _EVERY = 0.05

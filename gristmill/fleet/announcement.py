@@ -11,9 +11,10 @@ from typing import Any, get_origin, get_type_hints
 class Announcement:
     """One task as one worker has it.
 
-    `fingerprint` covers the code in `modules`: a hash for each of them. `kind` is the name of the task's queue.
-    `parameters` maps each parameter's name to whether an item must give it, and `objects` to whether its value may be
-    an object; `retries` is how many more times a failed item is tried. `is_async` says that its items are coroutines.
+    `fingerprint` covers the code in `modules`: a hash for each of them. `kind` is `cpu` or `io`. `parameters` maps each
+    parameter's name to whether an item must give it, and `objects` to whether its value may be an object; `retries` is
+    how many more times a failed item is tried. `is_async` says that its items are coroutines. `queue` is the task's
+    queue, or empty for that of its kind.
     """
 
     fingerprint: str
@@ -23,6 +24,7 @@ class Announcement:
     modules: dict[str, str] = field(default_factory=dict)
     objects: dict[str, bool] = field(default_factory=dict)
     is_async: bool = False
+    queue: str = ""
 
 
 def announcements_json(tasks: Mapping[str, Announcement]) -> str:

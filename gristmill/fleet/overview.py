@@ -9,6 +9,7 @@ from redis import Redis
 from gristmill.batches.histogram import quantile
 from gristmill.batches.info import BatchInfo, State
 from gristmill.batches.ledger import Ledger
+from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, TaskCount
@@ -23,6 +24,9 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 Times = tuple[float | None, ...]
 
+#: The kind of the tasks that each pool suits.
+KIND_OF_POOL = {"prefork": "cpu", "threads": "io"}
+
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
@@ -31,7 +35,8 @@ class QueueNow:
     `left` counts the items without an outcome, but for the `paused` ones, which are in paused batches. `oldest` is the
     age in seconds of the oldest item left. `rate` and `failing` are items per second, `seconds` is the mean run time of
     an item, `used` the share (0 to 1) of the slots that was busy. `wait` and `run` are the quantiles 0.5, 0.95 and 0.99
-    of the last minute in seconds. `submitting` says that a producer is still adding items.
+    of the last minute in seconds. `submitting` says that a producer is still adding items. `kind` is that of its tasks,
+    empty where neither a worker nor a batch shows it.
     """
 
     name: str
@@ -48,6 +53,7 @@ class QueueNow:
     submitting: bool = False
     wait: Times = (None, None, None)
     run: Times = (None, None, None)
+    kind: str = ""
 
     @property
     def drain(self) -> float | None:
@@ -83,7 +89,7 @@ class Observer:
         batches = self.active()
         workers = self.fleet.workers()
         last = next((bucket for bucket in reversed(buckets) if bucket.queues), Bucket())
-        names = {"cpu", "io", *last.queues, *(worker.queue for worker in workers)}
+        names = {*KINDS, *last.queues, *(worker.queue for worker in workers)}
         queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
         if any(queue.left and queue.rate * _TIMES < _ENOUGH for queue in queues):
             # The items are slow: their rate needs a longer window.
@@ -131,6 +137,16 @@ def _queue(
         submitting=any(batch.queue == name and batch.state is State.SUBMITTING for batch in batches),
         wait=quantiles(times.waits),
         run=quantiles(times.runs),
+        kind=_kind(name, mine, batches),
+    )
+
+
+def _kind(queue: str, workers: Sequence[LiveWorker], batches: Sequence[BatchInfo]) -> str:
+    if queue in KINDS:
+        return queue
+    pools = {worker.pool for worker in workers} & KIND_OF_POOL.keys()
+    return next(
+        (KIND_OF_POOL[pool] for pool in pools), next((batch.kind for batch in batches if batch.queue == queue), "")
     )
 
 

@@ -1,13 +1,12 @@
-"""The processes of this host: the private server, a worker of each kind and the dashboard, which end together."""
+"""The processes of this host: the private server, workers and the dashboard, which end together."""
 
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gristmill.config.flower import check_reach, dashboard_url
@@ -19,10 +18,6 @@ from gristmill.server.connection import client
 from gristmill.server.home import Home
 from gristmill.server.owner import OwnedServer, own_server
 
-if TYPE_CHECKING:
-    # Only for types: loading Celery takes longer than most commands run.
-    from gristmill.tasks.kinds import Kind
-
 #: Seconds in which workers and the dashboard must be up; seconds beyond the drain in which workers must be gone.
 START_SECONDS, END_SECONDS = 60.0, 5.0
 #: Seconds for which an owned home may have no server: its owner is starting or ending.
@@ -30,16 +25,17 @@ CHANGE_SECONDS = 20.0
 
 
 class LocalFleet:
-    """Runs workers (slots by kind; 0: by the settings) and, on `port`, the dashboard. A context manager.
+    """Runs workers and, on `port`, the dashboard. A context manager.
 
-    The fleet owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
+    `slots` has the word of each worker (`cpu`, `mail:io`) and its slots, 0 for as many as the settings say. The fleet
+    owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
     line for each dead process that the fleet starts again; `logs` is a directory for the output of the processes.
     """
 
     def __init__(
         self,
         kind: str,
-        slots: "dict[Kind, int]",
+        slots: Mapping[str, int],
         *,
         port: int | None = None,
         say: Callable[[str], None] = lambda _: None,
@@ -75,9 +71,10 @@ class LocalFleet:
             )
         self._stack.callback(self._end_children)
         environ = {"GRISTMILL_HOME": str(settings().home)}
-        for kind, slots in self._slots.items():
-            arguments = ["gristmill.worker", str(kind), "--slots", str(slots)]
-            self._workers.append(Child(f"{kind} worker", arguments, environ, self._log(kind)))
+        for word, slots in self._slots.items():
+            arguments = ["gristmill.worker", str(word), "--slots", str(slots)]
+            queue = word.partition(":")[0]
+            self._workers.append(Child(f"{queue} worker", arguments, environ, self._log(queue)))
 
     def _start_dashboard(self, wish: int) -> None:
         # After the workers: Flower asks once, at its start, which workers there are.

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,13 +10,12 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gristmill.config.names import NAME
 from gristmill.errors import InputError, ServerError
 from gristmill.server.lock import Lock
 
 #: Bytes that must fit on the home's disk before a server that ended on a full disk is started again.
 ROOM_BYTES = 1 << 20
-
-_BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Holder(NamedTuple):
@@ -187,7 +185,7 @@ class Home:
         name = ""
         with suppress(OSError):
             name = _text(self.path / "last_batch").strip()
-        return name if _BATCH_NAME.fullmatch(name) else None
+        return name if NAME.fullmatch(name) else None
 
     @last_batch.setter
     def last_batch(self, name: str) -> None:

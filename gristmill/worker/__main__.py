@@ -1,4 +1,4 @@
-"""`python -m gristmill.worker cpu` or `io`: one Celery worker with the pool that suits its queue."""
+"""`python -m gristmill.worker cpu`, `io`, `gpu=4` …: one Celery worker with the pool that suits its queue."""
 
 import argparse
 import signal
@@ -15,14 +15,14 @@ from gristmill.local.parent_death import end_with_parent
 from gristmill.server.connection import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import APP_OPTION, app
-from gristmill.tasks.kinds import Kind
-from gristmill.worker.boot_steps import POOLS
+from gristmill.tasks.queue_worker import QueueWorker
+from gristmill.tasks.task import Kind
 
 
 def main() -> int:
     """Run a worker until somebody stops it; return the exit code, as of the command line."""
     parser = argparse.ArgumentParser(prog="python -m gristmill.worker", description=__doc__)
-    parser.add_argument("kind", choices=[str(kind) for kind in Kind], help="the queue to take work from")
+    parser.add_argument("worker", metavar="QUEUE[:KIND][=SLOTS]", help="the queue to take work from, such as cpu")
     parser.add_argument(
         "--slots", type=int, default=0, help="number of processes or threads (default: from the settings)"
     )
@@ -33,15 +33,16 @@ def main() -> int:
     # Celery warns the superuser of pickle, which no worker of ours accepts.
     warnings.simplefilter("ignore", SecurityWarning)
     try:
-        kind = Kind(arguments.kind)
         # Before Celery, which would put the current directory first on the path: see `load`.
         catalog.load()
+        queue, kind, number = QueueWorker.of(arguments.worker)
+        number = arguments.slots or number or slots(kind)
         wait_for_server()
         app.worker_main(
             [
                 *APP_OPTION,
-                *f"--quiet worker -Q {kind} -P {POOLS[kind][0]} -c {arguments.slots or slots(kind)}".split(),
-                *f"-n {kind}@{socket.gethostname()} -l {settings().log_level}".split(),
+                *f"--quiet worker -Q {queue} -P {kind.pool} -c {number}".split(),
+                *f"-n {queue}@{socket.gethostname()} -l {settings().log_level}".split(),
                 *("--without-mingle", "--without-gossip"),
             ]
         )

@@ -12,7 +12,8 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.server.waiting import OUTCOMES
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kinds import kind_of
+from gristmill.tasks.task import Kind
 from gristmill.worker import logs
 from gristmill.worker.capture import capture_process, capture_threads
 from gristmill.worker.chunk_task import prepare
@@ -20,13 +21,10 @@ from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.preparation import preload
 from gristmill.worker.transport_steps import freeze, refuse
 
-#: The pool that suits each queue, and the reason.
-POOLS = {
-    Kind.CPU: (
-        "prefork",
-        "CPU-bound tasks in threads of one process share one core: the GIL lets one run at a time",
-    ),
-    Kind.IO: ("threads", "I/O-bound tasks wait: a process for each would cost its memory for nothing"),
+#: Why the pool of each kind suits its tasks.
+REASONS = {
+    Kind.CPU: "CPU-bound tasks in threads of one process share one core: the GIL lets one run at a time",
+    Kind.IO: "I/O-bound tasks wait: a process for each would cost its memory for nothing",
 }
 
 
@@ -35,12 +33,12 @@ class PoolGuard(Step):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         if not settings().any_pool:
-            for kind, (pool, why) in POOLS.items():
-                listens = str(kind) in worker.app.amqp.queues.consume_from
-                if listens and worker.pool_cls is not get_implementation(pool):
+            for queue in worker.app.amqp.queues.consume_from:
+                kind = kind_of(queue)
+                if kind and worker.pool_cls is not get_implementation(kind.pool):
                     refuse(
-                        f"queue {kind} needs pool {pool}: {why}. Start the worker with --pool {pool}, "
-                        f"or set {variable('any_pool')}=true to compare pools"
+                        f"queue {queue} needs pool {kind.pool}: {REASONS[kind]}. Start the worker with "
+                        f"--pool {kind.pool}, or set {variable('any_pool')}=true to compare pools"
                     )
         super().__init__(worker, **kwargs)
 

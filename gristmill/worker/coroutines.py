@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.errors import GristmillError
 from gristmill.tasks.item import enter
-from gristmill.tasks.kinds import GristmillTask
+from gristmill.tasks.task import GristmillTask
 from gristmill.worker import runner
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_draining

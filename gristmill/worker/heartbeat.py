@@ -24,7 +24,7 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
-from gristmill.worker.boot_steps import POOLS
+from gristmill.tasks.task import Kind
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
 from gristmill.worker.kills import Kills
@@ -32,7 +32,7 @@ from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.task_counts import collect
 
-_POOL_NAMES = {get_implementation(pool): pool for pool, _ in POOLS.values()}
+_POOL_NAMES = {get_implementation(kind.pool): kind.pool for kind in Kind}
 HEARTBEAT_SECONDS = 1.0
 RATE_SECONDS = 10
 #: Seconds for which the worker's event loop may hang, and take no messages, before the heartbeat stops.
@@ -100,7 +100,7 @@ class WorkerHeartbeat(StartStopStep):
 
     def _describe(self) -> dict[str, Any]:
         worker = self.worker
-        kinds = [str(kind) for kind in POOLS if str(kind) in worker.app.amqp.queues.consume_from]
+        queues = list(worker.app.amqp.queues.consume_from)
         rate = 0.0
         if len(self.history) > 1:
             (then, before), (now, after) = self.history[0], self.history[-1]
@@ -109,7 +109,7 @@ class WorkerHeartbeat(StartStopStep):
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "queue": kinds[0] if kinds else "",
+            "queue": next((str(kind) for kind in Kind if str(kind) in queues), queues[0] if queues else ""),
             "pool": _POOL_NAMES.get(worker.pool_cls, worker.pool_cls.__module__),
             "slots": slots,
             "async_items": ceil(settings().async_slots / max(slots, 1)),

@@ -9,7 +9,7 @@ from redis.exceptions import NoPermissionError
 
 from gristmill.batches.repair import Findings, Repair, sentence
 from gristmill.config.settings import Settings
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.task import Kind
 
 #: Seconds between two looks, and of mending in each: the heartbeat has other calls to make.
 MEND_SECONDS, PORTION_SECONDS = 1.0, 0.1

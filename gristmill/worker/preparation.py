@@ -11,8 +11,8 @@ from redis import Redis
 from gristmill.config.settings import settings
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.setup import Setup, SetupFailed
+from gristmill.tasks.task import GristmillTask
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.limits import share_memory

@@ -20,9 +20,9 @@ from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.item import enter, leave
-from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.setup import SetupFailed
+from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop

@@ -13,8 +13,8 @@ from gristmill.fleet.overview import QueueNow
 from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.unknown_tasks import tasks_without_worker
 
-CPU = QueueNow("cpu", left=12_400, rate=62.0, seconds=0.03, used=0.97, slots=2, busy=2, workers=2)
-IO = QueueNow("io", slots=64, workers=1)
+CPU = QueueNow("cpu", kind="cpu", left=12_400, rate=62.0, seconds=0.03, used=0.97, slots=2, busy=2, workers=2)
+IO = QueueNow("io", kind="io", slots=64, workers=1)
 
 
 def worker(queue="cpu", **fields):
@@ -47,7 +47,7 @@ def test_workers_of_one_up_are_restarted_with_more_slots():
 
 def test_on_several_hosts_one_more_worker_is_started():
     elsewhere = [replace(one, host="b") for one in WORKERS]
-    assert advice(workers=[*WORKERS, *elsewhere]).command == "gristmill up cpu --cpu-slots 6"
+    assert advice(workers=[*WORKERS, *elsewhere]).command == "gristmill up cpu=6"
 
 
 def test_no_more_cpu_slots_than_there_are_free_cores():
@@ -107,6 +107,31 @@ def test_nobody_listens_at_all():
         "No worker takes items from cpu: 1 item waits. Start one:",
         "gristmill up",
     )
+
+
+GPU = QueueNow("gpu", kind="cpu", left=500, rate=1.0, seconds=1.0, used=1.0, slots=2, busy=2, workers=1)
+MAIL = QueueNow("mail", kind="io", left=1)
+
+
+class TestQueuesOfOnesOwn:
+    def test_nobody_listens(self):
+        assert advice(MAIL, CPU, IO).command == "gristmill up flower cpu=2 io=64 mail:io"
+        assert advice(MAIL, workers=[]).command == "gristmill up cpu io flower mail:io"
+
+    def test_more_slots_keep_those_of_the_others(self):
+        advised = advice(GPU, CPU, IO, workers=[*WORKERS, worker("gpu")])
+        assert advised.command == "gristmill up flower cpu=2 gpu=11 io=64"
+        assert advised.text.endswith("Restart with:")
+        assert advice(CPU, IO, GPU).command == "gristmill up flower cpu=8 gpu=2 io=64"
+
+    def test_on_several_hosts_one_more_worker_is_started(self):
+        elsewhere = worker("gpu", host="b")
+        assert advice(GPU, workers=[*WORKERS, elsewhere]).command == "gristmill up gpu=9"
+
+    def test_in_containers_a_queue_is_a_service(self):
+        containers = [replace(one, container=True) for one in [*WORKERS, worker("gpu")]]
+        command = "docker compose up -d --no-recreate --scale cpu=2 --scale gpu=6 --scale io=1"
+        assert advice(GPU, CPU, IO, workers=containers).command == command
 
 
 def test_what_is_soon_done_needs_nothing():

@@ -8,9 +8,9 @@ import time
 import pytest
 
 from gristmill.batches.chunk import Item, Work
-from gristmill.tasks.kinds import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
+from gristmill.tasks.task import Kind
 from gristmill.worker import coroutines, runner
 from gristmill.worker.run_rows import RunRows
 from gristmill.worker.run_table import NOTE_BYTES, ROW_BYTES, RunTable

@@ -8,9 +8,9 @@ import pytest
 
 from gristmill.batches.chunk import Item, Work
 from gristmill.server.waiting import backoff
-from gristmill.tasks.kinds import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
+from gristmill.tasks.task import Kind
 from gristmill.worker.runner import VALUE_BYTES, run_item
 
 

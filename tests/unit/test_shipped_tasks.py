@@ -14,9 +14,9 @@ from gristmill.tasks import data_root
 from gristmill.tasks.announce import announce
 from gristmill.tasks.digest import digest
 from gristmill.tasks.fibonacci import fibonacci
-from gristmill.tasks.kinds import GristmillTask
 from gristmill.tasks.pause import pause
 from gristmill.tasks.schema import ItemError
+from gristmill.tasks.task import GristmillTask
 
 
 @pytest.fixture
