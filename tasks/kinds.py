@@ -160,9 +160,10 @@ def cpu(  # noqa: PLR0913
 
     Raises:
         InputError: `queue` is not a name.
-        TypeError: another module has a task of that name; tasks of the other kind have that queue; or the function takes `*args`, `**kwargs` or
-            positional-only parameters, yields, is a coroutine function, or has a return annotation that pydantic cannot
-            write and read; or `setup` needs arguments or is a coroutine function; or `preload` has no `setup`.
+        TypeError: another module has a task of that name; tasks of the other kind have that queue; or the function
+            takes `*args`, `**kwargs` or positional-only parameters, yields, is a coroutine function, or has a return
+            annotation that pydantic cannot write and read; or `setup` needs arguments or is a coroutine function; or
+            `preload` has no `setup`.
     """
     decorate = _decorator(
         Kind.CPU,
