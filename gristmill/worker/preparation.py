@@ -73,7 +73,7 @@ def preload(queues: Container[str], worker: str, client: Redis) -> None:
     """
     with share_memory():
         for task in catalog.load().values():
-            if task.preload and str(task.kind) in queues:
+            if task.preload and task.queue_name in queues:
                 try:
                     prepare_task(task, worker, client)
                 except SetupFailed:
