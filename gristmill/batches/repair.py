@@ -12,6 +12,7 @@ from redis import Redis
 
 from gristmill.batches.chunk import attempts_of
 from gristmill.batches.ledger import by_name
+from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.server.scripts import Scripts
 
@@ -105,6 +106,15 @@ class Repair:
         if number := self._tell(batch, mend=mend):
             findings["events_missing"] = number
         yield findings
+
+    def queue_names(self) -> set[str]:
+        """The queues that have, or had, workers, and those of batches that have not ended."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.hkeys(self.settings.key("slots"))
+            for batch in self.active():
+                pipe.hget(self._key(batch, "state"), "queue")
+            served, *of_batches = cast(tuple[list[str], *tuple[str | None, ...]], pipe.execute())
+        return {*KINDS, *served, *(queue for queue in of_batches if queue)}
 
     def queues(self, names: Iterable[str], *, mend: bool) -> Findings:
         """The queues whose counts differ from their batches and workers, with the number of counts."""

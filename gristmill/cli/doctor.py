@@ -21,7 +21,7 @@ from gristmill.cli.finding import Finding
 from gristmill.cli.server_findings import server_findings
 from gristmill.config import environment, settings
 from gristmill.config.figures import duration
-from gristmill.config.names import worker_word
+from gristmill.config.names import KINDS, worker_word
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.overview import KIND_OF_POOL, Observer
@@ -155,9 +155,10 @@ def _workers(server: Redis, workers: list[LiveWorker], queues: dict[str, str], l
         waiting = WorkerRegistry(server, settings()).waiting(queue)
         slots = sum(worker.slots for worker in here)
         state = f"workers: {len(here)}, slots: {slots}, items left: {left[queue]}, messages waiting: {waiting}"
-        yield Finding(
-            f"queue {queue}", state, "" if here else f"no worker listens: gristmill up {worker_word(queue, kind)}"
-        )
+        # A host that has a task need not have work for its queue.
+        needs_worker = not here and (queue in KINDS or left[queue] or waiting)
+        advice = f"no worker listens: gristmill up {worker_word(queue, kind)}" if needs_worker else ""
+        yield Finding(f"queue {queue}", state, advice)
     yield from _watch(server)
     for name, several in namesakes(workers).items():
         yield Finding("workers", f"{len(several)} of one name", shared_name(name, several))

@@ -9,7 +9,6 @@ from redis import Redis
 from gristmill.batches.repair import Repair, sentence, within
 from gristmill.config import settings
 from gristmill.errors import InputError
-from gristmill.tasks.task import Kind
 
 #: What `--repair` without a batch stands for: no batch has this name.
 EVERY = "*"
@@ -54,7 +53,7 @@ def examine(server: Redis) -> Iterator[Diagnosis]:
             continue
         ill += 1
         yield Diagnosis(f"batch {name}", sentence(findings), f"mend it: gristmill doctor --repair {name}")
-    for queue, counts in repair.queues(map(str, Kind), mend=False).items():
+    for queue, counts in repair.queues(repair.queue_names(), mend=False).items():
         yield Diagnosis(f"queue {queue}", f"{counts} counts differ from its batches", "gristmill doctor --repair")
     if not ill:
         yield Diagnosis("batches", f"{number} of {len(active)} live ones looked at, their parts agree")
@@ -75,7 +74,7 @@ def mend(server: Redis, batch: str) -> Iterator[Diagnosis]:
         if findings := repair.mend(name):
             repairs += 1
             yield Diagnosis(f"batch {name}", f"mended: {sentence(findings)}")
-    for queue, counts in repair.queues(map(str, Kind), mend=True).items():
+    for queue, counts in repair.queues(repair.queue_names(), mend=True).items():
         yield Diagnosis(f"queue {queue}", f"mended: {counts} counts differed from its batches")
     if not repairs:
         what = f"{len(names)} batches" if batch == EVERY else batch

@@ -9,7 +9,6 @@ from redis.exceptions import NoPermissionError
 
 from gristmill.batches.repair import Findings, Repair, sentence
 from gristmill.config.settings import Settings
-from gristmill.tasks.task import Kind
 
 #: Seconds between two looks, and of mending in each: the heartbeat has other calls to make.
 MEND_SECONDS, PORTION_SECONDS = 1.0, 0.1
@@ -69,7 +68,7 @@ class Mender:
                 yield findings
             if findings:
                 log.warning("mended batch %s after a restart of the server: %s", batch, sentence(findings))
-        self._repair.queues(map(str, Kind), mend=True)
+        self._repair.queues(self._repair.queue_names(), mend=True)
         self.client.set(self._key, server)
         self.client.delete(self._claim)
         self._server = server

@@ -34,6 +34,15 @@ def test_it_mends_what_a_restart_left(ledger, mender, torn):
     assert not ledger.client.exists(ledger.settings.key("mending"))
 
 
+def test_it_mends_the_counts_of_queues_with_names_of_their_own(ledger, mender):
+    submit(ledger, "far", 5, queue="gpu")
+    ledger.client.hincrby(ledger.settings.key("queue:gpu"), "open", 2)
+    ledger.client.hincrby(ledger.settings.key("slots"), "mail", 3)
+    steps(mender)
+    assert ledger.client.hget(ledger.settings.key("queue:gpu"), "open") == "5"
+    assert ledger.client.hget(ledger.settings.key("slots"), "mail") == "0"
+
+
 def test_it_mends_once_for_a_server(ledger, mender, torn):
     steps(mender)
     ledger.client.setbit(ledger.key("torn", "done"), 4, 1)

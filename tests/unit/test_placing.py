@@ -5,39 +5,31 @@ import pytest
 from gristmill.config.names import checked_queue, worker_word
 from gristmill.errors import InputError
 from gristmill.fleet.announcement import announcements_json, read_announcements
-from gristmill.tasks import kinds
-from gristmill.tasks.application import app
 from gristmill.tasks.kinds import cpu, io, kind_of
 from gristmill.tasks.queue_worker import QueueWorker
 from gristmill.tasks.remote import RemoteTask
 from gristmill.tasks.task import Kind, route
 
 
-@pytest.fixture
-def tasks(monkeypatch):
-    """Two tasks with queues of their own, for the duration."""
-    monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
-
-    @cpu(queue="gpu", name="placing.classify")
-    def classify(n: int) -> int:
-        return n
-
-    @io(queue="mail", name="placing.send")
-    def send(n: int) -> int:
-        return n
-
-    yield classify, send
-    for task in (classify, send):
-        app.tasks.pop(task.name)
+@cpu(queue="gpu", name="placing.classify")
+def classify(n: int) -> int:
+    return n
 
 
-def test_a_task_names_its_queue(tasks):
-    assert [task.queue_name for task in tasks] == ["gpu", "mail"]
+@io(queue="mail", name="placing.send")
+def send(n: int) -> int:
+    return n
+
+
+TASKS = (classify, send)
+
+
+def test_a_task_names_its_queue():
+    assert [task.queue_name for task in TASKS] == ["gpu", "mail"]
     assert (kind_of("gpu"), kind_of("mail"), kind_of("cpu"), kind_of("other")) == (Kind.CPU, Kind.IO, Kind.CPU, None)
-    assert [route(task.name, (), {}, {}, task) for task in tasks] == [{"queue": "gpu"}, {"queue": "mail"}]
+    assert [route(task.name, (), {}, {}, task) for task in TASKS] == [{"queue": "gpu"}, {"queue": "mail"}]
 
 
-@pytest.mark.usefixtures("tasks")
 def test_a_queue_has_tasks_of_one_kind():
     for decorator, queue in ((io, "gpu"), (cpu, "mail"), (cpu, "io")):
         with pytest.raises(TypeError, match=f"'{queue}'"):
@@ -52,13 +44,12 @@ def test_a_queue_without_a_name_is_refused(queue):
         cpu(queue=queue, name="placing.other")(lambda: None)
 
 
-def test_what_workers_announce_has_the_queue(tasks):
-    announced = read_announcements(announcements_json({task.name: task.announcement for task in tasks}))
+def test_what_workers_announce_has_the_queue():
+    announced = read_announcements(announcements_json({task.name: task.announcement for task in TASKS}))
     remote = [RemoteTask.of(name, one) for name, one in announced.items()]
     assert [(task.kind, task.queue_name) for task in remote] == [(Kind.CPU, "gpu"), (Kind.IO, "mail")]
 
 
-@pytest.mark.usefixtures("tasks")
 @pytest.mark.parametrize(
     ("word", "worker"),
     [
@@ -78,7 +69,6 @@ def test_a_word_starts_a_worker(word, worker):
     assert started.word == worker_word(started.queue, str(started.kind))
 
 
-@pytest.mark.usefixtures("tasks")
 @pytest.mark.parametrize(
     ("word", "name", "value"),
     [
