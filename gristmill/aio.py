@@ -218,7 +218,7 @@ async def submit(
 ) -> Batch[Any]: ...
 async def submit(
     task: Any,
-    items: Iterable[Any] = (),
+    items: Any = None,
     *,
     set: Mapping[str, Any] | None = None,  # noqa: A002
     **options: Unpack[SubmitOptions],
