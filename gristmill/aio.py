@@ -28,7 +28,8 @@ from gristmill.producer import batch as blocking
 from gristmill.producer.batch import MaxWait, deadline_of, result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
-from gristmill.producer.value_order import ValueOrder
+from gristmill.producer.value_order import ValueOrder, typed_results
+from gristmill.server.waiting import Deadline
 from gristmill.tasks.item import item
 from gristmill.tasks.kinds import cpu, io
 from gristmill.tasks.task import GristmillTask
@@ -69,7 +70,7 @@ class Batch(Generic[R_co]):
     def __repr__(self) -> str:
         return f"aio.Batch({self.name!r})"
 
-    def __aiter__(self) -> AsyncIterator[Result]:
+    def __aiter__(self) -> AsyncIterator[Result[R_co]]:
         return self.results()
 
     async def info(self) -> BatchInfo:
@@ -92,11 +93,11 @@ class Batch(Generic[R_co]):
         in_order: bool = False,
         consume: bool = False,
         max_wait: MaxWait = None,
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncIterator[Result[R_co]]:
         """Yield the results as items complete; parameters and errors are those of `gristmill.Batch.results`."""
         states = result_states(state, follow, consume)
         if follow:
-            pages: AsyncIterator[Iterable[Result]] = (
+            pages: AsyncIterator[Iterable[Result[R_co]]] = (
                 page async for _, page in self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
             )
         else:
@@ -110,20 +111,26 @@ class Batch(Generic[R_co]):
     async def values(self, *, max_wait: MaxWait = None) -> AsyncIterator[R_co]:
         """Yield what the task returned for each item, in the order of the items; raises as `gristmill.Batch.values`."""
         order = ValueOrder(self.name, self._batch.read)
-        async for info, page in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
+        async for info, page in self._lots(True, False, deadline_of(max_wait)):  # noqa: B007
             for result in page:
                 yield order.value(result)
         order.check_end(info)
 
     async def follow(
         self, *, in_order: bool = False, consume: bool = False, max_wait: MaxWait = None
-    ) -> AsyncIterator[tuple[BatchInfo, list[Result]]]:
+    ) -> AsyncIterator[tuple[BatchInfo, list[Result[R_co]]]]:
         """Yield the counters with the results that are new, at least twice a second, until the batch has ended.
 
         With `consume`, going on removes the results that were read from the server, with their input, up to 5,000 at a
         time: those of succeeded items only. Raises as `gristmill.Batch.follow`.
         """
-        deadline = deadline_of(max_wait)
+        async for info, page in self._lots(in_order, consume, deadline_of(max_wait)):
+            yield info, list(typed_results(self.name, self._batch.read, page))
+
+    async def _lots(
+        self, in_order: bool, consume: bool, deadline: Deadline
+    ) -> AsyncIterator[tuple[BatchInfo, list[Result]]]:
+        """As `follow`, with the values that JSON has."""
         lots = await asyncio.to_thread(
             self._batch.lots, in_order=in_order, consume=consume, deadline=deadline, blocks=False
         )
@@ -160,7 +167,7 @@ class Batch(Generic[R_co]):
         await asyncio.to_thread(self._batch.delete)
 
 
-async def _pages(results: Callable[[], Iterator[Result]]) -> AsyncIterator[list[Result]]:
+async def _pages(results: Callable[[], Iterator[Result[R]]]) -> AsyncIterator[list[Result[R]]]:
     """The results in lists; a thread calls `results`, and reads."""
     iterator = await asyncio.to_thread(results)
     while page := await asyncio.to_thread(lambda: list(islice(iterator, _PAGE))):
@@ -211,7 +218,7 @@ async def submit(
 ) -> Batch[Any]: ...
 async def submit(
     task: Any,
-    items: Iterable[Any] = (),
+    items: Any = None,
     *,
     set: Mapping[str, Any] | None = None,  # noqa: A002
     **options: Unpack[SubmitOptions],

@@ -20,7 +20,7 @@ from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
-from gristmill.producer.value_order import Read, ValueOrder
+from gristmill.producer.value_order import Read, ValueOrder, typed_results
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline
@@ -53,7 +53,7 @@ class Batch(Generic[R_co]):
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"
 
-    def __iter__(self) -> Iterator[Result]:
+    def __iter__(self) -> Iterator[Result[R_co]]:
         return self.results()
 
     def info(self) -> BatchInfo:
@@ -90,7 +90,7 @@ class Batch(Generic[R_co]):
         in_order: bool = False,
         consume: bool = False,
         max_wait: MaxWait = None,
-    ) -> Iterator[Result]:
+    ) -> Iterator[Result[R_co]]:
         """Yield the results as items complete, or by index with `in_order`, until the batch has ended.
 
         With `follow=False`, yield only the results that are there now, by index. `state` selects results: one state,
@@ -104,9 +104,10 @@ class Batch(Generic[R_co]):
         states = result_states(state, follow, consume)
         if follow:
             lots = self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
-            results: Iterator[Result] = (result for _, lot in lots for result in lot)
+            results: Iterator[Result[R_co]] = (result for _, lot in lots for result in lot)
         else:
-            results = _reached(self._reader().in_order(0, self.info().submitted))
+            there = _reached(self._reader().in_order(0, self.info().submitted))
+            results = typed_results(self.name, self.read, there)
         return (result for result in results if result.state in states) if states else results
 
     def logs(self) -> Iterator[tuple[int, str]]:
@@ -116,7 +117,7 @@ class Batch(Generic[R_co]):
     def values(self, *, max_wait: MaxWait = None) -> Iterator[R_co]:
         """Yield what the task returned for each item, in the order of the items, as soon as each is there.
 
-        After `submit(task)` they have the type of the task's return annotation; else, and in results, they are JSON's.
+        After `submit(task)` they have the type of the task's return annotation, here and in results; else JSON's.
 
         Raises:
             ItemFailed: at the first item that failed, is dead or was cancelled; it has the item's Result.
@@ -126,14 +127,15 @@ class Batch(Generic[R_co]):
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
         order = ValueOrder(self.name, self.read)
-        for info, results in self.follow(in_order=True, max_wait=max_wait):  # noqa: B007
+        lots = self.lots(in_order=True, consume=False, deadline=deadline_of(max_wait))
+        for info, results in lots:  # noqa: B007
             for result in results:
                 yield order.value(result)
         order.check_end(info)
 
     def follow(
         self, *, in_order: bool = False, consume: bool = False, max_wait: MaxWait = None
-    ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
+    ) -> Iterator[tuple[BatchInfo, Iterable[Result[R_co]]]]:
         """Yield the counters with the results that are new, at least twice a second, until the batch has ended.
 
         Read each lot of results before you ask for the next one. With `consume`, asking for the next lot removes the
@@ -142,12 +144,13 @@ class Batch(Generic[R_co]):
         Raises:
             TimeoutError: the batch has not ended after `max_wait`; it goes on.
         """
-        return self.lots(in_order=in_order, consume=consume, deadline=deadline_of(max_wait))
+        lots = self.lots(in_order=in_order, consume=consume, deadline=deadline_of(max_wait))
+        return ((info, typed_results(self.name, self.read, results)) for info, results in lots)
 
     def lots(
         self, *, in_order: bool, consume: bool, deadline: Deadline, blocks: bool = True
     ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
-        """As `follow`; unless it `blocks`, a lot is what is there now, and the caller pauses after an empty one."""
+        """As `follow`, with JSON's values; unless it `blocks`, a lot is what is there, and the caller pauses."""
         consumer = None
         if consume:
             created = round(self.info().created * 1000)

@@ -149,7 +149,7 @@ def submit(
 ) -> Batch[Any]: ...
 def submit(  # noqa: PLR0913
     task: Any,
-    items: Iterable[Any] = (),
+    items: Iterable[Any] | None = None,
     *,
     name: str | None = None,
     set: Mapping[str, Any] | None = None,  # noqa: A002
@@ -167,6 +167,7 @@ def submit(  # noqa: PLR0913
             module can name a task that live workers know: they check the values of the items.
         items: values of the one parameter that has no default and is not in `set`, or dicts of arguments. A list is
             checked as a whole before any item is stored; an iterator is read once, and each item checked as it comes.
+            Without `items`, a task whose every parameter has a default or is in `set` runs once: its item is `{}`.
         name: the batch's name (default: a new one). The same name with the same items again stores only what is
             missing, so an interrupted `submit` can be repeated.
         set: arguments that all items share, by parameter.
@@ -195,7 +196,8 @@ def submit(  # noqa: PLR0913
     fixed = {} if set is None else _fixed(set)
     with within(deadline):
         known_task = _task(task)
-    submission = Submission(known_task, _source(items), name=name, fixed=fixed, queue=queue, options=options)
+    source = _source(items, has_one=not known_task.schema.open_parameters(fixed))
+    submission = Submission(known_task, source, name=name, fixed=fixed, queue=queue, options=options)
     submission.check()
     with within(deadline), reaching():
         for warning in check_workers(submission.task, submission.queue):
@@ -214,7 +216,9 @@ def _task(task: Any) -> SubmittableTask:
     raise InputError(invalid_value("task", task, "a function decorated with @cpu or @io, or a task's name"))
 
 
-def _source(items: Any) -> _Values:
+def _source(items: Any, has_one: bool) -> _Values:
+    if items is None and has_one:
+        return _Values([{}])
     if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
         return _Values(items)
     raise InputError(invalid_value("items", items, "a list or another iterable of items"))

@@ -1,6 +1,6 @@
-"""The values of a batch, one after another, without a gap."""
+"""The values of a batch, as its task returned them, and one after another, without a gap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gristmill.batches.info import BatchInfo, State
@@ -29,13 +29,7 @@ class ValueOrder:
         if result.state != "succeeded":
             raise ItemFailed(_failure(self._name, result), result)
         self._index += 1
-        if self._read is None:
-            return result.value
-        try:
-            return self._read(result.value)
-        except ValueError as error:
-            place = f"item {result.index} of batch {self._name!r}"
-            raise InputError(f"invalid value of {place}: {excerpt(result.value)} ({error})") from error
+        return _typed(self._name, self._read, result).value
 
     def check_end(self, info: BatchInfo) -> None:
         """Check, with the counters of a batch that has ended, that no value is missing.
@@ -52,6 +46,25 @@ class ValueOrder:
         if self._index < index:
             place = f"item {self._index} of batch {self._name!r}"
             raise InputError(f"the value of {place} was removed from the server (consumed)")
+
+
+def typed_results(batch: str, read: Read | None, results: Iterable[Result]) -> Iterator[Result]:
+    """Results of `batch` with the values that the task returned.
+
+    Raises:
+        InputError: a value does not fit the return annotation.
+    """
+    return (_typed(batch, read, result) for result in results)
+
+
+def _typed(batch: str, read: Read | None, result: Result) -> Result:
+    if read is None or result.state != "succeeded":
+        return result
+    try:
+        return result.with_value(read(result.value))
+    except ValueError as error:
+        place = f"item {result.index} of batch {batch!r}"
+        raise InputError(f"invalid value of {place}: {excerpt(result.value)} ({error})") from error
 
 
 def _failure(batch: str, result: Result) -> str:

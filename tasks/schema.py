@@ -1,7 +1,9 @@
 """A task's annotations as the schema of its items."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Self, get_type_hints
@@ -10,11 +12,14 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from gristmill.config.expectation import describe
 from gristmill.errors import InputError, excerpt, invalid_value
-from gristmill.tasks.encoding import json_text
+from gristmill.tasks.encoding import is_plain, json_text
+from gristmill.tasks.schema_traits import SchemaTraits
 from gristmill.tasks.takes_object import takes_object
+from gristmill.tasks.untyped_value import refuse_repeated_keys, to_plain
 
 #: Types whose values are JSON values as they are.
 _PLAIN = frozenset({"int", "str", "bool", "float", "none"})
+_NOTHING_OPEN = "every parameter has a default or is set"
 _PRECISE = frozenset({"an integer", "a number", "true or false"})
 
 
@@ -26,7 +31,8 @@ class ItemError(InputError):
 class Parameter:
     """One parameter of a task: its name, whether an item must give it, and the values that it takes.
 
-    `plain` says that JSON has each value as it is, `takes_object` that a value may be an object.
+    `plain` says that JSON has each value as it is, `takes_object` that a value may be an object, and `traits` what else
+    the type means for JSON.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Parameter:
     adapter: TypeAdapter[Any]
     plain: bool
     takes_object: bool
+    traits: SchemaTraits
 
     @classmethod
     def of(cls, parameter: inspect.Parameter, annotation: Any) -> Self:
@@ -49,12 +56,14 @@ class Parameter:
         adapter = _adapter(annotation)
         plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
         default = None if required else parameter.default
-        return cls(parameter.name, required, default, adapter, plain, takes_object(adapter.core_schema))
+        schema = adapter.core_schema
+        return cls(parameter.name, required, default, adapter, plain, takes_object(schema), SchemaTraits.of(schema))
 
     @classmethod
     def of_any(cls, name: str, required: bool, takes_object: bool) -> Self:
         """A parameter of which the type is not known: its check accepts any value that JSON can carry."""
-        return cls(name, required, None, TypeAdapter(Any), False, takes_object)
+        adapter = TypeAdapter(Any)
+        return cls(name, required, None, adapter, False, takes_object, SchemaTraits.of(adapter.core_schema))
 
     @property
     def is_number(self) -> bool:
@@ -116,9 +125,19 @@ class Parameter:
         if self.plain:
             return value
         try:
+            if self.traits.keys_may_repeat and not is_plain(value):
+                self._check_keys(value)
             return self.adapter.dump_python(value, mode="json")
         except Exception as error:
-            raise _not_json(value, error) from None
+            raise _not_json(value, error, self.name) from None
+
+    def _check_keys(self, value: Any) -> None:
+        """Check that JSON keeps the keys of each dict apart, and that a worker can read them."""
+        if self.traits.has_any:
+            to_plain(value)
+        text = self.adapter.dump_json(value)
+        refuse_repeated_keys(text)
+        self.adapter.validate_json(text)
 
 
 class Schema:
@@ -184,7 +203,7 @@ class Schema:
         elif parameter:
             arguments, bare = {parameter: value}, True
         else:
-            raise ItemError(invalid_value("item", value, f"{self._expected(fixed)}, as csv or jsonl"))
+            arguments, bare = self._object(value, fixed), False
         self._check_names(arguments)
         values = {name: self.parameters[name].check(argument) for name, argument in arguments.items()}
         self._check_all(values, fixed)
@@ -204,6 +223,16 @@ class Schema:
         values = {name: self.parameters[name].check(argument) for name, argument in arguments.items()}
         self._check_all(values, {})
         return values
+
+    def _object(self, value: Any, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """The object of arguments in an item that no one parameter takes: text, where no argument is needed."""
+        if not self.open_parameters(fixed):
+            with suppress(ValueError, RecursionError):
+                arguments = json.loads(value) if isinstance(value, str) else None
+                if isinstance(arguments, dict):
+                    return arguments
+            raise ItemError(invalid_value("item", value, f"{{}}, or an object of arguments: {_NOTHING_OPEN}"))
+        raise ItemError(invalid_value("item", value, f"{self._expected(fixed)}, as csv or jsonl"))
 
     def _is_arguments(self, value: Mapping[str, Any], parameter: str) -> bool:
         may_be_value = bool(parameter) and self.parameters[parameter].takes_object
@@ -231,7 +260,7 @@ class Schema:
                 raise ItemError(f"the task's check raised {type(error).__name__}: {error}") from error
 
     def _expected(self, fixed: Mapping[str, Any]) -> str:
-        return ", ".join(self.open_parameters(fixed)) or "nothing: every parameter has a default or is set"
+        return ", ".join(self.open_parameters(fixed)) or f"nothing: {_NOTHING_OPEN}"
 
     def _plain(self, name: str, value: Any) -> Any:
         parameter = self.parameters[name]
@@ -262,5 +291,6 @@ def to_json(value: Any) -> str:
     return text
 
 
-def _not_json(value: Any, error: Exception) -> ItemError:
-    return ItemError(invalid_value("item", value, f"a value that JSON can carry; {type(error).__name__}: {error}"))
+def _not_json(value: Any, error: Exception, name: str = "item") -> ItemError:
+    reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+    return ItemError(invalid_value(name, value, f"a value that JSON can carry; {reason}"))

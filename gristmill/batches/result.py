@@ -1,47 +1,63 @@
 """A result: how one item of a batch ended."""
 
 import json
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from gristmill.batches.outcomes import StoredOutcome
 
+#: What the item's task returns.
+R_co = TypeVar("R_co", covariant=True, default=Any)
+
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Generic[R_co]):
     """One item's outcome. `index` counts from 0, `input` is the item, `state` is `succeeded`, `failed`, `dead`
-    or `cancelled`. `error` has `type`, `message` and `traceback`. `seconds` is the run time of the last attempt. A
-    cancelled item has no worker and no pid. `log` is the end of what the item wrote; None when the server keeps none.
+    or `cancelled`. `value` is what the task returned, None unless the item succeeded: as the task's return annotation
+    names it after `submit(task)`, else as JSON has it. `error` has `type`, `message` and `traceback`. `seconds` is the
+    run time of the last attempt. A cancelled item has no worker and no pid. `log` is the end of what the item wrote;
+    None when the server keeps none.
     """
 
     index: int
     input: Any
     state: str
-    value: Any
+    value: R_co
     error: dict[str, str] | None
     attempts: int
     seconds: float
     worker: str | None
     pid: int | None
     log: str | None = None
+    #: The value as JSON has it, where `value` is another.
+    _plain: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_outcome(cls, index: int, item: str, outcome: StoredOutcome, log: str | None = None) -> "Result":
+    def from_outcome(cls, index: int, item: str, outcome: StoredOutcome, log: str | None = None) -> "Result[Any]":
         """Build the result from the stored text of an item, from its outcome and from its log."""
         state, answer, attempts, seconds, worker, pid = outcome
+        value: Any
         value, error = (answer, None) if state == "succeeded" else (None, answer)
         return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid, log)
 
     @classmethod
-    def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result":
+    def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result[Any]":
         """Build the result of an item that was cancelled after `attempts` attempts."""
-        return cls(index, json.loads(item), "cancelled", None, None, attempts, 0.0, None, None)
+        value: Any = None
+        return cls(index, json.loads(item), "cancelled", value, None, attempts, 0.0, None, None)
+
+    def with_value(self, value: Any) -> "Result[Any]":
+        """The same result with another `value`; its JSON stays as it is."""
+        return replace(self, value=value, _plain=self.value)
 
     def to_json(self) -> str:
         """The result as one line of JSON, with the fields in their documented order."""
-        return _encode({name: getattr(self, name) for name in FIELDS})
+        values = {name: getattr(self, name) for name in FIELDS}
+        return _encode(values if self._plain is None else {**values, "value": self._plain})
 
 
 #: The names of a result's fields, in their documented order.
-FIELDS = tuple(field.name for field in fields(Result))
+FIELDS = tuple(one.name for one in fields(Result) if one.name != "_plain")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -81,7 +81,7 @@ def follow(
     workers, setups = WorkerWatch(), SetupWatch()
     try:
         with ProgressView([batch.name]) as view:
-            for info, results in batch.follow(in_order=in_order, consume=consume, max_wait=deadline.left):
+            for info, results in batch.lots(in_order=in_order, consume=consume, deadline=deadline):
                 if writer:
                     writer.write_all(results, durably=consume)
                 view.update([info])

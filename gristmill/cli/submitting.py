@@ -26,31 +26,33 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
         click.UsageError: the options do not go together.
     """
+    task, fixed = find_task(feeding["task"]), options.arguments_of(feeding["settings"])
     return Submission(
-        find_task(feeding["task"]),
-        _source(feeding),
+        task,
+        _source(feeding, needs_items=bool(task.schema.open_parameters(fixed))),
         name=feeding["name"],
         queue=feeding["queue"],
-        fixed=options.arguments_of(feeding["settings"]),
+        fixed=fixed,
         options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"], feeding["keep_logs"]),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )
 
 
-def _source(feeding: dict[str, Any]) -> items.Source:
+def _source(feeding: dict[str, Any], needs_items: bool) -> items.Source:
     arguments, path = feeding["items"], feeding["source"]
     if arguments and path:
         raise click.UsageError("give items as arguments or with --from, not both")
     if path:
         encoding = feeding["encoding"] or "utf-8"
         return items.from_path(path, feeding["input_format"], encoding, nul=feeding["nul"])
-    if not arguments:
+    if not arguments and needs_items:
         raise click.UsageError("no items: give them as arguments, or with --from FILE (- is standard input)")
     for option, name in (("-0", "nul"), ("--input-format", "input_format"), ("--encoding", "encoding")):
         if feeding[name]:
             raise click.UsageError(f"{option} goes with --from FILE: arguments are taken as they are")
-    return items.arguments(arguments)
+    # A task whose every parameter has a default, or is set, runs once.
+    return items.arguments(arguments or ["{}"])
 
 
 @contextmanager

@@ -43,9 +43,8 @@ class CheckedItems:
             for name in required:
                 if name not in columns:
                     raise InputError(f"{self.source.name}: missing column {name!r} (its columns: {', '.join(columns)})")
-        elif self.source.text and not self.parameter:
-            needs = f"gives {', '.join(required)}: use csv or jsonl" if required else "has no parameter to give"
-            raise InputError(f"task {self.task.name!r}: an item {needs}")
+        elif self.source.text and len(required) > 1:
+            raise InputError(f"task {self.task.name!r}: an item gives {', '.join(required)}: use csv or jsonl")
 
     def __iter__(self) -> Iterator[str]:
         self.rejected = 0

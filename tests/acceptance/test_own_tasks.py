@@ -68,6 +68,14 @@ def test_the_commands_know_them_below_the_project(mill):
     assert [row["value"] for row in done.rows] == [2, 4, 6]
 
 
+def test_a_task_that_needs_nothing_runs_once(mill):
+    for items in ((), ("{}",)):
+        done = mill.run("run", "pause", *items, "--set", "seconds=0", "--json", cwd=mill.cwd).good()
+        assert [(row["input"], row["value"]) for row in done.rows] == [({}, 0)]
+    mill.run("run", "pause", "x", "--set", "seconds=0", cwd=mill.cwd).refused("argument 1", "item: 'x'")
+    mill.run("run", "pause", cwd=mill.cwd).refused("no items")
+
+
 def test_the_data_root_is_the_projects(mill):
     (mill.cwd / "photos" / "one.txt").write_text("one")
     done = mill.run("run", "digest", "one.txt", "--json", cwd=mill.cwd / "sub").good()

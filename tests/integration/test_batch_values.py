@@ -1,5 +1,6 @@
 """Reading a batch on a real server: values in order, results by state, limits of waits, and a server that goes away."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -103,7 +104,12 @@ def test_values_are_of_the_type_that_the_task_returns(here, day_after):
     assert next(values) == date(2026, 11, 28)
     with pytest.raises(InputError, match=r"item 1 of batch 'b'.*no day.*date"):
         next(values)
-    assert [result.value for result in batch.results(in_order=True)] == ["2026-11-28", "no day"]
+    for results in (batch.results(in_order=True), batch.results(follow=False), iter(batch)):
+        result = next(results)
+        assert (result.value, json.loads(result.to_json())["value"]) == (date(2026, 11, 28), "2026-11-28")
+        with pytest.raises(InputError, match=r"item 1 of batch 'b'.*no day.*date"):
+            next(results)
+    assert [result.value for result in open_batch("b")] == ["2026-11-28", "no day"]
     assert list(open_batch("b").values()) == ["2026-11-28", "no day"]
     here.client.delete(here.settings.key("workers"), here.settings.key("heartbeats"))
     assert gristmill_submit(day_after, [1]).read == day_after.return_type.read

@@ -91,8 +91,9 @@ def submits() -> None:
 def follows(batch: Batch[int]) -> Iterator[int]:
     assert_type(batch.info(), BatchInfo)
     assert_type(batch.wait("10m"), BatchInfo)
-    assert_type(list(batch), list[Result])
-    assert_type(list(batch.results(state=("failed", "dead"), in_order=True)), list[Result])
+    assert_type(list(batch), list[Result[int]])
+    assert_type(list(batch.results(state=("failed", "dead"), in_order=True)), list[Result[int]])
+    assert_type([result.value for result in batch], list[int])
     assert_type(list(batch.values(max_wait=60)), list[int])
     for info, results in batch.follow(consume=True):
         assert_type(info.state, State)
@@ -114,8 +115,8 @@ async def awaits(batch: aio.Batch[int]) -> None:
     assert_type(await aio.submit("fetch", ["http://example.org/"]), aio.Batch[Any])
     assert_type(await batch.wait("10m"), BatchInfo)
     assert_type([value async for value in batch.values()], list[int])
-    assert_type([result async for result in batch], list[Result])
-    assert_type([results async for _, results in batch.follow()], list[list[Result]])
+    assert_type([result async for result in batch], list[Result[int]])
+    assert_type([results async for _, results in batch.follow()], list[list[Result[int]]])
     assert_type(await aio.submit(greet, ["Ada"]), aio.Batch[str])
     assert_type(await aio.submit(greet, [{"name": "Ada"}]), aio.Batch[str])
     assert_type(await aio.submit(greet, ["Ada"], set={"word": "Hi"}), aio.Batch[str])

@@ -96,6 +96,49 @@ def test_an_object_of_arguments_is_stored_as_one():
         schema.item({"path": "x", "fit": "stretch"}, {}, "path")
 
 
+def backup(target: str = "all", deep: bool = False):
+    """Needs no argument."""
+
+
+def test_an_item_may_give_nothing_where_nothing_is_needed():
+    for schema, fixed in ((Schema.of(backup), {}), (Schema.of(pair), {"a": 1, "b": 2})):
+        assert schema.open_parameters(fixed) == []
+        assert schema.item({}, fixed, "") == schema.item("{}", fixed, "") == "{}"
+        for item in ("[]", "x", "{", None, 3):
+            with pytest.raises(ItemError, match=r"invalid value for item: .*\{\}"):
+                schema.item(item, fixed, "")
+    stored = json.loads(Schema.of(backup).item('{"target": "one"}', {}, ""))
+    assert Schema.of(backup).arguments(stored, {}, "") == {"target": "one"}
+
+
+def of_anything(x):
+    """Takes any value."""
+
+
+def by_place(x: dict[tuple[int, int], int]):
+    """Takes keys that JSON has not."""
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "words"),
+    [
+        (of_anything, {1: "a", "1": "b"}, "RepeatedKey: .*'1'"),
+        (of_anything, [{"deep": {True: 1, "true": 2}}], "RepeatedKey: .*'true'"),
+        (of_anything, {(1, 2): 3}, "key is of type tuple"),
+        (by_place, {(1, 2): 3}, "tuple"),
+    ],
+)
+def test_keys_that_json_cannot_tell_apart_are_refused(task, value, words):
+    with pytest.raises(ItemError, match=f"(?s)^invalid value for x: .*{words}"):
+        Schema.of(task).item({"x": value}, {}, "x")
+    with pytest.raises(ItemError):
+        Schema.of(task).fixed({"x": value})
+
+
+def test_other_keys_become_text():
+    assert Schema.of(of_anything).item([{1: 2}], {}, "x") == '[{"1": 2}]'
+
+
 def test_a_value_that_is_an_object_itself_is_kept_apart_from_arguments():
     schema = Schema.of(sized)
     stored = json.loads(schema.item({"w": 1}, {}, "options"))

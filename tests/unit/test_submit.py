@@ -90,6 +90,7 @@ def two(first: int, last: int = 3) -> int:
         ((two, [{"last": 1}]), ["item 0: ", "missing value for first"]),
         ((two, [None]), ["item 0: ", "first: None"]),
         ((two, []), ["items: no items"]),
+        ((two,), ["items: None "]),
         ((two, 3), ["items: 3 "]),
         ((two, "12"), ["items: '12' "]),
         ((two, {"first": 1}), ["items: {'first': 1} "]),
@@ -97,7 +98,7 @@ def two(first: int, last: int = 3) -> int:
         ((print, [1]), ["task: <built-in function print>"]),
         ((None, [1]), ["task: None"]),
     ],
-    ids=[f"case{n}" for n in range(22)],
+    ids=[f"case{n}" for n in range(23)],
 )
 def test_what_items_and_tasks_are_refused(arguments, parts):
     with pytest.raises(InputError) as refused:
