@@ -24,6 +24,7 @@ from typing_extensions import Unpack
 
 from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.result import Result
+from gristmill.fleet.running_items import RunningItem
 from gristmill.producer import batch as blocking
 from gristmill.producer.batch import MaxWait, deadline_of, result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
@@ -103,6 +104,10 @@ class Batch(Generic[R_co]):
         else:
             pages = _pages(lambda: self._batch.results(follow=False))
         return (result async for page in pages for result in page if not states or result.state in states)
+
+    async def busy(self) -> list[RunningItem]:
+        """The items of the batch that have run for a second or longer now; as `gristmill.Batch.busy`."""
+        return await asyncio.to_thread(self._batch.busy)
 
     def logs(self) -> AsyncIterator[tuple[int, str]]:
         """Yield the index and the log of each item whose log the server has now, by index."""

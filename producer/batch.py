@@ -16,6 +16,7 @@ from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
@@ -109,6 +110,14 @@ class Batch(Generic[R_co]):
             there = _reached(self._reader().in_order(0, self.info().submitted))
             results = typed_results(self.name, self.read, there)
         return (result for result in results if result.state in states) if states else results
+
+    def busy(self) -> list[RunningItem]:
+        """The items of the batch that have run for a second or longer now, the slowest first.
+
+        Workers tell once a second, and 200 items each at most: an item may have ended since.
+        """
+        with reaching():
+            return RunningItems(self._ledger.client, settings()).look([self.name])
 
     def logs(self) -> Iterator[tuple[int, str]]:
         """Yield the index and the log of each item whose log the server has now, by index."""

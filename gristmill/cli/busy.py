@@ -32,8 +32,8 @@ def command(batch: str | None, as_json: bool) -> None:
       gristmill busy first --json | jq .input
     """
     with reaching():
-        name = batch if batch is None else named_batch(batch).name
-        items = RunningItems(client(), settings()).look(name)
+        names = None if batch is None else [named_batch(batch).name]
+        items = RunningItems(client(), settings()).look(names)
     if not items and not as_json:
         note("no item has run for a second or longer")
         return

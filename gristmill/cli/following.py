@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.cli.console import note, print_json, warn
+from gristmill.cli.outlook_watch import OutlookWatch
 from gristmill.cli.output import ResultWriter
-from gristmill.cli.progress import ProgressView
+from gristmill.cli.progress import Pace, ProgressView
 from gristmill.cli.start_advice import warn_without_worker
 from gristmill.config.figures import item_count
+from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch, watch
@@ -78,13 +80,13 @@ def follow(
         KeyboardInterrupt: after a note that says how to follow the batch again.
         Exception: `feeding` raised it.
     """
-    workers, setups = WorkerWatch(), SetupWatch()
+    workers, setups, outlooks = WorkerWatch(), SetupWatch(), OutlookWatch()
     try:
         with ProgressView([batch.name]) as view:
             for info, results in batch.lots(in_order=in_order, consume=consume, deadline=deadline):
                 if writer:
                     writer.write_all(results, durably=consume)
-                view.update([info])
+                view.update([info], outlooks.look(info))
                 if fleet:
                     fleet.watch()
                 else:
@@ -123,8 +125,12 @@ def _interrupted(name: str) -> str:
 
 def watch_json(batch: Batch, timeout: float | None) -> BatchInfo:
     """Print the counters as a line of JSON each second until the batch has ended."""
+    outlooks, pace = OutlookWatch(inputs=True), Pace()
     for info in watch(batch, Deadline(timeout), every=1.0):
-        print_json(info.as_dict())
+        outlook = outlooks.look(info).get(info.name, Outlook())
+        seconds = outlook.seconds_left(info, pace.rate(info.done))
+        ahead = {"seconds_left": None if seconds is None else round(seconds, 1)}
+        print_json({**info.as_dict(), **ahead, "busy": [item.as_dict() for item in outlook.running]})
     return info
 
 

@@ -3,17 +3,21 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from gristmill.batches.info import OPEN, BatchInfo, State
-from gristmill.cli.console import Quiet, note, stderr
+from gristmill.cli.console import Quiet, note, printable, stderr
 from gristmill.config.figures import duration, item_count
+from gristmill.fleet.outlook import Outlook
+from gristmill.fleet.running_items import RunningItem
 
 #: Rates are over this many seconds; plain lines are this many seconds apart.
 RATE_SECONDS, LINE_SECONDS = 10.0, 10.0
+#: Seconds that the slowest item that runs has run for before a line has it.
+SLOW_SECONDS = 5.0
 
 
 class Pace:
@@ -64,11 +68,12 @@ class ProgressView:
         if self._live:
             self._progress.stop()
 
-    def update(self, infos: Sequence[BatchInfo]) -> None:
-        """Show the counters of the batches, in the order of the labels."""
+    def update(self, infos: Sequence[BatchInfo], outlooks: Mapping[str, Outlook] | None = None) -> None:
+        """Show the counters of the batches, in the order of the labels, and what is ahead of them, by name."""
         lines = []
         for label, info in zip(self._labels, infos, strict=True):
-            words = describe(info, self._paces[label].rate(info.done))
+            outlook = (outlooks or {}).get(info.name, Outlook())
+            words = describe(info, self._paces[label].rate(info.done), outlook)
             lines.append(f"{label}: {words}")
             if self._live:
                 total = None if info.state in OPEN else info.submitted
@@ -79,13 +84,17 @@ class ProgressView:
                 note(line)
 
 
-def describe(info: BatchInfo, rate: float) -> str:
+def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> str:
     """A batch's progress in words: `120 of 300 items, 25.3/s, 7 s left, 0 failed`."""
+    outlook = outlook or Outlook()
     total = item_count(info.submitted) + (" so far" if info.state in OPEN else "")
     parts = [f"{info.done:,} of {total}", f"{rate:,.1f}/s"]
-    if info.left and rate > 0:
-        parts.append(f"{duration(info.left / rate)} left")
+    seconds = outlook.seconds_left(info, rate)
+    if seconds:
+        parts.append(f"{duration(seconds)} left")
     parts.append(f"{info.failed + info.dead:,} failed")
+    if outlook.running and outlook.running[0].seconds >= SLOW_SECONDS:
+        parts.append(slowest(outlook.running[0]))
     if info.reason and info.state is not State.CANCELLED:
         parts.append(f"being cancelled ({info.reason})")
     elif info.state not in (*OPEN, State.RUNNING):
@@ -93,3 +102,9 @@ def describe(info: BatchInfo, rate: float) -> str:
     if info.abandoned_at is not None:
         parts.append(info.abandonment())
     return ", ".join(parts)
+
+
+def slowest(item: RunningItem) -> str:
+    """The item that has run for longest, in words: `item 7 runs for 12 s (40 %, epoch 4)`."""
+    progress = f" ({printable(str(item.progress))})" if item.progress else ""
+    return f"item {item.index} runs for {duration(item.seconds)}{progress}"

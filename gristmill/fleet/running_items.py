@@ -1,7 +1,7 @@
 """The items that run now, as their workers tell once a second; those that have run for a second or more."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -65,13 +65,13 @@ class RunningItems:
         #: The inputs that the last look has read: an item may run for hours.
         self._inputs: dict[_Run, Any] = {}
 
-    def look(self, batch: str | None = None, *, inputs: bool = True) -> list[RunningItem]:
-        """The items that run, those of one batch or all, the slowest first; with their `inputs`, or without."""
+    def look(self, batches: Collection[str] | None = None, *, inputs: bool = True) -> list[RunningItem]:
+        """The items that run, of these batches or of all, the slowest first; with their `inputs`, or without."""
         now, texts = self._scripts.call("busy")
         items = [
             item for worker, text in zip(texts[::2], texts[1::2], strict=True) for item in _items(now, worker, text)
         ]
-        rows = [item for item in items if batch in (None, item.batch)]
+        rows = [item for item in items if batches is None or item.batch in batches]
         rows.sort(key=lambda item: -item.seconds)
         return self._with_inputs(rows) if inputs else rows
 

@@ -91,7 +91,7 @@ class RunRow:
         if is_told:
             done, total, length, note = _PROGRESS.unpack_from(row, _PROGRESS_AT)
             text = note[:length].decode(errors="ignore")
-            progress = Progress(done, None if math.isnan(total) else total, text)
+            progress = Progress(_number(done), None if math.isnan(total) else _number(total), text)
         return ItemRun(batch.rstrip(b"\0").decode(), index, attempt, now - started_at, pid, progress)
 
 
@@ -155,6 +155,11 @@ def scratch_row() -> RunRow:
     row = RunRow(bytearray(ROW_BYTES), 0)
     row.number = -1
     return row
+
+
+def _number(value: float) -> float:
+    """The number as its task wrote it: 3 and not 3.0."""
+    return int(value) if value.is_integer() else value
 
 
 def _lives(pid: int) -> bool:

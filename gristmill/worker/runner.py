@@ -158,12 +158,13 @@ class Runner:
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
     """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
     started_at = time.perf_counter()
-    run_rows.own().begin(work.batch, item.index, item.attempt, started_at)
+    row = run_rows.own()
+    row.begin(work.batch, item.index, item.attempt, started_at)
     capture = current_capture()
     capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        run = enter(work.batch, item.index, item.attempt)
+        run = enter(work.batch, item.index, item.attempt, row.report)
         try:
             time_limit.begin()
             value = task.run(**arguments)

@@ -9,7 +9,7 @@ def run(batch, index, seconds, progress=None):
 
 
 def look(ledger, batch=None):
-    return RunningItems(ledger.client, ledger.settings).look(batch)
+    return RunningItems(ledger.client, ledger.settings).look(batch and [batch])
 
 
 def test_each_item_has_its_input_and_its_worker_the_slowest_first(ledger):

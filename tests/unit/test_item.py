@@ -3,8 +3,11 @@
 import asyncio
 import hashlib
 import json
+import math
 import threading
 from contextlib import contextmanager
+
+import pytest
 
 from gristmill import item
 from gristmill.batches.chunk import Item, Work
@@ -78,3 +81,18 @@ def test_the_runner_enters_each_item_and_leaves_it():
     outcome = run_item(work, about_item, "cpu@h", Item(4, 1, 2))
     assert json.loads(outcome.text) == ["audit", 4, 2]
     assert item.batch == ""
+
+
+def test_progress_is_reported_of_the_item_that_runs_here():
+    reports = []
+    item.progress(1, 2, "outside a run")
+    with running("b", 7, 2, lambda *progress: reports.append(progress)):
+        item.progress(3, 10, "epoch 3")
+        item.progress(0.5)
+    assert reports == [("b", 7, 3, 10, "epoch 3"), ("b", 7, 0.5, None, "")]
+
+
+@pytest.mark.parametrize(("done", "total"), [(math.nan, None), (1, math.inf)])
+def test_progress_in_numbers_that_are_none_is_refused(done, total):
+    with pytest.raises(ValueError, match="expected a finite number"):
+        item.progress(done, total)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from gristmill import item
 from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
@@ -123,10 +124,12 @@ def test_the_runner_writes_its_row(rows):
 
         @staticmethod
         def run(n):
+            item.progress(2, 4)
             seen.extend(rows.table.runs())
 
     runner.run_item(Work("t", {}, "n", 0, 1.0, [], batch="scan"), Task(), "cpu@a", Item(7, 1, 3))
     assert [(run.batch, run.index, run.attempt) for run in seen] == [("scan", 7, 3)]
+    assert seen[0].progress.done == 2
     runner._patiently(lambda: None)
     assert list(rows.table.runs()) == []
 
@@ -140,10 +143,11 @@ def test_each_coroutine_has_a_row(rows):
 
         @staticmethod
         async def run(n):
+            item.progress(2, 4)
             seen.extend(rows.table.runs())
 
     work = Work("t", {}, "n", 0, 1.0, [], batch="scan")
     coroutines.run_in_own_loop(work, Task(), "io@a", 0, Item(7, 1, 1))
-    assert [(run.batch, run.index) for run in seen] == [("scan", 7)]
+    assert [(run.batch, run.index, run.progress.total) for run in seen] == [("scan", 7, 4)]
     assert list(rows.table.runs()) == []
     assert rows.take().number == 1, "the row of the first is the last to be taken again"
