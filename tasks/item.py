@@ -1,26 +1,23 @@
 """The object `item`: what a task asks about the item that it runs."""
 
 import hashlib
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 
 #: A run of an item: batch, index, attempt. A tuple, since an item may take 5 µs.
 Run = tuple[str, int, int]
 
-_running: ContextVar[Run] = ContextVar("gristmill_item", default=("", 0, 1))
+_NONE: Run = ("", 0, 1)
+_running: ContextVar[Run] = ContextVar("gristmill_item", default=_NONE)
 
 
-def enter(batch: str, index: int, attempt: int) -> Token[Run]:
-    """Begin the run of an item in the thread or the coroutine that calls the task, until `leave`.
-
-    `attempt` counts from 1. Threads and coroutines each have an item of their own, and a coroutine that the task starts
-    has its item too.
-    """
-    return _running.set((batch, index, attempt))
+#: Begins the run of an item in the thread or the coroutine that calls the task: its batch, its index, and the attempt,
+#: from 1. Threads and coroutines each have an item of their own; a coroutine that a task starts has its item too.
+enter = _running.set
 
 
-def leave(run: Token[Run]) -> None:
-    """End the run that `enter` began, in the same thread or coroutine."""
-    _running.reset(run)
+def leave() -> None:
+    """End the run of the last item in this thread: it runs none."""
+    _running.set(_NONE)
 
 
 def seed(batch: str, index: int) -> int:

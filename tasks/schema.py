@@ -132,8 +132,8 @@ class Schema:
     def __init__(self, parameters: Iterable[Parameter], check: Callable[..., None] | None = None) -> None:
         self.parameters = {parameter.name: parameter for parameter in parameters}
         self._check = check
-        #: The parameter that a bare item fills, when nothing else has to be looked at.
-        self._only = "" if check else self.open_parameter({})
+        #: The parameter that a bare item fills: no other lacks a value.
+        self._only = self.open_parameter({})
         self._defaults = {p.name: p.default for p in self.parameters.values() if not p.required}
 
     @classmethod
@@ -177,7 +177,9 @@ class Schema:
             ItemError: the item does not fit.
         """
         if self._only and self._only == parameter and not (columns or fixed or isinstance(value, dict)):
-            only = self._plain(parameter, self.parameters[parameter].check(value))
+            checked = {parameter: self.parameters[parameter].check(value)}
+            self._check_together({**self._defaults, **checked})
+            only = self._plain(parameter, checked[parameter])
             return to_json({parameter: only} if isinstance(only, dict) else only)
         if columns or (isinstance(value, dict) and self._is_arguments(value, parameter)):
             arguments, bare = value, False
@@ -198,9 +200,13 @@ class Schema:
             ItemError: the item does not fit: the producer has another version of the task, or does not have it.
         """
         if self._only and self._only == parameter and not (fixed or isinstance(item, dict)):
-            return {parameter: self.parameters[parameter].check(item)}
+            values = {parameter: self.parameters[parameter].check(item)}
+            if self._check is not None:
+                self._check_together({**self._defaults, **values})
+            return values
         arguments = {**fixed, **(item if isinstance(item, dict) else {parameter: item})}
-        self._check_names(arguments)
+        if not arguments.keys() <= self.parameters.keys():
+            self._check_names(arguments)
         values = {name: self.parameters[name].check(argument) for name, argument in arguments.items()}
         self._check_all(values, {})
         return values
@@ -219,16 +225,21 @@ class Schema:
 
     def _check_all(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
         arguments = {**self._defaults, **fixed, **values}
-        missing = [name for name in self.parameters if name not in arguments]
-        if missing:
+        if not self.parameters.keys() <= arguments.keys():
+            missing = [name for name in self.parameters if name not in arguments]
             raise ItemError(f"missing value for {', '.join(missing)} (an item gives {self._expected(fixed)})")
-        if self._check is not None:
-            try:
-                self._check(**arguments)
-            except ValueError as error:
-                raise ItemError(str(error)) from None
-            except Exception as error:
-                raise ItemError(f"the task's check raised {type(error).__name__}: {error}") from error
+        self._check_together(arguments)
+
+    def _check_together(self, arguments: Mapping[str, Any]) -> None:
+        """Run the task's own check of all arguments, if it has one."""
+        if self._check is None:
+            return
+        try:
+            self._check(**arguments)
+        except ValueError as error:
+            raise ItemError(str(error)) from None
+        except Exception as error:
+            raise ItemError(f"the task's check raised {type(error).__name__}: {error}") from error
 
     def _expected(self, fixed: Mapping[str, Any]) -> str:
         return ", ".join(self.open_parameters(fixed)) or "nothing: every parameter has a default or is set"

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +39,10 @@ OUTCOMES_BYTES = 4 << 20
 #: The longest value, as JSON in UTF-8, in bytes.
 VALUE_BYTES = 1 << 20
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
+
+#: The id of this process, which is asked for with each item.
+_pid = cache(os.getpid)
+os.register_at_fork(after_in_child=_pid.cache_clear)
 
 log = logging.getLogger(__name__)
 rare_log = RareLog(log)
@@ -96,23 +100,33 @@ class Runner:
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
         with time_limit.armed(limit):
-            return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
+            try:
+                return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
+            finally:
+                leave()
 
     def _run_items(
         self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
         started_at = time.perf_counter()
+        seconds = OVERTIME * self.settings.chunk_seconds
+        late_at = started_at + seconds
         outcomes: list[Outcome] = []
         rest = size = 0
+        current_capture().rest()
         should_stop = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
                 self.record(chunk, outcomes, started_at, worker, -1)
                 outcomes, size, started_at = [], 0, time.perf_counter()
-            outcomes.append(run(item))
-            size += len(outcomes[-1].text)
-            rest = chunk.first + chunk.count - item.index - 1
-            if time.perf_counter() - started_at > OVERTIME * self.settings.chunk_seconds or should_stop():
+                late_at = started_at + seconds
+            outcome = run(item)
+            outcomes.append(outcome)
+            size += len(outcome.text)
+            # A call for each item would be a part of what a quick one takes.
+            now = time.perf_counter()
+            if now > late_at or (now >= should_stop.due_at and should_stop()):
+                rest = chunk.first + chunk.count - item.index - 1
                 break
         else:
             rest = work.rest
@@ -148,20 +162,21 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        run = enter(work.batch, item.index, item.attempt)
+        enter((work.batch, item.index, item.attempt))
         try:
             time_limit.begin()
             value = task.run(**arguments)
         finally:
             time_limit.end()
-            leave(run)
         state, text, retry_ms = "succeeded", value_json(task.return_type, value), None
+        keeps = work.keep_logs == "all"
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and is_terminated():
             raise
         state, text, retry_ms = "failed", json.dumps(explain(error)), delay_ms(item, work, task, error)
-    log = capture.end(keeps_log(work, state))
+        keeps = keeps_log(work, state)
+    log = capture.end(keeps)
     return outcome_of(item, state, text, started_at, worker, retry_ms, log)
 
 
@@ -215,7 +230,7 @@ def outcome_of(
 ) -> Outcome:
     """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
     seconds = time.perf_counter() - started_at
-    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms, log)
+    return Outcome(item.index, state, item.attempt, text, seconds, worker, _pid(), retry_ms, log)
 
 
 def value_json(return_type: ReturnType, value: Any) -> str:
@@ -227,7 +242,8 @@ def value_json(return_type: ReturnType, value: Any) -> str:
         ResultTooLarge: the value is over 1 MiB of JSON.
     """
     text = return_type.text(value)
-    size = len(text) if text.isascii() else len(text.encode())
+    # No character takes more than four bytes.
+    size = len(text) if len(text) * 4 <= VALUE_BYTES or text.isascii() else len(text.encode())
     if size > VALUE_BYTES:
         raise ResultTooLarge(f"the value is {size:,} bytes of JSON, over 1 MiB: write a file and return its path")
     return text
