@@ -115,6 +115,7 @@ def summary(info: BatchInfo) -> str:
     ]
     seconds = f" in {info.finished - info.created:,.1f} s" if info.finished else ""
     reason = f" ({info.reason})" if info.reason else ""
+    parts += [info.lost_logs()] if info.logs_lost else []
     return f"batch {info.name}: {info.state}{reason}{seconds}: {item_count(info.submitted)}, {', '.join(parts)}"
 
 
