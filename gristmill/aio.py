@@ -30,6 +30,7 @@ from gristmill.producer.batch import MaxWait, deadline_of, result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
 from gristmill.producer.value_order import ValueOrder, typed_results
+from gristmill.producer.watching import check
 from gristmill.server.waiting import Deadline
 from gristmill.tasks.item import item
 from gristmill.tasks.kinds import cpu, io
@@ -82,7 +83,7 @@ class Batch(Generic[R_co]):
         """Wait until the batch has ended, and return its last counters; raises as `gristmill.Batch.wait`."""
         deadline = deadline_of(max_wait)
         while (info := await self.info()).state not in ENDED:
-            blocking.check(self.name, deadline)
+            check(self.name, deadline)
             await asyncio.sleep(_POLL_SECONDS)
         return info
 

@@ -1,7 +1,6 @@
 """A batch on the server: follow it, read its results, control it."""
 
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeAlias
 
@@ -22,14 +21,12 @@ from gristmill.producer.follower import Follower
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_states import item_states
 from gristmill.producer.value_order import Read, ValueOrder, typed_results
+from gristmill.producer.watching import check, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
-from gristmill.server.waiting import NEVER, Deadline
+from gristmill.server.waiting import Deadline
 
 log = logging.getLogger(__name__)
-
-#: Seconds between two looks at the counters of a batch.
-_POLL_SECONDS = 0.2
 
 T = TypeVar("T")
 #: What the batch's task returns.
@@ -258,27 +255,6 @@ def _reached(values: Iterable[T]) -> Iterator[T]:
     """The values, read from the server one by one; its errors become ServerErrors."""
     with reaching():
         yield from values
-
-
-def watch(batch: Batch, deadline: Deadline = NEVER, every: float = _POLL_SECONDS) -> Iterator[BatchInfo]:
-    """Yield the counters of a batch every `every` seconds; the last ones are those with which it ended.
-
-    Raises:
-        TimeoutError: the batch has not ended at the deadline; it goes on.
-    """
-    while True:
-        info = batch.info()
-        yield info
-        if info.state in ENDED:
-            return
-        check(batch.name, deadline)
-        time.sleep(every)
-
-
-def check(name: str, deadline: Deadline) -> None:
-    """Raise TimeoutError when the wait for a batch is over."""
-    if deadline.over:
-        raise TimeoutError(f"batch {name!r} has not ended after {deadline.seconds:g} s; it goes on")
 
 
 def open_batch(name: str) -> Batch:

@@ -3,28 +3,26 @@
 import hashlib
 import math
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 
 #: Takes the progress of an item: batch, index, done, total, note.
 Report = Callable[[str, int, float, float | None, str], None]
 #: A run of an item: batch, index, attempt, and what takes its progress. A tuple, since an item may take 5 µs.
 Run = tuple[str, int, int, Report | None]
 
-_running: ContextVar[Run] = ContextVar("gristmill_item", default=("", 0, 1, None))
+_NONE: Run = ("", 0, 1, None)
+_running: ContextVar[Run] = ContextVar("gristmill_item", default=_NONE)
 
 
-def enter(batch: str, index: int, attempt: int, report: Report | None = None) -> Token[Run]:
-    """Begin the run of an item in the thread or the coroutine that calls the task, until `leave`.
-
-    `attempt` counts from 1; `report` takes the item's progress. Threads and coroutines each have an item of their own,
-    and a coroutine that the task starts has its item too.
-    """
-    return _running.set((batch, index, attempt, report))
+#: Begins the run of an item in the thread or the coroutine that calls the task: its batch, its index, the attempt, from
+#: 1, and what takes its progress. Threads and coroutines each have an item of their own; a coroutine that a task starts
+#: has its item too.
+enter = _running.set
 
 
-def leave(run: Token[Run]) -> None:
-    """End the run that `enter` began, in the same thread or coroutine."""
-    _running.reset(run)
+def leave() -> None:
+    """End the run of the last item in this thread: it runs none."""
+    _running.set(_NONE)
 
 
 def seed(batch: str, index: int) -> int:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Self, get_type_hints
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from gristmill.config.expectation import describe
 from gristmill.errors import InputError, excerpt, invalid_value
 from gristmill.tasks.encoding import is_plain, json_text
-from gristmill.tasks.schema_traits import SchemaTraits
+from gristmill.tasks.schema_traits import SchemaTraits, adapter_of
 from gristmill.tasks.takes_object import takes_object
 from gristmill.tasks.untyped_value import refuse_repeated_keys, to_plain
 
@@ -53,7 +53,7 @@ class Parameter:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise TypeError(f"{parameter}: a task takes named parameters only")
         required = parameter.default is parameter.empty
-        adapter = _adapter(annotation)
+        adapter = adapter_of(annotation)
         plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
         default = None if required else parameter.default
         schema = adapter.core_schema
@@ -151,8 +151,8 @@ class Schema:
     def __init__(self, parameters: Iterable[Parameter], check: Callable[..., None] | None = None) -> None:
         self.parameters = {parameter.name: parameter for parameter in parameters}
         self._check = check
-        #: The parameter that a bare item fills, when nothing else has to be looked at.
-        self._only = "" if check else self.open_parameter({})
+        #: The parameter that a bare item fills: no other lacks a value.
+        self._only = self.open_parameter({})
         self._defaults = {p.name: p.default for p in self.parameters.values() if not p.required}
 
     @classmethod
@@ -196,7 +196,9 @@ class Schema:
             ItemError: the item does not fit.
         """
         if self._only and self._only == parameter and not (columns or fixed or isinstance(value, dict)):
-            only = self._plain(parameter, self.parameters[parameter].check(value))
+            checked = {parameter: self.parameters[parameter].check(value)}
+            self._check_together({**self._defaults, **checked})
+            only = self._plain(parameter, checked[parameter])
             return to_json({parameter: only} if isinstance(only, dict) else only)
         if columns or (isinstance(value, dict) and self._is_arguments(value, parameter)):
             arguments, bare = value, False
@@ -217,9 +219,13 @@ class Schema:
             ItemError: the item does not fit: the producer has another version of the task, or does not have it.
         """
         if self._only and self._only == parameter and not (fixed or isinstance(item, dict)):
-            return {parameter: self.parameters[parameter].check(item)}
+            values = {parameter: self.parameters[parameter].check(item)}
+            if self._check is not None:
+                self._check_together({**self._defaults, **values})
+            return values
         arguments = {**fixed, **(item if isinstance(item, dict) else {parameter: item})}
-        self._check_names(arguments)
+        if not arguments.keys() <= self.parameters.keys():
+            self._check_names(arguments)
         values = {name: self.parameters[name].check(argument) for name, argument in arguments.items()}
         self._check_all(values, {})
         return values
@@ -248,16 +254,21 @@ class Schema:
 
     def _check_all(self, values: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
         arguments = {**self._defaults, **fixed, **values}
-        missing = [name for name in self.parameters if name not in arguments]
-        if missing:
+        if not self.parameters.keys() <= arguments.keys():
+            missing = [name for name in self.parameters if name not in arguments]
             raise ItemError(f"missing value for {', '.join(missing)} (an item gives {self._expected(fixed)})")
-        if self._check is not None:
-            try:
-                self._check(**arguments)
-            except ValueError as error:
-                raise ItemError(str(error)) from None
-            except Exception as error:
-                raise ItemError(f"the task's check raised {type(error).__name__}: {error}") from error
+        self._check_together(arguments)
+
+    def _check_together(self, arguments: Mapping[str, Any]) -> None:
+        """Run the task's own check of all arguments, if it has one."""
+        if self._check is None:
+            return
+        try:
+            self._check(**arguments)
+        except ValueError as error:
+            raise ItemError(str(error)) from None
+        except Exception as error:
+            raise ItemError(f"the task's check raised {type(error).__name__}: {error}") from error
 
     def _expected(self, fixed: Mapping[str, Any]) -> str:
         return ", ".join(self.open_parameters(fixed)) or f"nothing: {_NOTHING_OPEN}"
@@ -265,15 +276,6 @@ class Schema:
     def _plain(self, name: str, value: Any) -> Any:
         parameter = self.parameters[name]
         return value if parameter.plain else parameter.plain_value(value)
-
-
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    try:
-        # Else NaN would be stored as null, unasked.
-        return TypeAdapter(annotation, config=ConfigDict(ser_json_inf_nan="constants"))
-    except PydanticUserError:
-        # A model brings a configuration of its own.
-        return TypeAdapter(annotation)
 
 
 def to_json(value: Any) -> str:

@@ -4,11 +4,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+
 #: Types that JSON has as they are, if nothing but these keys describes them.
 _JSON = frozenset({"int", "float", "str", "bool", "none", "any", "list", "dict", "nullable", "union"})
 _PARTS = frozenset({"type", "schema", "items_schema", "keys_schema", "values_schema", "choices", "ref", "metadata"})
 #: Types of keys of which no two are the same in JSON.
 _DISTINCT = frozenset({"str", "int", "float", "bool", "date", "time", "datetime", "timedelta", "uuid"})
+
+
+def adapter_of(annotation: Any) -> TypeAdapter[Any]:
+    """The adapter of a parameter's annotation."""
+    try:
+        # Else NaN would be stored as null, unasked.
+        return TypeAdapter(annotation, config=ConfigDict(ser_json_inf_nan="constants"))
+    except PydanticUserError:
+        # A model brings a configuration of its own.
+        return TypeAdapter(annotation)
 
 
 @dataclass(frozen=True, slots=True)

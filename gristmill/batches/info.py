@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from gristmill.config.settings import variable
+
 
 class State(StrEnum):
     """The state of a batch."""
@@ -30,7 +32,7 @@ class State(StrEnum):
 STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
-    *("producer_until", "kind"),
+    *("producer_until", "kind", "logs_lost"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -51,7 +53,8 @@ class BatchInfo:
     `consumed` counts the results of succeeded items that a reader took and removed. `created` and `finished` are Unix
     times in seconds. `reason` says why the batch was cancelled, or is being cancelled. `abandoned_at` is when its
     producer was gone, in Unix time too; None unless the producer is gone. `kind` is that of the task, `cpu` or `io`,
-    or empty where the batch does not say.
+    or empty where the batch does not say. `logs_lost` counts the outputs of items that the server did not keep, because
+    those of the batch had reached GRISTMILL_BATCH_LOG_BYTES.
     """
 
     name: str
@@ -73,6 +76,7 @@ class BatchInfo:
     consumed: int = 0
     abandoned_at: float | None = None
     kind: str = ""
+    logs_lost: int = 0
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -105,6 +109,7 @@ class BatchInfo:
             consumed=int(fields.get("consumed", 0)),
             abandoned_at=abandoned_at,
             kind=fields.get("kind", ""),
+            logs_lost=int(fields.get("logs_lost", 0)),
         )
 
     @property
@@ -116,6 +121,12 @@ class BatchInfo:
     def exit_code(self) -> int:
         """0, or 1: an item failed, is dead or was cancelled, or the batch was cancelled before its input ended."""
         return 1 if self.failed or self.dead or self.state is State.CANCELLED or self.cancelled else 0
+
+    def lost_logs(self) -> str:
+        """How many outputs of items the server did not keep, and why; empty when that is none."""
+        if not self.logs_lost:
+            return ""
+        return f"output of {self.logs_lost:,} runs not kept: the batch's has reached {variable('batch_log_bytes')}"
 
     def abandonment(self) -> str:
         """At which item the batch's producer stopped, since when (local time), and what to do; empty while it lives."""
@@ -131,7 +142,8 @@ class BatchInfo:
         finished = None if self.finished is None else _moment(self.finished)
         abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)
         created = _moment(self.created)
-        return {**fields, "created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
+        times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
+        return {**fields, **times, "logs_lost": self.logs_lost}
 
 
 def _moment(seconds: float) -> str:

@@ -13,7 +13,8 @@ from gristmill.config.figures import item_count
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.producer.backpressure import Full
-from gristmill.producer.batch import Batch, watch
+from gristmill.producer.batch import Batch
+from gristmill.producer.watching import watch
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.waiting import NEVER, Deadline
 
@@ -144,6 +145,7 @@ def summary(info: BatchInfo) -> str:
     ]
     seconds = f" in {info.finished - info.created:,.1f} s" if info.finished else ""
     reason = f" ({info.reason})" if info.reason else ""
+    parts += [info.lost_logs()] if info.logs_lost else []
     return f"batch {info.name}: {info.state}{reason}{seconds}: {item_count(info.submitted)}, {', '.join(parts)}"
 
 

@@ -15,6 +15,7 @@ from gristmill.server.connection import reaching
 @new_command("logs")
 @options.batch
 @click.option("--item", type=Integer(0, 2**32 - 1), metavar="N", help="Print what the item of index N wrote.")
+@click.option("--worker", metavar="W", help="Print what items wrote on worker W, such as cpu@host-a.")
 @options.selected_states
 @options.follow
 @options.max_wait
@@ -23,6 +24,7 @@ def command(
     batch: str | None,
     *,
     item: int | None,
+    worker: str | None,
     states: frozenset[str] | None,
     failed: bool,
     following: bool,
@@ -37,6 +39,7 @@ def command(
     Examples:
       gristmill logs first
       gristmill logs first --item 17
+      gristmill logs first --worker cpu@host-a
       gristmill logs --follow | grep WARNING
     """
     if max_wait is not None and not following:
@@ -44,9 +47,17 @@ def command(
     with server_for_reading(), reaching():
         target = named_batch(batch)
         results = target.results(state=options.states_of(states, failed), follow=following, max_wait=max_wait)
-        count = sum(_print(result, item) for result in results if item in (None, result.index))
+        count = sum(
+            _print(result, item)
+            for result in results
+            if item in (None, result.index) and worker in (None, result.worker)
+        )
         if not count:
-            note(f"The server has no output of {'these items' if item is None else f'item {item}'} of {target.name}.")
+            items = "these items" if item is None else f"item {item}"
+            place = f" on worker {worker}" if worker else ""
+            note(f"The server has no output of {items} of {target.name}{place}.")
+        if lost := target.info().lost_logs():
+            note(f"{target.name}: {lost}")
     return 0
 
 

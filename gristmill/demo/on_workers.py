@@ -10,8 +10,9 @@ import psutil
 from gristmill.demo.one_core import Measurement
 from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
-from gristmill.producer.batch import Batch, watch
+from gristmill.producer.batch import Batch
 from gristmill.producer.submit import submit
+from gristmill.producer.watching import watch
 from gristmill.tasks.task import Kind
 
 #: Seconds between two looks at a batch.

@@ -1,10 +1,12 @@
 """Steps that every worker of the app starts with, before its pool: guard it, limit its memory, load what it shares."""
 
+import logging
 from typing import Any
 
 from celery.bootsteps import Step
 from celery.concurrency import get_implementation
 from celery.signals import worker_process_init
+from celery.utils.log import current_process_index
 
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
@@ -18,9 +20,11 @@ from gristmill.worker import logs
 from gristmill.worker.capture import capture_process, capture_threads
 from gristmill.worker.chunk_task import prepare
 from gristmill.worker.limits import limit_memory, slot_memory
+from gristmill.worker.output_file import OutputFile, new_file
 from gristmill.worker.preparation import preload
 from gristmill.worker.transport_steps import freeze, refuse
 
+log = logging.getLogger(__name__)
 #: Why the pool of each kind suits its tasks.
 REASONS = {
     Kind.CPU: "CPU-bound tasks in threads of one process share one core: the GIL lets one run at a time",
@@ -59,10 +63,22 @@ class CaptureOutput(Step):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         if worker.pool_cls is get_implementation("prefork"):
-            worker_process_init.connect(lambda **_: logs.write_to(capture_process()), weak=False)
+            # One for each place in the pool: a process that takes the place of one that died finds its item's output.
+            places = worker.max_concurrency or worker.concurrency
+            files = [new_file() for _ in range(places)] if settings().log_bytes else []
+            worker_process_init.connect(lambda **_: _capture_pool_process(files), weak=False)
         else:
             capture_threads()
         super().__init__(worker, **kwargs)
+
+
+def _capture_pool_process(files: list[int]) -> None:
+    place = current_process_index(0)
+    file = files[place] if place in range(len(files)) else None
+    output = None if file is None else OutputFile(file).last_words()
+    logs.write_to(capture_process(file))
+    if output is not None:
+        log.warning("the process before this one ended while it ran an item, which had written:\n%s", output)
 
 
 class Prepare(Step):

@@ -17,14 +17,15 @@ class Stop:
 
     def __init__(self, ledger: Ledger, chunk: Chunk) -> None:
         self._ledger, self._chunk = ledger, chunk
-        self._asked_at = time.monotonic()
+        #: When to ask next, in seconds of `time.perf_counter()`.
+        self.due_at = time.perf_counter() + ASK_SECONDS
 
     def __call__(self) -> bool:
         """Whether no more items of the chunk should start."""
-        now = time.monotonic()
-        if now - self._asked_at < ASK_SECONDS:
+        now = time.perf_counter()
+        if now < self.due_at:
             return False
-        self._asked_at = now
+        self.due_at = now + ASK_SECONDS
         time_limit.rest()
         try:
             return self._ledger.stopped(self._chunk)

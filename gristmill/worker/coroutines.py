@@ -17,6 +17,7 @@ from gristmill.worker.coroutine_run import CoroutineRun
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.preparation import own_loop
+from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
 from gristmill.worker.run_rows import run_rows
 
 
@@ -46,16 +47,16 @@ class Coroutines:
         try:
             arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
-            enter(self.work.batch, item.index, item.attempt, row.report)
+            enter((self.work.batch, item.index, item.attempt, row.report))
             value = await self._limited(arguments)
-            state, text, retry_ms = "succeeded", runner.value_json(self.task.return_type, value), None
+            state, text, retry_ms = "succeeded", value_json(self.task.return_type, value), None
         except BaseException as error:
-            state, text = "failed", json.dumps(runner.explain(error))
-            retry_ms = runner.delay_ms(item, self.work, self.task, error)
+            state, text = "failed", json.dumps(explain(error))
+            retry_ms = delay_ms(item, self.work, self.task, error)
         finally:
             run_rows.give_back(row)
-        log = capture.end(runner.keeps_log(self.work, state))
-        return runner.outcome_of(item, state, text, started_at, self.worker, retry_ms, log)
+        log = capture.end(keeps_log(self.work, state))
+        return outcome_of(item, state, text, started_at, self.worker, retry_ms, log)
 
     async def _limited(self, arguments: dict[str, object]) -> object:
         try:
@@ -69,9 +70,9 @@ class Coroutines:
     def overdue(self, item: Item, seconds: float) -> Outcome:
         """The outcome of an item that has run for `seconds` and did not heed its cancellation."""
         late = TimeLimitExceeded(self.limit)
-        retry_ms = runner.delay_ms(item, self.work, self.task, late)
+        retry_ms = delay_ms(item, self.work, self.task, late)
         started_at = time.perf_counter() - seconds
-        return runner.outcome_of(item, "failed", json.dumps(runner.explain(late)), started_at, self.worker, retry_ms)
+        return outcome_of(item, "failed", json.dumps(explain(late)), started_at, self.worker, retry_ms)
 
 
 def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
-from gristmill.worker.capture import capture_process, last_words, new_file
+from gristmill.worker.capture import capture_process
 from gristmill.worker.limits import limit_memory, slot_memory
+from gristmill.worker.output_file import OutputFile, new_file
 
 #: Deaths of the child process that prove a call guilty, and seconds between them.
 DEATHS, PAUSE_SECONDS = 3, 0.5
@@ -84,7 +85,7 @@ class QuarantineProcess:
         return answer  # type: ignore[no-any-return]
 
     def _last_words(self) -> str | None:
-        return None if self._file is None else last_words(self._file)
+        return None if self._file is None else OutputFile(self._file).last_words()
 
     def _begin(self, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> Connection:
         """Send the call to the child. Once the child says that the call has started, its death is the call's doing."""

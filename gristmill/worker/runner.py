@@ -2,25 +2,21 @@
 
 import json
 import logging
-import os
 import random
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
-from gristmill.server.waiting import OUTCOMES, backoff, patiently
+from gristmill.server.waiting import OUTCOMES, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.item import enter, leave
-from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
@@ -31,25 +27,16 @@ from gristmill.worker.logs import about
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
 from gristmill.worker.run_rows import run_rows
 
-#: Tracebacks leave out the frames of this folder: they are not the task's.
-HERE = Path(__file__).parent
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
 #: The runner records outcomes of more bytes than this before the chunk continues.
 OUTCOMES_BYTES = 4 << 20
-#: The longest value, as JSON in UTF-8, in bytes.
-VALUE_BYTES = 1 << 20
-MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
-
 log = logging.getLogger(__name__)
 rare_log = RareLog(log)
 Answer = TypeVar("Answer")
-
-
-class ResultTooLarge(ValueError):
-    """Raised when a task returns more than 1 MiB of JSON; it should write a file and return the file's path."""
 
 
 class Runner:
@@ -104,7 +91,10 @@ class Runner:
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
         with time_limit.armed(limit):
-            return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
+            try:
+                return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
+            finally:
+                leave()
 
     def _return(self, chunk: Chunk, worker: str) -> tuple[None, None]:
         """Leave a chunk that cannot run here to other slots, after a second: perhaps there is no other one."""
@@ -116,17 +106,24 @@ class Runner:
         self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
         started_at = time.perf_counter()
+        seconds = OVERTIME * self.settings.chunk_seconds
+        late_at = started_at + seconds
         outcomes: list[Outcome] = []
         rest = size = 0
+        current_capture().rest()
         should_stop = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
                 self.record(chunk, outcomes, started_at, worker, -1)
                 outcomes, size, started_at = [], 0, time.perf_counter()
-            outcomes.append(run(item))
-            size += len(outcomes[-1].text)
-            rest = chunk.first + chunk.count - item.index - 1
-            if time.perf_counter() - started_at > OVERTIME * self.settings.chunk_seconds or should_stop():
+                late_at = started_at + seconds
+            outcome = run(item)
+            outcomes.append(outcome)
+            size += len(outcome.text)
+            # A call for each item would be a part of what a quick one takes.
+            now = time.perf_counter()
+            if now > late_at or (now >= should_stop.due_at and should_stop()):
+                rest = chunk.first + chunk.count - item.index - 1
                 break
         else:
             rest = work.rest
@@ -164,20 +161,21 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        run = enter(work.batch, item.index, item.attempt, row.report)
+        enter((work.batch, item.index, item.attempt, row.report))
         try:
             time_limit.begin()
             value = task.run(**arguments)
         finally:
             time_limit.end()
-            leave(run)
         state, text, retry_ms = "succeeded", value_json(task.return_type, value), None
+        keeps = work.keep_logs == "all"
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and is_terminated():
             raise
         state, text, retry_ms = "failed", json.dumps(explain(error)), delay_ms(item, work, task, error)
-    log = capture.end(keeps_log(work, state))
+        keeps = keeps_log(work, state)
+    log = capture.end(keeps)
     return outcome_of(item, state, text, started_at, worker, retry_ms, log)
 
 
@@ -232,65 +230,6 @@ def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1) 
         return run_in_own_loop(work, task, worker, limit, item)
     with time_limit.armed(limit):
         return run_item(work, task, worker, item)
-
-
-def delay_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
-    """Milliseconds until the item's next attempt, None when it has no more."""
-    tries = item.attempt - item.before
-    if tries <= work.retries and isinstance(error, task.retry_on):
-        return round(1000 * backoff(tries, work.retry_seconds))
-    return None
-
-
-def keeps_log(work: Work, state: str) -> bool:
-    """Whether the server keeps what an item wrote that ended so."""
-    return work.keep_logs == "all" or (state != "succeeded" and work.keep_logs == "failed")
-
-
-def outcome_of(
-    item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None, log: str | None = None
-) -> Outcome:
-    """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
-    seconds = time.perf_counter() - started_at
-    return Outcome(item.index, state, item.attempt, text, seconds, worker, os.getpid(), retry_ms, log)
-
-
-def value_json(return_type: ReturnType, value: Any) -> str:
-    """A task's value as JSON.
-
-    Raises:
-        ResultNotJSON: JSON cannot carry the value.
-        ResultMismatch: the task's return annotation does not allow the value.
-        ResultTooLarge: the value is over 1 MiB of JSON.
-    """
-    text = return_type.text(value)
-    size = len(text) if text.isascii() else len(text.encode())
-    if size > VALUE_BYTES:
-        raise ResultTooLarge(f"the value is {size:,} bytes of JSON, over 1 MiB: write a file and return its path")
-    return text
-
-
-def explain(error: BaseException) -> dict[str, str]:
-    """An exception as a result shows it: its type, its message, and the traceback from the task's frame on."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if Path(frame.filename).parent != HERE]
-    text = "".join(traceback.format_list(theirs)) + "".join(traceback.format_exception_only(error))
-    return {
-        "type": type(error).__name__,
-        "message": _clean(_text(error))[:MESSAGE_CHARACTERS],
-        "traceback": _clean(text)[-TRACEBACK_CHARACTERS:],
-    }
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as problem:
-        return f"(str() of the error raised {type(problem).__name__})"
-
-
-def _clean(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def _patiently(call: Callable[[], Answer]) -> Answer:

@@ -268,6 +268,9 @@ class TestTasksThatGoWrong:
         assert fleet.run("logs", name).good().out.splitlines() == wrote
         assert fleet.run("logs", name, "--item", "2").good().out == "say never\n\x1b[2Jand more\n"
         assert fleet.run("logs", name, "--item", "0").good().out == ""
+        worker = fleet.results(name)[2].worker
+        assert fleet.run("logs", name, "--worker", worker).good().out.splitlines() == wrote
+        assert fleet.run("logs", name, "--worker", f"{worker}.elsewhere").good().out == ""
         everything = f"{name}-all"
         fleet.run("submit", task, "say", "say no", "--name", everything, "--keep-logs", "all")
         follow = fleet.run("logs", everything, "--follow", "--max-wait", "60s").good().out.splitlines()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gristmill import io
+from gristmill import io, item
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
@@ -51,6 +51,7 @@ def test_large_items_behind_many_small_ones(ledger, given):
     runner = Runner(ledger, settings())
     while chunk := pop(ledger):
         runner.run(chunk, WORKER)
+    assert item.batch == "", "after a chunk the slot runs no item"
     state = info(ledger, "b")
     assert (state.succeeded, state.left, state.duplicates) == (20_200, 0, 0)
     assert max(given) < MOST

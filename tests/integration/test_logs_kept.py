@@ -58,7 +58,8 @@ def test_a_spent_budget_is_told(ledger, record):
     ledger.settings = ledger.settings.model_copy(update={"batch_log_bytes": 10})
     record(outcome(0, "failed", log="x" * 6), outcome(1, "failed", log="y" * 6), outcome(2, "failed", log="z" * 4))
     assert logs(ledger) == {0: "x" * 6, 2: "z" * 4}
-    assert int(ledger.state("b")["logs_lost"]) == 1
+    assert info(ledger, "b").as_dict()["logs_lost"] == 1
+    assert "1 run" in info(ledger, "b").lost_logs()
 
 
 def test_consumed_results_take_their_logs_along(ledger, record):

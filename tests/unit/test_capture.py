@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from gristmill.config.settings import settings
-from gristmill.worker import capture
+from gristmill.worker import log_text, thread_capture
 
 #: Runs in a process of its own: captures it, then prints the log of each item on the process's own stderr.
 PROCESS = """
@@ -25,7 +25,8 @@ item(lambda: ctypes.CDLL(None).printf(b"from C"))
 item(lambda: subprocess.run(["echo", "child"]))
 item(lambda: print("not kept"), keep=False)
 item(lambda: print("not captured"), captures=False)
-print("between items", flush=True)
+print("between chunks", flush=True)
+capture.current().rest()
 item(lambda: None)
 capture.current().begin(True)
 for _ in range(300): os.write(1, b"y" * 100_000)
@@ -33,12 +34,52 @@ log = capture.current().end(True)
 os.write(own, b"%d %d\\n" % (len(log), os.fstat(1).st_size))
 """
 
+#: One long write, and text of a child program that goes on while the beginning of its output is dropped.
+BOUNDED = """
+import os, subprocess, sys
+from gristmill.worker import capture, output_file
+own = capture.capture_process()
+items = capture.current()
+items.begin(True)
+print("z" * (64 << 20), flush=True)
+room = os.fstat(1).st_blocks * 512
+items.end(True)
+items.begin(True)
+child = subprocess.Popen("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done", shell=True)
+while child.poll() is None:
+    size = os.fstat(1).st_size
+    items._file.drop(max(0, size - 1000))
+log = items.end(True)
+numbers = [int(line.split()[1]) for line in log.splitlines()[1:] if line.startswith("line")]
+whole = numbers == list(range(numbers[0], 20000))
+os.write(own, b"%d %d %d\\n" % (room, whole, len(numbers)))
+"""
+
+#: Two processes of a pool, one in the place of the other, which ended in the middle of an item.
+KILLED = """
+import os
+from billiard.process import current_process
+from gristmill.worker import boot_steps, capture, logs
+logs._set_up()
+files = [boot_steps.new_file()]
+current_process().index = 0
+for item in (lambda: (print("last words"), os.kill(os.getpid(), 9)), lambda: print("nothing to tell")):
+    child = os.fork()
+    if not child:
+        boot_steps._capture_pool_process(files)
+        capture.current().begin(True)
+        item()
+        capture.current().end(True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
 
 @pytest.fixture
 def _settings(monkeypatch):
     yield
     settings.cache_clear()
-    capture._pattern.cache_clear()
+    log_text._pattern.cache_clear()
 
 
 def test_a_process_tells_apart_what_its_items_write():
@@ -46,7 +87,7 @@ def test_a_process_tells_apart_what_its_items_write():
     *lines, sizes = done.stderr.splitlines()
     assert lines == [
         *("'one\\n'", "None", "'ab'", "'from C'", "'child\\n'", "None"),
-        *("not captured", "None", "between items", "None"),
+        *("not captured", "None", "between chunks", "None"),
     ]
     length, size = map(int, sizes.split())
     assert settings().log_bytes < length < settings().log_bytes + 100
@@ -54,8 +95,8 @@ def test_a_process_tells_apart_what_its_items_write():
 
 
 def test_threads_have_a_log_each(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", capture.ItemStream(sys.stdout))
-    items, both, logs = capture.ThreadCapture(), threading.Barrier(2), {}
+    monkeypatch.setattr(sys, "stdout", thread_capture.ItemStream(sys.stdout))
+    items, both, logs = thread_capture.ThreadCapture(), threading.Barrier(2), {}
 
     def run(name):
         items.begin(True)
@@ -74,8 +115,8 @@ def test_threads_have_a_log_each(monkeypatch):
 
 
 def test_a_thread_keeps_the_end_of_too_much(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", capture.ItemStream(sys.stdout))
-    items = capture.ThreadCapture()
+    monkeypatch.setattr(sys, "stdout", thread_capture.ItemStream(sys.stdout))
+    items = thread_capture.ThreadCapture()
     items.begin(True)
     for _ in range(40):
         sys.stdout.write("x" * 100_000 + "\n")
@@ -90,7 +131,21 @@ def test_a_pattern_is_redacted_before_the_text_is_cut(monkeypatch):
     monkeypatch.setenv("GRISTMILL_REDACT", r"key=\S+")
     monkeypatch.setenv("GRISTMILL_LOG_BYTES", "20")
     settings.cache_clear()
-    capture._pattern.cache_clear()
-    log = capture.log_text(b"key=" + b"s" * 30 + b" and the end", 0)
+    log_text._pattern.cache_clear()
+    log = log_text.log_text(b"key=" + b"s" * 30 + b" and the end", 0)
     assert log == "*** and the end"
-    assert "s=" not in capture.log_text(b"half a secret\nkey=secret\n", 5)
+    assert "s=" not in log_text.log_text(b"half a secret\nkey=secret\n", 5)
+
+
+def test_a_long_output_takes_little_room_and_its_end_is_whole():
+    done = subprocess.run([sys.executable, "-c", BOUNDED], capture_output=True, text=True, check=True)
+    room, whole, lines = map(int, done.stderr.split())
+    assert room <= 4 << 20
+    assert whole
+    assert lines > 100
+
+
+def test_the_log_of_the_worker_has_what_an_item_wrote_that_killed_its_process():
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=True)
+    assert "last words" in done.stderr
+    assert "nothing to tell" not in done.stderr

@@ -33,6 +33,7 @@
       ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(duration).join(", ")],
       ["Created", day(batch.created)], ["Finished", batch.finished ? day(batch.finished) : "–"],
     ];
+    if (batch.logs_lost) rows.push(["Output not kept, runs", number(batch.logs_lost, 0)]);
     return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
 

@@ -1,0 +1,125 @@
+"""What items write in a process that runs one at a time, its C code and its child programs too."""
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from os import SEEK_END, lseek
+from time import sleep
+from typing import Any, TextIO
+
+from gristmill.worker.log_text import log_text
+from gristmill.worker.output_file import MOST_BYTES, OutputFile
+
+#: Seconds between two looks at the size of a file that a running item may be filling.
+LOOK_SECONDS = 0.1
+
+
+class ProcessCapture:
+    """Descriptors 1 and 2 of this process lead to `file`, and `stdout` and `stderr` are streams that write there.
+
+    What no item wrote goes on to the descriptor `own`, soon after it was written.
+    """
+
+    def __init__(self, file: OutputFile, own: int) -> None:
+        self._file, self._own = file, own
+        self._descriptor = file.descriptor
+        self.running = False
+        self._lock = threading.Lock()
+        self.stdout, self.stderr = self._stream(1), self._stream(2)
+        #: Text may be in their buffers still.
+        self._flush_stdout, self._flush_stderr = self.stdout.flush, self.stderr.flush
+        threading.Thread(target=self._look, name="output bound", daemon=True).start()
+
+    def _stream(self, descriptor: int) -> TextIO:
+        raw: Any = _Pieces(descriptor, self._bound)
+        return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
+
+    def rest(self) -> None:
+        """No item has run for a while: pass on what was written meanwhile."""
+        if self._file.size:
+            with self._lock:
+                self._pass_on()
+
+    def begin(self, captures: bool) -> None:
+        """An item starts. The file is empty: it is looked at once an item, at its end."""
+        self.running = captures
+
+    def end(self, keep: bool) -> str | None:
+        """The end of what the item wrote. When it wrote nothing, this takes the time of one cheap system call."""
+        try:
+            self._flush_stdout()
+            self._flush_stderr()
+        except (OSError, ValueError):
+            self._flush_each()
+        if not lseek(self._descriptor, 0, SEEK_END):
+            self.running = False
+            return None
+        with self._lock:
+            if not self.running:
+                self._pass_on()
+                return None
+            self.running = False
+            tail, dropped = self._file.take()
+        return log_text(tail, dropped) if keep else None
+
+    def _flush_each(self) -> None:
+        for flush in (self._flush_stdout, self._flush_stderr):
+            with suppress(OSError, ValueError):
+                flush()
+
+    def _bound(self) -> None:
+        """Drop the beginning of too long an output, unless another thread is at it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._file.bound()
+            finally:
+                self._lock.release()
+
+    def _pass_on(self) -> None:
+        with suppress(OSError):
+            self._file.pass_on(self._own)
+
+    def _look(self) -> None:
+        """Bound the file while an item runs, and pass on what no item wrote."""
+        while True:
+            sleep(LOOK_SECONDS)
+            size = self._file.size
+            if size > MOST_BYTES or (size and not self.running):
+                with self._lock:
+                    if self.running:
+                        self._file.bound()
+                    else:
+                        self._pass_on()
+
+
+class _Pieces(io.FileIO):
+    """Descriptor 1 or 2. It writes a long text in pieces, so that one write cannot fill the disk."""
+
+    def __init__(self, descriptor: int, bound: Callable[[], None]) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._bound = bound
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        """Write the data; return its length in bytes."""
+        if len(data) <= MOST_BYTES:
+            return super().write(data)
+        at = 0
+        while at < len(data):
+            at += super().write(data[at : at + MOST_BYTES])
+            self._bound()
+        return at
+
+
+def lead(file: int, own: int) -> ProcessCapture:
+    """Lead descriptors 1 and 2 of this process, and its streams, to `file`; `own` takes what no item writes."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    capture = ProcessCapture(OutputFile(file), own)
+    for names, stream in ((("stdout", "__stdout__"), capture.stdout), (("stderr", "__stderr__"), capture.stderr)):
+        vars(sys).update(dict.fromkeys(names, stream))
+    return capture

@@ -1,0 +1,105 @@
+"""What items write that run in threads or coroutines: `sys.stdout` and `sys.stderr` ask which item runs there."""
+
+import io
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+from gristmill.config.settings import settings
+from gristmill.worker.log_text import MARGIN_BYTES, log_text
+
+#: Bytes that the text of an item may have before its beginning is dropped.
+MOST_BYTES = 1 << 20
+
+
+class _Written:
+    """What one item wrote: its end, in memory."""
+
+    __slots__ = ("dropped", "text")
+
+    def __init__(self) -> None:
+        self.text, self.dropped = bytearray(), 0
+
+    def add(self, data: bytes) -> None:
+        self.text += data
+        if len(self.text) > MOST_BYTES:
+            excess = len(self.text) - settings().log_bytes - MARGIN_BYTES
+            del self.text[:excess]
+            self.dropped += excess
+
+
+_written: ContextVar[_Written | None] = ContextVar("gristmill_written", default=None)
+
+
+class ItemStream(io.TextIOBase):
+    """A stream that gives an item's text to the item, and any other to the worker's own stream."""
+
+    def __init__(self, own: TextIO) -> None:
+        self._own = own
+
+    def write(self, text: str) -> int:
+        """Write text; returns its length."""
+        written = _written.get()
+        if written is None:
+            return self._own.write(text)
+        written.add(text.encode(errors="backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the worker's own stream."""
+        self._own.flush()
+
+    def fileno(self) -> int:
+        """The descriptor of the worker's own stream."""
+        return self._own.fileno()
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """UTF-8."""
+        return "utf-8"
+
+    @property
+    def buffer(self) -> Any:
+        """Takes bytes."""
+        return _Bytes(self)
+
+
+class _Bytes:
+    """The binary side of an ItemStream."""
+
+    def __init__(self, stream: ItemStream) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(bytes(data).decode(errors="backslashreplace"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+class ThreadCapture:
+    """Items run in threads or coroutines; each has the context in which it began."""
+
+    @property
+    def running(self) -> bool:
+        """Whether an item runs in this context."""
+        return _written.get() is not None
+
+    def rest(self) -> None:
+        """Nothing: what no item writes goes to the worker's own streams."""
+
+    def begin(self, captures: bool) -> None:
+        """An item starts in this context."""
+        _written.set(_Written() if captures else None)
+
+    def end(self, keep: bool) -> str | None:
+        """The end of what the item wrote in this context."""
+        written = _written.get()
+        _written.set(None)
+        if not keep or written is None or not written.text:
+            return None
+        return log_text(bytes(written.text), written.dropped)
