@@ -45,7 +45,7 @@ class OutputFile:
         """Drop its beginning, if it takes more than MOST_BYTES; what others write meanwhile is in it."""
         size = self.size
         if size - self._hole > MOST_BYTES:
-            self.drop(size - self._kept)
+            self.drop(size - self._last_part)
 
     def drop(self, end: int) -> None:
         """Drop what is before `end`, in whole blocks."""
@@ -57,7 +57,7 @@ class OutputFile:
             return
         size = self.size
         # A system, or a file system, without holes: what is written between these calls is lost.
-        tail = os.pread(self.descriptor, self._kept, size - self._kept)
+        tail = os.pread(self.descriptor, self._last_part, size - self._last_part)
         os.ftruncate(self.descriptor, 0)
         os.write(self.descriptor, tail)
         self._dropped += size - len(tail)
@@ -65,7 +65,7 @@ class OutputFile:
     def take(self) -> tuple[bytes, int]:
         """Empty it; return its end, and the number of bytes before that."""
         size = self.size
-        tail = os.pread(self.descriptor, self._kept, max(0, size - self._kept))
+        tail = os.pread(self.descriptor, self._last_part, max(0, size - self._last_part))
         os.ftruncate(self.descriptor, 0)
         dropped = self._dropped + size - len(tail)
         self._hole = self._dropped = 0
@@ -86,7 +86,7 @@ class OutputFile:
         return log_text(tail, dropped) if tail else None
 
     @property
-    def _kept(self) -> int:
+    def _last_part(self) -> int:
         return settings().log_bytes + MARGIN_BYTES
 
 
