@@ -173,7 +173,8 @@ class TestJson:
         (row,) = [row for row in fleet.run("batches", "--json").good().rows if row["name"] == mixed]
         counters = "submitted succeeded failed cancelled dead left duplicates rejected"
         assert (
-            " ".join(row) == f"name task state {counters} submitted_by created finished reason abandoned_at logs_lost"
+            " ".join(row)
+            == f"name task queue state {counters} submitted_by created finished reason abandoned_at logs_lost"
         )
         assert (row["task"], row["state"], row["submitted"], row["failed"]) == ("odd", "failed", 3, 1)
 
