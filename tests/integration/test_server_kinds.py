@@ -59,6 +59,7 @@ CONTRACT = (
     ledger_contract.keeps_the_ledger,
     ledger_contract.controls_a_batch_and_consumes_it,
     ledger_contract.mends_a_batch,
+    ledger_contract.tells_what_runs_and_what_fails,
     ledger_contract.drains_when_it_is_full,
 )
 

@@ -15,6 +15,7 @@ from gristmill.config.settings import load
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.running_items import RunningItems
 from gristmill.server.scripts import server_time, source
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
@@ -140,3 +141,13 @@ def mends_a_batch(user):
     assert repair.mend("m") == {"events_missing": 1}
     assert (repair.examine("m"), repair.queues(["cpu"], mend=True)) == ({}, {})
     ledger.delete("m")
+
+
+def tells_what_runs_and_what_fails(user):
+    ledger, registry = user.ledger, WorkerRegistry(user.client, user.ledger.settings)
+    run = {"batch": "none", "index": 0, "attempt": 1, "seconds": 2.0, "pid": 1, "progress": None}
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 1}, [], runs=[run])
+    (item,) = RunningItems(user.client, ledger.settings).look(inputs=False)
+    assert (item.batch, item.index, item.pid) == ("none", 0, 1)
+    assert [registry.note_setup("w", "t", "no model") for _ in range(2)] == [True, False]
+    assert registry.note_setup("w", "t", None)
