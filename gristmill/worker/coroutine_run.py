@@ -2,28 +2,44 @@
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from gristmill.batches.chunk import Item, Outcome
+from gristmill.worker.places import Places
 
 #: No item starts while outcomes of more bytes than this wait to be recorded.
 OUTCOMES_BYTES = 4 << 20
-#: Seconds between two looks whether there is room again.
-ROOM_SECONDS = 0.05
 
 Run = Callable[[Item], Coroutine[Any, Any, Outcome]]
 #: Makes the outcome of an item that ran too long, of the item and the seconds that it ran.
 Overdue = Callable[[Item, float], Outcome]
 
 
+#: The tasks that were cancelled because their time was over.
+_late: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+
+def cancel_late(task: Any) -> None:
+    """Cancel a task because its time is over."""
+    _late.add(task)
+    task.cancel()
+
+
+def is_late() -> bool:
+    """Whether the task that asks was cancelled because its time is over."""
+    return asyncio.current_task() in _late
+
+
 @dataclass(slots=True)
 class _Running:
     item: Item
     started_at: float
+    is_late: bool = False
 
 
 class CoroutineRun:
@@ -33,26 +49,28 @@ class CoroutineRun:
     calls `wait`, `take` and `stop`; everything else happens in the thread of the event loop.
     """
 
-    def __init__(self, items: Sequence[Item], run: Run, overdue: Overdue, seconds: float) -> None:
+    def __init__(self, items: Sequence[Item], run: Run, overdue: Overdue, limit: float, grace: float) -> None:
         self._items, self._run = items, run
-        #: What makes the outcome of an item that ran for `seconds` (0: no limit) and did not heed its cancellation.
-        self._overdue, self._seconds = overdue, seconds
+        #: An item is cancelled after `limit` seconds (0: never). `overdue` makes the outcome of one that does not heed
+        #: that for `grace` seconds.
+        self._limit, self._overdue, self._grace = limit, overdue, grace
+        self._alarm: asyncio.TimerHandle | None = None
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._outcomes: deque[Outcome] = deque()
         #: Bytes of all outcomes so far: those that the loop has added, those that the slot has taken.
         self._bytes_added = self._bytes_collected = 0
         self._wake = threading.Event()
-        self._all_started = self._ended = False
+        self._is_stopped = self._is_held = self._all_started = self._ended = False
         #: The items that have started; the first ones.
         self.started = 0
         #: Whether nothing of this run is to be recorded; whether what has not ended is to run again elsewhere.
         self.discarded = self.interrupted = False
         self._error: BaseException | None = None
 
-    def start(self, loop: asyncio.AbstractEventLoop, places: asyncio.Semaphore) -> None:
-        """Begin, on the loop."""
-        self._loop, self._places = loop, places
-        self._feed = loop.create_task(self._start_items())
+    def start(self, loop: asyncio.AbstractEventLoop, places: Places) -> None:
+        """Begin, on the loop. The items have copies of the context of this call."""
+        self._loop, self._places, self._context = loop, places, copy_context()
+        places.fill(self._start_next)
 
     def wait(self, seconds: float) -> bool:
         """Wait for something to do for the slot, `seconds` at most; whether the run has ended.
@@ -73,6 +91,8 @@ class CoroutineRun:
         """The outcomes since the last call, by index."""
         outcomes = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
         self._bytes_collected += sum(len(outcome.text) for outcome in outcomes)
+        if self._is_held:
+            self._loop.call_soon_threadsafe(self._go_on)
         return sorted(outcomes, key=lambda outcome: outcome.index)
 
     def stop(self) -> None:
@@ -95,9 +115,12 @@ class CoroutineRun:
         return self._cancel()
 
     def _stop(self) -> None:
-        self._feed.cancel()
+        self._is_stopped = self._all_started = True
+        if not self._running:
+            self._end()
 
     def _cancel(self) -> list[asyncio.Task[None]]:
+        self._is_stopped = True
         tasks = list(self._running)
         for task in tasks:
             self._leave(task)
@@ -106,23 +129,33 @@ class CoroutineRun:
         self._end()
         return tasks
 
-    async def _start_items(self) -> None:
-        try:
-            for item in self._items:
-                await self._places.acquire()
-                task = self._loop.create_task(self._run_one(item))
-                self._running[task] = _Running(item, time.monotonic())
-                self.started += 1
-                while self._bytes_added - self._bytes_collected > OUTCOMES_BYTES:
-                    await asyncio.sleep(ROOM_SECONDS)
-        except asyncio.CancelledError:
-            # The slot stops the run.
-            pass
-        except BaseException as error:
-            self._fail(error)
+    def _start_next(self) -> bool:
+        """Start the next item; False if there is none, or no room for its outcome."""
+        if self.is_full:
+            self._is_held = True
+            return False
+        if self.started < len(self._items) and not self._is_stopped:
+            item = self._items[self.started]
+            task = self._loop.create_task(self._run_one(item), context=self._context.copy())
+            self._running[task] = running = _Running(item, self._loop.time())
+            self.started += 1
+            if self._limit and self._alarm is None:
+                self._alarm = self._loop.call_at(running.started_at + self._limit, self._cancel_late)
+            return True
         self._all_started = True
         if not self._running:
             self._end()
+        return False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether outcomes wait to be recorded before more items start."""
+        return self._bytes_added - self._bytes_collected > OUTCOMES_BYTES
+
+    def _go_on(self) -> None:
+        if self._is_held and not self.is_full:
+            self._is_held = False
+            self._places.fill(self._start_next)
 
     async def _run_one(self, item: Item) -> None:
         try:
@@ -131,36 +164,46 @@ class CoroutineRun:
             self._fail(error)
             return
         task = asyncio.current_task()
-        if task is None or not self._leave(task):
-            # It has an outcome already, or is none of this worker's any more.
-            return
+        if task in self._running:
+            # Else it has an outcome already, or is none of this worker's any more.
+            self._end_item(task, outcome)
+
+    def _end_item(self, task: asyncio.Task[None], outcome: Outcome) -> None:
+        # The outcome first: the run may end when the place is free.
         self._outcomes.append(outcome)
         self._bytes_added += len(outcome.text)
-        if self._bytes_added - self._bytes_collected > OUTCOMES_BYTES:
+        if self.is_full:
             self._wake.set()
+        self._leave(task)
         if self._all_started and not self._running:
             self._end()
 
-    def _leave(self, task: asyncio.Task[None]) -> bool:
-        """Give the task's place to another item; False when that happened before."""
-        if self._running.pop(task, None) is None:
-            return False
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Give the task's place to another item."""
+        del self._running[task]
         self._places.release()
-        return True
+
+    def _cancel_late(self) -> None:
+        """Cancel the items whose time is over. They share one alarm, that of the oldest: one for each costs more."""
+        self._alarm = None
+        now = self._loop.time()
+        for task, running in self._running.items():
+            if now < running.started_at + self._limit:
+                self._alarm = self._loop.call_at(running.started_at + self._limit, self._cancel_late)
+                return
+            if not running.is_late:
+                running.is_late = True
+                cancel_late(task)
 
     def _give_up_overdue(self) -> None:
         """Let go of items that caught their cancellation and went on: their slot and their place are for others."""
-        if not self._seconds:
+        if not self._limit:
             return
-        now = time.monotonic()
+        now = self._loop.time()
         for task, running in list(self._running.items()):
-            if now - running.started_at > self._seconds and self._leave(task):
+            if now - running.started_at > self._limit + self._grace:
                 task.cancel()
-                outcome = self._overdue(running.item, now - running.started_at)
-                self._outcomes.append(outcome)
-                self._bytes_added += len(outcome.text)
-        if self._all_started and not self._running:
-            self._end()
+                self._end_item(task, self._overdue(running.item, now - running.started_at))
 
     def _fail(self, error: BaseException) -> None:
         if not (self.discarded or self.interrupted or self._ended):
@@ -168,5 +211,7 @@ class CoroutineRun:
             self.discard()
 
     def _end(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._ended = True
         self._wake.set()

@@ -13,12 +13,17 @@ from gristmill.worker import runner
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_stop import ASK_SECONDS, Stop
-from gristmill.worker.coroutine_run import CoroutineRun
+from gristmill.worker.coroutine_run import CoroutineRun, cancel_late, is_late
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.preparation import own_loop
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
 from gristmill.worker.run_rows import run_rows
+
+#: Seconds between two records of a chunk that goes on, at least.
+RECORD_SECONDS = 1.5
+#: The alarm of an item without a time limit, in seconds: the process has ended before.
+NEVER = 1e9
 
 
 class RunInterrupted(GristmillError):
@@ -48,9 +53,10 @@ class Coroutines:
             arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
             enter((self.work.batch, item.index, item.attempt, row.report))
-            value = await self._limited(arguments)
+            value = await self.task.run(**arguments)
             state, text, retry_ms = "succeeded", value_json(self.task.return_type, value), None
-        except BaseException as error:
+        except BaseException as exception:
+            error = self._cause(exception)
             state, text = "failed", json.dumps(explain(error))
             retry_ms = delay_ms(item, self.work, self.task, error)
         finally:
@@ -58,14 +64,19 @@ class Coroutines:
         log = capture.end(keeps_log(self.work, state))
         return outcome_of(item, state, text, started_at, self.worker, retry_ms, log)
 
-    async def _limited(self, arguments: dict[str, object]) -> object:
+    def _cause(self, error: BaseException) -> BaseException:
+        """What an item failed by: its time limit, where that has cancelled it."""
+        if isinstance(error, asyncio.CancelledError) and is_late():
+            return TimeLimitExceeded(self.limit).with_traceback(error.__traceback__)
+        return error
+
+    async def run_with_limit(self, item: Item) -> Outcome:
+        """Run one item, with its time limit, on a loop that has no other."""
+        alarm = asyncio.get_running_loop().call_later(self.limit or NEVER, cancel_late, asyncio.current_task())
         try:
-            async with asyncio.timeout(self.limit or None) as timeout:
-                return await self.task.run(**arguments)
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-        raise TimeLimitExceeded(self.limit)
+            return await self.run_item(item)
+        finally:
+            alarm.cancel()
 
     def overdue(self, item: Item, seconds: float) -> Outcome:
         """The outcome of an item that has run for `seconds` and did not heed its cancellation."""
@@ -77,13 +88,13 @@ class Coroutines:
 
 def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item in the loop of a process that runs one item at a time."""
-    return own_loop().run(Coroutines(replace(work, items=[]), task, worker, limit).run_item(item))
+    return own_loop().run(Coroutines(replace(work, items=[]), task, worker, limit).run_with_limit(item))
 
 
 def run_coroutines(
     of: "runner.Runner", chunk: Chunk, coroutines: Coroutines, worker: str, message: str, until: float
 ) -> tuple[Chunk | None, Work | None]:
-    """Run the items of a chunk side by side and record them, once a second and at the end; then as `Runner.run`.
+    """Run the items of a chunk side by side and record them, now and then and at the end; then as `Runner.run`.
 
     The chunk runs on `worker` (its id) under the message with the id `message`.
 
@@ -91,9 +102,8 @@ def run_coroutines(
         RedisError: the server does not answer; unrecorded items run again elsewhere.
         RunInterrupted: the worker ends; so do unrecorded items.
     """
-    items, limit = coroutines.work.items, coroutines.limit
-    last_seconds = limit and limit + GRACE_SECONDS
-    run = CoroutineRun(items, coroutines.run_item, coroutines.overdue, last_seconds)
+    items = coroutines.work.items
+    run = CoroutineRun(items, coroutines.run_item, coroutines.overdue, coroutines.limit, GRACE_SECONDS)
     loop, should_stop = event_loop(), Stop(of.ledger, chunk)
     loop.begin(message, run)
     recorded_at = time.perf_counter()
@@ -101,7 +111,8 @@ def run_coroutines(
         while not run.wait(ASK_SECONDS):
             if is_draining() or should_stop():
                 run.stop()
-            outcomes = run.take()
+            # A chunk that ends in a moment is recorded once.
+            outcomes = run.take() if run.is_full or time.perf_counter() - recorded_at > RECORD_SECONDS else []
             if outcomes:
                 of.record(chunk, outcomes, recorded_at, worker, -1)
                 recorded_at = time.perf_counter()
@@ -117,4 +128,7 @@ def run_coroutines(
     if run.started < len(items):
         # Those that have not started are the last ones.
         rest = chunk.first + chunk.count - items[run.started].index
-    return of.end(chunk, outcomes, recorded_at, worker, rest, 0.0 if is_draining() else until)
+    # For half of its time, a chunk waits for places.
+    return of.end(
+        chunk, outcomes, recorded_at, worker, rest, 0.0 if is_draining() else until + of.settings.chunk_seconds
+    )

@@ -10,6 +10,7 @@ from gristmill.config.settings import settings
 from gristmill.server.per_process import PerProcess
 from gristmill.worker.coroutine_run import CoroutineRun
 from gristmill.worker.loop_watch import LoopWatch
+from gristmill.worker.places import Places
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,7 +21,7 @@ class EventLoop:
 
     def __init__(self, places: int) -> None:
         self.loop = asyncio.new_event_loop()
-        self.places = asyncio.Semaphore(places)
+        self.places = Places(places)
         #: What runs, by the id of the message under which it runs.
         self.runs: dict[str, CoroutineRun] = {}
         self.thread = threading.Thread(target=self._serve, name="event loop", daemon=True)

@@ -142,10 +142,10 @@ def test_nor_under_the_name_of_a_chunk_that_is_in_flight_still(ledger):
 def test_one_that_does_not_heed_its_cancellation_gives_back_slot_and_place(ledger, monkeypatch):
     monkeypatch.setattr(coroutines, "GRACE_SECONDS", 0.1)
     places = event_loop.event_loop().places
-    free = places._value
+    free = places.free
     run(ledger, submit(ledger, "wait_deaf", 2))
     assert [one.error["type"] for one in results(ledger, 2)] == ["TimeLimitExceeded"] * 2
-    assert places._value == free
+    assert places.free == free
 
 
 def test_what_has_ended_is_recorded_while_others_run_and_a_kill_ends_those(ledger, control):
@@ -179,7 +179,7 @@ def test_a_pause_starts_no_more_items(ledger, control, monkeypatch):
     monkeypatch.setattr(coroutines, "ASK_SECONDS", 0.05)
     monkeypatch.setattr("gristmill.worker.chunk_stop.ASK_SECONDS", 0.05)
     places = event_loop.event_loop().places
-    free, places._value = places._value, 0
+    free, places.free = places.free, 0
     chunk = submit(ledger, "wait_long", 3)
     thread, raised = in_thread(ledger, chunk)
     try:
@@ -187,7 +187,7 @@ def test_a_pause_starts_no_more_items(ledger, control, monkeypatch):
         thread.join(30)
         assert not thread.is_alive(), "it waits for no place"
     finally:
-        places._value = free
+        places.free = free
     assert raised == []
     assert (info(ledger, "b").left, ledger.client.zcard(ledger.key("b", "in_flight"))) == (3, 0)
     assert ledger.client.zrange(ledger.key("b", "remainder"), 0, -1) == ["0:3"]
@@ -211,6 +211,33 @@ def test_a_suspect_runs_in_a_loop_of_its_own(ledger):
     work = ledger.take(chunk, WORKER)
     outcome = run_named(work, WORKER, 0, work.items[0])
     assert (outcome.state, json.loads(outcome.text)["type"]) == ("failed", "ValueError")
+
+
+def test_a_suspect_is_cancelled_at_its_time_limit(ledger):
+    chunk = submit(ledger, "wait_too_long", 1)
+    work = ledger.take(chunk, WORKER)
+    outcome = run_named(work, WORKER, 0.05, work.items[0])
+    assert (outcome.state, json.loads(outcome.text)["type"]) == ("failed", "TimeLimitExceeded")
+    assert waiting_tasks.cancelled == [0]
+
+
+def test_each_item_of_a_chunk_has_its_own_time(ledger, monkeypatch):
+    monkeypatch.setattr(coroutines, "GRACE_SECONDS", 3600.0)
+    run(ledger, submit(ledger, "wait_its_time", 3, parameter="seconds"))
+    ends = [(one.state, one.error and one.error["type"]) for one in results(ledger, 3)]
+    assert ends == [("succeeded", None), ("failed", "TimeLimitExceeded"), ("failed", "TimeLimitExceeded")]
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(0.001, 256), (30.0, 64)])
+def test_chunks_of_fast_items_grow_and_those_of_slow_ones_do_not(ledger, seconds, size):
+    chunk = submit(ledger, "fail", 4000)
+    assert chunk.count == 64, "nothing is measured yet"
+    items = ledger.take(chunk, WORKER).items
+    ledger.record(chunk, outcomes(items), seconds * 64, WORKER)
+    counts = []
+    while following := pop(ledger, "io"):
+        counts.append(following.count)
+    assert counts[-1] == size
 
 
 def test_cpu_refuses_a_coroutine_function():

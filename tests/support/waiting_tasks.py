@@ -36,6 +36,13 @@ async def wait_too_long(n: int) -> int:
     return n
 
 
+@io(time_limit=0.5)
+async def wait_its_time(seconds: int) -> int:
+    """Wait 20 s so many times."""
+    await asyncio.sleep(20 * seconds)
+    return seconds
+
+
 @io(time_limit=0.1)
 async def wait_deaf(n: int) -> int:
     """Catch the cancellation, and go on."""
