@@ -161,7 +161,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        enter((work.batch, item.index, item.attempt, row.report))
+        enter((work.batch, item.index, item.attempt, row.report, row.slot))
         try:
             time_limit.begin()
             value = task.run(**arguments)

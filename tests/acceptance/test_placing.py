@@ -9,14 +9,33 @@ FILES = {
     "pyproject.toml": '[tool.gristmill]\ntasks = ["photos"]\n',
     "photos.py": """
 import os
+import time
 
-from gristmill import cpu, io
+from gristmill import cpu, io, item
 
 
 @cpu(queue="gpu")
 def classify(photo: int) -> str:
     '''Say what is on a photo: here, which home its worker has.'''
     return os.environ["GRISTMILL_HOME"]
+
+
+@cpu(queue="gpu")
+def device(wait: float) -> list[int]:
+    '''Say which slot this is, and which process.'''
+    time.sleep(wait)
+    return [item.slot, os.getpid()]
+
+
+@cpu(queue="gpu")
+def crash(until: int) -> list[int]:
+    '''End the process in the first attempts.'''
+    path = f"{os.environ['GRISTMILL_HOME']}/crashes"
+    with open(path, "a") as file:
+        file.write("x")
+    if os.path.getsize(path) <= until:
+        os._exit(7)
+    return [item.slot]
 
 
 @io(queue="mail")
@@ -38,9 +57,9 @@ def mill(tmp_path_factory):
 
 
 def other_host(place, *parts):
-    """`gristmill up` as on another host, with a home of its own."""
+    """`gristmill up` as on another host, with a home of its own; an item that ends its process leaves a traceback."""
     home, url = place.path / "other", place.server().url
-    return place.up(*parts, GRISTMILL_HOME=str(home), GRISTMILL_REDIS_URL=url)
+    return place.up(*parts, in_peace=False, GRISTMILL_HOME=str(home), GRISTMILL_REDIS_URL=url)
 
 
 def row_of(place, check):
@@ -75,6 +94,19 @@ def test_hosts_with_different_queues_each_get_theirs(mill):
         (row,) = mill.run("run", "classify", "3", "--json").good().rows
         assert (row["value"], row["worker"].partition("@")[0]) == (other, "gpu")
         assert row_of(mill, "queue gpu")["advice"] == "OK"
+        slots_keep_their_numbers(mill)
+
+
+def slots_keep_their_numbers(mill):
+    """Items that run at once have different slots, a process keeps its own, and so does the one that replaces it."""
+    rows = mill.run("run", "device", *["0.1"] * 12, "--json").good().rows
+    slots = {tuple(row["value"]) for row in rows}
+    assert sorted(slot for slot, _ in slots) == [0, 1]
+    (row,) = mill.run("run", "crash", "2", "--json").good().rows
+    assert row["value"][0] in (0, 1)
+    rows = mill.run("run", "device", *["0.1"] * 12, "--json").good().rows
+    assert sorted(slot for slot, _ in {tuple(row["value"]) for row in rows}) == [0, 1]
+    assert {tuple(row["value"]) for row in rows} != slots, "a process was replaced"
 
 
 def test_a_batch_for_a_queue_of_the_other_kind_is_refused(mill):
