@@ -16,3 +16,10 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(number: int) -> str:
+    """Bytes in the grammar of sizes, rounded down: `512M`, `4G`, `1.5G`."""
+    units = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"))
+    unit, letter = next(((unit, letter) for unit, letter in units if number >= unit), (1, ""))
+    return f"{number * 10 // unit / 10:g}{letter}"

@@ -117,6 +117,11 @@ class Settings(BaseModel):
         ge=0,
         description="Memory that the process of a cpu slot may have; 0: its share of 80 % of the host's memory.",
     )
+    worker_memory: Size = Field(
+        0,
+        ge=0,
+        description="Memory that the items of one worker may reserve together; 0: 80 % of the host's memory.",
+    )
     drain_seconds: Duration = Field(
         10, ge=0, le=3600, description="Time that running items have to finish when a worker is stopped."
     )

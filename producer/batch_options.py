@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from gristmill.config.quantities import DURATION, parse_duration, parse_share
+from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 
@@ -22,13 +23,16 @@ HALT = "fail=N for N failed items, or fail=P% for a share of all items, such as 
 class BatchOptions:
     """`halt` is a number of failed items (`10`) or a share of all (`10%`); `ttl` is in seconds after the end.
 
-    `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`.
+    `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`. An item takes `slots`
+    slots, and reserves `memory` bytes; None: as its task says.
     """
 
     priority: int
     halt: str | None
     ttl: float
     keep_logs: str
+    slots: int | None = None
+    memory: int | None = None
 
     @classmethod
     def of(
@@ -37,6 +41,8 @@ class BatchOptions:
         halt: str | None = None,
         ttl: str | float | None = None,
         keep_logs: str | None = None,
+        slots: int | None = None,
+        memory: str | float | None = None,
     ) -> Self:
         """The options, from what a person or a program gives: `halt` as `fail=10` or `fail=5%`, `ttl` as a duration.
 
@@ -51,7 +57,14 @@ class BatchOptions:
         keep = settings().keep_logs if keep_logs is None else keep_logs
         if keep not in KEEP_LOGS:
             raise InputError(invalid_value("keep_logs", keep, ", ".join(KEEP_LOGS)))
-        return cls(priority, None if halt is None else checked_halt(halt), seconds, keep)
+        return cls(
+            priority,
+            None if halt is None else checked_halt(halt),
+            seconds,
+            keep,
+            None if slots is None else checked_slots(slots),
+            None if memory is None else checked_memory(memory),
+        )
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed, Ledger
 from gristmill.config.names import checked_name, checked_queue
+from gristmill.config.resources import Resources, refuse_of_coroutines
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, ServerError
 from gristmill.producer.backpressure import Backpressure, Stopped
@@ -53,6 +54,8 @@ class Submission:
         self.on_wait = on_wait
         #: The queue of its chunks.
         self.queue = task.queue_name if queue is None else _queue_for(task, queue)
+        self.resources = task.resources.with_options(self.options.slots, self.options.memory)
+        refuse_of_coroutines(self.resources, task.is_async, task.name)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
@@ -183,6 +186,8 @@ class Submission:
             "submitted_by": user_at_host(),
             # Slots get more items of these at a time: see `chunk_size` in cut_chunks.lua.
             **({"is_async": 1} if task.is_async else {}),
+            # Without them, an item takes a slot.
+            **_fields(self.resources),
             **self.options.fields(),
         }
         # The other producer lives, or was killed a moment ago.
@@ -203,6 +208,10 @@ def _queue_for(task: SubmittableTask, queue: str) -> str:
     if kind_of(name) is task.kind.other and not settings().any_pool:
         raise InputError(other_kind(task, name))
     return name
+
+
+def _fields(resources: Resources) -> dict[str, int]:
+    return {"slots": resources.slots, "memory": resources.memory} if resources != Resources() else {}
 
 
 def automatic_name(task: str) -> str:

@@ -62,6 +62,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -75,6 +77,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -89,6 +93,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -103,6 +109,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -117,6 +125,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -131,6 +141,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[R]: ...
 @overload
@@ -145,6 +157,8 @@ def submit(
     halt: str | None = ...,
     ttl: str | float | None = ...,
     keep_logs: str | None = ...,
+    memory: str | float | None = ...,
+    slots: int | None = ...,
     max_wait: str | float | None = ...,
 ) -> Batch[Any]: ...
 def submit(  # noqa: PLR0913
@@ -158,6 +172,8 @@ def submit(  # noqa: PLR0913
     halt: str | None = None,
     ttl: str | float | None = None,
     keep_logs: str | None = None,
+    memory: str | float | None = None,
+    slots: int | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -178,6 +194,9 @@ def submit(  # noqa: PLR0913
             the setting GRISTMILL_TTL_SECONDS).
         keep_logs: whose output the server keeps: that of `"failed"` (and dead) items, of `"all"`, or of `"none"`
             (default: the setting GRISTMILL_KEEP_LOGS).
+        memory: what an item reserves of its worker's memory, and its limit: bytes, or text such as `"4G"` (default: as
+            the task says).
+        slots: how many of its worker's slots an item takes while it runs (default: as the task says).
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -191,7 +210,7 @@ def submit(  # noqa: PLR0913
         SettingError: a setting of this host is not valid, or a module with tasks cannot be imported.
         TimeoutError: the server is still full after `max_wait`; the stored items stay stored.
     """
-    options = BatchOptions.of(priority, halt, ttl, keep_logs)
+    options = BatchOptions.of(priority, halt, ttl, keep_logs, slots, memory)
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)
     with within(deadline):
@@ -200,7 +219,7 @@ def submit(  # noqa: PLR0913
     submission = Submission(known_task, source, name=name, fixed=fixed, queue=queue, options=options)
     submission.check()
     with within(deadline), reaching():
-        for warning in check_workers(submission.task, submission.queue):
+        for warning in check_workers(submission.task, submission.queue, submission.resources):
             log.warning(warning)
         batch = submission.send(deadline)
         if not any(worker.queue == submission.queue for worker in live_workers()):

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.config.names import worker_word
+from gristmill.config.resources import Resources
 from gristmill.config.settings import settings, variable
 from gristmill.config.task_modules import task_modules
 from gristmill.errors import InputError, SettingError, invalid_value
@@ -24,7 +25,7 @@ def live_workers() -> list[LiveWorker]:
     return WorkerRegistry(client(), settings()).workers()
 
 
-def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str]:
+def check_workers(task: "SubmittableTask", queue: str | None = None, resources: Resources | None = None) -> list[str]:
     """Warnings about the workers on `queue` (default: the task's) for a batch of `task`.
 
     There is none when all is well, or when no worker listens to the queue.
@@ -48,6 +49,11 @@ def check_workers(task: "SubmittableTask", queue: str | None = None) -> list[str
     if unable:
         warnings.append(f"{_names(unable)} cannot run task {task.name!r}: its module is not among their task modules")
     failures = [str(failure) for failure in setup_failures(able) if failure.task == task.name]
+    needs = resources or task.resources
+    if needs != Resources() and not any(
+        worker.slots >= needs.slots and worker.memory_limit >= needs.memory for worker in able
+    ):
+        warnings.append(f"no worker on queue {queue} has {needs}, which an item takes: the items wait for one that has")
     return warnings + failures + other_version(task, able)
 
 

@@ -7,16 +7,17 @@ from contextvars import ContextVar
 
 #: Takes the progress of an item: batch, index, done, total, note.
 Report = Callable[[str, int, float, float | None, str], None]
-#: A run of an item: batch, index, attempt, and what takes its progress. A tuple, since an item may take 5 µs.
-Run = tuple[str, int, int, Report | None]
+#: A run of an item: batch, index, attempt, what takes its progress, slot. A tuple, since an item may take
+#: 5 µs.
+Run = tuple[str, int, int, Report | None, int]
 
-_NONE: Run = ("", 0, 1, None)
+_NONE: Run = ("", 0, 1, None, 0)
 _running: ContextVar[Run] = ContextVar("gristmill_item", default=_NONE)
 
 
 #: Begins the run of an item in the thread or the coroutine that calls the task: its batch, its index, the attempt, from
-#: 1, and what takes its progress. Threads and coroutines each have an item of their own; a coroutine that a task starts
-#: has its item too.
+#: 1, what takes its progress, and its slot, from 0. Threads and coroutines each have an item of their own; a coroutine
+#: that a task starts has its item too.
 enter = _running.set
 
 
@@ -65,12 +66,20 @@ class CurrentItem:
         Raises:
             ValueError: a number is infinite or no number.
         """
-        batch, index, _, report = _running.get()
+        batch, index, _, report, _ = _running.get()
         for name, value in (("done", done), ("total", total)):
             if value is not None and not math.isfinite(value):
                 raise ValueError(f"invalid value for {name}: {value!r} (expected a finite number)")
         if report is not None:
             report(batch, index, done, total, str(note))
+
+    @property
+    def slot(self) -> int:
+        """The number of the item's slot on this host, from 0; 0 outside a run.
+
+        Items of one queue that run at the same time have different numbers; coroutines, those of one worker.
+        """
+        return _running.get()[4]
 
     def __repr__(self) -> str:
         return f"<item {self.index} of batch {self.batch!r}, attempt {self.attempt}>"

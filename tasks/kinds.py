@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, get_type_hints, overload
 
 from gristmill.config.names import checked_queue
+from gristmill.config.resources import Resources, refuse_of_coroutines
 from gristmill.tasks.application import app
 from gristmill.tasks.celery_internals import registered
 from gristmill.tasks.return_type import ReturnType
@@ -102,6 +103,7 @@ def _decorator(
         _refuse_namesake(task_name, kind, function.__module__)
         _refuse_coroutine(function, kind)
         is_async = inspect.iscoroutinefunction(function)
+        refuse_of_coroutines(attributes["resources"], is_async, task_name)
         prepared = setup_of(setup, is_async, attributes.get("preload", False), task_name)
         types = _types(function, check, task_name)
         own = {"kind": kind, "queue_name": _queue_of(kind, queue, task_name), "setup": prepared}
@@ -124,6 +126,8 @@ def cpu(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
+    memory: str | float | None = ...,
+    slots: int = ...,
     capture: bool = ...,
     setup: Callable[[], Any] | None = ...,
     preload: bool = ...,
@@ -138,6 +142,8 @@ def cpu(  # noqa: PLR0913
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
+    memory: str | float | None = None,
+    slots: int = 1,
     capture: bool = True,
     setup: Callable[[], Any] | None = None,
     preload: bool = False,
@@ -149,6 +155,8 @@ def cpu(  # noqa: PLR0913
     annotation: when an item is submitted, and again on the worker; it raises ValueError to refuse the item. A failed
     item is tried `retries` more times if it raised one of `retry_on`. An item fails when it takes more than
     `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
+    While an item runs, it takes `slots` of its worker's slots, and reserves `memory`, a size such as `"4G"`, beyond
+    which it cannot allocate (default: nothing is reserved, and GRISTMILL_SLOT_MEMORY limits its process).
     With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
     `setup` is called without arguments once in each process, before the process's first item of the task, and takes
@@ -159,7 +167,7 @@ def cpu(  # noqa: PLR0913
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
-        InputError: `queue` is not a name.
+        InputError: `memory` or `slots` is not valid, or `queue` is not a name.
         TypeError: another module has a task of that name; tasks of the other kind have that queue; or the function
             takes `*args`, `**kwargs` or positional-only parameters, yields, is a coroutine function, or has a return
             annotation that pydantic cannot write and read; or `setup` needs arguments or is a coroutine function; or
@@ -171,6 +179,7 @@ def cpu(  # noqa: PLR0913
         queue,
         check,
         setup,
+        resources=Resources.of(slots, memory),
         retries=retries,
         retry_on=retry_on,
         time_limit=time_limit,
@@ -191,6 +200,8 @@ def io(
     retries: int = ...,
     retry_on: tuple[type[BaseException], ...] = ...,
     time_limit: float | None = ...,
+    memory: str | float | None = ...,
+    slots: int = ...,
     capture: bool = ...,
     setup: Callable[[], Any] | None = ...,
 ) -> Decorator: ...
@@ -204,17 +215,29 @@ def io(  # noqa: PLR0913
     retries: int = 0,
     retry_on: tuple[type[BaseException], ...] = (Exception,),
     time_limit: float | None = None,
+    memory: str | float | None = None,
+    slots: int = 1,
     capture: bool = True,
     setup: Callable[[], Any] | None = None,
 ) -> GristmillTask[P, R] | Decorator:
     """Make a function a task that waits. Options as for `cpu`; its queue is `io` by default.
 
-    A plain function runs in one of many threads. A thread cannot be ended: its `time_limit` applies only to an item
-    that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its worker, up to
-    GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit. Its `setup` may be a coroutine function,
-    which runs once on that event loop. There is no `preload`: the threads of a worker share one process.
+    A plain function runs in one of many threads. A thread cannot be ended: its `time_limit`, and `memory` as a limit,
+    apply only to an item that runs in quarantine. A coroutine function (`async def`) runs on the event loop of its
+    worker, up to GRISTMILL_ASYNC_SLOTS items at once, and is cancelled at its time limit; it takes neither `memory` nor
+    `slots`. Its `setup` may be a coroutine function, which runs once on that event loop. There is no `preload`: the
+    threads of a worker share one process.
     """
     decorate = _decorator(
-        Kind.IO, name, queue, check, setup, retries=retries, retry_on=retry_on, time_limit=time_limit, capture=capture
+        Kind.IO,
+        name,
+        queue,
+        check,
+        setup,
+        resources=Resources.of(slots, memory),
+        retries=retries,
+        retry_on=retry_on,
+        time_limit=time_limit,
+        capture=capture,
     )
     return decorate if function is None else decorate(function)

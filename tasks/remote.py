@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from gristmill.config.resources import Resources
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Parameter, Schema
@@ -20,6 +21,7 @@ class RemoteTask:
     fingerprint: str
     modules: dict[str, str]
     queue_name: str
+    resources: Resources
     is_async: bool = False
 
     #: Workers announce none: values are read as JSON has them.
@@ -43,6 +45,7 @@ class RemoteTask:
             announcement.modules,
             # Workers of an earlier version do not say it.
             announcement.queue or announcement.kind,
+            Resources(announcement.slots, announcement.memory),
             announcement.is_async,
         )
 

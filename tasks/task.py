@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from gristmill.config.resources import Resources
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.celery_task import P as TaskP
 from gristmill.tasks.celery_task import R_co, TypedTask
@@ -41,6 +42,8 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     kind: Kind
     #: The queue of its items; `queue` itself is a deprecated attribute of Celery's tasks.
     queue_name: str
+    #: What an item takes of its worker while it runs, unless its batch says otherwise.
+    resources: Resources = Resources()
     schema: Schema
     return_type: ReturnType
     #: How many more times a failed item is tried, and after which exceptions.
@@ -78,6 +81,7 @@ class GristmillTask(TypedTask[TaskP, R_co]):
             objects,
             self.is_async,
             self.queue_name,
+            *self.resources,
         )
 
     @property

@@ -51,7 +51,7 @@ class Work:
     item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
     first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
     chunk would have too many bytes with them. `keep_logs` says of which items the server keeps what they wrote:
-    `failed`, `all` or `none`.
+    `failed`, `all` or `none`. An item may allocate `memory` bytes; 0: as many as its slot may.
     """
 
     task: str
@@ -63,6 +63,7 @@ class Work:
     rest: int = 0
     batch: str = ""
     keep_logs: str = "failed"
+    memory: int = 0
 
 
 @dataclass(slots=True)

@@ -159,6 +159,7 @@ class Ledger:
             rest=chunk.count - len(done),
             batch=chunk.batch,
             keep_logs=contents["keep_logs"] or "failed",
+            memory=int(contents["memory"] or 0),
         )
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:

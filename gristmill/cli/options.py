@@ -10,6 +10,7 @@ from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.output import FORMS, Form
 from gristmill.cli.values import Duration, Integer, OneOf
 from gristmill.config.names import checked_queue
+from gristmill.config.resources import SLOTS_MOST, checked_memory
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS, checked_halt
 from gristmill.producer.item_states import item_states
@@ -139,6 +140,18 @@ def feeding(command: Command) -> Command:
             type=Duration(1, LONGEST_SECONDS),
             metavar="DURATION",
             help="How long to keep the batch after it ends, such as 12h or 7d.",
+        ),
+        click.option(
+            "--slots",
+            type=Integer(1, SLOTS_MOST),
+            metavar="N",
+            help="Slots of its worker that an item takes; default: as the task says, else 1.",
+        ),
+        click.option(
+            "--memory",
+            type=_Parsed(checked_memory),
+            metavar="SIZE",
+            help="Memory that an item reserves, and may allocate, such as 4G; default: as the task says.",
         ),
         click.option(
             "--keep-logs",

@@ -85,7 +85,7 @@ def _run(
     deadline: Deadline,
     fleet: LocalFleet | None,
 ) -> int:
-    for warning in check_workers(submission.task, submission.queue):
+    for warning in check_workers(submission.task, submission.queue, submission.resources):
         warn(warning)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.verified_batch()

@@ -49,7 +49,7 @@ def command(
         raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
     submission, deadline = make_submission(feeding), Deadline(max_wait)
     with within(deadline), reaching():
-        for warning in check_workers(submission.task, submission.queue):
+        for warning in check_workers(submission.task, submission.queue, submission.resources):
             warn(warning)
         submission.check()
         if following:

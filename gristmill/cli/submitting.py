@@ -33,7 +33,9 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         name=feeding["name"],
         queue=feeding["queue"],
         fixed=fixed,
-        options=BatchOptions.of(feeding["priority"], feeding["halt"], feeding["ttl"], feeding["keep_logs"]),
+        options=BatchOptions.of(
+            *(feeding[name] for name in ("priority", "halt", "ttl", "keep_logs", "slots", "memory"))
+        ),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )

@@ -14,7 +14,7 @@ class Announcement:
     `fingerprint` covers the code in `modules`: a hash for each of them. `kind` is `cpu` or `io`. `parameters` maps each
     parameter's name to whether an item must give it, and `objects` to whether its value may be an object; `retries` is
     how many more times a failed item is tried. `is_async` says that its items are coroutines. `queue` is the task's
-    queue, or empty for that of its kind.
+    queue, or empty for that of its kind. An item takes `slots` slots, and reserves `memory` bytes.
     """
 
     fingerprint: str
@@ -25,6 +25,8 @@ class Announcement:
     objects: dict[str, bool] = field(default_factory=dict)
     is_async: bool = False
     queue: str = ""
+    slots: int = 1
+    memory: int = 0
 
 
 def announcements_json(tasks: Mapping[str, Announcement]) -> str:

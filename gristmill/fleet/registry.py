@@ -25,7 +25,8 @@ class LiveWorker:
     `busy` of its `slots` run a message. `rate` is items per second over the last seconds. `items` counts the outcomes
     that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
     has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
-    `setup_failures` maps each task whose setup fails there to the error.
+    `setup_failures` maps each task whose setup fails there to the error. The items of the worker may reserve
+    `memory_limit` bytes together.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LiveWorker:
     cpu: float = 0.0
     used: int = 0
     memory: int = 0
+    memory_limit: int = 0
     container: bool = False
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)

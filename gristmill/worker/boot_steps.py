@@ -61,7 +61,7 @@ class SlotMemory(Step):
 class CaptureOutput(Step):
     """Tells apart what items write: in each process of a pool, or in the threads of this one."""
 
-    # Its step says how many processes there may be; steps that require nothing come in any order.
+    # That step gives the worker its `max_concurrency`, and Celery's order of steps is another in each process.
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:

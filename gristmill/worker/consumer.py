@@ -13,14 +13,18 @@ from redis.exceptions import RedisError
 
 from gristmill.broker import leases, revokes
 from gristmill.config.figures import duration
+from gristmill.config.resources import Resources
 from gristmill.config.settings import settings
 from gristmill.fleet.watcher import watch
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
+from gristmill.worker.admission import Admission
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
+from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.request import Request
 from gristmill.worker.scheduled_tasks import add_waiting_tasks
 from gristmill.worker.transport_steps import refuse
 from gristmill.worker.wellformed import check
@@ -39,7 +43,13 @@ class Consumer(CeleryConsumer):
         leases.running = partial(pool_tags, self.pool)
         leases.lost = pool_messages.lost
         add_waiting_tasks(self)
+        consumer: Any = self
+        consumer.on_task_request = Admission(consumer.on_task_request, self._capacity, self.timer)
+        Request.ended = consumer.on_task_request.resume
         self._may_call_all = False
+
+    def _capacity(self) -> Resources:
+        return Resources(self.pool.num_processes, worker_memory(settings()))
 
     def connect(self) -> Any:
         """Connect to the broker, and refuse to start where it refuses commands that keep messages safe."""

@@ -52,7 +52,7 @@ class Coroutines:
         try:
             arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
-            enter((self.work.batch, item.index, item.attempt, row.report))
+            enter((self.work.batch, item.index, item.attempt, row.report, row.slot))
             value = await self.task.run(**arguments)
             state, text, retry_ms = "succeeded", value_json(self.task.return_type, value), None
         except BaseException as exception:

@@ -25,9 +25,11 @@ from gristmill.server.connection import client
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
+from gristmill.worker.admission import needs_of
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
 from gristmill.worker.kills import Kills
+from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.task_counts import collect
@@ -113,7 +115,8 @@ class WorkerHeartbeat(StartStopStep):
             "pool": _POOL_NAMES.get(worker.pool_cls, worker.pool_cls.__module__),
             "slots": slots,
             "async_items": ceil(settings().async_slots / max(slots, 1)),
-            "busy": len(state.active_requests),
+            "busy": sum(needs_of(request).slots for request in list(state.active_requests)),
+            "memory_limit": worker_memory(settings()),
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
             **host_load(),

@@ -93,6 +93,27 @@ def slot_memory(settings: Settings, slots: int) -> int:
     return settings.slot_memory or max(LEAST_MEMORY, int(memory() * MEMORY_SHARE / slots))
 
 
+def worker_memory(settings: Settings) -> int:
+    """Bytes that the items of one worker may reserve together: the setting, else a share of the host's memory."""
+    return settings.worker_memory or int(memory() * MEMORY_SHARE)
+
+
+@contextmanager
+def memory_limit(size: int) -> Iterator[None]:
+    """Let this process allocate `size` bytes beyond what it has now; 0 changes nothing, nor does a thread of many."""
+    if not size or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    hard = before[1]
+    most = _data_bytes() + size
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
 #: Bytes of private writable memory that this process, and those forked from it, share.
 _shared_bytes = 0
 

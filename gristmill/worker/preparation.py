@@ -11,12 +11,14 @@ from redis import Redis
 from gristmill.config.settings import settings
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks import catalog
+from gristmill.tasks.item import enter, leave
 from gristmill.tasks.setup import Setup, SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.limits import share_memory
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess
+from gristmill.worker.run_rows import run_rows
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +49,18 @@ def prepare_task(task: GristmillTask, worker: str, client: Redis) -> float:
 
 def _run(setup: Setup) -> bool:
     if not setup.is_async:
-        return setup.run()
+        return _run_in_slot(setup)
     loop = event_loop()
     return setup.run_on(loop.loop, loop.run)
+
+
+def _run_in_slot(setup: Setup) -> bool:
+    """Run a setup outside of a run, but in the slot of this process: it may choose a device by `item.slot`."""
+    enter(("", 0, 1, None, run_rows.own().slot))
+    try:
+        return setup.run()
+    finally:
+        leave()
 
 
 def _tell(task: GristmillTask, worker: str, client: Redis, failure: SetupFailed | None) -> None:
@@ -88,7 +99,7 @@ def prepare_in_quarantine(task: GristmillTask, worker: str, client: Redis, proce
         QuarantineUnavailable: no child process starts.
     """
     try:
-        text = process.run(prepare_named, task.name)
+        text = process.run(prepare_named, task.name, run_rows.own().number)
     except ProcessDied as death:
         text = f"the process died in the setup: {death}"
     if text:
@@ -97,14 +108,15 @@ def prepare_in_quarantine(task: GristmillTask, worker: str, client: Redis, proce
         raise failure
 
 
-def prepare_named(name: str) -> str:
-    """Run the setup of the task called `name` in this process, a quarantine process; the error, if it failed."""
+def prepare_named(name: str, row: int = -1) -> str:
+    """Run the setup of the task called `name` in this quarantine process, for a slot's row; the error, if it failed."""
+    run_rows.join(row)
     setup = catalog.find(name).setup
     try:
         if setup and setup.is_async:
             setup.run_on(own_loop().get_loop(), own_loop().run)
         elif setup:
-            setup.run()
+            _run_in_slot(setup)
     except SetupFailed as failure:
         return str(failure)
     return ""

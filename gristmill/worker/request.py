@@ -39,6 +39,8 @@ class Request(CeleryRequest):
     acknowledged: bool
     #: A weak reference to its job in the pool; None before the pool has it.
     job: Callable[[], Any] | None = None
+    #: Called when the run of a message has ended.
+    ended: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(message, *args, **kwargs)
@@ -149,6 +151,7 @@ class Request(CeleryRequest):
         state.task_ready(self)
         self.acknowledged = True
         self.message.channel.qos.delivered.pop(self.message.delivery_tag, None)
+        Request.ended()
 
     @contextmanager
     def _settled(self) -> Iterator[None]:
@@ -161,6 +164,7 @@ class Request(CeleryRequest):
         finally:
             # Celery leaves a message whose run it has cancelled to the broker.
             self.reject(requeue=True)
+            Request.ended()
 
     def _give_up(self, reason: str, may_pass: bool) -> None:
         """Have a task that Celery could not end run again later, if that may help; else make a dead letter of it."""

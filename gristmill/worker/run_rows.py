@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ from celery.concurrency import get_implementation
 
 from gristmill.config.settings import settings
 from gristmill.worker.run_table import RunRow, RunTable, scratch_row
+from gristmill.worker.slot_numbers import slot_numbers
 
 #: Where a process that is not forked finds the table, and the number of rows. No setting: a leading underscore.
 VARIABLE = "_GRISTMILL_RUN_TABLE"
@@ -37,16 +39,16 @@ class RunRows:
     def _forget(self) -> None:
         self._own = _Own()
 
-    def make(self, rows: int) -> None:
-        """Make the table of this worker, for processes that start from now on too."""
-        self.table, self._maker, self._own = RunTable.new(rows), os.getpid(), _Own()
+    def make(self, rows: int, slots: Sequence[int] = ()) -> None:
+        """Make the table of this worker, for processes that start from now on too; `slots` numbers its slots."""
+        self.table, self._maker, self._own = RunTable.new(rows, slots), os.getpid(), _Own()
         os.environ[VARIABLE] = f"{self.table.path}:{rows}"
 
     def own(self) -> RunRow:
         """The row of this thread, which keeps it."""
         row = self._own.row
         if row is None:
-            row = self._own.row = self._of_process() or self.take()
+            row = self._own.row = self._of_process() or self._of_thread()
         return row
 
     def join(self, number: int) -> None:
@@ -57,6 +59,9 @@ class RunRows:
     def take(self) -> RunRow:
         """A row for a coroutine, until `give_back`."""
         return self.table.take() if self.table and self._maker == os.getpid() else scratch_row()
+
+    def _of_thread(self) -> RunRow:
+        return self.table.take_slot() if self.table and self._maker == os.getpid() else scratch_row()
 
     def give_back(self, row: RunRow) -> None:
         """The coroutine has ended."""
@@ -90,8 +95,10 @@ class Runs(Step):
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        rows = (worker.max_concurrency or worker.concurrency) + SPARE_ROWS
+        slots = worker.max_concurrency or worker.concurrency
+        rows = slots + SPARE_ROWS
         if worker.pool_cls is get_implementation("threads"):
             rows += settings().async_slots
-        run_rows.make(rows)
+        queues = sorted(worker.app.amqp.queues.consume_from)
+        run_rows.make(rows, slot_numbers.take(queues[0] if queues else "", slots))
         super().__init__(worker, **kwargs)

@@ -10,7 +10,7 @@ import struct
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ _PROGRESS_AT = _RUN.size
 _PLACE_AT = _PROGRESS_AT + _PROGRESS.size
 ROW_BYTES = _PLACE_AT + _PLACE.size
 _STARTED = struct.Struct("=d")
+#: Behind all rows: the number of the slot of each.
+_SLOT = struct.Struct("=I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,10 @@ class ItemRun:
 class RunRow:
     """A row of the table; one item at a time writes it."""
 
-    def __init__(self, memory: Any, number: int) -> None:
+    def __init__(self, memory: Any, number: int, slot: int = 0) -> None:
         self._memory, self._at, self.number = memory, number * ROW_BYTES, number
+        #: The number of the slot, which the items that run here learn.
+        self.slot = slot
         self._batch = ""
         self._write = _RUN.pack_into
 
@@ -96,15 +100,21 @@ class RunRow:
 
 
 class RunTable:
-    """The table of one worker, `rows` rows in `memory`; another process finds it at `path`."""
+    """The table of one worker, `rows` rows in `memory`; another process finds it at `path`.
+
+    Slots have the first rows, and coroutines the last ones.
+    """
 
     def __init__(self, memory: Any, rows: int, path: str) -> None:
         self.memory, self.rows, self.path = memory, rows, path
         self._free = deque(range(rows))
 
     @classmethod
-    def new(cls, rows: int) -> "RunTable":
-        """A new table, which ends with the last of the processes that use it."""
+    def new(cls, rows: int, slots: Sequence[int] = ()) -> "RunTable":
+        """A new table, which ends with the last of the processes that use it; `slots` are the numbers of its slots.
+
+        The other rows are numbered on their own, from 0, beginning with the last one.
+        """
         if hasattr(os, "memfd_create"):
             file = os.memfd_create("gristmill-runs")
             path = f"/proc/{os.getpid()}/fd/{file}"
@@ -112,8 +122,11 @@ class RunTable:
             # Only forked processes share it.
             file, path = tempfile.mkstemp(prefix="gristmill-runs-")
             Path(path).unlink()
-        os.ftruncate(file, rows * ROW_BYTES)
-        return cls(mmap.mmap(file, rows * ROW_BYTES), rows, path)
+        table = cls(_memory(file, rows, create=True), rows, path)
+        for row in range(rows):
+            slot = slots[row] if row < len(slots) else rows - 1 - row
+            _SLOT.pack_into(table.memory, rows * ROW_BYTES + row * _SLOT.size, slot)
+        return table
 
     @classmethod
     def at(cls, path: str, rows: int) -> "RunTable":
@@ -123,16 +136,25 @@ class RunTable:
             OSError, ValueError: there is none.
         """
         with Path(path).open("r+b") as file:
-            return cls(mmap.mmap(file.fileno(), rows * ROW_BYTES), rows, path)
+            return cls(_memory(file.fileno(), rows), rows, path)
 
     def row(self, number: int) -> RunRow:
         """The row `number`, from 0; one that nobody reads when the table has no such row."""
-        return RunRow(self.memory, number) if 0 <= number < self.rows else scratch_row()
+        if not 0 <= number < self.rows:
+            return scratch_row()
+        (slot,) = _SLOT.unpack_from(self.memory, self.rows * ROW_BYTES + number * _SLOT.size)
+        return RunRow(self.memory, number, slot)
+
+    def take_slot(self) -> RunRow:
+        """The first row that is free, which nobody gives back; for the process that made the table."""
+        with suppress(IndexError):
+            return self.row(self._free.popleft())
+        return scratch_row()
 
     def take(self) -> RunRow:
-        """A row that is free; for the process that made the table."""
+        """The last row that is free, until `give_back`; for the process that made the table."""
         with suppress(IndexError):
-            return RunRow(self.memory, self._free.popleft())
+            return self.row(self._free.pop())
         return scratch_row()
 
     def give_back(self, row: RunRow) -> None:
@@ -148,6 +170,13 @@ class RunTable:
             run = RunRow(self.memory, number).run(least, now)
             if run and _lives(run.pid):
                 yield run
+
+
+def _memory(file: int, rows: int, *, create: bool = False) -> mmap.mmap:
+    size = rows * (ROW_BYTES + _SLOT.size)
+    if create:
+        os.ftruncate(file, size)
+    return mmap.mmap(file, size)
 
 
 def scratch_row() -> RunRow:

@@ -22,7 +22,7 @@ from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
-from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, time_limit
+from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, memory_limit, time_limit
 from gristmill.worker.logs import about
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
@@ -90,7 +90,7 @@ class Runner:
             return self._return(chunk, worker)
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
-        with time_limit.armed(limit):
+        with time_limit.armed(limit), memory_limit(work.memory):
             try:
                 return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
             finally:
@@ -161,7 +161,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     capture.begin(task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        enter((work.batch, item.index, item.attempt, row.report))
+        enter((work.batch, item.index, item.attempt, row.report, row.slot))
         try:
             time_limit.begin()
             value = task.run(**arguments)
@@ -228,7 +228,7 @@ def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1) 
     task = catalog.find(work.task)
     if task.is_async:
         return run_in_own_loop(work, task, worker, limit, item)
-    with time_limit.armed(limit):
+    with time_limit.armed(limit), memory_limit(work.memory):
         return run_item(work, task, worker, item)
 
 

@@ -20,7 +20,7 @@ from gristmill.worker.runner import run_item
 
 @contextmanager
 def running(batch, index, attempt, report=None):
-    enter((batch, index, attempt, report))
+    enter((batch, index, attempt, report, 3))
     yield
     leave()
 
@@ -31,6 +31,7 @@ def about():
 
 def test_outside_a_run_it_is_item_0_of_no_batch():
     assert Context().run(about) == ("", 0, 1)
+    assert Context().run(lambda: item.slot) == 0
 
 
 def test_it_is_the_item_of_its_thread_and_of_its_coroutine():
@@ -54,7 +55,7 @@ def test_it_is_the_item_of_its_thread_and_of_its_coroutine():
         thread = threading.Thread(target=lambda: seen.update(thread=item.index))
         thread.start()
         thread.join()
-        assert item.index == 7
+        assert (item.index, item.slot) == (7, 3)
     assert (seen["thread"], item.index) == (0, 0)
 
 

@@ -52,6 +52,18 @@ def test_the_longest_name_of_a_batch_and_the_largest_index_have_room(table):
     assert (run.batch, run.index) == ("b" * 64, 2**32)
 
 
+def test_slots_have_the_first_rows_and_their_numbers_and_coroutines_the_last_ones():
+    table = RunTable.new(5, [4, 7])
+    assert [table.row(number).slot for number in range(2)] == [4, 7]
+    assert [table.take_slot().slot for _ in range(2)] == [4, 7]
+    first, second = table.take(), table.take()
+    assert [first.slot, second.slot] == [0, 1]
+    table.give_back(first)
+    assert table.take().slot == 0
+    assert RunTable.at(table.path, 5).row(1).slot == 7
+    assert table.row(9).slot == 0
+
+
 def test_what_is_quicker_is_left_out(table):
     table.take().begin("slow", 0, 1, EARLIER)
     table.take().begin("quick", 1, 1, time.perf_counter())
@@ -112,7 +124,7 @@ def test_more_items_than_rows_run_all_the_same(table):
     for row in taken:
         table.give_back(row)
     assert [table.take().number for _ in range(5)] == [0, 1, 2, 3, -1]
-    assert len(table.memory) == 4 * ROW_BYTES
+    assert len(table.memory) == 4 * (ROW_BYTES + 4), "and the number of each slot"
 
 
 def test_the_runner_writes_its_row(rows):
@@ -150,4 +162,4 @@ def test_each_coroutine_has_a_row(rows):
     coroutines.run_in_own_loop(work, Task(), "io@a", 0, Item(7, 1, 1))
     assert [(run.batch, run.index, run.progress.total) for run in seen] == [("scan", 7, 4)]
     assert list(rows.table.runs()) == []
-    assert rows.take().number == 1, "the row of the first is the last to be taken again"
+    assert [rows.take().number, rows.own().number] == [3, 0], "the row is free again, and slots have the first ones"

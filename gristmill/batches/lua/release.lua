@@ -26,18 +26,23 @@ local function message_id(batch, epoch, first, count) return batch .. ':' .. epo
 local function hand_out(batch, b, first, count, now)
   local chunk = chunk_of(first, count)
   enter_flight(batch, b.queue, chunk, now)
-  local args = '[' .. table.concat({MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}, ',') .. ']'
+  local fields = {MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}
+  -- A worker that starts the message has to have them.
+  if b.slots then fields[7], fields[8] = b.slots, b.memory end
+  local args = '[' .. table.concat(fields, ',') .. ']'
   local id = message_id(batch, b.epoch, first, count)
   redis.call('HSET', key(batch, 'message_of'), chunk, put(b.queue, b.priority, 'gristmill.chunk', id, args, now))
 end
 
--- What handing out needs of a batch, and the live slots of its queue; nil when nothing of it is to be handed out.
+-- What handing out needs of a batch, how many of its items the live slots of its queue run at once, and these slots; nil
+-- when nothing of it is to be handed out.
 local function releasable(batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async'}, {'stored', 'cursor', 'retry_pending',
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async', 'slots', 'memory'}, {'stored', 'cursor', 'retry_pending',
     'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.cancelling or b.finished then return nil end
   b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
-  return b, tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
+  local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
+  return b, math.ceil(slots / tonumber(b.slots or 1)), slots
 end
 
 -- Hand out items that are due for another attempt, in `most` messages at most; returns how many messages. Items of an
@@ -69,16 +74,16 @@ end
 -- Fill what is in flight of a batch: items due for another attempt first, then the next ones. Without workers nothing is
 -- handed out: how to cut chunks depends on who is there. Returns how many messages it put.
 local function release(batch, now)
-  local b, slots = releasable(batch)
+  local b, places, slots = releasable(batch)
   if not b then return 0 end
   -- Until one item is measured, a chunk a slot is enough to learn from.
-  local width = b.measured_items > 0 and 2 * slots or slots
+  local width = b.measured_items > 0 and 2 * places or places
   local room = width - redis.call('ZCARD', key(batch, 'in_flight'))
   local most = math.min(room, RELEASE_MOST)
   local before, number = b.cursor, 0
   if most > 0 then number = release_due(batch, b, most, now) end
   while number < most do
-    local first, count = next_chunk(batch, b, slots)
+    local first, count = next_chunk(batch, b, places)
     if not first then break end
     hand_out(batch, b, first, count, now)
     number = number + 1

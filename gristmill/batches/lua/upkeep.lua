@@ -30,7 +30,7 @@ end
 -- Look at a batch that is due: hand out attempts and what was lost, settle what was cancelled; then say when to look again.
 local function look(batch, now)
   redis.call('ZREM', GM .. 'due', batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished'}, {'priority'})
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'slots', 'memory'}, {'priority'})
   if not b.queue or b.finished then return end
   if b.cancelling then settle(batch, now, {}) return end
   if b.paused then return end
