@@ -61,6 +61,8 @@ class SlotMemory(Step):
 class CaptureOutput(Step):
     """Tells apart what items write: in each process of a pool, or in the threads of this one."""
 
+    requires = ("celery.worker.components:Pool",)
+
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         if worker.pool_cls is get_implementation("prefork"):
             # One for each place in the pool: a process that takes the place of one that died finds its item's output.
