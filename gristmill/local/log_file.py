@@ -34,7 +34,7 @@ class LogFile:
 
     def last_line(self) -> str:
         """The last line that the process wrote since its start; empty if there is none."""
-        lines = self._read(max(self._start, self._size() - _PORTION)).decode(errors="replace").split("\n")
+        lines = self._read(max(self._start, self._length() - _PORTION)).decode(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def look(self, descriptor: int | None) -> None:
@@ -43,7 +43,7 @@ class LogFile:
             self._shown += len(text)
             with suppress(OSError):
                 os.write(descriptor, text)
-        if self._size() >= MOST_BYTES:
+        if self._length() >= MOST_BYTES:
             self._rotate()
 
     def _rotate(self) -> None:
@@ -57,7 +57,7 @@ class LogFile:
         os.truncate(self.path, 0)
         self._start = self._shown = 0
 
-    def _size(self) -> int:
+    def _length(self) -> int:
         return self.path.stat().st_size
 
     def _read(self, at: int) -> bytes:
