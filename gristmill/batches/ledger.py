@@ -143,7 +143,7 @@ class Ledger:
         done, attempts = contents["done"], contents["attempts"]
         values = values_of(chunk.first, len(done), contents["blocks"], contents["retained"])
         items = [
-            Item.of(chunk.first + i, value, attempts[i] if attempts else None)
+            Item.of(chunk.first + i, value, attempts[i]) if attempts else Item(chunk.first + i, value, 1)
             for i, value in enumerate(values)
             if done[i] == "0"
         ]

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ from gristmill.config.flower import check_reach, dashboard_url
 from gristmill.config.settings import settings, use, variable
 from gristmill.errors import InputError, ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.local.log_file import LogFiles
 from gristmill.local.processes import Child
 from gristmill.server.connection import client
 from gristmill.server.home import Home
@@ -29,7 +31,8 @@ class LocalFleet:
 
     `slots` has the word of each worker (`cpu`, `mail:io`) and its slots, 0 for as many as the settings say. The fleet
     owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
-    line for each dead process that the fleet starts again; `logs` is a directory for the output of the processes.
+    line for each dead process that the fleet starts again; `logs` is a directory for the log files of the processes.
+    Without it they are in `logs` of the home, and stderr has their lines too.
     """
 
     def __init__(
@@ -69,26 +72,25 @@ class LocalFleet:
             self._owned = self._stack.enter_context(
                 own_server(self._home, self._kind, settings(), settings().data_root)
             )
+        logs = self._logs or self._home.folder("logs")
+        self._log_files = self._stack.enter_context(LogFiles(logs, None if self._logs else sys.stderr.fileno()))
         self._stack.callback(self._end_children)
         environ = {"GRISTMILL_HOME": str(settings().home)}
         for word, slots in self._slots.items():
             arguments = ["gristmill.worker", str(word), "--slots", str(slots)]
             queue = word.partition(":")[0]
-            self._workers.append(Child(f"{queue} worker", arguments, environ, self._log(queue)))
+            self._workers.append(Child(f"{queue} worker", arguments, environ, self._log_files.file(queue)))
 
     def _start_dashboard(self, wish: int) -> None:
         # After the workers: Flower asks once, at its start, which workers there are.
         port = free_port(settings().dashboard_host, wish)
         environ = {"GRISTMILL_HOME": str(settings().home)}
         self._others.append(
-            Child("dashboard", ["gristmill.dashboard", "--port", str(port)], environ, self._log("flower"))
+            Child("dashboard", ["gristmill.dashboard", "--port", str(port)], environ, self._log_files.file("flower"))
         )
         self.dashboard = dashboard_url(settings(), port)
         if self._owned:
             self._owned.announce(self.dashboard)
-
-    def _log(self, name: str) -> Path | None:
-        return self._logs / f"{name}.log" if self._logs else None
 
     @property
     def pids(self) -> list[int]:

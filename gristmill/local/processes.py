@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+
+from gristmill.local.log_file import LogFile
 
 #: Seconds before a dead child starts again: doubled at each death, and reset after a minute of life.
 FIRST_WAIT, LONGEST_WAIT, STEADY_SECONDS = 1.0, 30.0, 60.0
@@ -17,7 +18,7 @@ class Child:
     """A Python module that runs as a process (`python -m module …`) and ends when this process does."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: Path | None = None
+        self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: LogFile | None = None
     ) -> None:
         self.name = name
         # -P: no file in the current directory may hide a module of Gristmill.
@@ -32,19 +33,19 @@ class Child:
 
     def start(self) -> None:
         """Start the process, in a session of its own: Ctrl-C is for its owner, who ends it in order."""
-        output = self._log.open("ab") if self._log else None
+        output = sys.stderr.fileno() if self._log is None else self._log.open()
         try:
             self._process = subprocess.Popen(
                 self._argv,
                 env=self._environ,
                 stdin=subprocess.PIPE,
-                stdout=output or sys.stderr.fileno(),
-                stderr=output or sys.stderr.fileno(),
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
         finally:
-            if output:
-                output.close()
+            if self._log is not None:
+                os.close(output)
         self._started = time.monotonic()
         self._again_at = self._restart_by = None
 
@@ -92,8 +93,8 @@ class Child:
 
     def last_words(self) -> str:
         """The last line that the process printed into its log, else its exit code."""
-        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log else []
-        return lines[-1] if lines else f"exit code {self._process.poll()}"
+        line = "" if self._log is None else self._log.last_line()
+        return line or f"exit code {self._process.poll()}"
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs."""

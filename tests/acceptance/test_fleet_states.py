@@ -98,6 +98,9 @@ class TestCtrlC:
 class TestSecondUp:
     def test_it_names_the_first(self, fleet):
         said = fleet.run("up").refused("`gristmill up`", str(fleet.home.path), "GRISTMILL_HOME")
+        assert (
+            {"cpu.log", "io.log", "flower.log"} >= {log.name for log in (fleet.home.path / "logs").iterdir()} != set()
+        )
         assert f"(pid {fleet.owner.pid})" in said
         assert len([row for row in fleet.run("workers", "--json").good().rows if row["slots"]]) == 2
 

@@ -6,6 +6,7 @@ import signal
 import psutil
 import pytest
 
+from gristmill.local.log_file import LogFile
 from gristmill.local.processes import Child
 from tests.conftest import until
 
@@ -22,7 +23,7 @@ time.sleep(600)
 @pytest.fixture
 def child(tmp_path):
     (tmp_path / "starts_a_program.py").write_text(MODULE)
-    child = Child("worker", ["starts_a_program"], {"PYTHONPATH": str(tmp_path)}, tmp_path / "log")
+    child = Child("worker", ["starts_a_program"], {"PYTHONPATH": str(tmp_path)}, LogFile(tmp_path / "log"))
     yield child
     child.kill()
 
