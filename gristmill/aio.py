@@ -143,13 +143,13 @@ class Batch(Generic[R_co]):
                 if info.state not in ENDED:
                     await asyncio.sleep(_POLL_SECONDS)
 
-    async def retry(self, *, cancelled: bool = False) -> int:
+    async def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, and return their number; as `gristmill.Batch.retry`."""
-        return await asyncio.to_thread(self._batch.retry, cancelled=cancelled)
+        return await asyncio.to_thread(self._batch.retry, item=item, cancelled=cancelled)
 
-    async def cancel(self, *, kill: bool = False) -> BatchInfo:
+    async def cancel(self, *, item: int | None = None, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters; as `gristmill.Batch.cancel`."""
-        return await asyncio.to_thread(self._batch.cancel, kill=kill)
+        return await asyncio.to_thread(self._batch.cancel, item=item, kill=kill)
 
     async def pause(self) -> bool:
         """Start no more items until the batch is resumed; False if that changes nothing."""

@@ -165,28 +165,41 @@ class Batch(Generic[R_co]):
         lots = follower.in_order() if in_order else follower.as_completed()
         return ((info, _reached(results)) for info, results in _reached(lots))
 
-    def retry(self, *, cancelled: bool = False) -> int:
+    def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
+
+        With `item`, run only the item of that index again, if it failed, is dead or was cancelled.
 
         Each keeps the count of its attempts, and has as many retries as its task has. Warnings, such as that workers
         have another version of the task than this process, go to the logger `gristmill.producer.batch`.
 
         Raises:
             InputError: the batch is being cancelled, and some of its items still run; or workers listen to its queue,
-                and none knows its task.
+                and none knows its task; or the batch has no such item.
         """
         self._warn_of_workers()
         with reaching():
+            if item is not None:
+                return int(self._control().retry_item(self.name, item))
             return self._control().retry(self.name, cancelled=cancelled)
 
-    def cancel(self, *, kill: bool = False) -> BatchInfo:
+    def cancel(self, *, item: int | None = None, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters: items that run now finish and are recorded.
 
         With `kill`, workers end the processes and the coroutines that run its items within two seconds or so, and these
         items count as cancelled; threads cannot be ended. The server repeats to each worker what to end until that has
         done so, so a call that failed may be repeated. A batch that has ended stays as it is.
+
+        With `item`, cancel only the item of that index, and have its worker end the run, as with `kill`. A thread goes
+        on, but its outcome does not count. An item that has ended stays as it is.
+
+        Raises:
+            InputError: the batch has no such item.
         """
         with reaching():
+            if item is not None:
+                self._control().cancel_item(self.name, item, cancelled_item(item))
+                return self.info()
             workers = WorkerRegistry(self._ledger.client, settings()).workers() if kill else []
             is_async = kill and "is_async" in self._ledger.state(self.name)
             killable = [worker.id for worker in workers if is_async or worker.pool == "prefork"]
@@ -232,6 +245,11 @@ class Batch(Generic[R_co]):
 
     def _reader(self) -> ResultReader:
         return ResultReader(self._ledger.client, settings(), self.name)
+
+
+def cancelled_item(index: int) -> str:
+    """The reason that a batch has when this program cancels one of its items."""
+    return f"item {index} by {user_at_host()}"
 
 
 def deadline_of(max_wait: MaxWait) -> Deadline:

@@ -38,6 +38,8 @@ class CoroutineRun:
         #: What makes the outcome of an item that ran for `seconds` (0: no limit) and did not heed its cancellation.
         self._overdue, self._seconds = overdue, seconds
         self._running: dict[asyncio.Task[None], _Running] = {}
+        #: The indexes of items that were cancelled.
+        self._without: set[int] = set()
         self._outcomes: deque[Outcome] = deque()
         #: Bytes of all outcomes so far: those that the loop has added, those that the slot has taken.
         self._bytes_added = self._bytes_collected = 0
@@ -94,6 +96,19 @@ class CoroutineRun:
         self.interrupted = True
         return self._cancel()
 
+    def has(self, index: int) -> bool:
+        """Whether the item of that index is one of this run's."""
+        return any(item.index == index for item in self._items)
+
+    def cancel_item(self, index: int) -> None:
+        """Cancel one item, which has no outcome then; on the loop."""
+        self._without.add(index)
+        for task, running in list(self._running.items()):
+            if running.item.index == index and self._leave(task):
+                task.cancel()
+        if self._all_started and not self._running:
+            self._end()
+
     def _stop(self) -> None:
         self._feed.cancel()
 
@@ -110,6 +125,10 @@ class CoroutineRun:
         try:
             for item in self._items:
                 await self._places.acquire()
+                if item.index in self._without:
+                    self._places.release()
+                    self.started += 1
+                    continue
                 task = self._loop.create_task(self._run_one(item))
                 self._running[task] = _Running(item, time.monotonic())
                 self.started += 1

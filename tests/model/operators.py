@@ -13,14 +13,17 @@ from tests.model.world import Actors, Producer, Worker
 #: Actions that are done once they have been called.
 _ONCE: dict[str, Callable[[Product], object]] = {
     "cancel": lambda product: product.control.cancel(BATCH, "why"),
+    "cancel item": lambda product: product.control.cancel_item(BATCH, 0, "why"),
     "pause": lambda product: product.control.pause(BATCH),
     "resume": lambda product: product.control.resume(BATCH),
     "purge": lambda product: product.purge(),
 }
 
 
-def _retry(product: Product, cancelled: bool) -> int:
+def _retry(product: Product, cancelled: bool, item: int | None = None) -> int:
     try:
+        if item is not None:
+            return product.control.retry_item(BATCH, item)
         return product.control.retry(BATCH, cancelled=cancelled)
     except InputError:
         # The batch is being cancelled.
@@ -31,6 +34,7 @@ def _retry(product: Product, cancelled: bool) -> int:
 _UNTIL_DONE: dict[str, Callable[[Product], int]] = {
     "retry": lambda product: _retry(product, cancelled=False),
     "retry cancelled": lambda product: _retry(product, cancelled=True),
+    "retry item": lambda product: _retry(product, cancelled=False, item=0),
     "requeue": lambda product: product.dead_letters.requeue_all(),
 }
 
