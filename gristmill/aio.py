@@ -26,7 +26,8 @@ from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.result import Result
 from gristmill.fleet.running_items import RunningItem
 from gristmill.producer import batch as blocking
-from gristmill.producer.batch import MaxWait, deadline_of, result_states
+from gristmill.producer.batch import MaxWait, deadline_of
+from gristmill.producer.item_states import result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
 from gristmill.producer.value_order import ValueOrder

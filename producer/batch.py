@@ -19,8 +19,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
-from gristmill.producer.identity import user_at_host
-from gristmill.producer.item_states import item_states
+from gristmill.producer.identity import cancelled_item, user_at_host
+from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import Read, ValueOrder
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
@@ -111,10 +111,7 @@ class Batch(Generic[R_co]):
         return (result for result in results if result.state in states) if states else results
 
     def busy(self) -> list[RunningItem]:
-        """The items of the batch that have run for a second or longer now, the slowest first.
-
-        Workers tell once a second, and 200 items each at most: an item may have ended since.
-        """
+        """The items that have run for a second or longer, the slowest first, as workers told within the last second."""
         with reaching():
             return RunningItems(self._ledger.client, settings()).look([self.name])
 
@@ -168,7 +165,7 @@ class Batch(Generic[R_co]):
     def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
 
-        With `item`, run only the item of that index again, if it failed, is dead or was cancelled.
+        With `item`, run only the item of that index, if it failed, is dead or was cancelled.
 
         Each keeps the count of its attempts, and has as many retries as its task has. Warnings, such as that workers
         have another version of the task than this process, go to the logger `gristmill.producer.batch`.
@@ -247,26 +244,9 @@ class Batch(Generic[R_co]):
         return ResultReader(self._ledger.client, settings(), self.name)
 
 
-def cancelled_item(index: int) -> str:
-    """The reason that a batch has when this program cancels one of its items."""
-    return f"item {index} by {user_at_host()}"
-
-
 def deadline_of(max_wait: MaxWait) -> Deadline:
     """When a wait of `max_wait` that starts now is over."""
     return Deadline(None if max_wait is None else checked_max_wait(max_wait))
-
-
-def result_states(state: str | Iterable[str] | None, follow: bool, consume: bool) -> frozenset[str]:
-    """The states of the results to read; empty: all.
-
-    Raises:
-        InputError: there is no such state, or the three exclude each other.
-    """
-    states = item_states(state)
-    if consume and (states or not follow):
-        raise InputError("consume=True takes neither a state nor follow=False")
-    return states
 
 
 def _reached(values: Iterable[T]) -> Iterator[T]:

@@ -10,7 +10,7 @@ from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
 from gristmill.config import settings
 from gristmill.config.figures import item_count
-from gristmill.producer.batch import cancelled_item
+from gristmill.producer.identity import cancelled_item
 from gristmill.server.connection import client
 
 #: What `--item` says, by what the item did.
