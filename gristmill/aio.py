@@ -26,7 +26,8 @@ from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.result import Result
 from gristmill.fleet.running_items import RunningItem
 from gristmill.producer import batch as blocking
-from gristmill.producer.batch import MaxWait, deadline_of, result_states
+from gristmill.producer.batch import MaxWait, deadline_of
+from gristmill.producer.item_states import result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
 from gristmill.producer.value_order import ValueOrder, typed_results
@@ -152,13 +153,13 @@ class Batch(Generic[R_co]):
                 if info.state not in ENDED:
                     await asyncio.sleep(_POLL_SECONDS)
 
-    async def retry(self, *, cancelled: bool = False) -> int:
+    async def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, and return their number; as `gristmill.Batch.retry`."""
-        return await asyncio.to_thread(self._batch.retry, cancelled=cancelled)
+        return await asyncio.to_thread(self._batch.retry, item=item, cancelled=cancelled)
 
-    async def cancel(self, *, kill: bool = False) -> BatchInfo:
+    async def cancel(self, *, item: int | None = None, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters; as `gristmill.Batch.cancel`."""
-        return await asyncio.to_thread(self._batch.cancel, kill=kill)
+        return await asyncio.to_thread(self._batch.cancel, item=item, kill=kill)
 
     async def pause(self) -> bool:
         """Start no more items until the batch is resumed; False if that changes nothing."""

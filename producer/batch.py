@@ -18,8 +18,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.follower import Follower
-from gristmill.producer.identity import user_at_host
-from gristmill.producer.item_states import item_states
+from gristmill.producer.identity import cancelled_item, user_at_host
+from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import Read, ValueOrder, typed_results
 from gristmill.producer.watching import check, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
@@ -109,10 +109,7 @@ class Batch(Generic[R_co]):
         return (result for result in results if result.state in states) if states else results
 
     def busy(self) -> list[RunningItem]:
-        """The items of the batch that have run for a second or longer now, the slowest first.
-
-        Workers tell once a second, and 200 items each at most: an item may have ended since.
-        """
+        """The items that have run for a second or longer, the slowest first, as workers told within the last second."""
         with reaching():
             return RunningItems(self._ledger.client, settings()).look([self.name])
 
@@ -165,28 +162,41 @@ class Batch(Generic[R_co]):
         lots = follower.in_order() if in_order else follower.as_completed()
         return ((info, _reached(results)) for info, results in _reached(lots))
 
-    def retry(self, *, cancelled: bool = False) -> int:
+    def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
+
+        With `item`, run only the item of that index, if it failed, is dead or was cancelled.
 
         Each keeps the count of its attempts, and has as many retries as its task has. Warnings, such as that workers
         have another version of the task than this process, go to the logger `gristmill.producer.batch`.
 
         Raises:
             InputError: the batch is being cancelled, and some of its items still run; or workers listen to its queue,
-                and none knows its task.
+                and none knows its task; or the batch has no such item.
         """
         self._warn_of_workers()
         with reaching():
+            if item is not None:
+                return int(self._control().retry_item(self.name, item))
             return self._control().retry(self.name, cancelled=cancelled)
 
-    def cancel(self, *, kill: bool = False) -> BatchInfo:
+    def cancel(self, *, item: int | None = None, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters: items that run now finish and are recorded.
 
         With `kill`, workers end the processes and the coroutines that run its items within two seconds or so, and these
         items count as cancelled; threads cannot be ended. The server repeats to each worker what to end until that has
         done so, so a call that failed may be repeated. A batch that has ended stays as it is.
+
+        With `item`, cancel only the item of that index, and have its worker end the run, as with `kill`. A thread goes
+        on, but its outcome does not count. An item that has ended stays as it is.
+
+        Raises:
+            InputError: the batch has no such item.
         """
         with reaching():
+            if item is not None:
+                self._control().cancel_item(self.name, item, cancelled_item(item))
+                return self.info()
             workers = WorkerRegistry(self._ledger.client, settings()).workers() if kill else []
             is_async = kill and "is_async" in self._ledger.state(self.name)
             killable = [worker.id for worker in workers if is_async or worker.pool == "prefork"]
@@ -237,18 +247,6 @@ class Batch(Generic[R_co]):
 def deadline_of(max_wait: MaxWait) -> Deadline:
     """When a wait of `max_wait` that starts now is over."""
     return Deadline(None if max_wait is None else checked_max_wait(max_wait))
-
-
-def result_states(state: str | Iterable[str] | None, follow: bool, consume: bool) -> frozenset[str]:
-    """The states of the results to read; empty: all.
-
-    Raises:
-        InputError: there is no such state, or the three exclude each other.
-    """
-    states = item_states(state)
-    if consume and (states or not follow):
-        raise InputError("consume=True takes neither a state nor follow=False")
-    return states
 
 
 def _reached(values: Iterable[T]) -> Iterator[T]:

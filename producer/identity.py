@@ -15,3 +15,8 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # KeyError: before Python 3.13
         return str(os.getuid())
+
+
+def cancelled_item(index: int) -> str:
+    """The reason that a batch has when this program cancels one of its items."""
+    return f"item {index} by {user_at_host()}"

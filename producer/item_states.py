@@ -19,3 +19,15 @@ def item_states(state: str | Iterable[str] | None) -> frozenset[str]:
     if not words or not set(words) <= set(ITEM_STATES):
         raise InputError(invalid_value("state", state, f"one or more of {', '.join(ITEM_STATES)}"))
     return frozenset(words)
+
+
+def result_states(state: str | Iterable[str] | None, follow: bool, consume: bool) -> frozenset[str]:
+    """The states of the results to read; empty: all.
+
+    Raises:
+        InputError: there is no such state, or the three exclude each other.
+    """
+    states = item_states(state)
+    if consume and (states or not follow):
+        raise InputError("consume=True takes neither a state nor follow=False")
+    return states

@@ -53,6 +53,33 @@ class Control:
         chunks = [Chunk(batch, int(epoch), first, count) for first, count in numbers]
         return [Running(worker, chunk) for worker, chunk in zip(pairs[::2], chunks, strict=True)]
 
+    def retry_item(self, batch: str, index: int) -> bool:
+        """Release one item again that failed, is dead or was cancelled; False when it is left or succeeded.
+
+        Raises:
+            InputError: the batch has no such item, or is being cancelled.
+        """
+        answer = self._item("retry_item", batch, index)
+        if answer == "cancelling":
+            raise InputError(f"batch {batch!r} is being cancelled: retry its items after it has ended")
+        return answer == "retried"
+
+    def cancel_item(self, batch: str, index: int, reason: str) -> str:
+        """Cancel one item; return what it did then: `waiting`, `running`, or `ended` when it had an outcome before.
+
+        Its worker learns with the next heartbeat to end the run, even if the answer of this call is lost.
+
+        Raises:
+            InputError: the batch has no such item.
+        """
+        return self._item("cancel_item", batch, index, why=reason)
+
+    def _item(self, script: str, batch: str, index: int, **arguments: str) -> str:
+        answer = str(self._call(script, batch=batch, index=index, **arguments))
+        if answer == "missing":
+            raise InputError(f"invalid value for item: {index} (expected the index of an item of batch {batch!r})")
+        return answer
+
     def pause(self, batch: str) -> bool:
         """Hand out no more chunks until `resume`; False when the batch had ended or was paused already."""
         return self._pause(batch, paused=True)

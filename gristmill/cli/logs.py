@@ -7,14 +7,13 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, printable, stdout, write
 from gristmill.cli.lookup import named_batch
-from gristmill.cli.values import Integer
 from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import reaching
 
 
 @new_command("logs")
 @options.batch
-@click.option("--item", type=Integer(0, 2**32 - 1), metavar="N", help="Print what the item of index N wrote.")
+@options.item
 @click.option("--worker", metavar="W", help="Print what items wrote on worker W, such as cpu@host-a.")
 @options.selected_states
 @options.follow

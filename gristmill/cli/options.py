@@ -56,6 +56,7 @@ follow = click.option(
     "--follow", "following", is_flag=True, help="Print results as items complete, until the batch has ended."
 )
 in_order = click.option("-k", "--in-order", is_flag=True, help="Print results by index, not as items complete.")
+item = click.option("--item", type=Integer(0, 2**32 - 1), metavar="N", help="Only the item of index N.")
 batch = click.argument("batch", required=False, shell_complete=completing.batches)
 
 

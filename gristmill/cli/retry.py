@@ -16,23 +16,33 @@ from gristmill.server.connection import client
 
 @new_command("retry")
 @options.batch
+@options.item
 @click.option("--cancelled", is_flag=True, help="Run the cancelled items again too.")
 @options.quiet
-def command(batch: str | None, cancelled: bool) -> None:
+def command(batch: str | None, item: int | None, cancelled: bool) -> None:
     """Run the failed and dead items of BATCH again, and no others.
 
     On a terminal, BATCH defaults to the batch last submitted from this host. The command does not wait for the items.
-    Correct the cause of the failures first and restart the workers; the items stay as you submitted them.
+    Correct the cause of the failures first and restart the workers; the items stay as you submitted them. With
+    --item, only that item runs again, also a cancelled one.
 
     \b
     Examples:
       gristmill retry && gristmill watch
       gristmill retry first --cancelled
+      gristmill retry first --item 17
     """
     with batch_to_change(batch) as (target, fleet):
         warn_of_workers(target.info(), fleet=fleet)
-        number = Control(client(), settings()).retry(target.name, cancelled=cancelled)
+        control = Control(client(), settings())
+        if item is not None:
+            number = int(control.retry_item(target.name, item))
+        else:
+            number = control.retry(target.name, cancelled=cancelled)
         info = target.info()
+    if not number and item is not None:
+        note(f"item {item} of batch {info.name} has not failed")
+        return
     if not number:
         others = f"; {info.cancelled:,} are cancelled (--cancelled runs them again)" if info.cancelled else ""
         note(f"batch {info.name} has no failed items{others}")

@@ -7,13 +7,15 @@ import tornado.web
 
 from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
-from gristmill.config.settings import settings, variable
+from gristmill.config.settings import settings
 from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
 from gristmill.server.connection import client
 
 #: Results to send before the next are read.
 _AT_ONCE = 500
+#: What a batch's reason says.
+_WHERE = "on the dashboard"
 
 
 class Action(Page):
@@ -22,18 +24,33 @@ class Action(Page):
     @tornado.web.authenticated
     async def post(self, name: str, what: str) -> None:
         """Take the action `what`, then show the batch again."""
-        if self.application.options.read_only:
-            raise tornado.web.HTTPError(403, "the dashboard is read-only (setting %s)", variable("dashboard_read_only"))
+        self.check_writable()
         observer = self.application.observer
         await self.ask(batches.find, observer, name)
         await self.ask(_act, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
 
+class CancelItem(Page):
+    """Cancels one item, for a form with the token of its page."""
+
+    @tornado.web.authenticated
+    async def post(self, name: str, index: str) -> None:
+        """Cancel the item, then show what runs again."""
+        self.check_writable()
+        await self.ask(batches.find, self.application.observer, name)
+        await self.ask(_cancel_item, name, int(index))
+        self.redirect(self.reverse_url("busy"))
+
+
+def _cancel_item(name: str, index: int) -> None:
+    Control(client(), settings()).cancel_item(name, index, f"item {index} {_WHERE}")
+
+
 def _act(name: str, what: str) -> None:
     control = Control(client(), settings())
     if what == "cancel":
-        control.cancel(name, "on the dashboard")
+        control.cancel(name, _WHERE)
     else:
         getattr(control, what)(name)
 

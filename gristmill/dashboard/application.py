@@ -1,4 +1,4 @@
-"""The dashboard's application: Flower's, subclassed, with the tabs Throughput and Batches."""
+"""The dashboard's application: Flower's, subclassed, with the tabs Throughput, Batches and Busy."""
 
 import asyncio
 import logging
@@ -38,6 +38,9 @@ HANDLERS = [
     url(r"/batch/([^/]+)/data", pages.BatchData, name="batch_data"),
     url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
+    url(r"/busy", pages.BusyPage, name="busy"),
+    url(r"/busy/data", pages.BusyData, name="busy_data"),
+    url(r"/batch/([^/]+)/item/([0-9]{1,10})/cancel", actions.CancelItem, name="item_cancel"),
     url(r"/metrics", metrics.Metrics),
     url(r"/gristmill/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="gristmill_static"),
 ]

@@ -8,8 +8,10 @@ from gristmill.batches.histogram import bound, quantile
 from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
+from gristmill.dashboard import busy
 from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
+from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.overview import QUANTILES, Observer
 
 #: Batches on the list, the newest ones; failed items on a page; characters of an input, a message, a traceback.
@@ -36,7 +38,9 @@ def newest(observer: Observer) -> dict[str, Any]:
     client, key = observer.fleet.client, observer.meters.settings.key("batches")
     names = cast(list[str], client.zrevrange(key, 0, BATCHES_MOST - 1))
     at = observer.meters.now()
-    rows = [_row(observer, info, at) for info in observer.infos(names)]
+    infos = observer.infos(names)
+    outlooks = observer.outlooks.of([info.name for info in infos if info.state not in ENDED])
+    rows = [_row(observer, info, at, outlooks.get(info.name)) for info in infos]
     return {"at": at, "total": client.zcard(key), "batches": rows}
 
 
@@ -44,11 +48,13 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     """One batch: its row, its progress, its run times, and the failed items behind the index `after`."""
     info = find(observer, name)
     at, meter = observer.meters.now(), observer.meters.batch(name)
+    outlook = observer.outlooks.of([name], inputs=True)[name]
     reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
     failures = list(islice(reader.failed(after + 1), FAILED_MOST + 1))
     return {
         "at": at,
-        "batch": _row(observer, info, at, meter),
+        "batch": _row(observer, info, at, outlook, meter),
+        "running": busy.row(outlook.running[0]) if outlook.running else None,
         "attempts": _attempts(observer, name),
         "progress": _progress(meter, info, at),
         "runs": [{"upto": bound(number), "items": meter.runs[number]} for number in sorted(meter.runs)],
@@ -58,13 +64,16 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     }
 
 
-def _row(observer: Observer, info: BatchInfo, at: float, meter: BatchMeter | None = None) -> dict[str, Any]:
+def _row(
+    observer: Observer, info: BatchInfo, at: float, outlook: Outlook | None, meter: BatchMeter | None = None
+) -> dict[str, Any]:
     seconds = (info.finished or at) - info.created
     if info.state in ENDED:
         rate = info.done / seconds if seconds > 0 else 0.0
     else:
         rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
-    seconds_left = info.left / rate if rate and info.state in (State.RUNNING, *OPEN) else None
+    goes_on = outlook and info.left and info.state in (State.RUNNING, *OPEN)
+    seconds_left = outlook.seconds_left(info, rate) if outlook and goes_on else None
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
     times["abandoned_at"] = info.abandoned_at
     return {**info.as_dict(), "state": str(info.state), "queue": info.queue, "done": info.done, "rate": rate, **times}

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import tornado.web
 
-from gristmill.dashboard import batches, throughput
+from gristmill.config.settings import variable
+from gristmill.dashboard import batches, busy, throughput
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
 from gristmill.errors import GristmillError
@@ -36,6 +37,11 @@ class Page(BaseHandler):
     def check_xsrf_cookie(self) -> None:
         """Require the token always; Flower does not when nobody has to log in."""
         tornado.web.RequestHandler.check_xsrf_cookie(self)
+
+    def check_writable(self) -> None:
+        """Refuse an action on a dashboard that only shows."""
+        if self.application.options.read_only:
+            raise tornado.web.HTTPError(403, "the dashboard is read-only (setting %s)", variable("dashboard_read_only"))
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError."""
@@ -116,6 +122,24 @@ class BatchesData(Page):
     async def get(self) -> None:
         """Send the newest batches as JSON."""
         self.give(await self.ask(batches.newest, self.application.observer))
+
+
+class BusyPage(Page):
+    """The page that lists what runs now."""
+
+    @tornado.web.authenticated
+    def get(self) -> None:
+        """Send the page."""
+        self.show("busy.html")
+
+
+class BusyData(Page):
+    """The JSON of the page."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        """Send the items that run as JSON."""
+        self.give(await self.ask(busy.data, self.application.observer))
 
 
 class BatchPage(Page):

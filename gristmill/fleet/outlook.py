@@ -54,7 +54,7 @@ def _rest(item: RunningItem, mean: float) -> float:
 
 
 class Outlooks:
-    """The outlooks of the batches on one server. Threads may not share it."""
+    """The outlooks of the batches on one server. Threads may share it."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._client, self._settings = client, settings

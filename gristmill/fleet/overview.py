@@ -13,7 +13,9 @@ from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, TaskCount
+from gristmill.fleet.outlook import Outlooks
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
+from gristmill.fleet.running_items import RunningItems
 
 #: Seconds over which a rate is measured: the first window with enough items counts.
 _WINDOWS, _ENOUGH = (10, 60, 300), 20
@@ -77,6 +79,8 @@ class Observer:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self.fleet = WorkerRegistry(client, settings)
         self.meters = Meters(client, settings)
+        self.running_items = RunningItems(client, settings)
+        self.outlooks = Outlooks(client, settings)
         self._ledger = Ledger(client, settings)
         self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
 

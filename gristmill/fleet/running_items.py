@@ -16,7 +16,7 @@ from gristmill.server.scripts import Scripts
 #: Batch, index, attempt and worker.
 _Run = tuple[str, int, int, str]
 #: Inputs that one look reads, at most: of the slowest items.
-_INPUTS_MOST = 500
+INPUTS_MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RunningItem:
 
 
 class RunningItems:
-    """What runs on the workers of one server. Threads may not share it."""
+    """What runs on the workers of one server. Threads may share it."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._client, self._settings = client, settings
@@ -65,28 +65,35 @@ class RunningItems:
         #: The inputs that the last look has read: an item may run for hours.
         self._inputs: dict[_Run, Any] = {}
 
-    def look(self, batches: Collection[str] | None = None, *, inputs: bool = True) -> list[RunningItem]:
-        """The items that run, of these batches or of all, the slowest first; with their `inputs`, or without."""
+    def look(
+        self, batches: Collection[str] | None = None, *, inputs: bool = True, most: int = INPUTS_MOST
+    ) -> list[RunningItem]:
+        """The items that run, of these batches or of all, the slowest first.
+
+        With `inputs`, the `most` slowest have their input.
+        """
         now, texts = self._scripts.call("busy")
         items = [
             item for worker, text in zip(texts[::2], texts[1::2], strict=True) for item in _items(now, worker, text)
         ]
         rows = [item for item in items if batches is None or item.batch in batches]
         rows.sort(key=lambda item: -item.seconds)
-        return self._with_inputs(rows) if inputs else rows
+        return self._with_inputs(rows, most) if inputs else rows
 
-    def _with_inputs(self, items: list[RunningItem]) -> list[RunningItem]:
+    def _with_inputs(self, items: list[RunningItem], most: int) -> list[RunningItem]:
         readers: dict[str, ResultReader] = {}
-        inputs, self._inputs = self._inputs, {}
+        before, inputs = self._inputs, {}
         # Neighbours are in one block of stored items.
-        for item in sorted(items[:_INPUTS_MOST], key=lambda item: (item.batch, item.index)):
+        for item in sorted(items[:most], key=lambda item: (item.batch, item.index)):
             run = _run_of(item)
-            if run not in inputs:
-                reader = readers.setdefault(item.batch, ResultReader(self._client, self._settings, item.batch))
-                text = reader.item(item.index)
-                inputs[run] = None if text is None else json.loads(text)
-            self._inputs[run] = inputs[run]
-        return [replace(item, input=self._inputs.get(_run_of(item))) for item in items]
+            if run in before:
+                inputs[run] = before[run]
+                continue
+            reader = readers.setdefault(item.batch, ResultReader(self._client, self._settings, item.batch))
+            text = reader.item(item.index)
+            inputs[run] = None if text is None else json.loads(text)
+        self._inputs = inputs
+        return [replace(item, input=inputs.get(_run_of(item))) for item in items]
 
 
 def _run_of(item: RunningItem) -> _Run:

@@ -56,6 +56,8 @@ class CoroutineRun:
         self._limit, self._overdue, self._grace = limit, overdue, grace
         self._alarm: asyncio.TimerHandle | None = None
         self._running: dict[asyncio.Task[None], _Running] = {}
+        #: The indexes of items that were cancelled.
+        self._without: set[int] = set()
         self._outcomes: deque[Outcome] = deque()
         #: Bytes of all outcomes so far: those that the loop has added, those that the slot has taken.
         self._bytes_added = self._bytes_collected = 0
@@ -114,6 +116,20 @@ class CoroutineRun:
         self.interrupted = True
         return self._cancel()
 
+    def has(self, index: int) -> bool:
+        """Whether the item of that index is one of this run's."""
+        return any(item.index == index for item in self._items)
+
+    def cancel_item(self, index: int) -> None:
+        """Cancel one item, which has no outcome then; on the loop."""
+        self._without.add(index)
+        for task, running in list(self._running.items()):
+            if running.item.index == index:
+                self._leave(task)
+                task.cancel()
+        if self._all_started and not self._running:
+            self._end()
+
     def _stop(self) -> None:
         self._is_stopped = self._all_started = True
         if not self._running:
@@ -134,6 +150,8 @@ class CoroutineRun:
         if self.is_full:
             self._is_held = True
             return False
+        while self.started < len(self._items) and self._items[self.started].index in self._without:
+            self.started += 1
         if self.started < len(self._items) and not self._is_stopped:
             item = self._items[self.started]
             task = self._loop.create_task(self._run_one(item), context=self._context.copy())

@@ -73,6 +73,16 @@ def cancel_run(message: str) -> bool:
     return False
 
 
+def cancel_item(batch: str, index: int) -> bool:
+    """Cancel one item, for good: nothing of it is recorded. False when no run has it."""
+    for loop in _loops.all():
+        for message, run in list(loop.runs.items()):
+            if message.partition(":")[0] == batch and run.has(index):
+                loop.loop.call_soon_threadsafe(run.cancel_item, index)
+                return True
+    return False
+
+
 def interrupt_runs(seconds: float) -> None:
     """Cancel all items, which are to run again elsewhere, and give them `seconds` to end."""
     for loop in _loops.all():

@@ -6,11 +6,13 @@ from typing import Any
 
 from celery.worker import state
 
+from gristmill.worker.item_kills import end_item
+
 log = logging.getLogger(__name__)
 
 
 class Kills:
-    """The messages that a worker is to end; the server repeats them with each heartbeat until they have ended."""
+    """The messages and items that a worker is to end; the server repeats them with each heartbeat until they have."""
 
     def __init__(self, worker: Any) -> None:
         self._worker = worker
@@ -34,6 +36,10 @@ class Kills:
 
     def _end(self, identity: str) -> None:
         try:
+            batch, is_item, index = identity.partition("#")
+            if is_item and not end_item(batch, int(index), self._worker.pool):
+                # The server repeats it.
+                return
             request = state.requests.get(identity)
             if request is not None:
                 # SIGKILL ends code that ignores SIGTERM too.

@@ -18,8 +18,9 @@ TASKS = '''
 """Tasks with ways to go wrong."""
 
 import sys
+import time
 
-from gristmill.tasks.kinds import cpu, io
+from gristmill import cpu, io, item
 
 
 @io
@@ -46,6 +47,23 @@ def odd(what: str, size: int = 0):
 def oddly(what: str, size: int = 0):
     """Do it in a process."""
     return odd.run(what, size)
+
+
+@cpu
+def dawdle(seconds: float):
+    """Take so many seconds, and say how far it is."""
+    begun_at = time.monotonic()
+    while (elapsed := time.monotonic() - begun_at) < seconds:
+        item.progress(round(elapsed), seconds, "half-way" if 2 * elapsed > seconds else "")
+        time.sleep(0.05)
+    return seconds
+
+
+@io
+def idle(seconds: float):
+    """Take so many seconds, in a thread."""
+    time.sleep(seconds)
+    return seconds
 
 
 @io

@@ -170,6 +170,33 @@ class Controlled(RuleBasedStateMachine):
         after = self.info()
         assert (after.left, after.succeeded, after.failed, after.dead) == (before.left + number, before.succeeded, 0, 0)
 
+    @precondition(lambda self: self.stored)
+    @rule(data=st.data(), cancels=st.booleans())
+    def control_an_item(self, data, cancels):
+        index = data.draw(st.integers(0, self.stored - 1))
+        self.cancel_item(index) if cancels else self.retry_item(index)
+
+    def cancel_item(self, index):
+        before = self.info()
+        was_done = index in self._bits("done")
+        assert (self.control.cancel_item(NAME, index, "by me") == "ended") == was_done
+        after = self.info()
+        # In a batch that is being cancelled, others may end as well.
+        assert (after.cancelled > before.cancelled) == (after.left < before.left)
+        assert was_done or index in self._bits("cancelled")
+
+    def retry_item(self, index):
+        before = self.info()
+        may_run = index in self._bits("failed") | self._bits("cancelled")
+        try:
+            runs = self.control.retry_item(NAME, index)
+        except InputError:
+            assert before.reason
+            assert not before.finished
+            return
+        assert runs == may_run
+        assert (self.info().left, self.info().succeeded) == (before.left + runs, before.succeeded)
+
     # -- what always holds
 
     def info(self):

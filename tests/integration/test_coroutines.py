@@ -1,16 +1,19 @@
 """Coroutine tasks: many items of a slot on one event loop, each with its outcome, its time limit, its cancellation."""
 
+import asyncio
 import json
 import logging
 import threading
 
 import pytest
 
+from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import cpu
 from gristmill.worker import coroutines, event_loop, loop_watch
 from gristmill.worker.coroutines import RunInterrupted
+from gristmill.worker.item_kills import end_item
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.runner import Runner, run_named
 from tests.conftest import until
@@ -24,6 +27,7 @@ FOR = {"queue": "io", "parameter": "n", "is_async": 1}
 def tasks():
     """The tasks are known, and nothing of an earlier test runs."""
     waiting_tasks.cancelled.clear()
+    waiting_tasks.running.clear()
     catalog.load().update({name: task for name, task in vars(waiting_tasks).items() if hasattr(task, "is_async")})
 
 
@@ -70,6 +74,37 @@ def test_the_items_of_a_chunk_run_side_by_side_and_are_recorded_in_order(ledger)
     ]
     assert info(ledger, "b").left == 0
     assert event_loop.event_loop().runs == {}
+
+
+def test_one_item_is_cancelled_and_its_neighbours_go_on(ledger):
+    chunk = submit(ledger, "wait_for_gate", 3)
+    waiting_tasks.gate.clear()
+    thread, raised = in_thread(ledger, chunk)
+    until(lambda: len(waiting_tasks.running) == 3, what="the start of the items")
+    Control(ledger.client, ledger.settings).cancel_item("b", 1, "by me")
+    assert end_item("b", 1, None)
+    until(lambda: waiting_tasks.cancelled == [1], what="the cancellation")
+    waiting_tasks.gate.set()
+    thread.join(30)
+    assert (raised, [one.state for one in results(ledger, 3)]) == ([], ["succeeded", "cancelled", "succeeded"])
+    state = info(ledger, "b")
+    assert (state.left, state.duplicates, event_loop.event_loop().runs) == (0, 0, {})
+    assert end_item("b", 1, None), "nothing is left to end"
+
+
+def test_an_item_that_was_cancelled_before_its_turn_does_not_start(ledger, monkeypatch):
+    monkeypatch.setattr(event_loop.event_loop(), "places", asyncio.Semaphore(1))
+    chunk = submit(ledger, "wait_for_gate", 3)
+    waiting_tasks.gate.clear()
+    thread, _ = in_thread(ledger, chunk)
+    until(lambda: waiting_tasks.running == [0], what="the start of the first item")
+    Control(ledger.client, ledger.settings).cancel_item("b", 1, "by me")
+    assert end_item("b", 1, None)
+    waiting_tasks.gate.set()
+    thread.join(30)
+    assert [one.state for one in results(ledger, 3)] == ["succeeded", "cancelled", "succeeded"]
+    assert waiting_tasks.running == [0, 2]
+    assert info(ledger, "b").left == 0
 
 
 def test_a_batch_of_another_kind_of_task_is_cut_as_before(ledger):

@@ -19,18 +19,31 @@ _ONCE: dict[str, Callable[[Product], object]] = {
 }
 
 
-def _retry(product: Product, cancelled: bool) -> int:
+def _retry(product: Product, cancelled: bool, item: int | None = None) -> int:
     try:
+        if item is not None:
+            return product.control.retry_item(BATCH, item)
         return product.control.retry(BATCH, cancelled=cancelled)
     except InputError:
-        # The batch is being cancelled.
+        # The batch is being cancelled, or is not there yet.
         return 0
+
+
+def _cancel_item(product: Product) -> int:
+    try:
+        product.control.cancel_item(BATCH, 0, "why")
+    except InputError:
+        # It is not stored yet.
+        return 0
+    return 1
 
 
 #: Actions that are done once there was something to do.
 _UNTIL_DONE: dict[str, Callable[[Product], int]] = {
     "retry": lambda product: _retry(product, cancelled=False),
     "retry cancelled": lambda product: _retry(product, cancelled=True),
+    "cancel item": _cancel_item,
+    "retry item": lambda product: _retry(product, cancelled=False, item=0),
     "requeue": lambda product: product.dead_letters.requeue_all(),
 }
 

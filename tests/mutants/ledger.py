@@ -181,7 +181,7 @@ MUTANTS = (
     ),
     Mutant(
         "a retry voids the messages of a batch that had ended",
-        f"{BATCHES}/retry.lua",
+        f"{BATCHES}/reopen.lua",
         "  redis.call('HINCRBY', key(batch, 'state'), 'epoch', 1)\n",
         "",
         f"{RETRY}::TestRetry::test_messages_of_before_are_void",

@@ -1,6 +1,7 @@
 """Coroutine tasks for the tests: what they wait for, and what they do when they are cancelled."""
 
 import asyncio
+import threading
 import time
 from contextlib import suppress
 
@@ -10,6 +11,8 @@ from gristmill.tasks.kinds import io
 running: list[int] = []
 most: list[int] = [0]
 cancelled: list[int] = []
+#: Opens for the items of `wait_for_gate`.
+gate = threading.Event()
 
 
 @io
@@ -22,6 +25,19 @@ async def wait_together(n: int) -> int:
             break
         await asyncio.sleep(0.01)
     running.remove(n)
+    return n
+
+
+@io
+async def wait_for_gate(n: int) -> int:
+    """Wait until the gate opens."""
+    running.append(n)
+    try:
+        while not gate.is_set():
+            await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        cancelled.append(n)
+        raise
     return n
 
 

@@ -44,10 +44,16 @@ local function finish(batch, now)
 end
 
 -- Have a worker end what runs under the message of a chunk: it learns that with its next heartbeat. Keys:
---   kill:{worker}  set  ids of messages; the worker says when it has seen them
+--   kill:{worker}  set  ids of messages, or batch#index of one item; the worker says when it has ended them
 local function note_kill(batch, epoch, worker, message)
   local first, count = range_of(message)
   redis.call('SADD', GM .. 'kill:' .. worker, message_id(batch, epoch, first, count))
+  redis.call('PEXPIRE', GM .. 'kill:' .. worker, KILL_KEPT_MS)
+end
+
+-- Have a worker end the run of one item.
+local function note_item_kill(batch, index, worker)
+  redis.call('SADD', GM .. 'kill:' .. worker, batch .. '#' .. index)
   redis.call('PEXPIRE', GM .. 'kill:' .. worker, KILL_KEPT_MS)
 end
 

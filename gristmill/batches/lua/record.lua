@@ -15,7 +15,7 @@ local now, chunk = milliseconds(), chunk_of(first, count)
 local outcomes, items
 outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
-local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'halt'},
+local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt'},
   {'created', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {items, false} end
 if b.epoch ~= epoch then
@@ -112,7 +112,8 @@ local function count_outcomes()
   end
   count_open(b.queue, b.paused, -done)
   redis.call('HINCRBY', GM .. 'items', worker, done)
-  if times ~= 'off' then
+  -- What comes after the end is a duplicate, and would outlive the batch.
+  if times ~= 'off' and not b.finished then
     count_record(now, batch, b, worker, tally.succeeded, tally.failed + tally.dead, seconds, times)
   end
   if items > 0 then
@@ -134,6 +135,7 @@ local function accounted(span)
     if index < 0 then return true end
     local alone = chunk_of(index, 1)
     local elsewhere = redis.call('ZSCORE', key(batch, 'retry'), index)
+      or redis.call('GETBIT', key(batch, 'retry_pending'), index) == 1
       or alone ~= chunk and redis.call('ZSCORE', key(batch, 'in_flight'), alone)
     if not elsewhere then return false end
     index = index + 1

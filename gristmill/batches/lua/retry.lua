@@ -1,5 +1,5 @@
 --@ retry(batch, token, cancelled: flag)
---@ uses batches/ending server/answers
+--@ uses batches/reopen server/answers
 -- Give back the failed and dead items of a batch, to be run again; with `cancelled` the cancelled ones too.
 -- Their bits move from one bitmap to another: a few operations on stored/8 bytes, however many they are.
 -- Touches: every key of the batch, active, answer:{token}. Returns how many they are, or -1 while the batch is being
@@ -8,7 +8,7 @@ local before = answered(token)
 if before then return tonumber(before) end
 local now, parts = milliseconds(), {'failed'}
 local b = state(batch, {'task', 'queue', 'paused', 'cancelling', 'finished'},
-  {'created', 'stored', 'failed', 'dead', 'cancelled'})
+  {'created', 'stored', 'cursor', 'failed', 'dead', 'cancelled'})
 if b.cancelling then return -1 end
 local number = b.failed + b.dead
 if cancelled then
@@ -16,16 +16,12 @@ if cancelled then
 end
 if not b.task or number == 0 then return 0 end
 
-if b.finished then
-  -- Nothing of it runs that counts, so messages that are still on the queue are void.
-  redis.call('HINCRBY', key(batch, 'state'), 'epoch', 1)
-  redis.call('HDEL', key(batch, 'state'), 'finished')
-  redis.call('ZADD', GM .. 'active', b.created, batch)
-  redis.call('ZREM', GM .. 'expiring', batch)
-  for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PERSIST', name) end
-end
+if b.finished then reopen(batch, b.created, b.stored) end
 for _, part in ipairs(parts) do
   redis.call('BITOP', 'XOR', key(batch, 'done'), key(batch, 'done'), key(batch, part))
+  if part == 'cancelled' then
+    for _, range in ipairs(ranges_ahead(batch, b.cursor, b.stored)) do fill(key(batch, part), range[1], range[2], 0) end
+  end
   redis.call('BITOP', 'OR', key(batch, 'retry_pending'), key(batch, 'retry_pending'), key(batch, part))
   redis.call('DEL', key(batch, part))
   redis.call('HSET', key(batch, 'state'), part, 0)

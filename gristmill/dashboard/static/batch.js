@@ -11,10 +11,15 @@
   const runs = new Chart({ title: "Run time of items", axis: "items", bars: true, across: "Up to" });
   byId("charts").append(progress.element, runs.element);
 
-  function words(batch) {
+  function words(data) {
+    const batch = data.batch, slowest = data.running;
     const parts = [number(batch.rate) + " items/s"];
     if (ENDED.includes(batch.state)) parts.push("took " + duration(batch.seconds));
     else if (batch.seconds_left !== null) parts.push(duration(batch.seconds_left) + " left");
+    if (slowest && slowest.seconds >= 5) {
+      parts.push("item " + slowest.index + " runs for " + duration(Math.floor(slowest.seconds))
+        + (slowest.progress ? " (" + slowest.progress + ")" : ""));
+    }
     if (batch.abandoned_at !== null) {
       parts.push("abandoned at item " + number(batch.submitted, 0) + " since " + day(batch.abandoned_at)
         + ": the same command goes on");
@@ -71,7 +76,7 @@
   function show(data) {
     const batch = data.batch;
     fill(byId("state"), [state(batch.state)]);
-    byId("words").textContent = words(batch);
+    byId("words").textContent = words(data);
     fill(byId("bar"), [bar(batch, !OPEN.includes(batch.state))]);
     fill(byId("counts"), counts(data));
     actions(batch);

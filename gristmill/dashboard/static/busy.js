@@ -1,0 +1,55 @@
+/* The items that run now. */
+(function () {
+  "use strict";
+  const { make, number, duration, day, follow } = window.gristmill;
+  const page = document.getElementById("busy"), rows = document.getElementById("rows");
+  const form = document.getElementById("end-form");
+
+  function progress(item) {
+    if (item.progress === null) return "–";
+    const bar = item.share === null ? null : make("progress", { max: 1, value: item.share, "aria-label": "Progress of item " + item.index });
+    return make("div", { class: "gm-item-progress" }, bar, make("span", {}, item.progress));
+  }
+
+  function end(item) {
+    const copy = form.content.firstElementChild.cloneNode(true);
+    copy.action = page.dataset.cancel.replace("NAME", encodeURIComponent(item.batch)).replace(/0(?=\/cancel$)/, item.index);
+    copy.querySelector("button").setAttribute("aria-label", "End item " + item.index + " of " + item.batch);
+    copy.addEventListener("submit", (event) => {
+      if (!window.confirm("End item " + item.index + " of " + item.batch + "? It will count as cancelled.")) event.preventDefault();
+    });
+    return copy;
+  }
+
+  /** The cells that change while the item runs. */
+  function show(row, item) {
+    row.querySelector("[data-cell=seconds]").textContent = duration(Math.floor(item.seconds));
+    row.querySelector("[data-cell=progress]").replaceChildren(progress(item));
+    return row;
+  }
+
+  function newRow(key, item) {
+    const address = page.dataset.batch.replace(/NAME$/, encodeURIComponent(item.batch));
+    return make("tr", { "data-key": key, "data-batch": item.batch, "data-index": item.index },
+      make("th", { scope: "row" }, make("a", { href: address }, item.batch), " #" + item.index),
+      make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)),
+      make("td", { "data-cell": "seconds", title: "since " + day(item.started) }),
+      make("td", {}, number(item.attempt, 0)), make("td", { "data-cell": "progress" }),
+      make("td", {}, item.worker), make("td", {}, String(item.pid)),
+      form ? make("td", {}, end(item)) : null);
+  }
+
+  follow(() => page.dataset.url, () => 1, (data) => {
+    document.getElementById("empty").hidden = data.total > 0;
+    document.getElementById("list").hidden = data.total === 0;
+    // A row stays while its item runs, so that its button can be pressed.
+    const before = new Map([...rows.children].map((row) => [row.dataset.key, row]));
+    const now = data.items.map((item) => {
+      const key = [item.batch, item.index, item.attempt, item.worker].join(" ");
+      return show(before.get(key) || newRow(key, item), item);
+    });
+    if (now.length !== rows.children.length || now.some((row, place) => rows.children[place] !== row)) rows.replaceChildren(...now);
+    document.getElementById("more").textContent = data.total > data.items.length
+      ? "The slowest " + data.items.length + " of " + number(data.total, 0) + "." : "";
+  });
+})();

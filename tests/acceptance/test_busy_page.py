@@ -1,0 +1,74 @@
+"""The page Busy in a real browser: what runs is there, and its button ends one item."""
+
+import json
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.conftest import until
+from tests.support.browser import browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A tab; nothing may have been blocked in it, and no script may have failed."""
+    with browser(tmp_path_factory.mktemp("profile")) as chromium:
+        page = chromium.page()
+        page.size(1280, 900)
+        yield page
+        assert page.complaints == []
+
+
+@pytest.fixture
+def address(fleet):
+    """Where the dashboard of the fleet is."""
+    return until(lambda: fleet.server().dashboard).rstrip("/")
+
+
+def row(name, index):
+    """A JavaScript expression for the row of an item."""
+    return f"document.querySelector('tr[data-batch={json.dumps(name)}][data-index=\"{index}\"]')"
+
+
+def test_an_item_is_listed_and_its_button_ends_it(page, fleet, address, name):
+    fleet.run("submit", "dawdle", "600", "500", "--name", name).good()
+    page.open(f"{address}/busy")
+    assert page.text(".app-nav a.active") == "Busy"
+    page.until(f"{row(name, 0)} && {row(name, 1)}")
+    page.until(f"{row(name, 0)}.querySelector('progress')")
+    text = page.run(f"{row(name, 0)}.textContent")
+    assert "600" in text
+    assert "cpu@" in text
+    assert str(fleet_pid(fleet, name, 0)) in text
+
+    # It asks, and takes no for an answer.
+    page.run(f"window.confirm = () => false; {row(name, 0)}.querySelector('button').click()")
+    page.run("window.confirm = () => true")
+    page.run(f"{row(name, 0)}.querySelector('button').click()")
+    page.until(f"document.getElementById('rows') && !{row(name, 0)} && {row(name, 1)}")
+    info = fleet.info(name)
+    assert (info.cancelled, info.left) == (1, 1)
+
+    page.open(f"{address}/batch/{name}")
+    page.until("document.getElementById('words').textContent.includes('item 1 runs for')")
+    fleet.run("cancel", name, "--item", "1").good()
+    assert fleet.ended(name).cancelled == 2
+
+
+def fleet_pid(fleet, name, index):
+    """The process that runs an item."""
+    rows = [json.loads(line) for line in fleet.run("busy", name, "--json").good().out.splitlines()]
+    return next(one["pid"] for one in rows if one["index"] == index)
+
+
+def test_without_the_token_of_a_page_nothing_ends(fleet, address, name):
+    fleet.run("submit", "dawdle", "600", "--name", name).good()
+    request = Request(f"{address}/batch/{name}/item/0/cancel", data=b"", method="POST")
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(request, timeout=30)
+    with refusal.value as answer:
+        assert answer.code == 403
+    assert fleet.info(name).cancelled == 0
+    fleet.run("cancel", name, "--item", "0").good()
+    assert fleet.ended(name).cancelled == 1
