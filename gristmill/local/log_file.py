@@ -23,7 +23,7 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         #: Where what the process wrote since its start begins, and what is to be shown.
-        self._start = self._shown = path.stat().st_size if path.exists() else 0
+        self._start = self._next = path.stat().st_size if path.exists() else 0
 
     def open(self) -> int:
         """A descriptor for a process that starts now."""
@@ -39,8 +39,8 @@ class LogFile:
 
     def look(self, descriptor: int | None) -> None:
         """Write what is new to a descriptor, if any, and rotate the file once it is long enough."""
-        while descriptor is not None and (text := self._read(self._shown)):
-            self._shown += len(text)
+        while descriptor is not None and (text := self._read(self._next)):
+            self._next += len(text)
             with suppress(OSError):
                 os.write(descriptor, text)
         if self._length() >= MOST_BYTES:
@@ -55,7 +55,7 @@ class LogFile:
         shutil.copyfile(self.path, older[0])
         older[0].chmod(0o600)
         os.truncate(self.path, 0)
-        self._start = self._shown = 0
+        self._start = self._next = 0
 
     def _length(self) -> int:
         return self.path.stat().st_size

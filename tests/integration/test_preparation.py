@@ -84,7 +84,7 @@ def test_while_it_fails_items_wait_and_it_is_told_once(here, caplog):
             run(here)
     assert (info(here, "b").left, info(here, "b").failed) == (3, 0)
     assert len(setup_tasks.runs) == 3
-    assert failures(here) == {"after_obedient": "LookupError in obedient(): no model ? here"}
+    assert failures(here) == {"after_obedient": "LookupError in obedient(): no model here"}
     (record,) = caplog.records
     assert record.exc_info[0] is LookupError
     setup_tasks.orders.clear()
@@ -92,6 +92,15 @@ def test_while_it_fails_items_wait_and_it_is_told_once(here, caplog):
         run(here)
     assert values(here, 3) == [("succeeded", n) for n in range(3)]
     assert failures(here) == {}
+
+
+def test_an_error_that_is_no_utf8_is_told(here, monkeypatch):
+    # pytest-xdist cannot pass on such a line of the log.
+    monkeypatch.setattr(preparation.log, "disabled", True)
+    submit(here, "after_obedient", 1)
+    setup_tasks.orders["obedient"] = "fail oddly"
+    run(here)
+    assert failures(here) == {"after_obedient": "LookupError in obedient(): no model ? here"}
 
 
 @pytest.mark.parametrize(("order", "words"), [("fail", "LookupError in obedient()"), ("die", "exit code 7")])

@@ -22,6 +22,8 @@ def obedient() -> None:
     order = orders.get("obedient") or os.environ.get("TEST_SETUP", "")
     runs.append("obedient")
     if order == "fail":
+        raise LookupError("no model here")
+    if order == "fail oddly":
         raise LookupError("no model \ud800 here")
     if order == "die":
         os._exit(7)
