@@ -1,6 +1,6 @@
 """A chunk, the range of a batch's items that one message carries, and the work that it stands for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -52,6 +52,7 @@ class Work:
     first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
     chunk would have too many bytes with them. `keep_logs` says of which items the server keeps what they wrote:
     `failed`, `all` or `none`. An item may allocate `memory` bytes; 0: as many as its slot may.
+    `out_of_memory` has those of the items that have failed because they had no more.
     """
 
     task: str
@@ -64,6 +65,7 @@ class Work:
     batch: str = ""
     keep_logs: str = "failed"
     memory: int = 0
+    out_of_memory: list[Item] = field(default_factory=list)
 
 
 @dataclass(slots=True)

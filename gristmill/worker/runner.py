@@ -22,8 +22,9 @@ from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
-from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, memory_limit, time_limit
+from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, memory_limit, time_limit, worker_memory
 from gristmill.worker.logs import about
+from gristmill.worker.once_more import run_once_more
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
@@ -37,6 +38,8 @@ OUTCOMES_BYTES = 4 << 20
 log = logging.getLogger(__name__)
 rare_log = RareLog(log)
 Answer = TypeVar("Answer")
+#: Runs an item.
+Run = Callable[[Item], Outcome]
 
 
 class Runner:
@@ -80,10 +83,10 @@ class Runner:
             return self._return(chunk, worker)
         node = node_name(worker)
         limit = self.settings.time_limit if task.time_limit is None else task.time_limit
+        prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
         if suspect:
-            prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
             run = partial(run_in_quarantine, work, task, node, limit, prepare)
-            return self._run_items(chunk, work, run, worker, 0)
+            return self._run_items(chunk, work, run, run, worker, 0)
         try:
             until += prepare_task(task, worker, self.ledger.client)
         except SetupFailed:
@@ -92,7 +95,9 @@ class Runner:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
         with time_limit.armed(limit), memory_limit(work.memory):
             try:
-                return self._run_items(chunk, work, partial(run_item, work, task, node), worker, until)
+                most = replace(work, memory=work.memory or worker_memory(self.settings))
+                in_quarantine = partial(run_in_quarantine, most, task, node, limit, prepare)
+                return self._run_items(chunk, work, partial(run_item, work, task, node), in_quarantine, worker, until)
             finally:
                 leave()
 
@@ -103,8 +108,9 @@ class Runner:
         return None, None
 
     def _run_items(
-        self, chunk: Chunk, work: Work, run: Callable[[Item], Outcome], worker: str, until: float
+        self, chunk: Chunk, work: Work, run: Run, once_more: Run, worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
+        """Run the items by `run`, and what runs out of memory once more by `once_more`; record them as `end` does."""
         started_at = time.perf_counter()
         seconds = OVERTIME * self.settings.chunk_seconds
         late_at = started_at + seconds
@@ -114,6 +120,8 @@ class Runner:
         should_stop = Stop(self.ledger, chunk)
         for item in work.items:
             if size > OUTCOMES_BYTES:
+                if work.out_of_memory:
+                    run_once_more(work, outcomes, once_more)
                 self.record(chunk, outcomes, started_at, worker, -1)
                 outcomes, size, started_at = [], 0, time.perf_counter()
                 late_at = started_at + seconds
@@ -127,6 +135,8 @@ class Runner:
                 break
         else:
             rest = work.rest
+        if work.out_of_memory:
+            run_once_more(work, outcomes, once_more)
         return self.end(chunk, outcomes, started_at, worker, rest, until)
 
     def end(
@@ -175,6 +185,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             raise
         state, text, retry_ms = "failed", json.dumps(explain(error)), delay_ms(item, work, task, error)
         keeps = keeps_log(work, state)
+        if isinstance(error, MemoryError):
+            work.out_of_memory.append(item)
     log = capture.end(keeps)
     return outcome_of(item, state, text, started_at, worker, retry_ms, log)
 

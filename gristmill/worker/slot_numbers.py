@@ -8,6 +8,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+#: What all workers of a user on this host share.
+DIRECTORY = Path(tempfile.gettempdir()) / f"gristmill-slots-{os.getuid()}"
 #: Numbers that are tried beyond those that a worker needs: those of other workers of the queue.
 OTHERS_MOST = 4096
 
@@ -20,7 +22,7 @@ class SlotNumbers:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self._directory = directory or Path(tempfile.gettempdir()) / f"gristmill-slots-{os.getuid()}"
+        self._directory = directory or DIRECTORY
         #: Kept open: closing any descriptor of the file would release the locks.
         self._files: list[int] = []
 

@@ -42,6 +42,16 @@ def allocate(megabytes: int) -> int:
 
 
 @cpu(queue="gpu")
+def grow(megabytes: int) -> int:
+    '''Allocate memory, and say how often this was tried.'''
+    path = f"{os.environ['GRISTMILL_HOME']}/grown-{megabytes}"
+    with open(path, "a") as file:
+        file.write("x")
+    bytearray(megabytes << 20)
+    return os.path.getsize(path)
+
+
+@cpu(queue="gpu")
 def crash(until: int) -> list[int]:
     '''End the process in the first attempts.'''
     path = f"{os.environ['GRISTMILL_HOME']}/crashes"
@@ -79,8 +89,9 @@ def alone(tmp_path_factory):
 def mill(alone):
     """The same, and another host with workers of these queues: `gristmill up` with a home of its own."""
     settings = {"GRISTMILL_HOME": str(alone.path / "other"), "GRISTMILL_REDIS_URL": alone.server().url}
+    settings |= {"GRISTMILL_WORKER_MEMORY": "1G", "GRISTMILL_SLOT_MEMORY": "300M"}
     # An item that ends its process leaves a traceback.
-    with alone.up("gpu=2", "mail=3", in_peace=False, GRISTMILL_WORKER_MEMORY="1G", **settings):
+    with alone.up("gpu=2", "mail=3", in_peace=False, **settings):
         yield alone
 
 
@@ -172,6 +183,18 @@ def test_memory_is_a_limit_too(mill):
     done = mill.run("run", "allocate", "20", "900", "--json")
     states = {row["input"]: (row["state"], (row["error"] or {}).get("type")) for row in done.rows}
     assert states == {20: ("succeeded", None), 900: ("failed", "MemoryError")}
+
+
+def test_what_ran_out_of_memory_runs_once_more_alone(mill):
+    """A slot has 300M, the worker 1G."""
+    done = mill.run("run", "grow", "20", "600", "2000", "--json")
+    states = {row["input"]: (row["state"], row["value"], (row["error"] or {}).get("type")) for row in done.rows}
+    assert states == {
+        20: ("succeeded", 1, None),
+        600: ("succeeded", 2, None),
+        2000: ("failed", None, "MemoryError"),
+    }
+    assert (mill.path / "other" / "grown-2000").read_text() == "xx"
 
 
 @pytest.mark.parametrize(
