@@ -1,6 +1,5 @@
 """Coroutine tasks: many items of a slot on one event loop, each with its outcome, its time limit, its cancellation."""
 
-import asyncio
 import json
 import logging
 import threading
@@ -14,6 +13,7 @@ from gristmill.tasks.kinds import cpu
 from gristmill.worker import coroutines, event_loop, loop_watch
 from gristmill.worker.coroutines import RunInterrupted
 from gristmill.worker.item_kills import end_item
+from gristmill.worker.places import Places
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.runner import Runner, run_named
 from tests.conftest import until
@@ -93,7 +93,7 @@ def test_one_item_is_cancelled_and_its_neighbours_go_on(ledger):
 
 
 def test_an_item_that_was_cancelled_before_its_turn_does_not_start(ledger, monkeypatch):
-    monkeypatch.setattr(event_loop.event_loop(), "places", asyncio.Semaphore(1))
+    monkeypatch.setattr(event_loop.event_loop(), "places", Places(1))
     chunk = submit(ledger, "wait_for_gate", 3)
     waiting_tasks.gate.clear()
     thread, _ = in_thread(ledger, chunk)
