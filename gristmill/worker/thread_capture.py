@@ -28,7 +28,7 @@ class _Written:
         self.line = b""
 
     def add(self, data: bytes) -> None:
-        lines, end, self.line = (self.line + data[-LIVE_BYTES:]).rpartition(b"\n")
+        lines, end, self.line = (self.line + data)[-LIVE_BYTES:].rpartition(b"\n")
         if end:
             self.live.add(self.batch, self.index, lines + end)
         self.text += data
@@ -95,8 +95,8 @@ class _Bytes:
 class ThreadCapture:
     """Items run in threads or coroutines; each has the context in which it began."""
 
-    def __init__(self) -> None:
-        self._live = LiveLines()
+    def __init__(self, live: LiveLines | None = None) -> None:
+        self._live = live or LiveLines()
         threading.Thread(target=self._send_all, name="live lines", daemon=True).start()
 
     @property
