@@ -13,14 +13,14 @@ ITEMS, ROUNDS = 20_000, 7
 def silent() -> None:
     """An item that writes nothing."""
     taker = capture.current()
-    taker.begin(True)
+    taker.begin("b", 0, True)
     taker.end(False)
 
 
 def printing() -> None:
     """An item that prints a line."""
     taker = capture.current()
-    taker.begin(True)
+    taker.begin("b", 0, True)
     sys.stdout.write("line\n")
     taker.end(False)
 

@@ -10,8 +10,6 @@ from gristmill.batches.chunk import Outcome
 BUCKET = 500
 #: About the size of a group's values in bytes: who reads one outcome of a group reads them all.
 GROUP_BYTES = 32 << 10
-#: An outcome's run time is stored in whole microseconds.
-_DIGITS = 6
 
 
 class StoredOutcome(NamedTuple):
@@ -32,7 +30,7 @@ class _Group:
         self.first = outcome.index
         self.after = outcome.index + 1
         self.like = outcome
-        self.seconds = [round(outcome.seconds, _DIGITS)]
+        self.seconds = [outcome.seconds]
         self.values = [outcome.text]
         self.bytes = len(outcome.text)
 
@@ -52,7 +50,7 @@ class _Group:
 
     def add(self, outcome: Outcome) -> None:
         self.after += 1
-        self.seconds.append(round(outcome.seconds, _DIGITS))
+        self.seconds.append(outcome.seconds)
         self.values.append(outcome.text)
         self.bytes += len(outcome.text)
 
@@ -60,7 +58,9 @@ class _Group:
         """The group as outcomes.lua reads it."""
         like = self.like
         header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
-        text = json.dumps({**header, "seconds": self.seconds})
+        # All run times in one call: to round and write each takes four times as long.
+        seconds = ("%.6f," * len(self.seconds) % tuple(self.seconds))[:-1]
+        text = f'{json.dumps(header)[:-1]}, "seconds": [{seconds}]}}'
         delay = "" if like.retry_ms is None else like.retry_ms
         return self.first, self.after - self.first, like.state, like.attempt, delay, text, "\n".join(self.values)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.cli.console import note, print_json, warn
+from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.outlook_watch import OutlookWatch
 from gristmill.cli.output import ResultWriter
 from gristmill.cli.progress import Pace, ProgressView
@@ -70,11 +71,13 @@ def follow(
     deadline: Deadline = NEVER,
     fleet: "LocalFleet | None" = None,
     feeding: "Feeding | None" = None,
+    lines: ItemLines | None = None,
 ) -> BatchInfo:
     """Follow a batch to its end.
 
     The writer, if any, writes results as they come; with `consume` the server then removes them. `fleet` runs for
     the duration of this command, which starts its dead processes again. `feeding` submits the batch meanwhile.
+    `lines` prints what its items write.
 
     Raises:
         TimeoutError: the batch has not ended at the deadline.
@@ -82,12 +85,14 @@ def follow(
         Exception: `feeding` raised it.
     """
     workers, setups, outlooks = WorkerWatch(), SetupWatch(), OutlookWatch()
+    look = lines.look if lines else lambda: None
     try:
         with ProgressView([batch.name]) as view:
             for info, results in batch.lots(in_order=in_order, consume=consume, deadline=deadline):
                 if writer:
                     writer.write_all(results, durably=consume)
                 view.update([info], outlooks.look(info))
+                look()
                 if fleet:
                     fleet.watch()
                 else:

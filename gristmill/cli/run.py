@@ -11,6 +11,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
 from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
+from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
@@ -87,13 +88,21 @@ def _run(
 ) -> int:
     for warning in check_workers(submission.task, submission.queue, submission.resources):
         warn(warning)
+    lines = ItemLines.on_terminal(submission.name)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.verified_batch()
         info = batch.info()
         say_if_repeated(submission, info)
         warn_of_consumed(info)
         info = follow(
-            batch, writer, in_order=in_order, consume=consume, deadline=deadline, fleet=fleet, feeding=feeding
+            batch,
+            writer,
+            in_order=in_order,
+            consume=consume,
+            deadline=deadline,
+            fleet=fleet,
+            feeding=feeding,
+            lines=lines,
         )
         return info.exit_code
 

@@ -6,6 +6,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn, write
 from gristmill.cli.following import follow, say_if_repeated
+from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.start_advice import warn_without_worker
 from gristmill.cli.submitting import make_submission, remember_batch
@@ -66,11 +67,13 @@ def command(
 
 
 def _follow(submission: Submission, form: Form, in_order: bool, deadline: Deadline) -> int:
+    lines = ItemLines.on_terminal(submission.name)
     with ResultWriter(form) as writer, remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.verified_batch()
         say_if_repeated(submission, batch.info())
         try:
-            return follow(batch, writer, in_order=in_order, deadline=deadline, feeding=feeding).exit_code
+            info = follow(batch, writer, in_order=in_order, deadline=deadline, feeding=feeding, lines=lines)
+            return info.exit_code
         except BrokenPipeError:
             # Nobody reads results any more, but the server still has to get all items.
             feeding.finish()

@@ -26,8 +26,11 @@ class Capture(Protocol):
     def rest(self) -> None:
         """A chunk starts: what was written since the last one is no item's."""
 
-    def begin(self, captures: bool) -> None:
+    def begin(self, batch: str, index: int, captures: bool) -> None:
         """An item starts; unless its output is captured (`captures`), that goes to the worker's own streams."""
+
+    def send(self) -> None:
+        """Send what items wrote to those who listen, before the items' outcomes are recorded."""
 
     def end(self, keep: bool) -> str | None:
         """The item has ended; with `keep`, return the end of what it wrote, None if that is nothing."""
@@ -41,7 +44,10 @@ class NoCapture:
     def rest(self) -> None:
         """Nothing."""
 
-    def begin(self, captures: bool) -> None:
+    def begin(self, batch: str, index: int, captures: bool) -> None:
+        """Nothing."""
+
+    def send(self) -> None:
         """Nothing."""
 
     def end(self, keep: bool) -> str | None:  # noqa: ARG002

@@ -46,7 +46,7 @@ class Coroutines:
         """Run one item; whatever it raises becomes its outcome."""
         started_at = time.perf_counter()
         capture = current_capture()
-        capture.begin(self.task.capture)
+        capture.begin(self.work.batch, item.index, self.task.capture)
         row = run_rows.take()
         row.begin(self.work.batch, item.index, item.attempt, started_at)
         try:

@@ -62,6 +62,10 @@ class OutputFile:
         os.write(self.descriptor, tail)
         self._dropped += size - len(tail)
 
+    def read(self, at: int, count: int) -> bytes:
+        """Some of its bytes."""
+        return os.pread(self.descriptor, count, at)
+
     def take(self) -> tuple[bytes, int]:
         """Empty it; return its end, and the number of bytes before that."""
         size = self.size

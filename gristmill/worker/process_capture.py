@@ -10,11 +10,14 @@ from os import SEEK_END, lseek
 from time import sleep
 from typing import Any, TextIO
 
+from gristmill.worker.live_lines import LiveLines
 from gristmill.worker.log_text import log_text
 from gristmill.worker.output_file import MOST_BYTES, OutputFile
 
 #: Seconds between two looks at the size of a file that a running item may be filling.
 LOOK_SECONDS = 0.1
+#: Bytes of an item's output that are sent at a time to those who listen: the end of what is new.
+LIVE_BYTES = 16 << 10
 
 
 class ProcessCapture:
@@ -27,6 +30,10 @@ class ProcessCapture:
         self._file, self._own = file, own
         self._descriptor = file.descriptor
         self.running = False
+        self._batch, self._index = "", 0
+        #: How much of the item's output those who listen have been sent.
+        self._sent = 0
+        self._live = LiveLines()
         self._lock = threading.Lock()
         self.stdout, self.stderr = self._stream(1), self._stream(2)
         #: Text may be in their buffers still.
@@ -43,9 +50,13 @@ class ProcessCapture:
             with self._lock:
                 self._pass_on()
 
-    def begin(self, captures: bool) -> None:
+    def begin(self, batch: str, index: int, captures: bool) -> None:
         """An item starts. The file is empty: it is looked at once an item, at its end."""
-        self.running = captures
+        self._batch, self._index, self.running = batch, index, captures
+
+    def send(self) -> None:
+        """Send what items wrote to those who listen."""
+        self._live.send()
 
     def end(self, keep: bool) -> str | None:
         """The end of what the item wrote. When it wrote nothing, this takes the time of one cheap system call."""
@@ -62,6 +73,8 @@ class ProcessCapture:
                 self._pass_on()
                 return None
             self.running = False
+            self._say(whole=False)
+            self._sent = 0
             tail, dropped = self._file.take()
         return log_text(tail, dropped) if keep else None
 
@@ -78,21 +91,32 @@ class ProcessCapture:
             finally:
                 self._lock.release()
 
+    def _say(self, *, whole: bool) -> None:
+        """Have what the item has written since the last time sent: `whole` lines, or all of it."""
+        size = self._file.size
+        text = self._file.read(max(self._sent, size - LIVE_BYTES), LIVE_BYTES)
+        if whole:
+            text = text[: text.rfind(b"\n") + 1]
+        if text:
+            self._live.add(self._batch, self._index, text)
+            self._sent = max(self._sent, size - LIVE_BYTES) + len(text)
+
     def _pass_on(self) -> None:
         with suppress(OSError):
             self._file.pass_on(self._own)
 
     def _look(self) -> None:
-        """Bound the file while an item runs, and pass on what no item wrote."""
+        """Have what an item writes sent, and bound the file, while the item runs; pass on what no item wrote."""
         while True:
             sleep(LOOK_SECONDS)
-            size = self._file.size
-            if size > MOST_BYTES or (size and not self.running):
+            if self._file.size:
                 with self._lock:
                     if self.running:
+                        self._say(whole=True)
                         self._file.bound()
                     else:
                         self._pass_on()
+            self._live.send()
 
 
 class _Pieces(io.FileIO):

@@ -151,6 +151,7 @@ class Runner:
             self.record(chunk, outcomes, started_at, worker, rest)
             return None, None
         seconds = time.perf_counter() - started_at
+        current_capture().send()
         duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
         log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
         return following, more
@@ -158,6 +159,7 @@ class Runner:
     def record(self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int) -> None:
         """Record outcomes of a chunk that ends with them, or, with -1 as `rest`, goes on; else as `end`."""
         seconds = time.perf_counter() - started_at
+        current_capture().send()
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
         log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
 
@@ -168,7 +170,7 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     row = run_rows.own()
     row.begin(work.batch, item.index, item.attempt, started_at)
     capture = current_capture()
-    capture.begin(task.capture)
+    capture.begin(work.batch, item.index, task.capture)
     try:
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         enter((work.batch, item.index, item.attempt, row.report, row.slot))

@@ -1,25 +1,36 @@
 """What items write that run in threads or coroutines: `sys.stdout` and `sys.stderr` ask which item runs there."""
 
 import io
+import threading
 from contextvars import ContextVar
+from time import sleep
 from typing import Any, TextIO
 
 from gristmill.config.settings import settings
+from gristmill.worker.live_lines import LiveLines
 from gristmill.worker.log_text import MARGIN_BYTES, log_text
 
 #: Bytes that the text of an item may have before its beginning is dropped.
 MOST_BYTES = 1 << 20
+#: The longest line that those who listen are sent, in bytes; seconds between two looks at what there is to send.
+LIVE_BYTES, LOOK_SECONDS = 16 << 10, 0.1
 
 
 class _Written:
     """What one item wrote: its end, in memory."""
 
-    __slots__ = ("dropped", "text")
+    __slots__ = ("batch", "dropped", "index", "line", "live", "text")
 
-    def __init__(self) -> None:
+    def __init__(self, live: LiveLines, batch: str, index: int) -> None:
+        self.live, self.batch, self.index = live, batch, index
         self.text, self.dropped = bytearray(), 0
+        #: The line that has no end yet.
+        self.line = b""
 
     def add(self, data: bytes) -> None:
+        lines, end, self.line = (self.line + data)[-LIVE_BYTES:].rpartition(b"\n")
+        if end:
+            self.live.add(self.batch, self.index, lines + end)
         self.text += data
         if len(self.text) > MOST_BYTES:
             excess = len(self.text) - settings().log_bytes - MARGIN_BYTES
@@ -84,6 +95,10 @@ class _Bytes:
 class ThreadCapture:
     """Items run in threads or coroutines; each has the context in which it began."""
 
+    def __init__(self, live: LiveLines | None = None) -> None:
+        self._live = live or LiveLines()
+        threading.Thread(target=self._send_all, name="live lines", daemon=True).start()
+
     @property
     def running(self) -> bool:
         """Whether an item runs in this context."""
@@ -92,14 +107,25 @@ class ThreadCapture:
     def rest(self) -> None:
         """Nothing: what no item writes goes to the worker's own streams."""
 
-    def begin(self, captures: bool) -> None:
+    def begin(self, batch: str, index: int, captures: bool) -> None:
         """An item starts in this context."""
-        _written.set(_Written() if captures else None)
+        _written.set(_Written(self._live, batch, index) if captures else None)
+
+    def send(self) -> None:
+        """Send what items wrote to those who listen."""
+        self._live.send()
+
+    def _send_all(self) -> None:
+        while True:
+            sleep(LOOK_SECONDS)
+            self._live.send()
 
     def end(self, keep: bool) -> str | None:
         """The end of what the item wrote in this context."""
         written = _written.get()
         _written.set(None)
+        if written is not None and written.line:
+            self._live.add(written.batch, written.index, written.line)
         if not keep or written is None or not written.text:
             return None
         return log_text(bytes(written.text), written.dropped)

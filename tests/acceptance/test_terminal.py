@@ -57,3 +57,10 @@ def test_in_order_on_run_and_submit(fleet, name):
 def test_options_that_print_results_go_with_follow(unchanged):
     for option in (("-k",), ("--json",), ("--format", "csv")):
         unchanged.run("submit", "odd", "a", *option).refused("--follow")
+
+
+@pytest.mark.parametrize("task", ["odd", "oddly"])
+def test_run_shows_what_items_write(fleet, name, task):
+    done = on_terminal(fleet, "run", task, "say", "say no", "--name", name)
+    lines = [line.strip() for line in done.err.splitlines()]
+    assert {"0 | say", "1 | say no", r"1 | \x1b[2Jand more"} <= set(lines)

@@ -15,7 +15,7 @@ import ctypes, os, subprocess, sys
 from gristmill.worker import capture
 own = capture.capture_process()
 def item(function, captures=True, keep=True):
-    capture.current().begin(captures)
+    capture.current().begin("b", 1, captures)
     function()
     os.write(own, ascii(capture.current().end(keep)).encode() + b"\\n")
 item(lambda: print("one"))
@@ -28,7 +28,7 @@ item(lambda: print("not captured"), captures=False)
 print("between chunks", flush=True)
 capture.current().rest()
 item(lambda: None)
-capture.current().begin(True)
+capture.current().begin("b", 1, True)
 for _ in range(300): os.write(1, b"y" * 100_000)
 log = capture.current().end(True)
 os.write(own, b"%d %d\\n" % (len(log), os.fstat(1).st_size))
@@ -40,11 +40,11 @@ import os, subprocess, sys
 from gristmill.worker import capture, output_file
 own = capture.capture_process()
 items = capture.current()
-items.begin(True)
+items.begin("b", 1, True)
 print("z" * (64 << 20), flush=True)
 room = os.fstat(1).st_blocks * 512
 items.end(True)
-items.begin(True)
+items.begin("b", 1, True)
 child = subprocess.Popen("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done", shell=True)
 while child.poll() is None:
     size = os.fstat(1).st_size
@@ -67,7 +67,7 @@ for item in (lambda: (print("last words"), os.kill(os.getpid(), 9)), lambda: pri
     child = os.fork()
     if not child:
         boot_steps._capture_pool_process(files)
-        capture.current().begin(True)
+        capture.current().begin("b", 1, True)
         item()
         capture.current().end(True)
         os._exit(0)
@@ -99,7 +99,7 @@ def test_threads_have_a_log_each(monkeypatch):
     items, both, logs = thread_capture.ThreadCapture(), threading.Barrier(2), {}
 
     def run(name):
-        items.begin(True)
+        items.begin("b", 1, True)
         both.wait(10)
         sys.stdout.write(f"{name}\n")
         sys.stdout.buffer.write(b"bytes")
@@ -117,7 +117,7 @@ def test_threads_have_a_log_each(monkeypatch):
 def test_a_thread_keeps_the_end_of_too_much(monkeypatch):
     monkeypatch.setattr(sys, "stdout", thread_capture.ItemStream(sys.stdout))
     items = thread_capture.ThreadCapture()
-    items.begin(True)
+    items.begin("b", 1, True)
     for _ in range(40):
         sys.stdout.write("x" * 100_000 + "\n")
     sys.stdout.write("the end\n")

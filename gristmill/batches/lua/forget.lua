@@ -1,6 +1,6 @@
 --@ forget(batch) frees
 --@ uses batches/ending
--- Delete every key of a batch. Touches: every key of the batch, batches, active, expiring, and what end_release touches.
+-- Delete every key of a batch, those of lines.lua too. Touches: every key of the batch, batches, active, expiring, and what end_release touches.
 local b = state(batch, {'task', 'queue', 'paused', 'finished'},
   {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
 if b.task and not b.finished then
@@ -10,5 +10,6 @@ end
 redis.call('ZREM', GM .. 'batches', batch)
 redis.call('ZREM', GM .. 'active', batch)
 redis.call('ZREM', GM .. 'expiring', batch)
+redis.call('DEL', key(batch, 'listened'), key(batch, 'lines'))
 local names = keys_of(batch, b.stored)
 for i = 1, #names, 1000 do redis.call('UNLINK', unpack(names, i, math.min(i + 999, #names))) end
