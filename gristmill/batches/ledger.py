@@ -11,6 +11,7 @@ from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
+from gristmill.batches.slowest import SlowestFilter
 from gristmill.batches.stored_items import MISSING, values_of
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
@@ -50,6 +51,7 @@ class Ledger:
         self.client = client
         self.settings = settings
         self._call = Scripts(client, settings.prefix, "batches").call
+        self._slowest = SlowestFilter()
 
     def _confirmed(self, name: str, **arguments: Any) -> Any:
         """Run a script that can be repeated; what it wrote and read is on as many replicas as a setting says."""
@@ -183,7 +185,7 @@ class Ledger:
     def _record(
         self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, *, more: bool
     ) -> tuple[int, dict[str, Any] | None]:
-        duplicates, following = self._call(
+        duplicates, following, threshold = self._call(
             "record",
             batch=chunk.batch,
             epoch=chunk.epoch,
@@ -197,7 +199,10 @@ class Ledger:
             log_room=self.settings.batch_log_bytes,
             groups=groups(outcomes),
             logs=[part for outcome in outcomes if outcome.log for part in (outcome.index, outcome.log)],
+            slow=self._slowest.candidates(chunk, outcomes),
         )
+        if threshold:
+            self._slowest.learn(chunk, float(threshold))
         return int(duplicates), by_name(following) if following else None
 
     def heartbeat(

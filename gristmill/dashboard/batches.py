@@ -59,6 +59,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
         "progress": _progress(meter, info, at),
         "runs": [{"upto": bound(number), "items": meter.runs[number]} for number in sorted(meter.runs)],
         "times": [quantile(meter.runs, share) for share in QUANTILES],
+        "slowest": _slowest(observer, name, reader),
         "failures": [_failure(result) for result in failures[:FAILED_MOST]],
         "more": len(failures) > FAILED_MOST,
     }
@@ -110,12 +111,25 @@ def _attempts(observer: Observer, name: str) -> dict[str, int]:
     return {"failed_once": failed_once, "waiting": waiting}
 
 
+def _slowest(observer: Observer, name: str, reader: ResultReader) -> list[dict[str, Any]]:
+    """The slowest items that have ended, the slowest first."""
+    key = observer.meters.settings.key(f"batch:{name}:slowest")
+    members = cast(list[tuple[str, float]], observer.fleet.client.zrevrange(key, 0, -1, withscores=True))
+    inputs = {index: reader.item(index) for index in sorted(int(member) for member, _ in members)}
+    return [{"index": int(member), "input": _short(inputs[int(member)]), "seconds": score} for member, score in members]
+
+
+def _short(text: str | None) -> str:
+    """An input as the page has it; empty when a reader consumed it."""
+    return "" if text is None else text[:INPUT] + ("…" if len(text) > INPUT else "")
+
+
 def _failure(result: Result) -> dict[str, Any]:
     error = result.error or {}
     text = json.dumps(result.input, ensure_ascii=False)
     return {
         "index": result.index,
-        "input": text[:INPUT] + ("…" if len(text) > INPUT else ""),
+        "input": _short(text),
         "state": result.state,
         "attempts": result.attempts,
         "seconds": result.seconds,

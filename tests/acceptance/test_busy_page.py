@@ -56,6 +56,15 @@ def test_an_item_is_listed_and_its_button_ends_it(page, fleet, address, name):
     assert fleet.ended(name).cancelled == 2
 
 
+def test_the_page_of_a_batch_has_its_slowest_items(page, fleet, address, name):
+    fleet.run("submit", "dawdle", "0", "1", "0.3", "--name", name).good()
+    fleet.ended(name)
+    page.open(f"{address}/batch/{name}")
+    page.until("document.querySelectorAll('#slowest tr').length === 3")
+    indexes = page.run("[...document.querySelectorAll('#slowest th')].map((cell) => cell.textContent)")
+    assert indexes == ["#1", "#2", "#0"]
+
+
 def fleet_pid(fleet, name, index):
     """The process that runs an item."""
     rows = [json.loads(line) for line in fleet.run("busy", name, "--json").good().out.splitlines()]

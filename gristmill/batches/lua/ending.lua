@@ -9,7 +9,7 @@ local KILL_KEPT_MS = 3600000
 local function keys_of(batch, stored)
   local names = {}
   local parts = 'state in done failed cancelled consumed retained_inputs events attempts retry retry_pending remainder ' ..
-    'in_flight message_of started meter logs'
+    'in_flight message_of started meter logs slowest'
   for part in string.gmatch(parts, '%S+') do names[#names + 1] = key(batch, part) end
   for bucket = 0, math.ceil(stored / BUCKET) - 1 do names[#names + 1] = key(batch, 'out:' .. bucket) end
   return names

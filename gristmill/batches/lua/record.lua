@@ -1,5 +1,5 @@
---@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more: flag, times, log_room: number, groups: list, logs: list) frees
---@ uses batches/outcomes batches/logs batches/ending batches/go_on
+--@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more: flag, times, log_room: number, groups: list, logs: list, slow: list) frees
+--@ uses batches/outcomes batches/logs batches/slowest batches/ending batches/go_on
 -- Record outcomes of a chunk, each once, then release what there is room for.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
@@ -8,19 +8,20 @@
 --   log_room  bytes that the logs of the batch may have together
 --   groups   the outcomes, see outcomes.lua
 --   logs     what items wrote, see logs.lua
+--   slow     those that may be among the slowest, see slowest.lua
 -- Touches: every key of the batch, active, slots, the queue, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
--- Returns {how many of the outcomes were duplicates, false or what go_on gives}.
+-- Returns {how many of the outcomes were duplicates, false or what go_on gives, false or what note_slowest gives}.
 local now, chunk = milliseconds(), chunk_of(first, count)
 local outcomes, items
 outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
 local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt'},
   {'created', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
-if not b.epoch then return {items, false} end
+if not b.epoch then return {items, false, false} end
 if b.epoch ~= epoch then
   redis.call('HINCRBY', key(batch, 'state'), 'duplicates', items)
-  return {items, false}
+  return {items, false, false}
 end
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
@@ -161,6 +162,7 @@ keep_logs(batch, logged, log_of, log_room)
 set_bits(key(batch, 'failed'), failed)
 count_outcomes()
 tell_followers(batch, ended)
+local threshold = #slow > 0 and note_slowest(batch, slow, ended)
 local place = redis.call('HGET', key(batch, 'message_of'), chunk)
 local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chunk))
 local left = end_chunk()
@@ -171,4 +173,4 @@ release(batch, now)
 finish(batch, now)
 -- A batch that has all its items out leaves room to those that wait for the fleet.
 if not redis.call('ZSCORE', wanting(b.queue), batch) then release_wanting(b.queue, 2, now) end
-return {tally.duplicates, following}
+return {tally.duplicates, following, threshold}

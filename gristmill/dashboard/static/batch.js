@@ -88,6 +88,10 @@
       long: data.runs.map((run) => "up to " + duration(run.upto)),
       lines: [{ name: "items", values: data.runs.map((run) => run.items), style: "gm-color-0" }],
     });
+    byId("slowest-card").hidden = data.slowest.length === 0;
+    fill(byId("slowest"), data.slowest.map((item) => make("tr", {},
+      make("th", { scope: "row" }, "#" + item.index), make("td", {}, duration(item.seconds)),
+      make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)))));
     failures(data);
   }
 

@@ -23,8 +23,8 @@
 
   /** The fields that change while the item runs. */
   function show(row, item) {
-    row.querySelector("[data-field=seconds]").textContent = duration(Math.floor(item.seconds));
-    row.querySelector("[data-field=progress]").replaceChildren(progress(item));
+    row.querySelector("[data-part=seconds]").textContent = duration(Math.floor(item.seconds));
+    row.querySelector("[data-part=progress]").replaceChildren(progress(item));
     return row;
   }
 
@@ -33,8 +33,8 @@
     return make("tr", { "data-key": key, "data-batch": item.batch, "data-index": item.index },
       make("th", { scope: "row" }, make("a", { href: address }, item.batch), " #" + item.index),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)),
-      make("td", { "data-field": "seconds", title: "since " + day(item.started) }),
-      make("td", {}, number(item.attempt, 0)), make("td", { "data-field": "progress" }),
+      make("td", { "data-part": "seconds", title: "since " + day(item.started) }),
+      make("td", {}, number(item.attempt, 0)), make("td", { "data-part": "progress" }),
       make("td", {}, item.worker), make("td", {}, String(item.pid)),
       form ? make("td", {}, end(item)) : null);
   }

@@ -1,0 +1,19 @@
+--@ uses batches/ledger
+-- The slowest items of a batch that have ended.
+--   batch:{b}:slowest  zset  index -> seconds that its last attempt ran; SLOWEST of them
+local SLOWEST = 10
+
+-- Note those of `slow`, index and seconds by turns, that ended in the recorded `groups`. Returns, as text, the seconds that
+-- an item has to exceed to be noted.
+local function note_slowest(batch, slow, groups)
+  local name = key(batch, 'slowest')
+  for i = 1, #slow, 2 do
+    local index = tonumber(slow[i])
+    for _, group in ipairs(groups) do
+      if group.first <= index and index < group.first + group.count then redis.call('ZADD', name, slow[i + 1], index) end
+    end
+  end
+  redis.call('ZREMRANGEBYRANK', name, 0, -SLOWEST - 1)
+  if redis.call('ZCARD', name) < SLOWEST then return '0' end
+  return redis.call('ZRANGE', name, 0, 0, 'WITHSCORES')[2]
+end
