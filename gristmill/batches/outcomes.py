@@ -1,7 +1,7 @@
 """Outcomes in the form that the ledger stores: neighbours that ended alike, as a header and a line for each value."""
 
-import json
 from collections.abc import Iterable, Iterator
+from json import dumps, loads
 from typing import Any, NamedTuple
 
 from gristmill.batches.chunk import Outcome
@@ -60,7 +60,7 @@ class _Group:
         """The group as outcomes.lua reads it."""
         like = self.like
         header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
-        text = json.dumps({**header, "seconds": self.seconds})
+        text = dumps({**header, "seconds": self.seconds})
         delay = "" if like.retry_ms is None else like.retry_ms
         return self.first, self.after - self.first, like.state, like.attempt, delay, text, "\n".join(self.values)
 
@@ -84,10 +84,10 @@ def groups(outcomes: Iterable[Outcome]) -> list[Any]:
 def stored(text: str) -> Iterator[StoredOutcome]:
     """The outcomes in one field of a hash of outcomes, by index."""
     head, _, values = text.partition("\n")
-    header = json.loads(head)
+    header = loads(head)
     state, attempts, worker, pid = header["state"], header["attempts"], header["worker"], header["pid"]
     # One call for all values: a call costs more than the decoding.
-    listed = json.loads("[" + values.replace("\n", ",") + "]")
+    listed = loads("[" + values.replace("\n", ",") + "]")
     for value, seconds in zip(listed, header["seconds"], strict=True):
         yield StoredOutcome(state, value, attempts, seconds, worker, pid)
 
