@@ -5,6 +5,7 @@ from json import dumps, loads
 from typing import Any, NamedTuple
 
 from gristmill.batches.chunk import Outcome
+from gristmill.errors import excerpt
 
 #: Indexes in one hash of outcomes; ledger.lua has the same number.
 BUCKET = 500
@@ -86,10 +87,25 @@ def stored(text: str) -> Iterator[StoredOutcome]:
     head, _, values = text.partition("\n")
     header = loads(head)
     state, attempts, worker, pid = header["state"], header["attempts"], header["worker"], header["pid"]
-    # One call for all values: a call costs more than the decoding.
-    listed = loads("[" + values.replace("\n", ",") + "]")
+    try:
+        # One call for all values: a call costs more than the decoding.
+        listed = loads("[" + values.replace("\n", ",") + "]")
+    except ValueError:
+        for line, seconds in zip(values.split("\n"), header["seconds"], strict=True):
+            yield _readable(StoredOutcome(state, line, attempts, seconds, worker, pid))
+        return
     for value, seconds in zip(listed, header["seconds"], strict=True):
         yield StoredOutcome(state, value, attempts, seconds, worker, pid)
+
+
+def _readable(outcome: StoredOutcome) -> StoredOutcome:
+    """An outcome whose value is JSON text; a failure that says so where it is not."""
+    try:
+        return outcome._replace(value=loads(outcome.value))
+    except ValueError as error:
+        message = f"the stored value of an item that {outcome.state} is no JSON: {excerpt(outcome.value)} ({error})"
+        problem = {"type": "UnreadableOutcome", "message": message, "traceback": ""}
+        return outcome._replace(state="failed", value=problem)
 
 
 def field(first: int, after: int) -> str:
