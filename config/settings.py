@@ -106,6 +106,12 @@ class Settings(BaseModel):
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
     )
+    max_items_per_process: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="Items that a process of a cpu slot runs before it is replaced; 0: any number.",
+    )
     any_pool: bool = Field(
         False, description="Let a worker, or a batch, use a queue of the other kind, for comparisons."
     )

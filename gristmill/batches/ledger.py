@@ -1,7 +1,7 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from json import dumps, loads
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
@@ -153,7 +153,7 @@ class Ledger:
             raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
         return Work(
             task=contents["task"],
-            fixed=json.loads(contents["fixed"]),
+            fixed=loads(contents["fixed"]),
             parameter=contents["parameter"],
             retries=int(contents["retries"]),
             retry_seconds=float(contents["retry_seconds"]),
@@ -227,9 +227,9 @@ class Ledger:
             queue=heartbeat["queue"],
             slots=heartbeat["slots"],
             async_items=heartbeat.get("async_items", 1),
-            details=json.dumps(heartbeat),
+            details=dumps(heartbeat),
             chunks=[part for chunk in chunks for part in (chunk.batch, chunk.member)],
-            runs=json.dumps(runs) if runs else "",
+            runs=dumps(runs) if runs else "",
             ended=ended,
         )
         return int(items), bool(is_new), list(kills)

@@ -1,10 +1,11 @@
 """Outcomes in the form that the ledger stores: neighbours that ended alike, as a header and a line for each value."""
 
-import json
 from collections.abc import Iterable, Iterator
+from json import dumps, loads
 from typing import Any, NamedTuple
 
 from gristmill.batches.chunk import Outcome
+from gristmill.errors import excerpt
 
 #: Indexes in one hash of outcomes; ledger.lua has the same number.
 BUCKET = 500
@@ -60,7 +61,7 @@ class _Group:
         header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
         # All run times in one call: to round and write each takes four times as long.
         seconds = ("%.6f," * len(self.seconds) % tuple(self.seconds))[:-1]
-        text = f'{json.dumps(header)[:-1]}, "seconds": [{seconds}]}}'
+        text = f'{dumps(header)[:-1]}, "seconds": [{seconds}]}}'
         delay = "" if like.retry_ms is None else like.retry_ms
         return self.first, self.after - self.first, like.state, like.attempt, delay, text, "\n".join(self.values)
 
@@ -84,12 +85,27 @@ def groups(outcomes: Iterable[Outcome]) -> list[Any]:
 def stored(text: str) -> Iterator[StoredOutcome]:
     """The outcomes in one field of a hash of outcomes, by index."""
     head, _, values = text.partition("\n")
-    header = json.loads(head)
+    header = loads(head)
     state, attempts, worker, pid = header["state"], header["attempts"], header["worker"], header["pid"]
-    # One call for all values: a call costs more than the decoding.
-    listed = json.loads("[" + values.replace("\n", ",") + "]")
+    try:
+        # One call for all values: a call costs more than the decoding.
+        listed = loads("[" + values.replace("\n", ",") + "]")
+    except ValueError:
+        for line, seconds in zip(values.split("\n"), header["seconds"], strict=True):
+            yield _readable(StoredOutcome(state, line, attempts, seconds, worker, pid))
+        return
     for value, seconds in zip(listed, header["seconds"], strict=True):
         yield StoredOutcome(state, value, attempts, seconds, worker, pid)
+
+
+def _readable(outcome: StoredOutcome) -> StoredOutcome:
+    """An outcome whose value is JSON text; a failure that says so where it is not."""
+    try:
+        return outcome._replace(value=loads(outcome.value))
+    except ValueError as error:
+        message = f"the stored value of an item that {outcome.state} is no JSON: {excerpt(outcome.value)} ({error})"
+        problem = {"type": "UnreadableOutcome", "message": message, "traceback": ""}
+        return outcome._replace(state="failed", value=problem)
 
 
 def field(first: int, after: int) -> str:

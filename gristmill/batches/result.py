@@ -1,7 +1,7 @@
 """A result: how one item of a batch ended."""
 
-import json
 from dataclasses import dataclass, field, fields, replace
+from json import JSONEncoder, loads
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
@@ -40,13 +40,13 @@ class Result(Generic[R_co]):
         state, answer, attempts, seconds, worker, pid = outcome
         value: Any
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, json.loads(item), state, value, error, attempts, seconds, worker, pid, log)
+        return cls(index, loads(item), state, value, error, attempts, seconds, worker, pid, log)
 
     @classmethod
     def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result[Any]":
         """Build the result of an item that was cancelled after `attempts` attempts."""
         value: Any = None
-        return cls(index, json.loads(item), "cancelled", value, None, attempts, 0.0, None, None)
+        return cls(index, loads(item), "cancelled", value, None, attempts, 0.0, None, None)
 
     def with_value(self, value: Any) -> "Result[Any]":
         """The same result with another `value`; its JSON stays as it is."""
@@ -60,4 +60,4 @@ class Result(Generic[R_co]):
 
 #: The names of a result's fields, in their documented order.
 FIELDS = tuple(one.name for one in fields(Result) if one.name != "_plain")
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -1,7 +1,7 @@
 """Items in the form that the server stores them: blocks of lines, and single items that outlived their block."""
 
-import json
 from collections.abc import Iterable, Sequence
+from json import loads
 from typing import Any
 
 #: In place of an item that a reader consumed.
@@ -15,9 +15,9 @@ def values_of(first: int, count: int, blocks: Iterable[tuple[str, str]], retaine
         start = int(identity)
         begin = max(start, first)
         lines = text.split("\n")[begin - start : max(0, end - start)]
-        items = json.loads(f"[{','.join(lines)}]")
+        items = loads(f"[{','.join(lines)}]")
         values[begin - first : begin - first + len(items)] = items
     for i, item in enumerate(retained):
         if item is not None:
-            values[i] = json.loads(item)
+            values[i] = loads(item)
     return values

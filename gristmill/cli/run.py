@@ -19,6 +19,7 @@ from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.config.names import worker_word
 from gristmill.errors import ServerError
+from gristmill.local.descendants import become_subreaper
 from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
 from gristmill.producer.feeding import Feeding
@@ -114,6 +115,7 @@ def _workers(submission: Submission) -> Iterator[LocalFleet | None]:
         yield None
         return
     word = worker_word(submission.queue, str(submission.task.kind))
+    become_subreaper()
     with (
         tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
         LocalFleet("gristmill run", {word: 0}, say=warn, logs=Path(logs)) as fleet,

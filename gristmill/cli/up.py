@@ -11,6 +11,7 @@ from gristmill.cli.console import note, warn
 from gristmill.cli.values import Integer
 from gristmill.config import settings
 from gristmill.config.names import DASHBOARD, KINDS
+from gristmill.local.descendants import become_subreaper
 from gristmill.local.fleet import LocalFleet
 from gristmill.local.reload import Reload
 from gristmill.server.connection import reaching
@@ -53,6 +54,7 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
         raise click.UsageError(f"--port is for {DASHBOARD}, which is not among {', '.join(parts)}")
     sources = Reload(warn) if reload else None
     dashboard = (settings().dashboard_port if port is None else port) if DASHBOARD in parts else None
+    become_subreaper()
     fleet = LocalFleet("gristmill up", {worker.word: worker.slots for worker in workers}, port=dashboard, say=warn)
     try:
         with reaching(), fleet:

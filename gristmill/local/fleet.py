@@ -15,6 +15,7 @@ from gristmill.config.settings import settings, use, variable
 from gristmill.errors import InputError, ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.log_file import LogFiles
+from gristmill.local.orphans import Orphans
 from gristmill.local.processes import Child
 from gristmill.server.connection import client
 from gristmill.server.home import Home
@@ -74,6 +75,7 @@ class LocalFleet:
             )
         logs = self._logs or self._home.folder("logs")
         self._log_files = self._stack.enter_context(LogFiles(logs, None if self._logs else sys.stderr.fileno()))
+        self._orphans = Orphans()
         self._stack.callback(self._end_children)
         environ = {"GRISTMILL_HOME": str(settings().home)}
         for word, slots in self._slots.items():
@@ -133,7 +135,13 @@ class LocalFleet:
         for child in (*self._workers, *self._others):
             code = child.keep_alive()
             if code is not None:
+                self._end_orphans()
                 self._say(f"the {child.name} ended with code {code}; it starts again in a moment")
+
+    def _end_orphans(self) -> None:
+        """End what dead workers have left: daemons of their items too, whose parent this process has become."""
+        server = self._owned.server.pids if self._owned else set()
+        self._orphans.end({*self.pids, *server})
 
     def restart_workers(self) -> None:
         """Have every worker finish its items, as for Ctrl-C, and start again; `watch` does the second."""
@@ -159,6 +167,7 @@ class LocalFleet:
                 child.wait(END_SECONDS)
         for child in (*self._workers, *self._others):
             child.kill()
+        self._end_orphans()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from gristmill.local.descendants import end_tree
 from gristmill.local.log_file import LogFile
 
 #: Seconds before a dead child starts again: doubled at each death, and reset after a minute of life.
@@ -110,9 +111,9 @@ class Child:
         return True
 
     def kill(self) -> None:
-        """Kill the process and its children."""
+        """Kill the process and all below it."""
         if self.alive:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            end_tree(self._process.pid)
             self._process.wait()
         self._close()
 

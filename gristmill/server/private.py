@@ -87,6 +87,11 @@ class PrivateServer:
         """Whether the server's process lives, even without its guard."""
         return self._guard is not None and (self._guard.poll() is None or self._lock.is_held())
 
+    @property
+    def pids(self) -> set[int]:
+        """The ids of the server's process and of its guard's."""
+        return {pid for pid in (self.pid, self._guard and self._guard.pid) if pid}
+
     def start(self) -> None:
         """Start the server and wait until it answers, however long it reads its data back.
 

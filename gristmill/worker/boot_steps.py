@@ -1,16 +1,19 @@
 """Steps that every worker of the app starts with, before its pool: guard it, limit its memory, load what it shares."""
 
 import logging
+import os
 from typing import Any
 
 from celery.bootsteps import Step
 from celery.concurrency import get_implementation
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_shutdown
 from celery.utils.log import current_process_index
 
 from gristmill.config.settings import settings, variable
 from gristmill.errors import GristmillError
 from gristmill.fleet.worker_id import worker_id
+from gristmill.local.descendants import become_subreaper, end_descendants
+from gristmill.local.orphans import reap_in_background
 from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.server.waiting import OUTCOMES
@@ -18,9 +21,11 @@ from gristmill.tasks.kinds import kind_of
 from gristmill.tasks.task import Kind
 from gristmill.worker import logs
 from gristmill.worker.capture import capture_process, capture_threads
+from gristmill.worker.celery_internals import ProcessPool, ThreadPool
 from gristmill.worker.chunk_task import prepare
 from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output_file import OutputFile, new_file
+from gristmill.worker.pool import ItemTaskPool
 from gristmill.worker.preparation import preload
 from gristmill.worker.transport_steps import freeze, refuse
 
@@ -39,7 +44,7 @@ class PoolGuard(Step):
         if not settings().any_pool:
             for queue in worker.app.amqp.queues.consume_from:
                 kind = kind_of(queue)
-                if kind and worker.pool_cls is not get_implementation(kind.pool):
+                if kind and not issubclass(worker.pool_cls, get_implementation(kind.pool)):
                     refuse(
                         f"queue {queue} needs pool {kind.pool}: {REASONS[kind]}. Start the worker with "
                         f"--pool {kind.pool}, or set {variable('any_pool')}=true to compare pools"
@@ -58,6 +63,24 @@ class SlotMemory(Step):
         super().__init__(worker, **kwargs)
 
 
+class Containment(Step):
+    """Has what items start end with them."""
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        if issubclass(worker.pool_cls, ProcessPool):
+            worker.pool_cls = ItemTaskPool
+        become_subreaper()
+        if issubclass(worker.pool_cls, ThreadPool):
+            reap_in_background()
+        worker_shutdown.connect(end_what_is_left, weak=False)
+        super().__init__(worker, **kwargs)
+
+
+def end_what_is_left(**_: Any) -> None:
+    """End what the items of this worker have left, at its end."""
+    end_descendants(os.getpid())
+
+
 class CaptureOutput(Step):
     """Tells apart what items write: in each process of a pool, or in the threads of this one."""
 
@@ -65,7 +88,7 @@ class CaptureOutput(Step):
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        if worker.pool_cls is get_implementation("prefork"):
+        if issubclass(worker.pool_cls, ProcessPool):
             # One for each place in the pool: a process that takes the place of one that died finds its item's output.
             places = worker.max_concurrency or worker.concurrency
             files = [new_file() for _ in range(places)] if settings().log_bytes else []

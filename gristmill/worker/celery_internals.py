@@ -3,14 +3,19 @@
 `tests/unit/test_internals.py` asserts every name, and says what breaks when a version lacks it.
 """
 
+import multiprocessing.process
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import ref
 
 from billiard.common import terminate_handler_fired as is_terminated
 from celery.app.trace import build_tracer, fast_trace_task
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.asynpool import Worker as PoolProcess
+from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
@@ -22,6 +27,9 @@ from kombu.serialization import prepare_accept_content
 __all__ = [
     "CeleryConsumer",
     "CeleryRequest",
+    "HookedPool",
+    "PoolProcess",
+    "ProcessPool",
     "ThreadPool",
     "control_node",
     "default_strategy",
@@ -32,11 +40,17 @@ __all__ = [
     "job_of",
     "note_cancel",
     "note_job",
+    "pool_of",
     "pool_runs",
+    "release_multiprocessing",
     "trace",
     "unreported_jobs_kept",
     "was_ended",
 ]
+
+
+#: As it is before billiard's bootstrap of a pool process, whatever started that.
+_MAIN_PROCESS = multiprocessing.process.current_process()
 
 
 def control_node(consumer: Any) -> Any:
@@ -121,3 +135,39 @@ def unreported_jobs_kept(pool: Any) -> Iterator[None]:
     yield
     for job in jobs:
         job._accepted = job._time_accepted is not None
+
+
+def pool_of(owner: Any) -> Any:
+    """The pool of a Celery task pool, or the processes of a billiard pool: both have it under one name."""
+    return vars(owner)["_pool"]
+
+
+class HookedPool(AsynPool):
+    """Celery's pool, which sees a death by a pidfd: an orphan may hold the pipe that billiard looks at."""
+
+    def pool_has_died(self) -> None:
+        """Called when processes have died, before the pool gives up their messages."""
+
+    def live_pids(self) -> list[int]:
+        """The ids of the processes that run."""
+        return [process.pid for process in pool_of(self) if _runs(process)]
+
+    def _join_exited_workers(self, shutdown: bool = False) -> Any:
+        if not all(_runs(process) for process in pool_of(self)):
+            self.pool_has_died()
+        return super()._join_exited_workers(shutdown)
+
+    def _track_child_process(self, proc: Any, hub: Any) -> None:
+        if not hasattr(proc, "_sentinel_poll") and hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                proc._sentinel_poll = os.pidfd_open(proc.pid)
+        super()._track_child_process(proc, hub)
+
+
+def release_multiprocessing() -> None:
+    """Give Python's multiprocessing a current process of its own: billiard's may have no children, nor be pickled."""
+    multiprocessing.process._current_process = _MAIN_PROCESS  # type: ignore[attr-defined]
+
+
+def _runs(process: Any) -> bool:
+    return process._popen is not None and process._popen.poll() is None

@@ -10,6 +10,7 @@ from celery.bootsteps import StartStopStep
 
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
+from gristmill.local.descendants import end_descendants, stop_descendants
 from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.event_loop import interrupt_runs
 from gristmill.worker.heartbeat import WorkerHeartbeat
@@ -52,11 +53,14 @@ class Drain(StartStopStep):
         giving_up = threading.Timer(HAND_BACK_SECONDS, os._exit, (os.EX_OK,))
         giving_up.daemon = True
         giving_up.start()
+        # Stopped, what items have started writes nothing beside their next run, and no item fails because it ended.
+        stop_descendants(os.getpid())
         try:
             interrupt_runs(CLEAN_UP_SECONDS)
             hand_back_all()
         except Exception as error:
             log.warning("handing messages back failed; they return once the lease has ended: %s", error)
         finally:
-            # Nothing else ends threads; pool processes end with their parent.
+            end_descendants(os.getpid())
+            # Nothing else ends threads.
             os._exit(os.EX_OK)

@@ -34,7 +34,6 @@ from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.task_counts import collect
 
-_POOL_NAMES = {get_implementation(kind.pool): kind.pool for kind in Kind}
 HEARTBEAT_SECONDS = 1.0
 RATE_SECONDS = 10
 #: Seconds for which the worker's event loop may hang, and take no messages, before the heartbeat stops.
@@ -112,7 +111,7 @@ class WorkerHeartbeat(StartStopStep):
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "queue": next((str(kind) for kind in Kind if str(kind) in queues), queues[0] if queues else ""),
-            "pool": _POOL_NAMES.get(worker.pool_cls, worker.pool_cls.__module__),
+            "pool": pool_name(worker.pool_cls),
             "slots": slots,
             "async_items": ceil(settings().async_slots / max(slots, 1)),
             "busy": sum(needs_of(request).slots for request in list(state.active_requests)),
@@ -128,6 +127,12 @@ class WorkerHeartbeat(StartStopStep):
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:
             log.warning("cannot remove this worker from the registry, its entry expires: %s", error)
+
+
+def pool_name(pool: type) -> str:
+    """The kind of a pool, as Celery calls it; that of one that is not ours by its module."""
+    names = [kind.pool for kind in Kind if issubclass(pool, get_implementation(kind.pool))]
+    return names[0] if names else pool.__module__
 
 
 def unacknowledged_chunks() -> Iterator[Chunk]:

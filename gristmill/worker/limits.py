@@ -4,10 +4,11 @@ import faulthandler
 import resource
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGALRM, getitimer, getsignal, setitimer
+from time import monotonic
 from typing import Any
 
 from gristmill.config.host import memory
@@ -55,7 +56,7 @@ class TimeLimit:
 
     def begin(self) -> None:
         """Start the clock of an item, until `end`. Needs no system call, as a rule."""
-        self._started_at = now = time.monotonic()
+        self._started_at = now = monotonic()
         if self._seconds and now - self._guarded_at > 1:
             # This starts a thread, so once a second at most: the end may be a second late. Celery replaces sys.stderr.
             self._guarded_at = now
@@ -71,10 +72,21 @@ class TimeLimit:
             self._guarded_at = 0.0
             faulthandler.cancel_dump_traceback_later()
 
+    def repair(self) -> None:
+        """Set the alarm again which an item has taken, or stop the one that an item has set."""
+        if not self._seconds:
+            if getitimer(signal.ITIMER_REAL)[0]:
+                setitimer(signal.ITIMER_REAL, 0)
+            return
+        if getsignal(SIGALRM) != self._ring:
+            signal.signal(SIGALRM, self._ring)
+        if not 0 < getitimer(signal.ITIMER_REAL)[0] <= self._seconds:
+            setitimer(signal.ITIMER_REAL, self._seconds)
+
     def _ring(self, _signum: int, _frame: Any) -> None:
         remaining = self._seconds
         if self._started_at is not None:
-            remaining += self._started_at - time.monotonic()
+            remaining += self._started_at - monotonic()
         if remaining > 0:
             # The alarm was set for an item that has ended.
             signal.setitimer(signal.ITIMER_REAL, remaining)

@@ -1,6 +1,7 @@
 """Quarantine: runs one call at a time in a child process of its own, which can harm nothing else; on either pool."""
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -11,14 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
+from gristmill.local.descendants import (
+    END_SECONDS,
+    become_subreaper,
+    children,
+    end_descendants,
+    end_tree,
+    set_parent_death_signal,
+)
 from gristmill.worker.capture import capture_process
 from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output_file import OutputFile, new_file
+from gristmill.worker.process_state import process_state
 
 #: Deaths of the child process that prove a call guilty, and seconds between them.
 DEATHS, PAUSE_SECONDS = 3, 0.5
@@ -137,14 +147,31 @@ class QuarantineProcess:
             return f"signal {-code} ({signal.Signals(-code).name})"
         return f"signal {-code}"
 
+    @property
+    def pid(self) -> int:
+        """The id of the child process, 0 without one."""
+        return self._child.pid if self._child else 0
+
     def close(self) -> None:
         """End the child process."""
         if self._link is not None:
             self._link.close()
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+            _end(self._child)
         self._child = self._link = None
+
+
+def _end(guard: "subprocess.Popen[bytes]") -> None:
+    """Kill the process that runs the calls; its guard ends what it has left, and then itself."""
+    if guard.poll() is None:
+        for pid in children(guard.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            guard.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            end_tree(guard.pid)
+            guard.wait()
 
 
 _free: list[QuarantineProcess] = []
@@ -191,19 +218,62 @@ def quarantined(
     raise conviction
 
 
+def pids() -> list[int]:
+    """The quarantine processes of this process."""
+    return [process.pid for process in _free if process.pid]
+
+
 def serve(descriptor: int, file: int) -> None:
-    """Be the child: run one call after another, until none has come for IDLE_SECONDS."""
-    link = Connection(descriptor)
-    threading.Thread(target=_end_with_parent, args=(descriptor,), daemon=True).start()
+    """Be the child: run one call after another in a child of its own, until none has come for IDLE_SECONDS.
+
+    This process then ends what the calls have left, and ends as its child did.
+    """
+    os.set_inheritable(descriptor, False)
+    become_subreaper()
+    child = os.fork()
+    if child:
+        os.close(descriptor)
+        os.close(file)
+        _, status = os.waitpid(child, 0)
+        end_descendants(os.getpid())
+        _end_like(status)
+    # The thread that has forked is the guard's only one.
+    set_parent_death_signal(signal.SIGKILL)
+    os.setpgid(0, 0)
     capture_process(file)
+    _serve_calls(Connection(descriptor))
+    os._exit(0)
+
+
+def _serve_calls(link: Connection) -> None:
+    threading.Thread(target=_end_with_parent, args=(link.fileno(),), daemon=True).start()
     limit_memory(slot_memory(settings(), cores()))
-    while link.poll(IDLE_SECONDS):
+    process_state.begin()
+    while not process_state.is_spent and link.poll(IDLE_SECONDS):
         function, arguments = link.recv()
         link.send(_STARTED)
+        items = process_state.items
+        answer: tuple[Any, Exception | None]
         try:
-            link.send((function(*arguments), None))
+            answer = function(*arguments), None
         except Exception as error:
-            link.send((None, error))
+            answer = None, error
+        process_state.leave_if_forked()
+        if process_state.items == items:
+            # A task's setup, or a plain Celery task: an item restores the process itself.
+            process_state.adopt()
+        link.send(answer)
+
+
+def _end_like(status: int) -> NoReturn:
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        # Without a second core file.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with suppress(OSError, ValueError):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(max(code, 0))
 
 
 def _end_with_parent(descriptor: int) -> None:

@@ -1,12 +1,12 @@
 """The runner: runs the items of a chunk one by one, each on its own account, and records their outcomes."""
 
-import json
 import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from json import dumps
+from time import monotonic, perf_counter, sleep
 from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
@@ -26,6 +26,7 @@ from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, memory_lim
 from gristmill.worker.logs import about
 from gristmill.worker.once_more import run_once_more
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
+from gristmill.worker.process_state import process_state
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
@@ -60,7 +61,7 @@ class Runner:
             SetupFailed: the setup of a suspect's task fails in a child process; the same.
         """
         # Slots that started together should not all ask for their next message together.
-        until = time.monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
+        until = monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
         with about(chunk, node_name(worker)):
             work = _patiently(lambda: self.ledger.take(chunk, worker))
             if work is None:
@@ -69,6 +70,7 @@ class Runner:
         while following and work:
             with about(following, node_name(worker)):
                 following, work = self._run(following, work, worker, suspect, until, chunk.message_id)
+        process_state.leave_if_cut_off()
 
     def _run(
         self, chunk: Chunk, work: Work, worker: str, suspect: bool, until: float, message: str
@@ -88,9 +90,13 @@ class Runner:
             run = partial(run_in_quarantine, work, task, node, limit, prepare)
             return self._run_items(chunk, work, run, run, worker, 0)
         try:
-            until += prepare_task(task, worker, self.ledger.client)
+            seconds = prepare_task(task, worker, self.ledger.client)
         except SetupFailed:
             return self._return(chunk, worker)
+        if seconds:
+            # What a setup has changed and started is for all items.
+            process_state.adopt()
+            until += seconds
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
         with time_limit.armed(limit), memory_limit(work.memory):
@@ -103,7 +109,7 @@ class Runner:
 
     def _return(self, chunk: Chunk, worker: str) -> tuple[None, None]:
         """Leave a chunk that cannot run here to other slots, after a second: perhaps there is no other one."""
-        time.sleep(1)
+        sleep(1)
         self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
         return None, None
 
@@ -111,33 +117,35 @@ class Runner:
         self, chunk: Chunk, work: Work, run: Run, once_more: Run, worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
         """Run the items by `run`, and what runs out of memory once more by `once_more`; record them as `end` does."""
-        started_at = time.perf_counter()
+        started_at = perf_counter()
         seconds = OVERTIME * self.settings.chunk_seconds
         late_at = started_at + seconds
         outcomes: list[Outcome] = []
         rest = size = 0
         current_capture().rest()
         should_stop = Stop(self.ledger, chunk)
+        process_state.before_items()
         for item in work.items:
             if size > OUTCOMES_BYTES:
                 if work.out_of_memory:
                     run_once_more(work, outcomes, once_more)
                 self.record(chunk, outcomes, started_at, worker, -1)
-                outcomes, size, started_at = [], 0, time.perf_counter()
+                outcomes, size, started_at = [], 0, perf_counter()
                 late_at = started_at + seconds
             outcome = run(item)
             outcomes.append(outcome)
             size += len(outcome.text)
             # A call for each item would be a part of what a quick one takes.
-            now = time.perf_counter()
-            if now > late_at or (now >= should_stop.due_at and should_stop()):
+            now = perf_counter()
+            if now > late_at or (now >= should_stop.due_at and should_stop()) or process_state.is_spent:
                 rest = chunk.first + chunk.count - item.index - 1
                 break
         else:
             rest = work.rest
         if work.out_of_memory:
             run_once_more(work, outcomes, once_more)
-        return self.end(chunk, outcomes, started_at, worker, rest, until)
+        process_state.after_items(self.ledger.client)
+        return self.end(chunk, outcomes, started_at, worker, rest, 0.0 if process_state.is_spent else until)
 
     def end(
         self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int, until: float
@@ -147,10 +155,10 @@ class Runner:
         They took the time since `started_at`. The last `rest` items of the chunk go to other slots. After `until`, of
         `time.monotonic()`, the slot takes no next chunk.
         """
-        if rest or time.monotonic() > until:
+        if rest or monotonic() > until:
             self.record(chunk, outcomes, started_at, worker, rest)
             return None, None
-        seconds = time.perf_counter() - started_at
+        seconds = perf_counter() - started_at
         current_capture().send()
         duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
         log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
@@ -158,7 +166,7 @@ class Runner:
 
     def record(self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int) -> None:
         """Record outcomes of a chunk that ends with them, or, with -1 as `rest`, goes on; else as `end`."""
-        seconds = time.perf_counter() - started_at
+        seconds = perf_counter() - started_at
         current_capture().send()
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
         log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
@@ -166,7 +174,7 @@ class Runner:
 
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
     """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
-    started_at = time.perf_counter()
+    started_at = perf_counter()
     row = run_rows.own()
     row.begin(work.batch, item.index, item.attempt, started_at)
     capture = current_capture()
@@ -179,18 +187,21 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             value = task.run(**arguments)
         finally:
             time_limit.end()
+            process_state.leave_if_forked()
         state, text, retry_ms = "succeeded", value_json(task.return_type, value), None
         keeps = work.keep_logs == "all"
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
         if isinstance(error, SystemExit) and is_terminated():
             raise
-        state, text, retry_ms = "failed", json.dumps(explain(error)), delay_ms(item, work, task, error)
+        state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
         keeps = keeps_log(work, state)
         if isinstance(error, MemoryError):
             work.out_of_memory.append(item)
     log = capture.end(keeps)
-    return outcome_of(item, state, text, started_at, worker, retry_ms, log)
+    outcome = outcome_of(item, state, text, started_at, worker, retry_ms, log)
+    process_state.after_item(outcome.seconds, state == "failed")
+    return outcome
 
 
 def run_in_quarantine(
@@ -209,7 +220,7 @@ def run_in_quarantine(
         QuarantineUnavailable: no child process starts.
         SetupFailed: the task's setup failed in the child process, or ended it.
     """
-    started_at = time.perf_counter()
+    started_at = perf_counter()
     only = replace(work, items=[])
     row = run_rows.own()
 
@@ -217,7 +228,7 @@ def run_in_quarantine(
         nonlocal started_at
         if prepare:
             prepare(process)
-            started_at = time.perf_counter()
+            started_at = perf_counter()
         row.begin(work.batch, item.index, item.attempt, started_at)
 
     try:
@@ -225,10 +236,10 @@ def run_in_quarantine(
         return quarantined(run_named, only, worker, limit, item, row.number, seconds=seconds, prepare=prepare_first)
     except TimedOut as timeout:
         late = TimeLimitExceeded(limit)
-        state, text, retry_ms = "failed", json.dumps(explain(late)), delay_ms(item, work, task, late)
+        state, text, retry_ms = "failed", dumps(explain(late)), delay_ms(item, work, task, late)
         log = timeout.output
     except ProcessDied as death:
-        state, text, retry_ms, log = "dead", json.dumps(explain(death)), None, death.output
+        state, text, retry_ms, log = "dead", dumps(explain(death)), None, death.output
     finally:
         row.rest()
     return outcome_of(item, state, text, started_at, worker, retry_ms, log if keeps_log(work, state) else None)

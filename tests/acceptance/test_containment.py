@@ -1,0 +1,86 @@
+"""What an item starts ends with it, however the item, its process or its worker ends."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import until
+from tests.support.command import Place
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = Place(
+        tmp_path_factory.mktemp("start"),
+        GRISTMILL_TASK_MODULES="tests.support.starting",
+        GRISTMILL_MAX_ITEMS_PER_PROCESS="4",
+        GRISTMILL_SLOT_MEMORY="1G",
+        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    )
+    try:
+        with place.up("cpu", "--cpu-slots", "2", in_peace=False):
+            yield place
+    finally:
+        place.deserted()
+
+
+def _programs(seconds: str) -> list[int]:
+    """The programs `sleep SECONDS` of this machine that items have started."""
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline", "status"])
+        if one.info["cmdline"] == ["sleep", seconds] and one.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+
+
+@pytest.mark.slow
+def test_items_end_as_their_limits_say_and_leave_nothing(place):
+    done = place.run("run", "start", "pid", "memory", "time", "death", "executor", "--max-wait", "90", "--quiet")
+    assert done.code == 1, done
+    ends = {row["input"]: (row["state"], row["value"] or (row["error"] or {}).get("type")) for row in done.rows}
+    assert ends.pop("pid")[0] == "succeeded"
+    assert ends == {
+        "memory": ("failed", "MemoryError"),
+        "time": ("failed", "TimeLimitExceeded"),
+        "death": ("dead", "ProcessDied"),
+        "executor": ("succeeded", 3),
+    }
+    until(lambda: not _programs("601") + _programs("602"), what="the end of what the items have started")
+
+
+@pytest.mark.slow
+def test_a_process_ends_after_its_items_and_draws_its_own_numbers(place):
+    done = place.run("run", "process", *map(str, range(24)), "--max-wait", "90", "--quiet").good()
+    values = [tuple(row["value"]) for row in done.rows]
+    pids = [pid for pid, _ in values]
+    assert max(pids.count(pid) for pid in pids) <= 4
+    assert len({number for _, number in values}) == 24
+
+
+@pytest.mark.slow
+def test_a_kill_ends_the_program_of_an_item(place):
+    name = place.run("submit", "hold", "603", "--quiet").good().out.strip()
+    until(lambda: _programs("603"), what="the program")
+    place.run("cancel", name, "--kill").good()
+    until(lambda: not _programs("603"), what="the end of the program")
+    assert place.ended(name).cancelled == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_leaves_nothing(place):
+    name = place.run("submit", "hold", "604", "--quiet").good().out.strip()
+    until(lambda: _programs("604"), what="the program")
+    worker = place.worker("cpu")
+    family = worker.children(recursive=True)
+    os.kill(worker.pid, signal.SIGKILL)
+    until(lambda: not any(_runs(one) for one in family), what="the end of what the worker had")
+    place.run("cancel", name, "--kill")
+
+
+def _runs(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -1,0 +1,178 @@
+"""What an item changes of its process is undone before the next item, or the process is replaced."""
+
+import builtins
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+from gristmill.worker.process_state import ProcessState
+from tests.support.grandchildren import in_fork, runs
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors and limits as on Linux")
+
+
+@pytest.fixture(autouse=True)
+def _may_fork():
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads; the fork uses none of theirs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _lower_file_limit():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+#: A descriptor that the process has before its items.
+NUMBER = 150
+
+#: What an item does in no time and with success -> what the next item sees of it.
+CHEAP = {
+    "directory": (lambda: os.chdir("/"), Path.cwd),
+    "directory by descriptor": (lambda: os.fchdir(os.open("/", os.O_RDONLY)), Path.cwd),
+    "umask": (lambda: os.umask(0o777), _umask),
+    "variable": (lambda: os.environ.update(HOME="elsewhere", NEW="1"), lambda: dict(os.environ)),
+    "no variables": (os.environ.clear, lambda: dict(os.environ)),
+    "variable by putenv": (lambda: os.putenv("HOME", "elsewhere"), lambda: subprocess.getoutput("echo $HOME")),
+    "zone": (lambda: (os.environ.update(TZ="Asia/Tokyo"), time.tzset()), lambda: time.localtime(0).tm_hour),
+}
+#: What is undone after an item that failed or took over a millisecond, and before the outcomes are recorded.
+FULL = {
+    "environ": (lambda: setattr(os, "environ", {}), lambda: dict(os.environ)),
+    "handler": (lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), lambda: signal.getsignal(signal.SIGUSR1)),
+    "blocked": (
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGALRM]),
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+    ),
+    "alarm": (lambda: signal.alarm(100), lambda: signal.alarm(0)),
+    "limit": (_lower_file_limit, lambda: resource.getrlimit(resource.RLIMIT_FSIZE)),
+    "json": (lambda: setattr(json, "dumps", len), lambda: json.dumps([1])),
+    "time": (lambda: setattr(time, "monotonic", int), lambda: time.monotonic.__name__),
+    "os": (lambda: setattr(os, "getpid", int), lambda: os.getpid.__name__),
+    "streams": (lambda: setattr(sys, "stdout", None), lambda: sys.stdout is None),
+    "open": (lambda: setattr(builtins, "open", len), lambda: open.__name__),
+    "socket": (lambda: setattr(socket, "socket", int), lambda: socket.socket.__name__),
+}
+REPLACED = {
+    "hard limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30)),
+    "closed descriptor": lambda: os.close(NUMBER),
+    "open descriptors": lambda: [os.dup(2) for _ in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)],
+    "threads": lambda: [threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(70)],
+    "process": lambda: subprocess.Popen(["sleep", "600"]),
+}
+
+
+def _after(change, view, seconds, failed):
+    """Whether the change can be seen, whether it can still be seen after the item, and whether the process is spent."""
+
+    def run():
+        os.environ.pop("TZ", None)
+        time.tzset()
+        if os.geteuid() == 0:
+            # The superuser may raise a hard limit again.
+            os.setuid(65534)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), NUMBER)
+        state = ProcessState()
+        state.begin()
+        state.before_items()
+        before = view()
+        change()
+        changed = view() != before
+        state.after_item(seconds, failed=failed)
+        return changed, view() != before, state.is_spent
+
+    return in_fork(run)
+
+
+@pytest.mark.parametrize("what", CHEAP)
+def test_the_next_item_finds_what_this_one_found(what, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o777)
+    assert _after(*CHEAP[what], 0.0, failed=False) == "(True, False, False)"
+
+
+@pytest.mark.parametrize(("seconds", "failed"), [(0.002, False), (0.0, True)], ids=["long", "failed"])
+@pytest.mark.parametrize("what", FULL)
+def test_a_long_or_failed_item_is_undone_whole(what, seconds, failed):
+    assert _after(*FULL[what], seconds, failed=failed) == "(True, False, False)"
+
+
+@pytest.mark.parametrize("what", REPLACED)
+def test_what_cannot_be_undone_replaces_the_process(what):
+    assert _after(REPLACED[what], lambda: None, 1.0, failed=False) == "(False, False, True)"
+
+
+def test_closed_standard_streams_are_back():
+    def inodes():
+        answer = []
+        for number in range(3):
+            try:
+                answer.append(os.fstat(number).st_ino)
+            except OSError:
+                answer.append(None)
+        return answer
+
+    assert _after(lambda: os.closerange(0, 3), inodes, 1.0, failed=False) == "(True, False, False)"
+
+
+def test_a_process_that_an_item_has_left_ends():
+    def run():
+        state = ProcessState()
+        own = subprocess.Popen(["sleep", "600"]).pid
+        state.begin()
+        theirs = subprocess.Popen(["sleep", "600"]).pid
+        state.after_item(1.0, failed=False)
+        answer = runs(own), runs(theirs)
+        os.kill(own, signal.SIGKILL)
+        return answer
+
+    assert in_fork(run) == "(True, False)"
+
+
+def test_a_copy_that_an_item_has_forked_does_not_go_on():
+    def run():
+        state = ProcessState()
+        state.begin()
+        copy = os.fork()
+        if not copy:
+            state.leave_if_forked()
+            os._exit(3)
+        return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+
+    assert in_fork(run) == "0"
+
+
+def test_a_process_is_spent_after_its_items():
+    def run():
+        state = ProcessState()
+        state.begin(max_items=2)
+        spent = []
+        for _ in range(3):
+            spent.append(state.is_spent)
+            state.after_item(0.0, failed=False)
+        return spent
+
+    assert in_fork(run) == repr([False, False, True])
+
+
+def test_nothing_is_looked_at_in_threads():
+    mask, state = _umask(), ProcessState()
+    os.umask(0o123)
+    state.after_item(1.0, failed=True)
+    assert (os.umask(mask), state.is_spent) == (0o123, False)
