@@ -32,7 +32,7 @@ class NoRow:
     def rest(self) -> None:
         """Nothing."""
 
-    report = None
+    report, slot = None, 0
 
 
 class NoRows:

@@ -74,7 +74,8 @@ class RunRow:
     def rest(self) -> None:
         """No item runs until the next one begins."""
         self._values[_STARTED_AT] = 0.0
-        self._batch, self._attempt = "", 0
+        # Another process may have written the row meanwhile, for the same item: the next one writes everything.
+        self._batch, self._attempt, self._is_told = "", 0, True
 
     def report(self, batch: str, index: int, done: float, total: float | None, note: str) -> None:
         """Note how far an item of a batch is, if it still runs here."""

@@ -90,6 +90,17 @@ def test_progress_is_that_of_the_item_that_runs(table):
     assert list(table.runs()) == []
 
 
+def test_progress_that_a_child_process_reported_ends_with_its_item(table):
+    row, same = table.take(), table.row(3)
+    row.begin("scan", 7, 1, EARLIER)
+    same.begin("scan", 7, 1, EARLIER)
+    same.report("scan", 7, 1, 2, "in quarantine")
+    assert [run.progress.note for run in table.runs()] == ["in quarantine"]
+    row.rest()
+    row.begin("scan", 8, 1, EARLIER)
+    assert [(run.index, run.progress) for run in table.runs()] == [(8, None)]
+
+
 def test_the_row_of_a_process_that_was_killed_is_left_out(table):
     child = os.fork()
     if not child:
