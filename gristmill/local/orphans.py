@@ -35,18 +35,18 @@ def reap_in_background() -> None:
 
 
 def _reap() -> None:
-    seen: set[int] = set()
+    zombies: set[int] = set()
     # Some kernels have no such list, and other systems adopt nothing.
     with suppress(FileNotFoundError):
         while True:
-            seen = reap(seen)
+            zombies = reap(zombies)
             time.sleep(REAP_SECONDS)
 
 
-def reap(seen: Collection[int]) -> set[int]:
-    """Wait for the main thread's children that have ended and were `seen` so before; return the others that have."""
+def reap(zombies: Collection[int]) -> set[int]:
+    """Wait for the main thread's children that have ended and were `zombies` before; return the others that have."""
     ended = {pid for pid in children_of_thread(os.getpid(), os.getpid()) if (status(pid) or "X")[0] == "Z"}
-    for pid in ended & set(seen):
+    for pid in ended & set(zombies):
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-    return ended - set(seen)
+    return ended - set(zombies)

@@ -32,7 +32,7 @@ class ProcessCapture:
         self.running = False
         self._batch, self._index = "", 0
         #: How much of the item's output those who listen have been sent.
-        self._live_from = 0
+        self._send_from = 0
         self._live = LiveLines()
         self._lock = threading.Lock()
         self.stdout, self.stderr = self._stream(1), self._stream(2)
@@ -74,7 +74,7 @@ class ProcessCapture:
                 return None
             self.running = False
             self._say(whole=False)
-            self._live_from = 0
+            self._send_from = 0
             tail, dropped = self._file.take()
         return log_text(tail, dropped) if keep else None
 
@@ -94,12 +94,12 @@ class ProcessCapture:
     def _say(self, *, whole: bool) -> None:
         """Have what the item has written since the last time sent: `whole` lines, or all of it."""
         size = self._file.size
-        text = self._file.read(max(self._live_from, size - LIVE_BYTES), LIVE_BYTES)
+        text = self._file.read(max(self._send_from, size - LIVE_BYTES), LIVE_BYTES)
         if whole:
             text = text[: text.rfind(b"\n") + 1]
         if text:
             self._live.add(self._batch, self._index, text)
-            self._live_from = max(self._live_from, size - LIVE_BYTES) + len(text)
+            self._send_from = max(self._send_from, size - LIVE_BYTES) + len(text)
 
     def _pass_on(self) -> None:
         with suppress(OSError):

@@ -10,6 +10,6 @@ end
 redis.call('ZREM', GM .. 'batches', batch)
 redis.call('ZREM', GM .. 'active', batch)
 redis.call('ZREM', GM .. 'expiring', batch)
-redis.call('DEL', key(batch, 'listened'), key(batch, 'lines'))
+redis.call('DEL', key(batch, 'listeners'), key(batch, 'lines'))
 local names = keys_of(batch, b.stored)
 for i = 1, #names, 1000 do redis.call('UNLINK', unpack(names, i, math.min(i + 999, #names))) end
