@@ -89,6 +89,9 @@ def alone(tmp_path_factory):
 def mill(alone):
     """The same, and another host with workers of these queues: `gristmill up` with a home of its own."""
     settings = {"GRISTMILL_HOME": str(alone.path / "other"), "GRISTMILL_REDIS_URL": alone.server().url}
+    # Slots are numbered among those of all workers that have this directory: another run of these tests has its own.
+    (alone.path / "tmp").mkdir()
+    settings |= {"TMPDIR": str(alone.path / "tmp")}
     settings |= {"GRISTMILL_WORKER_MEMORY": "1G", "GRISTMILL_SLOT_MEMORY": "300M"}
     # An item that ends its process leaves a traceback.
     with alone.up("gpu=2", "mail=3", in_peace=False, **settings):
