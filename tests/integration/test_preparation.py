@@ -28,7 +28,7 @@ def tasks(here, monkeypatch):
     setup_tasks.runs.clear()
     setup_tasks.orders.clear()
     monkeypatch.setattr(task_setup, "AGAIN_SECONDS", 0.0)
-    monkeypatch.setattr(runner.time, "sleep", lambda _: None)
+    monkeypatch.setattr(runner, "sleep", lambda _: None)
     yield
     # Their setups have run there, or failed.
     for process in quarantine._free:
