@@ -319,7 +319,7 @@ class TestKept:
         run_all_again(ledger)
         assert info(ledger, "b").state is State.SUCCEEDED
         kept = {key.rpartition(":")[2]: ledger.client.ttl(key) for key in keys(ledger)}
-        assert {"state", "in", "done", "events", "attempts", "0", "1", "2"} == set(kept) - {"meter"}
+        assert {"state", "in", "done", "events", "attempts", "slowest", "0", "1", "2"} == set(kept) - {"meter"}
         assert all(3500 < seconds <= 3600 for seconds in kept.values()), kept
 
     def test_a_retry_keeps_it_until_the_next_end(self, ledger, control):

@@ -13,7 +13,8 @@ local function note_slowest(batch, slow, groups)
       if group.first <= index and index < group.first + group.count then redis.call('ZADD', name, slow[i + 1], index) end
     end
   end
-  redis.call('ZREMRANGEBYRANK', name, 0, -SLOWEST - 1)
-  if redis.call('ZCARD', name) < SLOWEST then return '0' end
+  local number = redis.call('ZCARD', name)
+  if number < SLOWEST then return '0' end
+  if number > SLOWEST then redis.call('ZPOPMIN', name, number - SLOWEST) end
   return redis.call('ZRANGE', name, 0, 0, 'WITHSCORES')[2]
 end
