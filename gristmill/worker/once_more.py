@@ -10,7 +10,7 @@ from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.tasks.setup import SetupFailed
 from gristmill.worker.limits import time_limit
 from gristmill.worker.quarantine import QuarantineUnavailable
-from gristmill.worker.slot_numbers import DIRECTORY
+from gristmill.worker.slot_numbers import DIRECTORY, open_locked
 
 #: The file that whoever runs such an item holds locked: no queue has this name.
 LOCK = ".once-more"
@@ -39,11 +39,10 @@ def _only_one() -> Iterator[None]:
     """Wait until no other process of this host is here; where that cannot be told, go on."""
     file = None
     with suppress(OSError):
-        DIRECTORY.mkdir(mode=0o700, exist_ok=True)
-        file = os.open(DIRECTORY / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        file, _ = open_locked(DIRECTORY, LOCK, lambda file: fcntl.flock(file, fcntl.LOCK_EX))
     try:
         yield
     finally:
         if file is not None:
+            (DIRECTORY / LOCK).unlink(missing_ok=True)
             os.close(file)

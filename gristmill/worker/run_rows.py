@@ -10,6 +10,7 @@ from typing import Any
 from billiard.process import current_process
 from celery.bootsteps import Step
 from celery.concurrency import get_implementation
+from celery.signals import worker_shutdown
 
 from gristmill.config.settings import settings
 from gristmill.worker.run_table import RunRow, RunTable, scratch_row
@@ -101,4 +102,5 @@ class Runs(Step):
             rows += settings().async_slots
         queues = sorted(worker.app.amqp.queues.consume_from)
         run_rows.make(rows, slot_numbers.take(queues[0] if queues else "", slots))
+        worker_shutdown.connect(lambda **_: slot_numbers.release(), weak=False)
         super().__init__(worker, **kwargs)

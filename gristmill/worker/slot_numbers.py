@@ -4,7 +4,12 @@ import fcntl
 import logging
 import os
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +29,7 @@ class SlotNumbers:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory or DIRECTORY
         #: Kept open: closing any descriptor of the file would release the locks.
-        self._files: list[int] = []
+        self._files: dict[str, int] = {}
 
     def take(self, queue: str, count: int) -> list[int]:
         """The `count` lowest numbers that no other process of this host holds for the queue.
@@ -32,22 +37,55 @@ class SlotNumbers:
         Where the file cannot be made, they are the first ones, whatever other workers have.
         """
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
-            file = os.open(self._directory / queue, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            file, numbers = open_locked(self._directory, queue, lambda file: _lock_bytes(file, count))
         except OSError as error:
             log.warning("cannot number the slots beside those of other workers of this host: %s", error)
             return list(range(count))
-        self._files.append(file)
-        numbers: list[int] = []
-        for number in range(count + OTHERS_MOST):
-            if len(numbers) == count:
-                break
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
-            except OSError:
-                continue
-            numbers.append(number)
+        self._files[queue] = file
         return numbers
+
+    def release(self) -> None:
+        """Let others have the numbers. The last worker of a queue removes the file."""
+        for queue, file in self._files.items():
+            with suppress(OSError):
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                (self._directory / queue).unlink()
+            os.close(file)
+        self._files.clear()
+        with suppress(OSError):
+            self._directory.rmdir()
+
+
+def open_locked(directory: Path, name: str, lock: Callable[[int], Answer]) -> tuple[int, Answer]:
+    """Open and lock a file that whoever holds it alone may remove; the descriptor, and what `lock` answers.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    while True:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            file = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            # Another process has removed the directory since.
+            continue
+        answer = lock(file)
+        with suppress(FileNotFoundError):
+            if os.path.samestat((directory / name).stat(), os.fstat(file)):
+                return file, answer
+        os.close(file)
+
+
+def _lock_bytes(file: int, count: int) -> list[int]:
+    """Lock the first `count` bytes of a file that no other process has locked; their places."""
+    numbers: list[int] = []
+    for number in range(count + OTHERS_MOST):
+        if len(numbers) == count:
+            break
+        with suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+            numbers.append(number)
+    return numbers
 
 
 slot_numbers = SlotNumbers()

@@ -1,9 +1,10 @@
 """The numbers of slots: different ones for all workers of a queue on a host, and free again when a worker ends."""
 
+import os
 import subprocess
 import sys
 
-from gristmill.worker.slot_numbers import SlotNumbers
+from gristmill.worker.slot_numbers import SlotNumbers, open_locked
 
 OTHER = """
 import sys
@@ -42,3 +43,34 @@ def test_nobody_else_reads_or_redirects_the_file(tmp_path, caplog):
     assert SlotNumbers(directory).take("mail", 1) == [0]
     assert not (tmp_path / "elsewhere").exists()
     assert "number the slots" in caplog.text
+
+
+def test_the_last_worker_of_a_queue_removes_the_file(tmp_path):
+    directory = tmp_path / "slots"
+    numbers = SlotNumbers(directory)
+    assert numbers.take("gpu", 1) == [0]
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "[1, 2]\n"
+        numbers.release()
+        assert (directory / "gpu").exists()
+        other.kill()
+        other.wait()
+    numbers.take("gpu", 1)
+    numbers.release()
+    assert not directory.exists()
+
+
+def test_a_file_that_was_removed_before_the_lock_is_not_used(tmp_path):
+    locks = []
+
+    def lock(file):
+        locks.append(file)
+        if len(locks) == 1:
+            (tmp_path / "gpu").unlink()
+
+    file, _ = open_locked(tmp_path, "gpu", lock)
+    assert len(locks) == 2
+    assert os.fstat(file).st_ino == (tmp_path / "gpu").stat().st_ino
+    os.close(file)
