@@ -97,7 +97,8 @@ class ThreadCapture:
 
     def __init__(self, live: LiveLines | None = None) -> None:
         self._live = live or LiveLines()
-        threading.Thread(target=self._send_all, name="live lines", daemon=True).start()
+        self._sender = threading.Thread(target=self._send_all, name="live lines", daemon=True)
+        self._lock, self._has_begun = threading.Lock(), False
 
     @property
     def running(self) -> bool:
@@ -109,7 +110,15 @@ class ThreadCapture:
 
     def begin(self, batch: str, index: int, captures: bool) -> None:
         """An item starts in this context."""
+        if not self._has_begun:
+            self._begin_sending()
         _written.set(_Written(self._live, batch, index) if captures else None)
+
+    def _begin_sending(self) -> None:
+        with self._lock:
+            if not self._has_begun:
+                self._has_begun = True
+                self._sender.start()
 
     def send(self) -> None:
         """Send what items wrote to those who listen."""

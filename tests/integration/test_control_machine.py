@@ -299,12 +299,15 @@ def test_the_machine_reaches_every_state(client):
             seen.add(self.info().state)
 
     options = settings(
-        max_examples=30,
+        max_examples=20,
         stateful_step_count=20,
         deadline=None,
-        derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(lambda: Watched(client, {}), settings=options)
     # The machine's producer never dies.
-    assert seen == set(State) - {State.ABANDONED}
+    wanted = set(State) - {State.ABANDONED}
+    for _ in range(8):
+        run_state_machine_as_test(lambda: Watched(client, {}), settings=options)
+        if seen == wanted:
+            break
+    assert seen == wanted

@@ -8,6 +8,7 @@ from redis.exceptions import OutOfMemoryError
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
+from gristmill.batches.lines import LineChannel
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
@@ -151,3 +152,22 @@ def tells_what_runs_and_what_fails(user):
     assert (item.batch, item.index, item.pid) == ("none", 0, 1)
     assert [registry.note_setup("w", "t", "no model") for _ in range(2)] == [True, False]
     assert registry.note_setup("w", "t", None)
+
+
+def tells_what_items_write(user):
+    lines = LineChannel(user.client, user.ledger.settings)
+    assert not lines.say("b", [(0, "unheard\n")])
+    after, _ = lines.listen("b", "0-0")
+    assert lines.say("b", [(0, "one\n"), (1, "two\n")])
+    assert lines.listen("b", after)[1] == [(0, "one\n"), (1, "two\n")]
+
+
+def cancels_an_item_and_runs_it_again(user):
+    ledger, control = user.ledger, Control(user.client, user.ledger.settings)
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 1}, [])
+    ledger.create("one", "token", FIELDS)
+    ledger.append("one", "token", 0, ["0", "1"], "sha")
+    assert control.cancel_item("one", 1, "by me") == "waiting"
+    assert control.retry_item("one", 1)
+    assert not control.retry_item("one", 1)
+    ledger.delete("one")
