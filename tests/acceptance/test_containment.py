@@ -20,6 +20,7 @@ def place(tmp_path_factory):
         GRISTMILL_TASK_MODULES="tests.support.starting",
         GRISTMILL_MAX_ITEMS_PER_PROCESS="4",
         GRISTMILL_SLOT_MEMORY="1G",
+        GRISTMILL_WORKER_MEMORY="1G",
         PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     )
     try:
