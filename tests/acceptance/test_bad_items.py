@@ -88,7 +88,9 @@ def own(tmp_path):
     modules.mkdir()
     (modules / "wrecks.py").write_text(TASKS)
     (modules / "sifting.py").write_text(LONG)
-    place = Place(tmp_path, PYTHONPATH=str(modules), GRISTMILL_TASK_MODULES="wrecks,sifting")
+    # What an item may have that ran out of memory and runs once more.
+    memory = {"GRISTMILL_WORKER_MEMORY": "2G"}
+    place = Place(tmp_path, PYTHONPATH=str(modules), GRISTMILL_TASK_MODULES="wrecks,sifting", **memory)
     yield place
     place.deserted()
 
