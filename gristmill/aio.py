@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypedDict, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from typing_extensions import TypeVar as DefaultTypeVar
 from typing_extensions import Unpack
@@ -27,6 +27,7 @@ from gristmill.batches.result import Result
 from gristmill.fleet.running_items import RunningItem
 from gristmill.producer import batch as blocking
 from gristmill.producer.batch import MaxWait, deadline_of
+from gristmill.producer.batch_options import SubmitOptions
 from gristmill.producer.item_states import result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
@@ -46,18 +47,6 @@ _PAGE = 100
 
 R = TypeVar("R")
 R_co = DefaultTypeVar("R_co", covariant=True, default=Any)
-
-
-class SubmitOptions(TypedDict, total=False):
-    """The options of `submit`, all but `set`: those of `gristmill.submit`."""
-
-    name: str | None
-    queue: str | None
-    priority: int
-    halt: str | None
-    ttl: str | float | None
-    keep_logs: str | None
-    max_wait: MaxWait
 
 
 class Batch(Generic[R_co]):

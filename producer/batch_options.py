@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from gristmill.config.quantities import DURATION, parse_duration, parse_share
 from gristmill.config.resources import checked_memory, checked_slots
@@ -17,6 +17,20 @@ KEEP_LOGS = ("failed", "all", "none")
 LONGEST_SECONDS = 3650 * 86_400
 #: What ends a batch early.
 HALT = "fail=N for N failed items, or fail=P% for a share of all items, such as fail=10 or fail=5%"
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What `submit` takes by keyword beside `set`, as `gristmill.submit` describes it."""
+
+    name: str | None
+    queue: str | None
+    priority: int
+    halt: str | None
+    ttl: str | float | None
+    keep_logs: str | None
+    memory: str | float | None
+    slots: int | None
+    max_wait: str | float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ import logging
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, overload
 
+from typing_extensions import Unpack
+
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.batch import Batch
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, checked_max_wait
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions, checked_max_wait
 from gristmill.producer.items import Raw
 from gristmill.producer.submission import Submission
 from gristmill.producer.task_lookup import find_task
@@ -55,111 +57,43 @@ class _Values:
 def submit(
     task: OneParameterTask[T_contra, Coroutine[Any, Any, R]],
     items: Iterable[T_contra] = ...,
-    *,
-    name: str | None = ...,
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
-    task: OneParameterTask[T_contra, R],
-    items: Iterable[T_contra] = ...,
-    *,
-    name: str | None = ...,
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    task: OneParameterTask[T_contra, R], items: Iterable[T_contra] = ..., **options: Unpack[SubmitOptions]
 ) -> Batch[R]: ...
 @overload
 def submit(
     task: GristmillTask[..., Coroutine[Any, Any, R]],
     items: Iterable[Mapping[str, Any]] = ...,
     *,
-    name: str | None = ...,
     set: Mapping[str, Any] | None = ...,
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
     task: GristmillTask[..., R],
     items: Iterable[Mapping[str, Any]] = ...,
     *,
-    name: str | None = ...,
     set: Mapping[str, Any] | None = ...,
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
     task: GristmillTask[..., Coroutine[Any, Any, R]],
     items: Iterable[Any] = ...,
     *,
-    name: str | None = ...,
     set: Mapping[str, Any],
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
-    task: GristmillTask[..., R],
-    items: Iterable[Any] = ...,
-    *,
-    name: str | None = ...,
-    set: Mapping[str, Any],
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    task: GristmillTask[..., R], items: Iterable[Any] = ..., *, set: Mapping[str, Any], **options: Unpack[SubmitOptions]
 ) -> Batch[R]: ...
 @overload
 def submit(
-    task: str,
-    items: Iterable[Any] = ...,
-    *,
-    name: str | None = ...,
-    set: Mapping[str, Any] | None = ...,
-    queue: str | None = ...,
-    priority: int = ...,
-    halt: str | None = ...,
-    ttl: str | float | None = ...,
-    keep_logs: str | None = ...,
-    memory: str | float | None = ...,
-    slots: int | None = ...,
-    max_wait: str | float | None = ...,
+    task: str, items: Iterable[Any] = ..., *, set: Mapping[str, Any] | None = ..., **options: Unpack[SubmitOptions]
 ) -> Batch[Any]: ...
 def submit(  # noqa: PLR0913
     task: Any,
@@ -200,8 +134,8 @@ def submit(  # noqa: PLR0913
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
-    A batch that exists already keeps its `priority`, `halt`, `ttl` and `keep_logs`. Warnings, such as that no
-    worker listens to the queue, go to the logger `gristmill.producer.submit`.
+    A batch that exists already keeps its `priority`, `halt`, `ttl`, `keep_logs`, `memory` and `slots`. Warnings, for
+    example that no worker listens to the queue, go to the logger `gristmill.producer.submit`.
 
     Raises:
         InputError: an item, a name or an option is not valid, or workers listen to the queue and none knows the task.

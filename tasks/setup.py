@@ -19,7 +19,14 @@ _setups: dict[Callable[[], Any], "Setup"] = {}
 
 
 class SetupFailed(GristmillError):
-    """Raised when the setup of a task failed, now or a moment ago. Its cause is what the setup raised."""
+    """Raised when the setup of a task failed, now or a moment ago. Its cause is what the setup raised.
+
+    The attempt that failed began at `began`, in Unix time.
+    """
+
+    def __init__(self, message: str, began: float) -> None:
+        super().__init__(message)
+        self.began = began
 
 
 class Setup:
@@ -62,10 +69,11 @@ class Setup:
             if self._is_done:
                 return False
             self._check_failure()
+            began = time.time()
             try:
                 self.function()
             except BaseException as error:
-                raise self._fail(error) from error
+                raise self._fail(error, began) from error
             self._is_done = True
             self._failures = 0
         return True
@@ -80,10 +88,11 @@ class Setup:
             if loop in self._loops:
                 return False
             self._check_failure()
+            began = time.time()
             try:
                 run(self.function())
             except BaseException as error:
-                raise self._fail(error) from error
+                raise self._fail(error, began) from error
             self._loops.add(loop)
             self._failures = 0
         return True
@@ -92,9 +101,9 @@ class Setup:
         if self._failure is not None and time.monotonic() < self._again_at:
             raise self._failure
 
-    def _fail(self, error: BaseException) -> SetupFailed:
+    def _fail(self, error: BaseException, began: float) -> SetupFailed:
         self._failures += 1
-        self._failure = SetupFailed(f"{type(error).__name__} in {self.name}(): {error}".removesuffix(": "))
+        self._failure = SetupFailed(f"{type(error).__name__} in {self.name}(): {error}".removesuffix(": "), began)
         self._again_at = time.monotonic() + backoff(self._failures, AGAIN_SECONDS, AGAIN_MOST_SECONDS)
         return self._failure
 

@@ -52,9 +52,14 @@ def read_fields(kind: type, values: Any) -> dict[str, Any]:
     return {name: values[name] for name, hint in _types(kind).items() if name in values and _fits(values[name], hint)}
 
 
-def read_texts(text: str | None) -> dict[str, str]:
-    """The texts in an object, by name, without what is no text."""
-    return {name: value for name, value in _object(text or "{}").items() if isinstance(value, str)}
+def read_setup_errors(text: str | None) -> dict[str, str]:
+    """The errors of the tasks whose setup fails on a worker, by task, from what note_setup.lua stores of it."""
+    attempts = ((name, _object(attempt)) for name, attempt in _object(text or "{}").items())
+    return {
+        name: attempt["error"]
+        for name, attempt in attempts
+        if isinstance(attempt.get("error"), str) and attempt["error"]
+    }
 
 
 @cache

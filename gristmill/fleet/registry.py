@@ -1,6 +1,7 @@
 """The registry of live workers: what each announces when it starts, and its heartbeat, once a second."""
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -9,7 +10,13 @@ from redis import Redis
 
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
-from gristmill.fleet.announcement import Announcement, announcements_json, read_announcements, read_fields, read_texts
+from gristmill.fleet.announcement import (
+    Announcement,
+    announcements_json,
+    read_announcements,
+    read_fields,
+    read_setup_errors,
+)
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.scripts import Scripts, server_time
 
@@ -70,9 +77,13 @@ class WorkerRegistry:
         """Remove a worker (its id) that ends."""
         self._scripts.call("leave", worker=worker)
 
-    def note_setup(self, worker: str, task: str, error: str | None) -> bool:
-        """Store why the setup of a task fails on a worker (its id); None: it does not. False if that was stored."""
-        return bool(self._scripts.call("note_setup", worker=worker, task=task, error=error or ""))
+    def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
+        """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.
+
+        The attempt began at `began`, in Unix time on the worker's host, and has just ended.
+        """
+        times = {"began": int(began * 1000), "ended": int(time.time() * 1000)}
+        return bool(self._scripts.call("note_setup", worker=worker, task=task, error=error or "", **times))
 
     def waiting(self, queue: str) -> int:
         """Messages on `queue` that no worker has taken."""
@@ -97,7 +108,7 @@ class WorkerRegistry:
                     "name": node_name(worker),
                     "id": worker,
                     "tasks": {name: it.fingerprint for name, it in read_announcements(announced.get(worker)).items()},
-                    "setup_failures": read_texts(setups.get(worker)),
+                    "setup_failures": read_setup_errors(setups.get(worker)),
                 }
             )
             for worker in _without_replaced(moments, now - REPLACED_SECONDS)

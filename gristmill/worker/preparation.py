@@ -65,7 +65,8 @@ def _run_in_slot(setup: Setup) -> bool:
 
 def _tell(task: GristmillTask, worker: str, client: Redis, failure: SetupFailed | None) -> None:
     text = str(failure).encode(errors="replace").decode() if failure else None
-    if WorkerRegistry(client, settings()).note_setup(worker, task.name, text) and failure:
+    began = failure.began if failure else time.time()
+    if WorkerRegistry(client, settings()).note_setup(worker, task.name, text, began) and failure:
         log.error(
             "the setup of task %s fails: its items go to other workers, or wait; the setup is tried again at most a "
             "minute later",
@@ -98,18 +99,22 @@ def prepare_in_quarantine(task: GristmillTask, worker: str, client: Redis, proce
         SetupFailed, RedisError: as `prepare_task`; also when the setup ended the process.
         QuarantineUnavailable: no child process starts.
     """
+    began = time.time()
     try:
-        text = process.run(prepare_named, task.name, run_rows.own().number)
+        text, began = process.run(prepare_named, task.name, run_rows.own().number)
     except ProcessDied as death:
         text = f"the process died in the setup: {death}"
     if text:
-        failure = SetupFailed(text)
+        failure = SetupFailed(text, began)
         _tell(task, worker, client, failure)
         raise failure
 
 
-def prepare_named(name: str, row: int = -1) -> str:
-    """Run the setup of the task called `name` in this quarantine process, for a slot's row; the error, if it failed."""
+def prepare_named(name: str, row: int = -1) -> tuple[str, float]:
+    """Run the setup of the task called `name` in this quarantine process, for the slot of a row.
+
+    Returns the error, empty without one, and when the attempt that failed began, in Unix time.
+    """
     run_rows.join(row)
     setup = catalog.find(name).setup
     try:
@@ -118,8 +123,8 @@ def prepare_named(name: str, row: int = -1) -> str:
         elif setup:
             _run_in_slot(setup)
     except SetupFailed as failure:
-        return str(failure)
-    return ""
+        return str(failure), failure.began
+    return "", 0.0
 
 
 @cache

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.conftest import until
 from tests.support.command import Place
 from tests.support.engine import IMAGE, Compose, docker, engine_or_skip
 from tests.support.site import Site
@@ -112,6 +113,12 @@ def fleet(tmp_path_factory):
             yield place
     finally:
         place.deserted()
+
+
+@pytest.fixture
+def address(fleet):
+    """Where the dashboard of the fleet is."""
+    return until(lambda: fleet.server().dashboard).rstrip("/")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.conftest import until
 from tests.support.browser import browser
 
 
@@ -18,12 +17,6 @@ def page(tmp_path_factory):
         page.size(1280, 900)
         yield page
         assert page.complaints == []
-
-
-@pytest.fixture
-def address(fleet):
-    """Where the dashboard of the fleet is."""
-    return until(lambda: fleet.server().dashboard).rstrip("/")
 
 
 def row(name, index):

@@ -30,12 +30,6 @@ def page(chromium):
     assert page.complaints == []
 
 
-@pytest.fixture
-def address(fleet):
-    """Where the dashboard of the fleet is."""
-    return until(lambda: fleet.server().dashboard).rstrip("/")
-
-
 def chart(title):
     """A JavaScript expression for the figure of a chart."""
     titles = "[...document.querySelectorAll('.gm-figure')]"

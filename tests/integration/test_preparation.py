@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+import time
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_while_it_fails_items_wait_and_it_is_told_once(here, caplog):
     assert failures(here) == {}
 
 
+def test_a_failure_from_before_the_success_of_another_process_is_no_news(here):
+    """Two processes of a worker tried: the one that failed first tells it last."""
+    registry = WorkerRegistry(here.client, here.settings)
+    before = time.time()
+    assert not registry.note_setup(WORKER, "after_obedient", None, before)
+    assert not registry.note_setup(WORKER, "after_obedient", "no model", before - 1)
+    assert failures(here) == {}
+    assert registry.note_setup(WORKER, "after_obedient", "no model", time.time() + 1)
+    assert failures(here) == {"after_obedient": "no model"}
+
+
 def test_an_error_that_is_no_utf8_is_told(here, monkeypatch):
     # pytest-xdist cannot pass on such a line of the log.
     monkeypatch.setattr(preparation.log, "disabled", True)
@@ -131,7 +143,7 @@ def test_a_coroutine_function_runs_on_the_loop_of_the_items(here):
 
 
 def test_a_coroutine_in_quarantine_has_one_loop_for_both():
-    assert preparation.prepare_named("after_loop") == ""
+    assert preparation.prepare_named("after_loop") == ("", 0.0)
     assert setup_tasks.runs == [f"loop {id(preparation.own_loop().get_loop())}"]
 
 

@@ -150,8 +150,8 @@ def tells_what_runs_and_what_fails(user):
     ledger.heartbeat("w", {"queue": "cpu", "slots": 1}, [], runs=[run])
     (item,) = RunningItems(user.client, ledger.settings).look(inputs=False)
     assert (item.batch, item.index, item.pid) == ("none", 0, 1)
-    assert [registry.note_setup("w", "t", "no model") for _ in range(2)] == [True, False]
-    assert registry.note_setup("w", "t", None)
+    assert [registry.note_setup("w", "t", "no model", 1.0) for _ in range(2)] == [True, False]
+    assert registry.note_setup("w", "t", None, 2.0)
 
 
 def tells_what_items_write(user):

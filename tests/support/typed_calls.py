@@ -110,7 +110,7 @@ def follows(batch: Batch[int]) -> Iterator[int]:
 
 
 async def awaits(batch: aio.Batch[int]) -> None:
-    assert_type(await aio.submit(square, [1, 2], name="squares"), aio.Batch[int])
+    assert_type(await aio.submit(square, [1, 2], name="squares", memory="1G", slots=2), aio.Batch[int])
     assert_type(await aio.submit(thumbnail, ["a.jpg"], set={"width": 128}, queue="io"), aio.Batch[str])
     assert_type(await aio.submit("fetch", ["http://example.org/"]), aio.Batch[Any])
     assert_type(await batch.wait("10m"), BatchInfo)
