@@ -186,6 +186,12 @@ class Soak:
         self.tally.cuts += 1
 
     def _sample(self, at: float) -> Sample:
+        """A sample; a new try if a process ends meanwhile, as those that run suspects do."""
+        while True:
+            with suppress(psutil.NoSuchProcess):
+                return self._look(at)
+
+    def _look(self, at: float) -> Sample:
         server = psutil.Process(self.server.pid)
         trees = [[psutil.Process(w.pid), *psutil.Process(w.pid).children(recursive=True)] for w in self.steady]
         processes = [process for tree in trees for process in tree]
