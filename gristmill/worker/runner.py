@@ -99,11 +99,14 @@ class Runner:
             until += seconds
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
+
+        def once_more(item: Item) -> Outcome:
+            most = replace(work, memory=work.memory or worker_memory(self.settings))
+            return run_in_quarantine(most, task, node, limit, prepare, item)
+
         with time_limit.armed(limit), memory_limit(work.memory):
             try:
-                most = replace(work, memory=work.memory or worker_memory(self.settings))
-                in_quarantine = partial(run_in_quarantine, most, task, node, limit, prepare)
-                return self._run_items(chunk, work, partial(run_item, work, task, node), in_quarantine, worker, until)
+                return self._run_items(chunk, work, partial(run_item, work, task, node), once_more, worker, until)
             finally:
                 leave()
 
