@@ -8,10 +8,9 @@ def _by_word(table: dict[str, str]) -> dict[str, str]:
 OPTIONS = _by_word(
     {
         "--timeout": "use --time-limit for each item or --max-wait for this command",
-        "--time-limit": "a task limits its items: @cpu(time_limit=SECONDS)",
-        "--retries --restart": "a task says how often its items are tried again: @cpu(retries=N)",
-        "-j --jobs -P --max-procs --parallel --concurrency --replicas": (
-            "the fleet's slots say how many items run at once: gristmill up --cpu-slots N --io-slots N"
+        "--restart": "use --retries N, for N more attempts of an item that failed",
+        "--jobs -P --max-procs --parallel --concurrency --replicas": (
+            "use -j, --max-running N for a batch, and gristmill up --cpu-slots N --io-slots N for a host"
         ),
         "-i -I --replace -n --max-args -N -L -X --shell": (
             "Gristmill runs tasks, not programs: gristmill tasks lists them"

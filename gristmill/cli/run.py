@@ -10,6 +10,7 @@ from gristmill.batches.info import ENDED, State
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
+from gristmill.cli.fleet_size import size_fleet
 from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
@@ -24,7 +25,7 @@ from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers, live_workers
+from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 
@@ -87,7 +88,7 @@ def _run(
     deadline: Deadline,
     fleet: LocalFleet | None,
 ) -> int:
-    for warning in check_workers(submission.task, submission.queue, submission.resources):
+    for warning in submission.warnings():
         warn(warning)
     lines = ItemLines.on_terminal(submission.name)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
@@ -118,7 +119,7 @@ def _workers(submission: Submission) -> Iterator[LocalFleet | None]:
     become_subreaper()
     with (
         tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
-        LocalFleet("gristmill run", {word: 0}, say=warn, logs=Path(logs)) as fleet,
+        LocalFleet("gristmill run", {word: size_fleet(submission)}, say=warn, logs=Path(logs)) as fleet,
     ):
         _warn_of_others(submission)
         fleet.wait_ready()

@@ -14,7 +14,6 @@ from gristmill.cli.task_command import TaskCommand
 from gristmill.config.figures import item_count
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 
@@ -50,7 +49,7 @@ def command(
         raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
     submission, deadline = make_submission(feeding), Deadline(max_wait)
     with within(deadline), reaching():
-        for warning in check_workers(submission.task, submission.queue, submission.resources):
+        for warning in submission.warnings():
             warn(warning)
         submission.check()
         if following:
