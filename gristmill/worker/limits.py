@@ -23,6 +23,9 @@ MEMORY_SHARE, LEAST_MEMORY = 0.8, 256 << 20
 class TimeLimitExceeded(Exception):
     """Raised in an item that runs longer than its time limit."""
 
+    #: How the item's program ended, if it ran one.
+    outcome: dict[str, Any] | None = None
+
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the item ran longer than its time limit of {seconds:g} s")
 
