@@ -14,6 +14,7 @@ SHIPPED_TASKS = (
     "gristmill.tasks.digest",
     "gristmill.tasks.pause",
     "gristmill.tasks.announce",
+    "gristmill.tasks.program.task",
 )
 GROUP = "gristmill.tasks"
 
