@@ -10,6 +10,7 @@ from gristmill.batches.info import ENDED, State
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
+from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
@@ -63,6 +64,8 @@ def command(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen_form = options.form_of(form, as_json)
     submission = make_submission(feeding)
+    if feeding["dry_run"]:
+        return print_dry_run(submission)
     submission.check()
     with ResultWriter(chosen_form, repeats=True) as writer:
         for _ in range(HANDOVERS):

@@ -5,6 +5,7 @@ import click
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn, write
+from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.following import follow, say_if_repeated
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
@@ -49,6 +50,8 @@ def command(
     if not following and (in_order or form or as_json):
         raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
     submission, deadline = make_submission(feeding), Deadline(max_wait)
+    if feeding["dry_run"]:
+        return print_dry_run(submission)
     with within(deadline), reaching():
         for warning in check_workers(submission.task, submission.queue, submission.resources):
             warn(warning)
