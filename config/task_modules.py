@@ -14,7 +14,6 @@ SHIPPED_TASKS = (
     "gristmill.tasks.digest",
     "gristmill.tasks.pause",
     "gristmill.tasks.announce",
-    "gristmill.tasks.program.task",
 )
 #: The task that runs programs, where the settings allow them: elsewhere no worker knows it.
 PROGRAMS = "gristmill.tasks.program.task"

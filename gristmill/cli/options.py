@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli import completing, input_options
+from gristmill.cli import completing, input_options, program_options
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.output import FORMS, Form
 from gristmill.cli.values import Duration, Integer, OneOf
@@ -106,6 +106,7 @@ def feeding(command: Command) -> Command:
         click.argument("items", nargs=-1, metavar="[ITEM]..."),
         input_options.items_input,
         input_options.program,
+        program_options.running,
         click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
         click.option(
             "--queue",

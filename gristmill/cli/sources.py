@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from gristmill.cli import program_options
 from gristmill.cli.argv import SourceWords
 from gristmill.producer import items
 from gristmill.producer.items.combined import Combined
@@ -22,10 +23,9 @@ def command_of(feeding: dict[str, Any]) -> CommandLine | None:
     """
     words = feeding["program"]
     if words is None:
-        if feeding["shell"]:
-            raise click.UsageError("--shell goes with a program: put -- before it")
+        program_options.refuse_with_task(feeding)
         return None
-    return CommandLine(words, shell=feeding["shell"])
+    return CommandLine(words, shell=feeding["shell"], **program_options.of_command(feeding))
 
 
 def source_of(feeding: dict[str, Any], schema: Schema, fixed: dict[str, Any]) -> items.Source:

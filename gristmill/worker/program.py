@@ -9,7 +9,7 @@ from typing import Any
 
 from gristmill.config.settings import settings
 from gristmill.tasks.item import item
-from gristmill.tasks.program.command import Command
+from gristmill.tasks.program.command import CommandLine
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed, ProgramsOff, failure
 from gristmill.worker.limits import TimeLimitExceeded
 from gristmill.worker.program_files import ProgramFiles, files_of
@@ -21,7 +21,7 @@ _PRIVATE = ("GRISTMILL_", "_GRISTMILL_")
 NOT_FOUND, NOT_RUN = 127, 126
 
 
-def run(words: Sequence[str], command: Command, given: Any) -> dict[str, Any]:
+def run(words: Sequence[str], command: CommandLine, given: Any) -> dict[str, Any]:
     """Run the words as a program for the input `given`; return its outcome, as docs/programs.md describes it.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gristmill.tasks.item import item
-from gristmill.tasks.program.command import Command
+from gristmill.tasks.program.command import CommandLine
 from gristmill.worker.output_file import new_file
 
 #: Bytes of JSON that stdout may take of a value, which has 1 MiB at most.
@@ -162,7 +162,7 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def files_of(command: Command) -> ProgramFiles:
+def files_of(command: CommandLine) -> ProgramFiles:
     """Where the output of an item of this command goes."""
     if command.output_dir:
         return OutputFolder(command.output_dir)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gristmill.worker.limits import TimeLimitExceeded
+from gristmill.worker.limits import TimeLimitExceeded, limit_program
 from gristmill.worker.process_state import process_state
 
 #: Milliseconds between two looks at a program that runs.
@@ -75,13 +75,20 @@ class ProgramProcess:
                     raise
                 # A script without a first line that names its interpreter: as execvp(3) does.
                 self.pid = self._spawn("/bin/sh", ["sh", path, *words[1:]], environment, streams)
+        limit_program(self.pid)
 
     @staticmethod
     def _spawn(
         path: str, words: Sequence[str], environment: Mapping[bytes, bytes], streams: list[tuple[int, int, int]]
     ) -> int:
         return os.posix_spawn(
-            path, words, environment, file_actions=streams, setsid=True, setsigmask=(), setsigdef=_default_signals()
+            path,
+            list(words),
+            environment,
+            file_actions=streams,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_default_signals(),
         )
 
     def wait(self, overflows: Callable[[], bool]) -> Ending:
