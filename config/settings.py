@@ -117,8 +117,8 @@ class Settings(BaseModel):
     )
     commands: Literal["off", "any"] | None = Field(
         None,
-        description="Whether workers run programs (`gristmill run -- PROGRAM`); unset: `any` on a private server, whose "
-        "only user you are, else `off`.",
+        description="Whether workers run programs (`gristmill run -- PROGRAM`); unset: `any` on a private server, and "
+        "else `off`.",
         json_schema_extra={"expectation": "one of 'off', 'any'"},
     )
     time_limit: Duration = Field(

@@ -67,10 +67,8 @@ class Joblog:
         )
 
     def _command(self, result: Result, outcome: dict[str, Any]) -> str:
-        given = result.input
-        if isinstance(given, dict):
-            given = given.get("input", given)
-        words = self._template.fill(given, index=result.index, slot=outcome.get("slot", 0))
+        values = result.input["input"] if isinstance(result.input, dict) else result.input
+        words = self._template.fill(values, index=result.index, slot=outcome.get("slot", 0))
         return words[-1].strip() if self._template.shell else shlex.join(words)
 
 

@@ -8,8 +8,7 @@ def _by_word(table: dict[str, str]) -> dict[str, str]:
 OPTIONS = _by_word(
     {
         "--timeout": "use --time-limit for each item or --max-wait for this command",
-        "--time-limit": "a task limits its items: @cpu(time_limit=SECONDS)",
-        "--retries --restart": "a task says how often its items are tried again: @cpu(retries=N)",
+        "--restart": "use --retries N, for N more attempts of an item that failed",
         "-j --jobs -P --max-procs --parallel --concurrency --replicas": (
             "the fleet's slots say how many items run at once: gristmill up --cpu-slots N --io-slots N"
         ),

@@ -79,9 +79,10 @@ def _write(out: BinaryIO, piece: bytes, tag: bytes, begins: bool) -> bool:
     return begins
 
 
-def _tag(given: Any) -> bytes:
+def _tag(item: Any) -> bytes:
     """The input of an item as text, with blanks between its values."""
-    if isinstance(given, dict) and isinstance(given.get("input"), dict):
-        given = list(given["input"].values())
-    texts = [text_of(value) for value in given] if isinstance(given, list) else [text_of(given)]
+    values = item["input"] if isinstance(item, dict) else item
+    if isinstance(values, dict):
+        values = list(values.values())
+    texts = map(text_of, values) if isinstance(values, list) else [text_of(values)]
     return " ".join(texts).encode(errors="surrogateescape") + b"\t"

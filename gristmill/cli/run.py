@@ -26,7 +26,7 @@ from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers, live_workers
+from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 
@@ -93,7 +93,7 @@ def _run(
     deadline: Deadline,
     fleet: LocalFleet | None,
 ) -> int:
-    for warning in check_workers(submission.task, submission.queue, submission.resources):
+    for warning in submission.warnings():
         warn(warning)
     lines = ItemLines.on_terminal(submission.name)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:

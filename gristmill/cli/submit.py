@@ -16,7 +16,6 @@ from gristmill.cli.task_command import TaskCommand
 from gristmill.config.figures import item_count
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 
@@ -59,7 +58,7 @@ def command(
     if feeding["dry_run"]:
         return print_dry_run(submission)
     with within(deadline), reaching():
-        for warning in check_workers(submission.task, submission.queue, submission.resources):
+        for warning in submission.warnings():
             warn(warning)
         submission.check()
         if following:

@@ -1,11 +1,12 @@
 """The kinds of values that options take; each error names the value and what is expected."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
 from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.errors import InputError
 
 
 class Integer(click.ParamType[int]):
@@ -58,3 +59,21 @@ class OneOf(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ARG002
         """What an error says."""
         return f"{value!r} (expected one of {', '.join(map(str, self.choices))})"
+
+
+class Parsed(click.ParamType[Any]):
+    """Text that a function of the API reads, which raises InputError."""
+
+    def __init__(self, parse: Callable[[str], Any], *, keep_text: bool = False) -> None:
+        self.name, self.parse, self.keep_text = parse.__name__, parse, keep_text
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the function made of the text, or the text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = self.parse(value)
+        except InputError as error:
+            # The error names the API's keyword, and click the option.
+            self.fail(str(error).partition(": ")[2], param, ctx)
+        return value if self.keep_text else parsed

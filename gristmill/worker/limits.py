@@ -11,8 +11,10 @@ from signal import SIGALRM, getitimer, getsignal, setitimer
 from time import monotonic
 from typing import Any
 
+from gristmill.batches.chunk import Work
 from gristmill.config.host import memory
 from gristmill.config.settings import Settings
+from gristmill.tasks.task import GristmillTask
 
 #: Seconds after its time limit at which the process of an item that cannot be interrupted ends.
 GRACE_SECONDS = 5.0
@@ -101,6 +103,13 @@ class TimeLimit:
 
 #: The time limit of this process.
 time_limit = TimeLimit()
+
+
+def seconds_of(work: Work, task: GristmillTask, settings: Settings) -> float:
+    """The time limit of an item, 0 for none: its batch's, else its task's, else the setting."""
+    if work.time_limit is not None:
+        return work.time_limit
+    return settings.time_limit if task.time_limit is None else task.time_limit
 
 
 def slot_memory(settings: Settings, slots: int) -> int:

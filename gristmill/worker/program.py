@@ -21,8 +21,8 @@ _PRIVATE = ("GRISTMILL_", "_GRISTMILL_")
 NOT_FOUND, NOT_RUN = 127, 126
 
 
-def run(words: Sequence[str], command: CommandLine, given: Any) -> dict[str, Any]:
-    """Run the words as a program for the input `given`; return its outcome, as docs/programs.md describes it.
+def run(words: Sequence[str], command: CommandLine, values: Any) -> dict[str, Any]:
+    """Run the words as a program for the input `values`; return its outcome, as docs/programs.md describes it.
 
     Raises:
         ProgramFailed: it ended with a code that is not in `command.ok_codes`, by a signal, or could not be started.
@@ -39,7 +39,7 @@ def run(words: Sequence[str], command: CommandLine, given: Any) -> dict[str, Any
         process = _start(words, environment, command.workdir, files)
     except OSError as error:
         ending = Ending(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_RUN)
-        outcome = _outcome(ending, started, files, words, given)
+        outcome = _outcome(ending, started, files, words, values)
         raise ProgramFailed(cannot_start(words, command.workdir, error), outcome) from None
     try:
         ending = process.wait(files.overflows)
@@ -47,9 +47,9 @@ def run(words: Sequence[str], command: CommandLine, given: Any) -> dict[str, Any
         # The time limit, or the end of this process.
         ending = process.end(error)
         if isinstance(error, TimeLimitExceeded):
-            error.outcome = _outcome(ending, started, files, words, given)
+            error.outcome = _outcome(ending, started, files, words, values)
         raise
-    outcome = _outcome(ending, started, files, words, given)
+    outcome = _outcome(ending, started, files, words, values)
     if files.overflow:
         raise OutputTooLarge(words, outcome)
     if ending.exit not in command.ok_codes:
@@ -90,7 +90,7 @@ def _environment(additions: tuple[tuple[str, str], ...]) -> dict[bytes, bytes]:
     return own | {os.fsencode(name): os.fsencode(value) for name, value in additions}
 
 
-def _outcome(ending: Ending, started: float, files: ProgramFiles, words: Sequence[str], given: Any) -> dict[str, Any]:
+def _outcome(ending: Ending, started: float, files: ProgramFiles, words: Sequence[str], values: Any) -> dict[str, Any]:
     outcome = {
         "exit": ending.exit,
         "signal": ending.signal,
@@ -100,4 +100,4 @@ def _outcome(ending: Ending, started: float, files: ProgramFiles, words: Sequenc
         "max_memory": ending.max_memory,
         "slot": item.slot,
     }
-    return {**outcome, "stdout": files.end({"input": given, "command": list(words), **outcome})}
+    return {**outcome, "stdout": files.end({"input": values, "command": list(words), **outcome})}

@@ -59,21 +59,21 @@ class StoredOutput:
         try:
             if self._identified() != self._identity:
                 self._open()
-            elif self._size():
+            elif self._bytes():
                 os.ftruncate(self.stdout, 0)
         except OSError:
             self._open()
 
-    def _size(self) -> int:
+    def _bytes(self) -> int:
         return os.lseek(self.stdout, 0, os.SEEK_END)
 
     def overflows(self) -> bool:
         """Whether stdout has more bytes than a result has room for."""
-        return self._size() > STDOUT_BYTES
+        return self._bytes() > STDOUT_BYTES
 
     def end(self, about: dict[str, Any]) -> Any:  # noqa: ARG002
         """Stdout as text, or `{"base64": …}` if it is not UTF-8; `{"tail": …, "bytes": …}` if it is too large."""
-        size = self._size()
+        size = self._bytes()
         if not size:
             return ""
         if size <= STDOUT_BYTES:
@@ -148,15 +148,15 @@ class OutputFolder:
         self._part.rename(self._folder)
 
 
-class _Own(threading.local):
+class _PerThread(threading.local):
     stored: StoredOutput | None = None
 
 
-_own = _Own()
+_per_thread = _PerThread()
 
 
 def _forget() -> None:
-    _own.stored = None
+    _per_thread.stored = None
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -166,6 +166,6 @@ def files_of(command: CommandLine) -> ProgramFiles:
     """Where the output of an item of this command goes."""
     if command.output_dir:
         return OutputFolder(command.output_dir)
-    if _own.stored is None:
-        _own.stored = StoredOutput()
-    return _own.stored
+    if _per_thread.stored is None:
+        _per_thread.stored = StoredOutput()
+    return _per_thread.stored

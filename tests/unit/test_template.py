@@ -91,7 +91,7 @@ def test_odd_inputs_reach_the_program_as_they_are(value, tmp_path):
         made = subprocess.run(fill(words, value, shell=shell), cwd=tmp_path, capture_output=True, check=True)
         texts = [value, f"<{value}>"] if len(words) > 2 else [value]
         assert made.stdout == b"".join(b"[" + os.fsencode(text) + b"]" for text in texts)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", ["-x", "+x", "--", "-c"])
