@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli import completing
+from gristmill.cli import completing, input_options, program_options
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.limit_options import item_limits
 from gristmill.cli.output import FORMS, Form
@@ -15,7 +15,6 @@ from gristmill.config.resources import SLOTS_MOST, checked_memory
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
-from gristmill.producer.items import FORMATS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -88,16 +87,9 @@ def feeding(command: Command) -> Command:
     options: Sequence[Callable[[Any], Any]] = [
         click.argument("task", shell_complete=completing.tasks),
         click.argument("items", nargs=-1, metavar="[ITEM]..."),
-        click.option("--from", "source", metavar="FILE", help="Read items from FILE; - is standard input."),
-        click.option(
-            "--input-format",
-            type=OneOf(FORMATS),
-            help="Form of FILE; default: by its suffix (.jsonl, .ndjson, .csv), else lines.",
-        ),
-        click.option("-0", "nul", is_flag=True, help="Items in FILE end with NUL, as `find -print0` writes them."),
-        click.option("--encoding", metavar="NAME", help="Encoding of FILE; default: utf-8."),
-        click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An argument that all items share."),
+        input_options.items_input,
+        input_options.program,
+        program_options.running,
         click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
         click.option(
             "--queue",

@@ -12,23 +12,23 @@ OPTIONS = _by_word(
         "--jobs -P --max-procs --parallel --concurrency --replicas": (
             "use -j, --max-running N for a batch, and gristmill up --cpu-slots N --io-slots N for a host"
         ),
-        "-i -I --replace -n --max-args -N -L -X --shell": (
-            "Gristmill runs tasks, not programs: gristmill tasks lists them"
-        ),
+        "-i -I --replace": "the replacement string is {}",
+        "-N --max-args --max-replace-args -L --max-lines -X -m --xargs": "use -n N, which makes one item of N inputs",
         "-d --delimiter -C --colsep --null": (
             "items are lines: -0 reads items that end with NUL, --input-format reads jsonl and csv"
         ),
         "-a --arg-file --filename": "use --from FILE",
         "-o --out": "use --format text, jsonl or csv, and --output FILE",
-        "--joblog --results --files": "the server keeps all results: gristmill results --output FILE writes them",
-        "--tag --tagstring": "each result has its item: field input in JSON, the second column in text",
+        "--results --files": "use --output-dir DIR for programs; gristmill results --output FILE writes results",
+        "--tagstring": "use --tag, which prints the input before each line of a program's output",
+        "--wd": "use --workdir DIR",
         "--bar --progress --eta": "a terminal shows a bar by itself, and gristmill watch shows it again",
-        "--dry-run --dryrun": "there is no dry run: submit checks every item of a file before it sends one",
+        "--dryrun": "use --dry-run",
         "--resume --resume-failed": "repeat the command with its --name; gristmill retry runs failures again",
         "--pipe --pipe-part --block": "there is no such option: --from - reads one item from each line",
-        "--memfree --memory -m --load --nice": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
+        "--memfree --memory --load --nice": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
         "-S --sshlogin --sshloginfile": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
-        "-e --env --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
+        "-e --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
         "--namespace": "GRISTMILL_PREFIX keeps the keys of several fleets apart",
         "-f --tail": "use --follow, where the command has it; --from FILE reads items",
         "-w --watch --wait": "use gristmill watch BATCH",

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
-import click
-
 from gristmill.batches.ledger import DifferentInput
-from gristmill.cli import options
+from gristmill.cli import options, sources
 from gristmill.cli.console import note, warn
 from gristmill.cli.task_command import find_task
 from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError
-from gristmill.producer import items
 from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
@@ -26,10 +24,15 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
         click.UsageError: the options do not go together.
     """
-    task, fixed = find_task(feeding["task"]), options.arguments_of(feeding["settings"])
+    task = find_task(feeding["task"])
+    fixed: dict[str, Any] = {**options.arguments_of(feeding["settings"])}
+    if command := sources.command_of(feeding):
+        fixed["command"] = asdict(command)
+        # What a program writes to stderr is a part of what the command prints.
+        feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
     return Submission(
         task,
-        _source(feeding, needs_items=bool(task.schema.open_parameters(fixed))),
+        sources.source_of(feeding, task.schema, fixed),
         name=feeding["name"],
         queue=feeding["queue"],
         fixed=fixed,
@@ -37,22 +40,6 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )
-
-
-def _source(feeding: dict[str, Any], needs_items: bool) -> items.Source:
-    arguments, path = feeding["items"], feeding["source"]
-    if arguments and path:
-        raise click.UsageError("give items as arguments or with --from, not both")
-    if path:
-        encoding = feeding["encoding"] or "utf-8"
-        return items.from_path(path, feeding["input_format"], encoding, nul=feeding["nul"])
-    if not arguments and needs_items:
-        raise click.UsageError("no items: give them as arguments, or with --from FILE (- is standard input)")
-    for option, name in (("-0", "nul"), ("--input-format", "input_format"), ("--encoding", "encoding")):
-        if feeding[name]:
-            raise click.UsageError(f"{option} goes with --from FILE: arguments are taken as they are")
-    # A task whose every parameter has a default, or is set, runs once.
-    return items.arguments(arguments or ["{}"])
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""How `run` and `submit` read their words: a task comes first, and programs cannot run yet."""
+"""How `run` and `submit` read their words: a task comes first, or `--` and a program."""
 
 from difflib import get_close_matches
 from shutil import which
 
 import click
 
-from gristmill.cli import other_tools
+from gristmill.cli import argv, other_tools
 from gristmill.cli.command import Command
 from gristmill.errors import InputError, ServerError
 from gristmill.producer import task_lookup
@@ -17,10 +17,13 @@ class TaskCommand(Command):
     """A command whose first word is a task; `--` before it begins a program, `--` after it ends the options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click's, which cannot tell the two `--` apart."""
-        if "--" in args and not ctx.resilient_parsing and self._first_word(ctx, args[: args.index("--")]) is None:
-            raise click.UsageError("programs cannot be run yet: name a task (`gristmill tasks` lists them)", ctx)
-        return super().parse_args(ctx, args)
+        """As click's, which cannot tell the two `--` apart; `program` and `sources` are parameters too."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        options, program, sources = argv.split(args, lambda words: self._first_word(ctx, words))
+        rest = super().parse_args(ctx, options)
+        ctx.params |= {"program": program, "sources": sources}
+        return rest
 
     def unknown_option(self, option: str, args: list[str]) -> str:
         """As the base's, for an option that is really an item, or belongs to a program."""

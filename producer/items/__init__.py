@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.items import charset, jsonl, lines
 from gristmill.producer.items.blocks import Blocks
 from gristmill.producer.items.lines import ITEM_BYTES, Raw
+from gristmill.producer.items.source import Source
 from gristmill.producer.items.table import Table
 
 __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Source", "arguments", "from_path"]
@@ -15,26 +16,6 @@ __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Source", "arguments", "fro
 Format = Literal["lines", "jsonl", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
-
-
-class Source(Protocol):
-    """Where items come from. Every method raises InputError when the source cannot be read."""
-
-    #: its name in messages: a path, "standard input", "arguments"
-    name: str
-    #: whether `open` may be called more than once
-    regular: bool
-    #: whether values are text that the task's schema converts, not typed JSON
-    text: bool
-
-    def open(self) -> Iterator[Raw]:
-        """Yield every item, good or bad, from the first one on, as soon as it can be read."""
-
-    def columns(self) -> tuple[str, ...] | None:
-        """The names in the header of a csv, read without using up items; None for other formats."""
-
-    def place(self, number: int) -> str:
-        """The place of the item of that number, as messages name it: "items.txt:3", "argument 3"."""
 
 
 def arguments(items: Sequence[str]) -> Source:

@@ -177,8 +177,9 @@ class TestPrograms:
 
     @pytest.mark.parametrize("words", [("--", "ffmpeg", "-i", "x"), ("--name", "n", "--", "ffmpeg"), ("--",)])
     @pytest.mark.parametrize("command", ["run", "submit"])
-    def test_a_program_is_refused(self, command, words):
-        assert "programs cannot be run yet" in refusal(command, *words)
+    def test_before_a_task_it_begins_a_program(self, command, words):
+        params = parsed(command, *words)
+        assert (params["task"], params["program"]) == ("program", words[words.index("--") + 1 :])
 
     @pytest.mark.parametrize(
         ("words", "items"),

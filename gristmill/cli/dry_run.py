@@ -1,0 +1,26 @@
+"""`--dry-run`: what a command would submit."""
+
+import json
+import shlex
+
+from gristmill.cli.console import write
+from gristmill.producer.submission import Submission
+from gristmill.tasks.program.template import Template
+
+
+def print_dry_run(submission: Submission) -> int:
+    """Print the command of each item as a shell would read it, or the item as JSON for a task.
+
+    Raises:
+        InputError: an item is bad.
+    """
+    command = submission.items.fixed.get("command") if submission.task.name == "program" else None
+    template = Template.parse(command["words"], shell=command["shell"]) if command else None
+    for index, text in enumerate(submission.items):
+        if template is None:
+            write(text)
+            continue
+        item = json.loads(text)
+        words = template.fill(item["input"] if isinstance(item, dict) else item, index=index, slot=0)
+        write(words[2] if template.shell else shlex.join(words))
+    return 0

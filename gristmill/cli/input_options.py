@@ -1,0 +1,47 @@
+"""The options that say which items a command submits, and what a program makes of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from gristmill.cli.values import Integer, OneOf
+from gristmill.producer.items import FORMATS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: Items of a group: more would make an item longer than 1 MiB in most cases.
+GROUP_MOST = 100_000
+
+
+def items_input(command: Command) -> Command:
+    """The options about the source of items."""
+    options: Sequence[Callable[[Any], Any]] = [
+        click.option("--from", "source", metavar="FILE", help="Read items from FILE; - is standard input."),
+        click.option(
+            "--input-format",
+            type=OneOf(FORMATS),
+            help="Form of FILE; default: by its suffix (.jsonl, .ndjson, .csv), else lines.",
+        ),
+        click.option("-0", "nul", is_flag=True, help="Items in FILE end with NUL, as `find -print0` writes them."),
+        click.option("--encoding", metavar="NAME", help="Encoding of FILE; default: utf-8."),
+        click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
+        click.option("-n", "group", type=Integer(1, GROUP_MOST), metavar="N", help="Make one item of N inputs."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An argument that all items share."),
+    ]
+    return _decorated(command, options)
+
+
+def program(command: Command) -> Command:
+    """The options of programs."""
+    options: Sequence[Callable[[Any], Any]] = [
+        click.option("--shell", is_flag=True, help="Run the words of PROGRAM as one line for `sh -c`."),
+        click.option("--dry-run", is_flag=True, help="Print the commands, or the items, and submit nothing."),
+    ]
+    return _decorated(command, options)
+
+
+def _decorated(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,26 @@
+"""What every source of items has."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from gristmill.producer.items.lines import Raw
+
+
+class Source(Protocol):
+    """Where items come from. Every method raises InputError when the source cannot be read."""
+
+    #: its name in messages: a path, "standard input", "arguments"
+    name: str
+    #: whether `open` may be called more than once
+    regular: bool
+    #: whether values are text that the task's schema converts, not typed JSON
+    text: bool
+
+    def open(self) -> Iterator[Raw]:
+        """Yield every item, good or bad, from the first one on, as soon as it can be read."""
+
+    def columns(self) -> tuple[str, ...] | None:
+        """The names in the header of a table, read without using up items; None for other formats."""
+
+    def place(self, number: int) -> str:
+        """The place of the item of that number, as messages name it: "items.txt:3", "argument 3"."""
