@@ -7,8 +7,11 @@ import re
 DURATION = "a duration such as 90s, 30m, 12h or 7d (a bare number is in seconds)"
 SIZE = "a size such as 512M or 4G (a bare number is in bytes)"
 SHARE = "a share above 0% and up to 100%, such as 10%"
+RATE = "a rate such as 10/s, 600/m or 1000/h, up to 1,000,000/s"
+WIDTH = "a number from 1 such as 8, a share of the slots such as 50%, or all slots and some more such as +2"
 
 _NUMBER = r"(\d{1,15}(?:\.\d{1,6})?)"
+_RATE_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -43,6 +46,35 @@ def parse_share(value: str) -> float:
     if not match or not 0 < float(match[1]) <= 100:
         raise ValueError(SHARE)
     return float(match[1]) / 100
+
+
+def parse_rate(value: str) -> float:
+    """How many a second, above 0, from text such as `10/s`, `600/m` or `1000/h`.
+
+    Raises:
+        ValueError: the value is no rate; the text is RATE.
+    """
+    match = re.fullmatch(r"([1-9]\d{0,9})/([smh])", value, re.ASCII)
+    rate = int(match[1]) / _RATE_SECONDS[match[2]] if match else 0
+    if not 0 < rate <= 1_000_000:
+        raise ValueError(RATE)
+    return rate
+
+
+def parse_width(value: str, slots: int) -> int:
+    """How many of `slots` slots, 1 or more, from text such as `8`, `50%` (rounded down) or `+2`.
+
+    Raises:
+        ValueError: the value is none of these; the text is WIDTH.
+    """
+    if re.fullmatch(r"[1-9]\d{0,6}", value, re.ASCII):
+        return int(value)
+    if re.fullmatch(r"\+\d{1,7}", value, re.ASCII):
+        return max(1, slots + int(value))
+    match = re.fullmatch(rf"{_NUMBER}%", value, re.ASCII)
+    if not match or not 0 < float(match[1]) <= 1_000_000:
+        raise ValueError(WIDTH)
+    return max(1, int(slots * float(match[1]) / 100))
 
 
 def _split(value: str | float, units: str, expectation: str) -> tuple[float, str]:

@@ -115,6 +115,12 @@ class Settings(BaseModel):
     any_pool: bool = Field(
         False, description="Let a worker, or a batch, use a queue of the other kind, for comparisons."
     )
+    commands: Literal["off", "any"] | None = Field(
+        None,
+        description="Whether workers run programs (`gristmill run -- PROGRAM`); unset: `any` on a private server, and "
+        "else `off`.",
+        json_schema_extra={"expectation": "one of 'off', 'any'"},
+    )
     time_limit: Duration = Field(
         3600, ge=0, le=31_536_000, description="Time that an item of a cpu or `async def` task may take; 0: no limit."
     )
@@ -219,6 +225,11 @@ class Settings(BaseModel):
     fetch_bytes: Size = Field(100 << 20, ge=1, description="Size of one body, at most.")
     fetch_attempts: int = Field(4, ge=1, le=20, description="Requests for one URL before its item fails.")
     fetch_networks: Networks = Field((), description="Networks that `fetch` may reach although they are not public.")
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether a worker with these settings runs programs."""
+        return self.commands == "any" or (self.commands is None and self.redis_url is None)
 
     def key(self, name: str) -> str:
         """The name of one of Gristmill's own keys on the server, with prefix and namespace."""

@@ -14,8 +14,9 @@ SHIPPED_TASKS = (
     "gristmill.tasks.digest",
     "gristmill.tasks.pause",
     "gristmill.tasks.announce",
-    "gristmill.tasks.program.task",
 )
+#: The task that runs programs, where the settings allow them: elsewhere no worker knows it.
+PROGRAMS = "gristmill.tasks.program.task"
 GROUP = "gristmill.tasks"
 
 
@@ -30,7 +31,8 @@ def task_modules(settings: Settings) -> list[TaskModule]:
     """The modules that ship, those of the setting or of the project, and those of installed distributions."""
     home = Settings.model_fields["home"].get_default()
     source = environment.source_of("task_modules", home) if settings.task_modules else ""
-    modules = [TaskModule(name, "shipped") for name in SHIPPED_TASKS]
+    shipped = (*SHIPPED_TASKS, PROGRAMS) if settings.runs_programs else SHIPPED_TASKS
+    modules = [TaskModule(name, "shipped") for name in shipped]
     modules += [TaskModule(name, source) for name in settings.task_modules]
     names = {module.name for module in modules}
     return modules + [module for module in _installed() if module.name not in names]

@@ -1,13 +1,13 @@
-"""The options of a batch: which run before it, how many failures end it, what the server keeps and how long."""
+"""The options of a batch: its priority, the limits of its items, what ends it early, what the server keeps of it."""
 
-import re
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-from gristmill.config.quantities import DURATION, parse_duration, parse_share
+from gristmill.config.quantities import DURATION, parse_duration
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
+from gristmill.producer.halt import checked_halt
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
@@ -15,8 +15,10 @@ FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
 KEEP_LOGS = ("failed", "all", "none")
 #: Seconds for which a batch may be kept, and for which a call may wait: ten years.
 LONGEST_SECONDS = 3650 * 86_400
-#: What ends a batch early.
-HALT = "fail=N for N failed items, or fail=P% for a share of all items, such as fail=10 or fail=5%"
+#: What `BatchOptions.of` takes.
+OPTION_NAMES = ("priority", "halt", "ttl", "keep_logs", "slots", "memory", "retries", "time_limit")
+#: Most further attempts of an item.
+RETRIES_MOST = 1000
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -30,15 +32,18 @@ class SubmitOptions(TypedDict, total=False):
     keep_logs: str | None
     memory: str | float | None
     slots: int | None
+    retries: int | None
+    time_limit: str | float | None
     max_wait: str | float | None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """`halt` is a number of failed items (`10`) or a share of all (`10%`); `ttl` is in seconds after the end.
+    """`halt` ends the batch early, as text of halt.py; `ttl` is in seconds after the end.
 
     `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`. An item takes `slots`
-    slots, and reserves `memory` bytes; None: as its task says.
+    slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
+    limit; None: as its task says.
     """
 
     priority: int
@@ -47,6 +52,8 @@ class BatchOptions:
     keep_logs: str
     slots: int | None = None
     memory: int | None = None
+    retries: int | None = None
+    time_limit: float | None = None
 
     @classmethod
     def of(
@@ -57,8 +64,10 @@ class BatchOptions:
         keep_logs: str | None = None,
         slots: int | None = None,
         memory: str | float | None = None,
+        retries: int | None = None,
+        time_limit: str | float | None = None,
     ) -> Self:
-        """The options, from what a person or a program gives: `halt` as `fail=10` or `fail=5%`, `ttl` as a duration.
+        """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
         Raises:
             InputError: a value is not valid.
@@ -67,48 +76,36 @@ class BatchOptions:
             raise InputError(
                 invalid_value("priority", priority, f"an integer from {FIRST}, which runs first, to {LAST}")
             )
-        seconds = settings().ttl_seconds if ttl is None else checked_duration(ttl, "ttl", 1)
         keep = settings().keep_logs if keep_logs is None else keep_logs
         if keep not in KEEP_LOGS:
             raise InputError(invalid_value("keep_logs", keep, ", ".join(KEEP_LOGS)))
         return cls(
             priority,
             None if halt is None else checked_halt(halt),
-            seconds,
+            settings().ttl_seconds if ttl is None else checked_duration(ttl, "ttl", 1),
             keep,
             None if slots is None else checked_slots(slots),
             None if memory is None else checked_memory(memory),
+            None if retries is None else checked_retries(retries),
+            None if time_limit is None else checked_duration(time_limit, "time_limit", 0),
         )
 
     def fields(self) -> dict[str, Any]:
-        """As the batch's state has them."""
-        fields: dict[str, Any] = {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs}
-        return fields if self.halt is None else {**fields, "halt": self.halt}
+        """As the batch's state has them, but for the resources of an item."""
+        names = ("halt", "retries", "time_limit")
+        limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
 
 
-def checked_halt(value: object) -> str:
-    """How many failed items end a batch, as its state keeps it: `10` of `fail=10`, `5%` of `fail=5%`.
+def checked_retries(value: object) -> int:
+    """How many more attempts an item that failed has.
 
     Raises:
         InputError: the value is not valid.
     """
-    text = str(value)
-    limit = text.removeprefix("fail=")
-    if limit != text and _is_limit(limit):
-        return limit
-    hint = f"; did you mean fail={text}?" if _is_limit(text) else ""
-    raise InputError(invalid_value("halt", value, HALT) + hint)
-
-
-def _is_limit(text: str) -> bool:
-    if not text.endswith("%"):
-        return bool(re.fullmatch(r"[1-9]\d{0,14}", text, re.ASCII))
-    try:
-        parse_share(text)
-    except ValueError:
-        return False
-    # The server reads it with as many digits.
-    return bool(re.fullmatch(r"\d{1,3}(\.\d{1,6})?%", text, re.ASCII))
+    if type(value) is not int or not 0 <= value <= RETRIES_MOST:
+        raise InputError(invalid_value("retries", value, f"an integer from 0 to {RETRIES_MOST:,}"))
+    return value
 
 
 def checked_max_wait(value: str | float) -> float:

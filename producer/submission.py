@@ -24,7 +24,7 @@ from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
-from gristmill.producer.worker_checks import other_kind
+from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
 from gristmill.tasks.kinds import kind_of
@@ -82,6 +82,14 @@ class Submission:
     def rejected(self) -> int:
         """The number of bad items that were skipped."""
         return self.items.rejected
+
+    def warnings(self) -> list[str]:
+        """What a caller should know about the workers before it waits for them; none when all is well.
+
+        Raises:
+            InputError: workers listen to the queue, and none of them knows the task, or all have the other pool.
+        """
+        return check_workers(self.task, self.queue, self.resources) + unlimited(self.task, self.options.time_limit)
 
     def check(self) -> None:
         """Check every item of a source that can be read twice; send nothing.

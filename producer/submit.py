@@ -12,7 +12,7 @@ from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, Sub
 from gristmill.producer.items import Raw
 from gristmill.producer.submission import Submission
 from gristmill.producer.task_lookup import find_task
-from gristmill.producer.worker_checks import check_workers, live_workers, no_worker
+from gristmill.producer.worker_checks import live_workers, no_worker
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 from gristmill.tasks.remote import SubmittableTask
@@ -108,6 +108,8 @@ def submit(  # noqa: PLR0913
     keep_logs: str | None = None,
     memory: str | float | None = None,
     slots: int | None = None,
+    retries: int | None = None,
+    time_limit: str | float | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -123,7 +125,8 @@ def submit(  # noqa: PLR0913
         set: arguments that all items share, by parameter.
         queue: the queue whose workers run the items (default: the task's).
         priority: from 0 (first) to 9 (last).
-        halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed.
+        halt: cancel the batch once `"fail=N"` items, or `"fail=P%"` of all items, have failed, or `"success=N"` or
+            `"success=P%"` have succeeded. Items that run then finish; with `"now,"` before it, workers end them.
         ttl: how long the server keeps the batch after it ends: seconds, or text such as `"12h"` or `"7d"` (default:
             the setting GRISTMILL_TTL_SECONDS).
         keep_logs: whose output the server keeps: that of `"failed"` (and dead) items, of `"all"`, or of `"none"`
@@ -131,11 +134,14 @@ def submit(  # noqa: PLR0913
         memory: what an item reserves of its worker's memory, and its limit: bytes, or text such as `"4G"` (default: as
             the task says).
         slots: how many of its worker's slots an item takes while it runs (default: as the task says).
+        retries: how many more times an item that failed is tried (default: as the task says).
+        time_limit: how long an item may run: seconds, or text such as `"30s"`; 0 for no limit (default: as the task
+            says). Nothing ends an item that runs in a thread.
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
-    A batch that exists already keeps its `priority`, `halt`, `ttl`, `keep_logs`, `memory` and `slots`. Warnings, for
-    example that no worker listens to the queue, go to the logger `gristmill.producer.submit`.
+    A batch that exists already keeps these options. Warnings, for example that no worker listens to the queue, go to
+    the logger `gristmill.producer.submit`.
 
     Raises:
         InputError: an item, a name or an option is not valid, or workers listen to the queue and none knows the task.
@@ -144,7 +150,7 @@ def submit(  # noqa: PLR0913
         SettingError: a setting of this host is not valid, or a module with tasks cannot be imported.
         TimeoutError: the server is still full after `max_wait`; the stored items stay stored.
     """
-    options = BatchOptions.of(priority, halt, ttl, keep_logs, slots, memory)
+    options = BatchOptions.of(priority, halt, ttl, keep_logs, slots, memory, retries, time_limit)
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)
     with within(deadline):
@@ -153,7 +159,7 @@ def submit(  # noqa: PLR0913
     submission = Submission(known_task, source, name=name, fixed=fixed, queue=queue, options=options)
     submission.check()
     with within(deadline), reaching():
-        for warning in check_workers(submission.task, submission.queue, submission.resources):
+        for warning in submission.warnings():
             log.warning(warning)
         batch = submission.send(deadline)
         if not any(worker.queue == submission.queue for worker in live_workers()):

@@ -57,6 +57,15 @@ def check_workers(task: "SubmittableTask", queue: str | None = None, resources: 
     return warnings + failures + other_version(task, able)
 
 
+def unlimited(task: "SubmittableTask", time_limit: float | None) -> list[str]:
+    """A warning that the time limit of a batch ends none of its items; none when it does, or there is none."""
+    if not time_limit or task.is_async or str(task.kind) != "io":
+        return []
+    return [
+        f"time_limit={time_limit:g} ends no item of task {task.name!r}: its items run in threads, which cannot be ended"
+    ]
+
+
 def _with_module(task: "SubmittableTask") -> str:
     """What workers need beside a restart to know a task: nothing on this host when its module is named already."""
     own = getattr(getattr(task, "run", None), "__module__", "")

@@ -51,7 +51,8 @@ class Work:
     item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
     first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
     chunk would have too many bytes with them. `keep_logs` says of which items the server keeps what they wrote:
-    `failed`, `all` or `none`. An item may allocate `memory` bytes; 0: as many as its slot may.
+    `failed`, `all` or `none`. An item may allocate `memory` bytes; 0: as many as its slot may. It may run for
+    `time_limit` seconds, 0 for no limit; None: as its task says.
     `out_of_memory` has those of the items that have failed because they had no more.
     """
 
@@ -65,6 +66,7 @@ class Work:
     batch: str = ""
     keep_logs: str = "failed"
     memory: int = 0
+    time_limit: float | None = None
     out_of_memory: list[Item] = field(default_factory=list)
 
 

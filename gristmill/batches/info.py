@@ -32,7 +32,7 @@ class State(StrEnum):
 STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
-    *("producer_until", "kind", "logs_lost"),
+    *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -54,7 +54,9 @@ class BatchInfo:
     times in seconds. `reason` says why the batch was cancelled, or is being cancelled. `abandoned_at` is when its
     producer was gone, in Unix time too; None unless the producer is gone. `kind` is that of the task, `cpu` or `io`,
     or empty where the batch does not say. `logs_lost` counts the outputs of items that the server did not keep, because
-    those of the batch had reached GRISTMILL_BATCH_LOG_BYTES.
+    those of the batch had reached GRISTMILL_BATCH_LOG_BYTES. An item has `retries` more attempts when it fails, and
+    each may take `time_limit` seconds, 0 for no limit; None: as its task says. `halt` is what ends the batch early, and
+    `success_halt` whether it has, because enough of its items succeeded.
     """
 
     name: str
@@ -77,6 +79,10 @@ class BatchInfo:
     abandoned_at: float | None = None
     kind: str = ""
     logs_lost: int = 0
+    retries: int = 0
+    time_limit: float | None = None
+    halt: str | None = None
+    success_halt: bool = False
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -110,6 +116,10 @@ class BatchInfo:
             abandoned_at=abandoned_at,
             kind=fields.get("kind", ""),
             logs_lost=int(fields.get("logs_lost", 0)),
+            retries=int(fields.get("retries", 0)),
+            time_limit=None if "time_limit" not in fields else float(fields["time_limit"]),
+            halt=fields.get("halt"),
+            success_halt="success_halt" in fields,
         )
 
     @property
@@ -119,7 +129,12 @@ class BatchInfo:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1: an item failed, is dead or was cancelled, or the batch was cancelled before its input ended."""
+        """0, or 1: an item failed, is dead or was cancelled, or the batch was cancelled before its input ended.
+
+        0 also for a batch that has had as many successes as its `--halt` asks for.
+        """
+        if self.success_halt:
+            return 0
         return 1 if self.failed or self.dead or self.state is State.CANCELLED or self.cancelled else 0
 
     def lost_logs(self) -> str:
@@ -143,7 +158,8 @@ class BatchInfo:
         abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)
         created = _moment(self.created)
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
-        return {**fields, **times, "logs_lost": self.logs_lost}
+        limits = {name: getattr(self, name) for name in ("retries", "time_limit", "halt")}
+        return {**fields, **times, "logs_lost": self.logs_lost, **limits}
 
 
 def _moment(seconds: float) -> str:

@@ -162,6 +162,7 @@ class Ledger:
             batch=chunk.batch,
             keep_logs=contents["keep_logs"] or "failed",
             memory=int(contents["memory"] or 0),
+            time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
         )
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:

@@ -17,16 +17,16 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 class Result(Generic[R_co]):
     """One item's outcome. `index` counts from 0, `input` is the item, `state` is `succeeded`, `failed`, `dead`
     or `cancelled`. `value` is what the task returned, None unless the item succeeded: as the task's return annotation
-    names it after `submit(task)`, else as JSON has it. `error` has `type`, `message` and `traceback`. `seconds` is the
-    run time of the last attempt. A cancelled item has no worker and no pid. `log` is the end of what the item wrote;
-    None when the server keeps none.
+    names it after `submit(task)`, else as JSON has it. `error` has `type`, `message` and `traceback`, and that of a
+    program `outcome` too. `seconds` is the run time of the last attempt. A cancelled item has no worker and no pid.
+    `log` is the end of what the item wrote; None when the server keeps none.
     """
 
     index: int
     input: Any
     state: str
     value: R_co
-    error: dict[str, str] | None
+    error: dict[str, Any] | None
     attempts: int
     seconds: float
     worker: str | None

@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli import completing, input_options
+from gristmill.cli import completing, input_options, program_options
 from gristmill.cli.console import Quiet, stdout
+from gristmill.cli.limit_options import item_limits
 from gristmill.cli.output import FORMS, Form
-from gristmill.cli.values import Duration, Integer, OneOf
+from gristmill.cli.values import Duration, Integer, OneOf, Parsed
 from gristmill.config.names import checked_queue
 from gristmill.config.resources import SLOTS_MOST, checked_memory
-from gristmill.errors import InputError
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS, checked_halt
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS
+from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,24 +25,6 @@ FAILED = frozenset({"failed", "dead"})
 
 def _quiet(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     Quiet.on = Quiet.on or value
-
-
-class _Parsed(click.ParamType[Any]):
-    """Text that a function of the API reads, which raises InputError."""
-
-    def __init__(self, parse: Callable[[str], Any], *, keep_text: bool = False) -> None:
-        self.name, self.parse, self.keep_text = parse.__name__, parse, keep_text
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """What the function made of the text, or the text."""
-        if not isinstance(value, str):
-            return value
-        try:
-            parsed = self.parse(value)
-        except InputError as error:
-            # The error names the API's keyword, and click the option.
-            self.fail(str(error).partition(": ")[2], param, ctx)
-        return value if self.keep_text else parsed
 
 
 quiet = click.option("--quiet", is_flag=True, expose_value=False, callback=_quiet, help="Print no notes and no bar.")
@@ -83,7 +66,7 @@ def selected_states(command: Command) -> Command:
     state = click.option(
         "--state",
         "states",
-        type=_Parsed(item_states),
+        type=Parsed(item_states),
         metavar="STATE,…",
         help="Print items in these states only: succeeded, failed, dead, cancelled.",
     )
@@ -107,10 +90,11 @@ def feeding(command: Command) -> Command:
         click.argument("items", nargs=-1, metavar="[ITEM]..."),
         input_options.items_input,
         input_options.program,
+        program_options.running,
         click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
         click.option(
             "--queue",
-            type=_Parsed(checked_queue),
+            type=Parsed(checked_queue),
             metavar="QUEUE",
             help="Queue whose workers run the batch; default: the task's.",
         ),
@@ -124,9 +108,9 @@ def feeding(command: Command) -> Command:
         ),
         click.option(
             "--halt",
-            type=_Parsed(checked_halt, keep_text=True),
-            metavar="fail=N|P%",
-            help="Cancel the batch once N items, or P% of all items, have failed.",
+            type=Parsed(checked_halt, keep_text=True),
+            metavar="[soon,|now,]fail=N|P%",
+            help="Cancel the batch once N items, or P%, have failed; success=N: succeeded; now: end running ones.",
         ),
         click.option(
             "--ttl",
@@ -142,10 +126,11 @@ def feeding(command: Command) -> Command:
         ),
         click.option(
             "--memory",
-            type=_Parsed(checked_memory),
+            type=Parsed(checked_memory),
             metavar="SIZE",
             help="Memory that an item reserves, and may allocate, such as 4G; default: as the task says.",
         ),
+        item_limits,
         click.option(
             "--keep-logs",
             type=OneOf(KEEP_LOGS),

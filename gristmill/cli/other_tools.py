@@ -8,8 +8,7 @@ def _by_word(table: dict[str, str]) -> dict[str, str]:
 OPTIONS = _by_word(
     {
         "--timeout": "use --time-limit for each item or --max-wait for this command",
-        "--time-limit": "a task limits its items: @cpu(time_limit=SECONDS)",
-        "--retries --restart": "a task says how often its items are tried again: @cpu(retries=N)",
+        "--restart": "use --retries N, for N more attempts of an item that failed",
         "-j --jobs -P --max-procs --parallel --concurrency --replicas": (
             "the fleet's slots say how many items run at once: gristmill up --cpu-slots N --io-slots N"
         ),
@@ -20,15 +19,16 @@ OPTIONS = _by_word(
         ),
         "-a --arg-file --filename": "use --from FILE",
         "-o --out": "use --format text, jsonl or csv, and --output FILE",
-        "--joblog --results --files": "the server keeps all results: gristmill results --output FILE writes them",
-        "--tag --tagstring": "each result has its item: field input in JSON, the second column in text",
+        "--results --files": "use --output-dir DIR for programs; gristmill results --output FILE writes results",
+        "--tagstring": "use --tag, which prints the input before each line of a program's output",
+        "--wd": "use --workdir DIR",
         "--bar --progress --eta": "a terminal shows a bar by itself, and gristmill watch shows it again",
         "--dryrun": "use --dry-run",
         "--resume --resume-failed": "repeat the command with its --name; gristmill retry runs failures again",
         "--pipe --pipe-part --block": "there is no such option: --from - reads one item from each line",
         "--memfree --memory --load --nice": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
         "-S --sshlogin --sshloginfile": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
-        "-e --env --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
+        "-e --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
         "--namespace": "GRISTMILL_PREFIX keeps the keys of several fleets apart",
         "-f --tail": "use --follow, where the command has it; --from FILE reads items",
         "-w --watch --wait": "use gristmill watch BATCH",

@@ -42,6 +42,8 @@ class ResultWriter:
         self._resume_key = f"{resume_key} {form} {sorted(states or ())}" if resume_key else ""
         self._partial: Partial | None = None
         self._attempts = _Attempts() if path or repeats else None
+        #: What else takes each result that is written.
+        self.also: Callable[[Result], None] | None = None
         #: Results that were written, by an earlier command too, and those of succeeded items among them.
         self.count = self.succeeded = 0
 
@@ -61,8 +63,14 @@ class ResultWriter:
             return
         if self._attempts and not self._attempts.add(result.index, result.attempts):
             return
-        self._write(self._line(result))
+        self.print_result(result)
+        if self.also:
+            self.also(result)
         self._count(result.state)
+
+    def print_result(self, result: Result) -> None:
+        """Write a result that was not written before."""
+        self._write(self._line(result))
 
     def _count(self, state: str) -> None:
         self.count += 1

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gristmill.batches.info import ENDED, State
-from gristmill.cli import options
+from gristmill.cli import options, program_options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
+from gristmill.cli.printing import results_printer
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.config import settings
@@ -25,7 +26,7 @@ from gristmill.local.fleet import LocalFleet, running
 from gristmill.producer.batch import batches
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers, live_workers
+from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 
@@ -37,6 +38,7 @@ HANDOVERS = 5
 @options.feeding
 @options.in_order
 @options.results_format
+@program_options.printing
 @options.consume
 @options.max_wait
 @options.quiet
@@ -45,6 +47,8 @@ def command(
     in_order: bool,
     form: Form | None,
     as_json: bool,
+    tag: bool,
+    joblog: str | None,
     consume: bool,
     max_wait: float | None,
     **feeding: object,
@@ -62,12 +66,11 @@ def command(
       gristmill run fetch --from urls.txt --set save=pages --name monday
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen_form = options.form_of(form, as_json)
     submission = make_submission(feeding)
     if feeding["dry_run"]:
         return print_dry_run(submission)
     submission.check()
-    with ResultWriter(chosen_form, repeats=True) as writer:
+    with results_printer(submission, form, as_json, tag=tag, joblog=joblog, repeats=True) as writer:
         for _ in range(HANDOVERS):
             try:
                 deadline = Deadline(max_wait)
@@ -90,7 +93,7 @@ def _run(
     deadline: Deadline,
     fleet: LocalFleet | None,
 ) -> int:
-    for warning in check_workers(submission.task, submission.queue, submission.resources):
+    for warning in submission.warnings():
         warn(warning)
     lines = ItemLines.on_terminal(submission.name)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:

@@ -1,13 +1,13 @@
 """From a command's options to the source of its items, and to the command that a program's batch shares."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gristmill.cli import program_options
 from gristmill.cli.argv import SourceWords
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer import items
@@ -29,7 +29,7 @@ _OF_FILES = {
 _NO_ITEMS = "no items: give them as arguments, after ::: or with --from FILE (- is standard input)"
 
 
-def command_of(feeding: Mapping[str, Any]) -> CommandLine | None:
+def command_of(feeding: dict[str, Any]) -> CommandLine | None:
     """The command to run for each item; None for a task.
 
     Raises:
@@ -38,17 +38,16 @@ def command_of(feeding: Mapping[str, Any]) -> CommandLine | None:
     """
     words = feeding["program"]
     if words is None:
-        if feeding["shell"]:
-            raise click.UsageError("--shell goes with a program: put -- before it")
+        program_options.refuse_with_task(feeding)
         return None
     if len(words) == 1 and " " in words[0].strip() and not feeding["shell"] and not Path(words[0]).exists():
         raise InputError(
             invalid_value("PROGRAM", words[0], "a program and its arguments as words of their own, or --shell")
         )
-    return CommandLine(words, shell=feeding["shell"])
+    return CommandLine(words, shell=feeding["shell"], **program_options.of_command(feeding))
 
 
-def source_of(feeding: Mapping[str, Any], schema: Schema, fixed: dict[str, Any]) -> items.Source:
+def source_of(feeding: dict[str, Any], schema: Schema, fixed: dict[str, Any]) -> items.Source:
     """The items: arguments, those of `:::` and its like, or those of `--from`.
 
     Raises:
@@ -64,7 +63,7 @@ def source_of(feeding: Mapping[str, Any], schema: Schema, fixed: dict[str, Any])
     return _grouped(_task_source(feeding, schema, fixed), feeding)
 
 
-def _grouped(source: items.Source, feeding: Mapping[str, Any]) -> items.Source:
+def _grouped(source: items.Source, feeding: dict[str, Any]) -> items.Source:
     if not feeding["group"]:
         return source
     if source.columns() is not None:
@@ -72,7 +71,7 @@ def _grouped(source: items.Source, feeding: Mapping[str, Any]) -> items.Source:
     return Grouped(source, feeding["group"])
 
 
-def _program_source(feeding: Mapping[str, Any]) -> items.Source:
+def _program_source(feeding: dict[str, Any]) -> items.Source:
     if not feeding["sources"]:
         if not feeding["files"] and sys.stdin and sys.stdin.isatty():
             raise click.UsageError("no inputs: give them after :::, with --from FILE, or in a pipe")
@@ -83,7 +82,7 @@ def _program_source(feeding: Mapping[str, Any]) -> items.Source:
     return groups[0][0] if len(groups) == len(groups[0]) == 1 else Combined(groups)
 
 
-def _task_source(feeding: Mapping[str, Any], schema: Schema, fixed: dict[str, Any]) -> items.Source:
+def _task_source(feeding: dict[str, Any], schema: Schema, fixed: dict[str, Any]) -> items.Source:
     words, sources = feeding["items"], feeding["sources"]
     if sources and feeding["separator"]:
         raise click.UsageError("--separator goes with --from FILE, or with a program")
@@ -104,7 +103,7 @@ def _task_source(feeding: Mapping[str, Any], schema: Schema, fixed: dict[str, An
 
 
 def _parameter_sources(
-    sources: tuple[SourceWords, ...], feeding: Mapping[str, Any], schema: Schema, fixed: dict[str, Any]
+    sources: tuple[SourceWords, ...], feeding: dict[str, Any], schema: Schema, fixed: dict[str, Any]
 ) -> items.Source:
     parameters = Parameters(schema, fixed)
     groups: list[list[items.Source]] = []
@@ -131,7 +130,7 @@ def _add(groups: list[list[items.Source]], mark: str, sources: list[items.Source
         groups += [[source] for source in sources]
 
 
-def _files(paths: tuple[str, ...], feeding: Mapping[str, Any], columns: list[str] | None = None) -> items.Source:
+def _files(paths: tuple[str, ...], feeding: dict[str, Any], columns: list[str] | None = None) -> items.Source:
     """The items of `--from`; `columns` are the names of the columns of lines that no option names."""
     reading = _reading(feeding)
     if columns and reading.separator and not reading.columns and reading.format_of(paths[0]) == "lines":
@@ -141,7 +140,7 @@ def _files(paths: tuple[str, ...], feeding: Mapping[str, Any], columns: list[str
     return items.from_paths(paths, reading)
 
 
-def _file_sources(paths: tuple[str, ...], feeding: Mapping[str, Any]) -> list[items.Source]:
+def _file_sources(paths: tuple[str, ...], feeding: dict[str, Any]) -> list[items.Source]:
     if not paths:
         raise click.UsageError(":::: is followed by names of files")
     if feeding["columns"] or feeding["input_format"]:
@@ -150,7 +149,7 @@ def _file_sources(paths: tuple[str, ...], feeding: Mapping[str, Any]) -> list[it
     return [items.from_paths([path], reading) for path in paths]
 
 
-def _reading(feeding: Mapping[str, Any], columns: list[str] | None = None) -> items.Reading:
+def _reading(feeding: dict[str, Any], columns: list[str] | None = None) -> items.Reading:
     return items.Reading(
         feeding["input_format"],
         feeding["encoding"],

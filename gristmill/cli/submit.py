@@ -2,20 +2,20 @@
 
 import click
 
-from gristmill.cli import options
+from gristmill.cli import options, program_options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn, write
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.following import follow, say_if_repeated
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
+from gristmill.cli.printing import results_printer
 from gristmill.cli.start_advice import warn_without_worker
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
 from gristmill.config.figures import item_count
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
-from gristmill.producer.worker_checks import check_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
 
@@ -25,6 +25,7 @@ from gristmill.server.waiting import Deadline, within
 @options.follow
 @options.in_order
 @options.results_format
+@program_options.printing
 @options.max_wait
 @options.quiet
 def command(
@@ -33,6 +34,8 @@ def command(
     in_order: bool,
     form: Form | None,
     as_json: bool,
+    tag: bool,
+    joblog: str | None,
     max_wait: float | None,
     **feeding: object,
 ) -> int:
@@ -47,17 +50,20 @@ def command(
       gristmill submit fetch --from urls.txt --set save=pages
       gristmill submit resize --from photos.csv
     """
-    if not following and (in_order or form or as_json):
-        raise click.UsageError("--in-order, --format and --json go with --follow: without it no results are printed")
+    if not following and (in_order or form or as_json or tag or joblog):
+        raise click.UsageError(
+            "--in-order, --format, --json, --tag and --joblog go with --follow: without it no results are printed"
+        )
     submission, deadline = make_submission(feeding), Deadline(max_wait)
     if feeding["dry_run"]:
         return print_dry_run(submission)
     with within(deadline), reaching():
-        for warning in check_workers(submission.task, submission.queue, submission.resources):
+        for warning in submission.warnings():
             warn(warning)
         submission.check()
         if following:
-            return _follow(submission, options.form_of(form, as_json), in_order, deadline)
+            with results_printer(submission, form, as_json, tag=tag, joblog=joblog) as writer:
+                return _follow(submission, writer, in_order, deadline)
         with remember_batch(submission), Feeding(submission, deadline) as submitting:
             submitting.finish()
         batch = submission.batch()
@@ -69,9 +75,9 @@ def command(
         return 0
 
 
-def _follow(submission: Submission, form: Form, in_order: bool, deadline: Deadline) -> int:
+def _follow(submission: Submission, writer: ResultWriter, in_order: bool, deadline: Deadline) -> int:
     lines = ItemLines.on_terminal(submission.name)
-    with ResultWriter(form) as writer, remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
+    with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:
         batch = feeding.verified_batch()
         say_if_repeated(submission, batch.info())
         try:

@@ -12,7 +12,7 @@ from gristmill.cli.task_command import find_task
 from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError
-from gristmill.producer.batch_options import BatchOptions
+from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
 
@@ -28,15 +28,15 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
     fixed: dict[str, Any] = {**options.arguments_of(feeding["settings"])}
     if command := sources.command_of(feeding):
         fixed["command"] = asdict(command)
+        # What a program writes to stderr is a part of what the command prints.
+        feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
     return Submission(
         task,
         sources.source_of(feeding, task.schema, fixed),
         name=feeding["name"],
         queue=feeding["queue"],
         fixed=fixed,
-        options=BatchOptions.of(
-            *(feeding[name] for name in ("priority", "halt", "ttl", "keep_logs", "slots", "memory"))
-        ),
+        options=BatchOptions.of(**{name: feeding[name] for name in OPTION_NAMES}),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
     )

@@ -1,11 +1,12 @@
 """The kinds of values that options take; each error names the value and what is expected."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
 from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.errors import InputError
 
 
 class Integer(click.ParamType[int]):
@@ -84,3 +85,21 @@ class Names(click.ParamType[tuple[str, ...]]):
         if not all(names) or len({*names}) < len(names):
             self.fail(f"{value!r} (expected different names between commas, such as name,size)", param, ctx)
         return names
+
+
+class Parsed(click.ParamType[Any]):
+    """Text that a function of the API reads, which raises InputError."""
+
+    def __init__(self, parse: Callable[[str], Any], *, keep_text: bool = False) -> None:
+        self.name, self.parse, self.keep_text = parse.__name__, parse, keep_text
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the function made of the text, or the text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = self.parse(value)
+        except InputError as error:
+            # The error names the API's keyword, and click the option.
+            self.fail(str(error).partition(": ")[2], param, ctx)
+        return value if self.keep_text else parsed

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from gristmill.config.settings import Settings
-from gristmill.config.task_modules import SHIPPED_TASKS, task_modules
+from gristmill.config.task_modules import PROGRAMS, SHIPPED_TASKS, task_modules
 
 
 def forget_user_modules(app: Any, settings: Settings) -> None:
     """Keep the user's own modules out of what Celery and Flower import; only workers need them."""
-    own = {module.name for module in task_modules(settings)} - {*SHIPPED_TASKS}
+    own = {module.name for module in task_modules(settings)} - {*SHIPPED_TASKS, PROGRAMS}
     app.conf.imports = tuple(module for module in app.conf.imports or () if module not in own)
 
 

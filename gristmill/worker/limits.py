@@ -5,14 +5,16 @@ import resource
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGALRM, getitimer, getsignal, setitimer
 from time import monotonic
 from typing import Any
 
+from gristmill.batches.chunk import Work
 from gristmill.config.host import memory
 from gristmill.config.settings import Settings
+from gristmill.tasks.task import GristmillTask
 
 #: Seconds after its time limit at which the process of an item that cannot be interrupted ends.
 GRACE_SECONDS = 5.0
@@ -22,6 +24,9 @@ MEMORY_SHARE, LEAST_MEMORY = 0.8, 256 << 20
 
 class TimeLimitExceeded(Exception):
     """Raised in an item that runs longer than its time limit."""
+
+    #: How the item's program ended, if it ran one.
+    outcome: dict[str, Any] | None = None
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the item ran longer than its time limit of {seconds:g} s")
@@ -100,6 +105,13 @@ class TimeLimit:
 time_limit = TimeLimit()
 
 
+def seconds_of(work: Work, task: GristmillTask, settings: Settings) -> float:
+    """The time limit of an item, 0 for none: its batch's, else its task's, else the setting."""
+    if work.time_limit is not None:
+        return work.time_limit
+    return settings.time_limit if task.time_limit is None else task.time_limit
+
+
 def slot_memory(settings: Settings, slots: int) -> int:
     """Bytes that one slot's process may use: the setting, else an equal share of the host's memory."""
     return settings.slot_memory or max(LEAST_MEMORY, int(memory() * MEMORY_SHARE / slots))
@@ -110,20 +122,39 @@ def worker_memory(settings: Settings) -> int:
     return settings.worker_memory or int(memory() * MEMORY_SHARE)
 
 
+#: Bytes that a program of an item may allocate; 0: as many as the system lets it.
+_program_bytes = 0
+
+
+def limit_program(pid: int) -> None:
+    """Let a program that has just been started allocate what an item may: its own bytes count, and not this process's.
+
+    Where the system cannot do that, the program has the limit of this process.
+    """
+    if _program_bytes and hasattr(resource, "prlimit"):
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = _program_bytes if hard < 0 else min(_program_bytes, hard)
+        with suppress(OSError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, (most, most))
+
+
 @contextmanager
 def memory_limit(size: int) -> Iterator[None]:
     """Let this process allocate `size` bytes beyond what it has now; 0 changes nothing, nor does a thread of many."""
     if not size or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = resource.getrlimit(resource.RLIMIT_DATA)
+    global _program_bytes  # noqa: PLW0603
+    before, program_bytes = resource.getrlimit(resource.RLIMIT_DATA), _program_bytes
     hard = before[1]
     most = _data_bytes() + size
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    _program_bytes = size
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
+        _program_bytes = program_bytes
 
 
 #: Bytes of private writable memory that this process, and those forked from it, share.
@@ -153,6 +184,8 @@ def limit_memory(size: int) -> None:
 
     Counts private writable memory (RLIMIT_DATA), not mapped files or shared memory, nor what `share_memory` counted.
     """
+    global _program_bytes  # noqa: PLW0603
+    _program_bytes = size
     size += _shared_bytes
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))

@@ -9,8 +9,10 @@ from typing import Any
 
 from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.server.waiting import backoff
+from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.task import GristmillTask
+from gristmill.worker.limits import TimeLimitExceeded
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent
@@ -64,8 +66,14 @@ def value_json(return_type: ReturnType, value: Any) -> str:
     return text
 
 
-def explain(error: BaseException) -> dict[str, str]:
-    """An exception as a result shows it: its type, its message, and the traceback from the task's frame on."""
+def explain(error: BaseException) -> dict[str, Any]:
+    """An exception as a result shows it: its type, its message, and the traceback from the task's frame on.
+
+    The error of a program has its outcome instead of a traceback.
+    """
+    if isinstance(error, (ProgramFailed, OutputTooLarge, TimeLimitExceeded)) and error.outcome is not None:
+        about = {"type": type(error).__name__, "message": _clean(_text(error))[:MESSAGE_CHARACTERS]}
+        return {**about, "traceback": "", "outcome": error.outcome}
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if Path(frame.filename).parent != HERE]
     text = "".join(traceback.format_list(theirs)) + "".join(traceback.format_exception_only(error))

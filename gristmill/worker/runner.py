@@ -22,7 +22,14 @@ from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.chunk_stop import Stop
-from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, memory_limit, time_limit, worker_memory
+from gristmill.worker.limits import (
+    GRACE_SECONDS,
+    TimeLimitExceeded,
+    memory_limit,
+    seconds_of,
+    time_limit,
+    worker_memory,
+)
 from gristmill.worker.logs import about
 from gristmill.worker.once_more import run_once_more
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
@@ -84,7 +91,7 @@ class Runner:
             rare_log.warning(work.task, "returning chunks of batch %s to their queue: %s", chunk.batch, error)
             return self._return(chunk, worker)
         node = node_name(worker)
-        limit = self.settings.time_limit if task.time_limit is None else task.time_limit
+        limit = seconds_of(work, task, self.settings)
         prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
         if suspect:
             run = partial(run_in_quarantine, work, task, node, limit, prepare)

@@ -1,1 +1,4 @@
 """`program`: any command as a task; an item's input fills the template of its words."""
+
+#: The name of the task.
+TASK = "program"

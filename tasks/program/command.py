@@ -26,7 +26,8 @@ class CommandLine:
     """A command: `words` are its template, the program first.
 
     With `shell`, the words are one line for `sh -c`. The program runs in `workdir` (empty: the worker's own), with
-    the variables of `env` added to the worker's. An exit code in `ok_codes` is a success.
+    the variables of `env` added to the worker's. An exit code in `ok_codes` is a success. With `output_dir`, its
+    output goes to a folder of its own below that directory of the worker's host.
     """
 
     words: tuple[Text, ...]
@@ -34,6 +35,7 @@ class CommandLine:
     workdir: Text = ""
     env: Mapping[str, Text] = field(default_factory=dict)
     ok_codes: tuple[int, ...] = (0,)
+    output_dir: str = ""
 
     def __post_init__(self) -> None:
         """Check the words.

@@ -174,7 +174,8 @@ class TestJson:
         counters = "submitted succeeded failed cancelled dead left duplicates rejected"
         assert (
             " ".join(row)
-            == f"name task queue state {counters} submitted_by created finished reason abandoned_at logs_lost"
+            == f"name task queue state {counters} submitted_by created finished reason abandoned_at logs_lost "
+            "retries time_limit halt"
         )
         assert (row["task"], row["state"], row["submitted"], row["failed"]) == ("odd", "failed", 3, 1)
 

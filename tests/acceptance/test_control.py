@@ -235,7 +235,7 @@ class TestHalt:
         info = adds_up(mill.ended(name))
         assert done.code == 1
         assert (info.state, info.failed >= 10, info.cancelled > 4000) == ("cancelled", True, True), info
-        assert "failed, and --halt is 10" in done.err
+        assert "failed, and --halt is fail=10" in done.err
         assert sorted(row["index"] for row in done.rows) == list(range(info.submitted))
         (row,) = [row for row in mill.run("batches", "--json").good().rows if row["name"] == name]
         assert row["reason"] == info.reason

@@ -298,6 +298,36 @@ class TestHalt:
         record(ledger, *begin(ledger), "failed")
         assert info(ledger, "b").reason is None
 
+    @pytest.mark.parametrize(("pool", "is_async"), [("prefork", {}), ("threads", {"is_async": 1})])
+    def test_now_ends_what_runs_where_it_can_be_ended(self, ledger, pool, is_async):
+        ledger.heartbeat(WORKER, {**heartbeat(16), "pool": pool}, [])
+        ledger.heartbeat(OTHER, {**heartbeat(16), "pool": "threads"}, [])
+        submit(ledger, "b", 100, halt="now,fail=1", **is_async)
+        (chunk, items), (first, _), (second, _) = begin(ledger), begin(ledger), begin(ledger, OTHER)
+        record(ledger, chunk, items, "failed")
+        assert ledger.heartbeat(WORKER, {**heartbeat(16), "pool": pool}, [])[2] == [first.message_id]
+        killed = [second.message_id] if is_async else []
+        assert ledger.heartbeat(OTHER, {**heartbeat(16), "pool": "threads"}, [])[2] == killed
+        state = info(ledger, "b")
+        assert (state.failed, state.left, state.reason) == (
+            1,
+            0 if is_async else 1,
+            "1 failed, and --halt is now,fail=1",
+        )
+
+    def test_enough_successes_end_it_and_its_code_is_0(self, ledger, control):
+        submit(ledger, "b", 10, halt="success=2")
+        for word in ("succeeded", "failed", "succeeded"):
+            assert info(ledger, "b").reason is None
+            record(ledger, *begin(ledger), word)
+        state = info(ledger, "b")
+        assert (state.state, state.succeeded, state.failed, state.cancelled) == (State.CANCELLED, 2, 1, 7)
+        assert (state.reason, state.exit_code) == ("2 succeeded, and --halt is success=2", 0)
+        control.retry("b", cancelled=True)
+        run_all_again(ledger)
+        state = info(ledger, "b")
+        assert (state.state, state.succeeded, state.exit_code) == (State.SUCCEEDED, 10, 0)
+
 
 class TestPriority:
     def test_its_messages_stand_on_its_level(self, ledger):

@@ -3,13 +3,16 @@
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.producer.batch_options import BatchOptions, checked_halt, checked_max_wait
+from gristmill.producer.batch_options import BatchOptions, checked_max_wait
+from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
 
 
 @pytest.mark.parametrize("text", ["1", "10", "999999999999999", "10%", "0.5%", "100%", "99.999999%"])
-def test_what_halt_takes(text):
-    assert checked_halt(f"fail={text}") == text
+@pytest.mark.parametrize("why", ["fail", "success"])
+def test_what_halt_takes(why, text):
+    assert checked_halt(f"{why}={text}") == checked_halt(f"soon,{why}={text}") == f"{why}={text}"
+    assert checked_halt(f"now,{why}={text}") == f"now,{why}={text}"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,23 @@ def test_halt_refuses_a_bare_number_and_names_the_form(value):
     assert f"did you mean fail={value}?" in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "10", "10%", 10, None, "success=10"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "10",
+        "10%",
+        10,
+        None,
+        "done=10",
+        "never",
+        "later,fail=1",
+        "now",
+        "now,10",
+        "fail=1,fail=2",
+        "now,soon,fail=1",
+    ],
+)
 def test_what_halt_refuses(text):
     with pytest.raises(InputError) as refused:
         checked_halt(text)
@@ -80,11 +99,28 @@ def test_what_priority_refuses(priority):
 def test_options_as_the_batch_keeps_them():
     assert BatchOptions.of(3, "fail=10", "2h").fields() == {
         "priority": 3,
-        "halt": "10",
+        "halt": "fail=10",
         "ttl": 7_200_000,
         "keep_logs": "failed",
     }
     assert BatchOptions.of().fields() == {"priority": 5, "ttl": 604_800_000, "keep_logs": "failed"}
+
+
+def test_what_a_batch_says_of_its_items_stands_beside_what_its_task_says():
+    fields = BatchOptions.of(retries=0, time_limit="1.5m").fields()
+    assert (fields["retries"], fields["time_limit"]) == (0, 90)
+    assert "retries" not in BatchOptions.of().fields()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("retries", -1), ("retries", 1001), ("retries", 1.5), ("retries", "2"), ("retries", True)]
+    + [("time_limit", value) for value in ("", "-1", "soon", -1, "3651d")],
+)
+def test_what_limits_of_an_item_refuse(name, value):
+    with pytest.raises(InputError) as refused:
+        BatchOptions.of(**{name: value})
+    assert f"{name}: {value!r} " in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,14 @@ CONTRACT = (
     (PROJECT / "docs" / "design.md").read_text().partition("## The contract of commands")[2].partition("\n## ")[0]
 )
 #: Options that read their value in one grammar, by metavar.
-METAVARS = {"--max-wait": "DURATION", "--ttl": "DURATION", "--from": "FILE", "--output": "FILE", "--halt": "fail=N|P%"}
+METAVARS = {
+    "--max-wait": "DURATION",
+    "--ttl": "DURATION",
+    "--from": "FILE",
+    "--output": "FILE",
+    "--halt": "[soon,|now,]fail=N|P%",
+}
+METAVARS |= {"--time-limit": "DURATION"}
 
 
 def options_of(name):
@@ -121,8 +128,7 @@ class TestWords:
 
     @pytest.mark.parametrize("hint", sorted({*other_tools.OPTIONS.values(), *other_tools.COMMANDS.values()}))
     def test_what_a_hint_names_is_there(self, hint):
-        later = {"--time-limit"}
-        known = {o for name in commands() for p in options_of(name) for o in p.opts} | {"--version", "--help"} | later
+        known = {o for name in commands() for p in options_of(name) for o in p.opts} | {"--version", "--help"}
         assert {word for word in re.findall(r"--?[a-z0][a-z-]*", hint) if not re.search(rf"\w{word}", hint)} <= known
         for name, part in re.findall(r"gristmill (\w+)(?: (delete|requeue))?", hint):
             assert f"{name} {part}".strip() in {*COMMANDS, *commands()}
@@ -202,19 +208,20 @@ class TestGrammars:
 
     @pytest.mark.parametrize("text", ["soon", "-1", "1w", "nan", ""])
     @pytest.mark.parametrize(
-        ("command", "option"), [("watch", "--max-wait"), ("results", "--max-wait"), ("run", "--ttl")]
+        ("command", "option"),
+        [("watch", "--max-wait"), ("results", "--max-wait"), ("run", "--ttl"), ("run", "--time-limit")],
     )
     def test_what_is_no_duration(self, command, option, text):
         words = [command, "echo"] if command == "run" else [command]
         assert repr(text) in refusal(*words, option, text)
 
-    @pytest.mark.parametrize("text", ["10", "10%", "soon,fail=1", "fail=0", "success=1", ""])
+    @pytest.mark.parametrize("text", ["10", "10%", "later,fail=1", "fail=0", "success=", ""])
     def test_what_halt_refuses(self, text):
         assert "fail=N" in refusal("run", "echo", "--halt", text)
         with pytest.raises(InputError):
             BatchOptions.of(halt=text)
 
-    @pytest.mark.parametrize("text", ["fail=10", "fail=0.5%"])
+    @pytest.mark.parametrize("text", ["fail=10", "fail=0.5%", "now,fail=1", "soon,success=5%"])
     def test_what_halt_takes(self, text):
         assert parsed("run", "echo", "--halt", text)["halt"] == text
 

@@ -14,7 +14,7 @@ from gristmill.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
 from gristmill.cli.console import Quiet
 from gristmill.config.environment import COMPOSE
 from gristmill.config.settings import Settings, expectation, variable
-from gristmill.config.task_modules import SHIPPED_TASKS
+from gristmill.config.task_modules import PROGRAMS, SHIPPED_TASKS
 from gristmill.tasks import catalog
 from gristmill.tasks.task import GristmillTask
 from tests.support.commands import command_named, commands
@@ -81,7 +81,7 @@ def options_table(name: str) -> str:
 
 
 def shipped() -> dict[str, GristmillTask]:
-    return {name: task for name, task in catalog.load().items() if task.__module__ in SHIPPED_TASKS}
+    return {name: task for name, task in catalog.load().items() if task.__module__ in {*SHIPPED_TASKS, PROGRAMS}}
 
 
 def tasks_table() -> str:
@@ -113,6 +113,7 @@ EXAMPLES_OF_SETTINGS = {
     "dashboard_password": ("p" * 8, "p" * 7),
     "dashboard_url_prefix": ("/tools/flower/", "a b"),
     "metrics_token": ("t" * 8, "t" * 7),
+    "commands": ("any", "all"),
     "redact": ("pass=\\S+", "("),
     "fetch_networks": ("10.0.0.0/8, fd00::/8", "10.0.0.0/8 fd00::/8"),
 }

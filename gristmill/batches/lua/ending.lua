@@ -144,16 +144,29 @@ local function cancel(batch, now, reason, killable)
   return settle(batch, now, killable)
 end
 
--- Cancel a batch when as many of its items have failed as --halt allows: so many, or a share of all once their number
--- is known.
+-- The workers that run chunks of a batch and can end them: those with processes, and where the items are coroutines, all.
+local function killable_workers(batch, is_async)
+  local killable = {}
+  for _, entry in ipairs(redis.call('HVALS', key(batch, 'started'))) do
+    local worker = runner_of(entry)
+    local details = worker and redis.call('HGET', GM .. 'heartbeats', worker)
+    if details and (is_async or cjson.decode(details).pool == 'prefork') then killable[worker] = true end
+  end
+  return killable
+end
+
+-- Cancel a batch when as many of its items have failed, or succeeded, as --halt says: so many, or a share of all once
+-- their number is known. The field `success_halt` says that it was for its successes.
 local function heed_halt(batch, now)
-  local b = state(batch, {'halt', 'input_ended', 'cancelling', 'finished'}, {'stored', 'failed', 'dead'})
+  local b = state(batch, {'halt', 'input_ended', 'cancelling', 'finished', 'is_async'}, {'stored', 'succeeded', 'failed', 'dead'})
   if not b.halt or b.cancelling or b.finished then return end
-  local number, share = string.match(b.halt, '^([%d.]+)(%%?)$')
+  local number, share = string.match(b.halt, '([%d.]+)(%%?)$')
   if share == '%' and not b.input_ended then return end
   local most = share == '%' and b.stored * number / 100 or tonumber(number)
-  local failures = b.failed + b.dead
-  if failures > 0 and failures >= most then
-    cancel(batch, now, failures .. ' failed, and --halt is ' .. b.halt, {})
-  end
+  local successes = string.find(b.halt, 'success=', 1, true)
+  local items = successes and b.succeeded or b.failed + b.dead
+  if items == 0 or items < most then return end
+  if successes then redis.call('HSET', key(batch, 'state'), 'success_halt', 1) end
+  local reason = items .. (successes and ' succeeded' or ' failed') .. ', and --halt is ' .. b.halt
+  cancel(batch, now, reason, string.find(b.halt, '^now,') and killable_workers(batch, b.is_async) or {})
 end

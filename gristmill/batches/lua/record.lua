@@ -166,7 +166,7 @@ local threshold = #slow > 0 and note_slowest(batch, slow, ended)
 local place = redis.call('HGET', key(batch, 'message_of'), chunk)
 local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chunk))
 local left = end_chunk()
-if b.halt and #failed > 0 then heed_halt(batch, now) end
+if b.halt and #ended > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
 local following = left and place and runner and more and go_on(batch, place, runner, message, now, times ~= 'off') or false
 release(batch, now)

@@ -6,6 +6,8 @@ local function reopen(batch, created, stored)
   -- Nothing of it runs that counts, so messages that are still on the queue are void.
   redis.call('HINCRBY', key(batch, 'state'), 'epoch', 1)
   redis.call('HDEL', key(batch, 'state'), 'finished')
+  -- It had the successes that its --halt asked for: who wants the rest gets it.
+  if redis.call('HDEL', key(batch, 'state'), 'success_halt') == 1 then redis.call('HDEL', key(batch, 'state'), 'halt') end
   redis.call('ZADD', GM .. 'active', created, batch)
   redis.call('ZREM', GM .. 'expiring', batch)
   for _, name in ipairs(keys_of(batch, stored)) do redis.call('PERSIST', name) end

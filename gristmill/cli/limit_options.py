@@ -1,0 +1,28 @@
+"""The options that bound the items of a batch."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from gristmill.cli.values import Duration, Integer
+from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def item_limits(command: Command) -> Command:
+    """The limits of an item."""
+    retries = click.option(
+        "--retries",
+        type=Integer(0, RETRIES_MOST),
+        metavar="N",
+        help="Times that an item that failed is tried again; default: as the task says, else 0.",
+    )
+    time_limit = click.option(
+        "--time-limit",
+        type=Duration(0, LONGEST_SECONDS),
+        metavar="DURATION",
+        help="How long an item may run, such as 30s or 5m, 0 for no limit; default: as the task says.",
+    )
+    return retries(time_limit(command))
