@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gristmill.config import environment
+from gristmill.config import environment, start_methods
 from gristmill.config.expectation import describe
 from gristmill.config.quantities import parse_duration, parse_size
 from gristmill.errors import SettingError, invalid_value
@@ -105,6 +105,9 @@ class Settings(BaseModel):
     io_slots: int = Field(64, ge=1, le=4096, description="Threads of the io worker.")
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
+    )
+    start_method: Annotated[str, AfterValidator(start_methods.checked), _takes(start_methods.EXPECTATION)] = Field(
+        start_methods.FORK, description="How workers start the processes of their pools."
     )
     max_items_per_process: int = Field(
         0,
