@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from json import dumps
+from threading import current_thread, main_thread
 from time import monotonic, perf_counter, sleep
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from gristmill.tasks.item import enter, leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
-from gristmill.worker.celery_internals import is_terminated
+from gristmill.worker.celery_internals import is_draining, is_terminated
 from gristmill.worker.chunk_stop import Stop
 from gristmill.worker.limits import (
     GRACE_SECONDS,
@@ -41,6 +42,8 @@ from gristmill.worker.run_rows import run_rows
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
+#: Seconds for which a slot stays with its batch at most, even if nothing else waits: its worker may have other queues.
+STAY_SECONDS = 10.0
 #: The runner records outcomes of more bytes than this before the chunk continues.
 OUTCOMES_BYTES = 4 << 20
 log = logging.getLogger(__name__)
@@ -163,14 +166,17 @@ class Runner:
         """Record the last outcomes of a chunk; return this slot's next chunk with its work, or None.
 
         They took the time since `started_at`. The last `rest` items of the chunk go to other slots. After `until`, of
-        `time.monotonic()`, the slot takes no next chunk.
+        `time.monotonic()`, the slot gives way to what else waits; with 0 it takes no next chunk.
         """
-        if rest or monotonic() > until:
+        overdue = monotonic() > until
+        if rest or (overdue and not _may_stay(until)):
             self.record(chunk, outcomes, started_at, worker, rest)
             return None, None
         seconds = perf_counter() - started_at
         current_capture().send()
-        duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
+        duplicates, following, more = _patiently(
+            lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker, overdue=overdue)
+        )
         log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
         return following, more
 
@@ -180,6 +186,12 @@ class Runner:
         current_capture().send()
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
         log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
+
+
+def _may_stay(until: float) -> bool:
+    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
+    sees_drain = current_thread() is not main_thread()
+    return sees_drain and not is_draining() and monotonic() < until + STAY_SECONDS
 
 
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
