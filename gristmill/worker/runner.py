@@ -23,6 +23,7 @@ from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_draining, is_terminated
 from gristmill.worker.chunk_stop import Stop
+from gristmill.worker.large_value import ValueNotPlaced, value_text
 from gristmill.worker.limits import (
     GRACE_SECONDS,
     TimeLimitExceeded,
@@ -37,7 +38,7 @@ from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.process_state import process_state
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
-from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
+from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
@@ -195,7 +196,11 @@ def _may_stay(until: float) -> bool:
 
 
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
-    """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
+    """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller.
+
+    Raises:
+        ValueNotPlaced: the server does not say where the value goes.
+    """
     started_at = perf_counter()
     row = run_rows.own()
     row.begin(work.batch, item.index, item.attempt, started_at)
@@ -210,11 +215,11 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
         finally:
             time_limit.end()
             process_state.leave_if_forked()
-        state, text, retry_ms = "succeeded", value_json(task.return_type, value), None
+        state, text, retry_ms = "succeeded", value_text(task.return_type.text(value), work, item), None
         keeps = work.keep_logs == "all"
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
-        if isinstance(error, SystemExit) and is_terminated():
+        if isinstance(error, ValueNotPlaced) or (isinstance(error, SystemExit) and is_terminated()):
             raise
         state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
         keeps = keeps_log(work, state)

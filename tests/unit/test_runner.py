@@ -11,7 +11,7 @@ from gristmill.server.waiting import backoff
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
-from gristmill.worker.run_outcome import VALUE_BYTES
+from gristmill.worker.large_value import VALUE_BYTES
 from gristmill.worker.runner import run_item
 
 
