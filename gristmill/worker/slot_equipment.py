@@ -1,4 +1,4 @@
-"""What a process of the pool has of its worker: limits, output, identity. It takes them when it starts."""
+"""What a process of the pool has of its worker: limits, output, identity, what it knows. It takes them when it starts."""
 
 import logging
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from typing import Any
 
 from gristmill.config.settings import settings
 from gristmill.fleet.worker_id import belong_to
+from gristmill.server.primary import epochs, learn
+from gristmill.server.sentinel import Sentinels
 from gristmill.worker import logs, quarantine
 from gristmill.worker.billiard_internals import DupFd
 from gristmill.worker.capture import capture_process
@@ -21,19 +23,23 @@ log = logging.getLogger(__name__)
 class SlotEquipment:
     """The equipment of one slot: the id of its worker, bytes of memory (0: no limit), a file for what items write.
 
-    The file outlives the process, so the next one of the slot finds what the last item wrote.
+    The file outlives the process, so the next one of the slot finds what the last item wrote. `epochs` are those of
+    the worker's primaries.
     """
 
     worker: str
     memory: int = 0
     file: int | None = None
+    epochs: dict[Sentinels, int] = field(default_factory=epochs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (self.worker, self.memory, self.file if self.file is None else DupFd(self.file))
+        file = self.file if self.file is None else DupFd(self.file)
+        return _received, (self.worker, self.memory, file, self.epochs)
 
     def take(self) -> None:
         """Make this process, which has just started, one that runs items."""
         belong_to(self.worker)
+        learn(self.epochs)
         reseed()
         self.capture()
         if self.memory:
@@ -48,8 +54,8 @@ class SlotEquipment:
             log.warning("the process before this one ended while it ran an item, which had written:\n%s", output)
 
 
-def _received(worker: str, memory: int, file: Any) -> SlotEquipment:
-    return SlotEquipment(worker, memory, file if file is None else file.detach())
+def _received(worker: str, memory: int, file: Any, epochs: dict[Sentinels, int]) -> SlotEquipment:
+    return SlotEquipment(worker, memory, file if file is None else file.detach(), epochs)
 
 
 @dataclass
