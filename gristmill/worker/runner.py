@@ -17,6 +17,7 @@ from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.item import enter, leave
+from gristmill.tasks.program import TASK as PROGRAM
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
@@ -207,7 +208,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             work.out_of_memory.append(item)
     log = capture.end(keeps)
     outcome = outcome_of(item, state, text, started_at, worker, retry_ms, log)
-    process_state.after_item(outcome.seconds, state == "failed")
+    # A program changes nothing in this process, and has ended with all below it.
+    process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
     return outcome
 
 
