@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
+from gristmill.config.names import PROGRAM
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, patiently
 from gristmill.tasks import catalog
 from gristmill.tasks.item import enter, leave
-from gristmill.tasks.program import TASK as PROGRAM
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
