@@ -73,7 +73,9 @@ def test_a_worker_that_was_not_told_to_runs_none_for_anybody(place, served, tmp_
             assert "GRISTMILL_COMMANDS" in refusal
         ledger = forged(served, mark)
         place.process([sys.executable, "-P", "-c", PLAIN_CALL], **producer, TEST_MARK=str(mark))
-        until(lambda: served.admin.hlen(f"{served.prefix}gm1:batch:forged:started"), what="the forged chunk to be taken")
+        until(
+            lambda: served.admin.hlen(f"{served.prefix}gm1:batch:forged:started"), what="the forged chunk to be taken"
+        )
         time.sleep(2)
         assert ledger.infos(["forged"])[0].left == 1
     assert not mark.exists()

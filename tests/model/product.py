@@ -169,7 +169,7 @@ class Product:
         """Send a worker's heartbeat, with the chunks whose messages it holds."""
         self.ledger.heartbeat(worker, {"queue": QUEUE, "slots": 1}, chunks)
 
-    def create(self, token: str, retries: int, halt: str) -> Any:
+    def create(self, token: str, retries: int, halt: str, max_running: str) -> Any:
         fields = {
             "task": "t",
             "queue": QUEUE,
@@ -181,7 +181,8 @@ class Product:
             "chunk_seconds": 0.25,
             "submitted_by": "me",
         }
-        return self.ledger.create(BATCH, token, {**fields, "halt": halt} if halt else fields)
+        limits = {name: text for name, text in (("halt", halt), ("max_running", max_running)) if text}
+        return self.ledger.create(BATCH, token, {**fields, **limits})
 
 
 def outcome(item: Item, state: str) -> Outcome:

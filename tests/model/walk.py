@@ -38,6 +38,7 @@ def scenario_of(seed: int, items: int, faults: int) -> Scenario:
         faults=faults,
         blocks=(first, count - first) if first < count else (),
         halt=random.choice(("", "", "", "1", "50%")),
+        max_running=random.choice(("", "", "1")),
     )
 
 

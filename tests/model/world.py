@@ -31,6 +31,7 @@ class Scenario:
     kinds: frozenset[str] = frozenset({"crash", "lost answer", "stall", "torn"})
     retries: int = 1
     halt: str = ""
+    max_running: str = ""
     blocks: tuple[int, ...] = ()
     parts: bool = True
     workers: int = 2

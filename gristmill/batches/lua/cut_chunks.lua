@@ -52,6 +52,9 @@ local function learn(task, fingerprint, seconds, items)
   redis.call('EXPIRE', GM .. 'learnt', LEARNT_SECONDS)
 end
 
+-- No more items than the limits of the batch let through.
+local function capped(b, size) return math.min(size, b.cap or size) end
+
 -- A chunk of about `size` of the items that `retry` gave back, with `most` items in all. It passes over items with an
 -- outcome, which `take` leaves out, and over no others: those are somebody else's.
 local function chunk_to_retry(batch, size, most)
@@ -70,7 +73,7 @@ local function next_chunk(batch, b, slots)
   local remainder = redis.call('ZPOPMIN', key(batch, 'remainder'))[1]
   if remainder then
     local first, count = range_of(remainder)
-    local size = chunk_size(b, slots, count)
+    local size = capped(b, chunk_size(b, slots, count))
     if size < count then
       redis.call('ZADD', key(batch, 'remainder'), first + size, chunk_of(first + size, count - size))
     end
@@ -78,13 +81,13 @@ local function next_chunk(batch, b, slots)
   end
   if b.retry_pending > 0 then
     local pending = redis.call('BITCOUNT', key(batch, 'retry_pending'))
-    if pending > 0 then return chunk_to_retry(batch, chunk_size(b, slots, pending), most_items(b)) end
+    if pending > 0 then return chunk_to_retry(batch, capped(b, chunk_size(b, slots, pending)), capped(b, most_items(b))) end
     redis.call('HDEL', key(batch, 'state'), 'retry_pending')
     redis.call('DEL', key(batch, 'retry_pending'))
     b.retry_pending = 0
   end
   if b.cursor < b.stored then
-    local first, size = b.cursor, chunk_size(b, slots, b.stored - b.cursor)
+    local first, size = b.cursor, capped(b, chunk_size(b, slots, b.stored - b.cursor))
     b.cursor = first + size
     return first, size
   end

@@ -3,10 +3,11 @@
 -- has to travel. `worker` runs it, under the message of the chunk `message`. Returns first, count and contents, as names
 -- and values by turns, or false when there is none, or items take so long that it is not worth it.
 local function go_on(batch, place, worker, message, now, counting)
-  local b, places = releasable(batch)
+  local b = releasable(batch)
   if not b or b.measured_items == 0 or b.measured_seconds / b.measured_items > b.chunk_seconds then return false end
+  if not has_room(b) then return false end
   local before = b.cursor
-  local first, count = next_chunk(batch, b, places)
+  local first, count = next_chunk(batch, b, sharers(b))
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
   if not first then return false end
   local chunk = chunk_of(first, count)
