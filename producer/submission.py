@@ -33,6 +33,10 @@ from gristmill.tasks.remote import SubmittableTask
 log = logging.getLogger(__name__)
 
 
+class NoItems(InputError):
+    """Raised when there is not one item, good or bad."""
+
+
 class Submission:
     """One attempt to submit a batch."""
 
@@ -101,10 +105,7 @@ class Submission:
             if not good:
                 # Once more, for the lines about the bad ones.
                 list(self.items)
-                raise InputError(
-                    f"{self.items.source.name}: no items"
-                    + (f" but {self.rejected:,} bad ones" if self.rejected else "")
-                )
+                raise self._no_items()
 
     def send(self, deadline: Deadline = NEVER) -> Batch:
         """Store all items that the server does not have yet; while the server is full, wait until the deadline.
@@ -158,11 +159,16 @@ class Submission:
         items = iter(self.items)
         first = next(items, None)
         if first is None:
-            raise InputError(f"{self.items.source.name}: no items")
+            raise self._no_items()
         token = secrets.token_hex(8)
         feed = self._begin(ledger, token)
         self._feeder = Feeder(ledger, self.name, token, feed, backpressure, self._stop, self.problems)
         self._feed(ledger, self._feeder, chain([first], items))
+
+    def _no_items(self) -> InputError:
+        if self.rejected:
+            return InputError(f"{self.items.source.name}: no items but {self.rejected:,} bad ones")
+        return NoItems(f"{self.items.source.name}: no items")
 
     def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
         try:

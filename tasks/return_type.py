@@ -8,6 +8,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeAliasType
 
+from gristmill.config.surrogates import escape_surrogates
 from gristmill.errors import excerpt
 from gristmill.tasks.encoding import is_doubtful, is_plain, json_text, plain_text
 from gristmill.tasks.numpy_values import with_numpy
@@ -98,8 +99,7 @@ class ReturnType:
                 text = self._json_text(self._adapter, value)
             else:
                 return self._typed_text(self._adapter, value)
-            if not text.isascii():
-                text.encode()
+            text = escape_surrogates(text)
         except ResultMismatch:
             raise
         except (TypeError, ValueError, RecursionError) as error:
@@ -139,6 +139,9 @@ class ReturnType:
         try:
             text = adapter.serializer.to_json(value, warnings="error").decode()
         except PydanticSerializationError as error:
+            if "surrogates not allowed" in str(error):
+                # A name of a file, perhaps: `escape_surrogates` tells.
+                return json_text(adapter.serializer.to_python(value, mode="json"))
             raise self._mismatch(adapter, value, error) from None
         return json_text(adapter.serializer.to_python(value, mode="json")) if is_doubtful(text) else text
 

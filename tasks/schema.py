@@ -11,6 +11,7 @@ from typing import Any, Self, get_type_hints
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from gristmill.config.expectation import describe
+from gristmill.config.surrogates import escape_surrogates
 from gristmill.errors import InputError, excerpt, invalid_value
 from gristmill.tasks.encoding import is_plain, json_text
 from gristmill.tasks.schema_traits import SchemaTraits, adapter_of
@@ -55,8 +56,7 @@ class Parameter:
         required = parameter.default is parameter.empty
         adapter = adapter_of(annotation)
         plain = adapter.core_schema["type"] in _PLAIN and "serialization" not in adapter.core_schema
-        default = None if required else parameter.default
-        schema = adapter.core_schema
+        schema, default = adapter.core_schema, None if required else parameter.default
         return cls(parameter.name, required, default, adapter, plain, takes_object(schema), SchemaTraits.of(schema))
 
     @classmethod
@@ -135,7 +135,12 @@ class Parameter:
         """Check that JSON keeps the keys of each dict apart, and that a worker can read them."""
         if self.traits.has_any:
             to_plain(value)
-        text = self.adapter.dump_json(value)
+        try:
+            text = self.adapter.dump_json(value)
+        except ValueError as error:
+            if self.traits.has_any and "surrogates not allowed" in str(error):
+                return
+            raise
         refuse_repeated_keys(text)
         self.adapter.validate_json(text)
 
@@ -189,8 +194,8 @@ class Schema:
     def item(self, value: Any, fixed: Mapping[str, Any], parameter: str, *, columns: bool = False) -> str:
         """The JSON text to store for one item as it was read.
 
-        `columns` says that the value is an object of arguments (a CSV row), else it is the value of `parameter`, or
-        an object of arguments.
+        `columns` says that the value is a row of a table, which has arguments as text; else it is the value of
+        `parameter`, or an object of arguments.
 
         Raises:
             ItemError: the item does not fit.
@@ -285,12 +290,9 @@ def to_json(value: Any) -> str:
         ItemError: JSON has no such value (NaN, half a surrogate pair, an object of a class).
     """
     try:
-        text = json_text(value)
-        if not text.isascii():
-            text.encode()
+        return escape_surrogates(json_text(value))
     except Exception as error:
         raise _not_json(value, error) from None
-    return text
 
 
 def _not_json(value: Any, error: Exception, name: str = "item") -> ItemError:

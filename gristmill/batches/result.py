@@ -7,6 +7,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from gristmill.batches.outcomes import StoredOutcome
+from gristmill.config.surrogates import escape_surrogates
 
 #: What the item's task returns.
 R_co = TypeVar("R_co", covariant=True, default=Any)
@@ -55,7 +56,7 @@ class Result(Generic[R_co]):
     def to_json(self) -> str:
         """The result as one line of JSON, with the fields in their documented order."""
         values = {name: getattr(self, name) for name in FIELDS}
-        return _encode(values if self._plain is None else {**values, "value": self._plain})
+        return escape_surrogates(_encode(values if self._plain is None else {**values, "value": self._plain}))
 
 
 #: The names of a result's fields, in their documented order.

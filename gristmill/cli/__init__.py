@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gristmill.cli.command import Group
-from gristmill.cli.console import stderr, warn
+from gristmill.cli.console import stderr, warn, write_any_bytes
 from gristmill.config import environment, settings
 from gristmill.config.settings import Settings
 from gristmill.errors import GristmillError
@@ -102,6 +102,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    write_any_bytes()
     code = _run()
     try:
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """Prints for commands: results on stdout, everything else on stderr; tables or JSON."""
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +43,12 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     stderr.print(f"gristmill: warning: {text}", markup=False, style="yellow")
+
+
+def write_any_bytes() -> None:
+    """Let stdout take names of files, which may have bytes that are no UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def write(line: str) -> None:

@@ -4,7 +4,7 @@ import json
 import shlex
 
 from gristmill.cli.console import write
-from gristmill.producer.submission import Submission
+from gristmill.producer.submission import NoItems, Submission
 from gristmill.tasks.program.template import Template
 
 
@@ -12,10 +12,11 @@ def print_dry_run(submission: Submission) -> int:
     """Print the command of each item as a shell would read it, or the item as JSON for a task.
 
     Raises:
-        InputError: an item is bad.
+        InputError: an item is bad, or there is none.
     """
     command = submission.items.fixed.get("command") if submission.task.name == "program" else None
     template = Template.parse(command["words"], shell=command["shell"]) if command else None
+    index = -1
     for index, text in enumerate(submission.items):
         if template is None:
             write(text)
@@ -23,4 +24,6 @@ def print_dry_run(submission: Submission) -> int:
         item = json.loads(text)
         words = template.fill(item["input"] if isinstance(item, dict) else item, index=index, slot=0)
         write(words[2] if template.shell else shlex.join(words))
+    if index < 0:
+        raise NoItems(f"{submission.items.source.name}: no items")
     return 0

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli.values import Integer, OneOf
+from gristmill.cli.values import Integer, Names, OneOf, Separator
 from gristmill.producer.items import FORMATS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,17 +17,35 @@ GROUP_MOST = 100_000
 def items_input(command: Command) -> Command:
     """The options about the source of items."""
     options: Sequence[Callable[[Any], Any]] = [
-        click.option("--from", "source", metavar="FILE", help="Read items from FILE; - is standard input."),
+        click.option(
+            "--from", "files", multiple=True, metavar="FILE", help="Read items from FILE; - is standard input."
+        ),
         click.option(
             "--input-format",
             type=OneOf(FORMATS),
-            help="Form of FILE; default: by its suffix (.jsonl, .ndjson, .csv), else lines.",
+            help="Form of FILE; default: by its suffix (.jsonl, .ndjson, .csv, .tsv), else lines.",
+        ),
+        click.option(
+            "--separator", type=Separator(), metavar="TEXT", help="What separates the columns of lines, csv or tsv."
+        ),
+        click.option(
+            "--columns",
+            type=Names(),
+            metavar="NAME,…",
+            help="Names of the columns of lines; columns of a table to read.",
         ),
         click.option("-0", "nul", is_flag=True, help="Items in FILE end with NUL, as `find -print0` writes them."),
         click.option("--encoding", metavar="NAME", help="Encoding of FILE; default: utf-8."),
         click.option("--skip-bad", is_flag=True, help="Report bad items and go on without them."),
+        click.option("--allow-empty", is_flag=True, help="Exit with 0 when there are no items."),
         click.option("-n", "group", type=Integer(1, GROUP_MOST), metavar="N", help="Make one item of N inputs."),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An argument that all items share."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="An argument that all items share; KEY:=JSON for null or a list.",
+        ),
     ]
     return _decorated(command, options)
 

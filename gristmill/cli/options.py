@@ -1,5 +1,6 @@
 """Options that several commands share: one name, one meaning, one metavar."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -141,14 +142,25 @@ def feeding(command: Command) -> Command:
     return command
 
 
-def arguments_of(settings: tuple[str, ...]) -> dict[str, str]:
-    """The arguments of `--set`."""
-    arguments: dict[str, str] = {}
+def arguments_of(settings: tuple[str, ...]) -> dict[str, Any]:
+    """The arguments of `--set`: text as `KEY=VALUE`, a JSON value as `KEY:=VALUE`."""
+    arguments: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
+        is_text = not key.endswith(":")
+        key = key.removesuffix(":")
         if not equals or not key:
-            raise click.BadParameter(f"{setting!r} (expected KEY=VALUE)", param_hint="--set")
+            raise click.BadParameter(f"{setting!r} (expected KEY=VALUE or KEY:=JSON)", param_hint="--set")
         if key in arguments:
             raise click.BadParameter(f"{setting!r} (expected each key once)", param_hint="--set")
-        arguments[key] = value
+        arguments[key] = value if is_text else _json_value(setting, value)
     return arguments
+
+
+def _json_value(setting: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise click.BadParameter(
+            f"{setting!r} (expected KEY:=JSON, such as depth:=null or sizes:=[1,2])", param_hint="--set"
+        ) from None

@@ -78,7 +78,7 @@ class ResultWriter:
 
     def _write(self, line: str) -> None:
         if self._partial:
-            self._partial.file.write(line.encode() + b"\n")
+            self._partial.file.write(line.encode(errors="surrogateescape") + b"\n")
         else:
             sys.stdout.write(line + "\n")
 

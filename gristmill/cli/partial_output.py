@@ -64,7 +64,7 @@ class Partial:
                 break
             if form != "csv" or number > 1:
                 try:
-                    yield parse(record.decode())
+                    yield parse(record.decode(errors="surrogateescape"))
                 except (ValueError, LookupError, TypeError):
                     self.file.close()
                     raise InputError(

@@ -2,13 +2,16 @@
 
 from difflib import get_close_matches
 from shutil import which
+from typing import Any
 
 import click
 
 from gristmill.cli import argv, other_tools
 from gristmill.cli.command import Command
+from gristmill.cli.console import note
 from gristmill.errors import InputError, ServerError
 from gristmill.producer import task_lookup
+from gristmill.producer.submission import NoItems
 from gristmill.tasks import catalog
 from gristmill.tasks.remote import SubmittableTask
 
@@ -24,6 +27,16 @@ class TaskCommand(Command):
         rest = super().parse_args(ctx, options)
         ctx.params |= {"program": program, "sources": sources}
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As the base's; no items are no error where `--allow-empty` says so."""
+        try:
+            return super().invoke(ctx)
+        except NoItems as error:
+            if not ctx.params["allow_empty"]:
+                raise
+            note(f"{error}: nothing was submitted")
+            return 0
 
     def unknown_option(self, option: str, args: list[str]) -> str:
         """As the base's, for an option that is really an item, or belongs to a program."""

@@ -1,6 +1,6 @@
 """The items of a source, checked against their task, as the JSON texts that the server stores."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gristmill.errors import InputError
@@ -39,7 +39,10 @@ class CheckedItems:
             for column in columns:
                 if column not in schema.parameters:
                     takes = ", ".join(schema.parameters)
-                    raise InputError(f"{self.source.name}: unknown column {column!r} (the task's parameters: {takes})")
+                    raise InputError(
+                        f"{self.source.name}: unknown column {column!r} (the task's parameters: {takes})"
+                        + _hint(columns, [*schema.parameters])
+                    )
             for name in required:
                 if name not in columns:
                     raise InputError(f"{self.source.name}: missing column {name!r} (its columns: {', '.join(columns)})")
@@ -54,6 +57,8 @@ class CheckedItems:
             try:
                 if error is not None:
                     raise ItemError(error)
+                if columns:
+                    value = self._without_empty_cells(value)  # noqa: PLW2901
                 text = item(value, fixed, parameter, columns=columns)
                 if len(text) > ITEM_BYTES // 4 and len(text.encode()) > ITEM_BYTES:
                     raise ItemError("the item is longer than 1 MiB")
@@ -67,8 +72,22 @@ class CheckedItems:
         """The place in the source of the item that was yielded last."""
         return self.source.place(self._number)
 
+    def _without_empty_cells(self, row: Any) -> dict[str, Any]:
+        """A row of a table, where an empty cell means the default of its parameter."""
+        parameters = self.task.schema.parameters
+        return {name: text for name, text in row.items() if text != "" or parameters[name].required}
+
     def _reject(self, message: str) -> None:
         if self.on_bad is None:
             raise InputError(message)
         self.rejected += 1
         self.on_bad(message)
+
+
+def _hint(columns: Sequence[str], parameters: Sequence[str]) -> str:
+    """What would make the items fit: another separator, or fewer columns."""
+    for separator, text in ((";", ";"), ("\t", "\\t"), ("|", "|"), (",", ",")):
+        if len(columns) == 1 and separator in columns[0]:
+            return f"; did you mean --separator {text!r}?"
+    common = [column for column in columns if column in parameters]
+    return f"; --columns {','.join(common)} reads these columns only" if common else ""

@@ -14,8 +14,8 @@ Row = list[object]
 class Combined:
     """Every combination of the items of some groups of sources; the last group changes fastest.
 
-    The sources of a group are linked: the group has as many rows as its longest source has items, and a shorter one
-    begins again. An item is the list of its values. The first group's first source is read as it comes, once for each
+    The sources of a group are linked: a row is what they have at one place, up to the end of the shortest. An item is
+    the list of its values. The first group's first source is read as it comes, once for each
     pass; the items of all others are held in memory.
     """
 
@@ -28,7 +28,7 @@ class Combined:
 
     def open(self) -> Iterator[Raw]:
         """Yield every combination; the number counts them."""
-        rest = [self._rows(place) for place in range(1, len(self._groups))]
+        rest = [self._rows(group) for group in self._groups[1:]]
         number = 0
         for row in self._first_rows():
             if isinstance(row, Raw):
@@ -51,39 +51,32 @@ class Combined:
         """The rows of the first group as its first source gives them; a Raw is an error."""
         first, *linked = self._groups[0]
         columns = [self._values(source) for source in linked]
-        longest = max(map(len, columns), default=0)
-        count = 0
-        earlier: list[object] = []
-        for raw in first.open():
-            if raw.error is not None:
-                yield Raw(raw.number, None, f"{first.place(raw.number)}: {raw.error}")
-                continue
-            if count < longest:
-                earlier.append(raw.value)
-            yield [raw.value, *_at(columns, count)]
-            count += 1
-        while earlier and count < longest:
-            yield [earlier[count % len(earlier)], *_at(columns, count)]
-            count += 1
+        values = self._good_values(first)
+        if not columns:
+            yield from ([value] if not isinstance(value, Raw) else value for value in values)
+            return
+        for at in range(min(map(len, columns))):
+            while isinstance(value := next(values, None), Raw):
+                yield value
+            if value is None:
+                return
+            yield [value, *(column[at] for column in columns)]
 
-    def _rows(self, place: int) -> list[Row]:
-        columns = [self._values(source) for source in self._groups[place]]
-        if not all(columns):
-            return []
-        return [_at(columns, count) for count in range(max(map(len, columns)))]
+    def _good_values(self, source: Source) -> Iterator[object]:
+        """The values of a source; of a bad item, a Raw that says where it is."""
+        for raw in source.open():
+            yield raw.value if raw.error is None else Raw(0, None, f"{source.place(raw.number)}: {raw.error}")
+
+    def _rows(self, group: Sequence[Source]) -> list[Row]:
+        return [list(row) for row in zip(*map(self._values, group), strict=False)]
 
     def _values(self, source: Source) -> list[object]:
-        """The items of a source, read once."""
+        """The values of a source, read once and held."""
         if id(source) not in self._values_of:
             values = []
-            for raw in source.open():
-                if raw.error is not None:
-                    raise InputError(f"{source.place(raw.number)}: {raw.error}")
-                values.append(raw.value)
+            for value in self._good_values(source):
+                if isinstance(value, Raw):
+                    raise InputError(str(value.error))
+                values.append(value)
             self._values_of[id(source)] = values
         return self._values_of[id(source)]
-
-
-def _at(columns: Sequence[Sequence[object]], count: int) -> Row:
-    """The values at one place of linked sources, of which a shorter one begins again."""
-    return [column[count % len(column)] for column in columns if column]

@@ -10,22 +10,23 @@ class Grouped:
     """Lists of `size` neighbouring items of a source; the last may be shorter. A bad item is in no list."""
 
     def __init__(self, source: Source, size: int) -> None:
-        self._source, self._size = source, size
+        self._source, self._count = source, size
         self.name, self.regular, self.text = source.name, source.regular, source.text
 
     def open(self) -> Iterator[Raw]:
         """Yield every list, with the number of its first item."""
         values: list[object] = []
-        first = 0
+        first = count = 0
         for raw in self._source.open():
             if raw.error is not None:
                 yield raw
                 continue
             first = first if values else raw.number
             values += raw.value if isinstance(raw.value, list) else [raw.value]
-            if len(values) >= self._size:
+            count += 1
+            if count == self._count:
                 yield Raw(first, values)
-                values = []
+                values, count = [], 0
         if values:
             yield Raw(first, values)
 

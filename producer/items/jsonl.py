@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 
+from gristmill.config.surrogates import escape_surrogates
 from gristmill.producer.items.lines import Raw
 
 #: levels of lists and objects within each other that every JSON parser can read
@@ -45,7 +46,7 @@ def _refuse_unwritable(value: object, line: str) -> None:
     """Raise _RefusedError for half a surrogate pair, and for nesting over NESTING levels."""
     if "\\u" in line:
         try:
-            json.dumps(value, ensure_ascii=False).encode()
+            escape_surrogates(json.dumps(value, ensure_ascii=False))
         except UnicodeEncodeError as error:
             code = ord(error.object[error.start])
             raise _RefusedError(f"\\u{code:04x} is half a character (a lone surrogate)") from error

@@ -51,10 +51,11 @@ def runs(blocks: Iterable[bytes], separator: bytes) -> Iterator[tuple[bytes, boo
         yield bytes(buffer), True
 
 
-def lines(blocks: Iterable[bytes], encoding: str, *, nul: bool = False) -> Iterator[Raw]:
+def lines(blocks: Iterable[bytes], encoding: str, *, nul: bool = False, any_bytes: bool = False) -> Iterator[Raw]:
     """Yield the lines of UTF-8 `blocks` without their ends (LF, CRLF), otherwise unchanged; skip blank ones.
 
-    With `nul` a record ends with NUL and may hold anything else; only empty ones are skipped.
+    With `nul` a record ends with NUL and may hold anything else; only empty ones are skipped. With `any_bytes` a byte
+    that is not UTF-8 becomes a lone surrogate.
     A record that is too long, not in `encoding` or has a NUL inside comes with its error.
     """
     end = "\0" if nul else "\n"
@@ -63,7 +64,7 @@ def lines(blocks: Iterable[bytes], encoding: str, *, nul: bool = False) -> Itera
         if whole:
             text = clean(run, nul=nul)
             if text is None:
-                yield from _one_by_one(run, number, encoding, nul)
+                yield from _one_by_one(run, number, encoding, nul, "surrogateescape" if any_bytes else "strict")
             else:
                 if not nul and "\r" in text:
                     text = text.replace("\r\n", "\n")
@@ -85,21 +86,22 @@ def clean(run: bytes, *, nul: bool = False) -> str | None:
     return text if nul or "\0" not in text else None
 
 
-def fault(record: bytes, encoding: str) -> str | None:
+def fault(record: bytes, encoding: str, errors: str = "strict") -> str | None:
     """What is wrong with the bytes of one record, if anything: it is not in `encoding`, or has a NUL within."""
     try:
-        record.decode()
+        record.decode(errors=errors)
     except UnicodeDecodeError:
         return undecodable(record, encoding)
     return HAS_NUL if b"\0" in record else None
 
 
-def _one_by_one(run: bytes, number: int, encoding: str, nul: bool) -> Iterator[Raw]:
+def _one_by_one(run: bytes, number: int, encoding: str, nul: bool, errors: str) -> Iterator[Raw]:
     for place, record in enumerate(run.split(b"\0" if nul else b"\n"), number + 1):
-        error = fault(record, encoding)
+        error = fault(record, encoding, errors)
         if error is not None:
             yield Raw(place, None, error)
             continue
-        text = record.decode() if nul else record.decode().removesuffix("\r")
+        text = record.decode(errors=errors)
+        text = text if nul else text.removesuffix("\r")
         if text and (nul or not text.isspace()):
             yield Raw(place, text)

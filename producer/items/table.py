@@ -1,52 +1,70 @@
-"""The format `csv`: a header line, then one item per record, quoted as RFC 4180 says."""
+"""The formats `csv` and `tsv`: a header line, then one item per record, quoted as RFC 4180 says."""
 
 import csv
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from gristmill.errors import InputError
 from gristmill.producer.items.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
 
 T = TypeVar("T", str, bytes)
+_EXCEL = re.compile(r"sep=([^\w\s]|\t)")
 
 
 class Table:
-    """Reads the header at once, and a record when the caller asks for it; `columns` are the header's names.
+    """Reads the header at once, and a record when the caller asks for it.
 
-    `name` is the input's.
+    `name` is the input's. `columns` are the names of the columns: those of `selection`, or all of the header's.
 
     Raises:
-        InputError: there is no header, it cannot be read, or a name in it is empty or appears twice.
+        InputError: there is no header, it cannot be read, a name in it is empty or appears twice, or one of `selection`
+            is not there.
     """
 
-    def __init__(self, blocks: Iterable[bytes], encoding: str, name: str) -> None:
+    def __init__(
+        self,
+        blocks: Iterable[bytes],
+        encoding: str,
+        name: str,
+        delimiter: str = ",",
+        selection: Sequence[str] = (),
+    ) -> None:
         # A record has ITEM_BYTES at most; Python's own limit, for the process, is 128 KiB a field.
         csv.field_size_limit(max(csv.field_size_limit(), ITEM_BYTES + 1))
         self._feed = _Feed(blocks, encoding)
-        self._rows = csv.reader(self._feed, strict=True)
-        self.columns = self._header(name)
+        self._delimiter = delimiter
+        self._rows = csv.reader(self._feed, strict=True, delimiter=delimiter)
+        self._header = self._read_header(name, selection)
+        self.columns = tuple(selection) or self._header
 
     def __iter__(self) -> Iterator[Raw]:
         """Yield a dict of column to text for each record, or its error if it is broken or has other columns."""
-        columns, width = self.columns, len(self.columns)
+        header, width = self._header, len(self._header)
+        places = None if self.columns == header else [(column, header.index(column)) for column in self.columns]
         while (record := self._record()) is not None:
             number, row, error = record
             if error is not None:
                 yield Raw(number, None, error)
             elif len(row) == width:
-                yield Raw(number, dict(zip(columns, row, strict=True)))
+                cells = zip(header, row, strict=True) if places is None else ((name, row[at]) for name, at in places)
+                yield Raw(number, dict(cells))
             elif len(row) > 1 or (row and row[0].strip()):
                 yield Raw(number, None, f"has {_columns(len(row))}, the header {width}")
 
-    def _header(self, name: str) -> tuple[str, ...]:
+    def _read_header(self, name: str, selection: Sequence[str]) -> tuple[str, ...]:
         while (record := self._record()) is not None:
             number, row, error = record
+            if number == 1 and (mark := _EXCEL.fullmatch(self._delimiter.join(row))):
+                # Excel says so in a line of its own.
+                self._rows = csv.reader(self._feed, strict=True, delimiter=mark[1])
+                continue
             columns = tuple(column.strip() for column in row)
             if error is None:
                 if not any(columns) and len(columns) < 2:
                     continue  # a blank line
-                error = _unfit(columns)
+                error = _unfit(columns) if not selection else _without(columns, selection)
             if error is not None:
                 raise InputError(f"{name}:{number}: header: {error}")
             return columns
@@ -143,6 +161,12 @@ def _unfit(columns: tuple[str, ...]) -> str | None:
         return f"no name for column {', '.join(empty)}"
     twice = [column for column, count in Counter(columns).items() if count > 1]
     return f"two columns named {', '.join(map(repr, twice))}" if twice else None
+
+
+def _without(columns: tuple[str, ...], selection: Sequence[str]) -> str | None:
+    """Which columns of a selection are not there, or there twice; None if each is there once."""
+    lacking = [repr(column) for column in selection if columns.count(column) != 1]
+    return f"not one column named {', '.join(lacking)} (its columns: {', '.join(columns)})" if lacking else None
 
 
 def _explained(reason: str) -> str:

@@ -37,13 +37,13 @@ class Template:
 
     `{}` is the input, `{.}` without its extension, `{/}` its last part, `{//}` its directory, `{/.}` its last part
     without extension; `{1}`, `{2/}` or `{-1.}` are a source or a column by number, `{name}` is a column; `{#}` is the
-    number of the item and `{%}` that of its slot, both from 1. Where none of them takes the input, `{}` is appended.
+    number of the item and `{%}` that of its slot, both from 1. Without any of them, `{}` is appended.
     """
 
     words: tuple[_Word, ...]
     shell: bool
-    #: Whether a replacement string takes the input, whatever the names of its columns are; and those that may be names.
-    takes_input: bool
+    #: Whether there is a replacement string, whatever the names of the columns are; and those that may be such names.
+    is_whole: bool
     names: frozenset[str]
 
     @staticmethod
@@ -62,7 +62,7 @@ class Template:
         """
         item = _Item(input, index, slot)
         words = self.words
-        if not (self.takes_input or (self.names and item.has_any(self.names))):
+        if not (self.is_whole or (self.names and item.has_any(self.names))):
             words = (*words, _APPENDED)
         if not self.shell:
             return [word for parts in words for word in item.words(parts)]
@@ -83,8 +83,8 @@ def _parsed(words: tuple[str, ...], shell: bool) -> Template:
                 invalid_value("word", expression[0], "a replacement string without Perl: --shell can compute words")
             )
     parts = tuple(_parts(word) for word in words)
-    names = {part.name for word in parts for part in word if isinstance(part, _Replacement)} - {"#", "%"}
-    columns = frozenset(name for name in names if name and not _POSITION.fullmatch(name))
+    names = {part.name for word in parts for part in word if isinstance(part, _Replacement)}
+    columns = frozenset(name for name in names if name not in ("", "#", "%") and not _POSITION.fullmatch(name))
     return Template(parts, shell, bool(names - columns), columns)
 
 
@@ -117,7 +117,7 @@ class _Item:
         return not names.isdisjoint(self._names)
 
     def words(self, parts: _Word) -> list[str]:
-        """The words that one of the template becomes: `{}` alone becomes a word for each value."""
+        """The words that one of the template becomes: `{}` alone a word for each value, `{3}` none if there are two."""
         if len(parts) == 1 and isinstance(parts[0], _Replacement):
             values = self._values(parts[0])
             return [parts[0].text] if values is None else values
@@ -144,7 +144,7 @@ class _Item:
         if _POSITION.fullmatch(part.name):
             place = int(part.name)
             at = place - 1 if place > 0 else len(self._all) + place
-            return [form(self._all[at])] if 0 <= at < len(self._all) else [""]
+            return [form(self._all[at])] if 0 <= at < len(self._all) else []
         if part.name in self._names:
             return [form(text_of(self._names[part.name]))]
         return None
@@ -158,7 +158,7 @@ def text_of(value: Any) -> str:
 
 
 def _stem(path: str) -> str:
-    return re.sub(r"\.[^/.]+\Z", "", path)
+    return re.sub(r"\.[^/.]*\Z", "", path)
 
 
 def _base(path: str) -> str:

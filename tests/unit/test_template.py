@@ -31,7 +31,9 @@ def fill(words, values, *, shell=False, index=0, slot=0):
         ("{/}", "a/", ""),
         ("{1.}", "a.c", "a"),
         ("{-1/.}", "x/a.c", "a"),
-        ("{2}", "a", ""),
+        ("{.}", "a.", "a"),
+        ("{/.}", "a.b/.x", ""),
+        ("x{2}", "a", "x"),
         ("<{}>{/}", "x/y", "<x/y>y"),
     ],
 )
@@ -43,11 +45,19 @@ def test_numbers_of_the_item_and_of_its_slot_begin_with_1():
     assert fill(["cat", "{#}-{%}", "{}"], "a", index=6, slot=2) == ["cat", "7-3", "a"]
 
 
-@pytest.mark.parametrize("words", [["cat"], ["cat", "{#}"], ["cat", "{%}"], ["awk", "{print $1}"], ["cat", "{name}"]])
-def test_the_input_is_appended_where_no_word_takes_it(words):
-    expected = [word.replace("{#}", "1").replace("{%}", "1") for word in words]
-    assert fill(words, "a b") == [*expected, "a b"]
-    assert fill(words, ["a", "b"]) == [*expected, "a", "b"]
+@pytest.mark.parametrize("words", [["cat"], ["awk", "{print $1}"], ["cat", "{name}"]])
+def test_the_input_is_appended_where_there_is_no_replacement_string(words):
+    assert fill(words, "a b") == [*words, "a b"]
+    assert fill(words, ["a", "b"]) == [*words, "a", "b"]
+
+
+def test_a_number_is_a_replacement_string_too():
+    assert fill(["cat", "{#}"], "a") == fill(["cat", "{%}"], "a") == ["cat", "1"]
+
+
+def test_a_place_without_a_value_is_no_word():
+    assert fill(["cat", "{2}", "{1}", "{-3}"], "a") == ["cat", "a"]
+    assert fill(["cat", "{2}", "{1}"], "", shell=True)[2] == "cat  ''"
 
 
 def test_several_values():
@@ -91,7 +101,7 @@ def test_odd_inputs_reach_the_program_as_they_are(value, tmp_path):
         made = subprocess.run(fill(words, value, shell=shell), cwd=tmp_path, capture_output=True, check=True)
         texts = [value, f"<{value}>"] if len(words) > 2 else [value]
         assert made.stdout == b"".join(b"[" + os.fsencode(text) + b"]" for text in texts)
-    assert list(tmp_path.iterdir()) == []
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("value", ["-x", "+x", "--", "-c"])

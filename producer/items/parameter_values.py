@@ -1,0 +1,47 @@
+"""The values that a source on the command line has for one parameter of a task: `lr=0.1,0.01`, `1..8`."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from gristmill.errors import InputError, invalid_value
+from gristmill.producer.items.lines import Raw
+
+_RANGE = re.compile(r"([+-]?\d{1,18})\.\.([+-]?\d{1,18})")
+
+
+class ParameterValues:
+    """The values of a parameter, as text. A range, where `ranges` says that it is none of the values, needs no memory.
+
+    Raises:
+        InputError: a range ends before it begins.
+    """
+
+    name, regular, text = "arguments", True, True
+
+    def __init__(self, words: Sequence[str], *, ranges: bool) -> None:
+        self._values = [_range(word) if ranges and _RANGE.fullmatch(word) else (word,) for word in words]
+
+    def open(self) -> Iterator[Raw]:
+        """Yield every value."""
+        number = 0
+        for values in self._values:
+            for value in values:
+                number += 1
+                yield Raw(number, str(value))
+
+    def columns(self) -> None:
+        """None: the values are those of one parameter."""
+        return
+
+    def place(self, number: int) -> str:
+        """`argument 3`."""
+        return f"argument {number}"
+
+
+def _range(word: str) -> Iterable[object]:
+    match = _RANGE.fullmatch(word)
+    assert match  # noqa: S101 (the caller has tried it)
+    first, last = int(match[1]), int(match[2])
+    if first > last:
+        raise InputError(invalid_value("range", word, "FIRST..LAST, such as 1..8, with FIRST no larger than LAST"))
+    return range(first, last + 1)
