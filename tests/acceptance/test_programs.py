@@ -134,6 +134,7 @@ def test_killed_and_repeated_every_program_runs_to_its_end(place, tmp_path):
     count = 120
     words = inputs(tmp_path, count)
     with place.start(*words) as running:
+        until(place.home.running, what="the server")
         until(lambda: "x" in place.names() and place.info("x").done >= 20, what="some items")
         running.process.kill()
     place.deserted()
