@@ -100,8 +100,11 @@ class ProcessState:
         if not self._own:
             self._own = {number: each for number, each in self._identities().items() if number not in self._pipes}
 
-    def after_item(self, seconds: float, failed: bool) -> None:
-        """Undo what an item has changed: all of it after a failure or a long run, else what is cheap to look at."""
+    def after_item(self, seconds: float, failed: bool, *, by_program: bool = False) -> None:
+        """Undo what an item has changed: all of it after a failure or a long run, else what is cheap to look at.
+
+        What another program did (`by_program`) was not in this process.
+        """
         if self.pid:
             self.items += 1
             umask(self._umask)
@@ -109,7 +112,7 @@ class ProcessState:
                 self._restore_directory()
             if self._names:
                 self._restore_environment()
-            if failed or seconds > LONG_SECONDS:
+            if (failed or seconds > LONG_SECONDS) and not by_program:
                 self.restore_all()
 
     def after_items(self, client: Redis) -> None:

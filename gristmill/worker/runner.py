@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
+from gristmill.config.names import PROGRAM
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
@@ -227,7 +228,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             work.out_of_memory.append(item)
     log = capture.end(keeps)
     outcome = outcome_of(item, state, text, started_at, worker, retry_ms, log)
-    process_state.after_item(outcome.seconds, state == "failed")
+    # A program changes nothing in this process, and has ended with all below it.
+    process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
     return outcome
 
 
