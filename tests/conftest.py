@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from redis import Redis
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadScopeScheduling
 
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
@@ -24,20 +24,30 @@ sys.dont_write_bytecode = False
 ENGINE = {
     f"tests/acceptance/test_{name}.py" for name in ("compose", "compose_settings", "containers", "remote_workers")
 }
+#: Files with long tests that share nothing: any process may run any of them.
+APART = {
+    f"tests/{name}.py"
+    for name in ("acceptance/test_chaos", "acceptance/test_failover", "acceptance/test_kills", "model/test_explorer")
+}
 
 
-class Files(LoadFileScheduling):
-    """One process of pytest-xdist runs all tests of a file, and one runs those of all files in ENGINE."""
+class Units(LoadScopeScheduling):
+    """One process of pytest-xdist runs all tests of a file, one those of all ENGINE, any one each of those of APART."""
 
     def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        return "engine" if file in ENGINE else file
+        file = nodeid.partition("::")[0]
+        return nodeid if file in APART else "engine" if file in ENGINE else file
+
+    def _reschedule(self, node):
+        # A process needs one test beside the one that it runs; a third would wait for the end of a long one.
+        if node.shutting_down or not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Used whatever `--dist` says: pytest-xdist 3.8 loses the groups of `--dist loadgroup` under pytest 9.2."""
-    return Files(config, log)
+    return Units(config, log)
 
 
 #: Seconds that `until` waits; a test whose guard is taken out fails after them, so `tests/mutants` sets fewer.
