@@ -31,6 +31,23 @@ APART = {
 }
 
 
+#: The units that take longest, by how their names begin.
+LONGEST = (
+    "tests/acceptance/test_chaos.py::test_nothing_is_lost[kill",
+    "tests/acceptance/test_repeated_submit.py",
+    "tests/acceptance/test_compose.py",
+    "tests/model/",
+    "tests/acceptance/test_kills.py",
+    "tests/acceptance/test_chaos.py",
+    "tests/acceptance/test_tour.py",
+    "tests/acceptance/zoo/",
+    "tests/acceptance/test_install.py",
+    "tests/acceptance/test_flat_memory.py",
+    "tests/acceptance/test_bad_items.py",
+    "tests/acceptance/",
+)
+
+
 class Units(LoadScopeScheduling):
     """One process of pytest-xdist runs all tests of a file, one those of all ENGINE, any one each of those of APART."""
 
@@ -47,7 +64,15 @@ class Units(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Used whatever `--dist` says: pytest-xdist 3.8 loses the groups of `--dist loadgroup` under pytest 9.2."""
+    # It would begin with the units that have the most tests.
+    config.option.loadscopereorder = False
     return Units(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest: begun last, it would run while the other processes have nothing left to do."""
+    places = [*LONGEST, ""]
+    items.sort(key=lambda item: next(place for place, name in enumerate(places) if item.nodeid.startswith(name)))
 
 
 #: Seconds that `until` waits; a test whose guard is taken out fails after them, so `tests/mutants` sets fewer.

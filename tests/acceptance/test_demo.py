@@ -94,7 +94,7 @@ class TestCompare:
     @pytest.mark.alone
     @pytest.mark.timeout(400)
     def test_the_rows(self, place, temporary):
-        with place.start("compare", "--json") as running:
+        with place.start("compare", "--seconds", "3", "--json") as running:
             rows = running.end(seconds=380).good().rows
         belong_together(rows, "fibonacci", "pause", "fetch", "digest")
         computing, waiting = rows[:6], rows[6:12]
