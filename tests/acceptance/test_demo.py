@@ -57,7 +57,7 @@ class TestDemo:
             running.says("dashboard: http://")
             assert len(place.processes()) > 5
             os.kill(running.pid, signal.SIGKILL)
-        place.deserted(15)
+        place.deserted()
 
     @pytest.mark.slow
     def test_it_keeps_out_of_a_running_fleet(self, fleet, tmp_path):
@@ -159,7 +159,7 @@ class TestCompare:
         with place.start("compare", "--only", "cpu", "--items", "45") as running:
             running.says("CPU-bound: 1 Fibonacci number, F(45) …")
             os.kill(running.pid, signal.SIGKILL)
-        place.deserted(15)
+        place.deserted()
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
