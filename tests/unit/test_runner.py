@@ -52,7 +52,7 @@ def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
     recorded = outcome(double, "21", attempt=3)
     assert (recorded.index, recorded.state, recorded.text, recorded.retry_ms) == (7, "succeeded", "42", None)
     assert (recorded.attempt, recorded.worker) == (3, "cpu@a")
-    assert 0 <= recorded.seconds < 1
+    assert 0 <= recorded.seconds < 60
     assert recorded.pid > 0
 
 
