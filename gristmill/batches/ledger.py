@@ -180,8 +180,7 @@ class Ledger:
 
         A slot that is `overdue` gets another chunk only while no other message is on the queue and no attempt is due.
         """
-        more = "alone" if overdue else "always"
-        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, more)
+        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, "alone" if overdue else "always")
         if following is None:
             return duplicates, None, None
         after = Chunk(chunk.batch, chunk.epoch, int(following["first"]), int(following["count"]))

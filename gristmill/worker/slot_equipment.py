@@ -1,4 +1,4 @@
-"""What a process of the pool has of its worker: limits, output, identity, what it knows. It takes them when it starts."""
+"""What a process of the pool takes from its worker when it starts: limits, output, identity, what it knows."""
 
 import logging
 from dataclasses import dataclass, field
