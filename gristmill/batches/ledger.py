@@ -216,16 +216,16 @@ class Ledger:
         chunks: Iterable[Chunk],
         ended: Iterable[str] = (),
         runs: Sequence[Mapping[str, Any]] = (),
-    ) -> tuple[int, bool, list[str]]:
+    ) -> tuple[int, bool, list[str], int]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
         run at once, and what else is shown of it. Returns how many outcomes the worker has recorded, whether the
-        registry did not have it, and the ids of the messages that it is to end: those of cancelled items. The server
-        repeats each id until a later heartbeat has it in `ended`. `runs` are the items that have run there for long;
-        `RunningItems` reads them.
+        registry did not have it, the ids of the messages that it is to end, and in how many ms to call `pace`, or -1.
+        The server repeats each id, that of a cancelled item, until a later heartbeat has it in `ended`. `runs` are the
+        items that have run there for long; `RunningItems` reads them.
         """
-        items, is_new, kills = self._call(
+        items, is_new, kills, pace_ms = self._call(
             "heartbeat",
             worker=worker,
             queue=heartbeat["queue"],
@@ -236,10 +236,14 @@ class Ledger:
             runs=dumps(runs) if runs else "",
             ended=ended,
         )
-        return int(items), bool(is_new), list(kills)
+        return int(items), bool(is_new), list(kills), int(pace_ms)
+
+    def pace(self) -> int:
+        """Hand out what the rates of batches let by now; return in how many milliseconds to call again, or -1."""
+        return int(self._call("pace"))
 
     def tend(self, batch: str) -> None:
-        """Do what has come due, of this batch first: somebody who waits for it asks, since no worker may be alive."""
+        """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""
         self._call("tend", batch=batch)
 
     def check_schema(self) -> None:
@@ -264,8 +268,7 @@ class Ledger:
         """The counters of those of the batches that are on the server, in the same order."""
         self.check_schema()
         infos = []
-        for start in range(0, len(batches), _STATES_AT_ONCE):
-            portion = batches[start : start + _STATES_AT_ONCE]
+        for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
             now, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
             for name, values in zip(portion, states, strict=True):
                 fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}

@@ -30,7 +30,7 @@ METAVARS = {
     "--output": "FILE",
     "--halt": "[soon,|now,]fail=N|P%",
 }
-METAVARS |= {"--time-limit": "DURATION", "--max-running": "N|N%|+N"}
+METAVARS |= {"--time-limit": "DURATION", "--max-running": "N|N%|+N", "--rate": "N/s|N/m|N/h"}
 
 
 def options_of(name):
@@ -227,7 +227,15 @@ class TestGrammars:
 
     @pytest.mark.parametrize(
         ("option", "value"),
-        [("-j", "0"), ("-j", "-1"), ("--max-running", "50%%"), ("--retries", "-1"), ("--retries", "many")],
+        [
+            ("-j", "0"),
+            ("-j", "-1"),
+            ("--max-running", "50%%"),
+            ("--retries", "-1"),
+            ("--retries", "many"),
+            ("--rate", "10"),
+            ("--rate", "soon"),
+        ],
     )
     def test_what_limits_refuse(self, option, value):
         assert f"{value!r} (expected " in refusal("run", "echo", option, value)

@@ -61,11 +61,12 @@ local function chunk_to_retry(batch, size, most)
   local function count(part, items) return redis.call('BITCOUNT', part, first, first + items - 1, 'BIT') end
   while count(pending, span) < size and 2 * span <= most
     and count(pending, 2 * span) + count(done, 2 * span) == 2 * span do span = 2 * span end
+  local items = count(pending, span)
   fill(pending, first, span, 0)
-  return first, span
+  return first, span, items
 end
 
--- The next chunk, first and count: of what a chunk did not get to, else of what `retry` gave back, else of the items
+-- The next chunk, first and count, and how many items that is where they are fewer: of what a chunk did not get to, else of what `retry` gave back, else of the items
 -- behind the cursor.
 local function next_chunk(batch, b, slots)
   local remainder = redis.call('ZPOPMIN', key(batch, 'remainder'))[1]

@@ -5,7 +5,7 @@
 -- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
 -- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, of each batch with
 -- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
--- worker, ids of messages that it is to end}.
+-- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1}.
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
@@ -43,4 +43,4 @@ upkeep(now)
 release_wanting(queue, CALL_MOST, now)
 for _, id in ipairs(ended) do redis.call('SREM', GM .. 'kill:' .. worker, id) end
 local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
-return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills}
+return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills, until_paced(now)}
