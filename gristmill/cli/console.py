@@ -1,6 +1,5 @@
 """Prints for commands: results on stdout, everything else on stderr; tables or JSON."""
 
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,14 +43,6 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning on stderr."""
     stderr.print(f"gristmill: warning: {text}", markup=False, style="yellow")
-
-
-def write_any_bytes() -> None:
-    """Let stdout take names of files, which may have bytes that are no UTF-8."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A stream that another one has replaced since its start may say that it can seek, and cannot.
-        with suppress(OSError):
-            sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def write(line: str) -> None:
