@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+#: A value as JSON: `json.dumps` would make an encoder for each line.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Columns of a chart that does not go to a terminal.
 PIPED_WIDTH = 240
 
@@ -52,8 +54,9 @@ def write(line: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON on stdout, with control characters escaped."""
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    printable = line.isprintable() and not stdout.options.ascii_only
+    line = _json(value)
+    # What a terminal can show is asked only where that matters: it takes longer than a line of JSON.
+    printable = line.isprintable() and (line.isascii() or not stdout.options.ascii_only)
     write(line if printable else json.dumps(value, separators=(",", ":")))
 
 
