@@ -36,9 +36,8 @@ class Places:
         while self.free and self._starts:
             batch = next(iter(self._starts))
             starts = self._starts.pop(batch)
-            if starts[0]():
-                self.free -= 1
-            else:
+            while starts and not starts[0]():
                 starts.popleft()
             if starts:
+                self.free -= 1
                 self._starts[batch] = starts
