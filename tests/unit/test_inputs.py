@@ -7,8 +7,7 @@ from datetime import date
 import click
 import pytest
 
-from gristmill.cli import argv
-from gristmill.cli.console import write_any_bytes
+from gristmill.cli import argv, write_any_bytes
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.submitting import make_submission
 from gristmill.errors import InputError
