@@ -61,8 +61,8 @@ CONTAINMENT = (
     Mutant(
         "everything is restored after a failed item",
         STATE,
-        "            if failed or seconds > LONG_SECONDS:\n",
-        "            if seconds > LONG_SECONDS:\n",
+        "            if (failed or seconds > LONG_SECONDS) and not by_program:\n",
+        "            if seconds > LONG_SECONDS and not by_program:\n",
         f"{STATE_TEST}::{FULL}[json-failed]",
         ALONE,
     ),
