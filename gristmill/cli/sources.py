@@ -27,6 +27,7 @@ def program_task() -> GristmillTask:
 
     return program
 
+
 #: The options about files, by the name of their value.
 _OF_FILES = {
     "nul": "-0",
