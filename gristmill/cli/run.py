@@ -24,7 +24,7 @@ from gristmill.config.names import worker_word
 from gristmill.errors import ServerError
 from gristmill.local.descendants import become_subreaper
 from gristmill.local.fleet import LocalFleet, running
-from gristmill.producer.batch import batches
+from gristmill.producer.batches import batches
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import live_workers

@@ -165,7 +165,7 @@ class ProcessState:
         yield from self._memory_left()
         if threading.active_count() > self._threads + _THREADS:
             yield "left threads"
-        if self._end_children():
+        if self.end_children():
             yield "left processes, which were ended"
 
     def _restore_directory(self) -> None:
@@ -236,13 +236,9 @@ class ProcessState:
                 yield f"left the process with over {limit // 2 >> 20:,} MiB of memory"
 
     def end_children(self) -> int:
-        """End the processes that a program of the item has left; return how many ran.
-
-        A program changes nothing in this process, which therefore goes on.
-        """
-        return self._end_children() if self.pid else 0
-
-    def _end_children(self) -> int:
+        """End the processes that an item has left; return how many ran. What else it changed stays."""
+        if not self.pid:
+            return 0
         with suppress(ChildProcessError):
             waitid(os.P_ALL, 0, _ENDED)
             spare = {*self._children, *self._spare(), *helper_processes()}

@@ -5,7 +5,7 @@ from typing import Any
 
 from gristmill.batches.chunk import Chunk, Item
 from tests.model.product import START
-from tests.model.store import Keys, View
+from tests.model.store import Snapshot, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,11 @@ class World:
     """A whole state."""
 
     actors: Actors
-    keys: Keys
-    view: View
+    snapshot: Snapshot
+
+    @property
+    def view(self) -> View:
+        return self.snapshot.view
 
 
 def first_actors(scenario: Scenario) -> Actors:

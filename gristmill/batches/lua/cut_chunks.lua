@@ -18,18 +18,16 @@ local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored
 -- few when an earlier batch of this source says so; these leave all slots something to do, should items take longer now,
 -- unless they are not worth more chunks. If an item takes longer all the same, its slot hands out those behind it anew.
 local function sequential_size(b, slots, left)
+  local mean = b.measured_items > 0 and b.measured_seconds / b.measured_items or b.learnt
+  -- Chunks of unlike lengths: slots that began together need not all come back together.
+  local full = (mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS) * (1.25 - b.cursor * 0.618 % 1 / 2)
   if b.measured_items == 0 then
     if b.learnt == 0 then return 1 end
-    local full = b.chunk_seconds / b.learnt
     local slot_share = left / math.max(slots, 1)
     local share = math.max(slot_share / 4, math.min(full / 40, slot_share), CHUNK_COST_SECONDS / b.learnt)
     return math.max(1, math.min(left, math.floor(math.min(full, share, LEARNT_ITEMS, most_items(b)))))
   end
-  local mean = b.measured_seconds / b.measured_items
-  local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
   local share = math.max(left / (2 * math.max(slots, 1)), full / 40)
-  -- Chunks of unlike lengths: slots that began together need not all come back together.
-  full = full * (1.25 - b.cursor * 0.618 % 1 / 2)
   local size = math.min(full, share, GROWTH * b.measured_items, most_items(b))
   return math.max(1, math.min(left, math.ceil(size)))
 end

@@ -78,9 +78,8 @@ end
 local function release(batch, now)
   local b, slots = releasable(batch)
   if not b then return 0 end
-  -- Until one item is measured, a chunk a slot is enough to learn from.
-  local width = b.measured_items > 0 and 2 * b.places or b.places
-  local room = width - redis.call('ZCARD', key(batch, 'in_flight'))
+  -- A slot gets its next chunk when it has recorded one: more would only be cut too early.
+  local room = b.places - redis.call('ZCARD', key(batch, 'in_flight'))
   local most = math.min(room, RELEASE_MOST)
   local before, number, attempts_left = b.cursor, 0, false
   if most > 0 then number, attempts_left = release_due(batch, b, most, now) end
