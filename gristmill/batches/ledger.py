@@ -78,11 +78,9 @@ class Ledger:
             self._refuse_cancelled(batch, state)
         if answer == "other":
             field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
-            before, now = without_secrets(state[field]), without_secrets(fields[field])
-            raise DifferentInput(
-                f"batch {batch!r} was submitted by {state['submitted_by']} with {word} {before}, not {now}: choose "
-                "another --name"
-            )
+            before, now = map(without_secrets, (state[field], fields[field]))
+            by = f"was submitted by {state['submitted_by']} with {word}"
+            raise DifferentInput(f"batch {batch!r} {by} {before}, not {now}: choose another --name")
         if answer == "fed":
             raise AlreadyFeeding(
                 f"{state['submitted_by']} is submitting batch {batch!r} now: "

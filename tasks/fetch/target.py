@@ -92,10 +92,10 @@ def _trimmed(url: str) -> str:
 def _stand_in(url: str) -> str:
     """Text that is not in the URL. It stands for a percent sign that begins no escape while the URL is parsed:
     urllib3 would escape all escapes of such a URL once more."""
-    token = "percent"
-    while token in url.lower():
-        token += "x"
-    return token
+    mark = "percent"
+    while mark in url.lower():
+        mark += "x"
+    return mark
 
 
 def _joined(base: str, location: str) -> str:
@@ -107,9 +107,9 @@ def _joined(base: str, location: str) -> str:
 
 def _parts(url: str) -> Url:
     try:
-        token = _stand_in(url)
-        parts = parse_url(_STRAY_PERCENT.sub(token, url))
-        if token in f"{parts.scheme}{parts.auth}{parts.host}".lower():
+        mark = _stand_in(url)
+        parts = parse_url(_STRAY_PERCENT.sub(mark, url))
+        if mark in f"{parts.scheme}{parts.auth}{parts.host}".lower():
             raise _error(url, "a host without a percent sign")
         # A look-up refuses an empty label, and one of over 63 characters.
         (parts.host or "").strip("[]").encode("idna")
