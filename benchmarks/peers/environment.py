@@ -12,6 +12,8 @@ NEEDS = {
     # kombu wants packaging, and does not say so.
     "celery": ["celery==5.7.0", "redis==8.1.0", "hiredis==3.5.0", "packaging==26.3"],
     "dramatiq": ["dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"],
+    "hyperqueue": ["hyperqueue==0.27.0"],
+    "hypershell": ["hypershell==2.8.2"],
     "huey": ["huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"],
     "rq": ["rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"],
     "streaq": ["streaq==7.2.0", "uvloop==0.23.0"],

@@ -11,6 +11,7 @@ from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
+from gristmill.batches.shared_arguments import without_secrets
 from gristmill.batches.slowest import SlowestFilter
 from gristmill.batches.stored_items import MISSING, values_of
 from gristmill.config.figures import item_count
@@ -77,10 +78,9 @@ class Ledger:
             self._refuse_cancelled(batch, state)
         if answer == "other":
             field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
-            raise DifferentInput(
-                f"batch {batch!r} was submitted by {state['submitted_by']} with {word} {state[field]}, "
-                f"not {fields[field]}: choose another --name"
-            )
+            before, now = map(without_secrets, (state[field], fields[field]))
+            by = f"was submitted by {state['submitted_by']} with {word}"
+            raise DifferentInput(f"batch {batch!r} {by} {before}, not {now}: choose another --name")
         if answer == "fed":
             raise AlreadyFeeding(
                 f"{state['submitted_by']} is submitting batch {batch!r} now: "

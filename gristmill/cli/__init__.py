@@ -48,6 +48,7 @@ SECTIONS = {
         "compare": "Measure threads, processes and workers side by side",
     },
     "Shell": {
+        "help": "Show help on a command, or for users of parallel",
         "completion": "Print a completion script for bash, zsh or fish",
     },
 }

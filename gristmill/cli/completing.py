@@ -20,6 +20,12 @@ def tasks(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
     return []
 
 
+def topics(ctx: Any, _param: Any, incomplete: str) -> list[str]:
+    """What `help` explains: commands, and `parallel`."""
+    root = ctx.find_root()
+    return [name for name in ("parallel", *root.command.list_commands(root)) if name.startswith(incomplete)]
+
+
 def parts(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
     """The parts of a fleet: the dashboard, and the queues of this host's tasks."""
     names = {*KINDS, DASHBOARD}

@@ -1,4 +1,7 @@
-"""Words of GNU parallel, xargs, kubectl and docker that Gristmill names otherwise, or does not have."""
+"""Words of GNU parallel, xargs, kubectl and docker that Gristmill names otherwise, or does not have.
+
+`gristmill help parallel` shows those of parallel, xargs and joblib beside ours.
+"""
 
 
 def _by_word(table: dict[str, str]) -> dict[str, str]:
@@ -12,29 +15,55 @@ OPTIONS = _by_word(
         "--jobs -P --max-procs --parallel --concurrency --replicas": (
             "use -j, --max-running N for a batch, and gristmill up --cpu-slots N --io-slots N for a host"
         ),
-        "-i -I --replace": "the replacement string is {}",
-        "-N --max-args --max-replace-args -L --max-lines -X -m --xargs": "use -n N, which makes one item of N inputs",
-        "-d --delimiter -C --colsep --null": (
-            "items are lines: -0 reads items that end with NUL, --input-format reads jsonl and csv"
+        "-i -I -U --replace --rpl --plus": "the replacement strings are {} {.} {/} {//} {/.} {#} {%} {1} {name}",
+        "-N --max-args --max-replace-args -L -l --max-lines -X -m --xargs": (
+            "use -n N, which makes one item of N inputs"
         ),
-        "-a --arg-file --filename": "use --from FILE",
+        "-d --delimiter -E --eof": "items are lines, or end with NUL (-0): let tr or sed change the input",
+        "--null": "use -0",
+        "-C --colsep": "use --separator TEXT, which is no regular expression; {1} is then the first column",
+        "--header --csv": "--from reads .csv and .tsv with a header: {name} is a column; --separator changes the comma",
+        "--link --xapply": "use :::+ or ::::+, which link a source to the one before it",
+        "--arg-sep --arg-file-sep --trim": "there is no such option: ::: is fixed, and items stay as they are",
+        "-r --no-run-if-empty": "no items run nothing; --allow-empty makes that a success",
+        "-a --arg-file --filename": "use --from FILE, or :::: FILE to combine it with others",
+        "--keep-order": "use -k",
+        "--quote --shellquote": "no shell reads the words of a program: they need no quotes, unless --shell is there",
+        "-u --ungroup --group --linebuffer --line-buffer --lb": "the output of a program comes whole, as it ends",
+        "-s --max-chars -x --exit --show-limits": "-n N bounds the inputs of a command; an item has 1 MiB at most",
+        "-p --interactive": "--dry-run prints the commands and runs none",
+        "--process-slot-var": "{%} in the words is the number of the slot",
+        "--open-tty --tty --tmux --fg": "programs run on workers, without a terminal",
+        "--sem --semaphore --id": "there is no such option: flock takes turns on one host",
+        "--delay --limit --memsuspend --noswap": "nothing limits by load; --memory reserves memory for each item",
+        "--shuf": "shuffle the input: shuf FILE | gristmill run --from - …",
+        "--will-cite --citation": "there is no notice to silence",
+        "--env-shell --env_parallel": "functions of a shell do not travel: write a script, or --shell with a line",
+        "--trc --transfer --transferfile --return --cleanup --basefile": (
+            "nothing copies files: the hosts share a directory, GRISTMILL_DATA_ROOT"
+        ),
+        "--onall --nonall": "there is no such option: an item runs once, on the first free slot",
         "-o --out": "use --format text, jsonl or csv, and --output FILE",
         "--results --files": "use --output-dir DIR for programs; gristmill results --output FILE writes results",
         "--tagstring": "use --tag, which prints the input before each line of a program's output",
         "--wd": "use --workdir DIR",
         "--bar --progress --eta": "a terminal shows a bar by itself, and gristmill watch shows it again",
         "--dryrun": "use --dry-run",
-        "--resume --resume-failed": "repeat the command with its --name; gristmill retry runs failures again",
-        "--pipe --pipe-part --block": "there is no such option: --from - reads one item from each line",
+        "--resume --resume-failed --retry-failed": (
+            "repeat the command with its --name; gristmill retry runs failures again"
+        ),
+        "--pipe --pipe-part --block --recstart --recend": (
+            "there is no such option: --from - reads one item from each line; split(1) cuts a file for {}"
+        ),
         "--memfree --memory --load --nice": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
-        "-S --sshlogin --sshloginfile": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
+        "-S --sshlogin --sshloginfile --slf": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
         "-e --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
         "--namespace": "GRISTMILL_PREFIX keeps the keys of several fleets apart",
         "-f --tail": "use --follow, where the command has it; --from FILE reads items",
         "-w --watch --wait": "use gristmill watch BATCH",
         "--detach --bg": "use gristmill submit, which does not wait",
-        "-q --silent": "use --quiet",
-        "-v --verbose -t": "set GRISTMILL_LOG_LEVEL=info for the workers",
+        "-q --silent": "use --quiet; the words of a program need no quotes",
+        "-v --verbose -t": "--dry-run prints the commands; GRISTMILL_LOG_LEVEL=info logs what the workers do",
     }
 )
 
@@ -46,7 +75,7 @@ COMMANDS = _by_word(
         "top stats": "use gristmill workers --watch",
         "describe inspect status show": "use gristmill batches --json",
         "wait attach follow": "use gristmill watch",
-        "exec parallel xargs": "use gristmill run TASK ITEM…",
+        "exec parallel xargs": "use gristmill run -- PROGRAM ::: ITEM…, see gristmill help parallel",
         "apply create enqueue": "use gristmill submit",
         "start serve worker scale": "use gristmill up, with --cpu-slots N and --io-slots N",
         "down shutdown": "Ctrl-C ends gristmill up",
@@ -55,6 +84,70 @@ COMMANDS = _by_word(
         "requeue rerun": "use gristmill retry, or gristmill dead requeue",
         "info health check": "use gristmill doctor",
         "version": "use gristmill --version",
-        "help": "use gristmill --help, or --help after a command",
     }
 )
+
+#: Options of GNU parallel, those that mean one thing in a line.
+PARALLEL = (
+    "-a --arg-file",
+    "-0 --null",
+    "-d --delimiter",
+    "--colsep -C",
+    "--header --csv",
+    "--link --xapply",
+    "-n --max-args",
+    "-N -X -m --xargs -L",
+    "-I -U --rpl --plus",
+    "-r --no-run-if-empty",
+    "--shuf",
+    "-j --jobs",
+    "--delay --load --memfree --noswap --nice --limit",
+    "--timeout",
+    "--retries",
+    "--halt",
+    "-k --keep-order",
+    "--tag",
+    "--tagstring",
+    "-u --group --line-buffer --lb",
+    "--joblog",
+    "--results --files",
+    "--resume --resume-failed --retry-failed",
+    "--dry-run",
+    "-v -t",
+    "--bar --eta --progress",
+    "--quote --shellquote",
+    "--env",
+    "--workdir --wd",
+    "-S --sshlogin --slf",
+    "--trc --transfer --return --cleanup --basefile",
+    "--onall --nonall",
+    "--pipe --block --recstart --recend",
+    "--tmux --fg --sem",
+    "--will-cite",
+)
+#: Options of xargs.
+XARGS = (
+    "-0 --null",
+    "-a --arg-file",
+    "-d --delimiter -E --eof -e",
+    "-I -i --replace",
+    "-n --max-args",
+    "-L -l --max-lines",
+    "-s --max-chars -x --exit --show-limits",
+    "-P --max-procs",
+    "--process-slot-var",
+    "-p --interactive",
+    "-r --no-run-if-empty",
+    "-t --verbose",
+    "--open-tty -o",
+)
+#: Arguments of `joblib.Parallel`, whose items are tasks here: functions with @cpu or @io.
+JOBLIB = {
+    "n_jobs": "the fleet's slots: gristmill up --cpu-slots N",
+    "backend, prefer, require": "@cpu runs in processes, @io in threads or on an event loop",
+    "return_as": "batch.values() yields values in order, batch.follow() results as items complete",
+    "timeout": "@cpu(time_limit=SECONDS) for each item, max_wait for a call",
+    "batch_size, pre_dispatch": "chunks follow the measured time of the items; the producer waits for the server",
+    "verbose": "a terminal shows a bar; gristmill watch shows it again",
+    "temp_folder, max_nbytes, mmap_mode": "an item is JSON of up to 1 MiB: give the path of a file",
+}

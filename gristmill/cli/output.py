@@ -1,17 +1,15 @@
 """Writes results, a line each: text, JSONL or CSV, to stdout or into a file that appears when it is whole."""
 
-import csv
-import io
-import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from gristmill.batches.result import FIELDS, Result
+from gristmill.batches.result import Result
 from gristmill.cli import result_text
 from gristmill.cli.console import note
+from gristmill.cli.csv_results import CsvResults
 from gristmill.cli.partial_output import Partial
 
 Form = Literal["text", "jsonl", "csv"]
@@ -43,6 +41,7 @@ class ResultWriter:
         self._states = states
         self._resume_key = f"{resume_key} {form} {sorted(states or ())}" if resume_key else ""
         self._partial: Partial | None = None
+        self._csv: CsvResults | None = None
         self._attempts = _Attempts() if path or repeats else None
         #: What else takes each result that is written.
         self.also: Callable[[Result], None] | None = None
@@ -55,8 +54,8 @@ class ResultWriter:
             for index, state, attempts in self._partial.resume(self._form):
                 self._attempts.add(index, attempts)
                 self._count(state)
-        if self._form == "csv" and not (self._partial and self._partial.file.tell()):
-            self._write(",".join(FIELDS))
+        if self._form == "csv":
+            self._csv = CsvResults(self._partial.header() if self._partial else "")
         return self
 
     def write(self, result: Result) -> None:
@@ -72,7 +71,8 @@ class ResultWriter:
 
     def print_result(self, result: Result) -> None:
         """Write a result that was not written before."""
-        self._write(self._line(result))
+        for line in (self._line(result),) if self._csv is None else self._csv.lines(result):
+            self._write(line)
 
     def _count(self, state: str) -> None:
         self.count += 1
@@ -98,6 +98,9 @@ class ResultWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._csv:
+            for line in self._csv.rest():
+                self._write(line)
         if not self._partial:
             return
         if kind is None:
@@ -129,13 +132,4 @@ class _Attempts:
 def _line_of(form: Form, path: str | None) -> Callable[[Result], str]:
     if form == "text":
         return result_text.line_of(terminal=path is None)
-    return _as_csv if form == "csv" else Result.to_json
-
-
-def _as_csv(result: Result) -> str:
-    row = [getattr(result, column) for column in FIELDS]
-    text = io.StringIO()
-    cells = [field if isinstance(field, str) else json.dumps(field, ensure_ascii=False) for field in row]
-    # The writer quotes a field with any character of its line terminator.
-    csv.writer(text, lineterminator="\r\n").writerow(["" if field == "null" else field for field in cells])
-    return text.getvalue().removesuffix("\r\n")
+    return Result.to_json

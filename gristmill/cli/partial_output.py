@@ -74,6 +74,14 @@ class Partial:
         self.file.seek(end)
         self.file.truncate()
 
+    def header(self) -> str:
+        """The first record of a part of a CSV file; empty if there is none."""
+        end = self.file.tell()
+        self.file.seek(0)
+        record = next(_csv_records(self.file), b"")
+        self.file.seek(end)
+        return record.decode(errors="surrogateescape").removesuffix("\n")
+
     def sync(self) -> None:
         """Write the part to the disk, so that it survives a power cut."""
         self.file.flush()

@@ -57,14 +57,16 @@ def command(
     """Run a batch here and now: print its results, and exit with its code.
 
     The command joins the running fleet, or starts a worker for its own duration. After an interruption, the same
-    command with the same --name and items goes on. Items from a pipe run as they come. `--` after TASK ends the
-    options: items may begin with a dash.
+    command with the same --name and items goes on. Items from a pipe run as they come. `--` before a word begins a
+    program, whose template each input fills; `--` after TASK ends the options: items may begin with a dash.
 
     \b
     Examples:
       gristmill run fibonacci 30 31 32
       find . -name '*.iso' -print0 | gristmill run digest --from - -0 > sums.jsonl
       gristmill run fetch --from urls.txt --set save=pages --name monday
+      gristmill run sim ::: lr=0.1,0.01 ::: seed=1..5
+      gristmill run -- ffmpeg -i {} {.}.mp3 ::: *.wav
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     submission = make_submission(feeding)

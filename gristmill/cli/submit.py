@@ -41,7 +41,7 @@ def command(
 ) -> int:
     """Store a batch for the workers that run (`gristmill up`), and print its name.
 
-    `--` after TASK ends the options: items may begin with a dash.
+    `--` before a word begins a program; after TASK it ends the options: items may begin with a dash.
 
     \b
     Examples:
@@ -49,6 +49,7 @@ def command(
       seq 1 30 | gristmill submit fibonacci --from - --name first --follow
       gristmill submit fetch --from urls.txt --set save=pages
       gristmill submit resize --from photos.csv
+      gristmill submit -- gzip -9 ::: logs/*.log
     """
     if not following and (in_order or form or as_json or tag or joblog):
         raise click.UsageError(

@@ -28,6 +28,10 @@ class TaskCommand(Command):
         ctx.params |= {"program": program, "sources": sources}
         return rest
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """What click cannot know: a program, and sources of items."""
+        return ["[OPTIONS]", "{TASK [ITEM]...|-- PROGRAM...}", "[::: INPUT...]"]
+
     def invoke(self, ctx: click.Context) -> Any:
         """As the base's; no items are no error where `--allow-empty` says so."""
         try:

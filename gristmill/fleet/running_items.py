@@ -28,6 +28,8 @@ class Progress:
     note: str = ""
 
     def __str__(self) -> str:
+        if self.note and not self.done and not self.total:
+            return self.note
         text = f"{100 * self.done / self.total:.0f} %" if self.total else f"{self.done:,g}"
         return f"{text}, {self.note}" if self.note else text
 

@@ -13,6 +13,9 @@ from gristmill.tasks.fetch.addresses import EXPECTED, Networks, literal, refusal
 _PORTS = {"http": 80, "https": 443}
 #: Characters of the longest URL.
 _LONGEST = 8192
+#: What browsers drop around a URL: blanks and control characters.
+_BLANKS = "".join(map(chr, range(0x21)))
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Characters of a URL that an error shows.
 _EXCERPT_CHARACTERS = 200
 
@@ -36,6 +39,7 @@ class Target:
             ValueError: it is no http or https URL, has a name and password, or its host is an address that is neither
                 public nor in one of `allowed`.
         """
+        url = _trimmed(url)
         if len(url) > _LONGEST:
             raise ValueError(f"invalid value for url: {len(url):,} characters (expected {_LONGEST:,} at most)")
         parts = _parts(url)
@@ -48,7 +52,7 @@ class Target:
         if address is not None and (reason := refusal(address, allowed)):
             raise _error(url, f"{EXPECTED}; {reason}")
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
-        return cls(parts.scheme, host, port, parts.request_uri)
+        return cls(parts.scheme, host, port, parts.request_uri.replace(_stand_in(url), "%"))
 
     def redirected(self, location: str, allowed: Networks) -> Self:
         """The target of a `Location` header that this target answered with, relative or absolute.
@@ -56,9 +60,9 @@ class Target:
         Raises:
             ValueError: the target is not valid, or leads from https to http.
         """
-        # Headers are read as Latin-1; servers send UTF-8.
-        text = location.encode("latin-1", "replace").decode("utf-8", "replace")
-        target = self.parse(_joined(self.url, text), allowed)
+        # Headers are read as Latin-1: each character is the byte that the server sent.
+        text = "".join(c if c.isascii() else f"%{ord(c):02X}" for c in location)
+        target = self.parse(_joined(self.url, _trimmed(text)), allowed)
         if self.scheme == "https" and target.scheme == "http":
             raise ValueError(f"invalid value for url: {target.url!r} (expected an https URL, after one of https)")
         return target
@@ -80,6 +84,20 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
+def _trimmed(url: str) -> str:
+    """The URL as browsers read it: without blanks around it, and without tabs and line ends in it."""
+    return re.sub(r"[\t\n\r]", "", url.strip(_BLANKS))
+
+
+def _stand_in(url: str) -> str:
+    """Text that is not in the URL. It stands for a percent sign that begins no escape while the URL is parsed:
+    urllib3 would escape all escapes of such a URL once more."""
+    mark = "percent"
+    while mark in url.lower():
+        mark += "x"
+    return mark
+
+
 def _joined(base: str, location: str) -> str:
     try:
         return urljoin(base, location)
@@ -89,7 +107,10 @@ def _joined(base: str, location: str) -> str:
 
 def _parts(url: str) -> Url:
     try:
-        parts = parse_url(url)
+        mark = _stand_in(url)
+        parts = parse_url(_STRAY_PERCENT.sub(mark, url))
+        if mark in f"{parts.scheme}{parts.auth}{parts.host}".lower():
+            raise _error(url, "a host without a percent sign")
         # A look-up refuses an empty label, and one of over 63 characters.
         (parts.host or "").strip("[]").encode("idna")
     except (LocationParseError, UnicodeError):

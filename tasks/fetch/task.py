@@ -21,6 +21,7 @@ from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, 
 from gristmill.tasks.fetch.host_limit import HostLimit
 from gristmill.tasks.fetch.http import Reply, send_request
 from gristmill.tasks.fetch.target import Target
+from gristmill.tasks.item import item
 from gristmill.tasks.kinds import io
 
 #: Most redirects that are followed.
@@ -110,7 +111,9 @@ def _follow(target: Target, location: str) -> Target:
 def _ask(target: Target, save: str | None) -> _Answer:
     """Make one request, in a slot of its host; each request looks the name up and checks its addresses."""
     options = settings()
+    item.progress(0, None, f"waits for its turn: {options.fetch_host_rate:g}/s to {target.name} (fetch's limit)")
     with _limit().slot(target.name):
+        item.progress(0, None, f"asks {target.name}")
         addresses = resolve(target.host, target.port, options.fetch_networks)
         started = time.monotonic()
         with send_request(target, addresses, options) as reply:

@@ -10,7 +10,7 @@ import pytest
 from gristmill.config.environment import COMPOSE
 from gristmill.config.settings import Settings, variable
 from tests.support.examples import PROJECT
-from tests.support.roles import ROLES
+from tests.support.roles import PROGRAM_ROLES, PROGRAMS, ROLES
 
 ONE_HOST, WORKERS = "docker-compose.yml", "docker-compose.worker.yml"
 #: Settings of the private server, which no container runs.
@@ -70,8 +70,12 @@ def users(tmp_path, prefix):
 def test_the_users_have_their_rights_below_the_prefix(tmp_path):
     _, plain = users(tmp_path, "")
     _, prefixed = users(tmp_path, "shop:")
-    assert plain.keys() == prefixed.keys() == {"default", *ROLES}
+    assert plain.keys() == prefixed.keys() == {"default", *ROLES, *PROGRAM_ROLES}
     assert prefixed["default"] == plain["default"]
+    for role in PROGRAM_ROLES:
+        patterns = [word for word in prefixed[role] if re.match(r"\(?(%R~|~|&)", word)]
+        assert len(patterns) >= 7
+        assert [word for word in patterns if not re.match(rf"\(?(%R~|~|&)shop:{PROGRAMS}", word)] == []
     for role in ROLES:
         patterns = [word for word in prefixed[role] if re.match(r"\(?(%R~|~|&)", word)]
         assert len(patterns) >= 7

@@ -96,11 +96,33 @@ def test_where_to_save_is_checked_before_anything_is_sent() -> None:
     assert _refused(url="http://example.com/", save="../out").startswith("invalid value for save: ")
 
 
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (" http://example.com/a\n", "/a"),
+        ("http://exam\tple.com/a\nb", "/ab"),
+        ("http://example.com/%20%zz?%", "/%20%zz?%"),
+        ("http://PERCENT.example.com/percent%", "/percent%"),
+    ],
+)
+def test_urls_are_read_as_browsers_read_them(url: str, path: str) -> None:
+    target = Target.parse(url, ())
+    assert target.path == path
+    assert target.host.endswith("example.com")
+
+
+def test_a_host_has_no_percent_sign() -> None:
+    for url in ("http://a%zz.example.com/", "http://%@example.com/", "http://%"):
+        assert " url: " in _refused(url=url)
+
+
 def test_redirects_are_relative_to_where_they_are_sent_from() -> None:
     here = Target.parse("https://example.com/a/b?c", ())
     assert here.redirected("../d", ()).url == "https://example.com/d"
     assert here.redirected("//other.example/e", ()).url == "https://other.example/e"
     assert here.redirected("/gr\u00c3\u00bcn", ()).url == "https://example.com/gr%C3%BCn"
+    assert here.redirected("/caf\u00e9 ", ()).url == "https://example.com/caf%E9"
+    assert here.redirected(" /a%20b%zz", ()).url == "https://example.com/a%20b%zz"
     for location in ("http://example.com/", "ftp://example.com/", "//10.0.0.1/", "http://[bad/"):
         with pytest.raises(ValueError, match=" url: "):
             here.redirected(location, ())

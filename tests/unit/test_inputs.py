@@ -1,5 +1,6 @@
 """The words of `run` and `submit`: sources, their combinations, columns; what would be submitted (`--dry-run`)."""
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import date
@@ -7,12 +8,15 @@ from datetime import date
 import click
 import pytest
 
+from gristmill.batches.result import Result
 from gristmill.cli import argv, write_any_bytes
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.submitting import make_submission
+from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.producer.submission import NoItems
 from gristmill.tasks import cpu, io
+from gristmill.tasks.digest import digest
 from tests.support.commands import command_named
 
 
@@ -199,3 +203,19 @@ def test_bytes_that_are_no_utf8(shell, tmp_path):
         shell.lines("inputs_show", "--from", "lines")
     with pytest.raises(InputError, match="not UTF-8"):
         shell.lines("--encoding", "utf-8", "--from", "lines", "--", "cat")
+
+
+def test_a_task_and_its_result_carry_the_bytes_of_a_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRISTMILL_DATA_ROOT", str(tmp_path))
+    settings.cache_clear()
+    name = os.fsdecode(b"\xffa")
+    (tmp_path / name).write_bytes(b"content")
+    stored = digest.schema.item(name, {}, "path")
+    value = digest.run(**digest.schema.arguments(json.loads(stored), {}, "path"))
+    text = digest.return_type.text(value)
+    line = Result(0, json.loads(stored), "succeeded", json.loads(text), None, 1, 0.1, "w", 7).to_json()
+    assert "\\udcffa" in stored
+    assert "\\udcffa" in text
+    assert line.encode().count(b"\\udcffa") == 2
+    assert os.fsencode(json.loads(line)["value"]["path"]) == b"\xffa"
+    settings.cache_clear()

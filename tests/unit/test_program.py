@@ -1,11 +1,13 @@
 """A program in a slot: how it is started, what its outcome tells, where its output goes, and how it fails."""
 
+import json
 import os
 import sys
 import time
 
 import pytest
 
+from gristmill.batches.shared_arguments import without_secrets
 from gristmill.config.settings import Settings
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.program.command import CommandLine
@@ -221,3 +223,10 @@ def test_a_worker_that_runs_none_says_so(monkeypatch):
     monkeypatch.setattr(running, "settings", lambda: Settings(commands="off"))
     with pytest.raises(ProgramsOff):
         sh(":")
+
+
+def test_an_error_about_another_command_hides_the_values_of_variables():
+    text = json.dumps({"command": {"words": ["true"], "env": {"TOKEN": "s3cret"}}})
+    assert "s3cret" not in without_secrets(text)
+    assert "TOKEN" in without_secrets(text)
+    assert [without_secrets(other) for other in ("fibonacci", '{"n": 1}', "[]")] == ["fibonacci", '{"n": 1}', "[]"]
