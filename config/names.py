@@ -10,6 +10,10 @@ _EXPECTED = "1 to 64 letters, digits, dots, dashes and underscores, the first on
 #: The kinds of tasks, each the name of a queue. `gristmill.tasks.task` imports Celery, which takes longer to load than
 #: most commands run.
 KINDS = ("cpu", "io")
+#: The task that runs programs.
+PROGRAM = "program"
+#: A part of the keys of Celery's replies, to which each user of the server has a right, whatever stands before it.
+_REPLIES = ".gristmill.pidbox"
 #: The part of `gristmill up` that is no queue.
 DASHBOARD = "flower"
 
@@ -22,6 +26,8 @@ def checked_name(name: object, parameter: str = "name") -> str:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InputError(invalid_value(parameter, name, _EXPECTED))
+    if _REPLIES in name:
+        raise InputError(invalid_value(parameter, name, f"a name without {_REPLIES}: Celery's replies have it"))
     # An enumeration's member is a str too, and JSON and Redis read a plain one alike.
     return str(name)
 

@@ -6,7 +6,7 @@ password=$(cat /run/secrets/redis_worker)
 hash=$(printf %s "$password" | sha256sum | cut -d' ' -f1)
 umask 077
 # Clients ask for the role and wait for replicas. Replicas and Sentinels have users of their own.
-sed -E 's/^(user (producer|worker|dashboard|viewer) on )/\1+role +wait +waitaof /' /run/secrets/redis.acl >/tmp/users.acl
+sed -E 's/^(user (producer|worker|dashboard|viewer|program_producer|program_worker) on )/\1+role +wait +waitaof /' /run/secrets/redis.acl >/tmp/users.acl
 echo "user replica on #$hash +psync +replconf +ping" >>/tmp/users.acl
 echo "user sentinel on #$hash allchannels +multi +exec +slaveof +ping +info +role +publish +subscribe" \
   "+config|rewrite +client|setname +client|kill +script|kill" >>/tmp/users.acl

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gristmill.config import environment
+from gristmill.config import environment, start_methods
 from gristmill.config.expectation import describe
 from gristmill.config.quantities import parse_duration, parse_size
 from gristmill.errors import SettingError, invalid_value
@@ -98,6 +98,13 @@ class Settings(BaseModel):
         None,
         description="Directory below which tasks open and make files; unset: where `up` or `run` was started.",
     )
+    shared_data_root: bool = Field(
+        False,
+        description="The data root is one directory that all hosts see: values over 1 MiB go into files there.",
+    )
+    value_bytes: Size = Field(
+        1 << 30, ge=1 << 20, description="Size of one value as JSON, at most, where the data root is shared."
+    )
 
     cpu_slots: int = Field(
         0, ge=0, le=1024, description="Processes of the cpu worker; 0: one for each core that it may use."
@@ -105,6 +112,9 @@ class Settings(BaseModel):
     io_slots: int = Field(64, ge=1, le=4096, description="Threads of the io worker.")
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
+    )
+    start_method: Annotated[str, AfterValidator(start_methods.checked), _takes(start_methods.EXPECTATION)] = Field(
+        start_methods.FORK, description="How workers start the processes of their pools."
     )
     max_items_per_process: int = Field(
         0,
@@ -254,6 +264,9 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     except ValidationError as error:
         names = dict.fromkeys(str(problem["loc"][0]) for problem in error.errors())
         raise SettingError("; ".join(_explain(name, values[name]) for name in names)) from None
+    if checked.shared_data_root and checked.data_root is None:
+        expected = f"{variable('data_root')} beside it: the directory that all hosts see"
+        raise SettingError(invalid_value(variable("shared_data_root"), "true", expected))
     directories = {"home": environment.expand(checked.home, variable("home")).absolute()}
     if checked.data_root:
         directories["data_root"] = environment.expand(checked.data_root, variable("data_root"))

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gristmill.batches.info import BatchInfo, State
     from gristmill.batches.result import Result
-    from gristmill.producer.batch import Batch, batches, open_batch
+    from gristmill.producer.batch import Batch
+    from gristmill.producer.batches import batches, open_batch
     from gristmill.producer.submit import submit
     from gristmill.tasks.item import item
     from gristmill.tasks.kinds import cpu, io
@@ -36,11 +37,11 @@ _MODULES = {
     "BatchInfo": "gristmill.batches.info",
     "Result": "gristmill.batches.result",
     "State": "gristmill.batches.info",
-    "batches": "gristmill.producer.batch",
+    "batches": "gristmill.producer.batches",
     "cpu": "gristmill.tasks.kinds",
     "io": "gristmill.tasks.kinds",
     "item": "gristmill.tasks.item",
-    "open_batch": "gristmill.producer.batch",
+    "open_batch": "gristmill.producer.batches",
     "submit": "gristmill.producer.submit",
 }
 

@@ -26,6 +26,7 @@ from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.result import Result
 from gristmill.fleet.running_items import RunningItem
 from gristmill.producer import batch as blocking
+from gristmill.producer import batches as blocking_batches
 from gristmill.producer.batch import MaxWait, deadline_of
 from gristmill.producer.batch_options import SubmitOptions
 from gristmill.producer.item_states import result_states
@@ -166,8 +167,18 @@ class Batch(Generic[R_co]):
 async def _pages(results: Callable[[], Iterator[Result[R]]]) -> AsyncIterator[list[Result[R]]]:
     """The results in lists; a thread calls `results`, and reads."""
     iterator = await asyncio.to_thread(results)
-    while page := await asyncio.to_thread(lambda: list(islice(iterator, _PAGE))):
+    while page := await asyncio.to_thread(_page, iterator):
         yield page
+
+
+def _page(results: Iterator[Result[R]]) -> list[Result[R]]:
+    page: list[Result[R]] = []
+    for result in islice(results, _PAGE):
+        page.append(result)
+        if result.file is not None:
+            # Its value may be a large one.
+            break
+    return page
 
 
 @overload
@@ -227,11 +238,17 @@ async def submit(
     return Batch(await asyncio.to_thread(lambda: blocking_submit(task, items, set=set, **options)))
 
 
-async def open_batch(name: str) -> Batch[Any]:
-    """The batch called `name`; raises as `gristmill.open_batch`."""
-    return Batch(await asyncio.to_thread(blocking.open_batch, name))
+@overload
+async def open_batch(name: str, *, task: GristmillTask[..., Coroutine[Any, Any, R]]) -> Batch[R]: ...
+@overload
+async def open_batch(name: str, *, task: GristmillTask[..., R]) -> Batch[R]: ...
+@overload
+async def open_batch(name: str, *, task: str | None = ...) -> Batch[Any]: ...
+async def open_batch(name: str, *, task: Any = None) -> Batch[Any]:
+    """The batch called `name`; parameters and errors are those of `gristmill.open_batch`."""
+    return Batch(await asyncio.to_thread(blocking_batches.open_batch, name, task=task))
 
 
 async def batches() -> list[BatchInfo]:
     """The counters of all batches on the server, oldest first; raises as `gristmill.batches`."""
-    return await asyncio.to_thread(blocking.batches)
+    return await asyncio.to_thread(blocking_batches.batches)

@@ -23,7 +23,7 @@ from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import Read, ValueOrder, typed_results
 from gristmill.producer.watching import check, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
-from gristmill.server.connection import client, reaching
+from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,14 @@ class Batch(Generic[R_co]):
             lots = self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
             results: Iterator[Result[R_co]] = (result for _, lot in lots for result in lot)
         else:
-            there = _reached(self._reader().in_order(0, self.info().submitted))
-            results = typed_results(self.name, self.read, there)
+            results = typed_results(self.name, self.read, self.present())
         return (result for result in results if result.state in states) if states else results
+
+    def present(self, *, values: bool = True) -> Iterator[Result]:
+        """The results that are there now, by index, with JSON's values; without `values`, they lack those in files."""
+        reader = self._reader()
+        results = reader.in_order(0, self.info().submitted)
+        return _reached(reader.with_values(results) if values else results)
 
     def busy(self) -> list[RunningItem]:
         """The items that have run for a second or longer, the slowest first, as workers told within the last second."""
@@ -151,14 +156,17 @@ class Batch(Generic[R_co]):
         return ((info, typed_results(self.name, self.read, results)) for info, results in lots)
 
     def lots(
-        self, *, in_order: bool, consume: bool, deadline: Deadline, blocks: bool = True
+        self, *, in_order: bool, consume: bool, deadline: Deadline, blocks: bool = True, values: bool = True
     ) -> Iterator[tuple[BatchInfo, Iterable[Result]]]:
-        """As `follow`, with JSON's values; unless it `blocks`, a lot is what is there, and the caller pauses."""
+        """As `follow`, with JSON's values; unless it `blocks`, a lot is what is there, and the caller pauses.
+
+        Without `values`, results lack those that are in files.
+        """
         consumer = None
         if consume:
             created = round(self.info().created * 1000)
             consumer = ResultConsumer(self._ledger.client, settings(), self.name, created)
-        follower = Follower(self.info, lambda: check(self.name, deadline), self._reader(), consumer, blocks)
+        follower = Follower(self.info, lambda: check(self.name, deadline), self._reader(), consumer, blocks, values)
         lots = follower.in_order() if in_order else follower.as_completed()
         return ((info, _reached(results)) for info, results in _reached(lots))
 
@@ -253,27 +261,3 @@ def _reached(values: Iterable[T]) -> Iterator[T]:
     """The values, read from the server one by one; its errors become ServerErrors."""
     with reaching():
         yield from values
-
-
-def open_batch(name: str) -> Batch:
-    """The batch called `name`.
-
-    Raises:
-        InputError: no batch has this name.
-        ServerError: the server cannot be reached.
-    """
-    with reaching():
-        batch: Batch = Batch(name, Ledger(client(), settings()))
-    batch.info()
-    return batch
-
-
-def batches() -> list[BatchInfo]:
-    """The counters of all batches on the server, oldest first.
-
-    Raises:
-        ServerError: the server cannot be reached.
-    """
-    with reaching():
-        ledger = Ledger(client(), settings())
-        return ledger.infos(ledger.names())

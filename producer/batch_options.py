@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.config.quantities import DURATION, WIDTH, parse_duration, parse_width
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
@@ -16,7 +16,7 @@ KEEP_LOGS = ("failed", "all", "none")
 #: Seconds for which a batch may be kept, and for which a call may wait: ten years.
 LONGEST_SECONDS = 3650 * 86_400
 #: What `BatchOptions.of` takes.
-OPTION_NAMES = ("priority", "halt", "ttl", "keep_logs", "slots", "memory", "retries", "time_limit")
+OPTION_NAMES = ("priority", "halt", "ttl", "keep_logs", "slots", "memory", "retries", "time_limit", "max_running")
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
 
@@ -34,6 +34,7 @@ class SubmitOptions(TypedDict, total=False):
     slots: int | None
     retries: int | None
     time_limit: str | float | None
+    max_running: str | int | None
     max_wait: str | float | None
 
 
@@ -43,7 +44,7 @@ class BatchOptions:
 
     `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`. An item takes `slots`
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
-    limit; None: as its task says.
+    limit; None: as its task says. At most `max_running` items run at once: `8`, `50%` or `+2`.
     """
 
     priority: int
@@ -54,18 +55,21 @@ class BatchOptions:
     memory: int | None = None
     retries: int | None = None
     time_limit: float | None = None
+    max_running: str | None = None
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913
         cls,
         priority: int = DEFAULT_PRIORITY,
         halt: str | None = None,
         ttl: str | float | None = None,
+        *,
         keep_logs: str | None = None,
         slots: int | None = None,
         memory: str | float | None = None,
         retries: int | None = None,
         time_limit: str | float | None = None,
+        max_running: str | int | None = None,
     ) -> Self:
         """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
@@ -88,11 +92,12 @@ class BatchOptions:
             None if memory is None else checked_memory(memory),
             None if retries is None else checked_retries(retries),
             None if time_limit is None else checked_duration(time_limit, "time_limit", 0),
+            None if max_running is None else checked_max_running(max_running),
         )
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them, but for the resources of an item."""
-        names = ("halt", "retries", "time_limit")
+        names = ("halt", "retries", "time_limit", "max_running")
         limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
 
@@ -106,6 +111,19 @@ def checked_retries(value: object) -> int:
     if type(value) is not int or not 0 <= value <= RETRIES_MOST:
         raise InputError(invalid_value("retries", value, f"an integer from 0 to {RETRIES_MOST:,}"))
     return value
+
+
+def checked_max_running(value: str | int) -> str:
+    """How many items run at once: `8`, `50%` or `+2`.
+
+    Raises:
+        InputError: the value is not valid.
+    """
+    try:
+        parse_width("" if isinstance(value, bool) else str(value), 1)
+    except ValueError:
+        raise InputError(invalid_value("max_running", value, WIDTH)) from None
+    return str(value)
 
 
 def checked_max_wait(value: str | float) -> float:

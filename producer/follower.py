@@ -19,7 +19,8 @@ Lots = Iterator[tuple[BatchInfo, Iterable[Result]]]
 class Follower:
     """Follows one batch. `info` returns its counters, and `check` raises when the wait has taken too long.
 
-    Unless it `blocks`, it waits for nothing: each step yields what is there.
+    Unless it `blocks`, it waits for nothing: each step yields what is there. Without `values`, results lack those that
+    are in files.
     """
 
     def __init__(
@@ -29,8 +30,9 @@ class Follower:
         reader: ResultReader,
         consumer: ResultConsumer | None,
         blocks: bool = True,
+        values: bool = True,
     ) -> None:
-        self._info, self._check, self._blocks = info, check, blocks
+        self._info, self._check, self._blocks, self._values = info, check, blocks, values
         self._reader, self._consumer = reader, consumer
 
     def as_completed(self) -> Lots:
@@ -67,4 +69,7 @@ class Follower:
             first = end
 
     def _noted(self, results: Iterable[Result]) -> Iterable[Result]:
+        if self._values:
+            # One by one, as the caller asks for them: each may be large.
+            results = self._reader.with_values(results)
         return self._consumer.noted(results) if self._consumer else results

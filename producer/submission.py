@@ -151,9 +151,8 @@ class Submission:
 
     def batch(self) -> Batch:
         """The batch, with the items that are stored so far."""
-        values = self.task.return_type
         with reaching():
-            return Batch(self.name, Ledger(client(), settings()), None if values.is_json else values.read)
+            return Batch(self.name, Ledger(client(), settings()), self.task.return_type.reader)
 
     def _send(self, ledger: Ledger, backpressure: Backpressure) -> None:
         items = iter(self.items)

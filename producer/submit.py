@@ -110,6 +110,7 @@ def submit(  # noqa: PLR0913
     slots: int | None = None,
     retries: int | None = None,
     time_limit: str | float | None = None,
+    max_running: str | int | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -137,6 +138,8 @@ def submit(  # noqa: PLR0913
         retries: how many more times an item that failed is tried (default: as the task says).
         time_limit: how long an item may run: seconds, or text such as `"30s"`; 0 for no limit (default: as the task
             says). Nothing ends an item that runs in a thread.
+        max_running: how many of its items run at once, over all workers: a number, `"50%"` of what the slots of its
+            queue run at each moment, or `"+2"`, so many more (default: no limit).
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -150,7 +153,17 @@ def submit(  # noqa: PLR0913
         SettingError: a setting of this host is not valid, or a module with tasks cannot be imported.
         TimeoutError: the server is still full after `max_wait`; the stored items stay stored.
     """
-    options = BatchOptions.of(priority, halt, ttl, keep_logs, slots, memory, retries, time_limit)
+    options = BatchOptions.of(
+        priority,
+        halt,
+        ttl,
+        keep_logs=keep_logs,
+        slots=slots,
+        memory=memory,
+        retries=retries,
+        time_limit=time_limit,
+        max_running=max_running,
+    )
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)
     with within(deadline):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo, State
-from gristmill.config.names import worker_word
+from gristmill.config.names import PROGRAM, worker_word
 from gristmill.config.resources import Resources
 from gristmill.config.settings import settings, variable
 from gristmill.config.task_modules import task_modules
@@ -40,6 +40,11 @@ def check_workers(task: "SubmittableTask", queue: str | None = None, resources: 
     if not settings().any_pool and {worker.pool for worker in on_queue} == {task.kind.other.pool}:
         raise InputError(other_kind(task, queue))
     able = [worker for worker in on_queue if task.name in worker.tasks]
+    if not able and task.name == PROGRAM:
+        raise InputError(
+            f"no worker on queue {queue} runs programs: {variable('commands')}=any on a worker allows them, for "
+            "everybody who may submit below its GRISTMILL_PREFIX"
+        )
     if not able:
         raise InputError(
             f"no worker on queue {queue} knows task {task.name!r}: restart {_names(on_queue)}{_with_module(task)}"

@@ -116,7 +116,6 @@ app.steps["worker"].update(
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
         "gristmill.worker.boot_steps:Containment",
-        "gristmill.worker.randomness:OwnRandomness",
         "gristmill.worker.run_rows:Runs",
         "gristmill.worker.heartbeat:WorkerHeartbeat",
         "gristmill.worker.drain:Drain",

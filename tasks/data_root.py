@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from gristmill.batches.folder import descend
 from gristmill.config.settings import settings
 from gristmill.errors import invalid_value
 
@@ -141,17 +142,7 @@ def _resolve(path: str, name: str) -> tuple[str, ...]:
 def _descend(parts: tuple[str, ...], path: str, *, make: bool = False) -> int:
     """The descriptor of a directory below the root, opened without following any symlink."""
     with _naming(path):
-        folder = os.open(os.path.realpath(root()), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for part in parts:
-            above = folder
-            try:
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(part, dir_fd=above)
-                folder = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _PLAIN, dir_fd=above)
-            finally:
-                os.close(above)
-    return folder
+        return descend(str(root()), parts, make=make)
 
 
 @contextmanager

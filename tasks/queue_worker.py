@@ -3,7 +3,9 @@
 import re
 from typing import NamedTuple, Self
 
+from gristmill.config.host import cores
 from gristmill.config.names import checked_queue, worker_word
+from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.tasks.kinds import kind_of
 from gristmill.tasks.task import Kind
@@ -44,6 +46,11 @@ class QueueWorker(NamedTuple):
     def word(self) -> str:
         """The word without the slots."""
         return worker_word(self.queue, str(self.kind))
+
+
+def slots_of(kind: Kind) -> int:
+    """The number of slots that the settings give a worker of this kind."""
+    return settings().io_slots if kind is Kind.IO else settings().cpu_slots or cores()
 
 
 def _kind(queue: str, text: str | None) -> Kind:

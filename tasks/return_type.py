@@ -120,6 +120,11 @@ class ReturnType:
         """Whether a value is the one that JSON has: there is nothing to convert."""
         return self._traits.is_json
 
+    @property
+    def reader(self) -> Callable[[Any], Any] | None:
+        """`read`, or None where there is nothing to convert."""
+        return None if self.is_json else self.read
+
     def read(self, value: Any) -> Any:
         """The value that a task returned, of the one that JSON has.
 

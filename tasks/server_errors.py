@@ -1,14 +1,18 @@
 """One ServerError, in one line, instead of the chains of errors that Celery, kombu and redis-py raise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from celery.app.control import Control
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from gristmill.server.connection import reaching
+from gristmill.server.connection import for_server, locate, reaching
+from gristmill.server.waiting import COMMAND, patiently
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -27,6 +31,12 @@ def one_line() -> Iterator[None]:
             raise below from None
 
 
+def _repeated(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Make a call that may be repeated until the server answers. Celery gives up at the first broken connection."""
+    with one_line():
+        return patiently(partial(call, *args, **kwargs), for_server(locate(), COMMAND))
+
+
 class RemoteControl(Control):
     """Celery's remote control; it raises ServerError when the server cannot be reached."""
 
@@ -41,8 +51,7 @@ class ResultsInOneLine:
 
     def get_task_meta(self, *args: Any, **kwargs: Any) -> Any:
         """The state and the value of a result."""
-        with one_line():
-            return super().get_task_meta(*args, **kwargs)  # type: ignore[misc]
+        return _repeated(super().get_task_meta, *args, **kwargs)  # type: ignore[misc]
 
     def wait_for_pending(self, *args: Any, **kwargs: Any) -> Any:
         """Wait for a result."""
@@ -61,8 +70,7 @@ class ResultsInOneLine:
 
     def forget(self, *args: Any, **kwargs: Any) -> Any:
         """Delete a result."""
-        with one_line():
-            return super().forget(*args, **kwargs)  # type: ignore[misc]
+        return _repeated(super().forget, *args, **kwargs)  # type: ignore[misc]
 
     def apply_chord(self, *args: Any, **kwargs: Any) -> Any:
         """Note the parts of a chord."""

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from redis import Redis
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadScopeScheduling
 
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
@@ -24,20 +24,55 @@ sys.dont_write_bytecode = False
 ENGINE = {
     f"tests/acceptance/test_{name}.py" for name in ("compose", "compose_settings", "containers", "remote_workers")
 }
+#: Files with long tests that share nothing: any process may run any of them.
+APART = {
+    f"tests/{name}.py"
+    for name in ("acceptance/test_chaos", "acceptance/test_failover", "acceptance/test_kills", "model/test_explorer")
+}
 
 
-class Files(LoadFileScheduling):
-    """One process of pytest-xdist runs all tests of a file, and one runs those of all files in ENGINE."""
+#: The units that take longest, by how their names begin.
+LONGEST = (
+    "tests/acceptance/test_chaos.py::test_nothing_is_lost[kill",
+    "tests/acceptance/test_repeated_submit.py",
+    "tests/acceptance/test_compose.py",
+    "tests/model/",
+    "tests/acceptance/test_kills.py",
+    "tests/acceptance/test_chaos.py",
+    "tests/acceptance/test_tour.py",
+    "tests/acceptance/zoo/",
+    "tests/acceptance/test_install.py",
+    "tests/acceptance/test_flat_memory.py",
+    "tests/acceptance/test_bad_items.py",
+    "tests/acceptance/",
+)
+
+
+class Units(LoadScopeScheduling):
+    """One process of pytest-xdist runs all tests of a file, one those of all ENGINE, any one each of those of APART."""
 
     def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        return "engine" if file in ENGINE else file
+        file = nodeid.partition("::")[0]
+        return nodeid if file in APART else "engine" if file in ENGINE else file
+
+    def _reschedule(self, node):
+        # A process needs one test beside the one that it runs; a third would wait for the end of a long one.
+        if node.shutting_down or not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Used whatever `--dist` says: pytest-xdist 3.8 loses the groups of `--dist loadgroup` under pytest 9.2."""
-    return Files(config, log)
+    # It would begin with the units that have the most tests.
+    config.option.loadscopereorder = False
+    return Units(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest: begun last, it would run while the other processes have nothing left to do."""
+    places = [*LONGEST, ""]
+    items.sort(key=lambda item: next(place for place, name in enumerate(places) if item.nodeid.startswith(name)))
 
 
 #: Seconds that `until` waits; a test whose guard is taken out fails after them, so `tests/mutants` sets fewer.
@@ -48,11 +83,14 @@ def until(condition, seconds=PATIENCE, what="the condition"):
     """Poll until `condition()` is true and answer it; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
+        started_at = time.monotonic()
         answer = condition()
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"{what} was not met within {seconds} s"
-        time.sleep(0.02)
+        now = time.monotonic()
+        assert now < deadline, f"{what} was not met within {seconds} s"
+        # Who looks through all processes takes a core from what it waits for if it does so without a break.
+        time.sleep(min(0.5, max(0.02, 2 * (now - started_at))))
 
 
 @pytest.fixture(scope="session")

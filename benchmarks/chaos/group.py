@@ -14,6 +14,7 @@ from typing import Any, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from benchmarks.chaos.encryption import Encryption
 from benchmarks.chaos.node import Node
 from gristmill.server.private import program
 from gristmill.server.waiting import ONCE, Patience
@@ -30,7 +31,8 @@ class ServerGroup:
 
     `fsync` is the servers' appendfsync; the clock of a server is ahead by its number in `clocks`. A server has a user
     for clients, one for replicas and one for Sentinels, so that `cut` can keep the latter two out: its clients reach
-    it, and nobody else does.
+    it, and nobody else does. With `encryption` all of them speak TLS only; `binary` is the program of the servers
+    (default: the private server's, which has no TLS).
     """
 
     def __init__(
@@ -40,20 +42,20 @@ class ServerGroup:
         fsync: str = "always",
         clocks: tuple[int, ...] = (0,) * SERVERS,
         binary: Path | None = None,
+        encryption: Encryption | None = None,
     ) -> None:
         self.directory = directory
         self.password, self.sentinel_password = secrets.token_hex(8), secrets.token_hex(8)
         self.ports = [_free_port() for _ in range(SERVERS)]
         self.sentinel_ports = [_free_port() for _ in range(SENTINELS)]
-        self._binary = str(binary or program())
+        self._binary, self._encryption = str(binary or program()), encryption
         self.servers = [self._server(port, fsync, clock) for port, clock in zip(self.ports, clocks, strict=True)]
         self.sentinels = [self._sentinel(port) for port in self.sentinel_ports]
 
     def _server(self, port: int, fsync: str, clock: int) -> Node:
         directory = self.directory / f"server-{port}"
         lines = [
-            f"port {port}",
-            "bind 127.0.0.1",
+            *self._listen(port),
             f"dir {directory}",
             f"logfile {directory}/log",
             "appendonly yes",
@@ -79,8 +81,7 @@ class ServerGroup:
         directory = self.directory / f"sentinel-{port}"
         directory.mkdir(parents=True, exist_ok=True)
         lines = [
-            f"port {port}",
-            "bind 127.0.0.1",
+            *self._listen(port),
             f"dir {directory}",
             f"logfile {directory}/log",
             f"requirepass {self.sentinel_password}",
@@ -94,11 +95,18 @@ class ServerGroup:
         ]
         return Node(directory, port, lines, [self._binary, "--sentinel"])
 
+    def _listen(self, port: int) -> list[str]:
+        return ["bind 127.0.0.1", *(self._encryption.lines(port) if self._encryption else [f"port {port}"])]
+
     @property
     def url(self) -> str:
         """The address for GRISTMILL_REDIS_URL."""
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
-        return f"redis-sentinel://:{self.password}@{hosts}/0?name={NAME}&sentinel_password={self.sentinel_password}"
+        scheme, tls = "redis-sentinel", ""
+        if self._encryption:
+            scheme, tls = "rediss-sentinel", f"&ssl_ca_certs={self._encryption.authority}"
+        query = f"name={NAME}&sentinel_password={self.sentinel_password}{tls}"
+        return f"{scheme}://:{self.password}@{hosts}/0?{query}"
 
     def __enter__(self) -> Self:
         try:
@@ -135,8 +143,10 @@ class ServerGroup:
             return client.execute_command(*command)
 
     def _client(self, port: int, password: str) -> Redis:
-        waits = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Patience(ONCE)}
-        return Redis(port=port, password=password, decode_responses=True, **waits)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Patience(ONCE)}
+        if self._encryption:
+            options |= {"ssl": True, "ssl_ca_certs": str(self._encryption.authority)}
+        return Redis(host="127.0.0.1", port=port, password=password, decode_responses=True, **options)
 
     def _hurry(self, port: int) -> bool:
         """Have a Sentinel look every 0.3 s at what it looks at every 10 s, and tell what it tells every 2 s."""

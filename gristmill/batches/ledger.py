@@ -171,20 +171,23 @@ class Ledger:
         All runs together took `seconds` seconds. The chunk's last `rest` items have no outcome here and go to other
         slots; -1 means that the chunk continues.
         """
-        return self._record(chunk, outcomes, rest, seconds, worker, more=False)[0]
+        return self._record(chunk, outcomes, rest, seconds, worker)[0]
 
     def record_and_go_on(
-        self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str
+        self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, *, overdue: bool = False
     ) -> tuple[int, Chunk | None, Work | None]:
-        """Record a whole chunk; return the number of duplicates, and this slot's next chunk with its work, or None."""
-        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, more=True)
+        """Record a whole chunk; return the number of duplicates, and this slot's next chunk with its work, or None.
+
+        A slot that is `overdue` gets another chunk only while no other message is on the queue and no attempt is due.
+        """
+        duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, "alone" if overdue else "always")
         if following is None:
             return duplicates, None, None
         after = Chunk(chunk.batch, chunk.epoch, int(following["first"]), int(following["count"]))
         return duplicates, after, self._work(after, by_name(following["contents"]))
 
     def _record(
-        self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, *, more: bool
+        self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: str = "no"
     ) -> tuple[int, dict[str, Any] | None]:
         duplicates, following, threshold = self._call(
             "record",

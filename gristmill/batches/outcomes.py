@@ -5,6 +5,7 @@ from json import dumps, loads
 from typing import Any, NamedTuple
 
 from gristmill.batches.chunk import Outcome
+from gristmill.batches.value_file import FileText, ValueFile
 from gristmill.errors import excerpt
 
 #: Indexes in one hash of outcomes; ledger.lua has the same number.
@@ -14,7 +15,9 @@ GROUP_BYTES = 32 << 10
 
 
 class StoredOutcome(NamedTuple):
-    """An outcome as the server has it: `value` is the task's value, or the error of an item that did not succeed."""
+    """An outcome as the server has it: `value` is the task's value, or the reference to its file (ValueFile), or the
+    error of an item that did not succeed.
+    """
 
     state: str
     value: Any
@@ -34,12 +37,15 @@ class _Group:
         self.seconds = [outcome.seconds]
         self.values = [outcome.text]
         self.bytes = len(outcome.text)
+        #: That of a value in a file has no neighbours.
+        self.kind = type(outcome.text)
 
     def takes(self, outcome: Outcome) -> bool:
         """Whether `outcome` belongs to this group too."""
         like = self.like
         return (
             outcome.index == self.after
+            and type(outcome.text) is str is self.kind
             and outcome.index % BUCKET != 0
             and self.bytes <= GROUP_BYTES
             and outcome.state == like.state
@@ -59,6 +65,9 @@ class _Group:
         """The group as outcomes.lua reads it."""
         like = self.like
         header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
+        if self.kind is FileText:
+            # In the header, which is ours: no value is taken for a reference.
+            header["file"] = True
         # All run times in one call: to round and write each takes four times as long.
         seconds = ("%.6f," * len(self.seconds) % tuple(self.seconds))[:-1]
         text = f'{dumps(header)[:-1]}, "seconds": [{seconds}]}}'
@@ -94,8 +103,19 @@ def stored(text: str) -> Iterator[StoredOutcome]:
         for line, seconds in zip(values.split("\n"), header["seconds"], strict=True):
             yield _readable(StoredOutcome(state, line, attempts, seconds, worker, pid))
         return
+    if header.get("file"):
+        yield _in_file(StoredOutcome(state, listed[0], attempts, header["seconds"][0], worker, pid))
+        return
     for value, seconds in zip(listed, header["seconds"], strict=True):
         yield StoredOutcome(state, value, attempts, seconds, worker, pid)
+
+
+def _in_file(outcome: StoredOutcome) -> StoredOutcome:
+    """An outcome whose value is a reference; a failure that says so where it is not."""
+    try:
+        return outcome._replace(value=ValueFile.of(outcome.value))
+    except (LookupError, TypeError, ValueError) as error:
+        return unreadable(outcome, f"the stored reference to a value is none: {excerpt(outcome.value)} ({error})")
 
 
 def _readable(outcome: StoredOutcome) -> StoredOutcome:
@@ -103,9 +123,18 @@ def _readable(outcome: StoredOutcome) -> StoredOutcome:
     try:
         return outcome._replace(value=loads(outcome.value))
     except ValueError as error:
-        message = f"the stored value of an item that {outcome.state} is no JSON: {excerpt(outcome.value)} ({error})"
-        problem = {"type": "UnreadableOutcome", "message": message, "traceback": ""}
-        return outcome._replace(state="failed", value=problem)
+        what = f"the stored value of an item that {outcome.state}"
+        return unreadable(outcome, f"{what} is no JSON: {excerpt(outcome.value)} ({error})")
+
+
+def unreadable(outcome: StoredOutcome, message: str) -> StoredOutcome:
+    """In place of an outcome that cannot be read."""
+    return outcome._replace(state="failed", value=unreadable_error(message))
+
+
+def unreadable_error(message: str) -> dict[str, str]:
+    """The error of an outcome that cannot be read."""
+    return {"type": "UnreadableOutcome", "message": message, "traceback": ""}
 
 
 def field(first: int, after: int) -> str:

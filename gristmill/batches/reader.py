@@ -1,8 +1,9 @@
 """Reads a batch's results in order, or as they complete; memory stays flat."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from json import loads
 from typing import Any, TypeVar, cast
 
 from redis import Redis
@@ -10,7 +11,9 @@ from redis import Redis
 from gristmill.batches.chunk import attempts_of
 from gristmill.batches.outcomes import BUCKET, StoredOutcome, field, span_of, stored
 from gristmill.batches.result import Result
-from gristmill.config.settings import Settings
+from gristmill.batches.value_file import NoSuchFolder, UnreadableValue, ValueFile
+from gristmill.config.settings import Settings, variable
+from gristmill.errors import SettingError
 from gristmill.server.confirm import confirmed
 
 T = TypeVar("T")
@@ -178,6 +181,37 @@ class ResultReader:
         logs = {index: text for index, text in zip(indexes, texts, strict=True) if text is not None}
         self._bytes += sum(map(len, logs.values()))
         return logs
+
+    def with_values(self, results: Iterable[Result]) -> Iterator[Result]:
+        """The results, each with its value when it is in a file; without those that another reader consumed meanwhile.
+
+        A result whose file cannot be read is one that failed, and says so.
+
+        Raises:
+            SettingError: this host does not see the folder of the batch's values.
+        """
+        for result in results:
+            read = result if result.file is None else self._with_value(result, result.file)
+            if read is not None:
+                yield read
+
+    def _with_value(self, result: Result, file: ValueFile) -> Result | None:
+        root = self._settings.data_root
+        what = f"the value of item {result.index} is in a file"
+        if root is None or not self._settings.shared_data_root:
+            both = (
+                f"{variable('data_root')} to the directory that all hosts see, and {variable('shared_data_root')}=true"
+            )
+            raise SettingError(f"{what}, {file.path!r}: to read it, set {both}")
+        try:
+            return result.with_value(loads(file.read(str(root))))
+        except (NoSuchFolder, UnreadableValue) as error:
+            if self.client.getbit(f"{self._key}consumed", result.index):
+                return None
+            if isinstance(error, UnreadableValue):
+                return result.unreadable(f"{what} that cannot be read: {error} ({variable('data_root')})")
+            expected = f"expected in {variable('data_root')} the directory that all hosts share"
+            raise SettingError(f"{what} that this host does not see: {error} ({expected})") from None
 
     def failed(self, first: int) -> Iterator[Result]:
         """The results of the items from index `first` on that failed, by index."""

@@ -6,7 +6,8 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from gristmill.batches.outcomes import StoredOutcome
+from gristmill.batches.outcomes import StoredOutcome, unreadable_error
+from gristmill.batches.value_file import ValueFile
 from gristmill.config.surrogates import escape_surrogates
 
 #: What the item's task returns.
@@ -34,12 +35,17 @@ class Result(Generic[R_co]):
     log: str | None = None
     #: The value as JSON has it, where `value` is another.
     _plain: Any = field(default=None, repr=False, compare=False)
+    #: Where the value is, or was read from, if it is too large for the server.
+    _file: ValueFile | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_outcome(cls, index: int, item: str, outcome: StoredOutcome, log: str | None = None) -> "Result[Any]":
         """Build the result from the stored text of an item, from its outcome and from its log."""
         state, answer, attempts, seconds, worker, pid = outcome
         value: Any
+        if isinstance(answer, ValueFile):
+            unread: Any = None
+            return cls(index, loads(item), state, unread, None, attempts, seconds, worker, pid, log, None, answer)
         value, error = (answer, None) if state == "succeeded" else (None, answer)
         return cls(index, loads(item), state, value, error, attempts, seconds, worker, pid, log)
 
@@ -53,6 +59,15 @@ class Result(Generic[R_co]):
         """The same result with another `value`; its JSON stays as it is."""
         return replace(self, value=value, _plain=self.value)
 
+    @property
+    def file(self) -> ValueFile | None:
+        """The reference to the file that the value is in; None where the server has the value."""
+        return self._file
+
+    def unreadable(self, message: str) -> "Result[Any]":
+        """The same result, but as a failure that says why its value cannot be read."""
+        return replace(self, state="failed", error=unreadable_error(message), _file=None)
+
     def to_json(self) -> str:
         """The result as one line of JSON, with the fields in their documented order."""
         values = {name: getattr(self, name) for name in FIELDS}
@@ -60,5 +75,5 @@ class Result(Generic[R_co]):
 
 
 #: The names of a result's fields, in their documented order.
-FIELDS = tuple(one.name for one in fields(Result) if one.name != "_plain")
+FIELDS = tuple(one.name for one in fields(Result) if not one.name.startswith("_"))
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -4,7 +4,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.local.fleet import server_for_reading
-from gristmill.producer.batch import batches
+from gristmill.producer.batches import batches
 from gristmill.server.connection import reaching
 
 _COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "left", "created"]

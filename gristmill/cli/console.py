@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.cells import cell_len
@@ -48,7 +49,9 @@ def warn(text: str) -> None:
 def write_any_bytes() -> None:
     """Let stdout take names of files, which may have bytes that are no UTF-8."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        # A stream that another one has replaced since its start may say that it can seek, and cannot.
+        with suppress(OSError):
+            sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def write(line: str) -> None:

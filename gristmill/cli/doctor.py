@@ -1,13 +1,11 @@
 """`gristmill doctor`."""
 
-import os
 import platform
 import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from redis import Redis
 
@@ -17,6 +15,7 @@ from gristmill.broker.unknown_tasks import unknown_tasks
 from gristmill.cli import options, repair
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
+from gristmill.cli.data_root_findings import data_root, shared_root
 from gristmill.cli.finding import Finding
 from gristmill.cli.server_findings import server_findings
 from gristmill.config import environment, settings
@@ -31,7 +30,6 @@ from gristmill.fleet.unknown_tasks import tasks_without_worker
 from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, reaching
-from gristmill.server.home import Home
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
@@ -53,7 +51,7 @@ def command(target: str | None, as_json: bool) -> int:
     failure: ServerError | None = None
     try:
         with reaching():
-            findings.append(_data_root())
+            findings.append(data_root())
             findings += _server(client())
             findings += [Finding(*line) for line in repair.diagnoses(client(), target)]
     except ServerError as error:
@@ -75,17 +73,6 @@ def _settings() -> Iterator[Finding]:
 
 def _python() -> Finding:
     return Finding("python", f"{platform.python_version()}, {sys.executable}")
-
-
-def _data_root() -> Finding:
-    """The data root of the fleet in this home; workers of other homes have their own."""
-    running = None if settings().redis_url else Home(settings().home).running()
-    path = (running and running.data_root) or settings().data_root
-    if path is None:
-        return Finding("data root", "the directory in which `gristmill up` or `gristmill run` starts")
-    readable = Path(path).is_dir() and os.access(path, os.R_OK | os.X_OK)
-    advice = "" if readable else f"make it a directory that can be read, or set {variable('data_root')} to one"
-    return Finding("data root", str(path), advice)
 
 
 def _task_modules() -> Iterator[Finding]:
@@ -110,6 +97,7 @@ def _server(server: Redis) -> Iterator[Finding]:
     left = Counter[str]()
     for info in batches:
         left[info.queue] += info.left
+    yield from shared_root(server, workers)
     yield from _workers(server, workers, queues, left)
     yield from _orphans(server, queues)
     yield from _unknown_tasks(server, workers, batches)

@@ -84,11 +84,12 @@ def follow(
         KeyboardInterrupt: after a note that says how to follow the batch again.
         Exception: `feeding` raised it.
     """
+    needs_values = writer is not None and writer.needs_values
     workers, setups, outlooks = WorkerWatch(), SetupWatch(), OutlookWatch()
     look = lines.look if lines else lambda: None
     try:
         with ProgressView([batch.name]) as view:
-            for info, results in batch.lots(in_order=in_order, consume=consume, deadline=deadline):
+            for info, results in batch.lots(in_order=in_order, consume=consume, deadline=deadline, values=needs_values):
                 if writer:
                     writer.write_all(results, durably=consume)
                 view.update([info], outlooks.look(info))

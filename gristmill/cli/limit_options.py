@@ -5,14 +5,14 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli.values import Duration, Integer
-from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST
+from gristmill.cli.values import Duration, Integer, Parsed
+from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST, checked_max_running
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def item_limits(command: Command) -> Command:
-    """The limits of an item."""
+    """The limits of an item, and how many items run at once."""
     retries = click.option(
         "--retries",
         type=Integer(0, RETRIES_MOST),
@@ -25,4 +25,11 @@ def item_limits(command: Command) -> Command:
         metavar="DURATION",
         help="How long an item may run, such as 30s or 5m, 0 for no limit; default: as the task says.",
     )
-    return retries(time_limit(command))
+    max_running = click.option(
+        "-j",
+        "--max-running",
+        type=Parsed(checked_max_running),
+        metavar="N|N%|+N",
+        help="Items that run at once, over all workers: N, a share of the slots, or N more than they are.",
+    )
+    return retries(time_limit(max_running(command)))

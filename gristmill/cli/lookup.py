@@ -10,7 +10,8 @@ from gristmill.cli.console import stderr
 from gristmill.config import settings
 from gristmill.errors import InputError
 from gristmill.local.fleet import server_for_reading
-from gristmill.producer.batch import Batch, open_batch
+from gristmill.producer.batch import Batch
+from gristmill.producer.batches import open_batch
 from gristmill.server.connection import reaching
 from gristmill.server.home import Home
 

@@ -12,8 +12,8 @@ OPTIONS = _by_word(
     {
         "--timeout": "use --time-limit for each item or --max-wait for this command",
         "--restart": "use --retries N, for N more attempts of an item that failed",
-        "-j --jobs -P --max-procs --parallel --concurrency --replicas": (
-            "the fleet's slots say how many items run at once: gristmill up --cpu-slots N --io-slots N"
+        "--jobs -P --max-procs --parallel --concurrency --replicas": (
+            "use -j, --max-running N for a batch, and gristmill up --cpu-slots N --io-slots N for a host"
         ),
         "-i -I -U --replace --rpl --plus": "the replacement strings are {} {.} {/} {//} {/.} {#} {%} {1} {name}",
         "-N --max-args --max-replace-args -L -l --max-lines -X -m --xargs": (

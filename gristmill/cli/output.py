@@ -35,6 +35,8 @@ class ResultWriter:
     ) -> None:
         self._form = form
         self._line = _line_of(form, path)
+        #: Whether values that are in files are to be read too: on a terminal a line has their size.
+        self.needs_values = form != "text" or not result_text.is_cut(terminal=path is None)
         self._path = Path(path) if path else None
         self._states = states
         self._resume_key = f"{resume_key} {form} {sorted(states or ())}" if resume_key else ""

@@ -10,8 +10,8 @@ from gristmill.cli.console import Quiet, stderr
 from gristmill.cli.joblog import Joblog
 from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.program_output import OutputWriter
+from gristmill.config.names import PROGRAM
 from gristmill.producer.submission import Submission
-from gristmill.tasks.program import TASK
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def results_printer(
         InputError: the file `joblog` cannot be written.
         click.UsageError: the options do not go together.
     """
-    is_program = submission.task.name == TASK
+    is_program = submission.task.name == PROGRAM
     if not is_program and (tag or joblog):
         raise click.UsageError(f"{'--tag' if tag else '--joblog'} goes with a program: put -- before it")
     if is_program and not (form or as_json):

@@ -92,6 +92,8 @@ def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> st
     seconds = outlook.seconds_left(info, rate)
     if seconds:
         parts.append(f"{duration(seconds)} left")
+    if info.held_by:
+        parts.append(f"held by {info.held_by}")
     parts.append(f"{info.failed + info.dead:,} failed")
     if outlook.running and outlook.running[0].seconds >= SLOW_SECONDS:
         parts.append(slowest(outlook.running[0]))

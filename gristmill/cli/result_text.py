@@ -8,6 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from gristmill.batches.result import Result
 from gristmill.cli.console import printable, stdout
+from gristmill.config.figures import size
 
 #: Characters of the index, of the seconds, and between two columns; the fewest of the input and of the value.
 _INDEX, _SECONDS, _GAP, _LEAST = 6, 9, 2, 8
@@ -18,10 +19,15 @@ _RED, _RESET = "\x1b[31m", "\x1b[0m"
 
 def line_of(*, terminal: bool) -> Callable[[Result], str]:
     """What makes the line of a result: cut to the width of a `terminal` that stdout is, else whole, with tabs."""
-    if not (terminal and stdout.is_terminal):
+    if not is_cut(terminal=terminal):
         return lambda result: "\t".join(_columns(result))
     colour = stdout.color_system is not None and not stdout.no_color
     return lambda result: _cut(result, stdout.width, colour=colour)
+
+
+def is_cut(*, terminal: bool) -> bool:
+    """Whether lines are cut to the width of a `terminal` that stdout is."""
+    return terminal and stdout.is_terminal
 
 
 def _columns(result: Result) -> tuple[str, str, str, str]:
@@ -31,6 +37,8 @@ def _columns(result: Result) -> tuple[str, str, str, str]:
 
 def _outcome(result: Result) -> str:
     """The value of an item that succeeded, else its state and its error."""
+    if result.file and result.value is None:
+        return f"({size(result.file.bytes)} in a file)"
     if result.state == "succeeded":
         return _text(result.value)
     error = result.error and f": {result.error['type']}: {result.error['message']}"

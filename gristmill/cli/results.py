@@ -87,7 +87,7 @@ def _write(
     if following:
         follow(batch, writer, in_order=in_order, consume=consume, deadline=deadline)
     else:
-        writer.write_all(batch.results(follow=False))
+        writer.write_all(batch.present(values=writer.needs_values))
 
 
 def _refuse_consumed(info: BatchInfo, writer: ResultWriter, output: str) -> None:

@@ -11,6 +11,7 @@ from gristmill.cli import options, program_options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
 from gristmill.cli.dry_run import print_dry_run
+from gristmill.cli.fleet_size import size_fleet
 from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
@@ -23,7 +24,7 @@ from gristmill.config.names import worker_word
 from gristmill.errors import ServerError
 from gristmill.local.descendants import become_subreaper
 from gristmill.local.fleet import LocalFleet, running
-from gristmill.producer.batch import batches
+from gristmill.producer.batches import batches
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import live_workers
@@ -126,7 +127,7 @@ def _workers(submission: Submission) -> Iterator[LocalFleet | None]:
     become_subreaper()
     with (
         tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
-        LocalFleet("gristmill run", {word: 0}, say=warn, logs=Path(logs)) as fleet,
+        LocalFleet("gristmill run", {word: size_fleet(submission)}, say=warn, logs=Path(logs)) as fleet,
     ):
         _warn_of_others(submission)
         fleet.wait_ready()

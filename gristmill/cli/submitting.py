@@ -24,7 +24,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
         click.UsageError: the options do not go together.
     """
-    task = find_task(feeding["task"])
+    task = find_task(feeding["task"]) if feeding["program"] is None else sources.program_task()
     fixed: dict[str, Any] = {**options.arguments_of(feeding["settings"])}
     if command := sources.command_of(feeding):
         fixed["command"] = asdict(command)

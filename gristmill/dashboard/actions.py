@@ -13,7 +13,7 @@ from gristmill.dashboard.pages import Page
 from gristmill.server.connection import client
 
 #: Results to send before the next are read.
-_AT_ONCE = 500
+_AT_ONCE, _CHARACTERS = 500, 4 << 20
 #: What a batch's reason says.
 _WHERE = "on the dashboard"
 
@@ -69,11 +69,18 @@ class Results(Page):
         self.set_header("Content-Type", "application/jsonl; charset=utf-8")
         kind = "-failed" if only_failed else ""
         self.set_header("Content-Disposition", f'attachment; filename="{name}{kind}.jsonl"')
-        lines = (result.to_json() + "\n" for result in results)
+        lines = (result.to_json() + "\n" for result in reader.with_values(results))
         while text := await self.ask(_next, lines):
             self.write(text)
             await self.flush()
 
 
 def _next(lines: Iterator[str]) -> str:
-    return "".join(islice(lines, _AT_ONCE))
+    page: list[str] = []
+    size = 0
+    for line in islice(lines, _AT_ONCE):
+        page.append(line)
+        size += len(line)
+        if size > _CHARACTERS:
+            break
+    return "".join(page)

@@ -33,7 +33,8 @@ class LiveWorker:
     that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
     has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
     `setup_failures` maps each task whose setup fails there to the error. The items of the worker may reserve
-    `memory_limit` bytes together.
+    `memory_limit` bytes together. `shared_root` is `seen` or `missing` where the worker's settings declare a data root
+    that all hosts share.
     """
 
     name: str
@@ -51,6 +52,7 @@ class LiveWorker:
     used: int = 0
     memory: int = 0
     memory_limit: int = 0
+    shared_root: str = ""
     container: bool = False
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)

@@ -16,8 +16,19 @@ from gristmill.server.sentinel import Council, PrimaryUnknown, Sentinels, parse
 #: Seconds between two questions whether another server has become the primary.
 WATCH_SECONDS = 1.0
 
-#: The highest epoch of a configuration that this process, or the one that it was forked from, has seen.
+#: The highest epoch of a configuration that this process, or the one that started it, has seen.
 _epochs: dict[Sentinels, int] = {}
+
+
+def epochs() -> dict[Sentinels, int]:
+    """The highest epochs that this process has seen, for a process that it starts: see `learn`."""
+    return dict(_epochs)
+
+
+def learn(epochs: dict[Sentinels, int]) -> None:
+    """Have this process know the epochs that the process has seen which has started it."""
+    for sentinels, epoch in epochs.items():
+        _epochs[sentinels] = max(epoch, _epochs.get(sentinels, epoch))
 
 
 class Primary:

@@ -143,12 +143,12 @@ class PrivateServer:
         for port in ports:
             self.port = port
             try:
-                self._launch(port)
+                self._serve_on(port)
                 if self._answers():
                     return
                 if self._is_torn():
                     self.stop()
-                    self._launch(port, mend=True)
+                    self._serve_on(port, mend=True)
                     if self._answers():
                         return
             except BaseException:
@@ -162,7 +162,7 @@ class PrivateServer:
     def _is_torn(self) -> bool:
         return any(aof.TORN in line for line in self._output())
 
-    def _launch(self, port: int, *, mend: bool = False) -> None:
+    def _serve_on(self, port: int, *, mend: bool = False) -> None:
         binary = self._binary or program()
         self._home.folder(self.directory.name)
         with self._home.usable():

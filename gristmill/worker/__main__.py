@@ -8,15 +8,13 @@ import warnings
 
 from celery.platforms import SecurityWarning
 
-from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
 from gristmill.server.connection import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import APP_OPTION, app
-from gristmill.tasks.queue_worker import QueueWorker
-from gristmill.tasks.task import Kind
+from gristmill.tasks.queue_worker import QueueWorker, slots_of
 
 
 def main() -> int:
@@ -36,7 +34,7 @@ def main() -> int:
         # Before Celery, which would put the current directory first on the path: see `load`.
         catalog.load()
         queue, kind, number = QueueWorker.of(arguments.worker)
-        number = arguments.slots or number or slots(kind)
+        number = arguments.slots or number or slots_of(kind)
         wait_for_server()
         app.worker_main(
             [
@@ -50,11 +48,6 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     return 0
-
-
-def slots(kind: Kind) -> int:
-    """The number of slots that the settings give a worker of this kind."""
-    return settings().io_slots if kind is Kind.IO else settings().cpu_slots or cores()
 
 
 if __name__ == "__main__":

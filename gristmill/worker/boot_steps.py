@@ -6,27 +6,28 @@ from typing import Any
 
 from celery.bootsteps import Step
 from celery.concurrency import get_implementation
-from celery.signals import worker_process_init, worker_shutdown
-from celery.utils.log import current_process_index
+from celery.signals import worker_shutdown
 
 from gristmill.config.settings import settings, variable
-from gristmill.errors import GristmillError
+from gristmill.config.start_methods import FORK, methods_of
+from gristmill.errors import GristmillError, SettingError
 from gristmill.fleet.worker_id import worker_id
 from gristmill.local.descendants import become_subreaper, end_descendants
 from gristmill.local.orphans import reap_in_background
 from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
-from gristmill.server.waiting import OUTCOMES
 from gristmill.tasks.kinds import kind_of
 from gristmill.tasks.task import Kind
-from gristmill.worker import logs
-from gristmill.worker.capture import capture_process, capture_threads
+from gristmill.worker.capture import capture_threads
 from gristmill.worker.celery_internals import ProcessPool, ThreadPool
 from gristmill.worker.chunk_task import prepare
-from gristmill.worker.limits import limit_memory, slot_memory
-from gristmill.worker.output_file import OutputFile, new_file
+from gristmill.worker.fresh_process import wait_for_results
+from gristmill.worker.limits import slot_memory
+from gristmill.worker.output_file import new_file
 from gristmill.worker.pool import ItemTaskPool
 from gristmill.worker.preparation import preload
+from gristmill.worker.slot_equipment import pool_equipment
+from gristmill.worker.start_method import check_method
 from gristmill.worker.transport_steps import freeze, refuse
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class SlotMemory(Step):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         size = slot_memory(settings(), worker.max_concurrency or worker.concurrency)
-        worker_process_init.connect(lambda **_: limit_memory(size), weak=False)
+        pool_equipment.memory = size
         super().__init__(worker, **kwargs)
 
 
@@ -67,9 +68,14 @@ class Containment(Step):
     """Has what items start end with them."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        if issubclass(worker.pool_cls, ProcessPool):
-            worker.pool_cls = ItemTaskPool
         become_subreaper()
+        has_processes = issubclass(worker.pool_cls, ProcessPool)
+        try:
+            check_method(worker.app.amqp.queues.consume_from, has_processes)
+        except SettingError as error:
+            refuse(str(error))
+        if has_processes:
+            worker.pool_cls = ItemTaskPool
         if issubclass(worker.pool_cls, ThreadPool):
             reap_in_background()
         worker_shutdown.connect(end_what_is_left, weak=False)
@@ -91,20 +97,10 @@ class CaptureOutput(Step):
         if issubclass(worker.pool_cls, ProcessPool):
             # One for each place in the pool: a process that takes the place of one that died finds its item's output.
             places = worker.max_concurrency or worker.concurrency
-            files = [new_file() for _ in range(places)] if settings().log_bytes else []
-            worker_process_init.connect(lambda **_: _capture_pool_process(files), weak=False)
+            pool_equipment.files = [new_file() for _ in range(places)] if settings().log_bytes else []
         else:
             capture_threads()
         super().__init__(worker, **kwargs)
-
-
-def _capture_pool_process(files: list[int]) -> None:
-    place = current_process_index(0)
-    file = files[place] if place in range(len(files)) else None
-    output = None if file is None else OutputFile(file).last_words()
-    logs.write_to(capture_process(file))
-    if output is not None:
-        log.warning("the process before this one ended while it ran an item, which had written:\n%s", output)
 
 
 class Prepare(Step):
@@ -115,7 +111,9 @@ class Prepare(Step):
             with reaching():
                 prepare()
                 commands = refused_commands(client(), settings().prefix, (*TRANSPORT, *BATCHES))
-                preload(worker.app.amqp.queues.consume_from, worker_id(worker.hostname), client())
+                queues = worker.app.amqp.queues.consume_from
+                if FORK in methods_of(settings().start_method, queues):
+                    preload(queues, worker_id(worker.hostname), client())
         except GristmillError as error:
             if other_schema(error):
                 refuse(str(error))
@@ -124,8 +122,7 @@ class Prepare(Step):
                 refuse(grant(client(), commands))
             # Each process opens connections of its own.
             client().connection_pool.disconnect()
-        # A program that calls a task waits less for the server than a worker that has the task's result.
-        worker.app.conf.result_backend_transport_options["retry_policy"] = OUTCOMES.as_celery()
+        wait_for_results()
         # Steps run in no fixed order: Celery may have frozen memory already.
         freeze()
         super().__init__(worker, **kwargs)

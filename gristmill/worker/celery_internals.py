@@ -12,10 +12,11 @@ from typing import Any
 from weakref import ref
 
 from billiard.common import terminate_handler_fired as is_terminated
-from celery.app.trace import build_tracer, fast_trace_task
+from celery.app.trace import build_tracer, fast_trace_task, setup_worker_optimizations
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as PoolProcess
 from celery.concurrency.prefork import TaskPool as ProcessPool
+from celery.concurrency.prefork import process_initializer
 from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
@@ -31,6 +32,7 @@ __all__ = [
     "PoolProcess",
     "ProcessPool",
     "ThreadPool",
+    "begin_process",
     "control_node",
     "default_strategy",
     "end_when_drained",
@@ -82,6 +84,13 @@ def trace(app: Any, name: str, *call: Any) -> Any:
         task.__trace__ = build_tracer(name, task, app=app)
     local = [app.tasks, prepare_accept_content(app.conf.accept_content), call[1].get("hostname")]
     return fast_trace_task(name, *call, _loc=local)
+
+
+def begin_process(app: Any, node_name: str) -> None:
+    """Make this process, which has just started, one of the pool of a worker with that node name."""
+    # A process that is no copy of its worker lacks what the worker has prepared.
+    setup_worker_optimizations(app, node_name)
+    process_initializer(app, node_name)
 
 
 def job_of(answer: Any) -> Any:
@@ -147,6 +156,13 @@ class HookedPool(AsynPool):
 
     def pool_has_died(self) -> None:
         """Called when processes have died, before the pool gives up their messages."""
+
+    #: The place in the pool of the process that is being started.
+    place = 0
+
+    def _create_worker_process(self, i: int) -> Any:
+        self.place = i
+        return super()._create_worker_process(i)
 
     def live_pids(self) -> list[int]:
         """The ids of the processes that run."""

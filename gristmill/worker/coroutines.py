@@ -15,9 +15,10 @@ from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_stop import ASK_SECONDS, Stop
 from gristmill.worker.coroutine_run import CoroutineRun, cancel_late, is_late
 from gristmill.worker.event_loop import event_loop
+from gristmill.worker.large_value import VALUE_BYTES, ValueNotPlaced, size_of, value_text
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.preparation import own_loop
-from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
+from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
 
 #: Seconds between two records of a chunk that goes on, at least.
@@ -54,7 +55,13 @@ class Coroutines:
             # Each item has a context of its own, which ends with its coroutine.
             enter((self.work.batch, item.index, item.attempt, row.report, row.slot))
             value = await self.task.run(**arguments)
-            state, text, retry_ms = "succeeded", value_json(self.task.return_type, value), None
+            text = self.task.return_type.text(value)
+            if size_of(text) > VALUE_BYTES:
+                # The loop goes on while a thread writes the file.
+                text = await asyncio.to_thread(value_text, text, self.work, item)
+            state, retry_ms = "succeeded", None
+        except ValueNotPlaced:
+            raise
         except BaseException as exception:
             error = self._cause(exception)
             state, text = "failed", json.dumps(explain(error))

@@ -33,6 +33,7 @@ from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.task_counts import collect
+from gristmill.worker.value_sweeper import ValueSweeper
 
 HEARTBEAT_SECONDS = 1.0
 RATE_SECONDS = 10
@@ -57,6 +58,7 @@ class WorkerHeartbeat(StartStopStep):
             worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         self.is_announced = False
+        self.value_sweeper = ValueSweeper()
         self.periodic_call = PeriodicCall("worker", HEARTBEAT_SECONDS, self._send, self._announce_again)
         worker_ready.connect(self._begin, weak=False)
 
@@ -67,6 +69,7 @@ class WorkerHeartbeat(StartStopStep):
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
         self.heartbeat.add(self.periodic_call, self.mending)
+        self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
 
     def _send(self) -> None:
@@ -116,6 +119,7 @@ class WorkerHeartbeat(StartStopStep):
             "async_items": ceil(settings().async_slots / max(slots, 1)),
             "busy": sum(needs_of(request).slots for request in list(state.active_requests)),
             "memory_limit": worker_memory(settings()),
+            "shared_root": self.value_sweeper.root,
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
             **host_load(),

@@ -88,10 +88,11 @@ def write_to(descriptor: int) -> None:
 
 def install() -> None:
     """Replace Celery's logging in this process."""
-    setup_logging.connect(_set_up, weak=False)
+    setup_logging.connect(set_up, weak=False)
 
 
-def _set_up(**_: Any) -> None:
+def set_up(**_: Any) -> None:
+    """Have this process write its log lines in our form, at the level of the settings."""
     handler = WorkerHandler()
     handler.setFormatter(JsonFormatter() if settings().log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings().log_level.upper(), handlers=[handler], force=True)

@@ -9,32 +9,48 @@ from typing import Any
 from billiard.pool import EX_RECYCLE
 from billiard.process import current_process
 
-from gristmill.config.settings import settings
+from gristmill.config.start_methods import FORK, SPAWN
+from gristmill.fleet.worker_id import worker_id
 from gristmill.local.descendants import children, end_descendants
-from gristmill.worker import quarantine
+from gristmill.tasks import catalog
+from gristmill.tasks.application import app
+from gristmill.worker.billiard_internals import Starter, fork_context, fresh_context
 from gristmill.worker.celery_internals import (
     HookedPool,
     PoolProcess,
     ProcessPool,
+    begin_process,
     pool_of,
     release_multiprocessing,
 )
+from gristmill.worker.fork_server import ForkServer
+from gristmill.worker.fresh_process import Spawn
 from gristmill.worker.process_state import process_state
+from gristmill.worker.slot_equipment import SlotEquipment, pool_equipment
+from gristmill.worker.start_method import start_method
 
 log = logging.getLogger(__name__)
+
+#: Seconds that a process may take to import the user's tasks before it is killed and replaced.
+START_SECONDS = 300.0
 
 
 class ItemProcess(PoolProcess):
     """A process of the pool, which is replaced when its items have left what it cannot undo."""
 
     wait_for_job: Callable[[], Any]
+    equipment: SlotEquipment
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        _, arguments = super().__reduce__()
+        return _received, (arguments, self.equipment, self.inqW_fd, self.synqW_fd)
 
     def after_fork(self) -> None:
-        """Make this process ready for items; called in it."""
+        """Make this process ready for items; called in it, however it has started."""
         super().after_fork()
         current_process().daemon = False
         release_multiprocessing()
-        process_state.begin(settings().max_items_per_process, quarantine.pids)
+        self.equipment.take()
         wait, parent = self.wait_for_job, os.getppid()
 
         def wait_for_job() -> Any:
@@ -45,23 +61,53 @@ class ItemProcess(PoolProcess):
         self.wait_for_job = wait_for_job
 
 
+def _received(arguments: tuple[Any, ...], equipment: SlotEquipment, *numbers: int | None) -> ItemProcess:
+    process = ItemProcess(*arguments)
+    process.equipment = equipment
+    # The pool knows the process by the numbers that its descriptors have in the worker.
+    process.inqW_fd, process.synqW_fd = numbers
+    return process
+
+
 class ItemPool(HookedPool):
-    """Billiard's pool, with children of this process that are neither pool processes nor its own ended as orphans."""
+    """Billiard's pool, with children of this process that are neither pool processes nor its own ended as orphans.
+
+    `starter` starts processes that are no copies of this one; without it, processes are forked.
+    """
 
     Worker = ItemProcess
     #: Children that this process has beside its pool; None until the pool is complete.
     own: frozenset[int] | None = None
 
+    def __init__(self, *args: Any, node_name: str, starter: Starter | None, **kwargs: Any) -> None:
+        self._worker_id, self._starter = worker_id(node_name), starter
+        kwargs |= {"initializer": _begin, "initargs": (node_name,)}
+        if starter is None:
+            kwargs["context"] = fork_context()
+        else:
+            kwargs |= {"context": fresh_context(starter), "proc_alive_timeout": START_SECONDS}
+        super().__init__(*args, **kwargs)
+
+    def WorkerProcess(self, worker: ItemProcess) -> Any:  # noqa: N802
+        """The process object of billiard's that runs `worker`, which gets its equipment here."""
+        worker.equipment = pool_equipment.of_slot(self.place, self._worker_id)
+        return super().WorkerProcess(worker)
+
     def pool_has_died(self) -> None:
         """End what dead pool processes have left: this process has adopted it. Their messages go back after that."""
         if self.own is not None:
-            ended = end_descendants(os.getpid(), {*self.own, *self.live_pids()})
+            helper = self._starter.pid if self._starter else 0
+            ended = end_descendants(os.getpid(), {*self.own, *self.live_pids(), helper})
             if ended:
                 log.warning("ended %d processes that a dead pool process had left", ended)
 
     def complete(self) -> None:
         """Note which children are this process's own."""
         self.own = frozenset(children(os.getpid()) - set(self.live_pids()))
+
+
+def _begin(node_name: str) -> None:
+    begin_process(app, node_name)
 
 
 class ItemTaskPool(ProcessPool):
@@ -71,5 +117,17 @@ class ItemTaskPool(ProcessPool):
 
     def on_start(self) -> None:
         """Start the processes."""
+        _, node_name = self.options.pop("initargs")
+        self.options |= {"node_name": node_name, "starter": self._starter(node_name)}
         super().on_start()
         pool_of(self).complete()
+
+    def _starter(self, node_name: str) -> Starter | None:
+        queues = self.app.amqp.queues.consume_from
+        method = start_method(queues)
+        if method == FORK:
+            return None
+        if method == SPAWN:
+            return Spawn()
+        tasks = [task for task in catalog.load().values() if task.preload and task.queue_name in queues]
+        return ForkServer(worker_id(node_name), sorted({task.queue_name for task in tasks}))

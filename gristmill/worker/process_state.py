@@ -100,8 +100,11 @@ class ProcessState:
         if not self._own:
             self._own = {number: each for number, each in self._identities().items() if number not in self._pipes}
 
-    def after_item(self, seconds: float, failed: bool) -> None:
-        """Undo what an item has changed: all of it after a failure or a long run, else what is cheap to look at."""
+    def after_item(self, seconds: float, failed: bool, *, by_program: bool = False) -> None:
+        """Undo what an item has changed: all of it after a failure or a long run, else what is cheap to look at.
+
+        What another program did (`by_program`) was not in this process.
+        """
         if self.pid:
             self.items += 1
             umask(self._umask)
@@ -109,7 +112,7 @@ class ProcessState:
                 self._restore_directory()
             if self._names:
                 self._restore_environment()
-            if failed or seconds > LONG_SECONDS:
+            if (failed or seconds > LONG_SECONDS) and not by_program:
                 self.restore_all()
 
     def after_items(self, client: Redis) -> None:
@@ -162,7 +165,7 @@ class ProcessState:
         yield from self._memory_left()
         if threading.active_count() > self._threads + _THREADS:
             yield "left threads"
-        if self._end_children():
+        if self.end_children():
             yield "left processes, which were ended"
 
     def _restore_directory(self) -> None:
@@ -233,13 +236,9 @@ class ProcessState:
                 yield f"left the process with over {limit // 2 >> 20:,} MiB of memory"
 
     def end_children(self) -> int:
-        """End the processes that a program of the item has left; return how many ran.
-
-        A program changes nothing in this process, which therefore goes on.
-        """
-        return self._end_children() if self.pid else 0
-
-    def _end_children(self) -> int:
+        """End the processes that an item has left; return how many ran. What else it changed stays."""
+        if not self.pid:
+            return 0
         with suppress(ChildProcessError):
             waitid(os.P_ALL, 0, _ENDED)
             spare = {*self._children, *self._spare(), *helper_processes()}

@@ -6,7 +6,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from gristmill.local.descendants import (
     end_tree,
     set_parent_death_signal,
 )
+from gristmill.local.interpreter import command
 from gristmill.worker.capture import capture_process
 from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output_file import OutputFile, new_file
@@ -117,12 +117,8 @@ class QuarantineProcess:
             self._file = new_file()
         ours, theirs = socket.socketpair()
         with theirs:
-            code = (
-                f"import sys; sys.path[:] = {sys.path!r}; "
-                f"from gristmill.worker.quarantine import serve; serve({theirs.fileno()}, {self._file})"
-            )
             self._child = subprocess.Popen(
-                [sys.executable, "-c", code],
+                command(f"from gristmill.worker.quarantine import serve; serve({theirs.fileno()}, {self._file})"),
                 pass_fds=[theirs.fileno(), self._file],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

@@ -3,23 +3,9 @@
 import os
 import random
 import sys
-from typing import Any
-
-from celery.bootsteps import Step
-from celery.signals import worker_process_init
 
 
-class OwnRandomness(Step):
-    """Seeds the global generators of each pool process when it starts, and so those of a process that replaces one."""
-
-    requires = ("celery.worker.components:Pool",)
-
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
-        worker_process_init.connect(reseed, weak=False)
-        super().__init__(worker, **kwargs)
-
-
-def reseed(**_: Any) -> None:
+def reseed() -> None:
     """Seed the global generators of Python, numpy and torch from the system, if they are imported.
 
     A fork copies their state. A library that this process imports later seeds itself.

@@ -10,23 +10,16 @@ from typing import Any
 from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.server.waiting import backoff
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed
-from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.limits import TimeLimitExceeded
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent
-#: The longest value, as JSON in UTF-8, in bytes.
-VALUE_BYTES = 1 << 20
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 
 #: The id of this process, which is asked for with each item.
 _pid = cache(os.getpid)
 os.register_at_fork(after_in_child=_pid.cache_clear)
-
-
-class ResultTooLarge(ValueError):
-    """Raised when a task returns more than 1 MiB of JSON; it should write a file and return the file's path."""
 
 
 def delay_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
@@ -48,22 +41,6 @@ def outcome_of(
     """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
     seconds = time.perf_counter() - started_at
     return Outcome(item.index, state, item.attempt, text, seconds, worker, _pid(), retry_ms, log)
-
-
-def value_json(return_type: ReturnType, value: Any) -> str:
-    """A task's value as JSON.
-
-    Raises:
-        ResultNotJSON: JSON cannot carry the value.
-        ResultMismatch: the task's return annotation does not allow the value.
-        ResultTooLarge: the value is over 1 MiB of JSON.
-    """
-    text = return_type.text(value)
-    # No character takes more than four bytes.
-    size = len(text) if len(text) * 4 <= VALUE_BYTES or text.isascii() else len(text.encode())
-    if size > VALUE_BYTES:
-        raise ResultTooLarge(f"the value is {size:,} bytes of JSON, over 1 MiB: write a file and return its path")
-    return text
 
 
 def explain(error: BaseException) -> dict[str, Any]:

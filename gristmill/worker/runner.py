@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from json import dumps
+from threading import current_thread, main_thread
 from time import monotonic, perf_counter, sleep
 from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
+from gristmill.config.names import PROGRAM
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
@@ -20,8 +22,9 @@ from gristmill.tasks.item import enter, leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
-from gristmill.worker.celery_internals import is_terminated
+from gristmill.worker.celery_internals import is_draining, is_terminated
 from gristmill.worker.chunk_stop import Stop
+from gristmill.worker.large_value import ValueNotPlaced, value_text
 from gristmill.worker.limits import (
     GRACE_SECONDS,
     TimeLimitExceeded,
@@ -36,11 +39,13 @@ from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.process_state import process_state
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
-from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of, value_json
+from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
+#: Seconds for which a slot stays with its batch at most, even if nothing else waits: its worker may have other queues.
+STAY_SECONDS = 10.0
 #: The runner records outcomes of more bytes than this before the chunk continues.
 OUTCOMES_BYTES = 4 << 20
 log = logging.getLogger(__name__)
@@ -106,11 +111,14 @@ class Runner:
             until += seconds
         if task.is_async:
             return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
+
+        def once_more(item: Item) -> Outcome:
+            most = replace(work, memory=work.memory or worker_memory(self.settings))
+            return run_in_quarantine(most, task, node, limit, prepare, item)
+
         with time_limit.armed(limit), memory_limit(work.memory):
             try:
-                most = replace(work, memory=work.memory or worker_memory(self.settings))
-                in_quarantine = partial(run_in_quarantine, most, task, node, limit, prepare)
-                return self._run_items(chunk, work, partial(run_item, work, task, node), in_quarantine, worker, until)
+                return self._run_items(chunk, work, partial(run_item, work, task, node), once_more, worker, until)
             finally:
                 leave()
 
@@ -160,14 +168,17 @@ class Runner:
         """Record the last outcomes of a chunk; return this slot's next chunk with its work, or None.
 
         They took the time since `started_at`. The last `rest` items of the chunk go to other slots. After `until`, of
-        `time.monotonic()`, the slot takes no next chunk.
+        `time.monotonic()`, the slot gives way to what else waits; with 0 it takes no next chunk.
         """
-        if rest or monotonic() > until:
+        overdue = monotonic() > until
+        if rest or (overdue and not _may_stay(until)):
             self.record(chunk, outcomes, started_at, worker, rest)
             return None, None
         seconds = perf_counter() - started_at
         current_capture().send()
-        duplicates, following, more = _patiently(lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker))
+        duplicates, following, more = _patiently(
+            lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker, overdue=overdue)
+        )
         log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
         return following, more
 
@@ -179,8 +190,18 @@ class Runner:
         log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
 
 
+def _may_stay(until: float) -> bool:
+    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
+    sees_drain = current_thread() is not main_thread()
+    return sees_drain and not is_draining() and monotonic() < until + STAY_SECONDS
+
+
 def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
-    """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller."""
+    """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller.
+
+    Raises:
+        ValueNotPlaced: the server does not say where the value goes.
+    """
     started_at = perf_counter()
     row = run_rows.own()
     row.begin(work.batch, item.index, item.attempt, started_at)
@@ -195,11 +216,11 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
         finally:
             time_limit.end()
             process_state.leave_if_forked()
-        state, text, retry_ms = "succeeded", value_json(task.return_type, value), None
+        state, text, retry_ms = "succeeded", value_text(task.return_type.text(value), work, item), None
         keeps = work.keep_logs == "all"
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
-        if isinstance(error, SystemExit) and is_terminated():
+        if isinstance(error, ValueNotPlaced) or (isinstance(error, SystemExit) and is_terminated()):
             raise
         state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
         keeps = keeps_log(work, state)
@@ -207,7 +228,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             work.out_of_memory.append(item)
     log = capture.end(keeps)
     outcome = outcome_of(item, state, text, started_at, worker, retry_ms, log)
-    process_state.after_item(outcome.seconds, state == "failed")
+    # A program changes nothing in this process, and has ended with all below it.
+    process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
     return outcome
 
 

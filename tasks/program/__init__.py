@@ -1,4 +1,1 @@
 """`program`: any command as a task; an item's input fills the template of its words."""
-
-#: The name of the task.
-TASK = "program"

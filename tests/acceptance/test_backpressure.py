@@ -10,8 +10,8 @@ import pytest
 from gristmill.server.connection import connect
 from tests.support.command import GRISTMILL
 
-MEMORY = 256 << 20
-COUNT, LENGTH = 270_000, 4000
+MEMORY = 64 << 20
+COUNT, LENGTH = 67_500, 4000
 
 #: A task that makes outcomes as large as items.
 ECHO = '''
@@ -42,7 +42,6 @@ def small(place):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_four_times_its_memory_in_items(small, record_property):
     """As many bytes of outcomes come on top."""

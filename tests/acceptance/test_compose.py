@@ -134,7 +134,7 @@ def test_scaling_up_and_down_under_load_loses_nothing(compose, place):
     environ = {"GRISTMILL_REDIS_URL": compose.url()}
     names = []
     with ledger_of(compose) as ledger:
-        for turn, (cpu, io) in enumerate([(1, 2), (3, 1), (1, 3), (2, 1), (1, 2)] * 2):
+        for turn, (cpu, io) in enumerate([(1, 2), (3, 1), (1, 3), (2, 1), (1, 2)]):
             for task, item, number in (("fibonacci", 21, 250), ("pause", 0.05, 500)):
                 names.append(f"{task}-{turn}")
                 lines = f"{item}\n" * number
@@ -143,7 +143,7 @@ def test_scaling_up_and_down_under_load_loses_nothing(compose, place):
         until(lambda: all(info(ledger, name).finished for name in names), 300, "the end of every batch")
         ends = [info(ledger, name) for name in names]
     assert [(end.name, end.left, end.failed, end.dead) for end in ends] == [(name, 0, 0, 0) for name in names]
-    assert sum(end.succeeded for end in ends) == 10 * (250 + 500)
+    assert sum(end.succeeded for end in ends) == 5 * (250 + 500)
     # Drained: what was running ended before its worker did, and nothing ran again.
     assert sum(end.duplicates for end in ends) == 0
 

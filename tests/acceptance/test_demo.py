@@ -57,7 +57,7 @@ class TestDemo:
             running.says("dashboard: http://")
             assert len(place.processes()) > 5
             os.kill(running.pid, signal.SIGKILL)
-        place.deserted(15)
+        place.deserted()
 
     @pytest.mark.slow
     def test_it_keeps_out_of_a_running_fleet(self, fleet, tmp_path):
@@ -94,7 +94,7 @@ class TestCompare:
     @pytest.mark.alone
     @pytest.mark.timeout(400)
     def test_the_rows(self, place, temporary):
-        with place.start("compare", "--json") as running:
+        with place.start("compare", "--seconds", "3", "--json") as running:
             rows = running.end(seconds=380).good().rows
         belong_together(rows, "fibonacci", "pause", "fetch", "digest")
         computing, waiting = rows[:6], rows[6:12]
@@ -159,7 +159,7 @@ class TestCompare:
         with place.start("compare", "--only", "cpu", "--items", "45") as running:
             running.says("CPU-bound: 1 Fibonacci number, F(45) …")
             os.kill(running.pid, signal.SIGKILL)
-        place.deserted(15)
+        place.deserted()
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

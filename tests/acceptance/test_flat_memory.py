@@ -64,7 +64,6 @@ COMMANDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.timeout(3600)
 def test_many_lines(place, record_property):
     found: dict[str, list[tuple[float, float]]] = {what: [] for what in COMMANDS}

@@ -113,7 +113,7 @@ class TestKills:
                 progress(place, 40)
                 kill(running.pid)
                 running.end()
-            place.deserted(15)
+            place.deserted()
         with place.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_LEASE_SECONDS="2"):
             complete(place, 800, 46368)
 

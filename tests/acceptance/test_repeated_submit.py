@@ -13,9 +13,9 @@ from psutil import NoSuchProcess
 
 from tests.conftest import until
 
-COUNT, KILLS, WORKER_KILLS = 100_000, 50, 20
+COUNT, KILLS, WORKER_KILLS = 40_000, 50, 20
 #: So many of the lines that one producer gets come slowly.
-SLOWLY = 1900
+SLOWLY = 750
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class TestInterrupted:
             for _ in range(40):
                 running.line()
             os.kill(running.pid, signal.SIGKILL)
-        place.deserted(15)
+        place.deserted()
         done = place.run(*command, **settings).good()
         assert indexes(done) == list(range(200))
         (row,) = place.run("batches", "--json").good().rows
@@ -90,7 +90,7 @@ class TestInterrupted:
         with place.start("run", "fibonacci", "--name", "x", "42", "0") as running:
             assert '"value":0' in running.line()
             os.kill(running.pid, signal.SIGKILL)
-        place.deserted(15)
+        place.deserted()
 
 
 @pytest.mark.slow

@@ -39,12 +39,12 @@ def ended(items, state):
 class Controlled(RuleBasedStateMachine):
     """A batch with a producer, two workers and an operator, each as unlucky as can be."""
 
-    def __init__(self, client, halt):
+    def __init__(self, client, limits):
         super().__init__()
         self.ledger = Ledger(client, load({"GRISTMILL_PREFIX": f"t{uuid.uuid4().hex}:"}))
         self.control = Control(client, self.ledger.settings)
         enlist(self.ledger)
-        self.ledger.create(NAME, "token", {**FIELDS, "retries": 1, **halt})
+        self.ledger.create(NAME, "token", {**FIELDS, "retries": 1, **limits})
         self.stored, self.feeding = 0, True
         #: Every chunk that was ever on the queue, and what workers hold of them: chunk, items, worker.
         self.messages, self.held = [], []
@@ -226,6 +226,11 @@ class Controlled(RuleBasedStateMachine):
         assert min(state.succeeded, state.failed, state.cancelled, state.dead, state.left) >= 0
 
     @invariant()
+    def no_more_items_run_at_once_than_its_limit_says(self):
+        most = int(self.ledger.state(NAME).get("max_running", 1000))
+        assert self.ledger.client.zcard(self.ledger.key(NAME, "in_flight")) <= most
+
+    @invariant()
     def every_open_item_is_somewhere(self):
         state, open_items = self.info(), set(range(self.stored)) - self._bits("done")
         cursor = int(self.ledger.state(NAME).get("cursor", 0))
@@ -278,15 +283,19 @@ class Controlled(RuleBasedStateMachine):
         assert list(self.ledger.client.scan_iter(f"{self.ledger.settings.prefix}gm1:batch:*")) == []
 
 
-@pytest.mark.parametrize("halt", [{}, {"halt": "3"}, {"halt": "20%"}], ids=["", "halt 3", "halt 20%"])
-def test_the_books_balance_whatever_is_done_to_a_batch(client, halt):
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"halt": "3"}, {"halt": "20%"}, {"halt": "success=4", "max_running": "2"}],
+    ids=["", "halt 3", "halt 20%", "halt success=4, max_running 2"],
+)
+def test_the_books_balance_whatever_is_done_to_a_batch(client, limits):
     options = settings(
         max_examples=15,
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(lambda: Controlled(client, halt), settings=options)
+    run_state_machine_as_test(lambda: Controlled(client, limits), settings=options)
 
 
 def test_the_machine_reaches_every_state(client):

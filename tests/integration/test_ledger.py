@@ -64,7 +64,7 @@ def test_chunks_grow_with_what_is_measured_and_shrink_at_the_end(ledger):
     assert counts[0] == 1
     # Chunks are of unlike lengths, about a quarter of a second long.
     assert 250 <= max(counts) <= 313
-    assert counts[-1] <= 7
+    assert counts[-1] <= 8
 
 
 def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
@@ -72,15 +72,14 @@ def test_a_first_item_unlike_the_others_makes_no_long_chunk(ledger):
     submit(ledger, "b", 5000, block=1000)
     first = pop(ledger)
     ledger.record(first, outcomes(ledger.take(first).items), 1e-6, WORKER)
-    pop(ledger)
-    assert [pop(ledger).count for _ in range(3)] == [4, 4, 4]
+    assert [pop(ledger).count for _ in range(2)] == [1, 4], "the first of these was cut before"
 
 
 def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
     ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 100)
     run_all(ledger, seconds_each=0.02)
-    for name, fields, first in (("same", {}, [12, 12]), ("other", {"fingerprint": "g"}, [1, 1])):
+    for name, fields, first in (("same", {}, [15, 13]), ("other", {"fingerprint": "g"}, [1, 1])):
         submit(ledger, name, 5000, block=1000, **fields)
         assert [pop(ledger).count for _ in range(2)] == first
     submit(ledger, "few", 17)

@@ -1,8 +1,13 @@
 """What a Python program sees while the server is away: one error in one line, whatever it asks for."""
 
+import json
 import os
 import subprocess
 import sys
+
+import pytest
+
+from tests.support.proxy import Proxy
 
 #: What programs ask for, and the error that they get.
 CALLS = {
@@ -43,3 +48,22 @@ def test_each_call_raises_one_error_without_a_chain(tmp_path):
         (line,) = [line for line in text.splitlines() if "Error: " in line and not line.startswith(" ")]
         assert CALLS[call] in line.partition(":")[0], line
         assert "restarted" not in text, call
+
+
+@pytest.mark.parametrize(
+    ("call", "reply", "output"),
+    [("print(app.AsyncResult('cut').result)", b"a value", "a value\n"), ("app.AsyncResult('cut').forget()", b":1", "")],
+    ids=["read", "forget"],
+)
+def test_a_result_is_read_and_deleted_though_connections_break(server, client, tmp_path, call, reply, output):
+    client.set("celery-task-meta-cut", json.dumps({"status": "SUCCESS", "result": "a value", "task_id": "cut"}))
+    with Proxy(server.port) as proxy:
+        proxy.cut_next(reply, times=2)
+        url = server.url.replace(f":{server.port}", f":{proxy.port}")
+        environ = {**os.environ, "GRISTMILL_REDIS_URL": url, "GRISTMILL_HOME": str(tmp_path)}
+        program = [sys.executable, "-c", PROGRAM.format(call=call)]
+        ended = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert proxy.cuts == 2
+    assert (ended.returncode, ended.stdout) == (0, output), ended.stderr
+    assert client.exists("celery-task-meta-cut") == ("forget" not in call)
+    client.delete("celery-task-meta-cut")

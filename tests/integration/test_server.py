@@ -64,9 +64,13 @@ class TestServer:
         assert len(password) == 43
         for url in (f"redis://127.0.0.1:{private.port}", f"redis://:wrong@127.0.0.1:{private.port}"):
             began = time.monotonic()
-            with pytest.raises(ServerError, match="refuses the login"), reaching(url), connect(url) as client:
+            with (
+                pytest.raises(ServerError, match="refuses the login"),
+                reaching(url),
+                connect(url, Policy(60)) as client,
+            ):
                 client.ping()
-            assert time.monotonic() - began < 2, "a refused login was tried again"
+            assert time.monotonic() - began < 50, "a refused login was tried again"
         assert not any(password in " ".join(process.cmdline()) for process in processes(home))
         for file in (home.path / "server").rglob("*"):
             if file.is_file() and password.encode() in file.read_bytes():

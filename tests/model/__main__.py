@@ -6,12 +6,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.model.explorer import Explorer
+from tests.model.explorer import LOT, Explorer
 from tests.model.product import scripts_edited
 from tests.model.scenarios import FULL
 from tests.model.seeds import SEEDS
 from tests.model.server import recording_client
-from tests.model.walk import walk
+from tests.model.walk import walks
 from tests.model.world import Scenario
 
 
@@ -61,16 +61,17 @@ def _scenarios(options: argparse.Namespace) -> list[Scenario]:
 def main() -> int:
     """Run what the options say; 1 when something is wrong."""
     options = _options()
-    seeds = {seed.name: seed for seed in SEEDS}
-    edit = seeds[options.broken].edit if options.broken else str
+    by_name = {seed.name: seed for seed in SEEDS}
+    edit = by_name[options.broken].edit if options.broken else str
     wrong = 0
     with tempfile.TemporaryDirectory() as directory, recording_client(Path(directory)) as client, scripts_edited(edit):
         explorer = Explorer(client)
-        for seed in range(options.seed, options.seed + options.walks):
-            report = walk(explorer, seed, options.items or 6, options.faults)
-            wrong += bool(report.problem)
-            if report.problem or seed == options.seed + options.walks - 1:
-                print(report, flush=True)
+        seeds = range(options.seed, options.seed + options.walks)
+        for first in seeds[::LOT]:
+            reports = walks(explorer, seeds[first - seeds.start :][:LOT], options.items or 6, options.faults)
+            problems = [report for report in reports if report.problem]
+            wrong += len(problems)
+            print(*(problems or reports[-1:]), sep="\n", flush=True)
         for scenario in [] if options.walks else _scenarios(options):
             report = explorer.explore(scenario, options.states, options.seconds)
             wrong += bool(report.problem)

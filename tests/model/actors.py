@@ -114,7 +114,7 @@ def _produce(actors: Actors, scenario: Scenario, product: Product) -> Actors:
         return replace(actors, producer=replace(producer, at="done"))
     try:
         if producer.at == "create":
-            feed = product.create(producer.token, scenario.retries, scenario.halt)
+            feed = product.create(producer.token, scenario.retries, scenario.halt, scenario.max_running)
             stored, ended = feed.stored, feed.input_ended
         elif producer.at == "append":
             stored, ended = _append(actors, scenario, product), False

@@ -7,7 +7,7 @@ from typing import Any
 
 from gristmill.batches.chunk import Chunk
 from tests.model import product
-from tests.model.store import Keys, Stream, View
+from tests.model.store import Snapshot, Stream, View
 from tests.model.world import Actors, Worker
 
 _ID = re.compile(r"\d{13}-\d+")
@@ -23,37 +23,46 @@ class Canonical:
     def __init__(self) -> None:
         self._forms: dict[tuple[str, bytes], Form] = {}
 
-    def number(self, actors: Actors, keys: Keys, view: View) -> int:
+    def number(self, actors: Actors, snapshot: Snapshot) -> int:
         """The number of a state: the least one of those with the workers in each order."""
-        plain: list[Form] = []
-        scoped: list[str] = []
-        for name in sorted(keys):
-            part = product.part(name)
-            kind = product.form_of(part)
-            if kind == "plain":
-                plain.append(self._plain(part, keys[name], view[part]))
-            elif kind:
-                scoped.append(part)
-        queues = [value for part, value in view.items() if part.startswith("q:") and part != product.ALARM]
-        workers = _names(view, queues)
-        ids = _ranks(queues)
-        holders = {owner for queue in queues for owner in queue.pending.values()}
+        forms = snapshot.forms = snapshot.forms or _Forms(self, snapshot)
         numbers = []
         for order in _orders(actors.workers):
             names = {worker.name: f"w{place}" for place, worker in enumerate(order)}
-            names |= {name: f"gone{place}" for place, name in enumerate(sorted(workers - names.keys()))}
-            scope = _Scope(actors, view, ids, names, holders)
-            numbers.append(hash((scope.actors(order), *plain, *(scope.form(part) for part in scoped))))
+            names |= {name: f"gone{place}" for place, name in enumerate(sorted(forms.workers - names.keys()))}
+            scope = _Scope(actors, snapshot.view, forms.ids, names, forms.holders)
+            numbers.append(hash((scope.actors(order), forms.plain, *(scope.form(part) for part in forms.scoped))))
         return min(numbers)
 
-    def _plain(self, part: str, dump: bytes, value: Any) -> Form:
+    def plain(self, part: str, dump: bytes, value: Any) -> Form:
         if (part, dump) not in self._forms:
             self._forms[part, dump] = _plain_form(part, value)
         return self._forms[part, dump]
 
 
+class _Forms:
+    """What the form of a state takes from its keys alone."""
+
+    def __init__(self, canonical: Canonical, snapshot: Snapshot) -> None:
+        plain: list[Form] = []
+        self.scoped: list[str] = []
+        for name in sorted(snapshot.keys):
+            part = product.part(name)
+            kind = product.form_of(part)
+            if kind == "plain":
+                plain.append(canonical.plain(part, snapshot.keys[name], snapshot.view[part]))
+            elif kind:
+                self.scoped.append(part)
+        queues = [value for part, value in snapshot.view.items() if part.startswith("q:") and part != product.ALARM]
+        self.plain = hash(tuple(plain))
+        self.workers, self.ids = _names(snapshot.view, queues), _ranks(queues)
+        self.holders = {owner for queue in queues for owner in queue.pending.values()}
+
+
 def _plain_form(part: str, value: Any) -> Form:
     """The form of a key without ids of messages, names of workers and times."""
+    if part == product.ACTIVE:
+        return part, tuple(name for name, _ in value)
     if part.startswith("out:"):
         return part, tuple(sorted(product.outcomes_in(value)))
     if part == "events":

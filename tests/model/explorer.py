@@ -4,21 +4,21 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-from redis.exceptions import ResponseError
-
-from gristmill.errors import GristmillError
-from tests.model.actors import Act, steps
-from tests.model.calls import Command, RecordingClient, Unanswered
+from tests.model.actors import steps
+from tests.model.calls import RecordingClient
 from tests.model.canonical import Canonical
 from tests.model.invariants import ended, violations
+from tests.model.player import Player
 from tests.model.product import Product
-from tests.model.store import Store
+from tests.model.store import Snapshot
 from tests.model.world import Actors, Scenario, World, first_actors
 
 #: Of so many states, one begins with the loss of all scripts, as by a restart of the server. No state shows it.
 FLUSH_EVERY = 97
+#: States from which the steps are taken in the same round trips.
+LOT = 32
 
 
 @dataclass(slots=True)
@@ -77,39 +77,36 @@ class Graph:
         return next((number for number in range(len(self.parents)) if number not in reached), None)
 
 
+class After(NamedTuple):
+    """What may follow a state: the words of a step, whether it is a fault, the state after it, what failed in it."""
+
+    words: str
+    fault: bool
+    world: World
+    failure: str
+
+
 class Explorer:
     """Explores scenarios on one server, which it empties."""
 
     def __init__(self, client: RecordingClient) -> None:
-        self.client, self.product, self.store = client, Product(client), Store()
-        self.canonical = Canonical()
+        self.client, self.player, self.canonical = client, Player(client), Canonical()
 
     def explore(self, scenario: Scenario, most_states: int = 0, most_seconds: float = 0) -> Report:
         """Walk all orders of steps; stop at the first violation, or after `most_states` or `most_seconds`, if not 0."""
         report, graph, start = Report(scenario), Graph(), time.monotonic()
         first = self.begin(scenario)
-        graph.add(self.canonical.number(first.actors, first.keys, first.view), 0, "")
+        graph.add(self.canonical.number(first.actors, first.snapshot), 0, "")
         frontier: deque[tuple[int, World]] = deque([(0, first)])
         while frontier and not report.problem:
             if (most_states and len(graph.parents) >= most_states) or (most_seconds and report.seconds > most_seconds):
                 report.complete = False
                 break
-            number, world = frontier.popleft()
-            for words, fault, after in self._following(world, report, flush=number % FLUSH_EVERY == 0):
-                if after.keys is world.keys and after.actors == world.actors and not report.problem:
-                    continue
-                key = self.canonical.number(after.actors, after.keys, after.view)
-                following = graph.number.get(key)
-                if following is None:
-                    following = graph.add(key, number, words)
-                    if report.problem:
-                        report.path = graph.path(following)
-                        break
-                    frontier.append((following, after))
-                    if ended(after.actors, after.view, scenario):
-                        graph.ended.append(following)
-                if not fault:
-                    graph.before[following].append(number)
+            lot = self._lot(frontier)
+            for (number, world), following in zip(lot, self._following(lot, scenario), strict=True):
+                self._note(number, world, following, report, graph, frontier)
+                if report.problem:
+                    break
             report.seconds = time.monotonic() - start
         report.states = len(graph.parents)
         if not report.problem and (stuck := graph.stuck(number for number, _ in frontier)) is not None:
@@ -120,7 +117,7 @@ class Explorer:
         """The first state, on an emptied server."""
         actors = first_actors(scenario)
         self.client.send([(("FLUSHDB",), {})])
-        self.store.forget()
+        self.player.store.forget()
         workers = actors.workers if scenario.items else ()
 
         def join(product: Product) -> Actors:
@@ -128,67 +125,63 @@ class Explorer:
                 product.heartbeat(worker.name, [])
             return actors
 
-        (after,) = self.run(World(actors, {}, {}), [join], flush=True)
-        return after[0]
-
-    def _following(self, world: World, report: Report, flush: bool) -> Iterator[tuple[str, bool, World]]:
-        """What may follow a state: the words of each step, whether it is a fault, and the state after it."""
-        following = list(steps(world.actors, report.scenario))
-        acts = [step.run for step in following if step.run]
-        results = iter(self.run(world, acts, flush))
-        for step in following:
-            after, problem = (World(step.after, world.keys, world.view), "") if step.after else next(results)
-            report.problem = report.problem or problem
-            report.transitions += 1
-            yield step.words, step.fault, self._checked(after, report, world)
-            if step.lost and not report.problem:
-                report.transitions += 1
-                yield (
-                    f"{step.words}, answer lost",
-                    True,
-                    self._checked(World(step.lost, after.keys, after.view), report, world),
-                )
-
-    def run(self, world: World, acts: list[Act], flush: bool = False) -> list[tuple[World, str]]:
-        """The states after each of the steps, and what failed in it: in as many round trips as a step has calls."""
-        results: dict[int, tuple[World, str]] = {}
-        exchanges: list[tuple[list[Command], list[Any]]] = [([], []) for _ in acts]
-        snapshots: dict[int, Any] = {}
-        head = [self.store.write(world.keys, world.view, world.actors.now)]
-        if flush:
-            head.append((("SCRIPT", "FLUSH"), {}))
-        while len(results) < len(acts):
-            batch: list[Command] = []
-            requests = []
-            for place in [place for place in range(len(acts)) if place not in results]:
-                self.client.replay(*exchanges[place])
-                actors, problem = self._act(acts[place], world.actors)
-                if actors and self.client.exact and place in snapshots:
-                    results[place] = World(actors, *self.store.values(snapshots[place])), problem
-                else:
-                    requests.append((place, self.client.commands))
-                    batch += (*self.client.commands, self.store.read())
-            if requests:
-                flat = self.client.send([*head, *batch])[len(head) :]
-                for place, commands in requests:
-                    exchanges[place], snapshots[place] = (commands, flat[: len(commands)]), flat[len(commands)]
-                    flat = flat[len(commands) + 1 :]
-                head = []
-        return [results[place] for place in range(len(acts))]
-
-    def _act(self, act: Act, before: Actors) -> tuple[Actors | None, str]:
-        """The actors after a step, None if its calls are not all answered; and what failed."""
-        try:
-            return act(self.product), ""
-        except Unanswered:
-            return None, ""
-        except (ResponseError, GristmillError, AssertionError) as error:
-            return before, f"a call failed: {error!r}"
-
-    def _checked(self, after: World, report: Report, before: World) -> World:
-        if after.keys is not before.keys or after.actors != before.actors:
-            report.problem = report.problem or self.problem(after, report.scenario)
+        (((after, _),),) = self.player.play([(World(actors, Snapshot()), [join])], flush=True)
         return after
+
+    def _lot(self, frontier: deque[tuple[int, World]]) -> list[tuple[int, World]]:
+        """The next states to go on from; only the last one may be without scripts."""
+        lot: list[tuple[int, World]] = []
+        while frontier and len(lot) < LOT:
+            lot.append(frontier.popleft())
+            if lot[-1][0] % FLUSH_EVERY == 0:
+                break
+        return lot
+
+    def _following(self, lot: list[tuple[int, World]], scenario: Scenario) -> Iterator[list[After]]:
+        """What may follow each of the states."""
+        possible = [list(steps(world.actors, scenario)) for _, world in lot]
+        plays = [
+            (world, [step.run for step in every if step.run]) for (_, world), every in zip(lot, possible, strict=True)
+        ]
+        played = self.player.play(plays, flush=lot[-1][0] % FLUSH_EVERY == 0)
+        for (_, world), every, results in zip(lot, possible, map(iter, played), strict=True):
+            following = []
+            for step in every:
+                after, failure = (World(step.after, world.snapshot), "") if step.after else next(results)
+                following.append(After(step.words, step.fault, after, failure))
+                if step.lost:
+                    lost = World(step.lost, after.snapshot)
+                    following.append(After(f"{step.words}, answer lost", True, lost, ""))
+            yield following
+
+    def _note(
+        self,
+        number: int,
+        world: World,
+        every: list[After],
+        report: Report,
+        graph: Graph,
+        frontier: deque[tuple[int, World]],
+    ) -> None:
+        """Enter what follows a state, up to the first thing that is wrong."""
+        for words, fault, after, failure in every:
+            report.transitions += 1
+            if after.snapshot is world.snapshot and after.actors == world.actors and not failure:
+                continue
+            key = self.canonical.number(after.actors, after.snapshot)
+            following, problem = graph.number.get(key), failure
+            if following is None:
+                # Only a new state is looked at: in one that behaves alike the same things are wrong.
+                problem = problem or self.problem(after, report.scenario)
+                following = graph.add(key, number, words)
+                frontier.append((following, after))
+                if ended(after.actors, after.view, report.scenario):
+                    graph.ended.append(following)
+            if problem:
+                report.problem, report.path = problem, (*graph.path(number), words)
+                return
+            if not fault:
+                graph.before[following].append(number)
 
     def problem(self, world: World, scenario: Scenario) -> str:
         """What is wrong in a state; empty if nothing is."""

@@ -131,6 +131,8 @@ class Books:
             return
         if [batch for batch, _ in self.view.get(product.ACTIVE, ())] != [product.BATCH]:
             yield "the batch is not finished, and not among the active ones"
+        if self.state.get("max_running") == "1" and len(self.view.get(product.CHUNK_ZSETS[0], ())) > 1:
+            yield "more chunks are in flight than may run at once"
         places = self._places()
         waiting = [index for part in product.WAITING for index in self._waiting(part)]
         if not unlucky and (again := self.done & set(waiting)):

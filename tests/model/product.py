@@ -169,7 +169,7 @@ class Product:
         """Send a worker's heartbeat, with the chunks whose messages it holds."""
         self.ledger.heartbeat(worker, {"queue": QUEUE, "slots": 1}, chunks)
 
-    def create(self, token: str, retries: int, halt: str) -> Any:
+    def create(self, token: str, retries: int, halt: str, max_running: str) -> Any:
         fields = {
             "task": "t",
             "queue": QUEUE,
@@ -181,7 +181,8 @@ class Product:
             "chunk_seconds": 0.25,
             "submitted_by": "me",
         }
-        return self.ledger.create(BATCH, token, {**fields, "halt": halt} if halt else fields)
+        limits = {name: text for name, text in (("halt", halt), ("max_running", max_running)) if text}
+        return self.ledger.create(BATCH, token, {**fields, **limits})
 
 
 def outcome(item: Item, state: str) -> Outcome:
@@ -222,7 +223,7 @@ COUNTS = f"queue:{QUEUE}"
 #: The stream that wakes readers: what it has changes when a message is taken, and not what becomes of it.
 ALARM = f"q:{QUEUE}:alarm"
 #: Keys on which nothing depends: the clock among them, because time never goes back here.
-_IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock", ACTIVE})
+_IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock"})
 #: Keys with ids of messages, names of workers or times. All others are plain.
 _SCOPED = frozenset(
     {"state", RUNNING_HASH, "message_of", "in_flight", "retry", "due", "heartbeats", "slots_of", *WORKER_ZSETS}

@@ -1,12 +1,13 @@
 """The server's keys as a value: read whole, and put back whole."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.model.calls import Command
-from tests.model.product import CLOCK, PREFIX, part
+from tests.model.product import CLOCK, PREFIX, TEAR, part
 
-#: Reads the keys that differ from those in SAVED, and makes them those again. ARGV: prefix, SAVED, CLOCK, the time.
+#: Reads the keys that differ from those in SAVED, and makes them those again. ARGV: prefix, SAVED, CLOCK, time, TEAR.
 _READ = """
 local function value_of(name, kind)
   if kind == 'string' then return redis.call('GET', name)
@@ -31,6 +32,7 @@ for name, before in pairs(saved) do
   redis.call('RESTORE', name, 0, before)
 end
 redis.call('SET', ARGV[3], ARGV[4])
+redis.call('DEL', ARGV[5])
 return changes
 """
 #: Makes the keys other ones. ARGV: SAVED, CLOCK, the time, then of each key that differs: name, DUMP ('': none).
@@ -63,43 +65,61 @@ Keys = dict[str, bytes]
 View = dict[str, Any]
 
 
-class Store:
-    """The keys below the product's prefix on one server, as their DUMPs and as Python values.
+@dataclass(slots=True, eq=False)
+class Snapshot:
+    """The keys below the product's prefix: by whole name as DUMPs, and by part as Python values.
 
-    It makes commands, which somebody sends, and reads their answers.
+    States that differ only in what their actors know share it, and so share `calls`: what calls that were made from
+    here were answered, and the keys after them. `forms` is for whoever makes the form of a state.
     """
+
+    keys: Keys = field(default_factory=dict)
+    view: View = field(default_factory=dict)
+    calls: dict[Hashable, "Exchange"] = field(default_factory=dict)
+    forms: Any = None
+
+
+class Exchange(NamedTuple):
+    """Calls, their answers, and the keys after them."""
+
+    commands: list[Command]
+    answers: list[Any]
+    after: Snapshot
+
+
+class Store:
+    """The keys on one server. It makes commands, which somebody sends, and reads their answers."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """Know that the server is empty."""
-        self._keys: Keys = {}
-        self._view: View = {}
-        self._now = 0
+        self._now, self._snapshot = 0, Snapshot()
 
-    def write(self, keys: Keys, view: View, now: int) -> Command:
-        """Make the server's keys and time these; `view` has the same keys as Python values."""
+    def write(self, snapshot: Snapshot, now: int) -> Command:
+        """Make the server's keys and time these."""
         changes: list[Any] = []
-        for name in self._keys.keys() - keys.keys():
+        keys, before = snapshot.keys, self._snapshot.keys
+        for name in before.keys() - keys.keys():
             changes += (name, "")
         for name, dump in keys.items():
-            if self._keys.get(name) is not dump:
+            if before.get(name) is not dump:
                 changes += (name, dump)
-        self._keys, self._view, self._now = keys, view, now
+        self._snapshot, self._now = snapshot, now
         return ("EVAL", _WRITE, 0, SAVED, CLOCK, now, *changes), {}
 
     def read(self) -> Command:
         """Read the keys, and put back what `write` has written."""
-        return ("EVAL", _READ, 0, PREFIX, SAVED, CLOCK, self._now), {"NEVER_DECODE": True}
+        return ("EVAL", _READ, 0, PREFIX, SAVED, CLOCK, self._now, TEAR), {"NEVER_DECODE": True}
 
-    def values(self, answer: Any) -> tuple[Keys, View]:
-        """What `read` has read: by whole name as DUMPs, and by part as Python values."""
+    def after(self, answer: Any, before: Snapshot) -> Snapshot:
+        """What `read` has read, on a server that had the keys `before`: these, if nothing differs."""
         if isinstance(answer, Exception):
             raise answer
         if not answer:
-            return self._keys, self._view
-        keys, view = self._keys.copy(), self._view.copy()
+            return before
+        keys, view = before.keys.copy(), before.view.copy()
         for raw_name, *rest in answer:
             name = raw_name.decode()
             short = part(name)
@@ -108,7 +128,7 @@ class Store:
                 view[short] = _decoded(kind.decode(), value)
             else:
                 del keys[name], view[short]
-        return keys, view
+        return Snapshot(keys, view)
 
 
 def _decoded(kind: str, value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gristmill.batches.chunk import Chunk, Item
 from tests.model.product import START
-from tests.model.store import Keys, View
+from tests.model.store import Snapshot, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Scenario:
     kinds: frozenset[str] = frozenset({"crash", "lost answer", "stall", "torn"})
     retries: int = 1
     halt: str = ""
+    max_running: str = ""
     blocks: tuple[int, ...] = ()
     parts: bool = True
     workers: int = 2
@@ -105,8 +106,11 @@ class World:
     """A whole state."""
 
     actors: Actors
-    keys: Keys
-    view: View
+    snapshot: Snapshot
+
+    @property
+    def view(self) -> View:
+        return self.snapshot.view
 
 
 def first_actors(scenario: Scenario) -> Actors:

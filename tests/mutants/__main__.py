@@ -10,8 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from compileall import compile_dir
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 
 from tests.mutants.guards import MUTANTS
@@ -36,6 +38,12 @@ def copy_project(directory: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
     return directory
+
+
+def compiled(copy: Path) -> Path:
+    """The copy with bytecode, which Python uses as long as the source has the same content."""
+    compile_dir(copy, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    return copy
 
 
 def run(copy: Path, test: str) -> tuple[int, str]:
@@ -76,7 +84,7 @@ def main(words: Sequence[str]) -> int:
         copies: SimpleQueue[Path] = SimpleQueue()
         jobs = os.cpu_count() or 1
         for job in range(jobs):
-            copies.put(copy_project(Path(name) / str(job)))
+            copies.put(compiled(copy_project(Path(name) / str(job))))
 
         def tried(mutant: Mutant) -> str:
             copy = copies.get()

@@ -262,7 +262,7 @@ class Place:
         processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                if process.status() != psutil.STATUS_ZOMBIE and self._lives_here(process):
+                if self._lives_here(process) and process.status() != psutil.STATUS_ZOMBIE:
                     processes.append(process)
         return processes
 
@@ -285,7 +285,7 @@ class Place:
         path = str(self.path)
         return process.environ().get(_MARK) == path or f"{process.cwd()}/".startswith(f"{path}/")
 
-    def deserted(self, seconds: float = 15.0) -> None:
+    def deserted(self, seconds: float = 60.0) -> None:
         """Assert that no process is left here within `seconds`; those that are left are killed."""
         try:
             until(lambda: not self.processes(), seconds)

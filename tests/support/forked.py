@@ -88,7 +88,8 @@ def _main(command: Sequence[str], ends: Sequence[Connection], cwd: str, environ:
         end.close()
     # The server that forks may ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    # Streams note whether their file can seek when they open it.
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)

@@ -47,13 +47,14 @@ def queue_key(ledger, queue="cpu"):
     return ledger.settings.key(f"q:{queue}:0")
 
 
-def pop(ledger, queue="cpu"):
-    """Take one message and be done with it: its chunk."""
+def pop(ledger, queue="cpu", *, stays=False):
+    """Take one message and be done with it, unless it `stays` on the queue: its chunk."""
     entries = ledger.client.xrange(queue_key(ledger, queue), count=1)
     if not entries:
         return None
     identity, fields = entries[0]
-    ledger.client.xdel(queue_key(ledger, queue), identity)
+    if not stays:
+        ledger.client.xdel(queue_key(ledger, queue), identity)
     version, batch, epoch, first, count, _ = json.loads(json.loads(fields["m"])["body"])[0]
     assert version == 2
     return Chunk(batch, epoch, first, count)

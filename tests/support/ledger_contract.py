@@ -45,7 +45,7 @@ def keeps_the_ledger(user):
         ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
         return ledger.take(Chunk("b", epoch, 1, 1))
 
-    item = until(due, 5, "the second attempt").items[0]
+    item = until(due, what="the second attempt").items[0]
     assert item.attempt == 2
     ledger.record(Chunk("b", epoch, 1, 1), [Outcome(1, "succeeded", 2, "1")], 0.1, "w")
     info = BatchInfo.from_fields("b", ledger.state("b"))
@@ -55,7 +55,7 @@ def keeps_the_ledger(user):
     assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
     assert reader.after("9999999999999-0", 20) == ("9999999999999-0", [])
     with HostLimit(user.client, load({"GRISTMILL_PREFIX": user.prefix, "GRISTMILL_LEASE_SECONDS": "2"})).slot("host"):
-        until(lambda: user.client.script_exists(source("tasks/fetch/renew_slots").sha)[0], 5)
+        until(lambda: user.client.script_exists(source("tasks/fetch/renew_slots").sha)[0])
     assert server_time(user.client, user.prefix) == pytest.approx(time.time(), abs=10)
     ledger.delete("b")
     assert ledger.names() == []
@@ -115,7 +115,7 @@ def drains_when_it_is_full(user):
         messages[2].channel.qos.bury(messages[2].delivery_tag, "a reason")
         messages[3].channel.qos.postpone(messages[3].delivery_tag, 0)
         for _ in range(2):
-            until(user.get, 5).ack()
+            until(user.get).ack()
         assert (user.standing(), user.client.zcard(f"{user.prefix}gm1:later:q")) == (0, 0)
         chunk = Chunk("full", ledger.state("full")["epoch"], 0, 1)
         assert ledger.take(chunk).items[0].value == 0

@@ -7,7 +7,6 @@ modules or classes counts too.
 
 import ast
 import importlib
-import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -34,6 +33,10 @@ def _engine(module: str) -> bool:
     return module.partition(".")[0] in ENGINES
 
 
+def _named(node: ast.AST, *names: str) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
+
+
 def _definitions(tree: ast.AST) -> Iterator[str]:
     """The private names that a file defines."""
     for node in ast.walk(tree):
@@ -49,10 +52,10 @@ def _definitions(tree: ast.AST) -> Iterator[str]:
 def _uses(tree: ast.AST) -> Iterator[str]:
     """The private names that a file reads of an object, or imports of an engine."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("os", "sys"):
+        if isinstance(node, ast.Attribute) and not _named(node.value, "os", "sys"):
             yield node.attr
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
-            if ast.unparse(node.args[0]) != "sys":
+            if not _named(node.args[0], "sys"):
                 yield from (each.value for each in node.args[1:2] if isinstance(each, ast.Constant))
         elif isinstance(node, ast.ImportFrom) and _engine(node.module or ""):
             yield from (node.module or "").split(".")
@@ -74,14 +77,14 @@ def _patches(tree: ast.AST) -> Iterator[str]:
                 yield f"{text} ="
 
 
-def _overrides(path: Path) -> set[str]:
+def _overrides(path: Path, tree: ast.AST) -> set[str]:
     """The private methods and attributes of an engine's class that a class of the file replaces."""
     parts = path.relative_to(PROJECT).with_suffix("").parts
     module = ".".join(parts if parts[0] == "gristmill" else ("gristmill", *parts)).removesuffix(".__init__")
     if module.endswith("__main__"):
         return set()
     names: set[str] = set()
-    attributes = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for kind in vars(importlib.import_module(module)).values():
         if isinstance(kind, type) and kind.__module__ == module:
             theirs = [base for base in kind.__mro__ if _engine(base.__module__)]
@@ -94,18 +97,25 @@ def _overrides(path: Path) -> set[str]:
 
 
 def _source(kind: type) -> str:
-    try:
-        return inspect.getsource(kind)
-    except (OSError, TypeError):
-        # A class that a function has made.
-        return ""
+    """The text of a class; none where a function has made it."""
+    file = getattr(sys.modules[kind.__module__], "__file__", None) or ""
+    return _classes(Path(file)).get(kind.__name__, "") if file.endswith(".py") else ""
+
+
+@cache
+def _classes(path: Path) -> dict[str, str]:
+    """The texts of a file's classes. `inspect.getsource` parses the whole file for each."""
+    text = path.read_text()
+    lines = text.splitlines()
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+    return {node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes}
 
 
 @cache
 def private_names() -> dict[str, set[str]]:
     """The names by file, as paths of the repository."""
     trees = {path: ast.parse(path.read_text()) for path in files()}
-    overrides = {path: _overrides(path) for path in trees}
+    overrides = {path: _overrides(path, tree) for path, tree in trees.items()}
     theirs = set[str]().union(*overrides.values())
     ours = {name for tree in trees.values() for name in _definitions(tree)} - theirs
     names = {}

@@ -16,6 +16,9 @@ from gristmill.server.private import PrivateServer
 from tests.support.examples import PROJECT
 
 ROLES = ("producer", "worker", "dashboard", "viewer")
+#: Those who may have programs run, below a prefix of their own.
+PROGRAM_ROLES = ("program_producer", "program_worker")
+PROGRAMS = "programs:"
 
 
 def lines() -> dict[str, str]:
@@ -41,10 +44,10 @@ class Roles:
         self.admin = Redis.from_url(server.url, decode_responses=True)
         command = ["sh", PROJECT / "bin" / "secrets", path]
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "GRISTMILL_PREFIX": prefix})
-        self.passwords = {role: (path / f"redis_{role}").read_text() for role in ROLES}
+        self.passwords = {role: (path / f"redis_{role}").read_text() for role in (*ROLES, *PROGRAM_ROLES)}
         for line in (path / "redis.acl").read_text().splitlines():
             _, role, rules = line.split(" ", 2)
-            if role in ROLES:
+            if role in (*ROLES, *PROGRAM_ROLES):
                 self.admin.execute_command("ACL", "SETUSER", role, "reset", *words(rules))
 
     def url(self, role: str) -> str:
@@ -53,7 +56,8 @@ class Roles:
 
     def settings(self, role: str) -> dict[str, str]:
         """The environment of a process that works in a role."""
-        return {"GRISTMILL_REDIS_URL": self.url(role), "GRISTMILL_PREFIX": self.prefix}
+        prefix = self.prefix + (PROGRAMS if role in PROGRAM_ROLES else "")
+        return {"GRISTMILL_REDIS_URL": self.url(role), "GRISTMILL_PREFIX": prefix}
 
     def client(self, role: str) -> Redis:
         """A client of that user."""

@@ -69,21 +69,21 @@ def puts_a_lot_once(user):
 
 
 def waits_until_a_message_is_due(user):
-    due = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+    due = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     user.put(1, headers={"task": "t", "id": "one", "eta": due})
     with user.connection.Producer() as producer, producer.batch(10):
         producer.publish(2, routing_key="q", headers={"task": "t", "id": "two", "eta": due})
     assert (user.size(), user.get()) == (0, None)
-    assert 0 < user.call("wake", queues=["none", "q"]) <= 300
+    assert 0 < user.call("wake", queues=["none", "q"]) <= 1000
     user.call("revoke", remember=60_000, ids=["two"], stamps=["customer\0x"])
-    messages = [until(user.get, 5), until(user.get, 5)]
+    messages = [until(user.get), until(user.get)]
     assert sorted(message.payload for message in messages) == [1, 2]
     assert user.client.zscore(f"{user.prefix}gm1:revoked", "two")
     assert user.client.zscore(f"{user.prefix}gm1:revoked_stamps", "customer\0x")
-    messages[0].channel.qos.postpone(messages[0].delivery_tag, 0.2)
+    messages[0].channel.qos.postpone(messages[0].delivery_tag, 1)
     messages[1].ack()
     assert (user.size(), user.call("wake", queues=["none"])) == (0, -1)
-    until(lambda: user.call("wake", queues=["q"]) == -1, 5)
+    until(lambda: user.call("wake", queues=["q"]) == -1)
     assert user.size() == 1
     user.get().ack()
 

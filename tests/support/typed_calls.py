@@ -114,6 +114,7 @@ async def awaits(batch: aio.Batch[int]) -> None:
     assert_type(await aio.submit(thumbnail, ["a.jpg"], set={"width": 128}, queue="io"), aio.Batch[str])
     assert_type(await aio.submit("fetch", ["http://example.org/"]), aio.Batch[Any])
     assert_type(await batch.wait("10m"), BatchInfo)
+    assert_type(await aio.open_batch("first", task=greet), aio.Batch[str])
     assert_type([value async for value in batch.values()], list[int])
     assert_type([result async for result in batch], list[Result[int]])
     assert_type([results async for _, results in batch.follow()], list[list[Result[int]]])
@@ -128,6 +129,10 @@ async def awaits(batch: aio.Batch[int]) -> None:
 
 def finds() -> list[BatchInfo]:
     assert_type(open_batch("first"), Batch[Any])
+    assert_type(open_batch("first", task=square), Batch[int])
+    assert_type(open_batch("first", task=greet), Batch[str])
+    assert_type(open_batch("first", task="square"), Batch[Any])
+    open_batch("first", task=print)  # wrong
     try:
         return batches()
     except ItemFailed as error:

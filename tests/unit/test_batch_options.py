@@ -107,17 +107,18 @@ def test_options_as_the_batch_keeps_them():
 
 
 def test_what_a_batch_says_of_its_items_stands_beside_what_its_task_says():
-    fields = BatchOptions.of(retries=0, time_limit="1.5m").fields()
-    assert (fields["retries"], fields["time_limit"]) == (0, 90)
+    fields = BatchOptions.of(retries=0, time_limit="1.5m", max_running=8).fields()
+    assert (fields["retries"], fields["time_limit"], fields["max_running"]) == (0, 90, "8")
     assert "retries" not in BatchOptions.of().fields()
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("retries", -1), ("retries", 1001), ("retries", 1.5), ("retries", "2"), ("retries", True)]
-    + [("time_limit", value) for value in ("", "-1", "soon", -1, "3651d")],
+    + [("time_limit", value) for value in ("", "-1", "soon", -1, "3651d")]
+    + [("max_running", value) for value in (0, "0", -1, "+", "%", "0%", "-50%", "1.5", True, "8 ", "all", 10**8)],
 )
-def test_what_limits_of_an_item_refuse(name, value):
+def test_what_limits_refuse(name, value):
     with pytest.raises(InputError) as refused:
         BatchOptions.of(**{name: value})
     assert f"{name}: {value!r} " in str(refused.value)

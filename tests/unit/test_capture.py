@@ -58,15 +58,15 @@ os.write(own, b"%d %d %d\\n" % (room, whole, len(numbers)))
 #: Two processes of a pool, one in the place of the other, which ended in the middle of an item.
 KILLED = """
 import os
-from billiard.process import current_process
-from gristmill.worker import boot_steps, capture, logs
-logs._set_up()
-files = [boot_steps.new_file()]
-current_process().index = 0
+from gristmill.worker import capture, logs
+from gristmill.worker.output_file import new_file
+from gristmill.worker.slot_equipment import PoolEquipment
+logs.set_up()
+slot = PoolEquipment(files=[new_file()]).of_slot(0, "cpu@host/1")
 for item in (lambda: (print("last words"), os.kill(os.getpid(), 9)), lambda: print("nothing to tell")):
     child = os.fork()
     if not child:
-        boot_steps._capture_pool_process(files)
+        slot.capture()
         capture.current().begin("b", 1, True)
         item()
         capture.current().end(True)

@@ -30,7 +30,7 @@ METAVARS = {
     "--output": "FILE",
     "--halt": "[soon,|now,]fail=N|P%",
 }
-METAVARS |= {"--time-limit": "DURATION"}
+METAVARS |= {"--time-limit": "DURATION", "--max-running": "N|N%|+N"}
 
 
 def options_of(name):
@@ -224,6 +224,13 @@ class TestGrammars:
     @pytest.mark.parametrize("text", ["fail=10", "fail=0.5%", "now,fail=1", "soon,success=5%"])
     def test_what_halt_takes(self, text):
         assert parsed("run", "echo", "--halt", text)["halt"] == text
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("-j", "0"), ("-j", "-1"), ("--max-running", "50%%"), ("--retries", "-1"), ("--retries", "many")],
+    )
+    def test_what_limits_refuse(self, option, value):
+        assert f"{value!r} (expected " in refusal("run", "echo", option, value)
 
     @pytest.mark.parametrize(("text", "states"), [("failed", {"failed"}), ("dead,cancelled", {"dead", "cancelled"})])
     def test_states(self, text, states):

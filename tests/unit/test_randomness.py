@@ -4,7 +4,7 @@ import random
 import sys
 from types import SimpleNamespace
 
-from gristmill.worker.randomness import OwnRandomness, reseed
+from gristmill.worker.randomness import reseed
 
 
 def test_reseeding_forgets_the_seed_of_the_process_before_the_fork(monkeypatch):
@@ -27,17 +27,3 @@ def test_reseeding_imports_nothing(monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
     reseed()
     assert not {"numpy.random", "torch"} & set(sys.modules)
-
-
-def test_a_pool_process_reseeds_when_it_starts():
-    from celery.signals import worker_process_init
-
-    before = list(worker_process_init.receivers)
-    try:
-        OwnRandomness(SimpleNamespace(steps=[]))
-        random.seed(1)
-        state = random.getstate()
-        worker_process_init.send(None)
-        assert random.getstate() != state
-    finally:
-        worker_process_init.receivers = before

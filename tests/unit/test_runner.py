@@ -11,7 +11,7 @@ from gristmill.server.waiting import backoff
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
-from gristmill.worker.run_outcome import VALUE_BYTES
+from gristmill.worker.large_value import VALUE_BYTES
 from gristmill.worker.runner import run_item
 
 
@@ -52,7 +52,7 @@ def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
     recorded = outcome(double, "21", attempt=3)
     assert (recorded.index, recorded.state, recorded.text, recorded.retry_ms) == (7, "succeeded", "42", None)
     assert (recorded.attempt, recorded.worker) == (3, "cpu@a")
-    assert 0 <= recorded.seconds < 1
+    assert 0 <= recorded.seconds < 60
     assert recorded.pid > 0
 
 

@@ -18,18 +18,16 @@ local function most_items(b) return math.min(CHUNK_ITEMS, CHUNK_BYTES * b.stored
 -- few when an earlier batch of this source says so; these leave all slots something to do, should items take longer now,
 -- unless they are not worth more chunks. If an item takes longer all the same, its slot hands out those behind it anew.
 local function sequential_size(b, slots, left)
+  local mean = b.measured_items > 0 and b.measured_seconds / b.measured_items or b.learnt
+  -- Chunks of unlike lengths: slots that began together need not all come back together.
+  local full = (mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS) * (1.25 - b.cursor * 0.618 % 1 / 2)
   if b.measured_items == 0 then
     if b.learnt == 0 then return 1 end
-    local full = b.chunk_seconds / b.learnt
     local slot_share = left / math.max(slots, 1)
     local share = math.max(slot_share / 4, math.min(full / 40, slot_share), CHUNK_COST_SECONDS / b.learnt)
     return math.max(1, math.min(left, math.floor(math.min(full, share, LEARNT_ITEMS, most_items(b)))))
   end
-  local mean = b.measured_seconds / b.measured_items
-  local full = mean > 0 and b.chunk_seconds / mean or CHUNK_ITEMS
   local share = math.max(left / (2 * math.max(slots, 1)), full / 40)
-  -- Chunks of unlike lengths: slots that began together need not all come back together.
-  full = full * (1.25 - b.cursor * 0.618 % 1 / 2)
   local size = math.min(full, share, GROWTH * b.measured_items, most_items(b))
   return math.max(1, math.min(left, math.ceil(size)))
 end
@@ -52,6 +50,9 @@ local function learn(task, fingerprint, seconds, items)
   redis.call('EXPIRE', GM .. 'learnt', LEARNT_SECONDS)
 end
 
+-- No more items than the limits of the batch let through.
+local function capped(b, size) return math.min(size, b.cap or size) end
+
 -- A chunk of about `size` of the items that `retry` gave back, with `most` items in all. It passes over items with an
 -- outcome, which `take` leaves out, and over no others: those are somebody else's.
 local function chunk_to_retry(batch, size, most)
@@ -70,7 +71,7 @@ local function next_chunk(batch, b, slots)
   local remainder = redis.call('ZPOPMIN', key(batch, 'remainder'))[1]
   if remainder then
     local first, count = range_of(remainder)
-    local size = chunk_size(b, slots, count)
+    local size = capped(b, chunk_size(b, slots, count))
     if size < count then
       redis.call('ZADD', key(batch, 'remainder'), first + size, chunk_of(first + size, count - size))
     end
@@ -78,13 +79,13 @@ local function next_chunk(batch, b, slots)
   end
   if b.retry_pending > 0 then
     local pending = redis.call('BITCOUNT', key(batch, 'retry_pending'))
-    if pending > 0 then return chunk_to_retry(batch, chunk_size(b, slots, pending), most_items(b)) end
+    if pending > 0 then return chunk_to_retry(batch, capped(b, chunk_size(b, slots, pending)), capped(b, most_items(b))) end
     redis.call('HDEL', key(batch, 'state'), 'retry_pending')
     redis.call('DEL', key(batch, 'retry_pending'))
     b.retry_pending = 0
   end
   if b.cursor < b.stored then
-    local first, size = b.cursor, chunk_size(b, slots, b.stored - b.cursor)
+    local first, size = b.cursor, capped(b, chunk_size(b, slots, b.stored - b.cursor))
     b.cursor = first + size
     return first, size
   end

@@ -33,7 +33,7 @@ local function finish(batch, now)
   local done = b.succeeded + b.failed + b.cancelled + b.dead
   if not b.input_ended or b.finished or b.stored ~= done then return end
   redis.call('HSET', key(batch, 'state'), 'finished', now)
-  redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending')
+  redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
   learn(b.task, b.fingerprint, b.measured_seconds, b.measured_items)
   -- Chunks that ran twice may have left some behind.
   end_release(batch, b.queue)

@@ -1,12 +1,21 @@
 --@ uses batches/release batches/contents
+-- Whether a slot that has worked on batch `b` for long leaves its place to others: to messages of other batches or tasks,
+-- which wait or run beside it, or to an attempt that is due. Its own message still stands, and its chunk has left flight.
+local function gives_way(batch, b, now)
+  return standing(b.queue) > redis.call('ZCARD', key(batch, 'in_flight')) + 1
+    or redis.call('ZCOUNT', key(batch, 'retry'), '-inf', now) > 0
+end
+
 -- Give the next chunk to a slot that has just recorded one, under the message at `place` that it still holds: no message
--- has to travel. `worker` runs it, under the message of the chunk `message`. Returns first, count and contents, as names
--- and values by turns, or false when there is none, or items take so long that it is not worth it.
-local function go_on(batch, place, worker, message, now, counting)
-  local b, places = releasable(batch)
+-- has to travel. `worker` runs it, under the message of the chunk `message`; with `alone` only while nothing else waits.
+-- Returns first, count and contents, as names and values by turns, or false when there is none, when the slot gives way to
+-- others, or when items take so long that it is not worth it.
+local function go_on(batch, place, worker, message, alone, now, counting)
+  local b = releasable(batch)
   if not b or b.measured_items == 0 or b.measured_seconds / b.measured_items > b.chunk_seconds then return false end
+  if not has_room(b) or alone and gives_way(batch, b, now) then return false end
   local before = b.cursor
-  local first, count = next_chunk(batch, b, places)
+  local first, count = next_chunk(batch, b, sharers(b))
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
   if not first then return false end
   local chunk = chunk_of(first, count)

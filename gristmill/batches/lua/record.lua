@@ -1,9 +1,9 @@
---@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more: flag, times, log_room: number, groups: list, logs: list, slow: list) frees
+--@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more, times, log_room: number, groups: list, logs: list, slow: list) frees
 --@ uses batches/outcomes batches/logs batches/slowest batches/ending batches/go_on
 -- Record outcomes of a chunk, each once, then release what there is room for.
 --   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
---   more     whether the slot would go on with another chunk
+--   more     whether the slot goes on with another chunk: `always`, `alone` (while nothing else waits), or `no`
 --   times    the run times, as bucket:items,… of histogram.py, or `off`: they are not counted
 --   log_room  bytes that the logs of the batch may have together
 --   groups   the outcomes, see outcomes.lua
@@ -168,7 +168,8 @@ local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chun
 local left = end_chunk()
 if b.halt and #ended > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
-local following = left and place and runner and more and go_on(batch, place, runner, message, now, times ~= 'off') or false
+local following = left and place and runner and more ~= 'no'
+  and go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off') or false
 release(batch, now)
 finish(batch, now)
 -- A batch that has all its items out leaves room to those that wait for the fleet.

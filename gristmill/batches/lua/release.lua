@@ -1,4 +1,4 @@
---@ uses batches/cut_chunks batches/attempts broker/queue
+--@ uses batches/cut_chunks batches/limits batches/attempts broker/queue
 -- Handing out chunks: what is in flight of each batch follows the slots of the fleet. Two sets say which batches wait for
 -- that, so that nobody has to walk all of them:
 --   wanting:{q}  zset  batch with items that are not handed out -> slots for which it was last released
@@ -34,26 +34,27 @@ local function hand_out(batch, b, first, count, now)
   redis.call('HSET', key(batch, 'message_of'), chunk, put(b.queue, b.priority, 'gristmill.chunk', id, args, now))
 end
 
--- What handing out needs of a batch, how many of its items the live slots of its queue run at once, and these slots; nil
--- when nothing of it is to be handed out.
+-- What handing out needs of a batch, its limits included, and the live slots of its queue; nil when nothing of it is to be
+-- handed out.
 local function releasable(batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async', 'slots', 'memory'}, {'stored', 'cursor', 'retry_pending',
-    'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async', 'slots', 'memory', 'max_running', 'held_by'},
+    {'stored', 'cursor', 'retry_pending', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.cancelling or b.finished then return nil end
   b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
   local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
-  return b, math.ceil(slots / tonumber(b.slots or 1)), slots
+  read_limits(batch, b, math.ceil(slots / tonumber(b.slots or 1)))
+  return b, slots
 end
 
--- Hand out items that are due for another attempt, in `most` messages at most; returns how many messages. Items of an
+-- Hand out items that are due for another attempt, in `most` messages at most; returns how many messages, and whether some are left. Items of an
 -- async task share one with the due items behind them: where all between two of them have an outcome, which `take` leaves out.
 local function release_due(batch, b, most, now)
   local due = redis.call('ZRANGEBYSCORE', key(batch, 'retry'), '-inf', now, 'LIMIT', 0, most * b.async_items)
   table.sort(due, function(one, other) return tonumber(one) < tonumber(other) end)
   local number, at = 0, 1
-  while at <= #due and number < most do
+  while at <= #due and number < most and has_room(b) do
     local first, last, items = tonumber(due[at]), tonumber(due[at]), 1
-    while items < b.async_items and due[at + items] do
+    while items < capped(b, b.async_items) and due[at + items] do
       local following = tonumber(due[at + items])
       local between = following - last - 1
       if following - first >= most_items(b) then break end
@@ -64,33 +65,36 @@ local function release_due(batch, b, most, now)
     if not redis.call('ZSCORE', key(batch, 'in_flight'), chunk_of(first, last - first + 1)) then
       for i = at, at + items - 1 do redis.call('ZREM', key(batch, 'retry'), due[i]) end
       hand_out(batch, b, first, last - first + 1, now)
+      use_room(b, items)
       number = number + 1
     end
     at = at + items
   end
-  return number
+  return number, at <= #due
 end
 
 -- Fill what is in flight of a batch: items due for another attempt first, then the next ones. Without workers nothing is
 -- handed out: how to cut chunks depends on who is there. Returns how many messages it put.
 local function release(batch, now)
-  local b, places, slots = releasable(batch)
+  local b, slots = releasable(batch)
   if not b then return 0 end
-  -- Until one item is measured, a chunk a slot is enough to learn from.
-  local width = b.measured_items > 0 and 2 * places or places
-  local room = width - redis.call('ZCARD', key(batch, 'in_flight'))
+  -- A slot gets its next chunk when it has recorded one: more would only be cut too early.
+  local room = b.places - redis.call('ZCARD', key(batch, 'in_flight'))
   local most = math.min(room, RELEASE_MOST)
-  local before, number = b.cursor, 0
-  if most > 0 then number = release_due(batch, b, most, now) end
-  while number < most do
-    local first, count = next_chunk(batch, b, places)
+  local before, number, attempts_left = b.cursor, 0, false
+  if most > 0 then number, attempts_left = release_due(batch, b, most, now) end
+  while number < most and has_room(b) do
+    local first, count = next_chunk(batch, b, sharers(b))
     if not first then break end
     hand_out(batch, b, first, count, now)
+    use_room(b, count)
     number = number + 1
   end
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
   if number > 0 then look_by(batch, next_look(now)) end
-  if has_more(batch, b) then
+  local more = has_more(batch, b)
+  note_stop(batch, b, more or attempts_left)
+  if more then
     -- One whose room was not filled wants to be released again, whatever the slots.
     redis.call('ZADD', wanting(b.queue), room > most and -1 or slots, batch)
   else

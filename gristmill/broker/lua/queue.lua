@@ -66,6 +66,13 @@ local function waiting(queue)
   return number
 end
 
+-- Number of messages on `queue` that wait or are being worked on; those that wait for their time are not counted.
+local function standing(queue)
+  local number = 0
+  for level = 0, LEVELS do number = number + redis.call('XLEN', stream(queue, level)) end
+  return number
+end
+
 -- The fields of an entry of a stream, by name.
 local function fields_of(entry)
   local fields = {}

@@ -1,0 +1,98 @@
+"""`python -m benchmarks.process_start`: what the process of a slot costs, by start method.
+
+For each method, a worker whose processes have run 1,000 no-ops: the memory of a slot, and the time from the death of
+its processes to the value of the next item. With `--import numpy`, the module of the tasks imports that first.
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from redis import Redis
+
+from benchmarks.idle import NOOPS, environ
+from gristmill import submit
+from gristmill.config.settings import load, use
+from gristmill.config.start_methods import METHODS
+from gristmill.fleet.registry import WorkerRegistry
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
+
+TASKS = "benchmarks.noops"
+#: Seconds in which a process that was killed is replaced, however busy the machine is.
+PATIENCE = 60.0
+
+
+def pid() -> int:
+    """The process that runs an item."""
+    return next(submit("pid").values())
+
+
+def processes(worker: psutil.Process) -> list[psutil.Process]:
+    """The processes of the worker's slots: they have the table of what runs, which a fork server has not."""
+    return [
+        child
+        for child in worker.children()
+        if any("gristmill-runs" in each.path for each in child.memory_maps(grouped=False))
+    ]
+
+
+def replacement(slots: list[psutil.Process]) -> float:
+    """The seconds from the death of all processes to the value of an item."""
+    began = time.perf_counter()
+    for process in slots:
+        process.kill()
+    pid()
+    return time.perf_counter() - began
+
+
+def measure(url: str, home: str, method: str, arguments: argparse.Namespace) -> None:
+    """Start a worker with that method and print what its processes cost."""
+    client = Redis.from_url(url, decode_responses=True)
+    client.flushall()
+    variables = environ(url, home) | {"GRISTMILL_START_METHOD": method, "GRISTMILL_TASK_MODULES": arguments.modules}
+    command = [sys.executable, "-m", "gristmill.worker", "cpu", "--slots", str(arguments.slots)]
+    began = time.perf_counter()
+    worker = subprocess.Popen(command, env=variables, start_new_session=True)
+    try:
+        while not WorkerRegistry(client, load({})).workers():
+            time.sleep(0.01)
+        use({"home": home, "redis_url": url, "task_modules": TASKS})
+        pid()
+        first = time.perf_counter() - began
+        submit("noop", range(NOOPS)).wait(PATIENCE)
+        slots = processes(psutil.Process(worker.pid))
+        own, share = (
+            statistics.mean(getattr(each.memory_full_info(), kind) for each in slots) / 2**20 for kind in ("uss", "pss")
+        )
+        times = [replacement(processes(psutil.Process(worker.pid))) for _ in range(arguments.deaths)]
+        spread = f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
+        print(f"{method}: {own:.1f} MiB (USS), {share:.1f} MiB (PSS) for each of {len(slots)} slots", flush=True)
+        print(f"{method}: first item after {first:.2f} s, an item after a death {spread}", flush=True)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def main() -> None:
+    """Measure each method."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.process_start", description=__doc__)
+    parser.add_argument("--import", dest="modules", action="append", default=[], metavar="MODULE")
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--deaths", type=int, default=10)
+    arguments = parser.parse_args()
+    arguments.modules = ",".join([*arguments.modules, TASKS])
+    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
+        for method in METHODS:
+            measure(server.url, home, method, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A slot that has recorded a chunk goes on with the next one of its batch, or gives way to what else waits."""
+
+from functools import partial
+from threading import Thread
+from time import monotonic
+
+import pytest
+
+from gristmill.batches.chunk import Chunk
+from gristmill.worker import runner
+from gristmill.worker.runner import Runner
+from tests.support.ledger import WORKER, heartbeat, outcomes, pop, queue_key, submit
+
+
+@pytest.fixture
+def chunk(ledger):
+    """A chunk whose message stands on the queue, of a batch whose items are quick."""
+    ledger.heartbeat(WORKER, heartbeat(1), [])
+    submit(ledger, "b", 5000, block=1000)
+    first = pop(ledger)
+    ledger.record(first, outcomes(ledger.take(first, WORKER).items), 0.001, WORKER)
+    return pop(ledger, stays=True)
+
+
+def go_on(ledger, chunk, overdue):
+    """Record a chunk; the slot's next one."""
+    items = ledger.take(chunk, WORKER).items
+    return ledger.record_and_go_on(chunk, outcomes(items), 0.001 * len(items), WORKER, overdue=overdue)[1]
+
+
+def test_an_overdue_slot_stays_while_nothing_else_waits(ledger, chunk):
+    following = go_on(ledger, chunk, overdue=True)
+    assert following.first == chunk.first + chunk.count
+
+
+@pytest.mark.parametrize("other", ["batch", "task"])
+def test_an_overdue_slot_gives_way_to_another_message(ledger, chunk, other):
+    if other == "batch":
+        submit(ledger, "other", 1)
+    else:
+        ledger.client.xadd(queue_key(ledger).replace(":0", ":9"), {"m": "{}"})
+    following = go_on(ledger, chunk, overdue=False)
+    assert following
+    before = ledger.client.xlen(queue_key(ledger))
+    items = ledger.take(following, WORKER).items
+    assert ledger.record_and_go_on(following, outcomes(items), 0.01, WORKER, overdue=True)[1] is None
+    assert ledger.client.xlen(queue_key(ledger)) == before + 1, "its place has a message, behind the other"
+
+
+def test_an_overdue_slot_gives_way_to_an_attempt_that_is_due(ledger, chunk):
+    ledger.client.zadd(ledger.key("b", "retry"), {4999: 0})
+    assert go_on(ledger, chunk, overdue=True) is None
+
+
+class Calls:
+    """A ledger that notes what the runner asks at the end of a chunk."""
+
+    def __init__(self):
+        self.names = []
+
+    def record(self, *_):
+        self.names.append("record")
+        return 0
+
+    def record_and_go_on(self, *_, overdue):
+        self.names.append("overdue" if overdue else "in time")
+        return 0, None, None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "in_thread", "drains", "call"),
+    [
+        (1, False, False, "in time"),
+        (-1, False, False, "record"),
+        (-1, True, False, "overdue"),
+        (-1, True, True, "record"),
+        (-11, True, False, "record"),
+    ],
+)
+def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, in_thread, drains, call):
+    monkeypatch.setattr(runner, "is_draining", lambda: drains)
+    calls = Calls()
+    arguments = Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds
+    end = partial(Runner(calls, ledger.settings).end, *arguments)
+    if in_thread:
+        thread = Thread(target=end)
+        thread.start()
+        thread.join()
+    else:
+        end()
+    assert calls.names == [call]

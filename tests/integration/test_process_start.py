@@ -1,0 +1,92 @@
+"""How a process starts that is no copy of its worker: by an interpreter of its own, or by a fork server."""
+
+import ctypes
+import os
+import signal
+import sys
+
+import pytest
+from billiard import Pipe
+
+from gristmill.local.descendants import become_subreaper, is_subreaper
+from gristmill.worker.billiard_internals import fresh_context
+from gristmill.worker.fork_server import ForkServer
+from gristmill.worker.fresh_process import Spawn
+from tests.support import started_processes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _adopting():
+    become_subreaper()
+    assert is_subreaper()
+    yield
+    # Other tests expect that nothing adopts what they orphan: nobody here waits for it.
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+
+
+@pytest.fixture(scope="module", params=["spawn", "forkserver"])
+def context(request):
+    starter = Spawn() if request.param == "spawn" else ForkServer("cpu@host/ab")
+    context = fresh_context(starter)
+    context.starter = starter
+    yield context
+    if starter.pid:
+        starter.close()
+
+
+def test_a_process_is_a_child_with_the_descriptors_that_it_was_sent(context):
+    secret = os.memfd_create("secret", 0)
+    reader, writer = Pipe(duplex=False)
+    process = context.Process(target=started_processes.tell, args=(writer,))
+    process.start()
+    writer.close()
+    pid, parent, names, blocked, ends_at_term = reader.recv()
+    process.join(30)
+    os.close(secret)
+    assert (pid, parent) == (process.pid, os.getpid())
+    assert not [name for name in names if "secret" in name]
+    assert blocked == []
+    assert ends_at_term
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(("way", "code"), [("leave", 7), ("die", -signal.SIGKILL)])
+def test_the_worker_learns_how_a_process_has_ended(context, way, code):
+    process = context.Process(target=getattr(started_processes, way), args=(7,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == code
+
+
+def test_a_count_is_shared_with_a_process(context):
+    count = context.Value("i")
+    process = context.Process(target=started_processes.wait_for, args=(count, 3))
+    process.start()
+    with count.get_lock():
+        count.value += 3
+    process.join(30)
+    assert process.exitcode == 3
+
+
+def test_a_fork_server_that_has_ended_is_started_again(context):
+    if not context.starter.pid:
+        pytest.skip("there is no server")
+    server = context.starter.pid
+    os.kill(server, signal.SIGKILL)
+    process = context.Process(target=started_processes.leave, args=(7,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 7
+    assert context.starter.pid != server
+
+
+def test_a_server_that_cannot_fork_is_an_error(monkeypatch):
+    class Broken(ForkServer):
+        def _running(self):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("gristmill.worker.fork_server.PAUSE_SECONDS", 0)
+    with pytest.raises(OSError, match="fork server"):
+        Broken("cpu@host/ab").start()

@@ -1,0 +1,114 @@
+"""Plays steps: many at a time, each from its own state of the server, in as many round trips as a step has calls."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from redis.exceptions import ResponseError
+
+from gristmill.errors import GristmillError
+from tests.model.actors import Act
+from tests.model.calls import Command, RecordingClient, Unanswered
+from tests.model.product import Product
+from tests.model.store import Exchange, Store
+from tests.model.world import World
+
+#: The state after a step, and what failed in it.
+Result = tuple[World, str]
+
+
+@dataclass(slots=True)
+class Play:
+    """A step from a state: which of its calls were answered so far, which ones it makes, and what came of it.
+
+    `remembers` says whether its answers are those that the same calls have from the same keys at any time.
+    """
+
+    world: World
+    act: Act
+    remembers: bool
+    exchange: Exchange
+    commands: list[Command] = field(default_factory=list)
+    result: Result | None = None
+
+    @property
+    def name(self) -> Hashable:
+        """What the answers depend on, beside the keys: the time and the calls."""
+        return self.world.actors.now, *(args for args, _ in self.commands)
+
+
+class Player:
+    """Takes steps on one server."""
+
+    def __init__(self, client: RecordingClient) -> None:
+        self.client, self.product, self.store = client, Product(client), Store()
+
+    def play(self, lot: Sequence[tuple[World, Sequence[Act]]], flush: bool = False) -> list[list[Result]]:
+        """The results of steps from several states; with `flush`, the last state's server has lost its scripts."""
+        lossy = lot[-1][0] if flush else None
+        rows = [
+            [Play(world, act, world is not lossy, Exchange([], [], world.snapshot)) for act in acts]
+            for world, acts in lot
+        ]
+        while waiting := self._waiting(play for row in rows for play in row if not play.result):
+            self._answer(waiting, lossy)
+            lossy = None
+        return [[play.result for play in row if play.result] for row in rows]
+
+    def _waiting(self, plays: Iterable[Play]) -> list[Play]:
+        """The steps whose calls must be made: of those that make the same calls from the same keys the first one."""
+        waiting: dict[Hashable, Play] = {}
+        for play in plays:
+            self._go_on(play)
+            if not play.result:
+                waiting.setdefault((id(play.world.snapshot), play.name) if play.remembers else id(play), play)
+        return list(waiting.values())
+
+    def _go_on(self, play: Play) -> None:
+        """Take a step as far as its calls are answered, here or when they were made before."""
+        while True:
+            self.client.replay(play.exchange.commands, play.exchange.answers)
+            before, failure = play.world.actors, ""
+            try:
+                actors = play.act(self.product)
+            except Unanswered:
+                actors = None
+            except (ResponseError, GristmillError, AssertionError) as error:
+                actors, failure = before, f"a call failed: {error!r}"
+            play.commands = self.client.commands
+            if actors and self.client.exact:
+                play.result = World(actors, play.exchange.after), failure
+                return
+            exchange = play.world.snapshot.calls.get(play.name) if play.remembers else None
+            if not exchange:
+                return
+            play.exchange = exchange
+
+    def _answer(self, plays: list[Play], lossy: World | None) -> None:
+        """Make calls, each step's from its own state, in one round trip."""
+        commands: list[Command] = []
+        heads: list[int] = []
+        world = None
+        for play in plays:
+            before = len(commands)
+            if play.world is not world:
+                world = play.world
+                commands.append(self.store.write(world.snapshot, world.actors.now))
+                commands += [(("SCRIPT", "FLUSH"), {})] if world is lossy else []
+            heads.append(len(commands) - before)
+            commands += (*play.commands, self.store.read())
+        answers = iter(self.client.send(commands))
+        for play, head in zip(plays, heads, strict=True):
+            _raise_errors(islice(answers, head))
+            own = list(islice(answers, len(play.commands)))
+            after = self.store.after(next(answers), play.world.snapshot)
+            play.exchange = Exchange(play.commands, own, after)
+            # A script that was not loaded is loaded by now.
+            if play.remembers and not any(isinstance(answer, Exception) for answer in own):
+                play.world.snapshot.calls[play.name] = play.exchange
+
+
+def _raise_errors(answers: Iterable[object]) -> None:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer

@@ -1,0 +1,37 @@
+"""What the processes do that `test_process_start.py` starts."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def tell(writer):
+    """Send what this process is: its id and parent, its descriptors, the signals that it blocks, its end at TERM."""
+    names = []
+    for path in [*Path("/proc/self/fd").iterdir()]:
+        with suppress(OSError):
+            names.append(str(path.readlink()))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    ends_at_term = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    writer.send([os.getpid(), os.getppid(), names, sorted(blocked), ends_at_term])
+
+
+def leave(code):
+    """End with an exit code."""
+    sys.exit(code)
+
+
+def wait_for(count, value):
+    """End with the count once that is `value`."""
+    deadline = time.monotonic() + 30
+    while count.value != value and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sys.exit(count.value)
+
+
+def die(_):
+    """End by a signal."""
+    os.kill(os.getpid(), signal.SIGKILL)
