@@ -1,22 +1,22 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from json import dumps, loads
+from json import dumps
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from gristmill.batches.chunk import Chunk, Item, Outcome, Work
+from gristmill.batches.chunk import Chunk, Outcome, Work
+from gristmill.batches.contents import by_name, work_of
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
 from gristmill.batches.shared_arguments import without_secrets
 from gristmill.batches.slowest import SlowestFilter
-from gristmill.batches.stored_items import MISSING, values_of
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
-from gristmill.errors import BatchCancelled, InputError, ServerError
+from gristmill.errors import BatchCancelled, InputError
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
 
@@ -139,31 +139,7 @@ class Ledger:
         """Start a chunk on `worker` (its id); None when no item of the chunk has to run."""
         which = {"batch": chunk.batch, "epoch": chunk.epoch, "first": chunk.first, "count": chunk.count}
         contents = self._call("take", **which, worker=worker, counting=self.settings.meters)
-        return self._work(chunk, by_name(contents)) if contents else None
-
-    def _work(self, chunk: Chunk, contents: dict[str, Any]) -> Work:
-        done, attempts = contents["done"], contents["attempts"]
-        values = values_of(chunk.first, len(done), contents["blocks"], contents["retained"])
-        items = [
-            Item.of(chunk.first + i, value, attempts[i]) if attempts else Item(chunk.first + i, value, 1)
-            for i, value in enumerate(values)
-            if done[i] == "0"
-        ]
-        if any(item.value is MISSING for item in items):
-            raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
-        return Work(
-            task=contents["task"],
-            fixed=loads(contents["fixed"]),
-            parameter=contents["parameter"],
-            retries=int(contents["retries"]),
-            retry_seconds=float(contents["retry_seconds"]),
-            items=items,
-            rest=chunk.count - len(done),
-            batch=chunk.batch,
-            keep_logs=contents["keep_logs"] or "failed",
-            memory=int(contents["memory"] or 0),
-            time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
-        )
+        return work_of(chunk, by_name(contents)) if contents else None
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, one for each item; return how many of them were duplicates.
@@ -184,7 +160,7 @@ class Ledger:
         if following is None:
             return duplicates, None, None
         after = Chunk(chunk.batch, chunk.epoch, int(following["first"]), int(following["count"]))
-        return duplicates, after, self._work(after, by_name(following["contents"]))
+        return duplicates, after, work_of(after, by_name(following["contents"]))
 
     def _record(
         self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: str = "no"
@@ -296,8 +272,3 @@ class Ledger:
     def delete(self, batch: str) -> None:
         """Delete every key of the batch."""
         self._call("forget", batch=batch)
-
-
-def by_name(flat: Sequence[Any]) -> dict[str, Any]:
-    """An answer of names and values by turns."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
