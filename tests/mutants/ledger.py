@@ -14,8 +14,8 @@ MUTANTS = (
     Mutant(
         "a slot that has worked for long gives way to other batches",
         f"{BATCHES}/go_on.lua",
-        "if not has_room(b) or alone and gives_way(batch, b, now) then",
-        "if not has_room(b) then",
+        "if not has_room(b, now) or alone and gives_way(batch, b, now) then",
+        "if not has_room(b, now) then",
         "tests/integration/test_going_on.py::test_an_overdue_slot_gives_way_to_another_message[batch]",
         FAIR,
     ),

@@ -131,7 +131,7 @@ ASYNC = (
     Mutant(
         "a coroutine that is cancelled at its time limit says so",
         RUN,
-        "                cancel_late(task)\n",
+        "                cancel_late(running.task)\n",
         "                task.cancel()\n",
         f"{COROUTINES}::test_each_item_of_a_chunk_has_its_own_time",
         TRUE,
