@@ -93,11 +93,14 @@ class ProcessState:
             self._has_moved = True
 
     def before_items(self) -> None:
-        """Note the limits of a chunk, and, before the first one, the descriptors that the process has opened."""
+        """Note the limits of a chunk, and the descriptors that the process has opened.
+
+        Between chunks no item runs: what is another descriptor now is a connection that broke and was made again.
+        """
         if not self.pid:
             return
         self._limits = _limits()
-        if not self._own:
+        if not self._own or any(True for _ in _lost(self._own)):
             self._own = {number: each for number, each in self._identities().items() if number not in self._pipes}
 
     def after_item(self, seconds: float, failed: bool, *, by_program: bool = False) -> None:

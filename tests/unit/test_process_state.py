@@ -118,6 +118,25 @@ def test_what_cannot_be_undone_replaces_the_process(what):
     assert _after(REPLACED[what], lambda: None, 1.0, failed=False) == "(False, False, True)"
 
 
+def test_a_connection_that_is_made_again_between_chunks_replaces_nothing():
+    def run():
+        state = ProcessState()
+        state.begin()
+        ours, theirs = socket.socketpair()
+        state.before_items()
+        ours.close()
+        theirs.close()
+        again = socket.socketpair()
+        state.before_items()
+        state.after_item(1.0, failed=False)
+        spared = state.is_spent
+        again[0].close()
+        state.after_item(1.0, failed=False)
+        return spared, state.is_spent
+
+    assert in_fork(run) == "(False, True)"
+
+
 def test_closed_standard_streams_are_back():
     def inodes():
         answer = []
