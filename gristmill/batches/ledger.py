@@ -214,10 +214,6 @@ class Ledger:
         )
         return int(items), bool(is_new), list(kills), int(pace_ms)
 
-    def pace(self) -> int:
-        """Hand out what the rates of batches let by now; return in how many milliseconds to call again, or -1."""
-        return int(self._call("pace"))
-
     def tend(self, batch: str) -> None:
         """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""
         self._call("tend", batch=batch)
