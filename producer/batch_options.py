@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
-from gristmill.config.quantities import DURATION, WIDTH, parse_duration, parse_width
+from gristmill.config.quantities import DURATION, RATE, WIDTH, parse_duration, parse_rate, parse_width
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
@@ -16,7 +16,18 @@ KEEP_LOGS = ("failed", "all", "none")
 #: Seconds for which a batch may be kept, and for which a call may wait: ten years.
 LONGEST_SECONDS = 3650 * 86_400
 #: What `BatchOptions.of` takes.
-OPTION_NAMES = ("priority", "halt", "ttl", "keep_logs", "slots", "memory", "retries", "time_limit", "max_running")
+OPTION_NAMES = (
+    "priority",
+    "halt",
+    "ttl",
+    "keep_logs",
+    "slots",
+    "memory",
+    "retries",
+    "time_limit",
+    "max_running",
+    "rate",
+)
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
 
@@ -35,6 +46,7 @@ class SubmitOptions(TypedDict, total=False):
     retries: int | None
     time_limit: str | float | None
     max_running: str | int | None
+    rate: str | None
     max_wait: str | float | None
 
 
@@ -44,7 +56,8 @@ class BatchOptions:
 
     `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`. An item takes `slots`
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
-    limit; None: as its task says. At most `max_running` items run at once: `8`, `50%` or `+2`.
+    limit; None: as its task says. At most `max_running` items run at once (`8`, `50%` or `+2`), and so
+    many start in a time as `rate` says (`10/s`).
     """
 
     priority: int
@@ -56,6 +69,7 @@ class BatchOptions:
     retries: int | None = None
     time_limit: float | None = None
     max_running: str | None = None
+    rate: str | None = None
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -70,6 +84,7 @@ class BatchOptions:
         retries: int | None = None,
         time_limit: str | float | None = None,
         max_running: str | int | None = None,
+        rate: str | None = None,
     ) -> Self:
         """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
@@ -93,11 +108,12 @@ class BatchOptions:
             None if retries is None else checked_retries(retries),
             None if time_limit is None else checked_duration(time_limit, "time_limit", 0),
             None if max_running is None else checked_max_running(max_running),
+            None if rate is None else checked_rate(rate),
         )
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them, but for the resources of an item."""
-        names = ("halt", "retries", "time_limit", "max_running")
+        names = ("halt", "retries", "time_limit", "max_running", "rate")
         limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
 
@@ -123,6 +139,19 @@ def checked_max_running(value: str | int) -> str:
         parse_width("" if isinstance(value, bool) else str(value), 1)
     except ValueError:
         raise InputError(invalid_value("max_running", value, WIDTH)) from None
+    return str(value)
+
+
+def checked_rate(value: str) -> str:
+    """How many items start in a time: `10/s`.
+
+    Raises:
+        InputError: the value is not valid.
+    """
+    try:
+        parse_rate(str(value))
+    except ValueError:
+        raise InputError(invalid_value("rate", value, RATE)) from None
     return str(value)
 
 

@@ -111,6 +111,7 @@ def submit(  # noqa: PLR0913
     retries: int | None = None,
     time_limit: str | float | None = None,
     max_running: str | int | None = None,
+    rate: str | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -140,6 +141,8 @@ def submit(  # noqa: PLR0913
             says). Nothing ends an item that runs in a thread.
         max_running: how many of its items run at once, over all workers: a number, `"50%"` of what the slots of its
             queue run at each moment, or `"+2"`, so many more (default: no limit).
+        rate: how many of its items are handed out in a time, over all workers, such as `"10/s"`, `"600/m"` or
+            `"1000/h"` (default: no limit).
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -163,6 +166,7 @@ def submit(  # noqa: PLR0913
         retries=retries,
         time_limit=time_limit,
         max_running=max_running,
+        rate=rate,
     )
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)

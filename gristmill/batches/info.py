@@ -33,7 +33,7 @@ STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
-    *("max_running", "held_by"),
+    *("max_running", "rate", "held_by"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -58,7 +58,8 @@ class BatchInfo:
     those of the batch had reached GRISTMILL_BATCH_LOG_BYTES. An item has `retries` more attempts when it fails, and
     each may take `time_limit` seconds, 0 for no limit; None: as its task says. `halt` is what ends the batch early, and
     `success_halt` whether it has, because enough of its items succeeded. At most `max_running` items run at once, a
-    number, or text such as `50%` or `+2`. `held_by` is the limit that keeps more items from being handed out, or None.
+    number, or text such as `50%` or `+2`, and so many are handed out in a time as `rate` says (`10/s`). `held_by` is
+    the limit that keeps more items from being handed out, `max_running` or `rate`, or None.
     """
 
     name: str
@@ -86,6 +87,7 @@ class BatchInfo:
     halt: str | None = None
     success_halt: bool = False
     max_running: int | str | None = None
+    rate: str | None = None
     held_by: str | None = None
 
     @classmethod
@@ -125,6 +127,7 @@ class BatchInfo:
             halt=fields.get("halt"),
             success_halt="success_halt" in fields,
             max_running=_number(fields.get("max_running")),
+            rate=fields.get("rate"),
             held_by=None if stops or state in ENDED | {State.PAUSED} else fields.get("held_by"),
         )
 
@@ -164,7 +167,7 @@ class BatchInfo:
         abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)
         created = _moment(self.created)
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
-        limits = {name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "halt")}
+        limits = {name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "halt")}
         return {**fields, **times, "logs_lost": self.logs_lost, **limits, "held_by": self.held_by}
 
 

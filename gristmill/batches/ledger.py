@@ -1,22 +1,22 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from json import dumps, loads
+from json import dumps
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from gristmill.batches.chunk import Chunk, Item, Outcome, Work
+from gristmill.batches.chunk import Chunk, Outcome, Work
+from gristmill.batches.contents import by_name, work_of
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
 from gristmill.batches.shared_arguments import without_secrets
 from gristmill.batches.slowest import SlowestFilter
-from gristmill.batches.stored_items import MISSING, values_of
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
-from gristmill.errors import BatchCancelled, InputError, ServerError
+from gristmill.errors import BatchCancelled, InputError
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
 
@@ -139,31 +139,7 @@ class Ledger:
         """Start a chunk on `worker` (its id); None when no item of the chunk has to run."""
         which = {"batch": chunk.batch, "epoch": chunk.epoch, "first": chunk.first, "count": chunk.count}
         contents = self._call("take", **which, worker=worker, counting=self.settings.meters)
-        return self._work(chunk, by_name(contents)) if contents else None
-
-    def _work(self, chunk: Chunk, contents: dict[str, Any]) -> Work:
-        done, attempts = contents["done"], contents["attempts"]
-        values = values_of(chunk.first, len(done), contents["blocks"], contents["retained"])
-        items = [
-            Item.of(chunk.first + i, value, attempts[i]) if attempts else Item(chunk.first + i, value, 1)
-            for i, value in enumerate(values)
-            if done[i] == "0"
-        ]
-        if any(item.value is MISSING for item in items):
-            raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
-        return Work(
-            task=contents["task"],
-            fixed=loads(contents["fixed"]),
-            parameter=contents["parameter"],
-            retries=int(contents["retries"]),
-            retry_seconds=float(contents["retry_seconds"]),
-            items=items,
-            rest=chunk.count - len(done),
-            batch=chunk.batch,
-            keep_logs=contents["keep_logs"] or "failed",
-            memory=int(contents["memory"] or 0),
-            time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
-        )
+        return work_of(chunk, by_name(contents)) if contents else None
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, one for each item; return how many of them were duplicates.
@@ -184,7 +160,7 @@ class Ledger:
         if following is None:
             return duplicates, None, None
         after = Chunk(chunk.batch, chunk.epoch, int(following["first"]), int(following["count"]))
-        return duplicates, after, self._work(after, by_name(following["contents"]))
+        return duplicates, after, work_of(after, by_name(following["contents"]))
 
     def _record(
         self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: str = "no"
@@ -216,16 +192,16 @@ class Ledger:
         chunks: Iterable[Chunk],
         ended: Iterable[str] = (),
         runs: Sequence[Mapping[str, Any]] = (),
-    ) -> tuple[int, bool, list[str]]:
+    ) -> tuple[int, bool, list[str], int]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
         run at once, and what else is shown of it. Returns how many outcomes the worker has recorded, whether the
-        registry did not have it, and the ids of the messages that it is to end: those of cancelled items. The server
-        repeats each id until a later heartbeat has it in `ended`. `runs` are the items that have run there for long;
-        `RunningItems` reads them.
+        registry did not have it, the ids of the messages that it is to end, and in how many ms to call `pace`, or -1.
+        The server repeats each id, that of a cancelled item, until a later heartbeat has it in `ended`. `runs` are the
+        items that have run there for long; `RunningItems` reads them.
         """
-        items, is_new, kills = self._call(
+        items, is_new, kills, pace_ms = self._call(
             "heartbeat",
             worker=worker,
             queue=heartbeat["queue"],
@@ -236,10 +212,14 @@ class Ledger:
             runs=dumps(runs) if runs else "",
             ended=ended,
         )
-        return int(items), bool(is_new), list(kills)
+        return int(items), bool(is_new), list(kills), int(pace_ms)
+
+    def pace(self) -> int:
+        """Hand out what the rates of batches let by now; return in how many milliseconds to call again, or -1."""
+        return int(self._call("pace"))
 
     def tend(self, batch: str) -> None:
-        """Do what has come due, of this batch first: somebody who waits for it asks, since no worker may be alive."""
+        """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""
         self._call("tend", batch=batch)
 
     def check_schema(self) -> None:
@@ -264,8 +244,7 @@ class Ledger:
         """The counters of those of the batches that are on the server, in the same order."""
         self.check_schema()
         infos = []
-        for start in range(0, len(batches), _STATES_AT_ONCE):
-            portion = batches[start : start + _STATES_AT_ONCE]
+        for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
             now, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
             for name, values in zip(portion, states, strict=True):
                 fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
@@ -293,8 +272,3 @@ class Ledger:
     def delete(self, batch: str) -> None:
         """Delete every key of the batch."""
         self._call("forget", batch=batch)
-
-
-def by_name(flat: Sequence[Any]) -> dict[str, Any]:
-    """An answer of names and values by turns."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))

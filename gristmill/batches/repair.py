@@ -11,7 +11,7 @@ from typing import Any, cast
 from redis import Redis
 
 from gristmill.batches.chunk import attempts_of
-from gristmill.batches.ledger import by_name
+from gristmill.batches.contents import by_name
 from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.server.scripts import Scripts

@@ -1,17 +1,19 @@
-"""The command line: `gristmill`, one file a command."""
+"""The command line: `gristmill`, one file a command.
+
+Help loads click and no more; what all commands need is loaded when one begins.
+"""
 
 import gc
 import importlib
+import io
 import os
 import sys
+from contextlib import suppress
 
 import click
 from click.shell_completion import CompletionItem
 
 from gristmill.cli.command import Group
-from gristmill.cli.console import stderr, warn, write_any_bytes
-from gristmill.config import environment, settings
-from gristmill.config.settings import Settings
 from gristmill.errors import GristmillError
 
 #: The commands in the order in which help lists them, each with the line that help has of it. The lines stand here
@@ -95,6 +97,10 @@ def cli() -> None:
       seq 1 30 | gristmill submit fibonacci --from -    a batch for the fleet
       gristmill watch                                   follow the last batch
     """
+    from gristmill.cli.console import warn
+    from gristmill.config import environment
+    from gristmill.config.settings import Settings, settings
+
     fields = Settings.model_fields
     for name, near in environment.unknown(fields, fields["home"].get_default()):
         warn(f"{name} is no setting" + (f": did you mean {near}?" if near else ""))
@@ -112,6 +118,14 @@ def main() -> None:
     # At its end, Python would search all that the imports made for garbage, twice: 0.1 s of each command.
     gc.freeze()
     sys.exit(code)
+
+
+def write_any_bytes() -> None:
+    """Let stdout take names of files, which may have bytes that are no UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A stream that another one has replaced since its start may say that it can seek, and cannot.
+        with suppress(OSError):
+            sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def _run() -> int:
@@ -151,6 +165,8 @@ def _explain(error: click.UsageError) -> str:
 
 
 def _fail(text: str, code: int) -> int:
+    from gristmill.cli.console import stderr
+
     stderr.print(f"gristmill: {text}", markup=False, style="red")
     return code
 

@@ -1,10 +1,8 @@
 """Prints for commands: results on stdout, everything else on stderr; tables or JSON."""
 
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from rich.cells import cell_len
@@ -12,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+#: A value as JSON: `json.dumps` would make an encoder for each line.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Columns of a chart that does not go to a terminal.
 PIPED_WIDTH = 240
 
@@ -46,14 +46,6 @@ def warn(text: str) -> None:
     stderr.print(f"gristmill: warning: {text}", markup=False, style="yellow")
 
 
-def write_any_bytes() -> None:
-    """Let stdout take names of files, which may have bytes that are no UTF-8."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A stream that another one has replaced since its start may say that it can seek, and cannot.
-        with suppress(OSError):
-            sys.stdout.reconfigure(errors="surrogateescape")
-
-
 def write(line: str) -> None:
     """Write one line to stdout."""
     sys.stdout.write(line + "\n")
@@ -61,8 +53,9 @@ def write(line: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON on stdout, with control characters escaped."""
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    printable = line.isprintable() and not stdout.options.ascii_only
+    line = _json(value)
+    # What a terminal can show is asked only where that matters: it takes longer than a line of JSON.
+    printable = line.isprintable() and (line.isascii() or not stdout.options.ascii_only)
     write(line if printable else json.dumps(value, separators=(",", ":")))
 
 

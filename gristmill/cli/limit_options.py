@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 import click
 
 from gristmill.cli.values import Duration, Integer, Parsed
-from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST, checked_max_running
+from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST, checked_max_running, checked_rate
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def item_limits(command: Command) -> Command:
-    """The limits of an item, and how many items run at once."""
+    """The limits of an item, how many items run at once, and how many start in a time."""
     retries = click.option(
         "--retries",
         type=Integer(0, RETRIES_MOST),
@@ -32,4 +32,10 @@ def item_limits(command: Command) -> Command:
         metavar="N|N%|+N",
         help="Items that run at once, over all workers: N, a share of the slots, or N more than they are.",
     )
-    return retries(time_limit(max_running(command)))
+    rate = click.option(
+        "--rate",
+        type=Parsed(checked_rate),
+        metavar="N/s|N/m|N/h",
+        help="Items that are handed out in a time, over all workers, such as 10/s or 600/m.",
+    )
+    return retries(time_limit(max_running(rate(command))))

@@ -8,7 +8,6 @@ from typing import cast
 
 from redis import Redis
 
-from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
 from gristmill.fleet.announcement import (
     Announcement,
@@ -89,7 +88,7 @@ class WorkerRegistry:
 
     def waiting(self, queue: str) -> int:
         """Messages on `queue` that no worker has taken."""
-        return int(TransportScripts(self.client, self.settings.prefix).call("size", queue=queue))
+        return int(Scripts(self.client, self.settings.prefix, "broker").call("size", queue=queue))
 
     def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
         """The workers with a heartbeat in the last `silent_seconds` seconds, by name."""

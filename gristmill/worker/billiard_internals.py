@@ -83,7 +83,7 @@ class _Start(Popen):
         self.sentinel = link.detach()
 
 
-class _Process(ForkProcess):
+class FreshProcess(ForkProcess):
     """A process of billiard's that a `Starter` starts."""
 
     starter: Starter
@@ -116,8 +116,8 @@ class _FreshContext(BaseContext):
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
 
-    def Process(self, *args: Any, **kwargs: Any) -> _Process:  # noqa: N802
-        process = _Process(*args, **kwargs)
+    def Process(self, *args: Any, **kwargs: Any) -> FreshProcess:  # noqa: N802
+        process = FreshProcess(*args, **kwargs)
         process.starter = self._starter
         return process
 

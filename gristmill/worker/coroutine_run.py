@@ -39,6 +39,7 @@ def is_late() -> bool:
 class _Running:
     item: Item
     started_at: float
+    task: asyncio.Task[None]
     is_late: bool = False
 
 
@@ -49,13 +50,16 @@ class CoroutineRun:
     calls `wait`, `take` and `stop`; everything else happens in the thread of the event loop.
     """
 
-    def __init__(self, items: Sequence[Item], run: Run, overdue: Overdue, limit: float, grace: float) -> None:
-        self._items, self._run = items, run
+    def __init__(
+        self, batch: str, items: Sequence[Item], run: Run, overdue: Overdue, limit: float, grace: float
+    ) -> None:
+        self._batch, self._items, self._run = batch, items, run
         #: An item is cancelled after `limit` seconds (0: never). `overdue` makes the outcome of one that does not heed
         #: that for `grace` seconds.
         self._limit, self._overdue, self._grace = limit, overdue, grace
         self._alarm: asyncio.TimerHandle | None = None
-        self._running: dict[asyncio.Task[None], _Running] = {}
+        #: What runs, by the index of its item.
+        self._running: dict[int, _Running] = {}
         #: The indexes of items that were cancelled.
         self._without: set[int] = set()
         self._outcomes: deque[Outcome] = deque()
@@ -72,7 +76,7 @@ class CoroutineRun:
     def start(self, loop: asyncio.AbstractEventLoop, places: Places) -> None:
         """Begin, on the loop. The items have copies of the context of this call."""
         self._loop, self._places, self._context = loop, places, copy_context()
-        places.fill(self._start_next)
+        places.fill(self._batch, self._start_next)
 
     def wait(self, seconds: float) -> bool:
         """Wait for something to do for the slot, `seconds` at most; whether the run has ended.
@@ -123,10 +127,8 @@ class CoroutineRun:
     def cancel_item(self, index: int) -> None:
         """Cancel one item, which has no outcome then; on the loop."""
         self._without.add(index)
-        for task, running in list(self._running.items()):
-            if running.item.index == index:
-                self._leave(task)
-                task.cancel()
+        if index in self._running:
+            self._leave(index).cancel()
         if self._all_started and not self._running:
             self._end()
 
@@ -137,9 +139,8 @@ class CoroutineRun:
 
     def _cancel(self) -> list[asyncio.Task[None]]:
         self._is_stopped = True
-        tasks = list(self._running)
+        tasks = [self._leave(index) for index in list(self._running)]
         for task in tasks:
-            self._leave(task)
             task.cancel()
         self._stop()
         self._end()
@@ -154,11 +155,12 @@ class CoroutineRun:
             self.started += 1
         if self.started < len(self._items) and not self._is_stopped:
             item = self._items[self.started]
+            started_at = self._loop.time()
             task = self._loop.create_task(self._run_one(item), context=self._context.copy())
-            self._running[task] = running = _Running(item, self._loop.time())
+            self._running[item.index] = _Running(item, started_at, task)
             self.started += 1
             if self._limit and self._alarm is None:
-                self._alarm = self._loop.call_at(running.started_at + self._limit, self._cancel_late)
+                self._alarm = self._loop.call_at(started_at + self._limit, self._cancel_late)
             return True
         self._all_started = True
         if not self._running:
@@ -173,7 +175,7 @@ class CoroutineRun:
     def _go_on(self) -> None:
         if self._is_held and not self.is_full:
             self._is_held = False
-            self._places.fill(self._start_next)
+            self._places.fill(self._batch, self._start_next)
 
     async def _run_one(self, item: Item) -> None:
         try:
@@ -181,47 +183,47 @@ class CoroutineRun:
         except BaseException as error:
             self._fail(error)
             return
-        task = asyncio.current_task()
-        if task in self._running:
+        if item.index in self._running:
             # Else it has an outcome already, or is none of this worker's any more.
-            self._end_item(task, outcome)
+            self._end_item(outcome)
 
-    def _end_item(self, task: asyncio.Task[None], outcome: Outcome) -> None:
+    def _end_item(self, outcome: Outcome) -> None:
         # The outcome first: the run may end when the place is free.
         self._outcomes.append(outcome)
         self._bytes_added += len(outcome.text)
         if self.is_full:
             self._wake.set()
-        self._leave(task)
+        self._leave(outcome.index)
         if self._all_started and not self._running:
             self._end()
 
-    def _leave(self, task: asyncio.Task[None]) -> None:
-        """Give the task's place to another item."""
-        del self._running[task]
+    def _leave(self, index: int) -> asyncio.Task[None]:
+        """Give the place of an item to another one; the item's task."""
+        running = self._running.pop(index)
         self._places.release()
+        return running.task
 
     def _cancel_late(self) -> None:
         """Cancel the items whose time is over. They share one alarm, that of the oldest: one for each costs more."""
         self._alarm = None
         now = self._loop.time()
-        for task, running in self._running.items():
+        for running in self._running.values():
             if now < running.started_at + self._limit:
                 self._alarm = self._loop.call_at(running.started_at + self._limit, self._cancel_late)
                 return
             if not running.is_late:
                 running.is_late = True
-                cancel_late(task)
+                cancel_late(running.task)
 
     def _give_up_overdue(self) -> None:
         """Let go of items that caught their cancellation and went on: their slot and their place are for others."""
         if not self._limit:
             return
         now = self._loop.time()
-        for task, running in list(self._running.items()):
+        for running in list(self._running.values()):
             if now - running.started_at > self._limit + self._grace:
-                task.cancel()
-                self._end_item(task, self._overdue(running.item, now - running.started_at))
+                running.task.cancel()
+                self._end_item(self._overdue(running.item, now - running.started_at))
 
     def _fail(self, error: BaseException) -> None:
         if not (self.discarded or self.interrupted or self._ended):

@@ -110,7 +110,7 @@ def run_coroutines(
         RunInterrupted: the worker ends; so do unrecorded items.
     """
     items = coroutines.work.items
-    run = CoroutineRun(items, coroutines.run_item, coroutines.overdue, coroutines.limit, GRACE_SECONDS)
+    run = CoroutineRun(chunk.batch, items, coroutines.run_item, coroutines.overdue, coroutines.limit, GRACE_SECONDS)
     loop, should_stop = event_loop(), Stop(of.ledger, chunk)
     loop.begin(message, run)
     recorded_at = time.perf_counter()

@@ -15,12 +15,15 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import NoReturn
 
+from gristmill.config.task_modules import SHIPPED_TASKS
 from gristmill.errors import GristmillError
 from gristmill.fleet.worker_id import belong_to
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
+from gristmill.tasks.application import app
 from gristmill.worker import logs
 from gristmill.worker.fresh_process import be, end_with, ignore_interrupts, start_python
 from gristmill.worker.preparation import preload
@@ -101,6 +104,7 @@ def main(descriptor: int, parent: int, worker: str, queues: list[str]) -> NoRetu
     end_with(parent)
     link = socket.socket(fileno=descriptor)
     belong_to(worker)
+    _load()
     if queues:
         _preload(worker, queues)
     gc.collect()
@@ -114,6 +118,16 @@ def main(descriptor: int, parent: int, worker: str, queues: list[str]) -> NoRetu
         except OSError as error:
             log.warning("cannot fork a process: %s", error)
         os.close(descriptors[0])
+
+
+def _load() -> None:
+    """Load what the processes share beside this module: the tasks that ship, and what a chunk's run uses."""
+    for name in SHIPPED_TASKS:
+        import_module(name)
+    app.finalize()
+    with suppress(GristmillError):
+        # Else each process makes its own.
+        _ = app.backend
 
 
 def _preload(worker: str, queues: list[str]) -> None:

@@ -21,7 +21,7 @@ from gristmill.worker import (
 )
 from gristmill.worker.billiard_internals import receive, run, spawnv_passfds
 
-#: Seconds that a process waits before it ends because it cannot import the user's tasks: another one replaces it.
+#: Seconds that a process waits before it ends because it cannot import what it needs: another one replaces it.
 PAUSE_SECONDS = 1.0
 
 
@@ -80,15 +80,17 @@ def be(link: socket.socket, parent: int) -> NoReturn:
     end_with(parent)
     try:
         catalog.load()
-    except GristmillError as error:
-        sys.stderr.write(f"worker: a process cannot start: {error}\n")
-        time.sleep(PAUSE_SECONDS)
-        os._exit(os.EX_CONFIG)
-    wait_for_results()
-    try:
         process = receive(link)
     except (EOFError, OSError):
         os._exit(os.EX_OK)
+    except Exception as error:
+        # Such as a module that cannot be imported a second time, or a release that was installed meanwhile.
+        reason = error if isinstance(error, GristmillError) else repr(error)
+        sys.stderr.write(f"worker: a process cannot start: {reason}\n")
+        sys.stderr.flush()
+        time.sleep(PAUSE_SECONDS)
+        os._exit(os.EX_CONFIG)
+    wait_for_results()
     run(process)
 
 

@@ -2,11 +2,12 @@
 
 import logging
 import os
+import random
 import socket
 import time
 from collections import deque
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from celery.bootsteps import StartStopStep
@@ -59,6 +60,7 @@ class WorkerHeartbeat(StartStopStep):
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         self.is_announced = False
         self.value_sweeper = ValueSweeper()
+        self.pacing = PeriodicCall("pacing", inf, self._pace)
         self.periodic_call = PeriodicCall("worker", HEARTBEAT_SECONDS, self._send, self._announce_again)
         worker_ready.connect(self._begin, weak=False)
 
@@ -79,16 +81,26 @@ class WorkerHeartbeat(StartStopStep):
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
         ended = self.kills.ended()
-        items, is_new, kills = self.ledger.heartbeat(
+        items, is_new, kills, pace_ms = self.ledger.heartbeat(
             self.id, self._describe(), unacknowledged_chunks(), ended, run_rows.slowest()
         )
         self.kills.learn(kills, ended)
+        self._pace_in(pace_ms)
         if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.
             self._announce_again()
         self.history.append((time.monotonic(), items))
         if self.meters:
             self.meters.heartbeat(self.id, collect())
+
+    def _pace(self) -> None:
+        self._pace_in(self.ledger.pace())
+
+    def _pace_in(self, milliseconds: int) -> None:
+        if milliseconds >= 0:
+            # At other moments than the other workers.
+            seconds = milliseconds / 1000 * random.uniform(0.75, 1.25)  # noqa: S311 (jitter)
+            self.heartbeat.hasten(self.pacing, seconds)
 
     def _announce_again(self) -> None:
         # The server may have lost its data.
@@ -126,7 +138,7 @@ class WorkerHeartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.heartbeat.remove(self.periodic_call, self.mending)
+        self.heartbeat.remove(self.periodic_call, self.pacing, self.mending)
         try:
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:

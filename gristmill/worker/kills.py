@@ -8,6 +8,9 @@ from celery.worker import state
 
 from gristmill.worker.item_kills import end_item
 
+#: Seconds after a kill at which to look whether the process has died.
+LOOK_SECONDS = 0.1
+
 log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,9 @@ class Kills:
         try:
             batch, is_item, index = identity.partition("#")
             if is_item and not end_item(batch, int(index), self._worker.pool):
-                # The server repeats it.
+                # The process is about to die. Should this look come too early, the server repeats the id.
+                if self._worker.hub:
+                    self._worker.hub.call_later(LOOK_SECONDS, self._look_again, identity)
                 return
             request = state.requests.get(identity)
             if request is not None:
@@ -50,3 +55,8 @@ class Kills:
             log.warning("cannot end %s, which was cancelled, trying again: %r", identity, error)
         finally:
             self._ids.discard(identity)
+
+    def _look_again(self, identity: str) -> None:
+        if identity not in self._ids | self._ended:
+            self._ids.add(identity)
+            self._end(identity)

@@ -8,18 +8,23 @@ Start = Callable[[], bool]
 
 
 class Places:
-    """So many places, which chunks fill by turns. Everything happens in the thread of the event loop.
+    """So many places, which batches fill by turns. Everything happens in the thread of the event loop.
 
-    A semaphore would wake a coroutine of the chunk for each place.
+    Of the chunks of one batch, the first one that came fills them: by turns, all would end at once, and no place would
+    have an item to run until they are recorded. A semaphore would wake a coroutine of the chunk for each place.
     """
 
     def __init__(self, number: int) -> None:
         self.free = number
-        self._starts: deque[Start] = deque()
+        #: By batch; the batch whose turn is next is the first one.
+        self._starts: dict[str, deque[Start]] = {}
 
-    def fill(self, start: Start) -> None:
-        """Have `start` fill every place that is free, or becomes free, in turns with others until it answers False."""
-        self._starts.append(start)
+    def fill(self, batch: str, start: Start) -> None:
+        """Have `start` fill the places that are free, or become free, after those of `batch` that came before it.
+
+        It does so until it answers False, in turns with other batches.
+        """
+        self._starts.setdefault(batch, deque()).append(start)
         self._fill()
 
     def release(self) -> None:
@@ -29,7 +34,10 @@ class Places:
 
     def _fill(self) -> None:
         while self.free and self._starts:
-            start = self._starts.popleft()
-            if start():
+            batch = next(iter(self._starts))
+            starts = self._starts.pop(batch)
+            while starts and not starts[0]():
+                starts.popleft()
+            if starts:
                 self.free -= 1
-                self._starts.append(start)
+                self._starts[batch] = starts

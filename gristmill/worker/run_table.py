@@ -114,6 +114,8 @@ class RunTable:
     def __init__(self, memory: Any, rows: int, path: str) -> None:
         self.memory, self.rows, self.path = memory, rows, path
         self._free = deque(range(rows))
+        #: Rows that coroutines have had: to make one costs more than all else of it.
+        self._rows: dict[int, RunRow] = {}
 
     @classmethod
     def new(cls, rows: int, slots: Sequence[int] = ()) -> "RunTable":
@@ -159,9 +161,13 @@ class RunTable:
 
     def take(self) -> RunRow:
         """The last row that is free, until `give_back`; for the process that made the table."""
-        with suppress(IndexError):
-            return self.row(self._free.pop())
-        return scratch_row()
+        try:
+            number = self._free.pop()
+        except IndexError:
+            return scratch_row()
+        if number not in self._rows:
+            self._rows[number] = self.row(number)
+        return self._rows[number]
 
     def give_back(self, row: RunRow) -> None:
         """A row that `take` gave is free again."""
@@ -172,8 +178,9 @@ class RunTable:
     def runs(self, least: float = 0.0) -> Iterator[ItemRun]:
         """What has run for `least` seconds or more."""
         now = time.perf_counter()
-        for number in range(self.rows):
-            run = RunRow(self.memory, number).run(least, now)
+        started = memoryview(self.memory)[: self.rows * ROW_BYTES].cast("d")[:: ROW_BYTES // 8].tolist()
+        for number, started_at in enumerate(started):
+            run = RunRow(self.memory, number).run(least, now) if started_at and now - started_at >= least else None
             if run and _lives(run.pid):
                 yield run
 

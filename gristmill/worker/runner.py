@@ -218,9 +218,13 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
             process_state.leave_if_forked()
         state, text, retry_ms = "succeeded", value_text(task.return_type.text(value), work, item), None
         keeps = work.keep_logs == "all"
+    except ValueNotPlaced:
+        capture.end(False)
+        process_state.after_item(0.0, failed=True)
+        raise
     except BaseException as error:
         # CancelledError and its like too: only the end of this process is no outcome of the item.
-        if isinstance(error, ValueNotPlaced) or (isinstance(error, SystemExit) and is_terminated()):
+        if isinstance(error, SystemExit) and is_terminated():
             raise
         state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
         keeps = keeps_log(work, state)

@@ -122,7 +122,7 @@ class TestWords:
 
     def test_no_items_and_items_twice(self, unchanged):
         unchanged.run("submit", "fibonacci").refused("no items", "--from")
-        unchanged.run("submit", "fibonacci", "3", "--from", "-").refused("not both")
+        unchanged.run("submit", "fibonacci", "3", "--from", "-").refused("one of these ways")
 
     def test_an_unknown_batch(self, unchanged):
         unchanged.run("results", "nobody").refused("no batch is called 'nobody'", "gristmill batches")

@@ -83,5 +83,35 @@ def test_a_worker_that_is_killed_leaves_nothing(place):
     place.run("cancel", name, "--kill")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["up", "run"])
+def test_the_end_of_the_owner_ends_the_programs_of_items(tmp_path, way):
+    """`up` dies by kill -9; `run` is interrupted twice."""
+    place = Place(
+        tmp_path,
+        GRISTMILL_TASK_MODULES="tests.support.starting",
+        GRISTMILL_CPU_SLOTS="1",
+        GRISTMILL_IO_SLOTS="1",
+        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    )
+    seconds = {"up": "605", "run": "606"}[way]
+    command = ["up", "cpu"] if way == "up" else ["run", "hold", seconds]
+    with place.start(*command) as running:
+        if way == "up":
+            running.says("Ctrl-C ends it")
+            place.run("submit", "hold", seconds, "--quiet").good()
+        until(lambda: _programs(seconds), what="the program")
+        if way == "up":
+            os.kill(running.pid, signal.SIGKILL)
+        else:
+            os.kill(running.pid, signal.SIGINT)
+            # The first one has items finish: this one does not.
+            until(lambda: running.err != "", what="the answer to the first one")
+            os.kill(running.pid, signal.SIGINT)
+        running.process.wait(60)
+        until(lambda: not _programs(seconds), what="the end of the program")
+    place.deserted(30)
+
+
 def _runs(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

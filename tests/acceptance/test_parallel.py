@@ -90,6 +90,23 @@ def test_odd_names_reach_the_program_as_they_are(fleet, tmp_path, shell):
     assert [*tmp_path.iterdir()] == [folder]
 
 
+def test_the_number_of_a_slot_begins_with_1(fleet):
+    done = fleet.run("run", "--", "echo", "{%} {#}", ":::", *"abcdef").good()
+    slots, items = zip(*(line.split() for line in done.out.splitlines()), strict=True)
+    assert {*slots} <= {"1", "2"}
+    assert sorted(items) == [*"123456"]
+
+
+def test_the_columns_of_results_are_the_items_of_another_batch(fleet, name):
+    words = ["--set", "method=doubling", ":::", "n=5,6,7"]
+    fleet.run("run", "--name", name, "fibonacci", *words).good()
+    table = fleet.run("results", name, "--state", "succeeded", "--format", "csv").good().out
+    done = fleet.run(
+        "run", "--from", "-", "--input-format", "csv", "--columns", "value", "-k", "--", "echo", stdin=table
+    )
+    assert done.good().out.split() == ["5", "8", "13"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", [False, True])
 def test_4000_files(fleet, tmp_path, shell):

@@ -202,6 +202,7 @@ def test_what_has_ended_is_recorded_while_others_run_and_a_kill_ends_those(ledge
 def test_a_worker_that_ends_records_what_has_ended_and_the_rest_stays_in_flight(ledger):
     chunk = submit(ledger, "wait_long", 3)
     thread, raised = in_thread(ledger, chunk)
+    until(lambda: waiting_tasks.running == [0, 1, 2], what="the start of the items")
     event_loop.interrupt_runs(5)
     thread.join(30)
     assert [type(error) for error in raised] == [RunInterrupted]

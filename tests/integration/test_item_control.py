@@ -1,11 +1,14 @@
 """One item of a batch cancelled, or run again: the others go on, and nothing is lost or counts twice."""
 
+import json
+
 import pytest
 
+from gristmill.batches.chunk import Chunk
 from gristmill.batches.info import State
 from gristmill.errors import InputError
 from tests.support.controlled import begin, record, results
-from tests.support.ledger import WORKER, enlist, heartbeat, info, outcomes, pop, submit
+from tests.support.ledger import WORKER, enlist, heartbeat, info, outcomes, pop, queue_key, submit
 
 
 def told(ledger, ended=()):
@@ -43,6 +46,29 @@ class TestCancel:
         assert record(ledger, chunk, items) == 1
         assert counts(ledger) == (0, 0, 0, 1, 1)
         assert info(ledger, "b").reason is None, "the batch goes on"
+
+    def test_the_neighbours_of_an_item_whose_process_was_ended_go_on_at_once(self, ledger, control):
+        ledger.heartbeat(WORKER, {**heartbeat(16), "async_items": 4}, [])
+        submit(ledger, "b", 4, is_async=1)
+        chunk, items = begin(ledger)
+        assert len(items) == 4
+        control.cancel_item("b", 2, "by me")
+        # The message is acknowledged, as `pop` did; a worker says for three seconds nothing of the chunk.
+        assert told(ledger) == ["b#2"]
+        assert pop(ledger) is None
+        told(ledger, ["b#2"])
+        again = pop(ledger)
+        assert again == chunk
+        assert [item.index for item in ledger.take(again, WORKER).items] == [0, 1, 3]
+
+    def test_a_chunk_whose_message_stands_is_not_put_again(self, ledger, control):
+        submit(ledger, "b", 1)
+        (identity, fields), *_ = ledger.client.xrange(queue_key(ledger))
+        _, batch, epoch, first, count, _ = json.loads(json.loads(fields["m"])["body"])[0]
+        ledger.take(Chunk(batch, epoch, first, count), WORKER)
+        control.cancel_item("b", 0, "by me")
+        told(ledger, ["b#0"])
+        assert [one for one, _ in ledger.client.xrange(queue_key(ledger))] == [identity]
 
     def test_the_last_item_ends_the_batch_and_leaves_nothing_for_ever(self, ledger, control):
         submit(ledger, "b", 1, ttl=60_000)

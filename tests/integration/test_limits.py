@@ -1,9 +1,14 @@
 """What bounds the items of a batch, on a real server."""
 
 import json
+from functools import partial
+from itertools import pairwise
 
 import pytest
 
+from gristmill.batches.control import Control
+from gristmill.batches.repair import Repair
+from gristmill.server.scripts import server_time
 from gristmill.tasks import catalog
 from gristmill.worker import quarantine
 from gristmill.worker.runner import Runner
@@ -68,6 +73,10 @@ def in_flight(ledger):
         int(count) - ledger.client.bitcount(done, int(first), int(first) + int(count) - 1, "BIT")
         for first, count in chunks
     ]
+
+
+def handed_out(ledger):
+    return info(ledger, "b").done + sum(in_flight(ledger))
 
 
 def measured(ledger, count, seconds=0.001, **fields):
@@ -165,3 +174,108 @@ def run_waiting(ledger):
         chunks.append(chunk)
     for chunk in chunks:
         ledger.record(chunk, outcomes(ledger.take(chunk, WORKER).items), 0.001 * chunk.count, WORKER)
+
+
+class Clock:
+    """The server's clock, which a test puts forward; notes for how long nobody asked for what a rate lets."""
+
+    def __init__(self, ledger):
+        self.ledger = ledger
+        self.started_at = self.asked_at = self.now()
+        self.lost = 0.0
+
+    def now(self):
+        return server_time(self.ledger.client, self.ledger.settings.prefix)
+
+    def forward(self, seconds):
+        self.ledger.client.hincrbyfloat(self.ledger.settings.key("clock"), "ahead", seconds * 1e6)
+
+    def ask(self, seconds):
+        """Ask `seconds` seconds later, and for however long the test took; the answer."""
+        self.forward(seconds)
+        answer = self.ledger.pace()
+        now = self.now()
+        # What a rate lets is caught up for a quarter of a second.
+        self.lost += max(0.0, now - self.asked_at - 0.2)
+        self.asked_at = now
+        return answer
+
+
+class TestRate:
+    def test_so_many_are_handed_out_in_a_time(self, ledger):
+        measured(ledger, 10_000, rate="100/s")
+        clock = Clock(ledger)
+        before, sizes = handed_out(ledger), []
+        while clock.now() < clock.started_at + 5:
+            clock.ask(0.05)
+            run_waiting(ledger)
+            sizes += in_flight(ledger)
+        elapsed, items = clock.now() - clock.started_at, handed_out(ledger) - before
+        assert 98 * (elapsed - clock.lost) - 10 <= items <= 100 * (elapsed + 0.25) + 1
+        assert max(sizes) <= 10, "a chunk is a tenth of a second's worth"
+        assert info(ledger, "b").held_by == "rate"
+
+    def test_what_waits_for_slots_is_half_a_second_or_so(self, ledger):
+        measured(ledger, 10_000, rate="100/s")
+        clock = Clock(ledger)
+        run_waiting(ledger)
+        for _ in range(100):
+            clock.ask(0.1)
+        assert 20 <= sum(in_flight(ledger)) <= 75
+        assert info(ledger, "b").held_by is None, "slots are lacking"
+
+    def test_each_attempt_counts(self, ledger):
+        submit(ledger, "b", 4, rate="60/h", retries=1)
+        clock = Clock(ledger)
+        starts = []
+        while info(ledger, "b").left:
+            ledger.heartbeat(WORKER, heartbeat(16), [])
+            while chunk := pop(ledger):
+                (item,) = ledger.take(chunk, WORKER).items
+                starts.append(clock.now())
+                bad = item.attempt == 1 and item.index % 2
+                ledger.record(chunk, outcomes([item], *(("failed", 10) if bad else ())), 0.1, WORKER)
+            clock.forward(7)
+        assert len(starts) == 6
+        assert min(after - before for before, after in pairwise(starts)) > 59
+        assert info(ledger, "b").held_by is None
+        assert not ledger.client.exists(ledger.settings.key("pacing"))
+
+    def test_a_heartbeat_says_when_to_ask(self, ledger):
+        assert ledger.heartbeat(WORKER, heartbeat(16), [])[3] == -1
+        submit(ledger, "b", 100, rate="4/s")
+        assert 50 <= ledger.heartbeat(WORKER, heartbeat(16), [])[3] <= 250
+        for number in range(7):
+            ledger.heartbeat(f"cpu@{number}", heartbeat(1), [])
+        assert ledger.heartbeat(WORKER, heartbeat(16), [])[3] >= 400, "the workers share the calls"
+
+    @pytest.mark.parametrize("control", ["pause", "cancel", "delete"])
+    def test_nothing_is_handed_out_of_a_batch_that_does_not_go_on(self, ledger, control):
+        submit(ledger, "b", 100, rate="1/s")
+        assert (len(in_flight(ledger)), info(ledger, "b").held_by) == (1, "rate")
+        controls = Control(ledger.client, ledger.settings)
+        act = {"pause": controls.pause, "cancel": partial(controls.cancel, reason="by me"), "delete": ledger.delete}
+        act[control]("b")
+        Clock(ledger).ask(5)
+        assert len(in_flight(ledger)) == (1 if control == "pause" else 0)
+        assert not ledger.client.exists(ledger.settings.key("pacing"))
+
+    def test_a_batch_that_no_time_would_wake_is_mended(self, ledger):
+        submit(ledger, "b", 100, rate="1/s")
+        run_waiting(ledger)
+        repair = Repair(ledger.client, ledger.settings)
+        assert (in_flight(ledger), repair.examine("b")) == ([], {})
+        ledger.client.delete(ledger.settings.key("pacing"))
+        assert repair.mend("b") == {"wrong_sets": 1}
+        Clock(ledger).ask(2)
+        assert len(in_flight(ledger)) == 1
+
+    def test_both_limits_hold(self, ledger):
+        measured(ledger, 1000, rate="100/s", max_running="2")
+        clock = Clock(ledger)
+        for _ in range(20):
+            clock.ask(0.1)
+            assert len(in_flight(ledger)) <= 2
+            run_waiting(ledger)
+        assert info(ledger, "b").held_by in ("rate", "max_running")
+        assert info(ledger, "b").done <= 100 * (clock.now() - clock.started_at + 0.25) + 2

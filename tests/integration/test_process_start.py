@@ -7,11 +7,15 @@ import sys
 
 import pytest
 from billiard import Pipe
+from billiard.queues import _SimpleQueue
 
 from gristmill.local.descendants import become_subreaper, is_subreaper
 from gristmill.worker.billiard_internals import fresh_context
 from gristmill.worker.fork_server import ForkServer
 from gristmill.worker.fresh_process import Spawn
+from gristmill.worker.output_file import new_file
+from gristmill.worker.pool import ItemProcess
+from gristmill.worker.slot_equipment import SlotEquipment
 from tests.support import started_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -60,6 +64,22 @@ def test_the_worker_learns_how_a_process_has_ended(context, way, code):
     assert process.exitcode == code
 
 
+def test_a_process_has_the_numbers_of_its_worker_and_the_file_of_its_slot(context):
+    reader, writer = Pipe(duplex=False)
+    file = new_file()
+    slot = ItemProcess(_SimpleQueue(), _SimpleQueue())
+    slot.equipment = SlotEquipment("cpu@host/ab", 1 << 30, file)
+    process = context.Process(target=started_processes.tell_of_slot, args=(slot, writer))
+    process.start()
+    writer.close()
+    number, worker, memory, inode = reader.recv()
+    process.join(30)
+    assert number == slot.inqW_fd, "the pool finds an idle process by it"
+    assert (worker, memory) == ("cpu@host/ab", 1 << 30)
+    assert inode == os.fstat(file).st_ino
+    os.close(file)
+
+
 def test_a_count_is_shared_with_a_process(context):
     count = context.Value("i")
     process = context.Process(target=started_processes.wait_for, args=(count, 3))
@@ -90,3 +110,13 @@ def test_a_server_that_cannot_fork_is_an_error(monkeypatch):
     monkeypatch.setattr("gristmill.worker.fork_server.PAUSE_SECONDS", 0)
     with pytest.raises(OSError, match="fork server"):
         Broken("cpu@host/ab").start()
+
+
+def test_a_process_that_cannot_import_the_tasks_says_so_and_ends(monkeypatch, capfd):
+    monkeypatch.setenv("GRISTMILL_TASK_MODULES", "no.such.module")
+    process = fresh_context(Spawn()).Process(target=started_processes.leave, args=(7,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == os.EX_CONFIG
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "no.such.module" in line

@@ -62,6 +62,7 @@ CONTRACT = (
     ledger_contract.tells_what_runs_and_what_fails,
     ledger_contract.tells_what_items_write,
     ledger_contract.cancels_an_item_and_runs_it_again,
+    ledger_contract.paces_a_batch,
     ledger_contract.drains_when_it_is_full,
 )
 

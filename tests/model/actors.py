@@ -67,7 +67,7 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
     feeding = actors.producer.at in ("append", "end") and silent != "producer"
     for now in (actors.now + STEP_MS // 2, actors.now + STEP_MS):
         # Nobody looks at these answers.
-        with product.client.assuming((0, False, ())):
+        with product.client.assuming((0, False, (), -1)):
             product.set_clock(now)
             for worker in alive:
                 product.renew(worker.name)
@@ -114,7 +114,7 @@ def _produce(actors: Actors, scenario: Scenario, product: Product) -> Actors:
         return replace(actors, producer=replace(producer, at="done"))
     try:
         if producer.at == "create":
-            feed = product.create(producer.token, scenario.retries, scenario.halt, scenario.max_running)
+            feed = product.create(producer.token, scenario.retries, scenario.limits)
             stored, ended = feed.stored, feed.input_ended
         elif producer.at == "append":
             stored, ended = _append(actors, scenario, product), False

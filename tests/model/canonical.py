@@ -182,7 +182,7 @@ class _Scope:
             if name in product.PRESENT_FIELDS:
                 yield name, ""
             elif name in product.DUE_FIELDS:
-                yield name, "later" if int(text) > self.all.now else "past"
+                yield name, "later" if float(text) > self.all.now else "past"
             elif name in product.TOKEN_FIELDS:
                 yield name, "ours" if text == self.all.producer.token else "other"
             elif name not in product.IGNORED_FIELDS:

@@ -10,7 +10,7 @@ from gristmill.errors import GristmillError
 from tests.model.actors import Act
 from tests.model.calls import Command, RecordingClient, Unanswered
 from tests.model.product import Product
-from tests.model.store import Exchange, Store
+from tests.model.store import Calls, Store
 from tests.model.world import World
 
 #: The state after a step, and what failed in it.
@@ -27,7 +27,7 @@ class Play:
     world: World
     act: Act
     remembers: bool
-    exchange: Exchange
+    calls: Calls
     commands: list[Command] = field(default_factory=list)
     result: Result | None = None
 
@@ -47,8 +47,7 @@ class Player:
         """The results of steps from several states; with `flush`, the last state's server has lost its scripts."""
         lossy = lot[-1][0] if flush else None
         rows = [
-            [Play(world, act, world is not lossy, Exchange([], [], world.snapshot)) for act in acts]
-            for world, acts in lot
+            [Play(world, act, world is not lossy, Calls([], [], world.snapshot)) for act in acts] for world, acts in lot
         ]
         while waiting := self._waiting(play for row in rows for play in row if not play.result):
             self._answer(waiting, lossy)
@@ -67,7 +66,7 @@ class Player:
     def _go_on(self, play: Play) -> None:
         """Take a step as far as its calls are answered, here or when they were made before."""
         while True:
-            self.client.replay(play.exchange.commands, play.exchange.answers)
+            self.client.replay(play.calls.commands, play.calls.answers)
             before, failure = play.world.actors, ""
             try:
                 actors = play.act(self.product)
@@ -77,12 +76,12 @@ class Player:
                 actors, failure = before, f"a call failed: {error!r}"
             play.commands = self.client.commands
             if actors and self.client.exact:
-                play.result = World(actors, play.exchange.after), failure
+                play.result = World(actors, play.calls.after), failure
                 return
-            exchange = play.world.snapshot.calls.get(play.name) if play.remembers else None
-            if not exchange:
+            calls = play.world.snapshot.memory.get(play.name) if play.remembers else None
+            if not calls:
                 return
-            play.exchange = exchange
+            play.calls = calls
 
     def _answer(self, plays: list[Play], lossy: World | None) -> None:
         """Make calls, each step's from its own state, in one round trip."""
@@ -102,10 +101,10 @@ class Player:
             _raise_errors(islice(answers, head))
             own = list(islice(answers, len(play.commands)))
             after = self.store.after(next(answers), play.world.snapshot)
-            play.exchange = Exchange(play.commands, own, after)
+            play.calls = Calls(play.commands, own, after)
             # A script that was not loaded is loaded by now.
             if play.remembers and not any(isinstance(answer, Exception) for answer in own):
-                play.world.snapshot.calls[play.name] = play.exchange
+                play.world.snapshot.memory[play.name] = play.calls
 
 
 def _raise_errors(answers: Iterable[object]) -> None:

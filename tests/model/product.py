@@ -6,7 +6,7 @@ When a script, a key or a format changes, this file changes, and no other one of
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
@@ -169,7 +169,7 @@ class Product:
         """Send a worker's heartbeat, with the chunks whose messages it holds."""
         self.ledger.heartbeat(worker, {"queue": QUEUE, "slots": 1}, chunks)
 
-    def create(self, token: str, retries: int, halt: str, max_running: str) -> Any:
+    def create(self, token: str, retries: int, limits: Mapping[str, str]) -> Any:
         fields = {
             "task": "t",
             "queue": QUEUE,
@@ -181,7 +181,6 @@ class Product:
             "chunk_seconds": 0.25,
             "submitted_by": "me",
         }
-        limits = {name: text for name, text in (("halt", halt), ("max_running", max_running)) if text}
         return self.ledger.create(BATCH, token, {**fields, **limits})
 
 
@@ -226,7 +225,18 @@ ALARM = f"q:{QUEUE}:alarm"
 _IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock"})
 #: Keys with ids of messages, names of workers or times. All others are plain.
 _SCOPED = frozenset(
-    {"state", RUNNING_HASH, "message_of", "in_flight", "retry", "due", "heartbeats", "slots_of", *WORKER_ZSETS}
+    {
+        "state",
+        RUNNING_HASH,
+        "message_of",
+        "in_flight",
+        "retry",
+        "due",
+        "pacing",
+        "heartbeats",
+        "slots_of",
+        *WORKER_ZSETS,
+    }
     | {f"back:{QUEUE}", f"suspects:{QUEUE}"}
 )
 #: Of the state's fields: those on which nothing depends, those of which only the presence counts (moments that are
@@ -236,7 +246,7 @@ INPUT_ENDED = "input_ended"
 PRESENT_FIELDS = frozenset(
     {INPUT_ENDED, "paused", "cancelling", "finished", "reason", "measured_seconds", "measured_items"}
 )
-DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until"}), frozenset({"producer", "input_ended_by"})
+DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until", "rate_due"}), frozenset({"producer", "input_ended_by"})
 
 
 def form_of(part: str) -> str:

@@ -69,17 +69,17 @@ View = dict[str, Any]
 class Snapshot:
     """The keys below the product's prefix: by whole name as DUMPs, and by part as Python values.
 
-    States that differ only in what their actors know share it, and so share `calls`: what calls that were made from
+    States that differ only in what their actors know share it, and so share `memory`: what calls that were made from
     here were answered, and the keys after them. `forms` is for whoever makes the form of a state.
     """
 
     keys: Keys = field(default_factory=dict)
     view: View = field(default_factory=dict)
-    calls: dict[Hashable, "Exchange"] = field(default_factory=dict)
+    memory: dict[Hashable, "Calls"] = field(default_factory=dict)
     forms: Any = None
 
 
-class Exchange(NamedTuple):
+class Calls(NamedTuple):
     """Calls, their answers, and the keys after them."""
 
     commands: list[Command]

@@ -38,8 +38,7 @@ def scenario_of(seed: int, items: int, faults: int) -> Scenario:
         operator=random.choice(_OPERATORS),
         faults=faults,
         blocks=(first, count - first) if first < count else (),
-        halt=random.choice(("", "", "", "1", "50%")),
-        max_running=random.choice(("", "", "1")),
+        limits=random.choice(({}, {}, {"halt": "fail=1"}, {"halt": "50%"}, {"max_running": "1"}, {"rate": "20/m"})),
     )
 
 

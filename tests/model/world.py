@@ -1,5 +1,6 @@
 """A state of the model: the server's keys, the time, and what each actor knows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,8 +31,8 @@ class Scenario:
     faults: int = 2
     kinds: frozenset[str] = frozenset({"crash", "lost answer", "stall", "torn"})
     retries: int = 1
-    halt: str = ""
-    max_running: str = ""
+    #: Fields of the batch's state: `halt`, `max_running`, `rate`.
+    limits: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[int, ...] = ()
     parts: bool = True
     workers: int = 2

@@ -1,5 +1,13 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import failover, ledger, pools, transport, watch
+from tests.mutants import failover, ledger, pools, slots, transport, values, watch
 
-MUTANTS = (*transport.MUTANTS, *ledger.MUTANTS, *pools.MUTANTS, *watch.MUTANTS, *failover.MUTANTS)
+MUTANTS = (
+    *transport.MUTANTS,
+    *ledger.MUTANTS,
+    *pools.MUTANTS,
+    *watch.MUTANTS,
+    *failover.MUTANTS,
+    *slots.MUTANTS,
+    *values.MUTANTS,
+)

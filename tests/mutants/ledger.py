@@ -1,6 +1,6 @@
 """The guards of the ledger."""
 
-from tests.mutants.mutant import LOST, ONCE, REPEATED, TRUE, Mutant
+from tests.mutants.mutant import FAIR, LOST, ONCE, REPEATED, TRUE, Mutant
 
 LEDGER = "tests/integration/test_ledger.py"
 CONTROL = "tests/integration/test_control.py"
@@ -11,6 +11,14 @@ UPKEEP = "tests/integration/test_upkeep.py"
 BATCHES = "gristmill/batches/lua"
 
 MUTANTS = (
+    Mutant(
+        "a slot that has worked for long gives way to other batches",
+        f"{BATCHES}/go_on.lua",
+        "if not has_room(b, now) or alone and gives_way(batch, b, now) then",
+        "if not has_room(b, now) then",
+        "tests/integration/test_going_on.py::test_an_overdue_slot_gives_way_to_another_message[batch]",
+        FAIR,
+    ),
     Mutant(
         "the bit of an item guards its outcome",
         f"{BATCHES}/record.lua",

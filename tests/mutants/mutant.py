@@ -9,6 +9,8 @@ REPEATED = "3. **A submit can be repeated.**"
 ALONE = "4. **A bad item harms only itself.**"
 FLAT = "5. **Memory stays flat**"
 TRUE = "6. **Every figure shown is true.**"
+NO_WAY_IN = "7. **No way in by default**"
+FAIR = "A small batch behind a huge one waits for one window"
 IN_TIME = "**A message that waits for its time waits on the server.**"
 
 

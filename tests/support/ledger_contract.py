@@ -171,3 +171,21 @@ def cancels_an_item_and_runs_it_again(user):
     assert control.retry_item("one", 1)
     assert not control.retry_item("one", 1)
     ledger.delete("one")
+
+
+def paces_a_batch(user):
+    ledger = user.ledger
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
+    ledger.create("paced", "token", {**FIELDS, "rate": "10/s", "max_running": "1"})
+    ledger.append("paced", "token", 0, ["0", "1", "2"], "sha")
+    epoch = ledger.state("paced")["epoch"]
+    for index in range(3):
+        chunk = Chunk("paced", epoch, index, 1)
+
+        def handed_out(chunk=chunk):
+            ledger.pace()
+            return ledger.take(chunk)
+
+        assert until(handed_out, 5, "an item that the rate lets").items[0].value == index
+        ledger.record(chunk, [Outcome(index, "succeeded", 1, str(index))], 0.1, "w")
+    ledger.delete("paced")

@@ -19,6 +19,12 @@ def tell(writer):
     writer.send([os.getpid(), os.getppid(), names, sorted(blocked), ends_at_term])
 
 
+def tell_of_slot(slot, writer):
+    """Send what the process of a slot has of its worker."""
+    equipment = slot.equipment
+    writer.send([slot.inqW_fd, equipment.worker, equipment.memory, os.fstat(equipment.file).st_ino])
+
+
 def leave(code):
     """End with an exit code."""
     sys.exit(code)

@@ -71,7 +71,8 @@ async def wait_deaf(n: int) -> int:
 
 @io
 async def wait_long(n: int) -> int:
-    """Wait for a minute, and note the cancellation; item 0 ends at once."""
+    """Wait for a minute, and note the start and the cancellation; item 0 ends at once."""
+    running.append(n)
     try:
         await asyncio.sleep(60 if n else 0)
     except asyncio.CancelledError:

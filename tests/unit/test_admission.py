@@ -70,6 +70,14 @@ def test_what_does_not_fit_waits_for_an_end(worker, needs):
     assert worker.postponed == {}
 
 
+def test_memory_alone_makes_an_item_wait(worker):
+    first = worker.get(1, 6)
+    second = worker.get(1, 5)
+    assert worker.started == [first]
+    worker.end(first)
+    assert worker.started == [first, second]
+
+
 def test_what_comes_behind_one_that_waits_goes_back(worker):
     first, large = worker.get(3), worker.get(2)
     behind = worker.get()

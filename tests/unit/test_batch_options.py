@@ -107,8 +107,8 @@ def test_options_as_the_batch_keeps_them():
 
 
 def test_what_a_batch_says_of_its_items_stands_beside_what_its_task_says():
-    fields = BatchOptions.of(retries=0, time_limit="1.5m", max_running=8).fields()
-    assert (fields["retries"], fields["time_limit"], fields["max_running"]) == (0, 90, "8")
+    fields = BatchOptions.of(retries=0, time_limit="1.5m", max_running=8, rate="10/s").fields()
+    assert [fields[name] for name in ("retries", "time_limit", "max_running", "rate")] == [0, 90, "8", "10/s"]
     assert "retries" not in BatchOptions.of().fields()
 
 
@@ -116,7 +116,8 @@ def test_what_a_batch_says_of_its_items_stands_beside_what_its_task_says():
     ("name", "value"),
     [("retries", -1), ("retries", 1001), ("retries", 1.5), ("retries", "2"), ("retries", True)]
     + [("time_limit", value) for value in ("", "-1", "soon", -1, "3651d")]
-    + [("max_running", value) for value in (0, "0", -1, "+", "%", "0%", "-50%", "1.5", True, "8 ", "all", 10**8)],
+    + [("max_running", value) for value in (0, "0", -1, "+", "%", "0%", "-50%", "1.5", True, "8 ", "all", 10**8)]
+    + [("rate", value) for value in (10, "10", "0/s", "1.5/s", "10/d", "", "10/s ")],
 )
 def test_what_limits_refuse(name, value):
     with pytest.raises(InputError) as refused:

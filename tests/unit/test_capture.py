@@ -121,6 +121,7 @@ def test_a_thread_keeps_the_end_of_too_much(monkeypatch):
     for _ in range(40):
         sys.stdout.write("x" * 100_000 + "\n")
     sys.stdout.write("the end\n")
+    assert len(thread_capture._written.get().text) <= thread_capture.MOST_BYTES + 100_001, "of 4 MB"
     log = items.end(True)
     assert log.startswith("[about 3,9")
     assert log.endswith("the end\n")

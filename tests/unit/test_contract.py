@@ -30,7 +30,7 @@ METAVARS = {
     "--output": "FILE",
     "--halt": "[soon,|now,]fail=N|P%",
 }
-METAVARS |= {"--time-limit": "DURATION", "--max-running": "N|N%|+N"}
+METAVARS |= {"--time-limit": "DURATION", "--max-running": "N|N%|+N", "--rate": "N/s|N/m|N/h"}
 
 
 def options_of(name):
@@ -227,7 +227,15 @@ class TestGrammars:
 
     @pytest.mark.parametrize(
         ("option", "value"),
-        [("-j", "0"), ("-j", "-1"), ("--max-running", "50%%"), ("--retries", "-1"), ("--retries", "many")],
+        [
+            ("-j", "0"),
+            ("-j", "-1"),
+            ("--max-running", "50%%"),
+            ("--retries", "-1"),
+            ("--retries", "many"),
+            ("--rate", "10"),
+            ("--rate", "soon"),
+        ],
     )
     def test_what_limits_refuse(self, option, value):
         assert f"{value!r} (expected " in refusal("run", "echo", option, value)
@@ -256,10 +264,11 @@ def test_every_command_knows_other_tools_words():
         assert isinstance(command_named(name), Command), name
 
 
-def test_help_loads_no_command_and_no_celery():
+def test_help_loads_click_and_no_more():
     code = (
         "import sys; from gristmill.cli import cli; cli.main(['--help'], standalone_mode=False);"
-        "print(*sorted({'celery', 'flower', 'redis', 'gristmill.cli.run'} & set(sys.modules)), file=sys.stderr)"
+        "names = {'celery', 'flower', 'redis', 'pydantic', 'rich', 'gristmill.cli.run'};"
+        "print(*sorted(names & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "\n"

@@ -9,8 +9,7 @@ import click
 import pytest
 
 from gristmill.batches.result import Result
-from gristmill.cli import argv
-from gristmill.cli.console import write_any_bytes
+from gristmill.cli import argv, write_any_bytes
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.submitting import make_submission
 from gristmill.config.settings import settings
@@ -85,6 +84,7 @@ def test_words_are_split_before_click_sees_them(line, options, program, sources)
         ("-- echo ::: a b ::: 1 2", ["echo a 1", "echo a 2", "echo b 1", "echo b 2"]),
         ("-- echo {2} {1} ::: a b c :::+ 1 2", ["echo 1 a", "echo 2 b"]),
         ("-- echo ::: a b :::+ 1 2 ::: x", ["echo a 1 x", "echo b 2 x"]),
+        ("-- echo ::: p ::: a b c :::+ 1 2", ["echo p a 1", "echo p b 2"]),
         ("-n 2 -- echo {1}-{2} ::: a b c", ["echo a-b", "echo c-"]),
         ("-n 2 -- echo {1} {2} {3} {4} ::: a b c ::: 1 2", ["echo a 1 a 2", "echo b 1 b 2", "echo c 1 c 2"]),
         ("--separator , -- echo {3} ::: a,b ::: c,d", ["echo c"]),

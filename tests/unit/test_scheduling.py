@@ -1,10 +1,11 @@
 """Which process of pytest-xdist runs a test."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from tests.conftest import ENGINE, Files
+from tests.conftest import APART, ENGINE, LONGEST, Units, pytest_collection_modifyitems
 from tests.support.examples import PROJECT
 
 
@@ -13,13 +14,40 @@ from tests.support.examples import PROJECT
     [
         ("tests/unit/test_a.py::TestB::test_c[d::e]", "tests/unit/test_a.py"),
         ("tests/acceptance/test_compose.py::test_b", "engine"),
+        ("tests/acceptance/test_kills.py::TestB::test_c", "tests/acceptance/test_kills.py::TestB::test_c"),
     ],
 )
-def test_a_file_is_run_by_one_and_the_engine_is_used_by_one(nodeid, scope):
-    assert Files._split_scope(Files.__new__(Files), nodeid) == scope
+def test_a_file_is_run_by_one_the_engine_is_used_by_one_and_tests_apart_by_any(nodeid, scope):
+    assert Units._split_scope(Units.__new__(Units), nodeid) == scope
 
 
 def test_the_files_that_use_the_engine_are_listed():
     files = (PROJECT / "tests").rglob("test_*.py")
     users = {path for path in files if re.search("^from tests.support.engine import", path.read_text(), re.MULTILINE)}
     assert {str(path.relative_to(PROJECT)) for path in users} == ENGINE
+
+
+def test_the_files_with_tests_apart_exist_and_share_no_fixture_that_costs_anything():
+    texts = {path: (PROJECT / path).read_text() for path in APART}
+    shared = {path: re.findall(r'scope="(?:module|class)"\)\ndef (\w+)', text) for path, text in texts.items()}
+    assert {path: names for path, names in shared.items() if names} == {
+        "tests/model/test_explorer.py": ["model_client"]
+    }
+
+
+def test_what_takes_longest_begins_first():
+    items = [
+        SimpleNamespace(nodeid=nodeid)
+        for nodeid in ("tests/unit/test_a.py::test_b", "tests/acceptance/test_a.py::test_b", f"{LONGEST[0]}-threads]")
+    ]
+    pytest_collection_modifyitems(items)
+    assert [item.nodeid for item in items] == [
+        f"{LONGEST[0]}-threads]",
+        "tests/acceptance/test_a.py::test_b",
+        "tests/unit/test_a.py::test_b",
+    ]
+
+
+def test_what_takes_longest_exists():
+    files = [path for name in LONGEST for path in [PROJECT / name.partition("::")[0]] if not path.exists()]
+    assert files == []

@@ -3,11 +3,11 @@
 -- Create a batch with the state `fields`, names and values by turns, or take over as its producer when it exists and
 -- nobody else is feeding it. `token` names the producer, which owns the batch for `lease` ms.
 -- Touches: schema, batches, active, learnt, batch:{b}:state, and what upkeep touches.
---   state fields  task kind queue slots memory parameter fixed fingerprint retries retry_seconds time_limit max_running chunk_seconds priority halt ttl
+--   state fields  task kind queue slots memory parameter fixed fingerprint retries retry_seconds time_limit max_running rate chunk_seconds priority halt ttl
 --                 created submitted_by is_async
 --                 epoch stored bytes sha cursor retry_pending input_ended input_ended_by input_cut paused cancelling reason
 --                 finished rejected succeeded failed cancelled dead duplicates consumed
---                 measured_seconds measured_items learnt producer producer_until keep_logs log_bytes logs_lost success_halt held_by
+--                 measured_seconds measured_items learnt producer producer_until keep_logs log_bytes logs_lost success_halt held_by rate_due
 -- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is
 -- feeding it), or 'cancelled' (before all its items were stored).
 local now = milliseconds()

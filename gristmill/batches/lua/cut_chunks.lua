@@ -4,7 +4,7 @@
 local CHUNK_ITEMS, GROWTH = 1900, 4
 -- Items of an async task that a slot gets, at least, for each one that it can run at once: while a slot records its chunk,
 -- or has only its longest items left, the others' waiting items take the places.
-local ASYNC_AHEAD, ASYNC_MOST = 2, 8
+local ASYNC_AHEAD, ASYNC_FAST, ASYNC_MOST = 2, 4, 8
 local LEARNT_ITEMS, LEARNT_TASKS, LEARNT_SECONDS = 20, 1000, 30 * 86400
 -- Work that is not worth a chunk of its own: taking and recording a chunk costs about as much.
 local CHUNK_COST_SECONDS = 0.001
@@ -33,12 +33,14 @@ local function sequential_size(b, slots, left)
 end
 
 -- Items of the next chunk. Of an async task, a slot runs many items at once, however long they take: at least the ASYNC_AHEAD
--- fold. Where they are fast, up to the ASYNC_MOST fold, since each chunk has its cost; but no more than the slot's share.
+-- fold. Where they are fast, up to the ASYNC_MOST fold, since each chunk has its cost; but beyond the ASYNC_FAST fold no more
+-- than the slot's share.
 local function chunk_size(b, slots, left)
   if b.async_items == 1 then return sequential_size(b, slots, left) end
   local mean = b.measured_items > 0 and b.measured_seconds / b.measured_items or b.learnt
   local fast = mean > 0 and ASYNC_AHEAD * b.chunk_seconds / mean or 0
-  local size = math.min(fast, left / math.max(slots, 1), ASYNC_MOST * b.async_items)
+  local share = math.max(left / math.max(slots, 1), ASYNC_FAST * b.async_items)
+  local size = math.min(fast, share, ASYNC_MOST * b.async_items)
   return math.max(1, math.min(left, math.floor(math.max(size, ASYNC_AHEAD * b.async_items)), math.floor(most_items(b))))
 end
 
@@ -61,11 +63,12 @@ local function chunk_to_retry(batch, size, most)
   local function count(part, items) return redis.call('BITCOUNT', part, first, first + items - 1, 'BIT') end
   while count(pending, span) < size and 2 * span <= most
     and count(pending, 2 * span) + count(done, 2 * span) == 2 * span do span = 2 * span end
+  local items = count(pending, span)
   fill(pending, first, span, 0)
-  return first, span
+  return first, span, items
 end
 
--- The next chunk, first and count: of what a chunk did not get to, else of what `retry` gave back, else of the items
+-- The next chunk, first and count, and how many items that is where they are fewer: of what a chunk did not get to, else of what `retry` gave back, else of the items
 -- behind the cursor.
 local function next_chunk(batch, b, slots)
   local remainder = redis.call('ZPOPMIN', key(batch, 'remainder'))[1]

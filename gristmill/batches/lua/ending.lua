@@ -21,6 +21,7 @@ local function end_release(batch, queue)
   redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'))
   redis.call('ZREM', wanting(queue), batch)
   redis.call('ZREM', GM .. 'due', batch)
+  redis.call('ZREM', GM .. 'pacing', batch)
   redis.call('ZREM', GM .. 'active', batch)
   -- Counts cannot drift for long.
   if redis.call('EXISTS', GM .. 'active') == 0 then redis.call('DEL', GM .. 'queue:' .. queue) end

@@ -13,11 +13,12 @@ end
 local function go_on(batch, place, worker, message, alone, now, counting)
   local b = releasable(batch)
   if not b or b.measured_items == 0 or b.measured_seconds / b.measured_items > b.chunk_seconds then return false end
-  if not has_room(b) or alone and gives_way(batch, b, now) then return false end
+  if not has_room(b, now) or alone and gives_way(batch, b, now) then return false end
   local before = b.cursor
-  local first, count = next_chunk(batch, b, sharers(b))
+  local first, count, items = next_chunk(batch, b, sharers(b))
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
   if not first then return false end
+  use_room(batch, b, items or count, now)
   local chunk = chunk_of(first, count)
   enter_flight(batch, b.queue, chunk, now)
   redis.call('HSET', key(batch, 'message_of'), chunk, place)

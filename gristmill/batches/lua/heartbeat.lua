@@ -5,7 +5,7 @@
 -- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
 -- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, of each batch with
 -- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
--- worker, ids of messages that it is to end}.
+-- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1}.
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
@@ -39,8 +39,26 @@ for batch, messages in pairs(held) do
     if runner == worker and messages[message] then see_chunk(batch, started[i], now) end
   end
 end
+
+-- With the run of a cancelled item its process has ended, and the message of its chunk may be gone: the neighbours need not
+-- wait until the chunk has been unseen for long. While the message stands, nothing is put again.
+local function let_neighbours_go_on(batch, index)
+  for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)) do
+    local first, count = range_of(chunk)
+    local runner = runner_of(redis.call('HGET', key(batch, 'started'), chunk))
+    if runner == worker and first <= index and index < first + count then
+      redis.call('ZADD', key(batch, 'in_flight'), 'XX', now - UNSEEN_MS, chunk)
+      look_by(batch, now)
+    end
+  end
+end
+
+for _, id in ipairs(ended) do
+  redis.call('SREM', GM .. 'kill:' .. worker, id)
+  local batch, index = string.match(id, '^(.+)#(%d+)$')
+  if batch then let_neighbours_go_on(batch, tonumber(index)) end
+end
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
-for _, id in ipairs(ended) do redis.call('SREM', GM .. 'kill:' .. worker, id) end
 local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
-return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills}
+return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills, until_paced(now)}

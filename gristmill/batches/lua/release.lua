@@ -1,4 +1,4 @@
---@ uses batches/cut_chunks batches/limits batches/attempts broker/queue
+--@ uses batches/limits batches/attempts broker/queue
 -- Handing out chunks: what is in flight of each batch follows the slots of the fleet. Two sets say which batches wait for
 -- that, so that nobody has to walk all of them:
 --   wanting:{q}  zset  batch with items that are not handed out -> slots for which it was last released
@@ -7,6 +7,8 @@
 local MESSAGE_VERSION = 2
 -- Messages that one release, and one call in all, hand out at most: no script may occupy the server for long.
 local RELEASE_MOST, CALL_MOST = 250, 500
+-- Batches with a rate that one call looks at, at most; ms between two such calls of one worker, for each worker.
+local PACED_MOST, PACE_MS = 100, 50
 -- Milliseconds between two looks at the messages of a batch, at least, and for each batch that is active.
 local LOOK_MS, LOOK_MS_EACH = 3000, 40
 
@@ -37,8 +39,8 @@ end
 -- What handing out needs of a batch, its limits included, and the live slots of its queue; nil when nothing of it is to be
 -- handed out.
 local function releasable(batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async', 'slots', 'memory', 'max_running', 'held_by'},
-    {'stored', 'cursor', 'retry_pending', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async', 'slots', 'memory', 'max_running', 'rate', 'held_by'},
+    {'stored', 'cursor', 'retry_pending', 'rate_due', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.cancelling or b.finished then return nil end
   b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
   local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
@@ -52,7 +54,7 @@ local function release_due(batch, b, most, now)
   local due = redis.call('ZRANGEBYSCORE', key(batch, 'retry'), '-inf', now, 'LIMIT', 0, most * b.async_items)
   table.sort(due, function(one, other) return tonumber(one) < tonumber(other) end)
   local number, at = 0, 1
-  while at <= #due and number < most and has_room(b) do
+  while at <= #due and number < most and has_room(b, now) do
     local first, last, items = tonumber(due[at]), tonumber(due[at]), 1
     while items < capped(b, b.async_items) and due[at + items] do
       local following = tonumber(due[at + items])
@@ -65,7 +67,7 @@ local function release_due(batch, b, most, now)
     if not redis.call('ZSCORE', key(batch, 'in_flight'), chunk_of(first, last - first + 1)) then
       for i = at, at + items - 1 do redis.call('ZREM', key(batch, 'retry'), due[i]) end
       hand_out(batch, b, first, last - first + 1, now)
-      use_room(b, items)
+      use_room(batch, b, items, now)
       number = number + 1
     end
     at = at + items
@@ -83,11 +85,11 @@ local function release(batch, now)
   local most = math.min(room, RELEASE_MOST)
   local before, number, attempts_left = b.cursor, 0, false
   if most > 0 then number, attempts_left = release_due(batch, b, most, now) end
-  while number < most and has_room(b) do
-    local first, count = next_chunk(batch, b, sharers(b))
+  while number < most and has_room(b, now) do
+    local first, count, items = next_chunk(batch, b, sharers(b))
     if not first then break end
     hand_out(batch, b, first, count, now)
-    use_room(b, count)
+    use_room(batch, b, items or count, now)
     number = number + 1
   end
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
@@ -101,6 +103,20 @@ local function release(batch, now)
     redis.call('ZREM', wanting(b.queue), batch)
   end
   return number
+end
+
+-- Release the batches whose rate lets them hand out more by now.
+local function release_paced(now)
+  for _, batch in ipairs(redis.call('ZRANGE', GM .. 'pacing', '-inf', now, 'BYSCORE', 'LIMIT', 0, PACED_MOST)) do
+    redis.call('ZREM', GM .. 'pacing', batch)
+    release(batch, now)
+  end
+end
+
+-- In how many ms a worker is to ask for that again, or -1: together, the workers ask 20 times a second at most.
+local function until_paced(now)
+  local first = redis.call('ZRANGE', GM .. 'pacing', 0, 0, 'WITHSCORES')[2]
+  return first and math.max(math.ceil(first - now), PACE_MS * redis.call('ZCARD', GM .. 'workers')) or -1
 end
 
 -- Release batches that want more since the fleet of their queue grew, oldest wish first; `most` messages about.

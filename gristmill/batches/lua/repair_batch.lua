@@ -3,7 +3,7 @@
 -- Compare what a batch has of each thing twice: stored items, counters, places of open items, the sets that it is in. With
 -- `mend`, make them agree: an open item that is in no place from which it would be handed out becomes a remainder.
 -- `failures` and `deaths` are what repair_items counted: they divide the failed items where the counters cannot.
--- Touches: every key of the batch, batches, active, expiring, due, wanting, and what release touches.
+-- Touches: every key of the batch, batches, active, expiring, due, wanting, pacing, and what release touches.
 -- Returns what disagreed and number by turns, and as `more` that some open items have no place yet.
 local RUNS_AT_ONCE = 1000
 local now, report = milliseconds(), {}
@@ -12,7 +12,7 @@ local b
 local function note(what, number) report[what] = (report[what] or 0) + number end
 local function read()
   b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
-    'reason', 'ttl'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
+    'reason', 'ttl', 'rate'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
     'retry_pending', 'bytes'})
 end
 local function set(...) if mend then redis.call('HSET', key(batch, 'state'), ...) end end
@@ -212,7 +212,12 @@ local function enter_sets()
     belongs(GM .. 'due', now, true)
   elseif not b.paused then
     if redis.call('EXISTS', key(batch, 'in_flight'), key(batch, 'retry')) > 0 then belongs(GM .. 'due', now, true) end
-    if has_more(batch, b) then belongs(wanting(b.queue), -1, true) end
+    if has_more(batch, b) then
+      belongs(wanting(b.queue), -1, true)
+      -- Nothing of it runs that would tell when there is room: its rate has to.
+      local has_slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0) > 0
+      if b.rate and has_slots and redis.call('EXISTS', key(batch, 'in_flight')) == 0 then belongs(GM .. 'pacing', now, true) end
+    end
   end
 end
 

@@ -47,4 +47,5 @@ local function upkeep(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
     look(batch, now)
   end
+  release_paced(now)
 end

@@ -1,12 +1,10 @@
 --@ take_slot(host, slot, most: number, interval: number, catch_up: number, lease: number) frees
---@ uses server/clock
+--@ uses server/clock server/gcra
 -- Take a slot of a remote host, or say how long to wait. Times are µs.
 --   {prefix}gm1:host:{host}      zset    a slot's name -> when its lease ends
---   {prefix}gm1:host:{host}:due  string  when the next request is due (the theoretical arrival time of GCRA)
+--   {prefix}gm1:host:{host}:due  string  when the next request is due, see gcra.lua
 -- `most` slots, `interval` µs between requests, of which `catch_up` µs may be caught up, `lease` µs.
 -- Returns 0: taken; above 0: µs until the rate allows it; -1: every slot is taken.
---
--- GCRA, the generic cell rate algorithm of ITU-T I.371: a request may come at most `catch_up` before it is due.
 local slots, due_key, now = GM .. 'host:' .. host, GM .. 'host:' .. host .. ':due', microseconds()
 
 redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
@@ -17,9 +15,9 @@ end
 if redis.call('ZCARD', slots) >= most then
   return -1
 end
-local due = math.max(tonumber(redis.call('GET', due_key) or 0), now)
-if due - catch_up > now then
-  return math.ceil(due - catch_up - now)
+local requests, wait, due = gcra(tonumber(redis.call('GET', due_key) or 0), now, interval, catch_up)
+if requests == 0 then
+  return math.ceil(wait)
 end
 
 redis.call('ZADD', slots, now + lease, slot)

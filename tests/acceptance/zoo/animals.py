@@ -17,6 +17,8 @@ from gristmill.tasks.kinds import cpu, io
 
 PROGRAM = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 KEPT = []
+#: A user that owns no process.
+NOBODY_ELSE = 61_234
 #: Some animals patch it.
 SLEEP = time.sleep
 
@@ -63,6 +65,34 @@ def _leaves_many_processes():
     for _ in range(50):
         if os.fork() == 0:
             time.sleep(600)
+
+
+def _exhausts_processes():
+    """Fork until the system refuses, as a user of its own: the limit of processes is that user's, and root has none."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        if os.geteuid() == 0:
+            os.setuid(NOBODY_ELSE)
+            most = 30
+        else:
+            most = len(list(Path("/proc").glob("[0-9]*"))) + 30
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        # Also where the limit does not count.
+        for number in range(most):
+            try:
+                if os.fork() == 0:
+                    os.close(writing)
+                    SLEEP(600)
+            except BlockingIOError:
+                os.write(writing, str(number).encode())
+                break
+        SLEEP(600)
+    os.close(writing)
+    return int(os.read(reading, 9))
+
+
+def _kills_its_process_group():
+    os.killpg(0, signal.SIGKILL)
 
 
 def _runs_too_long_with_a_program():

@@ -16,6 +16,7 @@ DEAD = {
     "aborts",
     "becomes another program",
     "closes everything",
+    "kills its process group",
 }
 FAILED = {
     "forks and raises twice": "LookupError",

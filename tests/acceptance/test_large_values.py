@@ -1,0 +1,54 @@
+"""Large values on real workers: whichever process is killed, each value is read back whole, and no file is left."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from gristmill.batches.value_sweep import ValueSweep
+from gristmill.config.settings import load
+from tests.conftest import until
+from tests.support.command import Place
+from tests.support.large_values import LARGE, files
+
+ROOT = Path(__file__).parents[2]
+COUNT = 60
+
+
+@pytest.fixture
+def mill(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    place = Place(
+        tmp_path / "place",
+        GRISTMILL_TASK_MODULES="tests.support.large_values",
+        GRISTMILL_DATA_ROOT=str(root),
+        GRISTMILL_SHARED_DATA_ROOT="true",
+        GRISTMILL_LEASE_SECONDS="2",
+        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    )
+    yield place, root
+    place.deserted()
+
+
+@pytest.mark.slow
+def test_values_are_whole_after_kills_of_workers_and_the_server(mill):
+    place, root = mill
+    with place.up("cpu", "--cpu-slots", "2", in_peace=False):
+        items = place.file("items", "".join(f"{LARGE + number}\n" for number in range(COUNT)))
+        place.run("submit", "long_text", "--from", items, "--name", "large", "--keep-logs", "none").good()
+        for number in range(4):
+            goal = place.info("large").done + 8
+            until(lambda: place.info("large").done >= goal, 90, f"item {goal}")  # noqa: B023
+            victim = place.server().server_pid if number == 2 else place.worker("cpu").pid
+            os.kill(victim, signal.SIGKILL)
+        info = place.ended("large")
+        assert (info.succeeded, info.left) == (COUNT, 0), info
+        rows = place.run("results", "large", "--json").good().rows
+        assert [(row["index"], len(row["value"])) for row in rows] == [(n, LARGE + n) for n in range(COUNT)]
+        with place.ledger() as ledger:
+            ValueSweep(ledger.client, load(place.environ)).sweep()
+            assert sorted(int(file.partition("/")[2].partition("-")[0]) for file in files(root)) == [*range(COUNT)]
+        place.run("delete", "large").good()
+        until(lambda: not files(root), 120, "a worker's sweep")

@@ -1,0 +1,176 @@
+"""The guards of what runs in a slot, each with its mutation and the test that must turn red."""
+
+from tests.mutants.mutant import ALONE, FLAT, LOST, NO_WAY_IN, TRUE, Mutant
+
+STATE, STATE_TEST = "gristmill/worker/process_state.py", "tests/unit/test_process_state.py"
+CHEAP, FULL = "test_the_next_item_finds_what_this_one_found", "test_a_long_or_failed_item_is_undone_whole"
+REPLACED = f"{STATE_TEST}::test_what_cannot_be_undone_replaces_the_process"
+DESCENDANTS = "gristmill/local/descendants.py"
+RUN, COROUTINES = "gristmill/worker/coroutine_run.py", "tests/integration/test_coroutines.py"
+ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
+
+CONTAINMENT = (
+    Mutant(
+        "the processes that an item leaves are ended",
+        STATE,
+        "            return end_descendants(self.pid, spare)\n",
+        "            return 0\n",
+        f"{REPLACED}[process]",
+        ALONE,
+    ),
+    Mutant(
+        "a daemon counts as a descendant",
+        DESCENDANTS,
+        "        ctypes.CDLL(None).prctl(_SET_SUBREAPER, 1, 0, 0, 0)\n",
+        "        pass\n",
+        "tests/unit/test_descendants.py::test_a_subreaper_ends_orphans_and_nothing_of_its_own",
+        ALONE,
+    ),
+    Mutant(
+        "what is below a process ends by a signal that nobody ignores",
+        DESCENDANTS,
+        "                os.kill(each, signal.SIGKILL)\n        ended",
+        "                os.kill(each, signal.SIGCONT)\n        ended",
+        "tests/unit/test_descendants.py::test_a_tree_ends",
+        ALONE,
+    ),
+    Mutant(
+        "a copy that an item has forked does not go on",
+        STATE,
+        "            os._exit(0)\n",
+        "            pass\n",
+        f"{STATE_TEST}::test_a_copy_that_an_item_has_forked_does_not_go_on",
+        ALONE,
+    ),
+    Mutant(
+        "the directory is restored",
+        STATE,
+        "                self._restore_directory()\n",
+        "                pass\n",
+        f"{STATE_TEST}::{CHEAP}[directory]",
+        ALONE,
+    ),
+    Mutant(
+        "the environment is restored",
+        STATE,
+        "                self._restore_environment()\n",
+        "                pass\n",
+        f"{STATE_TEST}::{CHEAP}[variable]",
+        ALONE,
+    ),
+    Mutant(
+        "everything is restored after a failed item",
+        STATE,
+        "            if (failed or seconds > LONG_SECONDS) and not by_program:\n",
+        "            if seconds > LONG_SECONDS and not by_program:\n",
+        f"{STATE_TEST}::{FULL}[json-failed]",
+        ALONE,
+    ),
+    Mutant(
+        "patched names are restored",
+        STATE,
+        "        self._patches.restore()\n",
+        "",
+        f"{STATE_TEST}::{FULL}[json-long]",
+        ALONE,
+    ),
+    Mutant(
+        "signal handlers are restored",
+        STATE,
+        "        self._signals.restore()\n",
+        "",
+        f"{STATE_TEST}::{FULL}[handler-long]",
+        ALONE,
+    ),
+    Mutant(
+        "closed descriptors replace the process",
+        STATE,
+        "        yield from self._descriptors_left()\n",
+        "",
+        f"{REPLACED}[closed descriptor]",
+        ALONE,
+    ),
+)
+
+OUTPUT = (
+    Mutant(
+        "the logs of a batch have a budget",
+        "gristmill/batches/lua/logs.lua",
+        "    if text and bytes + #text <= room then\n",
+        "    if text then\n",
+        "tests/integration/test_logs_kept.py::test_a_spent_budget_is_told",
+        FLAT,
+    ),
+    Mutant(
+        "a log that is not kept is counted",
+        "gristmill/batches/lua/logs.lua",
+        "  if lost > 0 then redis.call('HINCRBY', key(batch, 'state'), 'logs_lost', lost) end\n",
+        "",
+        "tests/integration/test_logs_kept.py::test_a_spent_budget_is_told",
+        TRUE,
+    ),
+    Mutant(
+        "what a pattern finds is redacted",
+        "gristmill/worker/log_text.py",
+        'redacted(tail.decode(errors="backslashreplace"))',
+        '(tail.decode(errors="backslashreplace"))',
+        "tests/unit/test_capture.py::test_a_pattern_is_redacted_before_the_text_is_cut",
+        NO_WAY_IN,
+    ),
+    Mutant(
+        "what a thread writes is bounded",
+        "gristmill/worker/thread_capture.py",
+        "        if len(self.text) > MOST_BYTES:\n",
+        "        if False:\n",
+        "tests/unit/test_capture.py::test_a_thread_keeps_the_end_of_too_much",
+        FLAT,
+    ),
+)
+
+ASYNC = (
+    Mutant(
+        "a coroutine that is cancelled at its time limit says so",
+        RUN,
+        "                cancel_late(running.task)\n",
+        "                task.cancel()\n",
+        f"{COROUTINES}::test_each_item_of_a_chunk_has_its_own_time",
+        TRUE,
+    ),
+)
+
+ADMITTED = (
+    Mutant(
+        "an item starts where its slots are free",
+        ADMISSION,
+        "sum(each.slots for each in used) <= capacity.slots and ",
+        "",
+        f"{ADMISSION_TEST}::test_what_does_not_fit_waits_for_an_end",
+        ALONE,
+    ),
+    Mutant(
+        "an item starts where its memory is free",
+        ADMISSION,
+        " and sum(each.memory for each in used) <= capacity.memory",
+        "",
+        f"{ADMISSION_TEST}::test_memory_alone_makes_an_item_wait",
+        ALONE,
+    ),
+    Mutant(
+        "what waits for room does not wait for ever",
+        ADMISSION,
+        "            self._timer.call_after(HOLD_SECONDS, self._give_up, (request,))\n",
+        "            pass\n",
+        f"{ADMISSION_TEST}::test_one_that_waits_for_long_goes_to_another_worker",
+        LOST,
+    ),
+    Mutant(
+        "a message that cannot start goes back",
+        ADMISSION,
+        "            _hand_back(request, HIDDEN_SECONDS)\n            return\n",
+        "            return\n",
+        f"{ADMISSION_TEST}::test_what_comes_behind_one_that_waits_goes_back",
+        LOST,
+    ),
+)
+
+MUTANTS = (*CONTAINMENT, *OUTPUT, *ASYNC, *ADMITTED)
