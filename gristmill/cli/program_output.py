@@ -3,12 +3,12 @@
 import io
 import sys
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from gristmill.batches.result import Result
-from gristmill.cli.console import printable, stderr, warn
+from gristmill.cli.console import printable, stderr, stdout, warn
 from gristmill.cli.output import ResultWriter
 from gristmill.tasks.program.template import text_of
 
@@ -35,13 +35,13 @@ class OutputWriter(ResultWriter):
 
     def print_result(self, result: Result) -> None:
         """Write the output of one item."""
-        out = sys.stdout.buffer
+        put = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
         outcome = outcome_of(result)
         if outcome:
             tag = _tag(result.input) if self._tag else b""
             begins = True
             for piece in _pieces(outcome["stdout"]):
-                begins = _write(out, piece, tag, begins)
+                begins = _write(put, piece, tag, begins)
         if self._logs and result.log:
             sys.stdout.flush()
             sys.stderr.write(result.log)
@@ -52,29 +52,34 @@ class OutputWriter(ResultWriter):
             stderr.print(f"gristmill: {line}", markup=False, style="red")
 
 
-def _pieces(stdout: Any) -> Iterator[bytes]:
+def _pieces(form: Any) -> Iterator[bytes]:
     """What a program wrote to stdout, from the form that its outcome has."""
-    if isinstance(stdout, str):
-        yield stdout.encode()
-    elif "base64" in stdout:
-        yield b64decode(stdout["base64"])
-    elif "file" in stdout:
+    if isinstance(form, str):
+        yield form.encode()
+    elif "base64" in form:
+        yield b64decode(form["base64"])
+    elif "file" in form:
         try:
-            with Path(stdout["file"]).open("rb") as file:
+            with Path(form["file"]).open("rb") as file:
                 while piece := file.read(_PIECE_BYTES):
                     yield piece
         except OSError as error:
-            warn(f"cannot read {stdout['file']!r}: {error.strerror}: it is on the host of the worker")
+            warn(f"cannot read {form['file']!r}: {error.strerror}: it is on the host of the worker")
 
 
-def _write(out: BinaryIO, piece: bytes, tag: bytes, begins: bool) -> bool:
+def _to_terminal(data: bytes) -> None:
+    # As text, which goes through the bar's stream: that keeps the bar below it.
+    sys.stdout.write(data.decode(errors="replace"))
+
+
+def _write(put: Callable[[bytes], object], piece: bytes, tag: bytes, begins: bool) -> bool:
     """Write a piece of an output, with the tag before each line; whether the next piece begins a line."""
     if not tag:
-        out.write(piece)
+        put(piece)
         return begins
     # Not `splitlines`, which ends lines at a carriage return too.
     for line in io.BytesIO(piece):
-        out.write(tag + line if begins else line)
+        put(tag + line if begins else line)
         begins = line.endswith(b"\n")
     return begins
 
