@@ -174,6 +174,9 @@ class HookedPool(AsynPool):
         return super()._join_exited_workers(shutdown)
 
     def _track_child_process(self, proc: Any, hub: Any) -> None:
+        if getattr(proc, "_sentinel_poll", self) is None:
+            # Its death was seen just before the connection broke. The pool replaces it soon; Celery would end the worker.
+            return
         if not hasattr(proc, "_sentinel_poll") and hasattr(os, "pidfd_open"):
             with suppress(OSError):
                 proc._sentinel_poll = os.pidfd_open(proc.pid)
