@@ -175,7 +175,7 @@ class HookedPool(AsynPool):
 
     def _track_child_process(self, proc: Any, hub: Any) -> None:
         if getattr(proc, "_sentinel_poll", self) is None:
-            # Its death was seen just before the connection broke. The pool replaces it soon; Celery would end the worker.
+            # Its death was seen just before the connection broke. The pool replaces it soon; Celery would end here.
             return
         if not hasattr(proc, "_sentinel_poll") and hasattr(os, "pidfd_open"):
             with suppress(OSError):

@@ -63,6 +63,7 @@ CONTRACT = (
     ledger_contract.tells_what_items_write,
     ledger_contract.cancels_an_item_and_runs_it_again,
     ledger_contract.paces_a_batch,
+    ledger_contract.names_the_folder_of_values,
     ledger_contract.drains_when_it_is_full,
 )
 

@@ -18,7 +18,7 @@ from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItems
-from gristmill.server.scripts import server_time, source
+from gristmill.server.scripts import Scripts, server_time, source
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
 
@@ -190,3 +190,13 @@ def paces_a_batch(user):
         assert until(handed_out, 5, "an item that the rate lets").items[0].value == index
         ledger.record(chunk, [Outcome(index, "succeeded", 1, str(index))], 0.1, "w")
     ledger.delete("paced")
+
+
+def names_the_folder_of_values(user):
+    ledger, scripts = user.ledger, Scripts(user.client, user.ledger.settings.prefix, "batches")
+    assert scripts.call("value_folder", batch="large", token="0") == ""
+    ledger.create("large", "token", FIELDS)
+    assert scripts.call("value_folder", batch="large", token="1") == "large.1"
+    assert scripts.call("value_folder", batch="large", token="2") == "large.1"
+    ledger.delete("large")
+    user.client.delete(ledger.settings.key("value_folders"))
