@@ -52,6 +52,11 @@ def test_an_overdue_slot_gives_way_to_an_attempt_that_is_due(ledger, chunk):
     assert go_on(ledger, chunk, overdue=True) is None
 
 
+def test_an_overdue_slot_gives_way_to_what_a_dead_worker_held(ledger, chunk):
+    ledger.client.zadd(queue_key(ledger).replace(":q:", ":back:").removesuffix(":0"), {"0/1-1": 0})
+    assert go_on(ledger, chunk, overdue=True) is None
+
+
 class Calls:
     """A ledger that notes what the runner asks at the end of a chunk."""
 

@@ -1,8 +1,10 @@
 --@ uses batches/release batches/contents
 -- Whether a slot that has worked on batch `b` for long leaves its place to others: to messages of other batches or tasks,
--- which wait or run beside it, or to an attempt that is due. Its own message still stands, and its chunk has left flight.
+-- which wait or run beside it, to what a dead worker held, or to an attempt that is due. Its own message still stands, and
+-- its chunk has left flight.
 local function gives_way(batch, b, now)
   return standing(b.queue) > redis.call('ZCARD', key(batch, 'in_flight')) + 1
+    or redis.call('ZCOUNT', back(b.queue), 0, LEVELS) > 0
     or redis.call('ZCOUNT', key(batch, 'retry'), '-inf', now) > 0
 end
 
