@@ -8,6 +8,7 @@ from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.halt import checked_halt
+from gristmill.tasks.data_root import DataRootError, check_path
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
@@ -21,6 +22,7 @@ OPTION_NAMES = (
     "halt",
     "ttl",
     "keep_logs",
+    "output_dir",
     "slots",
     "memory",
     "retries",
@@ -41,6 +43,7 @@ class SubmitOptions(TypedDict, total=False):
     halt: str | None
     ttl: str | float | None
     keep_logs: str | None
+    output_dir: str | None
     memory: str | float | None
     slots: int | None
     retries: int | None
@@ -57,7 +60,8 @@ class BatchOptions:
     `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`. An item takes `slots`
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
     limit; None: as its task says. At most `max_running` items run at once (`8`, `50%` or `+2`), and so
-    many start in a time as `rate` says (`10/s`).
+    many start in a time as `rate` says (`10/s`). All that items write goes below `output_dir`, a path below the data
+    root.
     """
 
     priority: int
@@ -70,6 +74,7 @@ class BatchOptions:
     time_limit: float | None = None
     max_running: str | None = None
     rate: str | None = None
+    output_dir: str | None = None
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -85,6 +90,7 @@ class BatchOptions:
         time_limit: str | float | None = None,
         max_running: str | int | None = None,
         rate: str | None = None,
+        output_dir: str | None = None,
     ) -> Self:
         """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
@@ -109,11 +115,12 @@ class BatchOptions:
             None if time_limit is None else checked_duration(time_limit, "time_limit", 0),
             None if max_running is None else checked_max_running(max_running),
             None if rate is None else checked_rate(rate),
+            None if output_dir is None else checked_output_dir(output_dir),
         )
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them, but for the resources of an item."""
-        names = ("halt", "retries", "time_limit", "max_running", "rate")
+        names = ("halt", "retries", "time_limit", "max_running", "rate", "output_dir")
         limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
 
@@ -153,6 +160,19 @@ def checked_rate(value: str) -> str:
     except ValueError:
         raise InputError(invalid_value("rate", value, RATE)) from None
     return str(value)
+
+
+def checked_output_dir(path: str) -> str:
+    """A directory below the data root, where each item has a folder for what it writes.
+
+    Raises:
+        InputError: the path cannot be such a directory.
+    """
+    try:
+        check_path(path, "output_dir")
+    except DataRootError as error:
+        raise InputError(str(error)) from None
+    return path
 
 
 def checked_max_wait(value: str | float) -> float:

@@ -106,6 +106,7 @@ def submit(  # noqa: PLR0913
     halt: str | None = None,
     ttl: str | float | None = None,
     keep_logs: str | None = None,
+    output_dir: str | None = None,
     memory: str | float | None = None,
     slots: int | None = None,
     retries: int | None = None,
@@ -133,6 +134,8 @@ def submit(  # noqa: PLR0913
             the setting GRISTMILL_TTL_SECONDS).
         keep_logs: whose output the server keeps: that of `"failed"` (and dead) items, of `"all"`, or of `"none"`
             (default: the setting GRISTMILL_KEEP_LOGS).
+        output_dir: have all that each item writes in the file `{index}/output` of this directory, a path below the
+            data root of the worker's host (default: only the server keeps the end of it).
         memory: what an item reserves of its worker's memory, and its limit: bytes, or text such as `"4G"` (default: as
             the task says).
         slots: how many of its worker's slots an item takes while it runs (default: as the task says).
@@ -161,6 +164,7 @@ def submit(  # noqa: PLR0913
         halt,
         ttl,
         keep_logs=keep_logs,
+        output_dir=output_dir,
         slots=slots,
         memory=memory,
         retries=retries,

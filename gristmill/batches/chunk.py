@@ -53,6 +53,7 @@ class Work:
     chunk would have too many bytes with them. `keep_logs` says of which items the server keeps what they wrote:
     `failed`, `all` or `none`. An item may allocate `memory` bytes; 0: as many as its slot may. It may run for
     `time_limit` seconds, 0 for no limit; None: as its task says.
+    All that it writes goes into a file below `output_dir`, a path below the data root; empty: it does not.
     `out_of_memory` has those of the items that have failed because they had no more.
     """
 
@@ -67,6 +68,7 @@ class Work:
     keep_logs: str = "failed"
     memory: int = 0
     time_limit: float | None = None
+    output_dir: str = ""
     out_of_memory: list[Item] = field(default_factory=list)
 
 

@@ -41,4 +41,5 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         keep_logs=contents["keep_logs"] or "failed",
         memory=int(contents["memory"] or 0),
         time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
+        output_dir=contents["output_dir"] or "",
     )

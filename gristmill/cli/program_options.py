@@ -43,14 +43,14 @@ def _directory(_context: click.Context, _parameter: click.Parameter, path: str |
     return str(Path(path).absolute())
 
 
-def _text_directory(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    directory = _directory(context, parameter, path)
-    if directory and not directory.isascii():
-        try:
-            directory.encode()
-        except UnicodeEncodeError:
-            raise click.BadParameter(f"{path!a} (expected a directory whose name is UTF-8)") from None
-    return directory
+def _text_directory(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    if path == "":
+        raise click.BadParameter(f"{path!r} (expected a directory)")
+    try:
+        (path or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{path!a} (expected a directory whose name is UTF-8)") from None
+    return path
 
 
 def running(command: Command) -> Command:
@@ -65,7 +65,7 @@ def running(command: Command) -> Command:
             "--output-dir",
             callback=_text_directory,
             metavar="DIR",
-            help="Have each program write its output below DIR, on the worker's host: a folder for each item.",
+            help="Write what each item writes below DIR, on the worker's host: a folder for each item.",
         ),
     )):  # fmt: skip
         command = option(command)
@@ -91,7 +91,7 @@ def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
         "workdir": workdir or "",
         "env": feeding["env"],
         "ok_codes": feeding["ok_codes"] or (0,),
-        "output_dir": feeding["output_dir"] or "",
+        "output_dir": str(Path(feeding["output_dir"]).absolute()) if feeding["output_dir"] else "",
     }
 
 
@@ -101,6 +101,6 @@ def refuse_with_task(feeding: dict[str, Any]) -> None:
     Raises:
         click.UsageError: one was given.
     """
-    for name in ("shell", "workdir", "env", "ok_codes", "output_dir"):
+    for name in ("shell", "workdir", "env", "ok_codes"):
         if feeding[name]:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with a program: put -- before it")

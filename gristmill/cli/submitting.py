@@ -28,6 +28,8 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
     fixed: dict[str, Any] = {**options.arguments_of(feeding["settings"])}
     if command := sources.command_of(feeding):
         fixed["command"] = asdict(command)
+        # A program writes there by itself.
+        feeding = {**feeding, "output_dir": None}
         # What a program writes to stderr is a part of what the command prints.
         feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
     return Submission(

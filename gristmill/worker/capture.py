@@ -10,6 +10,7 @@ from gristmill.config.settings import settings
 from gristmill.worker.output_file import new_file
 from gristmill.worker.process_capture import lead
 from gristmill.worker.thread_capture import ItemStream, ThreadCapture
+from gristmill.worker.whole_output import WholeOutput
 
 _libc = ctypes.PyDLL(None)
 #: The mode `_IONBF` of C's `setvbuf`, in glibc, musl and macOS alike.
@@ -29,6 +30,9 @@ class Capture(Protocol):
     def begin(self, batch: str, index: int, captures: bool) -> None:
         """An item starts; unless its output is captured (`captures`), that goes to the worker's own streams."""
 
+    def keep_whole(self, output: WholeOutput) -> None:
+        """All that the running item writes goes to `output` too, which is published at its end."""
+
     def send(self) -> None:
         """Send what items wrote to those who listen, before the items' outcomes are recorded."""
 
@@ -46,6 +50,10 @@ class NoCapture:
 
     def begin(self, batch: str, index: int, captures: bool) -> None:
         """Nothing."""
+
+    def keep_whole(self, output: WholeOutput) -> None:
+        """An empty file appears."""
+        output.publish()
 
     def send(self) -> None:
         """Nothing."""

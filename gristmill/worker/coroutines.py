@@ -20,6 +20,7 @@ from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.preparation import own_loop
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
+from gristmill.worker.whole_output import WholeOutput
 
 #: Seconds between two records of a chunk that goes on, at least.
 RECORD_SECONDS = 1.5
@@ -51,6 +52,8 @@ class Coroutines:
         row = run_rows.take()
         row.begin(self.work.batch, item.index, item.attempt, started_at)
         try:
+            if self.work.output_dir and self.task.capture:
+                capture.keep_whole(WholeOutput(self.work.output_dir, item.index))
             arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
             enter((self.work.batch, item.index, item.attempt, row.report, row.slot))

@@ -34,7 +34,7 @@ class OutputFile:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         #: The bytes at its beginning that are a hole, and those that are in it no more.
-        self._hole = self._dropped = 0
+        self._hole = self.dropped = 0
 
     @property
     def size(self) -> int:
@@ -60,7 +60,7 @@ class OutputFile:
         tail = os.pread(self.descriptor, self._last_part, size - self._last_part)
         os.ftruncate(self.descriptor, 0)
         os.write(self.descriptor, tail)
-        self._dropped += size - len(tail)
+        self.dropped += size - len(tail)
 
     def read(self, at: int, count: int) -> bytes:
         """Some of its bytes."""
@@ -71,8 +71,8 @@ class OutputFile:
         size = self.size
         tail = os.pread(self.descriptor, self._last_part, max(0, size - self._last_part))
         os.ftruncate(self.descriptor, 0)
-        dropped = self._dropped + size - len(tail)
-        self._hole = self._dropped = 0
+        dropped = self.dropped + size - len(tail)
+        self._hole = self.dropped = 0
         return tail, dropped
 
     def pass_on(self, other: int) -> None:
@@ -82,7 +82,7 @@ class OutputFile:
             at += len(text)
             os.write(other, text)
         os.ftruncate(self.descriptor, 0)
-        self._hole = self._dropped = 0
+        self._hole = self.dropped = 0
 
     def last_words(self) -> str | None:
         """Empty it; return what is kept of an item's output, None if that is nothing."""

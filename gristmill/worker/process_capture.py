@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from gristmill.worker.live_lines import LiveLines
 from gristmill.worker.log_text import log_text
 from gristmill.worker.output_file import MOST_BYTES, OutputFile
+from gristmill.worker.whole_output import WholeOutput
 
 #: Seconds between two looks at the size of a file that a running item may be filling.
 LOOK_SECONDS = 0.1
@@ -33,6 +34,9 @@ class ProcessCapture:
         self._batch, self._index = "", 0
         #: How much of the item's output those who listen have been sent.
         self._send_from = 0
+        #: Where all of the item's output goes, if it is wanted, and how much of it is there.
+        self._whole: WholeOutput | None = None
+        self._saved = 0
         self._live = LiveLines()
         self._lock = threading.Lock()
         self.stdout, self.stderr = self._stream(1), self._stream(2)
@@ -54,6 +58,25 @@ class ProcessCapture:
         """An item starts. The file is empty: it is looked at once an item, at its end."""
         self._batch, self._index, self.running = batch, index, captures
 
+    def keep_whole(self, output: WholeOutput) -> None:
+        """All that the item writes goes to `output` too."""
+        with self._lock:
+            self._whole, self._saved = output, 0
+
+    def _save(self) -> None:
+        """Copy what is new, before its beginning is dropped."""
+        if self._whole:
+            while data := self._file.read(self._saved - self._file.dropped, MOST_BYTES):
+                self._whole.add(data)
+                self._saved += len(data)
+
+    def _publish(self) -> None:
+        if self._whole:
+            with self._lock:
+                self._save()
+                self._whole.publish()
+                self._whole = None
+
     def send(self) -> None:
         """Send what items wrote to those who listen."""
         self._live.send()
@@ -65,6 +88,7 @@ class ProcessCapture:
             self._flush_stderr()
         except (OSError, ValueError):
             self._flush_each()
+        self._publish()
         if not lseek(self._descriptor, 0, SEEK_END):
             self.running = False
             return None
@@ -87,6 +111,7 @@ class ProcessCapture:
         """Drop the beginning of too long an output, unless another thread is at it."""
         if self._lock.acquire(blocking=False):
             try:
+                self._save()
                 self._file.bound()
             finally:
                 self._lock.release()
@@ -113,6 +138,7 @@ class ProcessCapture:
                 with self._lock:
                     if self.running:
                         self._say(whole=True)
+                        self._save()
                         self._file.bound()
                     else:
                         self._pass_on()

@@ -41,6 +41,7 @@ from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
+from gristmill.worker.whole_output import WholeOutput
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
@@ -208,6 +209,8 @@ def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcom
     capture = current_capture()
     capture.begin(work.batch, item.index, task.capture)
     try:
+        if work.output_dir and task.capture:
+            capture.keep_whole(WholeOutput(work.output_dir, item.index))
         arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
         enter((work.batch, item.index, item.attempt, row.report, row.slot))
         try:

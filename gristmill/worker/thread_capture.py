@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from gristmill.config.settings import settings
 from gristmill.worker.live_lines import LiveLines
 from gristmill.worker.log_text import MARGIN_BYTES, log_text
+from gristmill.worker.whole_output import WholeOutput
 
 #: Bytes that the text of an item may have before its beginning is dropped.
 MOST_BYTES = 1 << 20
@@ -19,18 +20,21 @@ LIVE_BYTES, LOOK_SECONDS = 16 << 10, 0.1
 class _Written:
     """What one item wrote: its end, in memory."""
 
-    __slots__ = ("batch", "dropped", "index", "line", "live", "text")
+    __slots__ = ("batch", "dropped", "index", "line", "live", "text", "whole")
 
     def __init__(self, live: LiveLines, batch: str, index: int) -> None:
         self.live, self.batch, self.index = live, batch, index
         self.text, self.dropped = bytearray(), 0
         #: The line that has no end yet.
         self.line = b""
+        self.whole: WholeOutput | None = None
 
     def add(self, data: bytes) -> None:
         lines, end, self.line = (self.line + data)[-LIVE_BYTES:].rpartition(b"\n")
         if end:
             self.live.add(self.batch, self.index, lines + end)
+        if self.whole:
+            self.whole.add(data)
         self.text += data
         if len(self.text) > MOST_BYTES:
             excess = len(self.text) - settings().log_bytes - MARGIN_BYTES
@@ -114,6 +118,13 @@ class ThreadCapture:
             self._begin_sending()
         _written.set(_Written(self._live, batch, index) if captures else None)
 
+    def keep_whole(self, output: WholeOutput) -> None:
+        """All that the item of this context writes goes to `output` too."""
+        if written := _written.get():
+            written.whole = output
+        else:
+            output.publish()
+
     def _begin_sending(self) -> None:
         with self._lock:
             if not self._has_begun:
@@ -133,6 +144,8 @@ class ThreadCapture:
         """The end of what the item wrote in this context."""
         written = _written.get()
         _written.set(None)
+        if written is not None and written.whole:
+            written.whole.publish()
         if written is not None and written.line:
             self._live.add(written.batch, written.index, written.line)
         if not keep or written is None or not written.text:

@@ -117,7 +117,8 @@ def test_what_a_batch_says_of_its_items_stands_beside_what_its_task_says():
     [("retries", -1), ("retries", 1001), ("retries", 1.5), ("retries", "2"), ("retries", True)]
     + [("time_limit", value) for value in ("", "-1", "soon", -1, "3651d")]
     + [("max_running", value) for value in (0, "0", -1, "+", "%", "0%", "-50%", "1.5", True, "8 ", "all", 10**8)]
-    + [("rate", value) for value in (10, "10", "0/s", "1.5/s", "10/d", "", "10/s ")],
+    + [("rate", value) for value in (10, "10", "0/s", "1.5/s", "10/d", "", "10/s ")]
+    + [("output_dir", ""), ("output_dir", "../beside"), ("output_dir", "a\0b")],
 )
 def test_what_limits_refuse(name, value):
     with pytest.raises(InputError) as refused:

@@ -8,6 +8,7 @@
 --                 epoch stored bytes sha cursor retry_pending input_ended input_ended_by input_cut paused cancelling reason
 --                 finished rejected succeeded failed cancelled dead duplicates consumed
 --                 measured_seconds measured_items learnt producer producer_until keep_logs log_bytes logs_lost success_halt held_by rate_due
+--                 output_dir
 -- Returns 'created', 'exists', 'other' (it has another task or other fixed arguments), 'fed' (another producer is
 -- feeding it), or 'cancelled' (before all its items were stored).
 local now = milliseconds()
