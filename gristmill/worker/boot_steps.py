@@ -122,7 +122,7 @@ class Prepare(Step):
                 refuse(grant(client(), commands))
             # Each process opens connections of its own.
             client().connection_pool.disconnect()
-        wait_for_results()
+        wait_for_results(worker.app)
         # Steps run in no fixed order: Celery may have frozen memory already.
         freeze()
         super().__init__(worker, **kwargs)

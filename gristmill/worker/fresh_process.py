@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from celery import Celery
+
 from gristmill.errors import GristmillError
 from gristmill.local.descendants import set_parent_death_signal
 from gristmill.local.interpreter import command
@@ -90,10 +92,10 @@ def be(link: socket.socket, parent: int) -> NoReturn:
         sys.stderr.flush()
         time.sleep(PAUSE_SECONDS)
         os._exit(os.EX_CONFIG)
-    wait_for_results()
+    wait_for_results(app)
     run(process)
 
 
-def wait_for_results() -> None:
+def wait_for_results(app: Celery) -> None:
     """Have this process wait for the server for long when it has a task's result: a program that calls one does not."""
     app.conf.result_backend_transport_options["retry_policy"] = OUTCOMES.as_celery()

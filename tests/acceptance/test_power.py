@@ -58,6 +58,6 @@ def test_half_scripts_on_servers_of_others_are_mended(server, halves):
 
 
 def test_a_server_that_we_start_applies_no_half_script():
-    count = tear.run("embedded", stride=900)
+    count = tear.run("embedded", stride=600)
     assert count.broken == []
     assert count.tears >= 4

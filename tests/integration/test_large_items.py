@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gristmill import io, item
+from gristmill.batches import ledger as ledger_module
+from gristmill.batches.contents import work_of
 from gristmill.batches.control import Control
-from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
 from gristmill.worker.runner import Runner
 from tests.support.ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop
@@ -26,13 +27,12 @@ def length(text: str) -> int:
 def given(ledger, monkeypatch):
     """The bytes of input that each call gave to a slot."""
     sizes = []
-    work = Ledger._work
 
-    def weighed(self, chunk, found):
-        sizes.append(sum(len(items) for _, items in found["blocks"]))
-        return work(self, chunk, found)
+    def weighed(chunk, contents):
+        sizes.append(sum(len(items) for _, items in contents["blocks"]))
+        return work_of(chunk, contents)
 
-    monkeypatch.setattr(Ledger, "_work", weighed)
+    monkeypatch.setattr(ledger_module, "work_of", weighed)
     return sizes
 
 

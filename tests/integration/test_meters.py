@@ -100,7 +100,7 @@ def test_run_times_are_counted_by_item(ledger, meters):
 
 def test_the_server_and_python_know_the_same_buckets(ledger):
     # The script's own function, called with the bounds and what is beside them.
-    shared = source("batches/meters").text.partition("local worker = ")[0]
+    shared = source("batches/meters").text.partition("\nlocal worker = ")[0]
     program = (
         f"{shared}\nlocal found = {{}}\nfor i = 2, #ARGV do found[i - 1] = bucket(tonumber(ARGV[i])) end return found"
     )
