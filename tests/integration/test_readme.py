@@ -99,6 +99,14 @@ def test_the_readmes_task_runs(fleet):
 def test_the_readmes_everyday_commands_work(fleet):
     code = blocks(section(README, "Everyday commands"), "sh")[0][1]
     lines = [line for line in code.splitlines() if not line.startswith("gristmill up")]
+    logs = fleet.directory / "logs"
+    logs.mkdir()
+    for name in ("a.log", "b.log"):
+        (logs / name).write_text("a line\n")
+    (program,) = [line for line in lines if line.startswith("gristmill run -- ")]
+    fleet.shell(program)
+    assert sorted(path.name for path in logs.iterdir()) == ["a.log.gz", "b.log.gz"]
+    lines.remove(program)
     said = {line.partition("gristmill ")[2].split()[0]: fleet.shell(line) for line in lines}
     assert sorted(result["value"] for result in results(said["run"])) == [317811, 514229, 832040]
     assert said["submit"] == "first\n"
