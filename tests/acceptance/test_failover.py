@@ -4,8 +4,20 @@ import pytest
 
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.scenarios import run
+from gristmill.config.settings import settings, variable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch):
+    """The scenario sets these of its process, which other tests run in."""
+    for name in ("redis_url", "confirm_replicas", "lease_seconds", "home"):
+        monkeypatch.setenv(variable(name), "")
+        monkeypatch.delenv(variable(name))
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 def test_nothing_that_was_confirmed_is_lost():
