@@ -140,10 +140,11 @@ def measure(words: list[str], items: int, rounds: int, names: list[str]) -> None
                 tool(words, path)
                 seconds[name].append(time.perf_counter() - started_at)
                 print(f"{name:15} {seconds[name][-1]:8.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
-    base = statistics.median(seconds.get("xargs", [0.0]))
+    base = statistics.median(seconds["xargs"]) if "xargs" in seconds else None
     for name, values in seconds.items():
         middle = statistics.median(values)
-        print(f"{name:15} median {middle:8.2f} s, {items / middle:8.0f} a second, rate {base / middle:.2f} of xargs")
+        ratio = f", rate {base / middle:.2f} of xargs" if base else ""
+        print(f"{name:15} median {middle:8.2f} s, {items / middle:8.0f} a second{ratio}")
 
 
 def _lines(count: int) -> subprocess.Popen[bytes]:
