@@ -8,7 +8,6 @@ from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.halt import checked_halt
-from gristmill.tasks.data_root import DataRootError, check_path
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
@@ -168,6 +167,9 @@ def checked_output_dir(path: str) -> str:
     Raises:
         InputError: the path cannot be such a directory.
     """
+    # The room of tasks loads Celery, which most commands do without.
+    from gristmill.tasks.data_root import DataRootError, check_path
+
     try:
         check_path(path, "output_dir")
     except DataRootError as error:
