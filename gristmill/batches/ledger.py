@@ -218,6 +218,10 @@ class Ledger:
         """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""
         self._call("tend", batch=batch)
 
+    def pace(self) -> int:
+        """Hand out what the rates of batches let by now; return in how many milliseconds to call again, or -1."""
+        return int(self._call("pace"))
+
     def check_schema(self) -> None:
         """Check that this version can read the batches on the server.
 

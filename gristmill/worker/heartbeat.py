@@ -18,7 +18,6 @@ from redis.exceptions import RedisError
 
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.pacing import pace
 from gristmill.config.settings import settings
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
@@ -95,7 +94,7 @@ class WorkerHeartbeat(StartStopStep):
             self.meters.heartbeat(self.id, collect())
 
     def _pace(self) -> None:
-        self._pace_in(pace(self.heartbeat.client, settings()))
+        self._pace_in(self.ledger.pace())
 
     def _pace_in(self, milliseconds: int) -> None:
         if milliseconds >= 0:

@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 
 from gristmill.batches.control import Control
-from gristmill.batches.pacing import pace
 from gristmill.batches.repair import Repair
 from gristmill.server.scripts import server_time
 from gristmill.tasks import catalog
@@ -194,7 +193,7 @@ class Clock:
     def ask(self, seconds):
         """Ask `seconds` seconds later, and for however long the test took; the answer."""
         self.forward(seconds)
-        answer = pace(self.ledger.client, self.ledger.settings)
+        answer = self.ledger.pace()
         now = self.now()
         # What a rate lets is caught up for a quarter of a second.
         self.lost += max(0.0, now - self.asked_at - 0.2)

@@ -9,7 +9,6 @@ from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.lines import LineChannel
-from gristmill.batches.pacing import pace
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
@@ -184,7 +183,7 @@ def paces_a_batch(user):
         chunk = Chunk("paced", epoch, index, 1)
 
         def handed_out(chunk=chunk):
-            pace(user.client, ledger.settings)
+            ledger.pace()
             return ledger.take(chunk)
 
         assert until(handed_out, 5, "an item that the rate lets").items[0].value == index
