@@ -93,6 +93,8 @@ class ReturnType:
         try:
             if type(value) in self._as_is:
                 text = json_text(value)
+                if text.isascii():
+                    return text
             elif self._adapter is None:
                 text = plain_text(value) if is_plain(value) else plain_text(to_plain(value))
             elif self._traits.is_json:

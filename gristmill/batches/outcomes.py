@@ -40,26 +40,26 @@ class _Group:
         #: That of a value in a file has no neighbours.
         self.kind = type(outcome.text)
 
-    def takes(self, outcome: Outcome) -> bool:
-        """Whether `outcome` belongs to this group too."""
-        like = self.like
-        return (
-            outcome.index == self.after
-            and type(outcome.text) is str is self.kind
-            and outcome.index % BUCKET != 0
-            and self.bytes <= GROUP_BYTES
-            and outcome.state == like.state
-            and outcome.attempt == like.attempt
-            and outcome.pid == like.pid
-            and outcome.worker == like.worker
-            and outcome.retry_ms is like.retry_ms is None
-        )
-
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome) -> bool:
+        """Add `outcome`, if it belongs to this group too."""
+        like, text = self.like, outcome.text
+        if (
+            outcome.index != self.after
+            or not type(text) is str is self.kind
+            or outcome.index % BUCKET == 0
+            or self.bytes > GROUP_BYTES
+            or outcome.state != like.state
+            or outcome.attempt != like.attempt
+            or outcome.pid != like.pid
+            or outcome.worker != like.worker
+            or not outcome.retry_ms is like.retry_ms is None
+        ):
+            return False
         self.after += 1
         self.seconds.append(outcome.seconds)
-        self.values.append(outcome.text)
-        self.bytes += len(outcome.text)
+        self.values.append(text)
+        self.bytes += len(text)
+        return True
 
     def arguments(self) -> tuple[Any, ...]:
         """The group as outcomes.lua reads it."""
@@ -80,8 +80,7 @@ def groups(outcomes: Iterable[Outcome]) -> list[Any]:
     flat: list[Any] = []
     group: _Group | None = None
     for outcome in outcomes:
-        if group and group.takes(outcome):
-            group.add(outcome)
+        if group and group.add(outcome):
             continue
         if group:
             flat += group.arguments()

@@ -27,9 +27,8 @@ class ValueNotPlaced(GristmillError):
 
 
 def size_of(text: str) -> int:
-    """The size of a value, in bytes; a size that fits need not be exact."""
-    # No character takes more than four bytes.
-    return len(text) if len(text) * 4 <= VALUE_BYTES or text.isascii() else len(text.encode())
+    """The size of a value, in bytes."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def value_text(text: str, work: Work, item: Item) -> str:
@@ -40,6 +39,9 @@ def value_text(text: str, work: Work, item: Item) -> str:
         OSError: the file cannot be written.
         ValueNotPlaced: the server does not answer.
     """
+    # No character takes more than four bytes.
+    if len(text) * 4 <= VALUE_BYTES:
+        return text
     size = size_of(text)
     return text if size <= VALUE_BYTES else _in_file(text, size, work, item)
 

@@ -39,14 +39,13 @@ class ProcessCapture:
         self._saved = 0
         self._live = LiveLines()
         self._lock = threading.Lock()
-        self.stdout, self.stderr = self._stream(1), self._stream(2)
-        #: Text may be in their buffers still.
-        self._flush_stdout, self._flush_stderr = self.stdout.flush, self.stderr.flush
+        self._buffers = self._stdout, self._stderr = self._buffer(1), self._buffer(2)
+        self.stdout, self.stderr = map(_stream, self._buffers)
         threading.Thread(target=self._look, name="output bound", daemon=True).start()
 
-    def _stream(self, descriptor: int) -> TextIO:
+    def _buffer(self, descriptor: int) -> "_Buffer":
         raw: Any = _Pieces(descriptor, self._bound)
-        return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
+        return _Buffer(raw)
 
     def rest(self) -> None:
         """No item has run for a while: pass on what was written meanwhile."""
@@ -71,8 +70,8 @@ class ProcessCapture:
                 self._saved += len(data)
 
     def _publish(self) -> None:
-        if self._whole:
-            with self._lock:
+        with self._lock:
+            if self._whole:
                 self._save()
                 self._whole.publish()
                 self._whole = None
@@ -83,12 +82,10 @@ class ProcessCapture:
 
     def end(self, keep: bool) -> str | None:
         """The end of what the item wrote. When it wrote nothing, this takes the time of one cheap system call."""
-        try:
-            self._flush_stdout()
-            self._flush_stderr()
-        except (OSError, ValueError):
-            self._flush_each()
-        self._publish()
+        if self._stdout.may_hold or self._stderr.may_hold:
+            self._flush()
+        if self._whole:
+            self._publish()
         if not lseek(self._descriptor, 0, SEEK_END):
             self.running = False
             return None
@@ -102,10 +99,11 @@ class ProcessCapture:
             tail, dropped = self._file.take()
         return log_text(tail, dropped) if keep else None
 
-    def _flush_each(self) -> None:
-        for flush in (self._flush_stdout, self._flush_stderr):
+    def _flush(self) -> None:
+        for buffer in self._buffers:
+            buffer.may_hold = False
             with suppress(OSError, ValueError):
-                flush()
+                buffer.flush()
 
     def _bound(self) -> None:
         """Drop the beginning of too long an output, unless another thread is at it."""
@@ -145,6 +143,19 @@ class ProcessCapture:
             self._live.send()
 
 
+class _Buffer(io.BufferedWriter):
+    """Knows whether it may hold something that is not in the file yet: to flush it each time would take longer."""
+
+    may_hold = False
+
+    def write(self, data: Any, /) -> int:
+        """Write the data; return its length in bytes."""
+        try:
+            return super().write(data)
+        finally:
+            self.may_hold = True
+
+
 class _Pieces(io.FileIO):
     """Descriptor 1 or 2. It writes a long text in pieces, so that one write cannot fill the disk."""
 
@@ -161,6 +172,10 @@ class _Pieces(io.FileIO):
             at += super().write(data[at : at + MOST_BYTES])
             self._bound()
         return at
+
+
+def _stream(buffer: _Buffer) -> TextIO:
+    return io.TextIOWrapper(buffer, "utf-8", "backslashreplace", line_buffering=True, write_through=True)
 
 
 def lead(file: int, own: int) -> ProcessCapture:

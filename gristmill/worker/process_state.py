@@ -3,21 +3,22 @@
 Only a process that runs one item at a time can undo it: a process of the cpu pool, or a quarantine process.
 """
 
-import fcntl
 import logging
 import os
 import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from os import fchdir, fstat, getpid, umask, waitid
+from os import fchdir, getpid, umask, waitid
 from typing import Any
 
 from redis import Redis
 
 from gristmill.local.descendants import become_subreaper, children, end_descendants
+from gristmill.worker.descriptors import Identity, copy_of, identities, lost, open_count, open_numbers
+from gristmill.worker.fork_mark import ForkMark, fork_mark
 from gristmill.worker.helper_processes import helper_processes
 from gristmill.worker.limits import time_limit
 from gristmill.worker.patches import Patches
@@ -26,15 +27,12 @@ from gristmill.worker.signal_state import SignalState
 
 #: Seconds of an item after which everything is looked at.
 LONG_SECONDS = 0.001
-#: Where the copies of standard streams are: a task that closes "all" descriptors closes the low ones.
-_COPIES = 200
 #: Threads that an item may leave before its process is replaced.
 _THREADS = 64
 _ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _LIMITS = sorted({value for name, value in vars(resource).items() if name.startswith("RLIMIT_")})
 
 log = RareLog(logging.getLogger(__name__))
-Identity = tuple[int, int]
 
 
 class ProcessState:
@@ -42,12 +40,15 @@ class ProcessState:
 
     def __init__(self) -> None:
         self.pid = 0
+        self._mark: ForkMark = b"\1"
         #: Why the process is to be replaced after the outcome of its last item is recorded.
         self.reason = ""
         #: Whether descriptors were closed or replaced that the server's connections may use, or the pool.
         self.connections_lost = self.pipes_lost = False
         self.items = 0
         self._max_items = 0
+        #: Whether the process is to run no other item.
+        self.is_spent = False
         #: The variables that items have set or unset, and whether one has changed the working directory.
         self._names: set[bytes] = set()
         self._has_moved = False
@@ -57,12 +58,13 @@ class ProcessState:
         """Note the state that each item is to find. `spare` answers children that are not an item's."""
         become_subreaper()
         self.pid, self._max_items, self._spare = getpid(), max_items, spare
+        self._mark = fork_mark()
         self._cwd, self._statm = -1, -1
         if sys.platform == "linux":
             self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._memory = resource.getrlimit(resource.RLIMIT_DATA)[0]
-        self._copies = {number: _copy(number) for number in range(3)}
-        self._pipes = self._identities()
+        self._copies = {number: copy_of(number) for number in range(3)}
+        self._pipes = identities()
         self._own: dict[int, Identity] = {}
         self.adopt()
         # Python says so when its code calls chdir or changes the environment: cheaper than to ask after each item.
@@ -100,8 +102,8 @@ class ProcessState:
         if not self.pid:
             return
         self._limits = _limits()
-        if not self._own or any(True for _ in _lost(self._own)):
-            self._own = {number: each for number, each in self._identities().items() if number not in self._pipes}
+        if not self._own or any(True for _ in lost(self._own)):
+            self._own = {number: each for number, each in identities().items() if number not in self._pipes}
 
     def after_item(self, seconds: float, failed: bool, *, by_program: bool = False) -> None:
         """Undo what an item has changed: all of it after a failure or a long run, else what is cheap to look at.
@@ -110,6 +112,8 @@ class ProcessState:
         """
         if self.pid:
             self.items += 1
+            if self.items == self._max_items:
+                self.is_spent = True
             umask(self._umask)
             if self._has_moved:
                 self._restore_directory()
@@ -126,18 +130,13 @@ class ProcessState:
 
     def leave_if_forked(self) -> None:
         """End this process at once if it is a copy that an item has forked: it must not go on as the pool process."""
-        if self.pid and getpid() != self.pid:
+        if not self._mark[0]:
             os._exit(0)
 
     def leave_if_cut_off(self) -> None:
         """End this process once its outcomes are recorded, if what it would write to its pool went elsewhere."""
         if self.pipes_lost:
             os._exit(os.EX_OSERR)
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether the process is to run no other item."""
-        return bool(self.reason) or bool(self._max_items and self.items >= self._max_items)
 
     def restore_all(self) -> None:
         """Undo all that can be undone; where that is not possible, note why the process is to be replaced."""
@@ -154,7 +153,8 @@ class ProcessState:
     def _replace(self, reason: str) -> None:
         if not self.reason:
             log.warning(reason.partition(" ")[0], "this process is replaced: an item %s", reason)
-        self.reason = self.reason or reason
+            self.reason = reason
+        self.is_spent = True
 
     def _differences(self) -> Iterator[str]:
         """Undo what an item has changed; yields what cannot be undone."""
@@ -172,11 +172,12 @@ class ProcessState:
             yield "left processes, which were ended"
 
     def _restore_directory(self) -> None:
-        self._has_moved = False
         try:
             fchdir(self._cwd)
         except OSError:
-            self.reason = self.reason or "closed the descriptor of the working directory"
+            self._replace("closed the descriptor of the working directory")
+        # This call was one to chdir, too.
+        self._has_moved = False
 
     def _restore_environment(self) -> None:
         os.environ = environ = self._environ
@@ -200,29 +201,21 @@ class ProcessState:
                 except (OSError, ValueError):
                     yield "lowered a limit of the process for good"
 
-    def _identities(self) -> dict[int, Identity]:
-        """The open descriptors of this process, and what each is."""
-        identities = {}
-        for name in os.listdir("/dev/fd"):  # noqa: PTH208
-            with suppress(OSError):
-                identities[int(name)] = _identity(int(name))
-        return identities
-
     def _descriptors_left(self) -> Iterator[str]:
-        lost = set(_lost(self._pipes))
+        gone = set(lost(self._pipes))
         for number, copy in self._copies.items():
-            if number in lost and copy is not None:
+            if number in gone and copy is not None:
                 with suppress(OSError):
                     os.dup2(copy, number, inheritable=True)
-        self.pipes_lost = any(True for _ in _lost({each: self._pipes[each] for each in lost}))
-        self.connections_lost = self.connections_lost or any(True for _ in _lost(self._own))
+        self.pipes_lost = any(True for _ in lost({each: self._pipes[each] for each in gone}))
+        self.connections_lost = self.connections_lost or any(True for _ in lost(self._own))
         if self.pipes_lost or self.connections_lost:
             yield "closed descriptors of the process"
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit > 0 and _open_descriptors() > limit // 2:
+        if limit > 0 and open_count() > limit // 2:
             # There may be none for what follows, and nothing else of this process runs.
             keep = {*self._pipes, *self._own, *filter(None, self._copies.values()), self._cwd, self._statm}
-            for number in {*_numbers(limit)} - keep:
+            for number in {*open_numbers(limit)} - keep:
                 with suppress(OSError):
                     os.close(number)
             self.connections_lost = True
@@ -251,45 +244,6 @@ class ProcessState:
 
 def _limits() -> dict[int, tuple[int, int]]:
     return {number: resource.getrlimit(number) for number in _LIMITS}
-
-
-def _identity(number: int) -> Identity:
-    about = fstat(number)
-    return about.st_dev, about.st_ino
-
-
-def _lost(identities: dict[int, Identity]) -> Iterator[int]:
-    """The descriptors that are not what they were."""
-    for number, identity in identities.items():
-        try:
-            if _identity(number) != identity:
-                yield number
-        except OSError:
-            yield number
-
-
-def _copy(number: int) -> int | None:
-    with suppress(OSError):
-        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _COPIES)
-    return None
-
-
-def _numbers(limit: int) -> Iterable[int]:
-    """The numbers of all descriptors that may be open."""
-    try:
-        return [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208
-    except OSError:
-        # There is none left to open the directory with.
-        return range(limit)
-
-
-def _open_descriptors() -> int:
-    """The number of open descriptors; Linux before 6.2 does not tell it as the size of the directory."""
-    try:
-        return (sys.platform == "linux" and os.stat("/proc/self/fd").st_size) or len(os.listdir("/dev/fd"))  # noqa: PTH208, PTH116
-    except OSError:
-        # There is none left to open the directory with.
-        return sys.maxsize
 
 
 def _zone() -> tuple[Any, ...]:

@@ -12,19 +12,18 @@ from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
-from gristmill.config.names import PROGRAM
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, patiently
 from gristmill.tasks import catalog
-from gristmill.tasks.item import enter, leave
+from gristmill.tasks.item import leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
-from gristmill.worker.celery_internals import is_draining, is_terminated
+from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_stop import Stop
-from gristmill.worker.large_value import ValueNotPlaced, value_text
+from gristmill.worker.item_run import ItemRun
 from gristmill.worker.limits import (
     GRACE_SECONDS,
     TimeLimitExceeded,
@@ -41,7 +40,6 @@ from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
-from gristmill.worker.whole_output import WholeOutput
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
@@ -119,7 +117,7 @@ class Runner:
 
         with time_limit.armed(limit), memory_limit(work.memory):
             try:
-                return self._run_items(chunk, work, partial(run_item, work, task, node), once_more, worker, until)
+                return self._run_items(chunk, work, ItemRun(work, task, node), once_more, worker, until)
             finally:
                 leave()
 
@@ -197,49 +195,6 @@ def _may_stay(until: float) -> bool:
     return sees_drain and not is_draining() and monotonic() < until + STAY_SECONDS
 
 
-def run_item(work: Work, task: GristmillTask, worker: str, item: Item) -> Outcome:
-    """Run one item on `worker` (a node name); whatever it raises becomes its outcome, and does not reach the caller.
-
-    Raises:
-        ValueNotPlaced: the server does not say where the value goes.
-    """
-    started_at = perf_counter()
-    row = run_rows.own()
-    row.begin(work.batch, item.index, item.attempt, started_at)
-    capture = current_capture()
-    capture.begin(work.batch, item.index, task.capture)
-    try:
-        if work.output_dir and task.capture:
-            capture.keep_whole(WholeOutput(work.output_dir, item.index))
-        arguments = task.schema.arguments(item.value, work.fixed, work.parameter)
-        enter((work.batch, item.index, item.attempt, row.report, row.slot))
-        try:
-            time_limit.begin()
-            value = task.run(**arguments)
-        finally:
-            time_limit.end()
-            process_state.leave_if_forked()
-        state, text, retry_ms = "succeeded", value_text(task.return_type.text(value), work, item), None
-        keeps = work.keep_logs == "all"
-    except ValueNotPlaced:
-        capture.end(False)
-        process_state.after_item(0.0, failed=True)
-        raise
-    except BaseException as error:
-        # CancelledError and its like too: only the end of this process is no outcome of the item.
-        if isinstance(error, SystemExit) and is_terminated():
-            raise
-        state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
-        keeps = keeps_log(work, state)
-        if isinstance(error, MemoryError):
-            work.out_of_memory.append(item)
-    log = capture.end(keeps)
-    outcome = outcome_of(item, state, text, started_at, worker, retry_ms, log)
-    # A program changes nothing in this process, and has ended with all below it.
-    process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
-    return outcome
-
-
 def run_in_quarantine(
     work: Work,
     task: GristmillTask,
@@ -248,7 +203,7 @@ def run_in_quarantine(
     prepare: Callable[[QuarantineProcess], None] | None,
     item: Item,
 ) -> Outcome:
-    """Run one item as `run_item` does, but in a child process, which the item may kill, or never leave.
+    """Run one item as `ItemRun` does, but in a child process, which the item may kill, or never leave.
 
     `limit` is the item's time limit in seconds, 0 for none. `prepare` runs the task's setup in the process before.
 
@@ -290,7 +245,7 @@ def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1) 
     if task.is_async:
         return run_in_own_loop(work, task, worker, limit, item)
     with time_limit.armed(limit), memory_limit(work.memory):
-        return run_item(work, task, worker, item)
+        return ItemRun(work, task, worker)(item)
 
 
 def _patiently(call: Callable[[], Answer]) -> Answer:

@@ -1,6 +1,7 @@
 """The steps of every worker on the transport, before its pool starts."""
 
 import gc
+import importlib
 import logging
 import sys
 from typing import Any, NoReturn
@@ -79,7 +80,8 @@ class Freeze(Step):
     """Has pool processes share the memory of everything that is loaded."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        # Else each process makes its own at the end of its first task: 2 MB.
+        # Else each process makes its own at the end of its first task, 2 MB, and imports the module at its first chunk.
         _ = worker.app.backend
+        importlib.import_module("gristmill.worker.coroutines")
         freeze()
         super().__init__(worker, **kwargs)

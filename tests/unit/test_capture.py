@@ -21,6 +21,8 @@ def item(function, captures=True, keep=True):
 item(lambda: print("one"))
 item(lambda: None)
 item(lambda: (sys.stdout.write("a"), sys.stderr.write("b")))
+item(lambda: sys.stdout.buffer.write(b"bytes"))
+item(lambda: sys.stderr.buffer.writelines([b"more ", b"bytes"]))
 item(lambda: ctypes.CDLL(None).printf(b"from C"))
 item(lambda: subprocess.run(["echo", "child"]))
 item(lambda: print("not kept"), keep=False)
@@ -86,7 +88,7 @@ def test_a_process_tells_apart_what_its_items_write():
     done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True)
     *lines, sizes = done.stderr.splitlines()
     assert lines == [
-        *("'one\\n'", "None", "'ab'", "'from C'", "'child\\n'", "None"),
+        *("'one\\n'", "None", "'ab'", "'bytes'", "'more bytes'", "'from C'", "'child\\n'", "None"),
         *("not captured", "None", "between chunks", "None"),
     ]
     length, size = map(int, sizes.split())

@@ -1,6 +1,7 @@
 """What an item changes of its process is undone before the next item, or the process is replaced."""
 
 import builtins
+import ctypes
 import json
 import os
 import resource
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from gristmill.worker import process_state
+from gristmill.worker.fork_mark import _ByPid, fork_mark
 from gristmill.worker.process_state import ProcessState
 from tests.support.grandchildren import in_fork, runs
 
@@ -175,6 +178,34 @@ def test_a_copy_that_an_item_has_forked_does_not_go_on():
         return os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
 
     assert in_fork(run) == "0"
+
+
+@pytest.mark.parametrize("make", [fork_mark, _ByPid])
+@pytest.mark.parametrize("fork", [os.fork, ctypes.PyDLL(None).fork], ids=["python", "c"])
+def test_a_mark_tells_a_copy(make, fork):
+    def run():
+        mark = make()
+        copy = fork()
+        if not copy:
+            os._exit(mark[0])
+        return mark[0], os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+
+    assert in_fork(run) == "(1, 0)"
+
+
+def test_an_item_that_stays_where_it_is_costs_no_return(monkeypatch):
+    returns = []
+    monkeypatch.setattr(process_state, "fchdir", lambda _: returns.append(os.chdir(".")))
+
+    def run():
+        state = ProcessState()
+        state.begin()
+        state.restore_all()
+        for _ in range(3):
+            state.after_item(0.0, failed=False)
+        return len(returns)
+
+    assert in_fork(run) == "1"
 
 
 def test_a_process_is_spent_after_its_items():
