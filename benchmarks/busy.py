@@ -17,7 +17,7 @@ from gristmill.batches.slowest import SlowestFilter
 from gristmill.tasks.kinds import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
-from gristmill.worker import item_run
+from gristmill.worker import item_runner
 from gristmill.worker.run_rows import RunRows
 
 ITEMS = 1_000
@@ -60,7 +60,7 @@ class NoOp:
 @contextmanager
 def rows(writer: Any) -> Iterator[None]:
     """Have the runner write these rows."""
-    with patch.object(item_run, "run_rows", writer):
+    with patch.object(item_runner, "run_rows", writer):
         yield
 
 
@@ -73,7 +73,7 @@ def nanoseconds(call: Callable[[], object], number: int) -> float:
 
 def run_items(work: Work, items: list[Item]) -> list[Outcome]:
     """Run the items as a chunk's."""
-    return list(map(item_run.ItemRun(work, NoOp(), "cpu@a"), items))  # type: ignore[arg-type]
+    return list(map(item_runner.ItemRunner(work, NoOp(), "cpu@a"), items))  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import connect
 from gristmill.tasks import catalog
 from gristmill.worker.heartbeat import HEARTBEAT_SECONDS
-from gristmill.worker.item_run import ItemRun
+from gristmill.worker.item_runner import ItemRunner
 
 #: Workers join within these seconds.
 JOIN_SECONDS = 5.0
@@ -99,7 +99,7 @@ class Driver:
 
     def _finish(self, worker: SimulatedWorker, tag: str, work: Work, seconds: float) -> None:
         task, node = catalog.find(work.task), node_name(worker.id)
-        outcomes = list(map(ItemRun(work, task, node), work.items))
+        outcomes = list(map(ItemRunner(work, task, node), work.items))
         worker.ledger.record(worker.chunks[tag], outcomes, seconds, worker.id)
         worker.acknowledge(tag)
         self._ask(worker)

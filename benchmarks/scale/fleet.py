@@ -16,7 +16,7 @@ from gristmill.config.settings import settings
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import client, connect
 from gristmill.tasks import catalog
-from gristmill.worker.item_run import ItemRun
+from gristmill.worker.item_runner import ItemRunner
 
 #: Slots of a worker; seconds for which a slot holds a chunk, on average; processes that drive workers.
 SLOTS, HOLD, DRIVERS = 8, 10.0, 4
@@ -145,7 +145,7 @@ def _probed(worker: SimulatedWorker, seconds: float) -> list[float]:
         for tag in tags:
             chunk = worker.chunks[tag]
             if work := worker.ledger.take(chunk, worker.id):
-                outcomes = list(map(ItemRun(work, task, "probe"), work.items))
+                outcomes = list(map(ItemRunner(work, task, "probe"), work.items))
                 worker.ledger.record(chunk, outcomes, HOLD, worker.id)
             worker.acknowledge(tag)
         time.sleep(1 / PROBES)

@@ -202,12 +202,12 @@ class ProcessState:
                     yield "lowered a limit of the process for good"
 
     def _descriptors_left(self) -> Iterator[str]:
-        gone = set(lost(self._pipes))
+        others = set(lost(self._pipes))
         for number, copy in self._copies.items():
-            if number in gone and copy is not None:
+            if number in others and copy is not None:
                 with suppress(OSError):
                     os.dup2(copy, number, inheritable=True)
-        self.pipes_lost = any(True for _ in lost({each: self._pipes[each] for each in gone}))
+        self.pipes_lost = any(True for _ in lost({each: self._pipes[each] for each in others}))
         self.connections_lost = self.connections_lost or any(True for _ in lost(self._own))
         if self.pipes_lost or self.connections_lost:
             yield "closed descriptors of the process"

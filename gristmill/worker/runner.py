@@ -23,7 +23,7 @@ from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_stop import Stop
-from gristmill.worker.item_run import ItemRun
+from gristmill.worker.item_runner import ItemRunner
 from gristmill.worker.limits import (
     GRACE_SECONDS,
     TimeLimitExceeded,
@@ -117,7 +117,7 @@ class Runner:
 
         with time_limit.armed(limit), memory_limit(work.memory):
             try:
-                return self._run_items(chunk, work, ItemRun(work, task, node), once_more, worker, until)
+                return self._run_items(chunk, work, ItemRunner(work, task, node), once_more, worker, until)
             finally:
                 leave()
 
@@ -203,7 +203,7 @@ def run_in_quarantine(
     prepare: Callable[[QuarantineProcess], None] | None,
     item: Item,
 ) -> Outcome:
-    """Run one item as `ItemRun` does, but in a child process, which the item may kill, or never leave.
+    """Run one item as `ItemRunner` does, but in a child process, which the item may kill, or never leave.
 
     `limit` is the item's time limit in seconds, 0 for none. `prepare` runs the task's setup in the process before.
 
@@ -245,7 +245,7 @@ def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1) 
     if task.is_async:
         return run_in_own_loop(work, task, worker, limit, item)
     with time_limit.armed(limit), memory_limit(work.memory):
-        return ItemRun(work, task, worker)(item)
+        return ItemRunner(work, task, worker)(item)
 
 
 def _patiently(call: Callable[[], Answer]) -> Answer:

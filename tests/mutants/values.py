@@ -48,7 +48,7 @@ MUTANTS = (
     ),
     Mutant(
         "a server that does not answer fails no item",
-        "gristmill/worker/item_run.py",
+        "gristmill/worker/item_runner.py",
         "        except ValueNotPlaced:\n",
         "        except ZeroDivisionError:\n",
         f"{FILES}::test_a_server_that_does_not_answer_makes_no_outcome",

@@ -15,7 +15,7 @@ from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.application import app
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import cpu
-from gristmill.worker.item_run import ItemRun
+from gristmill.worker.item_runner import ItemRunner
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def test_the_runner_enters_each_item():
 
     app.tasks.pop("about_item")
     work = Work("about_item", {}, "n", 0, 1.0, [], batch="audit")
-    outcome = ItemRun(work, about_item, "cpu@h")(Item(4, 1, 2))
+    outcome = ItemRunner(work, about_item, "cpu@h")(Item(4, 1, 2))
     assert json.loads(outcome.text) == ["audit", 4, 2]
 
 

@@ -12,8 +12,8 @@ from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
-from gristmill.worker import coroutines, item_run, runner
-from gristmill.worker.item_run import ItemRun
+from gristmill.worker import coroutines, item_runner, runner
+from gristmill.worker.item_runner import ItemRunner
 from gristmill.worker.run_rows import RunRows
 from gristmill.worker.run_table import NOTE_BYTES, ROW_BYTES, RunTable
 
@@ -31,7 +31,7 @@ def rows(monkeypatch):
     """The rows of a worker, in which this process runs items."""
     rows = RunRows()
     rows.make(4)
-    for module in (runner, item_run, coroutines):
+    for module in (runner, item_runner, coroutines):
         monkeypatch.setattr(module, "run_rows", rows)
     return rows
 
@@ -151,7 +151,7 @@ def test_the_runner_writes_its_row(rows):
             item.progress(2, 4)
             seen.extend(rows.table.runs())
 
-    ItemRun(Work("t", {}, "n", 0, 1.0, [], batch="scan"), Task(), "cpu@a")(Item(7, 1, 3))
+    ItemRunner(Work("t", {}, "n", 0, 1.0, [], batch="scan"), Task(), "cpu@a")(Item(7, 1, 3))
     assert [(run.batch, run.index, run.attempt) for run in seen] == [("scan", 7, 3)]
     assert seen[0].progress.done == 2
     runner._patiently(lambda: None)

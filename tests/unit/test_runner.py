@@ -11,7 +11,7 @@ from gristmill.server.waiting import backoff
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
-from gristmill.worker.item_run import ItemRun
+from gristmill.worker.item_runner import ItemRunner
 from gristmill.worker.large_value import VALUE_BYTES
 
 
@@ -21,7 +21,7 @@ class UnspeakableError(Exception):
 
 
 class Stand:
-    """What `ItemRun` needs of a task."""
+    """What `ItemRunner` needs of a task."""
 
     kind = Kind.CPU
     retry_on = (ValueError,)
@@ -35,7 +35,7 @@ class Stand:
 
 def outcome(function, value="1", retries=0, attempt=1, before=0):
     work = Work("t", {}, "item", retries, 1.0, [])
-    return ItemRun(work, Stand(function), "cpu@a")(Item(7, json.loads(value), attempt, before))
+    return ItemRunner(work, Stand(function), "cpu@a")(Item(7, json.loads(value), attempt, before))
 
 
 def raising(error):
@@ -74,7 +74,7 @@ def test_whatever_it_raises_is_its_outcome(error, kind):
     error_fields = json.loads(recorded.text)
     assert (recorded.state, recorded.retry_ms, error_fields["type"]) == ("failed", None, kind)
     assert kind in error_fields["traceback"]
-    assert "worker/item_run.py" not in error_fields["traceback"]
+    assert "worker/item_runner.py" not in error_fields["traceback"]
     recorded.text.encode()
 
 

@@ -1,4 +1,4 @@
-"""The run of one item in the thread of its slot: what surrounds the task's function, and the outcome that follows."""
+"""Runs one item in the thread of its slot: what surrounds the call of the task's function, and the outcome after it."""
 
 from json import dumps
 from time import perf_counter
@@ -17,7 +17,7 @@ from gristmill.worker.run_rows import run_rows
 from gristmill.worker.whole_output import WholeOutput
 
 
-class ItemRun:
+class ItemRunner:
     """Runs items of one `work` in the thread that makes it, on `worker` (a node name)."""
 
     __slots__ = (
