@@ -92,6 +92,8 @@ WAYS = {
     "change": _change,
     "look": lambda: [os.getcwd() != "/", os.environ.get("LEFT"), os.umask(0o22) != 0o777],
     "memory": lambda: len(bytearray(2 << 30)),
+    "part": lambda: len(bytearray(300 << 20)),
+    "large": lambda: "x" * (2 << 20),
     "time": _run_too_long,
     "death": _die_with_a_daemon,
     "speak": _speak,
@@ -140,6 +142,8 @@ def mill(tmp_path_factory):
         GRISTMILL_SLOT_MEMORY="1G",
         GRISTMILL_WORKER_MEMORY="1G",
         GRISTMILL_MAX_ITEMS_PER_PROCESS="6",
+        GRISTMILL_SHARED_DATA_ROOT="true",
+        GRISTMILL_DATA_ROOT=str(path),
         SLEEP=f"60{os.getpid()}",
     )
     write(place.cwd, FILES)
@@ -206,6 +210,20 @@ def test_items_end_as_their_limits_say_and_leave_nothing(mill, queue):
     assert "my last words" in logs["death"]
     sleep = mill.environ["SLEEP"]
     until(lambda: not sleeping(sleep + "1") + sleeping(sleep + "2"), what="the end of what the items have started")
+
+
+@pytest.mark.slow
+@QUEUES
+def test_memory_of_a_batch_values_in_files_and_programs(mill, queue):
+    own, bounded = run(mill, queue, "go", "part"), run(mill, queue, "go", "part", "--memory", "200M")
+    assert [own[0]["value"], bounded[0]["error"]["type"]] == [300 << 20, "MemoryError"]
+    (large,) = run(mill, queue, "go", "large")
+    assert len(large["value"]) == 2 << 20
+    options = ("--queue", queue, "--max-wait", "90", "--quiet", "--json", "--memory", "1G")
+    (row,) = mill.run("run", *options, "--", "sh", "-c", "echo $PPID; exit $0", ":::", "3", cwd=mill.cwd).rows
+    assert (row["error"]["outcome"]["exit"], row["state"]) == (3, "failed")
+    parent = psutil.Process(int(row["error"]["outcome"]["stdout"]))
+    assert mill.up_command.pid in [each.pid for each in parent.parents()]
 
 
 @pytest.mark.slow
