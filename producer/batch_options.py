@@ -49,6 +49,10 @@ class SubmitOptions(TypedDict, total=False):
     time_limit: str | float | None
     max_running: str | int | None
     rate: str | None
+    append: bool
+    close_after: str | float | None
+    dedupe_by: str | None
+    token: str | None
     max_wait: str | float | None
 
 

@@ -12,6 +12,8 @@ from gristmill.config.settings import variable
 class State(StrEnum):
     """The state of a batch."""
 
+    #: Producers append to it, until somebody closes it.
+    OPEN = "open"
     #: The producer has not reached the end of the input.
     SUBMITTING = "submitting"
     #: Its producer is gone, before the end of the input: the same command goes on.
@@ -33,7 +35,7 @@ STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
-    *("max_running", "rate", "held_by"),
+    *("max_running", "rate", "held_by", "open"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -41,7 +43,7 @@ STATE_FIELDS = (
 GONE_MS = 10_000
 
 #: The states of a batch that may get more items.
-OPEN = frozenset({State.SUBMITTING, State.ABANDONED})
+OPEN = frozenset({State.OPEN, State.SUBMITTING, State.ABANDONED})
 #: The states of a batch that has ended.
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
@@ -195,4 +197,6 @@ def _state(fields: Mapping[str, str], bad: int, cancelled: int, abandoned: bool)
         return State.PAUSED
     if "input_ended" in fields:
         return State.RUNNING
+    if "open" in fields:
+        return State.OPEN
     return State.ABANDONED if abandoned else State.SUBMITTING

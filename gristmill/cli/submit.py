@@ -3,17 +3,17 @@
 import click
 
 from gristmill.cli import options, program_options
+from gristmill.cli.append_options import appending
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, warn, write
+from gristmill.cli.console import warn, write
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.following import follow, say_if_repeated
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.printing import results_printer
 from gristmill.cli.start_advice import warn_without_worker
-from gristmill.cli.submitting import make_submission, remember_batch
+from gristmill.cli.submitting import make_submission, remember_batch, say_what_was_stored
 from gristmill.cli.task_command import TaskCommand
-from gristmill.config.figures import item_count
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.server.connection import reaching
@@ -22,6 +22,7 @@ from gristmill.server.waiting import Deadline, within
 
 @new_command("submit", TaskCommand)
 @options.feeding
+@appending
 @options.follow
 @options.in_order
 @options.results_format
@@ -50,6 +51,7 @@ def command(
       gristmill submit fetch --from urls.txt --set save=pages
       gristmill submit resize --from photos.csv
       gristmill submit -- gzip -9 ::: logs/*.log
+      gristmill submit thumbnail new.jpg --name photos --append --dedupe-by path
     """
     if not following and (in_order or form or as_json or tag or joblog):
         raise click.UsageError(
@@ -71,8 +73,7 @@ def command(
         say_if_repeated(submission, batch.info())
         warn_without_worker(submission.queue, str(submission.task.kind))
         write(batch.name)
-        info = batch.info()
-        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {batch.name}")
+        say_what_was_stored(submission, batch.info())
         return 0
 
 

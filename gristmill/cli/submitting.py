@@ -5,13 +5,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import DifferentInput
 from gristmill.cli import options, sources
+from gristmill.cli.append_options import append_options_of
 from gristmill.cli.console import note, warn
 from gristmill.cli.task_command import find_task
 from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError
+from gristmill.producer.append import AppendSubmission, new_submission
 from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
@@ -32,7 +35,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         feeding = {**feeding, "output_dir": None}
         # What a program writes to stderr is a part of what the command prints.
         feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
-    return Submission(
+    return new_submission(
         task,
         sources.source_of(feeding, task.schema, fixed),
         name=feeding["name"],
@@ -41,7 +44,17 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         options=BatchOptions.of(**{name: feeding[name] for name in OPTION_NAMES}),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
+        append=append_options_of(feeding),
     )
+
+
+def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:
+    """Say how many items a batch has, or what an append has added to it, and how to go on."""
+    if isinstance(submission, AppendSubmission):
+        there = f", {submission.present:,} were there already" if submission.present else ""
+        note(f"added {submission.added:,}{there}; when nothing more comes: gristmill close {info.name}")
+    else:
+        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {info.name}")
 
 
 @contextmanager

@@ -5,9 +5,11 @@ import time
 import pytest
 from redis.exceptions import OutOfMemoryError
 
+from gristmill.batches.appends import Append
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Feed
 from gristmill.batches.lines import LineChannel
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
@@ -199,3 +201,16 @@ def names_the_folder_of_values(user):
     assert scripts.call("value_folder", batch="large", token="2") == "large.1"
     ledger.delete("large")
     user.client.delete(ledger.settings.key("value_folders"))
+
+
+def appends_to_an_open_batch(user):
+    append = Append(user.client, user.ledger.settings, "token", lambda item, name: item)
+    fields = {**FIELDS, "open": 1, "dedupe_by": "n", "close_after": 3_600_000}
+    assert append.begin("open", "producer", fields) == Feed(True, 0, "", False)
+    append.producer_heartbeat("open", "producer")
+    append.append("open", "producer", 0, ["0", "1", "0"], "sha")
+    append.end("open", "producer", 0)
+    assert (append.progress.added, append.progress.present) == (2, 1)
+    control = Control(user.client, user.ledger.settings)
+    assert (control.close("open"), control.close("open")) == (True, False)
+    user.ledger.delete("open")

@@ -9,7 +9,7 @@ local KILL_KEPT_MS = 3600000
 local function keys_of(batch, stored)
   local names = {}
   local parts = 'state in done failed cancelled consumed retained_inputs events attempts retry retry_pending remainder ' ..
-    'in_flight message_of started meter logs slowest'
+    'in_flight message_of started meter logs slowest appends values'
   for part in string.gmatch(parts, '%S+') do names[#names + 1] = key(batch, part) end
   for bucket = 0, math.ceil(stored / BUCKET) - 1 do names[#names + 1] = key(batch, 'out:' .. bucket) end
   return names
@@ -23,6 +23,7 @@ local function end_release(batch, queue)
   redis.call('ZREM', GM .. 'due', batch)
   redis.call('ZREM', GM .. 'pacing', batch)
   redis.call('ZREM', GM .. 'active', batch)
+  redis.call('ZREM', GM .. 'closing', batch)
   -- Counts cannot drift for long.
   if redis.call('EXISTS', GM .. 'active') == 0 then redis.call('DEL', GM .. 'queue:' .. queue) end
 end

@@ -1,4 +1,4 @@
---@ uses batches/ending batches/workers
+--@ uses batches/ending batches/closing batches/workers
 -- What comes due: whoever looks at the fleet does it, and a worker each second. It looks at what changed or came due, never
 -- at all that stands.
 local SILENT_MS, UNSEEN_MS = 10000, 3000
@@ -48,4 +48,5 @@ local function upkeep(now)
     look(batch, now)
   end
   release_paced(now)
+  close_due(now)
 end

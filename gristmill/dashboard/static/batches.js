@@ -3,7 +3,7 @@
   "use strict";
   const { make, number, duration, day, fill, follow, bar, state } = window.gristmill;
   const page = document.getElementById("batches");
-  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["submitting", "abandoned"];
+  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
 
   function timeLeft(batch) {
     if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
