@@ -96,13 +96,6 @@ class AppendSubmission(Submission):
         return DifferentInput(f"the append {token!r} to batch {self.name!r} had other items: choose another --token")
 
 
-def new_submission(*arguments: Any, append: AppendOptions | None, **keywords: Any) -> Submission:
-    """A submission, or an append to an open batch; the arguments are those of `Submission`."""
-    if append is None:
-        return Submission(*arguments, **keywords)
-    return AppendSubmission(*arguments, append=append, **keywords)
-
-
 def append_to(name: str, items: Iterable[Any], token: str | None) -> int:
     """Add `items` to the open batch `name`; return how many of them it did not have before.
 

@@ -25,6 +25,7 @@ from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
+from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
@@ -41,10 +42,12 @@ class NoItems(InputError):
 class Submission:
     """One attempt to submit a batch."""
 
+    #: Whether a batch is made now.
+    makes_batch = True
     #: Whether it is no error that there are no items.
     may_be_empty = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         task: SubmittableTask,
         source: Source,
@@ -54,10 +57,13 @@ class Submission:
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
         options: BatchOptions | None = None,
+        at: StartTime | None = None,
         on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task
         self.options = options or BatchOptions.of()
+        #: When the batch begins; None: at once.
+        self.at = at
         #: Called with each line about a wait while the server is full.
         self.on_wait = on_wait
         #: The queue of its chunks.
@@ -227,6 +233,7 @@ class Submission:
             # Without them, an item takes a slot.
             **_fields(self.resources),
             **self.options.fields(),
+            **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),
         }
 
     def _sleep(self, seconds: float) -> None:

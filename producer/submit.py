@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Coroutine, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
 from gristmill.errors import InputError, invalid_value
-from gristmill.producer.append import new_submission
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions, checked_max_wait
+from gristmill.producer.new_submission import new_submission
+from gristmill.producer.start_time import StartTime
 from gristmill.producer.task_lookup import find_task
 from gristmill.producer.values import source_of
 from gristmill.producer.worker_checks import live_workers, no_worker
@@ -98,6 +100,7 @@ def submit(  # noqa: PLR0913
     close_after: str | float | None = None,
     dedupe_by: str | None = None,
     token: str | None = None,
+    at: datetime | str | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -138,6 +141,8 @@ def submit(  # noqa: PLR0913
             values are remembered.
         token: a name for this append: the same one with the same items again adds only what is missing. Without it, an
             append of a list that was interrupted is continued by the next one with the same items.
+        at: when the batch begins: a datetime (one without a time zone is local time), or text such as
+            `"2026-01-31T02:30"` or `"02:30"`. Until then it is `scheduled`, and the server has its items.
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -171,7 +176,10 @@ def submit(  # noqa: PLR0913
     appending = _append_options(append, close_after=close_after, dedupe_by=dedupe_by, token=token)
     has_one = not appending and not known_task.schema.open_parameters(fixed)
     source = source_of(() if items is None and appending else items, has_one)
-    keywords: dict[str, Any] = {"name": name, "fixed": fixed, "queue": queue, "options": options}
+    if appending and at is not None:
+        raise InputError(invalid_value("at", at, "no value with append"))
+    start = None if at is None else StartTime.of(at)
+    keywords: dict[str, Any] = {"name": name, "fixed": fixed, "queue": queue, "options": options, "at": start}
     submission = new_submission(known_task, source, append=appending, **keywords)
     submission.check()
     with within(deadline), reaching():

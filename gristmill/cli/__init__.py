@@ -38,6 +38,7 @@ SECTIONS = {
         "resume": "Go on with a paused batch",
         "batches": "List the batches on the server",
         "delete": "Delete a batch with its items and results",
+        "schedule": "List, run, pause, resume or delete schedules",
     },
     "Workers": {
         "workers": "List the live workers: slots, busy slots, rate",

@@ -14,6 +14,8 @@ from gristmill.batches.lines import LineChannel
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
+from gristmill.batches.schedules import Draft, Schedules, definition
+from gristmill.batches.timetable import Timetable
 from gristmill.config.settings import load
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
@@ -214,3 +216,22 @@ def appends_to_an_open_batch(user):
     control = Control(user.client, user.ledger.settings)
     assert (control.close("open"), control.close("open")) == (True, False)
     user.ledger.delete("open")
+
+
+def makes_batches_by_a_schedule(user):
+    schedules = Schedules(user.client, user.ledger.settings)
+    now = schedules.now()
+    fields = definition(Timetable.of_every(1, now), "once", "skip", FIELDS)
+    draft = Draft(user.client, user.ledger.settings, fields, now)
+    draft.append("s", "token", 0, ["0", "1"], "sha")
+    draft.end("s", "token", 0)
+    assert draft.answer == "made"
+    now, _, (due,) = schedules.look()
+    assert schedules.fire(due, now) == "run"
+    assert [item for _, item in user.ledger.items(str(schedules.info("s").last_batch))] == ["0", "1"]
+    assert (schedules.pause("s"), schedules.resume("s")) == (True, True)
+    schedules.run("s")
+    for batch in user.ledger.names():
+        user.ledger.delete(batch)
+    schedules.delete("s")
+    assert schedules.infos() == []

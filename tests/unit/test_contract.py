@@ -257,7 +257,9 @@ def test_run_and_submit_have_the_same_options_of_a_batch():
     """R5."""
     run, submit = ({o for p in options_of(name) for o in p.opts} for name in ("run", "submit"))
     assert run - submit == {"--consume"}
-    assert submit - run == {"--follow", "--append", "--close-after", "--dedupe-by", "--token"}
+    appends = {"--append", "--close-after", "--dedupe-by", "--token"}
+    times = {"--at", "--in", "--cron", "--every", "--tz", "--missed", "--overlap"}
+    assert submit - run == {"--follow", *appends, *times}
 
 
 def test_every_command_knows_other_tools_words():

@@ -1,4 +1,4 @@
---@ uses batches/ledger
+--@ uses batches/scheduled
 -- The start of a batch: its state, from names and values by turns, and the sets that list it.
 local function named(fields)
   local values = {}
@@ -16,4 +16,6 @@ local function create_batch(batch, fields, now)
   redis.call('ZADD', GM .. 'batches', now, batch)
   redis.call('ZADD', GM .. 'active', now, batch)
   redis.call('ZREM', GM .. 'expiring', batch)
+  local at = tonumber(values.scheduled_at)
+  if at then hold_until(batch, at, now) end
 end

@@ -7,6 +7,7 @@
 
   function timeLeft(batch) {
     if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
+    if (batch.scheduled_at !== null) return "begins " + day(batch.scheduled_at);
     return batch.seconds_left === null ? "–" : duration(batch.seconds_left);
   }
 
@@ -25,6 +26,7 @@
   }
 
   follow(() => page.dataset.url, () => 2, (data) => {
+    window.gristmill.schedules(data.schedules);
     document.getElementById("empty").hidden = data.total > 0;
     document.getElementById("list").hidden = data.total === 0;
     fill(document.getElementById("rows"), data.batches.map(row));
