@@ -143,6 +143,14 @@ class Batch(Generic[R_co]):
                 if info.state not in ENDED:
                     await asyncio.sleep(_POLL_SECONDS)
 
+    async def append(self, items: Iterable[Any], *, token: str | None = None) -> int:
+        """Add items to the open batch, and return how many it did not have before; as `gristmill.Batch.append`."""
+        return await asyncio.to_thread(self._batch.append, items, token=token)
+
+    async def close(self) -> bool:
+        """Take no more items; False if the batch was closed already. Raises as `gristmill.Batch.close`."""
+        return await asyncio.to_thread(self._batch.close)
+
     async def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, and return their number; as `gristmill.Batch.retry`."""
         return await asyncio.to_thread(self._batch.retry, item=item, cancelled=cancelled)

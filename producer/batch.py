@@ -170,6 +170,31 @@ class Batch(Generic[R_co]):
         lots = follower.in_order() if in_order else follower.as_completed()
         return ((info, _reached(results)) for info, results in _reached(lots))
 
+    def append(self, items: Iterable[Any], *, token: str | None = None) -> int:
+        """Add items to the batch, which is open; return how many of them it did not have before. Waits for no item.
+
+        Any number of programs may append at once. `token` names this append: the same one with the same items again
+        adds only what is missing. Without it, an append of a list that was interrupted is continued by the next one
+        with the same items.
+
+        Raises:
+            InputError: an item is not valid; the batch is closed, or was submitted without `append`.
+            BatchCancelled: the batch was cancelled.
+        """
+        # It needs this module.
+        from gristmill.producer.append import append_to
+
+        return append_to(self.name, items, token)
+
+    def close(self) -> bool:
+        """Take no more items: the batch ends once all of its items have ended. False if it was closed already.
+
+        Raises:
+            InputError: the batch was submitted without `append`.
+        """
+        with reaching():
+            return self._control().close(self.name)
+
     def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
         """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
 

@@ -1,6 +1,7 @@
 """The options of a batch: its priority, the limits of its items, what ends it early, what the server keeps of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self, TypedDict
 
 from gristmill.config.quantities import DURATION, RATE, WIDTH, parse_duration, parse_rate, parse_width
@@ -49,6 +50,11 @@ class SubmitOptions(TypedDict, total=False):
     time_limit: str | float | None
     max_running: str | int | None
     rate: str | None
+    append: bool
+    close_after: str | float | None
+    dedupe_by: str | None
+    token: str | None
+    at: datetime | str | None
     max_wait: str | float | None
 
 

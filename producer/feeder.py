@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed, Ledger
+from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed
 from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped
+from gristmill.producer.item_store import ItemStore
 from gristmill.server.connection import reaching
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.server.waiting import COMMAND
@@ -42,7 +43,7 @@ class Feeder:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: ItemStore,
         batch: str,
         token: str,
         feed: Feed,
@@ -151,7 +152,7 @@ class Feeder:
             self._items, self._bytes = [], 0
         return self._unconfirmed
 
-    def _store(self, ledger: Ledger, block: Block) -> None:
+    def _store(self, ledger: ItemStore, block: Block) -> None:
         ledger.append(self.batch, self.token, block.first, block.items, block.sha)
         self.stored += len(block.items)
         self._unconfirmed = None
@@ -186,7 +187,7 @@ class Feeder:
         try:
             if not self.stop.is_set():
                 with reaching():
-                    self._send_old(Ledger(self._heartbeat.client, self.ledger.settings))
+                    self._send_old(self.ledger.through(self._heartbeat.client))
         except ServerFull as error:
             self._since = self._answered_at = time.monotonic()
             self._backpressure.tell(str(error), self)
@@ -197,7 +198,7 @@ class Feeder:
         finally:
             self._lock.release()
 
-    def _send_old(self, ledger: Ledger) -> None:
+    def _send_old(self, ledger: ItemStore) -> None:
         is_old = (self._items or self._unconfirmed) and time.monotonic() - self._since > BLOCK_SECONDS
         if is_old and not self._backpressure.has_room(self._bytes, ledger.client):
             self._backpressure.tell(self._backpressure.shortage(), self)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,8 +22,10 @@ from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.identity import user_at_host
+from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
+from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
@@ -40,7 +42,12 @@ class NoItems(InputError):
 class Submission:
     """One attempt to submit a batch."""
 
-    def __init__(
+    #: Whether a batch is made now.
+    makes_batch = True
+    #: Whether it is no error that there are no items.
+    may_be_empty = False
+
+    def __init__(  # noqa: PLR0913
         self,
         task: SubmittableTask,
         source: Source,
@@ -50,10 +57,13 @@ class Submission:
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
         options: BatchOptions | None = None,
+        at: StartTime | None = None,
         on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task
         self.options = options or BatchOptions.of()
+        #: When the batch begins; None: at once.
+        self.at = at
         #: Called with each line about a wait while the server is full.
         self.on_wait = on_wait
         #: The queue of its chunks.
@@ -100,12 +110,15 @@ class Submission:
         if self.items.source.regular:
             on_bad = self.items.on_bad
             self.items.on_bad = on_bad and (lambda _: None)
-            good = sum(1 for _ in self.items)
+            good = self._count_items()
             self.items.on_bad = on_bad
-            if not good:
+            if not good and not self.may_be_empty:
                 # Once more, for the lines about the bad ones.
                 list(self.items)
                 raise self._no_items()
+
+    def _count_items(self) -> int:
+        return sum(1 for _ in self.items)
 
     def send(self, deadline: Deadline = NEVER) -> Batch:
         """Store all items that the server does not have yet; while the server is full, wait until the deadline.
@@ -156,13 +169,13 @@ class Submission:
 
     def _send(self, ledger: Ledger, backpressure: Backpressure) -> None:
         items = iter(self.items)
-        first = next(items, None)
-        if first is None:
+        first = list(islice(items, 1))
+        if not first and not self.may_be_empty:
             raise self._no_items()
         token = secrets.token_hex(8)
-        feed = self._begin(ledger, token)
-        self._feeder = Feeder(ledger, self.name, token, feed, backpressure, self._stop, self.problems)
-        self._feed(ledger, self._feeder, chain([first], items))
+        store, feed = self._begin(ledger, token)
+        self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
+        self._feed(ledger, self._feeder, chain(first, items))
 
     def _no_items(self) -> InputError:
         if self.rejected:
@@ -177,16 +190,34 @@ class Submission:
                     feeder.end(self.rejected)
             self.anything_new = count > 0 or not feeder.feed.input_ended
         except DifferentInput as error:
-            state = ledger.state(self.name)
-            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
-            raise DifferentInput(
-                f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
-                f"{error}; choose another name"
-            ) from None
+            raise self._refusal(ledger, error) from None
 
-    def _begin(self, ledger: Ledger, token: str) -> Feed:
+    def _refusal(self, ledger: Ledger, error: DifferentInput) -> DifferentInput:
+        state = ledger.state(self.name)
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(state["created"]) / 1000))
+        return DifferentInput(
+            f"batch {self.name!r} was submitted from other input by {state['submitted_by']} at {when}: "
+            f"{error}; choose another name"
+        )
+
+    def _begin(self, ledger: Ledger, token: str) -> tuple[ItemStore, Feed]:
+        """Become the batch's producer; the store of its items, and how many of them are stored."""
+        fields = self._fields()
+        # The other producer lives, or was killed a moment ago.
+        return ledger, self._when_free(lambda: ledger.create(self.name, token, fields))
+
+    def _when_free(self, begin: Callable[[], Feed]) -> Feed:
+        return patiently(
+            begin,
+            Policy(PRODUCER_LEASE / 1000 + 1, 0.1),
+            lambda error: isinstance(error, AlreadyFeeding),
+            self._sleep,
+        )
+
+    def _fields(self) -> dict[str, Any]:
+        """The state with which the batch is created."""
         task = self.task
-        fields = {
+        return {
             "task": task.name,
             "kind": str(task.kind),
             "queue": self.queue,
@@ -202,14 +233,8 @@ class Submission:
             # Without them, an item takes a slot.
             **_fields(self.resources),
             **self.options.fields(),
+            **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),
         }
-        # The other producer lives, or was killed a moment ago.
-        return patiently(
-            lambda: ledger.create(self.name, token, fields),
-            Policy(PRODUCER_LEASE / 1000 + 1, 0.1),
-            lambda error: isinstance(error, AlreadyFeeding),
-            self._sleep,
-        )
 
     def _sleep(self, seconds: float) -> None:
         if self._stop.wait(seconds):

@@ -1,17 +1,20 @@
 """`submit`: the items of a Python program as one batch."""
 
 import logging
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
 from gristmill.errors import InputError, invalid_value
+from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions, checked_max_wait
-from gristmill.producer.items import Raw
-from gristmill.producer.submission import Submission
+from gristmill.producer.new_submission import new_submission
+from gristmill.producer.start_time import StartTime
 from gristmill.producer.task_lookup import find_task
+from gristmill.producer.values import source_of
 from gristmill.producer.worker_checks import live_workers, no_worker
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
@@ -31,26 +34,6 @@ class OneParameterTask(Protocol[T_contra, R_co]):
     @property
     def kind(self) -> Kind: ...
     def __call__(self, item: T_contra, /) -> R_co: ...
-
-
-class _Values:
-    """Items that are Python values."""
-
-    name, text = "items", False
-
-    def __init__(self, values: Iterable[Any]) -> None:
-        self._values = values
-        self.regular = iter(values) is not values
-
-    def open(self) -> Iterator[Raw]:
-        for number, value in enumerate(self._values):
-            yield Raw(number, value)
-
-    def columns(self) -> None:
-        return None
-
-    def place(self, number: int) -> str:
-        return f"item {number}"
 
 
 @overload
@@ -113,6 +96,11 @@ def submit(  # noqa: PLR0913
     time_limit: str | float | None = None,
     max_running: str | int | None = None,
     rate: str | None = None,
+    append: bool = False,
+    close_after: str | float | None = None,
+    dedupe_by: str | None = None,
+    token: str | None = None,
+    at: datetime | str | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -146,6 +134,15 @@ def submit(  # noqa: PLR0913
             queue run at each moment, or `"+2"`, so many more (default: no limit).
         rate: how many of its items are handed out in a time, over all workers, such as `"10/s"`, `"600/m"` or
             `"1000/h"` (default: no limit).
+        append: add the items to the batch `name`, which takes more until somebody closes it (`Batch.close`), and is
+            made if there is none. Any number of programs may append at once.
+        close_after: close the batch once nothing was added to it for this long: seconds, or text such as `"1h"`.
+        dedupe_by: a parameter: an item whose value of it the batch has already is not added again. Up to a million
+            values are remembered.
+        token: a name for this append: the same one with the same items again adds only what is missing. Without it, an
+            append of a list that was interrupted is continued by the next one with the same items.
+        at: when the batch begins: a datetime (one without a time zone is local time), or text such as
+            `"2026-01-31T02:30"` or `"02:30"`. Until then it is `scheduled`, and the server has its items.
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -176,8 +173,14 @@ def submit(  # noqa: PLR0913
     fixed = {} if set is None else _fixed(set)
     with within(deadline):
         known_task = _task(task)
-    source = _source(items, has_one=not known_task.schema.open_parameters(fixed))
-    submission = Submission(known_task, source, name=name, fixed=fixed, queue=queue, options=options)
+    appending = _append_options(append, close_after=close_after, dedupe_by=dedupe_by, token=token)
+    has_one = not appending and not known_task.schema.open_parameters(fixed)
+    source = source_of(() if items is None and appending else items, has_one)
+    if appending and at is not None:
+        raise InputError(invalid_value("at", at, "no value with append"))
+    start = None if at is None else StartTime.of(at)
+    keywords: dict[str, Any] = {"name": name, "fixed": fixed, "queue": queue, "options": options, "at": start}
+    submission = new_submission(known_task, source, append=appending, **keywords)
     submission.check()
     with within(deadline), reaching():
         for warning in submission.warnings():
@@ -188,20 +191,21 @@ def submit(  # noqa: PLR0913
     return batch
 
 
+def _append_options(append: bool, **options: Any) -> AppendOptions | None:
+    if append:
+        return AppendOptions.of(**options)
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(invalid_value(name, value, "no value without append"))
+    return None
+
+
 def _task(task: Any) -> SubmittableTask:
     if isinstance(task, str):
         return find_task(task)
     if isinstance(task, GristmillTask):
         return task
     raise InputError(invalid_value("task", task, "a function decorated with @cpu or @io, or a task's name"))
-
-
-def _source(items: Any, has_one: bool) -> _Values:
-    if items is None and has_one:
-        return _Values([{}])
-    if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
-        return _Values(items)
-    raise InputError(invalid_value("items", items, "a list or another iterable of items"))
 
 
 def _fixed(arguments: Any) -> Mapping[str, Any]:

@@ -80,6 +80,17 @@ class Control:
             raise InputError(f"invalid value for item: {index} (expected the index of an item of batch {batch!r})")
         return answer
 
+    def close(self, batch: str) -> bool:
+        """End the input of an open batch; False when it had ended.
+
+        Raises:
+            InputError: the batch does not get its items by appends.
+        """
+        answer = self._call("close", batch=batch)
+        if answer == "not_open":
+            raise InputError(f"batch {batch!r} was submitted without --append: nothing is open")
+        return bool(answer == "closed")
+
     def pause(self, batch: str) -> bool:
         """Hand out no more chunks until `resume`; False when the batch had ended or was paused already."""
         return self._pause(batch, paused=True)

@@ -12,10 +12,14 @@ from gristmill.config.settings import variable
 class State(StrEnum):
     """The state of a batch."""
 
+    #: Producers append to it, until somebody closes it.
+    OPEN = "open"
     #: The producer has not reached the end of the input.
     SUBMITTING = "submitting"
     #: Its producer is gone, before the end of the input: the same command goes on.
     ABANDONED = "abandoned"
+    #: It begins at a time of its own.
+    SCHEDULED = "scheduled"
     #: All items are stored, and some have no outcome.
     RUNNING = "running"
     #: Workers get no more items until somebody resumes the batch.
@@ -33,7 +37,7 @@ STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
-    *("max_running", "rate", "held_by"),
+    *("max_running", "rate", "held_by", "open", "scheduled_at", "schedule"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -41,7 +45,9 @@ STATE_FIELDS = (
 GONE_MS = 10_000
 
 #: The states of a batch that may get more items.
-OPEN = frozenset({State.SUBMITTING, State.ABANDONED})
+OPEN = frozenset({State.OPEN, State.SUBMITTING, State.ABANDONED})
+#: The states of a batch that hands out nothing, until a time or somebody says so.
+ON_HOLD = frozenset({State.PAUSED, State.SCHEDULED})
 #: The states of a batch that has ended.
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
@@ -59,7 +65,8 @@ class BatchInfo:
     each may take `time_limit` seconds, 0 for no limit; None: as its task says. `halt` is what ends the batch early, and
     `success_halt` whether it has, because enough of its items succeeded. At most `max_running` items run at once, a
     number, or text such as `50%` or `+2`, and so many are handed out in a time as `rate` says (`10/s`). `held_by` is
-    the limit that keeps more items from being handed out, `max_running` or `rate`, or None.
+    the limit that keeps more items from being handed out, `max_running` or `rate`, or None. `scheduled_at` is when a
+    `scheduled` batch begins, in Unix time, and `schedule` the name of the schedule that made the batch, or None.
     """
 
     name: str
@@ -89,6 +96,8 @@ class BatchInfo:
     max_running: int | str | None = None
     rate: str | None = None
     held_by: str | None = None
+    scheduled_at: float | None = None
+    schedule: str | None = None
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -128,7 +137,9 @@ class BatchInfo:
             success_halt="success_halt" in fields,
             max_running=_number(fields.get("max_running")),
             rate=fields.get("rate"),
-            held_by=None if stops or state in ENDED | {State.PAUSED} else fields.get("held_by"),
+            held_by=None if stops or state in ENDED | ON_HOLD else fields.get("held_by"),
+            scheduled_at=int(fields["scheduled_at"]) / 1000 if state is State.SCHEDULED else None,
+            schedule=fields.get("schedule"),
         )
 
     @property
@@ -168,7 +179,8 @@ class BatchInfo:
         created = _moment(self.created)
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
         limits = {name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "halt")}
-        return {**fields, **times, "logs_lost": self.logs_lost, **limits, "held_by": self.held_by}
+        ahead = {"scheduled_at": self.scheduled_at and _moment(self.scheduled_at), "schedule": self.schedule}
+        return {**fields, **times, "logs_lost": self.logs_lost, **limits, "held_by": self.held_by, **ahead}
 
 
 def _number(text: str | None) -> int | str | None:
@@ -192,7 +204,9 @@ def _state(fields: Mapping[str, str], bad: int, cancelled: int, abandoned: bool)
         # A batch that was cancelled before its input ended has not done its work, whatever its stored items did.
         return State.CANCELLED if cancelled or "input_cut" in fields else State.FAILED if bad else State.SUCCEEDED
     if "paused" in fields:
-        return State.PAUSED
+        return State.SCHEDULED if "scheduled_at" in fields else State.PAUSED
     if "input_ended" in fields:
         return State.RUNNING
+    if "open" in fields:
+        return State.OPEN
     return State.ABANDONED if abandoned else State.SUBMITTING

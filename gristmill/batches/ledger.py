@@ -45,6 +45,22 @@ class AlreadyFeeding(InputError):
     """Raised when another producer is feeding the batch."""
 
 
+def other_batch(batch: str, state: dict[str, str], fields: dict[str, Any]) -> DifferentInput:
+    """The error about a batch that exists with another task, or with other fixed arguments, than `fields` have."""
+    field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
+    before, now = map(without_secrets, (state[field], fields[field]))
+    by = f"was submitted by {state['submitted_by']} with {word}"
+    return DifferentInput(f"batch {batch!r} {by} {before}, not {now}: choose another --name")
+
+
+def cancelled(batch: str, state: dict[str, str]) -> BatchCancelled:
+    """The error about a batch that was cancelled before all its items were stored."""
+    return BatchCancelled(
+        f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
+        f"{item_count(int(state.get('stored', 0)), 'are')} stored, no more follow"
+    )
+
+
 class Ledger:
     """The ledger on one server; safe to share between threads, and usable after a fork."""
 
@@ -53,6 +69,10 @@ class Ledger:
         self.settings = settings
         self._call = Scripts(client, settings.prefix, "batches").call
         self._slowest = SlowestFilter()
+
+    def through(self, client: Redis) -> "Ledger":
+        """The same ledger, called through another client."""
+        return Ledger(client, self.settings)
 
     def _confirmed(self, name: str, **arguments: Any) -> Any:
         """Run a script that can be repeated; what it wrote and read is on as many replicas as a setting says."""
@@ -75,12 +95,11 @@ class Ledger:
         answer = self._confirmed("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=flat)
         state = self.state(batch)
         if answer == "cancelled":
-            self._refuse_cancelled(batch, state)
+            raise cancelled(batch, state)
         if answer == "other":
-            field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
-            before, now = map(without_secrets, (state[field], fields[field]))
-            by = f"was submitted by {state['submitted_by']} with {word}"
-            raise DifferentInput(f"batch {batch!r} {by} {before}, not {now}: choose another --name")
+            raise other_batch(batch, state, fields)
+        if answer == "open":
+            raise InputError(f"batch {batch!r} gets its items by appends: add --append, or choose another --name")
         if answer == "fed":
             raise AlreadyFeeding(
                 f"{state['submitted_by']} is submitting batch {batch!r} now: "
@@ -123,17 +142,11 @@ class Ledger:
 
     def _still_ours(self, batch: str, answer: str) -> None:
         if answer == "cancelled":
-            self._refuse_cancelled(batch, self.state(batch))
+            raise cancelled(batch, self.state(batch))
         if answer == "lost":
             raise AlreadyFeeding(
                 f"this producer no longer feeds batch {batch!r}: somebody deleted it, or another producer took over"
             )
-
-    def _refuse_cancelled(self, batch: str, state: dict[str, str]) -> None:
-        raise BatchCancelled(
-            f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
-            f"{item_count(int(state.get('stored', 0)), 'are')} stored, no more follow"
-        )
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:
         """Start a chunk on `worker` (its id); None when no item of the chunk has to run."""

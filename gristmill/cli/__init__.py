@@ -33,10 +33,12 @@ SECTIONS = {
         "logs": "Print what the items of a batch wrote",
         "retry": "Run the failed and dead items of a batch again",
         "cancel": "Stop a batch; items that run finish",
+        "close": "Take no more items into an open batch",
         "pause": "Hold a batch; items that run finish",
         "resume": "Go on with a paused batch",
         "batches": "List the batches on the server",
         "delete": "Delete a batch with its items and results",
+        "schedule": "List, run, pause, resume or delete schedules",
     },
     "Workers": {
         "workers": "List the live workers: slots, busy slots, rate",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gristmill.batches.info import ENDED, State
+from gristmill.batches.info import ENDED, ON_HOLD
 from gristmill.cli import options, program_options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
@@ -138,7 +138,7 @@ def _warn_of_others(submission: Submission) -> None:
     """Name the batches of earlier commands that the worker of this one goes on with."""
     for info in batches():
         others = info.name != submission.name and info.queue == submission.queue
-        if others and info.left and info.state not in ENDED | {State.PAUSED}:
+        if others and info.left and info.state not in ENDED | ON_HOLD:
             warn(
                 f"batch {info.name} of an earlier command runs too, with {item_count(info.left)} left: "
                 f"`gristmill pause {info.name}` holds it, `gristmill cancel {info.name}` ends it"

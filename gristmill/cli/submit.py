@@ -3,18 +3,20 @@
 import click
 
 from gristmill.cli import options, program_options
+from gristmill.cli.append_options import appending
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, warn, write
+from gristmill.cli.console import warn, write
 from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.following import follow, say_if_repeated
 from gristmill.cli.item_lines import ItemLines
+from gristmill.cli.later_options import later
 from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.printing import results_printer
 from gristmill.cli.start_advice import warn_without_worker
-from gristmill.cli.submitting import make_submission, remember_batch
+from gristmill.cli.submitting import make_submission, remember_batch, say_what_was_stored, say_when_it_runs
 from gristmill.cli.task_command import TaskCommand
-from gristmill.config.figures import item_count
 from gristmill.producer.feeding import Feeding
+from gristmill.producer.schedule import ScheduleSubmission
 from gristmill.producer.submission import Submission
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
@@ -22,6 +24,8 @@ from gristmill.server.waiting import Deadline, within
 
 @new_command("submit", TaskCommand)
 @options.feeding
+@appending
+@later
 @options.follow
 @options.in_order
 @options.results_format
@@ -50,12 +54,16 @@ def command(
       gristmill submit fetch --from urls.txt --set save=pages
       gristmill submit resize --from photos.csv
       gristmill submit -- gzip -9 ::: logs/*.log
+      gristmill submit thumbnail new.jpg --name photos --append --dedupe-by path
+      gristmill submit fetch --from urls.txt --name nightly --cron '30 2 * * *'
     """
     if not following and (in_order or form or as_json or tag or joblog):
         raise click.UsageError(
             "--in-order, --format, --json, --tag and --joblog go with --follow: without it no results are printed"
         )
     submission, deadline = make_submission(feeding), Deadline(max_wait)
+    if following and not submission.makes_batch:
+        raise click.UsageError("--follow follows a batch: a schedule makes one at each of its times")
     if feeding["dry_run"]:
         return print_dry_run(submission)
     with within(deadline), reaching():
@@ -67,12 +75,15 @@ def command(
                 return _follow(submission, writer, in_order, deadline)
         with remember_batch(submission), Feeding(submission, deadline) as submitting:
             submitting.finish()
+        if isinstance(submission, ScheduleSubmission):
+            write(submission.name)
+            say_when_it_runs(submission.info(), is_new=submission.is_new)
+            return 0
         batch = submission.batch()
         say_if_repeated(submission, batch.info())
         warn_without_worker(submission.queue, str(submission.task.kind))
         write(batch.name)
-        info = batch.info()
-        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {batch.name}")
+        say_what_was_stored(submission, batch.info())
         return 0
 
 

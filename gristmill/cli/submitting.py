@@ -3,16 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
+from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import DifferentInput
+from gristmill.batches.schedules import ScheduleInfo
 from gristmill.cli import options, sources
+from gristmill.cli.append_options import append_options_of
 from gristmill.cli.console import note, warn
+from gristmill.cli.later_options import schedule_of, start_time_of
 from gristmill.cli.task_command import find_task
 from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError
+from gristmill.producer.append import AppendSubmission
 from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
+from gristmill.producer.new_submission import new_submission
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
 
@@ -32,7 +39,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         feeding = {**feeding, "output_dir": None}
         # What a program writes to stderr is a part of what the command prints.
         feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
-    return Submission(
+    return new_submission(
         task,
         sources.source_of(feeding, task.schema, fixed),
         name=feeding["name"],
@@ -41,7 +48,30 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         options=BatchOptions.of(**{name: feeding[name] for name in OPTION_NAMES}),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
+        append=append_options_of(feeding),
+        at=start_time_of(feeding),
+        schedule=schedule_of(feeding),
     )
+
+
+def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:
+    """Say how many items a batch has, or what an append has added to it, and how to go on."""
+    if isinstance(submission, AppendSubmission):
+        there = f", {submission.present:,} were there already" if submission.present else ""
+        note(f"added {submission.added:,}{there}; when nothing more comes: gristmill close {info.name}")
+    elif info.scheduled_at is not None:
+        at = datetime.fromtimestamp(info.scheduled_at).astimezone().isoformat(" ", "seconds")
+        note(f"{item_count(info.submitted)} of {info.task} stored; they begin at {at}")
+    else:
+        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {info.name}")
+
+
+def say_when_it_runs(info: ScheduleInfo, *, is_new: bool) -> None:
+    """Say when a schedule that was made now, or before, makes its next batch."""
+    when = "is paused" if info.paused else "has no time to come"
+    if info.next is not None:
+        when = f"makes a batch at {datetime.fromtimestamp(info.next).astimezone().isoformat(' ', 'seconds')}"
+    note(f"{'' if is_new else 'nothing new: '}schedule {info.name} of {item_count(info.items)} {when}")
 
 
 @contextmanager
@@ -52,15 +82,15 @@ def remember_batch(submission: Submission) -> Iterator[None]:
     except (DifferentInput, BatchCancelled):
         raise
     except (GristmillError, TimeoutError) as error:
-        if submission.complete or not submission.stored:
+        if submission.complete or not submission.stored or not submission.makes_batch:
             raise
         raise type(error)(f"{error}; {_stored(submission)}") from error
     except KeyboardInterrupt:
-        if submission.stored and not submission.complete:
+        if submission.stored and not submission.complete and submission.makes_batch:
             note(_stored(submission))
         raise
     finally:
-        if submission.stored:
+        if submission.stored and submission.makes_batch:
             Home(settings().home).last_batch = submission.name
 
 

@@ -1,4 +1,4 @@
-"""The actions of a batch's page: retry, cancel, pause, resume; and the download of its results."""
+"""The actions of a batch's page: retry, cancel, pause, resume; those of a schedule; and the download of its results."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,6 +7,7 @@ import tornado.web
 
 from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
+from gristmill.batches.schedules import Schedules
 from gristmill.config.settings import settings
 from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
@@ -41,6 +42,17 @@ class CancelItem(Page):
         await self.ask(batches.find, self.application.observer, name)
         await self.ask(_cancel_item, name, int(index))
         self.redirect(self.reverse_url("busy"))
+
+
+class ScheduleAction(Page):
+    """Takes one action on a schedule, for a form with the token of its page."""
+
+    @tornado.web.authenticated
+    async def post(self, name: str, what: str) -> None:
+        """Take the action `what`, then show the list again."""
+        self.check_writable()
+        await self.ask(getattr(Schedules(client(), settings()), what), name)
+        self.redirect(self.reverse_url("batches"))
 
 
 def _cancel_item(name: str, index: int) -> None:

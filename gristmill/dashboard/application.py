@@ -41,6 +41,7 @@ HANDLERS = [
     url(r"/busy", pages.BusyPage, name="busy"),
     url(r"/busy/data", pages.BusyData, name="busy_data"),
     url(r"/batch/([^/]+)/item/([0-9]{1,10})/cancel", actions.CancelItem, name="item_cancel"),
+    url(r"/schedule/([^/]+)/(run|pause|resume)", actions.ScheduleAction, name="schedule_action"),
     url(r"/metrics", metrics.Metrics),
     url(r"/gristmill/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="gristmill_static"),
 ]

@@ -8,7 +8,7 @@ from gristmill.batches.histogram import bound, quantile
 from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
-from gristmill.dashboard import busy
+from gristmill.dashboard import busy, schedules
 from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
 from gristmill.fleet.outlook import Outlook
@@ -34,14 +34,14 @@ def find(observer: Observer, name: str) -> BatchInfo:
 
 
 def newest(observer: Observer) -> dict[str, Any]:
-    """The newest batches, and the number of all."""
+    """The newest batches, the number of all, and the schedules."""
     client, key = observer.fleet.client, observer.meters.settings.key("batches")
     names = cast(list[str], client.zrevrange(key, 0, BATCHES_MOST - 1))
     at = observer.meters.now()
     infos = observer.infos(names)
     outlooks = observer.outlooks.of([info.name for info in infos if info.state not in ENDED])
     rows = [_row(observer, info, at, outlooks.get(info.name)) for info in infos]
-    return {"at": at, "total": client.zcard(key), "batches": rows}
+    return {"at": at, "total": client.zcard(key), "batches": rows, "schedules": schedules.rows(observer)}
 
 
 def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _row(
     goes_on = outlook and info.left and info.state in (State.RUNNING, *OPEN)
     seconds_left = outlook.seconds_left(info, rate) if outlook and goes_on else None
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
-    times["abandoned_at"] = info.abandoned_at
+    times |= {"abandoned_at": info.abandoned_at, "scheduled_at": info.scheduled_at}
     return {**info.as_dict(), "state": str(info.state), "queue": info.queue, "done": info.done, "rate": rate, **times}
 
 

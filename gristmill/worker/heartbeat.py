@@ -33,6 +33,7 @@ from gristmill.worker.kills import Kills
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.run_rows import run_rows
+from gristmill.worker.scheduler import LOOK_SECONDS, Scheduler
 from gristmill.worker.task_counts import collect
 from gristmill.worker.value_sweeper import ValueSweeper
 
@@ -70,7 +71,8 @@ class WorkerHeartbeat(StartStopStep):
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
-        self.heartbeat.add(self.periodic_call, self.mending)
+        self.scheduling = PeriodicCall("scheduling", LOOK_SECONDS, Scheduler(server, settings()).step)
+        self.heartbeat.add(self.periodic_call, self.mending, self.scheduling)
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
 
@@ -138,7 +140,7 @@ class WorkerHeartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.heartbeat.remove(self.periodic_call, self.pacing, self.mending)
+        self.heartbeat.remove(self.periodic_call, self.pacing, self.mending, self.scheduling)
         try:
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:

@@ -64,6 +64,8 @@ CONTRACT = (
     ledger_contract.cancels_an_item_and_runs_it_again,
     ledger_contract.paces_a_batch,
     ledger_contract.names_the_folder_of_values,
+    ledger_contract.appends_to_an_open_batch,
+    ledger_contract.makes_batches_by_a_schedule,
     ledger_contract.drains_when_it_is_full,
 )
 

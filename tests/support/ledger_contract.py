@@ -5,13 +5,17 @@ import time
 import pytest
 from redis.exceptions import OutOfMemoryError
 
+from gristmill.batches.appends import Append
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Feed
 from gristmill.batches.lines import LineChannel
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
+from gristmill.batches.schedules import Draft, Schedules, definition
+from gristmill.batches.timetable import Timetable
 from gristmill.config.settings import load
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
@@ -199,3 +203,35 @@ def names_the_folder_of_values(user):
     assert scripts.call("value_folder", batch="large", token="2") == "large.1"
     ledger.delete("large")
     user.client.delete(ledger.settings.key("value_folders"))
+
+
+def appends_to_an_open_batch(user):
+    append = Append(user.client, user.ledger.settings, "token", lambda item, name: item)
+    fields = {**FIELDS, "open": 1, "dedupe_by": "n", "close_after": 3_600_000}
+    assert append.begin("open", "producer", fields) == Feed(True, 0, "", False)
+    append.producer_heartbeat("open", "producer")
+    append.append("open", "producer", 0, ["0", "1", "0"], "sha")
+    append.end("open", "producer", 0)
+    assert (append.progress.added, append.progress.present) == (2, 1)
+    control = Control(user.client, user.ledger.settings)
+    assert (control.close("open"), control.close("open")) == (True, False)
+    user.ledger.delete("open")
+
+
+def makes_batches_by_a_schedule(user):
+    schedules = Schedules(user.client, user.ledger.settings)
+    now = schedules.now()
+    fields = definition(Timetable.of_every(1, now), "once", "skip", FIELDS)
+    draft = Draft(user.client, user.ledger.settings, fields, now)
+    draft.append("s", "token", 0, ["0", "1"], "sha")
+    draft.end("s", "token", 0)
+    assert draft.answer == "made"
+    now, _, (due,) = schedules.look()
+    assert schedules.fire(due, now) == "run"
+    assert [item for _, item in user.ledger.items(str(schedules.info("s").last_batch))] == ["0", "1"]
+    assert (schedules.pause("s"), schedules.resume("s")) == (True, True)
+    schedules.run("s")
+    for batch in user.ledger.names():
+        user.ledger.delete(batch)
+    schedules.delete("s")
+    assert schedules.infos() == []

@@ -26,6 +26,7 @@ CONTRACT = (
 METAVARS = {
     "--max-wait": "DURATION",
     "--ttl": "DURATION",
+    "--close-after": "DURATION",
     "--from": "FILE",
     "--output": "FILE",
     "--halt": "[soon,|now,]fail=N|P%",
@@ -158,12 +159,12 @@ class TestWords:
         options = {o.removeprefix("--").replace("-", "_") for p in options_of("submit") for o in p.opts}
         assert keywords - {"task", "items", "queue"} <= options
 
-    @pytest.mark.parametrize("word", ["retry", "cancel", "pause", "resume", "delete", "results"])
+    @pytest.mark.parametrize("word", ["retry", "cancel", "close", "pause", "resume", "delete", "results"])
     def test_commands_are_the_methods_of_a_batch(self, word):
         assert word in COMMANDS
         assert callable(getattr(gristmill.Batch, word))
 
-    @pytest.mark.parametrize("word", ["results", "retry", "cancel", "pause", "resume", "delete"])
+    @pytest.mark.parametrize("word", ["results", "retry", "cancel", "close", "pause", "resume", "delete"])
     def test_keywords_of_a_batchs_method_are_the_commands_options(self, word):
         keywords = set(inspect.signature(getattr(gristmill.Batch, word)).parameters) - {"self"}
         assert keywords <= {o.removeprefix("--").replace("-", "_") for p in options_of(word) for o in p.opts}
@@ -256,7 +257,9 @@ def test_run_and_submit_have_the_same_options_of_a_batch():
     """R5."""
     run, submit = ({o for p in options_of(name) for o in p.opts} for name in ("run", "submit"))
     assert run - submit == {"--consume"}
-    assert submit - run == {"--follow"}
+    appends = {"--append", "--close-after", "--dedupe-by", "--token"}
+    times = {"--at", "--in", "--cron", "--every", "--tz", "--missed", "--overlap"}
+    assert submit - run == {"--follow", *appends, *times}
 
 
 def test_every_command_knows_other_tools_words():

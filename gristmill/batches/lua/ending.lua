@@ -1,4 +1,4 @@
---@ uses batches/release
+--@ uses batches/release batches/scheduled
 -- How a batch ends: by itself, by `cancel`, by --halt; and how long it is kept then. What several scripts share.
 -- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in upkeep.lua.
 local GONE_MS, SETTLE_MS = 10000, 1000
@@ -9,7 +9,7 @@ local KILL_KEPT_MS = 3600000
 local function keys_of(batch, stored)
   local names = {}
   local parts = 'state in done failed cancelled consumed retained_inputs events attempts retry retry_pending remainder ' ..
-    'in_flight message_of started meter logs slowest'
+    'in_flight message_of started meter logs slowest appends values'
   for part in string.gmatch(parts, '%S+') do names[#names + 1] = key(batch, part) end
   for bucket = 0, math.ceil(stored / BUCKET) - 1 do names[#names + 1] = key(batch, 'out:' .. bucket) end
   return names
@@ -23,6 +23,8 @@ local function end_release(batch, queue)
   redis.call('ZREM', GM .. 'due', batch)
   redis.call('ZREM', GM .. 'pacing', batch)
   redis.call('ZREM', GM .. 'active', batch)
+  redis.call('ZREM', GM .. 'closing', batch)
+  redis.call('ZREM', GM .. 'scheduled', batch)
   -- Counts cannot drift for long.
   if redis.call('EXISTS', GM .. 'active') == 0 then redis.call('DEL', GM .. 'queue:' .. queue) end
 end
@@ -131,6 +133,7 @@ local function set_paused(batch, paused, now)
   else
     redis.call('HDEL', key(batch, 'state'), 'paused')
   end
+  forget_time(batch)
 end
 
 -- Cancel a batch that has not finished; its input ends with it, and `input_cut` says so. Returns as `running` what to kill.

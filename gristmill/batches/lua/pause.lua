@@ -5,7 +5,12 @@
 -- so already, or the batch is gone, has ended or is being cancelled.
 local before = answered(token)
 if before then return tonumber(before) end
-local b = state(batch, {'task', 'paused', 'cancelling', 'finished'}, {})
+local b = state(batch, {'task', 'paused', 'cancelling', 'finished', 'scheduled_at'}, {})
+if paused and b.scheduled_at then
+  -- It is held already, and from now on until somebody resumes it.
+  forget_time(batch)
+  return remember(token, 1)
+end
 if not b.task or b.cancelling or b.finished or (b.paused ~= nil) == paused then return 0 end
 local now = milliseconds()
 set_paused(batch, paused, now)

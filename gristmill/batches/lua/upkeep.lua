@@ -1,4 +1,4 @@
---@ uses batches/ending batches/workers
+--@ uses batches/ending batches/closing batches/workers
 -- What comes due: whoever looks at the fleet does it, and a worker each second. It looks at what changed or came due, never
 -- at all that stands.
 local SILENT_MS, UNSEEN_MS = 10000, 3000
@@ -42,10 +42,22 @@ local function look(batch, now)
   if attempt[2] then look_by(batch, math.max(tonumber(attempt[2]), now + LOOK_MS / 3)) end
 end
 
+-- Batches whose time has come begin.
+local function begin_scheduled(now)
+  for _, batch in ipairs(redis.call('ZRANGE', GM .. 'scheduled', '-inf', now, 'BYSCORE', 'LIMIT', 0, SCHEDULED_MOST)) do
+    set_paused(batch, false, now)
+    forget_time(batch)
+    look_by(batch, now)
+    release(batch, now)
+  end
+end
+
 local function upkeep(now)
   remove_silent(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
     look(batch, now)
   end
   release_paced(now)
+  close_due(now)
+  begin_scheduled(now)
 end

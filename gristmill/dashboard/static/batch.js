@@ -3,7 +3,7 @@
   "use strict";
   const { make, number, duration, day, fill, follow, bar, state, Chart } = window.gristmill;
   const page = document.getElementById("batch");
-  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["submitting", "abandoned"];
+  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
   let starts = [-1], more = false;
 

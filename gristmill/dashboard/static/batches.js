@@ -3,10 +3,11 @@
   "use strict";
   const { make, number, duration, day, fill, follow, bar, state } = window.gristmill;
   const page = document.getElementById("batches");
-  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["submitting", "abandoned"];
+  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
 
   function timeLeft(batch) {
     if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
+    if (batch.scheduled_at !== null) return "begins " + day(batch.scheduled_at);
     return batch.seconds_left === null ? "–" : duration(batch.seconds_left);
   }
 
@@ -25,6 +26,7 @@
   }
 
   follow(() => page.dataset.url, () => 2, (data) => {
+    window.gristmill.schedules(data.schedules);
     document.getElementById("empty").hidden = data.total > 0;
     document.getElementById("list").hidden = data.total === 0;
     fill(document.getElementById("rows"), data.batches.map(row));

@@ -134,7 +134,7 @@ window.gristmill = (function () {
       make("span", { class: "gm-percent" }, percent + " %"), make("span", { class: "gm-of" }, words));
   }
 
-  const MARKS = { submitting: "⇡", abandoned: "⚠", running: "▶", paused: "⏸", succeeded: "✓", failed: "✗", cancelled: "⊘" };
+  const MARKS = { scheduled: "◷", open: "⇣", submitting: "⇡", abandoned: "⚠", running: "▶", paused: "⏸", succeeded: "✓", failed: "✗", cancelled: "⊘" };
 
   function state(word) {
     return make("span", { class: "gm-state gm-state-" + word },

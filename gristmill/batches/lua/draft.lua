@@ -1,0 +1,12 @@
+--@ draft(token, after: number, first: number, sha, items)
+--@ uses batches/schedules batches/blocks
+-- Store a block of the items of a schedule that is being made, first to after-1 (a line each); without items, keep what is
+-- stored. Repeating it changes nothing. A run's items wait from the time of the run, so the block has no time of its own.
+-- Touches: draft:{token}.
+local DRAFT_MS = 600000
+local entry = redis.call('XREVRANGE', draft_key(token), '+', '-', 'COUNT', 1)[1]
+if items ~= '' and not (entry and block_of(entry).after == after) then
+  redis.call('XADD', draft_key(token), string.format('%d-0', after), 'first', first, 'sha', sha, 'items', items)
+end
+redis.call('PEXPIRE', draft_key(token), DRAFT_MS)
+return 'stored'

@@ -1,0 +1,21 @@
+--@ uses batches/scheduled
+-- The start of a batch: its state, from names and values by turns, and the sets that list it.
+local function named(fields)
+  local values = {}
+  for i = 1, #fields, 2 do values[fields[i]] = fields[i + 1] end
+  return values
+end
+
+local function create_batch(batch, fields, now)
+  local values = named(fields)
+  redis.call('SET', GM .. 'schema', SCHEMA)
+  -- The first epoch is one that no deleted batch of this name had: late records of that do not fit.
+  redis.call('HSET', key(batch, 'state'), 'created', now, 'epoch', now, 'stored', 0, unpack(fields))
+  local learnt = redis.call('HGET', GM .. 'learnt', values.task .. ' ' .. values.fingerprint)
+  if learnt then redis.call('HSET', key(batch, 'state'), 'learnt', learnt) end
+  redis.call('ZADD', GM .. 'batches', now, batch)
+  redis.call('ZADD', GM .. 'active', now, batch)
+  redis.call('ZREM', GM .. 'expiring', batch)
+  local at = tonumber(values.scheduled_at)
+  if at then hold_until(batch, at, now) end
+end

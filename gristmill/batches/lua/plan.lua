@@ -1,0 +1,24 @@
+--@ plan(schedule, token, due: number, definition: list)
+--@ uses batches/schedules
+-- Make a schedule of the items that the draft `token` has; `definition` has its state, names and values by turns, and it is
+-- due at `due`. Repeating it changes nothing.
+-- Touches: schedules, schedules_due, schedule:{s}:state, schedule:{s}:in, draft:{token}.
+-- Returns 'made', 'exists' (with the same items and times), 'other' (with others), or 'lost' when the draft is gone.
+local s, values = schedule_state(schedule), named(definition)
+if s.id and s.id ~= token then
+  redis.call('DEL', draft_key(token))
+  for _, field in ipairs({'task', 'fixed', 'sha', 'timetable', 'timezone', 'missed', 'overlap'}) do
+    if s[field] ~= values[field] then return 'other' end
+  end
+  return 'exists'
+end
+if not s.id then
+  if redis.call('EXISTS', draft_key(token)) == 0 then return 'lost' end
+  redis.call('COPY', draft_key(token), schedule_key(schedule, 'in'), 'REPLACE')
+  redis.call('PERSIST', schedule_key(schedule, 'in'))
+  redis.call('HSET', schedule_key(schedule, 'state'), 'id', token, 'created', milliseconds(), unpack(definition))
+end
+redis.call('ZADD', GM .. 'schedules', 'NX', milliseconds(), schedule)
+if not s.next and not s.last_due then set_next(schedule, {}, due) end
+redis.call('DEL', draft_key(token))
+return 'made'

@@ -1,0 +1,54 @@
+"""The options with which `submit` adds to an open batch."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from gristmill.cli.values import Duration, Parsed
+from gristmill.producer.append_options import AppendOptions, checked_token
+from gristmill.producer.batch_options import LONGEST_SECONDS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_NAMES = {"close_after": "--close-after", "dedupe_by": "--dedupe-by", "token": "--token"}
+
+
+def appending(command: Command) -> Command:
+    """`--append`, and what goes with it."""
+    append = click.option(
+        "--append", is_flag=True, help="Add the items to the batch --name, which is open until `gristmill close`."
+    )
+    close_after = click.option(
+        "--close-after",
+        type=Duration(1, LONGEST_SECONDS),
+        metavar="DURATION",
+        help="Close the batch once nothing was appended for this long, such as 1h.",
+    )
+    dedupe_by = click.option(
+        "--dedupe-by", metavar="NAME", help="Append no item whose value of parameter NAME the batch has already."
+    )
+    token = click.option(
+        "--token",
+        type=Parsed(checked_token),
+        metavar="TOKEN",
+        help="Name of this append: the same one again adds only what is missing.",
+    )
+    return append(close_after(dedupe_by(token(command))))
+
+
+def append_options_of(feeding: dict[str, Any]) -> AppendOptions | None:
+    """The options of an append; None where the command has no `--append`.
+
+    Raises:
+        click.UsageError: the options do not go together.
+    """
+    values = {name: feeding.get(name) for name in _NAMES}
+    if feeding.get("append"):
+        if feeding["name"] is None:
+            raise click.UsageError("--append goes with --name, the batch to append to")
+        return AppendOptions.of(**values)
+    for name, value in values.items():
+        if value is not None:
+            raise click.UsageError(f"{_NAMES[name]} goes with --append")
+    return None

@@ -1,0 +1,35 @@
+/* The schedules on the page of batches. */
+window.gristmill.schedules = (function () {
+  "use strict";
+  const { make, number, day, fill, state } = window.gristmill;
+  const page = document.getElementById("batches"), form = document.getElementById("schedule-form");
+
+  function button(schedule, action) {
+    const copy = form.content.firstElementChild.cloneNode(true);
+    copy.action = page.dataset.schedule.replace("NAME", encodeURIComponent(schedule.name)).replace(/run$/, action);
+    copy.querySelector("button").textContent = action[0].toUpperCase() + action.slice(1);
+    copy.querySelector("button").setAttribute("aria-label", action + " schedule " + schedule.name);
+    return copy;
+  }
+
+  function lastBatch(schedule) {
+    if (schedule.last_batch === null) return "–";
+    return make("a", { href: page.dataset.batch.replace(/NAME$/, encodeURIComponent(schedule.last_batch)) }, schedule.last_batch);
+  }
+
+  function row(schedule) {
+    const next = schedule.paused ? state("paused") : schedule.next === null ? "–" : day(schedule.next);
+    const reason = schedule.reason && make("div", { class: "gm-under" }, schedule.reason);
+    return make("tr", { "data-schedule": schedule.name },
+      make("th", { scope: "row" }, schedule.name, make("div", { class: "gm-under" }, schedule.task)),
+      make("td", {}, make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
+      make("td", {}, next), make("td", {}, lastBatch(schedule)), make("td", {}, number(schedule.runs, 0)),
+      make("td", {}, number(schedule.left_out, 0), reason), make("td", {}, number(schedule.items, 0)),
+      form ? make("td", {}, make("div", { class: "gm-tools" }, button(schedule, "run"), button(schedule, schedule.paused ? "resume" : "pause"))) : null);
+  }
+
+  return function (schedules) {
+    document.getElementById("schedules").hidden = schedules.length === 0;
+    fill(document.getElementById("schedule-rows"), schedules.map(row));
+  };
+})();

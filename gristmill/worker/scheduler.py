@@ -1,0 +1,49 @@
+"""Makes the batches of schedules that are due: every live worker looks, and one of them does it."""
+
+import logging
+import random
+import time
+
+from redis import Redis
+
+from gristmill.batches.schedules import Schedules
+from gristmill.config.settings import Settings
+
+#: Seconds between two looks of a worker, and for which one of them makes batches, at most.
+LOOK_SECONDS, WORK_SECONDS = 1.0, 0.3
+#: Looks a second of all workers together, about.
+LOOKS_MOST = 20
+
+log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Looks for schedules that are due, at each `step`."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self._schedules = Schedules(client, settings)
+        self._workers = 1
+
+    def step(self) -> None:
+        """Make the batches that are due, for WORK_SECONDS at most.
+
+        Raises:
+            RedisError: the server cannot be reached, or refuses.
+        """
+        # A large fleet takes turns.
+        if random.random() * self._workers > LOOKS_MOST:  # noqa: S311 (no secret)
+            return
+        end = time.monotonic() + WORK_SECONDS
+        while self._look() and time.monotonic() < end:
+            pass
+
+    def _look(self) -> bool:
+        """Make what is due; whether more may be due at once: what came due a moment ago is made up for."""
+        now, self._workers, dues = self._schedules.look()
+        done = False
+        for due in dues:
+            answer = self._schedules.fire(due, now)
+            if answer in ("run", "missed", "overlap", "exists"):
+                done = True
+                log.log(logging.DEBUG if answer == "run" else logging.INFO, "schedule %s: %s", due.name, answer)
+        return done

@@ -1,0 +1,40 @@
+"""The items that a Python program gives."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gristmill.errors import InputError, invalid_value
+from gristmill.producer.items import Raw
+
+
+class Values:
+    """Items that are Python values."""
+
+    name, text = "items", False
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = values
+        self.regular = iter(values) is not values
+
+    def open(self) -> Iterator[Raw]:
+        for number, value in enumerate(self._values):
+            yield Raw(number, value)
+
+    def columns(self) -> None:
+        return None
+
+    def place(self, number: int) -> str:
+        return f"item {number}"
+
+
+def source_of(items: Any, has_one: bool) -> Values:
+    """The source of what a program gives as `items`.
+
+    Raises:
+        InputError: that is no iterable of items.
+    """
+    if items is None and has_one:
+        return Values([{}])
+    if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
+        return Values(items)
+    raise InputError(invalid_value("items", items, "a list or another iterable of items"))

@@ -1,0 +1,334 @@
+"""Schedules on a real server, by direct calls of the scripts and with a clock that the test sets."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gristmill import aio, cpu, open_batch, submit
+from gristmill.batches.info import State
+from gristmill.batches.schedules import Schedules
+from gristmill.batches.timetable import Timetable
+from gristmill.errors import InputError
+from gristmill.producer.batch_options import BatchOptions
+from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
+from gristmill.producer.start_time import StartTime
+from gristmill.producer.submission import Submission
+from gristmill.producer.values import Values
+from gristmill.worker.scheduler import Scheduler
+from tests.support.ledger import enlist, heal, info, run_all
+from tests.support.set_clock import set_clock
+
+#: 2026-03-28 12:00 UTC: the night after, the clocks of Europe change.
+NOON = round(1000 * datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp())
+
+
+@cpu
+def number(n: int) -> int:
+    """Return it."""
+    return n
+
+
+@pytest.fixture
+def clock(here):
+    with set_clock(here.client, here.settings, NOON) as clock:
+        yield clock
+
+
+@pytest.fixture
+def schedules(here):
+    return Schedules(here.client, here.settings)
+
+
+@pytest.fixture
+def scheduler(here):
+    return Scheduler(here.client, here.settings)
+
+
+def make(items=(1, 2), name="s", **times):
+    submission = ScheduleSubmission(
+        number, Values(list(items)), name=name, options=BatchOptions.of(0), schedule=ScheduleOptions.of(**times)
+    )
+    submission.check()
+    submission.send()
+    return submission
+
+
+def runs(here):
+    return here.names()
+
+
+def live(clock, scheduler, seconds, step=1.0):
+    """A worker that looks, for so many seconds."""
+    for _ in range(round(seconds / step)):
+        clock.pass_by(step)
+        scheduler.step()
+
+
+class TestRuns:
+    def test_each_is_a_batch_with_the_items(self, here, clock, schedules, scheduler):
+        assert make(every="60s").is_new
+        live(clock, scheduler, 59)
+        assert runs(here) == []
+        live(clock, scheduler, 62)
+        assert runs(here) == ["s-20260328-120100"]
+        batch = open_batch("s-20260328-120100")
+        assert (batch.info().state, batch.info().submitted, batch.info().schedule) == (State.RUNNING, 2, "s")
+        enlist(here)
+        heal(here)
+        run_all(here)
+        assert [result.value for result in batch.results(follow=False)] == [1, 2]
+        assert batch.info().state is State.SUCCEEDED
+        live(clock, scheduler, 60)
+        assert runs(here) == ["s-20260328-120100", "s-20260328-120300"], "the time in between had an overlap"
+        state = schedules.info("s")
+        assert (state.runs, state.left_out, state.last_batch) == (2, 1, "s-20260328-120300")
+
+    def test_cron_goes_by_its_zone_over_a_change_of_the_clocks(self, here, clock, scheduler):
+        make(cron="30 2 * * *", tz="Europe/Berlin", overlap="wait")
+        for _ in range(3):
+            # Hours in which nobody looks are an outage, which is answered by a run for its first time.
+            live(clock, scheduler, 86_400, step=900)
+            for name in runs(here):
+                open_batch(name).cancel()
+        # 02:30 is skipped on the 29th, and due at 03:00, which is 01:00 UTC.
+        assert runs(here) == ["s-20260329-010000", "s-20260330-003000", "s-20260331-003000"]
+
+    def test_items_of_many_blocks(self, here, clock, scheduler):
+        make(range(20_000), every="60s")
+        live(clock, scheduler, 61)
+        (name,) = runs(here)
+        assert [int(item) for _, item in here.items(name)] == list(range(20_000))
+        assert here.state(name)["stored"] == "20000"
+        assert int(here.client.hget(here.settings.key("queue:cpu"), "open")) == 20_000
+
+    def test_workers_that_look_at_once_make_one(self, here, clock, schedules):
+        make(every="60s")
+        schedules.look()
+        clock.pass_by(60)
+        now, _, dues = schedules.look()
+        assert [schedules.fire(due, now) for due in dues * 3] == ["run", "lost", "lost"]
+        assert len(runs(here)) == 1
+
+    def test_a_batch_of_that_name_is_left_alone(self, here, clock, schedules, scheduler):
+        make(every="60s")
+        submit(number, [7], name="s-20260328-120100")
+        live(clock, scheduler, 61)
+        assert here.state("s-20260328-120100")["stored"] == "1"
+        assert (schedules.info("s").runs, schedules.info("s").reason) == (0, "exists")
+
+    def test_what_a_torn_server_kept_of_a_run_is_completed(self, here, clock, schedules):
+        make(every="60s")
+        schedules.look()
+        clock.pass_by(60)
+        now, _, dues = schedules.look()
+        due = here.client.hget(here.settings.key("schedule:s:state"), "next")
+        assert schedules.fire(dues[0], now) == "run"
+        name = "s-20260328-120100"
+        here.client.hset(here.settings.key("schedule:s:state"), "next", due)
+        here.client.hdel(here.key(name, "state"), "input_ended", "input_ended_by")
+        here.client.hset(here.key(name, "state"), "stored", 0)
+        here.client.delete(here.key(name, "in"))
+        here.client.hdel(here.settings.key("schedule:s:state"), "last_batch")
+        assert schedules.fire(dues[0], now) == "run"
+        assert [item for _, item in here.items(name)] == ["1", "2"]
+        assert info(here, name).state is State.RUNNING
+
+
+class TestOutage:
+    @pytest.mark.parametrize(("missed", "number"), [("once", 1), ("skip", 0)])
+    def test_it_is_answered_once(self, here, clock, schedules, scheduler, missed, number):
+        make(every="10s", missed=missed, overlap="wait")
+        scheduler.step()
+        clock.pass_by(3600)
+        scheduler.step()
+        assert len(runs(here)) == number
+        assert schedules.info("s").next == (NOON + 3_610_000) / 1000
+        for name in runs(here):
+            open_batch(name).cancel()
+        live(clock, scheduler, 12)
+        assert len(runs(here)) == number + 1, "and then it goes on"
+
+    def test_each_time_of_a_shorter_gap_is_due_by_itself(self, here, clock, schedules, scheduler):
+        make(every="2s", missed="skip")
+        scheduler.step()
+        clock.pass_by(9)
+        scheduler.step()
+        # The first one still runs when the others are looked at.
+        assert (schedules.info("s").runs, schedules.info("s").left_out, schedules.info("s").reason) == (1, 3, "overlap")
+
+    def test_a_full_server_is_not_made_up_for_for_long(self, here, clock, schedules):
+        """Somebody looks, and nothing can be made."""
+        make(every="10s", missed="once", overlap="wait")
+        for _ in range(100):
+            clock.pass_by(5)
+            now, _, dues = schedules.look()
+        assert schedules.fire(dues[0], now) == "run"
+        assert schedules.info("s").next == (now + 10_000) / 1000
+
+
+class TestOverlap:
+    def test_skip(self, here, clock, schedules, scheduler):
+        make(every="60s", overlap="skip")
+        live(clock, scheduler, 200)
+        assert len(runs(here)) == 1
+        assert (schedules.info("s").left_out, schedules.info("s").reason) == (2, "overlap")
+        open_batch(runs(here)[0]).cancel()
+        live(clock, scheduler, 60)
+        assert len(runs(here)) == 2
+
+    def test_wait(self, here, clock, schedules, scheduler):
+        make(every="60s", overlap="wait")
+        live(clock, scheduler, 200)
+        assert len(runs(here)) == 1
+        open_batch(runs(here)[0]).cancel()
+        live(clock, scheduler, 1)
+        assert runs(here) == ["s-20260328-120100", "s-20260328-120200"], "the one that waited"
+        assert schedules.info("s").next == (NOON + 240_000) / 1000, "which the times meanwhile share"
+
+    def test_a_run_that_was_deleted_has_ended(self, here, clock, scheduler):
+        make(every="60s")
+        live(clock, scheduler, 61)
+        open_batch(runs(here)[0]).delete()
+        live(clock, scheduler, 60)
+        assert runs(here) == ["s-20260328-120200"]
+
+
+class TestControl:
+    def test_pause_and_resume(self, here, clock, schedules, scheduler):
+        make(every="60s")
+        assert (schedules.pause("s"), schedules.pause("s")) == (True, False)
+        live(clock, scheduler, 300)
+        assert (runs(here), schedules.info("s").next, schedules.info("s").paused) == ([], None, True)
+        assert (schedules.resume("s"), schedules.resume("s")) == (True, False)
+        live(clock, scheduler, 61)
+        assert runs(here) == ["s-20260328-120600"]
+
+    def test_run_now(self, here, clock, schedules):
+        make(every="1h")
+        clock.pass_by(5)
+        assert schedules.run("s") == "s-20260328-120005"
+        assert open_batch("s-20260328-120005").info().submitted == 2
+        assert schedules.info("s").next == (NOON + 3_600_000) / 1000
+
+    def test_delete(self, here, clock, schedules, scheduler):
+        make(every="60s")
+        live(clock, scheduler, 61)
+        schedules.delete("s")
+        live(clock, scheduler, 61)
+        assert (len(runs(here)), schedules.infos()) == (1, [])
+        assert here.client.keys(here.settings.key("schedule:*")) == []
+        for call in (schedules.delete, schedules.pause, schedules.resume, schedules.run, schedules.info):
+            with pytest.raises(InputError, match="no schedule is called 's'"):
+                call("s")
+
+    def test_the_same_again_is_nothing_new_and_another_is_refused(self, here, clock, schedules):
+        assert make(every="60s").is_new
+        clock.pass_by(7)
+        assert not make(every="60s").is_new
+        assert schedules.info("s").next == (NOON + 60_000) / 1000
+        for other in ({"items": [1, 3]}, {"every": "61s"}, {"missed": "skip"}):
+            with pytest.raises(InputError, match="schedule delete s"):
+                make(**{"every": "60s", **other})
+        assert here.client.keys(here.settings.key("draft:*")) == []
+
+    def test_names_have_room_for_the_time(self, here):
+        with pytest.raises(InputError, match="invalid value for name"):
+            make(name="s" * 49, every="60s")
+
+    def test_what_is_listed(self, here, clock, schedules):
+        make(cron="0 2 * * *", tz="Europe/Berlin", name="nightly")
+        make(every="90s", name="often")
+        first, second = (one.as_dict() for one in schedules.infos())
+        assert (first["name"], first["timetable"], first["timezone"]) == ("nightly", "0 2 * * *", "Europe/Berlin")
+        assert (first["next"], first["items"], first["task"]) == ("2026-03-29T01:00:00+00:00", 2, "number")
+        assert (second["timetable"], second["next"]) == ("every 90s", "2026-03-28T12:01:30+00:00")
+
+
+class TestStart:
+    def begin(self, **options):
+        at = datetime.fromtimestamp(NOON / 1000, UTC) + timedelta(minutes=5)
+        return submit(number, [1, 2], name="b", at=at, priority=0, **options)
+
+    def counts(self, here):
+        key = here.settings.key("queue:cpu")
+        return tuple(int(value or 0) for value in here.client.hmget(key, "open", "paused"))
+
+    def test_a_batch_begins_at_its_time(self, here, clock):
+        batch = self.begin()
+        enlist(here)
+        assert (batch.info().state, batch.info().scheduled_at) == (State.SCHEDULED, NOON / 1000 + 300)
+        assert self.counts(here) == (0, 2)
+        clock.pass_by(299)
+        heal(here)
+        run_all(here)
+        assert batch.info().left == 2
+        clock.pass_by(2)
+        enlist(here)
+        heal(here)
+        assert (batch.info().state, self.counts(here)) == (State.RUNNING, (2, 0))
+        run_all(here)
+        assert batch.info().state is State.SUCCEEDED
+        assert here.client.zcard(here.settings.key("scheduled")) == 0
+
+    def test_resume_begins_it_now_and_pause_holds_it(self, here, clock):
+        batch = self.begin()
+        assert batch.pause()
+        assert batch.info().state is State.PAUSED
+        clock.pass_by(400)
+        assert here.names() == ["b"]
+        assert batch.info().state is State.PAUSED
+        assert batch.resume()
+        assert batch.info().state is State.RUNNING
+
+    def test_resume_begins_it_before_its_time(self, here, clock):
+        batch = self.begin()
+        assert batch.resume()
+        assert (batch.info().state, batch.info().scheduled_at) == (State.RUNNING, None)
+
+    @pytest.mark.parametrize("how", ["cancel", "delete"])
+    def test_it_can_be_cancelled_and_deleted(self, here, clock, how):
+        batch = self.begin()
+        getattr(batch, how)()
+        assert here.client.zcard(here.settings.key("scheduled")) == 0
+        assert self.counts(here) == (0, 0)
+        clock.pass_by(400)
+        heal(here)
+        if how == "cancel":
+            assert (batch.info().state, batch.info().cancelled) == (State.CANCELLED, 2)
+
+    def test_a_delay_goes_by_the_servers_clock(self, here, clock):
+        submission = Submission(number, Values([1]), name="b", at=StartTime(delay=60))
+        submission.send()
+        assert info(here, "b").scheduled_at == NOON / 1000 + 60
+
+    def test_the_same_command_after_its_time_changes_nothing(self, here, clock):
+        self.begin()
+        assert submit(number, [1, 2], name="b").info().state is State.SCHEDULED
+
+    def test_what_is_past_is_refused(self, here, clock):
+        for at in ("2020-01-01T00:00", datetime(2020, 1, 1), datetime(2999, 1, 1, tzinfo=UTC)):  # noqa: DTZ001
+            with pytest.raises(InputError, match="invalid value for at"):
+                submit(number, [1], name="b", at=at)
+        with pytest.raises(InputError, match="invalid value for at"):
+            submit(number, [1], name="b", at="02:30", append=True)
+        assert here.names() == []
+
+    def test_awaited(self, here):
+        batch = asyncio.run(aio.submit(number, [1], name="b", at=datetime.now(UTC) + timedelta(hours=1)))
+        assert open_batch(batch.name).info().state is State.SCHEDULED
+
+
+def test_a_schedule_without_a_time_to_come_rests(here, clock, schedules):
+    make(every="60s")
+    schedules.look()
+    clock.pass_by(60)
+    now, _, (due,) = schedules.look()
+    never = due._replace(timetable=Never())
+    assert schedules.fire(never, now) == "run"
+    assert (schedules.look()[2], schedules.info("s").next) == ([], None)
+
+
+class Never(Timetable):
+    def next_after(self, after):
+        return None
