@@ -29,6 +29,7 @@ from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
+from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
@@ -70,7 +71,8 @@ class WorkerHeartbeat(StartStopStep):
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
-        self.heartbeat.add(self.periodic_call, self.mending)
+        self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(server, settings()).step)
+        self.heartbeat.add(self.periodic_call, self.mending, self.journals)
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
 
@@ -138,7 +140,7 @@ class WorkerHeartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.heartbeat.remove(self.periodic_call, self.pacing, self.mending)
+        self.heartbeat.remove(self.periodic_call, self.pacing, self.mending, self.journals)
         try:
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:

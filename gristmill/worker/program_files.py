@@ -17,11 +17,17 @@ from gristmill.worker.output_file import new_file
 STDOUT_BYTES = (1 << 20) - 4096
 #: Bytes of the end of an output that is cut, and of a stderr that the item's log has too.
 TAIL_BYTES = 8 << 10
+#: How the name of a folder ends whose program has not.
+PART = ".part"
 
 
 class ProgramFiles(Protocol):
-    """The descriptors that a program writes to; `overflow` says whether it wrote more to stdout than there is room."""
+    """The descriptors that a program writes to; `overflow` says whether it wrote more to stdout than there is room.
 
+    `draft` is the folder in which the files are until the program has ended; empty where there is none.
+    """
+
+    draft: str
     stdout: int
     stderr: int
     overflow: bool
@@ -39,6 +45,7 @@ class ProgramFiles(Protocol):
 class StoredOutput:
     """Stdout goes to a file of this thread, and from there into the result; stderr is the process's, with its log."""
 
+    draft = ""
     stderr = 2
 
     def __init__(self) -> None:
@@ -105,7 +112,8 @@ class OutputFolder:
         self._directory = Path(directory)
         self._folder = self._directory / str(item.index)
         # Another worker may run the item too: each writes a folder of its own, and one of them stays.
-        self._part = self._directory / f".{item.index}.{secrets.token_hex(4)}.part"
+        self._part = self._directory / f".{item.index}.{secrets.token_hex(4)}{PART}"
+        self.draft = str(self._part)
 
     def begin(self) -> None:
         """Make the folder."""
