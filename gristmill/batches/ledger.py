@@ -12,7 +12,7 @@ from gristmill.batches.contents import by_name, work_of
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
-from gristmill.batches.shared_arguments import without_secrets
+from gristmill.batches.shared_arguments import difference
 from gristmill.batches.slowest import SlowestFilter
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
@@ -77,10 +77,11 @@ class Ledger:
         if answer == "cancelled":
             self._refuse_cancelled(batch, state)
         if answer == "other":
-            field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
-            before, now = map(without_secrets, (state[field], fields[field]))
-            by = f"was submitted by {state['submitted_by']} with {word}"
-            raise DifferentInput(f"batch {batch!r} {by} {before}, not {now}: choose another --name")
+            of_task = f"task {state['task']}, not {fields['task']}" if state["task"] != fields["task"] else ""
+            what = of_task or difference(state["fixed"], fields["fixed"])
+            raise DifferentInput(
+                f"batch {batch!r} was submitted by {state['submitted_by']} with {what}: choose another --name"
+            )
         if answer == "fed":
             raise AlreadyFeeding(
                 f"{state['submitted_by']} is submitting batch {batch!r} now: "

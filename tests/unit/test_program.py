@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gristmill.batches.shared_arguments import without_secrets
+from gristmill.batches.shared_arguments import difference, without_secrets
 from gristmill.config.settings import Settings
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.program.command import CommandLine
@@ -229,4 +229,19 @@ def test_an_error_about_another_command_hides_the_values_of_variables():
     text = json.dumps({"command": {"words": ["true"], "env": {"TOKEN": "s3cret"}}})
     assert "s3cret" not in without_secrets(text)
     assert "TOKEN" in without_secrets(text)
+    assert "s3cret" not in difference(text, text.replace("s3cret", "t0ken"))
     assert [without_secrets(other) for other in ("fibonacci", '{"n": 1}', "[]")] == ["fibonacci", '{"n": 1}', "[]"]
+
+
+def test_an_error_about_another_command_names_the_part_that_differs():
+    def of(**parts):
+        fields = {"words": ["gzip", "-9"], "shell": False, "workdir": "", "env": {"A": "1"}, "ok_codes": [0]}
+        return json.dumps({"command": {**fields, "output_dir": "", **parts}})
+
+    assert difference(of(), of(words=["gzip", "a b"])) == "-- gzip -9, not gzip 'a b'"
+    assert difference(of(workdir="/a"), of(workdir="/b")) == "--workdir /a, not /b"
+    assert difference(of(), of(ok_codes=[0, 3])) == "--ok-codes 0, not 0,3"
+    assert difference(of(), of(env={})) == "--env A, not (none)"
+    assert difference(of(), of(env={"A": "2"})) == "another value of --env A"
+    assert difference(of(), of(shell=True)) == "--shell (none), not True"
+    assert difference('{"n": 1}', '{"n": 2}') == '--set {"n": 1}, not {"n": 2}'
