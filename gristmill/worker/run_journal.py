@@ -22,6 +22,7 @@ from gristmill.config.settings import Settings, settings
 from gristmill.worker.rare_log import RareLog
 
 rare_log = RareLog(logging.getLogger(__name__))
+_NO_FOLDER = '""'
 
 
 def directory(of: Settings) -> Path:
@@ -69,7 +70,7 @@ class RunJournal:
         if self._chunk is None:
             return
         try:
-            self._write(self._chunk, dumps([index, started, folder]).encode() + b"\n")
+            self._write(self._chunk, f"[{index},{started:.3f},{dumps(folder) if folder else _NO_FOLDER}]\n".encode())
         except OSError as error:
             rare_log.warning("journal", "cannot note which programs begin, so a kill leaves them uncounted: %s", error)
 
