@@ -13,7 +13,7 @@ from gristmill.server.scripts import Scripts
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ProgramRun:
     """A run of a program: the index of its item, and when it began, in Unix time to the millisecond."""
 
     index: int
@@ -27,7 +27,7 @@ class RunCount:
         self._client, self._settings = client, settings
         self._call = Scripts(client, settings.prefix, "batches").call
 
-    def add(self, batch: str, epoch: int, runs: Sequence[Run], token: str) -> int:
+    def add(self, batch: str, epoch: int, runs: Sequence[ProgramRun], token: str) -> int:
         """Add to the duplicates of `batch` those of `runs` that are not recorded; return how many were counted.
 
         A run of an item that was cancelled counts for nothing. `epoch` is the batch's when the runs began; another
@@ -43,7 +43,7 @@ class RunCount:
         return int(self._call("count_runs", batch=batch, epoch=epoch, runs=number, token=token)) if number else 0
 
 
-def _ends(result: Result | None, run: Run) -> bool:
+def _ends(result: Result | None, run: ProgramRun) -> bool:
     """Whether `result` is the record of `run`, or its item was cancelled."""
     if result is None:
         return False

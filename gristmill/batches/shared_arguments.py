@@ -23,7 +23,7 @@ def difference(before: str, now: str) -> str:
         return f"--set {without_secrets(before)}, not {without_secrets(now)}"
     for name, option in _PARTS.items():
         if one.get(name) != other.get(name):
-            texts = [_shown(name, command.get(name)) for command in (one, other)]
+            texts = [_text_of(name, command.get(name)) for command in (one, other)]
             if texts[0] == texts[1]:
                 return f"another value of {option} {texts[0]}"
             return f"{option} {texts[0]}, not {texts[1]}"
@@ -50,7 +50,7 @@ def _command(text: str) -> dict[str, Any] | None:
     return dict(command)
 
 
-def _shown(name: str, value: Any) -> str:
+def _text_of(name: str, value: Any) -> str:
     if name == "words":
         return shlex.join(value)
     if name == "env":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from gristmill.batches.run_count import Run, RunCount
+from gristmill.batches.run_count import ProgramRun, RunCount
 from gristmill.config.settings import Settings
 from gristmill.worker.program_files import PART
 from gristmill.worker.run_journal import directory, lock
@@ -51,7 +51,7 @@ class JournalSweep:
             runs = []
             for index, started, folder in map(loads, lines[:-1]):
                 # The last line is empty, or was not written whole.
-                runs.append(Run(index, started))
+                runs.append(ProgramRun(index, started))
                 if folder.endswith(PART):
                     _delete(Path(folder))
             number = 0

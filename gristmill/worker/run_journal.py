@@ -123,18 +123,18 @@ class RunJournal:
         self._descriptor, self._has_runs = -1, False
 
 
-class _PerThread(threading.local):
+class _JournalOfThread(threading.local):
     def __init__(self) -> None:
         self.journal = RunJournal()
 
 
-_per_thread = _PerThread()
+_of_thread = _JournalOfThread()
 
 
 def _leave_to_parent() -> None:
     # A copy of the process holds the lock too, and would keep it beyond the death of the slot.
-    _per_thread.journal._close()
-    _per_thread.journal = RunJournal()
+    _of_thread.journal._close()
+    _of_thread.journal = RunJournal()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
@@ -142,4 +142,4 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 
 def run_journal() -> RunJournal:
     """The journal of this thread's slot."""
-    return _per_thread.journal
+    return _of_thread.journal
