@@ -1,5 +1,6 @@
 """Where a program's output goes: stdout into its result, or both streams into a folder of the item's own."""
 
+import errno
 import json
 import os
 import secrets
@@ -117,6 +118,9 @@ class OutputFolder:
 
     def begin(self) -> None:
         """Make the folder."""
+        if self._folder.exists() and not self._folder.is_dir():
+            # It is not ours to replace.
+            raise FileExistsError(errno.EEXIST, "a file has the name of the item's folder", str(self._folder))
         self._part.mkdir(parents=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self.stdout, self.stderr = (os.open(self._part / name, flags, 0o666) for name in ("stdout", "stderr"))

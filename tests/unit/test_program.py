@@ -182,6 +182,13 @@ def test_with_a_directory_output_of_any_size_goes_to_files(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["7"]
 
 
+def test_a_file_that_has_the_name_of_an_items_folder_stays(tmp_path):
+    (tmp_path / "0").write_text("of the user")
+    with pytest.raises(FileExistsError):
+        run("echo", output_dir=str(tmp_path))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of the user"]
+
+
 def limited(seconds, script):
     """Run a script within a time limit."""
     with time_limit.armed(seconds):
