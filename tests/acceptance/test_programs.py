@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections import Counter
 from contextlib import suppress
+from urllib.request import urlopen
 
 import psutil
 
@@ -85,6 +86,29 @@ def test_limits_of_an_item_are_the_programs(fleet, tmp_path, name):
     assert "time limit" in done.err
     assert not lives(int(done.out))
     assert fleet.run("run", "--ok-codes", "0,3", "--", "sh", "-c", "exit 3", ":::", "x").good().code == 0
+
+
+def test_values_of_variables_are_on_no_page_and_in_no_json(fleet, name):
+    secret = "s3cret-of-the-batch"
+    run = ("run", "--name", name, "--env")
+    program = ("--", "sh", "-c", 'test "$TOKEN" = other; exit 3', "sh", ":::", "x")
+    commands = [(*run, f"TOKEN={secret}", *program), (*run, "TOKEN=other", *program), ("batches", "--json")]
+    commands += [(word, name, "--json") for word in ("results", "watch", "busy")] + [("logs", name)]
+    texts = [done.out + done.err for done in (fleet.run(*words) for words in commands)]
+    assert "another value of --env TOKEN" in texts[1]
+    dashboard = fleet.home.read().dashboard
+    for path in (
+        "batches/data",
+        f"batch/{name}",
+        f"batch/{name}/data",
+        f"batch/{name}/results",
+        "busy/data",
+        "metrics",
+    ):
+        with urlopen(f"{dashboard.rstrip('/')}/{path}") as answer:
+            texts.append(answer.read().decode())
+    assert not any(secret in text for text in texts)
+    assert any("exit code 3" in text for text in texts[len(commands) :])
 
 
 def test_what_a_program_leaves_ends_with_it(fleet):
