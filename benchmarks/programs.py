@@ -3,7 +3,7 @@
 `rate`: 10,000 times `true`, on two slots. `cpu`: 1,000 programs that compute for 10 ms each. Both print the seconds of
 each tool in each round, start and end included, and the ratio of the medians to xargs -P2: `run` starts a fleet of its
 own, `run beside up` finds one. `pipe`: a million lines from a pipe into one `run`, which is killed midway and repeated;
-prints the memory that it took, and counts what ran. GNU parallel is measured if it is installed.
+prints the memory that it took, and counts what ran and what was printed. GNU parallel is measured if it is installed.
 """
 
 import argparse
@@ -152,36 +152,51 @@ def _lines(count: int) -> subprocess.Popen[bytes]:
 
 
 def pipe(items: int) -> None:
-    """A long input from a pipe: kill `run` when a third has been printed, repeat it, and count."""
+    """A long input from a pipe: kill `run` when a third has been printed, repeat it, and count what ran."""
     with tempfile.TemporaryDirectory() as directory, _fleet() as home:
-        words = [*GRISTMILL, "run", "--quiet", "--name", "pipe", "--from", "-", "--", "echo"]
+        runs, out = Path(directory) / "runs", Path(directory) / "out"
+        program = ["sh", "-c", 'echo "$1" >> "$0"; echo "$1"', str(runs)]
+        words = [*GRISTMILL, "run", "--quiet", "--name", "pipe", "--from", "-", "--", *program]
         environ = {**os.environ, **_settings(home)}
-        peaks = []
         for share in (1 / 3, 1.0):
-            out = Path(directory) / "out"
             with out.open("wb") as file, _lines(items) as source:
+                started_at = time.perf_counter()
                 process = subprocess.Popen(words, stdin=source.stdout, stdout=file, env=environ)
-                peaks.append(_watch(process, out, share * items))
-                process.kill()
+                memory = _watch(process, out, share * items)
+                if share < 1:
+                    process.kill()
                 source.kill()
                 code = process.wait()
-        lines = out.read_text().split()
-        print(f"{items:,} items, exit code {code}; peak memory of run: {', '.join(f'{p >> 20} MiB' for p in peaks)}")
-        print(f"lines {len(lines):,}, different ones {len(set(lines)):,}")
-        info = [*GRISTMILL, "batches"]
+            end = "killed" if share < 1 else f"exit code {code}"
+            print(f"{end} after {time.perf_counter() - started_at:.0f} s; {_growth(memory)}", flush=True)
+        lines, all_runs = out.read_text().split(), runs.read_text().split()
+        print(f"{items:,} items; printed {len(lines):,}, different ones {len(set(lines)):,}")
+        print(f"programs that ran to their end {len(all_runs):,}, of different items {len(set(all_runs)):,}")
+        info = [*GRISTMILL, "batches", "--json"]
         print(subprocess.run(info, env=environ, capture_output=True, text=True, check=True).stdout)
 
 
-def _watch(process: "subprocess.Popen[bytes]", out: Path, lines: float) -> int:
-    """The most memory that a process takes until it ends, or has written about so many lines."""
-    peak, about = 0, 7
+def _growth(memory: list[int]) -> str:
+    """What became of the memory of `run`: the medians of a tenth of the samples, early and at the end, and the peak."""
+    tenth = max(1, len(memory) // 10)
+    early, late = (
+        statistics.median(part) / (1 << 20) for part in (memory[tenth : 2 * tenth] or memory, memory[-tenth:])
+    )
+    return (
+        f"memory of run {early:.1f} MiB after a tenth, {late:.1f} MiB at the end, {max(memory) / (1 << 20):.1f} at most"
+    )
+
+
+def _watch(process: "subprocess.Popen[bytes]", out: Path, lines: float) -> list[int]:
+    """The memory of a process, in bytes at times, until it ends, or has written about so many lines."""
+    samples, about = [], 6
     while process.poll() is None and out.stat().st_size < lines * about:
         try:
-            peak = max(peak, psutil.Process(process.pid).memory_info().rss)
+            samples.append(psutil.Process(process.pid).memory_info().rss)
         except psutil.NoSuchProcess:
             break
         time.sleep(0.2)
-    return peak
+    return samples
 
 
 def main() -> None:

@@ -53,7 +53,8 @@ class Work:
     chunk would have too many bytes with them. `keep_logs` says of which items the server keeps what they wrote:
     `failed`, `all` or `none`. An item may allocate `memory` bytes; 0: as many as its slot may. It may run for
     `time_limit` seconds, 0 for no limit; None: as its task says.
-    All that it writes goes into a file below `output_dir`, a path below the data root; empty: it does not.
+    All that it writes goes into a file below `output_dir`, a path below the data root; empty: it does not. `halt` is
+    what ends the batch early, as text of halt.py; empty: nothing.
     `out_of_memory` has those of the items that have failed because they had no more.
     """
 
@@ -69,6 +70,7 @@ class Work:
     memory: int = 0
     time_limit: float | None = None
     output_dir: str = ""
+    halt: str = ""
     out_of_memory: list[Item] = field(default_factory=list)
 
 

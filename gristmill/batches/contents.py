@@ -42,4 +42,5 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         memory=int(contents["memory"] or 0),
         time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
         output_dir=contents["output_dir"] or "",
+        halt=contents["halt"] or "",
     )

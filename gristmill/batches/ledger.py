@@ -12,7 +12,7 @@ from gristmill.batches.contents import by_name, work_of
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
-from gristmill.batches.shared_arguments import without_secrets
+from gristmill.batches.shared_arguments import difference
 from gristmill.batches.slowest import SlowestFilter
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
@@ -47,10 +47,11 @@ class AlreadyFeeding(InputError):
 
 def other_batch(batch: str, state: dict[str, str], fields: dict[str, Any]) -> DifferentInput:
     """The error about a batch that exists with another task, or with other fixed arguments, than `fields` have."""
-    field, word = ("task", "task") if state["task"] != fields["task"] else ("fixed", "--set")
-    before, now = map(without_secrets, (state[field], fields[field]))
-    by = f"was submitted by {state['submitted_by']} with {word}"
-    return DifferentInput(f"batch {batch!r} {by} {before}, not {now}: choose another --name")
+    of_task = f"task {state['task']}, not {fields['task']}" if state["task"] != fields["task"] else ""
+    what = of_task or difference(state["fixed"], fields["fixed"])
+    return DifferentInput(
+        f"batch {batch!r} was submitted by {state['submitted_by']} with {what}: choose another --name"
+    )
 
 
 def cancelled(batch: str, state: dict[str, str]) -> BatchCancelled:

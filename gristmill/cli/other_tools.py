@@ -25,7 +25,7 @@ OPTIONS = _by_word(
         "--header --csv": "--from reads .csv and .tsv with a header: {name} is a column; --separator changes the comma",
         "--link --xapply": "use :::+ or ::::+, which link a source to the one before it",
         "--arg-sep --arg-file-sep --trim": "there is no such option: ::: is fixed, and items stay as they are",
-        "-r --no-run-if-empty": "no items run nothing; --allow-empty makes that a success",
+        "-r --no-run-if-empty": "no items, or a source without any, run nothing; --allow-empty makes that a success",
         "-a --arg-file --filename": "use --from FILE, or :::: FILE to combine it with others",
         "--keep-order": "use -k",
         "--quote --shellquote": "no shell reads the words of a program: they need no quotes, unless --shell is there",

@@ -16,6 +16,7 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
 from gristmill.tasks.application import app
 from gristmill.worker import logs
+from gristmill.worker.run_journal import run_journal
 from gristmill.worker.runner import Runner
 
 #: The version of chunk messages that this worker reads.
@@ -62,7 +63,8 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
     """
     chunk = Chunk(*fields[:4])
     try:
-        _runner().run(chunk, worker_id(self.request.hostname), (self.request.get("gm_returns") or 0) >= SUSPECT)
+        with run_journal().of(chunk):
+            _runner().run(chunk, worker_id(self.request.hostname), (self.request.get("gm_returns") or 0) >= SUSPECT)
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error

@@ -29,6 +29,7 @@ from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
+from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
@@ -72,9 +73,13 @@ class WorkerHeartbeat(StartStopStep):
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
         self.scheduling = PeriodicCall("scheduling", LOOK_SECONDS, Scheduler(server, settings()).step)
-        self.heartbeat.add(self.periodic_call, self.mending, self.scheduling)
+        self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(server, settings()).step)
+        self.heartbeat.add(*self._calls())
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
+
+    def _calls(self) -> tuple[PeriodicCall, ...]:
+        return self.periodic_call, self.mending, self.scheduling, self.journals
 
     def _send(self) -> None:
         if self._stuck():
@@ -140,7 +145,7 @@ class WorkerHeartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.heartbeat.remove(self.periodic_call, self.pacing, self.mending, self.scheduling)
+        self.heartbeat.remove(self.pacing, *self._calls())
         try:
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:

@@ -14,6 +14,7 @@ from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed, Progra
 from gristmill.worker.limits import TimeLimitExceeded
 from gristmill.worker.program_files import ProgramFiles, files_of
 from gristmill.worker.program_process import Ending, ProgramProcess, cannot_start, descriptor_of_null
+from gristmill.worker.run_journal import run_journal
 
 #: The variables of a worker that a program does not get: settings, passwords among them.
 _PRIVATE = ("GRISTMILL_", "_GRISTMILL_")
@@ -33,8 +34,9 @@ def run(words: Sequence[str], command: CommandLine, values: Any) -> dict[str, An
         raise ProgramsOff
     environment = _environment(tuple(sorted(command.env.items())))
     files = files_of(command)
+    started = round(time.time(), 3)
+    run_journal().begin(item.index, started, files.draft)
     files.begin()
-    started = time.time()
     try:
         process = _start(words, environment, command.workdir, files)
     except OSError as error:
@@ -94,7 +96,7 @@ def _outcome(ending: Ending, started: float, files: ProgramFiles, words: Sequenc
     outcome = {
         "exit": ending.exit,
         "signal": ending.signal,
-        "started": round(started, 3),
+        "started": started,
         "seconds": round(ending.seconds, 6),
         "cpu_seconds": round(ending.cpu_seconds, 6),
         "max_memory": ending.max_memory,

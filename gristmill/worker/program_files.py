@@ -1,5 +1,6 @@
 """Where a program's output goes: stdout into its result, or both streams into a folder of the item's own."""
 
+import errno
 import json
 import os
 import secrets
@@ -17,11 +18,17 @@ from gristmill.worker.output_file import new_file
 STDOUT_BYTES = (1 << 20) - 4096
 #: Bytes of the end of an output that is cut, and of a stderr that the item's log has too.
 TAIL_BYTES = 8 << 10
+#: How the name of a folder ends whose program has not.
+PART = ".part"
 
 
 class ProgramFiles(Protocol):
-    """The descriptors that a program writes to; `overflow` says whether it wrote more to stdout than there is room."""
+    """The descriptors that a program writes to; `overflow` says whether it wrote more to stdout than there is room.
 
+    `draft` is the folder in which the files are until the program has ended; empty where there is none.
+    """
+
+    draft: str
     stdout: int
     stderr: int
     overflow: bool
@@ -39,6 +46,7 @@ class ProgramFiles(Protocol):
 class StoredOutput:
     """Stdout goes to a file of this thread, and from there into the result; stderr is the process's, with its log."""
 
+    draft = ""
     stderr = 2
 
     def __init__(self) -> None:
@@ -105,10 +113,14 @@ class OutputFolder:
         self._directory = Path(directory)
         self._folder = self._directory / str(item.index)
         # Another worker may run the item too: each writes a folder of its own, and one of them stays.
-        self._part = self._directory / f".{item.index}.{secrets.token_hex(4)}.part"
+        self._part = self._directory / f".{item.index}.{secrets.token_hex(4)}{PART}"
+        self.draft = str(self._part)
 
     def begin(self) -> None:
         """Make the folder."""
+        if self._folder.exists() and not self._folder.is_dir():
+            # It is not ours to replace.
+            raise FileExistsError(errno.EEXIST, "a file has the name of the item's folder", str(self._folder))
         self._part.mkdir(parents=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self.stdout, self.stderr = (os.open(self._part / name, flags, 0o666) for name in ("stdout", "stderr"))

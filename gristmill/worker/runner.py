@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from json import dumps
-from threading import current_thread, main_thread
 from time import monotonic, perf_counter, sleep
 from typing import TypeVar
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
+from gristmill.config.names import PROGRAM
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, SettingError
 from gristmill.fleet.worker_id import node_name
@@ -21,8 +21,7 @@ from gristmill.tasks.item import leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
-from gristmill.worker.celery_internals import is_draining
-from gristmill.worker.chunk_stop import Stop
+from gristmill.worker.chunk_stop import Stop, may_stay
 from gristmill.worker.item_runner import ItemRunner
 from gristmill.worker.limits import (
     GRACE_SECONDS,
@@ -38,13 +37,12 @@ from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.process_state import process_state
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.run_journal import run_journal
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
-#: Seconds for which a slot stays with its batch at most, even if nothing else waits: its worker may have other queues.
-STAY_SECONDS = 10.0
 #: The runner records outcomes of more bytes than this before the chunk continues.
 OUTCOMES_BYTES = 4 << 20
 log = logging.getLogger(__name__)
@@ -137,15 +135,18 @@ class Runner:
         outcomes: list[Outcome] = []
         rest = size = 0
         current_capture().rest()
-        should_stop = Stop(self.ledger, chunk)
+        should_stop = Stop(self.ledger, chunk, work.halt)
         process_state.before_items()
         for item in work.items:
-            if size > OUTCOMES_BYTES:
+            if size > OUTCOMES_BYTES or (work.halt and outcomes and should_stop.halts(outcomes[-1])):
                 if work.out_of_memory:
                     run_once_more(work, outcomes, once_more)
                 self.record(chunk, outcomes, started_at, worker, -1)
                 outcomes, size, started_at = [], 0, perf_counter()
                 late_at = started_at + seconds
+                if work.halt and should_stop():
+                    rest = chunk.first + chunk.count - item.index
+                    break
             outcome = run(item)
             outcomes.append(outcome)
             size += len(outcome.text)
@@ -170,7 +171,7 @@ class Runner:
         `time.monotonic()`, the slot gives way to what else waits; with 0 it takes no next chunk.
         """
         overdue = monotonic() > until
-        if rest or (overdue and not _may_stay(until)):
+        if rest or (overdue and not may_stay(until)):
             self.record(chunk, outcomes, started_at, worker, rest)
             return None, None
         seconds = perf_counter() - started_at
@@ -187,12 +188,6 @@ class Runner:
         current_capture().send()
         duplicates = _patiently(lambda: self.ledger.record(chunk, outcomes, seconds, worker, rest))
         log.info("recorded %d outcomes, %d duplicates; left %d items to other slots", len(outcomes), duplicates, rest)
-
-
-def _may_stay(until: float) -> bool:
-    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
-    sees_drain = current_thread() is not main_thread()
-    return sees_drain and not is_draining() and monotonic() < until + STAY_SECONDS
 
 
 def run_in_quarantine(
@@ -221,6 +216,8 @@ def run_in_quarantine(
             prepare(process)
             started_at = perf_counter()
         row.begin(work.batch, item.index, item.attempt, started_at)
+        if work.task == PROGRAM:
+            run_journal().begin(item.index)
 
     try:
         seconds = limit + GRACE_SECONDS if limit else None
@@ -252,4 +249,7 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
     """Call the server until it answers: outcomes in memory are worth the wait."""
     time_limit.rest()
     run_rows.own().rest()
-    return patiently(call, OUTCOMES)
+    answer = patiently(call, OUTCOMES)
+    # What ran before the call is recorded.
+    run_journal().clear()
+    return answer

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from gristmill.batches.chunk import Chunk
-from gristmill.worker import runner
+from gristmill.worker import chunk_stop
 from gristmill.worker.runner import Runner
 from tests.support.ledger import WORKER, heartbeat, outcomes, pop, queue_key, submit
 
@@ -83,7 +83,7 @@ class Calls:
     ],
 )
 def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, in_thread, drains, call):
-    monkeypatch.setattr(runner, "is_draining", lambda: drains)
+    monkeypatch.setattr(chunk_stop, "is_draining", lambda: drains)
     calls = Calls()
     arguments = Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds
     end = partial(Runner(calls, ledger.settings).end, *arguments)

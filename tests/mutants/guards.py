@@ -1,6 +1,6 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import failover, ledger, pools, slots, transport, values, watch
+from tests.mutants import failover, ledger, pools, programs, slots, transport, values, watch
 
 MUTANTS = (
     *transport.MUTANTS,
@@ -8,6 +8,7 @@ MUTANTS = (
     *pools.MUTANTS,
     *watch.MUTANTS,
     *failover.MUTANTS,
+    *programs.MUTANTS,
     *slots.MUTANTS,
     *values.MUTANTS,
 )

@@ -14,6 +14,7 @@ from gristmill.batches.lines import LineChannel
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
+from gristmill.batches.run_count import ProgramRun, RunCount
 from gristmill.batches.schedules import Draft, Schedules, definition
 from gristmill.batches.timetable import Timetable
 from gristmill.config.settings import load
@@ -61,6 +62,9 @@ def keeps_the_ledger(user):
     with HostLimit(user.client, load({"GRISTMILL_PREFIX": user.prefix, "GRISTMILL_LEASE_SECONDS": "2"})).slot("host"):
         until(lambda: user.client.script_exists(source("tasks/fetch/renew_slots").sha)[0])
     assert server_time(user.client, user.prefix) == pytest.approx(time.time(), abs=10)
+    assert [
+        RunCount(user.client, ledger.settings).add("b", int(epoch), [ProgramRun(1, 1.0)], "t") for _ in range(2)
+    ] == [1, 1]
     ledger.delete("b")
     assert ledger.names() == []
 

@@ -41,9 +41,22 @@ def block(name, heading):
 def test_every_setting_reaches_every_container(name):
     everywhere = Settings.model_fields.keys() - PRIVATE - OWN - DASHBOARD
     assert sorted(block(name, "x-settings:")) == sorted(f"{variable(field)}:" for field in everywhere)
-    services = [heading for heading in ("x-worker:", "flower:", "producer:") if f"{heading}" in text(name)]
+    headings = ("x-worker:", "flower:", "producer:", "programs:", "program-producer:")
+    services = [heading for heading in headings if heading in text(name)]
     for service in services:
         assert "<<: *settings" in block(name, service), service
+
+
+def test_programs_run_below_a_prefix_of_their_own_by_users_of_their_own():
+    for service, role in (("programs:", "program_worker"), ("program-producer:", "program_producer")):
+        lines = block(ONE_HOST, service)
+        assert f"GRISTMILL_REDIS_URL: redis://{role}@redis:6379/0" in lines
+        assert f"GRISTMILL_REDIS_PASSWORD_FILE: /run/secrets/redis_{role}" in lines
+        assert f'GRISTMILL_PREFIX: "${{GRISTMILL_PREFIX:-}}{PROGRAMS}"' in lines
+        assert f"secrets: [redis_{role}]" in lines
+        assert any(role in line for line in text("docker-compose.sentinel.yml").splitlines())
+    assert "GRISTMILL_COMMANDS: any" in block(ONE_HOST, "programs:")
+    assert [text(name).count("GRISTMILL_COMMANDS: any") for name in (ONE_HOST, WORKERS)] == [1, 0]
 
 
 def test_every_setting_of_the_dashboard_reaches_it():

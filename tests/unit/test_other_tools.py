@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import click
+import joblib
 import pytest
 from click.testing import CliRunner
 
@@ -39,7 +40,6 @@ def test_every_option_in_the_help_of_the_tool_is_there(program, rows):
 
 
 def test_every_argument_of_joblib_is_there():
-    joblib = pytest.importorskip("joblib")
     names = {name for names in other_tools.JOBLIB for name in names.split(", ")}
     assert names == set(inspect.signature(joblib.Parallel).parameters) - {"backend_kwargs"}
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gristmill.batches.shared_arguments import without_secrets
+from gristmill.batches.shared_arguments import difference, without_secrets
 from gristmill.config.settings import Settings
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.program.command import CommandLine
@@ -182,6 +182,13 @@ def test_with_a_directory_output_of_any_size_goes_to_files(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["7"]
 
 
+def test_a_file_that_has_the_name_of_an_items_folder_stays(tmp_path):
+    (tmp_path / "0").write_text("of the user")
+    with pytest.raises(FileExistsError):
+        run("echo", output_dir=str(tmp_path))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of the user"]
+
+
 def limited(seconds, script):
     """Run a script within a time limit."""
     with time_limit.armed(seconds):
@@ -229,4 +236,19 @@ def test_an_error_about_another_command_hides_the_values_of_variables():
     text = json.dumps({"command": {"words": ["true"], "env": {"TOKEN": "s3cret"}}})
     assert "s3cret" not in without_secrets(text)
     assert "TOKEN" in without_secrets(text)
+    assert "s3cret" not in difference(text, text.replace("s3cret", "t0ken"))
     assert [without_secrets(other) for other in ("fibonacci", '{"n": 1}', "[]")] == ["fibonacci", '{"n": 1}', "[]"]
+
+
+def test_an_error_about_another_command_names_the_part_that_differs():
+    def of(**parts):
+        fields = {"words": ["gzip", "-9"], "shell": False, "workdir": "", "env": {"A": "1"}, "ok_codes": [0]}
+        return json.dumps({"command": {**fields, "output_dir": "", **parts}})
+
+    assert difference(of(), of(words=["gzip", "a b"])) == "-- gzip -9, not gzip 'a b'"
+    assert difference(of(workdir="/a"), of(workdir="/b")) == "--workdir /a, not /b"
+    assert difference(of(), of(ok_codes=[0, 3])) == "--ok-codes 0, not 0,3"
+    assert difference(of(), of(env={})) == "--env A, not (none)"
+    assert difference(of(), of(env={"A": "2"})) == "another value of --env A"
+    assert difference(of(), of(shell=True)) == "--shell (none), not True"
+    assert difference('{"n": 1}', '{"n": 2}') == '--set {"n": 1}, not {"n": 2}'

@@ -13,6 +13,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from joblib import Parallel, delayed
+
 from gristmill.tasks.kinds import cpu, io
 
 PROGRAM = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
@@ -271,6 +273,12 @@ def neighbour(number: int):
         list(resource.getrlimit(resource.RLIMIT_FSIZE)),
         len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     ]
+
+
+@cpu(time_limit=120)
+def squares(count: int) -> int:
+    """Compute with joblib, whose processes outlive the call."""
+    return sum(Parallel(n_jobs=2)(delayed(pow)(number, 2) for number in range(count)))
 
 
 @cpu(time_limit=200)

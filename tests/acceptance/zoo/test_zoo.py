@@ -48,11 +48,13 @@ def zoo(tmp_path_factory):
             place.ended("zoo", 240)
             place.run("run", "neighbour", *map(str, range(20)), "--name", "after", "--quiet").good()
             place.run("run", "gigabyte", "1", "--name", "gigabyte", "--quiet").good()
+            place.run("run", "squares", *map(str, range(1, 7)), "--name", "joblib", "--quiet").good()
             place.run("run", "leaves_a_program", "1", "--name", "io", "--quiet").good()
             place.before = before.rows[0]["value"]
             place.ends = {result.input: result for result in place.results("zoo")}
             place.books = [place.info(name) for name in ("zoo", "after", "gigabyte")]
             place.after = place.results("after")
+            place.squares = {result.input: result.value for result in place.results("joblib")}
             place.program = place.results("io")[0].value
             yield place
     finally:
@@ -78,6 +80,11 @@ def test_the_books_balance(zoo):
         assert info.submitted == info.succeeded + info.failed + info.dead + info.cancelled
         assert (info.left, info.cancelled) == (0, 0)
     assert zoo.books[0].submitted == len(ANIMALS) >= 40
+
+
+@pytest.mark.slow
+def test_joblib_computes_in_one_item_after_another(zoo):
+    assert zoo.squares == {count: sum(number**2 for number in range(count)) for count in range(1, 7)}
 
 
 @pytest.mark.slow
