@@ -32,7 +32,7 @@ class TestAppend:
         assert [row["state"] for row in rows(fleet.run("batches", "--json")) if row["name"] == name] == ["open"]
         with fleet.start("watch", name, "--max-wait", "60") as watching:
             fleet.run("close", name).good()
-            assert watching.ended() == 0
+            assert watching.end().code == 0
         assert str(fleet.ended(name).state) == "succeeded"
         assert sorted(row["value"] for row in rows(fleet.run("results", name, "--json"))) == [2, 4, 6]
         assert "closed already" in fleet.run("close", name).good().err

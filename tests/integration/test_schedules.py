@@ -23,7 +23,7 @@ from tests.support.set_clock import set_clock
 NOON = round(1000 * datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp())
 
 
-@cpu
+@cpu(name="schedules.number")
 def number(n: int) -> int:
     """Return it."""
     return n
@@ -241,7 +241,7 @@ class TestControl:
         make(every="90s", name="often")
         first, second = (one.as_dict() for one in schedules.infos())
         assert (first["name"], first["timetable"], first["timezone"]) == ("nightly", "0 2 * * *", "Europe/Berlin")
-        assert (first["next"], first["items"], first["task"]) == ("2026-03-29T01:00:00+00:00", 2, "number")
+        assert (first["next"], first["items"], first["task"]) == ("2026-03-29T01:00:00+00:00", 2, "schedules.number")
         assert (second["timetable"], second["next"]) == ("every 90s", "2026-03-28T12:01:30+00:00")
 
 
