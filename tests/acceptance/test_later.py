@@ -64,6 +64,25 @@ class TestAppend:
         assert rows(unchanged.run("schedule", "list", "--json")) == []
 
 
+class TestLabels:
+    def test_lists_are_filtered(self, fleet, name):
+        fleet.run("submit", "pair", "1", "--name", name, "--label", f"run={name}", "--label", "team=maps").good()
+        fleet.ended(name)
+
+        def names(*words):
+            return [row["name"] for row in rows(fleet.run("batches", "--json", *words))]
+
+        label = ("--label", f"run={name}")
+        assert (
+            names(*label) == names(*label, "--label", "team=maps", "--task", "pair", "--state", "succeeded") == [name]
+        )
+        for other in (("--label", "team=roads"), ("--task", "odd"), ("--state", "failed,running")):
+            assert names(*label, *other) == []
+        (row,) = rows(fleet.run("batches", "--json", *label))
+        assert row["labels"] == {"run": name, "team": "maps"}
+        assert fleet.run("batches", "--state", "gone").code == 2
+
+
 class TestLater:
     def test_a_batch_begins_after_its_delay(self, fleet, name):
         done = fleet.run("submit", "pair", "1", "--name", name, "--in", "2s").good()
