@@ -135,6 +135,18 @@ class TestRuns:
         assert info(here, name).state is State.RUNNING
 
 
+def test_a_host_without_a_time_zone_goes_on_with_other_schedules(here, clock, schedules, scheduler, caplog):
+    make(cron="* * * * *", tz="Europe/Berlin", name="a")
+    make(every="60s", name="b")
+    here.client.hset(here.settings.key("schedule:a:state"), "timezone", "Mars/Olympus")
+    live(clock, scheduler, 62)
+    assert [name[0] for name in runs(here)] == ["b"]
+    assert [record.args for record in caplog.records if "tzdata" in record.message] == [("a",)]
+    here.client.hset(here.settings.key("schedule:a:state"), "timezone", "Europe/Berlin")
+    live(clock, scheduler, 1)
+    assert [name[0] for name in runs(here)] == ["b", "a"]
+
+
 class TestOutage:
     @pytest.mark.parametrize(("missed", "number"), [("once", 1), ("skip", 0)])
     def test_it_is_answered_once(self, here, clock, schedules, scheduler, missed, number):
