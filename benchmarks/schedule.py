@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -60,10 +60,10 @@ class ScheduleCount:
 class Bench:
     """A home with a fleet of one worker, whose processes are killed."""
 
-    def __init__(self, directory: Path, seed: int) -> None:
+    def __init__(self, directory: Path, log: IO[bytes], seed: int) -> None:
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
         self.environ |= {"GRISTMILL_HOME": str(directory / "home")}
-        self._log = (directory / "up.log").open("ab")
+        self._log = log
         self._random = random.Random(seed)
         self.kills = 0
 
@@ -115,7 +115,11 @@ def _is_victim(process: psutil.Process) -> bool:
 
 def measure(directory: Path, seconds: float, every: float, outage: float, seed: int) -> ScheduleCount:
     """Run the schedule for so many seconds, with an outage in the middle, and count."""
-    bench = Bench(directory, seed)
+    with (directory / "up.log").open("ab") as log:
+        return _measure(Bench(directory, log, seed), seconds, every, outage)
+
+
+def _measure(bench: Bench, seconds: float, every: float, outage: float) -> ScheduleCount:
     with bench.up() as up:
         bench.do("submit", "pause", "0", "--name", "each", "--every", "1s")
         bench.disturb(up, seconds / 2, every)

@@ -1,5 +1,7 @@
 """The options of a batch: its priority, the limits of its items, what ends it early, what the server keeps of it."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypedDict
@@ -9,6 +11,7 @@ from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.halt import checked_halt
+from gristmill.producer.labels import checked_labels
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
@@ -29,6 +32,7 @@ OPTION_NAMES = (
     "time_limit",
     "max_running",
     "rate",
+    "labels",
 )
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
@@ -50,6 +54,7 @@ class SubmitOptions(TypedDict, total=False):
     time_limit: str | float | None
     max_running: str | int | None
     rate: str | None
+    labels: Mapping[str, str] | None
     append: bool
     close_after: str | float | None
     dedupe_by: str | None
@@ -66,7 +71,7 @@ class BatchOptions:
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
     limit; None: as its task says. At most `max_running` items run at once (`8`, `50%` or `+2`), and so
     many start in a time as `rate` says (`10/s`). All that items write goes below `output_dir`, a path below the data
-    root.
+    root. Lists are filtered by `labels`.
     """
 
     priority: int
@@ -80,6 +85,7 @@ class BatchOptions:
     max_running: str | None = None
     rate: str | None = None
     output_dir: str | None = None
+    labels: Mapping[str, str] | None = None
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -96,6 +102,7 @@ class BatchOptions:
         max_running: str | int | None = None,
         rate: str | None = None,
         output_dir: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Self:
         """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
@@ -121,12 +128,15 @@ class BatchOptions:
             None if max_running is None else checked_max_running(max_running),
             None if rate is None else checked_rate(rate),
             None if output_dir is None else checked_output_dir(output_dir),
+            None if labels is None else checked_labels(labels),
         )
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them, but for the resources of an item."""
         names = ("halt", "retries", "time_limit", "max_running", "rate", "output_dir")
         limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.labels:
+            limits["labels"] = json.dumps(self.labels)
         return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
 
 

@@ -96,6 +96,7 @@ def submit(  # noqa: PLR0913
     time_limit: str | float | None = None,
     max_running: str | int | None = None,
     rate: str | None = None,
+    labels: Mapping[str, str] | None = None,
     append: bool = False,
     close_after: str | float | None = None,
     dedupe_by: str | None = None,
@@ -134,6 +135,7 @@ def submit(  # noqa: PLR0913
             queue run at each moment, or `"+2"`, so many more (default: no limit).
         rate: how many of its items are handed out in a time, over all workers, such as `"10/s"`, `"600/m"` or
             `"1000/h"` (default: no limit).
+        labels: words by which `gristmill batches --label` finds the batch, such as `{"team": "maps"}`.
         append: add the items to the batch `name`, which takes more until somebody closes it (`Batch.close`), and is
             made if there is none. Any number of programs may append at once.
         close_after: close the batch once nothing was added to it for this long: seconds, or text such as `"1h"`.
@@ -168,6 +170,7 @@ def submit(  # noqa: PLR0913
         time_limit=time_limit,
         max_running=max_running,
         rate=rate,
+        labels=labels,
     )
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)

@@ -1,7 +1,8 @@
 """The state and the counters of a batch, as a caller sees them."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -37,7 +38,7 @@ STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
-    *("max_running", "rate", "held_by", "open", "scheduled_at", "schedule"),
+    *("max_running", "rate", "held_by", "open", "scheduled_at", "schedule", "labels"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -67,6 +68,7 @@ class BatchInfo:
     number, or text such as `50%` or `+2`, and so many are handed out in a time as `rate` says (`10/s`). `held_by` is
     the limit that keeps more items from being handed out, `max_running` or `rate`, or None. `scheduled_at` is when a
     `scheduled` batch begins, in Unix time, and `schedule` the name of the schedule that made the batch, or None.
+    `labels` are those with which it was submitted.
     """
 
     name: str
@@ -98,6 +100,7 @@ class BatchInfo:
     held_by: str | None = None
     scheduled_at: float | None = None
     schedule: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -140,6 +143,7 @@ class BatchInfo:
             held_by=None if stops or state in ENDED | ON_HOLD else fields.get("held_by"),
             scheduled_at=int(fields["scheduled_at"]) / 1000 if state is State.SCHEDULED else None,
             schedule=fields.get("schedule"),
+            labels=json.loads(fields.get("labels", "{}")),
         )
 
     @property
@@ -180,7 +184,15 @@ class BatchInfo:
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
         limits = {name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "halt")}
         ahead = {"scheduled_at": self.scheduled_at and _moment(self.scheduled_at), "schedule": self.schedule}
-        return {**fields, **times, "logs_lost": self.logs_lost, **limits, "held_by": self.held_by, **ahead}
+        return {
+            **fields,
+            **times,
+            "logs_lost": self.logs_lost,
+            **limits,
+            "held_by": self.held_by,
+            **ahead,
+            "labels": dict(self.labels),
+        }
 
 
 def _number(text: str | None) -> int | str | None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli import completing, input_options, program_options
+from gristmill.cli import completing, input_options, label_options, program_options
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.limit_options import item_limits
 from gristmill.cli.output import FORMS, Form
@@ -131,6 +131,7 @@ def feeding(command: Command) -> Command:
             help="Memory that an item reserves, and may allocate, such as 4G; default: as the task says.",
         ),
         item_limits,
+        label_options.labels,
         click.option(
             "--keep-logs",
             type=OneOf(KEEP_LOGS),

@@ -3,11 +3,13 @@
 import logging
 import random
 import time
+from zoneinfo import ZoneInfoNotFoundError
 
 from redis import Redis
 
 from gristmill.batches.schedules import Schedules
 from gristmill.config.settings import Settings
+from gristmill.worker.rare_log import RareLog
 
 #: Seconds between two looks of a worker, and for which one of them makes batches, at most.
 LOOK_SECONDS, WORK_SECONDS = 1.0, 0.3
@@ -23,6 +25,7 @@ class Scheduler:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._schedules = Schedules(client, settings)
         self._workers = 1
+        self._rare_log = RareLog(log)
 
     def step(self) -> None:
         """Make the batches that are due, for WORK_SECONDS at most.
@@ -42,7 +45,12 @@ class Scheduler:
         now, self._workers, dues = self._schedules.look()
         done = False
         for due in dues:
-            answer = self._schedules.fire(due, now)
+            try:
+                answer = self._schedules.fire(due, now)
+            except ZoneInfoNotFoundError:
+                # Another host may have it; and other schedules have other zones.
+                self._rare_log.error(due.name, "schedule %s: this host has no time zone data: install tzdata", due.name)
+                continue
             if answer in ("run", "missed", "overlap", "exists"):
                 done = True
                 log.log(logging.DEBUG if answer == "run" else logging.INFO, "schedule %s: %s", due.name, answer)

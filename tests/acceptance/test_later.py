@@ -32,7 +32,7 @@ class TestAppend:
         assert [row["state"] for row in rows(fleet.run("batches", "--json")) if row["name"] == name] == ["open"]
         with fleet.start("watch", name, "--max-wait", "60") as watching:
             fleet.run("close", name).good()
-            assert watching.ended() == 0
+            assert watching.end().code == 0
         assert str(fleet.ended(name).state) == "succeeded"
         assert sorted(row["value"] for row in rows(fleet.run("results", name, "--json"))) == [2, 4, 6]
         assert "closed already" in fleet.run("close", name).good().err
@@ -62,6 +62,25 @@ class TestAppend:
     def test_what_does_not_go_together(self, unchanged, words):
         assert unchanged.run("submit", "pair", "1", *words).code == 2
         assert rows(unchanged.run("schedule", "list", "--json")) == []
+
+
+class TestLabels:
+    def test_lists_are_filtered(self, fleet, name):
+        fleet.run("submit", "pair", "1", "--name", name, "--label", f"run={name}", "--label", "team=maps").good()
+        fleet.ended(name)
+
+        def names(*words):
+            return [row["name"] for row in rows(fleet.run("batches", "--json", *words))]
+
+        label = ("--label", f"run={name}")
+        assert (
+            names(*label) == names(*label, "--label", "team=maps", "--task", "pair", "--state", "succeeded") == [name]
+        )
+        for other in (("--label", "team=roads"), ("--task", "odd"), ("--state", "failed,running")):
+            assert names(*label, *other) == []
+        (row,) = rows(fleet.run("batches", "--json", *label))
+        assert row["labels"] == {"run": name, "team": "maps"}
+        assert fleet.run("batches", "--state", "gone").code == 2
 
 
 class TestLater:

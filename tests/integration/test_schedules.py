@@ -23,7 +23,7 @@ from tests.support.set_clock import set_clock
 NOON = round(1000 * datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp())
 
 
-@cpu
+@cpu(name="schedules.number")
 def number(n: int) -> int:
     """Return it."""
     return n
@@ -135,6 +135,18 @@ class TestRuns:
         assert info(here, name).state is State.RUNNING
 
 
+def test_a_host_without_a_time_zone_goes_on_with_other_schedules(here, clock, schedules, scheduler, caplog):
+    make(cron="* * * * *", tz="Europe/Berlin", name="a")
+    make(every="60s", name="b")
+    here.client.hset(here.settings.key("schedule:a:state"), "timezone", "Mars/Olympus")
+    live(clock, scheduler, 62)
+    assert [name[0] for name in runs(here)] == ["b"]
+    assert [record.args for record in caplog.records if "tzdata" in record.message] == [("a",)]
+    here.client.hset(here.settings.key("schedule:a:state"), "timezone", "Europe/Berlin")
+    live(clock, scheduler, 1)
+    assert [name[0] for name in runs(here)] == ["b", "a"]
+
+
 class TestOutage:
     @pytest.mark.parametrize(("missed", "number"), [("once", 1), ("skip", 0)])
     def test_it_is_answered_once(self, here, clock, schedules, scheduler, missed, number):
@@ -241,7 +253,7 @@ class TestControl:
         make(every="90s", name="often")
         first, second = (one.as_dict() for one in schedules.infos())
         assert (first["name"], first["timetable"], first["timezone"]) == ("nightly", "0 2 * * *", "Europe/Berlin")
-        assert (first["next"], first["items"], first["task"]) == ("2026-03-29T01:00:00+00:00", 2, "number")
+        assert (first["next"], first["items"], first["task"]) == ("2026-03-29T01:00:00+00:00", 2, "schedules.number")
         assert (second["timetable"], second["next"]) == ("every 90s", "2026-03-28T12:01:30+00:00")
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gristmill.batches.ledger import AlreadyFeeding
+from gristmill.batches.appends import Append
+from gristmill.batches.ledger import AlreadyFeeding, Ledger
 from gristmill.errors import BatchCancelled
 from tests.model import operators
 from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome
@@ -75,7 +76,7 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
                     product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [])
         if feeding:
             with suppress(AlreadyFeeding, BatchCancelled):
-                product.ledger.producer_heartbeat(BATCH, actors.producer.token)
+                _store_of(actors, scenario, product).producer_heartbeat(BATCH, actors.producer.token)
     after = replace(actors, now=actors.now + STEP_MS)
     for worker in actors.workers:
         if worker not in alive:
@@ -114,12 +115,15 @@ def _produce(actors: Actors, scenario: Scenario, product: Product) -> Actors:
         return replace(actors, producer=replace(producer, at="done"))
     try:
         if producer.at == "create":
-            feed = product.create(producer.token, scenario.retries, scenario.limits)
+            feed = product.create(producer.token, scenario.retries, scenario.limits, appends=scenario.appends)
             stored, ended = feed.stored, feed.input_ended
         elif producer.at == "append":
             stored, ended = _append(actors, scenario, product), False
+        elif producer.at == "close":
+            product.close()
+            return replace(actors, producer=replace(producer, at="done"))
         else:
-            product.ledger.end(BATCH, producer.token, 0)
+            _store_of(actors, scenario, product).end(BATCH, producer.token, 0)
             stored, ended = producer.stored, True
     except BatchCancelled:
         return replace(actors, producer=replace(producer, at="done"))
@@ -127,8 +131,13 @@ def _produce(actors: Actors, scenario: Scenario, product: Product) -> Actors:
         # The command ends with an error, and its user repeats it.
         life = producer.life if producer.at == "create" else producer.life + 1
         return replace(actors, producer=Producer("create", life))
-    following = "done" if ended else "append" if stored < scenario.items else "end"
+    at_end = "close" if scenario.appends else "done"
+    following = at_end if ended else "append" if stored < scenario.items else "end"
     return replace(actors, producer=replace(producer, at=following, stored=stored))
+
+
+def _store_of(actors: Actors, scenario: Scenario, product: Product) -> Append | Ledger:
+    return product.append(actors.producer.stored) if scenario.appends else product.ledger
 
 
 def _append(actors: Actors, scenario: Scenario, product: Product) -> int:
@@ -138,7 +147,9 @@ def _append(actors: Actors, scenario: Scenario, product: Product) -> int:
         if end > first:
             break
     items = [str(100 * actors.generation + index) for index in range(first, end)]
-    product.ledger.append(BATCH, actors.producer.token, first, items, f"sha{actors.generation}-{end}")
+    _store_of(actors, scenario, product).append(
+        BATCH, actors.producer.token, first, items, f"sha{actors.generation}-{end}"
+    )
     return end
 
 

@@ -1,5 +1,6 @@
 """The form of a state in which states that behave alike are equal: ids and times by rank, workers without names."""
 
+import json
 import re
 from collections.abc import Iterable
 from itertools import permutations
@@ -145,6 +146,8 @@ class _Scope:
         value = self.view[part]
         if part == "state":
             return part, tuple(self._state(value))
+        if part == product.APPENDS:
+            return part, tuple(self._append(json.loads(text)) for _, text in sorted(value.items()))
         if part == product.RUNNING_HASH:
             rows = ((chunk, *text.split(" ", 1)) for chunk, text in value.items())
             return part, tuple(sorted((chunk, self.names[worker], message) for chunk, worker, message in rows))
@@ -187,6 +190,10 @@ class _Scope:
                 yield name, "ours" if text == self.all.producer.token else "other"
             elif name not in product.IGNORED_FIELDS:
                 yield name, text
+
+    def _append(self, append: dict[str, Any]) -> Form:
+        ours = append["producer"] == self.all.producer.token
+        return append["position"], append["added"], append["sha"], "ended" in append, ours, self._age(append["alive"])
 
     def _queue(self, stream: Stream) -> Form:
         entries = tuple((self.ids[identity], self._message(fields["m"])) for identity, fields in stream.entries.items())

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from gristmill.batches import control
+from gristmill.batches.appends import Append
 from gristmill.batches.chunk import Chunk, Item, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
@@ -169,7 +170,8 @@ class Product:
         """Send a worker's heartbeat, with the chunks whose messages it holds."""
         self.ledger.heartbeat(worker, {"queue": QUEUE, "slots": 1}, chunks)
 
-    def create(self, token: str, retries: int, limits: Mapping[str, str]) -> Any:
+    def create(self, token: str, retries: int, limits: Mapping[str, str], *, appends: bool = False) -> Any:
+        """Create the batch; where it `appends`, begin an append to an open batch, which is the same one each time."""
         fields = {
             "task": "t",
             "queue": QUEUE,
@@ -181,7 +183,21 @@ class Product:
             "chunk_seconds": 0.25,
             "submitted_by": "me",
         }
+        if appends:
+            return self.append(0).begin(BATCH, token, {**fields, **limits, "open": 1})
         return self.ledger.create(BATCH, token, {**fields, **limits})
+
+    def append(self, position: int) -> Append:
+        """The one append of the model, which is at that position of its input."""
+        append = Append(self.client, self.ledger.settings, "t", lambda item, _: item)
+        append.progress.position = position
+        return append
+
+    def close(self) -> None:
+        """Close the open batch."""
+        # Its token is none of the operator's.
+        _TOKENS.begin(-1)
+        self.control.close(BATCH)
 
 
 def outcome(item: Item, state: str) -> Outcome:
@@ -215,6 +231,8 @@ LEASES = f"lease:{QUEUE}"
 WORKER_ZSETS = ("workers", LEASES)
 #: The hash of what each worker runs, and the zset of batches that are not finished.
 RUNNING_HASH, ACTIVE = "started", "active"
+#: The hash of how far each append is.
+APPENDS = "appends"
 #: Where an item without an outcome may be: in these sets of chunks, or waiting for its next attempt.
 CHUNK_ZSETS, WAITING = ("in_flight", "remainder"), ("retry", "retry_pending")
 #: The hash of a queue's counts.
@@ -227,6 +245,7 @@ _IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock"})
 _SCOPED = frozenset(
     {
         "state",
+        APPENDS,
         RUNNING_HASH,
         "message_of",
         "in_flight",
@@ -285,7 +304,7 @@ def events_in(stream: Any) -> Iterator[tuple[int, int]]:
 
 def without_times(fields: dict[str, str]) -> dict[str, str]:
     """The fields of a block or of a dead letter, without moments and names of workers."""
-    return {name: text for name, text in fields.items() if name not in ("at", "worker")}
+    return {name: text for name, text in fields.items() if name not in ("at", "worker", "progress")}
 
 
 def span(member: str) -> range:

@@ -8,6 +8,7 @@ from tests.model.world import Scenario
 FULL = (
     Scenario("no operator", outcomes={1: "rs", 2: "rf"}),
     Scenario("two blocks", outcomes={1: "rs", 2: "rf"}, blocks=(1, 2)),
+    Scenario("an open batch", outcomes={1: "rs", 2: "rf"}, blocks=(1, 2), appends=True),
     Scenario("cancel", outcomes={1: "rs", 2: "rf"}, operator=("cancel",)),
     Scenario("cancel --kill", outcomes={1: "rs", 2: "rf"}, operator=("kill",)),
     Scenario("pause and resume", outcomes={1: "rs", 2: "rf"}, operator=("pause", "resume")),
@@ -37,6 +38,8 @@ def _small(name: str, items: int, faults: tuple[str, ...], outcomes: dict[int, s
 SMALL = (
     replace(_BY_NAME["no operator"], name="no operator, 3 items, no fault", faults=0),
     _small("no operator", 1, ("crash", "lost answer", "stall"), {0: "rf"}),
+    _small("an open batch", 1, ("crash", "lost answer", "stall"), {}),
+    replace(_small("an open batch", 2, ("lost answer",), {}), blocks=(1, 1)),
     _small("cancel", 1, ("crash", "lost answer", "stall"), {}),
     _small("cancel --kill", 1, ("stall",), {}),
     _small("pause and resume", 1, ("crash",), {}),

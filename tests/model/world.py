@@ -35,6 +35,8 @@ class Scenario:
     limits: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[int, ...] = ()
     parts: bool = True
+    #: The producer appends to an open batch, and closes it.
+    appends: bool = False
     workers: int = 2
 
     def state_of(self, item: Item) -> str:
@@ -44,7 +46,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Producer:
-    """A producer: it creates, stores block by block, ends; `at` is its next call."""
+    """A producer: it creates, stores block by block, ends, and closes an open batch; `at` is its next call."""
 
     at: str = "create"
     life: int = 0

@@ -1,6 +1,6 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import failover, ledger, pools, programs, slots, transport, values, watch
+from tests.mutants import failover, later, ledger, pools, programs, slots, transport, values, watch
 
 MUTANTS = (
     *transport.MUTANTS,
@@ -11,4 +11,5 @@ MUTANTS = (
     *programs.MUTANTS,
     *slots.MUTANTS,
     *values.MUTANTS,
+    *later.MUTANTS,
 )

@@ -6,6 +6,7 @@ from gristmill.errors import InputError
 from gristmill.producer.batch_options import BatchOptions, checked_max_wait
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
+from gristmill.producer.labels import parse_label
 
 
 @pytest.mark.parametrize("text", ["1", "10", "999999999999999", "10%", "0.5%", "100%", "99.999999%"])
@@ -144,3 +145,23 @@ def test_what_selects_nothing(state):
     with pytest.raises(InputError) as refused:
         item_states(state)
     assert f"state: {state!r} " in str(refused.value)
+
+
+class TestLabels:
+    def test_they_are_kept_as_json_by_key(self):
+        options = BatchOptions.of(labels={"team": "maps", "env": "prod"})
+        assert options.fields()["labels"] == '{"env": "prod", "team": "maps"}'
+        assert "labels" not in BatchOptions.of(labels={}).fields()
+
+    @pytest.mark.parametrize("labels", [{"": "x"}, {"a": ""}, {"a b": "x"}, {"a": 1}, {"a": "x" * 65}, ["a"]])
+    def test_what_is_no_label(self, labels):
+        with pytest.raises(InputError, match="invalid value for label"):
+            BatchOptions.of(labels=labels)
+
+    @pytest.mark.parametrize("text", ["", "team", "=maps", "team=", "team=a=b", "team=ma ps"])
+    def test_what_is_no_label_of_a_command(self, text):
+        with pytest.raises(InputError, match="invalid value for label"):
+            parse_label(text)
+
+    def test_a_label_of_a_command(self):
+        assert parse_label("team=maps/eu-1.2_x") == ("team", "maps/eu-1.2_x")

@@ -102,9 +102,10 @@ class TestWords:
                 record = option.get_help_record(click.Context(command_named(name)))
                 for opt in option.opts:
                     meanings.setdefault(opt, {})[name] = record
-        # `--all` says what the command does to all, `--queue` what it does with the queue.
+        # `--all` says what the command does to all, `--queue` and `--label` what it does with these; and there are
+        # states of items, and of batches.
         different = {opt: places for opt, places in meanings.items() if len(set(places.values())) > 1}
-        assert set(different) == {"--all", "--queue", "--seconds"}
+        assert set(different) == {"--all", "--label", "--queue", "--seconds", "--state"}
 
     def test_metavars_say_the_grammar(self):
         for name in commands():
@@ -157,7 +158,7 @@ class TestWords:
         keywords = set(inspect.signature(gristmill.submit).parameters)
         assert {"name", "set", "priority", "halt", "ttl", "max_wait"} <= keywords
         options = {o.removeprefix("--").replace("-", "_") for p in options_of("submit") for o in p.opts}
-        assert keywords - {"task", "items", "queue"} <= options
+        assert keywords - {"task", "items", "queue", "labels"} <= options
 
     @pytest.mark.parametrize("word", ["retry", "cancel", "close", "pause", "resume", "delete", "results"])
     def test_commands_are_the_methods_of_a_batch(self, word):

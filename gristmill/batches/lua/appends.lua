@@ -19,6 +19,11 @@ end
 -- An append whose token its producer has made itself: nobody names it again after its end.
 local function is_nameless(token) return string.sub(token, 1, 1) == '~' end
 
+-- A block says how far its append was with it.
+local function note_append(batch, block)
+  if block.append then redis.call('HSET', key(batch, 'appends'), block.append, block.progress) end
+end
+
 -- A server that broke off behind a block has it in the stream, and nowhere else: the block says what it belongs to.
 local function count_last_block(batch, b)
   local entry = redis.call('XREVRANGE', key(batch, 'in'), '+', '-', 'COUNT', 1)[1]
@@ -27,7 +32,7 @@ local function count_last_block(batch, b)
   redis.call('HSET', key(batch, 'state'), 'stored', block.after)
   count_open(b.queue, b.paused, block.after - b.stored)
   b.stored = block.after
-  if block.append then redis.call('HSET', key(batch, 'appends'), block.append, block.progress) end
+  note_append(batch, block)
 end
 
 -- The items of a block (a line each) whose digests in `digests` the batch does not have, and these digests.

@@ -1,5 +1,5 @@
 --@ repair_batch(batch, failures: number, deaths: number, mend: flag) frees
---@ uses batches/upkeep batches/blocks
+--@ uses batches/upkeep batches/appends
 -- Compare what a batch has of each thing twice: stored items, counters, places of open items, the sets that it is in. With
 -- `mend`, make them agree: an open item that is in no place from which it would be handed out becomes a remainder.
 -- `failures` and `deaths` are what repair_items counted: they divide the failed items where the counters cannot.
@@ -24,7 +24,10 @@ local function count_blocks()
   local entries = redis.call('XRANGE', key(batch, 'in'), b.stored + 1, '+')
   if #entries == 0 then return end
   local bytes, last = 0, block_of(entries[#entries])
-  for _, entry in ipairs(entries) do bytes = bytes + #block_of(entry).items end
+  for _, entry in ipairs(entries) do
+    bytes = bytes + #block_of(entry).items
+    if mend then note_append(batch, block_of(entry)) end
+  end
   note('items_not_counted', last.after - b.stored)
   set('stored', last.after, 'bytes', b.bytes + bytes, 'sha', last.sha)
   b.stored = last.after
