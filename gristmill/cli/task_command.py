@@ -47,7 +47,9 @@ class TaskCommand(Command):
         if option[1:].isdigit():
             return f"no option {option}: put -- after TASK before items that begin with a dash"
         word = self._first_word(click.Context(self), args)
-        if word and not _is_task(word) and not (option.startswith("--") and option in other_tools.OPTIONS):
+        if not word or word.startswith("-") or (option.startswith("--") and option in other_tools.OPTIONS):
+            return super().unknown_option(option, args)
+        if not _is_task(word):
             return _no_task(word)
         return super().unknown_option(option, args)
 

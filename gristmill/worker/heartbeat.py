@@ -73,7 +73,7 @@ class WorkerHeartbeat(StartStopStep):
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
         self.scheduling = PeriodicCall("scheduling", LOOK_SECONDS, Scheduler(server, settings()).step)
-        self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(server, settings()).step)
+        self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look)
         self.heartbeat.add(*self._calls())
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)

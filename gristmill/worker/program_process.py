@@ -197,7 +197,10 @@ def cannot_start(words: Sequence[str], workdir: str, error: OSError) -> str:
     """Why a program did not start, in a line."""
     if workdir and error.filename == workdir:
         return f"invalid value for workdir: {workdir!r} ({error.strerror}; expected a directory of the worker's host)"
-    reason = "no such program" if isinstance(error, FileNotFoundError) else error.strerror
+    reason = error.strerror
+    if isinstance(error, FileNotFoundError):
+        is_there = error.filename and "/" in error.filename and Path(workdir, error.filename).exists()
+        reason = "no such interpreter as its first line names" if is_there else "no such program"
     return f"cannot run {words[0]!r}: {reason}"
 
 

@@ -74,6 +74,16 @@ def test_what_a_killed_slot_began_is_counted_once(ledger, chunk, settings, sweep
     assert not list(directory(settings).iterdir())
 
 
+def test_a_look_counts_in_a_thread_where_a_slot_is_gone(ledger, chunk, settings):
+    sweep = JournalSweep(ledger.client, settings)
+    sweep.look()
+    assert sweep._thread is None
+    killed_after(partial(begin, chunk, 0))
+    sweep.look()
+    sweep._thread.join(30)
+    assert info(ledger, "b").duplicates == 1
+
+
 def test_what_is_recorded_is_no_duplicate(ledger, chunk, sweep):
     killed_after(partial(begin, chunk, 0, 1, clear=True))
     assert sweep() == 1
@@ -143,6 +153,15 @@ def test_a_line_that_was_not_written_whole_is_left_out(ledger, chunk, settings, 
     (path,) = directory(settings).iterdir()
     path.write_bytes(path.read_bytes() + b"[1, 10")
     assert sweep() == 1
+
+
+def test_a_file_that_is_no_journal_keeps_no_other(ledger, chunk, settings, sweep):
+    killed_after(partial(begin, chunk, 0))
+    for name in ("0", "z"):
+        (directory(settings) / name).write_text("no journal\nat all\n")
+    with pytest.raises(ValueError, match="Expecting value"):
+        sweep()
+    assert info(ledger, "b").duplicates == 1
 
 
 def test_a_task_may_close_the_journal(chunk, settings, sweep):

@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "the journal of a slot that lives is left alone",
         SWEEP,
-        "            if not lock(descriptor):\n                return 0\n",
-        "            lock(descriptor)\n",
+        "        yield lock(descriptor)\n",
+        "        yield True\n",
         f"{TEST}::test_a_slot_that_lives_is_left_alone",
         TRUE,
     ),

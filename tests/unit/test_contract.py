@@ -177,6 +177,10 @@ class TestPrograms:
     def test_a_programs_option_says_how_a_program_begins(self):
         assert refusal("run", "ffmpeg", "-i", "x") == ("no task is called 'ffmpeg'; to run a program put -- before it")
 
+    def test_an_option_that_is_not_there_is_no_task(self):
+        assert refusal("run", "--output", "f", "fibonacci", "3").startswith("no option --output")
+        assert refusal("run", "fibonacci", "3", "--output", "f").startswith("no option --output")
+
     @pytest.mark.parametrize("words", [("--", "ffmpeg", "-i", "x"), ("--name", "n", "--", "ffmpeg"), ("--",)])
     @pytest.mark.parametrize("command", ["run", "submit"])
     def test_before_a_task_it_begins_a_program(self, command, words):

@@ -97,6 +97,16 @@ def test_what_is_no_program_fails_as_in_a_shell(tmp_path):
         assert word in str(failure.value)
 
 
+def test_a_script_whose_interpreter_is_missing_is_told_from_one_that_is_not_there(tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    for word, workdir in ((str(script), ""), ("./script", str(tmp_path))):
+        with pytest.raises(ProgramFailed, match="interpreter") as failure:
+            run(word, workdir=workdir)
+        assert failure.value.outcome["exit"] == 127
+
+
 def test_a_script_without_an_interpreter_runs_in_the_shell(tmp_path):
     script = tmp_path / "script"
     script.write_text('echo "$0 $1"\n')
