@@ -1,19 +1,20 @@
 """Schedules on a real server, by direct calls of the scripts and with a clock that the test sets."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
+import uuid
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
 
-from gristmill import aio, cpu, open_batch, submit
+from gristmill import cpu, open_batch, submit
 from gristmill.batches.info import State
 from gristmill.batches.schedules import Schedules
 from gristmill.batches.timetable import Timetable
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
-from gristmill.producer.start_time import StartTime
-from gristmill.producer.submission import Submission
 from gristmill.producer.values import Values
 from gristmill.worker.scheduler import Scheduler
 from tests.support.ledger import enlist, heal, info, run_all
@@ -133,6 +134,60 @@ class TestRuns:
         assert schedules.fire(dues[0], now) == "run"
         assert [item for _, item in here.items(name)] == ["1", "2"]
         assert info(here, name).state is State.RUNNING
+
+
+ACTION = st.tuples(st.sampled_from(["look", "fire", "repeat", "end"]), st.integers(0, 1))
+
+
+@hypothesis(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=st.lists(st.tuples(st.integers(1, 4), st.lists(ACTION, max_size=8)), max_size=8))
+def test_each_time_is_run_or_left_out_once_in_whatever_order_workers_call(here, clock, schedules, rounds):
+    """Two workers, each with what it saw when it looked last; answers are lost, and calls repeated."""
+    name = f"s{uuid.uuid4().hex[:8]}"
+    # No outage of the time before belongs to this schedule.
+    schedules.look()
+    make(every="1s", name=name)
+    first = schedules.info(name).next
+    looks, last, answers = [(0, 0, []), (0, 0, [])], [None, None], []
+    for seconds, actions in rounds:
+        clock.pass_by(seconds)
+        schedules.look()
+        for action, worker in actions:
+            now, _, dues = looks[worker]
+            if action == "look":
+                looks[worker] = schedules.look()
+            elif action == "fire" and dues:
+                last[worker] = (dues[0], now)
+                answers.append(schedules.fire(*last[worker]))
+            elif action == "repeat" and last[worker]:
+                answers.append(schedules.fire(*last[worker]))
+            elif action == "end" and schedules.info(name).last_batch:
+                open_batch(schedules.info(name).last_batch).cancel()
+    info = schedules.info(name)
+    assert info.runs == answers.count("run") == len([batch for batch in runs(here) if batch.startswith(name)])
+    assert info.left_out == answers.count("overlap")
+    assert set(answers) <= {"run", "overlap", "lost"}
+    assert info.runs + info.left_out == info.next - first
+    schedules.delete(name)
+
+
+def test_a_clock_that_is_set_back_fires_nothing_twice(here, clock, schedules, scheduler):
+    make(every="60s")
+
+    def live_with_heartbeats(seconds):
+        for _ in range(seconds):
+            clock.pass_by(1)
+            here.heartbeat("cpu@a", {"queue": "cpu", "slots": 1}, [])
+            scheduler.step()
+
+    live_with_heartbeats(61)
+    assert runs(here) == ["s-20260328-120100"]
+    open_batch("s-20260328-120100").cancel()
+    clock.pass_by(-3600)
+    # Time goes on, at half its speed.
+    live_with_heartbeats(130)
+    assert runs(here) == ["s-20260328-120100", "s-20260328-120200"]
+    assert schedules.info("s").left_out == 0
 
 
 def test_a_host_without_a_time_zone_goes_on_with_other_schedules(here, clock, schedules, scheduler, caplog):
@@ -255,80 +310,6 @@ class TestControl:
         assert (first["name"], first["timetable"], first["timezone"]) == ("nightly", "0 2 * * *", "Europe/Berlin")
         assert (first["next"], first["items"], first["task"]) == ("2026-03-29T01:00:00+00:00", 2, "schedules.number")
         assert (second["timetable"], second["next"]) == ("every 90s", "2026-03-28T12:01:30+00:00")
-
-
-class TestStart:
-    def begin(self, **options):
-        at = datetime.fromtimestamp(NOON / 1000, UTC) + timedelta(minutes=5)
-        return submit(number, [1, 2], name="b", at=at, priority=0, **options)
-
-    def counts(self, here):
-        key = here.settings.key("queue:cpu")
-        return tuple(int(value or 0) for value in here.client.hmget(key, "open", "paused"))
-
-    def test_a_batch_begins_at_its_time(self, here, clock):
-        batch = self.begin()
-        enlist(here)
-        assert (batch.info().state, batch.info().scheduled_at) == (State.SCHEDULED, NOON / 1000 + 300)
-        assert self.counts(here) == (0, 2)
-        clock.pass_by(299)
-        heal(here)
-        run_all(here)
-        assert batch.info().left == 2
-        clock.pass_by(2)
-        enlist(here)
-        heal(here)
-        assert (batch.info().state, self.counts(here)) == (State.RUNNING, (2, 0))
-        run_all(here)
-        assert batch.info().state is State.SUCCEEDED
-        assert here.client.zcard(here.settings.key("scheduled")) == 0
-
-    def test_resume_begins_it_now_and_pause_holds_it(self, here, clock):
-        batch = self.begin()
-        assert batch.pause()
-        assert batch.info().state is State.PAUSED
-        clock.pass_by(400)
-        assert here.names() == ["b"]
-        assert batch.info().state is State.PAUSED
-        assert batch.resume()
-        assert batch.info().state is State.RUNNING
-
-    def test_resume_begins_it_before_its_time(self, here, clock):
-        batch = self.begin()
-        assert batch.resume()
-        assert (batch.info().state, batch.info().scheduled_at) == (State.RUNNING, None)
-
-    @pytest.mark.parametrize("how", ["cancel", "delete"])
-    def test_it_can_be_cancelled_and_deleted(self, here, clock, how):
-        batch = self.begin()
-        getattr(batch, how)()
-        assert here.client.zcard(here.settings.key("scheduled")) == 0
-        assert self.counts(here) == (0, 0)
-        clock.pass_by(400)
-        heal(here)
-        if how == "cancel":
-            assert (batch.info().state, batch.info().cancelled) == (State.CANCELLED, 2)
-
-    def test_a_delay_goes_by_the_servers_clock(self, here, clock):
-        submission = Submission(number, Values([1]), name="b", at=StartTime(delay=60))
-        submission.send()
-        assert info(here, "b").scheduled_at == NOON / 1000 + 60
-
-    def test_the_same_command_after_its_time_changes_nothing(self, here, clock):
-        self.begin()
-        assert submit(number, [1, 2], name="b").info().state is State.SCHEDULED
-
-    def test_what_is_past_is_refused(self, here, clock):
-        for at in ("2020-01-01T00:00", datetime(2020, 1, 1), datetime(2999, 1, 1, tzinfo=UTC)):  # noqa: DTZ001
-            with pytest.raises(InputError, match="invalid value for at"):
-                submit(number, [1], name="b", at=at)
-        with pytest.raises(InputError, match="invalid value for at"):
-            submit(number, [1], name="b", at="02:30", append=True)
-        assert here.names() == []
-
-    def test_awaited(self, here):
-        batch = asyncio.run(aio.submit(number, [1], name="b", at=datetime.now(UTC) + timedelta(hours=1)))
-        assert open_batch(batch.name).info().state is State.SCHEDULED
 
 
 def test_a_schedule_without_a_time_to_come_rests(here, clock, schedules):

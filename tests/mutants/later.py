@@ -92,7 +92,7 @@ MUTANTS = (
         f"{BATCHES}/upkeep.lua",
         "    set_paused(batch, false, now)\n    forget_time(batch)\n",
         "    forget_time(batch)\n",
-        f"{SCHEDULES}::TestStart::test_a_batch_begins_at_its_time",
+        "tests/integration/test_start_times.py::TestStart::test_a_batch_begins_at_its_time",
         LOST,
     ),
     Mutant(

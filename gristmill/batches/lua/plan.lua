@@ -2,7 +2,7 @@
 --@ uses batches/schedules
 -- Make a schedule of the items that the draft `token` has; `definition` has its state, names and values by turns, and it is
 -- due at `due`. Repeating it changes nothing.
--- Touches: schedules, schedules_due, schedule:{s}:state, schedule:{s}:in, draft:{token}.
+-- Touches: schedules, schedules_due, schedule_watch, schedule:{s}:state, schedule:{s}:in, draft:{token}.
 -- Returns 'made', 'exists' (with the same items and times), 'other' (with others), or 'lost' when the draft is gone.
 local s, values = schedule_state(schedule), named(definition)
 if s.id and s.id ~= token then
@@ -21,4 +21,8 @@ end
 redis.call('ZADD', GM .. 'schedules', 'NX', milliseconds(), schedule)
 if not s.next and not s.last_due then set_next(schedule, {}, due) end
 redis.call('DEL', draft_key(token))
+-- Before the first schedule of all, workers that live have noted no look.
+if redis.call('EXISTS', GM .. 'workers') == 1 and redis.call('HSETNX', GM .. 'schedule_watch', 'looked', milliseconds()) == 1 then
+  redis.call('HSET', GM .. 'schedule_watch', 'since', milliseconds())
+end
 return 'made'
