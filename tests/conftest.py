@@ -75,7 +75,12 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """Begin with what takes longest: begun last, it would run while the other processes have nothing left to do."""
     places = [*LONGEST, ""]
-    items.sort(key=lambda item: next(place for place, name in enumerate(places) if item.nodeid.startswith(name)))
+
+    def turn(item):
+        is_short = item.get_closest_marker("slow") is None
+        return is_short, next(place for place, name in enumerate(places) if item.nodeid.startswith(name))
+
+    items.sort(key=turn)
 
 
 def pytest_collection_finish():
