@@ -12,7 +12,7 @@ SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 # What fails beside others runs once more, alone: a test that passes then was starved, one that is wrong fails again.
 ALONE := $(PYTEST) -q --last-failed --last-failed-no-failures none
 
-.PHONY: help demo test slow pythons mutants check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
+.PHONY: help demo test slow alone pythons mutants check format lint types imports length secrets fuzz bench-quick ab latest lock screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /	/' | awk -F '\t' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -25,7 +25,11 @@ test: $(VENV)/dev ## run the tests except the slow ones
 
 slow: $(VENV)/dev ## run the slow tests: side by side, then those that need the machine for themselves
 	@$(PYTEST) -q -m "slow and not alone" $(SIDE_BY_SIDE) --durations=15 || $(ALONE) -m "slow and not alone"
-	@$(PYTEST) -q -m "slow and alone" --durations=15 || $(ALONE) -m "slow and alone"
+	@$(MAKE) --no-print-directory alone
+
+# Not in the list of commands: `slow` and `check` end with it.
+alone: $(VENV)/dev
+	@$(PYTEST) -q -m alone --durations=15 || $(ALONE) -m alone
 
 pythons: ## run `make test` on each Python from 3.11 that this machine has, in an environment for each
 	@sh bin/pythons
@@ -35,8 +39,9 @@ mutants: $(VENV)/dev ## take out each guard of the promises, and check that its 
 
 check: $(VENV)/dev ## run everything that CI runs
 	@$(MAKE) -j --no-print-directory format lint types imports length
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory slow
+	@# Together: where slow tests wait, or the last of them run, the many short ones have the processors.
+	@$(PYTEST) -q -m "not alone" $(SIDE_BY_SIDE) --durations=15 || $(ALONE) -m "not alone"
+	@$(MAKE) --no-print-directory alone
 
 format: $(VENV)/dev ## check the format of the code (FIX=1 formats it)
 	@$(BIN)/ruff format $(if $(FIX),,--check) .

@@ -1,5 +1,6 @@
 """What tests share: a private server for each test process, a key prefix for each test, and polling."""
 
+import gc
 import os
 import sys
 import time
@@ -18,6 +19,8 @@ from gristmill.server.private import PrivateServer
 # Each command that a test runs is a new Python: without bytecode it would compile the whole package first (0.3 s).
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# What is collected stays to the end: Python would search it for garbage while it is made, and again during tests.
+gc.disable()
 
 
 #: The files whose tests share the Docker engine.
@@ -72,7 +75,18 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """Begin with what takes longest: begun last, it would run while the other processes have nothing left to do."""
     places = [*LONGEST, ""]
-    items.sort(key=lambda item: next(place for place, name in enumerate(places) if item.nodeid.startswith(name)))
+
+    def turn(item):
+        is_short = item.get_closest_marker("slow") is None
+        return is_short, next(place for place, name in enumerate(places) if item.nodeid.startswith(name))
+
+    items.sort(key=turn)
+
+
+def pytest_collection_finish():
+    """Search for garbage among what tests make, and not among the tests."""
+    gc.freeze()
+    gc.enable()
 
 
 #: Seconds that `until` waits; a test whose guard is taken out fails after them, so `tests/mutants` sets fewer.

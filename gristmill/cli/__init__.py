@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from gristmill.cli.command import Group
 from gristmill.errors import GristmillError
+from gristmill.loading import loading
 
 #: The commands in the order in which help lists them, each with the line that help has of it. The lines stand here
 #: so that `gristmill --help` loads no command.
@@ -69,7 +70,8 @@ class Commands(Group):
         """The command, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"gristmill.cli.{cmd_name}").command
+        with loading():
+            command: click.Command = importlib.import_module(f"gristmill.cli.{cmd_name}").command
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -99,9 +101,10 @@ def cli() -> None:
       seq 1 30 | gristmill submit fibonacci --from -    a batch for the fleet
       gristmill watch                                   follow the last batch
     """
-    from gristmill.cli.console import warn
-    from gristmill.config import environment
-    from gristmill.config.settings import Settings, settings
+    with loading():
+        from gristmill.cli.console import warn
+        from gristmill.config import environment
+        from gristmill.config.settings import Settings, settings
 
     fields = Settings.model_fields
     for name, near in environment.unknown(fields, fields["home"].get_default()):

@@ -1,48 +1,10 @@
-"""`python -m gristmill.server`: runs only the private server, in the foreground, until Ctrl-C or TERM."""
+"""`python -m gristmill.server`: see `command.py`."""
 
-import signal
 import sys
-import time
 
-from gristmill.config.settings import settings
-from gristmill.errors import GristmillError
-from gristmill.server.home import Home
-from gristmill.server.owner import own_server
-
-#: Seconds between two checks that the server lives.
-WATCH_SECONDS = 0.2
-
-
-def main() -> int:
-    """Run the server of the settings' home. The exit code is 0 after Ctrl-C or TERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        _serve()
-    except KeyboardInterrupt:
-        return 0
-    except GristmillError as error:
-        _say(str(error))
-        return error.exit_code
-    return 0
-
-
-def _serve() -> None:
-    home = Home(settings().home)
-    with own_server(home, "python -m gristmill.server", settings(), settings().data_root) as owned:
-        _say(f"the server listens on 127.0.0.1:{owned.server.port}; its data is in {owned.server.directory}")
-        if settings().redis_url:
-            _say("GRISTMILL_REDIS_URL is set: no command will use this server")
-        while True:
-            time.sleep(WATCH_SECONDS)
-            line = owned.revive()
-            if line:
-                _say(line)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
+from gristmill.loading import loading
 
 if __name__ == "__main__":
+    with loading():
+        from gristmill.server.command import main
     sys.exit(main())

@@ -41,8 +41,7 @@ class Spawn:
 
 def start_python(module: str, link: socket.socket, *arguments: Any) -> int:
     """Start an interpreter that calls `main(descriptor of the link, *arguments)` of a module of ours; its id."""
-    values = ", ".join(map(repr, (link.fileno(), *arguments)))
-    line = command(f"from {module} import main; main({values})")
+    line = command(module, "main", link.fileno(), *arguments)
     with _interrupts_blocked():
         return int(spawnv_passfds(sys.executable, line, [link.fileno()]))
 

@@ -128,7 +128,11 @@ class WorkerHeartbeat(StartStopStep):
         if len(self.history) > 1:
             (then, before), (now, after) = self.history[0], self.history[-1]
             rate = round(max(0, after - before) / (now - then), 2)
-        slots = worker.pool.num_processes if worker.pool else worker.concurrency
+        try:
+            slots = worker.pool.num_processes if worker.pool else worker.concurrency
+        except AttributeError:
+            # The pool has just ended.
+            slots = worker.concurrency
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),

@@ -118,7 +118,7 @@ class QuarantineProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             self._child = subprocess.Popen(
-                command(f"from gristmill.worker.quarantine import serve; serve({theirs.fileno()}, {self._file})"),
+                command(__name__, "serve", theirs.fileno(), self._file),
                 pass_fds=[theirs.fileno(), self._file],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

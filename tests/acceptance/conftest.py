@@ -96,9 +96,12 @@ def site():
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fleet(tmp_path_factory):
-    """A place with a running `gristmill up`, started in another directory than commands run in."""
+    """A place with a running `gristmill up`, started in another directory than commands run in.
+
+    It ends with the acceptance tests of its process: a fleet costs some CPU also while nothing uses it.
+    """
     path = tmp_path_factory.mktemp("fleet")
     modules = path / "modules"
     modules.mkdir()

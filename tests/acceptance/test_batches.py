@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import until
 from tests.support.command import GRISTMILL
 
 STDLIB = Path(os.__file__).parent
@@ -161,7 +162,8 @@ class TestResults:
         path = tmp_path / "results.jsonl"
         path.write_text("before\n")
         fleet.run("submit", "pause", "0", "20", "--name", name).good()
-        done = fleet.run("results", name, "--follow", "--output", str(path), "--max-wait", "1")
+        until(lambda: fleet.info(name).succeeded)
+        done = fleet.run("results", name, "--follow", "--output", str(path), "--max-wait", "5")
         assert (done.code, path.read_text()) == (124, "before\n")
         assert len(list(tmp_path.glob(".results.jsonl.*.part"))) == 1, "the same command goes on with it"
         absent = str(tmp_path / "no" / "file")
@@ -175,7 +177,7 @@ class TestJson:
         assert (
             " ".join(row)
             == f"name task queue state {counters} submitted_by created finished reason abandoned_at logs_lost "
-            "retries time_limit max_running rate halt held_by"
+            "retries time_limit max_running rate halt held_by scheduled_at schedule labels"
         )
         assert (row["task"], row["state"], row["submitted"], row["failed"]) == ("odd", "failed", 3, 1)
 

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.support.forked import run_forked
 from tests.support.proxy import Proxy
 
 #: What programs ask for, and the error that they get.
@@ -35,15 +37,15 @@ from gristmill.tasks.fibonacci import fibonacci
 def test_each_call_raises_one_error_without_a_chain(tmp_path):
     # The discard port: nothing listens.
     environ = {**os.environ, "GRISTMILL_REDIS_URL": "redis://127.0.0.1:9/0", "GRISTMILL_HOME": str(tmp_path)}
-    programs = {
-        call: subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(call=call)], env=environ, stderr=subprocess.PIPE, text=True
-        )
-        for call in CALLS
-    }
-    for call, program in programs.items():
-        _, text = program.communicate(timeout=60)
-        assert program.returncode == 1, call
+
+    def run(call):
+        return run_forked([sys.executable, "-c", PROGRAM.format(call=call)], None, tmp_path, environ, 60)
+
+    with ThreadPoolExecutor(len(CALLS)) as pool:
+        ended = dict(zip(CALLS, pool.map(run, CALLS), strict=True))
+    for call, (code, _, err) in ended.items():
+        text = err.decode()
+        assert code == 1, call
         assert text.count("Traceback") == 1, f"{call}: {text}"
         (line,) = [line for line in text.splitlines() if "Error: " in line and not line.startswith(" ")]
         assert CALLS[call] in line.partition(":")[0], line

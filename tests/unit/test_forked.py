@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.forked import GRISTMILL, can_fork, run_forked
+from tests.support.forked import GRISTMILL, PRELOADED, can_fork, run_forked
 
 REPORT = """
 import os, sys
@@ -50,3 +50,18 @@ def test_it_is_not_forked_when_python_has_to_start_for_it():
     assert not can_fork([sys.executable, "-m", "gristmill"], os.environ)
     assert not can_fork([sys.executable, "-P", "-m", "gristmill"], os.environ)
     assert not can_fork(["bash", "-c", "true"], os.environ)
+
+
+def test_what_is_loaded_before_reads_no_setting_and_changes_nothing():
+    code = f"""
+import sys, {", ".join(PRELOADED)}
+from gristmill.config.settings import settings
+assert not settings.cache_info().misses
+from kombu.transport import TRANSPORT_ALIASES
+assert not [name for name in TRANSPORT_ALIASES if "gristmill" in name]
+print([name for name in sys.modules if name.startswith(("gristmill.cli", "gristmill.tasks", "gristmill.broker"))])
+"""
+    # Whoever reads the settings raises an error.
+    environ = {**os.environ, "GRISTMILL_IO_SLOTS": "no number"}
+    done = subprocess.run([*PYTHON, code], env=environ, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

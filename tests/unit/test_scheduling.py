@@ -35,17 +35,16 @@ def test_the_files_with_tests_apart_exist_and_share_no_fixture_that_costs_anythi
     }
 
 
-def test_what_takes_longest_begins_first():
+def test_slow_tests_begin_first_and_of_them_what_takes_longest():
+    names = ["tests/unit/test_a.py::test_b", "tests/acceptance/test_a.py::test_b", f"{LONGEST[0]}-threads]"]
     items = [
-        SimpleNamespace(nodeid=nodeid)
-        for nodeid in ("tests/unit/test_a.py::test_b", "tests/acceptance/test_a.py::test_b", f"{LONGEST[0]}-threads]")
+        SimpleNamespace(nodeid=name, get_closest_marker=lambda mark, slow=slow: mark if slow else None)
+        for slow in (False, True)
+        for name in names
     ]
+    ordered = [*items[:2:-1], *items[2::-1]]
     pytest_collection_modifyitems(items)
-    assert [item.nodeid for item in items] == [
-        f"{LONGEST[0]}-threads]",
-        "tests/acceptance/test_a.py::test_b",
-        "tests/unit/test_a.py::test_b",
-    ]
+    assert items == ordered
 
 
 def test_what_takes_longest_exists():
