@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=seconds, metavar="S", default=default.every, help="seconds between two kills")
     parser.add_argument("--seconds", type=seconds, metavar="S", default=default.seconds, help="that a task takes")
     parser.add_argument("--down", type=seconds, metavar="S", default=default.down, help="that a server stays away")
+    parser.add_argument("--within", type=seconds, metavar="S", help="begin no fault later than that in a run")
     parser.add_argument(
         "--keep", action="store_true", help="keep logs, journal and server of every run in a temporary directory"
     )
@@ -119,7 +120,7 @@ def main() -> int:
             parser.error(f"argument SCENARIO: {name!r} is not allowed: {', '.join(SCENARIOS)} or all is")
     if arguments.total and not arguments.results:
         parser.error("argument --total: needs --results")
-    fields = ("seed", "kills", "tasks", "workers", "lease", "every", "seconds", "down", "keep")
+    fields = ("seed", "kills", "tasks", "workers", "lease", "every", "seconds", "down", "within", "keep")
     options = Options(**{field: getattr(arguments, field) for field in fields})
     results = Results(arguments.results) if arguments.results else None
     counts, is_stuck = _play(_runs(arguments), options, results, arguments.total)

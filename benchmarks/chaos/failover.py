@@ -32,6 +32,7 @@ from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import enqueue_many
 from gristmill.config.settings import use
 from gristmill.producer.worker_checks import live_workers
+from gristmill.server.waiting import Deadline
 
 FAULTS = ("cut", "kill", "freeze", "empty", "reply")
 #: Seconds that the clocks of the three servers are ahead.
@@ -165,7 +166,9 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int, fsyn
             fleet.start(options.workers)
             until(lambda: len(live_workers()) >= options.workers, PATIENCE, "the workers")
             load.start()
-            _rounds(group, load, count, luck, options.kills or 0)
+            _rounds(group, load, count, luck, options)
+        except TimeoutError as error:
+            count.broken.append(str(error))
         finally:
             load.stop()
             fleet.end()
@@ -181,11 +184,14 @@ def environ(names: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **ours, "GRISTMILL_IO_SLOTS": "16"}
 
 
-def _rounds(group: ServerGroup, load: Callers, count: Count, luck: random.Random, failovers: int) -> None:
+def _rounds(group: ServerGroup, load: Callers, count: Count, luck: random.Random, options: Options) -> None:
     earlier: Books | None = None
-    for number in range(failovers):
+    deadline = Deadline(options.within)
+    for number in range(options.kills or 0):
+        if deadline.over:
+            break
         time.sleep(BEFORE * luck.uniform(0.5, 1.5))
-        fault = FAULTS[number % len(FAULTS)]
+        fault = FAULTS[(options.seed + number) % len(FAULTS)]
         began_at = time.monotonic()
         unanswered = _fail_over(group, fault, load)
         count.unanswered = min(count.unanswered or unanswered, unanswered)
