@@ -3,11 +3,14 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.power.command import main as power_command
 from benchmarks.chaos.report import line, table
+from benchmarks.chaos.results import Results, merged
 from benchmarks.chaos.run import Stuck
 from benchmarks.chaos.scenarios import SCENARIOS, run
 from gristmill.errors import GristmillError
@@ -43,8 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=seconds, metavar="S", default=default.every, help="seconds between two kills")
     parser.add_argument("--seconds", type=seconds, metavar="S", default=default.seconds, help="that a task takes")
     parser.add_argument("--down", type=seconds, metavar="S", default=default.down, help="that a server stays away")
+    parser.add_argument("--within", type=seconds, metavar="S", help="begin no fault later than that in a run")
     parser.add_argument(
         "--keep", action="store_true", help="keep logs, journal and server of every run in a temporary directory"
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="append each run's count, and show the table of all runs in there"
+    )
+    parser.add_argument(
+        "--total", type=_positive(int, 1), metavar="N", help="with --results: do no more once there were N kills"
     )
     parser.add_argument("--json", action="store_true", help="all counts as JSON in the last line")
     return parser
@@ -63,6 +73,42 @@ def _runs(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
     ]
 
 
+def _piece(run: tuple[str, str, str], options: Options, results: Results | None, total: int | None) -> Options | None:
+    """The options of the next piece of a run: the seed goes on where the results end. None: they are complete."""
+    if results is None:
+        return options
+    earlier = results.of(*run)
+    options = replace(options, seed=options.seed + len(earlier))
+    if total is None:
+        return options
+    rest = total - sum(count.kills for count in earlier)
+    kills = SCENARIOS[run[0]].kills if options.kills is None else options.kills
+    return replace(options, kills=min(kills, rest)) if rest > 0 else None
+
+
+def _play(
+    runs: list[tuple[str, str, str]], options: Options, results: Results | None, total: int | None
+) -> tuple[list[Count], bool]:
+    """Run the next piece of each; also whether one got stuck."""
+    counts: list[Count] = []
+    is_stuck = False
+    for each in runs:
+        piece = _piece(each, options, results, total)
+        if piece is None:
+            continue
+        try:
+            count = run(*each, piece)
+        except (Stuck, GristmillError, TimeoutError) as error:
+            is_stuck = True
+            print(f"chaos: {error}", file=sys.stderr)
+            continue
+        counts.append(count)
+        if results:
+            results.append(count)
+        print(line(count), flush=True)
+    return counts, is_stuck
+
+
 def main() -> int:
     """Run what was asked for. 1: a promise was broken; 2: usage; 3: a server did not start, or a run got stuck."""
     if sys.argv[1:2] and sys.argv[1] in POWER:
@@ -72,22 +118,18 @@ def main() -> int:
     for name in arguments.scenarios:
         if name not in (*SCENARIOS, "all"):
             parser.error(f"argument SCENARIO: {name!r} is not allowed: {', '.join(SCENARIOS)} or all is")
-    fields = ("seed", "kills", "tasks", "workers", "lease", "every", "seconds", "down", "keep")
+    if arguments.total and not arguments.results:
+        parser.error("argument --total: needs --results")
+    fields = ("seed", "kills", "tasks", "workers", "lease", "every", "seconds", "down", "within", "keep")
     options = Options(**{field: getattr(arguments, field) for field in fields})
-    counts: list[Count] = []
-    stuck = False
-    for each in _runs(arguments):
-        try:
-            counts.append(run(*each, options))
-        except (Stuck, GristmillError) as error:
-            stuck = True
-            print(f"chaos: {error}", file=sys.stderr)
-        else:
-            print(line(counts[-1]), flush=True)
+    results = Results(arguments.results) if arguments.results else None
+    counts, is_stuck = _play(_runs(arguments), options, results, arguments.total)
+    if results:
+        counts = merged(results.counts())
     print(f"\n{table(counts)}")
     if arguments.json:
         print(json.dumps([count.as_dict() for count in counts]))
-    return 1 if any(count.broken for count in counts) else 3 if stuck else 0
+    return 1 if any(count.broken for count in counts) else 3 if is_stuck else 0
 
 
 if __name__ == "__main__":

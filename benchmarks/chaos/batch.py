@@ -58,7 +58,7 @@ def play(run: Run, kills: int, tasks: int) -> None:
         run.directory,
     )
     run.fleet.start(run.options.workers)
-    while len(run.kills) < kills and _info(run).left:
+    while run.goes_on(kills) and _info(run).left:
         if victims := run.victims():
             run.kill(run.luck.choice(victims))
         run.breathe()

@@ -33,6 +33,9 @@ class Count:
     not_back: int = 0
     recoveries: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    #: How often each kind of fault struck, and the fewest calls that one left unanswered, where a scenario counts them.
+    faults: dict[str, int] = field(default_factory=dict)
+    unanswered: int | None = None
     #: What was promised and did not hold; empty when all is well.
     broken: list[str] = field(default_factory=list)
 

@@ -1,11 +1,11 @@
 """Failovers by Sentinel under batches and plain messages: what was confirmed has to survive each of them.
 
 Publishers put plain messages on queues that nobody takes from, and producers submit batches, which workers run and
-readers read. In each round the primary is killed, stopped or cut off, or comes back empty, and another server takes its
-place. Then the books of the last two rounds are compared with what the new primary has.
+readers read. In each round the primary is killed, dies in the middle of a reply, is stopped or cut off, or comes back
+empty, and another server takes its place. Then the books of the last two rounds are compared with what the new primary
+has.
 """
 
-import json
 import logging
 import os
 import random
@@ -17,12 +17,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from celery import Celery
-from redis.exceptions import RedisError
 
 import gristmill.broker  # noqa: F401 - adds the schemes
+from benchmarks.chaos.books import ITEMS, PATIENCE, Books
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.chaos.group import Node, ServerGroup, until
@@ -32,31 +31,18 @@ from gristmill.batches.result import Result
 from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import enqueue_many
 from gristmill.config.settings import use
-from gristmill.errors import GristmillError, InputError
 from gristmill.producer.worker_checks import live_workers
-from gristmill.server.connection import client
+from gristmill.server.waiting import Deadline
 
-FAULTS = ("cut", "kill", "freeze", "empty")
+FAULTS = ("cut", "kill", "freeze", "empty", "reply")
 #: Seconds that the clocks of the three servers are ahead.
 CLOCKS = (0, 3600, -3600)
-#: Threads that publish one message a call, and that publish lots; messages of a lot; producers; items of a batch.
-SINGLES, LOTS, LOT, PRODUCERS, ITEMS = 110, 2, 500, 3, 400
+#: Threads that publish one message a call, and that publish lots; messages of a lot; producers.
+SINGLES, LOTS, LOT, PRODUCERS = 110, 2, 1000, 3
 #: The fewest messages of single calls whose caller waits for an answer LOOK seconds after a fault.
 UNANSWERED, LOOK = 100, 0.3
 #: Seconds before a fault, and after the servers are whole again.
-BEFORE, AFTER, PATIENCE = 1.0, 0.3, 60.0
-
-
-class Books:
-    """What callers were told in one round. Threads share it."""
-
-    def __init__(self, number: int) -> None:
-        self.queue = f"parked{number}"
-        self.lock = threading.Lock()
-        #: Numbers of the messages whose call returned.
-        self.messages: list[int] = []
-        #: Batches whose `submit` returned, and what readers were shown of them.
-        self.batches: dict[str, dict[int, Result]] = {}
+BEFORE, AFTER = 1.0, 0.3
 
 
 class Callers:
@@ -158,12 +144,15 @@ def _parked(number: int) -> int:
     return number
 
 
-def play(options: Options, count: Count, directory: Path, *, replicas: int) -> None:
-    """Fill in `count` for as many failovers as `options` say, with confirmation by `replicas` replicas."""
+def play(options: Options, count: Count, directory: Path, *, replicas: int, fsync: str = "always") -> None:
+    """Fill in `count` for as many failovers as `options` say, with confirmation by `replicas` replicas.
+
+    `fsync` is the appendfsync of all three servers.
+    """
     luck = random.Random(f"{options.seed} failover")
     logging.getLogger("gristmill").setLevel(logging.ERROR)
     started_at = time.monotonic()
-    with ServerGroup(directory, clocks=CLOCKS) as group:
+    with ServerGroup(directory, fsync=fsync, clocks=CLOCKS) as group:
         names = {
             "redis_url": group.url,
             "confirm_replicas": str(replicas),
@@ -177,7 +166,9 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int) -> N
             fleet.start(options.workers)
             until(lambda: len(live_workers()) >= options.workers, PATIENCE, "the workers")
             load.start()
-            _rounds(group, load, count, luck, options.kills or 0)
+            _rounds(group, load, count, luck, options)
+        except TimeoutError as error:
+            count.broken.append(str(error))
         finally:
             load.stop()
             fleet.end()
@@ -193,33 +184,38 @@ def environ(names: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **ours, "GRISTMILL_IO_SLOTS": "16"}
 
 
-def _rounds(group: ServerGroup, load: Callers, count: Count, luck: random.Random, failovers: int) -> None:
+def _rounds(group: ServerGroup, load: Callers, count: Count, luck: random.Random, options: Options) -> None:
     earlier: Books | None = None
-    fewest = SINGLES
-    for number in range(failovers):
+    deadline = Deadline(options.within)
+    for number in range(options.kills or 0):
+        if deadline.over:
+            break
         time.sleep(BEFORE * luck.uniform(0.5, 1.5))
-        fault = FAULTS[number % len(FAULTS)]
+        fault = FAULTS[(options.seed + number) % len(FAULTS)]
         began_at = time.monotonic()
-        fewest = min(fewest, _fail_over(group, fault, load))
+        unanswered = _fail_over(group, fault, load)
+        count.unanswered = min(count.unanswered or unanswered, unanswered)
+        count.faults[fault] = count.faults.get(fault, 0) + 1
         count.recoveries.append(round(time.monotonic() - began_at, 2))
         time.sleep(AFTER)
         books = load.hold()
         for each in filter(None, (earlier, books)):
-            _check(each, count)
-        _close(earlier, count)
+            each.check(count)
+        if earlier:
+            earlier.close(count)
         earlier = books
         count.kills += 1
         load.next_round(number + 1)
-    _close(load.hold(), count)
-    _close(earlier, count)
+    for each in filter(None, (load.hold(), earlier)):
+        each.close(count)
     sys.stderr.write(f"calls that raised: {dict(load.uncertain)}; the last one: {load.last_error!r}\n")
-    if fewest < UNANSWERED:
-        count.broken.append(f"only {fewest} calls were unanswered at a fault")
+    if count.unanswered is not None and count.unanswered < UNANSWERED:
+        count.broken.append(f"only {count.unanswered} calls were unanswered at a fault")
 
 
 def _fail_over(group: ServerGroup, fault: str, load: Callers) -> int:
     """One failover, to its end: the old primary is a replica again. Returns how many calls it left unanswered."""
-    act: dict[str, Callable[[], Node]] = {"kill": group.kill, "freeze": group.freeze, "cut": group.cut}
+    act: dict[str, Callable[[], Node]] = {"freeze": group.freeze, "cut": group.cut, "reply": group.die_in_a_reply}
     node = act.get(fault, group.kill)()
     time.sleep(LOOK)
     unanswered = load.unanswered
@@ -233,64 +229,3 @@ def _fail_over(group: ServerGroup, fault: str, load: Callers) -> int:
         node.start(empty=fault == "empty")
     group.wait_until_whole()
     return unanswered
-
-
-def _check(books: Books, count: Count) -> None:
-    """Compare the books with the server; note what it lacks."""
-    here = _messages(books.queue)
-    missing = [number for number in books.messages if not here[number]]
-    if missing:
-        count.broken.append(f"{len(missing)} messages lost")
-    count.lost += len(missing)
-    books.messages = [number for number in books.messages if here[number]]
-    for name, results in list(books.batches.items()):
-        _check_batch(name, results, books, count)
-
-
-def _check_batch(name: str, results: dict[int, Result], books: Books, count: Count) -> None:
-    try:
-        batch = open_batch(name)
-        info = batch.wait(PATIENCE)
-        recorded = list(batch.results(follow=False))
-    except InputError:
-        count.lost += ITEMS
-        count.broken.append(f"{name} is gone")
-        del books.batches[name]
-        return
-    except TimeoutError:
-        count.left += open_batch(name).info().left
-        return
-    again = [index for index, times in Counter(result.index for result in recorded).items() if times > 1]
-    other = [result for result in recorded if results.get(result.index, result) != result]
-    lost = ITEMS - len(recorded)
-    count.lost += lost + len(other)
-    count.duplicates += info.duplicates
-    for text, number in (("items lost", lost), ("results changed", len(other)), ("recorded twice", len(again))):
-        if number:
-            count.broken.append(f"{name}: {number} {text}")
-    if info.submitted != ITEMS or info.succeeded + info.failed + info.dead + info.cancelled != ITEMS:
-        count.broken.append(f"{name}: its counters do not add up")
-
-
-def _messages(queue: str) -> Counter[int]:
-    """The messages on a queue, by number."""
-    server: Any = client()
-    numbers: Counter[int] = Counter()
-    start = "-"
-    while entries := server.xrange(f"gm1:q:{queue}:0", min=start, count=5000):
-        for identity, fields in entries:
-            numbers[json.loads(json.loads(fields["m"])["body"])[0][0]] += 1
-            start = f"({identity}"
-    return numbers
-
-
-def _close(books: Books | None, count: Count) -> None:
-    """Count what the books have, and delete it."""
-    if books is None:
-        return
-    count.submitted += len(books.messages) + ITEMS * len(books.batches)
-    count.done += len(books.messages) + ITEMS * len(books.batches)
-    with suppress(RedisError, GristmillError):
-        client().unlink(f"gm1:q:{books.queue}:0")
-        for name in books.batches:
-            open_batch(name).delete()

@@ -18,7 +18,7 @@ CUT_BYTES = 20_000
 def workers(run: Run, kills: int, _tasks: int) -> None:
     """Workers are killed, with all their processes, under load."""
     run.fleet.start(run.options.workers)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         run.kill(run.busy())
         run.breathe()
     run.settle()
@@ -27,7 +27,7 @@ def workers(run: Run, kills: int, _tasks: int) -> None:
 def children(run: Run, kills: int, _tasks: int) -> None:
     """Single processes of the pools are killed; their worker goes on."""
     run.fleet.start(2)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         worker = run.busy()
         running = [pid for pid in worker.children() if run.journal.running(worker.name, pid)]
         if running:
@@ -49,7 +49,7 @@ def _kill_child(run: Run, worker: Worker, pid: int) -> None:
 def stopped(run: Run, kills: int, _tasks: int) -> None:
     """A worker is stopped for longer than its lease, then goes on with what others have by then."""
     run.fleet.start(2)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         worker, at = run.busy(), time.monotonic()
         worker.signal(signal.SIGSTOP)
         run.journal.read()
@@ -77,7 +77,7 @@ def restart(run: Run) -> None:
 def server(run: Run, kills: int, _tasks: int) -> None:
     """The server is killed under load, and comes back a while later."""
     run.fleet.start(2)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         run.busy()
         run.breathe()
         restart(run)
@@ -91,7 +91,7 @@ def cut(run: Run, kills: int, _tasks: int) -> None:
     with Proxy(run.server.port) as proxy:
         run.workers(url=run.server.url.replace(f":{run.server.port}/", f":{proxy.port}/"))
         run.fleet.start(2)
-        while len(run.kills) < kills:
+        while run.goes_on(kills):
             run.busy()
             before = proxy.cuts
             proxy.cut(run.luck.randrange(CUT_BYTES))
@@ -107,7 +107,7 @@ def backlog(run: Run, kills: int, tasks: int) -> None:
     run.wire.multiply(tasks - 1)
     run.submitted = tasks
     run.fleet.start(run.options.workers)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         run.kill(run.busy())
         run.breathe()
     # Stock kombu puts it behind the backlog.
@@ -144,7 +144,7 @@ def poisoned(run: Run, _kills: int, tasks: int) -> None:
 def warm(run: Run, kills: int, _tasks: int) -> None:
     """Workers are asked to end under load, as an operator does: what they run is finished, the rest handed back."""
     run.fleet.start(run.options.workers)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         worker = run.busy()
         run.hurt(time.monotonic(), run.wire.tasks_in_hand(worker.pid) | run.journal.running(worker.name), worker.name)
         worker.end()

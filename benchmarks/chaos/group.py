@@ -3,7 +3,6 @@
 import secrets
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from benchmarks.chaos.encryption import Encryption
-from benchmarks.chaos.node import Node
+from benchmarks.chaos.node import Node, library
 from gristmill.server.private import program
 from gristmill.server.waiting import ONCE, Patience
 
@@ -74,7 +73,8 @@ class ServerGroup:
         if port != self.ports[0]:
             lines.append(f"replicaof 127.0.0.1 {self.ports[0]}")
         directory.mkdir(parents=True, exist_ok=True)
-        environ = {"LD_PRELOAD": str(_clock_library(self.directory)), "CLOCK_OFFSET": str(clock)} if clock else {}
+        libraries = [library(self.directory, name) for name in ("reply", *(["clock"] if clock else []))]
+        environ = {"LD_PRELOAD": " ".join(map(str, libraries)), "CLOCK_OFFSET": str(clock)}
         return Node(directory, port, lines, [self._binary], environ)
 
     def _sentinel(self, port: int) -> Node:
@@ -216,6 +216,17 @@ class ServerGroup:
         node.kill()
         return node
 
+    def die_in_a_reply(self) -> Node:
+        """Have the primary die with half of its next reply to a client sent.
+
+        Raises:
+            TimeoutError: it does not.
+        """
+        node = self.primary()
+        node.send(signal.SIGWINCH)
+        until(lambda: not node.alive, READY_SECONDS, "the end of a primary")
+        return node
+
     def freeze(self) -> Node:
         """Stop the primary with SIGSTOP; `thaw` lets it go on."""
         node = self.primary()
@@ -270,15 +281,6 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {seconds:g} s")
         time.sleep(0.03)
-
-
-def _clock_library(directory: Path) -> Path:
-    """clock.c, compiled once for a directory."""
-    library = directory / "clock.so"
-    if not library.exists():
-        source = Path(__file__).with_name("clock.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
 
 
 def _free_port() -> int:

@@ -32,11 +32,25 @@ class Node:
 
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs."""
-        if self.process and self.process.poll() is None:
+        if self.process and self.alive:
             self.process.send_signal(number)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
         """End the process at once."""
         self.send(signal.SIGKILL)
         if self.process:
             self.process.wait()
+
+
+def library(directory: Path, name: str) -> Path:
+    """One of the C files of this folder, compiled once for a directory."""
+    path = directory / f"{name}.so"
+    if not path.exists():
+        source = Path(__file__).with_name(f"{name}.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", path, source, "-ldl"], check=True)
+    return path

@@ -13,8 +13,9 @@ class Options:
     `kills` and `tasks` are numbers of them; a scenario that lasts as long as its kills has no `tasks`. `workers` is
     how many run, `steady` how many of those are left alone: messages come back through whoever lives for a lease.
     `lease` (stock kombu gets it as its visibility timeout), `every` (between two faults, on average), `seconds`
-    (that a task takes) and `down` (that a killed server stays away) are in seconds. With `keep` the directory
-    of a run stays although all is well.
+    (that a task takes), `down` (that a killed server stays away) and `within` (no fault begins later than that after
+    the run's start; None: without a limit) are in seconds. With `keep` the directory of a run stays although all is
+    well.
     """
 
     seed: int = 1
@@ -26,4 +27,5 @@ class Options:
     every: float = 1.0
     seconds: float = 0.01
     down: float = 10.0
+    within: float | None = None
     keep: bool = False

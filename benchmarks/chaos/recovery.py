@@ -18,7 +18,7 @@ def play(run: Run, kills: int, _tasks: int) -> None:
     """
     run.fleet.start(run.options.workers)
     _whole(run)
-    while len(run.kills) < kills:
+    while run.goes_on(kills):
         run.kill(run.busy())
         if run.transport == "ours":
             run.until(run.recovered, "what the dead worker held")

@@ -16,6 +16,7 @@ from benchmarks.chaos.options import Options
 from benchmarks.chaos.publisher import Publisher
 from benchmarks.chaos.wire import WIRES
 from gristmill.server.private import PrivateServer
+from gristmill.server.waiting import Deadline
 
 QUEUE = "bench"
 #: Slots of a worker, and messages that it takes ahead for each.
@@ -49,6 +50,7 @@ class Run:
         self.submitted = 0
         #: Whether tasks are put for as long as the run asks for load.
         self.topped_up = True
+        self._deadline = Deadline(options.within)
         self._publisher: Publisher | None = None
         self.fleet = Fleet(self._command, self.environ(server.url), directory)
 
@@ -114,6 +116,10 @@ class Run:
             if left <= 0:
                 return
             time.sleep(min(left, 0.1))
+
+    def goes_on(self, kills: int) -> bool:
+        """Whether there were fewer faults than `kills`, and there is time for another."""
+        return len(self.kills) < kills and not self._deadline.over
 
     def breathe(self) -> None:
         """Let the time pass that is between two faults, more or less."""

@@ -56,6 +56,13 @@ SCENARIOS = {
     "failover": Scenario(
         faults.workers, kills=200, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=2)
     ),
+    "everysec": Scenario(
+        faults.workers,
+        kills=50,
+        pools=("threads",),
+        transports=("ours",),
+        whole=partial(failover.play, replicas=2, fsync="everysec"),
+    ),
     "unconfirmed": Scenario(
         faults.workers, kills=8, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=0)
     ),

@@ -16,7 +16,7 @@ from gristmill.broker import revokes
 from gristmill.broker.delivery import Message
 from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.broker.lists import SHARED_SECONDS
-from gristmill.broker.messages import encoded, level_of, put_of, seconds_until_due, uncertain
+from gristmill.broker.messages import encoded, level_of, mark_redelivered, put_of, seconds_until_due, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import Entry, decoded, entries_of
@@ -166,7 +166,7 @@ class Channel(QueuesOnServer):
         self.reader.send(self.client.connection, queues, room, int(timeout * 1000))
 
     def finish_reading(self, **options: Any) -> bool:
-        """Read the answer to `start_reading` and deliver what it has; raise Empty if that is nothing."""
+        """Read the answer to `start_reading`, and deliver what it has; `drain_events` raises Empty if it is empty."""
         if self._on_lists:
             return super().finish_reading(**options)
         try:
@@ -178,9 +178,11 @@ class Channel(QueuesOnServer):
         finally:
             self.lease.reading.pop(id(self), None)
             self.note_answer()
-        if not self._deliver_each(entries):
+        if self._deliver_each(entries):
+            return True
+        if self.is_draining:
             raise Empty
-        return True
+        return False
 
     def finish_after_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
         """Read an answer from a connection on which the event loop has seen an error."""
@@ -232,8 +234,7 @@ class Channel(QueuesOnServer):
             self.qos.postpone(entry.tag, wait)
             return None
         if entry.deliveries:
-            properties = message["properties"]
-            properties["delivery_info"] = {**(properties.get("delivery_info") or {}), "redelivered": True}
+            mark_redelivered(message)
         message["returns"] = entry.returns
         if entry.mark == "revoked":
             # Celery's worker then logs the revoke and drops the task.

@@ -145,6 +145,11 @@ class HookedChannel(stock.Channel):
         return bool(self._closing)
 
     @property
+    def is_draining(self) -> bool:
+        """Whether `drain_events` reads, and not an event loop."""
+        return bool(self.connection.cycle._in_protected_read)
+
+    @property
     def has_delivered(self) -> bool:
         """Whether the channel has a QoS, which it makes when it delivers the first message."""
         return self._qos is not None

@@ -75,3 +75,12 @@ def _due(eta: Any) -> datetime | None:
     if not isinstance(eta, datetime):
         return None
     return eta if eta.tzinfo else eta.replace(tzinfo=UTC)
+
+
+def mark_redelivered(message: dict[str, Any]) -> None:
+    """Note in a message that somebody has had it before, where stock kombu does."""
+    properties, headers = message["properties"], message.get("headers") or {}
+    properties["delivery_info"] = {**(properties.get("delivery_info") or {}), "redelivered": True}
+    # Celery reads the line above; in a task's request, this one would be a header of the task's sender.
+    if "task" not in headers:
+        message["headers"] = {**headers, "redelivered": True}

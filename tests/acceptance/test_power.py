@@ -54,7 +54,15 @@ def test_half_scripts_on_servers_of_others_are_mended(server, halves):
     count = tear.run(server, ours=False, stride=400)
     assert count.broken == []
     assert (count.halves > 0) == halves
-    assert count.mended == count.halves
+    assert (count.mended, count.hanging) == (count.halves, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["embedded", "redis"])
+def test_a_batch_whose_file_was_torn_in_any_script_of_its_life_ends(server):
+    counts = {script: tear.run(server, script, ours=False, stride=200) for script in tear.SCRIPTS}
+    assert {script: count.broken for script, count in counts.items()} == {script: [] for script in tear.SCRIPTS}
+    assert all(count.tears for count in counts.values())
 
 
 def test_a_server_that_we_start_applies_no_half_script():

@@ -4,6 +4,7 @@ import json
 from queue import Empty
 
 import pytest
+from kombu.asynchronous.hub import Hub
 
 from tests.conftest import until
 
@@ -81,6 +82,27 @@ def test_a_call_that_waits_leaves_what_comes_meanwhile_on_other_levels(bench, ch
             consumer.connection.drain_events(timeout=30)
     assert sorted(bodies(messages)) == [0, 1, 2]
     assert not any(message.delivery_info.get("redelivered") for message in messages)
+
+
+def test_an_event_loop_that_is_not_kombus_meets_no_error_where_an_answer_has_no_message(channel, consumer, messages):
+    hub = Hub()
+    connection = consumer.connection
+
+    def turn():
+        for tick in list(hub.on_tick):
+            tick()
+        for file, _ in hub.poller.poll(0.1) or ():
+            callback, arguments = hub.readers[file]
+            callback(*arguments)
+
+    with consumer:
+        connection.register_with_event_loop(hub)
+        for _ in range(3):
+            turn()
+        put(channel, 1)
+        until(lambda: turn() or messages)
+    assert bodies(messages) == [1]
+    hub.close()
 
 
 def test_a_malformed_message_is_no_event(bench, channel, consumer, messages):

@@ -60,6 +60,17 @@ def test_a_message_that_was_handed_back_says_so(bench, channel, quiet, way):
         again.requeue()
 
 
+def test_a_plain_message_says_so_in_its_headers_and_a_task_does_not(bench, channel, quiet):
+    for task in ({}, {"task": "t"}):
+        put(channel, headers={"mine": 1, **task})
+        message = channel.basic_get("q")
+        assert message.headers == {"mine": 1, **task}
+        message.requeue()
+        message = channel.basic_get("q")
+        assert message.headers == {"mine": 1, **(task or {"redelivered": True})}
+        message.ack()
+
+
 def test_so_does_one_of_a_closed_channel(bench, channel):
     put(channel)
     with bench.connect() as connection:

@@ -14,6 +14,7 @@ from benchmarks.chaos.kill import Kill, recoveries
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.report import table, verdict
+from benchmarks.chaos.results import Results, merged
 from benchmarks.chaos.scenarios import SCENARIOS, broken
 from benchmarks.chaos.wire import numbers
 
@@ -146,3 +147,40 @@ def test_the_proxy_cuts_a_reply_after_so_many_bytes():
                 while len(received) < 10 and (data := client.recv(100)):
                     received += data
             assert (received, proxy.cuts) == (got, cuts)
+
+
+def test_a_long_run_goes_on_where_its_results_end(tmp_path, monkeypatch, capsys):
+    seeds = []
+
+    def run(name, pool, transport, options):
+        seeds.append((options.seed, options.kills))
+        return Count(name, pool, transport, options.seed, kills=options.kills, recoveries=[options.seed / 10])
+
+    monkeypatch.setattr(command, "run", run)
+    words = ["kill", "--pool", "threads", "--transport", "ours", "--kills", "4", "--total", "9"]
+    monkeypatch.setattr("sys.argv", ["chaos", *words, "--results", str(tmp_path / "results"), "--json"])
+    for _ in range(4):
+        assert command.main() == 0
+    assert seeds == [(1, 4), (2, 4), (3, 1)]
+    [total] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (total["kills"], total["recoveries"]) == (9, [0.1, 0.2, 0.3])
+
+
+def test_what_one_piece_broke_is_in_the_total(tmp_path, monkeypatch):
+    results = Results(tmp_path / "results")
+    for lost, unanswered in ((0, 110), (3, 90)):
+        count = Count("failover", "threads", "ours", 1, lost=lost, faults={"cut": 2}, unanswered=unanswered)
+        count.broken = [f"{lost} lost"] if lost else []
+        results.append(count)
+    [total] = merged(results.counts())
+    assert (total.lost, total.faults, total.unanswered, total.broken) == (3, {"cut": 4}, 90, ["3 lost"])
+    monkeypatch.setattr(command, "run", lambda *_: Count("failover", "threads", "ours", 3))
+    monkeypatch.setattr("sys.argv", ["chaos", "failover", "--results", str(results.path)])
+    assert command.main() == 1
+
+
+def test_total_without_results_is_refused(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["chaos", "kill", "--total", "9"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2

@@ -110,6 +110,7 @@ CALLS = [
 ATTRIBUTES = [
     (redis.Channel, "_expires", "queues with an expiry vanish in use"),
     (redis.Channel, "_closing", "a channel delivers while it closes"),
+    (redis.MultiChannelPoller, "_in_protected_read", "`drain_events` answers without an event"),
     (redis.Channel, "_in_poll", "kombu sends a second request before the first is answered"),
     (redis.Channel, "_brpop_sent_at", "kombu cannot tell a reading connection that died"),
     (redis.Channel, "_queue_cycle", "one busy queue starves the others"),

@@ -30,9 +30,11 @@ POWER = {
 TEAR = {
     "server": lambda count: f"{count.server} {count.version}",
     "started by": lambda count: "Gristmill" if count.ours else "others",
+    "script": lambda count: count.script,
     "tears": lambda count: f"{count.tears:,}",
     "half scripts": lambda count: f"{count.halves:,}",
     "mended": lambda count: f"{count.mended:,}",
+    "hanging": lambda count: f"{count.hanging:,}",
     "answered writes lost": lambda count: f"{count.lost:,}",
     "took, s": lambda count: f"{count.seconds:.0f}",
 }
@@ -49,6 +51,9 @@ def main(scenario: str, words: Sequence[str]) -> int:
         parser.add_argument("--fsync", choices=["always", "everysec", "both"], default="both")
     else:
         parser.add_argument("--stride", type=int, default=1, metavar="N", help="tear at every Nth byte (default: 1)")
+        parser.add_argument("--script", choices=[*tear.SCRIPTS, "all"], default="record", help="(default: record)")
+        parser.add_argument("--first", type=int, metavar="N", help="the first byte to tear at, from 0")
+        parser.add_argument("--within", type=float, metavar="S", help="begin no tear later than that in a run")
     arguments = parser.parse_args(words)
     # Every second cut leaves a torn file, and the server says so each time.
     logging.getLogger("gristmill").setLevel(logging.ERROR)
@@ -59,7 +64,13 @@ def main(scenario: str, words: Sequence[str]) -> int:
 def _runs(scenario: str, arguments: argparse.Namespace, servers: Sequence[str]) -> list[Callable[[], object]]:
     ours, seed = arguments.started_by == "gristmill", arguments.seed
     if scenario == "tear":
-        return [lambda s=server: tear.run(s, ours=ours, stride=arguments.stride, seed=seed) for server in servers]
+        scripts = tear.SCRIPTS if arguments.script == "all" else [arguments.script]
+        options = {name: getattr(arguments, name) for name in ("stride", "within", "first")}
+        return [
+            lambda s=server, name=script: tear.run(s, name, ours=ours, seed=seed, **options)
+            for server in servers
+            for script in scripts
+        ]
     policies = ["always", "everysec"] if arguments.fsync == "both" else [arguments.fsync]
     return [
         lambda s=server, p=policy: cuts.run(s, p, arguments.cuts, seed, ours=ours)
