@@ -75,7 +75,8 @@ def test_a_process_that_cannot_start_is_nobody_s_guilt(quarantine_process, monke
 def test_a_child_process_ends_with_its_parent():
     code = (
         "from tests.support import wreckers; from gristmill.worker.quarantine import QuarantineProcess; "
-        "print(QuarantineProcess().run(wreckers.pid), flush=True); input()"
+        # The child ends with its link, which would be closed with an object that nobody holds.
+        "process = QuarantineProcess(); print(process.run(wreckers.pid), flush=True); input()"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     child = int(parent.stdout.readline())
