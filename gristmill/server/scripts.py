@@ -8,12 +8,13 @@ A script begins with a head, which says its parameters and on which servers it r
 A parameter is a text, a `number`, a `flag` (true or false) or a `list` of texts; lists come last. A script that only
 `reads` runs on a server that cannot write; one that `frees` memory, or leads to that, runs on a full server too, so
 that the server drains. A part is a file that declares local functions, in the `lua` folder of a room; a script has each
-part once, behind the parts that the part uses itself.
+part once, behind the parts that the part uses itself. Lua allows a function 200 local variables, so what only its own
+part uses is local to the part.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from redis.exceptions import NoScriptError
 _ROOMS = Path(__file__).parent.parent
 _HEAD = re.compile(r"^--@ (?P<name>\w+)\((?P<parameters>[^)]*)\)(?: (?P<flag>reads|frees))?$", re.MULTILINE)
 _USES = re.compile(r"^--@ uses (.+)$", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+_LOCAL = re.compile(r"^local (?:function )?(?P<names>\w+(?:, \w+)*)(?P<rest>.*)$", re.MULTILINE)
 _FLAGS = {"reads": " flags=no-writes", "frees": " flags=allow-oom", None: ""}
 _READ = {"text": "ARGV[{}]", "number": "tonumber(ARGV[{}])", "flag": "ARGV[{}] == '1'"}
 _LIST = """local function texts(at)
@@ -73,8 +76,9 @@ def source(name: str) -> LuaScript:
     for parameter in filter(None, head["parameters"].split(", ")):
         word, _, kind = parameter.partition(": ")
         parameters[word] = kind or "text"
-    parts = "".join(_read(part) for part in dict.fromkeys(_parts(name)))
-    text = f"#!lua{_FLAGS[head['flag']]}\n{parts}{_prologue(parameters)}{body}"
+    parts = [_read(part) for part in dict.fromkeys(_parts(name))]
+    blocks = "".join(_block(part, [*parts[:at], *parts[at + 1 :], body]) for at, part in enumerate(parts))
+    text = f"#!lua{_FLAGS[head['flag']]}\n{blocks}{_prologue(parameters)}{body}"
     return LuaScript(text, hashlib.sha1(text.encode()).hexdigest(), parameters)  # noqa: S324 - the server's name for it
 
 
@@ -87,6 +91,26 @@ def _parts(name: str) -> Iterator[str]:
     for part in " ".join(_USES.findall(_read(name))).split():
         yield from _parts(part)
         yield part
+
+
+def _block(part: str, others: Sequence[str]) -> str:
+    """The text of a part as a block: it declares before the block, and for all, the names that `others` have too."""
+    words = {word for other in others for word in _WORD.findall(other)}
+    shared: list[str] = []
+
+    def declare(line: re.Match[str]) -> str:
+        names = line["names"].split(", ")
+        if words.isdisjoint(names):
+            return line[0]
+        shared.extend(names)
+        function = line[0].startswith("local function")
+        if not function and not line["rest"]:
+            return ""
+        return f"{'function ' if function else ''}{line['names']}{line['rest']}"
+
+    text = _LOCAL.sub(declare, part)
+    declaration = f"local {', '.join(shared)}\n" if shared else ""
+    return f"{declaration}do\n{text}end\n"
 
 
 def _prologue(parameters: dict[str, str]) -> str:

@@ -37,8 +37,8 @@ DEAD_BYTES = 1 << 20
 RETRY_MS = 1000
 SECONDS = 0.001
 
-_CLOCK = re.compile(r"local function server_microseconds\(\).*?\bend\n", re.DOTALL)
-_NEW_CLOCK = f"local function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
+_CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
+_NEW_CLOCK = f"function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
 #: A script breaks off after as many writes as TEAR says: as by an error of the server in the middle of it.
 _TEARABLE = f"""local server, writes = redis, 0
 local redis = {{}}

@@ -105,8 +105,8 @@ SEEDS = (
     # A batch is cancelled while an item runs: nobody ever counts the others as cancelled.
     Seed(
         "settling",
-        "local function settle(batch, now, killable)\n",
-        "local function settle(batch, now, killable)\n  do return {} end\n",
+        "function settle(batch, now, killable)\n",
+        "function settle(batch, now, killable)\n  do return {} end\n",
         Scenario("settling", items=1, operator=("cancel",), faults=0),
         "no way leads to the end",
         (
