@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 from typing_extensions import TypeVar as DefaultTypeVar
 from typing_extensions import Unpack
@@ -29,6 +29,7 @@ from gristmill.producer import batch as blocking
 from gristmill.producer import batches as blocking_batches
 from gristmill.producer.batch import MaxWait, deadline_of
 from gristmill.producer.batch_options import SubmitOptions
+from gristmill.producer.batch_parameter import BatchParameter
 from gristmill.producer.item_states import result_states
 from gristmill.producer.submit import OneParameterTask, T_contra
 from gristmill.producer.submit import submit as blocking_submit
@@ -50,7 +51,7 @@ R = TypeVar("R")
 R_co = DefaultTypeVar("R_co", covariant=True, default=Any)
 
 
-class Batch(Generic[R_co]):
+class Batch(BatchParameter, Generic[R_co]):
     """One batch on the server, as `gristmill.Batch`, with methods that are awaited.
 
     Coroutines may share a Batch, but not an iterator of it.
@@ -58,7 +59,12 @@ class Batch(Generic[R_co]):
 
     def __init__(self, batch: blocking.Batch[R_co]) -> None:
         self._batch = batch
+
         self.name = batch.name
+
+    @classmethod
+    def _opened(cls, name: str) -> Self:
+        return cls(blocking.Batch._opened(name))
 
     def __repr__(self) -> str:
         return f"aio.Batch({self.name!r})"
@@ -192,17 +198,17 @@ def _page(results: Iterator[Result[R]]) -> list[Result[R]]:
 @overload
 async def submit(
     task: OneParameterTask[T_contra, Coroutine[Any, Any, R]],
-    items: Iterable[T_contra] = ...,
+    items: Iterable[T_contra] | Batch[Any] = ...,
     **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 async def submit(
-    task: OneParameterTask[T_contra, R], items: Iterable[T_contra] = ..., **options: Unpack[SubmitOptions]
+    task: OneParameterTask[T_contra, R], items: Iterable[T_contra] | Batch[Any] = ..., **options: Unpack[SubmitOptions]
 ) -> Batch[R]: ...
 @overload
 async def submit(
     task: GristmillTask[..., Coroutine[Any, Any, R]],
-    items: Iterable[Mapping[str, Any]] = ...,
+    items: Iterable[Mapping[str, Any]] | Batch[Any] = ...,
     *,
     set: Mapping[str, Any] | None = ...,
     **options: Unpack[SubmitOptions],
@@ -210,7 +216,7 @@ async def submit(
 @overload
 async def submit(
     task: GristmillTask[..., R],
-    items: Iterable[Mapping[str, Any]] = ...,
+    items: Iterable[Mapping[str, Any]] | Batch[Any] = ...,
     *,
     set: Mapping[str, Any] | None = ...,
     **options: Unpack[SubmitOptions],
@@ -218,18 +224,26 @@ async def submit(
 @overload
 async def submit(
     task: GristmillTask[..., Coroutine[Any, Any, R]],
-    items: Iterable[Any] = ...,
+    items: Iterable[Any] | Batch[Any] = ...,
     *,
     set: Mapping[str, Any],
     **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 async def submit(
-    task: GristmillTask[..., R], items: Iterable[Any] = ..., *, set: Mapping[str, Any], **options: Unpack[SubmitOptions]
+    task: GristmillTask[..., R],
+    items: Iterable[Any] | Batch[Any] = ...,
+    *,
+    set: Mapping[str, Any],
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 async def submit(
-    task: str, items: Iterable[Any] = ..., *, set: Mapping[str, Any] | None = ..., **options: Unpack[SubmitOptions]
+    task: str,
+    items: Iterable[Any] | Batch[Any] = ...,
+    *,
+    set: Mapping[str, Any] | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[Any]: ...
 async def submit(
     task: Any,
@@ -243,7 +257,7 @@ async def submit(
     A thread reads `items`. When this coroutine is cancelled, the thread goes on to the end: with a `name`, a repetition
     stores only what is missing.
     """
-    return Batch(await asyncio.to_thread(lambda: blocking_submit(task, items, set=set, **options)))
+    return Batch(await asyncio.to_thread(lambda: blocking_submit(task, _blocking(items), set=set, **options)))
 
 
 @overload
@@ -257,6 +271,11 @@ async def open_batch(name: str, *, task: Any = None) -> Batch[Any]:
     return Batch(await asyncio.to_thread(blocking_batches.open_batch, name, task=task))
 
 
-async def batches() -> list[BatchInfo]:
-    """The counters of all batches on the server, oldest first; raises as `gristmill.batches`."""
-    return await asyncio.to_thread(blocking_batches.batches)
+async def batches(*, workflow: str | None = None) -> list[BatchInfo]:
+    """The counters of the batches on the server, oldest first; as `gristmill.batches`."""
+    return await asyncio.to_thread(lambda: blocking_batches.batches(workflow=workflow))
+
+
+def _blocking(items: Any) -> Any:
+    """A batch whose values are the items, as `gristmill.submit` takes it."""
+    return items._batch if isinstance(items, Batch) else items

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, Self, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -17,13 +17,14 @@ from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.producer.batch_options import checked_max_wait
+from gristmill.producer.batch_parameter import BatchParameter
 from gristmill.producer.follower import Follower
 from gristmill.producer.identity import cancelled_item, user_at_host
 from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import Read, ValueOrder, typed_results
 from gristmill.producer.watching import check, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
-from gristmill.server.connection import reaching
+from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import Deadline
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ R_co = TypeVar("R_co", covariant=True, default=Any)
 MaxWait: TypeAlias = str | float | None
 
 
-class Batch(Generic[R_co]):
-    """One batch on the server, by its name. `R_co` is what its task returns.
+class Batch(BatchParameter, Generic[R_co]):
+    """One batch on the server, by its name. `R_co` is what its task returns. A task's parameter may be of this type.
 
     Every method raises ServerError when the server cannot be reached, and InputError when the batch was deleted.
     Threads may share a Batch, but not an iterator of it.
@@ -47,6 +48,16 @@ class Batch(Generic[R_co]):
         self._ledger = ledger
         #: See ValueOrder.
         self.read = read
+
+    @classmethod
+    def _opened(cls, name: str) -> Self:
+        with reaching():
+            batch = cls(name, Ledger(client(), settings()))
+        try:
+            batch.info()
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return batch
 
     def __repr__(self) -> str:
         return f"Batch({self.name!r})"

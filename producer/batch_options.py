@@ -1,7 +1,7 @@
 """The options of a batch: its priority, the limits of its items, what ends it early, what the server keeps of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypedDict
@@ -10,6 +10,7 @@ from gristmill.config.quantities import DURATION, RATE, WIDTH, parse_duration, p
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
+from gristmill.producer.follow_ups import After, BatchSource, checked_after
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.labels import checked_labels
 
@@ -33,6 +34,10 @@ OPTION_NAMES = (
     "max_running",
     "rate",
     "labels",
+    "after",
+    "from_batch",
+    "state",
+    "flatten",
 )
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
@@ -60,6 +65,9 @@ class SubmitOptions(TypedDict, total=False):
     dedupe_by: str | None
     token: str | None
     at: datetime | str | None
+    after: After | None
+    state: str | Iterable[str] | None
+    flatten: bool
     max_wait: str | float | None
 
 
@@ -71,7 +79,8 @@ class BatchOptions:
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
     limit; None: as its task says. At most `max_running` items run at once (`8`, `50%` or `+2`), and so
     many start in a time as `rate` says (`10/s`). All that items write goes below `output_dir`, a path below the data
-    root. Lists are filtered by `labels`.
+    root. Lists are filtered by `labels`. The batch begins when those of `after` have ended, as text of follow_ups.py;
+    its items are the values of `source`, if there is one.
     """
 
     priority: int
@@ -86,6 +95,8 @@ class BatchOptions:
     rate: str | None = None
     output_dir: str | None = None
     labels: Mapping[str, str] | None = None
+    after: tuple[str, ...] = ()
+    source: BatchSource | None = None
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -103,6 +114,10 @@ class BatchOptions:
         rate: str | None = None,
         output_dir: str | None = None,
         labels: Mapping[str, str] | None = None,
+        after: After | None = None,
+        from_batch: str | None = None,
+        state: str | Iterable[str] | None = None,
+        flatten: bool = False,
     ) -> Self:
         """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
@@ -129,6 +144,8 @@ class BatchOptions:
             None if rate is None else checked_rate(rate),
             None if output_dir is None else checked_output_dir(output_dir),
             None if labels is None else checked_labels(labels),
+            checked_after(after),
+            BatchSource.of(from_batch, state, flatten=flatten),
         )
 
     def fields(self) -> dict[str, Any]:
@@ -137,6 +154,10 @@ class BatchOptions:
         limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.labels:
             limits["labels"] = json.dumps(self.labels)
+        if self.after:
+            limits["after"] = " ".join(self.after)
+        if self.source:
+            limits |= self.source.fields()
         return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.workflow import workflow_of
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.batch import Batch
@@ -57,12 +58,21 @@ def _read(task: Any) -> Read | None:
     return known_task.return_type.reader
 
 
-def batches() -> list[BatchInfo]:
+def batches(*, workflow: str | None = None) -> list[BatchInfo]:
     """The counters of all batches on the server, oldest first.
 
+    With `workflow`, the name of a batch, only those of its workflow: that batch, those that it follows, those that
+    follow it, and so on.
+
     Raises:
+        InputError: `workflow` is not the name of a batch.
         ServerError: the server cannot be reached.
     """
     with reaching():
         ledger = Ledger(client(), settings())
-        return ledger.infos(ledger.names())
+        if workflow is None:
+            return ledger.infos(ledger.names())
+        infos = workflow_of(ledger, workflow)
+    if not infos:
+        raise InputError(f"no batch is called {workflow!r}: `gristmill batches` lists them")
+    return infos

@@ -107,7 +107,7 @@ class Submission:
         Raises:
             InputError: an item is bad (the text has the place of the first one), or there is none.
         """
-        if self.items.source.regular:
+        if self.items.source.regular and not self.options.source:
             on_bad = self.items.on_bad
             self.items.on_bad = on_bad and (lambda _: None)
             good = self._count_items()
@@ -168,6 +168,10 @@ class Submission:
             return Batch(self.name, Ledger(client(), settings()), self.task.return_type.reader)
 
     def _send(self, ledger: Ledger, backpressure: Backpressure) -> None:
+        if self.options.source:
+            _, feed = self._begin(ledger, secrets.token_hex(8))
+            self.anything_new = feed.created
+            return
         items = iter(self.items)
         first = list(islice(items, 1))
         if not first and not self.may_be_empty:

@@ -11,6 +11,7 @@ from gristmill.errors import InputError, invalid_value
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions, checked_max_wait
+from gristmill.producer.follow_ups import After
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.task_lookup import find_task
@@ -39,17 +40,17 @@ class OneParameterTask(Protocol[T_contra, R_co]):
 @overload
 def submit(
     task: OneParameterTask[T_contra, Coroutine[Any, Any, R]],
-    items: Iterable[T_contra] = ...,
+    items: Iterable[T_contra] | Batch[Any] = ...,
     **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
-    task: OneParameterTask[T_contra, R], items: Iterable[T_contra] = ..., **options: Unpack[SubmitOptions]
+    task: OneParameterTask[T_contra, R], items: Iterable[T_contra] | Batch[Any] = ..., **options: Unpack[SubmitOptions]
 ) -> Batch[R]: ...
 @overload
 def submit(
     task: GristmillTask[..., Coroutine[Any, Any, R]],
-    items: Iterable[Mapping[str, Any]] = ...,
+    items: Iterable[Mapping[str, Any]] | Batch[Any] = ...,
     *,
     set: Mapping[str, Any] | None = ...,
     **options: Unpack[SubmitOptions],
@@ -57,7 +58,7 @@ def submit(
 @overload
 def submit(
     task: GristmillTask[..., R],
-    items: Iterable[Mapping[str, Any]] = ...,
+    items: Iterable[Mapping[str, Any]] | Batch[Any] = ...,
     *,
     set: Mapping[str, Any] | None = ...,
     **options: Unpack[SubmitOptions],
@@ -65,22 +66,30 @@ def submit(
 @overload
 def submit(
     task: GristmillTask[..., Coroutine[Any, Any, R]],
-    items: Iterable[Any] = ...,
+    items: Iterable[Any] | Batch[Any] = ...,
     *,
     set: Mapping[str, Any],
     **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
-    task: GristmillTask[..., R], items: Iterable[Any] = ..., *, set: Mapping[str, Any], **options: Unpack[SubmitOptions]
+    task: GristmillTask[..., R],
+    items: Iterable[Any] | Batch[Any] = ...,
+    *,
+    set: Mapping[str, Any],
+    **options: Unpack[SubmitOptions],
 ) -> Batch[R]: ...
 @overload
 def submit(
-    task: str, items: Iterable[Any] = ..., *, set: Mapping[str, Any] | None = ..., **options: Unpack[SubmitOptions]
+    task: str,
+    items: Iterable[Any] | Batch[Any] = ...,
+    *,
+    set: Mapping[str, Any] | None = ...,
+    **options: Unpack[SubmitOptions],
 ) -> Batch[Any]: ...
 def submit(  # noqa: PLR0913
     task: Any,
-    items: Iterable[Any] | None = None,
+    items: Iterable[Any] | Batch[Any] | None = None,
     *,
     name: str | None = None,
     set: Mapping[str, Any] | None = None,  # noqa: A002
@@ -102,6 +111,9 @@ def submit(  # noqa: PLR0913
     dedupe_by: str | None = None,
     token: str | None = None,
     at: datetime | str | None = None,
+    after: After | None = None,
+    state: str | Iterable[str] | None = None,
+    flatten: bool = False,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -111,7 +123,9 @@ def submit(  # noqa: PLR0913
             module can name a task that live workers know: they check the values of the items.
         items: values of the one parameter that has no default and is not in `set`, or dicts of arguments. A list is
             checked as a whole before any item is stored; an iterator is read once, and each item checked as it comes.
-            Without `items`, a task whose every parameter has a default or is in `set` runs once: its item is `{}`.
+            A batch: what its task returns becomes the items as it is recorded, from now on and so far, whether or not
+            this program goes on. Without `items`, a task whose every parameter has a default or is in `set` runs once:
+            its item is `{}`.
         name: the batch's name (default: a new one). The same name with the same items again stores only what is
             missing, so an interrupted `submit` can be repeated.
         set: arguments that all items share, by parameter.
@@ -145,6 +159,12 @@ def submit(  # noqa: PLR0913
             append of a list that was interrupted is continued by the next one with the same items.
         at: when the batch begins: a datetime (one without a time zone is local time), or text such as
             `"2026-01-31T02:30"` or `"02:30"`. Until then it is `scheduled`, and the server has its items.
+        state: where `items` is a batch, the states of those of its items that are taken, as `Batch.results` has them
+            (default: `"succeeded"`). An item that failed or is dead gives its own input.
+        flatten: where `items` is a batch, a list that its task returned is as many items as it has elements.
+        after: batches, or their names, for whose end this batch waits: it begins once all their items have succeeded,
+            or, of `(batch, "ended")` or `"name:ended"`, once they have ended. When that can no longer come true, it is
+            cancelled, and its `reason` says so.
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -171,6 +191,10 @@ def submit(  # noqa: PLR0913
         max_running=max_running,
         rate=rate,
         labels=labels,
+        after=after,
+        from_batch=items.name if isinstance(items, Batch) else None,
+        state=state,
+        flatten=flatten,
     )
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)

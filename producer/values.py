@@ -4,7 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gristmill.errors import InputError, invalid_value
-from gristmill.producer.items import Raw
+from gristmill.producer.batch import Batch
+from gristmill.producer.batch_parameter import BatchParameter
+from gristmill.producer.items import Raw, Source
+from gristmill.producer.items.of_batch import ValuesOfBatch
 
 
 class Values:
@@ -18,7 +21,8 @@ class Values:
 
     def open(self) -> Iterator[Raw]:
         for number, value in enumerate(self._values):
-            yield Raw(number, value)
+            # A task that this program has no module of may take batches.
+            yield Raw(number, value.name if isinstance(value, BatchParameter) else value)
 
     def columns(self) -> None:
         return None
@@ -27,12 +31,14 @@ class Values:
         return f"item {number}"
 
 
-def source_of(items: Any, has_one: bool) -> Values:
+def source_of(items: Any, has_one: bool) -> Source:
     """The source of what a program gives as `items`.
 
     Raises:
         InputError: that is no iterable of items.
     """
+    if isinstance(items, Batch):
+        return ValuesOfBatch(items.name)
     if items is None and has_one:
         return Values([{}])
     if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):

@@ -21,7 +21,9 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         ServerError: the server lacks some of the items.
     """
     done, attempts = contents["done"], contents["attempts"]
-    values = values_of(chunk.first, len(done), contents["blocks"], contents["retained"])
+    values = values_of(
+        chunk.first, len(done), contents["blocks"], contents["retained"], references=bool(contents["from_batch"])
+    )
     items = [
         Item.of(chunk.first + i, value, attempts[i]) if attempts else Item(chunk.first + i, value, 1)
         for i, value in enumerate(values)
@@ -43,4 +45,5 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
         output_dir=contents["output_dir"] or "",
         halt=contents["halt"] or "",
+        from_batch=bool(contents["from_batch"]),
     )

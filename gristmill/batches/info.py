@@ -21,6 +21,8 @@ class State(StrEnum):
     ABANDONED = "abandoned"
     #: It begins at a time of its own.
     SCHEDULED = "scheduled"
+    #: Its items are stored, and it begins when the batches have ended that it was submitted after.
+    WAITING = "waiting"
     #: All items are stored, and some have no outcome.
     RUNNING = "running"
     #: Workers get no more items until somebody resumes the batch.
@@ -39,6 +41,7 @@ STATE_FIELDS = (
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
     *("max_running", "rate", "held_by", "open", "scheduled_at", "schedule", "labels"),
+    *("after", "waiting", "unmet", "superseded", "from_batch"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -66,9 +69,12 @@ class BatchInfo:
     each may take `time_limit` seconds, 0 for no limit; None: as its task says. `halt` is what ends the batch early, and
     `success_halt` whether it has, because enough of its items succeeded. At most `max_running` items run at once, a
     number, or text such as `50%` or `+2`, and so many are handed out in a time as `rate` says (`10/s`). `held_by` is
-    the limit that keeps more items from being handed out, `max_running` or `rate`, or None. `scheduled_at` is when a
-    `scheduled` batch begins, in Unix time, and `schedule` the name of the schedule that made the batch, or None.
-    `labels` are those with which it was submitted.
+    the limit that keeps more items from being handed out, `max_running`, `rate`, `batch` and the name of one that takes
+    its values and has enough of them, or None. `scheduled_at` is when a `scheduled` batch begins, in Unix time, and
+    `schedule` the name of the schedule that made the batch, or None. `labels` are those with which it was submitted.
+    `after` has the batches for whose end this one waits, or waited: `pages` where all its items have to succeed, else
+    `pages:ended`. The values of `from_batch` are its items, and `taking` says whether more will come. Those of
+    `superseded` had items that ran again after this batch had taken their end.
     """
 
     name: str
@@ -101,6 +107,10 @@ class BatchInfo:
     scheduled_at: float | None = None
     schedule: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    after: tuple[str, ...] = ()
+    from_batch: str | None = None
+    taking: bool = False
+    superseded: tuple[str, ...] = ()
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -113,6 +123,7 @@ class BatchInfo:
         abandoned_at = _abandoned_at(fields, now)
         state = _state(fields, failed + dead, cancelled, abandoned_at is not None)
         stops = "cancelling" in fields or state is State.CANCELLED
+        reason = fields.get("reason") if stops else fields.get("unmet") if "waiting" in fields else None
         return cls(
             name=name,
             task=fields["task"],
@@ -129,7 +140,7 @@ class BatchInfo:
             created=int(fields["created"]) / 1000,
             queue=fields["queue"],
             finished=int(finished) / 1000 if finished else None,
-            reason=fields.get("reason") if stops else None,
+            reason=reason,
             consumed=int(fields.get("consumed", 0)),
             abandoned_at=abandoned_at,
             kind=fields.get("kind", ""),
@@ -144,6 +155,10 @@ class BatchInfo:
             scheduled_at=int(fields["scheduled_at"]) / 1000 if state is State.SCHEDULED else None,
             schedule=fields.get("schedule"),
             labels=json.loads(fields.get("labels", "{}")),
+            after=tuple(fields.get("after", "").split()),
+            from_batch=fields.get("from_batch"),
+            taking="from_batch" in fields and "input_ended" not in fields,
+            superseded=tuple(fields.get("superseded", "").split()),
         )
 
     @property
@@ -174,6 +189,12 @@ class BatchInfo:
         since = datetime.fromtimestamp(self.abandoned_at).astimezone().isoformat(" ", "seconds")
         return f"abandoned at item {self.submitted:,} since {since}: the same command goes on"
 
+    def supersession(self) -> str:
+        """Which batches ran items again after this one had taken their end, and what follows; empty for none."""
+        if not self.superseded:
+            return ""
+        return f"took the first end of {', '.join(self.superseded)}, whose items ran again after that"
+
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
         names = "name task queue state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
@@ -184,6 +205,7 @@ class BatchInfo:
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
         limits = {name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "halt")}
         ahead = {"scheduled_at": self.scheduled_at and _moment(self.scheduled_at), "schedule": self.schedule}
+        links = {"after": list(self.after), "from_batch": self.from_batch, "superseded": list(self.superseded)}
         return {
             **fields,
             **times,
@@ -192,6 +214,7 @@ class BatchInfo:
             "held_by": self.held_by,
             **ahead,
             "labels": dict(self.labels),
+            **links,
         }
 
 
@@ -217,8 +240,8 @@ def _state(fields: Mapping[str, str], bad: int, cancelled: int, abandoned: bool)
         return State.CANCELLED if cancelled or "input_cut" in fields else State.FAILED if bad else State.SUCCEEDED
     if "paused" in fields:
         return State.SCHEDULED if "scheduled_at" in fields else State.PAUSED
-    if "input_ended" in fields:
-        return State.RUNNING
+    if "input_ended" in fields or "from_batch" in fields:
+        return State.WAITING if "waiting" in fields else State.RUNNING
     if "open" in fields:
         return State.OPEN
     return State.ABANDONED if abandoned else State.SUBMITTING

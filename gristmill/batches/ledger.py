@@ -16,7 +16,7 @@ from gristmill.batches.shared_arguments import difference
 from gristmill.batches.slowest import SlowestFilter
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
-from gristmill.errors import BatchCancelled, InputError
+from gristmill.errors import BatchCancelled, InputError, invalid_value
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
 
@@ -48,7 +48,9 @@ class AlreadyFeeding(InputError):
 def other_batch(batch: str, state: dict[str, str], fields: dict[str, Any]) -> DifferentInput:
     """The error about a batch that exists with another task, or with other fixed arguments, than `fields` have."""
     of_task = f"task {state['task']}, not {fields['task']}" if state["task"] != fields["task"] else ""
-    what = of_task or difference(state["fixed"], fields["fixed"])
+    sources = [str(one.get("from_batch")) for one in (state, fields)]
+    of_source = f"--from-batch {sources[0]}, not {sources[1]}" if sources[0] != sources[1] else ""
+    what = of_task or of_source or difference(state["fixed"], fields["fixed"])
     return DifferentInput(
         f"batch {batch!r} was submitted by {state['submitted_by']} with {what}: choose another --name"
     )
@@ -90,10 +92,14 @@ class Ledger:
             AlreadyFeeding: another producer is feeding the batch.
             DifferentInput: the batch exists with another task or other fixed arguments.
             BatchCancelled: the batch was cancelled before all its items were stored.
+            InputError: the batch is to follow a batch that is not on the server.
             ServerError: another version of Gristmill wrote the batches on the server, in another form.
         """
         flat = [part for pair in fields.items() for part in pair]
         answer = self._confirmed("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=flat)
+        if answer.startswith("missing "):
+            _, parameter, name = answer.split()
+            raise InputError(invalid_value(parameter, name, "a batch on the server"))
         state = self.state(batch)
         if answer == "cancelled":
             raise cancelled(batch, state)
@@ -284,5 +290,10 @@ class Ledger:
         return cast(list[str], self._call("names"))
 
     def delete(self, batch: str) -> None:
-        """Delete every key of the batch."""
-        self._call("forget", batch=batch)
+        """Delete every key of the batch.
+
+        Raises:
+            InputError: another batch waits for its end, or takes its values.
+        """
+        if dependent := self._call("forget", batch=batch):
+            raise InputError(f"batch {dependent!r} follows {batch!r}: cancel or delete {dependent!r} first")

@@ -4,6 +4,7 @@ import click
 
 from gristmill.batches.info import State
 from gristmill.cli import options
+from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.cli.label_options import has_labels
@@ -35,18 +36,22 @@ def checked_states(text: str) -> frozenset[str]:
 )
 @click.option("--task", metavar="TASK", help="List batches of this task only.")
 @options.as_json
+@workflows.option
 @options.quiet
-def command(labels: dict[str, str], states: frozenset[str] | None, task: str | None, as_json: bool) -> None:
+def command(
+    labels: dict[str, str], states: frozenset[str] | None, task: str | None, workflow: str | None, as_json: bool
+) -> None:
     """List the batches on the server, oldest first; --json prints every field, such as who submitted each.
 
     \b
     Examples:
       gristmill batches
       gristmill batches --state open,running --label team=maps
+      gristmill batches --workflow pages
       gristmill batches --json | jq 'select(.state == "failed").name'
     """
     with server_for_reading(), reaching():
-        infos = batches()
+        infos = batches(workflow=workflow)
     is_filtered = bool(labels or states or task)
     infos = [
         info
@@ -63,3 +68,5 @@ def command(labels: dict[str, str], states: frozenset[str] | None, task: str | N
     for info in infos if not as_json else []:
         if info.abandoned_at is not None:
             note(f"batch {info.name}: {info.abandonment()}")
+        if info.superseded:
+            note(f"batch {info.name}: {info.supersession()}")

@@ -5,6 +5,7 @@ import click
 from gristmill.batches.control import Control
 from gristmill.batches.info import ENDED
 from gristmill.cli import options
+from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
@@ -25,20 +26,27 @@ _ITEM = {
 @options.batch
 @options.item
 @click.option("--kill", is_flag=True, help="End running items of cpu tasks too; threads cannot be ended.")
+@workflows.option
 @options.quiet
-def command(batch: str | None, item: int | None, kill: bool) -> None:
+def command(batch: str | None, item: int | None, kill: bool, workflow: str | None) -> None:
     """Stop BATCH: no more items begin, and items that run finish. The server keeps all results.
 
     On a terminal, BATCH defaults to the batch last submitted from this host. A producer that still submits the
     batch stops. With --item, only that item is cancelled, and its run ends; a thread goes on, but its outcome does not
     count.
 
+    With --workflow, the batches that follow others are cancelled first, so that none of them begins.
+
     \b
     Examples:
       gristmill cancel
       gristmill cancel first --kill
       gristmill cancel first --item 17
+      gristmill cancel --workflow pages
     """
+    if workflow is not None:
+        workflows.cancel(workflow, batch, item, kill=kill)
+        return
     with batch_to_change(batch) as (target, _):
         if item is not None:
             was = Control(client(), settings()).cancel_item(target.name, item, cancelled_item(item))

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gristmill.cli import completing, input_options, label_options, program_options
+from gristmill.cli import completing, follow_up_options, input_options, label_options, program_options
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.limit_options import item_limits
 from gristmill.cli.output import FORMS, Form
@@ -132,6 +132,7 @@ def feeding(command: Command) -> Command:
         ),
         item_limits,
         label_options.labels,
+        follow_up_options.follow_ups,
         click.option(
             "--keep-logs",
             type=OneOf(KEEP_LOGS),

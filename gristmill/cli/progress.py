@@ -76,7 +76,7 @@ class ProgressView:
             words = describe(info, self._paces[label].rate(info.done), outlook)
             lines.append(f"{label}: {words}")
             if self._live:
-                total = None if info.state in OPEN else info.submitted
+                total = None if info.state in OPEN or info.taking else info.submitted
                 self._progress.update(self._bars[label], completed=info.done, total=total, words=words)
         if not self._live and time.monotonic() - self._noted_at > LINE_SECONDS:
             self._noted_at = time.monotonic()
@@ -87,7 +87,7 @@ class ProgressView:
 def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> str:
     """A batch's progress in words: `120 of 300 items, 25.3/s, 7 s left, 0 failed`."""
     outlook = outlook or Outlook()
-    total = item_count(info.submitted) + (" so far" if info.state in OPEN else "")
+    total = item_count(info.submitted) + (" so far" if info.state in OPEN or info.taking else "")
     parts = [f"{info.done:,} of {total}", f"{rate:,.1f}/s"]
     seconds = outlook.seconds_left(info, rate)
     if seconds:
@@ -99,10 +99,14 @@ def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> st
         parts.append(slowest(outlook.running[0]))
     if info.reason and info.state is not State.CANCELLED:
         parts.append(f"being cancelled ({info.reason})")
+    elif info.state is State.WAITING:
+        parts.append(f"waits for {', '.join(info.after)}")
     elif info.state not in (*OPEN, State.RUNNING):
         parts.append(str(info.state))
     if info.abandoned_at is not None:
         parts.append(info.abandonment())
+    if info.superseded:
+        parts.append(info.supersession())
     return ", ".join(parts)
 
 

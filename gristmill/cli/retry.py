@@ -5,6 +5,7 @@ import click
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.cli import options
+from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
@@ -18,20 +19,27 @@ from gristmill.server.connection import client
 @options.batch
 @options.item
 @click.option("--cancelled", is_flag=True, help="Run the cancelled items again too.")
+@workflows.option
 @options.quiet
-def command(batch: str | None, item: int | None, cancelled: bool) -> None:
+def command(batch: str | None, item: int | None, cancelled: bool, workflow: str | None) -> None:
     """Run the failed and dead items of BATCH again, and no others.
 
     On a terminal, BATCH defaults to the batch last submitted from this host. The command does not wait for the items.
     Correct the cause of the failures first and restart the workers; the items stay as you submitted them. With
     --item, only that item runs again, also a cancelled one.
 
+    With --workflow, a batch that was cancelled before it began, because another one failed, waits for that again.
+
     \b
     Examples:
       gristmill retry && gristmill watch
       gristmill retry first --cancelled
       gristmill retry first --item 17
+      gristmill retry --workflow pages
     """
+    if workflow is not None:
+        workflows.retry(workflow, batch, item, cancelled=cancelled)
+        return
     with batch_to_change(batch) as (target, fleet):
         warn_of_workers(target.info(), fleet=fleet)
         control = Control(client(), settings())

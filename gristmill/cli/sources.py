@@ -13,6 +13,7 @@ from gristmill.errors import InputError, invalid_value
 from gristmill.producer import items
 from gristmill.producer.items.combined import Combined
 from gristmill.producer.items.grouped import Grouped
+from gristmill.producer.items.of_batch import ValuesOfBatch
 from gristmill.producer.items.program_inputs import ProgramInputs
 from gristmill.producer.items.task_arguments import Parameters, task_source
 from gristmill.tasks.program.command import CommandLine
@@ -66,6 +67,10 @@ def source_of(feeding: dict[str, Any], schema: Schema, fixed: dict[str, Any]) ->
     """
     if sum(map(bool, (feeding["items"], feeding["files"], feeding["sources"]))) > 1:
         raise click.UsageError("give items as arguments, after ::: or with --from, in one of these ways only")
+    if feeding["from_batch"]:
+        if feeding["items"] or feeding["files"] or feeding["sources"] or feeding["group"]:
+            raise click.UsageError("--from-batch gives the items: it does not go with others, or with -n")
+        return ValuesOfBatch(feeding["from_batch"])
     if feeding["program"] is not None:
         # The columns of --from are split as they are read.
         separator = feeding["separator"] if feeding["sources"] else None

@@ -90,7 +90,7 @@ def remember_batch(submission: Submission) -> Iterator[None]:
             note(_stored(submission))
         raise
     finally:
-        if submission.stored and submission.makes_batch:
+        if submission.makes_batch and (submission.stored or submission.complete):
             Home(settings().home).last_batch = submission.name
 
 

@@ -6,9 +6,11 @@ from typing import Any, cast
 
 from gristmill.batches.histogram import bound, quantile
 from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
+from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.dashboard import busy, schedules
+from gristmill.dashboard.chain import chain
 from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
 from gristmill.fleet.outlook import Outlook
@@ -62,6 +64,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
         "slowest": _slowest(observer, name, reader),
         "failures": [_failure(result) for result in failures[:FAILED_MOST]],
         "more": len(failures) > FAILED_MOST,
+        "workflow": chain(Ledger(observer.fleet.client, observer.meters.settings), name),
     }
 
 
@@ -77,7 +80,8 @@ def _row(
     seconds_left = outlook.seconds_left(info, rate) if outlook and goes_on else None
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
     times |= {"abandoned_at": info.abandoned_at, "scheduled_at": info.scheduled_at}
-    return {**info.as_dict(), "state": str(info.state), "queue": info.queue, "done": info.done, "rate": rate, **times}
+    counts = {"done": info.done, "rate": rate, "taking": info.taking}
+    return {**info.as_dict(), "state": str(info.state), "queue": info.queue, **counts, **times}
 
 
 def _rate(meter: BatchMeter, age: float) -> float:

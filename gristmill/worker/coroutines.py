@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.errors import GristmillError
 from gristmill.tasks.item import enter
+from gristmill.tasks.other_values import arguments_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker import runner
 from gristmill.worker.capture import current as current_capture
@@ -54,7 +55,8 @@ class Coroutines:
         try:
             if self.work.output_dir and self.task.capture:
                 capture.keep_whole(WholeOutput(self.work.output_dir, item.index))
-            arguments = self.task.schema.arguments(item.value, self.work.fixed, self.work.parameter)
+            arguments_for = arguments_of(self.work, self.task.schema)
+            arguments = arguments_for(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
             enter((self.work.batch, item.index, item.attempt, row.report, row.slot))
             value = await self.task.run(**arguments)

@@ -6,6 +6,7 @@ from time import perf_counter
 from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.config.names import PROGRAM
 from gristmill.tasks.item import enter
+from gristmill.tasks.other_values import arguments_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
 from gristmill.worker.celery_internals import is_terminated
@@ -36,7 +37,7 @@ class ItemRunner:
     def __init__(self, work: Work, task: GristmillTask, worker: str) -> None:
         # All that an item need not look up again: quick items are many.
         self._work, self._task, self._worker = work, task, worker
-        self._arguments = task.schema.arguments
+        self._arguments = arguments_of(work, task.schema)
         row = run_rows.own()
         self._begin, self._report, self._slot = row.begin, row.report, row.slot
         self._capture = current_capture()

@@ -296,3 +296,21 @@ def test_plain_celery_tasks_count_too(fleet, address, task, queue, value):
     code = f"from gristmill.tasks.{task} import {task}; {task}.delay({value}).get(timeout=60)"
     fleet.process([sys.executable, "-c", code]).good()
     until(lambda: counted() == before + 1)
+
+
+def test_a_workflow_is_drawn_and_leads_to_its_batches(page, fleet, address, name):
+    first, taker, last = (f"{name}-{word}" for word in ("first", "taker", "last"))
+    fleet.run("submit", "pause", "--name", first, *["0.01"] * 3).good()
+    fleet.run("submit", "pause", "--name", taker, "--from-batch", first).good()
+    fleet.run("submit", "pause", "--name", last, "--after", taker, "0.01").good()
+    fleet.ended(last)
+    page.open(f"{address}/batch/{taker}")
+    page.until("document.querySelectorAll('#workflow rect').length === 3")
+    names = page.run("[...document.querySelectorAll('#workflow .gm-chain-name')].map((each) => each.textContent)")
+    assert len(names) == 3
+    assert page.run("document.querySelectorAll('#workflow .gm-chain-line').length") == 2
+    assert page.run("document.querySelectorAll('#workflow .gm-chain-values').length") == 1
+    page.until("[...document.querySelectorAll('.gm-chain-state')].every((each) => each.textContent === 'succeeded')")
+    page.run("[...document.querySelectorAll('#workflow a')][2].dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    page.until(f"document.querySelector('h1.gm-name')?.textContent === {json.dumps(last)}")
+    page.until("document.querySelector('#workflow .gm-chain-self')")

@@ -207,7 +207,8 @@ def _record(product: Product, worker: Worker, scenario: Scenario, part: int, mor
     chunk = worker.running
     assert chunk is not None
     items = worker.items[:part] if part else worker.items
-    outcomes = [outcome(item, scenario.state_of(item)) for item in items]
+    # What waits for the batch succeeds.
+    outcomes = [outcome(item, scenario.state_of(item) if chunk.batch == BATCH else "s") for item in items]
     seconds = sum(each.seconds for each in outcomes)
     if more:
         _, following, work = product.ledger.record_and_go_on(chunk, outcomes, seconds, worker.name)

@@ -62,11 +62,14 @@ class _Forms:
 
 def _plain_form(part: str, value: Any) -> Form:
     """The form of a key without ids of messages, names of workers and times."""
+    bare = product.bare(part)
     if part == product.ACTIVE:
         return part, tuple(name for name, _ in value)
-    if part.startswith("out:"):
+    if bare == "dependents":
+        return part, tuple(sorted((name, entry.partition(":")[2]) for name, entry in value.items()))
+    if bare.startswith("out:"):
         return part, tuple(sorted(product.outcomes_in(value)))
-    if part == "events":
+    if bare == "events":
         return part, tuple(sorted(product.events_in(value)))
     if isinstance(value, Stream):
         rows = (product.without_times(fields).items() for fields in value.entries.values())
@@ -87,7 +90,12 @@ def _orders(workers: tuple[Worker, ...]) -> Iterable[tuple[Worker, ...]]:
 
 
 def _rank(worker: Worker) -> Form:
-    running = worker.running and (worker.running.epoch, worker.running.first, worker.running.count)
+    running = worker.running and (
+        worker.running.batch,
+        worker.running.epoch,
+        worker.running.first,
+        worker.running.count,
+    )
     return worker.at, worker.tag, running or (), worker.sure, worker.lost_sight
 
 
@@ -96,7 +104,8 @@ def _names(view: View, queues: list[Stream]) -> set[str]:
     names = {name for part in product.WORKER_ZSETS for name, _ in view.get(part, ())}
     for queue in queues:
         names.update(queue.pending.values())
-    names |= {text.split(" ")[0] for text in view.get(product.RUNNING_HASH, {}).values()}
+    for part in (product.RUNNING_HASH, f"batch:{product.SECOND}:{product.RUNNING_HASH}"):
+        names |= {text.split(" ")[0] for text in view.get(part, {}).values()}
     return names - {product.NOBODY}
 
 
@@ -111,8 +120,8 @@ def _order(identity: str) -> tuple[int, int]:
     return int(time), int(number)
 
 
-def _chunk(chunk: Chunk | None, epoch: int) -> Form:
-    return chunk and (chunk.epoch == epoch, chunk.first, chunk.count)
+def _chunk(chunk: Chunk | None, epochs: dict[str, int]) -> Form:
+    return chunk and (chunk.batch, chunk.epoch == epochs[chunk.batch], chunk.first, chunk.count)
 
 
 class _Scope:
@@ -122,7 +131,8 @@ class _Scope:
         self, actors: Actors, view: View, ids: dict[str, str], names: dict[str, str], holders: set[str]
     ) -> None:
         self.all, self.view, self.ids, self.names, self.holders = actors, view, ids, names, holders
-        self.epoch = int(view.get("state", {}).get("epoch", 0))
+        states = {product.BATCH: view, product.SECOND: product.second(view)}
+        self.epochs = {name: int(keys.get("state", {}).get("epoch", 0)) for name, keys in states.items()}
 
     def actors(self, order: tuple[Worker, ...]) -> Form:
         workers = tuple(
@@ -130,8 +140,8 @@ class _Scope:
                 worker.at,
                 self.ranked(worker.tag),
                 worker.returns,
-                _chunk(worker.chunk, self.epoch),
-                _chunk(worker.running, self.epoch),
+                _chunk(worker.chunk, self.epochs),
+                _chunk(worker.running, self.epochs),
                 tuple((item.index, item.value, item.attempt, item.before) for item in worker.items),
                 worker.sure,
                 worker.lost_sight,
@@ -144,11 +154,11 @@ class _Scope:
 
     def form(self, part: str) -> Form:
         value = self.view[part]
-        if part == "state":
+        if product.bare(part) == "state":
             return part, tuple(self._state(value))
         if part == product.APPENDS:
             return part, tuple(self._append(json.loads(text)) for _, text in sorted(value.items()))
-        if part == product.RUNNING_HASH:
+        if product.bare(part) == product.RUNNING_HASH:
             rows = ((chunk, *text.split(" ", 1)) for chunk, text in value.items())
             return part, tuple(sorted((chunk, self.names[worker], message) for chunk, worker, message in rows))
         if part.startswith("q:"):
@@ -204,4 +214,4 @@ class _Scope:
 
     def _message(self, text: str) -> Form:
         chunk = product.chunk_in(text)
-        return _chunk(chunk, self.epoch) if chunk else product.name_in(text)
+        return _chunk(chunk, self.epochs) if chunk else product.name_in(text)

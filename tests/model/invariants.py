@@ -1,7 +1,7 @@
 """What holds in every state, whatever happened before. Each check answers what is wrong, or nothing."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tests.model import product
 from tests.model.store import Stream, View, bits
@@ -20,7 +20,9 @@ def violations(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
         yield from batch.counters()
         yield from batch.outcomes(actors.generation)
         yield from batch.events()
-        yield from batch.places(unlucky=actors.faults < scenario.faults)
+        unlucky = actors.faults < scenario.faults
+        yield from batch.places(unlucky)
+        yield from _second(view, batch, unlucky)
 
 
 def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
@@ -29,7 +31,43 @@ def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
         return False
     if scenario.messages:
         return actors.producer.at == "done"
-    return actors.producer.at == "done" and "finished" in view.get("state", {})
+    others = [keys["state"] for keys in [product.second(view)] if "state" in keys]
+    return actors.producer.at == "done" and all("finished" in state for state in [view.get("state", {}), *others])
+
+
+def _second(view: View, batch: "Books", unlucky: bool) -> Iterator[str]:
+    """The batch that waits for the first one: it begins at its end, or is cancelled then."""
+    keys = product.second(view)
+    books = [batch]
+    if "state" in keys:
+        second = Books(keys)
+        books.append(second)
+        for problem in (*second.counters(), *second.outcomes(0), *second.events(), *second.places(unlucky)):
+            yield f"the second batch: {problem}"
+        yield from _link(batch.state, second)
+    live = [
+        name for name, each in zip((product.BATCH, product.SECOND), books, strict=False) if "finished" not in each.state
+    ]
+    if sorted(name for name, _ in view.get(product.ACTIVE, ())) != live:
+        yield f"the batches {live} are not finished, and others are among the active ones"
+    counts = {name: int(text) for name, text in view.get(product.COUNTS, {}).items() if int(text)}
+    truth = sum((each.open_counts() for each in books), Counter())
+    if counts != {name: count for name, count in truth.items() if count}:
+        yield f"the queue's counts are {counts}, and should be {dict(truth)}"
+
+
+def _link(first: Mapping[str, str], second: "Books") -> Iterator[str]:
+    state = second.state
+    failed = any(int(first.get(name, 0)) for name in ("failed", "dead", "cancelled")) or "input_cut" in first
+    if "waiting" in state and "finished" in first:
+        yield "the second batch waits, though the first one has ended"
+    has_begun = "waiting" not in state and "unmet" not in state
+    if has_begun and "finished" not in first and "superseded" not in state:
+        yield "the second batch has begun, though the first one has not ended"
+    if has_begun and failed and "finished" in first and "superseded" not in state and state["after"] == product.BATCH:
+        yield "the second batch has begun, though the first one failed"
+    if "unmet" in state and "finished" in state and second.number("cancelled") != second.stored:
+        yield "the second batch was cancelled before it began, and has run"
 
 
 def _queues(view: View) -> Iterator[tuple[str, Stream]]:
@@ -126,11 +164,8 @@ class Books:
 
     def places(self, unlucky: bool) -> Iterator[str]:
         """Each item without an outcome is in one place from which it is handed out, and none is nowhere."""
-        yield from self._counts()
         if "finished" in self.state:
             return
-        if [batch for batch, _ in self.view.get(product.ACTIVE, ())] != [product.BATCH]:
-            yield "the batch is not finished, and not among the active ones"
         if self.state.get("max_running") == "1" and len(self.view.get(product.CHUNK_ZSETS[0], ())) > 1:
             yield "more chunks are in flight than may run at once"
         places = self._places()
@@ -148,15 +183,12 @@ class Books:
             elif len(where) > 1 and not (unlucky and len(where) == 2 and product.WAITING[0] in where):
                 yield f"item {index} is in {len(where)} places: {', '.join(where)}"
 
-    def _counts(self) -> Iterator[str]:
-        """The queue's counts are those of its only batch."""
+    def open_counts(self) -> Counter[str]:
+        """What the batch adds to the counts of its queue."""
         open_items = 0 if "finished" in self.state else self.stored - len(self.done)
         chunks = len(self.view.get(product.CHUNK_ZSETS[0], ()))
-        field = "paused" if "paused" in self.state else "open"
-        counts = {name: int(text) for name, text in self.view.get(product.COUNTS, {}).items() if int(text)}
-        truth = {name: count for name, count in ((field, open_items), ("in_flight", chunks)) if count}
-        if counts != truth:
-            yield f"the queue's counts are {counts}, and should be {truth}"
+        field = "paused" if self.state.keys() & {"paused", "waiting"} else "open"
+        return Counter({field: open_items, "in_flight": chunks})
 
     def _waiting(self, part: str) -> list[int]:
         """The items that wait for another attempt: a sorted set, or a bitmap of those that `retry` gave back."""

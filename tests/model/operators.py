@@ -38,12 +38,23 @@ def _cancel_item(product: Product) -> int:
     return 1
 
 
+def _submit_after(product: Product, after: str) -> int:
+    try:
+        product.submit_second(after)
+    except InputError:
+        # There is no batch to wait for yet.
+        return 0
+    return 1
+
+
 #: Actions that are done once there was something to do.
 _UNTIL_DONE: dict[str, Callable[[Product], int]] = {
     "retry": lambda product: _retry(product, cancelled=False),
     "retry cancelled": lambda product: _retry(product, cancelled=True),
     "cancel item": _cancel_item,
     "retry item": lambda product: _retry(product, cancelled=False, item=0),
+    "submit after": lambda product: _submit_after(product, BATCH),
+    "submit after:ended": lambda product: _submit_after(product, f"{BATCH}:ended"),
     "requeue": lambda product: product.dead_letters.requeue_all(),
 }
 
@@ -83,7 +94,7 @@ _CHANGES: dict[str, Callable[[Actors, Product], Actors]] = {
 }
 #: Actions that the operator repeats when their answer is lost. A drained worker is gone then, and who repeats
 #: "submit anew" deletes what was submitted anew.
-REPEATED = frozenset({*_ONCE, *_UNTIL_DONE, "kill"})
+REPEATED = frozenset({*_ONCE, *_UNTIL_DONE, "kill"} - {"submit after", "submit after:ended"})
 
 
 def act(actors: Actors, product: Product) -> Actors:

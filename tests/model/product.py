@@ -27,6 +27,8 @@ from gristmill.server import scripts
 from tests.model.calls import RecordingClient
 
 PREFIX, BATCH, QUEUE = "m:", "b", "q"
+#: A batch that waits for the end of BATCH.
+SECOND = "c"
 #: The keys that the explorer sets: the time in ms, and after how many writes a script breaks off.
 CLOCK, TEAR = "model:clock", "model:tear"
 #: The first time, in ms. A step of time goes by in two halves, each with a heartbeat of whoever lives: half a step is
@@ -172,7 +174,23 @@ class Product:
 
     def create(self, token: str, retries: int, limits: Mapping[str, str], *, appends: bool = False) -> Any:
         """Create the batch; where it `appends`, begin an append to an open batch, which is the same one each time."""
-        fields = {
+        fields = {**self._fields(retries), **limits}
+        if appends:
+            return self.append(0).begin(BATCH, token, {**fields, "open": 1})
+        return self.ledger.create(BATCH, token, fields)
+
+    def submit_second(self, after: str) -> None:
+        """Submit a batch with an item that begins after BATCH; `after` is its condition.
+
+        Raises:
+            InputError: there is no BATCH yet.
+        """
+        self.ledger.create(SECOND, "second", {**self._fields(0), "after": after})
+        self.ledger.append(SECOND, "second", 0, ["0"], "sha")
+        self.ledger.end(SECOND, "second", 0)
+
+    def _fields(self, retries: int) -> dict[str, Any]:
+        return {
             "task": "t",
             "queue": QUEUE,
             "parameter": "n",
@@ -183,9 +201,6 @@ class Product:
             "chunk_seconds": 0.25,
             "submitted_by": "me",
         }
-        if appends:
-            return self.append(0).begin(BATCH, token, {**fields, **limits, "open": 1})
-        return self.ledger.create(BATCH, token, {**fields, **limits})
 
     def append(self, position: int) -> Append:
         """The one append of the model, which is at that position of its input."""
@@ -273,6 +288,7 @@ def form_of(part: str) -> str:
     if part.startswith("kill:") or part == ALARM:
         # Nothing depends on it: a worker that is killed acknowledges its message as Celery does.
         return ""
+    part = bare(part)
     return "" if part in _IGNORED else "scoped" if part in _SCOPED or part.startswith("q:") else "plain"
 
 
@@ -280,6 +296,18 @@ def form_of(part: str) -> str:
 def part(name: str) -> str:
     """A key's name without the prefixes: `state`, `out:0`, `q:q:0` …"""
     return name.removeprefix(PREFIX).removeprefix("gm1:").removeprefix(f"batch:{BATCH}:")
+
+
+@cache
+def bare(part: str) -> str:
+    """The part of a batch's key, whichever of the batches that is."""
+    return part.removeprefix(f"batch:{SECOND}:")
+
+
+def second(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of SECOND by their parts; empty without it."""
+    prefix = f"batch:{SECOND}:"
+    return {bare(name): value for name, value in view.items() if name.startswith(prefix)}
 
 
 @cache

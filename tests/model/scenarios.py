@@ -22,6 +22,8 @@ FULL = (
     Scenario("purge", outcomes={1: "rs", 2: "rf"}, operator=("purge",)),
     Scenario("drain", outcomes={1: "rs", 2: "rf"}, operator=("drain",)),
     Scenario("submit anew", outcomes={1: "rs", 2: "rf"}, operator=("submit anew",)),
+    Scenario("after", outcomes={1: "rs", 2: "rf"}, operator=("submit after", "retry")),
+    Scenario("after:ended", outcomes={1: "rs", 2: "rf"}, operator=("submit after:ended", "cancel")),
     Scenario("messages", items=0, messages=3, outcomes={1: "d"}, operator=("requeue",)),
 )
 _BY_NAME = {scenario.name: scenario for scenario in FULL}
@@ -53,5 +55,7 @@ SMALL = (
     _small("purge", 1, ("crash", "lost answer"), {}),
     _small("drain", 1, ("stall",), {}),
     _small("submit anew", 1, ("stall",), {}),
+    _small("after", 1, (), {0: "fs"}),
+    _small("after:ended", 1, ("lost answer",), {}),
     replace(_BY_NAME["messages"], name="2 messages, one fault", messages=2, faults=1),
 )

@@ -18,6 +18,7 @@ from gristmill.batches.run_count import ProgramRun, RunCount
 from gristmill.batches.schedules import Draft, Schedules, definition
 from gristmill.batches.timetable import Timetable
 from gristmill.config.settings import load
+from gristmill.errors import InputError
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
@@ -239,3 +240,24 @@ def makes_batches_by_a_schedule(user):
         user.ledger.delete(batch)
     schedules.delete("s")
     assert schedules.infos() == []
+
+
+def follows_a_batch(user):
+    ledger = user.ledger
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])
+    ledger.create("first", "token", FIELDS)
+    ledger.append("first", "token", 0, ["0"], "sha")
+    ledger.end("first", "token", 0)
+    ledger.create("last", "token", {**FIELDS, "after": "first"})
+    ledger.append("last", "token", 0, ["0"], "sha")
+    ledger.end("last", "token", 0)
+    ledger.create("taker", "token", {**FIELDS, "from_batch": "first", "from_states": "succeeded", "flatten": 1})
+    with pytest.raises(InputError):
+        ledger.delete("first")
+    chunk = Chunk("first", ledger.state("first")["epoch"], 0, 1)
+    assert ledger.take(chunk)
+    ledger.record(chunk, [Outcome(0, "succeeded", 1, "[1, [2, 3]]")], 0.1, "w")
+    assert list(ledger.items("taker")) == [(0, "1"), (1, "[2, 3]")]
+    assert "waiting" not in ledger.state("last")
+    for name in ("last", "taker", "first"):
+        ledger.delete(name)

@@ -5,7 +5,7 @@
 -- Touches: batch:{b}:state, batch:{b}:in, and what release touches.
 -- Returns 'stored', 'cancelled', or 'lost' when the batch is gone, fed by another producer, or does not end at `first`.
 local now = milliseconds()
-local b = state(batch, {'producer', 'queue', 'input_ended', 'task', 'sha', 'input_cut', 'paused'}, {'stored'})
+local b = state(batch, {'producer', 'queue', 'input_ended', 'task', 'sha', 'input_cut', 'paused', 'waiting'}, {'stored'})
 if b.producer == token and b.stored == after and b.sha == sha then
   redis.call('HSET', key(batch, 'state'), 'producer_until', now + lease)
   return 'stored'
@@ -16,6 +16,6 @@ local id = string.format('%d-0', after)
 redis.call('XADD', key(batch, 'in'), id, 'first', first, 'sha', sha, 'items', items, 'at', now)
 redis.call('HSET', key(batch, 'state'), 'stored', after, 'sha', sha, 'producer_until', now + lease)
 redis.call('HINCRBY', key(batch, 'state'), 'bytes', #items)
-count_open(b.queue, b.paused, after - first)
+count_open(b.queue, b.paused or b.waiting, after - first)
 release(batch, now)
 return 'stored'

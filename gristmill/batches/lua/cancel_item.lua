@@ -7,13 +7,13 @@
 local before = answered(token)
 if before then return before end
 local now = milliseconds()
-local b = state(batch, {'task', 'queue', 'paused', 'cancelling'}, {'stored'})
+local b = state(batch, {'task', 'queue', 'paused', 'waiting', 'cancelling'}, {'stored'})
 if not b.task or index >= b.stored then return 'missing' end
 if redis.call('SETBIT', key(batch, 'done'), index, 1) == 1 then return remember(token, 'ended') end
 redis.call('SETBIT', key(batch, 'cancelled'), index, 1)
 redis.call('HINCRBY', key(batch, 'state'), 'cancelled', 1)
 if not b.cancelling then redis.call('HSET', key(batch, 'state'), 'reason', why) end
-count_open(b.queue, b.paused, -1)
+count_open(b.queue, b.paused or b.waiting, -1)
 redis.call('ZREM', key(batch, 'retry'), index)
 if redis.call('EXISTS', key(batch, 'retry_pending')) == 1 then redis.call('SETBIT', key(batch, 'retry_pending'), index, 0) end
 

@@ -1,5 +1,5 @@
 --@ consume(batch, created, after, upto, below: number, ranges: list) frees
---@ uses batches/blocks batches/bitmaps batches/logs
+--@ uses batches/takers batches/blocks batches/bitmaps batches/logs
 -- Remove results that somebody has read: the outcomes of succeeded items, and the events and blocks of which nothing is
 -- needed any more. Failed, dead and cancelled items stay; when their block goes, their input moves to `retained_inputs`. The
 -- other bitmaps stay, so that nothing is recorded twice. Repeating it changes nothing.
@@ -14,6 +14,9 @@
 local EVENTS_AT_ONCE = 100
 -- A batch that was forgotten meanwhile, and submitted anew, has other results than those that were read.
 if state(batch, {'created'}, {}).created ~= created then return after end
+
+-- Another batch has not taken the results as its items yet: they stay.
+if takers.needed_by(batch, true) then return after end
 
 local function bits(part, first, last) return redis.call('BITCOUNT', key(batch, part), first, last, 'BIT') end
 -- Items that may be run again.

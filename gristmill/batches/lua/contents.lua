@@ -28,12 +28,12 @@ local function fields_for(batch, part, first, count)
   return redis.call('HMGET', key(batch, part), unpack(indexes))
 end
 
--- Names and values by turns: task, fixed, parameter, retries, retry_seconds, keep_logs, memory, time_limit, output_dir, halt; done, a text of 0 and 1, one an item;
+-- Names and values by turns: task, fixed, parameter, retries, retry_seconds, keep_logs, memory, time_limit, output_dir, halt, from_batch; done, a text of 0 and 1, one an item;
 -- attempts and retained, an entry an item or none at all; blocks, {first, items} each. They are of fewer items than
 -- `count` when these have more than CHUNK_BYTES. Counts how long the items have waited until `now`, unless that is false.
 local function contents(batch, first, count, now)
   local b = state(batch, {'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds', 'keep_logs', 'memory',
-    'time_limit', 'output_dir', 'halt'}, {})
+    'time_limit', 'output_dir', 'halt', 'from_batch'}, {})
   local blocks, items = blocks_of(batch, first, count)
   local attempts = fields_for(batch, 'attempts', first, items)
   local done = bits_of(key(batch, 'done'), first, items)
@@ -48,6 +48,7 @@ local function contents(batch, first, count, now)
   for i, block in ipairs(blocks) do texts[i] = {block.first, block.items} end
   return {'task', b.task, 'fixed', b.fixed, 'parameter', b.parameter, 'retries', b.retries,
     'retry_seconds', b.retry_seconds, 'keep_logs', b.keep_logs or false, 'memory', b.memory or false,
-    'time_limit', b.time_limit or false, 'output_dir', b.output_dir or false, 'halt', b.halt or false, 'done', done, 'attempts', attempts,
+    'time_limit', b.time_limit or false, 'output_dir', b.output_dir or false, 'halt', b.halt or false,
+    'from_batch', b.from_batch or false, 'done', done, 'attempts', attempts,
     'blocks', texts, 'retained', fields_for(batch, 'retained_inputs', first, items)}
 end

@@ -11,6 +11,7 @@ if not b.task or b.producer ~= token then return 'lost' end
 redis.call('HSET', key(batch, 'state'), 'input_ended', now, 'input_ended_by', token, 'rejected', rejected)
 redis.call('HDEL', key(batch, 'state'), 'producer', 'producer_until')
 heed_halt(batch, now)
+links.heed_unmet(batch, now)
 release(batch, now)
 finish(batch, now)
 return 'ended'

@@ -1,4 +1,4 @@
---@ uses batches/release batches/scheduled
+--@ uses batches/sources batches/scheduled
 -- How a batch ends: by itself, by `cancel`, by --halt; and how long it is kept then. What several scripts share.
 -- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in upkeep.lua.
 local GONE_MS, SETTLE_MS = 10000, 1000
@@ -9,7 +9,7 @@ local KILL_KEPT_MS = 3600000
 local function keys_of(batch, stored)
   local names = {}
   local parts = 'state in done failed cancelled consumed retained_inputs events attempts retry retry_pending remainder ' ..
-    'in_flight message_of started meter logs slowest appends values'
+    'in_flight message_of started meter logs slowest appends values dependents takers'
   for part in string.gmatch(parts, '%S+') do names[#names + 1] = key(batch, part) end
   for bucket = 0, math.ceil(stored / BUCKET) - 1 do names[#names + 1] = key(batch, 'out:' .. bucket) end
   return names
@@ -29,21 +29,31 @@ local function end_release(batch, queue)
   if redis.call('EXISTS', GM .. 'active') == 0 then redis.call('DEL', GM .. 'queue:' .. queue) end
 end
 
+-- Keep a batch that has ended for `ttl` ms more.
+local function expire(batch, ttl, stored)
+  if not ttl then return end
+  for _, name in ipairs(keys_of(batch, stored)) do redis.call('PEXPIRE', name, ttl) end
+  redis.call('ZADD', GM .. 'expiring', math.floor(server_microseconds() / 1000) + ttl, batch)
+end
+
+-- Tell whoever follows a batch that it has ended; once nobody needs it any more, it is kept for its ttl.
+local function let_go(batch, b, now)
+  local resolved = links.resolve(batch, now)
+  if (not b.has_takers or sources.tell(batch, now)) and resolved then expire(batch, b.ttl, b.stored) end
+end
+
 -- Mark the batch as finished when its input has ended and every item has an outcome; from then on it is kept for ttl.
 local function finish(batch, now)
-  local b = state(batch, {'queue', 'input_ended', 'finished', 'ttl', 'task', 'fingerprint'},
+  local b = state(batch, {'queue', 'input_ended', 'finished', 'ttl', 'task', 'fingerprint', 'waiting', 'has_takers'},
     {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'measured_seconds', 'measured_items'})
   local done = b.succeeded + b.failed + b.cancelled + b.dead
-  if not b.input_ended or b.finished or b.stored ~= done then return end
+  if not b.input_ended or b.finished or b.waiting or b.stored ~= done then return end
   redis.call('HSET', key(batch, 'state'), 'finished', now)
   redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
   learn(b.task, b.fingerprint, b.measured_seconds, b.measured_items)
   -- Chunks that ran twice may have left some behind.
   end_release(batch, b.queue)
-  if b.ttl then
-    for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PEXPIRE', name, b.ttl) end
-    redis.call('ZADD', GM .. 'expiring', math.floor(server_microseconds() / 1000) + b.ttl, batch)
-  end
+  let_go(batch, b, now)
 end
 
 -- Have a worker end what runs under the message of a chunk: it learns that with its next heartbeat. Keys:
@@ -122,9 +132,9 @@ end
 
 -- Pause a batch, or end its pause. Its open items count as paused ones meanwhile.
 local function set_paused(batch, paused, now)
-  local b = state(batch, {'queue', 'paused'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+  local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
   if (b.paused ~= nil) == paused then return end
-  local open = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
+  local open = b.waiting and 0 or b.stored - b.succeeded - b.failed - b.cancelled - b.dead
   count_open(b.queue, not paused, -open)
   count_open(b.queue, paused, open)
   if paused then
@@ -138,15 +148,19 @@ end
 
 -- Cancel a batch that has not finished; its input ends with it, and `input_cut` says so. Returns as `running` what to kill.
 local function cancel(batch, now, reason, killable)
-  local b = state(batch, {'input_ended', 'cancelling'}, {})
+  local b = state(batch, {'input_ended', 'cancelling', 'from_batch'}, {})
   if not b.input_ended then
     redis.call('HSET', key(batch, 'state'), 'input_ended', now, 'input_cut', 1)
     redis.call('HDEL', key(batch, 'state'), 'producer', 'producer_until')
+    sources.remove(batch, b.from_batch, now)
   end
   set_paused(batch, false, now)
+  -- It has not begun: once it is retried, it waits again.
+  if links.end_waiting(batch) then redis.call('HSETNX', key(batch, 'state'), 'unmet', reason) end
   if not b.cancelling then redis.call('HSET', key(batch, 'state'), 'cancelling', now, 'reason', reason) end
   return settle(batch, now, killable)
 end
+links.cancel, links.finish = cancel, finish
 
 -- The workers that run chunks of a batch and can end them: those with processes, and where the items are coroutines, all.
 local function killable_workers(batch, is_async)
@@ -174,3 +188,4 @@ local function heed_halt(batch, now)
   local reason = items .. (successes and ' succeeded' or ' failed') .. ', and --halt is ' .. b.halt
   cancel(batch, now, reason, string.find(b.halt, '^now,') and killable_workers(batch, b.is_async) or {})
 end
+links.keys_of, links.heed_halt = keys_of, heed_halt

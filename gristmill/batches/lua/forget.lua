@@ -1,10 +1,14 @@
 --@ forget(batch) frees
 --@ uses batches/ending
--- Delete every key of a batch, those of lines.lua too. Touches: every key of the batch, batches, active, expiring, and what end_release touches.
-local b = state(batch, {'task', 'queue', 'paused', 'finished'},
+-- Delete every key of a batch, those of lines.lua too; unless another batch waits for its end, or takes its values: then returns its name. Touches: every key of the batch, batches, active, expiring, and what end_release touches.
+local b = state(batch, {'task', 'queue', 'paused', 'waiting', 'finished', 'after', 'from_batch'},
   {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+local dependent = links.waiting_dependent(batch) or takers.needed_by(batch)
+if dependent then return dependent end
+links.remove(batch, b.after)
+sources.remove(batch, b.from_batch, milliseconds())
 if b.task and not b.finished then
-  count_open(b.queue, b.paused, b.succeeded + b.failed + b.cancelled + b.dead - b.stored)
+  count_open(b.queue, b.paused or b.waiting, b.succeeded + b.failed + b.cancelled + b.dead - b.stored)
   end_release(batch, b.queue)
 end
 redis.call('ZREM', GM .. 'batches', batch)

@@ -1,9 +1,10 @@
---@ uses batches/cut_chunks server/gcra
+--@ uses batches/cut_chunks batches/takers server/gcra
 -- What bounds a batch over the fleet. Fields of its state:
 --   max_running  how many of its items run at once: n, n% of the items that the slots of its queue run, or +n, so many more
 --   rate         how many of its items are handed out in a time: n/s, n/m or n/h
 --   rate_due     when the next item is due by its rate, ms
---   held_by      what the last release stopped at, while the batch has more to hand out: max_running or rate
+--   held_by      what the last release stopped at, while the batch has more to hand out: max_running, rate, or
+--                `batch` and the name of one that takes its values
 -- A chunk in flight counts as running, from when it is handed out: a process or a thread runs its items one by one. The
 -- items of an async task run side by side, so there each item counts that has no outcome yet.
 --   pacing       zset  batch -> when its rate lets more of its items be handed out, ms
@@ -39,6 +40,7 @@ end
 -- Read the limits of a batch, of which the slots of its queue run `places` chunks at once.
 local function read_limits(batch, b, places)
   b.places = places
+  b.holder = takers.holder(batch, b)
   if b.max_running then
     b.most = most_running(b.max_running, places * b.async_items)
     b.running = count_running(batch, b)
@@ -83,6 +85,10 @@ end
 -- stops at is `b.stop`, and `b.again` when to look again, where nothing else tells.
 local function has_room(b, now)
   b.cap = nil
+  if b.holder then
+    b.stop = b.holder
+    return false
+  end
   if b.most and not may_run_more(b) then return false end
   return not b.interval or rate_lets(b, now)
 end

@@ -1,4 +1,4 @@
---@ uses batches/scheduled
+--@ uses batches/ending batches/scheduled
 -- The start of a batch: its state, from names and values by turns, and the sets that list it.
 local function named(fields)
   local values = {}
@@ -16,6 +16,15 @@ local function create_batch(batch, fields, now)
   redis.call('ZADD', GM .. 'batches', now, batch)
   redis.call('ZADD', GM .. 'active', now, batch)
   redis.call('ZREM', GM .. 'expiring', batch)
+  links.add(batch, now, values.after)
+  if values.from_batch then sources.add(batch, now, values.from_batch) end
   local at = tonumber(values.scheduled_at)
   if at then hold_until(batch, at, now) end
+end
+
+-- What a batch is to follow and is not there: `missing`, the parameter and the name; nil where all is.
+local function missing_batch(values)
+  local name = links.missing(values.after)
+  if name then return 'missing after ' .. name end
+  if values.from_batch and links.missing(values.from_batch) then return 'missing from_batch ' .. values.from_batch end
 end

@@ -16,7 +16,7 @@ local now, chunk = milliseconds(), chunk_of(first, count)
 local outcomes, items
 outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
-local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt'},
+local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt', 'from_batch', 'has_takers'},
   {'created', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {items, false, false} end
 if b.epoch ~= epoch then
@@ -162,6 +162,8 @@ keep_logs(batch, logged, log_of, log_room)
 set_bits(key(batch, 'failed'), failed)
 count_outcomes()
 tell_followers(batch, ended)
+if b.has_takers then sources.tell(batch, now) end
+if b.from_batch then sources.go_on(batch, b.from_batch, now) end
 local threshold = #slow > 0 and note_slowest(batch, slow, ended)
 local place = redis.call('HGET', key(batch, 'message_of'), chunk)
 local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chunk))

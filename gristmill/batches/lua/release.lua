@@ -39,9 +39,9 @@ end
 -- What handing out needs of a batch, its limits included, and the live slots of its queue; nil when nothing of it is to be
 -- handed out.
 local function releasable(batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'is_async', 'slots', 'memory', 'max_running', 'rate', 'held_by'},
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'waiting', 'has_takers', 'is_async', 'slots', 'memory', 'max_running', 'rate', 'held_by'},
     {'stored', 'cursor', 'retry_pending', 'rate_due', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
-  if not b.queue or b.paused or b.cancelling or b.finished then return nil end
+  if not b.queue or b.paused or b.waiting or b.cancelling or b.finished then return nil end
   b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
   local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
   read_limits(batch, b, math.ceil(slots / tonumber(b.slots or 1)))

@@ -8,6 +8,9 @@ local function reopen(batch, created, stored)
   redis.call('HDEL', key(batch, 'state'), 'finished')
   -- It had the successes that its --halt asked for: who wants the rest gets it.
   if redis.call('HDEL', key(batch, 'state'), 'success_halt') == 1 then redis.call('HDEL', key(batch, 'state'), 'halt') end
+  links.renew(batch)
+  links.reopen(batch)
+  links.reopen_takers(batch)
   redis.call('ZADD', GM .. 'active', created, batch)
   redis.call('ZREM', GM .. 'expiring', batch)
   for _, name in ipairs(keys_of(batch, stored)) do redis.call('PERSIST', name) end

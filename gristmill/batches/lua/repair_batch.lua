@@ -12,7 +12,7 @@ local b
 local function note(what, number) report[what] = (report[what] or 0) + number end
 local function read()
   b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
-    'reason', 'ttl', 'rate'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
+    'reason', 'ttl', 'rate', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
     'retry_pending', 'bytes'})
 end
 local function set(...) if mend then redis.call('HSET', key(batch, 'state'), ...) end end
@@ -30,6 +30,7 @@ local function count_blocks()
   end
   note('items_not_counted', last.after - b.stored)
   set('stored', last.after, 'bytes', b.bytes + bytes, 'sha', last.sha)
+  if last.event then set('source_event', last.event) end
   b.stored = last.after
 end
 
@@ -213,7 +214,7 @@ local function enter_sets()
     end
   elseif b.cancelling then
     belongs(GM .. 'due', now, true)
-  elseif not b.paused then
+  elseif not (b.paused or b.waiting) then
     if redis.call('EXISTS', key(batch, 'in_flight'), key(batch, 'retry')) > 0 then belongs(GM .. 'due', now, true) end
     if has_more(batch, b) then
       belongs(wanting(b.queue), -1, true)
@@ -231,8 +232,13 @@ undo_cut()
 count_items()
 reopen()
 if not b.finished then place_items() end
+local wrong_links = links.examine(batch, now, mend)
+if wrong_links > 0 then
+  note('wrong_links', wrong_links)
+  read()
+end
 enter_sets()
-if not b.finished and b.input_ended and b.left == 0 then note('finished_not_marked', 1) end
+if not b.finished and not b.waiting and b.input_ended and b.left == 0 then note('finished_not_marked', 1) end
 if mend and next(report) then
   if not b.finished then look_by(batch, now) end
   if b.cancelling then settle(batch, now, {}) end

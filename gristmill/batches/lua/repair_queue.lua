@@ -4,9 +4,9 @@
 -- Touches: queue:{q}, slots. Returns how many counts disagreed.
 local right, wrong = {open = 0, paused = 0, in_flight = 0}, 0
 for _, batch in ipairs(redis.call('ZRANGE', GM .. 'active', 0, -1)) do
-  local b = state(batch, {'queue', 'paused'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+  local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
   if b.queue == queue then
-    local field = b.paused and 'paused' or 'open'
+    local field = (b.paused or b.waiting) and 'paused' or 'open'
     right[field] = right[field] + b.stored - b.succeeded - b.failed - b.cancelled - b.dead
     right.in_flight = right.in_flight + redis.call('ZCARD', key(batch, 'in_flight'))
   end

@@ -27,6 +27,6 @@ for _, part in ipairs(parts) do
   redis.call('HSET', key(batch, 'state'), part, 0)
 end
 redis.call('HSET', key(batch, 'state'), 'dead', 0, 'retry_pending', 1)
-count_open(b.queue, b.paused, number)
+count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, number)
 release(batch, now)
 return remember(token, number)

@@ -36,6 +36,6 @@ if not (part == 'cancelled' and is_ahead()) then
   redis.call('SETBIT', key(batch, 'retry_pending'), index, 1)
   redis.call('HSET', key(batch, 'state'), 'retry_pending', 1)
 end
-count_open(b.queue, b.paused, 1)
+count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, 1)
 release(batch, milliseconds())
 return remember(token, 'retried')

@@ -30,10 +30,16 @@ end
 -- Look at a batch that is due: hand out attempts and what was lost, settle what was cancelled; then say when to look again.
 local function look(batch, now)
   redis.call('ZREM', GM .. 'due', batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'slots', 'memory'}, {'priority'})
-  if not b.queue or b.finished then return end
+  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'waiting', 'slots', 'memory', 'ttl', 'has_takers', 'behind'},
+    {'priority', 'stored'})
+  if not b.queue then return end
+  if b.finished then
+    let_go(batch, b, now)
+    return
+  end
   if b.cancelling then settle(batch, now, {}) return end
-  if b.paused then return end
+  if b.behind then sources.take(batch, now) end
+  if b.paused or b.waiting then return end
   replace_messages(batch, b, now)
   release(batch, now)
   if redis.call('EXISTS', key(batch, 'in_flight')) == 1 then look_by(batch, next_look(now)) end

@@ -1,7 +1,7 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, number, duration, day, fill, follow, bar, state, Chart } = window.gristmill;
+  const { make, number, duration, day, fill, follow, bar, state, chain, Chart } = window.gristmill;
   const page = document.getElementById("batch");
   const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
@@ -25,7 +25,9 @@
       parts.push("abandoned at item " + number(batch.submitted, 0) + " since " + day(batch.abandoned_at)
         + ": the same command goes on");
     }
-    if (batch.reason) parts.push("cancelled " + batch.reason);
+    if (batch.state === "waiting") parts.push("waits for " + batch.after.join(", "));
+    if (batch.reason) parts.push("cancelled: " + batch.reason);
+    if (batch.superseded.length) parts.push("took the first end of " + batch.superseded.join(", ") + ", whose items ran again");
     return parts.join(", ");
   }
 
@@ -74,11 +76,18 @@
     byId("more").textContent = more ? "Next failed items" : "First failed items";
   }
 
+  function workflow(data) {
+    byId("workflow-card").hidden = !data.workflow;
+    const base = page.dataset.page.slice(0, page.dataset.page.lastIndexOf("/") + 1);
+    if (data.workflow) fill(byId("workflow"), chain(data.workflow, data.batch.name, (name) => base + encodeURIComponent(name)));
+  }
+
   function show(data) {
     const batch = data.batch;
+    workflow(data);
     fill(byId("state"), [state(batch.state)]);
     byId("words").textContent = words(data);
-    fill(byId("bar"), [bar(batch, !OPEN.includes(batch.state))]);
+    fill(byId("bar"), [bar(batch, !OPEN.includes(batch.state) && !batch.taking)]);
     fill(byId("counts"), counts(data));
     actions(batch);
     const lines = [{ name: "succeeded", values: data.progress.succeeded, style: "gm-color-2 gm-dash-0" }];

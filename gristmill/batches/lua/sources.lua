@@ -1,0 +1,210 @@
+--@ uses batches/takers batches/links batches/blocks
+-- A batch whose items are the values of another one, its source. A taker follows the events of its source, and its place
+-- among them moves in the step that stores the items: each value becomes an item once. The items are its own, so the source
+-- may be consumed, expire and be deleted once it has taken them.
+--   state fields  from_batch    the source          from_states   the states of its items that are taken, with commas between
+--                 flatten       whether a list is as many items as it has elements
+--                 source_event  the last event of the source that was taken
+--                 behind        whether there are more
+-- An item of the source that succeeded gives its value, and another one its own item. A value in a file is a line that begins
+-- with a blank, with the reference: no other line of items does.
+local sources = {}
+do
+  -- Items that one call stores, and items and bytes of a block.
+  local CALL_ITEMS, BLOCK_ITEMS, BLOCK_BYTES = 20000, 4000, 65536
+
+  -- The elements of a JSON list as texts; another value alone.
+  local function elements(text)
+    if string.byte(text) ~= 91 then return {text} end
+    local items, depth, start, at = {}, 0, 2, 2
+    local function add(after)
+      local item = string.match(string.sub(text, start, after - 1), '^%s*(.-)%s*$')
+      if item ~= '' then items[#items + 1] = item end
+    end
+    while true do
+      local place = string.find(text, '["%[%]{},]', at)
+      local mark = string.sub(text, place, place)
+      at = place + 1
+      if mark == '"' then
+        while string.byte(text, at) ~= 34 do
+          at = string.find(text, '["\\]', at)
+          if string.byte(text, at) == 92 then at = at + 2 end
+        end
+        at = at + 1
+      elseif mark == '[' or mark == '{' then depth = depth + 1
+      elseif mark == ',' then
+        if depth == 0 then
+          add(place)
+          start = at
+        end
+      elseif depth > 0 then depth = depth - 1
+      else
+        add(place)
+        return items
+      end
+    end
+  end
+
+  -- Items on their way into a taker, which `store` puts into blocks.
+  local function new_basket(batch, b) return {batch = batch, b = b, lines = {}, count = 0, bytes = 0, items = 0} end
+
+  local function store(basket, event, now)
+    if basket.count == 0 then return end
+    local b, text = basket.b, table.concat(basket.lines, '\n')
+    local after = b.stored + basket.count
+    redis.call('XADD', key(basket.batch, 'in'), string.format('%d-0', after),
+      'first', b.stored, 'sha', '', 'items', text, 'at', now, 'event', event)
+    redis.call('HINCRBY', key(basket.batch, 'state'), 'bytes', #text)
+    redis.call('HSET', key(basket.batch, 'state'), 'stored', after)
+    count_open(b.queue, b.paused or b.waiting, basket.count)
+    b.stored, b.bytes, basket.items = after, b.bytes + #text, basket.items + basket.count
+    basket.lines, basket.count, basket.bytes = {}, 0, 0
+  end
+
+  local function add(basket, text, count, event, now)
+    basket.lines[#basket.lines + 1] = text
+    basket.count, basket.bytes = basket.count + count, basket.bytes + #text
+    if basket.count >= BLOCK_ITEMS or basket.bytes >= BLOCK_BYTES then store(basket, event, now) end
+  end
+
+  -- The item of a batch, as it is stored.
+  local function item_of(batch, index)
+    local block = block_with(batch, index)
+    if not block or block.first > index then return redis.call('HGET', key(batch, 'retained_inputs'), index) end
+    local at = block.first
+    for item in string.gmatch(block.items, '[^\n]+') do
+      if at == index then return item end
+      at = at + 1
+    end
+  end
+
+  -- Take what is in one field of outcomes, as far as its items are first to last: those of the attempt, or one before it,
+  -- that still have that outcome.
+  local function take_field(basket, field, text, first, last, attempt, event, now)
+    local begin, span = string.match(field, '^(%d+):?(%d*)$')
+    begin, span = tonumber(begin), tonumber(span) or 1
+    if begin > last or begin + span <= first then return end
+    local source, b = basket.b.from_batch, basket.b
+    local header, values = string.match(text, '^([^\n]*)\n(.*)$')
+    local outcome, tries = string.match(header, '"state": ?"(%a+)"'), tonumber(string.match(header, '"attempts": ?(%d+)'))
+    if tries > attempt or not string.find(',' .. b.from_states .. ',', ',' .. outcome .. ',', 1, true) then return end
+    local in_file = string.find(header, '"file": ?true') ~= nil
+    local done = redis.call('BITCOUNT', key(source, 'done'), begin, begin + span - 1, 'BIT')
+    local cancelled = redis.call('BITCOUNT', key(source, 'cancelled'), begin, begin + span - 1, 'BIT')
+    local whole = begin >= first and begin + span - 1 <= last and done == span and cancelled == 0
+    if whole and outcome == 'succeeded' and not in_file and not b.flatten then
+      add(basket, values, span, event, now)
+      return
+    end
+    local index = begin
+    for value in string.gmatch(values, '[^\n]+') do
+      if index >= first and index <= last and redis.call('GETBIT', key(source, 'done'), index) == 1
+        and redis.call('GETBIT', key(source, 'cancelled'), index) == 0 then
+        if outcome ~= 'succeeded' then value = item_of(source, index) or 'null' end
+        if in_file and outcome == 'succeeded' then value = ' ' .. value end
+        for _, item in ipairs(b.flatten and elements(value) or {value}) do add(basket, item, 1, event, now) end
+      end
+      index = index + 1
+    end
+  end
+
+  -- Take an event's range of items, bucket by bucket.
+  local function take_range(basket, first, last, attempt, event, now)
+    while first <= last do
+      local upto = math.min(last, first - first % BUCKET + BUCKET - 1)
+      local out = key(basket.b.from_batch, 'out:' .. math.floor(first / BUCKET))
+      local field = upto > first and first .. ':' .. upto - first + 1 or tostring(first)
+      local text = redis.call('HGET', out, field)
+      if text then
+        take_field(basket, field, text, first, upto, attempt, event, now)
+      else
+        local fields = {}
+        for _, name in ipairs(redis.call('HKEYS', out)) do
+          local begin, span = string.match(name, '^(%d+):?(%d*)$')
+          begin, span = tonumber(begin), tonumber(span) or 1
+          if begin <= upto and begin + span > first then fields[#fields + 1] = {begin, name} end
+        end
+        table.sort(fields, function(one, other) return one[1] < other[1] end)
+        for _, each in ipairs(fields) do
+          take_field(basket, each[2], redis.call('HGET', out, each[2]), first, upto, attempt, event, now)
+        end
+      end
+      first = upto + 1
+    end
+  end
+
+  local function take_event(basket, entry, now)
+    for range in string.gmatch(entry[2][2], '[^,]+') do
+      local first, last, attempt = string.match(range, '^(%d+)-(%d+)@?(%d*)$')
+      take_range(basket, tonumber(first), tonumber(last), tonumber(attempt) or 1, entry[1], now)
+    end
+    store(basket, entry[1], now)
+    basket.b.source_event = entry[1]
+    redis.call('HSET', key(basket.batch, 'state'), 'source_event', entry[1])
+  end
+
+  -- The input of a taker ends with its source.
+  local function end_input(batch, source, now)
+    redis.call('HSET', key(batch, 'state'), 'input_ended', now, 'input_ended_by', 'source', 'rejected', 0)
+    redis.call('HDEL', key(batch, 'state'), 'behind')
+    links.heed_halt(batch, now)
+    links.heed_unmet(batch, now)
+    links.finish(batch, now)
+    -- It may expire now.
+    look_by(source, now)
+  end
+
+  -- Store the items that a taker may have now; then hand out. The last ones come with the end of the source.
+  function sources.take(batch, now)
+    local b = state(batch, {'from_batch', 'from_states', 'flatten', 'source_event', 'input_ended', 'queue', 'paused', 'waiting',
+      'behind'}, takers.COUNTERS)
+    if not b.from_batch or b.input_ended then return end
+    local basket, more = new_basket(batch, b), true
+    while more and basket.items < CALL_ITEMS and not takers.is_full(b, 1) do
+      local entry = redis.call('XRANGE', key(b.from_batch, 'events'), '(' .. b.source_event, '+', 'COUNT', 1)[1]
+      if entry then take_event(basket, entry, now) else more = false end
+    end
+    if more and not b.behind then redis.call('HSET', key(batch, 'state'), 'behind', 1) end
+    if b.behind and not more then redis.call('HDEL', key(batch, 'state'), 'behind') end
+    if more and not takers.is_full(b, 1) then look_by(batch, now) end
+    if basket.items > 0 then release(batch, now) end
+    if not more and redis.call('HEXISTS', key(b.from_batch, 'state'), 'finished') == 1 then
+      end_input(batch, b.from_batch, now)
+    end
+  end
+
+  -- Have the takers of a batch take what was recorded. Returns whether none of them needs it any more.
+  function sources.tell(batch, now)
+    for _, taker in ipairs(takers.of(batch)) do sources.take(taker[1], now) end
+    return #takers.of(batch) == 0
+  end
+
+  -- A taker has recorded items: it may have room for more, and its source may go on.
+  function sources.go_on(batch, source, now)
+    local b = state(batch, {'behind', 'waiting'}, takers.COUNTERS)
+    if takers.is_full(b, 0.5) then return end
+    if b.behind then sources.take(batch, now) end
+    if string.find(redis.call('HGET', key(source, 'state'), 'held_by') or '', '^batch ') then release(source, now) end
+  end
+
+  -- A batch takes the values of another one from now on, those that are recorded already first.
+  function sources.add(batch, created, source)
+    redis.call('HSET', key(source, 'state'), 'has_takers', 1)
+    redis.call('HSET', key(source, 'takers'), batch, created)
+    redis.call('HSET', key(batch, 'state'), 'source_event', '0-0')
+    local kept = redis.call('PTTL', key(source, 'state'))
+    if kept > 0 then
+      -- It has ended, and stays until all is taken.
+      redis.call('ZREM', GM .. 'expiring', source)
+      for _, name in ipairs(links.keys_of(source, state(source, {}, {'stored'}).stored)) do redis.call('PERSIST', name) end
+    end
+    sources.take(batch, created)
+  end
+
+  -- A taker is no more: its source need not wait for it.
+  function sources.remove(batch, source, now)
+    if not source then return end
+    redis.call('HDEL', key(source, 'takers'), batch)
+    if redis.call('EXISTS', key(source, 'state')) == 1 then look_by(source, now) end
+  end
+end

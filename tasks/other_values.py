@@ -1,0 +1,60 @@
+"""Values of another batch's task as items."""
+
+from collections.abc import Callable, Mapping
+from json import loads
+from typing import Any
+
+from gristmill.batches.chunk import Work
+from gristmill.batches.value_file import NoSuchFolder, UnreadableValue, ValueFile
+from gristmill.config.names import PROGRAM
+from gristmill.config.settings import settings, variable
+from gristmill.errors import invalid_value
+from gristmill.tasks.program.template import text_of
+from gristmill.tasks.schema import ItemError, Schema
+
+
+def arguments_of(work: Work, schema: Schema) -> Callable[[Any, Mapping[str, Any], str], dict[str, Any]]:
+    """What makes the arguments of an item from its value, the fixed arguments and the parameter that it fills."""
+    if not work.from_batch:
+        return schema.arguments
+    return lambda value, fixed, parameter: schema.arguments(value_of(value, work, schema), fixed, parameter)
+
+
+def value_of(value: Any, work: Work, schema: Schema) -> Any:
+    """What another batch's task returned, as an item of this one is stored.
+
+    Raises:
+        ItemError: the value is in a file that cannot be read, or cannot be an item.
+    """
+    if isinstance(value, ValueFile):
+        value = _read(value)
+    if work.task == PROGRAM:
+        return {work.parameter: _input(value)}
+    if not isinstance(value, dict):
+        if work.parameter:
+            return value
+        names = ", ".join(schema.parameters) or "none"
+        raise ItemError(invalid_value("item", value, f"an object of arguments (the task's parameters: {names})"))
+    may_be_value = bool(work.parameter) and schema.parameters[work.parameter].takes_object
+    is_value = may_be_value and schema.parameters.keys().isdisjoint(value)
+    return {work.parameter: value} if is_value else value
+
+
+def _input(value: Any) -> Any:
+    """A value as the input of a program: text, a list of texts, or columns by name."""
+    if isinstance(value, dict):
+        return {name: text_of(column) for name, column in value.items()}
+    return [text_of(part) for part in value] if isinstance(value, list) else text_of(value)
+
+
+def _read(file: ValueFile) -> Any:
+    root = settings().data_root
+    if root is None or not settings().shared_data_root:
+        raise ItemError(
+            f"the item is in a file, {file.path!r}: to read it, set {variable('data_root')} to the directory that all "
+            f"hosts see, and {variable('shared_data_root')}=true"
+        )
+    try:
+        return loads(file.read(str(root)))
+    except (NoSuchFolder, UnreadableValue) as error:
+        raise ItemError(f"the item is in a file that cannot be read: {error}") from None

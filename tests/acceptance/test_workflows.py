@@ -1,0 +1,66 @@
+"""docs/workflows.md: its tasks, its commands and its program run as they stand there."""
+
+import json
+import sys
+
+import pytest
+
+from tests.support.command import Place
+from tests.support.examples import DOCS, blocks, section
+
+FETCH = section(DOCS / "workflows.md", "Fetch, parse, report")
+TASKS, PROGRAM = (code for _, code in blocks(FETCH, "python"))
+PAGES = {"a.html": ["x/one.jpg", "two.png", "none"], "b.html": ["three.jpg"]}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The page's project, while `gristmill up` runs in it."""
+    place = Place(tmp_path_factory.mktemp("workflows") / "place")
+    place.environ["GRISTMILL_TASK_MODULES"] = "nightly"
+    (place.cwd / "nightly.py").write_text(TASKS)
+    for name, links in PAGES.items():
+        (place.cwd / name).write_text("".join(f'<a href="{link}">' for link in links))
+    with place.up("cpu", "io", cwd=place.cwd):
+        yield place
+
+
+def batches(place, *options):
+    return [json.loads(line) for line in place.run("batches", "--json", *options).good().out.splitlines()]
+
+
+def test_the_commands_of_the_page(place):
+    commands = [line.split()[1:] for _, code in blocks(FETCH, "sh") for line in code.splitlines()]
+    for words in commands[:-1]:
+        place.run(*words).good()
+    rows = batches(place, *commands[-1][1:])
+    assert [(row["name"], row["state"], row["submitted"]) for row in rows] == [
+        ("pages", "succeeded", 2),
+        ("parsed", "failed", 4),
+        ("report", "succeeded", 1),
+    ]
+    lines = (place.cwd / "reports" / "parsed.txt").read_text().splitlines()
+    assert sorted(lines) == ["one .jpg", "three .jpg", "two .png"]
+    refusal = place.run("delete", "--workflow", "pages", "report")
+    assert refusal.code == 2
+    place.run("delete", "--workflow", "pages").good()
+    assert batches(place) == []
+
+
+def test_the_program_of_the_page(place):
+    done = place.process([sys.executable, "-c", PROGRAM]).good()
+    assert done.out.strip() == "succeeded"
+
+
+def test_a_workflow_as_one(place):
+    place.run("submit", "links", "a.html", "missing.html", "--name", "one").good()
+    place.run("watch", "one")
+    place.run("submit", "parse", "x.jpg", "--name", "two", "--after", "one").good()
+    place.run("submit", "parse", "y.jpg", "--name", "three", "--after", "two").good()
+    assert [row["state"] for row in batches(place, "--workflow", "two")] == ["failed", "cancelled", "cancelled"]
+    assert batches(place, "--workflow", "three")[1]["reason"] == "one failed"
+    (place.cwd / "missing.html").write_text("")
+    place.run("retry", "--workflow", "two").good()
+    place.run("watch", "three").good()
+    assert [row["state"] for row in batches(place, "--workflow", "one")] == 3 * ["succeeded"]
+    assert place.run("submit", "parse", "--from-batch", "none", "--name", "four").code == 2
