@@ -10,7 +10,7 @@ from benchmarks.chaos.count import Count
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.power.command import main as power_command
 from benchmarks.chaos.report import line, table
-from benchmarks.chaos.results import Results, merged
+from benchmarks.chaos.results import ResultFile, merged
 from benchmarks.chaos.run import Stuck
 from benchmarks.chaos.scenarios import SCENARIOS, run
 from gristmill.errors import GristmillError
@@ -73,7 +73,9 @@ def _runs(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
     ]
 
 
-def _piece(run: tuple[str, str, str], options: Options, results: Results | None, total: int | None) -> Options | None:
+def _piece(
+    run: tuple[str, str, str], options: Options, results: ResultFile | None, total: int | None
+) -> Options | None:
     """The options of the next piece of a run: the seed goes on where the results end. None: they are complete."""
     if results is None:
         return options
@@ -87,7 +89,7 @@ def _piece(run: tuple[str, str, str], options: Options, results: Results | None,
 
 
 def _play(
-    runs: list[tuple[str, str, str]], options: Options, results: Results | None, total: int | None
+    runs: list[tuple[str, str, str]], options: Options, results: ResultFile | None, total: int | None
 ) -> tuple[list[Count], bool]:
     """Run the next piece of each; also whether one got stuck."""
     counts: list[Count] = []
@@ -122,7 +124,7 @@ def main() -> int:
         parser.error("argument --total: needs --results")
     fields = ("seed", "kills", "tasks", "workers", "lease", "every", "seconds", "down", "within", "keep")
     options = Options(**{field: getattr(arguments, field) for field in fields})
-    results = Results(arguments.results) if arguments.results else None
+    results = ResultFile(arguments.results) if arguments.results else None
     counts, is_stuck = _play(_runs(arguments), options, results, arguments.total)
     if results:
         counts = merged(results.counts())

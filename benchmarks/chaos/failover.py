@@ -38,7 +38,7 @@ FAULTS = ("cut", "kill", "freeze", "empty", "reply")
 #: Seconds that the clocks of the three servers are ahead.
 CLOCKS = (0, 3600, -3600)
 #: Threads that publish one message a call, and that publish lots; messages of a lot; producers.
-SINGLES, LOTS, LOT, PRODUCERS = 110, 2, 1000, 3
+SINGLES, LOTS, LOT, PRODUCERS = 130, 2, 1000, 3
 #: The fewest messages of single calls whose caller waits for an answer LOOK seconds after a fault.
 UNANSWERED, LOOK = 100, 0.3
 #: Seconds before a fault, and after the servers are whole again.

@@ -11,7 +11,7 @@ from benchmarks.chaos.count import Count
 _SUMS = ("kills", "submitted", "done", "lost", "left", "dead", "duplicates", "redelivered", "not_back", "seconds")
 
 
-class Results:
+class ResultFile:
     """The counts in a file, one JSON object a line: each run appends its own."""
 
     def __init__(self, path: Path) -> None:

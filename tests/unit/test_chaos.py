@@ -14,7 +14,7 @@ from benchmarks.chaos.kill import Kill, recoveries
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.report import table, verdict
-from benchmarks.chaos.results import Results, merged
+from benchmarks.chaos.results import ResultFile, merged
 from benchmarks.chaos.scenarios import SCENARIOS, broken
 from benchmarks.chaos.wire import numbers
 
@@ -167,7 +167,7 @@ def test_a_long_run_goes_on_where_its_results_end(tmp_path, monkeypatch, capsys)
 
 
 def test_what_one_piece_broke_is_in_the_total(tmp_path, monkeypatch):
-    results = Results(tmp_path / "results")
+    results = ResultFile(tmp_path / "results")
     for lost, unanswered in ((0, 110), (3, 90)):
         count = Count("failover", "threads", "ours", 1, lost=lost, faults={"cut": 2}, unanswered=unanswered)
         count.broken = [f"{lost} lost"] if lost else []
