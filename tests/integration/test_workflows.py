@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gristmill import State, aio, open_batch
-from gristmill import submit as submit_batch
+from gristmill import submit as submit_anywhere
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
@@ -26,6 +26,11 @@ def fleet(here):
     for worker in (WORKER, "io@a"):
         registry.announce(worker, {task.name: task.announcement for task in TASKS})
     return here
+
+
+def submit_batch(task, items, **options):
+    """Submit a batch with the priority of those that `pop` takes."""
+    return submit_anywhere(task, items, priority=0, **options)
 
 
 def run_all(ledger):
@@ -111,9 +116,9 @@ def test_names_and_options_that_are_not_valid(fleet):
 
 def test_the_same_awaited(fleet):
     async def submit_all():
-        pages = await aio.submit(links, [2, 3], name="pages")
-        parsed = await aio.submit(positive, pages, name="parsed", flatten=True)
-        return await aio.submit(report, [parsed], after=(parsed, "ended"))
+        pages = await aio.submit(links, [2, 3], name="pages", priority=0)
+        parsed = await aio.submit(positive, pages, name="parsed", flatten=True, priority=0)
+        return await aio.submit(report, [parsed], after=(parsed, "ended"), priority=0)
 
     last = asyncio.run(submit_all())
     run_all(fleet)
