@@ -14,9 +14,11 @@ part uses is local to the part.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,31 +78,41 @@ def source(name: str) -> LuaScript:
     for parameter in filter(None, head["parameters"].split(", ")):
         word, _, kind = parameter.partition(": ")
         parameters[word] = kind or "text"
-    parts = [_read(part) for part in dict.fromkeys(_parts(name))]
-    blocks = "".join(_block(part, [*parts[:at], *parts[at + 1 :], body]) for at, part in enumerate(parts))
+    parts = _parts(name)
+    uses = Counter(chain.from_iterable(map(_words, [*parts, name])))
+    blocks = "".join(_block(_read(part), uses) for part in parts)
     text = f"#!lua{_FLAGS[head['flag']]}\n{blocks}{_prologue(parameters)}{body}"
     return LuaScript(text, hashlib.sha1(text.encode()).hexdigest(), parameters)  # noqa: S324 - the server's name for it
 
 
+@cache
 def _read(name: str) -> str:
     room, _, script = name.rpartition("/")
     return (_ROOMS / room / "lua" / f"{script}.lua").read_text()
 
 
-def _parts(name: str) -> Iterator[str]:
-    for part in " ".join(_USES.findall(_read(name))).split():
-        yield from _parts(part)
-        yield part
+@cache
+def _words(name: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(_read(name)))
 
 
-def _block(part: str, others: Sequence[str]) -> str:
-    """The text of a part as a block: it declares before the block, and for all, the names that `others` have too."""
-    words = {word for other in others for word in _WORD.findall(other)}
+@cache
+def _parts(name: str) -> tuple[str, ...]:
+    """The parts that a script or a part uses, each behind those that it uses itself."""
+    direct = " ".join(_USES.findall(_read(name))).split()
+    return tuple(dict.fromkeys(part for one in direct for part in (*_parts(one), one)))
+
+
+def _block(part: str, uses: Mapping[str, int]) -> str:
+    """The text of a part as a block: it declares before the block, and for all, the names that others have too.
+
+    `uses` says how many parts have a word, the script counted as one.
+    """
     shared: list[str] = []
 
     def declare(line: re.Match[str]) -> str:
         names = line["names"].split(", ")
-        if words.isdisjoint(names):
+        if all(uses[name] == 1 for name in names):
             return line[0]
         shared.extend(names)
         function = line[0].startswith("local function")

@@ -11,6 +11,7 @@ from celery.bootsteps import Step
 from gristmill.broker.address import SCHEMES
 from gristmill.broker.transport import Transport
 from gristmill.config.settings import variable
+from gristmill.server.scripts import source
 
 #: Prefixes of the names of tasks that are not an app's own.
 BUILT_IN = ("celery.", "gristmill.")
@@ -80,8 +81,10 @@ class Freeze(Step):
     """Has pool processes share the memory of everything that is loaded."""
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        # Else each process makes its own at the end of its first task, 2 MB, and imports the module at its first chunk.
+        # Else each process makes its own: at the end of its first task, 2 MB, and at its first chunk.
         _ = worker.app.backend
         importlib.import_module("gristmill.worker.coroutines")
+        for script in ("take", "record"):
+            source(f"batches/{script}")
         freeze()
         super().__init__(worker, **kwargs)

@@ -1,6 +1,7 @@
 """How scripts are put together from their parts."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,16 @@ def test_a_script_has_room_for_more_local_variables(name):
     assert len(locals_of_the_script(source(name).text)) <= LOCALS_MOST - 25
 
 
+def block(part, *others):
+    uses = Counter(word for text in (part, *others) for word in set(re.findall(r"\w+", text)))
+    return scripts._block(part, uses)
+
+
 def test_what_only_its_part_uses_is_local_to_the_part():
-    block, other = scripts._block("local MOST, LEAST = 2, 1\nlocal function most() return MOST end\n", []), "most()"
-    assert block == "do\nlocal MOST, LEAST = 2, 1\nlocal function most() return MOST end\nend\n"
-    assert scripts._block("local MOST = 2\nlocal function most() return MOST end\n", [other]) == (
+    assert block("local MOST, LEAST = 2, 1\nlocal function most() return MOST end\n") == (
+        "do\nlocal MOST, LEAST = 2, 1\nlocal function most() return MOST end\nend\n"
+    )
+    assert block("local MOST = 2\nlocal function most() return MOST end\n", "most()") == (
         "local most\ndo\nlocal MOST = 2\nfunction most() return MOST end\nend\n"
     )
-    assert scripts._block("local one, two\nlocal three = 3\n", ["two, three"]) == (
-        "local one, two, three\ndo\n\nthree = 3\nend\n"
-    )
+    assert block("local one, two\nlocal three = 3\n", "two, three") == ("local one, two, three\ndo\n\nthree = 3\nend\n")
