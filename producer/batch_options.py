@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypedDict
 
-from gristmill.config.quantities import DURATION, RATE, WIDTH, parse_duration, parse_rate, parse_width
+from gristmill.config.limits import UNLIMITED, Limits
+from gristmill.config.quantities import DURATION, parse_duration
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
@@ -33,6 +34,7 @@ OPTION_NAMES = (
     "time_limit",
     "max_running",
     "rate",
+    "limit_by",
     "labels",
     "after",
     "from_batch",
@@ -59,6 +61,7 @@ class SubmitOptions(TypedDict, total=False):
     time_limit: str | float | None
     max_running: str | int | None
     rate: str | None
+    limit_by: str | None
     labels: Mapping[str, str] | None
     append: bool
     close_after: str | float | None
@@ -77,10 +80,9 @@ class BatchOptions:
 
     `keep_logs` says of which items the server keeps what they wrote: `failed`, `all` or `none`. An item takes `slots`
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
-    limit; None: as its task says. At most `max_running` items run at once (`8`, `50%` or `+2`), and so
-    many start in a time as `rate` says (`10/s`). All that items write goes below `output_dir`, a path below the data
-    root. Lists are filtered by `labels`. The batch begins when those of `after` have ended, as text of follow_ups.py;
-    its items are the values of `source`, if there is one.
+    limit; None: as its task says. `limits` bound how many items run at once and start in a time. All that items write
+    goes below `output_dir`, a path below the data root. Lists are filtered by `labels`. The batch begins when those of
+    `after` have ended, as text of follow_ups.py; its items are the values of `source`, if there is one.
     """
 
     priority: int
@@ -91,8 +93,7 @@ class BatchOptions:
     memory: int | None = None
     retries: int | None = None
     time_limit: float | None = None
-    max_running: str | None = None
-    rate: str | None = None
+    limits: Limits = UNLIMITED
     output_dir: str | None = None
     labels: Mapping[str, str] | None = None
     after: tuple[str, ...] = ()
@@ -112,6 +113,7 @@ class BatchOptions:
         time_limit: str | float | None = None,
         max_running: str | int | None = None,
         rate: str | None = None,
+        limit_by: str | None = None,
         output_dir: str | None = None,
         labels: Mapping[str, str] | None = None,
         after: After | None = None,
@@ -140,8 +142,7 @@ class BatchOptions:
             None if memory is None else checked_memory(memory),
             None if retries is None else checked_retries(retries),
             None if time_limit is None else checked_duration(time_limit, "time_limit", 0),
-            None if max_running is None else checked_max_running(max_running),
-            None if rate is None else checked_rate(rate),
+            Limits.of(max_running, rate, limit_by),
             None if output_dir is None else checked_output_dir(output_dir),
             None if labels is None else checked_labels(labels),
             checked_after(after),
@@ -150,7 +151,7 @@ class BatchOptions:
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them, but for the resources of an item."""
-        names = ("halt", "retries", "time_limit", "max_running", "rate", "output_dir")
+        names = ("halt", "retries", "time_limit", "output_dir")
         limits = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.labels:
             limits["labels"] = json.dumps(self.labels)
@@ -158,7 +159,8 @@ class BatchOptions:
             limits["after"] = " ".join(self.after)
         if self.source:
             limits |= self.source.fields()
-        return {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs, **limits}
+        always = {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs}
+        return {**always, **limits, **self.limits.fields()}
 
 
 def checked_retries(value: object) -> int:
@@ -170,32 +172,6 @@ def checked_retries(value: object) -> int:
     if type(value) is not int or not 0 <= value <= RETRIES_MOST:
         raise InputError(invalid_value("retries", value, f"an integer from 0 to {RETRIES_MOST:,}"))
     return value
-
-
-def checked_max_running(value: str | int) -> str:
-    """How many items run at once: `8`, `50%` or `+2`.
-
-    Raises:
-        InputError: the value is not valid.
-    """
-    try:
-        parse_width("" if isinstance(value, bool) else str(value), 1)
-    except ValueError:
-        raise InputError(invalid_value("max_running", value, WIDTH)) from None
-    return str(value)
-
-
-def checked_rate(value: str) -> str:
-    """How many items start in a time: `10/s`.
-
-    Raises:
-        InputError: the value is not valid.
-    """
-    try:
-        parse_rate(str(value))
-    except ValueError:
-        raise InputError(invalid_value("rate", value, RATE)) from None
-    return str(value)
 
 
 def checked_output_dir(path: str) -> str:

@@ -32,6 +32,8 @@ class Block(NamedTuple):
     items: list[str]
     sha: str
     size: int
+    #: What limits by value know the items by.
+    values: str = ""
 
 
 class Feeder:
@@ -55,6 +57,8 @@ class Feeder:
         #: Items stored on the server, those of earlier runs included.
         self.stored = feed.stored
         self.stop, self.problems = stop, problems
+        #: What limits by value know an item by, if the batch has such limits.
+        self.limit_value: Callable[[str], str] | None = None
         self._backpressure = backpressure
         self._sha = hashlib.sha256()
         self._items: list[str] = []
@@ -148,12 +152,13 @@ class Feeder:
         """The next block to send, if there are items; the same one until it is known to be stored."""
         if self._unconfirmed is None and self._items:
             self._sha.update("".join(f"{item}\n" for item in self._items).encode())
-            self._unconfirmed = Block(self.stored, self._items, self._sha.hexdigest(), self._bytes)
+            values = "".join(map(self.limit_value, self._items)) if self.limit_value else ""
+            self._unconfirmed = Block(self.stored, self._items, self._sha.hexdigest(), self._bytes, values)
             self._items, self._bytes = [], 0
         return self._unconfirmed
 
     def _store(self, ledger: ItemStore, block: Block) -> None:
-        ledger.append(self.batch, self.token, block.first, block.items, block.sha)
+        ledger.append(self.batch, self.token, block.first, block.items, block.sha, block.values)
         self.stored += len(block.items)
         self._unconfirmed = None
         self._answered_at = time.monotonic()

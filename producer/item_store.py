@@ -23,8 +23,8 @@ class ItemStore(Protocol):
         """Those of the stored items that can be compared with the input: each with its index."""
         ...
 
-    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str, /) -> None:
-        """Store a block."""
+    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "", /) -> None:
+        """Store a block; `values` has what limits by value know its items by, where the store keeps that."""
         ...
 
     def producer_heartbeat(self, batch: str, token: str, /) -> None:

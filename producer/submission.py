@@ -25,11 +25,13 @@ from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
+from gristmill.producer.limiting import limit_values_of, stored_limit_values, task_limits
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
 from gristmill.tasks.kinds import kind_of
+from gristmill.tasks.limit_values import LimitValues
 from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,9 @@ class NoItems(InputError):
 
 class Submission:
     """One attempt to submit a batch."""
+
+    #: Whether all items of the batch come from this submission, each at its place.
+    is_whole = True
 
     #: Whether a batch is made now.
     makes_batch = True
@@ -71,6 +76,9 @@ class Submission:
         self.resources = task.resources.with_options(self.options.slots, self.options.memory)
         refuse_of_coroutines(self.resources, task.is_async, task.name)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
+        #: Whether the server is told the values by which items may be limited.
+        self._tells_values = self.is_whole and self.options.source is None
+        self._limit_values = limit_values_of(task, self.options.limits, self.items, tells_values=self._tells_values)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
         self.verified = threading.Event()
@@ -179,7 +187,15 @@ class Submission:
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
+        if values := self._values_of(store, feed):
+            self._feeder.limit_value = values.of
         self._feed(ledger, self._feeder, chain(first, items))
+
+    def _values_of(self, store: ItemStore, feed: Feed) -> LimitValues | None:
+        """What tells by which value each item is limited, where that is stored."""
+        if not isinstance(store, Ledger):
+            return None
+        return self._limit_values if feed.created else stored_limit_values(store, self.name, self.items)
 
     def _no_items(self) -> InputError:
         if self.rejected:
@@ -236,6 +252,7 @@ class Submission:
             **({"is_async": 1} if task.is_async else {}),
             # Without them, an item takes a slot.
             **_fields(self.resources),
+            **task_limits(task, tells_values=self._tells_values).fields("task_"),
             **self.options.fields(),
             **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),
         }

@@ -105,6 +105,7 @@ def submit(  # noqa: PLR0913
     time_limit: str | float | None = None,
     max_running: str | int | None = None,
     rate: str | None = None,
+    limit_by: str | None = None,
     labels: Mapping[str, str] | None = None,
     append: bool = False,
     close_after: str | float | None = None,
@@ -149,6 +150,9 @@ def submit(  # noqa: PLR0913
             queue run at each moment, or `"+2"`, so many more (default: no limit).
         rate: how many of its items are handed out in a time, over all workers, such as `"10/s"`, `"600/m"` or
             `"1000/h"` (default: no limit).
+        limit_by: the name for each value of which `max_running` and `rate` hold: a parameter, such as `"customer"`, a
+            column of items that are objects, or what the task derives, such as `"host"` of `fetch` (default: they hold
+            for all items together).
         labels: words by which `gristmill batches --label` finds the batch, such as `{"team": "maps"}`.
         append: add the items to the batch `name`, which takes more until somebody closes it (`Batch.close`), and is
             made if there is none. Any number of programs may append at once.
@@ -190,6 +194,7 @@ def submit(  # noqa: PLR0913
         time_limit=time_limit,
         max_running=max_running,
         rate=rate,
+        limit_by=limit_by,
         labels=labels,
         after=after,
         from_batch=items.name if isinstance(items, Batch) else None,

@@ -4,8 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar, get_type_hints, overload
 
+from gristmill.config.limits import LimitBy, Limits
 from gristmill.config.names import checked_queue
 from gristmill.config.resources import Resources, refuse_of_coroutines
+from gristmill.errors import invalid_value
 from gristmill.tasks.application import app
 from gristmill.tasks.celery_internals import registered
 from gristmill.tasks.return_type import ReturnType
@@ -88,6 +90,21 @@ def _queue_of(kind: Kind, queue: str | None, task: str) -> str:
     return name
 
 
+def _limits(max_running: str | int | None, rate: str | None, limit_by: LimitBy | None) -> dict[str, Any]:
+    """The attributes of a task that say what bounds its items."""
+    function = staticmethod(limit_by) if callable(limit_by) else None
+    return {"own_limits": Limits.of(max_running, rate, limit_by), "limit_function": function}
+
+
+def _refuse_unknown(limit_by: str | None, function: Callable[..., Any] | None, schema: Schema, task: str) -> None:
+    """Refuse a name of which no item has a value."""
+    names = [*inspect.signature(function).parameters] if function else [limit_by] if limit_by else []
+    for name in names:
+        if name not in schema.parameters:
+            expected = f"one of {', '.join(schema.parameters)}, or a function of these"
+            raise TypeError(f"task {task!r}: {invalid_value('limit_by', name, expected)}")
+
+
 def _decorator(
     kind: Kind,
     name: str | None,
@@ -106,6 +123,8 @@ def _decorator(
         refuse_of_coroutines(attributes["resources"], is_async, task_name)
         prepared = setup_of(setup, is_async, attributes.get("preload", False), task_name)
         types = _types(function, check, task_name)
+        limits, derives = attributes["own_limits"], attributes["limit_function"]
+        _refuse_unknown(limits.limit_by, derives and derives.__func__, types["schema"], task_name)
         own = {"kind": kind, "queue_name": _queue_of(kind, queue, task_name), "setup": prepared}
         options = {**own, **types, **attributes}
         base = _base(is_async, prepared)
@@ -128,6 +147,9 @@ def cpu(
     time_limit: float | None = ...,
     memory: str | float | None = ...,
     slots: int = ...,
+    max_running: str | int | None = ...,
+    rate: str | None = ...,
+    limit_by: LimitBy | None = ...,
     capture: bool = ...,
     setup: Callable[[], Any] | None = ...,
     preload: bool = ...,
@@ -144,6 +166,9 @@ def cpu(  # noqa: PLR0913
     time_limit: float | None = None,
     memory: str | float | None = None,
     slots: int = 1,
+    max_running: str | int | None = None,
+    rate: str | None = None,
+    limit_by: LimitBy | None = None,
     capture: bool = True,
     setup: Callable[[], Any] | None = None,
     preload: bool = False,
@@ -157,6 +182,10 @@ def cpu(  # noqa: PLR0913
     `time_limit` seconds (default: the setting GRISTMILL_TIME_LIMIT; 0: no limit).
     While an item runs, it takes `slots` of its worker's slots, and reserves `memory`, a size such as `"4G"`, beyond
     which it cannot allocate (default: nothing is reserved, and GRISTMILL_SLOT_MEMORY limits its process).
+    `max_running` and `rate` bound its items over the fleet, in all of its batches together, as those of a batch do
+    (`8`, `"50%"`, `"+2"`; `"10/s"`); a batch may have limits of its own beside them. With `limit_by`, they hold for
+    each value of a parameter, or of a function of parameters: `limit_by="customer"`, or `limit_by=host` for a function
+    `host(url)`.
     With `capture=False`, what its items write goes to the worker's own output, and the server keeps nothing of it.
 
     `setup` is called without arguments once in each process, before the process's first item of the task, and takes
@@ -167,7 +196,8 @@ def cpu(  # noqa: PLR0913
     The decorated function can still be called as before, and is a Celery task.
 
     Raises:
-        InputError: `memory` or `slots` is not valid, or `queue` is not a name.
+        InputError: `memory`, `slots`, `max_running` or `rate` is not valid, `limit_by` has neither of the last two
+            beside it, or `queue` is not a name.
         TypeError: another module has a task of that name; tasks of the other kind have that queue; or the function
             takes `*args`, `**kwargs` or positional-only parameters, yields, is a coroutine function, or has a return
             annotation that pydantic cannot write and read; or `setup` needs arguments or is a coroutine function; or
@@ -180,6 +210,7 @@ def cpu(  # noqa: PLR0913
         check,
         setup,
         resources=Resources.of(slots, memory),
+        **_limits(max_running, rate, limit_by),
         retries=retries,
         retry_on=retry_on,
         time_limit=time_limit,
@@ -202,6 +233,9 @@ def io(
     time_limit: float | None = ...,
     memory: str | float | None = ...,
     slots: int = ...,
+    max_running: str | int | None = ...,
+    rate: str | None = ...,
+    limit_by: LimitBy | None = ...,
     capture: bool = ...,
     setup: Callable[[], Any] | None = ...,
 ) -> Decorator: ...
@@ -217,6 +251,9 @@ def io(  # noqa: PLR0913
     time_limit: float | None = None,
     memory: str | float | None = None,
     slots: int = 1,
+    max_running: str | int | None = None,
+    rate: str | None = None,
+    limit_by: LimitBy | None = None,
     capture: bool = True,
     setup: Callable[[], Any] | None = None,
 ) -> GristmillTask[P, R] | Decorator:
@@ -235,6 +272,7 @@ def io(  # noqa: PLR0913
         check,
         setup,
         resources=Resources.of(slots, memory),
+        **_limits(max_running, rate, limit_by),
         retries=retries,
         retry_on=retry_on,
         time_limit=time_limit,

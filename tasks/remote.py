@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from gristmill.config.limits import UNLIMITED, Limits
 from gristmill.config.resources import Resources
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.return_type import ReturnType
@@ -23,9 +24,12 @@ class RemoteTask:
     queue_name: str
     resources: Resources
     is_async: bool = False
+    limits: Limits = UNLIMITED
 
     #: Workers announce none: values are read as JSON has them.
     return_type: ClassVar[ReturnType] = ReturnType()
+    #: By what the task derives the value that limits its items: only its module knows.
+    limit_function: ClassVar[None] = None
 
     @classmethod
     def of(cls, name: str, announcement: Announcement) -> Self:
@@ -47,6 +51,7 @@ class RemoteTask:
             announcement.queue or announcement.kind,
             Resources(announcement.slots, announcement.memory),
             announcement.is_async,
+            Limits(announcement.max_running or None, announcement.rate or None, announcement.limit_by or None),
         )
 
 

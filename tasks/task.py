@@ -2,10 +2,12 @@
 
 import asyncio
 import inspect
+from collections.abc import Callable
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from gristmill.config.limits import UNLIMITED, Limits
 from gristmill.config.resources import Resources
 from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.celery_task import P as TaskP
@@ -44,6 +46,10 @@ class GristmillTask(TypedTask[TaskP, R_co]):
     queue_name: str
     #: What an item takes of its worker while it runs, unless its batch says otherwise.
     resources: Resources = Resources()
+    #: What bounds its items over the fleet, in all of its batches together; or what tells, when a batch is submitted.
+    own_limits: Limits | Callable[[], Limits] = UNLIMITED
+    #: What derives from an item's arguments the value by which it is limited.
+    limit_function: Callable[..., object] | None = None
     schema: Schema
     return_type: ReturnType
     #: How many more times a failed item is tried, and after which exceptions.
@@ -82,7 +88,13 @@ class GristmillTask(TypedTask[TaskP, R_co]):
             self.is_async,
             self.queue_name,
             *self.resources,
+            *(self.limits.fields().get(name, "") for name in ("max_running", "rate", "limit_by")),
         )
+
+    @property
+    def limits(self) -> Limits:
+        """What bounds its items over the fleet, in all of its batches together."""
+        return self.own_limits if isinstance(self.own_limits, Limits) else self.own_limits()
 
     @property
     def summary(self) -> str:

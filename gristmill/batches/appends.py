@@ -103,7 +103,7 @@ class Append:
         """Nothing: the items of one append do not stand together. Their SHA-256 tells whether the input is the same."""
         yield from ()
 
-    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str) -> None:
+    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:  # noqa: ARG002
         """Store the items from position `first` of the input on; `token` is the producer's.
 
         Raises:

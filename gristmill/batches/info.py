@@ -40,7 +40,8 @@ STATE_FIELDS = (
     *("task", "stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected", "consumed"),
     *("submitted_by", "created", "queue", "finished", "reason", "cancelling", "paused", "input_ended", "input_cut"),
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
-    *("max_running", "rate", "held_by", "open", "scheduled_at", "schedule", "labels"),
+    *("max_running", "rate", "limit_by", "held_by", "task_max_running", "task_rate", "task_limit_by"),
+    *("open", "scheduled_at", "schedule", "labels"),
     *("after", "waiting", "unmet", "superseded", "from_batch"),
 )
 
@@ -69,12 +70,13 @@ class BatchInfo:
     each may take `time_limit` seconds, 0 for no limit; None: as its task says. `halt` is what ends the batch early, and
     `success_halt` whether it has, because enough of its items succeeded. At most `max_running` items run at once, a
     number, or text such as `50%` or `+2`, and so many are handed out in a time as `rate` says (`10/s`). `held_by` is
-    the limit that keeps more items from being handed out, `max_running`, `rate`, `batch` and the name of one that takes
-    its values and has enough of them, or None. `scheduled_at` is when a `scheduled` batch begins, in Unix time, and
-    `schedule` the name of the schedule that made the batch, or None. `labels` are those with which it was submitted.
-    `after` has the batches for whose end this one waits, or waited: `pages` where all its items have to succeed, else
-    `pages:ended`. The values of `from_batch` are its items, and `taking` says whether more will come. Those of
-    `superseded` had items that ran again after this batch had taken their end.
+    the limit that keeps more items from being handed out: `max_running`, `rate`, `task_max_running`, `task_rate`, or
+    `batch` and the name of one that takes its values and has enough of them; else None. `hold` says the same in words,
+    or is empty. With `limit_by`, its limits hold for each value of that name. `scheduled_at` is when a `scheduled`
+    batch begins, in Unix time, and `schedule` the name of the schedule that made the batch, or None. `labels` are those
+    with which it was submitted. `after` has the batches for whose end this one waits, or waited: `pages` where all its
+    items have to succeed, else `pages:ended`. The values of `from_batch` are its items, and `taking` says whether more
+    will come. Those of `superseded` had items that ran again after this batch had taken their end.
     """
 
     name: str
@@ -103,10 +105,12 @@ class BatchInfo:
     success_halt: bool = False
     max_running: int | str | None = None
     rate: str | None = None
+    limit_by: str | None = None
     held_by: str | None = None
     scheduled_at: float | None = None
     schedule: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    hold: str = ""
     after: tuple[str, ...] = ()
     from_batch: str | None = None
     taking: bool = False
@@ -151,10 +155,12 @@ class BatchInfo:
             success_halt="success_halt" in fields,
             max_running=_number(fields.get("max_running")),
             rate=fields.get("rate"),
+            limit_by=fields.get("limit_by"),
             held_by=None if stops or state in ENDED | ON_HOLD else fields.get("held_by"),
             scheduled_at=int(fields["scheduled_at"]) / 1000 if state is State.SCHEDULED else None,
             schedule=fields.get("schedule"),
             labels=json.loads(fields.get("labels", "{}")),
+            hold=_hold(fields),
             after=tuple(fields.get("after", "").split()),
             from_batch=fields.get("from_batch"),
             taking="from_batch" in fields and "input_ended" not in fields,
@@ -203,7 +209,9 @@ class BatchInfo:
         abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)
         created = _moment(self.created)
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
-        limits = {name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "halt")}
+        limits = {
+            name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "limit_by", "halt")
+        }
         ahead = {"scheduled_at": self.scheduled_at and _moment(self.scheduled_at), "schedule": self.schedule}
         links = {"after": list(self.after), "from_batch": self.from_batch, "superseded": list(self.superseded)}
         return {
@@ -216,6 +224,17 @@ class BatchInfo:
             "labels": dict(self.labels),
             **links,
         }
+
+
+def _hold(fields: Mapping[str, str]) -> str:
+    """What holds a batch, in words: `--rate 10/s for each host`, `its task's max_running 4`, or `batch pages`."""
+    limit = fields.get("held_by", "")
+    if limit.startswith("batch "):
+        return limit
+    name = limit.removeprefix("task_")
+    limit_by = fields.get("task_limit_by" if name != limit else "limit_by")
+    words = f"its task's {name}" if name != limit else f"--{name.replace('_', '-')}"
+    return f"{words} {fields.get(limit, '')}{f' for each {limit_by}' if limit_by else ''}" if limit else ""
 
 
 def _number(text: str | None) -> int | str | None:

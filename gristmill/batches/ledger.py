@@ -114,14 +114,14 @@ class Ledger:
             )
         return Feed(answer == "created", int(state["stored"]), state.get("sha", ""), "input_ended" in state)
 
-    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str) -> None:
-        """Store the items from index `first` on (JSON texts) as one block; `sha` covers all items up to its end.
+    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:
+        """Store a block of items (JSON texts) from index `first` on, with its `LimitValues`; `sha` covers all so far.
 
         Raises:
             AlreadyFeeding: the batch is gone, or another producer feeds it.
             BatchCancelled: the batch was cancelled.
         """
-        block = {"first": first, "after": first + len(items), "sha": sha, "items": "\n".join(items)}
+        block = {"first": first, "after": first + len(items), "sha": sha, "items": "\n".join(items), "values": values}
         self._still_ours(batch, self._confirmed("append", batch=batch, token=token, lease=PRODUCER_LEASE, **block))
 
     def producer_heartbeat(self, batch: str, token: str) -> None:

@@ -34,6 +34,7 @@ WORDS = {
     "waiting_with_outcome": "{} items wait for another attempt and have an outcome: the outcome stands",
     "waiting_not_marked": "items of a retry are not marked: they are handed out",
     "in_no_place": "{} open items are in no place from which they are handed out: they run again",
+    "wrong_counts": "{} counts of what runs of a value differ from the chunks: they are counted again",
     "wrong_links": "{} links to batches that it follows are missing or wrong: they are made anew",
     "wrong_sets": "the batch is missing in {} sets of batches, or is in them wrongly: that is put right",
     "events_missing": "{} outcomes were told to no reader that follows: they are told",
@@ -121,6 +122,13 @@ class Repair:
         """The queues whose counts differ from their batches and workers, with the number of counts."""
         wrong = {name: int(self._call("repair_queue", queue=name, mend=mend)) for name in names}
         return {name: number for name, number in wrong.items() if number}
+
+    def limits(self, *, mend: bool) -> int:
+        """How many counts of what runs of tasks with limits differ from their batches."""
+        prefix, suffix = self.settings.key("limit:"), ":running"
+        names = self.client.scan_iter(f"{_escaped(prefix)}*{suffix}", count=1000)
+        tasks = [name[len(prefix) : -len(suffix)] for name in names]
+        return int(self._call("repair_limits", mend=mend, tasks=tasks))
 
     def _key(self, batch: str, part: str) -> str:
         return self.settings.key(f"batch:{batch}:{part}")

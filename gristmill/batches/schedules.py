@@ -231,7 +231,7 @@ class Draft:
         """Nothing: each command begins a draft of its own."""
         yield from ()
 
-    def append(self, schedule: str, token: str, first: int, items: Sequence[str], sha: str) -> None:  # noqa: ARG002
+    def append(self, schedule: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:  # noqa: ARG002
         """Store the items from index `first` on."""
         text, size = "\n".join(items), self.size
         self._call("draft", token=token, after=first + len(items), first=first, sha=sha, items=text)

@@ -13,14 +13,15 @@ def size_fleet(submission: Submission) -> int:
 
     A share, or what is beyond the slots, is of the slots that the settings say, and the batch keeps it as a number.
     """
-    width, task = submission.options.max_running, submission.task
-    if width is None:
+    limits, task = submission.options.limits, submission.task
+    width = limits.max_running
+    if width is None or limits.limit_by is not None:
         return 0
     each = submission.resources.slots
     # Coroutines share the worker's event loop, whatever its slots are.
     most = settings().async_slots if task.is_async else max(1, slots_of(task.kind) // each)
     items = parse_width(width, most)
-    submission.options = replace(submission.options, max_running=str(items))
+    submission.options = replace(submission.options, limits=replace(limits, max_running=str(items)))
     if not task.is_async:
         return min(items * each, SLOTS_MOST[task.kind])
     if items > most:

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import click
 
 from gristmill.cli.values import Duration, Integer, Parsed
-from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST, checked_max_running, checked_rate
+from gristmill.config.limits import checked_max_running, checked_rate
+from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -38,4 +39,9 @@ def item_limits(command: Command) -> Command:
         metavar="N/s|N/m|N/h",
         help="Items that are handed out in a time, over all workers, such as 10/s or 600/m.",
     )
-    return retries(time_limit(max_running(rate(command))))
+    limit_by = click.option(
+        "--limit-by",
+        metavar="NAME",
+        help="Have -j and --rate hold for each value of NAME: a parameter, a column, or host for fetch.",
+    )
+    return retries(time_limit(max_running(rate(limit_by(command)))))

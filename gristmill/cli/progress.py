@@ -93,7 +93,7 @@ def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> st
     if seconds:
         parts.append(f"{duration(seconds)} left")
     if info.held_by:
-        parts.append(f"held by {info.held_by}")
+        parts.append(f"held by {info.hold}")
     parts.append(f"{info.failed + info.dead:,} failed")
     if outlook.running and outlook.running[0].seconds >= SLOW_SECONDS:
         parts.append(slowest(outlook.running[0]))

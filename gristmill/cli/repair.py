@@ -55,6 +55,8 @@ def examine(server: Redis) -> Iterator[Diagnosis]:
         yield Diagnosis(f"batch {name}", sentence(findings), f"mend it: gristmill doctor --repair {name}")
     for queue, counts in repair.queues(repair.queue_names(), mend=False).items():
         yield Diagnosis(f"queue {queue}", f"{counts} counts differ from its batches", "gristmill doctor --repair")
+    if counts := repair.limits(mend=False):
+        yield Diagnosis("limits", f"{counts} counts of tasks differ from their batches", "gristmill doctor --repair")
     if not ill:
         yield Diagnosis("batches", f"{number} of {len(active)} live ones looked at, their parts agree")
 
@@ -76,6 +78,8 @@ def mend(server: Redis, batch: str) -> Iterator[Diagnosis]:
             yield Diagnosis(f"batch {name}", f"mended: {sentence(findings)}")
     for queue, counts in repair.queues(repair.queue_names(), mend=True).items():
         yield Diagnosis(f"queue {queue}", f"mended: {counts} counts differed from its batches")
+    if counts := repair.limits(mend=True):
+        yield Diagnosis("limits", f"mended: {counts} counts of tasks differed from their batches")
     if not repairs:
         what = f"{len(names)} batches" if batch == EVERY else batch
         yield Diagnosis("batches", f"{what}: nothing to mend")

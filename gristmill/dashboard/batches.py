@@ -80,8 +80,9 @@ def _row(
     seconds_left = outlook.seconds_left(info, rate) if outlook and goes_on else None
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
     times |= {"abandoned_at": info.abandoned_at, "scheduled_at": info.scheduled_at}
+    words = {"state": str(info.state), "queue": info.queue, "hold": info.hold}
     counts = {"done": info.done, "rate": rate, "taking": info.taking}
-    return {**info.as_dict(), "state": str(info.state), "queue": info.queue, **counts, **times}
+    return {**info.as_dict(), **words, **counts, **times}
 
 
 def _rate(meter: BatchMeter, age: float) -> float:

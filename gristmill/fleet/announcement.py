@@ -14,7 +14,8 @@ class Announcement:
     `fingerprint` covers the code in `modules`: a hash for each of them. `kind` is `cpu` or `io`. `parameters` maps each
     parameter's name to whether an item must give it, and `objects` to whether its value may be an object; `retries` is
     how many more times a failed item is tried. `is_async` says that its items are coroutines. `queue` is the task's
-    queue, or empty for that of its kind. An item takes `slots` slots, and reserves `memory` bytes.
+    queue, or empty for that of its kind. An item takes `slots` slots, and reserves `memory` bytes. `max_running`,
+    `rate` and `limit_by` are the task's own limits, empty for none.
     """
 
     fingerprint: str
@@ -27,6 +28,9 @@ class Announcement:
     queue: str = ""
     slots: int = 1
     memory: int = 0
+    max_running: str = ""
+    rate: str = ""
+    limit_by: str = ""
 
 
 def announcements_json(tasks: Mapping[str, Announcement]) -> str:

@@ -25,6 +25,7 @@ BATCHES = (
     *("BITCOUNT k", "BITFIELD k x", "BITOP AND k k k", "BITPOS k 0", "GETBIT k 0", "SETBIT k x 0", "EXPIRE k 0"),
     *("UNLINK k", "HSETNX k 0 0", "HEXISTS k 0", "HKEYS k", "HLEN k", "HVALS k", "HGETALL k", "ZPOPMIN k"),
     *("ZRANGEBYSCORE k 0 0", "SISMEMBER k 0", "SCARD k", "XREVRANGE k + -", "COPY k k"),
+    *("ZINCRBY k x 0", "GETRANGE k 0 0", "SETRANGE k x 0"),
 )
 #: Commands with a second word that has rights of its own.
 _TWO_WORDS = ("SCRIPT", "XGROUP", "XINFO")

@@ -69,6 +69,7 @@ class Mender:
             if findings:
                 log.warning("mended batch %s after a restart of the server: %s", batch, sentence(findings))
         self._repair.queues(self._repair.queue_names(), mend=True)
+        self._repair.limits(mend=True)
         self.client.set(self._key, server)
         self.client.delete(self._claim)
         self._server = server

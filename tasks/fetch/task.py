@@ -12,6 +12,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from gristmill.config.limits import Limits, rate_of
 from gristmill.config.settings import settings
 from gristmill.server.connection import client
 from gristmill.server.waiting import backoff
@@ -48,13 +49,23 @@ class _Answer:
     path: str | None = None
 
 
+def host(url: str) -> str:
+    """The host that a URL names: by it, `fetch` and its batches are limited."""
+    return Target.parse(url, settings().fetch_networks).name.lower()
+
+
+def _limits() -> Limits:
+    options = settings()
+    return Limits(str(options.fetch_host_slots), rate_of(options.fetch_host_rate), "host")
+
+
 def _check(url: str, save: str | None) -> None:
     Target.parse(url, settings().fetch_networks)
     if save is not None:
         check_path(save, "save")
 
 
-@io(check=_check)
+@io(check=_check, max_running=1, limit_by=host)
 def fetch(url: str, save: str | None = None) -> dict[str, Any]:
     """Get a URL over http or https; `save` names a directory under the data root that keeps the body.
 
@@ -88,6 +99,10 @@ def fetch(url: str, save: str | None = None) -> dict[str, Any]:
         if redirects > _REDIRECTS:
             raise FetchRedirectError(f"{url}: redirected more than {_REDIRECTS} times, at last to {target.url}")
         target = _follow(target, answer.redirect)
+
+
+#: What the settings of the one who submits say.
+fetch.own_limits = _limits
 
 
 def _result(target: Target, answer: _Answer) -> dict[str, Any]:

@@ -63,6 +63,7 @@ CONTRACT = (
     ledger_contract.tells_what_items_write,
     ledger_contract.cancels_an_item_and_runs_it_again,
     ledger_contract.paces_a_batch,
+    ledger_contract.limits_by_value_and_over_the_batches_of_a_task,
     ledger_contract.names_the_folder_of_values,
     ledger_contract.appends_to_an_open_batch,
     ledger_contract.makes_batches_by_a_schedule,

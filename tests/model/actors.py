@@ -8,7 +8,7 @@ from gristmill.batches.appends import Append
 from gristmill.batches.ledger import AlreadyFeeding, Ledger
 from gristmill.errors import BatchCancelled
 from tests.model import operators
-from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome
+from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome, value_of
 from tests.model.world import Actors, Producer, Scenario, Worker
 
 Act = Callable[[Product], Actors]
@@ -147,8 +147,10 @@ def _append(actors: Actors, scenario: Scenario, product: Product) -> int:
         if end > first:
             break
     items = [str(100 * actors.generation + index) for index in range(first, end)]
+    by_value = "limit_by" in scenario.limits or "task_limit_by" in scenario.limits
+    values = "".join(value_of(index) for index in range(first, end)) if by_value else ""
     _store_of(actors, scenario, product).append(
-        BATCH, actors.producer.token, first, items, f"sha{actors.generation}-{end}"
+        BATCH, actors.producer.token, first, items, f"sha{actors.generation}-{end}", values
     )
     return end
 

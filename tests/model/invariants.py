@@ -166,8 +166,7 @@ class Books:
         """Each item without an outcome is in one place from which it is handed out, and none is nowhere."""
         if "finished" in self.state:
             return
-        if self.state.get("max_running") == "1" and len(self.view.get(product.CHUNK_ZSETS[0], ())) > 1:
-            yield "more chunks are in flight than may run at once"
+        yield from self._bounds()
         places = self._places()
         waiting = [index for part in product.WAITING for index in self._waiting(part)]
         if not unlucky and (again := self.done & set(waiting)):
@@ -182,6 +181,20 @@ class Books:
             # is in the other's chunk: it then runs once too often, and counts once.
             elif len(where) > 1 and not (unlucky and len(where) == 2 and product.WAITING[0] in where):
                 yield f"item {index} is in {len(where)} places: {', '.join(where)}"
+
+    def _bounds(self) -> Iterator[str]:
+        """No more is in flight than a limit lets, and what counts that agrees."""
+        chunks = [product.span(member) for member, _ in self.view.get(product.CHUNK_ZSETS[0], ())]
+        for prefix, counts in (("", product.VALUES_RUNNING), ("task_", product.TASK_RUNNING)):
+            if f"{prefix}max_running" not in self.state:
+                continue
+            by_value = f"{prefix}limit_by" in self.state
+            running = Counter(product.value_of(chunk[0]) if by_value else "" for chunk in chunks)
+            if any(number > int(self.state[f"{prefix}max_running"]) for number in running.values()):
+                yield f"more is in flight than {prefix}max_running lets: {dict(running)}"
+            counted = {value: int(number) for value, number in self.view.get(counts, ())}
+            if (by_value or prefix) and counted != dict(running):
+                yield f"{counts} counts {counted}, and {dict(running)} are in flight"
 
     def open_counts(self) -> Counter[str]:
         """What the batch adds to the counts of its queue."""
@@ -204,6 +217,8 @@ class Books:
         for part in product.WAITING:
             for index in self._waiting(part):
                 places.setdefault(index, []).append(part)
+        for member, _ in self.view.get(product.PARKED, ()):
+            places.setdefault(int(member), []).append(product.PARKED)
         for index in range(self.number("cursor"), self.stored):
             places.setdefault(index, []).append("behind the cursor")
         return places

@@ -250,6 +250,8 @@ RUNNING_HASH, ACTIVE = "started", "active"
 APPENDS = "appends"
 #: Where an item without an outcome may be: in these sets of chunks, or waiting for its next attempt.
 CHUNK_ZSETS, WAITING = ("in_flight", "remainder"), ("retry", "retry_pending")
+#: Items that wait for room of their value; how many run of each value, of the batch and of its task.
+PARKED, VALUES_RUNNING, TASK_RUNNING = "parked", "running", "limit:t:running"
 #: The hash of a queue's counts.
 COUNTS = f"queue:{QUEUE}"
 #: The stream that wakes readers: what it has changes when a message is taken, and not what becomes of it.
@@ -267,6 +269,8 @@ _SCOPED = frozenset(
         "retry",
         "due",
         "pacing",
+        "ready",
+        "rates",
         "heartbeats",
         "slots_of",
         *WORKER_ZSETS,
@@ -289,7 +293,10 @@ def form_of(part: str) -> str:
         # Nothing depends on it: a worker that is killed acknowledges its message as Celery does.
         return ""
     part = bare(part)
-    return "" if part in _IGNORED else "scoped" if part in _SCOPED or part.startswith("q:") else "plain"
+    if part in _IGNORED:
+        return ""
+    timed = part.startswith("limit:") and part != TASK_RUNNING
+    return "scoped" if timed or part in _SCOPED or part.startswith("q:") else "plain"
 
 
 @cache
@@ -333,6 +340,11 @@ def events_in(stream: Any) -> Iterator[tuple[int, int]]:
 def without_times(fields: dict[str, str]) -> dict[str, str]:
     """The fields of a block or of a dead letter, without moments and names of workers."""
     return {name: text for name, text in fields.items() if name not in ("at", "worker", "progress")}
+
+
+def value_of(index: int) -> str:
+    """By what limits by value know an item: two values take turns."""
+    return f"{index % 2:012x}"
 
 
 def span(member: str) -> range:

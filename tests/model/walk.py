@@ -23,6 +23,13 @@ _OPERATORS: tuple[tuple[str, ...], ...] = (
     ("drain", "drain"),
     ("pause", "cancel", "retry cancelled"),
 )
+_LIMITS: tuple[dict[str, str], ...] = (
+    *({}, {}, {"halt": "fail=1"}, {"halt": "50%"}, {"max_running": "1"}, {"rate": "20/m"}),
+    {"limit_by": "n", "max_running": "1"},
+    {"limit_by": "n", "rate": "20/m", "task_max_running": "1"},
+    {"task_limit_by": "n", "task_max_running": "1"},
+    {"task_rate": "20/m"},
+)
 
 
 def scenario_of(seed: int, items: int, faults: int) -> Scenario:
@@ -38,7 +45,7 @@ def scenario_of(seed: int, items: int, faults: int) -> Scenario:
         operator=random.choice(_OPERATORS),
         faults=faults,
         blocks=(first, count - first) if first < count else (),
-        limits=random.choice(({}, {}, {"halt": "fail=1"}, {"halt": "50%"}, {"max_running": "1"}, {"rate": "20/m"})),
+        limits=random.choice(_LIMITS),
     )
 
 

@@ -1,10 +1,11 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import failover, later, ledger, pools, programs, slots, transport, values, watch
+from tests.mutants import failover, later, ledger, limits, pools, programs, slots, transport, values, watch
 
 MUTANTS = (
     *transport.MUTANTS,
     *ledger.MUTANTS,
+    *limits.MUTANTS,
     *pools.MUTANTS,
     *watch.MUTANTS,
     *failover.MUTANTS,

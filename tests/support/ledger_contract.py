@@ -200,6 +200,28 @@ def paces_a_batch(user):
     ledger.delete("paced")
 
 
+def limits_by_value_and_over_the_batches_of_a_task(user):
+    ledger, repair = user.ledger, Repair(user.client, user.ledger.settings)
+    ledger.heartbeat("w", {"queue": "cpu", "slots": 3}, [])
+    limits = {"limit_by": "n", "max_running": "1", "rate": "100/s", "task_max_running": "1", "task_rate": "100/s"}
+    for name in ("first", "second"):
+        ledger.create(name, "token", {**FIELDS, **limits})
+        ledger.append(name, "token", 0, ["0", "1"], "sha", "00000000000000000000000a")
+    assert repair.limits(mend=True) == 0
+    # The first one waited for more before the second one came.
+    for name, index in (("first", 0), ("first", 1), ("second", 0)):
+        chunk = Chunk(name, ledger.state(name)["epoch"], index, 1)
+
+        def handed_out(chunk=chunk):
+            ledger.pace()
+            return ledger.take(chunk)
+
+        assert until(handed_out, 5, f"the turn of batch {name!r}")
+        ledger.record(chunk, [Outcome(index, "succeeded", 1, str(index))], 0.1, "w")
+    for name in ("first", "second"):
+        ledger.delete(name)
+
+
 def names_the_folder_of_values(user):
     ledger, scripts = user.ledger, Scripts(user.client, user.ledger.settings.prefix, "batches")
     assert scripts.call("value_folder", batch="large", token="0") == ""

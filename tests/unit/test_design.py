@@ -114,7 +114,7 @@ def words(text: str) -> set[str]:
 )
 def test_arguments_and_methods_are_there_but_those_that_are_settled_only(start: str, names: Callable[[], set[Any]]):
     line = next(line for line in part("Python").splitlines() if line.startswith(f"- {start}"))
-    built, later = split(line.partition(". Decorated")[0].partition("; iterating")[0].partition(". †")[0])
+    built, later = split(line.partition(". `@io async")[0].partition("; iterating")[0].partition(". †")[0])
     methods = re.findall(r"(\w+)\(", built) if start == "`Batch[R]`" else []
     settled = {*methods} or words(built.replace(start, "`").partition(" ->")[0] + "`")
     assert settled

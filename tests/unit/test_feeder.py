@@ -34,7 +34,7 @@ class Ledger:
     def items(self, batch):
         return iter(())
 
-    def append(self, batch, token, first, items, sha):
+    def append(self, batch, token, first, items, sha, values=""):
         self._fail()
         self.blocks.append((first, list(items), sha))
 

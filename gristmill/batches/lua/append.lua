@@ -1,7 +1,7 @@
---@ append(batch, token, lease: number, first: number, after: number, sha, items)
+--@ append(batch, token, lease: number, first: number, after: number, sha, items, values)
 --@ uses batches/release
 -- Store the next block of a batch's items, first to after-1 (a line each), and release what there is room for. `sha` is the
--- SHA-256 of all items so far. Repeating it changes nothing: a client asks again when an answer is lost.
+-- SHA-256 of all items so far, `values` what they are limited by, see flight_counts.lua. Repeating it changes nothing: a client asks again when an answer is lost.
 -- Touches: batch:{b}:state, batch:{b}:in, and what release touches.
 -- Returns 'stored', 'cancelled', or 'lost' when the batch is gone, fed by another producer, or does not end at `first`.
 local now = milliseconds()
@@ -12,6 +12,7 @@ if b.producer == token and b.stored == after and b.sha == sha then
 end
 if b.input_cut then return 'cancelled' end
 if not b.task or b.input_ended or b.producer ~= token or b.stored ~= first then return 'lost' end
+if values ~= '' then redis.call('SETRANGE', key(batch, 'limit_values'), VALUE_BYTES * first, values) end
 local id = string.format('%d-0', after)
 redis.call('XADD', key(batch, 'in'), id, 'first', first, 'sha', sha, 'items', items, 'at', now)
 redis.call('HSET', key(batch, 'state'), 'stored', after, 'sha', sha, 'producer_until', now + lease)

@@ -15,6 +15,7 @@ redis.call('HINCRBY', key(batch, 'state'), 'cancelled', 1)
 if not b.cancelling then redis.call('HSET', key(batch, 'state'), 'reason', why) end
 count_open(b.queue, b.paused or b.waiting, -1)
 redis.call('ZREM', key(batch, 'retry'), index)
+redis.call('ZREM', key(batch, 'parked'), parked_name(index))
 if redis.call('EXISTS', key(batch, 'retry_pending')) == 1 then redis.call('SETBIT', key(batch, 'retry_pending'), index, 0) end
 
 local was = 'waiting'

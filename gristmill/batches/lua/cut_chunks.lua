@@ -96,5 +96,5 @@ end
 
 -- Whether `next_chunk` would find one.
 local function has_more(batch, b)
-  return b.cursor < b.stored or b.retry_pending > 0 or redis.call('EXISTS', key(batch, 'remainder')) == 1
+  return b.cursor < b.stored or b.retry_pending > 0 or redis.call('EXISTS', key(batch, 'remainder'), key(batch, 'parked')) > 0
 end

@@ -9,7 +9,8 @@ local KILL_KEPT_MS = 3600000
 local function keys_of(batch, stored)
   local names = {}
   local parts = 'state in done failed cancelled consumed retained_inputs events attempts retry retry_pending remainder ' ..
-    'in_flight message_of started meter logs slowest appends values dependents takers'
+    'in_flight message_of started meter logs slowest appends values limit_values parked ready running rates ' ..
+    'dependents takers'
   for part in string.gmatch(parts, '%S+') do names[#names + 1] = key(batch, part) end
   for bucket = 0, math.ceil(stored / BUCKET) - 1 do names[#names + 1] = key(batch, 'out:' .. bucket) end
   return names
@@ -18,7 +19,8 @@ end
 -- Nothing of the batch is handed out any more, or comes due.
 local function end_release(batch, queue)
   end_flights(batch, queue)
-  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'))
+  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'), key(batch, 'parked'), key(batch, 'ready'))
+  redis.call('DEL', key(batch, 'running'), key(batch, 'rates'))
   redis.call('ZREM', wanting(queue), batch)
   redis.call('ZREM', GM .. 'due', batch)
   redis.call('ZREM', GM .. 'pacing', batch)
@@ -121,12 +123,13 @@ end
 local function settle(batch, now, killable)
   local b = state(batch, {'queue', 'epoch'}, {'stored'})
   local runs, killed = running(batch, b, now, killable)
-  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'))
+  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'), key(batch, 'parked'), key(batch, 'ready'))
   redis.call('HDEL', key(batch, 'state'), 'retry_pending')
   redis.call('ZREM', wanting(b.queue), batch)
   if b.stored > 0 then cancel_open(batch, b.queue, b.stored, runs) end
   look_by(batch, now + SETTLE_MS)
   finish(batch, now)
+  release_freed(now)
   return killed
 end
 

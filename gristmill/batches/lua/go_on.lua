@@ -17,7 +17,7 @@ local function go_on(batch, place, worker, message, alone, now, counting)
   if not b or b.measured_items == 0 or b.measured_seconds / b.measured_items > b.chunk_seconds then return false end
   if not has_room(b, now) or alone and gives_way(batch, b, now) then return false end
   local before = b.cursor
-  local first, count, items = next_chunk(batch, b, sharers(b))
+  local first, count, items = next_piece(batch, b, now)
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
   if not first then return false end
   use_room(batch, b, items or count, now)

@@ -1,4 +1,4 @@
---@ uses batches/ledger
+--@ uses batches/flight_counts
 -- Chunks in flight: handed out, and not recorded yet. A chunk is named {first}:{count}, after its items.
 --   batch:{b}:in_flight   zset  chunk -> when it was last put or seen, ms
 --   batch:{b}:message_of  hash  chunk -> the place of its message on the queue
@@ -16,22 +16,26 @@ end
 -- Put a chunk in flight: from now on it is somebody's to run.
 local function enter_flight(batch, queue, chunk, now)
   local new = redis.call('ZADD', key(batch, 'in_flight'), now, chunk)
-  if new == 1 then redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', 1) end
+  if new == 0 then return end
+  redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', 1)
+  count_flights(batch, {chunk}, 1)
 end
 
--- Take a chunk out of flight; returns whether it was there.
-local function leave_flight(batch, queue, chunk)
+-- Take a chunk out of flight; returns whether it was there. With the time `now`, others of its value may be handed out.
+local function leave_flight(batch, queue, chunk, now)
   redis.call('HDEL', key(batch, 'message_of'), chunk)
   redis.call('HDEL', key(batch, 'started'), chunk)
   if redis.call('ZREM', key(batch, 'in_flight'), chunk) == 0 then return false end
   redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', -1)
+  count_flights(batch, {chunk}, -1, now)
   return true
 end
 
 -- No chunk of the batch is in flight any more.
 local function end_flights(batch, queue)
-  local chunks = redis.call('ZCARD', key(batch, 'in_flight'))
-  if chunks > 0 then redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', -chunks) end
+  local chunks = redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)
+  if #chunks > 0 then redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', -#chunks) end
+  count_flights(batch, chunks, -1)
   redis.call('DEL', key(batch, 'in_flight'), key(batch, 'message_of'), key(batch, 'started'))
 end
 

@@ -149,7 +149,7 @@ end
 -- whether it left.
 local function end_chunk()
   if rest < 0 then see_chunk(batch, chunk, now) return false end
-  if not accounted(count - rest) or not leave_flight(batch, b.queue, chunk) then return false end
+  if not accounted(count - rest) or not leave_flight(batch, b.queue, chunk, now) then return false end
   if rest > 0 then
     redis.call('ZADD', key(batch, 'remainder'), first + count - rest, chunk_of(first + count - rest, rest))
   end
@@ -173,6 +173,7 @@ if b.cancelling then settle(batch, now, {}) end
 local following = left and place and runner and more ~= 'no'
   and go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off') or false
 release(batch, now)
+release_freed(now)
 finish(batch, now)
 -- A batch that has all its items out leaves room to those that wait for the fleet.
 if not redis.call('ZSCORE', wanting(b.queue), batch) then release_wanting(b.queue, 2, now) end

@@ -1,4 +1,4 @@
---@ uses batches/limits batches/attempts broker/queue
+--@ uses batches/parked batches/attempts broker/queue
 -- Handing out chunks: what is in flight of each batch follows the slots of the fleet. Two sets say which batches wait for
 -- that, so that nobody has to walk all of them:
 --   wanting:{q}  zset  batch with items that are not handed out -> slots for which it was last released
@@ -9,6 +9,8 @@ local MESSAGE_VERSION = 2
 local RELEASE_MOST, CALL_MOST = 250, 500
 -- Batches with a rate that one call looks at, at most; ms between two such calls of one worker, for each worker.
 local PACED_MOST, PACE_MS = 100, 50
+-- Batches that one call releases, at most, of those that wait for room of a task.
+local WAITERS_MOST = 20
 -- Milliseconds between two looks at the messages of a batch, at least, and for each batch that is active.
 local LOOK_MS, LOOK_MS_EACH = 3000, 40
 
@@ -39,7 +41,8 @@ end
 -- What handing out needs of a batch, its limits included, and the live slots of its queue; nil when nothing of it is to be
 -- handed out.
 local function releasable(batch)
-  local b = state(batch, {'queue', 'epoch', 'paused', 'cancelling', 'finished', 'waiting', 'has_takers', 'is_async', 'slots', 'memory', 'max_running', 'rate', 'held_by'},
+  local b = state(batch, {'queue', 'task', 'epoch', 'paused', 'cancelling', 'finished', 'waiting', 'has_takers', 'is_async',
+    'slots', 'memory', 'max_running', 'rate', 'limit_by', 'task_max_running', 'task_rate', 'task_limit_by', 'held_by'},
     {'stored', 'cursor', 'retry_pending', 'rate_due', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.waiting or b.cancelling or b.finished then return nil end
   b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
@@ -76,17 +79,19 @@ local function release_due(batch, b, most, now)
 end
 
 -- Fill what is in flight of a batch: items due for another attempt first, then the next ones. Without workers nothing is
--- handed out: how to cut chunks depends on who is there. Returns how many messages it put.
-local function release(batch, now)
+-- handed out: how to cut chunks depends on who is there. `turn` is the value for which it is the batch's turn to use its
+-- task's limit. Returns how many messages it put.
+local function release(batch, now, turn)
   local b, slots = releasable(batch)
   if not b then return 0 end
+  b.turn = turn
   -- A slot gets its next chunk when it has recorded one: more would only be cut too early.
   local room = b.places - redis.call('ZCARD', key(batch, 'in_flight'))
   local most = math.min(room, RELEASE_MOST)
   local before, number, attempts_left = b.cursor, 0, false
-  if most > 0 then number, attempts_left = release_due(batch, b, most, now) end
+  if most > 0 and not b.by_value then number, attempts_left = release_due(batch, b, most, now) end
   while number < most and has_room(b, now) do
-    local first, count, items = next_chunk(batch, b, sharers(b))
+    local first, count, items = next_piece(batch, b, now)
     if not first then break end
     hand_out(batch, b, first, count, now)
     use_room(batch, b, items or count, now)
@@ -95,21 +100,53 @@ local function release(batch, now)
   if b.cursor > before then redis.call('HSET', key(batch, 'state'), 'cursor', b.cursor) end
   if number > 0 then look_by(batch, next_look(now)) end
   local more = has_more(batch, b)
-  note_stop(batch, b, more or attempts_left)
+  if b.by_value then note_parked(batch, b, number < most, now) end
+  note_stop(batch, b, more or attempts_left, now)
   if more then
     -- One whose room was not filled wants to be released again, whatever the slots.
-    redis.call('ZADD', wanting(b.queue), room > most and -1 or slots, batch)
+    redis.call('ZADD', wanting(b.queue), (room > most or b.has_not_looked) and -1 or slots, batch)
   else
     redis.call('ZREM', wanting(b.queue), batch)
   end
   return number
 end
 
--- Release the batches whose rate lets them hand out more by now.
+-- Release the batches that wait for room of a task, for one value, while there is any: each in its turn.
+local function release_waiting(task, value, now)
+  local waiters = waiters_of(task, value)
+  for _ = 1, WAITERS_MOST do
+    local head = redis.call('ZPOPMIN', waiters)
+    local batch = head[1]
+    if not batch then
+      redis.call('ZREM', GM .. 'pacing', task .. ' ' .. value)
+      return
+    end
+    if value ~= '' and redis.call('EXISTS', key(batch, 'parked')) == 1 then
+      redis.call('ZADD', key(batch, 'ready'), 'LT', now, value)
+    end
+    if release(batch, now, value) == 0 and redis.call('ZSCORE', waiters, batch) then
+      -- There is no room: it keeps its place.
+      redis.call('ZADD', waiters, head[2], batch)
+      break
+    end
+  end
+  redis.call('ZADD', GM .. 'pacing', 'NX', now + PACE_MS, task .. ' ' .. value)
+end
+
+-- Release those that wait for what left flight in this call.
+local function release_freed(now)
+  while #freed > 0 do
+    local room = table.remove(freed)
+    if redis.call('EXISTS', waiters_of(room[1], room[2])) == 1 then release_waiting(room[1], room[2], now) end
+  end
+end
+
+-- Release the batches whose rate, or whose task's, lets them hand out more by now.
 local function release_paced(now)
-  for _, batch in ipairs(redis.call('ZRANGE', GM .. 'pacing', '-inf', now, 'BYSCORE', 'LIMIT', 0, PACED_MOST)) do
-    redis.call('ZREM', GM .. 'pacing', batch)
-    release(batch, now)
+  for _, paced in ipairs(redis.call('ZRANGE', GM .. 'pacing', '-inf', now, 'BYSCORE', 'LIMIT', 0, PACED_MOST)) do
+    redis.call('ZREM', GM .. 'pacing', paced)
+    local task, value = string.match(paced, '^(.*) (%x*)$')
+    if task then release_waiting(task, value, now) else release(paced, now) end
   end
 end
 

@@ -12,7 +12,8 @@ local b
 local function note(what, number) report[what] = (report[what] or 0) + number end
 local function read()
   b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
-    'reason', 'ttl', 'rate', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
+    'reason', 'ttl', 'rate', 'waiting', 'limit_by', 'max_running', 'task_rate',
+    'task_limit_by', 'task_max_running'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
     'retry_pending', 'bytes'})
 end
 local function set(...) if mend then redis.call('HSET', key(batch, 'state'), ...) end end
@@ -159,6 +160,7 @@ local function homeless(ranges)
   take_out(open, key(batch, 'retry_pending'))
   for _, range in ipairs(ranges) do fill(open, range[1], range[2], 0) end
   for _, index in ipairs(redis.call('ZRANGE', key(batch, 'retry'), 0, -1)) do redis.call('SETBIT', open, index, 0) end
+  for _, name in ipairs(redis.call('ZRANGE', key(batch, 'parked'), 0, -1)) do redis.call('SETBIT', open, tonumber(name), 0) end
   return open
 end
 
@@ -178,11 +180,54 @@ local function give_places(ranges)
   redis.call('DEL', open)
 end
 
+-- What waits for room of its value has no outcome; and its value is ready, or something will make it so.
+local function place_parked()
+  if not (b.limit_by or b.task_limit_by) then return end
+  local parked, values = redis.call('ZRANGE', key(batch, 'parked'), 0, -1, 'WITHSCORES'), {}
+  for i = 1, #parked, 2 do
+    if redis.call('GETBIT', key(batch, 'done'), tonumber(parked[i])) == 1 then
+      note('waiting_with_outcome', 1)
+      if mend then redis.call('ZREM', key(batch, 'parked'), parked[i]) end
+    else
+      values[value_text(tonumber(parked[i + 1]))] = true
+    end
+  end
+  for value in pairs(values) do
+    local is_awaited = redis.call('ZSCORE', key(batch, 'running'), value) or redis.call('ZSCORE', waiters_of(b.task, value), batch)
+    if not is_awaited and not redis.call('ZSCORE', key(batch, 'ready'), value) then
+      note('wrong_sets', 1)
+      if mend then redis.call('ZADD', key(batch, 'ready'), now, value) end
+    end
+  end
+end
+
+-- What runs of each value counts against its limit.
+local function count_values()
+  if not (b.limit_by and b.max_running) then return end
+  local right = {}
+  for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)) do
+    local value = values_of(batch, range_of(chunk), 1)[1]
+    right[value] = (right[value] or 0) + 1
+  end
+  local function correct(value, number)
+    if number == tonumber(redis.call('ZSCORE', key(batch, 'running'), value) or -1) then return end
+    note('wrong_counts', 1)
+    if not mend then return end
+    if number then redis.call('ZADD', key(batch, 'running'), number, value) else redis.call('ZREM', key(batch, 'running'), value) end
+  end
+  for _, value in ipairs(redis.call('ZRANGE', key(batch, 'running'), 0, -1)) do
+    if not right[value] then correct(value, nil) end
+  end
+  for value, number in pairs(right) do correct(value, number) end
+end
+
 local function place_items()
   local flights = ranges_in('in_flight', function(chunk) leave_flight(batch, b.queue, chunk) end)
   local rests = ranges_in('remainder', function(chunk) redis.call('ZREM', key(batch, 'remainder'), chunk) end)
   drop_notes()
   clear_waiting()
+  count_values()
+  place_parked()
   for _, range in ipairs(rests) do flights[#flights + 1] = range end
   move_cursor(flights)
   -- What is being cancelled is handed out no more.
@@ -220,7 +265,8 @@ local function enter_sets()
       belongs(wanting(b.queue), -1, true)
       -- Nothing of it runs that would tell when there is room: its rate has to.
       local has_slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0) > 0
-      if b.rate and has_slots and redis.call('EXISTS', key(batch, 'in_flight')) == 0 then belongs(GM .. 'pacing', now, true) end
+      local alone = not (b.task_rate or b.task_max_running)
+      if b.rate and alone and has_slots and redis.call('EXISTS', key(batch, 'in_flight')) == 0 then belongs(GM .. 'pacing', now, true) end
     end
   end
 end

@@ -11,10 +11,11 @@ local chunk = chunk_of(first, count)
 local seen = redis.call('ZSCORE', key(batch, 'in_flight'), chunk)
 if b.epoch ~= epoch or not seen then return false end
 if b.paused or b.cancelling then
-  leave_flight(batch, b.queue, chunk)
+  leave_flight(batch, b.queue, chunk, now)
   -- Until it is resumed; or cancelled with the rest.
   redis.call('ZADD', key(batch, 'remainder'), first, chunk)
   if b.cancelling then settle(batch, now, {}) end
+  release_freed(now)
   return false
 end
 see_chunk(batch, chunk, now)

@@ -16,7 +16,7 @@
     const parts = [number(batch.rate) + " items/s"];
     if (ENDED.includes(batch.state)) parts.push("took " + duration(batch.seconds));
     else if (batch.seconds_left !== null) parts.push(duration(batch.seconds_left) + " left");
-    if (batch.held_by) parts.push("held by " + batch.held_by);
+    if (batch.held_by) parts.push("held by " + batch.hold);
     if (slowest && slowest.seconds >= 5) {
       parts.push("item " + slowest.index + " runs for " + duration(Math.floor(slowest.seconds))
         + (slowest.progress ? " (" + slowest.progress + ")" : ""));

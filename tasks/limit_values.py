@@ -1,0 +1,92 @@
+"""By what limits know an item: a short text that stands for the value of a name, such as the host of a URL."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gristmill.errors import InputError, invalid_value
+from gristmill.tasks.remote import SubmittableTask
+
+#: Characters of each text; VALUE_BYTES in flight_counts.lua is the same number.
+VALUE_CHARACTERS = 12
+
+
+class LimitValues:
+    """The values of one name, of items as the ledger stores them.
+
+    The name is that of the function by which the task derives a value, of a parameter, or of a column where an item is
+    an object. Two values of which the texts are alike share a limit; that happens once in some billions of pairs.
+    """
+
+    def __init__(self, task: SubmittableTask, name: str, fixed: Mapping[str, Any], parameter: str) -> None:
+        """`fixed` are the arguments that all items share; a bare item fills `parameter`.
+
+        Raises:
+            InputError: the items of the task have no such name.
+        """
+        self.name = name
+        self._parameters, self._parameter, self._fixed = task.schema.parameters, parameter, fixed
+        self._function = _function(task, name)
+        self._names = [*inspect.signature(self._function).parameters] if self._function else []
+        self._digests: dict[str, str] = {}
+        takes_object = bool(parameter) and self._parameters[parameter].takes_object
+        if not self._function and name not in self._parameters and not takes_object:
+            raise InputError(_refusal(task, name))
+
+    def of(self, item: str) -> str:
+        """The text of an item, given as JSON.
+
+        Raises:
+            InputError: the item has no such column, or the task's function raised.
+        """
+        value = json.dumps(self._value(json.loads(item)), sort_keys=True)
+        digest = self._digests.get(value)
+        if digest is None:
+            if len(self._digests) > 10_000:
+                self._digests.clear()
+            digest = hashlib.sha256(value.encode()).hexdigest()[:VALUE_CHARACTERS]
+            self._digests[value] = digest
+        return digest
+
+    def _value(self, item: Any) -> Any:
+        arguments = {**self._fixed, **(item if isinstance(item, dict) else {self._parameter: item})}
+        if self._function:
+            return self._derived(self._function, arguments)
+        if self.name in self._parameters:
+            return self._argument(self.name, arguments)
+        columns = arguments.get(self._parameter)
+        if not isinstance(columns, dict) or self.name not in columns:
+            raise InputError(invalid_value("limit_by", self.name, f"a column of each item, such as {str(item)[:80]}"))
+        return columns[self.name]
+
+    def _argument(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        if name in arguments:
+            return arguments[name]
+        default = self._parameters[name].default
+        return default if isinstance(default, str | int | float | None) else str(default)
+
+    def _derived(self, function: Callable[..., object], arguments: Mapping[str, Any]) -> str:
+        try:
+            return str(function(**{name: self._argument(name, arguments) for name in self._names}))
+        except Exception as error:
+            raise InputError(f"limit_by {self.name}: {type(error).__name__}: {error}") from error
+
+
+def _function(task: SubmittableTask, name: str) -> Callable[..., object] | None:
+    function = task.limit_function
+    return function if function is not None and function.__name__ == name else None
+
+
+def _refusal(task: SubmittableTask, name: str) -> str:
+    if task.limits.limit_by == name:
+        return f"task {task.name!r} is limited by {name!r}, which its module derives: submit it where that is imported"
+    return invalid_value("limit_by", name, _names(task))
+
+
+def _names(task: SubmittableTask) -> str:
+    names = [*task.schema.parameters]
+    if task.limit_function is not None:
+        names.append(task.limit_function.__name__)
+    return f"one of {', '.join(names)}"
