@@ -125,10 +125,8 @@ class Repair:
 
     def limits(self, *, mend: bool) -> int:
         """How many counts of what runs of tasks with limits differ from their batches."""
-        prefix, suffix = self.settings.key("limit:"), ":running"
-        names = self.client.scan_iter(f"{_escaped(prefix)}*{suffix}", count=1000)
-        tasks = [name[len(prefix) : -len(suffix)] for name in names]
-        return int(self._call("repair_limits", mend=mend, tasks=tasks))
+        tasks = self.client.smembers(self.settings.key("limited_tasks"))
+        return int(self._call("repair_limits", mend=mend, tasks=sorted(tasks)))
 
     def _key(self, batch: str, part: str) -> str:
         return self.settings.key(f"batch:{batch}:{part}")

@@ -221,6 +221,7 @@ class TestOfATask:
         at = ledger.settings.key("limit:fibonacci:running")
         ledger.client.zadd(at, {"": 7})
         ledger.client.zadd(ledger.settings.key("limit:gone:running"), {"": 1})
+        ledger.client.sadd(ledger.settings.key("limited_tasks"), "gone")
         repair = Repair(ledger.client, ledger.settings)
         assert repair.limits(mend=False) == 2
         assert repair.limits(mend=True) == 2

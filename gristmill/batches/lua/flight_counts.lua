@@ -4,6 +4,7 @@
 --                              batch that is limited by value
 --   batch:{b}:ready    zset    see parked.lua
 --   batch:{b}:running, limit:{task}:running  zset  see limits.lua
+--   limited_tasks      set     the tasks that have had such a count
 local VALUE_BYTES = 12
 -- The {task, value} of which something left flight in this call: batches may wait for that.
 local freed = {}
@@ -27,6 +28,7 @@ end
 local function count_flights(batch, chunks, sign, now)
   local b = state(batch, {'task', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running', 'finished'}, {})
   if not (b.limit_by or b.task_limit_by or b.task_max_running) then return end
+  if b.task_max_running and sign > 0 then redis.call('SADD', GM .. 'limited_tasks', b.task) end
   for _, chunk in ipairs(chunks) do
     local first, count = string.match(chunk, '^(%d+):(%d+)$')
     local value = (b.limit_by or b.task_limit_by) and values_of(batch, first, 1)[1]
