@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from json import dumps
+from math import inf
 from time import monotonic, perf_counter, sleep
 from typing import TypeVar
 
@@ -130,7 +131,8 @@ class Runner:
     ) -> tuple[Chunk | None, Work | None]:
         """Run the items by `run`, and what runs out of memory once more by `once_more`; record them as `end` does."""
         started_at = perf_counter()
-        seconds = OVERTIME * self.settings.chunk_seconds
+        # What a suspect left to other slots would be under another message, which is no suspect.
+        seconds = OVERTIME * self.settings.chunk_seconds if until else inf
         late_at = started_at + seconds
         outcomes: list[Outcome] = []
         rest = size = 0

@@ -9,7 +9,7 @@ import pytest
 from gristmill.batches.chunk import Chunk
 from gristmill.worker import chunk_stop
 from gristmill.worker.runner import Runner
-from tests.support.ledger import WORKER, heartbeat, outcomes, pop, queue_key, submit
+from tests.support.ledger import WORKER, heartbeat, info, outcomes, pop, queue_key, submit
 
 
 @pytest.fixture
@@ -94,3 +94,18 @@ def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeyp
     else:
         end()
     assert calls.names == [call]
+
+
+def test_a_suspect_leaves_nothing_to_other_slots(ledger):
+    # They would have it under a message that is no suspect.
+    ledger.heartbeat(WORKER, heartbeat(1), [])
+    submit(ledger, "b", 400, block=400)
+    for _ in range(20):
+        quick = pop(ledger)
+        if quick.count > 1:
+            break
+        ledger.record(quick, outcomes(ledger.take(quick, WORKER).items), 0.1, WORKER)
+    assert quick.count > 1
+    before = info(ledger, "b").left
+    Runner(ledger, ledger.settings.model_copy(update={"chunk_seconds": 1e-6})).run(quick, WORKER, suspect=True)
+    assert before - info(ledger, "b").left == quick.count
