@@ -6,7 +6,7 @@ from unittest import mock
 
 from gristmill.server import scripts
 
-_CLOCK = re.compile(r"local function server_microseconds\(\).*?\bend\n", re.DOTALL)
+_CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
 
 
 class SetClock:
@@ -28,7 +28,7 @@ class SetClock:
 def set_clock(client, settings, now):
     """The clock of all scripts below the prefix of `settings`, which begins at `now` (ms)."""
     key, source = settings.key("test_clock"), scripts.source
-    code = f"local function server_microseconds() return redis.call('GET', '{key}') * 1000 end\n"
+    code = f"function server_microseconds() return redis.call('GET', '{key}') * 1000 end\n"
 
     def edited(name):
         script = source(name)
