@@ -6,7 +6,6 @@ empty, and another server takes its place. Then the books of the last two rounds
 has.
 """
 
-import logging
 import os
 import random
 import signal
@@ -150,7 +149,6 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int, fsyn
     `fsync` is the appendfsync of all three servers.
     """
     luck = random.Random(f"{options.seed} failover")
-    logging.getLogger("gristmill").setLevel(logging.ERROR)
     started_at = time.monotonic()
     with ServerGroup(directory, fsync=fsync, clocks=CLOCKS) as group:
         names = {
