@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.producer.append import AppendSubmission
 from gristmill.producer.append_options import AppendOptions
+from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
 from gristmill.producer.submission import Submission
 
@@ -14,10 +15,17 @@ def new_submission(
 ) -> Submission:
     """A batch, an append to an open batch, or a schedule; the other arguments are those of `Submission`."""
     options = keywords.get("options")
-    if (append or schedule) and options and (options.after or options.source):
-        raise InputError("an append and a schedule follow no batch: after and from_batch go with one batch")
+    if (append or schedule) and options:
+        _refuse_follow_ups(options)
     if append is not None:
         return AppendSubmission(*arguments, append=append, **keywords)
     if schedule is not None:
         return ScheduleSubmission(*arguments, schedule=schedule, **keywords)
     return Submission(*arguments, **keywords)
+
+
+def _refuse_follow_ups(options: BatchOptions) -> None:
+    batches = {"after": ", ".join(options.after), "from_batch": options.source and options.source.batch}
+    for name, value in batches.items():
+        if value:
+            raise InputError(invalid_value(name, value, "no batch where items are appended, or a schedule is made"))

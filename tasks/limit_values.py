@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gristmill.errors import InputError, invalid_value
+from gristmill.errors import InputError, excerpt, invalid_value
 from gristmill.tasks.remote import SubmittableTask
 
 #: Characters of each text; VALUE_BYTES in flight_counts.lua is the same number.
@@ -71,7 +71,10 @@ class LimitValues:
         try:
             return str(function(**{name: self._argument(name, arguments) for name in self._names}))
         except Exception as error:
-            raise InputError(f"limit_by {self.name}: {type(error).__name__}: {error}") from error
+            values = ", ".join(f"{name}={self._argument(name, arguments)!r}" for name in self._names)
+            problem = f"{type(error).__name__}: {error}"
+            expected = f"a function that gives each item a value; of {excerpt(values)} it raised {problem}"
+            raise InputError(invalid_value("limit_by", self.name, expected)) from error
 
 
 def _function(task: SubmittableTask, name: str) -> Callable[..., object] | None:

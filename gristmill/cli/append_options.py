@@ -1,40 +1,38 @@
 """The options with which `submit` adds to an open batch."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from gristmill.cli.option_group import option_group
 from gristmill.cli.values import Duration, Parsed
 from gristmill.producer.append_options import AppendOptions, checked_token
 from gristmill.producer.batch_options import LONGEST_SECONDS
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _NAMES = {"close_after": "--close-after", "dedupe_by": "--dedupe-by", "token": "--token"}
 
 
-def appending(command: Command) -> Command:
-    """`--append`, and what goes with it."""
-    append = click.option(
+#: `--append`, and what goes with it.
+appending = option_group(
+    click.option(
         "--append", is_flag=True, help="Add the items to the batch --name, which is open until `gristmill close`."
-    )
-    close_after = click.option(
+    ),
+    click.option(
         "--close-after",
         type=Duration(1, LONGEST_SECONDS),
         metavar="DURATION",
         help="Close the batch once nothing was appended for this long, such as 1h.",
-    )
-    dedupe_by = click.option(
+    ),
+    click.option(
         "--dedupe-by", metavar="NAME", help="Append no item whose value of parameter NAME the batch has already."
-    )
-    token = click.option(
+    ),
+    click.option(
         "--token",
         type=Parsed(checked_token),
         metavar="TOKEN",
         help="Name of this append: the same one again adds only what is missing.",
-    )
-    return append(close_after(dedupe_by(token(command))))
+    ),
+)
 
 
 def append_options_of(feeding: dict[str, Any]) -> AppendOptions | None:

@@ -1,22 +1,17 @@
 """The options that make a batch follow others."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
 from gristmill.cli import completing
+from gristmill.cli.option_group import option_group
 from gristmill.cli.values import Parsed
 from gristmill.config.names import checked_name
 from gristmill.producer.follow_ups import checked_after
 from gristmill.producer.item_states import item_states
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def follow_ups(command: Command) -> Command:
-    """For whose end a batch waits, and which one gives it its items."""
-    after = click.option(
+#: For whose end a batch waits, and which one gives it its items.
+follow_ups = option_group(
+    click.option(
         "--after",
         multiple=True,
         type=Parsed(checked_after, keep_text=True),
@@ -25,21 +20,19 @@ def follow_ups(command: Command) -> Command:
         metavar="BATCH[:ended]",
         shell_complete=completing.batches,
         help="Begin once all items of BATCH have succeeded, or, with :ended, have ended; repeatable.",
-    )
-    from_batch = click.option(
+    ),
+    click.option(
         "--from-batch",
         type=Parsed(checked_name),
         metavar="BATCH",
         shell_complete=completing.batches,
         help="Take what the task of BATCH returns as items, as it is recorded.",
-    )
-    flatten = click.option(
-        "--flatten", is_flag=True, help="With --from-batch: each element of a list is an item of its own."
-    )
-    state = click.option(
+    ),
+    click.option("--flatten", is_flag=True, help="With --from-batch: each element of a list is an item of its own."),
+    click.option(
         "--state",
         type=Parsed(item_states),
         metavar="STATE,…",
         help="With --from-batch: take items in these states, failed ones with their input; default: succeeded.",
-    )
-    return after(from_batch(flatten(state(command))))
+    ),
+)

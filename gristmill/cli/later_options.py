@@ -1,64 +1,58 @@
 """The options with which `submit` has a batch begin later, or makes a schedule."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gristmill.batches.schedules import MISSED, OVERLAP
 from gristmill.batches.timetable import EVERY_LEAST, EVERY_MOST, checked_timezone
+from gristmill.cli.option_group import option_group
 from gristmill.cli.values import Duration, OneOf, Parsed
 from gristmill.producer.batch_options import LONGEST_SECONDS
 from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.start_time import StartTime
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 #: The options of which one at most says when.
 _TIMES = {"at": "--at", "delay": "--in", "cron": "--cron", "every": "--every"}
 _SCHEDULES = {"missed": "--missed", "overlap": "--overlap"}
 
 
-def later(command: Command) -> Command:
-    """When a batch begins, or when batches are made of the items."""
-    options = [
-        click.option("--at", metavar="TIME", help="When the batch begins, such as 2026-01-31T02:30 or 02:30."),
-        click.option(
-            "--in",
-            "delay",
-            type=Duration(1, LONGEST_SECONDS),
-            metavar="DURATION",
-            help="How long from now the batch begins, such as 90s or 2h.",
-        ),
-        click.option(
-            "--cron", metavar="EXPRESSION", help="Make a schedule: a batch of the items at times such as '30 2 * * *'."
-        ),
-        click.option(
-            "--every",
-            type=Duration(EVERY_LEAST, EVERY_MOST),
-            metavar="DURATION",
-            help="Make a schedule: a batch of the items each time that this has passed.",
-        ),
-        click.option(
-            "--tz",
-            type=Parsed(checked_timezone),
-            metavar="ZONE",
-            help="Time zone of --at and --cron, such as Europe/Berlin; default: this host's.",
-        ),
-        click.option(
-            "--missed",
-            type=OneOf(MISSED),
-            help="One run of the schedule for all times at which no worker was alive, or none; default: once.",
-        ),
-        click.option(
-            "--overlap",
-            type=OneOf(OVERLAP),
-            help="What to do when the run before still runs: no new run, or one after it; default: skip.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: When a batch begins, or when batches are made of the items.
+later = option_group(
+    click.option("--at", metavar="TIME", help="When the batch begins, such as 2026-01-31T02:30 or 02:30."),
+    click.option(
+        "--in",
+        "delay",
+        type=Duration(1, LONGEST_SECONDS),
+        metavar="DURATION",
+        help="How long from now the batch begins, such as 90s or 2h.",
+    ),
+    click.option(
+        "--cron", metavar="EXPRESSION", help="Make a schedule: a batch of the items at times such as '30 2 * * *'."
+    ),
+    click.option(
+        "--every",
+        type=Duration(EVERY_LEAST, EVERY_MOST),
+        metavar="DURATION",
+        help="Make a schedule: a batch of the items each time that this has passed.",
+    ),
+    click.option(
+        "--tz",
+        type=Parsed(checked_timezone),
+        metavar="ZONE",
+        help="Time zone of --at and --cron, such as Europe/Berlin; default: this host's.",
+    ),
+    click.option(
+        "--missed",
+        type=OneOf(MISSED),
+        help="One run of the schedule for all times at which no worker was alive, or none; default: once.",
+    ),
+    click.option(
+        "--overlap",
+        type=OneOf(OVERLAP),
+        help="What to do when the run before still runs: no new run, or one after it; default: skip.",
+    ),
+)
 
 
 def start_time_of(feeding: dict[str, Any]) -> StartTime | None:

@@ -1,14 +1,14 @@
 """Options that several commands share: one name, one meaning, one metavar."""
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gristmill.cli import completing, follow_up_options, input_options, label_options, program_options
 from gristmill.cli.console import Quiet, stdout
 from gristmill.cli.limit_options import item_limits
+from gristmill.cli.option_group import option_group
 from gristmill.cli.output import FORMS, Form
 from gristmill.cli.values import Duration, Integer, OneOf, Parsed
 from gristmill.config.names import checked_queue
@@ -16,8 +16,6 @@ from gristmill.config.resources import SLOTS_MOST, checked_memory
 from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 #: The states that `--failed` is short for.
 FAILED = frozenset({"failed", "dead"})
@@ -43,15 +41,16 @@ item = click.option("--item", type=Integer(0, 2**32 - 1), metavar="N", help="Onl
 batch = click.argument("batch", required=False, shell_complete=completing.batches)
 
 
-def results_format(command: Command) -> Command:
-    """`--format` and `--json` of what prints results."""
-    form = click.option(
+#: `--format` and `--json` of what prints results.
+results_format = option_group(
+    click.option(
         "--format",
         "form",
         type=OneOf(FORMS),
         help="Form of the results; default: text on a terminal, else jsonl, as with --json.",
-    )
-    return form(as_json(command))
+    ),
+    as_json,
+)
 
 
 def form_of(form: Form | None, json: bool, output: str | None = None) -> Form:
@@ -61,17 +60,17 @@ def form_of(form: Form | None, json: bool, output: str | None = None) -> Form:
     return form or ("text" if stdout.is_terminal and not output and not json else "jsonl")
 
 
-def selected_states(command: Command) -> Command:
-    """`--state` and `--failed` of what prints results."""
-    state = click.option(
+#: `--state` and `--failed` of what prints results.
+selected_states = option_group(
+    click.option(
         "--state",
         "states",
         type=Parsed(item_states),
         metavar="STATE,…",
         help="Print items in these states only: succeeded, failed, dead, cancelled.",
-    )
-    failed = click.option("--failed", is_flag=True, help="Short for --state failed,dead.")
-    return state(failed(command))
+    ),
+    click.option("--failed", is_flag=True, help="Short for --state failed,dead."),
+)
 
 
 def states_of(states: frozenset[str] | None, failed: bool) -> frozenset[str] | None:
@@ -83,65 +82,61 @@ def states_of(states: frozenset[str] | None, failed: bool) -> frozenset[str] | N
     return FAILED
 
 
-def feeding(command: Command) -> Command:
-    """The options with which a command submits a batch."""
-    options: Sequence[Callable[[Any], Any]] = [
-        click.argument("task", shell_complete=completing.tasks),
-        click.argument("items", nargs=-1, metavar="[ITEM]..."),
-        input_options.items_input,
-        input_options.program,
-        program_options.running,
-        click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
-        click.option(
-            "--queue",
-            type=Parsed(checked_queue),
-            metavar="QUEUE",
-            help="Queue whose workers run the batch; default: the task's.",
-        ),
-        click.option(
-            "--priority",
-            type=Integer(FIRST, LAST),
-            metavar="N",
-            default=DEFAULT_PRIORITY,
-            show_default=True,
-            help=f"Priority of the batch, from {FIRST} (runs first) to {LAST}.",
-        ),
-        click.option(
-            "--halt",
-            type=Parsed(checked_halt, keep_text=True),
-            metavar="[soon,|now,]fail=N|P%",
-            help="Cancel the batch once N items, or P%, have failed; success=N: succeeded; now: end running ones.",
-        ),
-        click.option(
-            "--ttl",
-            type=Duration(1, LONGEST_SECONDS),
-            metavar="DURATION",
-            help="How long to keep the batch after it ends, such as 12h or 7d.",
-        ),
-        click.option(
-            "--slots",
-            type=Integer(1, SLOTS_MOST),
-            metavar="N",
-            help="Slots of its worker that an item takes; default: as the task says, else 1.",
-        ),
-        click.option(
-            "--memory",
-            type=Parsed(checked_memory),
-            metavar="SIZE",
-            help="Memory that an item reserves, and may allocate, such as 4G; default: as the task says.",
-        ),
-        item_limits,
-        label_options.labels,
-        follow_up_options.follow_ups,
-        click.option(
-            "--keep-logs",
-            type=OneOf(KEEP_LOGS),
-            help="Items whose output the server keeps; default: failed, or GRISTMILL_KEEP_LOGS.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+#: The options with which a command submits a batch.
+feeding = option_group(
+    click.argument("task", shell_complete=completing.tasks),
+    click.argument("items", nargs=-1, metavar="[ITEM]..."),
+    input_options.items_input,
+    input_options.program,
+    program_options.running,
+    click.option("--name", metavar="NAME", help="Name of the batch; repeat it to go on after an interruption."),
+    click.option(
+        "--queue",
+        type=Parsed(checked_queue),
+        metavar="QUEUE",
+        help="Queue whose workers run the batch; default: the task's.",
+    ),
+    click.option(
+        "--priority",
+        type=Integer(FIRST, LAST),
+        metavar="N",
+        default=DEFAULT_PRIORITY,
+        show_default=True,
+        help=f"Priority of the batch, from {FIRST} (runs first) to {LAST}.",
+    ),
+    click.option(
+        "--halt",
+        type=Parsed(checked_halt, keep_text=True),
+        metavar="[soon,|now,]fail=N|P%",
+        help="Cancel the batch once N items, or P%, have failed; success=N: succeeded; now: end running ones.",
+    ),
+    click.option(
+        "--ttl",
+        type=Duration(1, LONGEST_SECONDS),
+        metavar="DURATION",
+        help="How long to keep the batch after it ends, such as 12h or 7d.",
+    ),
+    click.option(
+        "--slots",
+        type=Integer(1, SLOTS_MOST),
+        metavar="N",
+        help="Slots of its worker that an item takes; default: as the task says, else 1.",
+    ),
+    click.option(
+        "--memory",
+        type=Parsed(checked_memory),
+        metavar="SIZE",
+        help="Memory that an item reserves, and may allocate, such as 4G; default: as the task says.",
+    ),
+    item_limits,
+    label_options.labels,
+    follow_up_options.follow_ups,
+    click.option(
+        "--keep-logs",
+        type=OneOf(KEEP_LOGS),
+        help="Items whose output the server keeps; default: failed, or GRISTMILL_KEEP_LOGS.",
+    ),
+)
 
 
 def arguments_of(settings: tuple[str, ...]) -> dict[str, Any]:

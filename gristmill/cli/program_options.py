@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gristmill.cli.option_group import option_group
 from gristmill.config.settings import settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -53,30 +54,27 @@ def _text_directory(_context: click.Context, _parameter: click.Parameter, path: 
     return path
 
 
-def running(command: Command) -> Command:
-    """How a program runs."""
-    for option in reversed((
-        click.option("--workdir", callback=_directory, metavar="DIR", help="Directory that programs run in."),
-        click.option(
-            "--env", callback=_variables, multiple=True, metavar="NAME[=VALUE]", help="A variable that programs get."
-        ),
-        click.option("--ok-codes", callback=_codes, metavar="N,…", help="Exit codes that are a success; default: 0."),
-        click.option(
-            "--output-dir",
-            callback=_text_directory,
-            metavar="DIR",
-            help="Write what each item writes below DIR, on the worker's host: a folder for each item.",
-        ),
-    )):  # fmt: skip
-        command = option(command)
-    return command
+#: How a program runs.
+running = option_group(
+    click.option("--workdir", callback=_directory, metavar="DIR", help="Directory that programs run in."),
+    click.option(
+        "--env", callback=_variables, multiple=True, metavar="NAME[=VALUE]", help="A variable that programs get."
+    ),
+    click.option("--ok-codes", callback=_codes, metavar="N,…", help="Exit codes that are a success; default: 0."),
+    click.option(
+        "--output-dir",
+        callback=_text_directory,
+        metavar="DIR",
+        help="Write what each item writes below DIR, on the worker's host: a folder for each item.",
+    ),
+)
 
 
-def printing(command: Command) -> Command:
-    """How the output of programs is printed."""
-    tag = click.option("--tag", is_flag=True, help="Print its input and a tab before each line of a program's output.")
-    joblog = click.option("--joblog", metavar="FILE", help="Write a line for each program that ended, as GNU parallel.")
-    return tag(joblog(command))
+#: How the output of programs is printed.
+printing = option_group(
+    click.option("--tag", is_flag=True, help="Print its input and a tab before each line of a program's output."),
+    click.option("--joblog", metavar="FILE", help="Write a line for each program that ended, as GNU parallel."),
+)
 
 
 def of_command(feeding: dict[str, Any]) -> dict[str, Any]:

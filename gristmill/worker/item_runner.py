@@ -25,11 +25,11 @@ class ItemRunner:
         "_arguments",
         "_begin",
         "_capture",
+        "_has_output_file",
         "_keeps_all",
         "_report",
         "_slot",
         "_task",
-        "_whole",
         "_work",
         "_worker",
     )
@@ -41,7 +41,7 @@ class ItemRunner:
         row = run_rows.own()
         self._begin, self._report, self._slot = row.begin, row.report, row.slot
         self._capture = current_capture()
-        self._whole = bool(work.output_dir and task.capture)
+        self._has_output_file = bool(work.output_dir and task.capture)
         self._keeps_all = work.keep_logs == "all"
 
     def __call__(self, item: Item) -> Outcome:
@@ -55,7 +55,7 @@ class ItemRunner:
         self._begin(work.batch, item.index, item.attempt, started_at)
         capture.begin(work.batch, item.index, task.capture)
         try:
-            if self._whole:
+            if self._has_output_file:
                 capture.keep_whole(WholeOutput(work.output_dir, item.index))
             arguments = self._arguments(item.value, work.fixed, work.parameter)
             enter((work.batch, item.index, item.attempt, self._report, self._slot))

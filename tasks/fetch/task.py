@@ -65,7 +65,7 @@ def _check(url: str, save: str | None) -> None:
         check_path(save, "save")
 
 
-@io(check=_check, max_running=1, limit_by=host)
+@io(check=_check)
 def fetch(url: str, save: str | None = None) -> dict[str, Any]:
     """Get a URL over http or https; `save` names a directory under the data root that keeps the body.
 
@@ -101,8 +101,8 @@ def fetch(url: str, save: str | None = None) -> dict[str, Any]:
         target = _follow(target, answer.redirect)
 
 
-#: What the settings of the one who submits say.
-fetch.own_limits = _limits
+#: What the settings of the one who submits say, of each host.
+fetch.own_limits, fetch.limit_function = _limits, host
 
 
 def _result(target: Target, answer: _Answer) -> dict[str, Any]:

@@ -64,3 +64,8 @@ def test_a_workflow_as_one(place):
     place.run("watch", "three").good()
     assert [row["state"] for row in batches(place, "--workflow", "one")] == 3 * ["succeeded"]
     assert place.run("submit", "parse", "--from-batch", "none", "--name", "four").code == 2
+    for name, conditions in (("five", ("--in", "1h")), ("six", ("--after", "five:ended"))):
+        place.run("submit", "parse", "z.jpg", "--name", name, *conditions).good()
+    done = place.run("cancel", "--workflow", "five").good()
+    assert [line.partition(":")[0] for line in done.err.splitlines()[-2:]] == ["batch six", "batch five"]
+    assert [(row["succeeded"], row["cancelled"]) for row in batches(place, "--workflow", "six")] == 2 * [(0, 1)]

@@ -7,6 +7,7 @@ import pytest
 from gristmill.config.settings import settings
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
+from tests.support.set_clock import NOON, set_clock
 from tests.support.transport_bench import Bench
 
 
@@ -33,6 +34,13 @@ def here(server, ledger, monkeypatch):
     settings.cache_clear()
     yield ledger
     settings.cache_clear()
+
+
+@pytest.fixture
+def clock(here):
+    """The clock of the server, which the test sets."""
+    with set_clock(here.client, here.settings, NOON) as clock:
+        yield clock
 
 
 @pytest.fixture

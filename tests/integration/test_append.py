@@ -210,6 +210,10 @@ class TestPython:
             submit(number, [2], name="new", append=True, dedupe_by="size")
         with pytest.raises(InputError, match="token: 'x'"):
             submit(number, [2], name="new", token="x")
+        with pytest.raises(InputError, match="after: 'once'"):
+            submit(number, [2], name="new", append=True, after="once")
+        with pytest.raises(InputError, match="from_batch: 'once'"):
+            submit(number, open_batch("once"), name="new", append=True)
         with pytest.raises(DifferentInput):
             submit(number, [2], name="open", append=True, set={"kind": "other"})
 

@@ -1,7 +1,6 @@
 """Schedules on a real server, by direct calls of the scripts and with a clock that the test sets."""
 
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -18,22 +17,15 @@ from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
 from gristmill.producer.values import Values
 from gristmill.worker.scheduler import Scheduler
 from tests.support.ledger import enlist, heal, info, run_all
-from tests.support.set_clock import set_clock
+from tests.support.set_clock import NOON
 
 #: 2026-03-28 12:00 UTC: the night after, the clocks of Europe change.
-NOON = round(1000 * datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp())
 
 
 @cpu(name="schedules.number")
 def number(n: int) -> int:
     """Return it."""
     return n
-
-
-@pytest.fixture
-def clock(here):
-    with set_clock(here.client, here.settings, NOON) as clock:
-        yield clock
 
 
 @pytest.fixture

@@ -12,21 +12,13 @@ from gristmill.producer.start_time import StartTime
 from gristmill.producer.submission import Submission
 from gristmill.producer.values import Values
 from tests.support.ledger import enlist, heal, info, run_all
-from tests.support.set_clock import set_clock
-
-NOON = round(1000 * datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp())
+from tests.support.set_clock import NOON
 
 
 @cpu(name="start_times.number")
 def number(n: int) -> int:
     """Return it."""
     return n
-
-
-@pytest.fixture
-def clock(here):
-    with set_clock(here.client, here.settings, NOON) as clock:
-        yield clock
 
 
 class TestStart:

@@ -217,12 +217,13 @@ class TestOfATask:
         assert info(ledger, "a").succeeded == 5
 
     def test_a_wrong_count_is_mended(self, ledger):
+        submit(ledger, "ended", 1, task_max_running="1", task="double")
+        chunk = pop(ledger)
+        ledger.record(chunk, outcomes(ledger.take(chunk, WORKER).items), 0.1, WORKER)
         submit(ledger, "b", 20, task_max_running="1")
-        at = ledger.settings.key("limit:fibonacci:running")
-        ledger.client.zadd(at, {"": 7})
-        ledger.client.zadd(ledger.settings.key("limit:gone:running"), {"": 1})
-        ledger.client.sadd(ledger.settings.key("limited_tasks"), "gone")
+        counts = [ledger.settings.key(f"limit:{task}:running") for task in ("fibonacci", "double")]
+        for key in counts:
+            ledger.client.zadd(key, {"": 7})
         repair = Repair(ledger.client, ledger.settings)
-        assert repair.limits(mend=False) == 2
-        assert repair.limits(mend=True) == 2
-        assert (repair.limits(mend=False), ledger.client.zscore(at, "")) == (0, 1)
+        assert (repair.limits(mend=False), repair.limits(mend=True), repair.limits(mend=False)) == (2, 2, 0)
+        assert [ledger.client.zscore(key, "") for key in counts] == [1, None]

@@ -2,10 +2,13 @@
 
 import re
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from unittest import mock
 
 from gristmill.server import scripts
 
+#: When the clock of a test begins, ms: the noon before the clocks of Europe change, in UTC.
+NOON = round(1000 * datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp())
 _CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
 
 
