@@ -118,8 +118,6 @@ def main() -> int:
         return power_command(sys.argv[1], sys.argv[2:])
     parser = _parser()
     arguments = parser.parse_args()
-    # A scenario's own calls meet each fault, and say so each time.
-    logging.getLogger("gristmill").setLevel(logging.ERROR)
     for name in arguments.scenarios:
         if name not in (*SCENARIOS, "all"):
             parser.error(f"argument SCENARIO: {name!r} is not allowed: {', '.join(SCENARIOS)} or all is")
@@ -138,4 +136,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # A scenario's own calls meet each fault, and say so each time.
+    logging.getLogger("gristmill").setLevel(logging.ERROR)
     sys.exit(main())
