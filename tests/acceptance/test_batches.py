@@ -161,7 +161,7 @@ class TestResults:
     def test_a_file_that_is_there_stays_when_it_goes_wrong(self, fleet, name, tmp_path):
         path = tmp_path / "results.jsonl"
         path.write_text("before\n")
-        fleet.run("submit", "pause", "0", "20", "--name", name).good()
+        fleet.run("submit", "pause", "0", "40", "--name", name).good()
         until(lambda: fleet.info(name).succeeded)
         done = fleet.run("results", name, "--follow", "--output", str(path), "--max-wait", "5")
         assert (done.code, path.read_text()) == (124, "before\n")
