@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
+from benchmarks.chaos import standstill
 from benchmarks.chaos.journal import say
 from gristmill.broker.address import from_redis
 
@@ -35,12 +36,14 @@ app.conf.update(
 
 
 @worker_init.connect
-def _end_with_parent(**_: Any) -> None:
-    """End with the process that holds the other end of standard input."""
+def _prepare(**_: Any) -> None:
+    """End with the process that holds the other end of standard input; stand still when a run asks for that."""
     from gristmill.local.parent_death import end_with_parent
 
     if os.environ.get("BENCH_TETHER"):
         end_with_parent(signal.SIGKILL)
+    if os.environ.get(standstill.STALL_SECONDS):
+        standstill.obey()
 
 
 @app.task

@@ -9,8 +9,8 @@ from benchmarks.chaos.fleet import Worker
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.chaos.run import PATIENCE, Run, Stuck
 
-#: Leases for which a worker is stopped, and for which one task runs.
-STOPPED_LEASES, LONG_LEASES = 1.5, 3.0
+#: Leases for which one task runs.
+LONG_LEASES = 3.0
 #: Most bytes of replies that pass before the next cut.
 CUT_BYTES = 20_000
 
@@ -44,21 +44,6 @@ def _kill_child(run: Run, worker: Worker, pid: int) -> None:
     tasks = run.journal.running(worker.name, pid)
     run.journal.forget(worker.name, tasks)
     run.hurt(at, tasks, worker.name, pid)
-
-
-def stopped(run: Run, kills: int, _tasks: int) -> None:
-    """A worker is stopped for longer than its lease, then goes on with what others have by then."""
-    run.fleet.start(2)
-    while run.goes_on(kills):
-        worker, at = run.busy(), time.monotonic()
-        worker.signal(signal.SIGSTOP)
-        run.journal.read()
-        run.hurt(at, run.journal.running(worker.name) | run.wire.tasks_in_hand(worker.pid), worker.name)
-        run.under_load(STOPPED_LEASES * run.options.lease)
-        run.until(run.recovered, "what a stopped worker held")
-        worker.signal(signal.SIGCONT)
-        run.breathe()
-    run.settle()
 
 
 def restart(run: Run) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.chaos import batch, failover, faults, recovery
+from benchmarks.chaos import batch, failover, faults, recovery, stalls
 from benchmarks.chaos.count import Count, tally
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.run import Run, Stuck
@@ -45,7 +45,11 @@ class Scenario:
 SCENARIOS = {
     "kill": Scenario(faults.workers, kills=20),
     "child": Scenario(faults.children, kills=20, pools=("prefork",)),
-    "stop": Scenario(faults.stopped, kills=3),
+    "stop": Scenario(partial(stalls.long, stall=stalls.stop), kills=3),
+    "gil-stop": Scenario(partial(stalls.long, stall=stalls.seize), kills=3, pools=("threads",)),
+    "pause": Scenario(partial(stalls.short, stall=stalls.stop), kills=3, once=True),
+    "gil": Scenario(partial(stalls.short, stall=stalls.seize), kills=3, once=True),
+    "block": Scenario(partial(stalls.short, stall=stalls.block), kills=3, once=True),
     "server": Scenario(faults.server, kills=3),
     "cut": Scenario(faults.cut, kills=20),
     "backlog": Scenario(faults.backlog, kills=3, tasks=1_000_000, drains=False),

@@ -26,6 +26,8 @@ SMALL = [
     ("kill", "threads", {"kills": 11}),
     ("child", "prefork", {"kills": 5}),
     ("stop", "threads", {"kills": 1}),
+    ("gil", "threads", {"kills": 1}),
+    ("block", "prefork", {"kills": 1}),
     ("server", "prefork", {"kills": 1, "down": 1}),
     ("cut", "threads", {"kills": 3}),
     ("backlog", "prefork", {"kills": 1, "tasks": 20_000}),

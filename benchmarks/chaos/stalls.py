@@ -1,0 +1,68 @@
+"""Workers that stand still for a while, and go on: what they hold is theirs until their lease has ended."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from benchmarks.chaos.fleet import Worker
+from benchmarks.chaos.run import Run
+from benchmarks.chaos.standstill import BLOCK, SEIZE, STALL_SECONDS
+
+#: How long a stall lasts that must cost nothing, and one after which others have the work, in leases.
+SHORT_LEASES, LONG_LEASES = (0.2, 0.7), 1.5
+
+Stall = Callable[[Worker], None]
+
+
+def block(worker: Worker) -> None:
+    """Its event loop stands still; its other threads and its pool's processes go on."""
+    os.kill(worker.pid, BLOCK)
+
+
+def seize(worker: Worker) -> None:
+    """C code holds the GIL of its main process; the pool's processes go on."""
+    os.kill(worker.pid, SEIZE)
+
+
+def stop(worker: Worker) -> None:
+    """All its processes are stopped, as those of a suspended host are."""
+    worker.signal(signal.SIGSTOP)
+
+
+def short(run: Run, kills: int, _tasks: int, stall: Stall) -> None:
+    """Workers stand still for less than a lease: each keeps what it has, and nothing runs twice."""
+    _begin(run, run.luck.uniform(*SHORT_LEASES) * run.options.lease)
+    while run.goes_on(kills):
+        worker, at = run.busy(), time.monotonic()
+        stall(worker)
+        run.shake(at, run.wire.tasks_in_hand(worker.pid))
+        _go_on(run, worker)
+        run.until(run.recovered, "what a worker held that stood still")
+        run.breathe()
+    run.settle()
+
+
+def long(run: Run, kills: int, _tasks: int, stall: Stall) -> None:
+    """Workers stand still for longer than their lease, then go on with what others have by then."""
+    _begin(run, LONG_LEASES * run.options.lease)
+    while run.goes_on(kills):
+        worker, at = run.busy(), time.monotonic()
+        stall(worker)
+        run.journal.read()
+        run.hurt(at, run.journal.running(worker.name) | run.wire.tasks_in_hand(worker.pid), worker.name)
+        _go_on(run, worker)
+        run.until(run.recovered, "what a worker held that stood still")
+        run.breathe()
+    run.settle()
+
+
+def _begin(run: Run, seconds: float) -> None:
+    run.stall_seconds = seconds
+    run.workers(environ={STALL_SECONDS: str(seconds)})
+    run.fleet.start(run.options.workers)
+
+
+def _go_on(run: Run, worker: Worker) -> None:
+    run.under_load(run.stall_seconds)
+    worker.signal(signal.SIGCONT)
