@@ -34,6 +34,7 @@ from gristmill.worker.limits import (
 )
 from gristmill.worker.logs import about
 from gristmill.worker.once_more import run_once_more
+from gristmill.worker.pending_outcomes import PendingOutcomes, early_recorder
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.process_state import process_state
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
@@ -130,39 +131,54 @@ class Runner:
         self, chunk: Chunk, work: Work, run: Run, once_more: Run, worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
         """Run the items by `run`, and what runs out of memory once more by `once_more`; record them as `end` does."""
-        started_at = perf_counter()
-        # What a suspect left to other slots would be under another message, which is no suspect.
-        seconds = OVERTIME * self.settings.chunk_seconds if until else inf
-        late_at = started_at + seconds
-        outcomes: list[Outcome] = []
-        rest = size = 0
-        current_capture().rest()
-        should_stop = Stop(self.ledger, chunk, work.halt)
-        process_state.before_items()
-        for item in work.items:
-            if size > OUTCOMES_BYTES or (work.halt and outcomes and should_stop.halts(outcomes[-1])):
-                if work.out_of_memory:
-                    run_once_more(work, outcomes, once_more)
-                self.record(chunk, outcomes, started_at, worker, -1)
-                outcomes, size, started_at = [], 0, perf_counter()
-                late_at = started_at + seconds
-                if work.halt and should_stop():
-                    rest = chunk.first + chunk.count - item.index
-                    break
-            outcome = run(item)
-            outcomes.append(outcome)
-            size += len(outcome.text)
-            # A call for each item would be a part of what a quick one takes.
-            now = perf_counter()
-            if now > late_at or (now >= should_stop.due_at and should_stop()) or process_state.is_spent:
-                rest = chunk.first + chunk.count - item.index - 1
-                break
-        else:
-            rest = work.rest
+        pending = PendingOutcomes(
+            lambda outcomes, seconds: self.ledger.record(chunk, outcomes, seconds, worker, -1),
+            lambda: not work.out_of_memory,
+        )
+        with early_recorder.of(pending):
+            rest = self._run_each(chunk, work, pending, run, once_more, worker, until)
+        outcomes, started_at = pending.take()
         if work.out_of_memory:
             run_once_more(work, outcomes, once_more)
         process_state.after_items(self.ledger.client)
         return self.end(chunk, outcomes, started_at, worker, rest, 0.0 if process_state.is_spent else until)
+
+    def _run_each(
+        self,
+        chunk: Chunk,
+        work: Work,
+        pending: PendingOutcomes,
+        run: Run,
+        once_more: Run,
+        worker: str,
+        until: float,
+    ) -> int:
+        """Run items until the chunk ends, or is to be left; return how many of its last items go to other slots."""
+        # What a suspect left to other slots would be under another message, which is no suspect.
+        seconds = OVERTIME * self.settings.chunk_seconds if until else inf
+        late_at = pending.started_at + seconds
+        outcome: Outcome | None = None
+        size = 0
+        current_capture().rest()
+        should_stop = Stop(self.ledger, chunk, work.halt)
+        process_state.before_items()
+        for item in work.items:
+            if size > OUTCOMES_BYTES or (work.halt and outcome and should_stop.halts(outcome)):
+                outcomes, started_at = pending.take()
+                if work.out_of_memory:
+                    run_once_more(work, outcomes, once_more)
+                self.record(chunk, outcomes, started_at, worker, -1)
+                size, late_at = 0, perf_counter() + seconds
+                if work.halt and should_stop():
+                    return chunk.first + chunk.count - item.index
+            outcome = run(item)
+            pending.append(outcome)
+            size += len(outcome.text)
+            # A call for each item would be a part of what a quick one takes.
+            now = perf_counter()
+            if now > late_at or (now >= should_stop.due_at and should_stop()) or process_state.is_spent:
+                return chunk.first + chunk.count - item.index - 1
+        return work.rest
 
     def end(
         self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int, until: float

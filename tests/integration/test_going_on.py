@@ -9,7 +9,10 @@ import pytest
 from gristmill.batches.chunk import Chunk
 from gristmill.worker import chunk_stop
 from gristmill.worker.runner import Runner
-from tests.support.ledger import WORKER, heartbeat, info, outcomes, pop, queue_key, submit
+from tests.conftest import until
+from tests.support.ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop, queue_key, submit
+
+LONG_SECONDS = 3
 
 
 @pytest.fixture
@@ -109,3 +112,22 @@ def test_a_suspect_leaves_nothing_to_other_slots(ledger):
     before = info(ledger, "b").left
     Runner(ledger, ledger.settings.model_copy(update={"chunk_seconds": 1e-6})).run(quick, WORKER, suspect=True)
     assert before - info(ledger, "b").left == quick.count
+
+
+def test_what_is_done_is_recorded_while_an_item_takes_long(ledger):
+    ledger.heartbeat(WORKER, heartbeat(1), [])
+    ledger.create("b", "token", {**FIELDS, "task": "pause", "parameter": "seconds"})
+    ledger.append("b", "token", 0, ["0"] * 40, "sha")
+    ledger.append("b", "token", 40, ["0", "0", "0", str(LONG_SECONDS), "0"] * 1000, "sha2")
+    ledger.end("b", "token", 5040)
+    while (chunk := pop(ledger)).count < 10 or chunk.first < 40 or chunk.first % 5 > 2:
+        ledger.record(chunk, outcomes(ledger.take(chunk, WORKER).items), 0.001, WORKER)
+    before, quick = info(ledger, "b").succeeded, 3 - chunk.first % 5
+    started_at = monotonic()
+    thread = Thread(target=Runner(ledger, ledger.settings).run, args=(chunk, WORKER))
+    thread.start()
+    until(lambda: info(ledger, "b").succeeded == before + quick)
+    assert monotonic() < started_at + LONG_SECONDS
+    thread.join()
+    state = info(ledger, "b")
+    assert (state.succeeded, state.duplicates) == (before + quick + 1, 0)

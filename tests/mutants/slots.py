@@ -11,6 +11,22 @@ ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_ad
 
 CONTAINMENT = (
     Mutant(
+        "what is done is recorded while an item takes long",
+        "gristmill/worker/pending_outcomes.py",
+        "                pending.look()\n",
+        "                pass\n",
+        "tests/integration/test_going_on.py::test_what_is_done_is_recorded_while_an_item_takes_long",
+        TRUE,
+    ),
+    Mutant(
+        "what was recorded early is not recorded again",
+        "gristmill/worker/pending_outcomes.py",
+        "            del self._outcomes[: len(outcomes)]\n",
+        "",
+        "tests/unit/test_pending_outcomes.py::test_two_looks_without_a_new_outcome_record_what_there_is",
+        TRUE,
+    ),
+    Mutant(
         "the processes that an item leaves are ended",
         STATE,
         "            return end_descendants(self.pid, spare)\n",
