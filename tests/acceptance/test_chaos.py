@@ -18,13 +18,13 @@ from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
 #: Seconds of a task: slots are busy, and the processors are left to the workers that start in place of the dead.
-SECONDS = {"prefork": 0.02, "threads": 0.1}
+SECONDS = {"prefork": 0.05, "threads": 0.2}
 POOLS = pytest.mark.parametrize("pool", ["prefork", "threads"])
 #: What is done, to which pool, and how often: so much that it takes seconds.
 SMALL = [
-    ("kill", "prefork", {"kills": 11}),
-    ("kill", "threads", {"kills": 11}),
-    ("child", "prefork", {"kills": 5}),
+    ("kill", "prefork", {"kills": 5}),
+    ("kill", "threads", {"kills": 5}),
+    ("child", "prefork", {"kills": 3}),
     ("stop", "threads", {"kills": 1}),
     ("gil", "threads", {"kills": 1}),
     ("block", "prefork", {"kills": 1}),
