@@ -1,59 +1,29 @@
 """The settings: every `GRISTMILL_*` variable with its type, default, unit, range and help."""
 
 import os
-import re
 from functools import cache
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from gristmill.config import environment, start_methods
 from gristmill.config.expectation import describe
-from gristmill.config.quantities import parse_duration, parse_size
+from gristmill.config.setting_types import (
+    Directory,
+    Duration,
+    Networks,
+    Password,
+    SigningSecret,
+    Size,
+    Words,
+    pattern,
+    takes,
+)
 from gristmill.errors import SettingError, invalid_value
 
-
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(str(error)) from None
-    return value
-
-
-def _takes(expectation: str) -> Any:
-    """What a setting takes, in words: tables and errors say it."""
-    return Field(json_schema_extra={"expectation": expectation})
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(json_schema_extra={"quantity": "a duration such as 90s or 12h", "unit": "seconds"}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    Field(json_schema_extra={"quantity": "a size such as 512M or 4G", "unit": "bytes"}),
-]
-Words = Annotated[tuple[str, ...], BeforeValidator(_split), _takes("names, with commas between them")]
-Networks = Annotated[
-    tuple[IPv4Network | IPv6Network, ...],
-    BeforeValidator(_split),
-    _takes("networks such as 127.0.0.0/8, with commas between them"),
-]
-Directory = Annotated[Path, _takes("a directory")]
-Password = Annotated[str, Field(min_length=8), _takes("text of at least 8 characters")]
-
-
 #: Settings whose value no error shows.
-SECRETS = frozenset({"redis_url", "redis_password", "dashboard_password", "metrics_token"})
+SECRETS = frozenset({"redis_url", "redis_password", "dashboard_password", "metrics_token", "notify_secret"})
 
 
 class Settings(BaseModel):
@@ -66,13 +36,13 @@ class Settings(BaseModel):
         description="Directory of the private server's data, `server.json` and a `.env`.",
     )
     redis_url: Annotated[
-        str | None, _takes("`redis://…` or `rediss://…`; behind Sentinel `redis-sentinel://…` or `rediss-sentinel://…`")
+        str | None, takes("`redis://…` or `rediss://…`; behind Sentinel `redis-sentinel://…` or `rediss-sentinel://…`")
     ] = Field(
         None,
         pattern=r"^rediss?(-sentinel)?://",
         description="Address of the Redis or Valkey server to use; without it `gristmill up` starts a private one.",
     )
-    redis_password: Annotated[str | None, _takes("text")] = Field(
+    redis_password: Annotated[str | None, takes("text")] = Field(
         None,
         description="Password for `GRISTMILL_REDIS_URL`, if that has none; in a file, no list of processes shows it.",
     )
@@ -85,7 +55,7 @@ class Settings(BaseModel):
     confirm_seconds: Duration = Field(
         5, gt=0, le=600, description="Time to wait for the replicas that confirm a write."
     )
-    prefix: Annotated[str, _takes("text of up to 64 characters")] = Field(
+    prefix: Annotated[str, takes("text of up to 64 characters")] = Field(
         "", max_length=64, description="Text before the name of every key on the server."
     )
     stock_queues: Words = Field((), description="Queues of stock Celery workers: messages to them are put on lists.")
@@ -94,7 +64,7 @@ class Settings(BaseModel):
         description="Take the messages that stock Celery senders put on the lists of our queues.",
     )
     task_modules: Words = Field((), description="Python modules with your own tasks.")
-    data_root: Annotated[Path | None, _takes("a directory")] = Field(
+    data_root: Annotated[Path | None, takes("a directory")] = Field(
         None,
         description="Directory below which tasks open and make files; unset: where `up` or `run` was started.",
     )
@@ -113,7 +83,7 @@ class Settings(BaseModel):
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
     )
-    start_method: Annotated[str, AfterValidator(start_methods.checked), _takes(start_methods.EXPECTATION)] = Field(
+    start_method: Annotated[str, AfterValidator(start_methods.checked), takes(start_methods.EXPECTATION)] = Field(
         start_methods.FORK, description="How workers start the processes of their pools."
     )
     max_items_per_process: int = Field(
@@ -177,7 +147,7 @@ class Settings(BaseModel):
         le=1 << 20,
         description="Size of what is kept of an item's output: its end; 0: workers capture no output.",
     )
-    redact: Annotated[str, AfterValidator(_pattern), _takes("a regular expression")] = Field(
+    redact: Annotated[str, AfterValidator(pattern), takes("a regular expression")] = Field(
         "", description="What workers replace by `***` in the output of items, line by line, before they pass it on."
     )
     batch_log_bytes: Size = Field(
@@ -199,7 +169,7 @@ class Settings(BaseModel):
         json_schema_extra={"expectation": "text of at least 8 characters"},
     )
     dashboard_read_only: bool = Field(False, description="Let nobody change anything on the dashboard: no buttons.")
-    dashboard_url_prefix: Annotated[str, _takes("a path of letters, digits and . _ ~ / -")] = Field(
+    dashboard_url_prefix: Annotated[str, takes("a path of letters, digits and . _ ~ / -")] = Field(
         "",
         pattern=r"^[A-Za-z0-9._~/-]*$",
         description="Path below which a proxy serves the dashboard: `flower` makes it `/flower/`.",
@@ -235,6 +205,22 @@ class Settings(BaseModel):
     fetch_bytes: Size = Field(100 << 20, ge=1, description="Size of one body, at most.")
     fetch_attempts: int = Field(4, ge=1, le=20, description="Requests for one URL before its item fails.")
     fetch_networks: Networks = Field((), description="Networks that `fetch` may reach although they are not public.")
+
+    notify_secret: SigningSecret | None = Field(
+        None,
+        description="Secret with which workers sign notices (`--notify`); unset: they are not signed.",
+        json_schema_extra={"expectation": "`whsec_` and 24 to 64 random bytes in base64"},
+    )
+    notify_seconds: Duration = Field(
+        86_400, ge=0, le=2_592_000, description="Time for which workers try again to send a notice."
+    )
+    notify_networks: Networks = Field((), description="Networks that notices may reach although they are not public.")
+    stuck_seconds: Duration = Field(
+        7200,
+        ge=0,
+        le=31_536_000,
+        description="Time without the end of an item after which a batch with `--notify` is stuck; 0: never.",
+    )
 
     @property
     def runs_programs(self) -> bool:

@@ -14,6 +14,7 @@ from gristmill.errors import InputError, invalid_value
 from gristmill.producer.follow_ups import After, BatchSource, checked_after
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.labels import checked_labels
+from gristmill.producer.notify import checked_notify
 
 #: Priorities, the first ones run first; the one in the middle leaves room on both sides.
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
@@ -40,6 +41,7 @@ OPTION_NAMES = (
     "from_batch",
     "state",
     "flatten",
+    "notify",
 )
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
@@ -71,6 +73,7 @@ class SubmitOptions(TypedDict, total=False):
     after: After | None
     state: str | Iterable[str] | None
     flatten: bool
+    notify: str | None
     max_wait: str | float | None
 
 
@@ -82,7 +85,8 @@ class BatchOptions:
     slots, reserves `memory` bytes, has `retries` further attempts, and runs for `time_limit` seconds at most, 0 for no
     limit; None: as its task says. `limits` bound how many items run at once and start in a time. All that items write
     goes below `output_dir`, a path below the data root. Lists are filtered by `labels`. The batch begins when those of
-    `after` have ended, as text of follow_ups.py; its items are the values of `source`, if there is one.
+    `after` have ended, as text of follow_ups.py; its items are the values of `source`, if there is one. Its end is told
+    to the URL `notify`.
     """
 
     priority: int
@@ -98,6 +102,7 @@ class BatchOptions:
     labels: Mapping[str, str] | None = None
     after: tuple[str, ...] = ()
     source: BatchSource | None = None
+    notify: str | None = None
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -120,6 +125,7 @@ class BatchOptions:
         from_batch: str | None = None,
         state: str | Iterable[str] | None = None,
         flatten: bool = False,
+        notify: str | None = None,
     ) -> Self:
         """The options, from what a person or a program gives; durations and sizes as numbers or text.
 
@@ -147,6 +153,7 @@ class BatchOptions:
             None if labels is None else checked_labels(labels),
             checked_after(after),
             BatchSource.of(from_batch, state, flatten=flatten),
+            None if notify is None else checked_notify(notify),
         )
 
     def fields(self) -> dict[str, Any]:
@@ -159,6 +166,10 @@ class BatchOptions:
             limits["after"] = " ".join(self.after)
         if self.source:
             limits |= self.source.fields()
+        if self.notify:
+            limits["notify"] = self.notify
+            if settings().stuck_seconds:
+                limits["stuck_after"] = round(1000 * settings().stuck_seconds)
         always = {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs}
         return {**always, **limits, **self.limits.fields()}
 

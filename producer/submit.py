@@ -115,6 +115,7 @@ def submit(  # noqa: PLR0913
     after: After | None = None,
     state: str | Iterable[str] | None = None,
     flatten: bool = False,
+    notify: str | None = None,
     max_wait: str | float | None = None,
 ) -> Batch[Any]:
     """Store `items` on the server as one batch of `task`, and return the batch; workers run the items.
@@ -169,6 +170,8 @@ def submit(  # noqa: PLR0913
         after: batches, or their names, for whose end this batch waits: it begins once all their items have succeeded,
             or, of `(batch, "ended")` or `"name:ended"`, once they have ended. When that can no longer come true, it is
             cancelled, and its `reason` says so.
+        notify: a URL that a worker tells when the batch has ended, and when it is stuck: an HTTP POST of JSON, at least
+            once, signed with GRISTMILL_NOTIFY_SECRET where workers have it.
         max_wait: how long to wait for a server that is full: seconds, or text such as `"10m"` (default: no limit). A
             server that is away is waited for as long, but for 5 seconds at most.
 
@@ -200,6 +203,7 @@ def submit(  # noqa: PLR0913
         from_batch=items.name if isinstance(items, Batch) else None,
         state=state,
         flatten=flatten,
+        notify=notify,
     )
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
     fixed = {} if set is None else _fixed(set)

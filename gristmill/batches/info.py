@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from gristmill.config.settings import variable
 
@@ -42,7 +43,7 @@ STATE_FIELDS = (
     *("producer_until", "kind", "logs_lost", "retries", "time_limit", "halt", "success_halt"),
     *("max_running", "rate", "limit_by", "held_by", "task_max_running", "task_rate", "task_limit_by"),
     *("open", "scheduled_at", "schedule", "labels"),
-    *("after", "waiting", "unmet", "superseded", "from_batch"),
+    *("after", "waiting", "unmet", "superseded", "from_batch", "notify", "notice"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -76,7 +77,9 @@ class BatchInfo:
     batch begins, in Unix time, and `schedule` the name of the schedule that made the batch, or None. `labels` are those
     with which it was submitted. `after` has the batches for whose end this one waits, or waited: `pages` where all its
     items have to succeed, else `pages:ended`. The values of `from_batch` are its items, and `taking` says whether more
-    will come. Those of `superseded` had items that ran again after this batch had taken their end.
+    will come. Those of `superseded` had items that ran again after this batch had taken their end. `notify` is the
+    scheme and the host of the URL that is told its end, or None, and `notice` what was told last: its `id`, `event`,
+    `state` (`pending`, `delivered` or `failed`), `tries`, `at`, when it came to that, and the last `error`.
     """
 
     name: str
@@ -115,6 +118,8 @@ class BatchInfo:
     from_batch: str | None = None
     taking: bool = False
     superseded: tuple[str, ...] = ()
+    notify: str | None = None
+    notice: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
@@ -165,6 +170,8 @@ class BatchInfo:
             from_batch=fields.get("from_batch"),
             taking="from_batch" in fields and "input_ended" not in fields,
             superseded=tuple(fields.get("superseded", "").split()),
+            notify=origin(fields["notify"]) if "notify" in fields else None,
+            notice=_notice(fields),
         )
 
     @property
@@ -214,6 +221,7 @@ class BatchInfo:
         }
         ahead = {"scheduled_at": self.scheduled_at and _moment(self.scheduled_at), "schedule": self.schedule}
         links = {"after": list(self.after), "from_batch": self.from_batch, "superseded": list(self.superseded)}
+        notice = self.notice and {**self.notice, "at": _moment(self.notice["at"])}
         return {
             **fields,
             **times,
@@ -223,6 +231,8 @@ class BatchInfo:
             **ahead,
             "labels": dict(self.labels),
             **links,
+            "notify": self.notify,
+            "notice": notice,
         }
 
 
@@ -235,6 +245,19 @@ def _hold(fields: Mapping[str, str]) -> str:
     limit_by = fields.get("task_limit_by" if name != limit else "limit_by")
     words = f"its task's {name}" if name != limit else f"--{name.replace('_', '-')}"
     return f"{words} {fields.get(limit, '')}{f' for each {limit_by}' if limit_by else ''}" if limit else ""
+
+
+def _notice(fields: Mapping[str, str]) -> dict[str, Any] | None:
+    if "notice" not in fields:
+        return None
+    notice = json.loads(fields["notice"])
+    return {**notice, "at": notice["at"] / 1000, "error": notice.get("error")}
+
+
+def origin(url: str) -> str:
+    """The scheme and the host of a URL, which may be shown: the rest may hold a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _number(text: str | None) -> int | str | None:

@@ -35,4 +35,9 @@ follow_ups = option_group(
         metavar="STATE,…",
         help="With --from-batch: take items in these states, failed ones with their input; default: succeeded.",
     ),
+    click.option(
+        "--notify",
+        metavar="URL",
+        help="Tell URL when the batch has ended, or is stuck: an HTTP POST of JSON, sent by a worker.",
+    ),
 )

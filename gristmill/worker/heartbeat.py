@@ -33,6 +33,8 @@ from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
+from gristmill.worker.notifier import LOOK_SECONDS as NOTICE_SECONDS
+from gristmill.worker.notifier import Notifier
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.scheduler import LOOK_SECONDS, Scheduler
 from gristmill.worker.task_counts import collect
@@ -73,13 +75,15 @@ class WorkerHeartbeat(StartStopStep):
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
         self.scheduling = PeriodicCall("scheduling", LOOK_SECONDS, Scheduler(server, settings()).step)
+        notifier = Notifier(server, client(), settings())
+        self.notices = PeriodicCall("notices", NOTICE_SECONDS, notifier.step)
         self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look)
         self.heartbeat.add(*self._calls())
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
 
     def _calls(self) -> tuple[PeriodicCall, ...]:
-        return self.periodic_call, self.mending, self.scheduling, self.journals
+        return self.periodic_call, self.mending, self.scheduling, self.notices, self.journals
 
     def _send(self) -> None:
         if self._stuck():

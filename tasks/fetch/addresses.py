@@ -1,9 +1,10 @@
-"""Which addresses `fetch` may reach: public ones, and those of `GRISTMILL_FETCH_NETWORKS`."""
+"""Which addresses `fetch` and notices may reach: public ones, and those of a setting with networks."""
 
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from gristmill.config.settings import variable
 from gristmill.tasks.fetch.errors import FetchConnectionError, FetchNameError, FetchRefusedError
 
 Address = IPv4Address | IPv6Address
@@ -48,7 +49,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def refusal(address: Address, allowed: Networks) -> str | None:
-    """Why `fetch` may not reach `address`, in words; None if it may: the address is public, or in one of `allowed`.
+    """Why nobody may reach `address`, in words; None if it may: the address is public, or in one of `allowed`.
 
     An IPv6 address that stands for an IPv4 one (IPv4-mapped, NAT64) counts as the IPv4 address.
     """
@@ -80,8 +81,8 @@ def literal(host: str) -> Address | None:
     return ip_address(entries[0][4][0])
 
 
-def resolve(host: str, port: int, allowed: Networks) -> list[str]:
-    """Look up `host`, once, and return its addresses in the order in which to try them.
+def resolve(host: str, port: int, allowed: Networks, setting: str = "fetch_networks") -> list[str]:
+    """Look up `host`, once, and return its addresses in the order in which to try them; `allowed` is that `setting`.
 
     One address that may not be reached refuses the name: a name with public and private addresses hides something.
 
@@ -99,9 +100,10 @@ def resolve(host: str, port: int, allowed: Networks) -> list[str]:
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
     for address in addresses:
         if reason := refusal(ip_address(address), allowed):
-            raise FetchRefusedError(f"{host}: {reason} (expected {EXPECTED})")
+            raise FetchRefusedError(f"{host}: {reason} (expected {expected_host(setting)})")
     return addresses
 
 
-#: What a host may be, for errors.
-EXPECTED = "a public address, or one in the networks of GRISTMILL_FETCH_NETWORKS"
+def expected_host(setting: str) -> str:
+    """What a host may be, for errors; `setting` has networks beside the public one."""
+    return f"a public address, or one in the networks of {variable(setting)}"

@@ -1,12 +1,14 @@
-"""One GET over HTTP to an address that was checked, and its answer, limited in bytes and seconds."""
+"""One request over HTTP to an address that was checked, and its answer, limited in bytes and seconds."""
 
 import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
+from typing import Self
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -31,7 +33,7 @@ _BLOCK = 64 << 10
 
 
 class Reply:
-    """The answer to one GET: status and headers first, then its body in blocks."""
+    """The answer to one request: status and headers first, then its body in blocks."""
 
     def __init__(self, target: Target, response: HTTPResponse, limit: int, alarm: "_Alarm") -> None:
         self.status = response.status
@@ -62,7 +64,7 @@ class Reply:
     def _bounded(self, size: int) -> None:
         if size > self._limit:
             raise FetchSizeError(
-                f"{self._target.url}: the body is longer than {self._limit:,} bytes (GRISTMILL_FETCH_BYTES)"
+                f"{self._target.shown}: the body is longer than {self._limit:,} bytes (GRISTMILL_FETCH_BYTES)"
             )
 
 
@@ -90,8 +92,32 @@ class _Alarm:
             self._wire.shutdown(socket.SHUT_RDWR)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a connection, the next bytes and the whole answer may take, in seconds, and the bytes of its body."""
+
+    connect: float
+    read: float
+    whole: float
+    size: int
+
+    @classmethod
+    def of_fetch(cls, settings: Settings) -> Self:
+        """Those that the settings have for `fetch`."""
+        whole = _PATIENCE * settings.fetch_read_seconds
+        return cls(settings.fetch_connect_seconds, settings.fetch_read_seconds, whole, settings.fetch_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What is sent instead of a GET: a body, and headers beside those of every request."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
 @contextmanager
-def send_request(target: Target, addresses: Sequence[str], settings: Settings) -> Iterator[Reply]:
+def send_request(target: Target, addresses: Sequence[str], bounds: Bounds, post: Post | None = None) -> Iterator[Reply]:
     """Request `target` from one of `addresses`, and yield the answer, whatever its status; follow no redirect.
 
     The name is not looked up again, proxies of the environment are not used, and for https the certificate must be
@@ -102,21 +128,21 @@ def send_request(target: Target, addresses: Sequence[str], settings: Settings) -
         FetchTimeoutError: connecting, or the answer, takes too long.
         FetchCertificateError: the certificate is not valid for the host.
     """
-    connection = _connect(target, addresses[:_ADDRESSES], settings)
-    alarm = _Alarm(connection.sock, _PATIENCE * settings.fetch_read_seconds)
+    connection = _connect(target, addresses[:_ADDRESSES], bounds.connect)
+    alarm = _Alarm(connection.sock, bounds.whole)
     response = None
     try:
         with _faults(target, alarm):
-            connection.timeout = settings.fetch_read_seconds
+            connection.timeout = bounds.read
             headers = {
                 "Host": target.authority,
                 "User-Agent": "gristmill",
                 "Accept": "*/*",
                 "Accept-Encoding": "identity",
             }
-            connection.request("GET", target.path, headers=headers, preload_content=False, decode_content=False)
+            _send(connection, target, headers, post)
             response = connection.getresponse()
-        yield Reply(target, response, settings.fetch_bytes, alarm)
+        yield Reply(target, response, bounds.size, alarm)
     finally:
         alarm.cancel()
         if response is not None:
@@ -124,13 +150,19 @@ def send_request(target: Target, addresses: Sequence[str], settings: Settings) -
         connection.close()
 
 
-def _connect(target: Target, addresses: Sequence[str], settings: Settings) -> HTTPConnection:
+def _send(connection: HTTPConnection, target: Target, headers: dict[str, str], post: Post | None) -> None:
+    method, body = ("GET", None) if post is None else ("POST", post.body)
+    headers = headers if post is None else {**headers, **post.headers}
+    connection.request(method, target.path, body, headers, preload_content=False, decode_content=False)
+
+
+def _connect(target: Target, addresses: Sequence[str], seconds: float) -> HTTPConnection:
     """Connect to the first of the addresses that accepts."""
     *others, last = addresses
     for address in others:
         with suppress(FetchConnectionError, FetchTimeoutError):
-            return _connected(target, address, settings.fetch_connect_seconds)
-    return _connected(target, last, settings.fetch_connect_seconds)
+            return _connected(target, address, seconds)
+    return _connected(target, last, seconds)
 
 
 def _connected(target: Target, address: str, seconds: float) -> HTTPConnection:
@@ -164,17 +196,17 @@ def _faults(target: Target, alarm: _Alarm | None = None) -> Iterator[None]:
     except (HTTPError, HTTPException, OSError) as error:
         _raise_if_rang(target, alarm)
         if isinstance(error, ssl.SSLCertVerificationError):
-            raise FetchCertificateError(f"{target.url}: {error.verify_message}") from None
+            raise FetchCertificateError(f"{target.shown}: {error.verify_message}") from None
         # urllib3 counts every connection that fails among its timeouts.
         late = isinstance(error, TimeoutError | UrllibTimeoutError) and not isinstance(error, NewConnectionError)
         if late:
-            raise FetchTimeoutError(f"{target.url}: timed out {'reading' if alarm else 'connecting'}") from error
+            raise FetchTimeoutError(f"{target.shown}: timed out {'reading' if alarm else 'connecting'}") from error
         reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
-        raise FetchConnectionError(f"{target.url}: {reason}") from error
+        raise FetchConnectionError(f"{target.shown}: {reason}") from error
     # A body of unknown length just ends when the alarm closes the connection: it must not pass for a whole one.
     _raise_if_rang(target, alarm)
 
 
 def _raise_if_rang(target: Target, alarm: _Alarm | None) -> None:
     if alarm is not None and alarm.rang:
-        raise FetchTimeoutError(f"{target.url}: the answer took over {alarm.seconds:g} s")
+        raise FetchTimeoutError(f"{target.shown}: the answer took over {alarm.seconds:g} s")

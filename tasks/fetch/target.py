@@ -1,4 +1,4 @@
-"""One URL that `fetch` may request, in its parts."""
+"""One URL that `fetch` may request, or a notice goes to, in its parts."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from gristmill.tasks.fetch.addresses import EXPECTED, Networks, literal, refusal
+from gristmill.tasks.fetch.addresses import Networks, expected_host, literal, refusal
 
 _PORTS = {"http": 80, "https": 443}
 #: Characters of the longest URL.
@@ -18,6 +18,14 @@ _BLANKS = "".join(map(chr, range(0x21)))
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: Characters of a URL that an error shows.
 _EXCERPT_CHARACTERS = 200
+
+
+class InvalidUrl(ValueError):
+    """Raised when text is no URL that may be requested; `expected` says what is, without the URL itself."""
+
+    def __init__(self, shown: str, expected: str) -> None:
+        super().__init__(f"invalid value for url: {shown} (expected {expected})")
+        self.expected = expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +38,22 @@ class Target:
     port: int
     #: Path and query, percent-encoded.
     path: str
+    #: Whether errors show no more of the URL than scheme and host: the rest may hold a secret.
+    is_secret: bool = False
 
     @classmethod
-    def parse(cls, url: str, allowed: Networks) -> Self:
+    def parse(cls, url: str, allowed: Networks, setting: str = "fetch_networks") -> Self:
         """The parts of `url`. The addresses of its host are checked later, when the name is looked up.
 
+        `allowed` is that `setting`.
+
         Raises:
-            ValueError: it is no http or https URL, has a name and password, or its host is an address that is neither
+            InvalidUrl: it is no http or https URL, has a name and password, or its host is an address that is neither
                 public nor in one of `allowed`.
         """
         url = _trimmed(url)
         if len(url) > _LONGEST:
-            raise ValueError(f"invalid value for url: {len(url):,} characters (expected {_LONGEST:,} at most)")
+            raise InvalidUrl(f"{len(url):,} characters", f"{_LONGEST:,} at most")
         parts = _parts(url)
         if parts.scheme not in _PORTS or not parts.host or parts.port == 0:
             raise _error(url, "http://host/path or https://host/path")
@@ -50,7 +62,7 @@ class Target:
         host = parts.host.strip("[]")
         address = literal(host)
         if address is not None and (reason := refusal(address, allowed)):
-            raise _error(url, f"{EXPECTED}; {reason}")
+            raise _error(url, f"{expected_host(setting)}; {reason}")
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
         return cls(parts.scheme, host, port, parts.request_uri.replace(_stand_in(url), "%"))
 
@@ -58,13 +70,13 @@ class Target:
         """The target of a `Location` header that this target answered with, relative or absolute.
 
         Raises:
-            ValueError: the target is not valid, or leads from https to http.
+            InvalidUrl: the target is not valid, or leads from https to http.
         """
         # Headers are read as Latin-1: each character is the byte that the server sent.
         text = "".join(c if c.isascii() else f"%{ord(c):02X}" for c in location)
         target = self.parse(_joined(self.url, _trimmed(text)), allowed)
         if self.scheme == "https" and target.scheme == "http":
-            raise ValueError(f"invalid value for url: {target.url!r} (expected an https URL, after one of https)")
+            raise InvalidUrl(repr(target.url), "an https URL, after one of https")
         return target
 
     @property
@@ -82,6 +94,11 @@ class Target:
     def url(self) -> str:
         """The whole URL, without fragment."""
         return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def shown(self) -> str:
+        """The URL as an error may show it."""
+        return f"{self.scheme}://{self.authority}" if self.is_secret else self.url
 
 
 def _trimmed(url: str) -> str:
@@ -118,8 +135,8 @@ def _parts(url: str) -> Url:
     return parts
 
 
-def _error(url: str, expected: str) -> ValueError:
-    return ValueError(f"invalid value for url: {_excerpt(url)} (expected {expected})")
+def _error(url: str, expected: str) -> InvalidUrl:
+    return InvalidUrl(_excerpt(url), expected)
 
 
 def _excerpt(url: str) -> str:

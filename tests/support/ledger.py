@@ -76,13 +76,13 @@ def info(ledger, name):
     return BatchInfo.from_fields(name, ledger.state(name))
 
 
-def run_all(ledger, seconds_each=0.001):
+def run_all(ledger, seconds_each=0.001, state="succeeded"):
     chunks = []
     while message := pop(ledger):
         chunk = message
         work = ledger.take(chunk)
         assert work is not None
-        ledger.record(chunk, outcomes(work.items), seconds_each * chunk.count, WORKER)
+        ledger.record(chunk, outcomes(work.items, state), seconds_each * chunk.count, WORKER)
         chunks.append(chunk)
     return chunks
 

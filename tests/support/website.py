@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ class Site(ThreadingHTTPServer):
         self.routes: dict[str, Route] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.times: list[float] = []
+        #: What was posted: path, headers, body.
+        self.posts: list[tuple[str, dict[str, str], bytes]] = []
         self.lock = threading.Lock()
         #: Lets handlers that wait go.
         self.over = threading.Event()
@@ -53,6 +56,14 @@ class _Handler(BaseHTTPRequestHandler):
         with site.lock:
             site.requests.append((self.path, dict(self.headers)))
             site.times.append(time.monotonic())
+        site.routes[self.path.partition("?")[0]](self)
+
+    def do_POST(self) -> None:
+        site = self.server
+        assert isinstance(site, Site)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with site.lock:
+            site.posts.append((self.path, dict(self.headers), body))
         site.routes[self.path.partition("?")[0]](self)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -123,6 +134,13 @@ def use(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 @pytest.fixture
 def site(use: Callable[..., None]) -> Iterator[Site]:
+    with running_site() as running:
+        yield running
+
+
+@contextmanager
+def running_site() -> Iterator[Site]:
+    """A site that answers until the context ends."""
     running = Site()
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()

@@ -1,4 +1,4 @@
---@ uses batches/sources batches/scheduled
+--@ uses batches/sources batches/scheduled batches/notices
 -- How a batch ends: by itself, by `cancel`, by --halt; and how long it is kept then. What several scripts share.
 -- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in upkeep.lua.
 local GONE_MS, SETTLE_MS = 10000, 1000
@@ -27,6 +27,7 @@ local function end_release(batch, queue)
   redis.call('ZREM', GM .. 'active', batch)
   redis.call('ZREM', GM .. 'closing', batch)
   redis.call('ZREM', GM .. 'scheduled', batch)
+  redis.call('ZREM', GM .. 'stalls', batch)
   -- Counts cannot drift for long.
   if redis.call('EXISTS', GM .. 'active') == 0 then redis.call('DEL', GM .. 'queue:' .. queue) end
 end
@@ -52,6 +53,7 @@ local function finish(batch, now)
   if not b.input_ended or b.finished or b.waiting or b.stored ~= done then return end
   redis.call('HSET', key(batch, 'state'), 'finished', now)
   redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
+  notices.tell_end(batch, now)
   learn(b.task, b.fingerprint, b.measured_seconds, b.measured_items)
   -- Chunks that ran twice may have left some behind.
   end_release(batch, b.queue)
@@ -187,6 +189,7 @@ local function heed_halt(batch, now)
   local successes = string.find(b.halt, 'success=', 1, true)
   local items = successes and b.succeeded or b.failed + b.dead
   if items == 0 or items < most then return end
+  redis.call('HSET', key(batch, 'state'), 'halted', 1)
   if successes then redis.call('HSET', key(batch, 'state'), 'success_halt', 1) end
   local reason = items .. (successes and ' succeeded' or ' failed') .. ', and --halt is ' .. b.halt
   cancel(batch, now, reason, string.find(b.halt, '^now,') and killable_workers(batch, b.is_async) or {})

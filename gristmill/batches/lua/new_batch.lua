@@ -15,6 +15,7 @@ local function create_batch(batch, fields, now)
   if learnt then redis.call('HSET', key(batch, 'state'), 'learnt', learnt) end
   redis.call('ZADD', GM .. 'batches', now, batch)
   redis.call('ZADD', GM .. 'active', now, batch)
+  notices.watch(batch, tonumber(values.stuck_after), now)
   redis.call('ZREM', GM .. 'expiring', batch)
   links.add(batch, now, values.after)
   if values.from_batch then sources.add(batch, now, values.from_batch) end

@@ -16,7 +16,8 @@ local now, chunk = milliseconds(), chunk_of(first, count)
 local outcomes, items
 outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
-local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt', 'from_batch', 'has_takers'},
+local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt', 'from_batch', 'has_takers',
+  'stuck_after'},
   {'created', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {items, false, false} end
 if b.epoch ~= epoch then
@@ -112,6 +113,7 @@ local function count_outcomes()
     if amount > 0 then redis.call('HINCRBY', key(batch, 'state'), field, amount) end
   end
   count_open(b.queue, b.paused, -done)
+  if b.stuck_after and done > 0 then redis.call('HSET', key(batch, 'state'), 'moved', now) end
   redis.call('HINCRBY', GM .. 'items', worker, done)
   -- What comes after the end is a duplicate, and would outlive the batch.
   if times ~= 'off' and not b.finished then

@@ -5,7 +5,7 @@
 local function reopen(batch, created, stored)
   -- Nothing of it runs that counts, so messages that are still on the queue are void.
   redis.call('HINCRBY', key(batch, 'state'), 'epoch', 1)
-  redis.call('HDEL', key(batch, 'state'), 'finished')
+  redis.call('HDEL', key(batch, 'state'), 'finished', 'halted')
   -- It had the successes that its --halt asked for: who wants the rest gets it.
   if redis.call('HDEL', key(batch, 'state'), 'success_halt') == 1 then redis.call('HDEL', key(batch, 'state'), 'halt') end
   links.renew(batch)
@@ -14,6 +14,7 @@ local function reopen(batch, created, stored)
   redis.call('ZADD', GM .. 'active', created, batch)
   redis.call('ZREM', GM .. 'expiring', batch)
   for _, name in ipairs(keys_of(batch, stored)) do redis.call('PERSIST', name) end
+  notices.watch(batch, tonumber(state(batch, {'stuck_after'}, {}).stuck_after), milliseconds())
 end
 
 -- The ranges, {first, count} each, of items that somebody has been handed or will be, without `retry`: a cancelled item

@@ -12,7 +12,7 @@ local b
 local function note(what, number) report[what] = (report[what] or 0) + number end
 local function read()
   b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
-    'reason', 'ttl', 'rate', 'waiting', 'limit_by', 'max_running', 'task_rate',
+    'reason', 'ttl', 'rate', 'waiting', 'limit_by', 'max_running', 'task_rate', 'stuck_after',
     'task_limit_by', 'task_max_running'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
     'retry_pending', 'bytes'})
 end
@@ -247,6 +247,7 @@ local function enter_sets()
   local live = not b.finished
   belongs(GM .. 'batches', b.created, true)
   belongs(GM .. 'active', b.created, live)
+  if b.stuck_after then belongs(GM .. 'stalls', now, live) end
   if not live then
     belongs(GM .. 'due', now, false)
     belongs(wanting(b.queue), -1, false)
@@ -284,6 +285,7 @@ if wrong_links > 0 then
   read()
 end
 enter_sets()
+if notices.is_end_missed(batch, now, mend) then note('end_not_told', 1) end
 if not b.finished and not b.waiting and b.input_ended and b.left == 0 then note('finished_not_marked', 1) end
 if mend and next(report) then
   if not b.finished then look_by(batch, now) end

@@ -1,0 +1,118 @@
+"""The notices of batches: what each tells the URL of its `notify`, on the server until a worker has sent it."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, cast
+from uuid import uuid4
+
+from redis import Redis
+
+from gristmill.batches.info import BatchInfo, origin
+from gristmill.config.settings import Settings
+from gristmill.server.confirm import confirmed_call
+from gristmill.server.scripts import Scripts
+
+#: Notices that one call of `undelivered` reads, at most, of each kind.
+_READ_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice that this process has claimed, at `claimed`; times are Unix times in seconds, by the server's clock.
+
+    `event` is what the batch has come to: `succeeded`, `failed`, `cancelled`, `halted` or `stuck`. `info` has its
+    counters at that moment, `at`. This is try number `tries`. `url` may hold a secret.
+    """
+
+    id: str
+    claim: str
+    url: str
+    event: str
+    at: float
+    claimed: float
+    tries: int
+    info: BatchInfo
+
+    @classmethod
+    def from_fields(cls, notice: str, now: int, fields: dict[str, str]) -> "Notice":
+        """Build it from its fields on the server; `now` is the server's time in ms."""
+        at = int(fields["at"])
+        info = BatchInfo.from_fields(fields["batch"], json.loads(fields["state"]), at)
+        url, event, tries = fields["notify"], fields["event"], int(fields["tries"])
+        return cls(notice, fields["claim"], url, event, at / 1000, now / 1000, tries, info)
+
+    def payload(self) -> bytes:
+        """What the receiver gets, JSON: the same at each try."""
+        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
+        batch = {name: value for name, value in self.info.as_dict().items() if name not in ("notify", "notice")}
+        data = {**batch, "exit_code": self.info.exit_code}
+        return json.dumps({"type": f"batch.{self.event}", "timestamp": at, "data": data}).encode()
+
+
+class Undelivered(NamedTuple):
+    """A notice that was tried and is not delivered: `failed` for good, or `pending`. `to` is a scheme and a host."""
+
+    batch: str
+    to: str
+    state: str
+    tries: int
+    error: str
+
+
+class Notices:
+    """The notices on one server."""
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client, self.settings = client, settings
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        return confirmed_call(self.client, self.settings, "batches", name, **arguments)
+
+    def look(self) -> tuple[int, int]:
+        """Write the notices of batches that are stuck; answer how many are to be sent, to 100, and of the live workers.
+
+        A heartbeat calls it, which waits for no replica: `claim` does that.
+        """
+        due, workers = Scripts(self.client, self.settings.prefix, "batches").call("look_at_notices")
+        return int(due), int(workers)
+
+    def claim(self, seconds: float) -> Notice | None:
+        """Take a notice to send it within `seconds`, after which another worker takes it; None when none is due.
+
+        With CONFIRM_REPLICAS, what it tells is on as many replicas.
+        """
+        answer = self._call("claim_notice", token=uuid4().hex, lease=round(1000 * seconds))
+        if not answer:
+            return None
+        notice, now, flat = answer
+        return Notice.from_fields(notice, int(now), dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    def note_delivery(self, notice: Notice) -> None:
+        """Note that the receiver has the notice."""
+        self._settle(notice, "delivered")
+
+    def put_off(self, notice: Notice, error: str, seconds: float) -> bool:
+        """Note why a try failed; the next is due in `seconds`. False if it was the last: NOTIFY_SECONDS are over."""
+        return self._settle(notice, "pending", error, round(1000 * seconds)) != "failed"
+
+    def give_up(self, notice: Notice, error: str) -> None:
+        """Note why nobody tries any more."""
+        self._settle(notice, "failed", error)
+
+    def _settle(self, notice: Notice, outcome: str, error: str = "", pause: int = 0) -> str:
+        which = {"notice": notice.id, "claim": notice.claim}
+        most = round(1000 * self.settings.notify_seconds)
+        return str(self._call("settle_notice", **which, outcome=outcome, error=error, pause=pause, most=most))
+
+    def undelivered(self) -> list[Undelivered]:
+        """Notices that were given up within a day, and those whose last try failed; some, where they are many."""
+        key = self.settings.key
+        found = []
+        for state, names in (("failed", "notices_failed"), ("pending", "notices")):
+            for notice in cast(list[str], self.client.zrange(key(names), 0, _READ_MOST - 1)):
+                fields = cast(dict[str, str], self.client.hgetall(key(f"notice:{notice}")))
+                if fields.get("error"):
+                    to, tries = origin(fields["notify"]), int(fields["tries"])
+                    found.append(Undelivered(fields["batch"], to, state, tries, fields["error"]))
+        return found
