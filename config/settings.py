@@ -179,6 +179,10 @@ class Settings(BaseModel):
         description="Token that opens `/metrics`, as `Authorization: Bearer TOKEN`.",
         json_schema_extra={"expectation": "text of at least 8 characters"},
     )
+    metrics_labels: Words = Field(
+        (),
+        description="Labels of batches by whose values `/metrics` counts items, in a bounded number of series.",
+    )
     log_format: Literal["text", "json"] = Field("text", description="Form of the workers' log lines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="Lowest level of the log lines that workers write."

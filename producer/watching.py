@@ -1,7 +1,7 @@
-"""Watches the counters of a batch until the batch has ended, or the wait for it is over."""
+"""Watches the counters of batches until they have ended, or the wait for them is over."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gristmill.batches.info import ENDED, BatchInfo
@@ -27,6 +27,27 @@ def watch(batch: "Batch[Any]", deadline: Deadline = NEVER, every: float = _POLL_
             return
         check(batch.name, deadline)
         time.sleep(every)
+
+
+def watch_all(
+    batches: "Sequence[Batch[Any]]", deadline: Deadline = NEVER, every: float = _POLL_SECONDS, *, first: bool = False
+) -> Iterator[list[BatchInfo]]:
+    """Yield the counters of batches, in their order, until each has ended once, or with `first`, until one has.
+
+    Raises:
+        TimeoutError: some have not ended at the deadline; they go on.
+    """
+    latest: dict[str, BatchInfo] = {}
+    while True:
+        left = [batch for batch in batches if batch.name not in latest or latest[batch.name].state not in ENDED]
+        latest |= {batch.name: batch.info() for batch in left}
+        infos = [latest[batch.name] for batch in batches]
+        yield infos
+        if (any if first else all)(info.state in ENDED for info in infos):
+            return
+        check(", ".join(info.name for info in infos if info.state not in ENDED), deadline)
+        # A look at many batches is many calls.
+        time.sleep(max(every, len(left) / 100))
 
 
 def check(name: str, deadline: Deadline) -> None:

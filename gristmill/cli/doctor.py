@@ -17,6 +17,7 @@ from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
 from gristmill.cli.data_root_findings import data_root, shared_root
 from gristmill.cli.finding import Finding
+from gristmill.cli.notice import notice_findings
 from gristmill.cli.server_findings import server_findings
 from gristmill.config import environment, settings
 from gristmill.config.figures import duration
@@ -101,6 +102,7 @@ def _server(server: Redis) -> Iterator[Finding]:
     yield from _workers(server, workers, queues, left)
     yield from _orphans(server, queues)
     yield from _unknown_tasks(server, workers, batches)
+    yield from notice_findings(server)
 
 
 def _queues(workers: list[LiveWorker], batches: list[BatchInfo]) -> dict[str, str]:

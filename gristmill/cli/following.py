@@ -4,18 +4,16 @@ import time
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, BatchInfo
-from gristmill.cli.console import note, print_json, warn
+from gristmill.cli.console import note, warn
 from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.outlook_watch import OutlookWatch
 from gristmill.cli.output import ResultWriter
-from gristmill.cli.progress import Pace, ProgressView
+from gristmill.cli.progress import ProgressView
 from gristmill.cli.start_advice import warn_without_worker
 from gristmill.config.figures import item_count
-from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch
-from gristmill.producer.watching import watch
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.waiting import NEVER, Deadline
 
@@ -128,17 +126,6 @@ def _again(name: str) -> str:
 
 def _interrupted(name: str) -> str:
     return f"batch {name} is kept: the same command with --name {name} goes on"
-
-
-def watch_json(batch: Batch, timeout: float | None) -> BatchInfo:
-    """Print the counters as a line of JSON each second until the batch has ended."""
-    outlooks, pace = OutlookWatch(inputs=True), Pace()
-    for info in watch(batch, Deadline(timeout), every=1.0):
-        outlook = outlooks.look(info).get(info.name, Outlook())
-        seconds = outlook.seconds_left(info, pace.rate(info.done))
-        ahead = {"seconds_left": None if seconds is None else round(seconds, 1)}
-        print_json({**info.as_dict(), **ahead, "busy": [item.as_dict() for item in outlook.running]})
-    return info
 
 
 def summary(info: BatchInfo) -> str:

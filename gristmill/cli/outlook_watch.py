@@ -12,7 +12,7 @@ LOOK_SECONDS = 1.0
 
 
 class OutlookWatch:
-    """Looks at the outlook of one batch."""
+    """Looks at the outlook of batches, the same ones each time."""
 
     def __init__(self, *, inputs: bool = False) -> None:
         self._inputs = inputs
@@ -20,11 +20,11 @@ class OutlookWatch:
         self._looked_at = -LOOK_SECONDS
         self._latest: dict[str, Outlook] = {}
 
-    def look(self, info: BatchInfo) -> dict[str, Outlook]:
-        """The outlook of the batch, by its name; that of the last second may do."""
+    def look(self, *infos: BatchInfo) -> dict[str, Outlook]:
+        """The outlook of each batch, by its name; that of the last second may do."""
         now = time.monotonic()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             with reaching():
-                self._latest = self._outlooks.of([info.name] if info.left else [], inputs=self._inputs)
+                self._latest = self._outlooks.of([info.name for info in infos if info.left], inputs=self._inputs)
         return self._latest

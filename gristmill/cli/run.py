@@ -14,6 +14,7 @@ from gristmill.cli.dry_run import print_dry_run
 from gristmill.cli.fleet_size import size_fleet
 from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
 from gristmill.cli.item_lines import ItemLines
+from gristmill.cli.notice import await_notice
 from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.printing import results_printer
 from gristmill.cli.submitting import make_submission, remember_batch
@@ -114,6 +115,8 @@ def _run(
             feeding=feeding,
             lines=lines,
         )
+        if fleet:
+            await_notice(batch, fleet)
         return info.exit_code
 
 

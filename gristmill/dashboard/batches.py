@@ -81,7 +81,7 @@ def _row(
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}
     times |= {"abandoned_at": info.abandoned_at, "scheduled_at": info.scheduled_at}
     words = {"state": str(info.state), "queue": info.queue, "hold": info.hold}
-    counts = {"done": info.done, "rate": rate, "taking": info.taking}
+    counts = {"done": info.done, "rate": rate, "taking": info.taking, "notice": info.notice}
     return {**info.as_dict(), **words, **counts, **times}
 
 

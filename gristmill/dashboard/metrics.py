@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from gristmill.batches.histogram import FIRST, bound
 from gristmill.config.settings import settings
 from gristmill.dashboard.flower_internals import BaseHandler
+from gristmill.dashboard.label_metrics import label_items
 from gristmill.dashboard.pages import Page
 from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer, Overview
@@ -67,7 +68,8 @@ class _Families(prometheus_client.CollectorRegistry):
 def collect(observer: Observer) -> list[Metric]:
     """Our metrics at this moment."""
     overview = observer.look()
-    return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview)]
+    by_label = label_items(overview.batches, settings().metrics_labels)
+    return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview), by_label]
 
 
 def _counters(totals: Mapping[Series, TaskCount]) -> Iterator[Metric]:

@@ -23,6 +23,14 @@ from tests.support.website import in_turn, raw, running_site, says
 KEY = bytes(range(32))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 HOUR = 3_600_000
+#: By how it ended: what the receiver gets as the event, the batch's state and its exit code.
+ENDS = {
+    "succeeded": ("succeeded", "succeeded", 0),
+    "failed": ("failed", "failed", 1),
+    "cancelled": ("cancelled", "cancelled", 1),
+    "halted": ("halted", "cancelled", 1),
+    "enough": ("halted", "cancelled", 0),
+}
 
 
 @pytest.fixture
@@ -67,18 +75,9 @@ class TestEnds:
         else:
             run_all(here, state="failed" if how == "failed" else "succeeded")
 
-    #: By how it ended: what the receiver gets as the event, the batch's state and its exit code.
-    ENDS = {
-        "succeeded": ("succeeded", "succeeded", 0),
-        "failed": ("failed", "failed", 1),
-        "cancelled": ("cancelled", "cancelled", 1),
-        "halted": ("halted", "cancelled", 1),
-        "enough": ("halted", "cancelled", 0),
-    }
-
     @pytest.mark.parametrize("how", ENDS)
     def test_each_is_told_once(self, here, control, notifier, site, url, how):
-        event, state, code = self.ENDS[how]
+        event, state, code = ENDS[how]
         self.end(here, control, how, notify=url)
         waiting = info(here, "b")
         assert (waiting.notice["event"], waiting.notice["state"], waiting.notice["tries"]) == (event, "pending", 0)

@@ -68,6 +68,7 @@ CONTRACT = (
     ledger_contract.appends_to_an_open_batch,
     ledger_contract.makes_batches_by_a_schedule,
     ledger_contract.follows_a_batch,
+    ledger_contract.tells_the_end_of_a_batch,
     ledger_contract.drains_when_it_is_full,
 )
 

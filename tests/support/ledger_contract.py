@@ -11,6 +11,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Feed
 from gristmill.batches.lines import LineChannel
+from gristmill.batches.notices import Notices
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
@@ -262,6 +263,23 @@ def makes_batches_by_a_schedule(user):
         user.ledger.delete(batch)
     schedules.delete("s")
     assert schedules.infos() == []
+
+
+def tells_the_end_of_a_batch(user):
+    ledger, notices = user.ledger, Notices(user.client, user.ledger.settings)
+    ledger.create("told", "token", {**FIELDS, "notify": "https://hooks.example/", "stuck_after": 3_600_000})
+    ledger.append("told", "token", 0, ["0"], "sha")
+    ledger.end("told", "token", 0)
+    assert notices.look()[0] == 0
+    Control(user.client, ledger.settings).cancel("told", "enough")
+    assert notices.look()[0] == 1
+    notice = notices.claim(0)
+    assert (notice.event, notice.tries) == ("cancelled", 1)
+    assert notices.put_off(notice, "busy", 0)
+    assert [(one.to, one.tries) for one in notices.undelivered()] == [("https://hooks.example", 1)]
+    notices.note_delivery(notices.claim(60))
+    assert ledger.infos(["told"])[0].notice["state"] == "delivered"
+    ledger.delete("told")
 
 
 def follows_a_batch(user):

@@ -17,6 +17,8 @@ ONE_HOST, WORKERS = "docker-compose.yml", "docker-compose.worker.yml"
 PRIVATE = {"server_memory", "server_fsync"}
 #: What a container is made with, and GRISTMILL_DATA and the secrets are for.
 OWN = {"home", "redis_url", "redis_password", "data_root"}
+#: Settings of workers alone.
+WORKERS_ONLY = {"notify_secret"}
 #: Settings of the dashboard alone.
 DASHBOARD = {name for name in Settings.model_fields if name.startswith(("dashboard_", "metrics_"))}
 
@@ -39,12 +41,14 @@ def block(name, heading):
 
 @pytest.mark.parametrize("name", [ONE_HOST, WORKERS])
 def test_every_setting_reaches_every_container(name):
-    everywhere = Settings.model_fields.keys() - PRIVATE - OWN - DASHBOARD
+    everywhere = Settings.model_fields.keys() - PRIVATE - OWN - DASHBOARD - WORKERS_ONLY
     assert sorted(block(name, "x-settings:")) == sorted(f"{variable(field)}:" for field in everywhere)
     headings = ("x-worker:", "flower:", "producer:", "programs:", "program-producer:")
     services = [heading for heading in headings if heading in text(name)]
     for service in services:
         assert "<<: *settings" in block(name, service), service
+    assert [line for line in block(name, "x-worker:") if "NOTIFY" in line] == ["GRISTMILL_NOTIFY_SECRET:"]
+    assert text(name).count("GRISTMILL_NOTIFY_SECRET") == 1
 
 
 def test_programs_run_below_a_prefix_of_their_own_by_users_of_their_own():

@@ -27,6 +27,7 @@ GROUPS = {
     "dashboard_host": "Dashboard and logs",
     "server_memory": "The private server",
     "fetch_host_slots": "`fetch`",
+    "notify_secret": "Notices",
 }
 #: The last word of a setting's name -> its unit.
 UNITS = {"seconds": "s", "limit": "s", "bytes": "bytes", "memory": "bytes", "rate": "1/s"}
@@ -116,6 +117,9 @@ EXAMPLES_OF_SETTINGS = {
     "commands": ("any", "all"),
     "start_method": ("fork, gpu=spawn,mail.1=forkserver", "gpu=fork,gpu=spawn"),
     "redact": ("pass=\\S+", "("),
+    "notify_networks": ("10.0.0.0/8, fd00::/8", "10.0.0.0/8 fd00::/8"),
+    "notify_secret": ("whsec_" + 32 * "A", 38 * "A"),
+    "metrics_labels": ("team, env", None),
     "fetch_networks": ("10.0.0.0/8, fd00::/8", "10.0.0.0/8 fd00::/8"),
 }
 

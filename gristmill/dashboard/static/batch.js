@@ -31,6 +31,16 @@
     return parts.join(", ");
   }
 
+  /** What became of the last notice of the batch. */
+  function notice(last) {
+    const tries = last.tries + (last.tries === 1 ? " try" : " tries");
+    const parts = [last.event + ": " + last.state];
+    if (last.state === "delivered") parts.push(day(last.at));
+    if (last.state !== "delivered" && last.tries) parts.push(tries);
+    if (last.error) parts.push(last.error);
+    return parts.join(", ");
+  }
+
   function counts(data) {
     const batch = data.batch;
     const rows = [
@@ -42,6 +52,10 @@
       ["Created", day(batch.created)], ["Finished", batch.finished ? day(batch.finished) : "–"],
     ];
     if (batch.logs_lost) rows.push(["Output not kept, runs", number(batch.logs_lost, 0)]);
+    const labels = Object.entries(batch.labels).map(([name, value]) => name + "=" + value);
+    if (labels.length) rows.push(["Labels", labels.join(", ")]);
+    if (batch.notify) rows.push(["Notifies", batch.notify]);
+    if (batch.notice) rows.push(["Notice", notice(batch.notice)]);
     return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
 
