@@ -20,10 +20,10 @@ def checked_notify(url: object) -> str:
     try:
         return Target.parse(url, settings().notify_networks, "notify_networks").url
     except InvalidUrl as error:
-        raise InputError(f"invalid value for notify: {_shown(url)} (expected {error.expected})") from None
+        raise InputError(f"invalid value for notify: {_excerpt(url)} (expected {error.expected})") from None
 
 
-def _shown(url: str) -> str:
+def _excerpt(url: str) -> str:
     """What an error shows of a URL that may hold a secret."""
     try:
         return repr(origin(url)[:80]) if "://" in url else "(hidden)"

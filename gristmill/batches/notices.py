@@ -108,11 +108,11 @@ class Notices:
     def undelivered(self) -> list[Undelivered]:
         """Notices that were given up within a day, and those whose last try failed; some, where they are many."""
         key = self.settings.key
-        found = []
+        undelivered = []
         for state, names in (("failed", "notices_failed"), ("pending", "notices")):
             for notice in cast(list[str], self.client.zrange(key(names), 0, _READ_MOST - 1)):
                 fields = cast(dict[str, str], self.client.hgetall(key(f"notice:{notice}")))
                 if fields.get("error"):
                     to, tries = origin(fields["notify"]), int(fields["tries"])
-                    found.append(Undelivered(fields["batch"], to, state, tries, fields["error"]))
-        return found
+                    undelivered.append(Undelivered(fields["batch"], to, state, tries, fields["error"]))
+        return undelivered

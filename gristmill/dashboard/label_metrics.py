@@ -38,6 +38,6 @@ def label_items(batches: Iterable[BatchInfo], labels: Iterable[str]) -> Metric:
 def _bounded(counts: dict[str, Counter[str]]) -> dict[str, Counter[str]]:
     """The counts of the values with the most items, and of all others together; of equal ones the first by name."""
     values = sorted((value for value in counts if value), key=lambda value: (-counts[value].total(), value))
-    kept = {value: counts[value] for value in ("", *values[:VALUES_MOST]) if value in counts}
+    most = {value: counts[value] for value in ("", *values[:VALUES_MOST]) if value in counts}
     others = sum((counts[value] for value in values[VALUES_MOST:]), Counter[str]())
-    return {**kept, OTHERS: others} if values[VALUES_MOST:] else kept
+    return {**most, OTHERS: others} if values[VALUES_MOST:] else most

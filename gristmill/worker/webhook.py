@@ -56,7 +56,7 @@ def send(notice: Notice, settings: Settings) -> None:
         raise NoticeRefused(str(error), is_final=isinstance(error, FetchRefusedError)) from None
     if not 200 <= status < 300:
         # 410: the receiver wants no more of it, as the specification has it.
-        raise NoticeRefused(f"{target.shown}: answered {status}", is_final=status == HTTPStatus.GONE)
+        raise NoticeRefused(f"{target.public_url}: answered {status}", is_final=status == HTTPStatus.GONE)
 
 
 def signed(identity: str, timestamp: int, body: bytes, secret: str | None) -> dict[str, str]:

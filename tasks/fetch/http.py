@@ -64,7 +64,7 @@ class Reply:
     def _bounded(self, size: int) -> None:
         if size > self._limit:
             raise FetchSizeError(
-                f"{self._target.shown}: the body is longer than {self._limit:,} bytes (GRISTMILL_FETCH_BYTES)"
+                f"{self._target.public_url}: the body is longer than {self._limit:,} bytes (GRISTMILL_FETCH_BYTES)"
             )
 
 
@@ -196,17 +196,17 @@ def _faults(target: Target, alarm: _Alarm | None = None) -> Iterator[None]:
     except (HTTPError, HTTPException, OSError) as error:
         _raise_if_rang(target, alarm)
         if isinstance(error, ssl.SSLCertVerificationError):
-            raise FetchCertificateError(f"{target.shown}: {error.verify_message}") from None
+            raise FetchCertificateError(f"{target.public_url}: {error.verify_message}") from None
         # urllib3 counts every connection that fails among its timeouts.
         late = isinstance(error, TimeoutError | UrllibTimeoutError) and not isinstance(error, NewConnectionError)
         if late:
-            raise FetchTimeoutError(f"{target.shown}: timed out {'reading' if alarm else 'connecting'}") from error
+            raise FetchTimeoutError(f"{target.public_url}: timed out {'reading' if alarm else 'connecting'}") from error
         reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
-        raise FetchConnectionError(f"{target.shown}: {reason}") from error
+        raise FetchConnectionError(f"{target.public_url}: {reason}") from error
     # A body of unknown length just ends when the alarm closes the connection: it must not pass for a whole one.
     _raise_if_rang(target, alarm)
 
 
 def _raise_if_rang(target: Target, alarm: _Alarm | None) -> None:
     if alarm is not None and alarm.rang:
-        raise FetchTimeoutError(f"{target.shown}: the answer took over {alarm.seconds:g} s")
+        raise FetchTimeoutError(f"{target.public_url}: the answer took over {alarm.seconds:g} s")

@@ -23,8 +23,8 @@ _EXCERPT_CHARACTERS = 200
 class InvalidUrl(ValueError):
     """Raised when text is no URL that may be requested; `expected` says what is, without the URL itself."""
 
-    def __init__(self, shown: str, expected: str) -> None:
-        super().__init__(f"invalid value for url: {shown} (expected {expected})")
+    def __init__(self, excerpt: str, expected: str) -> None:
+        super().__init__(f"invalid value for url: {excerpt} (expected {expected})")
         self.expected = expected
 
 
@@ -96,7 +96,7 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @property
-    def shown(self) -> str:
+    def public_url(self) -> str:
         """The URL as an error may show it."""
         return f"{self.scheme}://{self.authority}" if self.is_secret else self.url
 
