@@ -17,8 +17,9 @@ local function range_of(chunk)
 end
 
 -- What counting its chunks needs of a batch, as fields of its state.
-local FLIGHT_TEXTS = {'queue', 'task', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running'}
-local function flight_state(batch) return state(batch, FLIGHT_TEXTS, {'priority'}) end
+local function flight_state(batch)
+  return state(batch, {'queue', 'task', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running'}, {'priority'})
+end
 
 local function level_field(level) return 'in_flight:' .. level end
 

@@ -24,7 +24,7 @@ if b.epoch ~= epoch then
   redis.call('HINCRBY', key(batch, 'state'), 'duplicates', items)
   return {items, false, false}
 end
-local done_before = b.succeeded + b.failed + b.cancelled + b.dead
+b.done = b.succeeded + b.failed + b.cancelled + b.dead
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
 
@@ -172,13 +172,13 @@ local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chun
 local left = end_chunk()
 if b.halt and #ended > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
-local following, known = false, nil
+local following = false
 if left and place and runner and more ~= 'no' then
-  following, known = go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off')
+  following, b.known = go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off')
 end
-release(batch, now, nil, known)
+release(batch, now, nil, b.known)
 release_freed(now)
-if b.input_ended and b.stored <= done_before + tally.succeeded + tally.failed + tally.dead then finish(batch, now) end
+if b.input_ended and b.stored <= b.done + tally.succeeded + tally.failed + tally.dead then finish(batch, now) end
 -- A batch that has all its items out leaves room to those that wait for the fleet.
 if not redis.call('ZSCORE', wanting(b.queue), batch) then release_wanting(b.queue, 2, now) end
 return {tally.duplicates, following, threshold}

@@ -85,7 +85,7 @@ end
 -- `slots`.
 local function note_wish(batch, b, more, takes_turns, slots, now)
   if takes_turns and (more or redis.call('ZCOUNT', key(batch, 'retry'), '-inf', now) > 0) then
-    join_line(batch, b)
+    sharing.join(batch, b)
   elseif more then
     redis.call('ZADD', wanting(b.queue), slots, batch)
     return
@@ -104,7 +104,7 @@ local function release(batch, now, turn, known)
   -- A slot gets its next chunk when it has recorded one: more would only be cut too early.
   local room = b.places - redis.call('ZCARD', key(batch, 'in_flight'))
   local wish = math.min(room, RELEASE_MOST)
-  local most = wish > 0 and math.max(0, math.min(wish, turn == true and 1 or unshared_places(b))) or 0
+  local most = wish > 0 and math.max(0, math.min(wish, turn == true and 1 or sharing.places(b))) or 0
   local before, number, attempts_left = b.cursor, 0, false
   if most > 0 and not b.by_value then number, attempts_left = release_due(batch, b, most, now) end
   while number < most and has_room(b, now) do
@@ -148,7 +148,7 @@ end
 
 -- Let those in line on a queue take their turns; looks at `most` batches, about.
 local function release_in_line(queue, most, now)
-  give_turns(queue, most, function(batch) return release(batch, now, true) end)
+  sharing.give_turns(queue, most, function(batch) return release(batch, now, true) end)
 end
 
 -- Release those that wait for what left flight in this call.

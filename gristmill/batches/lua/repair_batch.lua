@@ -262,7 +262,7 @@ local function enter_sets()
   elseif not (b.paused or b.waiting) then
     if redis.call('EXISTS', key(batch, 'in_flight'), key(batch, 'retry')) > 0 then belongs(GM .. 'due', now, true) end
     if has_more(batch, b) then
-      if not is_in_line(batch, b) then belongs(wanting(b.queue), -1, true) end
+      if not sharing.has(batch, b) then belongs(wanting(b.queue), -1, true) end
       -- Nothing of it runs that would tell when there is room: its rate has to.
       local has_slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0) > 0
       local alone = not (b.task_rate or b.task_max_running)
