@@ -22,13 +22,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gristmill.batches.info import BatchInfo, State
     from gristmill.batches.result import Result
+    from gristmill.batches.schedules import ScheduleInfo
     from gristmill.producer.batch import Batch
     from gristmill.producer.batches import batches, open_batch
+    from gristmill.producer.schedules import Schedule, open_schedule, schedule, schedules
     from gristmill.producer.submit import submit
     from gristmill.tasks.item import item
     from gristmill.tasks.kinds import cpu, io
 
-__all__ = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "item", "open_batch", "submit"]
+__all__ = [
+    "Batch",
+    "BatchInfo",
+    "Result",
+    "Schedule",
+    "ScheduleInfo",
+    "State",
+    "batches",
+    "cpu",
+    "io",
+    "item",
+    "open_batch",
+    "open_schedule",
+    "schedule",
+    "schedules",
+    "submit",
+]
 
 #: The module that defines each public name. It is imported when a program first uses the name: `import gristmill`
 #: alone loads neither Celery nor redis-py.
@@ -36,12 +54,17 @@ _MODULES = {
     "Batch": "gristmill.producer.batch",
     "BatchInfo": "gristmill.batches.info",
     "Result": "gristmill.batches.result",
+    "Schedule": "gristmill.producer.schedules",
+    "ScheduleInfo": "gristmill.batches.schedules",
     "State": "gristmill.batches.info",
     "batches": "gristmill.producer.batches",
     "cpu": "gristmill.tasks.kinds",
     "io": "gristmill.tasks.kinds",
     "item": "gristmill.tasks.item",
     "open_batch": "gristmill.producer.batches",
+    "open_schedule": "gristmill.producer.schedules",
+    "schedule": "gristmill.producer.schedules",
+    "schedules": "gristmill.producer.schedules",
     "submit": "gristmill.producer.submit",
 }
 

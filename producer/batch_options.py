@@ -47,11 +47,9 @@ OPTION_NAMES = (
 RETRIES_MOST = 1000
 
 
-class SubmitOptions(TypedDict, total=False):
-    """What `submit` takes by keyword beside `set`, as `gristmill.submit` describes it."""
+class BatchKeywords(TypedDict, total=False):
+    """The keywords of a batch's options that `submit` and `schedule` share, as `gristmill.submit` describes them."""
 
-    name: str | None
-    queue: str | None
     priority: int
     halt: str | None
     ttl: str | float | None
@@ -65,6 +63,13 @@ class SubmitOptions(TypedDict, total=False):
     rate: str | None
     limit_by: str | None
     labels: Mapping[str, str] | None
+
+
+class SubmitOptions(BatchKeywords, total=False):
+    """What `submit` takes by keyword beside `set`, as `gristmill.submit` describes it."""
+
+    name: str | None
+    queue: str | None
     append: bool
     close_after: str | float | None
     dedupe_by: str | None
@@ -74,6 +79,18 @@ class SubmitOptions(TypedDict, total=False):
     state: str | Iterable[str] | None
     flatten: bool
     notify: str | None
+    max_wait: str | float | None
+
+
+class ScheduleKeywords(BatchKeywords, total=False):
+    """What `schedule` takes by keyword beside `name` and `set`, as `gristmill.schedule` describes it."""
+
+    cron: str | None
+    every: str | float | None
+    tz: str | None
+    missed: str
+    overlap: str
+    queue: str | None
     max_wait: str | float | None
 
 

@@ -9,14 +9,23 @@ from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
 from gristmill.producer.submission import Submission
 
+#: Why an append and a schedule follow no batch: whoever repeats an append goes on at a place of its own input, and the
+#: items of a schedule are stored once, before there is a batch of it to follow another.
+_APPENDS = "no batch with append, whose items come from its producers: append the values that a program reads"
+_SCHEDULES = (
+    "no batch with a schedule, whose items are stored when it is made: schedule a task that submits the workflow"
+)
+
 
 def new_submission(
     *arguments: Any, append: AppendOptions | None = None, schedule: ScheduleOptions | None = None, **keywords: Any
 ) -> Submission:
     """A batch, an append to an open batch, or a schedule; the other arguments are those of `Submission`."""
     options = keywords.get("options")
-    if (append or schedule) and options:
-        _refuse_follow_ups(options)
+    if append and options:
+        _refuse_follow_ups(options, _APPENDS)
+    if schedule and options:
+        _refuse_follow_ups(options, _SCHEDULES)
     if append is not None:
         return AppendSubmission(*arguments, append=append, **keywords)
     if schedule is not None:
@@ -24,8 +33,8 @@ def new_submission(
     return Submission(*arguments, **keywords)
 
 
-def _refuse_follow_ups(options: BatchOptions) -> None:
+def _refuse_follow_ups(options: BatchOptions, expected: str) -> None:
     batches = {"after": ", ".join(options.after), "from_batch": options.source and options.source.batch}
     for name, value in batches.items():
         if value:
-            raise InputError(invalid_value(name, value, "no batch where items are appended, or a schedule is made"))
+            raise InputError(invalid_value(name, value, expected))

@@ -14,12 +14,11 @@ from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, Sub
 from gristmill.producer.follow_ups import After
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.start_time import StartTime
-from gristmill.producer.task_lookup import find_task
-from gristmill.producer.values import source_of
+from gristmill.producer.task_lookup import checked_task
+from gristmill.producer.values import fixed_arguments, source_of
 from gristmill.producer.worker_checks import live_workers, no_worker
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
-from gristmill.tasks.remote import SubmittableTask
 from gristmill.tasks.task import GristmillTask, Kind
 
 log = logging.getLogger(__name__)
@@ -206,9 +205,9 @@ def submit(  # noqa: PLR0913
         notify=notify,
     )
     deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
-    fixed = {} if set is None else _fixed(set)
+    fixed = fixed_arguments(set)
     with within(deadline):
-        known_task = _task(task)
+        known_task = checked_task(task)
     appending = _append_options(append, close_after=close_after, dedupe_by=dedupe_by, token=token)
     has_one = not appending and not known_task.schema.open_parameters(fixed)
     source = source_of(() if items is None and appending else items, has_one)
@@ -234,17 +233,3 @@ def _append_options(append: bool, **options: Any) -> AppendOptions | None:
         if value is not None:
             raise InputError(invalid_value(name, value, "no value without append"))
     return None
-
-
-def _task(task: Any) -> SubmittableTask:
-    if isinstance(task, str):
-        return find_task(task)
-    if isinstance(task, GristmillTask):
-        return task
-    raise InputError(invalid_value("task", task, "a function decorated with @cpu or @io, or a task's name"))
-
-
-def _fixed(arguments: Any) -> Mapping[str, Any]:
-    if isinstance(arguments, Mapping):
-        return arguments
-    raise InputError(invalid_value("set", arguments, "a dict of arguments by parameter"))

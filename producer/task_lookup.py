@@ -2,15 +2,16 @@
 
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 from gristmill.config.settings import settings
-from gristmill.errors import ServerError
+from gristmill.errors import InputError, ServerError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.remote import RemoteTask, SubmittableTask
-from gristmill.tasks.task import Kind
+from gristmill.tasks.task import GristmillTask, Kind
 
 
 def find_task(name: str) -> SubmittableTask:
@@ -23,6 +24,19 @@ def find_task(name: str) -> SubmittableTask:
     """
     task = catalog.load().get(name)
     return task or _announced(name) or catalog.find(name, names_on_workers())
+
+
+def checked_task(task: Any) -> SubmittableTask:
+    """The task that a program gives: a decorated function, or a name.
+
+    Raises:
+        InputError: it is neither; or as `find_task`.
+    """
+    if isinstance(task, str):
+        return find_task(task)
+    if isinstance(task, GristmillTask):
+        return task
+    raise InputError(invalid_value("task", task, "a function decorated with @cpu or @io, or a task's name"))
 
 
 def names_on_workers() -> set[str]:

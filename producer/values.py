@@ -44,3 +44,16 @@ def source_of(items: Any, has_one: bool) -> Source:
     if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
         return Values(items)
     raise InputError(invalid_value("items", items, "a list or another iterable of items"))
+
+
+def fixed_arguments(arguments: Any) -> Mapping[str, Any]:
+    """The arguments that all items share, as a program gives them in `set`.
+
+    Raises:
+        InputError: they are no dict.
+    """
+    if arguments is None:
+        return {}
+    if isinstance(arguments, Mapping):
+        return arguments
+    raise InputError(invalid_value("set", arguments, "a dict of arguments by parameter"))

@@ -82,6 +82,8 @@ def test_the_next_batch_begins_with_what_was_learnt_of_the_same_source(ledger):
     for name, fields, first in (("same", {}, [15, 13]), ("other", {"fingerprint": "g"}, [1, 1])):
         submit(ledger, name, 5000, block=1000, **fields)
         assert [pop(ledger).count for _ in range(2)] == first
+        ledger.delete(name)
+        ledger.client.delete(queue_key(ledger))
     submit(ledger, "few", 17)
     assert [pop(ledger).count for _ in range(2)] == [2, 1], "all slots have enough to do, should these take longer"
 

@@ -37,7 +37,7 @@ def test_a_batch_begins_in_the_step_that_ends_the_one_before_it(ledger):
     submit(ledger, "b", 2, after="a")
     submit(ledger, "c", 1, after="b")
     assert states(ledger, "a", "b", "c") == ["running", "waiting", "waiting"]
-    assert counts(ledger) == {"open": 1, "paused": 3, "in_flight": 1}
+    assert counts(ledger) == {"open": 1, "paused": 3, "in_flight:0": 1}
     order = []
     while ledger.client.xlen(ledger.settings.key("q:cpu:0")):
         order.append(end_one(ledger))
@@ -122,7 +122,7 @@ def test_a_retry_makes_a_batch_that_had_not_begun_wait_again(ledger, control):
     assert control.retry("a") == 1
     assert control.retry("b", cancelled=True) == 2
     assert states(ledger, "a", "b") == ["running", "waiting"]
-    assert counts(ledger) == {"open": 1, "paused": 2, "in_flight": 1}
+    assert counts(ledger) == {"open": 1, "paused": 2, "in_flight:0": 1}
     assert end_one(ledger) == "a"
     run_all(ledger)
     assert states(ledger, "a", "b") == ["succeeded", "succeeded"]
@@ -169,7 +169,7 @@ def test_a_batch_is_not_deleted_while_another_waits_for_it(ledger, control):
         ledger.delete("a")
     assert "'b'" in str(caught.value)
     ledger.delete("b")
-    assert counts(ledger) == {"open": 1, "in_flight": 1}
+    assert counts(ledger) == {"open": 1, "in_flight:0": 1}
     submit(ledger, "c", 1, after="a")
     control.cancel("c", "by me")
     ledger.delete("a")
@@ -180,7 +180,7 @@ def test_pause_and_cancel_of_a_batch_that_waits(ledger, control):
     submit(ledger, "a", 1)
     submit(ledger, "b", 2, after="a")
     assert control.pause("b")
-    assert counts(ledger) == {"open": 1, "paused": 2, "in_flight": 1}
+    assert counts(ledger) == {"open": 1, "paused": 2, "in_flight:0": 1}
     end_one(ledger)
     assert states(ledger, "b") == ["paused"]
     assert control.resume("b")

@@ -201,7 +201,7 @@ class Books:
         open_items = 0 if "finished" in self.state else self.stored - len(self.done)
         chunks = len(self.view.get(product.CHUNK_ZSETS[0], ()))
         field = "paused" if self.state.keys() & {"paused", "waiting"} else "open"
-        return Counter({field: open_items, "in_flight": chunks})
+        return Counter({field: open_items, f"in_flight:{self.state.get('priority', 0)}": chunks})
 
     def _waiting(self, part: str) -> list[int]:
         """The items that wait for another attempt: a sorted set, or a bitmap of those that `retry` gave back."""

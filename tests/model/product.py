@@ -295,7 +295,7 @@ def form_of(part: str) -> str:
     part = bare(part)
     if part in _IGNORED:
         return ""
-    timed = part.startswith("limit:") and part != TASK_RUNNING
+    timed = part.startswith(("limit:", "line:")) and part != TASK_RUNNING
     return "scoped" if timed or part in _SCOPED or part.startswith("q:") else "plain"
 
 

@@ -11,7 +11,8 @@ from gristmill import errors, files
 from gristmill.batches.result import Result
 from gristmill.tasks.celery_task import TypedTask
 
-NAMES = ["Batch", "BatchInfo", "Result", "State", "batches", "cpu", "io", "item", "open_batch", "submit"]
+NAMES = ["Batch", "BatchInfo", "Result", "Schedule", "ScheduleInfo", "State", "batches", "cpu", "io", "item"]
+NAMES += ["open_batch", "open_schedule", "schedule", "schedules", "submit"]
 
 
 def python(code):

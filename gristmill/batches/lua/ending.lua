@@ -18,7 +18,7 @@ end
 
 -- Nothing of the batch is handed out any more, or comes due.
 local function end_release(batch, queue)
-  end_flights(batch, queue)
+  end_flights(batch)
   redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'), key(batch, 'parked'), key(batch, 'ready'))
   redis.call('DEL', key(batch, 'running'), key(batch, 'rates'))
   redis.call('ZREM', wanting(queue), batch)
@@ -78,7 +78,7 @@ end
 -- as running any more, and their workers are to end them; they are returned too, as a flat list of worker, chunk of the
 -- message.
 local function running(batch, b, now, killable)
-  local runs, killed = {}, {}
+  local runs, killed, flights = {}, {}, flight_state(batch)
   local chunks = redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1, 'WITHSCORES')
   for i = 1, #chunks, 2 do
     local chunk, seen = chunks[i], tonumber(chunks[i + 1])
@@ -87,7 +87,7 @@ local function running(batch, b, now, killable)
     if runs_on and not killable[worker] then
       runs[#runs + 1] = chunk
     else
-      leave_flight(batch, b.queue, chunk)
+      leave_flight(batch, flights, chunk)
       if runs_on then
         note_kill(batch, b.epoch, worker, message)
         killed[#killed + 1] = worker

@@ -25,8 +25,7 @@ local function add_running(at, value, amount)
 end
 
 -- Count chunks of a batch that enter flight (`sign` 1), or leave it (-1).
-local function count_flights(batch, chunks, sign, now)
-  local b = state(batch, {'task', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running', 'finished'}, {})
+local function count_limited(batch, b, chunks, sign, now)
   if not (b.limit_by or b.task_limit_by or b.task_max_running) then return end
   if b.task_max_running and sign > 0 then redis.call('SADD', GM .. 'limited_tasks', b.task) end
   for _, chunk in ipairs(chunks) do

@@ -60,5 +60,6 @@ for _, id in ipairs(ended) do
 end
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
+release_in_line(queue, CALL_MOST, now)
 local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
 return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills, until_paced(now)}

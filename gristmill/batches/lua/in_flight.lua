@@ -5,6 +5,9 @@
 --   batch:{b}:started     hash  chunk that runs -> worker that took it, a space, chunk of the message it is under
 --   batch:{b}:remainder   zset  what chunks that ran over did not get to, as chunks -> first
 
+-- The queues on which a chunk has left flight in this call: others may wait for its place.
+local left_queues = {}
+
 local function chunk_of(first, count) return first .. ':' .. count end
 
 -- The index of a chunk's first item, and the number of its items.
@@ -13,29 +16,42 @@ local function range_of(chunk)
   return tonumber(first), tonumber(count)
 end
 
--- Put a chunk in flight: from now on it is somebody's to run.
-local function enter_flight(batch, queue, chunk, now)
-  local new = redis.call('ZADD', key(batch, 'in_flight'), now, chunk)
-  if new == 0 then return end
-  redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', 1)
-  count_flights(batch, {chunk}, 1)
+-- What counting its chunks needs of a batch, as fields of its state.
+local function flight_state(batch)
+  return state(batch, {'queue', 'task', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running'}, {'priority'})
+end
+
+local function level_field(level) return 'in_flight:' .. level end
+
+-- Chunks of one priority that are in flight on a queue.
+local function flights_on(queue, level)
+  return tonumber(redis.call('HGET', GM .. 'queue:' .. queue, level_field(level)) or 0)
+end
+
+local function count_flights(batch, b, chunks, sign, now)
+  redis.call('HINCRBY', GM .. 'queue:' .. b.queue, level_field(b.priority), sign * #chunks)
+  if sign < 0 then left_queues[b.queue] = true end
+  count_limited(batch, b, chunks, sign, now)
+end
+
+-- Put a chunk in flight: from now on it is somebody's to run. Here and below, `b` has the fields of flight_state.
+local function enter_flight(batch, b, chunk, now)
+  if redis.call('ZADD', key(batch, 'in_flight'), now, chunk) == 1 then count_flights(batch, b, {chunk}, 1) end
 end
 
 -- Take a chunk out of flight; returns whether it was there. With the time `now`, others of its value may be handed out.
-local function leave_flight(batch, queue, chunk, now)
+local function leave_flight(batch, b, chunk, now)
   redis.call('HDEL', key(batch, 'message_of'), chunk)
   redis.call('HDEL', key(batch, 'started'), chunk)
   if redis.call('ZREM', key(batch, 'in_flight'), chunk) == 0 then return false end
-  redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', -1)
-  count_flights(batch, {chunk}, -1, now)
+  count_flights(batch, b, {chunk}, -1, now)
   return true
 end
 
 -- No chunk of the batch is in flight any more.
-local function end_flights(batch, queue)
+local function end_flights(batch)
   local chunks = redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)
-  if #chunks > 0 then redis.call('HINCRBY', GM .. 'queue:' .. queue, 'in_flight', -#chunks) end
-  count_flights(batch, chunks, -1)
+  if #chunks > 0 then count_flights(batch, flight_state(batch), chunks, -1) end
   redis.call('DEL', key(batch, 'in_flight'), key(batch, 'message_of'), key(batch, 'started'))
 end
 

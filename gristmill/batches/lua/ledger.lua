@@ -6,7 +6,7 @@
 --   active              zset    batch with open items, or with input that has not ended -> created, ms
 --   slots               hash    queue -> live slots of the fleet
 --   learnt              hash    task, a space, fingerprint of its source -> seconds that an item took in its last batch
---   queue:{q}           hash    open: items without an outcome; paused: those in paused batches; in_flight: chunks
+--   queue:{q}           hash    open: items without an outcome; paused: those in paused batches; in_flight:{level}: chunks of a priority
 --   batch:{b}:state     hash    see create.lua; counters and everything about the batch that is not per item
 --   batch:{b}:in        stream  blocks: id {end}-0; fields first, sha, items (JSON values, a line each), at (ms)
 --   batch:{b}:done      bitmap  items with an outcome: the guard that records each once

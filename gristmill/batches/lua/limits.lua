@@ -131,9 +131,9 @@ local function rate_lets(b, limit, waiting, now)
 end
 
 -- Whether other batches have waited for longer for what the task's limit lets: `b.turn` is the value for which it is this
--- one's turn.
+-- one's turn, or true in a turn of those in line, which have waited for that.
 local function others_first(b, limit)
-  return limit.words ~= '' and b.turn ~= limit.value and redis.call('EXISTS', waiters_of(b.task, limit.value)) == 1
+  return limit.words ~= '' and b.turn ~= true and b.turn ~= limit.value and redis.call('EXISTS', waiters_of(b.task, limit.value)) == 1
 end
 
 -- Whether one limit lets a further chunk be handed out, while `waiting` chunks of its kind wait for a slot.

@@ -91,8 +91,9 @@ end
 local function sample_queues(queues)
   local oldest = oldest_items(queues)
   for queue in pairs(queues) do
-    local counts_of = redis.call('HMGET', GM .. 'queue:' .. queue, 'open', 'paused', 'in_flight')
-    local open, paused, in_flight = tonumber(counts_of[1]) or 0, tonumber(counts_of[2]) or 0, tonumber(counts_of[3]) or 0
+    local counts_of, in_flight = redis.call('HMGET', GM .. 'queue:' .. queue, 'open', 'paused'), 0
+    local open, paused = tonumber(counts_of[1]) or 0, tonumber(counts_of[2]) or 0
+    for level = 0, LEVELS do in_flight = in_flight + flights_on(queue, level) end
     local messages, first = messages_of(queue)
     -- Messages of chunks are no items of their own.
     local plain = math.max(0, messages - in_flight)

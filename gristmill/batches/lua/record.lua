@@ -17,13 +17,14 @@ local outcomes, items
 outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
 local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt', 'from_batch', 'has_takers',
-  'stuck_after'},
-  {'created', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
+  'input_ended', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running', 'stuck_after'}, {'priority', 'created',
+  'succeeded', 'failed', 'cancelled', 'dead', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {items, false, false} end
 if b.epoch ~= epoch then
   redis.call('HINCRBY', key(batch, 'state'), 'duplicates', items)
   return {items, false, false}
 end
+b.done = b.succeeded + b.failed + b.cancelled + b.dead
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
 
@@ -151,7 +152,7 @@ end
 -- whether it left.
 local function end_chunk()
   if rest < 0 then see_chunk(batch, chunk, now) return false end
-  if not accounted(count - rest) or not leave_flight(batch, b.queue, chunk, now) then return false end
+  if not accounted(count - rest) or not leave_flight(batch, b, chunk, now) then return false end
   if rest > 0 then
     redis.call('ZADD', key(batch, 'remainder'), first + count - rest, chunk_of(first + count - rest, rest))
   end
@@ -172,11 +173,13 @@ local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chun
 local left = end_chunk()
 if b.halt and #ended > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
-local following = left and place and runner and more ~= 'no'
-  and go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off') or false
-release(batch, now)
+local following = false
+if left and place and runner and more ~= 'no' then
+  following, b.known = go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off')
+end
+release(batch, now, nil, b.known)
 release_freed(now)
-finish(batch, now)
+if b.input_ended and b.stored <= b.done + tally.succeeded + tally.failed + tally.dead then finish(batch, now) end
 -- A batch that has all its items out leaves room to those that wait for the fleet.
 if not redis.call('ZSCORE', wanting(b.queue), batch) then release_wanting(b.queue, 2, now) end
 return {tally.duplicates, following, threshold}

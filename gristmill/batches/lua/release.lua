@@ -1,4 +1,4 @@
---@ uses batches/parked batches/attempts broker/queue
+--@ uses batches/parked batches/attempts batches/sharing
 -- Handing out chunks: what is in flight of each batch follows the slots of the fleet. Two sets say which batches wait for
 -- that, so that nobody has to walk all of them:
 --   wanting:{q}  zset  batch with items that are not handed out -> slots for which it was last released
@@ -11,6 +11,8 @@ local RELEASE_MOST, CALL_MOST = 250, 500
 local PACED_MOST, PACE_MS = 100, 50
 -- Batches that one call releases, at most, of those that wait for room of a task.
 local WAITERS_MOST = 20
+-- Turns of those in line that one call gives, at most, where chunks left flight.
+local TURNS_MOST = 20
 -- Milliseconds between two looks at the messages of a batch, at least, and for each batch that is active.
 local LOOK_MS, LOOK_MS_EACH = 3000, 40
 
@@ -29,7 +31,7 @@ local function message_id(batch, epoch, first, count) return batch .. ':' .. epo
 -- Hand out the items first to first+count-1 as one message.
 local function hand_out(batch, b, first, count, now)
   local chunk = chunk_of(first, count)
-  enter_flight(batch, b.queue, chunk, now)
+  enter_flight(batch, b, chunk, now)
   local fields = {MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}
   -- A worker that starts the message has to have them.
   if b.slots then fields[7], fields[8] = b.slots, b.memory end
@@ -38,17 +40,18 @@ local function hand_out(batch, b, first, count, now)
   redis.call('HSET', key(batch, 'message_of'), chunk, put(b.queue, b.priority, 'gristmill.chunk', id, args, now))
 end
 
--- What handing out needs of a batch, its limits included, and the live slots of its queue; nil when nothing of it is to be
+-- What handing out needs of a batch, its limits and the live slots of its queue included; nil when nothing of it is to be
 -- handed out.
 local function releasable(batch)
   local b = state(batch, {'queue', 'task', 'epoch', 'paused', 'cancelling', 'finished', 'waiting', 'has_takers', 'is_async',
-    'slots', 'memory', 'max_running', 'rate', 'limit_by', 'task_max_running', 'task_rate', 'task_limit_by', 'held_by'},
+    'slots', 'memory', 'submitted_by', 'max_running', 'rate', 'limit_by', 'task_max_running', 'task_rate', 'task_limit_by', 'held_by'},
     {'stored', 'cursor', 'retry_pending', 'rate_due', 'priority', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items', 'learnt'})
   if not b.queue or b.paused or b.waiting or b.cancelling or b.finished then return nil end
   b.async_items = tonumber(b.is_async and redis.call('HGET', GM .. 'async_items', b.queue) or 1)
   local slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0)
+  b.live_slots = slots
   read_limits(batch, b, math.ceil(slots / tonumber(b.slots or 1)))
-  return b, slots
+  return b
 end
 
 -- Hand out items that are due for another attempt, in `most` messages at most; returns how many messages, and whether some are left. Items of an
@@ -78,16 +81,30 @@ local function release_due(batch, b, most, now)
   return number, at <= #due
 end
 
+-- Note where a batch waits that has more to hand out: in line for its turn, or for the slots of its queue to be more than
+-- `slots`.
+local function note_wish(batch, b, more, takes_turns, slots, now)
+  if takes_turns and (more or redis.call('ZCOUNT', key(batch, 'retry'), '-inf', now) > 0) then
+    sharing.join(batch, b)
+  elseif more then
+    redis.call('ZADD', wanting(b.queue), slots, batch)
+    return
+  end
+  redis.call('ZREM', wanting(b.queue), batch)
+end
+
 -- Fill what is in flight of a batch: items due for another attempt first, then the next ones. Without workers nothing is
--- handed out: how to cut chunks depends on who is there. `turn` is the value for which it is the batch's turn to use its
--- task's limit. Returns how many messages it put.
-local function release(batch, now, turn)
-  local b, slots = releasable(batch)
+-- handed out: how to cut chunks depends on who is there. `turn` says what it is the batch's turn to use: a value of its
+-- task's limit, or, as true, one place of those that wait in line. `known` is what `releasable` has just read, where the
+-- batch has no limits. Returns how many messages it put.
+local function release(batch, now, turn, known)
+  local b = known or releasable(batch)
   if not b then return 0 end
   b.turn = turn
   -- A slot gets its next chunk when it has recorded one: more would only be cut too early.
   local room = b.places - redis.call('ZCARD', key(batch, 'in_flight'))
-  local most = math.min(room, RELEASE_MOST)
+  local wish = math.min(room, RELEASE_MOST)
+  local most = wish > 0 and math.max(0, math.min(wish, turn == true and 1 or sharing.places(b))) or 0
   local before, number, attempts_left = b.cursor, 0, false
   if most > 0 and not b.by_value then number, attempts_left = release_due(batch, b, most, now) end
   while number < most and has_room(b, now) do
@@ -102,12 +119,8 @@ local function release(batch, now, turn)
   local more = has_more(batch, b)
   if b.by_value then note_parked(batch, b, number < most, now) end
   note_stop(batch, b, more or attempts_left, now)
-  if more then
-    -- One whose room was not filled wants to be released again, whatever the slots.
-    redis.call('ZADD', wanting(b.queue), (room > most or b.has_not_looked) and -1 or slots, batch)
-  else
-    redis.call('ZREM', wanting(b.queue), batch)
-  end
+  -- One whose room was not filled wants to be released again, whatever the slots.
+  note_wish(batch, b, more, number == most and most < wish, (room > wish or b.has_not_looked) and -1 or b.live_slots, now)
   return number
 end
 
@@ -133,12 +146,18 @@ local function release_waiting(task, value, now)
   redis.call('ZADD', GM .. 'pacing', 'NX', now + PACE_MS, task .. ' ' .. value)
 end
 
+-- Let those in line on a queue take their turns; looks at `most` batches, about.
+local function release_in_line(queue, most, now)
+  sharing.give_turns(queue, most, function(batch) return release(batch, now, true) end)
+end
+
 -- Release those that wait for what left flight in this call.
 local function release_freed(now)
   while #freed > 0 do
     local room = table.remove(freed)
     if redis.call('EXISTS', waiters_of(room[1], room[2])) == 1 then release_waiting(room[1], room[2], now) end
   end
+  for queue in pairs(left_queues) do release_in_line(queue, TURNS_MOST, now) end
 end
 
 -- Release the batches whose rate, or whose task's, lets them hand out more by now.

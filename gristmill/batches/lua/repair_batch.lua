@@ -12,9 +12,9 @@ local b
 local function note(what, number) report[what] = (report[what] or 0) + number end
 local function read()
   b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
-    'reason', 'ttl', 'rate', 'waiting', 'limit_by', 'max_running', 'task_rate', 'stuck_after',
+    'reason', 'ttl', 'rate', 'submitted_by', 'waiting', 'limit_by', 'max_running', 'task_rate', 'stuck_after',
     'task_limit_by', 'task_max_running'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
-    'retry_pending', 'bytes'})
+    'retry_pending', 'bytes', 'priority'})
 end
 local function set(...) if mend then redis.call('HSET', key(batch, 'state'), ...) end end
 local function unset(...) if mend then redis.call('HDEL', key(batch, 'state'), ...) end end
@@ -72,7 +72,7 @@ local function reopen()
   if not mend then return end
   redis.call('HDEL', key(batch, 'state'), 'finished')
   redis.call('HINCRBY', key(batch, 'state'), 'epoch', 1)
-  end_flights(batch, b.queue)
+  end_flights(batch)
   redis.call('ZREM', GM .. 'expiring', batch)
   for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PERSIST', name) end
 end
@@ -222,7 +222,7 @@ local function count_values()
 end
 
 local function place_items()
-  local flights = ranges_in('in_flight', function(chunk) leave_flight(batch, b.queue, chunk) end)
+  local flights = ranges_in('in_flight', function(chunk) leave_flight(batch, flight_state(batch), chunk) end)
   local rests = ranges_in('remainder', function(chunk) redis.call('ZREM', key(batch, 'remainder'), chunk) end)
   drop_notes()
   clear_waiting()
@@ -263,7 +263,7 @@ local function enter_sets()
   elseif not (b.paused or b.waiting) then
     if redis.call('EXISTS', key(batch, 'in_flight'), key(batch, 'retry')) > 0 then belongs(GM .. 'due', now, true) end
     if has_more(batch, b) then
-      belongs(wanting(b.queue), -1, true)
+      if not sharing.has(batch, b) then belongs(wanting(b.queue), -1, true) end
       -- Nothing of it runs that would tell when there is room: its rate has to.
       local has_slots = tonumber(redis.call('HGET', GM .. 'slots', b.queue) or 0) > 0
       local alone = not (b.task_rate or b.task_max_running)

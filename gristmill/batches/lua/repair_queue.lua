@@ -2,13 +2,15 @@
 --@ uses batches/in_flight
 -- Compare the counts of a queue with its live batches, and its slots with its workers; with `mend`, make them agree.
 -- Touches: queue:{q}, slots. Returns how many counts disagreed.
-local right, wrong = {open = 0, paused = 0, in_flight = 0}, 0
+local right, wrong = {open = 0, paused = 0}, 0
+for level = 0, 9 do right[level_field(level)] = 0 end
 for _, batch in ipairs(redis.call('ZRANGE', GM .. 'active', 0, -1)) do
-  local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+  local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'priority'})
   if b.queue == queue then
     local field = (b.paused or b.waiting) and 'paused' or 'open'
     right[field] = right[field] + b.stored - b.succeeded - b.failed - b.cancelled - b.dead
-    right.in_flight = right.in_flight + redis.call('ZCARD', key(batch, 'in_flight'))
+    local flights = level_field(b.priority)
+    right[flights] = right[flights] + redis.call('ZCARD', key(batch, 'in_flight'))
   end
 end
 for field, number in pairs(right) do

@@ -6,12 +6,12 @@
 -- Returns false when there is nothing to run: the batch is gone, paused or being cancelled, the epoch is over or the
 -- chunk is recorded. Else its contents, see contents.lua.
 local now = milliseconds()
-local b = state(batch, {'epoch', 'queue', 'paused', 'cancelling'}, {})
+local b = state(batch, {'epoch', 'paused', 'cancelling'}, {})
 local chunk = chunk_of(first, count)
 local seen = redis.call('ZSCORE', key(batch, 'in_flight'), chunk)
 if b.epoch ~= epoch or not seen then return false end
 if b.paused or b.cancelling then
-  leave_flight(batch, b.queue, chunk, now)
+  leave_flight(batch, flight_state(batch), chunk, now)
   -- Until it is resumed; or cancelled with the rest.
   redis.call('ZADD', key(batch, 'remainder'), first, chunk)
   if b.cancelling then settle(batch, now, {}) end
