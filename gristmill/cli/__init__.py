@@ -43,6 +43,8 @@ SECTIONS = {
     },
     "Workers": {
         "workers": "List the live workers: slots, busy slots, rate",
+        "drain": "Have workers finish what runs and take nothing new",
+        "undrain": "Have drained workers take items again",
         "dead": "List, requeue or delete messages given up on",
         "doctor": "Check server, workers and settings; say what to do",
     },

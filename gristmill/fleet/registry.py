@@ -33,7 +33,7 @@ class LiveWorker:
     has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
     `setup_failures` maps each task whose setup fails there to the error. The items of the worker may reserve
     `memory_limit` bytes together. `shared_root` is `seen` or `missing` where the worker's settings declare a data root
-    that all hosts share.
+    that all hosts share. One that is `draining` takes no messages and has no slots; `busy` tells what still runs there.
     """
 
     name: str
@@ -53,6 +53,7 @@ class LiveWorker:
     memory_limit: int = 0
     shared_root: str = ""
     container: bool = False
+    draining: bool = False
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     setup_failures: dict[str, str] = field(default_factory=dict)
@@ -77,6 +78,21 @@ class WorkerRegistry:
     def leave(self, worker: str) -> None:
         """Remove a worker (its id) that ends."""
         self._scripts.call("leave", worker=worker)
+
+    def drain(self, worker: str, who: str, *, stop: bool = False) -> None:
+        """Have a worker (its id) take no messages, since `who` says so; with `stop` it ends when it runs none."""
+        self._ask(worker, drain=who, stop="1" if stop else "")
+
+    def undrain(self, worker: str) -> None:
+        """Have a worker (its id) take messages again, on as many slots as it started with."""
+        self._ask(worker, drain="", stop="", slots="")
+
+    def resize(self, worker: str, slots: int) -> None:
+        """Have a worker (its id) run `slots` messages at once; with 0 it takes none."""
+        self._ask(worker, slots=str(slots))
+
+    def _ask(self, worker: str, **fields: str) -> None:
+        self._scripts.call("ask", worker=worker, fields=[part for pair in fields.items() for part in pair])
 
     def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
         """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.
