@@ -14,7 +14,8 @@ from gristmill.cli.command import command as new_command
 from gristmill.cli.console import cells, note, print_json, show, stdout, table_of
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings
-from gristmill.fleet.overview import Observer, Overview, QueueNow
+from gristmill.fleet.overview import Observer, Overview
+from gristmill.fleet.queue_now import QueueNow
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 

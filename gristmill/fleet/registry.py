@@ -29,11 +29,16 @@ class LiveWorker:
 
     `name` is its node name in Celery, which two hosts of one name share; `id` is its own.
     `busy` of its `slots` run a message. `rate` is items per second over the last seconds. `items` counts the outcomes
-    that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
-    has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
+    that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint.
     `setup_failures` maps each task whose setup fails there to the error. The items of the worker may reserve
-    `memory_limit` bytes together. `shared_root` is `seen` or `missing` where the worker's settings declare a data root
-    that all hosts share. One that is `draining` takes no messages and has no slots; `busy` tells what still runs there.
+    `memory_limit` bytes together, and have reserved `reserved`. `shared_root` is `seen` or `missing` where the worker's
+    settings declare a data root that all hosts share. Its start took `start_seconds` seconds. One that is `draining`
+    takes no messages and has no slots; `busy` tells what still runs there.
+
+    The worker may use `cores`; its processes use `cores_used` of them, and have `resident` MiB of memory. `machine` is
+    the id of the machine that it runs on, which its containers share: `machine_cores`, of which `cpu` percent are busy,
+    and `used` of `memory` MiB in use. In a `container`, which `host` names then, it uses `container_used` MiB and may
+    use `container_memory`, 0 for all. In a pod of Kubernetes, `namespace` is the pod's.
     """
 
     name: str
@@ -47,16 +52,30 @@ class LiveWorker:
     items: int = 0
     rate: float = 0.0
     cores: int = 0
+    cores_used: float = 0.0
+    resident: int = 0
+    machine: str = ""
+    machine_cores: int = 0
     cpu: float = 0.0
     used: int = 0
     memory: int = 0
     memory_limit: int = 0
+    reserved: int = 0
     shared_root: str = ""
     container: bool = False
+    container_used: int = 0
+    container_memory: int = 0
+    namespace: str = ""
+    start_seconds: float = 0.0
     draining: bool = False
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     setup_failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the memory that its items have reserved has no room for another such item."""
+        return bool(self.reserved and self.busy) and self.reserved + self.reserved // self.busy > self.memory_limit
 
 
 class WorkerRegistry:
