@@ -106,9 +106,9 @@ class WorkerRegistry:
         """Have a worker (its id) take messages again, on as many slots as it started with."""
         self._ask(worker, drain="", stop="", slots="")
 
-    def resize(self, worker: str, slots: int) -> None:
-        """Have a worker (its id) run `slots` messages at once; with 0 it takes none."""
-        self._ask(worker, slots=str(slots))
+    def resize(self, worker: str, slots: int | None) -> None:
+        """Have a worker (its id) run `slots` messages at once; 0: it takes none, None: as many as at its start."""
+        self._ask(worker, slots="" if slots is None else str(slots))
 
     def _ask(self, worker: str, **fields: str) -> None:
         self._scripts.call("ask", worker=worker, fields=[part for pair in fields.items() for part in pair])
