@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, cast
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from gristmill.batches.asked import Asked
 from gristmill.batches.chunk import Chunk, Outcome, Work
 from gristmill.batches.contents import by_name, work_of
 from gristmill.batches.histogram import encode
@@ -15,6 +14,7 @@ from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
 from gristmill.batches.shared_arguments import difference
 from gristmill.batches.slowest import SlowestFilter
+from gristmill.batches.wish import Wish
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, invalid_value
@@ -213,7 +213,7 @@ class Ledger:
         chunks: Iterable[Chunk],
         ended: Iterable[str] = (),
         runs: Sequence[Mapping[str, Any]] = (),
-    ) -> tuple[int, bool, list[str], int, Asked]:
+    ) -> tuple[int, bool, list[str], int, Wish]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
@@ -222,7 +222,7 @@ class Ledger:
         what is asked of it. The server repeats each id, that of a cancelled item, until a later heartbeat has it in
         `ended`. `runs` are the items that have run there for long; `RunningItems` reads them.
         """
-        items, is_new, kills, pace_ms, asked = self._call(
+        items, is_new, kills, pace_ms, wish = self._call(
             "heartbeat",
             worker=worker,
             queue=heartbeat["queue"],
@@ -233,7 +233,7 @@ class Ledger:
             runs=dumps(runs) if runs else "",
             ended=ended,
         )
-        return int(items), bool(is_new), list(kills), int(pace_ms), Asked.of(asked)
+        return int(items), bool(is_new), list(kills), int(pace_ms), Wish.of(wish)
 
     def tend(self, batch: str) -> None:
         """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""

@@ -17,7 +17,7 @@ from gristmill.fleet.autoscaling import Aim
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.autoscaler import Autoscaler
 from gristmill.local.compose import compose_here
-from gristmill.local.reach import Command, OwnPools, Reach
+from gristmill.local.reach import OwnPools, Reach, ScaleCommand
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
 from gristmill.tasks.queue_worker import SLOTS_MOST
@@ -64,7 +64,7 @@ def command(
     \b
     Examples:
       gristmill autoscale --target 10m --cpu-slots 0..8
-      gristmill autoscale --exec 'kubectl scale deployment/cpu --replicas={cpu}' --cpu-slots 0..40
+      gristmill autoscale --cpu-slots 0..40 --exec 'resize-group {cpu}'
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     reach = _reach(command_text)
@@ -98,7 +98,7 @@ def _reach(command_text: str | None) -> Reach:
         InputError: nothing is.
     """
     if command_text is not None:
-        return Command(command_text)
+        return ScaleCommand(command_text)
     home = Home(settings().home)
     registry = WorkerRegistry(client(), settings())
     holder = home.holder()

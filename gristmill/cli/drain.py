@@ -45,10 +45,10 @@ def command(workers: tuple[str, ...], stop: bool, max_wait: float | None) -> int
     deadline = Deadline(max_wait)
     with reaching():
         registry = WorkerRegistry(client(), settings())
-        chosen = choose(registry.workers(), workers)
-        for worker in chosen:
+        targets = choose(registry.workers(), workers)
+        for worker in targets:
             registry.drain(worker.id, user_at_host(), stop=stop)
-        _wait(registry, {worker.id: worker.name for worker in chosen}, stop, deadline)
+        _wait(registry, {worker.id: worker.name for worker in targets}, stop, deadline)
     return 0
 
 
@@ -58,14 +58,14 @@ def choose(live: list[LiveWorker], words: tuple[str, ...]) -> list[LiveWorker]:
     Raises:
         InputError: a word names none.
     """
-    chosen: dict[str, LiveWorker] = {}
+    targets: dict[str, LiveWorker] = {}
     for word in words:
-        named = [worker for worker in live if word in (worker.name, worker.id, worker.host)]
-        if not named:
+        matches = [worker for worker in live if word in (worker.name, worker.id, worker.host)]
+        if not matches:
             names = ", ".join(sorted({worker.name for worker in live})) or "none lives"
             raise InputError(invalid_value("WORKER", word, f"a live worker or its host: {names}"))
-        chosen |= {worker.id: worker for worker in named}
-    return list(chosen.values())
+        targets |= {worker.id: worker for worker in matches}
+    return list(targets.values())
 
 
 def _wait(registry: WorkerRegistry, names: dict[str, str], stop: bool, deadline: Deadline) -> None:

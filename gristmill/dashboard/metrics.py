@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gristmill.batches.histogram import FIRST, bound
 from gristmill.config.settings import settings
+from gristmill.dashboard.autoscale_metrics import autoscale_metrics
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.pages import Page
 from gristmill.fleet.meters import Series, TaskCount
@@ -67,7 +68,8 @@ class _Families(prometheus_client.CollectorRegistry):
 def collect(observer: Observer) -> list[Metric]:
     """Our metrics at this moment."""
     overview = observer.look()
-    return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview)]
+    autoscale = autoscale_metrics(observer, overview.at)
+    return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview), *autoscale]
 
 
 def _counters(totals: Mapping[Series, TaskCount]) -> Iterator[Metric]:

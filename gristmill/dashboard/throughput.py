@@ -17,6 +17,7 @@ from gristmill.dashboard.advice import (
     advise_on_setups,
     advise_on_unknown_tasks,
 )
+from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.server_cpu import ServerCpu
@@ -67,6 +68,7 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
+        "autoscale": autoscale_now(observer.fleet.client, observer.meters.settings, overview.at),
         "history": application.history.view(name, overview.at),
     }
 

@@ -36,8 +36,8 @@ class Status:
         try:
             fields = json.loads(text or "{}")
             queues = {name: Past.of(past) for name, past in fields.pop("queues", {}).items()}
-            known = {name: value for name, value in fields.items() if name in cls.__dataclass_fields__}
-            return cls(**known, queues=queues)
+            names = cls.__dataclass_fields__
+            return cls(**{name: value for name, value in fields.items() if name in names}, queues=queues)
         except (ValueError, TypeError, AttributeError):
             return cls()
 

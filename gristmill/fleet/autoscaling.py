@@ -70,8 +70,8 @@ class Past:
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
         """What `as_dict` gave; fields of another version are left out."""
-        known = cls.__dataclass_fields__
-        return cls(**{name: value for name, value in fields.items() if name in known})
+        names = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in fields.items() if name in names})
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, as JSON has them."""
@@ -112,9 +112,9 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
     if at - past.changed_at < CALM_SECONDS or not is_settled(queue):
         return replace(past, low_since=None)
     wide = 1 + past.turns
-    late, wanted, early = (plans(share * seconds) for share in (1 + LATE * wide, 1.0, max(1 - EARLY * wide, 0.5)))
+    late, goal, early = (plans(share * seconds) for share in (1 + LATE * wide, 1.0, max(1 - EARLY * wide, 0.5)))
     if bounds.fit(late.slots) > past.slots:
-        return _change(past, bounds.fit(wanted.slots), at, wanted.reason)
+        return _change(past, bounds.fit(goal.slots), at, goal.reason)
     if seconds <= LEAST_SHARE * aim.target:
         return replace(past, low_since=None)
     return _decide_less(past, at, bounds.fit(early.slots), early)

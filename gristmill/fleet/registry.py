@@ -98,9 +98,9 @@ class WorkerRegistry:
         """Remove a worker (its id) that ends."""
         self._scripts.call("leave", worker=worker)
 
-    def drain(self, worker: str, who: str, *, stop: bool = False) -> None:
-        """Have a worker (its id) take no messages, since `who` says so; with `stop` it ends when it runs none."""
-        self._ask(worker, drain=who, stop="1" if stop else "")
+    def drain(self, worker: str, identity: str, *, stop: bool = False) -> None:
+        """Have a worker (its id) take no messages, since `identity` says so; with `stop` it ends when it runs none."""
+        self._ask(worker, drain=identity, stop="1" if stop else "")
 
     def undrain(self, worker: str) -> None:
         """Have a worker (its id) take messages again, on as many slots as it started with."""
@@ -111,7 +111,7 @@ class WorkerRegistry:
         self._ask(worker, slots="" if slots is None else str(slots))
 
     def _ask(self, worker: str, **fields: str) -> None:
-        self._scripts.call("ask", worker=worker, fields=[part for pair in fields.items() for part in pair])
+        self._scripts.call("wish", worker=worker, fields=[part for pair in fields.items() for part in pair])
 
     def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
         """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.

@@ -67,14 +67,14 @@ class ComposeServices:
 
     def _count(self, queue: str, slots: int, live: Sequence[LiveWorker]) -> int:
         """How many containers of a queue there may be now, of which those that are to go have drained."""
-        containers, wanted = self._of(queue), -(-slots // self.step(queue, live))
+        containers, most = self._of(queue), -(-slots // self.step(queue, live))
         by_container = {one: [worker for worker in live if _is_in(worker, one)] for one in containers}
-        for worker in [worker for one in containers[:wanted] for worker in by_container[one] if worker.draining]:
+        for worker in [worker for one in containers[:most] for worker in by_container[one] if worker.draining]:
             self._registry.resize(worker.id, None)
-        going = containers[wanted:]
+        going = containers[most:]
         for worker in [worker for one in going for worker in by_container[one] if not worker.draining]:
             self._registry.resize(worker.id, 0)
-        count = max(wanted, len(containers)) if going else wanted
+        count = len(containers) if going else most
         for one in reversed(going):
             if any(worker.busy or not worker.draining for worker in by_container[one]):
                 break

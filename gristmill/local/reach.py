@@ -70,7 +70,7 @@ class OwnPools:
                 self._registry.resize(worker.id, slots[worker.queue])
 
 
-class Command:
+class ScaleCommand:
     """A command of the operator's, without a shell, for which {cpu} and {io} stand for the slots."""
 
     is_elastic = True
@@ -89,7 +89,7 @@ class Command:
         if not self._words or not ("{cpu}" in text or "{io}" in text):
             raise InputError(invalid_value("--exec", text, expected))
         self.name = f"`{self._words[0]}`"
-        self._made: dict[str, int] | None = None
+        self._last: dict[str, int] | None = None
         self._wait, self._again_at = FIRST_WAIT, 0.0
 
     def workers(self, live: Sequence[LiveWorker]) -> list[LiveWorker]:
@@ -102,7 +102,7 @@ class Command:
 
     def apply(self, slots: Mapping[str, int], _live: Sequence[LiveWorker]) -> None:
         """Call the command when the numbers have changed, or when it failed."""
-        if slots == self._made or time.monotonic() < self._again_at:
+        if slots == self._last or time.monotonic() < self._again_at:
             return
         words = [word.replace("{cpu}", str(slots["cpu"])).replace("{io}", str(slots["io"])) for word in self._words]
         try:
@@ -111,7 +111,7 @@ class Command:
             self._again_at = time.monotonic() + self._wait
             self._wait = min(2 * self._wait, LONGEST_WAIT)
             raise
-        self._made, self._wait = dict(slots), FIRST_WAIT
+        self._last, self._wait = dict(slots), FIRST_WAIT
 
 
 def run(words: Sequence[str]) -> str:

@@ -44,6 +44,7 @@ __all__ = [
     "note_job",
     "pool_of",
     "pool_runs",
+    "processes_of",
     "release_multiprocessing",
     "resize_threads",
     "trace",
@@ -222,6 +223,12 @@ def _has(job: Any, process: Any) -> bool:
 def resize_threads(pool: ThreadPool, threads: int) -> None:
     """Let a pool start so many threads. Those that it has stay, and wait for work without taking any."""
     pool.limit = pool.executor._max_workers = threads
+
+
+def processes_of(pool: Any) -> HookedPool | None:
+    """The processes of a Celery task pool; None if it has none of ours."""
+    processes = vars(pool).get("_pool")
+    return processes if isinstance(processes, HookedPool) else None
 
 
 def release_multiprocessing() -> None:

@@ -91,11 +91,11 @@ class WorkerHeartbeat(StartStopStep):
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
         ended = self.kills.ended()
-        items, is_new, kills, pace_ms, asked = self.ledger.heartbeat(
+        items, is_new, kills, pace_ms, wish = self.ledger.heartbeat(
             self.id, self._describe(), unacknowledged_chunks(), ended, run_rows.slowest()
         )
         self.kills.learn(kills, ended)
-        pool_size.learn(asked)
+        pool_size.learn(wish)
         self._pace_in(pace_ms)
         if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.

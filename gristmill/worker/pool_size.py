@@ -5,13 +5,13 @@ from typing import Any
 
 from celery.worker import state
 
-from gristmill.batches.asked import NOTHING, Asked
+from gristmill.batches.wish import NOTHING, Wish
 from gristmill.local.processes import STOPPED
 from gristmill.worker.celery_internals import (
-    HookedPool,
     ThreadPool,
     end_when_drained,
     is_draining,
+    processes_of,
     resize_threads,
 )
 from gristmill.worker.run_rows import run_rows
@@ -33,7 +33,7 @@ class PoolSize:
     def __init__(self) -> None:
         self._worker: Any = None
         self._own = self._width = 0
-        self._asked = NOTHING
+        self._wish = NOTHING
         self._is_settled = True
 
     def begin(self, worker: Any) -> None:
@@ -44,7 +44,7 @@ class PoolSize:
     @property
     def is_held(self) -> bool:
         """Whether the worker takes no messages, because somebody asks that of it."""
-        return self._asked.is_held
+        return self._wish.is_held
 
     @property
     def slots(self) -> int:
@@ -55,16 +55,16 @@ class PoolSize:
         """The messages that run here; while the worker takes none, those too that are about to."""
         return list(state.reserved_requests if self.is_held else state.active_requests)
 
-    def learn(self, asked: Asked) -> None:
+    def learn(self, wish: Wish) -> None:
         """Do what is asked of the worker, which the server says with each heartbeat."""
-        if asked != self._asked:
-            log.info("asked for %s", _text(asked, self._own))
-            self._asked = asked
+        if wish != self._wish:
+            log.info("asked for %s", _text(wish, self._own))
+            self._wish = wish
             self._in_loop(self._change)
         elif not self._is_settled:
             self._in_loop(self._settle)
-        elif asked.stop and self.is_held and not self.messages() and not is_draining():
-            log.info("drained: this worker ends, as %s asked", asked.drain)
+        elif wish.stop and self.is_held and not self.messages() and not is_draining():
+            log.info("drained: this worker ends, as %s asked", wish.drain)
             end_when_drained(STOPPED)
 
     def _in_loop(self, call: Any) -> None:
@@ -75,7 +75,7 @@ class PoolSize:
             call()
 
     def _change(self) -> None:
-        width = self._own if self._asked.slots is None else max(1, self._asked.slots)
+        width = self._own if self._wish.slots is None else max(1, self._wish.slots)
         if width != self._width and self._resize(width):
             self._width = width
         consumer = self._worker.consumer
@@ -90,7 +90,7 @@ class PoolSize:
         run_rows.number(width)
         if isinstance(pool, ThreadPool):
             resize_threads(pool, width)
-        elif not isinstance(self._processes(), HookedPool):
+        elif processes_of(self._worker.pool) is None:
             return False
         pool_equipment.resize(width)
         if consumer.initial_prefetch_count:
@@ -106,22 +106,17 @@ class PoolSize:
 
     def _settle(self) -> None:
         """Come closer to the size of the pool, and to no more messages than the worker has slots for."""
-        processes, is_sized = self._processes(), True
-        if isinstance(processes, HookedPool):
-            is_sized = processes.resize(self._width, STARTS_MOST)
+        processes = processes_of(self._worker.pool)
+        is_sized = processes is None or processes.resize(self._width, STARTS_MOST)
         is_over = len(state.reserved_requests) > self.slots
         run_rows.stop(is_over or self.is_held or is_draining())
         self._is_settled = is_sized and not is_over
 
-    def _processes(self) -> Any:
-        """The processes of the pool; None where it has none."""
-        return vars(self._worker.pool).get("_pool")
 
-
-def _text(asked: Asked, own: int) -> str:
-    if asked.drain:
-        return f"no more messages, by {asked.drain}"
-    return f"{own if asked.slots is None else asked.slots} slots"
+def _text(wish: Wish, own: int) -> str:
+    if wish.drain:
+        return f"no more messages, by {wish.drain}"
+    return f"{own if wish.slots is None else wish.slots} slots"
 
 
 pool_size = PoolSize()

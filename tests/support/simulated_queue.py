@@ -14,13 +14,13 @@ class SimulatedQueue:
 
     def __init__(self, items):
         self.at, self.items, self.moments, self.took = 0.0, list(items), [], 0.0
-        self._ends, self._starts, self.wanted, self.changed_at = [], [], 0, 0.0
+        self._ends, self._starts, self.goal, self.changed_at = [], [], 0, 0.0
         self.slots = 0
         self.busy_seconds = self.slot_seconds = 0.0
 
     def ask(self, slots):
-        more = slots - self.wanted
-        self.wanted = slots
+        more = slots - self.goal
+        self.goal = slots
         if more > 0:
             self._starts += [self.at + START_SECONDS] * more
         if more < 0:

@@ -4,7 +4,7 @@
 --   slots_of  hash  worker -> its slots, a space, its queue     items  hash  worker -> see record.lua
 --   announced hash  worker -> the tasks it knows        setup_failures  hash  worker -> task -> why its setup fails (JSON)
 --   busy:{worker}  string  when it was told, ms, a space, and the items that have run there for long (JSON); expires
---   asked:{worker}  hash  what others ask of it: `drain` (who, and when, ms; it takes no messages), `stop` (it ends once drained),
+--   wish:{worker}  hash  what others ask of it: `drain` (who, and when, ms; it takes no messages), `stop` (it ends once drained),
 --                     `slots` (how many it should have; with 0 it takes no messages either); expires an hour after it was last seen
 --   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
 
@@ -17,14 +17,14 @@ local function count_slots(worker, slots, queue)
   redis.call('HINCRBY', GM .. 'slots', queue, slots)
 end
 
-local ASKED_KEPT_MS = 3600000
+local WISH_KEPT_MS = 3600000
 
-local function asked_key(worker) return GM .. 'asked:' .. worker end
+local function wish_key(worker) return GM .. 'wish:' .. worker end
 
 -- What is asked of a worker: drain, stop and slots, each false where it is not; and whether it is to take no messages.
-local function asked_of(worker)
-  local asked = redis.call('HMGET', asked_key(worker), 'drain', 'stop', 'slots')
-  return asked, asked[1] or asked[3] == '0'
+local function wish_of(worker)
+  local wish = redis.call('HMGET', wish_key(worker), 'drain', 'stop', 'slots')
+  return wish, wish[1] or wish[3] == '0'
 end
 
 -- A worker has left, or is dead.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 
-class Asked(NamedTuple):
+class Wish(NamedTuple):
     """What is asked of a worker: `drain` says by whom it is to take no messages, empty if it is to take some.
 
     With `stop` it ends once it runs none. `slots` is how many it should have; None: as many as it started with.
@@ -16,7 +16,7 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, fields: Sequence[str | None]) -> Self:
-        """What the server answers: see `asked_of` in workers.lua."""
+        """What the server answers: see `wish_of` in workers.lua."""
         drain, stop, slots = fields
         return cls(drain or "", bool(stop), None if slots is None else int(slots))
 
@@ -26,4 +26,6 @@ class Asked(NamedTuple):
         return bool(self.drain) or self.slots == 0
 
 
-NOTHING = Asked()
+NOTHING = Wish()
+#: Seconds for which the server keeps what is asked of a silent worker; workers.lua has the same number, in ms.
+WISH_KEPT_SECONDS = 3600
