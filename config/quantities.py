@@ -8,6 +8,7 @@ DURATION = "a duration such as 90s, 30m, 12h or 7d (a bare number is in seconds)
 SIZE = "a size such as 512M or 4G (a bare number is in bytes)"
 SHARE = "a share above 0% and up to 100%, such as 10%"
 RATE = "a rate such as 10/s, 600/m or 1000/h, up to 1,000,000/s"
+RANGE = "a range such as 0..8, or one number"
 WIDTH = "a number from 1 such as 8, a share of the slots such as 50%, or all slots and some more such as +2"
 
 _NUMBER = r"(\d{1,15}(?:\.\d{1,6})?)"
@@ -59,6 +60,19 @@ def parse_rate(value: str) -> float:
     if not 0 < rate <= 1_000_000:
         raise ValueError(RATE)
     return rate
+
+
+def parse_range(value: str) -> tuple[int, int]:
+    """The least and the most, from text such as `0..8`; both are one number from `4`.
+
+    Raises:
+        ValueError: the value is no range; the text is RANGE.
+    """
+    match = re.fullmatch(r"(\d{1,9})(?:\.\.(\d{1,9}))?", value, re.ASCII)
+    least, most = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    if least > most:
+        raise ValueError(RANGE)
+    return least, most
 
 
 def parse_width(value: str, slots: int) -> int:

@@ -14,6 +14,7 @@ from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
 from gristmill.batches.shared_arguments import difference
 from gristmill.batches.slowest import SlowestFilter
+from gristmill.batches.wish import Wish
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, invalid_value
@@ -212,16 +213,16 @@ class Ledger:
         chunks: Iterable[Chunk],
         ended: Iterable[str] = (),
         runs: Sequence[Mapping[str, Any]] = (),
-    ) -> tuple[int, bool, list[str], int]:
+    ) -> tuple[int, bool, list[str], int, Wish]:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
         run at once, and what else is shown of it. Returns how many outcomes the worker has recorded, whether the
-        registry did not have it, the ids of the messages that it is to end, and in how many ms to call `pace`, or -1.
-        The server repeats each id, that of a cancelled item, until a later heartbeat has it in `ended`. `runs` are the
-        items that have run there for long; `RunningItems` reads them.
+        registry did not have it, the ids of the messages that it is to end, in how many ms to call `pace` (or -1), and
+        what is asked of it. The server repeats each id, that of a cancelled item, until a later heartbeat has it in
+        `ended`. `runs` are the items that have run there for long; `RunningItems` reads them.
         """
-        items, is_new, kills, pace_ms = self._call(
+        items, is_new, kills, pace_ms, wish = self._call(
             "heartbeat",
             worker=worker,
             queue=heartbeat["queue"],
@@ -232,7 +233,7 @@ class Ledger:
             runs=dumps(runs) if runs else "",
             ended=ended,
         )
-        return int(items), bool(is_new), list(kills), int(pace_ms)
+        return int(items), bool(is_new), list(kills), int(pace_ms), Wish.of(wish)
 
     def tend(self, batch: str) -> None:
         """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""

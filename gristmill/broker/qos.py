@@ -29,10 +29,12 @@ class QoS(HookedQoS):
         super().__init__(*args, **kwargs)
         #: Tags of messages whose pool process died while it ran them.
         self.blamed: set[str] = set()
+        #: Whether the channel takes no messages, whatever room there is.
+        self.is_held = False
 
     def can_consume(self) -> bool:
         """Whether there is room for another message."""
-        return not self.prefetch_count or len(self.delivered) < self.prefetch_count
+        return not self.is_held and (not self.prefetch_count or len(self.delivered) < self.prefetch_count)
 
     def can_consume_max_estimate(self) -> int | None:
         """How many more messages there is room for; None for any number."""

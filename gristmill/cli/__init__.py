@@ -43,6 +43,9 @@ SECTIONS = {
     },
     "Workers": {
         "workers": "List the live workers: slots, busy slots, rate",
+        "drain": "Have workers finish what runs and take nothing new",
+        "undrain": "Have drained workers take items again",
+        "autoscale": "Give the queues as many slots as they need, or none",
         "dead": "List, requeue or delete messages given up on",
         "doctor": "Check server, workers and settings; say what to do",
     },

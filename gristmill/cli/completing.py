@@ -1,10 +1,14 @@
 """The names that a shell completes: of tasks, and of batches when a server is near."""
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill.config.names import DASHBOARD, KINDS
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: Seconds that a server gets to answer: a person waits for the Tab key.
 SECONDS = 1.0
@@ -38,20 +42,42 @@ def parts(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
 
 def batches(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
     """The names of the batches on the server, if it answers at once."""
+    return _from_server(_read_batches, incomplete)
+
+
+def workers(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
+    """The live workers and their hosts, if the server answers at once."""
+    return _from_server(_read_workers, incomplete)
+
+
+def _from_server(read: Callable[["Redis"], Iterable[str]], incomplete: str) -> list[str]:
     names: list[str] = []
     # A connection waits longer for a server that is away.
-    reader = Thread(target=_read_batches, args=(names,), daemon=True)
+    reader = Thread(target=_collect, args=(read, names), daemon=True)
     reader.start()
     reader.join(SECONDS)
     return [name for name in list(names) if name.startswith(incomplete)]
 
 
-def _read_batches(names: list[str]) -> None:
+def _collect(read: Callable[["Redis"], Iterable[str]], names: list[str]) -> None:
     with suppress(Exception):
-        from gristmill.batches.ledger import Ledger
-        from gristmill.config import settings
         from gristmill.server.connection import connect
         from gristmill.server.waiting import ONCE
 
         with connect(policy=ONCE) as client:
-            names += Ledger(client, settings()).names()
+            names += read(client)
+
+
+def _read_batches(client: "Redis") -> Iterable[str]:
+    from gristmill.batches.ledger import Ledger
+    from gristmill.config import settings
+
+    return Ledger(client, settings()).names()
+
+
+def _read_workers(client: "Redis") -> Iterable[str]:
+    from gristmill.config import settings
+    from gristmill.fleet.registry import WorkerRegistry
+
+    live = WorkerRegistry(client, settings()).workers()
+    return sorted({worker.name for worker in live} | {worker.host for worker in live})

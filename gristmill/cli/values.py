@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.config.quantities import DURATION, parse_duration, parse_range
 from gristmill.errors import InputError
 
 
@@ -44,6 +44,25 @@ class Duration(click.ParamType[float]):
         if not self.least <= seconds <= self.most:
             self.fail(f"{value!r} (expected a duration from {self.least:g} to {self.most:g} seconds)", param, ctx)
         return seconds
+
+
+class Range(click.ParamType[tuple[int, int]]):
+    """A least and a most integer, as `0..8`."""
+
+    name = "N..M"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Both."""
+        try:
+            least, most = parse_range(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} (expected {error})", param, ctx)
+        if most > self.most:
+            self.fail(f"{value!r} (expected integers up to {self.most:,})", param, ctx)
+        return least, most
 
 
 class OneOf(click.Choice[str]):

@@ -14,11 +14,12 @@ from gristmill.cli.command import command as new_command
 from gristmill.cli.console import cells, note, print_json, show, stdout, table_of
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings
-from gristmill.fleet.overview import Observer, Overview, QueueNow
+from gristmill.fleet.overview import Observer, Overview
+from gristmill.fleet.queue_now import QueueNow
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 
-_COLUMNS = ["name", "host", "queue", "pool", "slots", "busy", "items", "rate"]
+_COLUMNS = ["name", "host", "queue", "pool", "slots", "busy", "items", "rate", "state"]
 _NUMBERS = "slots busy items rate"
 _QUEUE_COLUMNS = ["queue", "items/s", "failed/s", "left", "oldest", "drained in", "wait p95", "run p95", "busy"]
 #: Seconds between two looks.
@@ -49,6 +50,7 @@ def command(watch: bool, as_json: bool) -> None:
     if not rows and not as_json:
         note("no workers: start some with `gristmill up`")
         return
+    rows = [{**row, "state": _state(row["draining"])} for row in rows] if not as_json else rows
     show(_COLUMNS, rows, as_json=as_json, right=_NUMBERS)
 
 
@@ -82,8 +84,12 @@ def _fields(overview: Overview) -> dict[str, Any]:
 def _view(overview: Overview) -> Group:
     numbers = " ".join(column.replace(" ", "_") for column in _QUEUE_COLUMNS[1:])
     queues = table_of(_QUEUE_COLUMNS, [_queue(queue) for queue in overview.queues], right=numbers)
-    workers = [cells(_COLUMNS, asdict(worker)) for worker in overview.workers]
+    workers = [cells(_COLUMNS, asdict(worker) | {"state": _state(worker.draining)}) for worker in overview.workers]
     return Group(queues, "", table_of(_COLUMNS, workers, right=_NUMBERS) if workers else "no workers: `gristmill up`")
+
+
+def _state(draining: bool) -> str:
+    return "draining" if draining else ""
 
 
 def _queue(queue: QueueNow) -> list[str]:

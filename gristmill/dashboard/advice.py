@@ -9,7 +9,7 @@ from gristmill.broker.unattended_queues import Orphan
 from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration, item_count
 from gristmill.config.names import DASHBOARD, KINDS, worker_word
-from gristmill.fleet.overview import QueueNow
+from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
 from gristmill.fleet.setup_failures import setup_failures
 

@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from gristmill.batches.histogram import FIRST, bound
 from gristmill.config.settings import settings
+from gristmill.dashboard.autoscale_metrics import autoscale_metrics
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.label_metrics import label_items
 from gristmill.dashboard.pages import Page
@@ -69,7 +70,8 @@ def collect(observer: Observer) -> list[Metric]:
     """Our metrics at this moment."""
     overview = observer.look()
     by_label = label_items(overview.batches, settings().metrics_labels)
-    return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview), by_label]
+    autoscale = autoscale_metrics(observer, overview.at)
+    return [*_counters(observer.meters.totals()), *_gauges(overview), *_batches(overview), by_label, *autoscale]
 
 
 def _counters(totals: Mapping[Series, TaskCount]) -> Iterator[Metric]:

@@ -4,10 +4,7 @@ import threading
 import time
 from collections.abc import Collection
 from dataclasses import asdict
-from typing import Any, cast
-
-from redis import Redis
-from redis.exceptions import NoPermissionError
+from typing import Any
 
 from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
@@ -20,8 +17,10 @@ from gristmill.dashboard.advice import (
     advise_on_setups,
     advise_on_unknown_tasks,
 )
+from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
+from gristmill.fleet.server_cpu import ServerCpu
 from gristmill.fleet.unknown_tasks import tasks_without_worker
 
 #: Seconds for which all visitors get the same answer.
@@ -69,6 +68,7 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
+        "autoscale": autoscale_now(observer.fleet.client, observer.meters.settings, overview.at),
         "history": application.history.view(name, overview.at),
     }
 
@@ -89,30 +89,6 @@ def _advice(overview: Overview, cpu: float) -> list[Advice]:
     by_queue = [advise(queue, overview.queues, overview.workers, cpu) for queue in overview.queues]
     workers = [*advise_on_names(overview.workers), *advise_on_setups(overview.workers)]
     return [*by_queue, *workers, *advise_on_abandoned(overview.batches)]
-
-
-class ServerCpu:
-    """The share of one core that the server uses, from the CPU time that it reports."""
-
-    def __init__(self) -> None:
-        self._last: tuple[float, float] | None = None
-        self._percent = 0.0
-
-    def percent(self, client: Redis) -> float:
-        """Percent of a core since the last call; 0 at the first, and where the server does not let this user ask."""
-        try:
-            info = cast(dict[str, float], client.info("cpu"))
-        except NoPermissionError:
-            return 0.0
-        now, used = time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"]
-        if self._last:
-            then, before = self._last
-            if now - then > FRESH_SECONDS / 2:
-                self._percent = max(0.0, 100 * (used - before) / (now - then))
-                self._last = now, used
-        else:
-            self._last = now, used
-        return self._percent
 
 
 class MessageWatch:

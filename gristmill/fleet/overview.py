@@ -14,6 +14,7 @@ from gristmill.config.settings import Settings
 from gristmill.fleet.buckets import Buckets
 from gristmill.fleet.meters import Bucket, Meters, TaskCount
 from gristmill.fleet.outlook import Outlooks
+from gristmill.fleet.queue_now import QueueNow, Times
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.running_items import RunningItems
 
@@ -24,43 +25,8 @@ _TIMES = 60
 #: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
-Times = tuple[float | None, ...]
-
 #: The kind of the tasks that each pool suits.
 KIND_OF_POOL = {"prefork": "cpu", "threads": "io"}
-
-
-@dataclass(frozen=True, slots=True)
-class QueueNow:
-    """A queue at this moment.
-
-    `left` counts the items without an outcome, but for the `paused` ones, which are in paused batches. `oldest` is the
-    age in seconds of the oldest item left. `rate` and `failing` are items per second, `seconds` is the mean run time of
-    an item, `used` the share (0 to 1) of the slots that was busy. `wait` and `run` are the quantiles 0.5, 0.95 and 0.99
-    of the last minute in seconds. `submitting` says that a producer is still adding items. `kind` is that of its tasks,
-    empty where neither a worker nor a batch shows it.
-    """
-
-    name: str
-    left: int = 0
-    paused: int = 0
-    oldest: float = 0.0
-    rate: float = 0.0
-    failing: float = 0.0
-    seconds: float = 0.0
-    used: float = 0.0
-    slots: int = 0
-    busy: int = 0
-    workers: int = 0
-    submitting: bool = False
-    wait: Times = (None, None, None)
-    run: Times = (None, None, None)
-    kind: str = ""
-
-    @property
-    def drain(self) -> float | None:
-        """Seconds until no item is left, at this rate; None while the rate is 0."""
-        return 0.0 if not self.left else self.left / self.rate if self.rate > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

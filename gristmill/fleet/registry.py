@@ -29,11 +29,16 @@ class LiveWorker:
 
     `name` is its node name in Celery, which two hosts of one name share; `id` is its own.
     `busy` of its `slots` run a message. `rate` is items per second over the last seconds. `items` counts the outcomes
-    that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint. The host
-    has `cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use; `container` is true in a container.
+    that the worker recorded since it started. `tasks` maps each task that it knows to the task's fingerprint.
     `setup_failures` maps each task whose setup fails there to the error. The items of the worker may reserve
-    `memory_limit` bytes together. `shared_root` is `seen` or `missing` where the worker's settings declare a data root
-    that all hosts share.
+    `memory_limit` bytes together, and have reserved `reserved`. `shared_root` is `seen` or `missing` where the worker's
+    settings declare a data root that all hosts share. Its start took `start_seconds` seconds. One that is `draining`
+    takes no messages and has no slots; `busy` tells what still runs there.
+
+    The worker may use `cores`; its processes use `cores_used` of them, and have `resident` MiB of memory. `machine` is
+    the id of the machine that it runs on, which its containers share: `machine_cores`, of which `cpu` percent are busy,
+    and `used` of `memory` MiB in use. In a `container`, which `host` names then, it uses `container_used` MiB and may
+    use `container_memory`, 0 for all. In a pod of Kubernetes, `namespace` is the pod's.
     """
 
     name: str
@@ -47,15 +52,30 @@ class LiveWorker:
     items: int = 0
     rate: float = 0.0
     cores: int = 0
+    cores_used: float = 0.0
+    resident: int = 0
+    machine: str = ""
+    machine_cores: int = 0
     cpu: float = 0.0
     used: int = 0
     memory: int = 0
     memory_limit: int = 0
+    reserved: int = 0
     shared_root: str = ""
     container: bool = False
+    container_used: int = 0
+    container_memory: int = 0
+    namespace: str = ""
+    start_seconds: float = 0.0
+    draining: bool = False
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     setup_failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the memory that its items have reserved has no room for another such item."""
+        return bool(self.reserved and self.busy) and self.reserved + self.reserved // self.busy > self.memory_limit
 
 
 class WorkerRegistry:
@@ -77,6 +97,21 @@ class WorkerRegistry:
     def leave(self, worker: str) -> None:
         """Remove a worker (its id) that ends."""
         self._scripts.call("leave", worker=worker)
+
+    def drain(self, worker: str, identity: str, *, stop: bool = False) -> None:
+        """Have a worker (its id) take no messages, since `identity` says so; with `stop` it ends when it runs none."""
+        self._ask(worker, drain=identity, stop="1" if stop else "")
+
+    def undrain(self, worker: str) -> None:
+        """Have a worker (its id) take messages again, on as many slots as it started with."""
+        self._ask(worker, drain="", stop="", slots="")
+
+    def resize(self, worker: str, slots: int | None) -> None:
+        """Have a worker (its id) run `slots` messages at once; 0: it takes none, None: as many as at its start."""
+        self._ask(worker, slots="" if slots is None else str(slots))
+
+    def _ask(self, worker: str, **fields: str) -> None:
+        self._scripts.call("wish", worker=worker, fields=[part for pair in fields.items() for part in pair])
 
     def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
         """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.

@@ -136,7 +136,8 @@ class LocalFleet:
             code = child.keep_alive()
             if code is not None:
                 self._end_orphans()
-                self._say(f"the {child.name} ended with code {code}; it starts again in a moment")
+                again = "as asked of it" if child.is_stopped else f"with code {code}; it starts again in a moment"
+                self._say(f"the {child.name} ended {again}")
 
     def _end_orphans(self) -> None:
         """End what dead workers have left: daemons of their items too, whose parent this process has become."""

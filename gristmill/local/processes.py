@@ -14,6 +14,9 @@ from gristmill.local.log_file import LogFile
 #: Seconds before a dead child starts again: doubled at each death, and reset after a minute of life.
 FIRST_WAIT, LONGEST_WAIT, STEADY_SECONDS = 1.0, 30.0, 60.0
 
+#: The exit code of a worker that ended because somebody asked that of it: nobody starts it again.
+STOPPED = 79
+
 
 class Child:
     """A Python module that runs as a process (`python -m module …`) and ends when this process does."""
@@ -30,6 +33,8 @@ class Child:
         self._again_at: float | None = None
         #: The moment until which a restart waits for the process to end in order.
         self._restart_by: float | None = None
+        #: Whether it has ended because somebody asked that of it.
+        self.is_stopped = False
         self.start()
 
     def start(self) -> None:
@@ -77,6 +82,9 @@ class Child:
             self._close()
             self.start()
             return None
+        if self._process.returncode == STOPPED:
+            is_news, self.is_stopped = not self.is_stopped, True
+            return STOPPED if is_news else None
         if self._again_at is None:
             self._wait = FIRST_WAIT if now - self._started > STEADY_SECONDS else min(LONGEST_WAIT, self._wait * 2)
             self._again_at = now + self._wait

@@ -81,12 +81,18 @@ class Admission:
                 self._heavy.add(request)
         self._start(request)
 
-    def _give_up(self, request: Any) -> None:
+    def give_up(self) -> None:
+        """Hand back the message that waits: this worker takes none for now."""
+        request = self._next
+        if request is not None:
+            self._give_up(request, 0.0)
+
+    def _give_up(self, request: Any, seconds: float = HIDDEN_SECONDS) -> None:
         with self._lock:
             if request is not self._next:
                 return
             self._next = None
-        _hand_back(request, HIDDEN_SECONDS)
+        _hand_back(request, seconds)
 
 
 def needs_of(request: Any) -> Resources:

@@ -44,7 +44,9 @@ __all__ = [
     "note_job",
     "pool_of",
     "pool_runs",
+    "processes_of",
     "release_multiprocessing",
+    "resize_threads",
     "trace",
     "unreported_jobs_kept",
     "was_ended",
@@ -164,6 +166,36 @@ class HookedPool(AsynPool):
         self.place = i
         return super()._create_worker_process(i)
 
+    def resize(self, processes: int, starts: int) -> bool:
+        """Come closer to a size, by `starts` new processes at most; whether the pool has it.
+
+        Of the processes beyond the size, those end that are idle; the others get no more messages.
+        """
+        more = min(processes - self._processes, starts)
+        if more > 0:
+            self.grow(more)
+            self.maintain_pool()
+        elif more < 0:
+            self._processes += more
+            self._putlock.shrink(-more)
+        surplus = self._part()
+        for process in surplus:
+            if not any(_has(job, process) for job in self._cache.values()) and not process._controlled_termination:
+                process.terminate_controlled()
+        return not surplus and self._processes == processes
+
+    def _part(self) -> list[Any]:
+        """The processes beyond the size of the pool, which get no more messages; the others get some (again)."""
+        surplus = []
+        for process in pool_of(self):
+            if process.index >= self._processes or process._controlled_termination:
+                surplus.append(process)
+                # Only the event loop gives messages to processes, and this runs on it.
+                self._all_inqueues.discard(process.inqW_fd)
+            elif process.inqW_fd in self._fileno_to_inq:
+                self._all_inqueues.add(process.inqW_fd)
+        return surplus
+
     def live_pids(self) -> list[int]:
         """The ids of the processes that run."""
         return [process.pid for process in pool_of(self) if _runs(process)]
@@ -181,6 +213,22 @@ class HookedPool(AsynPool):
             with suppress(OSError):
                 proc._sentinel_poll = os.pidfd_open(proc.pid)
         super()._track_child_process(proc, hub)
+
+
+def _has(job: Any, process: Any) -> bool:
+    """Whether a process runs a job, or gets it."""
+    return process.pid in job.worker_pids() or process in (job._write_to, job._scheduled_for)
+
+
+def resize_threads(pool: ThreadPool, threads: int) -> None:
+    """Let a pool start so many threads. Those that it has stay, and wait for work without taking any."""
+    pool.limit = pool.executor._max_workers = threads
+
+
+def processes_of(pool: Any) -> HookedPool | None:
+    """The processes of a Celery task pool; None if it has none of ours."""
+    processes = vars(pool).get("_pool")
+    return processes if isinstance(processes, HookedPool) else None
 
 
 def release_multiprocessing() -> None:

@@ -9,6 +9,7 @@ from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.ledger import Ledger
 from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.limits import time_limit
+from gristmill.worker.run_rows import run_rows
 
 #: Seconds between two questions to the server; the start of the chunk was the first.
 ASK_SECONDS = 1.0
@@ -46,6 +47,8 @@ class Stop:
         if now < self.due_at:
             return False
         self.due_at = now + self._seconds
+        if ends():
+            return True
         time_limit.rest()
         try:
             return self._ledger.stopped(self._chunk)
@@ -54,7 +57,12 @@ class Stop:
             return False
 
 
+def ends() -> bool:
+    """Whether this worker drains, or runs more than it has slots for: chunks end at their next item."""
+    return run_rows.is_stopped or is_draining()
+
+
 def may_stay(until: float) -> bool:
     """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
     sees_drain = current_thread() is not main_thread()
-    return sees_drain and not is_draining() and time.monotonic() < until + STAY_SECONDS
+    return sees_drain and not ends() and time.monotonic() < until + STAY_SECONDS

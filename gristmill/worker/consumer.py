@@ -23,6 +23,7 @@ from gristmill.worker.admission import Admission
 from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool_messages import pool_messages
+from gristmill.worker.pool_size import pool_size
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.request import Request
 from gristmill.worker.scheduled_tasks import add_waiting_tasks
@@ -102,6 +103,7 @@ class Consumer(CeleryConsumer):
         revokes.read(channel.scripts)
         channel.scripts.call("know", consumer=channel.lease.consumer, tasks=sorted(self.app.tasks))
         super().on_ready()
+        pool_size.hold(self)
         watch(channel.lease, worker_id(self.hostname))
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002

@@ -12,8 +12,7 @@ from gristmill.tasks.other_values import arguments_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker import runner
 from gristmill.worker.capture import current as current_capture
-from gristmill.worker.celery_internals import is_draining
-from gristmill.worker.chunk_stop import ASK_SECONDS, Stop
+from gristmill.worker.chunk_stop import ASK_SECONDS, Stop, ends
 from gristmill.worker.coroutine_run import CoroutineRun, cancel_late, is_late
 from gristmill.worker.event_loop import event_loop
 from gristmill.worker.large_value import VALUE_BYTES, ValueNotPlaced, size_of, value_text
@@ -121,7 +120,7 @@ def run_coroutines(
     recorded_at = time.perf_counter()
     try:
         while not run.wait(ASK_SECONDS):
-            if is_draining() or should_stop():
+            if ends() or should_stop():
                 run.stop()
             # A chunk that ends in a moment is recorded once.
             outcomes = run.take() if run.is_full or time.perf_counter() - recorded_at > RECORD_SECONDS else []
@@ -141,6 +140,4 @@ def run_coroutines(
         # Those that have not started are the last ones.
         rest = chunk.first + chunk.count - items[run.started].index
     # For half of its time, a chunk waits for places.
-    return of.end(
-        chunk, outcomes, recorded_at, worker, rest, 0.0 if is_draining() else until + of.settings.chunk_seconds
-    )
+    return of.end(chunk, outcomes, recorded_at, worker, rest, 0.0 if ends() else until + of.settings.chunk_seconds)

@@ -14,6 +14,7 @@ from gristmill.local.descendants import end_descendants, stop_descendants
 from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.event_loop import interrupt_runs
 from gristmill.worker.heartbeat import WorkerHeartbeat
+from gristmill.worker.run_rows import run_rows
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0
@@ -43,6 +44,7 @@ class Drain(StartStopStep):
         if self.draining:
             self._hand_back(signum, frame)
         self.draining = True
+        run_rows.stop(True)
         end_when_drained(os.EX_OK)
         deadline = threading.Timer(settings().drain_seconds, os.kill, (os.getpid(), signal.SIGQUIT))
         deadline.daemon = True

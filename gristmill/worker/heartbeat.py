@@ -27,6 +27,7 @@ from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
+from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import host_load
 from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
@@ -35,6 +36,7 @@ from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.notifier import LOOK_SECONDS as NOTICE_SECONDS
 from gristmill.worker.notifier import Notifier
+from gristmill.worker.pool_size import pool_size
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.scheduler import LOOK_SECONDS, Scheduler
 from gristmill.worker.task_counts import collect
@@ -58,6 +60,7 @@ class WorkerHeartbeat(StartStopStep):
         self.worker = worker
         self.id = worker_id(worker.hostname)
         self.kills = Kills(worker)
+        pool_size.begin(worker)
         self._mark_turn()
         if worker.hub:
             worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
@@ -92,10 +95,11 @@ class WorkerHeartbeat(StartStopStep):
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
         ended = self.kills.ended()
-        items, is_new, kills, pace_ms = self.ledger.heartbeat(
+        items, is_new, kills, pace_ms, wish = self.ledger.heartbeat(
             self.id, self._describe(), unacknowledged_chunks(), ended, run_rows.slowest()
         )
         self.kills.learn(kills, ended)
+        pool_size.learn(wish)
         self._pace_in(pace_ms)
         if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.
@@ -132,11 +136,7 @@ class WorkerHeartbeat(StartStopStep):
         if len(self.history) > 1:
             (then, before), (now, after) = self.history[0], self.history[-1]
             rate = round(max(0, after - before) / (now - then), 2)
-        try:
-            slots = worker.pool.num_processes if worker.pool else worker.concurrency
-        except AttributeError:
-            # The pool has just ended.
-            slots = worker.concurrency
+        slots = pool_size.slots
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -144,7 +144,8 @@ class WorkerHeartbeat(StartStopStep):
             "pool": pool_name(worker.pool_cls),
             "slots": slots,
             "async_items": ceil(settings().async_slots / max(slots, 1)),
-            "busy": sum(needs_of(request).slots for request in list(state.active_requests)),
+            "draining": pool_size.is_held or is_draining(),
+            "busy": sum(needs_of(request).slots for request in pool_size.messages()),
             "memory_limit": worker_memory(settings()),
             "shared_root": self.value_sweeper.root,
             "items": self.history[-1][1] if self.history else 0,

@@ -20,8 +20,8 @@ from gristmill.worker.slot_numbers import slot_numbers
 VARIABLE = "_GRISTMILL_RUN_TABLE"
 #: Seconds that an item has run for before others are told of it; the number of items that a worker tells of.
 LEAST_SECONDS, RUNS_MOST = 1.0, 200
-#: Rows beyond the slots: the pool may grow.
-SPARE_ROWS = 64
+#: Rows of slots, at least: the pool may grow. A row that nobody uses costs no memory.
+SLOT_ROWS = {"prefork": 1024, "threads": 4096}
 
 
 class _Own(threading.local):
@@ -33,7 +33,7 @@ class RunRows:
 
     def __init__(self) -> None:
         self.table: RunTable | None = None
-        self._maker = 0
+        self._maker = self._numbered = 0
         self._own = _Own()
         os.register_at_fork(after_in_child=self._forget)
 
@@ -43,7 +43,27 @@ class RunRows:
     def make(self, rows: int, slots: Sequence[int] = ()) -> None:
         """Make the table of this worker, for processes that start from now on too; `slots` numbers its slots."""
         self.table, self._maker, self._own = RunTable.new(rows, slots), os.getpid(), _Own()
+        self._numbered = len(slots)
         os.environ[VARIABLE] = f"{self.table.path}:{rows}"
+
+    def number(self, slots: int) -> None:
+        """Number the slots of this worker up to `slots` of them, as the pool grows."""
+        if self.table and self._numbered:
+            slots = min(slots, self.table.rows)
+            for row, slot in enumerate(slot_numbers.more(slots - self._numbered), self._numbered):
+                self.table.number(row, slot)
+            self._numbered = max(slots, self._numbered)
+
+    def stop(self, is_stopped: bool) -> None:
+        """Have chunks that run end at their next item, in all processes of this worker; or let them run."""
+        if self.table:
+            self.table.is_stopped = is_stopped
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether chunks that run are to end at their next item."""
+        table = self.table or self._opened()
+        return table is not None and table.is_stopped
 
     def own(self) -> RunRow:
         """The row of this thread, which keeps it."""
@@ -97,8 +117,9 @@ class Runs(Step):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         slots = worker.max_concurrency or worker.concurrency
-        rows = slots + SPARE_ROWS
-        if worker.pool_cls is get_implementation("threads"):
+        threads = worker.pool_cls is get_implementation("threads")
+        rows = max(slots, SLOT_ROWS["threads" if threads else "prefork"])
+        if threads:
             rows += settings().async_slots
         queues = sorted(worker.app.amqp.queues.consume_from)
         run_rows.make(rows, slot_numbers.take(queues[0] if queues else "", slots))

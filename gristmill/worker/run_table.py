@@ -132,8 +132,7 @@ class RunTable:
             Path(path).unlink()
         table = cls(_memory(file, rows, create=True), rows, path)
         for row in range(rows):
-            slot = slots[row] if row < len(slots) else rows - 1 - row
-            _SLOT.pack_into(table.memory, rows * ROW_BYTES + row * _SLOT.size, slot)
+            table.number(row, slots[row] if row < len(slots) else rows - 1 - row)
         return table
 
     @classmethod
@@ -152,6 +151,19 @@ class RunTable:
             return scratch_row()
         (slot,) = _SLOT.unpack_from(self.memory, self.rows * ROW_BYTES + number * _SLOT.size)
         return RunRow(self.memory, number, slot)
+
+    def number(self, row: int, slot: int) -> None:
+        """Have a row be that of the slot with a number."""
+        _SLOT.pack_into(self.memory, self.rows * ROW_BYTES + row * _SLOT.size, slot)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether chunks that run are to end at their next item."""
+        return bool(self.memory[-1])
+
+    @is_stopped.setter
+    def is_stopped(self, is_stopped: bool) -> None:
+        self.memory[-1] = int(is_stopped)
 
     def take_slot(self) -> RunRow:
         """The first row that is free, which nobody gives back; for the process that made the table."""
@@ -186,7 +198,8 @@ class RunTable:
 
 
 def _memory(file: int, rows: int, *, create: bool = False) -> mmap.mmap:
-    size = rows * (ROW_BYTES + _SLOT.size)
+    # The last byte says whether chunks are to end.
+    size = rows * (ROW_BYTES + _SLOT.size) + 1
     if create:
         os.ftruncate(file, size)
     return mmap.mmap(file, size)

@@ -22,7 +22,7 @@ from gristmill.tasks.item import leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
-from gristmill.worker.chunk_stop import Stop, may_stay
+from gristmill.worker.chunk_stop import Stop, ends, may_stay
 from gristmill.worker.item_runner import ItemRunner
 from gristmill.worker.limits import (
     GRACE_SECONDS,
@@ -141,7 +141,7 @@ class Runner:
         if work.out_of_memory:
             run_once_more(work, outcomes, once_more)
         process_state.after_items(self.ledger.client)
-        return self.end(chunk, outcomes, started_at, worker, rest, 0.0 if process_state.is_spent else until)
+        return self.end(chunk, outcomes, started_at, worker, rest, 0.0 if process_state.is_spent or ends() else until)
 
     def _run_each(
         self,

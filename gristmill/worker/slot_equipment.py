@@ -11,8 +11,8 @@ from gristmill.server.sentinel import Sentinels
 from gristmill.worker import logs, quarantine
 from gristmill.worker.billiard_internals import DupFd
 from gristmill.worker.capture import capture_process
-from gristmill.worker.limits import limit_memory
-from gristmill.worker.output_file import OutputFile
+from gristmill.worker.limits import limit_memory, slot_memory
+from gristmill.worker.output_file import OutputFile, new_file
 from gristmill.worker.process_state import process_state
 from gristmill.worker.randomness import reseed
 
@@ -64,6 +64,12 @@ class PoolEquipment:
 
     memory: int = 0
     files: list[int] = field(default_factory=list)
+
+    def resize(self, slots: int) -> None:
+        """Have equipment for `slots` slots; a process keeps the limit on memory with which it started."""
+        self.memory = slot_memory(settings(), slots)
+        if self.files:
+            self.files += [new_file() for _ in range(slots - len(self.files))]
 
     def of_slot(self, place: int, worker: str) -> SlotEquipment:
         """The equipment of the slot at a place of the pool."""

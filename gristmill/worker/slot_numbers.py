@@ -30,18 +30,28 @@ class SlotNumbers:
         self._directory = directory or DIRECTORY
         #: Kept open: closing any descriptor of the file would release the locks.
         self._files: dict[str, int] = {}
+        #: The queue of the last `take`, and the numbers of it.
+        self._queue, self._numbers = "", list[int]()
 
     def take(self, queue: str, count: int) -> list[int]:
         """The `count` lowest numbers that no other process of this host holds for the queue.
 
         Where the file cannot be made, they are the first ones, whatever other workers have.
         """
+        self._queue, self._numbers = queue, list(range(count))
         try:
-            file, numbers = open_locked(self._directory, queue, lambda file: _lock_bytes(file, count))
+            self._files[queue], self._numbers = open_locked(
+                self._directory, queue, lambda file: _lock_bytes(file, count)
+            )
         except OSError as error:
             log.warning("cannot number the slots beside those of other workers of this host: %s", error)
-            return list(range(count))
-        self._files[queue] = file
+        return list(self._numbers)
+
+    def more(self, count: int) -> list[int]:
+        """The `count` next numbers for the queue of the last `take`."""
+        file, after = self._files.get(self._queue), max(self._numbers, default=-1) + 1
+        numbers = list(range(after, after + count)) if file is None else _lock_bytes(file, max(count, 0), after)
+        self._numbers += numbers
         return numbers
 
     def release(self) -> None:
@@ -76,10 +86,10 @@ def open_locked(directory: Path, name: str, lock: Callable[[int], Answer]) -> tu
         os.close(file)
 
 
-def _lock_bytes(file: int, count: int) -> list[int]:
-    """Lock the first `count` bytes of a file that no other process has locked; their places."""
+def _lock_bytes(file: int, count: int, after: int = 0) -> list[int]:
+    """Lock the first `count` bytes of a file from `after` on that no other process has locked; their places."""
     numbers: list[int] = []
-    for number in range(count + OTHERS_MOST):
+    for number in range(after, after + count + OTHERS_MOST):
         if len(numbers) == count:
             break
         with suppress(OSError):

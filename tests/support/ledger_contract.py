@@ -21,6 +21,7 @@ from gristmill.batches.timetable import Timetable
 from gristmill.config.settings import load
 from gristmill.errors import InputError
 from gristmill.fleet.announcement import Announcement
+from gristmill.fleet.autoscale_seat import Seat, Status
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItems
@@ -92,7 +93,11 @@ def controls_a_batch_and_consumes_it(user):
     consumer.consume()
     assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
     ledger.tend("c")
-    WorkerRegistry(user.client, ledger.settings).leave("w")
+    registry = WorkerRegistry(user.client, ledger.settings)
+    registry.drain("w", "me@here")
+    assert ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])[4].drain == "me@here"
+    assert Seat(user.client, ledger.settings, "me").take() == ("", Status())
+    registry.leave("w")
     Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])
     ledger.delete("c")
 

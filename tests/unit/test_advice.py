@@ -9,7 +9,7 @@ from gristmill.broker.unattended_queues import Orphan
 from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration
 from gristmill.dashboard.advice import TASKS_MOST, advise, advise_on_orphans, advise_on_unknown_tasks
-from gristmill.fleet.overview import QueueNow
+from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.unknown_tasks import tasks_without_worker
 

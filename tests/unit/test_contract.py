@@ -103,9 +103,9 @@ class TestWords:
                 for opt in option.opts:
                     meanings.setdefault(opt, {})[name] = record
         # `--all` says what the command does to all, `--queue` and `--label` what it does with these; and there are
-        # states of items, and of batches.
+        # states of items, and of batches. `up` has a number of slots, and `autoscale` a range of it.
         different = {opt: places for opt, places in meanings.items() if len(set(places.values())) > 1}
-        assert set(different) == {"--all", "--label", "--queue", "--seconds", "--state"}
+        assert set(different) == {"--all", "--cpu-slots", "--io-slots", "--label", "--queue", "--seconds", "--state"}
 
     def test_metavars_say_the_grammar(self):
         for name in commands():

@@ -3,6 +3,7 @@
 Each entry says what breaks without the name. `make latest` runs this with the newest releases.
 """
 
+import concurrent.futures
 import inspect
 import multiprocessing.process
 import re
@@ -133,6 +134,14 @@ ATTRIBUTES = [
     (asynpool.AsynPool, "inqW_fd", "a pool never finds a process that `forkserver` has started idle"),
     (BaseProcess, "_popen", "dead pool processes are not told from live ones"),
     (base.BasePool, "_pool", "jobs are not acknowledged after a cut connection"),
+    (billiard_pool.Pool, "_processes", "a pool cannot grow or shrink"),
+    (billiard_pool.Pool, "_putlock", "a pool cannot shrink"),
+    (billiard_pool.Pool, "_cache", "a pool that shrinks ends a process that runs an item"),
+    (asynpool.AsynPool, "_scheduled_for", "a pool that shrinks ends a process that gets an item"),
+    (asynpool.AsynPool, "_all_inqueues", "a process that is to end gets another item"),
+    (asynpool.AsynPool, "_fileno_to_inq", "a process that is not to end any more gets no item"),
+    (BaseProcess, "_controlled_termination", "the end of a process beyond the size of its pool counts as a death"),
+    (concurrent.futures.ThreadPoolExecutor, "_max_workers", "a pool of threads cannot grow"),
     (thread.ApplyResult, "f", "a message that a thread has lost stays pending"),
     (request.Request, "_apply_result", "a running task cannot be ended"),
     (request.Request, "_already_cancelled", "what a worker cancels counts as a killer of its process"),

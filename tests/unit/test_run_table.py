@@ -136,7 +136,7 @@ def test_more_items_than_rows_run_all_the_same(table):
     for row in taken:
         table.give_back(row)
     assert [table.take().number for _ in range(5)] == [0, 1, 2, 3, -1]
-    assert len(table.memory) == 4 * (ROW_BYTES + 4), "and the number of each slot"
+    assert len(table.memory) == 4 * (ROW_BYTES + 4) + 1, "and the number of each slot, and a flag"
 
 
 def test_the_runner_writes_its_row(rows):

@@ -3,14 +3,17 @@
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
 -- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
--- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, of each batch with
+-- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
 -- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
--- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1}.
+-- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1, what is asked of it}.
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
 local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
 redis.call('HSET', GM .. 'heartbeats', worker, details)
+local wish, is_held = wish_of(worker)
+if is_held then slots = 0 end
+if wish[1] or wish[3] then redis.call('PEXPIRE', wish_key(worker), WISH_KEPT_MS) end
 if redis.call('HGET', GM .. 'slots_of', worker) ~= string.format('%d %s', slots, queue) then
   count_slots(worker, slots, queue)
 end
@@ -62,4 +65,4 @@ upkeep(now)
 release_wanting(queue, CALL_MOST, now)
 release_in_line(queue, CALL_MOST, now)
 local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
-return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills, until_paced(now)}
+return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills, until_paced(now), wish}

@@ -1,5 +1,6 @@
 --@ leave(worker) frees
 --@ uses batches/upkeep
 -- A worker has ended. Touches: workers, heartbeats, announced, setup_failures, items, slots, slots_of,
--- meters:of:{worker}, kill:{worker}, busy:{worker}.
+-- meters:of:{worker}, kill:{worker}, busy:{worker}, wish:{worker}.
 remove_worker(worker)
+redis.call('DEL', wish_key(worker))

@@ -1,0 +1,15 @@
+--@ wish(worker, fields: list) frees
+--@ uses batches/workers
+-- Ask something of a worker: `fields` has names and values of wish:{worker} by turns, where an empty value takes it back.
+-- The slots of a worker that is to take no messages count no more at once; its next heartbeat shows it what is asked.
+-- Touches: wish:{worker}, slots, slots_of.
+for i = 1, #fields, 2 do
+  if fields[i + 1] == '' then
+    redis.call('HDEL', wish_key(worker), fields[i])
+  else
+    redis.call('HSET', wish_key(worker), fields[i], fields[i + 1])
+  end
+end
+redis.call('PEXPIRE', wish_key(worker), WISH_KEPT_MS)
+local _, is_held = wish_of(worker)
+if is_held then count_slots(worker, 0, '') end

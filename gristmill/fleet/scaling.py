@@ -1,0 +1,190 @@
+"""What limits a queue, and how many slots would have it done in time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from statistics import median
+
+from gristmill.fleet.queue_now import QueueNow
+from gristmill.fleet.registry import LiveWorker
+from gristmill.fleet.room import Room, room_for
+
+#: Below this share of slots that work, more slots do not help.
+IDLE = 0.6
+#: Percent of the server's core above which it has no more to give.
+SERVER_FULL = 80.0
+#: Seconds from a command to slots that run, where no worker has told how long its start took.
+START_SECONDS = 10.0
+#: Where the target is out of reach, the slots that bring the time to so many times the least.
+NEAR = 1.2
+#: Seconds for which the number of slots has to stand before anybody concludes from what they did; as many chunks.
+STEADY_SECONDS, STEADY_CHUNKS, STEADY_MOST = 10.0, 2.0, 60.0
+
+
+class Limit(StrEnum):
+    """What keeps a queue from being done sooner."""
+
+    #: It is done in time, or nobody knows what its items wait for.
+    NOTHING = "nothing"
+    #: More slots would help, and there is room for them.
+    SLOTS = "slots"
+    #: The cores of its machines, or of the containers of its workers, are busy.
+    CORES = "cores"
+    #: Its machines have no memory for more slots, or its items have reserved all that there is.
+    MEMORY = "memory"
+    #: A limit of a batch or of a task holds items back.
+    HELD = "held"
+    #: The server's core is busy.
+    SERVER = "server"
+    #: Producers add items more slowly than the slots take them.
+    PRODUCER = "producer"
+    #: The last items all run.
+    LONG_ITEMS = "long_items"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do for a queue.
+
+    `slots` would have its items done within the target, as far as the limits allow: fewer than now where fewer do.
+    `seconds` is how long that takes from now on, the start of new slots included; None while nothing tells that. Where
+    cores or memory limit it, `machines` more like those that it has would reach the target. `settled` is false
+    while the number of slots has just changed, and what was measured does not belong to it.
+    """
+
+    queue: str
+    limit: Limit
+    slots: int
+    seconds: float | None
+    reason: str
+    machines: int = 0
+    settled: bool = True
+
+
+def plan(
+    queue: QueueNow,
+    queues: Sequence[QueueNow],
+    workers: Sequence[LiveWorker],
+    server_cpu: float,
+    target_seconds: float = 60.0,
+) -> Plan:
+    """What limits `queue`, one of `queues`, and the slots with which it is done within `target_seconds` seconds.
+
+    The server uses `server_cpu` percent of one core.
+    """
+    planned = _plan(queue, queues, workers, server_cpu, target_seconds)
+    return replace(planned, settled=is_settled(queue))
+
+
+def is_settled(queue: QueueNow) -> bool:
+    """Whether what was measured of a queue belongs to the slots that it has now."""
+    return queue.steady >= min(max(STEADY_SECONDS, STEADY_CHUNKS * queue.seconds), STEADY_MOST)
+
+
+def start_seconds(queue: QueueNow, workers: Sequence[LiveWorker]) -> float:
+    """Seconds from a command to slots that run: as long as the starts of the queue's workers took, else of all."""
+    known = [worker for worker in workers if worker.start_seconds > 0]
+    mine = [worker.start_seconds for worker in known if worker.queue == queue.name]
+    starts = mine or [worker.start_seconds for worker in known]
+    return median(starts) if starts else START_SECONDS
+
+
+def slots_for(queue: QueueNow, target_seconds: float, start: float) -> int:
+    """The least number of slots with which a queue is done in time, or about as soon as it can be; at least 1."""
+    most = max(1, queue.left)
+    best = queue.drain_with(most, start)
+    if best is None:
+        return 1
+    goal = max(target_seconds, NEAR * best)
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        seconds = queue.drain_with(middle, start)
+        if seconds is not None and seconds <= goal:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _plan(
+    queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], server_cpu: float, target: float
+) -> Plan:
+    if not queue.left:
+        return Plan(queue.name, Limit.NOTHING, 0, 0.0, "no item is left")
+    start = start_seconds(queue, workers)
+    needed = slots_for(queue, target, start)
+    if not queue.slots:
+        seconds = queue.drain_with(needed, start)
+        return Plan(queue.name, Limit.SLOTS, needed, seconds, "no worker takes its items")
+    now = queue.drain
+    if now is not None and now <= target:
+        return Plan(queue.name, Limit.NOTHING, needed, queue.drain_with(needed, start), "it is done in time")
+    other = _other_limit(queue, workers, server_cpu, target)
+    if other:
+        limit, slots, reason = other
+        return Plan(queue.name, limit, slots, now, reason)
+    room = room_for(queue, workers, _part(queue, queues, workers, target))
+    slots = min(needed, queue.slots + room.slots)
+    seconds = queue.drain_with(slots, start)
+    if needed <= queue.slots or room.slots:
+        return Plan(queue.name, Limit.SLOTS, slots, seconds, f"its {queue.slots:,} slots are busy")
+    machines = _machines(queue, room, target, start)
+    return Plan(queue.name, Limit(room.limit), slots, seconds, room.reason, machines)
+
+
+def _other_limit(
+    queue: QueueNow, workers: Sequence[LiveWorker], server_cpu: float, target: float
+) -> tuple[Limit, int, str] | None:
+    """What else than slots limits a queue, how many slots are enough then, and why; None: slots do."""
+    loaded = queue.used * min(1.0, queue.speed)
+    if queue.held_seconds is not None and queue.held_seconds > max(target, queue.drain_with(queue.slots) or 0.0):
+        return Limit.HELD, _enough(queue), f"{queue.hold} holds items back"
+    if queue.ends is not None and queue.left <= queue.slots:
+        return Limit.LONG_ITEMS, queue.left, "the last items all run"
+    if loaded >= IDLE or (queue.rate <= 0 and queue.busy):
+        return None
+    return _idle_limit(queue, workers, server_cpu)
+
+
+def _idle_limit(queue: QueueNow, workers: Sequence[LiveWorker], server_cpu: float) -> tuple[Limit, int, str] | None:
+    """The same for a queue whose slots do not get enough to do, or take long to record it."""
+    if server_cpu >= SERVER_FULL:
+        return Limit.SERVER, queue.slots, "the server is the bottleneck"
+    if queue.held:
+        return Limit.HELD, _enough(queue), f"{queue.hold} holds items back"
+    mine = [worker for worker in workers if worker.queue == queue.name]
+    if mine and all(worker.is_reserved for worker in mine):
+        return Limit.MEMORY, queue.slots, "its items have reserved the memory of its workers"
+    if queue.used >= IDLE:
+        return None
+    if queue.submitting or queue.arrivals >= 0.5 * queue.rate > 0:
+        return Limit.PRODUCER, _enough(queue), "the producer is the bottleneck"
+    return Limit.NOTHING, queue.slots, "the items wait for something else, such as another attempt"
+
+
+def _part(queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], target: float) -> float:
+    """The part of the free cores that a queue gets: as it wants more slots, and other queues do."""
+    wants = {
+        queue.name: 1,
+        **{
+            other.name: max(0, slots_for(other, target, start_seconds(other, workers)) - other.slots)
+            for other in queues
+            if other.left and other.kind != "io" and (other.drain is None or other.drain > target)
+        },
+    }
+    return wants[queue.name] / max(1, sum(wants.values()))
+
+
+def _enough(queue: QueueNow) -> int:
+    """Slots for as many items as come now."""
+    return max(1, min(queue.slots, round(queue.used * queue.slots / 0.8)))
+
+
+def _machines(queue: QueueNow, room: Room, target: float, start: float) -> int:
+    """How many machines like those of the queue would have it done in time."""
+    if not room.machines or not room.share:
+        return 1
+    needed = slots_for(queue, target, start) - queue.slots
+    # A slot on a machine with a free core is faster than one that shares its core.
+    return max(1, round(needed * room.share / max(1.0, queue.slots / room.machines) + 0.499))

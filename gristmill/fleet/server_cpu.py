@@ -1,0 +1,34 @@
+"""How busy the server is: it runs its scripts on one core."""
+
+import time
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+#: Seconds between two looks, at least: within fewer, the answer is that of the last one.
+_LEAST_SECONDS = 0.45
+
+
+class ServerCpu:
+    """The share of one core that the server uses, from the CPU time that it reports."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, float] | None = None
+        self._percent = 0.0
+
+    def percent(self, client: Redis) -> float:
+        """Percent of a core since the last call; 0 at the first, and where the server does not let this user ask."""
+        try:
+            info = cast(dict[str, float], client.info("cpu"))
+        except NoPermissionError:
+            return 0.0
+        now, used = time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"]
+        if self._last:
+            then, before = self._last
+            if now - then > _LEAST_SECONDS:
+                self._percent = max(0.0, 100 * (used - before) / (now - then))
+                self._last = now, used
+        else:
+            self._last = now, used
+        return self._percent

@@ -1,0 +1,122 @@
+"""How many messages this worker runs at once: as many as it started with, as others ask, or none while it drains."""
+
+import logging
+from typing import Any
+
+from celery.worker import state
+
+from gristmill.batches.wish import NOTHING, Wish
+from gristmill.local.processes import STOPPED
+from gristmill.worker.celery_internals import (
+    ThreadPool,
+    end_when_drained,
+    is_draining,
+    processes_of,
+    resize_threads,
+)
+from gristmill.worker.run_rows import run_rows
+from gristmill.worker.slot_equipment import pool_equipment
+
+#: Processes that start at once, at most: the worker has other things to do meanwhile.
+STARTS_MOST = 16
+
+log = logging.getLogger(__name__)
+
+
+class PoolSize:
+    """The size of this worker's pool, and whether it takes messages.
+
+    A pool that shrinks ends no item: while more run than it should, chunks end at their next item, and a process ends
+    once it is idle.
+    """
+
+    def __init__(self) -> None:
+        self._worker: Any = None
+        self._own = self._width = 0
+        self._wish = NOTHING
+        self._is_settled = True
+
+    def begin(self, worker: Any) -> None:
+        """The worker has started with as many slots as it has now."""
+        self._worker, self._own = worker, worker.concurrency
+        self._width = self._own
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the worker takes no messages, because somebody asks that of it."""
+        return self._wish.is_held
+
+    @property
+    def slots(self) -> int:
+        """How many messages the worker runs at once; 0 while it takes none."""
+        return 0 if self.is_held else self._width
+
+    def messages(self) -> list[Any]:
+        """The messages that run here; while the worker takes none, those too that are about to."""
+        return list(state.reserved_requests if self.is_held else state.active_requests)
+
+    def learn(self, wish: Wish) -> None:
+        """Do what is asked of the worker, which the server says with each heartbeat."""
+        if wish != self._wish:
+            log.info("asked for %s", _text(wish, self._own))
+            self._wish = wish
+            self._in_loop(self._change)
+        elif not self._is_settled:
+            self._in_loop(self._settle)
+        elif wish.stop and self.is_held and not self.messages() and not is_draining():
+            log.info("drained: this worker ends, as %s asked", wish.drain)
+            end_when_drained(STOPPED)
+
+    def _in_loop(self, call: Any) -> None:
+        # The pool and the messages belong to the event loop.
+        if self._worker.hub:
+            self._worker.hub.call_soon(call)
+        else:
+            call()
+
+    def _change(self) -> None:
+        width = self._own if self._wish.slots is None else max(1, self._wish.slots)
+        if width != self._width and self._resize(width):
+            self._width = width
+        consumer = self._worker.consumer
+        self.hold(consumer)
+        if self.is_held:
+            consumer.on_task_request.give_up()
+        self._settle()
+
+    def _resize(self, width: int) -> bool:
+        """Have the pool run `width` messages at once; False if it is none of ours."""
+        pool, consumer = self._worker.pool, self._worker.consumer
+        run_rows.number(width)
+        if isinstance(pool, ThreadPool):
+            resize_threads(pool, width)
+        elif processes_of(self._worker.pool) is None:
+            return False
+        pool_equipment.resize(width)
+        if consumer.initial_prefetch_count:
+            consumer.initial_prefetch_count = width * consumer.prefetch_multiplier
+            if consumer.qos:
+                consumer.qos.value = consumer.initial_prefetch_count
+        return True
+
+    def hold(self, consumer: Any) -> None:
+        """Have a consumer, which may have connected anew, take messages or none."""
+        if consumer.task_consumer:
+            consumer.task_consumer.channel.qos.is_held = self.is_held
+
+    def _settle(self) -> None:
+        """Come closer to the size of the pool, and to no more messages than the worker has slots for."""
+        processes = processes_of(self._worker.pool)
+        is_sized = processes is None or processes.resize(self._width, STARTS_MOST)
+        is_over = len(state.reserved_requests) > self.slots
+        run_rows.stop(is_over or self.is_held or is_draining())
+        self._is_settled = is_sized and not is_over
+
+
+def _text(wish: Wish, own: int) -> str:
+    if wish.drain:
+        return f"no more messages, by {wish.drain}"
+    return f"{own if wish.slots is None else wish.slots} slots"
+
+
+pool_size = PoolSize()

@@ -1,0 +1,216 @@
+"""Workers that drain, and pools that change their size while they run: no item ends, none is lost."""
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from gristmill.fleet.registry import WorkerRegistry
+from tests.conftest import until
+from tests.support.command import Place
+
+TASKS = '''
+import time
+
+from gristmill import cpu, io, item
+
+
+@cpu
+def nap(seconds: float):
+    """The number of the slot, after so many seconds."""
+    time.sleep(seconds)
+    return item.slot
+
+
+@io
+def doze(seconds: float):
+    """The same, in a thread."""
+    time.sleep(seconds)
+    return item.slot
+'''
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory):
+    """A place with a cpu worker of 3 slots and an io worker of 3."""
+    path = tmp_path_factory.mktemp("pools")
+    (path / "modules").mkdir()
+    (path / "modules" / "naps.py").write_text(TASKS)
+    modules = os.pathsep.join([str(path / "modules"), os.environ.get("PYTHONPATH", "")])
+    place = Place(path, PYTHONPATH=modules, GRISTMILL_TASK_MODULES="naps")
+    try:
+        with place.up("--cpu-slots", "3", "--io-slots", "3", "cpu", "io") as place.owner:
+            yield place
+    finally:
+        place.deserted()
+
+
+@pytest.fixture
+def fleet(pools):
+    yield pools
+    pools.run("undrain", *(row["name"] for row in workers(pools))).good()
+    until(lambda: {row["slots"] for row in workers(pools)} == {3}, what="the slots of before")
+
+
+def workers(place):
+    return place.run("workers", "--json").good().rows
+
+
+def worker(place, queue):
+    (row,) = [row for row in workers(place) if row["queue"] == queue]
+    return row
+
+
+def resize(place, queue, slots):
+    with place.ledger() as ledger:
+        WorkerRegistry(ledger.client, ledger.settings).resize(worker(place, queue)["id"], slots)
+
+
+@pytest.mark.parametrize(("queue", "task"), [("cpu", "nap"), ("io", "doze")])
+def test_a_drained_worker_finishes_what_runs_and_takes_nothing(fleet, name, queue, task):
+    fleet.run("submit", task, "3", "3", "3", "3", "--name", name).good()
+    until(lambda: fleet.busy(queue) == 3, what="busy slots")
+    target = worker(fleet, queue)["name"]
+    late = fleet.run("drain", target, "--max-wait", "0.5s")
+    assert (late.code, target in late.complaint) == (124, True), late
+    draining = until(lambda: (row := worker(fleet, queue))["draining"] and row, what="the worker to say so")
+    assert (draining["slots"], draining["busy"]) == (0, 3)
+    assert "draining" in fleet.run("workers").good().out
+    assert f"undrain {target}" in fleet.run("drain", target).good().err
+    info = fleet.info(name)
+    assert (info.succeeded, info.left, info.duplicates) == (3, 1, 0)
+    assert (worker(fleet, queue)["busy"], fleet.busy(queue)) == (0, 0)
+    fleet.run("undrain", target).good()
+    info = fleet.ended(name)
+    assert (info.succeeded, info.duplicates) == (4, 0)
+    assert {result.attempts for result in fleet.results(name)} == {1}
+
+
+def test_a_chunk_of_a_drained_worker_ends_at_its_next_item(fleet, name):
+    fleet.run("submit", "nap", *["0.1"] * 200, "--name", name).good()
+    until(lambda: fleet.info(name).succeeded > 15, what="chunks of several items")
+    fleet.run("drain", worker(fleet, "cpu")["host"], "--max-wait", "20s").good()
+    info = fleet.info(name)
+    assert info.left > 0
+    assert fleet.busy("cpu") == 0
+    assert info == fleet.info(name), "it stands still"
+    fleet.run("undrain", worker(fleet, "cpu")["name"]).good()
+    info = fleet.ended(name)
+    assert (info.succeeded, info.duplicates) == (200, 0)
+
+
+@pytest.mark.parametrize(("queue", "task"), [("cpu", "nap"), ("io", "doze")])
+def test_a_pool_changes_its_size_while_all_of_it_is_busy(fleet, name, queue, task):
+    fleet.run("submit", task, *["3"] * 10, "--name", name).good()
+    until(lambda: fleet.busy(queue) == 3, what="busy slots")
+    resize(fleet, queue, 1)
+    until(lambda: worker(fleet, queue)["slots"] == 1, what="one slot")
+    until(lambda: fleet.info(name).succeeded == 3 and fleet.busy(queue) == 1, what="one busy slot")
+    resize(fleet, queue, 6)
+    until(lambda: fleet.busy(queue) == 6, what="six busy slots")
+    info = fleet.ended(name)
+    assert (info.succeeded, info.duplicates) == (10, 0)
+    results = fleet.results(name)
+    assert {result.attempts for result in results} == {1}
+    last = [result.value for result in results[-4:]]
+    assert len({*last}) == 4, "no two at once have one number"
+
+
+def test_what_a_killed_worker_drained_runs_elsewhere(fleet, name):
+    fleet.run("submit", "nap", *["8"] * 3, "--name", name).good()
+    until(lambda: fleet.busy("cpu") == 3, what="busy slots")
+    row = worker(fleet, "cpu")
+    with fleet.start("drain", row["name"]) as drain:
+        until(lambda: worker(fleet, "cpu")["draining"], what="a worker that drains")
+        os.kill(row["pid"], signal.SIGKILL)
+        assert drain.end().code == 0
+    # `up` starts another one, which is not drained.
+    info = fleet.ended(name)
+    assert (info.submitted, info.succeeded, info.left) == (3, 3, 0)
+    until(lambda: row["id"] not in {other["id"] for other in workers(fleet)}, what="another worker")
+
+
+def test_a_worker_that_connects_anew_is_still_drained(fleet, name):
+    target = worker(fleet, "io")["name"]
+    fleet.run("drain", target, "--max-wait", "20s").good()
+    with fleet.ledger() as ledger:
+        ledger.client.client_kill_filter(_type="normal", skipme=True)
+    fleet.run("submit", "doze", "0", "0", "--name", name).good()
+    assert fleet.run("watch", name, "--max-wait", "4s").code == 124
+    assert worker(fleet, "io")["draining"]
+    fleet.run("undrain", target).good()
+    assert fleet.ended(name).succeeded == 2
+
+
+def test_what_is_no_worker(fleet):
+    for command in ("drain", "undrain"):
+        fleet.run(command, "cpu@nowhere").refused("invalid value for WORKER: 'cpu@nowhere'", "cpu@")
+
+
+def test_autoscale_gives_slots_and_takes_them_and_outlives_its_death(fleet, name):
+    options = ("autoscale", "--target", "20s", "--idle", "3s", "--cpu-slots", "0..2", "--io-slots", "0..8")
+    with fleet.start(*options) as first:
+        first.says("io: 3 to 0 slots")
+        with fleet.start(*options) as second:
+            second.says("stands by")
+            fleet.run("submit", "doze", *["1"] * 60, "--name", name).good()
+            first.says("io: 0 to ")
+            first.process.kill()
+            second.says("is gone: this one acts")
+            info = fleet.ended(name)
+            assert (info.succeeded, info.duplicates) == (60, 0)
+            assert 1 < max(int(result.value) + 1 for result in fleet.results(name)) <= 8
+            second.says("io: ")
+            until(lambda: {row["slots"] for row in workers(fleet)} == {0}, what="no slots")
+            assert second.end(signal.SIGTERM).code == 0
+
+
+def test_autoscale_calls_a_command_until_it_succeeds(fleet):
+    calls = fleet.path / "calls"
+    script = fleet.file(
+        "scale.py",
+        f"""
+import pathlib, sys
+calls = pathlib.Path({str(calls)!r})
+with calls.open("a") as file:
+    print(*sys.argv[1:], file=file)
+sys.exit(len(calls.read_text().splitlines()) < 2)
+""",
+    )
+    bounds = ("--cpu-slots", "2", "--io-slots", "4..9", "--idle", "1s")
+    with fleet.start("autoscale", *bounds, "--exec", f"{sys.executable} {script} n={{cpu}} {{io}} $HOME") as running:
+        running.says("trying again")
+        until(lambda: calls.read_text().splitlines()[-1:] == ["n=2 4 $HOME"], what="the second call")
+        assert running.end(signal.SIGTERM).code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--cpu-slots", "8..2"), "invalid value for --cpu-slots: '8..2'"),
+        (("--io-slots", "many"), "invalid value for --io-slots: 'many'"),
+        (("--target", "1s"), "invalid value for --target"),
+        (("--exec", "scale --to 8"), "invalid value for --exec: 'scale --to 8'"),
+        (("--exec", "scale '{cpu}"), "invalid value for --exec"),
+    ],
+)
+def test_autoscale_with_a_wrong_option(fleet, option, words):
+    fleet.run("autoscale", *option).refused(words)
+
+
+def test_autoscale_with_nothing_to_scale(place):
+    with place.server_only():
+        place.run("autoscale").refused("nothing to scale")
+
+
+def test_a_worker_that_is_to_stop_is_not_started_again(pools, name):
+    pools.run("submit", "nap", "3", "--name", name).good()
+    until(lambda: pools.busy("cpu") == 1, what="a busy slot")
+    target = worker(pools, "cpu")["name"]
+    assert f"{target} has ended" in pools.run("drain", target, "--stop").good().err
+    assert pools.info(name).succeeded == 1
+    pools.owner.says("the cpu worker ended as asked of it")
+    assert [row["queue"] for row in workers(pools)] == ["io"]
+    assert json.loads(pools.run("batches", "--json").good().out.splitlines()[-1])["left"] == 0

@@ -1,0 +1,133 @@
+"""What autoscale decides: in time and no sooner, without flapping, to zero when idle."""
+
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from gristmill.batches.info import State
+from gristmill.fleet.autoscaling import EARLY, LOW_SECONDS, Aim, Bounds, Past, decide, time_for
+from gristmill.fleet.queue_now import QueueNow
+from gristmill.fleet.scaling import Limit, Plan, slots_for
+from tests.support.simulated_queue import START_SECONDS, SimulatedQueue, mix
+
+TARGET, IDLE, LOOK = 600.0, 60.0, 2.0
+BUSY = QueueNow("cpu", left=1000, seconds=1.0, work=1000.0, rate=4.0, slots=4, busy=4, used=1.0)
+
+
+def planned(queue, target):
+    return Plan("cpu", Limit.SLOTS, slots_for(queue, target, START_SECONDS) if queue.left else 0, None, "why")
+
+
+def next_of(queue, past, at, bounds=None, seconds=TARGET):
+    return decide(queue, partial(planned, queue), past, at, bounds or Bounds(0, 64), seconds, Aim(TARGET, IDLE))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mixed_batches_end_in_time_on_busy_slots_without_flapping(seed):
+    queue, past = SimulatedQueue(mix(seed)), Past()
+    while queue.left:
+        now = queue.now
+        batch = SimpleNamespace(queue="cpu", left=now.left, state=State.RUNNING, created=0.0)
+        past = next_of(now, past, queue.at, seconds=time_for(now, [batch], queue.at, TARGET))
+        queue.ask(past.slots)
+        queue.run(LOOK)
+    assert queue.at == pytest.approx(TARGET, rel=0.1)
+    assert past.turns <= 2
+    assert queue.busy_seconds / queue.slot_seconds >= 0.85
+    ended_at = queue.at
+    while past.slots:
+        past = next_of(queue.now, past, queue.at)
+        queue.ask(past.slots)
+        queue.run(LOOK)
+    assert IDLE <= queue.at - ended_at <= IDLE + 3 * LOOK
+
+
+def test_a_queue_without_slots_gets_some_at_once():
+    waiting = replace(BUSY, slots=0, busy=0, used=0.0, rate=0.0)
+    past = next_of(waiting, Past(), 5.0)
+    assert (past.slots, past.changed_at, past.direction) == (2, 5.0, 1)
+    unmeasured = replace(waiting, work=0.0, seconds=0.0)
+    assert next_of(unmeasured, Past(), 5.0).slots == 1
+
+
+def test_messages_without_a_batch_are_work_too():
+    running = QueueNow("cpu", left=0, busy=1, slots=2)
+    assert next_of(running, Past(slots=2, idle_since=0.0), 1000.0).slots == 2
+
+
+def test_nothing_changes_while_the_last_change_takes_hold():
+    past = Past(slots=2, changed_at=100.0)
+    late = replace(BUSY, work=10_000.0)
+    assert next_of(late, past, 102.0).slots == 2
+    assert next_of(replace(late, steady=3.0), past, 200.0).slots == 2
+    assert next_of(late, past, 200.0).slots > 2
+
+
+def test_it_shrinks_to_the_most_that_was_wanted_for_a_while():
+    past, seen = Past(slots=20, changed_at=0.0), []
+    for step, work in enumerate([3000.0, 6000.0, 3000.0, 3000.0, 3000.0, 3000.0]):
+        past = next_of(replace(BUSY, work=work, slots=20), past, 100.0 + LOW_SECONDS / 4 * step)
+        seen.append(past.slots)
+    assert seen[:4] == [20] * 4
+    assert seen[-1] == slots_for(replace(BUSY, work=6000.0, slots=20), (1 - EARLY) * TARGET, START_SECONDS)
+    assert past.direction == -1
+
+
+def test_a_moment_with_more_work_starts_the_wait_anew():
+    past = Past(slots=6)
+    low, high = replace(BUSY, work=600.0, slots=6), replace(BUSY, work=3600.0, slots=6)
+    for at, queue in ((100.0, low), (110.0, high), (112.0, low), (100.0 + LOW_SECONDS + 5, low)):
+        past = next_of(queue, past, at)
+        assert past.slots == 6
+
+
+@pytest.mark.parametrize(
+    ("bounds", "wanted", "slots"),
+    [
+        (Bounds(0, 8), 5, 5),
+        (Bounds(0, 8), 50, 8),
+        (Bounds(2, 8), 0, 2),
+        (Bounds(0, 8, 4), 5, 8),
+        (Bounds(0, 10, 4), 50, 8),
+        (Bounds(1, 8, 4), 0, 4),
+        (Bounds(0, 2, 64), 1, 64),
+        (Bounds(0, 0, 64), 1, 0),
+    ],
+)
+def test_bounds(bounds, wanted, slots):
+    assert bounds.fit(wanted) == slots
+
+
+def test_bounds_that_changed_hold_at_once():
+    assert next_of(BUSY, Past(slots=8), 1.0, Bounds(0, 4)).slots == 4
+
+
+def batch(left, created, state=State.RUNNING, queue="cpu"):
+    return SimpleNamespace(queue=queue, left=left, created=created, state=state)
+
+
+@pytest.mark.parametrize(
+    ("batches", "oldest", "seconds"),
+    [
+        ([], 0.0, 600.0),
+        ([batch(100, 1000.0)], 0.0, 600.0),
+        ([batch(100, 700.0)], 300.0, 300.0),
+        ([batch(100, 0.0)], 1000.0, 60.0),
+        # An open batch of yesterday, with an item of a minute ago.
+        ([batch(100, 0.0, State.OPEN)], 60.0, 540.0),
+        # The first half has 300 s left, so all has 600.
+        ([batch(50, 700.0), batch(50, 1000.0)], 300.0, 600.0),
+        ([batch(50, 500.0), batch(50, 1000.0)], 500.0, 200.0),
+        ([batch(100, 500.0, State.PAUSED), batch(100, 500.0, queue="io")], 500.0, 600.0),
+    ],
+)
+def test_the_time_for_all_items(batches, oldest, seconds):
+    queue = QueueNow("cpu", left=100, oldest=oldest)
+    assert time_for(queue, batches, 1000.0, TARGET) == pytest.approx(seconds)
+
+
+def test_the_past_is_read_as_it_was_written():
+    past = Past(slots=3, changed_at=1.5, direction=-1, turns=2, idle_since=7.0, reason="why")
+    assert Past.of({**past.as_dict(), "of another version": 1}) == past
