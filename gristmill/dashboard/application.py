@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from redis.exceptions import RedisError
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler, StaticFileHandler, url
 
 from gristmill.config.flower import check_reach, flower_options
 from gristmill.config.settings import settings
-from gristmill.dashboard import actions, metrics, pages, queues
+from gristmill.dashboard import actions, flower_pages, metrics, pages, queues
+from gristmill.dashboard.batch_list import BatchList
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
 from gristmill.dashboard.history import History
@@ -22,6 +24,7 @@ from gristmill.errors import SettingError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
 from gristmill.server.connection import client
+from gristmill.server.rights import refused_commands
 
 STATIC = Path(__file__).parent / "static"
 #: Milliseconds between two samples of the queues; workers sample them too.
@@ -30,12 +33,19 @@ _SAMPLE_MS = 1000
 log = logging.getLogger(__name__)
 
 HANDLERS = [
+    url(r"/", flower_pages.HomePage),
+    url(r"/healthcheck", flower_pages.HealthCheck),
+    url(r"/workers", flower_pages.WorkersPage),
+    url(r"/workers/data", flower_pages.WorkersData, name="workers_data"),
+    url(r"/worker/(.+)", flower_pages.WorkerPage),
     url(r"/throughput", pages.ThroughputPage, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
     url(r"/batches", pages.BatchesPage, name="batches"),
     url(r"/batches/data", pages.BatchesData, name="batches_data"),
+    url(r"/batches/(retry|cancel)", actions.ActionOnMany, name="batches_action"),
     url(r"/batch/([^/]+)", pages.BatchPage, name="batch"),
     url(r"/batch/([^/]+)/data", pages.BatchData, name="batch_data"),
+    url(r"/batch/([^/]+)/errors", pages.BatchErrors, name="batch_errors"),
     url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
     url(r"/busy", pages.BusyPage, name="busy"),
@@ -61,7 +71,7 @@ class Dashboard(Flower):
         prefix = options.url_prefix
         own = [rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
         if prefix:
-            own = [*own, url(f"/{prefix.strip('/')}", pages.HomePage)]
+            own = [*own, url(f"/{prefix.strip('/')}", flower_pages.HomePage)]
         self.add_handlers(r".*", own)
         self.heartbeat = PeriodicCallback(self._sample, _SAMPLE_MS)
 
@@ -74,6 +84,11 @@ class Dashboard(Flower):
     def history(self) -> History:
         """The numbers of the charts."""
         return History(Meters(client(), settings()))
+
+    @cached_property
+    def batch_list(self) -> BatchList:
+        """The list of batches."""
+        return BatchList(self.observer)
 
     def _announced(self) -> set[str]:
         return {task for worker in self.observer.fleet.workers() for task in worker.tasks}
@@ -95,8 +110,18 @@ class Dashboard(Flower):
 
     def start(self) -> None:
         """Run until somebody stops it."""
+        if not self._may_write():
+            # Buttons that the server refuses would be of no use, and so would the samples that it does not take.
+            self.options.read_only = True
         self.heartbeat.start()
         super().start()
+
+    def _may_write(self) -> bool:
+        """Whether the user of the server may change batches; true while the server cannot say so."""
+        try:
+            return not refused_commands(client(), settings().prefix, ("HDEL k 0",))
+        except RedisError:
+            return True
 
     async def _sample(self) -> None:
         try:

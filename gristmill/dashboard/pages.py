@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ import tornado.web
 
 from gristmill.config.settings import variable
 from gristmill.dashboard import batches, busy, throughput
+from gristmill.dashboard.batch_list import BatchQuery
+from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
 from gristmill.errors import GristmillError
@@ -22,6 +25,10 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+#: The index of an item, or -1: before the first one.
+_INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 
 
 class Page(BaseHandler):
@@ -77,14 +84,6 @@ class Page(BaseHandler):
         self.finish(json.dumps(value, separators=(",", ":")))
 
 
-class HomePage(Page):
-    """Redirects the prefix without its last slash, such as `/flower`, to `/flower/`."""
-
-    def get(self) -> None:
-        """Redirect."""
-        self.redirect(self.reverse_url("main"))
-
-
 class ThroughputPage(Page):
     """The page with rates, backlogs and times."""
 
@@ -120,8 +119,10 @@ class BatchesData(Page):
 
     @tornado.web.authenticated
     async def get(self) -> None:
-        """Send the newest batches as JSON."""
-        self.give(await self.ask(batches.newest, self.application.observer))
+        """Send a page of the batches that the query selects as JSON."""
+        names = self.request.query_arguments
+        query = await self.ask(BatchQuery.of, {name: self.get_query_arguments(name) for name in names}, bad_input=400)
+        self.give(await self.ask(self.application.batch_list.page, query))
 
 
 class BusyPage(Page):
@@ -158,8 +159,18 @@ class BatchData(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send JSON, with the failed items behind the index `after` of the query."""
-        try:
-            after = int(index := self.get_query_argument("after", "-1"))
-        except ValueError:
-            raise tornado.web.HTTPError(400, "%s", f"invalid value for after: {index!r} (expected an index)") from None
-        self.give(await self.ask(batches.data, self.application.observer, name, after))
+        after = self.get_query_argument("after", "-1")
+        if not _INDEX.fullmatch(after):
+            raise tornado.web.HTTPError(400, "%s", f"invalid value for after: {after!r} (expected an index)")
+        self.give(await self.ask(batches.data, self.application.observer, name, int(after)))
+
+
+class BatchErrors(Page):
+    """The errors of a batch, equal ones together."""
+
+    @tornado.web.authenticated
+    async def get(self, name: str) -> None:
+        """Send JSON."""
+        observer = self.application.observer
+        await self.ask(batches.find, observer, name)
+        self.give(await self.ask(error_groups, observer, name))
