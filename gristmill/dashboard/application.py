@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery
 from redis.exceptions import RedisError
@@ -24,7 +25,6 @@ from gristmill.errors import SettingError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
 from gristmill.server.connection import client
-from gristmill.server.rights import refused_commands
 
 STATIC = Path(__file__).parent / "static"
 #: Milliseconds between two samples of the queues; workers sample them too.
@@ -110,22 +110,33 @@ class Dashboard(Flower):
 
     def start(self) -> None:
         """Run until somebody stops it."""
-        if not self._may_write():
-            # Buttons that the server refuses would be of no use, and so would the samples that it does not take.
-            self.options.read_only = True
         self.heartbeat.start()
-        super().start()
+        if self._may_write():
+            super().start()
+            return
+        # Buttons would be of no use; and to listen to workers, or to ask them, takes a queue of one's own.
+        self.options.read_only, self.options.enable_events = True, False
+        self.started = True
+        self.io_loop.start()
+
+    def update_workers(self, workername: str | None = None) -> Awaitable[Any]:
+        """Ask the workers, or one of them, what they are."""
+        if self._may_write():
+            return cast(Awaitable[Any], super().update_workers(workername))
+        nothing = asyncio.get_running_loop().create_future()
+        nothing.set_result(None)
+        return nothing
 
     def _may_write(self) -> bool:
-        """Whether the user of the server may change batches; true while the server cannot say so."""
+        """Whether the user of the server may change batches, and have a queue; true until the server has said so."""
         try:
-            return not refused_commands(client(), settings().prefix, ("HDEL k 0",))
+            return self.observer.may_write
         except RedisError:
             return True
 
     async def _sample(self) -> None:
         try:
-            await asyncio.to_thread(self.observer.meters.heartbeat)
+            await asyncio.to_thread(self.observer.sample)
         except Exception as error:
             log.warning("sampling the queues failed, retrying: %s", error)
 

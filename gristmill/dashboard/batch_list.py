@@ -19,7 +19,7 @@ PAGE = 50
 #: again at most: all states of 5,000 batches take a fifth of a second. The batches that a page shows are always read.
 _TRUST_SECONDS, _AGAIN_MOST = 5.0, 500
 
-#: The orders of the list; all but the first begin with the highest.
+#: The orders of the list.
 ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "name": lambda info: info.name,
     "created": lambda info: info.created,
@@ -30,6 +30,18 @@ ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "submitted": lambda info: info.submitted,
     "who": lambda info: info.submitted_by,
 }
+#: The orders in words, downwards and upwards, as a menu has them.
+_WORDS = {
+    "created": ("newest first", "oldest first"),
+    "left": ("most items left", "fewest items left"),
+    "failed": ("most failures", "fewest failures"),
+    "submitted": ("most items", "fewest items"),
+    "name": ("name, Z to A", "name, A to Z"),
+    "task": ("task, Z to A", "task, A to Z"),
+    "state": ("state, Z to A", "state, A to Z"),
+    "who": ("submitted by, Z to A", "submitted by, A to Z"),
+}
+SORTS = [(sign + order, word) for order, words in _WORDS.items() for sign, word in zip(("-", ""), words, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import tornado.web
 
+from gristmill.batches.info import State
 from gristmill.config.settings import variable
 from gristmill.dashboard import batches, busy, throughput
-from gristmill.dashboard.batch_list import BatchQuery
+from gristmill.dashboard.batch_list import SORTS, BatchQuery
 from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
@@ -48,7 +49,8 @@ class Page(BaseHandler):
     def check_writable(self) -> None:
         """Refuse an action on a dashboard that only shows."""
         if self.application.options.read_only:
-            raise tornado.web.HTTPError(403, "the dashboard is read-only (setting %s)", variable("dashboard_read_only"))
+            why = f"{variable('dashboard_read_only')} is true, or its user of the server may only read"
+            raise tornado.web.HTTPError(403, "%s", f"the dashboard is read-only: {why}")
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError."""
@@ -64,15 +66,19 @@ class Page(BaseHandler):
             raise tornado.web.HTTPError(status, "%s", str(error)) from error
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Send the error as one line of text; the traceback stays in the log."""
+        """Send the error as one line, to a browser on a page with the tabs; the traceback stays in the log."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         if status_code == 401:
             super().write_error(status_code, **kwargs)
             return
         message = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
+        text = message or HTTPStatus(status_code).phrase
         self.set_status(status_code)
+        if "text/html" in self.request.headers.get("Accept", ""):
+            self.show("refused.html", code=status_code, text=text)
+            return
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{message or HTTPStatus(status_code).phrase}\n")
+        self.finish(f"{text}\n")
 
     def show(self, template: str, **values: Any) -> None:
         """Render one of our templates."""
@@ -111,7 +117,7 @@ class BatchesPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("batches.html")
+        self.show("batches.html", states=[str(state) for state in State], sorts=SORTS)
 
 
 class BatchesData(Page):

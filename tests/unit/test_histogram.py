@@ -69,7 +69,8 @@ def test_a_chart_has_a_number_for_each_second_and_reads_it_once():
     view = history.view("live", 1002.5)
     assert (view["first"], view["number"], view["width"]) == (1002 - 300, 300, 1)
     cpu = view["queues"]["cpu"]
-    assert cpu["succeeded"][-3:] == [0.0, 40.0, 20.0]
+    # Of what nobody sampled, nobody knows that it was 0.
+    assert cpu["succeeded"][-3:] == [None, 40.0, 20.0]
     assert cpu["failed"][-2:] == [10.0, 0.0]
     assert cpu["left"][-3:] == [None, 7.0, 0.0]
     assert cpu["run"][0][-3:] == [None, pytest.approx(0.0795, rel=0.01), pytest.approx(0.0795, rel=0.01)]
@@ -78,6 +79,14 @@ def test_a_chart_has_a_number_for_each_second_and_reads_it_once():
     history.view("live", 1003.5)
     # The last seconds may still change: those are asked for again.
     assert meters.asked == [999, 1000, 1001, 1002]
+
+
+@pytest.mark.parametrize(("late", "between"), [(2, 0.0), (4, 0.0), (5, None), (60, None)])
+def test_a_gap_is_one_when_it_is_longer_than_somebody_is_late(late, between):
+    meters = _Meters({(1, 1000): fields(40), (1, 1001 + late): fields(20)})
+    line = History(meters).view("live", 1002.5 + late)["queues"]["cpu"]["succeeded"]
+    assert line[-2 - late :] == [40.0, *[between] * late, 20.0]
+    assert line[: -2 - late] == [None] * (298 - late)
 
 
 def test_a_stretch_that_is_not_over_counts_by_the_seconds_it_has():

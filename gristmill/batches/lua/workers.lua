@@ -5,6 +5,12 @@
 --   announced hash  worker -> the tasks it knows        setup_failures  hash  worker -> task -> why its setup fails (JSON)
 --   busy:{worker}  string  when it was told, ms, a space, and the items that have run there for long (JSON); expires
 --   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
+--   worker_events  stream  what became of workers, the last ones: what (start, end, death), worker, at (ms)
+local EVENTS_KEPT = 1000
+
+local function note_event(what, worker, at)
+  redis.call('XADD', GM .. 'worker_events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'what', what, 'worker', worker, 'at', at)
+end
 
 -- Count the slots of a worker, or with 0 count them no more.
 local function count_slots(worker, slots, queue)
