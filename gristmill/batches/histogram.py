@@ -40,8 +40,8 @@ _place = partial(bisect_left, _BOUNDS)
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
     """The duration in seconds that a `share` (0 to 1) of the counted durations do not exceed; None without counts.
 
-    The result is an estimate inside its bucket: it is off by a bucket's width at most, a factor of 1.26, or of 1.58 in a
-    histogram that `from_coarse` made.
+    The result is an estimate inside its bucket: it is off by a bucket's width at most, a factor of 1.26, or of 1.58
+    where `from_coarse` made the histogram.
     """
     rank = share * sum(counts.values())
     below = 0

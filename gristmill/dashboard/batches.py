@@ -4,7 +4,7 @@ import json
 from itertools import islice
 from typing import Any, cast
 
-from gristmill.batches.histogram import bound, quantile
+from gristmill.batches.histogram import COARSE, bound, from_coarse, quantile
 from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
@@ -49,7 +49,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
         "attempts": _attempts(observer, name),
         "progress": _progress(meter, info, at),
         "runs": _runs(meter),
-        "times": [quantile(meter.runs, share) for share in QUANTILES],
+        "times": [quantile(from_coarse(meter.runs), share) for share in QUANTILES],
         "slowest": _slowest(observer, name, reader),
         "failures": [_failure(result) for result in failures[:FAILED_MOST]],
         "more": len(failures) > FAILED_MOST,
@@ -102,7 +102,7 @@ def _runs(meter: BatchMeter) -> list[dict[str, Any]]:
     if not meter.runs:
         return []
     numbers = range(min(meter.runs), max(meter.runs) + 1)
-    return [{"upto": bound(number), "items": meter.runs.get(number, 0)} for number in numbers]
+    return [{"upto": bound(COARSE * number), "items": meter.runs.get(number, 0)} for number in numbers]
 
 
 def _attempts(observer: Observer, name: str) -> dict[str, int]:
