@@ -111,13 +111,16 @@ class Dashboard(Flower):
     def start(self) -> None:
         """Run until somebody stops it."""
         self.heartbeat.start()
-        if self._may_write():
-            super().start()
-            return
-        # Buttons would be of no use; and to listen to workers, or to ask them, takes a queue of one's own.
-        self.options.read_only, self.options.enable_events = True, False
-        self.started = True
-        self.io_loop.start()
+        try:
+            if self._may_write():
+                super().start()
+            else:
+                # Buttons would be of no use; and to listen to workers, or to ask them, takes a queue of one's own.
+                self.options.read_only, self.options.enable_events = True, False
+                self.started = True
+                self.io_loop.start()
+        finally:
+            self.stop()
 
     def update_workers(self, workername: str | None = None) -> Awaitable[Any]:
         """Ask the workers, or one of them, what they are."""

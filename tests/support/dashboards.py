@@ -84,18 +84,20 @@ def heartbeat(ledger: Ledger, number: int, queue: str = "cpu", **fields: Any) ->
 
 def store(ledger: Ledger, name: str, items: int, failed: int = 0, left: int = 0, **fields: Any) -> None:
     """Store a batch whose items have ended, but for the last `left`; the first `failed` of them have failed."""
+    # Chunks are handed out where a worker lives.
+    heartbeat(ledger, 0, fields.get("queue", "cpu"))
     ledger.create(name, "token", {**FIELDS, **fields})
     ledger.append(name, "token", 0, [str(index) for index in range(items)], "sha")
     ledger.end(name, "token", 0)
     while (chunk := pop(ledger, fields.get("queue", "cpu"))) is not None:
-        work = ledger.take(chunk)
-        if work is None:
+        if chunk.batch != name:
+            # What another batch has left.
             continue
+        work = ledger.take(chunk) if chunk.first < items - left else None
+        if work is None:
+            return
         wanted = [item for item in work.items if item.index < items - left]
         good, bad = [item for item in wanted if item.index >= failed], [item for item in wanted if item.index < failed]
         results = [*outcomes(bad, "failed"), *outcomes(good)]
-        if len(wanted) < len(work.items):
-            if results:
-                ledger.record(chunk, results, 0.1 * len(results), "cpu@host-00/0", rest=-1)
-            return
-        ledger.record(chunk, results, 0.1 * len(results), "cpu@host-00/0")
+        rest = len(work.items) - len(wanted)
+        ledger.record(chunk, results, 0.1 * len(results), "cpu@host-00/0", rest=rest)
