@@ -2,31 +2,18 @@
 
 import click
 
-from gristmill.batches.info import State
+from gristmill.batches.selection import Selection, checked_states
 from gristmill.cli import options
 from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.cli.label_options import has_labels
 from gristmill.cli.values import Parsed
-from gristmill.errors import InputError, invalid_value
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batches import batches
 from gristmill.server.connection import reaching
 
 _COLUMNS = ["name", "state", "submitted", "succeeded", "failed", "left", "created"]
-
-
-def checked_states(text: str) -> frozenset[str]:
-    """The states of batches in text such as `open,running`.
-
-    Raises:
-        InputError: one is none.
-    """
-    states = frozenset(text.split(","))
-    if not states <= {str(state) for state in State}:
-        raise InputError(invalid_value("state", text, f"some of {', '.join(State)}, with commas between them"))
-    return states
 
 
 @new_command("batches")
@@ -52,17 +39,11 @@ def command(
     """
     with server_for_reading(), reaching():
         infos = batches(workflow=workflow)
-    is_filtered = bool(labels or states or task)
-    infos = [
-        info
-        for info in infos
-        if labels.items() <= info.labels.items()
-        and (not states or str(info.state) in states)
-        and (not task or info.task == task)
-    ]
+    selection = Selection(states=states or frozenset(), task=task or "", labels=labels)
+    infos = [info for info in infos if selection.has(info)]
     rows = [info.as_dict() for info in infos]
     if not rows and not as_json:
-        note("no such batches" if is_filtered else "no batches yet: gristmill run fibonacci 30 31 32")
+        note("no such batches" if selection else "no batches yet: gristmill run fibonacci 30 31 32")
         return
     show(_COLUMNS, rows, as_json=as_json, right="submitted succeeded failed left")
     for info in infos if not as_json else []:

@@ -1,6 +1,6 @@
-"""The actions of a batch's page: retry, cancel, pause, resume; those of a schedule; and the download of its results."""
+"""The actions of pages: on a batch, on several, on an item, on a schedule; and the download of a batch's results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import tornado.web
@@ -11,12 +11,16 @@ from gristmill.batches.schedules import Schedules
 from gristmill.config.settings import settings
 from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
+from gristmill.errors import InputError
+from gristmill.fleet.overview import Observer
 from gristmill.server.connection import client
 
 #: Results to send before the next are read.
 _AT_ONCE, _CHARACTERS = 500, 4 << 20
 #: What a batch's reason says.
 _WHERE = "on the dashboard"
+#: Why an action changed nothing.
+_NOTHING = {"retry": "has no failed or dead item", "cancel": "has ended"}
 
 
 class Action(Page):
@@ -30,6 +34,20 @@ class Action(Page):
         await self.ask(batches.find, observer, name)
         await self.ask(_act, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
+
+
+class ActionOnMany(Page):
+    """Takes one action on each of several batches, for a request with the token of the page."""
+
+    @tornado.web.authenticated
+    async def post(self, what: str) -> None:
+        """Take the action `what` on each `name` of the form; answer how many it changed, and why it did not others."""
+        self.check_writable()
+        names = dict.fromkeys(self.get_body_arguments("name"))
+        if not names:
+            raise tornado.web.HTTPError(400, "%s", "invalid value for name: none (expected the names of batches)")
+        changed, refused = await self.ask(_act_on_many, self.application.observer, names, what)
+        self.give({"changed": changed, "refused": refused})
 
 
 class CancelItem(Page):
@@ -59,12 +77,26 @@ def _cancel_item(name: str, index: int) -> None:
     Control(client(), settings()).cancel_item(name, index, f"item {index} {_WHERE}")
 
 
-def _act(name: str, what: str) -> None:
+def _act(name: str, what: str) -> bool:
+    """Take an action on a batch; False when there was nothing to do."""
     control = Control(client(), settings())
     if what == "cancel":
-        control.cancel(name, _WHERE)
-    else:
-        getattr(control, what)(name)
+        return control.cancel(name, _WHERE) is not None
+    return bool(getattr(control, what)(name))
+
+
+def _act_on_many(observer: Observer, names: Iterable[str], what: str) -> tuple[int, list[str]]:
+    changed, refused = 0, []
+    for name in names:
+        try:
+            batches.find(observer, name)
+            if _act(name, what):
+                changed += 1
+            else:
+                refused.append(f"batch {name!r} {_NOTHING[what]}")
+        except InputError as error:
+            refused.append(str(error))
+    return changed, refused
 
 
 class Results(Page):

@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from celery import Celery
+from redis.exceptions import RedisError
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler, StaticFileHandler, url
 
 from gristmill.config.flower import check_reach, flower_options
 from gristmill.config.settings import settings
-from gristmill.dashboard import actions, metrics, pages, queues
+from gristmill.dashboard import actions, flower_pages, metrics, pages, queues
+from gristmill.dashboard.batch_list import BatchList
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
 from gristmill.dashboard.history import History
@@ -30,12 +33,19 @@ _SAMPLE_MS = 1000
 log = logging.getLogger(__name__)
 
 HANDLERS = [
+    url(r"/", flower_pages.HomePage),
+    url(r"/healthcheck", flower_pages.HealthCheck),
+    url(r"/workers", flower_pages.WorkersPage),
+    url(r"/workers/data", flower_pages.WorkersData, name="workers_data"),
+    url(r"/worker/(.+)", flower_pages.WorkerPage),
     url(r"/throughput", pages.ThroughputPage, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
     url(r"/batches", pages.BatchesPage, name="batches"),
     url(r"/batches/data", pages.BatchesData, name="batches_data"),
+    url(r"/batches/(retry|cancel)", actions.ActionOnMany, name="batches_action"),
     url(r"/batch/([^/]+)", pages.BatchPage, name="batch"),
     url(r"/batch/([^/]+)/data", pages.BatchData, name="batch_data"),
+    url(r"/batch/([^/]+)/errors", pages.BatchErrors, name="batch_errors"),
     url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
     url(r"/busy", pages.BusyPage, name="busy"),
@@ -61,7 +71,7 @@ class Dashboard(Flower):
         prefix = options.url_prefix
         own = [rewrite_handler(handler, prefix) for handler in HANDLERS] if prefix else HANDLERS
         if prefix:
-            own = [*own, url(f"/{prefix.strip('/')}", pages.HomePage)]
+            own = [*own, url(f"/{prefix.strip('/')}", flower_pages.HomePage)]
         self.add_handlers(r".*", own)
         self.heartbeat = PeriodicCallback(self._sample, _SAMPLE_MS)
 
@@ -74,6 +84,11 @@ class Dashboard(Flower):
     def history(self) -> History:
         """The numbers of the charts."""
         return History(Meters(client(), settings()))
+
+    @cached_property
+    def batch_list(self) -> BatchList:
+        """The list of batches."""
+        return BatchList(self.observer)
 
     def _announced(self) -> set[str]:
         return {task for worker in self.observer.fleet.workers() for task in worker.tasks}
@@ -96,11 +111,35 @@ class Dashboard(Flower):
     def start(self) -> None:
         """Run until somebody stops it."""
         self.heartbeat.start()
-        super().start()
+        try:
+            if self._may_write():
+                super().start()
+            else:
+                # Buttons would be of no use; and to listen to workers, or to ask them, takes a queue of one's own.
+                self.options.read_only, self.options.enable_events = True, False
+                self.started = True
+                self.io_loop.start()
+        finally:
+            self.stop()
+
+    def update_workers(self, workername: str | None = None) -> Awaitable[Any]:
+        """Ask the workers, or one of them, what they are."""
+        if self._may_write():
+            return cast(Awaitable[Any], super().update_workers(workername))
+        nothing = asyncio.get_running_loop().create_future()
+        nothing.set_result(None)
+        return nothing
+
+    def _may_write(self) -> bool:
+        """Whether the user of the server may change batches, and have a queue; true until the server has said so."""
+        try:
+            return self.observer.may_write
+        except RedisError:
+            return True
 
     async def _sample(self) -> None:
         try:
-            await asyncio.to_thread(self.observer.meters.heartbeat)
+            await asyncio.to_thread(self.observer.sample)
         except Exception as error:
             log.warning("sampling the queues failed, retrying: %s", error)
 

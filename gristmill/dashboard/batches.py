@@ -4,20 +4,20 @@ import json
 from itertools import islice
 from typing import Any, cast
 
-from gristmill.batches.histogram import bound, quantile
+from gristmill.batches.histogram import COARSE, bound, from_coarse, quantile
 from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
-from gristmill.dashboard import busy, schedules
+from gristmill.dashboard import busy
 from gristmill.dashboard.chain import chain
 from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.overview import QUANTILES, Observer
 
-#: Batches on the list, the newest ones; failed items on a page; characters of an input, a message, a traceback.
-BATCHES_MOST, FAILED_MOST = 200, 50
+#: Failed items on a page; characters of an input, a message, a traceback.
+FAILED_MOST = 50
 INPUT, MESSAGE, TRACEBACK = 500, 500, 4000
 #: Seconds over which a batch's rate is measured.
 RATE_SECONDS = 10
@@ -35,17 +35,6 @@ def find(observer: Observer, name: str) -> BatchInfo:
     return infos[0]
 
 
-def newest(observer: Observer) -> dict[str, Any]:
-    """The newest batches, the number of all, and the schedules."""
-    client, key = observer.fleet.client, observer.meters.settings.key("batches")
-    names = cast(list[str], client.zrevrange(key, 0, BATCHES_MOST - 1))
-    at = observer.meters.now()
-    infos = observer.infos(names)
-    outlooks = observer.outlooks.of([info.name for info in infos if info.state not in ENDED])
-    rows = [_row(observer, info, at, outlooks.get(info.name)) for info in infos]
-    return {"at": at, "total": client.zcard(key), "batches": rows, "schedules": schedules.rows(observer)}
-
-
 def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     """One batch: its row, its progress, its run times, and the failed items behind the index `after`."""
     info = find(observer, name)
@@ -55,12 +44,12 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     failures = list(islice(reader.failed(after + 1), FAILED_MOST + 1))
     return {
         "at": at,
-        "batch": _row(observer, info, at, outlook, meter),
+        "batch": row(observer, info, at, outlook, meter),
         "running": busy.row(outlook.running[0]) if outlook.running else None,
         "attempts": _attempts(observer, name),
         "progress": _progress(meter, info, at),
-        "runs": [{"upto": bound(number), "items": meter.runs[number]} for number in sorted(meter.runs)],
-        "times": [quantile(meter.runs, share) for share in QUANTILES],
+        "runs": _runs(meter),
+        "times": [quantile(from_coarse(meter.runs), share) for share in QUANTILES],
         "slowest": _slowest(observer, name, reader),
         "failures": [_failure(result) for result in failures[:FAILED_MOST]],
         "more": len(failures) > FAILED_MOST,
@@ -68,12 +57,14 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     }
 
 
-def _row(
+def row(
     observer: Observer, info: BatchInfo, at: float, outlook: Outlook | None, meter: BatchMeter | None = None
 ) -> dict[str, Any]:
+    """The fields of a batch as pages have them, at the server's Unix time `at`."""
     seconds = (info.finished or at) - info.created
     if info.state in ENDED:
-        rate = info.done / seconds if seconds > 0 else 0.0
+        # A cancelled item took no time.
+        rate = (info.done - info.cancelled) / seconds if seconds > 0 else 0.0
     else:
         rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
     goes_on = outlook and info.left and info.state in (State.RUNNING, *OPEN)
@@ -104,6 +95,14 @@ def _progress(meter: BatchMeter, info: BatchInfo, at: float) -> dict[str, Any]:
         lines["succeeded"].append(succeeded)
         lines["failed"].append(failed)
     return {"width": meter.width, "first": info.created, "number": len(lines["succeeded"]), **lines}
+
+
+def _runs(meter: BatchMeter) -> list[dict[str, Any]]:
+    """The histogram of run times, with the empty buckets between the first and the last one."""
+    if not meter.runs:
+        return []
+    numbers = range(min(meter.runs), max(meter.runs) + 1)
+    return [{"upto": bound(COARSE * number), "items": meter.runs.get(number, 0)} for number in numbers]
 
 
 def _attempts(observer: Observer, name: str) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """`python -m gristmill.dashboard`: Flower on the address and port of the settings."""
 
 import argparse
+import os
 import signal
 import sys
 
@@ -34,4 +35,6 @@ def main() -> int:
     except GristmillError as error:
         print(f"dashboard: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
-    return 0
+    # Flower has stopped. Its threads may wait for a server that is away, and Python would wait for them.
+    sys.stderr.flush()
+    os._exit(0)

@@ -15,15 +15,18 @@ from flower.options import default_options
 from flower.utils import broker
 from flower.utils.broker import BrokerBase
 from flower.views import BaseHandler
+from flower.views.workers import WorkerView
 from tornado.template import Loader, Template
 
 __all__ = [
+    "CONTENT",
     "TABS",
     "TEMPLATES",
     "BaseHandler",
     "BrokerBase",
     "Flower",
     "HookedLoader",
+    "WorkerView",
     "add_broker",
     "default_options",
     "rewrite_handler",
@@ -31,9 +34,10 @@ __all__ = [
     "set_defaults",
 ]
 
-#: The folder of Flower's templates, and the start of the tabs in its `navbar.html`.
+#: The folder of Flower's templates, the start of the tabs in its `navbar.html`, and that of a page's content.
 TEMPLATES = Path(flower.__file__).parent / "templates"
 TABS = '<ul class="app-nav navbar-nav">'
+CONTENT = "{% block container %}"
 
 
 class HookedLoader(Loader):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gristmill.batches.histogram import quantile
@@ -14,8 +15,12 @@ from gristmill.fleet.overview import QUANTILES
 RANGES = {"live": (1, 300), "1h": (10, 360), "6h": (60, 360), "24h": (300, 288)}
 #: Seconds after which a chart shows a bucket that is not over.
 _PARTIAL_SECONDS = 5
+#: Seconds without a sample in which nothing happened: whoever samples was late. What a longer gap had, nobody knows.
+_LATE_SECONDS = 4
 
 Numbers = list[float | None]
+#: How many seconds of each bucket have passed; None where nobody knows what was.
+Seconds = list[float | None]
 
 
 @dataclass(slots=True)
@@ -25,6 +30,11 @@ class _Digest:
     bucket: Bucket
     queues: dict[str, TaskCount]
     times: dict[tuple[str, str], Numbers]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody sampled or counted anything in it."""
+        return bool(self.bucket.queues or self.bucket.tasks)
 
     @classmethod
     def of(cls, bucket: Bucket) -> "_Digest":
@@ -52,10 +62,22 @@ class History:
         starts = range(last - (number - 1) * width, last + 1, width)
         digests = self._buckets[width].read(starts, now)
         seconds = [min(float(width), now - start) for start in starts]
-        return {"width": width, "first": starts[0], "number": number, **_lines(digests, seconds)}
+        known = _known([digest.is_known for digest in digests], _LATE_SECONDS // width)
+        lines = _lines(digests, [long if is_known else None for long, is_known in zip(seconds, known, strict=True)])
+        return {"width": width, "first": starts[0], "number": number, **lines}
 
 
-def _lines(digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
+def _known(known: list[bool], late: int) -> list[bool]:
+    """Which buckets count as known: also those between two known ones that are at most `late` apart."""
+    places = [place for place, is_known in enumerate(known) if is_known]
+    answer = list(known)
+    for before, after in pairwise(places):
+        if after - before <= late + 1:
+            answer[before:after] = [True] * (after - before)
+    return answer
+
+
+def _lines(digests: list[_Digest], seconds: Seconds) -> dict[str, Any]:
     queues = sorted({*KINDS}.union(*(digest.queues for digest in digests), *(d.bucket.queues for d in digests)))
     tasks = sorted({series for digest in digests for series in digest.bucket.tasks})
     hosts = sorted({host for digest in digests for host in digest.bucket.hosts})
@@ -66,7 +88,7 @@ def _lines(digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
     }
 
 
-def _queue_lines(name: str, digests: list[_Digest], seconds: list[float]) -> dict[str, Any]:
+def _queue_lines(name: str, digests: list[_Digest], seconds: Seconds) -> dict[str, Any]:
     counts = [digest.queues.get(name, _NOTHING) for digest in digests]
     gauges = [digest.bucket.queues.get(name, {}) for digest in digests]
     lines: dict[str, Any] = {
@@ -81,7 +103,7 @@ def _queue_lines(name: str, digests: list[_Digest], seconds: list[float]) -> dic
     return lines
 
 
-def _task_lines(series: Series, digests: list[_Digest], seconds: list[float]) -> dict[str, Numbers]:
+def _task_lines(series: Series, digests: list[_Digest], seconds: Seconds) -> dict[str, Numbers]:
     counts = [digest.bucket.tasks.get(series, _NOTHING) for digest in digests]
     return {
         "succeeded": _rates((count.succeeded for count in counts), seconds),
@@ -89,8 +111,8 @@ def _task_lines(series: Series, digests: list[_Digest], seconds: list[float]) ->
     }
 
 
-def _rates(counts: Iterable[int], seconds: list[float]) -> Numbers:
-    return [_short(count / long) for count, long in zip(counts, seconds, strict=True)]
+def _rates(counts: Iterable[int], seconds: Seconds) -> Numbers:
+    return [None if long is None else _short(count / long) for count, long in zip(counts, seconds, strict=True)]
 
 
 def _host_lines(samples: list[dict[str, float] | None]) -> dict[str, Numbers]:

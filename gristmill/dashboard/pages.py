@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import tornado.web
 
+from gristmill.batches.info import State
 from gristmill.config.settings import variable
 from gristmill.dashboard import batches, busy, throughput
+from gristmill.dashboard.batch_list import SORTS, BatchQuery
+from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
 from gristmill.errors import GristmillError
@@ -22,6 +26,10 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+#: The index of an item, or -1: before the first one.
+_INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 
 
 class Page(BaseHandler):
@@ -41,7 +49,8 @@ class Page(BaseHandler):
     def check_writable(self) -> None:
         """Refuse an action on a dashboard that only shows."""
         if self.application.options.read_only:
-            raise tornado.web.HTTPError(403, "the dashboard is read-only (setting %s)", variable("dashboard_read_only"))
+            why = f"{variable('dashboard_read_only')} is true, or its user of the server may only read"
+            raise tornado.web.HTTPError(403, "%s", f"the dashboard is read-only: {why}")
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError."""
@@ -57,15 +66,19 @@ class Page(BaseHandler):
             raise tornado.web.HTTPError(status, "%s", str(error)) from error
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Send the error as one line of text; the traceback stays in the log."""
+        """Send the error as one line, to a browser on a page with the tabs; the traceback stays in the log."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         if status_code == 401:
             super().write_error(status_code, **kwargs)
             return
         message = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
+        text = message or HTTPStatus(status_code).phrase
         self.set_status(status_code)
+        if "text/html" in self.request.headers.get("Accept", ""):
+            self.show("refused.html", code=status_code, text=text)
+            return
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{message or HTTPStatus(status_code).phrase}\n")
+        self.finish(f"{text}\n")
 
     def show(self, template: str, **values: Any) -> None:
         """Render one of our templates."""
@@ -75,14 +88,6 @@ class Page(BaseHandler):
         """Answer with JSON."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.finish(json.dumps(value, separators=(",", ":")))
-
-
-class HomePage(Page):
-    """Redirects the prefix without its last slash, such as `/flower`, to `/flower/`."""
-
-    def get(self) -> None:
-        """Redirect."""
-        self.redirect(self.reverse_url("main"))
 
 
 class ThroughputPage(Page):
@@ -112,7 +117,7 @@ class BatchesPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("batches.html")
+        self.show("batches.html", states=[str(state) for state in State], sorts=SORTS)
 
 
 class BatchesData(Page):
@@ -120,8 +125,10 @@ class BatchesData(Page):
 
     @tornado.web.authenticated
     async def get(self) -> None:
-        """Send the newest batches as JSON."""
-        self.give(await self.ask(batches.newest, self.application.observer))
+        """Send a page of the batches that the query selects as JSON."""
+        names = self.request.query_arguments
+        query = await self.ask(BatchQuery.of, {name: self.get_query_arguments(name) for name in names}, bad_input=400)
+        self.give(await self.ask(self.application.batch_list.page, query))
 
 
 class BusyPage(Page):
@@ -158,8 +165,18 @@ class BatchData(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send JSON, with the failed items behind the index `after` of the query."""
-        try:
-            after = int(index := self.get_query_argument("after", "-1"))
-        except ValueError:
-            raise tornado.web.HTTPError(400, "%s", f"invalid value for after: {index!r} (expected an index)") from None
-        self.give(await self.ask(batches.data, self.application.observer, name, after))
+        after = self.get_query_argument("after", "-1")
+        if not _INDEX.fullmatch(after):
+            raise tornado.web.HTTPError(400, "%s", f"invalid value for after: {after!r} (expected an index)")
+        self.give(await self.ask(batches.data, self.application.observer, name, int(after)))
+
+
+class BatchErrors(Page):
+    """The errors of a batch, equal ones together."""
+
+    @tornado.web.authenticated
+    async def get(self, name: str) -> None:
+        """Send JSON."""
+        observer = self.application.observer
+        await self.ask(batches.find, observer, name)
+        self.give(await self.ask(error_groups, observer, name))

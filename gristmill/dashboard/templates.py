@@ -1,13 +1,15 @@
-"""Loads templates from our folder first, then from Flower's; adds our tabs to Flower's navigation bar."""
+"""Loads templates from our folder first, then from Flower's; adds our tabs and notes to Flower's."""
 
 from pathlib import Path
 from typing import Any
 
 from tornado.template import Template
 
-from gristmill.dashboard.flower_internals import TABS, TEMPLATES, HookedLoader
+from gristmill.dashboard.flower_internals import CONTENT, TABS, TEMPLATES, HookedLoader
 
 _OURS = Path(__file__).parent / "templates"
+#: Flower's pages that say less than they seem to, and our note that says where the rest is.
+_NOTES = {"tasks.html": "tasks_note.html", "broker.html": "broker_note.html"}
 
 
 class Templates(HookedLoader):
@@ -21,8 +23,14 @@ class Templates(HookedLoader):
         own = _OURS / name
         text = (own if own.exists() else TEMPLATES / name).read_text(encoding="utf-8")
         if name == "navbar.html":
-            if TABS not in text:
-                raise LookupError("no place for our tabs in navbar.html of this version of Flower")
             # Our tabs come first.
-            text = text.replace(TABS, TABS + (_OURS / "tabs.html").read_text(encoding="utf-8"))
+            text = _behind(TABS, text, (_OURS / "tabs.html").read_text(encoding="utf-8"), name)
+        elif name in _NOTES:
+            text = _behind(CONTENT, text, f'{{% include "{_NOTES[name]}" %}}', name)
         return Template(text, name=name, loader=self)
+
+
+def _behind(place: str, text: str, addition: str, name: str) -> str:
+    if place not in text:
+        raise LookupError(f"no place for ours in {name} of this version of Flower")
+    return text.replace(place, place + addition, 1)

@@ -22,6 +22,7 @@ from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.server_cpu import ServerCpu
 from gristmill.fleet.unknown_tasks import tasks_without_worker
+from gristmill.fleet.worker_events import worker_events
 
 #: Seconds for which all visitors get the same answer.
 FRESH_SECONDS = 0.9
@@ -49,6 +50,9 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     items = tasks_without_worker(overview.batches, overview.workers, overview.at)
     recorded = observer.meters.of_workers([worker.id for worker in overview.workers])
     watch.search(observer.fleet, [queue.name for queue in overview.queues])
+    history = application.history.view(name, overview.at)
+    events = worker_events(observer.fleet.client, observer.meters.settings, history["first"])
+    history["events"] = [asdict(event) for event in events]
     workers = []
     for worker in overview.workers:
         counts = recorded[worker.id].values()
@@ -69,7 +73,7 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
         "autoscale": autoscale_now(observer.fleet.client, observer.meters.settings, overview.at),
-        "history": application.history.view(name, overview.at),
+        "history": history,
     }
 
 

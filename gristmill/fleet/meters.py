@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from redis import Redis
 
+from gristmill.batches.histogram import from_coarse
 from gristmill.config.settings import Settings
 from gristmill.server.scripts import Scripts, server_time
 
@@ -23,11 +24,16 @@ class Series(NamedTuple):
 
 @dataclass(slots=True)
 class TaskCount:
-    """Items of one task on one queue: outcomes, seconds of work, and histograms of run time and wait."""
+    """Items of one task on one queue: outcomes, seconds of work, and histograms of run time and wait.
+
+    `retries` counts attempts that failed and are followed by another, `duplicates` runs beyond the recorded one.
+    """
 
     succeeded: int = 0
     failed: int = 0
     busy: float = 0.0
+    retries: int = 0
+    duplicates: int = 0
     runs: Counter[int] = field(default_factory=Counter)
     waits: Counter[int] = field(default_factory=Counter)
 
@@ -37,23 +43,29 @@ class TaskCount:
         return self.succeeded + self.failed
 
     def take(self, what: str, number: int) -> None:
-        """Add one field of a bucket: `s`ucceeded, `f`ailed, `b`usy ms, or bucket `r`n of run times, `w`n of waits."""
+        """Add one field of a bucket, see counts.lua."""
         if what == "s":
             self.succeeded += number
         elif what == "f":
             self.failed += number
         elif what == "b":
             self.busy += number / 1000
-        elif what[0] == "r":
-            self.runs[int(what[1:])] += number
-        elif what[0] == "w":
-            self.waits[int(what[1:])] += number
+        elif what == "a":
+            self.retries += number
+        elif what == "d":
+            self.duplicates += number
+        elif (counts := {"R": self.runs, "W": self.waits}.get(what[0])) is not None:
+            counts[int(what[1:])] += number
+        elif (counts := {"r": self.runs, "w": self.waits}.get(what[0])) is not None:
+            counts.update(from_coarse({int(what[1:]): number}))
 
     def add(self, other: "TaskCount") -> None:
         """Add another count."""
         self.succeeded += other.succeeded
         self.failed += other.failed
         self.busy += other.busy
+        self.retries += other.retries
+        self.duplicates += other.duplicates
         self.runs.update(other.runs)
         self.waits.update(other.waits)
 
@@ -94,7 +106,7 @@ class Bucket:
 @dataclass(frozen=True, slots=True)
 class BatchMeter:
     """The course of a batch: `slices[i]` counts (succeeded, failed) in the seconds i·width to (i + 1)·width after its
-    creation; `runs` is the histogram of its run times."""
+    creation; `runs` is the histogram of its run times, with five buckets to a decade."""
 
     width: int
     slices: dict[int, tuple[int, int]]
@@ -150,6 +162,12 @@ class Meters:
             worker: Bucket.from_fields({f"t|{name}": number for name, number in fields.items()}).tasks
             for worker, fields in zip(workers, answers, strict=True)
         }
+
+    def ended(self) -> dict[tuple[Series, str], int]:
+        """How many batches have ended, ever, by queue and task and by state."""
+        fields = cast(dict[str, str], self.client.hgetall(self.settings.key("ended")))
+        parts = {name: name.split("|", 2) for name in fields}
+        return {(Series(queue, task), state): int(fields[name]) for name, (queue, state, task) in parts.items()}
 
     def batch(self, name: str) -> BatchMeter:
         """The meter of a batch; empty until the batch has a first outcome."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from redis import Redis
@@ -17,6 +18,7 @@ from gristmill.fleet.outlook import Outlooks
 from gristmill.fleet.queue_now import QueueNow, Times
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.running_items import RunningItems
+from gristmill.server.rights import refused_commands
 
 #: Seconds over which a rate is measured: the first window with enough items counts.
 _WINDOWS, _ENOUGH = (10, 60, 300), 20
@@ -50,9 +52,19 @@ class Observer:
         self._ledger = Ledger(client, settings)
         self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
 
+    @cached_property
+    def may_write(self) -> bool:
+        """Whether the user of the server may change batches."""
+        return not refused_commands(self.fleet.client, self.meters.settings.prefix, ("HDEL k 0",))
+
+    def sample(self) -> None:
+        """Sample the queues and do what has come due, unless the user of the server may only read."""
+        if self.may_write:
+            self.meters.heartbeat()
+
     def look(self) -> Overview:
         """The fleet now; also samples the queues, because without workers nobody else does."""
-        self.meters.heartbeat()
+        self.sample()
         at = self.meters.now()
         second = int(at)
         buckets = self._seconds.read(range(second - _TIMES, second + 1), at)

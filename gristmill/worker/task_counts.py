@@ -19,7 +19,7 @@ def count(queue: str, task: str, error: BaseException | str | None, seconds: flo
         _counts[queue, task, "f" if error else "s"] += 1
         if seconds is not None:
             _counts[queue, task, "b"] += round(seconds * 1000)
-            _counts[queue, task, f"r{bucket(seconds)}"] += 1
+            _counts[queue, task, f"R{bucket(seconds)}"] += 1
 
 
 def collect() -> list[tuple[str, str, str, int]]:

@@ -1,12 +1,13 @@
 """The meters on a real server: what they count is what the ledger recorded, in every bucket, since ever, by batch."""
 
+import math
 from collections import Counter
 
 import pytest
 
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.control import Control
-from gristmill.batches.histogram import FIRST, LAST, bound, bucket
+from gristmill.batches.histogram import COARSE, FIRST, LAST, bound, bucket
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.fleet.meters import WIDTHS, Meters, Series, TaskCount
@@ -34,6 +35,11 @@ HOST = {
 @pytest.fixture
 def meters(ledger):
     return Meters(ledger.client, ledger.settings)
+
+
+def coarse(seconds):
+    """The bucket of a duration in the histogram of a batch, which has five to a decade."""
+    return math.ceil(bucket(seconds) / COARSE)
 
 
 def in_all(meters, width):
@@ -80,10 +86,11 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
         assert (count.succeeded, count.failed) == (450, 50)
         assert count.busy == pytest.approx(0.5, abs=0.1)
         assert count.waits.total() == 500
+        assert (count.retries, count.duplicates) == (0, 450)
     assert meters.of_workers([WORKER])[WORKER][FIBONACCI].succeeded == 450
     slices = meters.batch("b").slices.values()
     assert (sum(good for good, _ in slices), sum(bad for _, bad in slices)) == (450, 50)
-    assert meters.batch("b").runs.keys() == {bucket(0.1)}
+    assert meters.batch("b").runs.keys() == {coarse(0.1)}
 
 
 def test_run_times_are_counted_by_item(ledger, meters):
@@ -93,9 +100,8 @@ def test_run_times_are_counted_by_item(ledger, meters):
         (item,) = ledger.take(chunk).items
         outcome = Outcome(item.index, "succeeded", 1, "1", seconds)
         ledger.record(chunk, [outcome], seconds, WORKER)
-    runs = {bucket(0.02): 2, bucket(5.0): 1}
-    assert meters.batch("b").runs == runs
-    assert meters.totals()[FIBONACCI].runs == Counter(runs)
+    assert meters.batch("b").runs == {coarse(0.02): 2, coarse(5.0): 1}
+    assert meters.totals()[FIBONACCI].runs == Counter({bucket(0.02): 2, bucket(5.0): 1})
 
 
 def test_the_server_and_python_know_the_same_buckets(ledger):
@@ -145,7 +151,7 @@ def test_slices_of_a_long_batch_get_wider_and_lose_nothing(ledger, meters):
     assert done == info(ledger, "b").succeeded > 30
     assert meter.width == 64
     assert max(meter.slices) < 400
-    assert meter.runs == {bucket(0.1): done}
+    assert meter.runs == {coarse(0.1): done}
 
 
 def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger, meters):
@@ -199,10 +205,10 @@ def test_history_is_kept_as_long_as_it_is_shown_and_no_longer(ledger, meters):
 
 
 def test_plain_tasks_are_counted(ledger, meters):
-    counts = [("io", "fetch", "s", 3), ("io", "fetch", "f", 1), ("io", "fetch", "b", 400), ("io", "fetch", "r-5", 4)]
+    counts = [("io", "fetch", "s", 3), ("io", "fetch", "f", 1), ("io", "fetch", "b", 400), ("io", "fetch", "R-10", 4)]
     meters.heartbeat("io@a", counts)
     count = meters.totals()[Series("io", "fetch")]
-    assert (count.succeeded, count.failed, count.busy, count.runs) == (3, 1, 0.4, Counter({-5: 4}))
+    assert (count.succeeded, count.failed, count.busy, count.runs) == (3, 1, 0.4, Counter({-10: 4}))
     assert meters.of_workers(["io@a"])["io@a"][Series("io", "fetch")].done == 4
 
 

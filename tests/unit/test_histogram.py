@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from gristmill.batches.histogram import FIRST, LAST, bound, bucket, encode, quantile
+from gristmill.batches.histogram import FIRST, LAST, bound, bucket, encode, from_coarse, quantile
 from gristmill.dashboard.history import RANGES, History
 from gristmill.fleet.meters import Bucket, Series
 
@@ -22,7 +22,7 @@ def test_what_is_out_of_range_goes_to_the_ends():
 
 
 def test_what_is_sent_names_each_bucket_once():
-    assert encode([1.0, 1.0, 0.1]) == "-5:1,0:2"
+    assert encode([1.0, 1.0, 0.1]) == "-10:1,0:2"
     assert encode([]) == ""
 
 
@@ -40,7 +40,22 @@ def test_quantiles_are_off_by_less_than_a_bucket(share):
     dice = random.Random(7)
     times = sorted(dice.lognormvariate(-3, 1.5) for _ in range(5_000))
     true = times[int(share * len(times))]
-    assert quantile(Counter(map(bucket, times)), share) == pytest.approx(true, rel=0.2)
+    assert quantile(Counter(map(bucket, times)), share) == pytest.approx(true, rel=0.12)
+
+
+def test_a_coarse_histogram_keeps_its_items_and_its_bounds():
+    fine = from_coarse({-5: 3, 0: 1, 2: 4})
+    assert fine == {-11: 1, -10: 2, 0: 1, 3: 2, 4: 2}
+    assert bound(4) == pytest.approx(10 ** (2 / 5))
+
+
+def test_what_an_earlier_version_counted_counts():
+    counted = Bucket.from_fields(
+        {"t|cpu|r0|t": "2", "t|cpu|R0|t": "1", "t|cpu|w1|t": "1", "t|cpu|a|t": "5", "t|cpu|d|t": "7"}
+    )
+    count = counted.tasks[Series("cpu", "t")]
+    assert (count.runs, count.waits) == ({-1: 1, 0: 2}, {2: 1})
+    assert (count.retries, count.duplicates) == (5, 7)
 
 
 def test_there_is_no_quantile_of_nothing():
@@ -59,7 +74,7 @@ class _Meters:
 
 
 def fields(succeeded, failed=0, left=0, samples=1):
-    made = {"t|cpu|s|square": succeeded, "t|cpu|f|square": failed, "t|cpu|r-5|square": succeeded + failed}
+    made = {"t|cpu|s|square": succeeded, "t|cpu|f|square": failed, "t|cpu|R-10|square": succeeded + failed}
     return Bucket.from_fields({**made, "q|left|cpu": left * samples, "n": samples})
 
 
@@ -69,15 +84,24 @@ def test_a_chart_has_a_number_for_each_second_and_reads_it_once():
     view = history.view("live", 1002.5)
     assert (view["first"], view["number"], view["width"]) == (1002 - 300, 300, 1)
     cpu = view["queues"]["cpu"]
-    assert cpu["succeeded"][-3:] == [0.0, 40.0, 20.0]
+    # Of what nobody sampled, nobody knows that it was 0.
+    assert cpu["succeeded"][-3:] == [None, 40.0, 20.0]
     assert cpu["failed"][-2:] == [10.0, 0.0]
     assert cpu["left"][-3:] == [None, 7.0, 0.0]
-    assert cpu["run"][0][-3:] == [None, pytest.approx(0.0795, rel=0.01), pytest.approx(0.0795, rel=0.01)]
+    assert cpu["run"][0][-3:] == [None, pytest.approx(0.0895, rel=0.01), pytest.approx(0.0895, rel=0.01)]
     assert view["tasks"]["square on cpu"]["succeeded"][-1] == 20.0
     meters.asked.clear()
     history.view("live", 1003.5)
     # The last seconds may still change: those are asked for again.
     assert meters.asked == [999, 1000, 1001, 1002]
+
+
+@pytest.mark.parametrize(("late", "between"), [(2, 0.0), (4, 0.0), (5, None), (60, None)])
+def test_a_gap_is_one_when_it_is_longer_than_somebody_is_late(late, between):
+    meters = _Meters({(1, 1000): fields(40), (1, 1001 + late): fields(20)})
+    line = History(meters).view("live", 1002.5 + late)["queues"]["cpu"]["succeeded"]
+    assert line[-2 - late :] == [40.0, *[between] * late, 20.0]
+    assert line[: -2 - late] == [None] * (298 - late)
 
 
 def test_a_stretch_that_is_not_over_counts_by_the_seconds_it_has():

@@ -42,7 +42,7 @@ local function contents(batch, first, count, now)
     for i = 1, items do
       if string.byte(done, i) == 48 and not attempts[i] then first_time = first_time + 1 end
     end
-    count_task(now, b.queue, b.task, {'w' .. bucket(now - stored_at), first_time})
+    count_task(now, b.queue, b.task, {'W' .. bucket(now - stored_at), first_time})
   end
   local texts = {}
   for i, block in ipairs(blocks) do texts[i] = {block.first, block.items} end

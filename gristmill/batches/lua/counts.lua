@@ -4,15 +4,16 @@
 --   meters:open         set   seconds that are not yet added to the wider buckets
 --   meters:of:{worker}  hash  {queue}|{what}|{task} -> what the worker recorded since it came
 --   batch:{b}:meter     hash  width (seconds of a slice); {i}s, {i}f -> items of slice i that succeeded, that
---                             failed; r{n} -> items whose run time falls in bucket n of histogram.py
+--                             failed; r{n} -> items whose run time falls in bucket n of five to a decade
 -- Fields of a second: t|{queue}|{what}|{task} with `what` being s (succeeded), f (failed), b (milliseconds of work),
--- r{n} and w{n} (items whose run time, whose wait in the queue falls in bucket n).
+-- a (attempts that failed and are followed by another), d (duplicates), R{n} and W{n} (items whose run time, whose wait in
+-- the queue falls in bucket n of histogram.py, ten to a decade). An earlier version wrote r{n} and w{n}, five to a decade.
 local SLICES, WORKER_KEPT = 400, 120
 
 -- The bucket of a duration in ms; as `bucket` in histogram.py.
 local function bucket(ms)
-  if ms <= 0 then return -25 end
-  return math.max(-25, math.min(30, math.ceil(5 * math.log10(ms / 1000))))
+  if ms <= 0 then return -50 end
+  return math.max(-50, math.min(60, math.ceil(10 * math.log10(ms / 1000))))
 end
 
 -- Add to what the second `now` (ms) saw of a task; `amounts` are `what` and number, by turns.
@@ -48,9 +49,9 @@ local function count_record(now, batch, b, worker, succeeded, failed, seconds, r
   local amounts = {'s', succeeded, 'f', failed, 'b', math.floor(seconds * 1000 + 0.5)}
   local meter = key(batch, 'meter')
   for n, items in string.gmatch(runs, '(-?%d+):(%d+)') do
-    amounts[#amounts + 1] = 'r' .. n
+    amounts[#amounts + 1] = 'R' .. n
     amounts[#amounts + 1] = tonumber(items)
-    redis.call('HINCRBY', meter, 'r' .. n, items)
+    redis.call('HINCRBY', meter, 'r' .. math.ceil(n / 2), items)
   end
   count_task(now, b.queue, b.task, amounts)
   local width = tonumber(redis.call('HGET', meter, 'width') or 1)

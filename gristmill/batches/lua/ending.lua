@@ -45,13 +45,21 @@ local function let_go(batch, b, now)
   if (not b.has_takers or sources.tell(batch, now)) and resolved then expire(batch, b.ttl, b.stored) end
 end
 
+-- Count a batch that has ended, once for each end. Key:
+--   ended  hash  {queue}|{state}|{task} -> batches that have ended so, ever
+local function count_end(b)
+  local ended_as = (b.cancelled > 0 or b.input_cut) and 'cancelled' or b.failed + b.dead > 0 and 'failed' or 'succeeded'
+  redis.call('HINCRBY', GM .. 'ended', b.queue .. '|' .. ended_as .. '|' .. b.task, 1)
+end
+
 -- Mark the batch as finished when its input has ended and every item has an outcome; from then on it is kept for ttl.
 local function finish(batch, now)
-  local b = state(batch, {'queue', 'input_ended', 'finished', 'ttl', 'task', 'fingerprint', 'waiting', 'has_takers'},
+  local b = state(batch, {'queue', 'input_ended', 'input_cut', 'finished', 'ttl', 'task', 'fingerprint', 'waiting', 'has_takers'},
     {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'measured_seconds', 'measured_items'})
   local done = b.succeeded + b.failed + b.cancelled + b.dead
   if not b.input_ended or b.finished or b.waiting or b.stored ~= done then return end
   redis.call('HSET', key(batch, 'state'), 'finished', now)
+  count_end(b)
   redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
   notices.tell_end(batch, now)
   learn(b.task, b.fingerprint, b.measured_seconds, b.measured_items)

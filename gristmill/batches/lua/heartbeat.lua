@@ -3,13 +3,14 @@
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
 -- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
--- Touches: clock, workers, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
+-- Touches: clock, workers, worker_events, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
 -- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
 -- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1, what is asked of it}.
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
 local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
+if is_new == 1 then note_event('start', worker, now) end
 redis.call('HSET', GM .. 'heartbeats', worker, details)
 local wish, is_held = wish_of(worker)
 if is_held then slots = 0 end

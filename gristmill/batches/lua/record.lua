@@ -27,6 +27,7 @@ end
 b.done = b.succeeded + b.failed + b.cancelled + b.dead
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
+local retries = 0
 
 local function attempts_of(indexes)
   return some_failed and #indexes > 0 and redis.call('HMGET', key(batch, 'attempts'), unpack(indexes)) or {}
@@ -78,6 +79,7 @@ local function next_attempts(singles, noted)
     elseif redis.call('GETBIT', key(batch, 'done'), single.first) == 1 then
       tally.duplicates = tally.duplicates + 1
     else
+      retries = retries + 1
       noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, before)
       redis.call('ZADD', key(batch, 'retry'), now + single.delay, single.first)
       look_by(batch, now + single.delay)
@@ -116,6 +118,7 @@ local function count_outcomes()
   count_open(b.queue, b.paused, -done)
   if b.stuck_after and done > 0 then redis.call('HSET', key(batch, 'state'), 'moved', now) end
   redis.call('HINCRBY', GM .. 'items', worker, done)
+  if times ~= 'off' then count_task(now, b.queue, b.task, {'a', retries, 'd', tally.duplicates}) end
   -- What comes after the end is a duplicate, and would outlive the batch.
   if times ~= 'off' and not b.finished then
     count_record(now, batch, b, worker, tally.succeeded, tally.failed + tally.dead, seconds, times)

@@ -7,7 +7,11 @@ local BATCHES_MOST, CHUNKS_MOST = 100, 500
 
 local function remove_silent(now)
   local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', now - SILENT_MS, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)
-  for _, worker in ipairs(silent) do remove_worker(worker) end
+  for _, worker in ipairs(silent) do
+    -- It was alive when it was last heard of.
+    note_event('death', worker, redis.call('ZSCORE', GM .. 'workers', worker))
+    remove_worker(worker)
+  end
 end
 
 -- A chunk whose worker dies comes back by itself: its message stands on the queue until it is acknowledged. Only a

@@ -7,6 +7,12 @@
 --   wish:{worker}  hash  what others ask of it: `drain` (who, and when, ms; it takes no messages), `stop` (it ends once drained),
 --                     `slots` (how many it should have; with 0 it takes no messages either); expires an hour after it was last seen
 --   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
+--   worker_events  stream  what became of workers, the last ones: what (start, end, death), worker, at (ms)
+local EVENTS_KEPT = 1000
+
+local function note_event(what, worker, at)
+  redis.call('XADD', GM .. 'worker_events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'what', what, 'worker', worker, 'at', at)
+end
 
 -- Count the slots of a worker, or with 0 count them no more.
 local function count_slots(worker, slots, queue)

@@ -1,13 +1,13 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, number, duration, day, fill, follow, bar, state, chain, Chart } = window.gristmill;
+  const { make, number, duration, about, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
   const page = document.getElementById("batch");
   const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
-  let starts = [-1], more = false;
+  let starts = [-1], more = false, latest = null;
 
-  const progress = new Chart({ title: "Progress", axis: "items with an outcome" });
+  const progress = new Chart({ title: "Progress", axis: "items with an outcome", zoom: new Zoom(byId("zoom-out")) });
   const runs = new Chart({ title: "Run time of items", axis: "items", bars: true, across: "Up to" });
   byId("charts").append(progress.element, runs.element);
 
@@ -48,7 +48,7 @@
       ["Failed", number(batch.failed, 0)], ["Dead", number(batch.dead, 0)], ["Cancelled", number(batch.cancelled, 0)],
       ["Left", number(batch.left, 0)], ["Failed at least once", number(data.attempts.failed_once, 0)],
       ["Waiting for a retry", number(data.attempts.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
-      ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(duration).join(", ")],
+      ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(about).join(", ")],
       ["Created", day(batch.created)], ["Finished", batch.finished ? day(batch.finished) : "–"],
     ];
     if (batch.logs_lost) rows.push(["Output not kept, runs", number(batch.logs_lost, 0)]);
@@ -90,6 +90,23 @@
     byId("more").textContent = more ? "Next failed items" : "First failed items";
   }
 
+  /** Equal errors, once the number of failed items has changed. */
+  async function errors(batch) {
+    const bad = batch.failed + batch.dead, card = byId("errors-card");
+    if (card.dataset.of === String(bad)) return;
+    card.dataset.of = bad;
+    card.hidden = bad < 2;
+    if (card.hidden) return;
+    const answer = await fetch(page.dataset.page + "/errors", { credentials: "same-origin" });
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    const { groups, counted, number: all } = await answer.json();
+    fill(byId("errors"), groups.map((group) => make("tr", { "data-key": "e" + group.first },
+      make("td", {}, number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
+      make("td", {}, "#" + group.first))));
+    byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
+      + (all > groups.length ? number(all - groups.length, 0) + " rarer errors are not listed." : "");
+  }
+
   function workflow(data) {
     byId("workflow-card").hidden = !data.workflow;
     const base = page.dataset.page.slice(0, page.dataset.page.lastIndexOf("/") + 1);
@@ -117,6 +134,8 @@
       make("th", { scope: "row" }, "#" + item.index), make("td", {}, duration(item.seconds)),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)))));
     failures(data);
+    errors(batch).catch(() => { delete byId("errors-card").dataset.of; });
+    latest = batch;
   }
 
   const ask = follow(() => page.dataset.url + "?after=" + starts[starts.length - 1], () => 2, show);
@@ -127,7 +146,12 @@
     ask();
   });
 
-  document.querySelectorAll("[data-action=cancel]").forEach((form) => form.addEventListener("submit", (event) => {
-    if (!window.confirm("Cancel this batch? Items that have not started will not run.")) event.preventDefault();
+  document.querySelectorAll("[data-action]").forEach((form) => form.addEventListener("submit", (event) => {
+    const items = (count) => number(count, 0) + (count === 1 ? " item" : " items");
+    const question = latest && {
+      cancel: "Cancel this batch? " + items(latest.left) + " of it have no outcome yet; those that have not started will not run.",
+      retry: "Run " + items(latest.failed + latest.dead) + " again, which failed or are dead?",
+    }[form.dataset.action];
+    if (question && !window.confirm(question)) event.preventDefault();
   }));
 })();

@@ -1,9 +1,15 @@
 /* The list of batches. */
 (function () {
   "use strict";
-  const { make, number, duration, day, fill, follow, bar, state } = window.gristmill;
+  const { make, number, duration, day, who, fill, follow, bar, state, filter, chosen } = window.gristmill;
   const page = document.getElementById("batches");
   const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
+  const byId = (id) => document.getElementById(id);
+  const under = (...words) => make("div", { class: "gm-under" }, ...words);
+
+  function link(name, words) {
+    return make("a", { href: page.dataset.batch.replace(/NAME$/, encodeURIComponent(name)) }, words || name);
+  }
 
   function timeLeft(batch) {
     if (ENDED.includes(batch.state)) return "took " + duration(batch.seconds);
@@ -11,26 +17,59 @@
     return batch.seconds_left === null ? "–" : duration(batch.seconds_left);
   }
 
-  function abandoned(batch) {
-    return batch.abandoned_at === null ? null : make("div", { class: "gm-under" },
-      "at item " + number(batch.submitted, 0) + " since " + day(batch.abandoned_at) + "; the same command goes on");
+  /** What a state alone does not tell. */
+  function detail(batch) {
+    if (batch.abandoned_at !== null) return under("at item " + number(batch.submitted, 0) + " since " + day(batch.abandoned_at) + "; the same command goes on");
+    if (batch.reason) return under(batch.reason);
+    return batch.held_by ? under("held by " + batch.hold) : null;
+  }
+
+  /** The batches that it follows, and the schedule that made it. */
+  function origin(batch) {
+    const parts = [];
+    const after = batch.after.filter((one) => one.split(":")[0] !== batch.from_batch);
+    if (batch.from_batch) parts.push(under("takes values of ", link(batch.from_batch)));
+    for (const one of after.slice(0, 3)) parts.push(under("after ", link(one.split(":")[0], one)));
+    if (after.length > 3) parts.push(under("and " + (after.length - 3) + " more"));
+    if (batch.schedule) parts.push(under("made by schedule " + batch.schedule));
+    return parts;
+  }
+
+  function labels(batch) {
+    return Object.entries(batch.labels).map(([key, value]) => key + "=" + value).map((word) =>
+      make("a", { class: "gm-label", href: "?label=" + encodeURIComponent(word), title: "Batches with this label" }, word));
   }
 
   function row(batch) {
-    const address = page.dataset.batch.replace(/NAME$/, encodeURIComponent(batch.name));
-    return make("tr", { "data-batch": batch.name },
-      make("th", { scope: "row" }, make("a", { href: address }, batch.name), make("div", { class: "gm-under" }, batch.task)),
-      make("td", {}, state(batch.state), abandoned(batch)), make("td", {}, bar(batch, !OPEN.includes(batch.state))),
-      make("td", {}, number(batch.rate)), make("td", {}, timeLeft(batch)), make("td", {}, number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
-      make("td", {}, batch.submitted_by), make("td", {}, day(batch.created)));
+    const box = chosen && make("td", { class: "gm-tick" }, make("input", { type: "checkbox", class: "form-check-input", value: batch.name, "aria-label": "Choose " + batch.name }));
+    const cell = (head, ...content) => make("td", { "data-head": head }, ...content);
+    return make("tr", { "data-batch": batch.name, "data-key": batch.name }, box,
+      make("th", { scope: "row" }, link(batch.name), under(batch.task, ...labels(batch)), ...origin(batch)),
+      make("td", {}, state(batch.state), detail(batch)), make("td", {}, bar(batch, !OPEN.includes(batch.state) && !batch.taking)),
+      cell("Items/s", number(batch.rate)), cell("Time", timeLeft(batch)),
+      cell("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
+      cell("By", who(batch.submitted_by)), cell("Created", day(batch.created)));
   }
 
-  follow(() => page.dataset.url, () => 2, (data) => {
+  function summary(data) {
+    const last = data.first + data.batches.length, all = number(data.total, 0);
+    const of = data.selected === data.total ? all : number(data.selected, 0) + " that fit, and " + all + " in all";
+    byId("more").textContent = data.batches.length ? number(data.first + 1, 0) + " to " + number(last, 0) + " of " + of
+      : data.total ? "No batch fits; there are " + all + "." : "";
+    byId("previous").disabled = data.first === 0;
+    byId("next").disabled = last >= data.selected;
+  }
+
+  const ask = follow(() => page.dataset.url + "?" + filter.query(), () => 2, (data) => {
     window.gristmill.schedules(data.schedules);
-    document.getElementById("empty").hidden = data.total > 0;
-    document.getElementById("list").hidden = data.total === 0;
-    fill(document.getElementById("rows"), data.batches.map(row));
-    document.getElementById("more").textContent = data.total > data.batches.length
-      ? `The newest ${data.batches.length} of ${number(data.total, 0)}; \`gristmill batches\` lists all of them.` : "";
+    byId("empty").hidden = data.total > 0;
+    byId("list").hidden = data.total === 0;
+    fill(byId("rows"), data.batches.map(row));
+    fill(byId("task-names"), data.tasks.map((task) => make("option", { value: task })));
+    summary(data);
+    if (chosen) chosen.tell();
+    if (!data.batches.length && data.selected) filter.toFirst();
   });
+  filter.listen(ask);
+  if (chosen) chosen.listen(ask);
 })();

@@ -1,44 +1,45 @@
-/* Line and bar charts as SVG: axes with units, a legend that hides lines, values under the pointer or the arrow keys,
-   and the same numbers as a table. Colours and dashes are set in gristmill.css, by the place of a line. */
+/* Line and bar charts as SVG: linear and logarithmic axes with units, panels, signs for workers; chart_reading.js has what
+   a reader does with them. Colours and dashes are set in gristmill.css, by the place of a line. */
 window.gristmill.Chart = (function () {
   "use strict";
-  const { make, number, duration, clock } = window.gristmill;
-  const SVG = "http://www.w3.org/2000/svg";
-  const HEIGHT = 200, LEFT = 64, RIGHT = 12, TOP = 12, BOTTOM = 26;
-  const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
-  const TIME_TICKS = [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 360000];
-
-  /** How numbers of a unit are written, and the steps between ticks that suit it. */
-  const UNITS = {
-    seconds: { text: duration, steps: (rough) => (rough > 1 && TIME_STEPS.find((step) => rough <= step)) || nice(rough) },
-    "%": { text: (value) => (value === null ? "–" : number(value) + " %"), steps: nice, most: 100 },
-    count: { text: (value) => number(value), steps: (rough) => Math.ceil(nice(Math.max(1, rough))) },
-    rate: { text: (value) => number(value), steps: nice },
-  };
-
-  function nice(rough) {
-    const power = Math.pow(10, Math.floor(Math.log10(rough)));
-    for (const step of [1, 2, 2.5, 5, 10]) if (rough <= step * power * 1.0001) return step * power;
-    return 10 * power;
-  }
-
-  function draw(name, attributes, text) {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text !== undefined) element.textContent = text;
-    return element;
-  }
+  const { make, clock, axes, Zoom } = window.gristmill;
+  const { UNITS, draw, logarithmic, linear, times } = axes;
+  const HEIGHT = 200, PANEL = 92, PANELS_MOST = 8, LEFT = 64, RIGHT = 12, TOP = 14, BOTTOM = 26;
+  /** Where scales differ so much, each group of lines has a panel of its own. */
+  const APART = 20;
+  /** Seconds without a sample that do not break a line. */
+  const BRIDGE = 4;
+  const SIGNS = { start: "▲", end: "▼", death: "✕" };
 
   let charts = 0;
 
   class Chart {
-    /** `options`: title, axis (its label), unit (a key of UNITS), log, bars, note. */
+    /** `options`: title, axis (its label), unit (a key of UNITS), log, bars, zoom, marks (of workers), across. */
     constructor(options) {
-      this.options = { unit: "count", ...options };
+      this.options = { unit: "count", zoom: new Zoom(null), ...options };
       this.unit = UNITS[this.options.unit];
+      this.isLog = Boolean(options.log);
+      this.apart = null;
       this.hidden = new Set();
       this.at = null;
-      const id = "gm-chart-" + ++charts;
+      this.from = null;
+      this.build("gm-chart-" + ++charts);
+      this.options.zoom.join(this);
+      this.details.addEventListener("toggle", () => this.fillTable());
+      this.svg.addEventListener("pointermove", (event) => this.point(event));
+      this.svg.addEventListener("pointerdown", (event) => this.press(event));
+      this.svg.addEventListener("pointerup", (event) => this.release(event));
+      this.svg.addEventListener("pointercancel", () => this.release(null));
+      this.svg.addEventListener("pointerleave", () => this.from === null && this.look(null));
+      this.svg.addEventListener("dblclick", () => this.options.zoom.set(null));
+      this.svg.addEventListener("keydown", (event) => this.key(event));
+      this.svg.addEventListener("blur", () => this.look(null));
+      this.legend.addEventListener("click", (event) => this.toggle(event.target.closest("button")));
+      new ResizeObserver(() => this.repaint()).observe(this.plot);
+    }
+
+    build(id) {
+      const { title, axis, bars, log } = this.options;
       this.svg = draw("svg", { class: "gm-svg", tabindex: 0, role: "img", "aria-labelledby": id, height: HEIGHT });
       this.tip = make("div", { class: "gm-tip", hidden: true });
       this.spoken = make("div", { class: "visually-hidden", "aria-live": "polite" });
@@ -46,25 +47,33 @@ window.gristmill.Chart = (function () {
       this.empty = make("p", { class: "gm-none" }, "Nothing in this time");
       this.table = make("table", { class: "table gm-table gm-numbers" });
       this.details = make("details", { class: "gm-details" }, make("summary", {}, "Show as a table"),
-        make("div", { class: "table-responsive" }, this.table));
+        make("div", { class: "table-responsive", tabindex: 0, role: "region", "aria-label": title }, this.table));
       this.plot = make("div", { class: "gm-plot" }, this.svg, this.tip, this.empty);
+      const tools = make("span", { class: "gm-chart-tools" });
+      if (!bars && !log) tools.append(this.switch("log", "Logarithmic axis of " + title, () => { this.isLog = !this.isLog; return this.isLog; }));
+      if (!bars) {
+        this.split = this.switch("split", "A panel for each group of " + title, () => { this.apart = !this.isApart(); return this.apart; });
+        tools.append(this.split);
+      }
       this.element = make("figure", { class: "gm-card gm-figure" },
-        make("figcaption", { id }, make("span", { class: "gm-figure-title" }, this.options.title),
-          make("span", { class: "gm-axis" }, this.options.axis)),
-        this.plot, this.legend, this.spoken, this.details);
-      this.details.addEventListener("toggle", () => this.fillTable());
-      this.svg.addEventListener("pointermove", (event) => this.point(event));
-      this.svg.addEventListener("pointerdown", (event) => this.point(event));
-      this.svg.addEventListener("pointerleave", () => this.look(null));
-      this.svg.addEventListener("keydown", (event) => this.key(event));
-      this.svg.addEventListener("blur", () => this.look(null));
-      new ResizeObserver(() => this.data && this.paint()).observe(this.plot);
+        make("figcaption", { id }, make("span", { class: "gm-figure-title" }, title), make("span", { class: "gm-axis" }, axis)),
+        tools, this.plot, this.legend, this.spoken, this.details);
     }
 
-    /** `data`: first and width (seconds), number of points, lines: [{name, values, style}]; `labels` for bars. */
+    switch(word, label, change) {
+      const button = make("button", { type: "button", class: "gm-switch", "aria-pressed": "false", "aria-label": label }, word);
+      button.addEventListener("click", () => {
+        button.setAttribute("aria-pressed", String(change()));
+        this.repaint();
+      });
+      return button;
+    }
+
+    /** `data`: first and width (seconds), number of points, lines: [{name, values, style, group}], events of workers;
+        `labels` and `long` for bars. */
     show(data) {
       this.data = data;
-      this.paint();
+      this.repaint();
       if (this.details.open) this.fillTable();
     }
 
@@ -72,175 +81,128 @@ window.gristmill.Chart = (function () {
       return this.data.lines.filter((line) => !this.hidden.has(line.name));
     }
 
-    paint() {
-      const { svg, data } = this, lines = this.seen();
+    groups() {
+      const groups = new Map();
+      for (const line of this.seen()) groups.set(line.group, [...(groups.get(line.group) || []), line]);
+      return [...groups.values()];
+    }
+
+    /** Whether each group has a panel: as somebody chose, or because their scales differ. */
+    isApart() {
+      const groups = this.options.bars ? [] : this.groups();
+      if (groups.length < 2 || groups.length > PANELS_MOST) return false;
+      if (this.apart !== null) return this.apart;
+      if (this.isLog || this.unit.most) return false;
+      const most = groups.map((lines) => Math.max(0, ...this.values(lines))).filter((value) => value > 0);
+      return most.length > 1 && Math.max(...most) > APART * Math.min(...most);
+    }
+
+    values(lines) {
+      return lines.flatMap((line) => line.values.slice(this.low, this.high + 1)).filter((value) => value !== null && value > -Infinity);
+    }
+
+    repaint() {
+      if (!this.data) return;
+      [this.low, this.high] = this.data.labels ? [0, this.data.number - 1] : this.options.zoom.indexes(this.data);
+      const { svg } = this, isApart = this.isApart(), groups = isApart ? this.groups() : [this.seen()];
+      this.split?.setAttribute("aria-pressed", String(isApart));
+      this.tall = isApart ? groups.length * PANEL + TOP + BOTTOM : HEIGHT;
       this.wide = Math.max(240, this.plot.clientWidth);
-      svg.setAttribute("viewBox", `0 0 ${this.wide} ${HEIGHT}`);
-      svg.setAttribute("width", this.wide);
-      const values = lines.flatMap((line) => line.values.filter((value) => value !== null && value > -Infinity));
-      this.empty.hidden = values.length > 0;
-      this.scale(values);
-      const parts = [...this.yAxis(), ...(data.labels ? this.labels() : this.xAxis())];
-      for (const line of lines) parts.push(...(this.options.bars ? this.bars(line) : this.line(line)));
-      this.cursor = draw("line", { class: "gm-cursor", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
-      parts.push(this.cursor);
-      svg.replaceChildren(...parts);
+      for (const [key, value] of [["viewBox", `0 0 ${this.wide} ${this.tall}`], ["width", this.wide], ["height", this.tall]]) svg.setAttribute(key, value);
+      this.empty.hidden = this.values(this.seen()).length > 0;
+      const parts = [];
+      groups.forEach((lines, place) => parts.push(...this.panel(lines, isApart ? TOP + place * PANEL : TOP, isApart)));
+      parts.push(...(this.data.labels ? this.labels() : this.xAxis()), ...this.marks());
+      const upright = { y1: TOP, y2: this.tall - BOTTOM, visibility: "hidden" };
+      this.cursor = draw("line", { class: "gm-cursor", ...upright });
+      this.brush = draw("rect", { class: "gm-brush", y: TOP, height: this.tall - TOP - BOTTOM, visibility: "hidden" });
+      svg.replaceChildren(...parts, this.brush, this.cursor);
       this.paintLegend();
-      if (this.at !== null) this.look(Math.min(this.at, data.number - 1));
+      if (this.at !== null) this.look(Math.max(this.low, Math.min(this.at, this.high)));
     }
 
-    scale(values) {
-      const tall = HEIGHT - TOP - BOTTOM, bottom = HEIGHT - BOTTOM;
-      if (this.options.log) {
-        const some = values.filter((value) => value > 0);
-        const least = Math.min(...some, 1), most = Math.max(...some, 0.1);
-        const low = TIME_TICKS.findLastIndex((tick) => tick <= least * 1.001);
-        const high = TIME_TICKS.findIndex((tick) => tick >= most * 0.999);
-        this.ticks = TIME_TICKS.slice(Math.max(0, low), Math.max(high, low + 1) + 1);
-        const from = Math.log10(this.ticks[0]), span = Math.log10(this.ticks[this.ticks.length - 1]) - from;
-        this.y = (value) => bottom - (tall * (Math.log10(Math.max(value, this.ticks[0])) - from)) / span;
-        return;
+    *panel(lines, top, isApart) {
+      const bottom = isApart ? top + PANEL - 14 : this.tall - BOTTOM;
+      const begin = isApart ? top + 14 : top, values = this.values(lines);
+      const { ticks, y } = this.isLog ? logarithmic(values, this.unit, bottom, begin) : linear(values, this.unit, bottom, begin, isApart ? 2 : 4);
+      for (const tick of ticks) {
+        const at = y(tick);
+        yield draw("line", { class: "gm-grid", x1: LEFT, x2: this.wide - RIGHT, y1: at, y2: at });
+        if (ticks.length < 8 || ticks.indexOf(tick) % 2 === 0)
+          yield draw("text", { class: "gm-tick", x: LEFT - 8, y: at + 4, "text-anchor": "end" }, this.unit.text(tick));
       }
-      const most = this.unit.most || Math.max(...values, 0) || 1;
-      const step = this.unit.steps(most / 4), top = Math.ceil((most / step) * 0.9999) * step;
-      this.y = (value) => bottom - (tall * value) / top;
-      this.ticks = [];
-      for (let i = 0; i * step <= top * 1.0001; i++) this.ticks.push(i * step);
+      if (isApart) yield draw("text", { class: "gm-panel", x: LEFT, y: top + 8 }, lines[0].group);
+      for (const line of lines) yield* this.options.bars ? this.bars(line, y, bottom) : this.line(line, y);
     }
 
+    /** The pixel of a point. */
     x(index) {
       const room = this.wide - LEFT - RIGHT;
       if (this.options.bars) return LEFT + (room * (index + 0.5)) / this.data.number;
-      return LEFT + (room * index) / Math.max(1, this.data.number - 1);
+      return LEFT + (room * (index - this.low)) / Math.max(1, this.high - this.low);
     }
 
-    *yAxis() {
-      for (const tick of this.ticks) {
-        const y = this.y(tick);
-        yield draw("line", { class: "gm-grid", x1: LEFT, x2: this.wide - RIGHT, y1: y, y2: y });
-        yield draw("text", { class: "gm-tick", x: LEFT - 8, y: y + 4, "text-anchor": "end" }, this.unit.text(tick));
-      }
+    /** The point at a pixel of the window. */
+    index(clientX) {
+      const box = this.svg.getBoundingClientRect(), x = ((clientX - box.left) / box.width) * this.wide;
+      const share = (x - LEFT) / (this.wide - LEFT - RIGHT), span = this.high - this.low;
+      const index = this.options.bars ? Math.floor(share * this.data.number) : this.low + Math.round(share * span);
+      return Math.max(this.low, Math.min(this.high, index));
     }
 
     *xAxis() {
-      const { first, width, number: points } = this.data, span = width * (points - 1);
-      const rough = (span * 80) / (this.wide - LEFT - RIGHT);
-      const step = TIME_STEPS.find((one) => one >= rough) || 86400;
-      const shift = new Date(first * 1000).getTimezoneOffset() * 60;
-      for (let at = Math.ceil((first - shift) / step) * step + shift; at <= first + span; at += step) {
+      const { first, width } = this.data, begin = first + this.low * width, end = first + this.high * width, foot = this.tall - BOTTOM;
+      const { ticks, step } = times(begin, end, (this.wide - LEFT - RIGHT) / 80);
+      for (const at of ticks) {
         const x = this.x((at - first) / width);
-        yield draw("line", { class: "gm-notch", x1: x, x2: x, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM + 4 });
-        const anchor = x > this.wide - 30 ? "end" : "middle";
-        yield draw("text", { class: "gm-tick", x, y: HEIGHT - 8, "text-anchor": anchor }, clock(at, step < 60));
+        yield draw("line", { class: "gm-notch", x1: x, x2: x, y1: foot, y2: foot + 4 });
+        yield draw("text", { class: "gm-tick", x, y: this.tall - 8, "text-anchor": x > this.wide - 30 ? "end" : "middle" }, clock(at, step < 60));
       }
     }
 
     *labels() {
       const every = Math.ceil((this.data.number * 52) / (this.wide - LEFT - RIGHT));
       for (let i = 0; i < this.data.number; i += every)
-        yield draw("text", { class: "gm-tick", x: this.x(i), y: HEIGHT - 8, "text-anchor": "middle" }, this.data.labels[i]);
+        yield draw("text", { class: "gm-tick", x: this.x(i), y: this.tall - 8, "text-anchor": "middle" }, this.data.labels[i]);
     }
 
-    *line(line) {
-      let path = "", pen = false, gap = 0, alone = [];
-      line.values.forEach((value, i) => {
-        if (value === null || value === undefined) {
-          // A few points that are missing do not break a line.
-          if (++gap > 4) pen = false;
-          return;
-        }
-        path += (pen ? "L" : "M") + this.x(i).toFixed(1) + " " + this.y(value).toFixed(1);
-        if (!pen && (line.values[i + 1] === null || i === line.values.length - 1)) alone.push(i);
-        pen = true;
-        gap = 0;
-      });
-      if (path) yield draw("path", { class: "gm-line " + line.style, d: path });
-      for (const i of alone)
-        yield draw("circle", { class: "gm-dot " + line.style, cx: this.x(i), cy: this.y(line.values[i]), r: 2 });
-    }
-
-    *bars(line) {
-      const wide = Math.max(2, ((this.wide - LEFT - RIGHT) / this.data.number) * 0.8);
-      for (let i = 0; i < line.values.length; i++) {
-        const y = this.y(line.values[i]);
-        yield draw("rect", { class: "gm-column " + line.style, x: this.x(i) - wide / 2, y, width: wide, height: HEIGHT - BOTTOM - y });
+    /** A sign for each start, end and death of a worker, at the top. */
+    *marks() {
+      const { first, width, events } = this.data;
+      if (!this.options.marks) return;
+      for (const event of events || []) {
+        const index = (event.at - first) / width;
+        if (index < this.low || index > this.high) continue;
+        const x = this.x(index), style = "gm-mark gm-mark-" + event.what;
+        yield draw("line", { class: style, x1: x, x2: x, y1: TOP, y2: this.tall - BOTTOM });
+        yield draw("text", { class: style, x, y: TOP - 2, "text-anchor": "middle" }, SIGNS[event.what]);
       }
     }
 
-    paintLegend() {
-      const names = this.data.lines.map((line) => line.name + line.style).join("\n");
-      if (this.legendOf === names) return;
-      this.legendOf = names;
-      this.legend.replaceChildren(...(this.data.lines.length > 1 ? this.data.lines : []).map((line) => {
-        const key = draw("svg", { class: "gm-key", width: 28, height: 10, "aria-hidden": "true" });
-        key.append(draw("line", { class: "gm-line " + line.style, x1: 1, x2: 27, y1: 5, y2: 5 }));
-        const button = make("button", { type: "button", class: "gm-legend-item", "aria-pressed": "true" }, key, line.name);
-        button.setAttribute("aria-pressed", String(!this.hidden.has(line.name)));
-        button.addEventListener("click", () => {
-          if (!this.hidden.delete(line.name)) this.hidden.add(line.name);
-          button.setAttribute("aria-pressed", String(!this.hidden.has(line.name)));
-          this.paint();
-        });
-        return button;
-      }));
+    *line(line, y) {
+      const bridge = this.data.width === 1 ? BRIDGE : 0;
+      let path = "", pen = false, gap = 0;
+      const alone = [], is = (i) => i >= this.low && i <= this.high && line.values[i] !== null && line.values[i] !== undefined;
+      for (let i = this.low; i <= this.high; i++) {
+        if (!is(i)) {
+          if (++gap > bridge) pen = false;
+          continue;
+        }
+        path += (pen ? "L" : "M") + this.x(i).toFixed(1) + " " + y(line.values[i]).toFixed(1);
+        if (!pen && !is(i + 1)) alone.push(i);
+        pen = true;
+        gap = 0;
+      }
+      if (path) yield draw("path", { class: "gm-line " + line.style, d: path });
+      for (const i of alone) yield draw("circle", { class: "gm-dot " + line.style, cx: this.x(i), cy: y(line.values[i]), r: 2 });
     }
 
-    when(index) {
-      if (this.data.labels) return this.data.long ? this.data.long[index] : this.data.labels[index];
-      return clock(this.data.first + index * this.data.width, this.data.width < 60);
-    }
-
-    point(event) {
-      if (!this.data) return;
-      const box = this.svg.getBoundingClientRect();
-      const x = ((event.clientX - box.left) / box.width) * this.wide, steps = this.data.number;
-      const share = (x - LEFT) / (this.wide - LEFT - RIGHT);
-      const index = this.options.bars ? Math.floor(share * steps) : Math.round(share * (steps - 1));
-      this.look(Math.max(0, Math.min(steps - 1, index)));
-    }
-
-    key(event) {
-      if (!this.data) return;
-      const last = this.data.number - 1, now = this.at === null ? last : this.at;
-      const to = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last, PageUp: now - 10, PageDown: now + 10 }[event.key];
-      if (event.key === "Escape") this.look(null);
-      if (to === undefined) return;
-      event.preventDefault();
-      this.look(Math.max(0, Math.min(last, this.at === null ? last : to)));
-      this.spoken.textContent = this.when(this.at) + ": " +
-        this.seen().map((line) => line.name + " " + this.unit.text(line.values[this.at])).join(", ");
-    }
-
-    look(index) {
-      this.at = index;
-      this.tip.hidden = index === null;
-      if (!this.cursor) return;
-      this.cursor.setAttribute("visibility", index === null ? "hidden" : "visible");
-      if (index === null) return;
-      const x = this.x(index);
-      this.cursor.setAttribute("x1", x);
-      this.cursor.setAttribute("x2", x);
-      this.tip.replaceChildren(make("strong", {}, this.when(index)), ...this.seen().map((line) =>
-        make("span", {}, line.name + ": " + this.unit.text(line.values[index]))));
-      // Beside the pointer, on the side that has room.
-      const side = x > this.wide / 2, room = side ? this.wide - x + 10 : x + 10;
-      this.tip.style.left = side ? "auto" : room + "px";
-      this.tip.style.right = side ? room + "px" : "auto";
-    }
-
-    fillTable() {
-      if (!this.details.open || !this.data) return;
-      const { lines, number: points } = this.data;
-      const rows = [];
-      for (let i = points - 1; i >= 0; i--)
-        rows.push(make("tr", {}, make("th", { scope: "row" }, this.when(i)),
-          ...lines.map((line) => make("td", {}, this.unit.text(line.values[i])))));
-      if (this.data.labels) rows.reverse();
-      this.table.replaceChildren(
-        make("caption", { class: "visually-hidden" }, this.options.title + ", " + this.options.axis),
-        make("thead", {}, make("tr", {}, make("th", { scope: "col" }, this.data.labels ? this.options.across : "Time"),
-          ...lines.map((line) => make("th", { scope: "col" }, line.name)))),
-        make("tbody", {}, ...rows));
+    *bars(line, y, bottom) {
+      const wide = Math.max(2, ((this.wide - LEFT - RIGHT) / this.data.number) * 0.8);
+      for (let i = 0; i < line.values.length; i++) {
+        const top = y(line.values[i]);
+        yield draw("rect", { class: "gm-column " + line.style, x: this.x(i) - wide / 2, y: top, width: wide, height: bottom - top });
+      }
     }
   }
 

@@ -34,6 +34,11 @@ window.gristmill = (function () {
     return hours + " h" + (minutes ? " " + minutes + " min" : "");
   }
 
+  /** A duration that is an estimate. */
+  function about(seconds) {
+    return seconds === null || seconds === undefined ? "–" : "≈ " + duration(seconds);
+  }
+
   function pad(value) {
     return String(value).padStart(2, "0");
   }
@@ -49,24 +54,56 @@ window.gristmill = (function () {
     return date.getFullYear() + "-" + pad(date.getMonth() + 1) + "-" + pad(date.getDate()) + " " + clock(seconds, true);
   }
 
-  /** Replace the children of an element, unless they are the same: a reader keeps the place. */
+  /** Make `old` what `fresh` is and keep its nodes: a reader keeps the focus, a selection, an open traceback, a tick. */
+  function morph(old, fresh) {
+    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return undefined;
+    }
+    for (const { name } of [...old.attributes])
+      if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    fill(old, [...fresh.childNodes]);
+    return undefined;
+  }
+
+  /** Give an element these children. One with a `data-key` becomes the child that had the key, others go by place. */
   function fill(parent, children) {
-    const fresh = document.createElement(parent.tagName);
-    fresh.append(...children);
-    if (fresh.innerHTML !== parent.innerHTML) parent.replaceChildren(...fresh.childNodes);
+    const keys = new Map([...parent.children].filter((child) => child.dataset.key).map((child) => [child.dataset.key, child]));
+    const nodes = children.map((child) => (child instanceof Node ? child : document.createTextNode(child)));
+    const wanted = new Set(nodes.map((node) => node.dataset?.key));
+    // First what goes: a node that is moved loses the focus.
+    for (const [key, child] of keys) if (!wanted.has(key)) child.remove();
+    nodes.forEach((fresh, place) => {
+      const here = parent.childNodes[place], key = fresh.dataset?.key, same = key ? keys.get(key) : here;
+      if (!same || (!key && here.dataset?.key)) parent.insertBefore(fresh, here || null);
+      else {
+        if (same !== here) parent.insertBefore(same, here);
+        morph(same, fresh);
+      }
+    });
+    while (parent.childNodes.length > nodes.length) parent.lastChild.remove();
+  }
+
+  /** Who submitted a batch, such as ann@host-a; a container's host name is a number that tells nobody anything. */
+  function who(text) {
+    const [, user, host] = /^(.*)@([0-9a-f]{12})$/.exec(text) || [];
+    return host ? make("span", { title: text }, user + ", in container " + host.slice(0, 4)) : make("span", {}, text);
   }
 
   function say(text, kind) {
     const dot = document.getElementById("status-dot");
     dot.classList.toggle("status-dot-live", kind === "live");
     dot.classList.toggle("status-dot-error", kind === "error");
+    document.querySelector(".gm-page").classList.toggle("gm-stale", kind === "error");
     const status = document.getElementById("status");
     if (status.textContent !== text) status.textContent = text;
   }
 
   /** Request JSON from `address()` every `every()` seconds while the page is visible, and pass it to `show`. */
   function follow(address, every, show) {
-    let timer = null, running = false, again = false;
+    let timer = null, running = false, again = false, good = null;
 
     async function ask() {
       if (running) {
@@ -78,15 +115,12 @@ window.gristmill = (function () {
       try {
         const answer = await fetch(address(), { credentials: "same-origin", headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
-        const data = await answer.json();
-        if (show(data) === false) {
-          say("Finished", "");
-          running = false;
-          return;
-        }
+        show(await answer.json());
+        good = Date.now() / 1000;
         say("Live", "live");
       } catch (error) {
-        say(error instanceof TypeError ? "No answer, retrying" : error.message, "error");
+        const since = good === null ? "" : ". The numbers are of " + clock(good, true);
+        say((error instanceof TypeError ? "No answer, retrying" : error.message) + since, "error");
       }
       running = false;
       if (again && !document.hidden) {
@@ -106,40 +140,5 @@ window.gristmill = (function () {
     return ask;
   }
 
-  /** The bar of a batch: green for succeeded items, striped red for others with an outcome; `complete`: all are stored. */
-  function bar(batch, complete) {
-    const ended = batch.failed + batch.dead + batch.cancelled, whole = batch.submitted || 1;
-    const exact = (100 * batch.done) / whole, percent = exact < 10 ? Math.floor(10 * exact) / 10 : Math.floor(exact);
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("class", "gm-bar");
-    svg.setAttribute("viewBox", "0 0 100 4");
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("aria-hidden", "true");
-    const parts = [["gm-bar-done", 0, batch.succeeded], ["gm-bar-failed", batch.succeeded, ended]];
-    for (const [style, from, items] of [["gm-bar-all", 0, whole], ...parts]) {
-      const part = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      part.setAttribute("class", style);
-      part.setAttribute("x", (100 * from) / whole);
-      part.setAttribute("width", (100 * items) / whole);
-      part.setAttribute("height", 4);
-      svg.append(part);
-    }
-    const words = number(batch.done, 0) + " of " + number(batch.submitted, 0) + (complete ? "" : " so far") +
-      (ended ? ", " + number(ended, 0) + " without success" : "");
-    return make("div", { class: "gm-progress" },
-      make("div", {
-        role: "progressbar", "aria-label": "Progress of " + batch.name, "aria-valuemin": 0, "aria-valuemax": 100,
-        "aria-valuenow": percent, "aria-valuetext": percent + " %, " + words,
-      }, svg),
-      make("span", { class: "gm-percent" }, percent + " %"), make("span", { class: "gm-of" }, words));
-  }
-
-  const MARKS = { scheduled: "◷", open: "⇣", submitting: "⇡", abandoned: "⚠", running: "▶", paused: "⏸", succeeded: "✓", failed: "✗", cancelled: "⊘" };
-
-  function state(word) {
-    return make("span", { class: "gm-state gm-state-" + word },
-      make("span", { "aria-hidden": "true" }, (MARKS[word] || "") + " "), word);
-  }
-
-  return { make, number, duration, clock, day, fill, follow, bar, state };
+  return { make, number, duration, about, clock, day, who, fill, follow };
 })();

@@ -20,7 +20,7 @@ window.gristmill.schedules = (function () {
   function row(schedule) {
     const next = schedule.paused ? state("paused") : schedule.next === null ? "–" : day(schedule.next);
     const reason = schedule.reason && make("div", { class: "gm-under" }, schedule.reason);
-    return make("tr", { "data-schedule": schedule.name },
+    return make("tr", { "data-schedule": schedule.name, "data-key": schedule.name },
       make("th", { scope: "row" }, schedule.name, make("div", { class: "gm-under" }, schedule.task)),
       make("td", {}, make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
       make("td", {}, next), make("td", {}, lastBatch(schedule)), make("td", {}, number(schedule.runs, 0)),

@@ -1,20 +1,22 @@
 /* The Throughput page. */
 (function () {
   "use strict";
-  const { make, number, duration, fill, follow, Chart } = window.gristmill;
+  const { make, number, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
   const page = document.getElementById("throughput"), buttons = document.querySelectorAll("[data-range]");
   const QUANTILES = ["p50", "p95", "p99"];
   let range = ["live", "1h", "6h", "24h"].find((one) => "#" + one === location.hash) || "live";
 
+  const zoom = new Zoom(document.getElementById("zoom-out"));
+  const chart = (title, axis, options) => new Chart({ title, axis, zoom, ...options });
   const charts = {
-    rate: new Chart({ title: "Throughput by queue", axis: "items per second", unit: "rate" }),
-    tasks: new Chart({ title: "Throughput by task", axis: "items per second", unit: "rate" }),
-    left: new Chart({ title: "Backlog", axis: "items left" }),
-    oldest: new Chart({ title: "Age of the oldest item", axis: "time since it was stored", unit: "seconds" }),
-    wait: new Chart({ title: "Wait in the queue", axis: "time, logarithmic", unit: "seconds", log: true }),
-    run: new Chart({ title: "Run time of items", axis: "time, logarithmic", unit: "seconds", log: true }),
-    slots: new Chart({ title: "Slots busy", axis: "slots" }),
-    hosts: new Chart({ title: "Hosts", axis: "% of all cores, of memory", unit: "%" }),
+    rate: chart("Throughput by queue", "items per second", { unit: "rate", marks: true }),
+    tasks: chart("Throughput by task", "items per second", { unit: "rate" }),
+    left: chart("Backlog", "items left"),
+    oldest: chart("Age of the oldest item", "time since it was stored", { unit: "seconds" }),
+    wait: chart("Wait in the queue", "time (≈), logarithmic", { unit: "seconds", log: true }),
+    run: chart("Run time of items", "time (≈), logarithmic", { unit: "seconds", log: true }),
+    slots: chart("Slots busy", "slots; ▲ a worker started, ▼ ended, ✕ died", { marks: true }),
+    hosts: chart("Hosts", "% of all cores, of memory", { unit: "%" }),
   };
   document.getElementById("charts").append(...Object.values(charts).map((chart) => chart.element));
 
@@ -27,16 +29,16 @@
       line of each entry when `always` is true. */
   function lines(of, kinds, always) {
     return Object.keys(of).flatMap((name, place) => kinds
-      .map(([key, label], i) => ({ name: (name + " " + label).trim(), values: of[name][key], style: style(place, i), first: !i }))
+      .map(([key, label], i) => ({ name: (name + " " + label).trim(), values: of[name][key], style: style(place, i), group: name, first: !i }))
       .filter((line) => (always && line.first) || some(line.values)));
   }
 
   const times = (queues, what) => Object.keys(queues).flatMap((name, place) => QUANTILES.map((quantile, i) =>
-    ({ name: name + " " + quantile, values: queues[name][what][i], style: style(place, i) })));
+    ({ name: name + " " + quantile, values: queues[name][what][i], style: style(place, i), group: name })));
 
   function showCharts(history) {
-    const { first, width, number: points, queues, tasks, hosts } = history;
-    const show = (name, series) => charts[name].show({ first, width, number: points, lines: series });
+    const { first, width, number: points, queues, tasks, hosts, events } = history;
+    const show = (name, series) => charts[name].show({ first, width, number: points, lines: series, events });
     const outcomes = [["succeeded", ""], ["failed", "failed"]];
     show("rate", lines(queues, outcomes, true));
     show("tasks", lines(tasks, outcomes));
@@ -60,8 +62,8 @@
     fill(document.getElementById("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
       th(queue.name), make("td", { "data-what": "rate" }, number(queue.rate)), td(number(queue.failing)),
       make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
-      td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(duration(queue.wait[1])),
-      td(duration(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
+      td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(about(queue.wait[1])),
+      td(about(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
     const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
     const workers = data.workers.map((worker) => make("tr", { "data-worker": worker.id },
       th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td(worker.host), td(worker.queue), td(worker.pool),
@@ -107,6 +109,7 @@
   const ask = follow(() => page.dataset.url + "?range=" + range, () => (range === "live" ? 2 : 10), show);
   buttons.forEach((button) => button.addEventListener("click", () => {
     range = button.dataset.range;
+    zoom.set(null);
     history.replaceState(null, "", "#" + range);
     mark();
     ask();

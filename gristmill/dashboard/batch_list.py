@@ -1,0 +1,134 @@
+"""The data of the page Batches: a page of those that a query selects, in its order."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, cast
+
+from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.batches.selection import Selection, checked_states
+from gristmill.dashboard import schedules
+from gristmill.dashboard.batches import row
+from gristmill.errors import InputError, invalid_value
+from gristmill.fleet.overview import Observer
+
+#: Batches on a page.
+PAGE = 50
+#: Seconds for which the list trusts what it read of a batch that has ended, and how many of those one request reads
+#: again at most: all states of 5,000 batches take a fifth of a second. The batches that a page shows are always read.
+_TRUST_SECONDS, _AGAIN_MOST = 5.0, 500
+
+#: The orders of the list.
+ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
+    "name": lambda info: info.name,
+    "created": lambda info: info.created,
+    "state": lambda info: info.state,
+    "task": lambda info: info.task,
+    "failed": lambda info: info.failed + info.dead,
+    "left": lambda info: info.left,
+    "submitted": lambda info: info.submitted,
+    "who": lambda info: info.submitted_by,
+}
+#: The orders in words, downwards and upwards, as a menu has them.
+_WORDS = {
+    "created": ("newest first", "oldest first"),
+    "left": ("most items left", "fewest items left"),
+    "failed": ("most failures", "fewest failures"),
+    "submitted": ("most items", "fewest items"),
+    "name": ("name, Z to A", "name, A to Z"),
+    "task": ("task, Z to A", "task, A to Z"),
+    "state": ("state, Z to A", "state, A to Z"),
+    "who": ("submitted by, Z to A", "submitted by, A to Z"),
+}
+SORTS = [(sign + order, word) for order, words in _WORDS.items() for sign, word in zip(("-", ""), words, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuery:
+    """What the page shows: `selection`, sorted by `order`, from the batch `first` (0 is the first one) on."""
+
+    selection: Selection
+    order: str = "created"
+    ascending: bool = False
+    first: int = 0
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, list[str]]) -> "BatchQuery":
+        """The query in the arguments of an address: state, task, label (key=value), who, text, sort, page.
+
+        Raises:
+            InputError: one of them is not valid.
+        """
+        words = {name: values[-1].strip() for name, values in arguments.items()}
+        states = [state for value in arguments.get("state", []) for state in value.split(",") if state]
+        sort = words.get("sort", "-created")
+        order = sort.removeprefix("-")
+        if order not in ORDERS:
+            raise InputError(invalid_value("sort", sort, f"{', '.join(ORDERS)}, or one of these behind a '-'"))
+        page = words.get("page") or "1"
+        if not (page.isascii() and page.isdigit() and 0 < len(page) < 8 and int(page)):
+            raise InputError(invalid_value("page", page, "a number from 1"))
+        selection = Selection(
+            states=checked_states(",".join(states)) if states else frozenset(),
+            task=words.get("task", ""),
+            labels=dict(_label(text) for text in arguments.get("label", []) if text),
+            who=words.get("who", ""),
+            text=words.get("text", ""),
+        )
+        return cls(selection, order, not sort.startswith("-"), PAGE * (int(page) - 1))
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, sign, value = text.strip().partition("=")
+    if not (key and sign and value):
+        raise InputError(invalid_value("label", text, "KEY=VALUE such as team=maps"))
+    return key, value
+
+
+class BatchList:
+    """The list of batches for all visitors; threads share it."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._ended: dict[str, tuple[float, BatchInfo]] = {}
+        self._lock = threading.Lock()
+
+    def page(self, query: BatchQuery) -> dict[str, Any]:
+        """The batches of a page, how many are selected and how many there are, their tasks, and the schedules."""
+        observer = self._observer
+        names = cast(list[str], observer.fleet.client.zrevrange(observer.meters.settings.key("batches"), 0, -1))
+        if query.selection or query.order != "created":
+            infos = [info for info in self._all(names) if query.selection.has(info)]
+            infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
+            selected = [info.name for info in infos]
+        else:
+            selected = names[::-1] if query.ascending else names
+        shown = observer.infos(selected[query.first : query.first + PAGE])
+        at = observer.meters.now()
+        outlooks = observer.outlooks.of([info.name for info in shown if info.state not in ENDED])
+        return {
+            "at": at,
+            "total": len(names),
+            "selected": len(selected),
+            "first": query.first,
+            "page": PAGE,
+            "batches": [row(observer, info, at, outlooks.get(info.name)) for info in shown],
+            "tasks": sorted({info.task for info in shown} | {info.task for _, info in self._ended.values()}),
+            "schedules": schedules.rows(observer),
+        }
+
+    def _all(self, names: list[str]) -> list[BatchInfo]:
+        """The batches called `names`, in this order: as they are, or those that have ended as they were lately."""
+        with self._lock:
+            active = self._observer.active()
+            going_on = {info.name: info for info in active}
+            now = monotonic()
+            known = {name: self._ended[name] for name in names if name in self._ended and name not in going_on}
+            unknown = [name for name in names if name not in known and name not in going_on]
+            old = [name for name, (since, _) in known.items() if now - since > _TRUST_SECONDS]
+            for info in self._observer.infos([*unknown, *sorted(old, key=lambda name: known[name][0])[:_AGAIN_MOST]]):
+                known[info.name] = now, info
+            self._ended = {name: entry for name, entry in known.items() if entry[1].state in ENDED}
+            infos = going_on | {name: info for name, (_, info) in known.items()}
+            return [infos[name] for name in names if name in infos]

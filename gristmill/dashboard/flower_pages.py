@@ -1,0 +1,67 @@
+"""Flower's own pages where they would say what is not so: the first page, the health check, a worker's page."""
+
+import tornado.web
+
+from gristmill.dashboard import workers
+from gristmill.dashboard.flower_internals import WorkerView
+from gristmill.dashboard.pages import Page
+from gristmill.server.connection import connect
+from gristmill.server.waiting import ONCE
+
+
+class HomePage(Page):
+    """Opens on Throughput; also the prefix without its last slash, such as `/flower`."""
+
+    def get(self) -> None:
+        """Redirect."""
+        self.redirect(self.reverse_url("throughput"))
+
+
+class HealthCheck(Page):
+    """Whether the dashboard can show anything, for a supervisor; it asks for no password, and tells nothing else."""
+
+    async def get(self) -> None:
+        """Answer OK, or 503 when the server does not answer."""
+        try:
+            await self.ask(_ping)
+        except tornado.web.HTTPError as error:
+            raise tornado.web.HTTPError(503, "the server does not answer") from error
+        self.finish("OK")
+
+
+def _ping() -> None:
+    with connect(policy=ONCE) as client:
+        client.ping()
+
+
+class WorkersPage(Page):
+    """The page that lists the workers: Flower's own counts events, which are off."""
+
+    @tornado.web.authenticated
+    def get(self) -> None:
+        """Send the page."""
+        self.show("workers.html")
+
+
+class WorkersData(Page):
+    """The JSON of the page."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        """Send the live workers as JSON."""
+        self.give(await self.ask(workers.data, self.application.observer))
+
+
+class WorkerPage(WorkerView):
+    """Flower's page of a worker, or what the server knows of one that does not answer Flower: a busy one is late."""
+
+    @tornado.web.authenticated
+    async def get(self, name: str) -> None:
+        """Send the page."""
+        try:
+            await super().get(name)
+        except tornado.web.HTTPError as error:
+            if error.status_code != 404:
+                raise
+            rows = await Page.ask(self, workers.named, self.application.observer, name)
+            self.render("busy_worker.html", name=name, workers=rows)

@@ -1,0 +1,62 @@
+/* The batches that have a tick, and what is done with all of them. */
+window.gristmill.chosen = (function () {
+  "use strict";
+  const { number } = window.gristmill;
+  const page = document.getElementById("batches"), form = document.getElementById("chosen");
+  const all = document.getElementById("choose-all"), answer = document.getElementById("chosen-answer");
+  const buttons = form.querySelectorAll("[data-many]");
+  const names = new Set();
+  const boxes = () => [...document.querySelectorAll("#rows input[type=checkbox]")];
+
+  function tell() {
+    for (const box of boxes()) box.checked = names.has(box.value);
+    for (const button of buttons) button.disabled = names.size === 0;
+    const ticked = boxes().filter((box) => box.checked).length;
+    all.checked = ticked > 0 && ticked === boxes().length;
+    all.indeterminate = ticked > 0 && !all.checked;
+    document.getElementById("chosen-number").textContent =
+      names.size ? number(names.size, 0) + (names.size === 1 ? " batch chosen" : " batches chosen") : "Choose all on this page";
+  }
+
+  function choose(box) {
+    if (box.checked) names.add(box.value);
+    else names.delete(box.value);
+  }
+
+  async function act(what, again) {
+    const many = names.size === 1 ? "1 batch" : number(names.size, 0) + " batches";
+    const effect = what === "retry" ? "Their failed and dead items run again." : "Items that have not started will not run.";
+    if (!window.confirm((what === "retry" ? "Retry " : "Cancel ") + many + "? " + effect)) return;
+    const body = new URLSearchParams(new FormData(form));
+    for (const name of names) body.append("name", name);
+    const reply = await fetch(page.dataset.action.replace(/retry$/, what), { method: "POST", body, credentials: "same-origin" });
+    if (!reply.ok) {
+      answer.textContent = (await reply.text()).trim() || reply.statusText;
+      return;
+    }
+    const { changed, refused } = await reply.json();
+    const words = number(changed, 0) + (what === "retry" ? " run again" : " cancelled");
+    answer.textContent = words + (refused.length ? "; not " + number(refused.length, 0) + ": " + refused.slice(0, 3).join("; ") + (refused.length > 3 ? "; …" : "") : "");
+    names.clear();
+    tell();
+    again();
+  }
+
+  document.getElementById("rows").addEventListener("change", (event) => {
+    choose(event.target);
+    tell();
+  });
+  all.addEventListener("change", () => {
+    for (const box of boxes()) {
+      box.checked = all.checked;
+      choose(box);
+    }
+    tell();
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  return {
+    tell,
+    listen: (again) => buttons.forEach((button) => button.addEventListener("click", () =>
+      act(button.dataset.many, again).catch(() => { answer.textContent = "No answer: look at the list, and try again."; }))),
+  };
+})();

@@ -1,0 +1,37 @@
+"""The data of the page Workers: the live workers, and one of them by its name."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gristmill.errors import InputError
+from gristmill.fleet.overview import Observer
+from gristmill.fleet.registry import LiveWorker
+
+
+def data(observer: Observer) -> dict[str, Any]:
+    """The live workers, each with what it recorded, by name."""
+    return {"at": observer.meters.now(), "workers": rows(observer, observer.fleet.workers())}
+
+
+def rows(observer: Observer, workers: Sequence[LiveWorker]) -> list[dict[str, Any]]:
+    """The fields of each worker, and how many items it recorded that succeeded and failed; `tasks` is their number."""
+    recorded = observer.meters.of_workers([worker.id for worker in workers])
+    answer = []
+    for worker in workers:
+        counts = recorded[worker.id].values()
+        outcomes = {"succeeded": sum(c.succeeded for c in counts), "failed": sum(c.failed for c in counts)}
+        answer.append({**asdict(worker), "tasks": len(worker.tasks), **outcomes})
+    return answer
+
+
+def named(observer: Observer, name: str) -> list[LiveWorker]:
+    """The live workers of that name, which several may share.
+
+    Raises:
+        InputError: there is none.
+    """
+    workers = [worker for worker in observer.fleet.workers() if worker.name == name]
+    if not workers:
+        raise InputError(f"no live worker is called {name!r}: `gristmill workers` lists them")
+    return workers

@@ -1,0 +1,103 @@
+"""A dashboard before a server without workers: what it shows is what a test stored."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPMessage
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from gristmill.batches.ledger import Ledger
+from tests.conftest import until
+from tests.support.ledger import FIELDS, outcomes, pop
+from tests.support.servers import free_port
+
+
+class Dashboard:
+    """A running dashboard at `address`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def ask(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, str, HTTPMessage]:
+        """The code, the text and the headers of an answer."""
+        request = Request(f"{self.address}{path}", data=data, headers=headers)
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode(), answer.headers
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode(), error.headers
+
+    def json(self, path: str) -> Any:
+        """The JSON of an answer, which has to be a good one."""
+        code, text, _ = self.ask(path)
+        assert code == 200, text
+        return json.loads(text)
+
+    def post(self, path: str, **fields: str) -> tuple[int, str]:
+        """Send a form with the token of a page."""
+        cookie = self.ask("/batches")[2]["Set-Cookie"].partition(";")[0]
+        pairs = [("_xsrf", cookie.partition("=")[2]), *fields.items()]
+        body = "&".join(f"{name}={value}" for name, value in pairs).encode()
+        code, text, _ = self.ask(path, body, Cookie=cookie)
+        return code, text
+
+
+@contextmanager
+def dashboard(url: str, prefix: str = "", **settings: str) -> Iterator[Dashboard]:
+    """A dashboard of the server at `url` while the context lasts."""
+    port = free_port()
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
+    environ = {**own, "GRISTMILL_REDIS_URL": url, "GRISTMILL_PREFIX": prefix, **settings}
+    command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    running = Dashboard(f"http://127.0.0.1:{port}")
+
+    def is_up() -> bool:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        try:
+            return bool(running.ask("/login")[0])
+        except OSError:
+            return False
+
+    try:
+        until(is_up, what="a dashboard")
+        yield running
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def heartbeat(ledger: Ledger, number: int, queue: str = "cpu", **fields: Any) -> None:
+    """A heartbeat of worker `number` of a queue, as `LiveWorker` has its fields."""
+    pool = "prefork" if queue == "cpu" else "threads"
+    load = {"cores": 4, "cpu": 50.0, "used": 2048, "memory": 8192, "busy": 1, "slots": 4, "items": 0, "rate": 1.0}
+    name = f"{queue}@host-{number:02}"
+    details = {"queue": queue, "pool": pool, "host": f"host-{number:02}", "pid": 100 + number, **load, **fields}
+    ledger.heartbeat(f"{name}/{number:08x}", details, [])
+
+
+def store(ledger: Ledger, name: str, items: int, failed: int = 0, left: int = 0, **fields: Any) -> None:
+    """Store a batch whose items have ended, but for the last `left`; the first `failed` of them have failed."""
+    # Chunks are handed out where a worker lives.
+    heartbeat(ledger, 0, fields.get("queue", "cpu"))
+    ledger.create(name, "token", {**FIELDS, **fields})
+    ledger.append(name, "token", 0, [str(index) for index in range(items)], "sha")
+    ledger.end(name, "token", 0)
+    while (chunk := pop(ledger, fields.get("queue", "cpu"))) is not None:
+        if chunk.batch != name:
+            # What another batch has left.
+            continue
+        work = ledger.take(chunk) if chunk.first < items - left else None
+        if work is None:
+            return
+        wanted = [item for item in work.items if item.index < items - left]
+        good, bad = [item for item in wanted if item.index >= failed], [item for item in wanted if item.index < failed]
+        results = [*outcomes(bad, "failed"), *outcomes(good)]
+        rest = len(work.items) - len(wanted)
+        ledger.record(chunk, results, 0.1 * len(results), "cpu@host-00/0", rest=rest)
