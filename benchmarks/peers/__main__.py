@@ -14,7 +14,7 @@ from benchmarks.options import at_least
 from benchmarks.peers import chart, report
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
-from benchmarks.peers.limits import LIMITS, Limit
+from benchmarks.peers.limits import LIMITS, Ceiling
 from benchmarks.peers.peer import WORKLOADS, Peer
 from benchmarks.peers.rounds import Figures, Size, play
 from benchmarks.peers.tally import Stalled
@@ -22,7 +22,7 @@ from gristmill.errors import ServerError
 
 QUICK = Size(share=0.05, seconds=1.0, work=0.5)
 SMALL = "These are small rounds: they show that it runs, their figures say little."
-Row = Peer | Limit
+Row = Peer | Ceiling
 
 
 def parser() -> argparse.ArgumentParser:

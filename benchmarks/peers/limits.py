@@ -29,7 +29,7 @@ METERS = ("valkey-benchmark", "redis-benchmark")
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Ceiling:
     """One row: what is called, and what measures a round of each workload that it has."""
 
     name: str
@@ -106,22 +106,22 @@ def _server(options: str, this: Size) -> Figures:
 
 
 LIMITS = (
-    Limit(
+    Ceiling(
         "multiprocessing.Pool",
         "`Pool(2).imap_unordered(…)`",
         {"noop": partial(_pool, _noop, 1), "cpu": partial(_pool, _cpu, 1)},
     ),
-    Limit(
+    Ceiling(
         "multiprocessing.Pool, chunks",
         "`Pool(2).imap_unordered(…, chunksize=100)`",
         {"noop": partial(_pool, _noop, 100)},
     ),
-    Limit(
+    Ceiling(
         "ThreadPoolExecutor",
         "`ThreadPoolExecutor(64).map(…)`",
         {"noop": partial(_threads, _noop), "wait": partial(_threads, _wait)},
     ),
-    Limit(
+    Ceiling(
         "the server, one by one",
         "`valkey-benchmark -t lpush -d 100 -c 1`",
         {"noop": partial(_server, "-c 1")},
@@ -129,7 +129,7 @@ LIMITS = (
         "A list on the disk.",
         program=True,
     ),
-    Limit(
+    Ceiling(
         "the server, pipelined",
         "`valkey-benchmark -t lpush -d 100 -c 1 -P 100`",
         {"noop": partial(_server, "-c 1 -P 100")},

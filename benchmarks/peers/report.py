@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from benchmarks import page
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.goals import GOALS, Goal
-from benchmarks.peers.limits import Limit
+from benchmarks.peers.limits import Ceiling
 from benchmarks.peers.peer import WORKLOADS, Peer
 
 #: Columns of no-ops: heading, figure, decimals.
@@ -72,7 +72,7 @@ def bound(goal: Goal) -> str:
     return f"{'≥' if goal.at_least else '≤'} {goal.limit:g}{goal.unit}"
 
 
-def settings(rows: Sequence[Peer | Limit], comparison: Comparison) -> str:
+def settings(rows: Sequence[Peer | Ceiling], comparison: Comparison) -> str:
     """The table of how each was run and what it promises then."""
     lines = []
     for row in rows:
@@ -86,7 +86,7 @@ def settings(rows: Sequence[Peer | Limit], comparison: Comparison) -> str:
     return text + (f"\nNot measured, or not in every round:\n\n{failures}" if failures else "")
 
 
-def whole(rows: Sequence[Peer | Limit], comparison: Comparison, command: str) -> str:
+def whole(rows: Sequence[Peer | Ceiling], comparison: Comparison, command: str) -> str:
     """All tables, as in docs/benchmarks.md."""
     tables = (
         ("No-ops", noops(comparison)),

@@ -38,10 +38,10 @@ class PendingOutcomes:
     def take(self) -> tuple[list[Outcome], float]:
         """What is not recorded, with the time at which the first of that began; the slot records it."""
         with self._lock:
-            taken, started_at = self._outcomes.copy(), self.started_at
+            outcomes, started_at = self._outcomes.copy(), self.started_at
             self._outcomes.clear()
             self.started_at = perf_counter()
-            return taken, started_at
+            return outcomes, started_at
 
     def look(self) -> None:
         """Record what there is if the slot has added nothing since the last look; called by another thread."""
@@ -87,7 +87,7 @@ class EarlyRecorder:
                 threading.Thread(target=self._look, name="early recorder", daemon=True).start()
                 self._has_thread = True
             except RuntimeError as error:
-                # A task has taken all threads that there may be.
+                # A task has outcomes all threads that there may be.
                 self._busy.clear()
                 rare_log.warning("thread", "outcomes wait for the end of their chunk: %s", error)
 

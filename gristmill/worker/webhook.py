@@ -15,11 +15,11 @@ from gristmill.config.setting_types import signing_key
 from gristmill.config.settings import Settings
 from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchError, FetchRefusedError
-from gristmill.tasks.fetch.http import Bounds, Post, send_request
+from gristmill.tasks.fetch.http import Post, RequestLimits, send_request
 from gristmill.tasks.fetch.target import InvalidUrl, Target
 
 #: Seconds for each connection, for the next bytes, and for the whole answer, whose body nobody reads.
-BOUNDS = Bounds(connect=3, read=10, whole=15, size=0)
+BOUNDS = RequestLimits(connect=3, read=10, whole=15, size=0)
 
 
 class NoticeRefused(Exception):

@@ -93,7 +93,7 @@ class _Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RequestLimits:
     """How long a connection, the next bytes and the whole answer may take, in seconds, and the bytes of its body."""
 
     connect: float
@@ -117,7 +117,9 @@ class Post:
 
 
 @contextmanager
-def send_request(target: Target, addresses: Sequence[str], bounds: Bounds, post: Post | None = None) -> Iterator[Reply]:
+def send_request(
+    target: Target, addresses: Sequence[str], bounds: RequestLimits, post: Post | None = None
+) -> Iterator[Reply]:
     """Request `target` from one of `addresses`, and yield the answer, whatever its status; follow no redirect.
 
     The name is not looked up again, proxies of the environment are not used, and for https the certificate must be

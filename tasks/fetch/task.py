@@ -20,7 +20,7 @@ from gristmill.tasks.data_root import check_path, new_file
 from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
 from gristmill.tasks.fetch.host_limit import HostLimit
-from gristmill.tasks.fetch.http import Bounds, Reply, send_request
+from gristmill.tasks.fetch.http import Reply, RequestLimits, send_request
 from gristmill.tasks.fetch.target import Target
 from gristmill.tasks.item import item
 from gristmill.tasks.kinds import io
@@ -131,7 +131,7 @@ def _ask(target: Target, save: str | None) -> _Answer:
         item.progress(0, None, f"asks {target.name}")
         addresses = resolve(target.host, target.port, options.fetch_networks)
         started = time.monotonic()
-        with send_request(target, addresses, Bounds.of_fetch(options)) as reply:
+        with send_request(target, addresses, RequestLimits.of_fetch(options)) as reply:
             location = reply.headers.get("location")
             if reply.status in _REDIRECTING and location:
                 return _Answer(reply.status, redirect=location)

@@ -178,7 +178,7 @@ class TestTries:
         assert len({body for _, _, body in site.posts}) == 1
 
     def test_one_that_hangs(self, here, notifier, site, monkeypatch):
-        monkeypatch.setattr(webhook, "BOUNDS", webhook.Bounds(1, 0.2, 0.5, 0))
+        monkeypatch.setattr(webhook, "BOUNDS", webhook.RequestLimits(1, 0.2, 0.5, 0))
         site.routes["/token"] = in_turn(
             lambda _: site.over.wait(5), raw(b"HTTP/1.1 200 OK\r\n", forever=b"a: b\r\n", seconds=0.05)
         )

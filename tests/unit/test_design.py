@@ -81,7 +81,6 @@ def test_options_are_there_but_those_that_are_settled_only():
     }
     settled = {*OPTION.findall(later)} - built
     assert len(built) > 20
-    assert settled
     assert sorted(built - options()) == []
     assert sorted(settled & options()) == []
 

@@ -29,85 +29,91 @@ local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
 local retries = 0
 
-local function attempts_of(indexes)
-  return some_failed and #indexes > 0 and redis.call('HMGET', key(batch, 'attempts'), unpack(indexes)) or {}
-end
-
-local function end_items(group)
-  ended[#ended + 1] = group
-  tally[group.state] = tally[group.state] + group.count
-  note_logs(logged, group, log_of)
-end
-
--- Whether no item of a group has an outcome, or has failed before.
-local function untouched(group)
-  local after = group.first + group.count
-  if redis.call('BITCOUNT', key(batch, 'done'), group.first, after - 1, 'BIT') > 0 then return false end
-  local indexes = {}
-  for index = group.first, some_failed and after - 1 or -1 do indexes[#indexes + 1] = index end
-  for _, attempts in pairs(attempts_of(indexes)) do if attempts then return false end end
-  return true
-end
-
--- Neighbours that all succeeded at their first attempt, and nothing was known of, are recorded whole; the others are
--- returned one by one.
-local function record_whole()
-  local singles = {}
-  for _, group in ipairs(outcomes) do
-    if group.state == 'succeeded' and group.attempt == 1 and untouched(group) then
-      fill(key(batch, 'done'), group.first, group.count, 1)
-      end_items(group)
-    else
-      split_group(group, singles)
-    end
+-- Record each of the outcomes that is the first of its item, or of its next attempt.
+local record_outcomes
+do
+  local function attempts_of(indexes)
+    return some_failed and #indexes > 0 and redis.call('HMGET', key(batch, 'attempts'), unpack(indexes)) or {}
   end
-  return singles
-end
 
--- Which of the single outcomes end their items. Only the next attempt of an item counts: what `retry` gave back is safe
--- from late outcomes of attempts before. Attempts that failed, and will be followed by another, are noted.
-local function next_attempts(singles, noted)
-  local indexes, finals = {}, {}
-  for i, single in ipairs(singles) do indexes[i] = single.first end
-  local attempts = attempts_of(indexes)
-  for i, single in ipairs(singles) do
-    local all, before = tries(attempts[i])
-    if single.attempt ~= all + 1 then
-      tally.duplicates = tally.duplicates + 1
-    elseif not single.delay then
-      finals[#finals + 1] = single
-    elseif redis.call('GETBIT', key(batch, 'done'), single.first) == 1 then
-      tally.duplicates = tally.duplicates + 1
-    else
-      retries = retries + 1
-      noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, before)
-      redis.call('ZADD', key(batch, 'retry'), now + single.delay, single.first)
-      look_by(batch, now + single.delay)
-      note_logs(logged, single, log_of)
-    end
+  local function end_items(group)
+    ended[#ended + 1] = group
+    tally[group.state] = tally[group.state] + group.count
+    note_logs(logged, group, log_of)
   end
-  return finals
-end
 
--- The guard: an item whose bit is set has its outcome.
-local function record_singles(singles)
-  local noted, indexes = {}, {}
-  local finals = next_attempts(singles, noted)
-  for i, single in ipairs(finals) do indexes[i] = single.first end
-  local bits = set_bits(key(batch, 'done'), indexes)
-  for i, single in ipairs(finals) do
-    if string.byte(bits, i) ~= 48 then
-      tally.duplicates = tally.duplicates + 1
-    else
-      end_items(single)
-      redis.call('ZREM', key(batch, 'retry'), single.first)
-      if single.state ~= 'succeeded' then
-        failed[#failed + 1] = single.first
-        noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, single.attempt)
+  -- Whether no item of a group has an outcome, or has failed before.
+  local function untouched(group)
+    local after = group.first + group.count
+    if redis.call('BITCOUNT', key(batch, 'done'), group.first, after - 1, 'BIT') > 0 then return false end
+    local indexes = {}
+    for index = group.first, some_failed and after - 1 or -1 do indexes[#indexes + 1] = index end
+    for _, attempts in pairs(attempts_of(indexes)) do if attempts then return false end end
+    return true
+  end
+
+  -- Neighbours that all succeeded at their first attempt, and nothing was known of, are recorded whole; the others are
+  -- returned one by one.
+  local function record_whole()
+    local singles = {}
+    for _, group in ipairs(outcomes) do
+      if group.state == 'succeeded' and group.attempt == 1 and untouched(group) then
+        fill(key(batch, 'done'), group.first, group.count, 1)
+        end_items(group)
+      else
+        split_group(group, singles)
       end
     end
+    return singles
   end
-  if #noted > 0 then redis.call('HSET', key(batch, 'attempts'), unpack(noted)) end
+
+  -- Which of the single outcomes end their items. Only the next attempt of an item counts: what `retry` gave back is safe
+  -- from late outcomes of attempts before. Attempts that failed, and will be followed by another, are noted.
+  local function next_attempts(singles, noted)
+    local indexes, finals = {}, {}
+    for i, single in ipairs(singles) do indexes[i] = single.first end
+    local attempts = attempts_of(indexes)
+    for i, single in ipairs(singles) do
+      local all, before = tries(attempts[i])
+      if single.attempt ~= all + 1 then
+        tally.duplicates = tally.duplicates + 1
+      elseif not single.delay then
+        finals[#finals + 1] = single
+      elseif redis.call('GETBIT', key(batch, 'done'), single.first) == 1 then
+        tally.duplicates = tally.duplicates + 1
+      else
+        retries = retries + 1
+        noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, before)
+        redis.call('ZADD', key(batch, 'retry'), now + single.delay, single.first)
+        look_by(batch, now + single.delay)
+        note_logs(logged, single, log_of)
+      end
+    end
+    return finals
+  end
+
+  -- The guard: an item whose bit is set has its outcome.
+  local function record_singles(singles)
+    local noted, indexes = {}, {}
+    local finals = next_attempts(singles, noted)
+    for i, single in ipairs(finals) do indexes[i] = single.first end
+    local bits = set_bits(key(batch, 'done'), indexes)
+    for i, single in ipairs(finals) do
+      if string.byte(bits, i) ~= 48 then
+        tally.duplicates = tally.duplicates + 1
+      else
+        end_items(single)
+        redis.call('ZREM', key(batch, 'retry'), single.first)
+        if single.state ~= 'succeeded' then
+          failed[#failed + 1] = single.first
+          noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, single.attempt)
+        end
+      end
+    end
+    if #noted > 0 then redis.call('HSET', key(batch, 'attempts'), unpack(noted)) end
+  end
+
+  function record_outcomes() record_singles(record_whole()) end
 end
 
 local function count_outcomes()
@@ -162,7 +168,7 @@ local function end_chunk()
   return true
 end
 
-record_singles(record_whole())
+record_outcomes()
 store_outcomes(batch, ended)
 keep_logs(batch, logged, log_of, log_room)
 set_bits(key(batch, 'failed'), failed)
