@@ -107,6 +107,7 @@ def fleet(tmp_path_factory):
     modules.mkdir()
     (modules / "oddities.py").write_text(TASKS)
     settings = {"GRISTMILL_TASK_MODULES": "oddities", "GRISTMILL_FETCH_NETWORKS": f"{SITE}/32"}
+    settings["GRISTMILL_NOTIFY_NETWORKS"] = settings["GRISTMILL_FETCH_NETWORKS"]
     place = Place(path, PYTHONPATH=os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")]), **settings)
     root = path / "root"
     root.mkdir()

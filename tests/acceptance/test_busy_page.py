@@ -49,6 +49,21 @@ def test_an_item_is_listed_and_its_button_ends_it(page, fleet, address, name):
     assert fleet.ended(name).cancelled == 2
 
 
+def test_the_page_of_a_batch_has_its_labels_and_its_notice(page, fleet, address, name, site):
+    options = ("--label", "team=maps", "--label", "env=test", "--notify", site.url("/token-9f3"), "--name", name)
+    fleet.run("submit", "idle", "0", *options).good()
+    fleet.ended(name)
+    page.open(f"{address}/batch/{name}")
+    rows = (
+        "[...document.querySelectorAll('#counts div')].map((row) => [...row.children].map((cell) => cell.textContent))"
+    )
+    counts = f"Object.fromEntries({rows})"
+    page.until(f"({counts}).Notice && ({counts}).Notice.startsWith('succeeded: delivered')")
+    values = page.run(counts)
+    assert (values["Labels"], values["Notifies"]) == ("env=test, team=maps", site.url(""))
+    assert "token-9f3" not in page.run("document.documentElement.outerHTML")
+
+
 def test_the_page_of_a_batch_has_its_slowest_items(page, fleet, address, name):
     fleet.run("submit", "dawdle", "0", "1", "0.3", "--name", name).good()
     fleet.ended(name)

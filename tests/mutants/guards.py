@@ -1,6 +1,6 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import failover, later, ledger, limits, pools, programs, slots, transport, values, watch
+from tests.mutants import failover, later, ledger, limits, notices, pools, programs, slots, transport, values, watch
 
 MUTANTS = (
     *transport.MUTANTS,
@@ -13,4 +13,5 @@ MUTANTS = (
     *slots.MUTANTS,
     *values.MUTANTS,
     *later.MUTANTS,
+    *notices.MUTANTS,
 )

@@ -1,4 +1,4 @@
-"""A web site on the loopback that answers and redirects."""
+"""A web site on the loopback that answers, redirects, and takes notices."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +18,12 @@ class _Page(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "4")
         self.end_headers()
         self.wfile.write(b"page")
+
+    def do_POST(self) -> None:
+        """Take what is sent."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
