@@ -16,7 +16,7 @@ def checked_notify(url: object) -> str:
     from gristmill.tasks.fetch.target import InvalidUrl, Target
 
     if not isinstance(url, str):
-        raise InputError(invalid_value("notify", url, "a URL such as https://hooks.example/nightly"))
+        raise InputError(invalid_value("notify", url, "a URL such as https://hooks.example/nightly", hidden=True))
     try:
         return Target.parse(url, settings().notify_networks, "notify_networks").url
     except InvalidUrl as error:

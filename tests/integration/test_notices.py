@@ -12,8 +12,7 @@ import pytest
 from gristmill.batches.notices import Notices
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
-from gristmill.errors import InputError, ServerError
-from gristmill.producer.batch_options import BatchOptions
+from gristmill.errors import ServerError
 from gristmill.server.scripts import Scripts
 from gristmill.worker import webhook
 from gristmill.worker.notifier import CLAIM_SECONDS, LONGEST_PAUSE, Notifier
@@ -355,34 +354,3 @@ class TestStuck:
         run_all(here)
         assert here.client.zcard(here.settings.key("stalls")) == 0
         heal(here)
-
-
-class TestOptions:
-    def test_the_url_is_kept_and_hidden(self, here, url):
-        assert (
-            BatchOptions.of(notify="https://Hooks.example:443/a b#c").fields()["notify"]
-            == "https://hooks.example/a%20b"
-        )
-        assert BatchOptions.of(notify="https://hooks.example/").fields()["stuck_after"] == 7_200_000
-        submit(here, "b", 1, notify=url)
-        assert info(here, "b").as_dict()["notify"] == url.partition("/token")[0]
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "hidden",
-            "ftp://h/hidden",
-            "https://me:hidden@h/",
-            "http://127.0.0.1/hidden",
-            "http:///hidden",
-            7,
-            "https://[/hidden",
-        ],
-    )
-    def test_what_is_no_url(self, url):
-        with pytest.raises(InputError) as error:
-            BatchOptions.of(notify=url)
-        assert "notify" in str(error.value)
-        assert "hidden/" not in str(error.value).replace("(hidden)", "")
-        assert "/hidden" not in str(error.value)
-        assert ":hidden" not in str(error.value)

@@ -144,11 +144,13 @@ def running_site() -> Iterator[Site]:
     running = Site()
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
-    yield running
-    running.over.set()
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    try:
+        yield running
+    finally:
+        running.over.set()
+        running.shutdown()
+        thread.join()
+        running.server_close()
 
 
 def names(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[Any]]) -> list[str]:
