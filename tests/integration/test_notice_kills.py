@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
 from redis import Redis
 
 from gristmill.batches.notices import Notices
@@ -22,6 +23,7 @@ from tests.support.website import running_site, says
 #: Looks and sends until nothing is left, and dies where the word says: before a POST, or with it.
 SENDER = """
 import os, signal, sys, time
+import pytest
 from redis import Redis
 from gristmill.config.settings import load
 from gristmill.worker import notifier
@@ -92,7 +94,8 @@ def test_each_notice_arrives_whoever_is_killed(ledger, server, record_property):
     record_property("counts", f"{NOTICES} notices, {killed} kills, {sum(arrived.values())} posts, {len(arrived)} ids")
 
 
-def test_answers_of_the_server_that_are_cut(ledger, server):
+@pytest.mark.parametrize("words", [b"msg_", b"delivered"])
+def test_answers_of_the_server_that_are_cut(ledger, server, words):
     with running_site() as site, Proxy(server.port, seed=3) as proxy:
         site.routes["/"] = says(b"", 200)
         for number in range(NOTICES):
@@ -102,7 +105,7 @@ def test_answers_of_the_server_that_are_cut(ledger, server):
         settings = load({"GRISTMILL_PREFIX": ledger.settings.prefix, "GRISTMILL_NOTIFY_NETWORKS": "127.0.0.0/8"})
         with Redis.from_url(url, decode_responses=True, retry=Patience(COMMAND)) as cut:
             notifier = Notifier(cut, cut, settings)
-            proxy.cut_next(b"msg_", times=5)
+            proxy.cut_next(words, times=5)
             until(lambda: notifier.send_due() is not None and not due(ledger))
         assert proxy.cuts == 5
         arrived = Counter(headers["webhook-id"] for _, headers, _ in site.posts)
