@@ -63,6 +63,7 @@ class BatchKeywords(TypedDict, total=False):
     rate: str | None
     limit_by: str | None
     labels: Mapping[str, str] | None
+    notify: str | None
 
 
 class SubmitOptions(BatchKeywords, total=False):
@@ -78,7 +79,6 @@ class SubmitOptions(BatchKeywords, total=False):
     after: After | None
     state: str | Iterable[str] | None
     flatten: bool
-    notify: str | None
     max_wait: str | float | None
 
 

@@ -101,7 +101,7 @@ def schedule(  # noqa: PLR0913
             after its end.
         max_wait: how long to wait for a server that is full, as in `submit`.
         options: `priority`, `halt`, `ttl`, `keep_logs`, `output_dir`, `memory`, `slots`, `retries`, `time_limit`,
-            `max_running`, `rate`, `limit_by` and `labels` of each batch, as `submit` has them.
+            `max_running`, `rate`, `limit_by`, `labels` and `notify` of each batch, as `submit` has them.
 
     Raises:
         InputError: a value is not valid, or a schedule of that name has other items, times or options.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections import Counter
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.examples import DOCS, blocks, section
 from tests.support.website import running_site, says
 
 SECTION = section(DOCS / "workflows.md", "Five hundred pages, every night")
-((_, TASKS),) = blocks(SECTION, "python")
+TASKS, PROGRAM = (code for _, code in blocks(SECTION, "python"))
 BY_HAND, EVERY_NIGHT = (code.splitlines() for _, code in blocks(SECTION, "sh"))
 #: As many as show that nothing is lost on the way; the page has more.
 PAGES = 100
@@ -66,6 +67,13 @@ def check(place, site, name):
     assert (info["notify"], info["notice"]["event"]) == (site.url(""), "succeeded")
 
 
+def check_night(place, site, name):
+    """The batch `name` submits a night."""
+    place.run("watch", name, "--max-wait", "60s").good()
+    place.run("watch", f"{name}.report", "--max-wait", "60s").good()
+    check(place, site, name)
+
+
 def notices(site, name):
     messages = [json.loads(body) for _, _, body in site.posts]
     return {one["data"]["name"]: one["type"] for one in messages if one["data"]["name"].startswith(name)}
@@ -89,9 +97,7 @@ def test_every_night(place, site):
     make, run_now = EVERY_NIGHT
     run(place, site, make).good()
     night = run(place, site, run_now).good().out.strip()
-    place.run("watch", night, "--max-wait", "60s").good()
-    place.run("watch", f"{night}.report", "--max-wait", "60s").good()
-    check(place, site, night)
+    check_night(place, site, night)
     # As after the death of its worker, the item runs again: it submits nothing twice.
     posts = len(site.posts)
     place.run("delete", night).good()
@@ -99,3 +105,7 @@ def test_every_night(place, site):
     place.run("watch", night, "--max-wait", "60s").good()
     check(place, site, night)
     assert len(site.posts) == posts
+
+
+def test_every_night_in_python(place, site):
+    check_night(place, site, place.process([sys.executable, "-c", PROGRAM]).good().out.strip())

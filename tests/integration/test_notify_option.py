@@ -2,12 +2,10 @@
 
 import pytest
 
-from gristmill import cpu, submit
+from gristmill import cpu, schedule, submit
 from gristmill.config.settings import load
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import BatchOptions
-from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
-from gristmill.producer.values import Values
 from gristmill.worker.scheduler import Scheduler
 from tests.support.ledger import enlist, heal, info, run_all
 
@@ -62,9 +60,7 @@ def test_a_batch_of_python(here):
 
 
 def test_each_batch_of_a_schedule_notifies(here, clock):
-    options = {"options": BatchOptions.of(0, notify=HOOK), "schedule": ScheduleOptions.of(every="60s")}
-    submission = ScheduleSubmission(number, Values([1]), name="s", **options)
-    submission.send()
+    nightly = schedule(number, [1], name="s", every="60s", priority=0, notify=HOOK)
     scheduler = Scheduler(here.client, here.settings)
     for minute in (1, 2):
         for _ in range(60):
@@ -76,5 +72,4 @@ def test_each_batch_of_a_schedule_notifies(here, clock):
         run_all(here)
     assert here.client.zcard(here.settings.key("notices")) == 2
     assert [info(here, name).notice["event"] for name in here.names()] == ["succeeded", "succeeded"]
-    shown = submission.info().as_dict()
-    assert "s3cret" not in str(shown)
+    assert "s3cret" not in str(nightly.info().as_dict())
