@@ -178,7 +178,7 @@ class TestJson:
             " ".join(row)
             == f"name task queue state {counters} submitted_by created finished reason abandoned_at logs_lost "
             "retries time_limit max_running rate limit_by halt held_by scheduled_at schedule labels "
-            "after from_batch superseded"
+            "after from_batch superseded notify notice"
         )
         assert (row["task"], row["state"], row["submitted"], row["failed"]) == ("odd", "failed", 3, 1)
 
