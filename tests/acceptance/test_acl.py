@@ -65,10 +65,11 @@ def test_each_role_can_do_its_work(place, prefixed):
     with at("worker", "gristmill.worker", "cpu", "--slots", "1") as cpu, at("worker", "gristmill.worker", "io") as io:
         until(lambda: served.admin.zcard(f"{served.prefix}gm1:workers") == 2, what="two workers")
         with at("dashboard", "gristmill.dashboard", "--port", "0") as dashboard:
-            place.run("submit", "fibonacci", "20", "21", "--name", "first", "--follow", **producer).good()
+            first = ("--name", "first", "--follow", "--notify", "http://hooks.invalid/")
+            place.run("submit", "fibonacci", "20", "21", *first, **producer).good()
             for command in (["batches"], ["results", "first"], ["workers"], ["watch", "first"], ["delete", "first"]):
                 place.run(*command, **producer).good()
-            doctor = place.run("doctor", "--json", **producer)
+            doctor = until(lambda: tells_of_notices(place.run("doctor", "--json", **producer)), what="a try to notify")
             assert {row["state"] for row in doctor.rows if row["check"] == "persistence"} == {"AOF, appendfsync always"}
             assert place.process([sys.executable, "-P", "-c", CELERY], **producer).err == ""
             assert dashboard.process.poll() is None, dashboard.err
@@ -77,6 +78,11 @@ def test_each_role_can_do_its_work(place, prefixed):
             done = worker.end(signal.SIGTERM)
             assert "Permission" not in done.err, done.err
     assert served.denied() == []
+
+
+def tells_of_notices(doctor):
+    """What doctor says, once a worker has tried to send a notice; no name ends with .invalid."""
+    return doctor if any(row["check"] == "notices" for row in doctor.rows) else None
 
 
 def stored(served):
