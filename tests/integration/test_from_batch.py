@@ -8,6 +8,7 @@ from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.reader import ResultReader
+from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.errors import InputError
 from tests.support.ledger import FIELDS, enlist, heal, info, outcomes, pop, submit
@@ -214,3 +215,63 @@ def test_a_source_that_is_not_there_or_is_another_one_is_refused(ledger):
     with pytest.raises(InputError) as caught:
         take_from(ledger, "b", "other")
     assert "--from-batch" in str(caught.value)
+
+
+class TestListsOfManyElements:
+    """Taken apart in steps: no script may hold the server for long."""
+
+    #: Marks of JSON in strings, and lists in lists: a step may end in any of them.
+    NESTED = ([["a\\", 'b]"[,', {"k": ["{", [None, []], {"z": "}"}]}], '\\"', [[[1], [2]], "\u00e9"], []] * 700, 5)
+
+    def step(self, ledger, name="b"):
+        """What one call stores."""
+        before = info(ledger, name).submitted
+        heal(ledger)
+        return info(ledger, name).submitted - before
+
+    def test_the_elements_of_a_huge_list_come_in_steps(self, ledger):
+        numbers = list(range(30_000))
+        submit(ledger, "a", 3)
+        take_from(ledger, "b", "a", flatten=1)
+        end(ledger, "a", [1, 2], numbers, "last")
+        steps = []
+        while "input_ended" not in ledger.state("b"):
+            steps.append(self.step(ledger))
+        assert 0 < max(steps) <= 2000
+        assert stored(ledger, "b") == [1, 2, *numbers, "last"]
+        assert "behind" not in ledger.state("b")
+
+    def test_a_step_may_end_anywhere(self, ledger):
+        submit(ledger, "a", 3)
+        take_from(ledger, "b", "a", flatten=1)
+        end(ledger, "a", *(self.NESTED[0], {"x": 1}, [self.NESTED[0]]))
+        while "input_ended" not in ledger.state("b"):
+            self.step(ledger)
+        assert stored(ledger, "b") == [*self.NESTED[0], {"x": 1}, self.NESTED[0]]
+
+    def test_what_a_torn_server_kept_of_a_step_comes_once(self, ledger):
+        submit(ledger, "a", 1)
+        take_from(ledger, "b", "a", flatten=1)
+        repair = Repair(ledger.client, ledger.settings)
+        end(ledger, "a", self.NESTED[0])
+        while "input_ended" not in ledger.state("b"):
+            before = ledger.state("b")
+            self.step(ledger)
+            if "input_ended" not in ledger.state("b"):
+                # Of the step, it has the block, and nothing that the script wrote behind that.
+                kept = {name: before[name] for name in ("stored", "bytes", "source_event", "source_place")}
+                ledger.client.hset(ledger.key("b", "state"), mapping=kept)
+                repair.mend("b")
+                repair.queues(["cpu"], mend=True)
+        assert stored(ledger, "b") == self.NESTED[0]
+        assert info(ledger, "b").submitted == len(self.NESTED[0])
+
+    def test_a_source_is_kept_until_its_list_is_taken(self, ledger, control):
+        submit(ledger, "a", 1)
+        take_from(ledger, "b", "a", flatten=1)
+        end(ledger, "a", list(range(5000)))
+        with pytest.raises(InputError, match="'b'"):
+            ledger.delete("a")
+        control.cancel("b", "enough")
+        heal(ledger)
+        ledger.delete("a")

@@ -95,6 +95,15 @@ def test_failed_items_by_their_state(fleet):
     assert [result.input for result in again] == [13]
 
 
+def test_results_come_in_the_order_of_the_values(fleet):
+    pages = submit_batch(links, [3, 13, 2], name="pages")
+    parsed = submit_batch(positive, pages, name="parsed", flatten=True)
+    run_all(fleet)
+    in_order = [(one.index, one.input, one.state) for one in parsed.results(in_order=True, max_wait=20)]
+    states = ["failed", "succeeded", "succeeded", "failed", "succeeded"]
+    assert in_order == [(i, {"number": n}, s) for i, n, s in zip(range(5), (0, 1, 2, 0, 1), states, strict=True)]
+
+
 def test_names_and_options_that_are_not_valid(fleet):
     source = submit_batch(links, [1], name="links")
     for options in (

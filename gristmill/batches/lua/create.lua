@@ -9,7 +9,7 @@
 --                 finished rejected succeeded failed cancelled dead duplicates consumed
 --                 measured_seconds measured_items learnt producer producer_until keep_logs log_bytes logs_lost success_halt held_by rate_due
 --                 output_dir open close_after dedupe_by after waiting unmet superseded has_dependents
---                 from_batch from_states flatten source_event behind has_takers schedule labels
+--                 from_batch from_states flatten source_event source_place behind has_takers schedule labels
 --                 notify stuck_after moved stuck halted notice
 -- Returns 'created', 'exists', 'other' (it has another task, other fixed arguments or another source), 'fed' (another
 -- producer is feeding it), 'open' (its items come by open.lua and add.lua), 'cancelled' (before all its items were stored),

@@ -31,7 +31,7 @@ local function count_blocks()
   end
   note('items_not_counted', last.after - b.stored)
   set('stored', last.after, 'bytes', b.bytes + bytes, 'sha', last.sha)
-  if last.event then set('source_event', last.event) end
+  if last.event then set('source_event', last.event, 'source_place', last.place or '') end
   b.stored = last.after
 end
 

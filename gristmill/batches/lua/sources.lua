@@ -5,55 +5,39 @@
 --   state fields  from_batch    the source          from_states   the states of its items that are taken, with commas between
 --                 flatten       whether a list is as many items as it has elements
 --                 source_event  the last event of the source that was taken
+--                 source_place  how far the event behind that was taken, see new_basket; empty where not at all
 --                 behind        whether there are more
 -- An item of the source that succeeded gives its value, and another one its own item. A value in a file is a line that begins
 -- with a blank, with the reference: no other line of items does.
 local sources = {}
 do
-  -- Items that one call stores, and items and bytes of a block.
-  local CALL_ITEMS, BLOCK_ITEMS, BLOCK_BYTES = 20000, 4000, 65536
+  -- Items that one call stores, and items and bytes of a block; marks of lists that one call reads: no script may occupy the
+  -- server for long.
+  local CALL_ITEMS, BLOCK_ITEMS, BLOCK_BYTES, CALL_MARKS = 20000, 4000, 65536, 2000
+  local marks_left = CALL_MARKS
 
-  -- The elements of a JSON list as texts; another value alone.
-  local function elements(text)
-    if string.byte(text) ~= 91 then return {text} end
-    local items, depth, start, at = {}, 0, 2, 2
-    local function add(after)
-      local item = string.match(string.sub(text, start, after - 1), '^%s*(.-)%s*$')
-      if item ~= '' then items[#items + 1] = item end
-    end
-    while true do
-      local place = string.find(text, '["%[%]{},]', at)
-      local mark = string.sub(text, place, place)
-      at = place + 1
-      if mark == '"' then
-        while string.byte(text, at) ~= 34 do
-          at = string.find(text, '["\\]', at)
-          if string.byte(text, at) == 92 then at = at + 2 end
-        end
-        at = at + 1
-      elseif mark == '[' or mark == '{' then depth = depth + 1
-      elseif mark == ',' then
-        if depth == 0 then
-          add(place)
-          start = at
-        end
-      elseif depth > 0 then depth = depth - 1
-      else
-        add(place)
-        return items
-      end
-    end
+  -- Items on their way into a taker, which `store` puts into blocks. `place` says from where on a call goes on in the event
+  -- behind `source_event`: with the item `index` of the source, and in its list at the byte `at`, in an element that began at
+  -- `start`, `depth` lists and objects deep, perhaps in a string.
+  local function new_basket(batch, b)
+    local index, at, start, depth, quoted = string.match(b.source_place or '', '^(%d+):(%d+):(%d+):(%d+):(%d)$')
+    return {batch = batch, b = b, lines = {}, count = 0, bytes = 0, items = 0, index = tonumber(index) or 0,
+      scan = index and {at = tonumber(at), start = tonumber(start), depth = tonumber(depth), quoted = quoted == '1'}}
   end
 
-  -- Items on their way into a taker, which `store` puts into blocks.
-  local function new_basket(batch, b) return {batch = batch, b = b, lines = {}, count = 0, bytes = 0, items = 0} end
+  local function place_text(index, scan)
+    return string.format('%d:%d:%d:%d:%d', index, scan.at, scan.start, scan.depth, scan.quoted and 1 or 0)
+  end
 
-  local function store(basket, event, now)
+  local function new_scan() return {at = 2, start = 2, depth = 0, quoted = false} end
+
+  -- Put what is in the basket into a block, which says from where on the next one goes on.
+  local function store(basket, now, place)
     if basket.count == 0 then return end
     local b, text = basket.b, table.concat(basket.lines, '\n')
     local after = b.stored + basket.count
     redis.call('XADD', key(basket.batch, 'in'), string.format('%d-0', after),
-      'first', b.stored, 'sha', '', 'items', text, 'at', now, 'event', event)
+      'first', b.stored, 'sha', '', 'items', text, 'at', now, 'event', b.source_event, 'place', place)
     redis.call('HINCRBY', key(basket.batch, 'state'), 'bytes', #text)
     redis.call('HSET', key(basket.batch, 'state'), 'stored', after)
     count_open(b.queue, b.paused or b.waiting, basket.count)
@@ -61,26 +45,69 @@ do
     basket.lines, basket.count, basket.bytes = {}, 0, 0
   end
 
-  local function add(basket, text, count, event, now)
+  -- Add the next `count` items (a line each), up to the item `index` of the source, or the place of `scan` in its list.
+  local function add(basket, text, count, now, index, scan)
     basket.lines[#basket.lines + 1] = text
     basket.count, basket.bytes = basket.count + count, basket.bytes + #text
-    if basket.count >= BLOCK_ITEMS or basket.bytes >= BLOCK_BYTES then store(basket, event, now) end
+    if basket.count >= BLOCK_ITEMS or basket.bytes >= BLOCK_BYTES then
+      store(basket, now, place_text(index, scan or new_scan()))
+    end
   end
 
-  -- The item of a batch, as it is stored.
-  local function item_of(batch, index)
-    local block = block_with(batch, index)
-    if not block or block.first > index then return redis.call('HGET', key(batch, 'retained_inputs'), index) end
-    local at = block.first
-    for item in string.gmatch(block.items, '[^\n]+') do
-      if at == index then return item end
-      at = at + 1
+  -- Add the elements of a JSON list, from `scan` on; returns whether that was all of them.
+  local function add_elements(basket, text, now, index, scan)
+    while marks_left > 0 do
+      marks_left = marks_left - 1
+      local marks = scan.quoted and '["\\]' or scan.depth > 0 and '["%[%]{}]' or '["%[%]{},]'
+      local place = string.find(text, marks, scan.at)
+      local mark = string.sub(text, place, place)
+      scan.at = place + 1
+      if scan.quoted then
+        if mark == '"' then scan.quoted = false else scan.at = place + 2 end
+      elseif mark == '"' then scan.quoted = true
+      elseif mark == '[' or mark == '{' then scan.depth = scan.depth + 1
+      elseif scan.depth > 0 then scan.depth = scan.depth - 1
+      else
+        local first, last = string.find(text, '%S', scan.start), place - 1
+        while string.find(text, '^%s', last) do last = last - 1 end
+        scan.start = scan.at
+        if first <= last then add(basket, string.sub(text, first, last), 1, now, index, scan) end
+        if mark == ']' then return true end
+      end
     end
+    return false
+  end
+
+  -- Add the value of one item of the source, or what is left of it.
+  local function add_value(basket, value, now, index)
+    if basket.b.flatten and string.byte(value) == 91 then
+      local scan = basket.index == index and basket.scan or new_scan()
+      if not add_elements(basket, value, now, index, scan) then
+        basket.stopped = place_text(index, scan)
+        return
+      end
+    else
+      add(basket, value, 1, now, index + 1)
+    end
+    basket.scan = nil
+  end
+
+  -- The item of the source, as it is stored.
+  local function item_of(basket, index)
+    local source, known = basket.b.from_batch, basket.block
+    if not known or index < known.first or index >= known.after then
+      local block = block_with(source, index)
+      if not block or block.first > index then return redis.call('HGET', key(source, 'retained_inputs'), index) end
+      known = {first = block.first, after = block.after, items = {}}
+      for item in string.gmatch(block.items, '[^\n]+') do known.items[#known.items + 1] = item end
+      basket.block = known
+    end
+    return known.items[index - known.first + 1]
   end
 
   -- Take what is in one field of outcomes, as far as its items are first to last: those of the attempt, or one before it,
   -- that still have that outcome.
-  local function take_field(basket, field, text, first, last, attempt, event, now)
+  local function take_field(basket, field, text, first, last, attempt, now)
     local begin, span = string.match(field, '^(%d+):?(%d*)$')
     begin, span = tonumber(begin), tonumber(span) or 1
     if begin > last or begin + span <= first then return end
@@ -93,30 +120,32 @@ do
     local cancelled = redis.call('BITCOUNT', key(source, 'cancelled'), begin, begin + span - 1, 'BIT')
     local whole = begin >= first and begin + span - 1 <= last and done == span and cancelled == 0
     if whole and outcome == 'succeeded' and not in_file and not b.flatten then
-      add(basket, values, span, event, now)
+      add(basket, values, span, now, begin + span)
       return
     end
     local index = begin
     for value in string.gmatch(values, '[^\n]+') do
+      if basket.stopped then return end
       if index >= first and index <= last and redis.call('GETBIT', key(source, 'done'), index) == 1
         and redis.call('GETBIT', key(source, 'cancelled'), index) == 0 then
-        if outcome ~= 'succeeded' then value = item_of(source, index) or 'null' end
+        if outcome ~= 'succeeded' then value = item_of(basket, index) or 'null' end
         if in_file and outcome == 'succeeded' then value = ' ' .. value end
-        for _, item in ipairs(b.flatten and elements(value) or {value}) do add(basket, item, 1, event, now) end
+        add_value(basket, value, now, index)
       end
       index = index + 1
     end
   end
 
   -- Take an event's range of items, bucket by bucket.
-  local function take_range(basket, first, last, attempt, event, now)
-    while first <= last do
+  local function take_range(basket, first, last, attempt, now)
+    first = math.max(first, basket.index)
+    while first <= last and not basket.stopped do
       local upto = math.min(last, first - first % BUCKET + BUCKET - 1)
       local out = key(basket.b.from_batch, 'out:' .. math.floor(first / BUCKET))
       local field = upto > first and first .. ':' .. upto - first + 1 or tostring(first)
       local text = redis.call('HGET', out, field)
       if text then
-        take_field(basket, field, text, first, upto, attempt, event, now)
+        take_field(basket, field, text, first, upto, attempt, now)
       else
         local fields = {}
         for _, name in ipairs(redis.call('HKEYS', out)) do
@@ -126,21 +155,23 @@ do
         end
         table.sort(fields, function(one, other) return one[1] < other[1] end)
         for _, each in ipairs(fields) do
-          take_field(basket, each[2], redis.call('HGET', out, each[2]), first, upto, attempt, event, now)
+          take_field(basket, each[2], redis.call('HGET', out, each[2]), first, upto, attempt, now)
         end
       end
       first = upto + 1
     end
   end
 
+  -- Take an event, or as much of it as the call lets.
   local function take_event(basket, entry, now)
     for range in string.gmatch(entry[2][2], '[^,]+') do
       local first, last, attempt = string.match(range, '^(%d+)-(%d+)@?(%d*)$')
-      take_range(basket, tonumber(first), tonumber(last), tonumber(attempt) or 1, entry[1], now)
+      take_range(basket, tonumber(first), tonumber(last), tonumber(attempt) or 1, now)
     end
-    store(basket, entry[1], now)
-    basket.b.source_event = entry[1]
-    redis.call('HSET', key(basket.batch, 'state'), 'source_event', entry[1])
+    local place = basket.stopped or ''
+    if not basket.stopped then basket.b.source_event, basket.index = entry[1], 0 end
+    store(basket, now, place)
+    redis.call('HSET', key(basket.batch, 'state'), 'source_event', basket.b.source_event, 'source_place', place)
   end
 
   -- The input of a taker ends with its source.
@@ -156,11 +187,11 @@ do
 
   -- Store the items that a taker may have now; then hand out. The last ones come with the end of the source.
   function sources.take(batch, now)
-    local b = state(batch, {'from_batch', 'from_states', 'flatten', 'source_event', 'input_ended', 'queue', 'paused', 'waiting',
+    local b = state(batch, {'from_batch', 'from_states', 'flatten', 'source_event', 'source_place', 'input_ended', 'queue', 'paused', 'waiting',
       'behind'}, takers.COUNTERS)
     if not b.from_batch or b.input_ended then return end
     local basket, more = new_basket(batch, b), true
-    while more and basket.items < CALL_ITEMS and not takers.is_full(b, 1) do
+    while more and not basket.stopped and marks_left > 0 and basket.items < CALL_ITEMS and not takers.is_full(b, 1) do
       local entry = redis.call('XRANGE', key(b.from_batch, 'events'), '(' .. b.source_event, '+', 'COUNT', 1)[1]
       if entry then take_event(basket, entry, now) else more = false end
     end
