@@ -70,7 +70,7 @@ class OwnPools:
                 self._registry.resize(worker.id, slots[worker.queue])
 
 
-class ScaleCommand:
+class SizingCommand:
     """A command of the operator's, without a shell, for which {cpu} and {io} stand for the slots."""
 
     is_elastic = True
