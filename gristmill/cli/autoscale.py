@@ -17,7 +17,7 @@ from gristmill.fleet.autoscaling import Aim
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.autoscaler import Autoscaler
 from gristmill.local.compose import compose_here
-from gristmill.local.reach import OwnPools, Reach, ScaleCommand
+from gristmill.local.reach import OwnPools, Reach, SizingCommand
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
 from gristmill.tasks.queue_worker import SLOTS_MOST
@@ -98,7 +98,7 @@ def _reach(command_text: str | None) -> Reach:
         InputError: nothing is.
     """
     if command_text is not None:
-        return ScaleCommand(command_text)
+        return SizingCommand(command_text)
     home = Home(settings().home)
     registry = WorkerRegistry(client(), settings())
     holder = home.holder()

@@ -55,7 +55,7 @@ class Past:
 
     `slots` were decided `changed_at`. `direction` is 1 or -1 as the last change made it more or less, and `turns`
     counts the changes of that since there are items. Since `idle_since` no item is left; since `low_since` `low` slots
-    were enough.
+    were enough. Slots come and go `step` at a time.
     """
 
     slots: int = 0
@@ -65,6 +65,7 @@ class Past:
     idle_since: float | None = None
     low_since: float | None = None
     low: int = 0
+    step: int = 0
     reason: str = ""
 
     @classmethod

@@ -80,7 +80,8 @@ class Autoscaler:
         if past is None:
             past = Past(slots=mine, reason="as it was found")
         least, most = self._bounds[name]
-        bounds = Bounds(least, most, self._reach.step(name, overview.workers))
+        past = replace(past, step=self._reach.step(name, overview.workers, past.step))
+        bounds = Bounds(least, most, past.step)
         plans = partial(self._plan, queue, overview, max(0, queue.slots - mine))
         seconds = time_for(queue, overview.batches, overview.at, self._aim.target)
         return decide(queue, plans, past, overview.at, bounds, seconds, self._aim)

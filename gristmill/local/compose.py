@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gristmill.config.names import KINDS
+from gristmill.config.settings import settings
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.local.reach import ScalingFailed, run
-from gristmill.tasks.queue_worker import slots_of
 from gristmill.tasks.task import Kind
 
 #: What Compose says of a container's place in its service.
@@ -34,6 +34,8 @@ class ComposeServices:
     def __init__(self, registry: WorkerRegistry) -> None:
         self._registry = registry
         self._containers: list[Container] = []
+        #: The slots of one container, by service.
+        self._steps: dict[str, int] = {}
 
     def look(self) -> None:
         """Read which containers there are.
@@ -49,10 +51,16 @@ class ComposeServices:
         """Those in these containers."""
         return [worker for worker in live if any(_is_in(worker, container) for container in self._containers)]
 
-    def step(self, queue: str, live: Sequence[LiveWorker]) -> int:
-        """The slots of one container: as many as those that run have, else as many as the settings here say."""
-        slots = [worker.slots for worker in self.workers(live) if worker.queue == queue]
-        return max(slots, default=0) or slots_of(Kind(queue))
+    def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:
+        """The slots of one container: as many as those that run have, or had, else as many as the settings here say."""
+        slots = max((worker.slots for worker in self.workers(live) if worker.queue == queue), default=0)
+        self._steps[queue] = slots or before or self._guess(queue)
+        return self._steps[queue]
+
+    @staticmethod
+    def _guess(queue: str) -> int:
+        # A cpu container has one core, unless the project says otherwise: then its worker soon tells.
+        return settings().io_slots if queue == str(Kind.IO) else settings().cpu_slots or 1
 
     def apply(self, slots: Mapping[str, int], live: Sequence[LiveWorker]) -> None:
         """Start containers, or drain the last ones and remove those that have drained."""
@@ -67,7 +75,7 @@ class ComposeServices:
 
     def _count(self, queue: str, slots: int, live: Sequence[LiveWorker]) -> int:
         """How many containers of a queue there may be now, of which those that are to go have drained."""
-        containers, most = self._of(queue), -(-slots // self.step(queue, live))
+        containers, most = self._of(queue), -(-slots // self._steps[queue])
         by_container = {one: [worker for worker in live if _is_in(worker, one)] for one in containers}
         for worker in [worker for one in containers[:most] for worker in by_container[one] if worker.draining]:
             self._registry.resize(worker.id, None)

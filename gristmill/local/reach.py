@@ -34,8 +34,8 @@ class Reach(Protocol):
     def workers(self, live: Sequence[LiveWorker]) -> list[LiveWorker]:
         """Those of the live workers that it grows and shrinks."""
 
-    def step(self, queue: str, live: Sequence[LiveWorker]) -> int:
-        """The number of slots of a queue that come and go together."""
+    def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:
+        """The number of slots of a queue that come and go together; `before` is what was said last, 0 at first."""
 
     def apply(self, slots: Mapping[str, int], live: Sequence[LiveWorker]) -> None:
         """Come closer to so many slots for each queue. Repeating it changes nothing once they are there.
@@ -59,7 +59,7 @@ class OwnPools:
         pids = children(holder.pid) if holder else set()
         return [worker for worker in live if worker.pid in pids and worker.host == socket.gethostname()]
 
-    def step(self, _queue: str, _live: Sequence[LiveWorker]) -> int:
+    def step(self, _queue: str, _live: Sequence[LiveWorker], _before: int) -> int:
         """Slots come and go one by one."""
         return 1
 
@@ -70,7 +70,7 @@ class OwnPools:
                 self._registry.resize(worker.id, slots[worker.queue])
 
 
-class ScaleCommand:
+class SizingCommand:
     """A command of the operator's, without a shell, for which {cpu} and {io} stand for the slots."""
 
     is_elastic = True
@@ -96,7 +96,7 @@ class ScaleCommand:
         """All of them: nobody here knows which ones are the command's."""
         return list(live)
 
-    def step(self, _queue: str, _live: Sequence[LiveWorker]) -> int:
+    def step(self, _queue: str, _live: Sequence[LiveWorker], _before: int) -> int:
         """The command has to know what comes and goes together."""
         return 1
 
