@@ -47,7 +47,7 @@ window.gristmill.Chart = (function () {
       this.empty = make("p", { class: "gm-none" }, "Nothing in this time");
       this.table = make("table", { class: "table gm-table gm-numbers" });
       this.details = make("details", { class: "gm-details" }, make("summary", {}, "Show as a table"),
-        make("div", { class: "table-responsive", tabindex: 0, role: "region", "aria-label": title }, this.table));
+        make("div", { class: "table-responsive", tabindex: 0, role: "group", "aria-label": title }, this.table));
       this.plot = make("div", { class: "gm-plot" }, this.svg, this.tip, this.empty);
       const tools = make("span", { class: "gm-chart-tools" });
       if (!bars && !log) tools.append(this.switch("log", "Logarithmic axis of " + title, () => { this.isLog = !this.isLog; return this.isLog; }));
