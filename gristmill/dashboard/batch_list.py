@@ -28,7 +28,7 @@ ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "failed": lambda info: info.failed + info.dead,
     "left": lambda info: info.left,
     "submitted": lambda info: info.submitted,
-    "who": lambda info: info.submitted_by,
+    "submitted_by": lambda info: info.submitted_by,
 }
 #: The orders in words, downwards and upwards, as a menu has them.
 _WORDS = {
@@ -39,7 +39,7 @@ _WORDS = {
     "name": ("name, Z to A", "name, A to Z"),
     "task": ("task, Z to A", "task, A to Z"),
     "state": ("state, Z to A", "state, A to Z"),
-    "who": ("submitted by, Z to A", "submitted by, A to Z"),
+    "submitted_by": ("submitted by, Z to A", "submitted by, A to Z"),
 }
 SORTS = [(sign + order, word) for order, words in _WORDS.items() for sign, word in zip(("-", ""), words, strict=True)]
 
@@ -55,7 +55,7 @@ class BatchQuery:
 
     @classmethod
     def of(cls, arguments: Mapping[str, list[str]]) -> "BatchQuery":
-        """The query in the arguments of an address: state, task, label (key=value), who, text, sort, page.
+        """The query in the arguments of an address: state, task, label (key=value), submitted_by, text, sort, page.
 
         Raises:
             InputError: one of them is not valid.
@@ -73,7 +73,7 @@ class BatchQuery:
             states=checked_states(",".join(states)) if states else frozenset(),
             task=words.get("task", ""),
             labels=dict(_label(text) for text in arguments.get("label", []) if text),
-            who=words.get("who", ""),
+            submitted_by=words.get("submitted_by", ""),
             text=words.get("text", ""),
         )
         return cls(selection, order, not sort.startswith("-"), PAGE * (int(page) - 1))
@@ -104,17 +104,17 @@ class BatchList:
             selected = [info.name for info in infos]
         else:
             selected = names[::-1] if query.ascending else names
-        shown = observer.infos(selected[query.first : query.first + PAGE])
+        infos_of_page = observer.infos(selected[query.first : query.first + PAGE])
         at = observer.meters.now()
-        outlooks = observer.outlooks.of([info.name for info in shown if info.state not in ENDED])
+        outlooks = observer.outlooks.of([info.name for info in infos_of_page if info.state not in ENDED])
         return {
             "at": at,
             "total": len(names),
             "selected": len(selected),
             "first": query.first,
             "page": PAGE,
-            "batches": [row(observer, info, at, outlooks.get(info.name)) for info in shown],
-            "tasks": sorted({info.task for info in shown} | {info.task for _, info in self._ended.values()}),
+            "batches": [row(observer, info, at, outlooks.get(info.name)) for info in infos_of_page],
+            "tasks": sorted({info.task for info in infos_of_page} | {info.task for _, info in self._ended.values()}),
             "schedules": schedules.rows(observer),
         }
 
@@ -124,11 +124,11 @@ class BatchList:
             active = self._observer.active()
             going_on = {info.name: info for info in active}
             now = monotonic()
-            known = {name: self._ended[name] for name in names if name in self._ended and name not in going_on}
-            unknown = [name for name in names if name not in known and name not in going_on]
-            old = [name for name, (since, _) in known.items() if now - since > _TRUST_SECONDS]
-            for info in self._observer.infos([*unknown, *sorted(old, key=lambda name: known[name][0])[:_AGAIN_MOST]]):
-                known[info.name] = now, info
-            self._ended = {name: entry for name, entry in known.items() if entry[1].state in ENDED}
-            infos = going_on | {name: info for name, (_, info) in known.items()}
+            ended = {name: self._ended[name] for name in names if name in self._ended and name not in going_on}
+            new = [name for name in names if name not in ended and name not in going_on]
+            old = [name for name, (since, _) in ended.items() if now - since > _TRUST_SECONDS]
+            for info in self._observer.infos([*new, *sorted(old, key=lambda name: ended[name][0])[:_AGAIN_MOST]]):
+                ended[info.name] = now, info
+            self._ended = {name: entry for name, entry in ended.items() if entry[1].state in ENDED}
+            infos = going_on | {name: info for name, (_, info) in ended.items()}
             return [infos[name] for name in names if name in infos]

@@ -37,7 +37,7 @@ class _Digest:
     times: dict[tuple[str, str], Numbers]
 
     @property
-    def is_known(self) -> bool:
+    def has_samples(self) -> bool:
         """Whether anybody sampled or counted anything in it."""
         return bool(self.bucket.queues or self.bucket.tasks)
 
@@ -67,15 +67,15 @@ class History:
         starts = range(last - (number - 1) * width, last + 1, width)
         digests = self._buckets[width].read(starts, now)
         seconds = [min(float(width), now - start) for start in starts]
-        known = _known([digest.is_known for digest in digests], _LATE_SECONDS // width)
-        lines = _lines(digests, [long if is_known else None for long, is_known in zip(seconds, known, strict=True)])
+        samples = _sampled_or_late([digest.has_samples for digest in digests], _LATE_SECONDS // width)
+        lines = _lines(digests, [long if is_sample else None for long, is_sample in zip(seconds, samples, strict=True)])
         return {"width": width, "first": starts[0], "number": number, **lines}
 
 
-def _known(known: list[bool], late: int) -> list[bool]:
-    """Which buckets count as known: also those between two known ones that are at most `late` apart."""
-    places = [place for place, is_known in enumerate(known) if is_known]
-    answer = list(known)
+def _sampled_or_late(samples: list[bool], late: int) -> list[bool]:
+    """Which buckets count as sampled: also those between two that were, when they are at most `late`."""
+    places = [place for place, is_sample in enumerate(samples) if is_sample]
+    answer = list(samples)
     for before, after in pairwise(places):
         if after - before <= late + 1:
             answer[before:after] = [True] * (after - before)

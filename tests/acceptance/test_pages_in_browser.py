@@ -33,8 +33,8 @@ def seen(tmp_path_factory):
         ledger = Ledger(client, load({}))
         for number in range(60):
             labels = json.dumps({"team": "maps"} if number % 2 else {})
-            who = "ada@0123456789ab" if number == 7 else "ada@laptop"
-            fields = {"task": "fetch", "labels": labels, "submitted_by": who}
+            submitted_by = "ada@0123456789ab" if number == 7 else "ada@laptop"
+            fields = {"task": "fetch", "labels": labels, "submitted_by": submitted_by}
             store(ledger, f"fetch-{number:02}", 4, failed=2 * (number % 5 == 2), left=number % 7 == 3, **fields)
         with dashboard(server.url) as pages:
             yield ledger, pages
@@ -103,7 +103,7 @@ def test_chosen_batches_are_cancelled_after_one_question(page, seen):
     go(page, seen, "batches?text=some-")
     page.until("document.querySelectorAll('#rows tr').length === 2")
     page.click("#choose-all")
-    page.until("document.getElementById('chosen-number').textContent === '2 batches chosen'")
+    page.until("document.getElementById('choice-number').textContent === '2 batches chosen'")
     page.run("window.asked = []; window.confirm = (text) => { window.asked.push(text); return false; }")
     page.click("[data-many=cancel]")
     page.until("window.asked.length === 1")
@@ -111,7 +111,7 @@ def test_chosen_batches_are_cancelled_after_one_question(page, seen):
     assert {ledger.infos([name])[0].left for name in ("some-a", "some-b")} == {2}
     page.run("window.confirm = () => true")
     page.click("[data-many=cancel]")
-    page.until("document.getElementById('chosen-answer').textContent.startsWith('2 cancelled')")
+    page.until("document.getElementById('choice-answer').textContent.startsWith('2 cancelled')")
     page.until("document.querySelectorAll('#rows .gm-state-cancelled').length === 2")
     page.until("document.querySelectorAll('#rows .gm-bar-cancelled').length === 2")
     assert {ledger.infos([name])[0].cancelled for name in ("some-a", "some-b")} == {2}

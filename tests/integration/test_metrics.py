@@ -115,12 +115,12 @@ def test_the_server_is_told_of(samples):
     (build,) = [dict(labels) for name, labels in samples if name == "gristmill_build_info"]
     assert build["version"]
     assert build["server"].startswith("valkey ")
-    assert value(samples, "gristmill_host_cpu_ratio", host="host-01") == 0.5
+    assert value(samples, "gristmill_machine_cpu_ratio", machine="host-01") == 0.5
 
 
 def test_no_label_grows_with_use(samples):
     labels = {(name, label) for name, pairs in samples if name.startswith("gristmill_") for label, _ in pairs}
-    assert {label for _, label in labels} <= {"queue", "task", "state", "host", "le", "version", "python", "server"}
+    assert {label for _, label in labels} <= {"queue", "task", "state", "machine", "le", "version", "python", "server"}
 
 
 @pytest.mark.parametrize("path", [ALERTS, BOARD], ids=lambda path: path.name)

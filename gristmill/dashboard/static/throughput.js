@@ -16,11 +16,11 @@
     wait: chart("Wait in the queue", "time (≈), logarithmic", { unit: "seconds", log: true }),
     run: chart("Run time of items", "time (≈), logarithmic", { unit: "seconds", log: true }),
     slots: chart("Slots busy", "slots; ▲ a worker started, ▼ ended, ✕ died", { marks: true }),
-    hosts: chart("Hosts", "% of all cores, of memory", { unit: "%" }),
+    hosts: chart("Machines", "% of all cores, of memory", { unit: "%" }),
   };
   document.getElementById("charts").append(...Object.values(charts).map((chart) => chart.element));
 
-  /* The place of a queue, a task or a host decides its colour; solid, dashed and dotted tell its lines apart. */
+  /* The place of a queue, a task or a machine decides its colour; solid, dashed and dotted tell its lines apart. */
   const style = (place, dash) => "gm-color-" + (place % 7) + " gm-dash-" + dash;
 
   const some = (values) => values.some((value) => value);
