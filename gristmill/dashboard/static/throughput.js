@@ -82,6 +82,16 @@
       th(task.task), td(number(task.workers, 0)), td(number(task.versions, 0)))));
   }
 
+  /** What autoscale has decided, where one acts. */
+  function autoscale(now) {
+    if (now === null) return [];
+    const queues = Object.entries(now.queues).map(([name, one]) =>
+      name + " " + number(one.slots, 0) + (one.slots === 1 ? " slot" : " slots") + (one.reason ? " (" + one.reason + ")" : ""));
+    const failure = now.failure ? ". The last change failed: " + now.failure : "";
+    const text = "autoscale on " + now.name + ", target " + duration(now.target) + ": " + (queues.join(", ") || "nothing yet") + failure;
+    return [{ level: now.failure ? "warning" : "info", text, command: null, queue: "" }];
+  }
+
   function showAdvice(advice) {
     fill(document.getElementById("advice"), advice.filter((one) => one.level !== "idle")
       .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
@@ -91,7 +101,7 @@
   function show(data) {
     if (data.range !== range) return;
     document.getElementById("empty").hidden = !data.empty;
-    showAdvice(data.advice);
+    showAdvice([...data.advice, ...autoscale(data.autoscale)]);
     showTables(data);
     showTasks(data.tasks);
     showCharts(data.history);
