@@ -135,6 +135,14 @@ def test_the_list_follows_what_changes(shown):
     assert shown.names("text=changing") == []
 
 
+def test_a_batch_whose_time_is_over_is_not_counted(shown):
+    store(shown.ledger, "over", 2)
+    before = shown.pages.json("/batches/data")["total"]
+    shown.ledger.client.delete(shown.ledger.key("over", "state"))
+    shown.ledger.client.zadd(shown.ledger.settings.key("expiring"), {"over": 1})
+    assert shown.pages.json("/batches/data")["total"] == before - 1
+
+
 def test_chosen_batches_are_retried_and_cancelled(shown):
     store(shown.ledger, "choice-a", 3, failed=2)
     store(shown.ledger, "choice-b", 3, failed=1)
