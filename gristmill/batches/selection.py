@@ -23,18 +23,19 @@ def checked_states(text: str) -> frozenset[str]:
 class Selection:
     """What a batch has to have to be listed; what is empty selects nothing.
 
-    `states` has the batch's state, `task` is its task, and it has all of `labels`. `who` is part of `submitted_by`.
-    `text` is part of its name, its task, a label, or the reason why it was cancelled, in either case of letters.
+    `states` has the batch's state, `task` is its task, and it has all of `labels`. `submitted_by` is a part of who
+    submitted it, `text` one of its name, its task, a label, or the reason why it was cancelled; both in either case
+    of letters.
     """
 
     states: Collection[str] = frozenset()
     task: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    who: str = ""
+    submitted_by: str = ""
     text: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.states or self.task or self.labels or self.who or self.text)
+        return bool(self.states or self.task or self.labels or self.submitted_by or self.text)
 
     def has(self, info: BatchInfo) -> bool:
         """Whether the list shows this batch."""
@@ -42,7 +43,7 @@ class Selection:
             (not self.states or str(info.state) in self.states)
             and (not self.task or info.task == self.task)
             and self.labels.items() <= info.labels.items()
-            and self.who.casefold() in info.submitted_by.casefold()
+            and self.submitted_by.casefold() in info.submitted_by.casefold()
             and (not self.text or self.text.casefold() in _words(info))
         )
 

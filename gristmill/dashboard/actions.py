@@ -46,8 +46,8 @@ class ActionOnMany(Page):
         names = dict.fromkeys(self.get_body_arguments("name"))
         if not names:
             raise tornado.web.HTTPError(400, "%s", "invalid value for name: none (expected the names of batches)")
-        changed, refused = await self.ask(_act_on_many, self.application.observer, names, what)
-        self.give({"changed": changed, "refused": refused})
+        changed, reasons = await self.ask(_act_on_many, self.application.observer, names, what)
+        self.give({"changed": changed, "reasons": reasons})
 
 
 class CancelItem(Page):
@@ -62,6 +62,17 @@ class CancelItem(Page):
         self.redirect(self.reverse_url("busy"))
 
 
+class WorkerAction(Page):
+    """Drains a worker, takes it back, or stops it once it has drained, for a form with the token of its page."""
+
+    @tornado.web.authenticated
+    async def post(self, what: str) -> None:
+        """Take the action `what` on the worker whose id is `worker` in the form, then show the list again."""
+        self.check_writable()
+        await self.ask(_act_on_worker, self.application.observer, self.get_body_argument("worker"), what)
+        self.redirect(self.reverse_url("workers"))
+
+
 class ScheduleAction(Page):
     """Takes one action on a schedule, for a form with the token of its page."""
 
@@ -71,6 +82,15 @@ class ScheduleAction(Page):
         self.check_writable()
         await self.ask(getattr(Schedules(client(), settings()), what), name)
         self.redirect(self.reverse_url("batches"))
+
+
+def _act_on_worker(observer: Observer, identity: str, what: str) -> None:
+    if identity not in {worker.id for worker in observer.fleet.workers()}:
+        raise InputError(f"no live worker has the id {identity!r}: it has ended")
+    if what == "undrain":
+        observer.fleet.undrain(identity)
+    else:
+        observer.fleet.drain(identity, _WHERE, stop=what == "stop")
 
 
 def _cancel_item(name: str, index: int) -> None:
@@ -86,17 +106,17 @@ def _act(name: str, what: str) -> bool:
 
 
 def _act_on_many(observer: Observer, names: Iterable[str], what: str) -> tuple[int, list[str]]:
-    changed, refused = 0, []
+    changed, reasons = 0, []
     for name in names:
         try:
             batches.find(observer, name)
             if _act(name, what):
                 changed += 1
             else:
-                refused.append(f"batch {name!r} {_NOTHING[what]}")
+                reasons.append(f"batch {name!r} {_NOTHING[what]}")
         except InputError as error:
-            refused.append(str(error))
-    return changed, refused
+            reasons.append(str(error))
+    return changed, reasons
 
 
 class Results(Page):

@@ -37,6 +37,7 @@ HANDLERS = [
     url(r"/healthcheck", flower_pages.HealthCheck),
     url(r"/workers", flower_pages.WorkersPage),
     url(r"/workers/data", flower_pages.WorkersData, name="workers_data"),
+    url(r"/workers/(drain|undrain|stop)", actions.WorkerAction, name="worker_action"),
     url(r"/worker/(.+)", flower_pages.WorkerPage),
     url(r"/throughput", pages.ThroughputPage, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),

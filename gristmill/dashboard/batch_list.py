@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any, cast
 
 from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.batches.ledger import Ledger
 from gristmill.batches.selection import Selection, checked_states
 from gristmill.dashboard import schedules
 from gristmill.dashboard.batches import row
@@ -15,9 +16,10 @@ from gristmill.fleet.overview import Observer
 
 #: Batches on a page.
 PAGE = 50
-#: Seconds for which the list trusts what it read of a batch that has ended, and how many of those one request reads
-#: again at most: all states of 5,000 batches take a fifth of a second. The batches that a page shows are always read.
-_TRUST_SECONDS, _AGAIN_MOST = 5.0, 500
+#: Of the batches that it knows, a request that filters or sorts reads again at most so many that go on and so many that
+#: it knows for so many seconds as ended. All states of 5,000 batches take a quarter of a second: only the first request
+#: reads them all. The batches that a page shows are always read.
+_AGAIN_MOST, _ENDED_AGAIN_MOST, _TRUST_SECONDS = 1_000, 500, 5.0
 
 #: The orders of the list.
 ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
@@ -28,7 +30,7 @@ ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "failed": lambda info: info.failed + info.dead,
     "left": lambda info: info.left,
     "submitted": lambda info: info.submitted,
-    "who": lambda info: info.submitted_by,
+    "submitted_by": lambda info: info.submitted_by,
 }
 #: The orders in words, downwards and upwards, as a menu has them.
 _WORDS = {
@@ -39,7 +41,7 @@ _WORDS = {
     "name": ("name, Z to A", "name, A to Z"),
     "task": ("task, Z to A", "task, A to Z"),
     "state": ("state, Z to A", "state, A to Z"),
-    "who": ("submitted by, Z to A", "submitted by, A to Z"),
+    "submitted_by": ("submitted by, Z to A", "submitted by, A to Z"),
 }
 SORTS = [(sign + order, word) for order, words in _WORDS.items() for sign, word in zip(("-", ""), words, strict=True)]
 
@@ -55,7 +57,7 @@ class BatchQuery:
 
     @classmethod
     def of(cls, arguments: Mapping[str, list[str]]) -> "BatchQuery":
-        """The query in the arguments of an address: state, task, label (key=value), who, text, sort, page.
+        """The query in the arguments of an address: state, task, label (key=value), submitted_by, text, sort, page.
 
         Raises:
             InputError: one of them is not valid.
@@ -73,7 +75,7 @@ class BatchQuery:
             states=checked_states(",".join(states)) if states else frozenset(),
             task=words.get("task", ""),
             labels=dict(_label(text) for text in arguments.get("label", []) if text),
-            who=words.get("who", ""),
+            submitted_by=words.get("submitted_by", ""),
             text=words.get("text", ""),
         )
         return cls(selection, order, not sort.startswith("-"), PAGE * (int(page) - 1))
@@ -91,44 +93,53 @@ class BatchList:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._ended: dict[str, tuple[float, BatchInfo]] = {}
+        #: When the list read a batch, and its info then.
+        self._infos: dict[str, tuple[float, BatchInfo]] = {}
         self._lock = threading.Lock()
 
     def page(self, query: BatchQuery) -> dict[str, Any]:
         """The batches of a page, how many are selected and how many there are, their tasks, and the schedules."""
         observer = self._observer
-        names = cast(list[str], observer.fleet.client.zrevrange(observer.meters.settings.key("batches"), 0, -1))
+        names = self._names()
         if query.selection or query.order != "created":
             infos = [info for info in self._all(names) if query.selection.has(info)]
             infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
             selected = [info.name for info in infos]
         else:
             selected = names[::-1] if query.ascending else names
-        shown = observer.infos(selected[query.first : query.first + PAGE])
+        infos_of_page = observer.infos(selected[query.first : query.first + PAGE])
         at = observer.meters.now()
-        outlooks = observer.outlooks.of([info.name for info in shown if info.state not in ENDED])
+        outlooks = observer.outlooks.of([info.name for info in infos_of_page if info.state not in ENDED])
         return {
             "at": at,
             "total": len(names),
             "selected": len(selected),
             "first": query.first,
             "page": PAGE,
-            "batches": [row(observer, info, at, outlooks.get(info.name)) for info in shown],
-            "tasks": sorted({info.task for info in shown} | {info.task for _, info in self._ended.values()}),
+            "batches": [row(observer, info, at, outlooks.get(info.name)) for info in infos_of_page],
+            "tasks": sorted({info.task for info in infos_of_page} | {info.task for _, info in self._infos.values()}),
             "schedules": schedules.rows(observer),
         }
 
+    def _names(self) -> list[str]:
+        """The names of all batches, the newest first; also forgets those whose time is over, if the user may."""
+        client, settings = self._observer.fleet.client, self._observer.meters.settings
+        if self._observer.may_write:
+            return Ledger(client, settings).names()[::-1]
+        return cast(list[str], client.zrevrange(settings.key("batches"), 0, -1))
+
     def _all(self, names: list[str]) -> list[BatchInfo]:
-        """The batches called `names`, in this order: as they are, or those that have ended as they were lately."""
+        """The batches called `names`, in this order, as they are or were lately."""
         with self._lock:
-            active = self._observer.active()
-            going_on = {info.name: info for info in active}
-            now = monotonic()
-            known = {name: self._ended[name] for name in names if name in self._ended and name not in going_on}
-            unknown = [name for name in names if name not in known and name not in going_on]
-            old = [name for name, (since, _) in known.items() if now - since > _TRUST_SECONDS]
-            for info in self._observer.infos([*unknown, *sorted(old, key=lambda name: known[name][0])[:_AGAIN_MOST]]):
-                known[info.name] = now, info
-            self._ended = {name: entry for name, entry in known.items() if entry[1].state in ENDED}
-            infos = going_on | {name: info for name, (_, info) in known.items()}
-            return [infos[name] for name in names if name in infos]
+            observer, now = self._observer, monotonic()
+            active = set(cast(list[str], observer.fleet.client.zrange(observer.meters.settings.key("active"), 0, -1)))
+            infos = {name: self._infos[name] for name in names if name in self._infos}
+            new = [name for name in names if name not in infos]
+            by_age = sorted(infos, key=lambda name: infos[name][0])
+            # One that goes on, or has ended since it was read.
+            changing = [name for name in by_age if name in active or infos[name][1].state not in ENDED]
+            ended = [name for name in by_age if name not in active and now - infos[name][0] > _TRUST_SECONDS]
+            for info in observer.infos([*new, *changing[:_AGAIN_MOST], *ended[:_ENDED_AGAIN_MOST]]):
+                infos[info.name] = now, info
+            self._infos = infos
+            return [infos[name][1] for name in names if name in infos]

@@ -63,5 +63,5 @@ class WorkerPage(WorkerView):
         except tornado.web.HTTPError as error:
             if error.status_code != 404:
                 raise
-            rows = await Page.ask(self, workers.named, self.application.observer, name)
+            rows = await Page.ask(self, workers.with_name, self.application.observer, name)
             self.render("busy_worker.html", name=name, workers=rows)

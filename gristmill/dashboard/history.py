@@ -1,9 +1,10 @@
 """The charts of the Throughput page: turns the meters' buckets into one series of numbers for each line."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from gristmill.batches.histogram import quantile
 from gristmill.config.names import KINDS
@@ -18,6 +19,10 @@ _PARTIAL_SECONDS = 5
 #: Seconds without a sample in which nothing happened: whoever samples was late. What a longer gap had, nobody knows.
 _LATE_SECONDS = 4
 
+#: Tasks, or hosts, that have a line of their own: a chart has as many colours.
+LINES_MOST = 7
+
+Name = TypeVar("Name", str, Series)
 Numbers = list[float | None]
 #: How many seconds of each bucket have passed; None where nobody knows what was.
 Seconds = list[float | None]
@@ -32,7 +37,7 @@ class _Digest:
     times: dict[tuple[str, str], Numbers]
 
     @property
-    def is_known(self) -> bool:
+    def has_samples(self) -> bool:
         """Whether anybody sampled or counted anything in it."""
         return bool(self.bucket.queues or self.bucket.tasks)
 
@@ -62,15 +67,15 @@ class History:
         starts = range(last - (number - 1) * width, last + 1, width)
         digests = self._buckets[width].read(starts, now)
         seconds = [min(float(width), now - start) for start in starts]
-        known = _known([digest.is_known for digest in digests], _LATE_SECONDS // width)
-        lines = _lines(digests, [long if is_known else None for long, is_known in zip(seconds, known, strict=True)])
+        samples = _sampled_or_late([digest.has_samples for digest in digests], _LATE_SECONDS // width)
+        lines = _lines(digests, [long if is_sample else None for long, is_sample in zip(seconds, samples, strict=True)])
         return {"width": width, "first": starts[0], "number": number, **lines}
 
 
-def _known(known: list[bool], late: int) -> list[bool]:
-    """Which buckets count as known: also those between two known ones that are at most `late` apart."""
-    places = [place for place, is_known in enumerate(known) if is_known]
-    answer = list(known)
+def _sampled_or_late(samples: list[bool], late: int) -> list[bool]:
+    """Which buckets count as sampled: also those between two that were, when they are at most `late`."""
+    places = [place for place, is_sample in enumerate(samples) if is_sample]
+    answer = list(samples)
     for before, after in pairwise(places):
         if after - before <= late + 1:
             answer[before:after] = [True] * (after - before)
@@ -79,13 +84,47 @@ def _known(known: list[bool], late: int) -> list[bool]:
 
 def _lines(digests: list[_Digest], seconds: Seconds) -> dict[str, Any]:
     queues = sorted({*KINDS}.union(*(digest.queues for digest in digests), *(d.bucket.queues for d in digests)))
-    tasks = sorted({series for digest in digests for series in digest.bucket.tasks})
-    hosts = sorted({host for digest in digests for host in digest.bucket.hosts})
     return {
         "queues": {name: _queue_lines(name, digests, seconds) for name in queues},
-        "tasks": {f"{series.task} on {series.queue}": _task_lines(series, digests, seconds) for series in tasks},
-        "hosts": {name: _host_lines([digest.bucket.hosts.get(name) for digest in digests]) for name in hosts},
+        "tasks": _tasks(digests, seconds),
+        "hosts": _hosts(digests),
     }
+
+
+def _tasks(digests: list[_Digest], seconds: Seconds) -> dict[str, Any]:
+    """The lines of the tasks that ran most, by name, and those of the others together."""
+    totals: Counter[Series] = Counter()
+    for digest in digests:
+        for series, count in digest.bucket.tasks.items():
+            totals[series] += count.done
+    first, others = _fold(totals)
+    lines = {f"{series.task} on {series.queue}": _task_lines([series], digests, seconds) for series in first}
+    return lines | ({f"{len(others)} other tasks": _task_lines(others, digests, seconds)} if others else {})
+
+
+def _hosts(digests: list[_Digest]) -> dict[str, Any]:
+    """The lines of the hosts that were sampled last, by name, and the means of the others together."""
+    last: Counter[str] = Counter()
+    for place, digest in enumerate(digests):
+        last |= Counter(dict.fromkeys(digest.bucket.hosts, place + 1))
+    first, others = _fold(last)
+    lines = {name: _host_lines([digest.bucket.hosts.get(name) for digest in digests]) for name in first}
+    means = [_mean([host for name in others if (host := digest.bucket.hosts.get(name))]) for digest in digests]
+    return lines | ({f"mean of {len(others)} others": _host_lines(means)} if others else {})
+
+
+def _fold(amounts: Mapping[Name, int]) -> tuple[list[Name], list[Name]]:
+    """The names that get a line, those with the highest amounts, and the others, both in their order."""
+    most = sorted(amounts, key=lambda name: (-amounts[name], name))
+    # Alone, the last one takes no more room than "others" does.
+    end = LINES_MOST if len(most) <= LINES_MOST else LINES_MOST - 1
+    return sorted(most[:end]), sorted(most[end:])
+
+
+def _mean(samples: list[dict[str, float]]) -> dict[str, float] | None:
+    if not samples:
+        return None
+    return {what: sum(sample[what] for sample in samples) / len(samples) for what in ("cpu", "used", "memory")}
 
 
 def _queue_lines(name: str, digests: list[_Digest], seconds: Seconds) -> dict[str, Any]:
@@ -103,11 +142,11 @@ def _queue_lines(name: str, digests: list[_Digest], seconds: Seconds) -> dict[st
     return lines
 
 
-def _task_lines(series: Series, digests: list[_Digest], seconds: Seconds) -> dict[str, Numbers]:
-    counts = [digest.bucket.tasks.get(series, _NOTHING) for digest in digests]
+def _task_lines(names: Sequence[Series], digests: list[_Digest], seconds: Seconds) -> dict[str, Numbers]:
+    counts = [[digest.bucket.tasks.get(series, _NOTHING) for series in names] for digest in digests]
     return {
-        "succeeded": _rates((count.succeeded for count in counts), seconds),
-        "failed": _rates((count.failed for count in counts), seconds),
+        "succeeded": _rates((sum(count.succeeded for count in some) for some in counts), seconds),
+        "failed": _rates((sum(count.failed for count in some) for some in counts), seconds),
     }
 
 

@@ -18,6 +18,7 @@ from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import settings
 from gristmill.dashboard.autoscale_metrics import autoscale_metrics
 from gristmill.dashboard.label_metrics import label_items
+from gristmill.fleet.machines import machines
 from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer, Overview
 from gristmill.server.facts import server_facts
@@ -36,7 +37,7 @@ def collect(observer: Observer) -> list[Metric]:
     return [
         *_counters(observer.meters.totals()),
         *_queues(overview),
-        *_hosts(overview),
+        *_machines(overview),
         *_batches(observer, overview),
         *_server(observer),
         label_items(overview.batches, settings().metrics_labels),
@@ -92,14 +93,14 @@ def _queues(overview: Overview) -> Iterator[Metric]:
         yield _gauge(name, text, "queue", ((queue.name, getattr(queue, what)) for queue in overview.queues))
 
 
-def _hosts(overview: Overview) -> Iterator[Metric]:
-    hosts = {worker.host: worker for worker in overview.workers}
-    cpu = ((host, worker.cpu / 100) for host, worker in hosts.items())
-    yield _gauge("gristmill_host_cpu_ratio", "Share of the host's cores that is busy, 0 to 1.", "host", cpu)
-    used = ((host, worker.used << 20) for host, worker in hosts.items())
-    yield _gauge("gristmill_host_memory_used_bytes", "Memory in use on the host.", "host", used)
-    memory = ((host, worker.memory << 20) for host, worker in hosts.items())
-    yield _gauge("gristmill_host_memory_bytes", "Memory of the host.", "host", memory)
+def _machines(overview: Overview) -> Iterator[Metric]:
+    every = machines(overview.workers)
+    cpu = ((one.name, one.cpu / 100) for one in every)
+    yield _gauge("gristmill_machine_cpu_ratio", "Share of the machine's cores that is busy, 0 to 1.", "machine", cpu)
+    used = ((one.name, one.used << 20) for one in every)
+    yield _gauge("gristmill_machine_memory_used_bytes", "Memory in use on the machine.", "machine", used)
+    memory = ((one.name, one.memory << 20) for one in every)
+    yield _gauge("gristmill_machine_memory_bytes", "Memory of the machine.", "machine", memory)
 
 
 def _batches(observer: Observer, overview: Overview) -> Iterator[Metric]:
@@ -130,9 +131,9 @@ def _batches(observer: Observer, overview: Overview) -> Iterator[Metric]:
 
 def _server(observer: Observer) -> Iterator[Metric]:
     client, settings = observer.fleet.client, observer.meters.settings
-    letters = DeadLetters(client, settings)
-    yield _gauge("gristmill_dead_letters", "Messages that workers gave up on.", "", [("", len(letters))])
-    yield _gauge("gristmill_dead_letter_bytes", "Bytes of the dead letters.", "", [("", letters.size)])
+    dead_letters = DeadLetters(client, settings)
+    yield _gauge("gristmill_dead_letters", "Messages that workers gave up on.", "", [("", len(dead_letters))])
+    yield _gauge("gristmill_dead_letter_bytes", "Bytes of the dead dead_letters.", "", [("", dead_letters.size)])
     # A user without a right to INFO gets less.
     facts = server_facts(client)
     texts = {

@@ -75,7 +75,7 @@ class Page(BaseHandler):
         text = message or HTTPStatus(status_code).phrase
         self.set_status(status_code)
         if "text/html" in self.request.headers.get("Accept", ""):
-            self.show("refused.html", code=status_code, text=text)
+            self.show("failure.html", code=status_code, text=text)
             return
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{text}\n")

@@ -25,7 +25,7 @@ def rows(observer: Observer, workers: Sequence[LiveWorker]) -> list[dict[str, An
     return answer
 
 
-def named(observer: Observer, name: str) -> list[LiveWorker]:
+def with_name(observer: Observer, name: str) -> list[LiveWorker]:
     """The live workers of that name, which several may share.
 
     Raises:

@@ -113,7 +113,7 @@ def test_the_dashboard_needs_no_module_of_a_users(host):
             assert page["workers"][0]["name"] in advice["text"]
             with urlopen(f"{address}/metrics") as answer:
                 lines = answer.read().decode().splitlines()
-            (series,) = [line for line in lines if line.startswith("gristmill_worker_slots{")]
+            (series,) = [line for line in lines if line.startswith('gristmill_queue_slots{queue="cpu"')]
             assert float(series.split()[-1]) == 2
         for one in (first, second):
             one.process.terminate()

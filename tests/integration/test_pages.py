@@ -117,7 +117,7 @@ def test_batches_are_filtered_sorted_and_paged(shown):
     assert len(shown.names("label=team%3Dfilter&sort=name&page=2")) == 11
     assert shown.names("label=team%3Dfilter&page=3") == []
     assert set(shown.names("label=team%3Dfilter&state=failed")) == {f"filter-{n:02}" for n in range(1, 60, 2)}
-    assert shown.names("who=GRACE&text=filter") == ["filter-other"]
+    assert shown.names("submitted_by=GRACE&text=filter") == ["filter-other"]
     assert shown.names("task=other&label=team%3Dfilter") == ["filter-other"]
     assert shown.names("text=FILTER-07") == ["filter-07"]
     assert shown.names("label=team%3Dfilter&state=running,succeeded&sort=-left")[0] == "filter-other"
@@ -135,6 +135,14 @@ def test_the_list_follows_what_changes(shown):
     assert shown.names("text=changing") == []
 
 
+def test_a_batch_whose_time_is_over_is_not_counted(shown):
+    store(shown.ledger, "over", 2)
+    before = shown.pages.json("/batches/data")["total"]
+    shown.ledger.client.delete(shown.ledger.key("over", "state"))
+    shown.ledger.client.zadd(shown.ledger.settings.key("expiring"), {"over": 1})
+    assert shown.pages.json("/batches/data")["total"] == before - 1
+
+
 def test_chosen_batches_are_retried_and_cancelled(shown):
     store(shown.ledger, "choice-a", 3, failed=2)
     store(shown.ledger, "choice-b", 3, failed=1)
@@ -143,13 +151,23 @@ def test_chosen_batches_are_retried_and_cancelled(shown):
     assert code == 200
     answer = json.loads(text)
     assert answer["changed"] == 2
-    assert [why for why in answer["refused"] if "choice-c" in why]
-    assert [why for why in answer["refused"] if "gone" in why]
+    assert [why for why in answer["reasons"] if "choice-c" in why]
+    assert [why for why in answer["reasons"] if "gone" in why]
     assert [shown.row(name)["left"] for name in ("choice-a", "choice-b", "choice-c")] == [2, 1, 2]
     code, text = shown.pages.post("/batches/cancel", name="choice-a&name=choice-b&name=choice-c")
-    assert (code, json.loads(text)) == (200, {"changed": 3, "refused": []})
+    assert (code, json.loads(text)) == (200, {"changed": 3, "reasons": []})
     assert {shown.row(name)["left"] for name in ("choice-a", "choice-b", "choice-c")} == {0}
     assert shown.pages.post("/batches/cancel")[0] == 400
+
+
+def test_a_worker_is_drained_and_taken_back(shown):
+    heartbeat(shown.ledger, 5)
+    identity, asked = "cpu@host-05/00000005", shown.ledger.settings.key("wish:cpu@host-05/00000005")
+    for what, fields in (("drain", {"drain"}), ("stop", {"drain", "stop"}), ("undrain", set())):
+        assert shown.pages.post("/workers/" + what, worker=identity)[0] == 200
+        assert set(shown.ledger.client.hgetall(asked)) == fields
+    assert shown.pages.post("/workers/drain", worker="cpu@gone/1")[0] == 404
+    assert shown.pages.ask("/workers/drain", b"worker=cpu@host-05/00000005")[0] == 403
 
 
 def test_without_the_token_of_a_page_nothing_happens(shown):
@@ -261,5 +279,11 @@ def test_a_viewer_can_only_look(tmp_path):
                 "/healthcheck",
             ):
                 assert pages.ask(path)[0] == 200
-            for path in ("/batch/seen/retry", "/batches/cancel", "/batch/seen/item/0/cancel", "/schedule/x/run"):
+            for path in (
+                "/batch/seen/retry",
+                "/batches/cancel",
+                "/batch/seen/item/0/cancel",
+                "/schedule/x/run",
+                "/workers/drain",
+            ):
                 assert pages.post(path, name="seen")[0] == 403

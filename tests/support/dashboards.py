@@ -96,8 +96,11 @@ def store(ledger: Ledger, name: str, items: int, failed: int = 0, left: int = 0,
         work = ledger.take(chunk) if chunk.first < items - left else None
         if work is None:
             return
-        wanted = [item for item in work.items if item.index < items - left]
-        good, bad = [item for item in wanted if item.index >= failed], [item for item in wanted if item.index < failed]
+        items_to_end = [item for item in work.items if item.index < items - left]
+        good, bad = (
+            [item for item in items_to_end if item.index >= failed],
+            [item for item in items_to_end if item.index < failed],
+        )
         results = [*outcomes(bad, "failed"), *outcomes(good)]
-        rest = len(work.items) - len(wanted)
+        rest = len(work.items) - len(items_to_end)
         ledger.record(chunk, results, 0.1 * len(results), "cpu@host-00/0", rest=rest)

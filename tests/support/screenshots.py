@@ -38,7 +38,7 @@ def work(place: Place) -> None:
 def take(page: Page, address: str, directory: Path) -> None:
     """Each page by day and by night, and on a phone."""
     looks = {"": (1280, False, False), "-dark": (1280, True, False), "-phone": (390, False, True)}
-    pages = {"throughput": "throughput", "batches": "batches", "batch": "batch/reports"}
+    pages = {name: name for name in ("throughput", "batches", "workers")} | {"batch": "batch/reports"}
     for suffix, (width, dark, phone) in looks.items():
         page.size(width, 800, phone=phone)
         page.dark(dark)

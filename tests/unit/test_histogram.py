@@ -96,6 +96,26 @@ def test_a_chart_has_a_number_for_each_second_and_reads_it_once():
     assert meters.asked == [999, 1000, 1001, 1002]
 
 
+def test_what_has_no_colour_left_is_drawn_together():
+    bucket = {f"t|cpu|s|task-{number}": str(number + 1) for number in range(9)}
+    bucket |= {f"h|cpu|host-{number}": str(10 * number) for number in range(9)}
+    bucket |= {f"h|{what}|host-{number}": "100" for number in range(9) for what in ("used", "memory")}
+    view = History(_Meters({(1, 1000): Bucket.from_fields(bucket)})).view("live", 1001.5)
+    assert list(view["tasks"]) == [*(f"task-{number} on cpu" for number in range(3, 9)), "3 other tasks"]
+    assert view["tasks"]["3 other tasks"]["succeeded"][-1] == 1 + 2 + 3
+    assert list(view["hosts"]) == [*(f"host-{number}" for number in range(6)), "mean of 3 others"]
+    assert view["hosts"]["mean of 3 others"]["cpu"][-1] == 70
+
+
+def test_seven_have_a_line_each_and_the_live_hosts_come_first():
+    old = {f"h|{what}|old-{number}": "50" for number in range(7) for what in ("cpu", "used", "memory")}
+    new = {f"h|{what}|new": "50" for what in ("cpu", "used", "memory")}
+    assert len(History(_Meters({(1, 1000): Bucket.from_fields(old)})).view("live", 1001.5)["hosts"]) == 7
+    both = _Meters({(1, 999): Bucket.from_fields(old), (1, 1000): Bucket.from_fields(new)})
+    hosts = History(both).view("live", 1001.5)["hosts"]
+    assert list(hosts) == ["new", *(f"old-{number}" for number in range(5)), "mean of 2 others"]
+
+
 @pytest.mark.parametrize(("late", "between"), [(2, 0.0), (4, 0.0), (5, None), (60, None)])
 def test_a_gap_is_one_when_it_is_longer_than_somebody_is_late(late, between):
     meters = _Meters({(1, 1000): fields(40), (1, 1001 + late): fields(20)})

@@ -19,7 +19,7 @@ INFO = BatchInfo.from_fields("nightly-7", FIELDS)
         {"states": {"submitting", "failed"}},
         {"task": "fetch"},
         {"labels": {"team": "maps"}},
-        {"who": "ada@"},
+        {"submitted_by": "ada@"},
         {"text": "NIGHT"},
         {"text": "team=ma"},
         {"text": "fet"},
@@ -32,14 +32,20 @@ def test_a_batch_that_has_it_is_shown(selection):
 
 @pytest.mark.parametrize(
     "selection",
-    [{"states": {"failed"}}, {"task": "fetc"}, {"labels": {"team": "ads"}}, {"who": "grace"}, {"text": "daily"}],
+    [
+        {"states": {"failed"}},
+        {"task": "fetc"},
+        {"labels": {"team": "ads"}},
+        {"submitted_by": "grace"},
+        {"text": "daily"},
+    ],
 )
 def test_one_that_lacks_it_is_not(selection):
     assert not Selection(**selection).has(INFO)
 
 
 def test_all_parts_have_to_fit():
-    assert not Selection(task="fetch", who="grace").has(INFO)
+    assert not Selection(task="fetch", submitted_by="grace").has(INFO)
 
 
 def test_states_are_checked():
@@ -50,7 +56,7 @@ def test_states_are_checked():
 
 def test_an_address_says_what_to_show():
     arguments = {"state": ["open,running"], "label": ["team=maps", "a=b"], "sort": ["-failed"], "page": ["3"]}
-    query = BatchQuery.of({**arguments, "text": [" x "], "who": ["ada"], "task": ["fetch"]})
+    query = BatchQuery.of({**arguments, "text": [" x "], "submitted_by": ["ada"], "task": ["fetch"]})
     assert query.selection == Selection({"open", "running"}, "fetch", {"team": "maps", "a": "b"}, "ada", "x")
     assert (query.order, query.ascending, query.first) == ("failed", False, 2 * PAGE)
     assert BatchQuery.of({}) == BatchQuery(Selection())

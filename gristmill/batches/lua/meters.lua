@@ -1,6 +1,6 @@
 --@ meters(worker, counts: list) frees
 --@ uses batches/upkeep batches/counts batches/blocks
--- Once a second: sample the queues and hosts, and add the seconds that are over to the wider buckets. Everyone who
+-- Once a second: sample the queues and machines, and add the seconds that are over to the wider buckets. Everyone who
 -- sends heartbeats calls it, the dashboard too; the first in each second does the work.
 -- `worker` may be empty; `counts` are of the plain Celery tasks that it ran: queue, task, what, number.
 -- Touches: active, heartbeats, workers, meters:1:{t}, meters:open, queue:{q}, the state, done and in of active batches, and
@@ -8,7 +8,7 @@
 --   meters:total  hash  {queue}|{what}|{task} -> the same since ever
 -- Fields beside those of counts.lua, each a sum over samples (n says how many):
 --   q|{what}|{queue}  items left, in paused batches (held), age of the oldest in ms (oldest), slots, busy slots
---   h|{what}|{host}   cores, percent of them busy (cpu), memory in use and in total, MiB (used, memory)
+--   h|{what}|{machine}  cores, percent of them busy (cpu), memory in use and in total, MiB (used, memory)
 local KEPT = {[1] = 330, [10] = 3960, [60] = 22320, [300] = 87600}
 local LIVE_MS = 3000
 -- Batches among which the oldest item is looked for, at most.
@@ -39,17 +39,26 @@ local function read_heartbeat(text)
   return read and type(details) == 'table' and type(details.queue) == 'string' and details or {queue = ''}
 end
 
--- The live workers: slots of queues, load of hosts. Returns the names of the queues.
+-- The name of the machine of a worker: its host, or for a container, which has a name of its own, a part of the machine's id.
+-- As in machines.py.
+local function machine_of(details)
+  if type(details.host) ~= 'string' then return nil end
+  local id = details.container == true and type(details.machine) == 'string' and details.machine or ''
+  return id ~= '' and 'machine ' .. string.sub(id, 1, 6) or details.host
+end
+
+-- The live workers: slots of queues, load of machines. Returns the names of the queues.
 local function sample_workers()
-  local hosts, queues = {}, {cpu = true, io = true}
+  local machines, queues = {}, {cpu = true, io = true}
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', GM .. 'workers', now - LIVE_MS, '+inf')) do
     local details = read_heartbeat(redis.call('HGET', GM .. 'heartbeats', name))
     queues[details.queue] = true
     sample('q', 'slots', details.queue, details.slots)
     sample('q', 'busy', details.queue, details.busy)
-    if type(details.host) == 'string' and details.cores and not hosts[details.host] then
-      hosts[details.host] = true
-      for _, what in ipairs({'cores', 'cpu', 'used', 'memory'}) do sample('h', what, details.host, details[what]) end
+    local machine = machine_of(details)
+    if machine and details.cores and not machines[machine] then
+      machines[machine] = true
+      for _, what in ipairs({'cores', 'cpu', 'used', 'memory'}) do sample('h', what, machine, details[what]) end
     end
   end
   queues[''] = nil

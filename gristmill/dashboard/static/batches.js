@@ -1,7 +1,7 @@
 /* The list of batches. */
 (function () {
   "use strict";
-  const { make, number, duration, day, who, fill, follow, bar, state, filter, chosen } = window.gristmill;
+  const { make, number, duration, day, identity, fill, follow, bar, state, filter, choice } = window.gristmill;
   const page = document.getElementById("batches");
   const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
@@ -41,14 +41,14 @@
   }
 
   function row(batch) {
-    const box = chosen && make("td", { class: "gm-tick" }, make("input", { type: "checkbox", class: "form-check-input", value: batch.name, "aria-label": "Choose " + batch.name }));
-    const cell = (head, ...content) => make("td", { "data-head": head }, ...content);
+    const box = choice && make("td", { class: "gm-tick" }, make("input", { type: "checkbox", class: "form-check-input", value: batch.name, "aria-label": "Choose " + batch.name }));
+    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
     return make("tr", { "data-batch": batch.name, "data-key": batch.name }, box,
       make("th", { scope: "row" }, link(batch.name), under(batch.task, ...labels(batch)), ...origin(batch)),
       make("td", {}, state(batch.state), detail(batch)), make("td", {}, bar(batch, !OPEN.includes(batch.state) && !batch.taking)),
-      cell("Items/s", number(batch.rate)), cell("Time", timeLeft(batch)),
-      cell("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
-      cell("By", who(batch.submitted_by)), cell("Created", day(batch.created)));
+      column("Items/s", number(batch.rate)), column("Time", timeLeft(batch)),
+      column("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
+      column("By", identity(batch.submitted_by)), column("Created", day(batch.created)));
   }
 
   function summary(data) {
@@ -67,9 +67,9 @@
     fill(byId("rows"), data.batches.map(row));
     fill(byId("task-names"), data.tasks.map((task) => make("option", { value: task })));
     summary(data);
-    if (chosen) chosen.tell();
+    if (choice) choice.tell();
     if (!data.batches.length && data.selected) filter.toFirst();
   });
   filter.listen(ask);
-  if (chosen) chosen.listen(ask);
+  if (choice) choice.listen(ask);
 })();

@@ -47,7 +47,7 @@ window.gristmill.Chart = (function () {
       this.empty = make("p", { class: "gm-none" }, "Nothing in this time");
       this.table = make("table", { class: "table gm-table gm-numbers" });
       this.details = make("details", { class: "gm-details" }, make("summary", {}, "Show as a table"),
-        make("div", { class: "table-responsive", tabindex: 0, role: "region", "aria-label": title }, this.table));
+        make("div", { class: "table-responsive", tabindex: 0, role: "group", "aria-label": title }, this.table));
       this.plot = make("div", { class: "gm-plot" }, this.svg, this.tip, this.empty);
       const tools = make("span", { class: "gm-chart-tools" });
       if (!bars && !log) tools.append(this.switch("log", "Logarithmic axis of " + title, () => { this.isLog = !this.isLog; return this.isLog; }));
@@ -182,19 +182,19 @@ window.gristmill.Chart = (function () {
     *line(line, y) {
       const bridge = this.data.width === 1 ? BRIDGE : 0;
       let path = "", pen = false, gap = 0;
-      const alone = [], is = (i) => i >= this.low && i <= this.high && line.values[i] !== null && line.values[i] !== undefined;
+      const dots = [], is = (i) => i >= this.low && i <= this.high && line.values[i] !== null && line.values[i] !== undefined;
       for (let i = this.low; i <= this.high; i++) {
         if (!is(i)) {
           if (++gap > bridge) pen = false;
           continue;
         }
         path += (pen ? "L" : "M") + this.x(i).toFixed(1) + " " + y(line.values[i]).toFixed(1);
-        if (!pen && !is(i + 1)) alone.push(i);
+        if (!pen && !is(i + 1)) dots.push(i);
         pen = true;
         gap = 0;
       }
       if (path) yield draw("path", { class: "gm-line " + line.style, d: path });
-      for (const i of alone) yield draw("circle", { class: "gm-dot " + line.style, cx: this.x(i), cy: y(line.values[i]), r: 2 });
+      for (const i of dots) yield draw("circle", { class: "gm-dot " + line.style, cx: this.x(i), cy: y(line.values[i]), r: 2 });
     }
 
     *bars(line, y, bottom) {

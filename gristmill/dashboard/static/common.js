@@ -72,9 +72,9 @@ window.gristmill = (function () {
   function fill(parent, children) {
     const keys = new Map([...parent.children].filter((child) => child.dataset.key).map((child) => [child.dataset.key, child]));
     const nodes = children.map((child) => (child instanceof Node ? child : document.createTextNode(child)));
-    const wanted = new Set(nodes.map((node) => node.dataset?.key));
+    const now = new Set(nodes.map((node) => node.dataset?.key));
     // First what goes: a node that is moved loses the focus.
-    for (const [key, child] of keys) if (!wanted.has(key)) child.remove();
+    for (const [key, child] of keys) if (!now.has(key)) child.remove();
     nodes.forEach((fresh, place) => {
       const here = parent.childNodes[place], key = fresh.dataset?.key, same = key ? keys.get(key) : here;
       if (!same || (!key && here.dataset?.key)) parent.insertBefore(fresh, here || null);
@@ -87,7 +87,7 @@ window.gristmill = (function () {
   }
 
   /** Who submitted a batch, such as ann@host-a; a container's host name is a number that tells nobody anything. */
-  function who(text) {
+  function identity(text) {
     const [, user, host] = /^(.*)@([0-9a-f]{12})$/.exec(text) || [];
     return host ? make("span", { title: text }, user + ", in container " + host.slice(0, 4)) : make("span", {}, text);
   }
@@ -140,5 +140,5 @@ window.gristmill = (function () {
     return ask;
   }
 
-  return { make, number, duration, about, clock, day, who, fill, follow };
+  return { make, number, duration, about, clock, day, identity, fill, follow };
 })();

@@ -16,11 +16,11 @@
     wait: chart("Wait in the queue", "time (≈), logarithmic", { unit: "seconds", log: true }),
     run: chart("Run time of items", "time (≈), logarithmic", { unit: "seconds", log: true }),
     slots: chart("Slots busy", "slots; ▲ a worker started, ▼ ended, ✕ died", { marks: true }),
-    hosts: chart("Hosts", "% of all cores, of memory", { unit: "%" }),
+    hosts: chart("Machines", "% of all cores, of memory", { unit: "%" }),
   };
   document.getElementById("charts").append(...Object.values(charts).map((chart) => chart.element));
 
-  /* The place of a queue, a task or a host decides its colour; solid, dashed and dotted tell its lines apart. */
+  /* The place of a queue, a task or a machine decides its colour; solid, dashed and dotted tell its lines apart. */
   const style = (place, dash) => "gm-color-" + (place % 7) + " gm-dash-" + dash;
 
   const some = (values) => values.some((value) => value);
@@ -82,6 +82,16 @@
       th(task.task), td(number(task.workers, 0)), td(number(task.versions, 0)))));
   }
 
+  /** What autoscale has decided, where one acts. */
+  function autoscale(now) {
+    if (now === null) return [];
+    const queues = Object.entries(now.queues).map(([name, one]) =>
+      name + " " + number(one.slots, 0) + (one.slots === 1 ? " slot" : " slots") + (one.reason ? " (" + one.reason + ")" : ""));
+    const failure = now.failure ? ". The last change failed: " + now.failure : "";
+    const text = "autoscale on " + now.name + ", target " + duration(now.target) + ": " + (queues.join(", ") || "nothing yet") + failure;
+    return [{ level: now.failure ? "warning" : "info", text, command: null, queue: "" }];
+  }
+
   function showAdvice(advice) {
     fill(document.getElementById("advice"), advice.filter((one) => one.level !== "idle")
       .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
@@ -91,7 +101,7 @@
   function show(data) {
     if (data.range !== range) return;
     document.getElementById("empty").hidden = !data.empty;
-    showAdvice(data.advice);
+    showAdvice([...data.advice, ...autoscale(data.autoscale)]);
     showTables(data);
     showTasks(data.tasks);
     showCharts(data.history);

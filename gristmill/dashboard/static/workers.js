@@ -1,24 +1,54 @@
 /* The list of workers. */
 (function () {
   "use strict";
-  const { make, number, fill, follow } = window.gristmill;
-  const page = document.getElementById("workers-page");
+  const { make, number, fill, follow, state } = window.gristmill;
+  const page = document.getElementById("workers-page"), form = document.getElementById("worker-form");
   // Flower's own script takes the page for its own.
   window.autorefresh = 0;
   const byId = (id) => document.getElementById(id);
+  const QUESTIONS = {
+    drain: "? It takes nothing new and finishes what runs; Undrain takes it back.",
+    stop: "? It finishes what runs and ends; gristmill up does not start it again.",
+  };
+
+  function button(worker, action) {
+    const copy = form.content.firstElementChild.cloneNode(true);
+    copy.action = page.dataset.action.replace(/drain$/, action);
+    copy.dataset.what = action;
+    copy.dataset.name = worker.name;
+    copy.elements.worker.setAttribute("value", worker.id);
+    const press = copy.querySelector("button");
+    press.textContent = action[0].toUpperCase() + action.slice(1);
+    press.setAttribute("aria-label", press.textContent + " " + worker.name);
+    if (action === "stop") press.classList.replace("btn-outline-secondary", "btn-outline-danger");
+    return copy;
+  }
+
+  /** Machine, container and process: three things. */
+  function place(worker, shared) {
+    const machine = worker.container && worker.machine ? "container " + worker.host + " on machine " + worker.machine.slice(0, 6) : worker.host;
+    return machine + ", pid " + worker.pid + (shared ? "; other workers have this name too" : "");
+  }
 
   function row(worker, shared) {
     const address = page.dataset.worker.replace(/NAME$/, encodeURIComponent(worker.name));
-    const cell = (head, ...content) => make("td", { "data-head": head }, ...content);
-    const gib = (mebibytes) => number(mebibytes / 1024, 1);
+    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
+    const gib = (mebibytes) => number(mebibytes / 1024, 1), cores = worker.machine_cores || worker.cores;
+    const actions = form && make("td", {}, make("div", { class: "gm-tools" },
+      button(worker, worker.draining ? "undrain" : "drain"), button(worker, "stop")));
     return make("tr", { "data-worker": worker.id, "data-key": worker.id },
-      make("th", { scope: "row" }, make("a", { href: address }, worker.name),
-        make("div", { class: "gm-under" }, worker.host + ", pid " + worker.pid + (shared ? "; other workers have this name too" : ""))),
-      cell("Queue", worker.queue), cell("Pool", worker.pool), cell("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0)),
-      cell("Items/s", number(worker.rate)), cell("Succeeded", number(worker.succeeded, 0)), cell("Failed", number(worker.failed, 0)),
-      cell("CPU", number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
-      cell("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"));
+      make("th", { scope: "row" }, make("a", { href: address }, worker.name), make("div", { class: "gm-under" }, place(worker, shared))),
+      column("State", state(worker.draining ? "draining" : "live")),
+      column("Queue", worker.queue), column("Pool", worker.pool), column("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0)),
+      column("Items/s", number(worker.rate)), column("Succeeded", number(worker.succeeded, 0)), column("Failed", number(worker.failed, 0)),
+      column("CPU", number(worker.cpu, 0) + " % of " + cores + (cores === 1 ? " core" : " cores")),
+      column("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
   }
+
+  byId("rows").addEventListener("submit", (event) => {
+    const { what, name } = event.target.dataset;
+    if (QUESTIONS[what] && !window.confirm(what[0].toUpperCase() + what.slice(1) + " " + name + QUESTIONS[what])) event.preventDefault();
+  });
 
   follow(() => page.dataset.url, () => 2, (data) => {
     const workers = data.workers, names = workers.map((worker) => worker.name);

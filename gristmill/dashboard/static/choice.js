@@ -1,9 +1,9 @@
 /* The batches that have a tick, and what is done with all of them. */
-window.gristmill.chosen = (function () {
+window.gristmill.choice = (function () {
   "use strict";
   const { number } = window.gristmill;
-  const page = document.getElementById("batches"), form = document.getElementById("chosen");
-  const all = document.getElementById("choose-all"), answer = document.getElementById("chosen-answer");
+  const page = document.getElementById("batches"), form = document.getElementById("choice");
+  const all = document.getElementById("choose-all"), answer = document.getElementById("choice-answer");
   const buttons = form.querySelectorAll("[data-many]");
   const names = new Set();
   const boxes = () => [...document.querySelectorAll("#rows input[type=checkbox]")];
@@ -14,7 +14,7 @@ window.gristmill.chosen = (function () {
     const ticked = boxes().filter((box) => box.checked).length;
     all.checked = ticked > 0 && ticked === boxes().length;
     all.indeterminate = ticked > 0 && !all.checked;
-    document.getElementById("chosen-number").textContent =
+    document.getElementById("choice-number").textContent =
       names.size ? number(names.size, 0) + (names.size === 1 ? " batch chosen" : " batches chosen") : "Choose all on this page";
   }
 
@@ -34,9 +34,9 @@ window.gristmill.chosen = (function () {
       answer.textContent = (await reply.text()).trim() || reply.statusText;
       return;
     }
-    const { changed, refused } = await reply.json();
+    const { changed, reasons } = await reply.json();
     const words = number(changed, 0) + (what === "retry" ? " run again" : " cancelled");
-    answer.textContent = words + (refused.length ? "; not " + number(refused.length, 0) + ": " + refused.slice(0, 3).join("; ") + (refused.length > 3 ? "; …" : "") : "");
+    answer.textContent = words + (reasons.length ? "; not " + number(reasons.length, 0) + ": " + reasons.slice(0, 3).join("; ") + (reasons.length > 3 ? "; …" : "") : "");
     names.clear();
     tell();
     again();

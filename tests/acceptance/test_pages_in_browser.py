@@ -1,0 +1,187 @@
+"""Our pages in a real browser, before a server without workers: what a person sees, reaches and keeps."""
+
+import json
+from importlib import resources
+from urllib.parse import parse_qs
+
+import pytest
+from redis import Redis
+
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
+from tests.support.browser import browser
+from tests.support.dashboards import dashboard, heartbeat, store
+
+PAGES = ("throughput", "batches", "busy", "workers", "batch/fetch-07", "batch/gone", "worker/cpu@host-01")
+#: Width, phone, dark.
+LOOKS = [(360, True, True), (768, False, False), (1440, False, True)]
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """A ledger with some batches of each look, and a dashboard of it."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    with PrivateServer(home, load({})) as server, Redis.from_url(server.url, decode_responses=True) as client:
+        ledger = Ledger(client, load({}))
+        for number in range(60):
+            labels = json.dumps({"team": "maps"} if number % 2 else {})
+            submitted_by = "ada@0123456789ab" if number == 7 else "ada@laptop"
+            fields = {"task": "fetch", "labels": labels, "submitted_by": submitted_by}
+            store(ledger, f"fetch-{number:02}", 4, failed=2 * (number % 5 == 2), left=number % 7 == 3, **fields)
+        with dashboard(server.url) as pages:
+            yield ledger, pages
+
+
+@pytest.fixture
+def page(chromium, seen):
+    """A tab. Nothing may have been blocked in it, and no script may have failed; the workers live."""
+    for number in range(3):
+        heartbeat(seen[0], number)
+    page = chromium.page()
+    page.size(1440, 900)
+    yield page
+    assert [text for text in page.complaints if "404" not in text] == []
+
+
+def go(page, seen, path):
+    """Open a page, and wait until it has its data."""
+    heartbeat(seen[0], 1)
+    page.open(f"{seen[1].address}/{path}")
+    page.until("(document.getElementById('status')?.textContent ?? 'Live') === 'Live'")
+
+
+@pytest.mark.parametrize(("width", "phone", "dark"), LOOKS)
+def test_axe_finds_nothing_and_nothing_is_cut_off(page, seen, width, phone, dark):
+    script = (resources.files("axe_core_python") / "axe.min.js").read_text()
+    page.size(width, 900, phone=phone)
+    page.dark(dark)
+    faults = {}
+    for path in PAGES:
+        go(page, seen, path)
+        assert page.run("document.documentElement.scrollWidth") <= width
+        page.run(f"{script}; true")
+        # Flower's own parts of the page are not ours.
+        found = page.run("axe.run('main').then((result) => result.violations)")
+        faults |= {(path, one["id"]): [node["html"][:120] for node in one["nodes"][:3]] for one in found}
+    assert faults == {}
+
+
+def test_the_address_carries_the_filter(page, seen):
+    go(page, seen, "batches?label=team%3Dmaps&state=failed&sort=name")
+    page.until("document.querySelectorAll('#rows tr').length === 5")
+    assert page.run("document.querySelector('[name=label]').value") == "team=maps"
+    assert page.run("document.querySelector('[data-sort=name]').getAttribute('aria-sort')") == "ascending"
+    page.click("[data-sort=name] button")
+    page.until("document.querySelector('#rows tr').dataset.batch === 'fetch-57'")
+    assert parse_qs(page.run("location.search.slice(1)")) == {
+        "label": ["team=maps"],
+        "state": ["failed"],
+        "sort": ["-name"],
+    }
+    page.click("#filter [type=reset]")
+    page.until("document.querySelectorAll('#rows tr').length === 50")
+    assert page.run("location.search") == ""
+    page.click("#next")
+    page.until(
+        "document.querySelectorAll('#rows tr').length >= 10 && document.querySelectorAll('#rows tr').length < 50"
+    )
+    assert page.run("location.search") == "?page=2"
+
+
+def test_chosen_batches_are_cancelled_after_one_question(page, seen):
+    ledger, _ = seen
+    for name in ("some-a", "some-b"):
+        store(ledger, name, 3, left=2)
+    go(page, seen, "batches?text=some-")
+    page.until("document.querySelectorAll('#rows tr').length === 2")
+    page.click("#choose-all")
+    page.until("document.getElementById('choice-number').textContent === '2 batches chosen'")
+    page.run("window.asked = []; window.confirm = (text) => { window.asked.push(text); return false; }")
+    page.click("[data-many=cancel]")
+    page.until("window.asked.length === 1")
+    assert "2 batches" in page.run("window.asked[0]")
+    assert {ledger.infos([name])[0].left for name in ("some-a", "some-b")} == {2}
+    page.run("window.confirm = () => true")
+    page.click("[data-many=cancel]")
+    page.until("document.getElementById('choice-answer').textContent.startsWith('2 cancelled')")
+    page.until("document.querySelectorAll('#rows .gm-state-cancelled').length === 2")
+    page.until("document.querySelectorAll('#rows .gm-bar-cancelled').length === 2")
+    assert {ledger.infos([name])[0].cancelled for name in ("some-a", "some-b")} == {2}
+
+
+def test_a_reader_keeps_the_place(page, seen):
+    """A link with the focus keeps it while the list changes around it, and so does a tick."""
+    go(page, seen, "batches?text=fetch-1&sort=name")
+    page.run("document.querySelector('tr[data-batch=fetch-12] a').focus()")
+    page.click("tr[data-batch=fetch-13] input")
+    store(seen[0], "fetch-1-new", 2, submitted_by="ada@laptop")
+    page.until("document.querySelector('tr[data-batch=fetch-1-new]')")
+    # The click took the focus from the link.
+    assert page.run("document.activeElement.value") == "fetch-13"
+    assert page.run("document.querySelector('tr[data-batch=fetch-13] input').checked")
+
+
+def test_retry_asks_and_says_how_many(page, seen):
+    go(page, seen, "batch/fetch-17")
+    page.run("window.asked = []; window.confirm = (text) => { window.asked.push(text); return false; }")
+    page.click("[data-action=retry] button")
+    page.until("window.asked.length === 1")
+    assert "2 items" in page.run("window.asked[0]")
+    assert seen[0].infos(["fetch-17"])[0].failed == 2
+    assert page.text("#errors td") == "2"
+
+
+def test_a_container_is_called_one(page, seen):
+    go(page, seen, "batches?text=fetch-07")
+    page.until("document.querySelector('#rows tr')?.textContent.includes('ada, in container 0123')")
+
+
+def test_charts_zoom_together_and_back(page, seen):
+    go(page, seen, "throughput")
+    page.until("document.querySelectorAll('.gm-svg').length === 8")
+    page.run("document.querySelector('.gm-svg').focus()")
+    words = "[...document.querySelectorAll('.gm-svg')].map((one) => one.textContent).join()"
+    before = page.run(words)
+    for _ in range(3):
+        page.key("+")
+    page.until("!document.getElementById('zoom-out').hidden")
+    assert page.run(words) != before
+    page.click("#zoom-out")
+    page.until("document.getElementById('zoom-out').hidden")
+
+
+def test_a_drag_shows_a_stretch(page, seen):
+    go(page, seen, "throughput")
+    box = page.run(
+        "(() => { const b = document.querySelector('.gm-svg').getBoundingClientRect(); return [b.x, b.y, b.width]; })()"
+    )
+    places = [("mousePressed", 0.5), ("mouseMoved", 0.6), ("mouseMoved", 0.8), ("mouseReleased", 0.8)]
+    for kind, share in places:
+        button = {"button": "left", "buttons": 1, "clickCount": 1}
+        page.call("Input.dispatchMouseEvent", type=kind, x=box[0] + share * box[2], y=box[1] + 60, **button)
+    page.until("!document.getElementById('zoom-out').hidden")
+
+
+def test_an_axis_is_logarithmic_when_asked(page, seen):
+    go(page, seen, "throughput")
+    page.until("document.querySelector('.gm-switch')")
+    page.click("[aria-label='Logarithmic axis of Backlog']")
+    page.until("document.querySelector(\"[aria-label='Logarithmic axis of Backlog']\").ariaPressed === 'true'")
+
+
+def test_numbers_of_a_server_that_is_away_are_grey(page, chromium, tmp_path):
+    with PrivateServer(Home(tmp_path / "home"), load({})) as server, dashboard(server.url) as pages:
+        page.open(f"{pages.address}/workers")
+        page.until("document.getElementById('status').textContent === 'Live'")
+        server.stop()
+        page.until("document.querySelector('.gm-stale')")
+        assert "The numbers are of" in page.text("#status")
+    page.complaints.clear()
