@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 
+import hypothesis
 import pytest
 from redis import Redis
 from xdist.scheduler import LoadScopeScheduling
@@ -21,11 +22,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # What is collected stays to the end: Python would search it for garbage while it is made, and again during tests.
 gc.disable()
+# How long an example takes depends on what runs beside it.
+hypothesis.settings.register_profile("beside others")
+hypothesis.settings.load_profile("beside others")
 
 
 #: The files whose tests share the Docker engine.
 ENGINE = {
-    f"tests/acceptance/test_{name}.py" for name in ("compose", "compose_settings", "containers", "remote_workers")
+    f"tests/acceptance/test_{name}.py"
+    for name in ("compose", "compose_scaling", "compose_settings", "containers", "remote_workers")
 }
 #: Files with long tests that share nothing: any process may run any of them.
 APART = {

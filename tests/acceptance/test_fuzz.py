@@ -126,7 +126,7 @@ def test_no_worker_dies_of_what_it_is_sent(place):
         before, client = processes(place), ledger.client
 
         @settings(
-            max_examples=max(1, MESSAGES // AT_ONCE), deadline=None, database=None, phases=[Phase.generate],
+            max_examples=max(1, MESSAGES // AT_ONCE), database=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(st.lists(entries, min_size=AT_ONCE, max_size=AT_ONCE))

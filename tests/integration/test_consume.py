@@ -183,7 +183,7 @@ def test_it_works_on_a_full_server(ledger):
     assert info(ledger, "b").consumed == 99
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 1300), block=st.integers(1, 400), seed=st.integers(0, 1 << 30))
 def test_each_item_is_read_whatever_is_recorded_and_consumed_when(ledger, count, block, seed):
     """Two readers, in order and as completed, consume by turns while the batch runs and chunks are lost."""

@@ -292,7 +292,6 @@ def test_the_books_balance_whatever_is_done_to_a_batch(client, limits):
     options = settings(
         max_examples=15,
         stateful_step_count=40,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(lambda: Controlled(client, limits), settings=options)
@@ -310,7 +309,6 @@ def test_the_machine_reaches_every_state(client):
     options = settings(
         max_examples=20,
         stateful_step_count=20,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     # The machine's producer never dies, and makes a batch that begins at once and follows no other.

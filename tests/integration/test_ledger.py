@@ -349,7 +349,7 @@ def run_unluckily(ledger, message, luck):
         ledger.record(chunk, done[:cut], 0.001, WORKER, rest=rest)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 60), seed=st.integers(0, 1 << 30))
 def test_nothing_is_lost_whatever_is_dropped_repeated_or_cut_short(ledger: Ledger, count, seed):
     """Messages are dropped, run twice, half run; the batch still ends with every item recorded once."""

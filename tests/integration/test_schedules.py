@@ -131,7 +131,7 @@ class TestRuns:
 ACTION = st.tuples(st.sampled_from(["look", "fire", "repeat", "end"]), st.integers(0, 1))
 
 
-@hypothesis(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=st.lists(st.tuples(st.integers(1, 4), st.lists(ACTION, max_size=8)), max_size=8))
 def test_each_time_is_run_or_left_out_once_in_whatever_order_workers_call(here, clock, schedules, rounds):
     """Two workers, each with what it saw when it looked last; answers are lost, and calls repeated."""

@@ -79,7 +79,7 @@ def feed(ledger, name, items):
         ledger.end(name, token, 0)
 
 
-@hypothesis(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(1, 60),
     kills=st.lists(st.tuples(st.integers(1, 12), st.booleans(), st.booleans()), max_size=12),

@@ -64,7 +64,7 @@ def mixed(source: Source) -> list[tuple[int, object]]:
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 sizes = st.integers(1, 9)
-quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_back(content: bytes, write: Write, size: int, *options: str, nul: bool = False) -> list[object]:
