@@ -69,13 +69,14 @@ class Notices:
     def _call(self, name: str, **arguments: Any) -> Any:
         return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
-    def look(self) -> tuple[int, int]:
-        """Write the notices of batches that are stuck; answer how many are to be sent, to 100, and of the live workers.
+    def look(self) -> tuple[int, int, bool]:
+        """Write the notices of batches that are stuck, some in each call; how many are to be sent, up to 100.
 
-        A heartbeat calls it, which waits for no replica: `claim` does that.
+        Also answers the number of live workers, and whether more batches may be stuck. A heartbeat calls it, which
+        waits for no replica: `claim` does that.
         """
-        due, workers = Scripts(self.client, self.settings.prefix, "batches").call("look_at_notices")
-        return int(due), int(workers)
+        due, workers, more = Scripts(self.client, self.settings.prefix, "batches").call("look_at_notices")
+        return int(due), int(workers), bool(more)
 
     def claim(self, seconds: float) -> Notice | None:
         """Take a notice to send it within `seconds`, after which another worker takes it; None when none is due.

@@ -9,6 +9,7 @@ from gristmill.batches.notices import Notices
 from gristmill.cli.console import warn
 from gristmill.cli.finding import Finding
 from gristmill.config import settings
+from gristmill.config.figures import duration
 from gristmill.config.settings import variable
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
@@ -43,6 +44,6 @@ def notice_findings(server: Redis) -> Iterator[Finding]:
         number = f"{len(batches)} {state}, of {', '.join(dict.fromkeys(batches))}"
         advice = "nobody tries again: look at these batches, and mend the receiver or the settings"
         if state == "pending":
-            hours = settings().notify_seconds
-            advice = f"workers try again for {hours:g} s ({variable('notify_seconds')}): mend the receiver"
+            span = duration(settings().notify_seconds)
+            advice = f"workers try again for {span} ({variable('notify_seconds')}): mend the receiver"
         yield Finding("notices", f"to {to}: {number}; {errors[to, state]}", advice)

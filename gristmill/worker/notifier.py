@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from functools import partial
 
 from redis import Redis
@@ -16,8 +17,10 @@ from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.webhook import NoticeRefused, send
 
-#: Seconds between two looks of a worker; looks a second of all workers together, about.
-LOOK_SECONDS, LOOKS_MOST = 1.0, 20
+#: Seconds between two looks of a worker, and for which it looks for batches that are stuck, at most.
+LOOK_SECONDS, WORK_SECONDS = 1.0, 0.1
+#: Looks a second of all workers together, about.
+LOOKS_MOST = 20
 #: Notices that a worker sends at once.
 SENDERS_MOST = 4
 #: Seconds that a claim lasts: longer than a try, so the notice of a worker that dies is sent again after them.
@@ -50,7 +53,10 @@ class Notifier:
         # A large fleet takes turns.
         if random.random() * self._workers > LOOKS_MOST:  # noqa: S311 (no secret)
             return
-        due, self._workers = self._looking.look()
+        end = time.monotonic() + WORK_SECONDS
+        due, self._workers, more = self._looking.look()
+        while more and time.monotonic() < end:
+            due, self._workers, more = self._looking.look()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for _ in range(min(due, SENDERS_MOST) - len(self._threads)):
             thread = threading.Thread(target=self._run, name="notifier", daemon=True)

@@ -16,6 +16,7 @@ from gristmill.errors import ServerError
 from gristmill.server.scripts import Scripts
 from gristmill.worker import webhook
 from gristmill.worker.notifier import CLAIM_SECONDS, LONGEST_PAUSE, Notifier
+from tests.conftest import until
 from tests.support.ledger import FIELDS, WORKER, enlist, heal, info, let_time_pass, outcomes, pop, run_all, submit
 from tests.support.website import in_turn, raw, running_site, says
 
@@ -347,6 +348,14 @@ class TestStuck:
         clock.pass_by(3601)
         assert self.told(notifier, site) == ["stuck"]
         assert told(site)[0]["data"]["state"] == "abandoned"
+
+    def test_many_at_once_are_all_told_by_the_workers_threads(self, here, clock, notifier, site, url):
+        for number in range(120):
+            submit(here, f"b{number}", 1, notify=url, stuck_after=HOUR)
+        clock.pass_by(3601)
+        until(lambda: notifier.step() or len(site.posts) >= 120)
+        until(lambda: here.client.zcard(here.settings.key("notices")) == 0)
+        assert len(site.posts) == len({*ids(site)}) == 120
 
     def test_after_the_end_nobody_looks(self, here, url):
         submit(here, "b", 1, notify=url, stuck_after=HOUR)

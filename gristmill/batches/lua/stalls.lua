@@ -6,7 +6,7 @@
 --                 stuck        the value of `moved` of which a notice has told
 -- Batches that one call looks at, at most; how often an idle one is looked at, by its `stuck_after`; milliseconds after its
 -- lease for which a producer may be silent, as in info.py.
-local STALLS_MOST, IDLE_MS_LEAST, IDLE_MS_MOST, PRODUCER_GONE_MS = 100, 1000, 60000, 10000
+local STALLS_MOST, IDLE_MS_LEAST, IDLE_MS_MOST, PRODUCER_GONE_MS = 50, 1000, 60000, 10000
 
 -- Whether no item of a batch can end now: nothing is to run, unless a producer that is gone owes it more.
 local function is_idle(b, now)
@@ -31,8 +31,10 @@ local function look_at_stall(batch, b, now)
   return soon
 end
 
+-- Look at the batches that are due; returns whether there may be more.
 local function heed_stalls(now)
-  for _, batch in ipairs(redis.call('ZRANGE', GM .. 'stalls', '-inf', now, 'BYSCORE', 'LIMIT', 0, STALLS_MOST)) do
+  local due = redis.call('ZRANGE', GM .. 'stalls', '-inf', now, 'BYSCORE', 'LIMIT', 0, STALLS_MOST)
+  for _, batch in ipairs(due) do
     local b = notices.read(batch)
     if b.finished or not b.stuck_after then
       redis.call('ZREM', GM .. 'stalls', batch)
@@ -40,4 +42,5 @@ local function heed_stalls(now)
       redis.call('ZADD', GM .. 'stalls', look_at_stall(batch, b, now), batch)
     end
   end
+  return #due == STALLS_MOST
 end
