@@ -9,6 +9,7 @@ from typing import Any, cast
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.selection import Selection, checked_states
+from gristmill.batches.workflow import workflow_of
 from gristmill.dashboard import schedules
 from gristmill.dashboard.batches import row
 from gristmill.errors import InputError, invalid_value
@@ -48,16 +49,21 @@ SORTS = [(sign + order, word) for order, words in _WORDS.items() for sign, word 
 
 @dataclass(frozen=True, slots=True)
 class BatchQuery:
-    """What the page shows: `selection`, sorted by `order`, from the batch `first` (0 is the first one) on."""
+    """What the page shows: `selection`, sorted by `order`, from the batch `first` (0 is the first one) on.
+
+    With `workflow`, the name of a batch, it is a part of that batch's workflow.
+    """
 
     selection: Selection
     order: str = "created"
     ascending: bool = False
     first: int = 0
+    workflow: str = ""
 
     @classmethod
     def of(cls, arguments: Mapping[str, list[str]]) -> "BatchQuery":
-        """The query in the arguments of an address: state, task, label (key=value), submitted_by, text, sort, page.
+        """The query in the arguments of an address: state, task, label (key=value), submitted_by, text, workflow,
+        sort, page.
 
         Raises:
             InputError: one of them is not valid.
@@ -78,7 +84,7 @@ class BatchQuery:
             submitted_by=words.get("submitted_by", ""),
             text=words.get("text", ""),
         )
-        return cls(selection, order, not sort.startswith("-"), PAGE * (int(page) - 1))
+        return cls(selection, order, not sort.startswith("-"), PAGE * (int(page) - 1), words.get("workflow", ""))
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -101,8 +107,9 @@ class BatchList:
         """The batches of a page, how many are selected and how many there are, their tasks, and the schedules."""
         observer = self._observer
         names = self._names()
-        if query.selection or query.order != "created":
-            infos = [info for info in self._all(names) if query.selection.has(info)]
+        if query.selection or query.workflow or query.order != "created":
+            every = self._workflow(query.workflow) if query.workflow else self._all(names)
+            infos = [info for info in every if query.selection.has(info)]
             infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
             selected = [info.name for info in infos]
         else:
@@ -120,6 +127,9 @@ class BatchList:
             "tasks": sorted({info.task for info in infos_of_page} | {info.task for _, info in self._infos.values()}),
             "schedules": schedules.rows(observer),
         }
+
+    def _workflow(self, name: str) -> list[BatchInfo]:
+        return workflow_of(Ledger(self._observer.fleet.client, self._observer.meters.settings), name)
 
     def _names(self) -> list[str]:
         """The names of all batches, the newest first; also forgets those whose time is over, if the user may."""

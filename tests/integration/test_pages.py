@@ -135,6 +135,17 @@ def test_the_list_follows_what_changes(shown):
     assert shown.names("text=changing") == []
 
 
+def test_a_workflow_is_listed(shown):
+    store(shown.ledger, "flow-a", 2)
+    for name, after in (("flow-b", "flow-a"), ("flow-c", "flow-b:ended")):
+        shown.ledger.create(name, "token", {**FIELDS, "after": after})
+        shown.ledger.append(name, "token", 0, ["1"], "sha")
+        shown.ledger.end(name, "token", 0)
+    assert shown.names("workflow=flow-b&sort=created") == ["flow-a", "flow-b", "flow-c"]
+    assert shown.names("workflow=flow-b&state=succeeded") == ["flow-a"]
+    assert shown.names("workflow=gone") == []
+
+
 def test_a_batch_whose_time_is_over_is_not_counted(shown):
     store(shown.ledger, "over", 2)
     before = shown.pages.json("/batches/data")["total"]
@@ -265,6 +276,8 @@ def test_a_viewer_can_only_look(tmp_path):
         store(ledger, "seen", 4, failed=1, left=1)
         with dashboard(served.settings("viewer")["GRISTMILL_REDIS_URL"]) as pages:
             for page in (*OURS, "batch/seen", "worker/cpu@host-01"):
+                # On a busy machine, it would be silent for too long meanwhile.
+                heartbeat(ledger, 1)
                 code, text, _ = pages.ask(f"/{page}")
                 assert code == 200
                 assert 'method="post"' not in text

@@ -84,8 +84,8 @@ def heartbeat(ledger: Ledger, number: int, queue: str = "cpu", **fields: Any) ->
 
 def store(ledger: Ledger, name: str, items: int, failed: int = 0, left: int = 0, **fields: Any) -> None:
     """Store a batch whose items have ended, but for the last `left`; the first `failed` of them have failed."""
-    # Chunks are handed out where a worker lives.
-    heartbeat(ledger, 0, fields.get("queue", "cpu"))
+    # Chunks are handed out where a worker lives, and has slots beside those for what other batches have left.
+    heartbeat(ledger, 0, fields.get("queue", "cpu"), slots=500)
     ledger.create(name, "token", {**FIELDS, **fields})
     ledger.append(name, "token", 0, [str(index) for index in range(items)], "sha")
     ledger.end(name, "token", 0)
@@ -95,7 +95,7 @@ def store(ledger: Ledger, name: str, items: int, failed: int = 0, left: int = 0,
             continue
         work = ledger.take(chunk) if chunk.first < items - left else None
         if work is None:
-            return
+            break
         items_to_end = [item for item in work.items if item.index < items - left]
         good, bad = (
             [item for item in items_to_end if item.index >= failed],
@@ -104,3 +104,4 @@ def store(ledger: Ledger, name: str, items: int, failed: int = 0, left: int = 0,
         results = [*outcomes(bad, "failed"), *outcomes(good)]
         rest = len(work.items) - len(items_to_end)
         ledger.record(chunk, results, 0.1 * len(results), "cpu@host-00/0", rest=rest)
+    assert ledger.infos([name])[0].left == left

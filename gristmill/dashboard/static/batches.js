@@ -31,6 +31,7 @@
     if (batch.from_batch) parts.push(under("takes values of ", link(batch.from_batch)));
     for (const one of after.slice(0, 3)) parts.push(under("after ", link(one.split(":")[0], one)));
     if (after.length > 3) parts.push(under("and " + (after.length - 3) + " more"));
+    if (parts.length) parts.push(under(make("a", { href: "?sort=created&workflow=" + encodeURIComponent(batch.name) }, "its workflow")));
     if (batch.schedule) parts.push(under("made by schedule " + batch.schedule));
     return parts;
   }

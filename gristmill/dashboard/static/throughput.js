@@ -82,6 +82,9 @@
       th(task.task), td(number(task.workers, 0)), td(number(task.versions, 0)))));
   }
 
+  /** A text with code between backticks, as elements. */
+  const marked = (text) => text.split("`").map((part, place) => (place % 2 ? make("code", {}, part) : part));
+
   /** What autoscale has decided, where one acts. */
   function autoscale(now) {
     if (now === null) return [];
@@ -95,7 +98,7 @@
   function showAdvice(advice) {
     fill(document.getElementById("advice"), advice.filter((one) => one.level !== "idle")
       .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
-        make("p", {}, one.text), one.command ? make("pre", {}, make("code", {}, one.command)) : null)));
+        make("p", {}, ...marked(one.text)), one.command ? make("pre", {}, make("code", {}, one.command)) : null)));
   }
 
   function show(data) {
