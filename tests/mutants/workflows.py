@@ -68,8 +68,8 @@ MUTANTS = (
     Mutant(
         "a source is kept until its values are taken",
         f"{BATCHES}/sources.lua",
-        "    return #takers.of(batch) == 0\n",
-        "    return true\n",
+        " do redis.call('PERSIST', name) end\n",
+        " do redis.call('EXISTS', name) end\n",
         f"{VALUES}::test_a_source_with_more_than_a_batch_may_have_is_kept_until_all_is_taken",
         LOST,
     ),
