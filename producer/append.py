@@ -25,8 +25,6 @@ class AppendSubmission(Submission):
     twice: a list or a file. Input that is read once is new each time, unless a token says that it is the same.
     """
 
-    is_whole = False
-
     may_be_empty = True
 
     def __init__(self, *arguments: Any, append: AppendOptions, **keywords: Any) -> None:

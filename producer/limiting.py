@@ -21,7 +21,7 @@ def limit_values_of(
     if not tells_values:
         if limits.limit_by is None:
             return None
-        expected = "no value for an open batch, a schedule, or a batch that takes the values of another one"
+        expected = "no value with from_batch: the server takes the items, and does not read their arguments"
         raise InputError(invalid_value("limit_by", limits.limit_by, expected))
     of_task = task.limits.limit_by
     name = limits.limit_by or of_task
@@ -36,6 +36,14 @@ def limit_values_of(
 def task_limits(task: SubmittableTask, *, tells_values: bool) -> Limits:
     """The limits of its task that a batch is created with: those by value only where the server knows the values."""
     return task.limits if tells_values or task.limits.limit_by is None else UNLIMITED
+
+
+def unknown_values(task: SubmittableTask, *, tells_values: bool) -> list[str]:
+    """What a caller should know of a task's limits by value; nothing where they hold."""
+    if tells_values or task.limits.limit_by is None:
+        return []
+    limits = f"the limits of task {task.name!r} for each {task.limits.limit_by}"
+    return [f"{limits} do not hold for values of another batch: the server does not read the items that it takes"]
 
 
 def stored_limit_values(ledger: Ledger, batch: str, items: CheckedItems) -> LimitValues | None:

@@ -61,8 +61,6 @@ class ScheduleOptions:
 class ScheduleSubmission(Submission):
     """Makes a schedule of the items. Making the same one again changes nothing."""
 
-    is_whole = False
-
     makes_batch = False
 
     def __init__(self, *arguments: Any, schedule: ScheduleOptions, **keywords: Any) -> None:

@@ -25,7 +25,7 @@ from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
-from gristmill.producer.limiting import limit_values_of, stored_limit_values, task_limits
+from gristmill.producer.limiting import limit_values_of, stored_limit_values, task_limits, unknown_values
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
@@ -43,9 +43,6 @@ class NoItems(InputError):
 
 class Submission:
     """One attempt to submit a batch."""
-
-    #: Whether all items of the batch come from this submission, each at its place.
-    is_whole = True
 
     #: Whether a batch is made now.
     makes_batch = True
@@ -77,7 +74,7 @@ class Submission:
         refuse_of_coroutines(self.resources, task.is_async, task.name)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
         #: Whether the server is told the values by which items may be limited.
-        self._tells_values = self.is_whole and self.options.source is None
+        self._tells_values = self.options.source is None
         self._limit_values = limit_values_of(task, self.options.limits, self.items, tells_values=self._tells_values)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
@@ -107,7 +104,8 @@ class Submission:
         Raises:
             InputError: workers listen to the queue, and none of them knows the task, or all have the other pool.
         """
-        return check_workers(self.task, self.queue, self.resources) + unlimited(self.task, self.options.time_limit)
+        warnings = check_workers(self.task, self.queue, self.resources) + unlimited(self.task, self.options.time_limit)
+        return warnings + unknown_values(self.task, tells_values=self._tells_values)
 
     def check(self) -> None:
         """Check every item of a source that can be read twice; send nothing.
@@ -187,15 +185,13 @@ class Submission:
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
-        if values := self._values_of(store, feed):
+        if values := self._values_of(ledger, feed):
             self._feeder.limit_value = values.of
         self._feed(ledger, self._feeder, chain(first, items))
 
-    def _values_of(self, store: ItemStore, feed: Feed) -> LimitValues | None:
-        """What tells by which value each item is limited, where that is stored."""
-        if not isinstance(store, Ledger):
-            return None
-        return self._limit_values if feed.created else stored_limit_values(store, self.name, self.items)
+    def _values_of(self, ledger: Ledger, feed: Feed) -> LimitValues | None:
+        """What tells by which value each item is limited."""
+        return self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
 
     def _no_items(self) -> InputError:
         if self.rejected:

@@ -23,7 +23,7 @@ sys.dont_write_bytecode = False
 # What is collected stays to the end: Python would search it for garbage while it is made, and again during tests.
 gc.disable()
 # How long an example takes depends on what runs beside it.
-hypothesis.settings.register_profile("beside others")
+hypothesis.settings.register_profile("beside others", deadline=None)
 hypothesis.settings.load_profile("beside others")
 
 

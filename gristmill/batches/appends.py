@@ -103,7 +103,7 @@ class Append:
         """Nothing: the items of one append do not stand together. Their SHA-256 tells whether the input is the same."""
         yield from ()
 
-    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:  # noqa: ARG002
+    def append(self, batch: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:
         """Store the items from position `first` of the input on; `token` is the producer's.
 
         Raises:
@@ -111,11 +111,11 @@ class Append:
             InputError: the batch was closed, or remembers as many values as it can.
             BatchCancelled: the batch was cancelled.
         """
-        self._add(batch, token, first, items, sha)
+        self._add(batch, token, first, items, sha, values)
 
     def end(self, batch: str, token: str, rejected: int) -> None:
         """Say that the append has ended; raises as `append`."""
-        self._add(batch, token, self.progress.position, (), "", rejected, last=True)
+        self._add(batch, token, self.progress.position, (), "", rejected=rejected, last=True)
 
     def _add(
         self,
@@ -124,6 +124,7 @@ class Append:
         position: int,
         items: Sequence[str],
         sha: str,
+        values: str = "",
         rejected: int = 0,
         *,
         last: bool = False,
@@ -140,6 +141,7 @@ class Append:
             rejected=rejected,
             last=last,
             items="\n".join(items),
+            values=values,
             digests=[_digest(self._value_of(item, name)) for item in items] if name else [],
         )
         if status != "stored":

@@ -234,13 +234,13 @@ class Draft:
     def append(self, schedule: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:  # noqa: ARG002
         """Store the items from index `first` on."""
         text, size = "\n".join(items), self.size
-        self._call("draft", token=token, after=first + len(items), first=first, sha=sha, items=text)
+        self._call("draft", token=token, after=first + len(items), first=first, sha=sha, items=text, values=values)
         if size.items == first:
             size.items, size.bytes, size.sha = first + len(items), size.bytes + len(text), sha
 
     def producer_heartbeat(self, schedule: str, token: str) -> None:  # noqa: ARG002
         """Keep what is stored."""
-        self._call("draft", token=token, after=0, first=0, sha="", items="")
+        self._call("draft", token=token, after=0, first=0, sha="", items="", values="")
 
     def let_go(self, schedule: str, token: str) -> None:
         """Nothing: the server drops what is stored after ten minutes."""

@@ -1,4 +1,6 @@
-"""A workflow of three under random faults, retries, pauses and cancels: each item goes its way once, and all ends."""
+"""A workflow of three under random faults of workers and its producer, retries, pauses and cancels: each item goes its
+way once, and all ends.
+"""
 
 import pytest
 

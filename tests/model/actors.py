@@ -68,7 +68,7 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
     feeding = actors.producer.at in ("append", "end") and silent != "producer"
     for now in (actors.now + STEP_MS // 2, actors.now + STEP_MS):
         # Nobody looks at these answers.
-        with product.client.assuming((0, False, (), -1)):
+        with product.client.assuming((0, False, (), -1, (None, None, None))):
             product.set_clock(now)
             for worker in alive:
                 product.renew(worker.name)

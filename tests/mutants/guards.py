@@ -1,6 +1,19 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
-from tests.mutants import failover, later, ledger, limits, notices, pools, programs, slots, transport, values, watch
+from tests.mutants import (
+    failover,
+    later,
+    ledger,
+    limits,
+    notices,
+    pools,
+    programs,
+    slots,
+    transport,
+    values,
+    watch,
+    workflows,
+)
 
 MUTANTS = (
     *transport.MUTANTS,
@@ -14,4 +27,5 @@ MUTANTS = (
     *values.MUTANTS,
     *later.MUTANTS,
     *notices.MUTANTS,
+    *workflows.MUTANTS,
 )

@@ -1,4 +1,4 @@
-"""A workflow whose actors act in a random order, and fail: workers die before or after a call, answers are lost."""
+"""A workflow whose actors act in a random order, and fail: workers and producers die, answers are lost."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from collections import Counter
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import ENDED, BatchInfo, State
-from gristmill.errors import InputError
+from gristmill.errors import BatchCancelled, InputError
 from tests.support.ledger import FIELDS, WORKER, heartbeat, queue_key
 
 #: How many of a hundred items fail at each attempt.
@@ -22,7 +22,8 @@ class WorkflowMachine:
         self.control = Control(ledger.client, ledger.settings)
         self.count, self.runs = count, []
         ledger.heartbeat(WORKER, heartbeat(4), [])
-        self._submit("a", count, block, retries=1, retry_seconds=0.001)
+        self.block, self.producers = block, 0
+        self._begin_to_produce()
         ledger.create("b", "token", {**FIELDS, "from_batch": "a", "from_states": "succeeded", "retries": 1})
         self._submit("c", 2, block, after="b:ended")
         self._submit("d", 2, block, after="a:ended b")
@@ -36,6 +37,41 @@ class WorkflowMachine:
             self.ledger.append(name, "token", first, [str(index) for index in range(first, end)], f"sha{end}")
         self.ledger.end(name, "token", 0)
 
+    def _begin_to_produce(self) -> None:
+        """A producer begins, or goes on where the one before it was killed."""
+        # The claim of a killed producer is over by then.
+        self.ledger.let_go("a", self._producer)
+        self.producers += 1
+        fields = {**FIELDS, "retries": 1, "retry_seconds": 0.001}
+        feed = self.ledger.create("a", self._producer, fields)
+        self.stored, self.ended = feed.stored, feed.input_ended
+
+    @property
+    def _producer(self) -> str:
+        return f"producer{self.producers}"
+
+    def _produce(self) -> None:
+        """Store the next items of `a`, or the end of them; or the producer is killed."""
+        if self.ended:
+            return
+        try:
+            if self.random.random() < 0.1:
+                self._begin_to_produce()
+            after = min(self.count, self.stored + self.random.randint(1, self.block))
+            items = [str(index) for index in range(self.stored, after)]
+            # An answer that is lost has the call repeated; or the producer is killed before it comes.
+            for _ in range(self.random.choice([1, 1, 1, 2])):
+                if items:
+                    self.ledger.append("a", self._producer, self.stored, items, f"sha{after}")
+                else:
+                    self.ledger.end("a", self._producer, 0)
+            if self.random.random() < 0.1:
+                self._begin_to_produce()
+            else:
+                self.stored, self.ended = after, not items
+        except BatchCancelled:
+            self.ended = True
+
     def info(self, name: str) -> BatchInfo:
         return BatchInfo.from_fields(name, self.ledger.state(name))
 
@@ -45,6 +81,7 @@ class WorkflowMachine:
     def step(self, *, operator: bool = True) -> None:
         """One call of an actor, chosen at random."""
         acts = [self._take, self._take, self._record, self._record, self._record, self._die, self._heartbeat]
+        acts += [self._produce]
         self.random.choice([*acts, self._operate] if operator else acts)()
 
     def _take(self) -> None:
@@ -134,6 +171,7 @@ class WorkflowMachine:
             for name in "abcd":
                 self.control.resume(name)
             self._heartbeat()
+            self._produce()
             self._take()
             while self.runs:
                 self._record()
@@ -161,6 +199,8 @@ class WorkflowMachine:
         """What holds at the end: each value of `a` is an item of `b`, but for those that came after the end of `b`."""
         self.check()
         a, b = self.info("a"), self.info("b")
+        if "input_cut" not in self.ledger.state("a"):
+            assert [int(text) for _, text in self.ledger.items("a")] == list(range(self.count))
         if "input_cut" not in self.ledger.state("b") and "a" not in b.superseded:
             assert b.submitted == a.succeeded, (a, b)
         else:

@@ -9,6 +9,7 @@ from gristmill.config.quantities import parse_rate
 from gristmill.errors import InputError
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch_options import BatchOptions
+from gristmill.producer.limiting import unknown_values
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.values import source_of
@@ -119,17 +120,23 @@ TAKES = {"from_batch": "pages"}
 
 
 class TestOfABatch:
-    @pytest.mark.parametrize("options", [APPEND, SCHEDULE, TAKES], ids=["append", "schedule", "from_batch"])
-    def test_where_nobody_tells_the_values_none_of_the_task_holds_by_value(self, options):
-        fields = submission(fetch, options)._fields()
+    def test_of_values_of_a_batch_none_of_the_task_holds_by_value(self):
+        fields = submission(fetch, TAKES)._fields()
         assert not [name for name in fields if name.startswith("task_")]
-        assert submission(fetch, {})._fields()["task_limit_by"] == "host"
-        assert submission(steady, options)._fields()["task_rate"] == "5/s"
-
-    @pytest.mark.parametrize("options", [APPEND, SCHEDULE, TAKES], ids=["append", "schedule", "from_batch"])
-    def test_where_nobody_tells_the_values_it_has_no_limit_by_value(self, options):
+        assert submission(steady, TAKES)._fields()["task_rate"] == "5/s"
         with pytest.raises(InputError, match="limit_by: 'host'"):
-            submission(fetch, options, rate="1/s", limit_by="host")
+            submission(fetch, TAKES, rate="1/s", limit_by="host")
+
+    @pytest.mark.parametrize("options", [{}, APPEND, SCHEDULE], ids=["batch", "append", "schedule"])
+    def test_elsewhere_those_of_both_hold(self, options):
+        assert submission(fetch, options)._fields()["task_limit_by"] == "host"
+        assert submission(fetch, options, rate="1/s", limit_by="host")._fields()["limit_by"] == "host"
+
+    @pytest.mark.parametrize(("task", "count"), [(fetch, 1), (steady, 0)], ids=["by value", "as a whole"])
+    def test_a_caller_is_told_that_they_do_not_hold(self, task, count):
+        told = unknown_values(task, tells_values=False)
+        assert (len(told), unknown_values(task, tells_values=True)) == (count, [])
+        assert all("host" in line for line in told)
 
     def test_a_name_needs_a_limit(self):
         assert BatchOptions.of(rate="1/s", limit_by="host").limits == Limits(None, "1/s", "host")

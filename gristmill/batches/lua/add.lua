@@ -1,9 +1,10 @@
---@ add(batch, token, producer, lease: number, position: number, count: number, sha, rejected: number, last: flag, items, digests: list)
+--@ add(batch, token, producer, lease: number, position: number, count: number, sha, rejected: number, last: flag, items, values, digests: list)
 --@ uses batches/ending batches/closing batches/appends server/answers
 -- Store the next block of an append: `count` items (a line each) from its `position` on; `sha` is the SHA-256 of all its
--- items so far. Where the batch is deduplicated, `digests` has one for each item, and only those that are new are stored.
+-- items so far, `values` what they are limited by, see flight_counts.lua. Where the batch is deduplicated, `digests` has one
+-- for each item, and only those that are new are stored.
 -- With `last` the append ends; `rejected` is the number of bad inputs. Repeating it changes nothing.
--- Touches: batch:{b}:state, :in, :appends, :values, closing, answer:{producer}, and what release touches.
+-- Touches: batch:{b}:state, :in, :appends, :values, :limit_values, closing, answer:{producer}, and what release touches.
 -- Returns {status, how many items the append has added}: 'stored', 'closed', 'cancelled', 'full' (more values than a batch
 -- remembers), or 'lost' when the batch is gone, or the append is another producer's.
 local before = answered(producer)
@@ -17,17 +18,18 @@ if not append or append.producer ~= producer then return {'lost', 0} end
 
 -- The block, with what it leaves the append as: see count_last_block.
 local function store()
-  local texts, fresh = items, {}
+  local texts, fresh, limited_by = items, {}, values
   local number = count
   if b.dedupe_by then
     local new
-    new, fresh = new_items(batch, items, digests)
+    new, fresh, limited_by = new_items(batch, items, digests, values)
     if redis.call('SCARD', key(batch, 'values')) + #fresh > VALUES_MOST then return 'full' end
     texts, number = table.concat(new, '\n'), #new
   end
   append.position, append.sha, append.added = position + count, sha, append.added + number
   if number == 0 then return end
   local after = b.stored + number
+  keep_values(key(batch, 'limit_values'), b.stored, limited_by)
   redis.call('XADD', key(batch, 'in'), string.format('%d-0', after), 'first', b.stored, 'sha', '', 'items', texts, 'at', now,
     'append', token, 'progress', cjson.encode(append))
   redis.call('HSET', key(batch, 'state'), 'stored', after)

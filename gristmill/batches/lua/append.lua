@@ -12,7 +12,7 @@ if b.producer == token and b.stored == after and b.sha == sha then
 end
 if b.input_cut then return 'cancelled' end
 if not b.task or b.input_ended or b.producer ~= token or b.stored ~= first then return 'lost' end
-if values ~= '' then redis.call('SETRANGE', key(batch, 'limit_values'), VALUE_BYTES * first, values) end
+keep_values(key(batch, 'limit_values'), first, values)
 local id = string.format('%d-0', after)
 redis.call('XADD', key(batch, 'in'), id, 'first', first, 'sha', sha, 'items', items, 'at', now)
 redis.call('HSET', key(batch, 'state'), 'stored', after, 'sha', sha, 'producer_until', now + lease)

@@ -1,4 +1,4 @@
---@ uses batches/blocks
+--@ uses batches/blocks batches/flight_counts
 -- Appends: what several producers add to an open batch, side by side. Each append has a token of its own. Keys:
 --   batch:{b}:appends  hash  token -> how far the append is, as JSON: `position` (items of its input), `added` (those that
 --                            were not there before), `sha` (SHA-256 of its input so far), `producer` (who feeds it), `alive`
@@ -35,18 +35,20 @@ local function count_last_block(batch, b)
   note_append(batch, block)
 end
 
--- The items of a block (a line each) whose digests in `digests` the batch does not have, and these digests.
-local function new_items(batch, items, digests)
-  local texts, fresh, seen, i = {}, {}, {}, 0
+-- The items of a block (a line each) whose digests in `digests` the batch does not have, these digests, and what of `values`
+-- is theirs.
+local function new_items(batch, items, digests, values)
+  local texts, fresh, limited_by, seen, i = {}, {}, {}, {}, 0
   for text in string.gmatch(items, '[^\n]+') do
     i = i + 1
     local digest = digests[i]
     if not seen[digest] and redis.call('SISMEMBER', key(batch, 'values'), digest) == 0 then
       seen[digest] = true
       texts[#texts + 1], fresh[#fresh + 1] = text, digest
+      limited_by[#texts] = string.sub(values, VALUE_BYTES * (i - 1) + 1, VALUE_BYTES * i)
     end
   end
-  return texts, fresh
+  return texts, fresh, table.concat(limited_by)
 end
 
 local function remember_values(batch, digests)

@@ -19,6 +19,11 @@ local function values_of(batch, first, count)
   return values
 end
 
+-- Keep the values of items, as one text, from that index on.
+local function keep_values(name, first, values)
+  if values ~= '' then redis.call('SETRANGE', name, VALUE_BYTES * first, values) end
+end
+
 local function add_running(at, value, amount)
   local running = tonumber(redis.call('ZINCRBY', at .. 'running', amount, value))
   if running <= 0 then redis.call('ZREM', at .. 'running', value) end

@@ -6,6 +6,7 @@
 --   schedule:{s}:state    hash    id timetable timezone start missed overlap next paused created submitted_by task sha
 --                                 stored bytes fields (the state of its batches, JSON) last_batch last_due runs left_out reason
 --   schedule:{s}:in       stream  the blocks of its items, as a batch has them
+--   schedule:{s}:limit_values  string  what limits by value know its items by, as a batch has it
 --   draft:{token}         stream  the blocks of a schedule that is being made; expires
 -- Milliseconds without a look after which what came due meanwhile is missed; and how late a run may begin otherwise.
 local AWAY_MS, LATE_MS = 10000, 60000
@@ -29,6 +30,7 @@ local function start_run(schedule, s, run, now)
   end
   if not b.input_ended then
     redis.call('COPY', schedule_key(schedule, 'in'), key(run, 'in'), 'REPLACE')
+    redis.call('COPY', schedule_key(schedule, 'limit_values'), key(run, 'limit_values'), 'REPLACE')
     redis.call('HSET', key(run, 'state'), 'stored', s.stored, 'bytes', s.bytes, 'sha', s.sha, 'rejected', s.rejected,
       'input_ended', now, 'input_ended_by', 'schedule')
     count_open(named(fields).queue, false, tonumber(s.stored))
