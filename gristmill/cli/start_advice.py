@@ -4,15 +4,32 @@ from gristmill.batches.info import BatchInfo
 from gristmill.cli.console import note, warn
 from gristmill.config import settings
 from gristmill.config.names import DASHBOARD, KINDS, worker_word
+from gristmill.fleet.autoscale_seat import autoscale_now
+from gristmill.fleet.registry import LiveWorker
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
+from gristmill.server.connection import client
 from gristmill.server.home import Holder, Home
+from gristmill.server.scripts import server_time
 
 
 def warn_without_worker(queue: str, kind: str) -> bool:
-    """Warn when no live worker listens to a queue with tasks of a kind, and say what gets one; whether it warned."""
-    if any(worker.queue == queue for worker in live_workers()):
+    """Warn when no live worker takes from a queue with tasks of a kind, and say what gets one; whether it warned."""
+    workers = [worker for worker in live_workers() if worker.queue == queue]
+    if any(not worker.draining for worker in workers):
         return False
+    if workers:
+        return _warn_of_drained(workers)
     warn(_beside(queue, kind, Home(settings().home).holder()) or no_worker(queue, kind))
+    return True
+
+
+def _warn_of_drained(workers: list[LiveWorker]) -> bool:
+    """Warn that all workers of a queue drain, unless an autoscale acts: it gives them slots again."""
+    now = server_time(client(), settings().prefix)
+    if autoscale_now(client(), settings(), now):
+        return False
+    names = " ".join(worker.name for worker in workers)
+    warn(f"all workers of queue {workers[0].queue} drain: the items wait. `gristmill undrain {names}` takes them back")
     return True
 
 

@@ -143,7 +143,7 @@ class WorkerHeartbeat(StartStopStep):
             "queue": next((str(kind) for kind in Kind if str(kind) in queues), queues[0] if queues else ""),
             "pool": pool_name(worker.pool_cls),
             "slots": slots,
-            "async_items": ceil(settings().async_slots / max(slots, 1)),
+            "async_items": ceil(settings().async_slots / max(pool_size.width, 1)),
             "draining": pool_size.is_held or is_draining(),
             "busy": sum(needs_of(request).slots for request in pool_size.messages()),
             "memory_limit": worker_memory(settings()),

@@ -1,6 +1,7 @@
 """How many messages this worker runs at once: as many as it started with, as others ask, or none while it drains."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from celery.worker import state
@@ -32,14 +33,14 @@ class PoolSize:
 
     def __init__(self) -> None:
         self._worker: Any = None
-        self._own = self._width = 0
+        self._own = self.width = 0
         self._wish = NOTHING
         self._is_settled = True
 
     def begin(self, worker: Any) -> None:
         """The worker has started with as many slots as it has now."""
-        self._worker, self._own = worker, worker.concurrency
-        self._width = self._own
+        self._worker = worker
+        self._own = self.width = worker.concurrency
 
     @property
     def is_held(self) -> bool:
@@ -49,7 +50,14 @@ class PoolSize:
     @property
     def slots(self) -> int:
         """How many messages the worker runs at once; 0 while it takes none."""
-        return 0 if self.is_held else self._width
+        return 0 if self.is_held else self.width
+
+    def _follow(self) -> None:
+        """Celery's own commands, and its own autoscale, may have changed the pool."""
+        if self._is_settled and self._wish.slots is None and self._worker.pool:
+            # It has no number once it has ended.
+            with suppress(AttributeError):
+                self._own = self.width = self._worker.pool.num_processes
 
     def messages(self) -> list[Any]:
         """The messages that run here; while the worker takes none, those too that are about to."""
@@ -57,12 +65,12 @@ class PoolSize:
 
     def learn(self, wish: Wish) -> None:
         """Do what is asked of the worker, which the server says with each heartbeat."""
+        self._follow()
         if wish != self._wish:
             log.info("asked for %s", _text(wish, self._own))
-            self._wish = wish
+            self._wish, self._is_settled = wish, False
+        if not self._is_settled:
             self._in_loop(self._change)
-        elif not self._is_settled:
-            self._in_loop(self._settle)
         elif wish.stop and self.is_held and not self.messages() and not is_draining():
             log.info("drained: this worker ends, as %s asked", wish.drain)
             end_when_drained(STOPPED)
@@ -75,14 +83,25 @@ class PoolSize:
             call()
 
     def _change(self) -> None:
+        """Come closer to what is asked; each heartbeat calls this again until that is there."""
+        try:
+            self._is_settled = self._come_closer()
+        except Exception as error:
+            log.warning("cannot change the pool, trying again: %r", error)
+
+    def _come_closer(self) -> bool:
         width = self._own if self._wish.slots is None else max(1, self._wish.slots)
-        if width != self._width and self._resize(width):
-            self._width = width
+        if width != self.width and self._resize(width):
+            self.width = width
         consumer = self._worker.consumer
         self.hold(consumer)
         if self.is_held:
             consumer.on_task_request.give_up()
-        self._settle()
+        processes = processes_of(self._worker.pool)
+        is_sized = processes is None or processes.resize(self.width, STARTS_MOST)
+        is_over = len(state.reserved_requests) > self.slots
+        run_rows.stop(is_over or self.is_held or is_draining())
+        return is_sized and not is_over
 
     def _resize(self, width: int) -> bool:
         """Have the pool run `width` messages at once; False if it is none of ours."""
@@ -103,14 +122,6 @@ class PoolSize:
         """Have a consumer, which may have connected anew, take messages or none."""
         if consumer.task_consumer:
             consumer.task_consumer.channel.qos.is_held = self.is_held
-
-    def _settle(self) -> None:
-        """Come closer to the size of the pool, and to no more messages than the worker has slots for."""
-        processes = processes_of(self._worker.pool)
-        is_sized = processes is None or processes.resize(self._width, STARTS_MOST)
-        is_over = len(state.reserved_requests) > self.slots
-        run_rows.stop(is_over or self.is_held or is_draining())
-        self._is_settled = is_sized and not is_over
 
 
 def _text(wish: Wish, own: int) -> str:

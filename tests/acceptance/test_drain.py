@@ -160,7 +160,8 @@ def test_a_worker_that_connects_anew_is_still_drained(fleet, name):
     fleet.run("drain", target, "--max-wait", "20s").good()
     with fleet.ledger() as ledger:
         ledger.client.client_kill_filter(_type="normal", skipme=True)
-    fleet.run("submit", "doze", "0", "0", "--name", name).good()
+    said = fleet.run("submit", "doze", "0", "0", "--name", name).good().err
+    assert f"`gristmill undrain {target}`" in said
     assert fleet.run("watch", name, "--max-wait", "4s").code == 124
     assert worker(fleet, "io")["draining"]
     fleet.run("undrain", target).good()
