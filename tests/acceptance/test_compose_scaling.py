@@ -61,20 +61,17 @@ def ended(ledger, name, seconds):
 
 def test_a_step_load_brings_containers_that_drain_before_they_go(project, place, submitted):
     options = ("--target", "60s", "--idle", "5s", "--cpu-slots", "0..0", "--io-slots", "4..16")
-    with (
-        ledger_of(project) as ledger,
-        place.start("autoscale", *options, cwd=PROJECT) as first,
-        place.start("autoscale", *options, cwd=PROJECT) as second,
-    ):
+    with ledger_of(project) as ledger, place.start("autoscale", *options, cwd=PROJECT) as first:
         first.says("as it was found")
-        second.says("stands by")
-        submitted("step", *[1] * 600)
-        until(lambda: len(project.containers("io")) >= 2, 120, "a second container")
-        first.process.kill()
-        second.says("is gone: this one acts")
-        assert ended(ledger, "step", 240) == (600, 600, 0)
-        second.says("no item has been left")
-        until(lambda: len(project.containers("io")) == 1, 120, "the container of before")
+        with place.start("autoscale", *options, cwd=PROJECT) as second:
+            second.says("stands by")
+            submitted("step", *[1] * 600)
+            until(lambda: len(project.containers("io")) >= 2, 120, "a second container")
+            first.process.kill()
+            second.says("is gone: this one acts")
+            assert ended(ledger, "step", 240) == (600, 600, 0)
+            second.says("no item has been left")
+            until(lambda: len(project.containers("io")) == 1, 120, "the container of before")
 
 
 def test_an_upgrade_has_no_pause_and_runs_nothing_twice(project, place, submitted, image):
