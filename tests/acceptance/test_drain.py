@@ -98,11 +98,20 @@ def test_a_drained_worker_finishes_what_runs_and_takes_nothing(fleet, name, queu
         assert f"undrain {target}" in drain.end().good().err
     info = fleet.info(name)
     assert (info.succeeded, info.left, info.duplicates) == (3, 1, 0)
-    assert (worker(fleet, queue)["busy"], fleet.busy(queue)) == (0, 0)
+    # A plain Celery message stands on the queue, whatever the slots are.
+    code = f"import naps; naps.{task}.delay({str(last)!r})"
+    assert fleet.process([sys.executable, "-c", code]).code == 0
+    fleet.run("drain", target, "--max-wait", "2s").good()
+    with fleet.ledger() as ledger:
+        registry = WorkerRegistry(ledger.client, ledger.settings)
+        assert (registry.waiting(queue), fleet.busy(queue)) == (1, 0)
     fleet.run("undrain", target).good()
     last.touch()
     info = fleet.ended(name)
     assert (info.succeeded, info.duplicates) == (4, 0)
+    with fleet.ledger() as ledger:
+        registry = WorkerRegistry(ledger.client, ledger.settings)
+        until(lambda: not registry.waiting(queue), what="the plain message to be taken")
     assert {result.attempts for result in fleet.results(name)} == {1}
 
 
