@@ -13,7 +13,7 @@ from gristmill.fleet.scaling import WORTH, Limit, Plan, plan, start_seconds
 #: A backlog that drains within so many seconds needs no advice; the slots to add should reach that.
 TARGET_SECONDS = 60.0
 #: What limits a queue whose slots have little to do.
-_IDLE = frozenset({Limit.NOTHING, Limit.SERVER, Limit.PRODUCER, Limit.HELD})
+_IDLE = frozenset({Limit.NOTHING, Limit.SERVER, Limit.PRODUCER, Limit.HOLD})
 
 
 @dataclass(frozen=True, slots=True)

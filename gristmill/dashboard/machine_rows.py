@@ -51,12 +51,12 @@ def container_rows(machines: Iterable[Machine]) -> list[dict[str, Any]]:
 
 def machine_lines(lines: Mapping[str, Lines], machines: Sequence[Machine]) -> dict[str, Lines]:
     """The lines of live machines, by name; the means of those that are too many, and of those without a live worker."""
-    shown = [one for one in machines if one.id in lines][: LINES_MOST if len(machines) > LINES_MOST + 1 else None]
+    first = [one for one in machines if one.id in lines][: LINES_MOST if len(machines) > LINES_MOST + 1 else None]
     live = {one.id for one in machines}
-    others = [lines[one.id] for one in machines if one.id in lines and one not in shown]
-    gone = [line for key, line in lines.items() if key not in live]
-    folded = {f"{len(others)} others": others, f"{len(gone)} without workers now": gone}
-    return {one.name: lines[one.id] for one in shown} | {
+    others = [lines[one.id] for one in machines if one.id in lines and one not in first]
+    without = [line for key, line in lines.items() if key not in live]
+    folded = {f"{len(others)} others": others, f"{len(without)} without workers now": without}
+    return {one.name: lines[one.id] for one in first} | {
         name: {what: _means([line[what] for line in several]) for what in several[0]}
         for name, several in folded.items()
         if several

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from math import exp, log, sqrt
 from statistics import NormalDist
@@ -17,7 +18,7 @@ from gristmill.fleet.running_items import RunningItem
 ENOUGH = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Backlog:
     """The batches of one queue that have items left, with what the meters know of their tasks.
 
@@ -43,18 +44,29 @@ class Backlog:
         names = {one.name for one in mine}
         return cls(mine, history, means, [item for item in running if item.batch in names])
 
-    def mean(self, batch: BatchInfo) -> float:
-        """Seconds that an item of a batch takes: those of its task as a rule, or for how long one has run already."""
-        count = self.history.counts.get(batch.task, TaskCount())
-        if count.done >= ENOUGH:
-            return self.history.mean_of([count]) * self.history.bias
-        longest = max((item.seconds for item in self.running if item.batch == batch.name), default=0.0)
-        known = self.means.get(batch.name) or self.history.mean_of([count]) or self.history.mean
-        return max(known, longest)
+    @cached_property
+    def mean(self) -> Mapping[str, float]:
+        """Seconds that an item of each batch takes, by the batch's name: as those of its task do, as a rule.
+
+        Before enough of these have ended, it is what the batch has measured, or for how long an item has run already.
+        """
+        longest: dict[str, float] = {}
+        for item in self.running:
+            longest[item.batch] = max(item.seconds, longest.get(item.batch, 0.0))
+        means, bias = {}, self.history.bias
+        for batch in self.batches:
+            count = self.history.counts.get(batch.task, TaskCount())
+            mean = self.history.mean_of([count])
+            if count.done < ENOUGH:
+                mean = self.means.get(batch.name) or mean or self.history.mean
+                means[batch.name] = max(mean, longest.get(batch.name, 0.0))
+            else:
+                means[batch.name] = mean * bias
+        return means
 
     def work(self, left: int) -> float:
         """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""
-        of_batches = [(batch.left, self.mean(batch)) for batch in self.batches]
+        of_batches = [(batch.left, self.mean[batch.name]) for batch in self.batches]
         others = max(0, left - sum(number for number, _ in of_batches))
         work = sum(number * mean for number, mean in of_batches) + others * self.history.mean
         # The samples are up to a second older, or younger, than the batches.
@@ -85,29 +97,28 @@ class Backlog:
         """Seconds until the items that run have ended, when those are all that is left; else None."""
         if not self.running or len(self.running) < left:
             return None
-        by_name = {batch.name: batch for batch in self.batches}
-        return max(rest(item, self.mean(by_name[item.batch])) for item in self.running)
+        return max(rest(item, self.mean[item.batch]) for item in self.running)
 
     @property
-    def held(self) -> Sequence[BatchInfo]:
+    def over_limit(self) -> Sequence[BatchInfo]:
         """The batches of which a limit holds items back."""
         return [batch for batch in self.batches if batch.held_by]
 
     def held_seconds(self) -> float | None:
         """For how long limits hold the last of the items back; None where nothing tells that, or no limit does."""
-        known = [self._held_seconds(batch) for batch in self.held]
-        return max((seconds for seconds in known if seconds), default=None)
+        periods = [self._held_seconds(batch) for batch in self.over_limit]
+        return max((seconds for seconds in periods if seconds), default=None)
 
     def _held_seconds(self, batch: BatchInfo) -> float | None:
         limit = batch.held_by or ""
         if limit == "rate" and batch.rate and not batch.limit_by:
             return batch.left / parse_rate(batch.rate)
         if limit == "max_running" and isinstance(batch.max_running, int) and not batch.limit_by:
-            return batch.left * self.mean(batch) / batch.max_running or None
+            return batch.left * self.mean[batch.name] / batch.max_running or None
         if limit.startswith("batch "):
             return None
         # As many end in a second as did: the batches of a task share its limit.
-        left = sum(other.left for other in self.held if other.task == batch.task)
+        left = sum(other.left for other in self.over_limit if other.task == batch.task)
         rate = self.history.rate_of(batch.task)
         return left / rate if rate else None
 

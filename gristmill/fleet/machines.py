@@ -30,11 +30,11 @@ class Machine:
         running = sum(worker.busy if worker.pool == "prefork" else 1 for worker in self.workers)
         return self.cores / (running + 1)
 
-    def free_memory(self, kept: float, each: float) -> int:
-        """For how many times `each` MiB there is memory, when a share of `kept` is to stay free."""
+    def free_memory(self, reserve: float, each: float) -> int:
+        """For how many times `each` MiB there is memory, when a share of `reserve` is to stay free."""
         if not self.memory:
             return 1 << 20
-        return max(0, int((self.memory * (1 - kept) - self.used) / each))
+        return max(0, int((self.memory * (1 - reserve) - self.used) / each))
 
 
 def machines(workers: Iterable[LiveWorker]) -> list[Machine]:

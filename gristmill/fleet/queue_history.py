@@ -20,7 +20,7 @@ SLOW_SECONDS = 1.0
 #: Run times after which what has ended tells how long items take.
 SETTLED_RUNS = 8
 #: The variance of run times that a bucket cannot tell apart; and the one from which on they differ (mean 1).
-BUCKET_VARIANCE, DIFFERENT = 0.02, 0.25
+BUCKET_VARIANCE, DIFFERENT = 0.02, 0.5
 #: Above this ratio of work to busy slots, a slot runs several items at once.
 SEVERAL_AT_ONCE = 1.5
 #: Seconds of one of the stretches of which the median one says how many items arrive.
@@ -181,6 +181,8 @@ class QueueHistory:
         What comes in bursts, one in each run time, gives the same mean wherever the window begins.
         """
         number = len(self._window)
+        if not number:
+            return 0.0
         total: float = sum((1 - abs((2 * i + 1) / number - 1)) * value(second) for i, second in enumerate(self._window))
         return total / (number / 2 if number % 2 == 0 else (number + 1 / number) / 2)
 

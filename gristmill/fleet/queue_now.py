@@ -19,9 +19,9 @@ class QueueNow:
     taking and recording them counts, more where a slot runs several items of an async task at once. `work` is how many
     seconds the items left take together, 0 where their batches do not tell. `longest` is the run time that the longest
     of the last items will have, and `ends` in how many seconds those that run will all have ended: None while nothing
-    tells that. Limits of batches and tasks hold `held` of the items left back; `hold` says which, and `held_seconds`
-    for how long, None where nobody knows. The number of slots has been the same for `steady` seconds. What
-    is measured is of `ended` items.
+    tells that. Limits of batches and tasks hold `over_limit` of the items left back; `hold` says which limit, and
+    `held_seconds` for how long, None where nobody knows. The number of slots has been the same for `steady` seconds.
+    What is measured is of `ended` items.
     `wait` and `run` are the quantiles 0.5, 0.95 and 0.99 of the last minute in seconds. `submitting` says that a
     producer is still adding items. `kind` is that of its tasks, empty where neither a worker nor a batch shows it.
     """
@@ -46,7 +46,7 @@ class QueueNow:
     work: float = 0.0
     longest: float = 0.0
     ends: float | None = None
-    held: int = 0
+    over_limit: int = 0
     hold: str = ""
     held_seconds: float | None = None
     steady: float = 3600.0
@@ -108,8 +108,9 @@ class QueueNow:
             return last
         if pace <= 0:
             return None
+        last_starts = waiting / pace
         rounds, rest = divmod(work / mean, slots)
-        if rounds >= ROUNDS or self.speed > 1:
-            return waiting / pace + last
-        part = min(1.0, rest / running) if running else 1.0
-        return max(waiting / pace + last, (rounds + part) * mean)
+        if rounds < ROUNDS and self.speed <= 1:
+            part = min(1.0, rest / running) if running else 1.0
+            last_starts = max(last_starts, (rounds + part - 1) * mean)
+        return last_starts + last

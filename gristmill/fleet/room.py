@@ -52,20 +52,20 @@ class Room:
 
     def spread(self, more: int) -> list[Place]:
         """The places for `more` slots: few machines, or as many on each; whole workers where these are containers."""
-        chosen = self._fill(more, MOST)
-        if len(chosen) <= FEW_MACHINES:
-            return chosen
+        places = self._fill(more, MOST)
+        if len(places) <= FEW_MACHINES:
+            return places
         return self._fill(more, ceil(more / len(self.places)))
 
     def _fill(self, more: int, most: int) -> list[Place]:
-        chosen = []
+        places = []
         for place in self.places:
             if more <= 0 or not place.slots:
                 break
             slots = min(ceil(min(more, most) / place.unit) * place.unit, place.slots)
-            chosen.append(Place(place.machine, slots, place.unit))
+            places.append(Place(place.machine, slots, place.unit))
             more -= slots
-        return chosen
+        return places
 
 
 def room_for(queue: QueueNow, workers: Sequence[LiveWorker], part: float = 1.0) -> Room:

@@ -22,7 +22,7 @@ NEAR = 1.2
 WORTH = 0.9
 #: How long the number of slots has to stand before anybody concludes from what they did: in seconds, in run times, and
 #: in seconds at most; and how many items have to end.
-STEADY_SECONDS, STEADY_RUNS, STEADY_MOST, STEADY_ITEMS = 10.0, 2.0, 120.0, 30
+STEADY_SECONDS, STEADY_RUNS, STEADY_MOST, STEADY_ITEMS = 10.0, 2.0, 120.0, 10
 
 
 class Limit(StrEnum):
@@ -37,7 +37,7 @@ class Limit(StrEnum):
     #: Its machines have no memory for more slots, or its items have reserved all that there is.
     MEMORY = "memory"
     #: A limit of a batch or of a task holds items back.
-    HELD = "held"
+    HOLD = "hold"
     #: The server's core is busy.
     SERVER = "server"
     #: Producers add items more slowly than the slots take them.
@@ -86,14 +86,15 @@ def plan(
 def is_settled(queue: QueueNow) -> bool:
     """Whether what was measured of a queue belongs to the slots that it has now."""
     least = min(max(STEADY_SECONDS, STEADY_RUNS * queue.seconds), STEADY_MOST)
-    return queue.steady >= least and queue.ended >= max(queue.slots, min(STEADY_ITEMS, 2 * queue.slots))
+    enough = queue.slots if queue.steady >= STEADY_MOST else max(queue.slots, STEADY_ITEMS)
+    return queue.steady >= least and queue.ended >= enough
 
 
 def start_seconds(queue: QueueNow, workers: Sequence[LiveWorker]) -> float:
     """Seconds from a command to slots that run: as long as the starts of the queue's workers took, else of all."""
-    known = [worker for worker in workers if worker.start_seconds > 0]
-    mine = [worker.start_seconds for worker in known if worker.queue == queue.name]
-    starts = mine or [worker.start_seconds for worker in known]
+    telling = [worker for worker in workers if worker.start_seconds > 0]
+    mine = [worker.start_seconds for worker in telling if worker.queue == queue.name]
+    starts = mine or [worker.start_seconds for worker in telling]
     return median(starts) if starts else START_SECONDS
 
 
@@ -152,7 +153,7 @@ def _other_limit(
     """What else than slots limits a queue, how many slots are enough then, and why; None: slots do."""
     loaded = queue.used * min(1.0, queue.speed)
     if queue.held_seconds is not None and queue.held_seconds > max(target, queue.drain_with(queue.slots) or 0.0):
-        return Limit.HELD, _enough(queue), f"{queue.hold} holds items back"
+        return Limit.HOLD, _enough(queue), f"{queue.hold} holds items back"
     if queue.ends is not None and queue.left <= queue.slots:
         return Limit.LONG_ITEMS, queue.left, "the last items all run"
     if loaded >= IDLE or (queue.rate <= 0 and queue.busy):
@@ -164,8 +165,8 @@ def _idle_limit(queue: QueueNow, workers: Sequence[LiveWorker], server_cpu: floa
     """The same for a queue whose slots do not get enough to do, or take long to record it."""
     if server_cpu >= SERVER_FULL:
         return Limit.SERVER, queue.slots, "the server is the bottleneck"
-    if queue.held:
-        return Limit.HELD, _enough(queue), f"{queue.hold} holds items back"
+    if queue.over_limit:
+        return Limit.HOLD, _enough(queue), f"{queue.hold} holds items back"
     mine = [worker for worker in workers if worker.queue == queue.name]
     if mine and all(worker.is_reserved for worker in mine):
         return Limit.MEMORY, queue.slots, "its items have reserved the memory of its workers"

@@ -9,7 +9,7 @@ from gristmill.dashboard.scale_command import Reader
 from tests.support.simulated_fleet import Batch, Machine, SimulatedFleet, Task, Worker
 
 #: Events of long items in one fleet, about, at most: it keeps the simulation short.
-EVENTS = 1000
+EVENTS = 600
 READER = Reader("m0")
 
 
@@ -29,22 +29,22 @@ class AdvisedFleet:
         number = dice.choices([1, dice.randint(2, 4), dice.randint(5, 20), dice.randint(21, 100)], [50, 25, 17, 8])[0]
         queue = dice.choice(["cpu", "io", "gpu"])
         kinds = {"cpu": "cpu", "io": "io", "gpu": "cpu"}
-        made = cls(SimulatedFleet(seed, kinds), queue, dice.choice(["up", "compose", "pod"]), dice.uniform(5, 25))
+        one = cls(SimulatedFleet(seed, kinds), queue, dice.choice(["up", "compose", "pod"]), dice.uniform(5, 25))
         others = [name for name in kinds if name != queue and dice.random() < 0.5]
         cores = dice.choice([2, 4, 8, 16, 32])
         for i in range(number):
             machine = Machine(f"m{i}", cores, others=dice.choice([0, 0, 0, 0.5 * cores]))
-            if made.how == "pod":
+            if one.how == "pod":
                 # Kubernetes crowds no machine with more pods than it has cores for.
                 machine = Machine(f"m{i}", 3 * cores)
-            made.fleet.machines.append(machine)
+            one.fleet.machines.append(machine)
             for name in (queue, *others):
-                made._add_workers(name, machine, _slots(kinds[name], cores, dice))
-        made._submit(queue, dice.uniform(90, 600), dice)
+                one._add_workers(name, machine, _slots(kinds[name], cores, dice))
+        one._submit(queue, dice.uniform(90, 600), dice)
         for name in others:
             if dice.random() < 0.7:
-                made._submit(name, dice.choice([20, 2000, 2000, 2000]), dice)
-        return made
+                one._occupy(name, dice.choice([20.0, 5000.0, 5000.0, 5000.0]))
+        return one
 
     def _add_workers(self, queue: str, machine: Machine, slots: int) -> None:
         each = slots if self.how == "up" or queue == "io" else 1
@@ -72,11 +72,22 @@ class AdvisedFleet:
             task = Task(f"{queue}{part}", queue, mean, cv, cores)
             self.fleet.submit(Batch(f"{queue}-{part}", task, max(1, round(seconds * slots / mean / parts))))
 
+    def _occupy(self, queue: str, seconds: float) -> None:
+        """Give each slot of a queue an item that takes so long."""
+        slots = sum(one.slots for one in self.fleet.workers if one.queue == queue)
+        task = Task(queue, queue, seconds, 0.0, 0.005 if queue == "io" else 1.0)
+        self.fleet.submit(Batch(queue, task, slots))
+
+    @property
+    def slots(self) -> int:
+        """The slots of the queue, with those that start now."""
+        return sum(one.slots for one in self.fleet.workers if one.queue == self.queue and not one.is_leaving)
+
     def advice(self) -> Advice:
         """What the dashboard advises now."""
-        seen = self.fleet.look()
-        queue = next(one for one in seen.queues if one.name == self.queue)
-        return advise(queue, seen.queues, seen.workers, self.fleet.server_cpu(), READER)
+        view = self.fleet.look()
+        queue = next(one for one in view.queues if one.name == self.queue)
+        return advise(queue, view.queues, view.workers, self.fleet.server_cpu(), READER)
 
     def follow(self, command: str) -> None:
         """Type the command, where it says."""
@@ -106,7 +117,7 @@ class AdvisedFleet:
     def _up(self, where: list[Machine], line: str) -> None:
         slots = {name: int(number) for name, number in re.findall(r"(\w+)(?:-slots |=)(\d+)", line)}
         for machine in where:
-            mine = [one for one in self.fleet.workers if one.machine is machine and not one.gone]
+            mine = [one for one in self.fleet.workers if one.machine is machine and not one.is_leaving]
             assert all(slots[one.queue] >= one.slots for one in mine), f"fewer than there are: {line}"
             self.fleet.stop_workers(mine)
             for name, number in slots.items():
@@ -122,7 +133,9 @@ class AdvisedFleet:
             self._add(self.queue, machine, mine[0].slots, self.start)
 
     def _workers(self, queue: str, machine: Machine) -> list[Worker]:
-        return [one for one in self.fleet.workers if one.queue == queue and one.machine is machine and not one.gone]
+        return [
+            one for one in self.fleet.workers if one.queue == queue and one.machine is machine and not one.is_leaving
+        ]
 
 
 def _slots(kind: str, cores: int, dice: random.Random) -> int:

@@ -21,8 +21,9 @@ from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.running_items import RunningItem
 
 CHUNK_SECONDS, OVERHEAD = 0.5, 0.01
-#: Events that a queue of short items may have at once: more slots take their chunks together.
-SLOTS_AT_ONCE = 8
+#: Slots of short items that take their chunks one by one: where there are more, several do so together. Chunks that all
+#: of them take in a second, about.
+SLOTS_AT_ONCE, EVENTS_A_SECOND = 8, 12
 
 
 @dataclass
@@ -34,18 +35,23 @@ class Task:
     mean: float
     cv: float
     cores: float
+    sigma: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sigma = math.sqrt(math.log(1 + self.cv**2))
 
 
 @dataclass
 class Batch:
-    """Items of a task: `left` have no outcome, `waiting` have not begun; `rate` a second are handed out, if given."""
+    """Items of a task: `left` have no outcome, `waiting` have not begun; at a `rate`, so many begin in a second."""
 
     name: str
     task: Task
     left: int
     waiting: int = 0
     rate: float | None = None
-    begun: int = 0
+    running_or_done: int = 0
+    due: float = 0.0
     created: float = 0.0
     feeding: bool = False
 
@@ -80,7 +86,7 @@ class Worker:
     limit: int = 0
     busy: int = 0
     demand: float = 0.0
-    gone: bool = False
+    is_leaving: bool = False
     running: dict[int, tuple[Batch, float, int]] = field(default_factory=dict)
 
 
@@ -116,7 +122,7 @@ class SimulatedFleet:
     def stop_workers(self, workers: list[Worker]) -> None:
         """Have workers finish what runs, and take no more."""
         for worker in workers:
-            worker.gone = True
+            worker.is_leaving = True
             self._slots[worker.queue] -= worker.slots
             self._change(worker.queue, "slots", -worker.slots)
 
@@ -147,7 +153,7 @@ class SimulatedFleet:
         while self._events and self._events[0][0] <= until:
             self.now, _, what = heapq.heappop(self._events)
             if isinstance(what, Worker):
-                if not what.gone:
+                if not what.is_leaving:
                     self._join(what)
             elif isinstance(what, str):
                 self._wake(what)
@@ -179,9 +185,8 @@ class SimulatedFleet:
             weight = max(1, min(worker.slots, round(self._slots[worker.queue] / SLOTS_AT_ONCE)))
         rest = worker.slots
         while rest:
-            self._free[worker.queue].append((worker, min(weight, rest)))
+            self._take(worker, min(weight, rest))
             rest -= min(weight, rest)
-        self._wake(worker.queue)
 
     def _wake(self, queue: str) -> None:
         free, self._free[queue] = self._free[queue], []
@@ -190,7 +195,7 @@ class SimulatedFleet:
 
     def _take(self, worker: Worker, weight: int) -> None:
         """Have slots take their next chunk, or wait."""
-        if worker.gone:
+        if worker.is_leaving:
             return
         batch = self._next_batch(worker.queue)
         full = worker.reserve and (worker.busy + 1) * worker.reserve > worker.limit
@@ -199,7 +204,7 @@ class SimulatedFleet:
             return
         items = self._chunk(batch, worker.queue, weight)
         batch.waiting -= items
-        batch.begun += items
+        batch.running_or_done += items
         seconds = self._seconds(batch.task, worker, items, weight)
         worker.busy += weight
         self._number += 1
@@ -229,23 +234,32 @@ class SimulatedFleet:
         count = tasks.setdefault(batch.task.name, TaskCount())
         count.succeeded += items
         count.busy += seconds
-        for share in (0.5, 0.8, 1.1, 1.6) if items > 4 and batch.task.cv else (1.0,):
-            count.runs[bucket(share * seconds / items)] += items // (4 if items > 4 and batch.task.cv else 1)
+        place = bucket(seconds / items)
+        if items < 4 or not batch.task.cv:
+            count.runs[place] += items
+        else:
+            count.runs[place - 1] += items // 4
+            count.runs[place] += items // 2
+            count.runs[place + 1] += items // 4
         self._take(worker, weight)
 
     def _next_batch(self, queue: str) -> Batch | None:
         ready = [one for one in self.batches if one.waiting and one.task.queue == queue]
         for turn in range(len(ready)):
             batch = ready[(self._turn + turn) % len(ready)]
-            if batch.rate is None or batch.begun < batch.rate * (self.now - batch.created) + 1:
+            if batch.rate is None or batch.running_or_done < batch.rate * (self.now - batch.created + 0.001):
                 self._turn += turn + 1
                 return batch
-            self._at(batch.created + batch.begun / batch.rate, queue)
+            due = batch.created + batch.running_or_done / batch.rate
+            if batch.due != due:
+                batch.due = due
+                self._at(due, queue)
         return None
 
     def _chunk(self, batch: Batch, queue: str, weight: int) -> int:
         slots = max(1, self._slots[queue])
-        full = max(1.0, CHUNK_SECONDS / batch.task.mean)
+        # Of many slots, chunks are longer than they would be: the counters of a second say the same.
+        full = max(1.0, min(max(CHUNK_SECONDS, slots / weight / EVENTS_A_SECOND), 4.0) / batch.task.mean)
         size = ceil(min(full, max(batch.waiting / (2 * slots), full / 40)))
         if batch.rate:
             size = min(size, max(1, ceil(batch.rate / 10)))
@@ -259,8 +273,7 @@ class SimulatedFleet:
         if worker.quota:
             slow = max(slow, (worker.demand + task.cores * weight) / worker.quota)
         if items == 1 and task.cv:
-            sigma = math.sqrt(math.log(1 + task.cv**2))
-            return task.mean * slow * self.random.lognormvariate(-sigma * sigma / 2, sigma)
+            return task.mean * slow * self.random.lognormvariate(-task.sigma * task.sigma / 2, task.sigma)
         noise = self.random.gauss(1, task.cv / math.sqrt(items))
         return items * task.mean * slow * max(0.2, noise)
 
@@ -270,7 +283,7 @@ class SimulatedFleet:
         """What the dashboard would see now."""
         now = int(self.now)
         infos = [self._info(batch) for batch in self.batches if batch.left or batch.feeding]
-        workers = [self._live(one) for one in self.workers if one.ready + 1 <= self.now and not one.gone]
+        workers = [self._live(one) for one in self.workers if one.ready + 1 <= self.now and not one.is_leaving]
         running = [
             RunningItem(b.name, 0, None, 0.0, self.now - since, 1, None, one.name, 1)
             for one in self.workers
@@ -334,7 +347,6 @@ class SimulatedFleet:
         machine = worker.machine
         used = min(machine.cores, machine.demand + machine.others)
         share = min(1.0, machine.cores / max(machine.demand + machine.others, 0.001))
-        others = sum(one.mib for one in self.workers if one.machine is machine and not one.gone)
         return LiveWorker(
             name=f"{worker.queue}@{worker.name}",
             id=worker.name,
@@ -349,7 +361,7 @@ class SimulatedFleet:
             machine=machine.id,
             machine_cores=machine.cores,
             cpu=100 * used / machine.cores * self.random.uniform(0.97, 1.03),
-            used=round(2000 + others),
+            used=2000,
             memory=machine.memory,
             memory_limit=worker.limit,
             reserved=worker.busy * worker.reserve,

@@ -145,9 +145,9 @@ def test_memory_that_is_used_up_is_named():
 
 
 def test_limits_of_batches_are_named():
-    held = {"used": 0.2, "held": 12_000, "hold": "--rate 10/s", "held_seconds": 1200.0}
+    held = {"used": 0.2, "over_limit": 12_000, "hold": "--rate 10/s", "held_seconds": 1200.0}
     advised = advice(replace(CPU, **held))
-    assert (advised.limit, advised.command, advised.seconds) == (Limit.HELD, None, 1200.0)
+    assert (advised.limit, advised.command, advised.seconds) == (Limit.HOLD, None, 1200.0)
     assert "--rate 10/s" in advised.text
 
 
