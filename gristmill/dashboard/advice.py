@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gristmill.config.figures import duration, item_count
-from gristmill.dashboard.scale_command import SOMEWHERE, Reader, ScaleCommand
+from gristmill.dashboard.advised_command import SOMEWHERE, AdvisedCommand, Reader
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.room import room_for
@@ -46,7 +46,7 @@ def advise(
     if not queue.left:
         return Advice(name, f"{name}: no item is left.", level="idle")
     planned = plan(queue, queues, workers, server_cpu, TARGET_SECONDS)
-    command = ScaleCommand(queue, queues, workers, reader)
+    command = AdvisedCommand(queue, queues, workers, reader)
     if not queue.slots:
         return _nobody(queue, planned, command)
     text, time = f"{name}: {item_count(queue.left)} left", queue.drain
@@ -63,7 +63,7 @@ def advise(
 
 
 def _on_limit(
-    stands: Advice, queue: QueueNow, planned: Plan, command: ScaleCommand, workers: Sequence[LiveWorker]
+    stands: Advice, queue: QueueNow, planned: Plan, command: AdvisedCommand, workers: Sequence[LiveWorker]
 ) -> Advice:
     if planned.machines:
         return _machines(stands, planned, command)
@@ -77,7 +77,7 @@ def _with(advice: Advice, sentence: str) -> Advice:
     return replace(advice, text=f"{advice.text} {sentence}")
 
 
-def _nobody(queue: QueueNow, planned: Plan, command: ScaleCommand) -> Advice:
+def _nobody(queue: QueueNow, planned: Plan, command: AdvisedCommand) -> Advice:
     text = f"No worker takes items from {queue.name}: {item_count(queue.left, 'wait')}. Start one"
     typed = command.first()
     return Advice(queue.name, f"{text}{':' if typed else '.'}", typed, "warning", planned.limit)
@@ -92,7 +92,7 @@ def _standing(queue: QueueNow, left: str, planned: Plan) -> Advice:
 
 
 def _more(
-    stands: Advice, queue: QueueNow, planned: Plan, command: ScaleCommand, workers: Sequence[LiveWorker]
+    stands: Advice, queue: QueueNow, planned: Plan, command: AdvisedCommand, workers: Sequence[LiveWorker]
 ) -> Advice:
     """Advise more slots, where there is room for them and they are worth it."""
     if planned.slots <= queue.slots:
@@ -106,7 +106,7 @@ def _more(
     return replace(advised, command=more.text, level="info", seconds=then)
 
 
-def _machines(stands: Advice, planned: Plan, command: ScaleCommand) -> Advice:
+def _machines(stands: Advice, planned: Plan, command: AdvisedCommand) -> Advice:
     """Advise more machines, where those that there are have no room."""
     busy = f"{planned.reason[0].upper()}{planned.reason[1:]}."
     number = "1 more machine" if planned.machines == 1 else f"{planned.machines:,} more machines"

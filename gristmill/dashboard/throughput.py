@@ -11,8 +11,8 @@ from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
 from gristmill.config.host import machine_id
 from gristmill.config.settings import settings
 from gristmill.dashboard.advice import Advice, advise
+from gristmill.dashboard.advised_command import Reader
 from gristmill.dashboard.machine_rows import container_rows, machine_lines, machine_rows
-from gristmill.dashboard.scale_command import Reader
 from gristmill.dashboard.warnings import (
     advise_on_abandoned,
     advise_on_names,

@@ -20,7 +20,7 @@ SLOW_SECONDS = 1.0
 #: Run times after which what has ended tells how long items take.
 SETTLED_RUNS = 8
 #: The variance of run times that a bucket cannot tell apart; and the one from which on they differ (mean 1).
-BUCKET_VARIANCE, DIFFERENT = 0.02, 0.5
+BUCKET_VARIANCE, DIFFERENT = 0.005, 0.5
 #: Above this ratio of work to busy slots, a slot runs several items at once.
 SEVERAL_AT_ONCE = 1.5
 #: Seconds of one of the stretches of which the median one says how many items arrive.

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from gristmill.dashboard.advice import Advice, advise
-from gristmill.dashboard.scale_command import Reader
+from gristmill.dashboard.advised_command import Reader
 from tests.support.simulated_fleet import Batch, Machine, SimulatedFleet, Task, Worker
 
 #: Events of long items in one fleet, about, at most: it keeps the simulation short.

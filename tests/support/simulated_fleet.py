@@ -238,9 +238,9 @@ class SimulatedFleet:
         if items < 4 or not batch.task.cv:
             count.runs[place] += items
         else:
-            count.runs[place - 1] += items // 4
+            count.runs[place - 2] += items // 4
             count.runs[place] += items // 2
-            count.runs[place + 1] += items // 4
+            count.runs[place + 2] += items // 4
         self._take(worker, weight)
 
     def _next_batch(self, queue: str) -> Batch | None:

@@ -9,7 +9,7 @@ from gristmill.broker.unattended_queues import Orphan
 from gristmill.broker.unknown_tasks import UnknownTask
 from gristmill.config.figures import duration
 from gristmill.dashboard.advice import advise
-from gristmill.dashboard.scale_command import SOMEWHERE, Reader
+from gristmill.dashboard.advised_command import SOMEWHERE, Reader
 from gristmill.dashboard.warnings import TASKS_MOST, advise_on_orphans, advise_on_unknown_tasks
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.registry import LiveWorker

@@ -44,7 +44,7 @@ class More:
     stopped: int = 0
 
 
-class ScaleCommand:
+class AdvisedCommand:
     """The commands that change the slots of one queue, and of no other one."""
 
     def __init__(
