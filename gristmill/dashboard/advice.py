@@ -57,6 +57,8 @@ def advise(
     stands = Advice(name, f"{text}.", None, "ok", planned.limit, time)
     if time is not None and time <= TARGET_SECONDS:
         return stands
+    if reader.is_autoscaled:
+        return _with(stands, "gristmill autoscale sets its slots.")
     if not planned.settled:
         return _with(stands, "The slots have just changed, or got work: what they do is not measured yet.")
     return _on_limit(stands, queue, planned, command, workers)

@@ -22,10 +22,14 @@ _DOCS = "docs/scaling.md, More hosts"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads the advice: on the machine with this id, empty where nobody knows, and with a private server or not."""
+    """Who reads the advice: on the machine with this id, empty where nobody knows, and with a private server or not.
+
+    `is_autoscaled` says that `gristmill autoscale` acts on the queue.
+    """
 
     machine: str = ""
     is_private: bool = False
+    is_autoscaled: bool = False
 
 
 SOMEWHERE = Reader()

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gristmill.broker.unattended_queues import Orphan, orphans
@@ -67,14 +67,14 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     names = {worker.id: one.name for one in fleet for worker in one.workers}
     for row in workers:
         row["machine_name"] = names[row["id"]]
-    history = application.history.view(name, overview.at)
     history["machines"] = machine_lines(history["machines"], fleet)
+    autoscale = autoscale_now(observer.fleet.client, observer.meters.settings, overview.at)
     return {
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
         "advice": [
-            *(asdict(advice) for advice in _advice(overview, cpu)),
+            *(asdict(advice) for advice in _advice(overview, cpu, autoscale["queues"] if autoscale else ())),
             *(asdict(advice) for advice in advise_on_orphans(watch.orphans)),
             *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks, *items])),
         ],
@@ -84,7 +84,7 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
-        "autoscale": autoscale_now(observer.fleet.client, observer.meters.settings, overview.at),
+        "autoscale": autoscale,
         "history": history,
     }
 
@@ -101,9 +101,13 @@ def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
     ]
 
 
-def _advice(overview: Overview, cpu: float) -> list[Advice]:
+def _advice(overview: Overview, cpu: float, scaled: Collection[str]) -> list[Advice]:
+    """The advice on queues and workers; `scaled` are the queues that autoscale acts on, so that nobody else has to."""
     reader = Reader(machine_id(), is_private=settings().redis_url is None)
-    by_queue = [advise(queue, overview.queues, overview.workers, cpu, reader) for queue in overview.queues]
+    by_queue = [
+        advise(queue, overview.queues, overview.workers, cpu, replace(reader, is_autoscaled=queue.name in scaled))
+        for queue in overview.queues
+    ]
     workers = [*advise_on_names(overview.workers), *advise_on_setups(overview.workers)]
     return [*by_queue, *workers, *advise_on_abandoned(overview.batches)]
 

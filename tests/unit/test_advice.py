@@ -126,6 +126,11 @@ def test_fewer_slots_than_there_are_are_never_advised():
     assert advice(replace(CPU, slots=50, busy=50, left=100_000)).command is None
 
 
+def test_autoscale_is_left_to_act():
+    advised = advice(reader=Reader(is_autoscaled=True))
+    assert (advised.command, advised.level) == (None, "ok")
+
+
 def pod(host="cpu-7d9f8c6b5-abcde", **fields):
     return worker(host=host, container=True, namespace="mill", cpu=99.0, **fields)
 
