@@ -22,7 +22,7 @@ NEAR = 1.2
 WORTH = 0.9
 #: How long the number of slots has to stand before anybody concludes from what they did: in seconds, in run times, and
 #: in seconds at most; and how many items have to end.
-STEADY_SECONDS, STEADY_RUNS, STEADY_MOST, STEADY_ITEMS = 10.0, 2.0, 120.0, 10
+STEADY_SECONDS, STEADY_RUNS, STEADY_MOST, STEADY_ITEMS = 10.0, 2.0, 120.0, 30
 
 
 class Limit(StrEnum):

@@ -20,7 +20,7 @@ from gristmill.fleet.queue_history import SECONDS, QueueHistory, QueueSecond
 from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.running_items import RunningItem
 
-CHUNK_SECONDS, OVERHEAD = 0.5, 0.01
+CHUNK_SECONDS, OVERHEAD, DRAIN_SECONDS = 0.5, 0.01, 10.0
 #: Slots of short items that take their chunks one by one: where there are more, several do so together. Chunks that all
 #: of them take in a second, about.
 SLOTS_AT_ONCE, EVENTS_A_SECOND = 8, 12
@@ -87,7 +87,8 @@ class Worker:
     busy: int = 0
     demand: float = 0.0
     is_leaving: bool = False
-    running: dict[int, tuple[Batch, float, int]] = field(default_factory=dict)
+    #: Batch, when the chunk began and will end, its items, and how many slots it has.
+    running: dict[int, tuple[Batch, float, float, int, int]] = field(default_factory=dict)
 
 
 class SimulatedFleet:
@@ -120,8 +121,12 @@ class SimulatedFleet:
         self._at(self.now + start, worker)
 
     def stop_workers(self, workers: list[Worker]) -> None:
-        """Have workers finish what runs, and take no more."""
+        """Have workers finish what ends in time, hand back the rest, and take no more."""
         for worker in workers:
+            for number, (batch, _, end, items, weight) in list(worker.running.items()):
+                if end > self.now + DRAIN_SECONDS:
+                    self._leave(worker, batch, weight, number)
+                    batch.waiting += items
             worker.is_leaving = True
             self._slots[worker.queue] -= worker.slots
             self._change(worker.queue, "slots", -worker.slots)
@@ -207,8 +212,6 @@ class SimulatedFleet:
         batch.running_or_done += items
         seconds = self._seconds(batch.task, worker, items, weight)
         worker.busy += weight
-        self._number += 1
-        worker.running[self._number] = batch, self.now, items
         cores = batch.task.cores * weight
         worker.demand += cores
         worker.machine.demand += cores
@@ -218,17 +221,16 @@ class SimulatedFleet:
             self._server_until = max(self._server_until, self.now) + self.server_cost * weight
             self._server_used += self.server_cost * weight
             end = max(end, self._server_until)
+        self._number += 1
+        worker.running[self._number] = batch, self.now, end, items, weight
         self._at(end, (worker, batch, items, weight, seconds, self._number))
 
     def _end(self, worker: Worker, batch: Batch, items: int, weight: int, seconds: float, number: int) -> None:
-        worker.busy -= weight
-        del worker.running[number]
-        cores = batch.task.cores * weight
-        worker.demand -= cores
-        worker.machine.demand -= cores
+        if number not in worker.running:
+            return
+        self._leave(worker, batch, weight, number)
         batch.left -= items
         self._left[worker.queue] -= items
-        self._change(worker.queue, "busy", -weight, 0.5)
         self._change(worker.queue, "left", -items)
         tasks = self._counts[worker.queue][int(self.now)]
         count = tasks.setdefault(batch.task.name, TaskCount())
@@ -242,6 +244,14 @@ class SimulatedFleet:
             count.runs[place] += items // 2
             count.runs[place + 2] += items // 4
         self._take(worker, weight)
+
+    def _leave(self, worker: Worker, batch: Batch, weight: int, number: int) -> None:
+        """Slots have nothing to run any more."""
+        del worker.running[number]
+        worker.busy -= weight
+        worker.demand -= batch.task.cores * weight
+        worker.machine.demand -= batch.task.cores * weight
+        self._change(worker.queue, "busy", -weight, 0.5)
 
     def _next_batch(self, queue: str) -> Batch | None:
         ready = [one for one in self.batches if one.waiting and one.task.queue == queue]
@@ -287,7 +297,7 @@ class SimulatedFleet:
         running = [
             RunningItem(b.name, 0, None, 0.0, self.now - since, 1, None, one.name, 1)
             for one in self.workers
-            for b, since, items in one.running.values()
+            for b, since, *_ in one.running.values()
             if self.now - since >= 1 and b.task.mean >= CHUNK_SECONDS
         ]
         queues = []
