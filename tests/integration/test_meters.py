@@ -244,7 +244,7 @@ def test_the_rate_falls_to_nothing_once_nothing_is_left(ledger, meters):
     now = int(meters.now())
     for seconds in range(2, 62, 10):
         # Eight slots that began together: their items of 10 s end together.
-        fields = {"t|cpu|s|fibonacci": 8, "t|cpu|b|fibonacci": 80_000, f"t|cpu|r{bucket(10.0)}|fibonacci": 8}
+        fields = {"t|cpu|s|fibonacci": 8, "t|cpu|b|fibonacci": 80_000, f"t|cpu|R{bucket(10.0)}|fibonacci": 8}
         ledger.client.hset(ledger.settings.key(f"meters:1:{now - seconds}"), mapping=fields)
     rate = pytest.approx(0.8, rel=0.1)
     assert until(lambda: Observer(ledger.client, ledger.settings).look().queues[0].rate == rate)

@@ -9,14 +9,12 @@ from gristmill.fleet.scaling import Limit, plan
 from tests.support.advised_fleet import AdvisedFleet
 from tests.support.simulated_fleet import Batch, Machine, SimulatedFleet, Task
 
-FLEETS = 1000
-
 
 def followed(seed: int) -> tuple[float, float] | None:
     """Seconds that the advice said, and that it took to who did what it said; None where it gave no command."""
     advised = AdvisedFleet.of(seed)
     fleet, at = advised.fleet, 15.0
-    while at < 150:
+    while at <= 180:
         fleet.run(at, advised.queue)
         advice = advised.advice()
         if advice.command and advice.limit == Limit.SLOTS and advice.seconds:
@@ -28,12 +26,13 @@ def followed(seed: int) -> tuple[float, float] | None:
     return None
 
 
-def test_the_time_that_the_advice_says_is_the_time_that_it_takes():
-    """Within 20 %, in 95 % of the fleets in which somebody follows the advice."""
-    times = [pair for seed in range(FLEETS) if (pair := followed(seed))]
+@pytest.mark.parametrize(("fleets", "share"), [(60, 0.9), pytest.param(1000, 0.95, marks=pytest.mark.slow)])
+def test_the_time_that_the_advice_says_is_the_time_that_it_takes(fleets, share):
+    """Within 20 %, in 95 % of the fleets in which somebody follows the advice; in fewer of a few of them."""
+    times = [pair for seed in range(fleets) if (pair := followed(seed))]
     wrong = [(said, real) for said, real in times if abs(real / said - 1) > 0.2]
-    assert len(times) > FLEETS / 2
-    assert len(wrong) <= 0.05 * len(times), Counter(real > said for said, real in wrong)
+    assert len(times) > fleets / 2
+    assert len(wrong) <= (1 - share) * len(times), Counter(real > said for said, real in wrong)
 
 
 @pytest.mark.parametrize("seed", range(30))
