@@ -1,15 +1,9 @@
 """Machines, containers and workers for the Throughput page: three things, each with its own figures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from gristmill.fleet.machines import Machine
-
-#: Machines that a chart draws, at most: with more lines, colours repeat. The others, and those without a live worker,
-#: are one line each.
-LINES_MOST = 5
-
-Lines = dict[str, list[float | None]]
 
 
 def machine_rows(machines: Iterable[Machine]) -> list[dict[str, Any]]:
@@ -47,22 +41,3 @@ def container_rows(machines: Iterable[Machine]) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def machine_lines(lines: Mapping[str, Lines], machines: Sequence[Machine]) -> dict[str, Lines]:
-    """The lines of live machines, by name; the means of those that are too many, and of those without a live worker."""
-    first = [one for one in machines if one.id in lines][: LINES_MOST if len(machines) > LINES_MOST + 1 else None]
-    live = {one.id for one in machines}
-    others = [lines[one.id] for one in machines if one.id in lines and one not in first]
-    without = [line for key, line in lines.items() if key not in live]
-    folded = {f"{len(others)} others": others, f"{len(without)} without workers now": without}
-    return {one.name: lines[one.id] for one in first} | {
-        name: {what: _means([line[what] for line in several]) for what in several[0]}
-        for name, several in folded.items()
-        if several
-    }
-
-
-def _means(lines: list[list[float | None]]) -> list[float | None]:
-    values = ([number for number in column if number is not None] for column in zip(*lines, strict=True))
-    return [float(f"{sum(column) / len(column):.4g}") if column else None for column in values]

@@ -12,7 +12,7 @@ from gristmill.config.host import machine_id
 from gristmill.config.settings import settings
 from gristmill.dashboard.advice import Advice, advise
 from gristmill.dashboard.advised_command import Reader
-from gristmill.dashboard.machine_rows import container_rows, machine_lines, machine_rows
+from gristmill.dashboard.machine_rows import container_rows, machine_rows
 from gristmill.dashboard.warnings import (
     advise_on_abandoned,
     advise_on_names,
@@ -67,7 +67,6 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     names = {worker.id: one.name for one in fleet for worker in one.workers}
     for row in workers:
         row["machine_name"] = names[row["id"]]
-    history["machines"] = machine_lines(history["machines"], fleet)
     autoscale = autoscale_now(observer.fleet.client, observer.meters.settings, overview.at)
     return {
         "at": overview.at,

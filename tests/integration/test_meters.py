@@ -184,10 +184,10 @@ def test_workers_and_machines_are_sampled(ledger, meters):
         observer.look()
         now = int(meters.now())
         found = meters.read(1, range(now - 5, now + 1))
-        return next((one for one in found if one.machines), None)
+        return next((one for one in found if one.hosts), None)
 
     found = until(sampled)
-    assert found.machines == {"a": {"cores": 4, "cpu": 50, "used": 100, "memory": 200}}
+    assert found.hosts == {"a": {"cores": 4, "cpu": 50, "used": 100, "memory": 200}}
     assert (found.queues["cpu"]["slots"], found.queues["cpu"]["busy"], found.queues["io"]["slots"]) == (3, 1, 64)
 
 

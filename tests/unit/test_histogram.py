@@ -131,9 +131,9 @@ def test_a_stretch_that_is_not_over_counts_by_the_seconds_it_has():
 
 
 def test_samples_are_means():
-    found = Bucket.from_fields({"q|left|io": "30", "q|oldest|io": "9000", "m|cpu|a": "150", "n": "3"})
+    found = Bucket.from_fields({"q|left|io": "30", "q|oldest|io": "9000", "h|cpu|a": "150", "n": "3"})
     assert found.queues == {"io": {"left": 10.0, "oldest": 3.0}}
-    assert found.machines == {"a": {"cpu": 50.0}}
+    assert found.hosts == {"a": {"cpu": 50.0}}
 
 
 def test_names_of_tasks_may_hold_anything():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.config.host import in_container, machine_id, memory_used, namespace
-from gristmill.dashboard.machine_rows import LINES_MOST, container_rows, machine_lines, machine_rows
+from gristmill.dashboard.machine_rows import container_rows, machine_rows
 from gristmill.fleet.machines import machines
 from gristmill.fleet.registry import LiveWorker
 from gristmill.worker.host_load import HostLoad
@@ -49,25 +49,6 @@ class TestMachines:
             LiveWorker("b", host="b"),
         ]
         assert [(one.name, one.cores, len(one.workers)) for one in machines(older)] == [("a", 2, 2), ("b", 0, 1)]
-
-
-class TestLines:
-    """Input D6: 27 hosts in the legend after 20 minutes of restarts."""
-
-    def test_those_that_are_gone_are_one_line(self):
-        lines = {f"gone{i}": {"cpu": [2.0 * i, None], "memory": [1.0, None]} for i in range(26)}
-        lines["0123456789ab"] = {"cpu": [None, 50.0], "memory": [None, 10.0]}
-        drawn = machine_lines(lines, machines([container("c1")]))
-        assert drawn == {
-            "machine 012345": lines["0123456789ab"],
-            "26 without workers now": {"cpu": [25.0, None], "memory": [1.0, None]},
-        }
-
-    def test_many_live_machines_are_folded(self):
-        fleet = machines([container(f"c{i}", machine=f"{i:012d}") for i in range(40)])
-        drawn = machine_lines({one.id: {"cpu": [1.0], "memory": [1.0]} for one in fleet}, fleet)
-        assert len(drawn) == LINES_MOST + 1
-        assert f"{40 - LINES_MOST} others" in drawn
 
 
 class TestHost:
@@ -117,10 +98,9 @@ class TestHost:
 
     def test_the_cores_that_a_worker_s_processes_use(self, monkeypatch):
         monkeypatch.setattr("gristmill.worker.host_load.LOOK_SECONDS", 0.1)
-        load, began = HostLoad(), time.monotonic()
-        end = os.times().user + 0.3
-        while os.times().user < end or time.monotonic() < began + 0.1:
+        load, began, spent = HostLoad(), time.monotonic(), time.process_time()
+        while time.process_time() < spent + 0.3 or time.monotonic() < began + 0.1:
             pass
-        cores = 0.3 / (time.monotonic() - began)
-        # The kernel counts in hundredths of a second, and the system's part too.
-        assert 0.8 * cores < load.read()["cores_used"] < 2 * cores
+        cores = (time.process_time() - spent) / (time.monotonic() - began)
+        # The kernel counts in hundredths of a second.
+        assert load.read()["cores_used"] == pytest.approx(cores, rel=0.3)
