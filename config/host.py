@@ -1,11 +1,14 @@
-"""The cores and the memory that this process may use, also inside a container."""
+"""The cores and the memory that this process may use, also inside a container; and which machine it runs on."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
 ROOT = Path("/")
+#: Files that mark a container.
+_MARKS = (".dockerenv", "run/.containerenv")
 
 
 def cores(root: Path = ROOT) -> int:
@@ -25,12 +28,48 @@ def cores(root: Path = ROOT) -> int:
 
 
 def memory(root: Path = ROOT) -> int:
-    """The bytes of memory that this process may use: the host's memory or its cgroups' limit, the lesser one."""
+    """The bytes of memory that this process may use: the machine's memory or its cgroups' limit, the lesser one."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for group in _groups("memory", root):
         words = [*_words(group / "memory.max"), *_words(group / "memory.limit_in_bytes")]
         limits += [int(word) for word in words if word.isdigit()]
     return min(limits)
+
+
+def memory_used(root: Path = ROOT) -> int:
+    """The bytes of memory that this process's container uses, without the files that the kernel can drop; 0: unknown.
+
+    As `docker stats` counts it.
+    """
+    for group in _groups("memory", root):
+        words = [*_words(group / "memory.current"), *_words(group / "memory.usage_in_bytes")]
+        if words:
+            stat = _words(group / "memory.stat")
+            fields = dict(zip(stat[::2], stat[1::2], strict=False))
+            files = fields.get("total_inactive_file", fields.get("inactive_file", "0"))
+            return max(0, int(words[0]) - int(files))
+    return 0
+
+
+def machine_id(root: Path = ROOT) -> str:
+    """An id of the machine that this process runs on, the same in all of its containers; empty where none is known.
+
+    It is that of the kernel that runs: a container has no other one, and a machine has another one after it restarts.
+    """
+    boot = "".join(_words(root / "proc/sys/kernel/random/boot_id"))
+    return hashlib.sha256(boot.encode()).hexdigest()[:12] if boot else ""
+
+
+def in_container(root: Path = ROOT) -> bool:
+    """Whether this process runs in a container of Docker, Podman or Kubernetes."""
+    return any((root / mark).exists() for mark in _MARKS) or bool(namespace(root))
+
+
+def namespace(root: Path = ROOT) -> str:
+    """The namespace of the pod of Kubernetes that this process runs in; empty outside of one."""
+    if not os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return ""
+    return " ".join(_lines(root / "var/run/secrets/kubernetes.io/serviceaccount/namespace")) or "default"
 
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:

@@ -3,14 +3,17 @@
 import threading
 import time
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
-from gristmill.dashboard.advice import (
-    Advice,
-    advise,
+from gristmill.config.host import machine_id
+from gristmill.config.settings import settings
+from gristmill.dashboard.advice import Advice, advise
+from gristmill.dashboard.advised_command import Reader
+from gristmill.dashboard.machine_rows import container_rows, machine_rows
+from gristmill.dashboard.warnings import (
     advise_on_abandoned,
     advise_on_names,
     advise_on_orphans,
@@ -18,6 +21,7 @@ from gristmill.dashboard.advice import (
     advise_on_unknown_tasks,
 )
 from gristmill.fleet.autoscale_seat import autoscale_now
+from gristmill.fleet.machines import machines
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.server_cpu import ServerCpu
@@ -59,20 +63,27 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
         row = {key: value for key, value in asdict(worker).items() if key != "tasks"}
         row |= {"succeeded": sum(c.succeeded for c in counts), "failed": sum(c.failed for c in counts)}
         workers.append(row)
+    fleet = machines(overview.workers)
+    names = {worker.id: one.name for one in fleet for worker in one.workers}
+    for row in workers:
+        row["machine_name"] = names[row["id"]]
+    autoscale = autoscale_now(observer.fleet.client, observer.meters.settings, overview.at)
     return {
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
         "advice": [
-            *(asdict(advice) for advice in _advice(overview, cpu)),
+            *(asdict(advice) for advice in _advice(overview, cpu, autoscale["queues"] if autoscale else ())),
             *(asdict(advice) for advice in advise_on_orphans(watch.orphans)),
             *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks, *items])),
         ],
+        "machines": machine_rows(fleet),
+        "containers": container_rows(fleet),
         "workers": workers,
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
         "server": round(cpu, 1),
-        "autoscale": autoscale_now(observer.fleet.client, observer.meters.settings, overview.at),
+        "autoscale": autoscale,
         "history": history,
     }
 
@@ -89,8 +100,13 @@ def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
     ]
 
 
-def _advice(overview: Overview, cpu: float) -> list[Advice]:
-    by_queue = [advise(queue, overview.queues, overview.workers, cpu) for queue in overview.queues]
+def _advice(overview: Overview, cpu: float, scaled: Collection[str]) -> list[Advice]:
+    """The advice on queues and workers; `scaled` are the queues that autoscale acts on, so that nobody else has to."""
+    reader = Reader(machine_id(), is_private=settings().redis_url is None)
+    by_queue = [
+        advise(queue, overview.queues, overview.workers, cpu, replace(reader, is_autoscaled=queue.name in scaled))
+        for queue in overview.queues
+    ]
     workers = [*advise_on_names(overview.workers), *advise_on_setups(overview.workers)]
     return [*by_queue, *workers, *advise_on_abandoned(overview.batches)]
 

@@ -38,14 +38,14 @@ class Outlook:
         working = max(self.slots, len(self.running))
         if self.mean is None or self.mean < SLOW_SECONDS or self.is_async or not working:
             return info.left / rate if rate > 0 else None
-        rests = [_rest(item, self.mean) for item in self.running]
+        rests = [rest(item, self.mean) for item in self.running]
         waiting = max(info.left - len(rests), 0)
         # No sooner than the item that takes longest.
         seconds = max([(sum(rests) + waiting * self.mean) / working, *rests])
         return seconds if seconds > 0 else None
 
 
-def _rest(item: RunningItem, mean: float) -> float:
+def rest(item: RunningItem, mean: float) -> float:
     """Seconds that an item will still run: as far as it is, or as long as the others took; 0 when it took longer."""
     progress = item.progress
     if progress is not None and progress.total and 0 < progress.done <= progress.total:
@@ -59,6 +59,14 @@ class Outlooks:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._client, self._settings = client, settings
         self._running_items = RunningItems(client, settings)
+
+    def means(self, names: Sequence[str]) -> dict[str, float | None]:
+        """How long the items of each of these batches took, in seconds, the latest counting most; None: none ended."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hmget(self._settings.key(f"batch:{name}:state"), "measured_seconds", "measured_items")
+            answers = cast(list[list[str | None]], pipe.execute())
+        return {name: _mean(*fields) for name, fields in zip(names, answers, strict=True)}
 
     def of(self, names: Sequence[str], *, inputs: bool = False) -> dict[str, Outlook]:
         """The outlook of each of these batches, by name; with the `inputs` of what runs, or without."""
@@ -76,6 +84,9 @@ class Outlooks:
         outlooks = {}
         for name, fields, slots in zip(names, answers[::2], answers[1::2], strict=True):
             seconds, items, is_async = cast(list[str | None], fields)
-            mean = float(seconds or 0) / float(items) if items and float(items) else None
-            outlooks[name] = Outlook(running[name], mean, slots, is_async is not None)
+            outlooks[name] = Outlook(running[name], _mean(seconds, items), slots, is_async is not None)
         return outlooks
+
+
+def _mean(seconds: str | None, items: str | None) -> float | None:
+    return float(seconds or 0) / float(items) if items and float(items) else None

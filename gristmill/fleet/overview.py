@@ -1,6 +1,6 @@
 """The fleet at one moment: the backlog, the rate and the times of each queue, and the live workers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -12,18 +12,18 @@ from gristmill.batches.info import BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
+from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.buckets import Buckets
-from gristmill.fleet.meters import Bucket, Meters, TaskCount
+from gristmill.fleet.meters import Meters
 from gristmill.fleet.outlook import Outlooks
+from gristmill.fleet.queue_history import NOTHING, SECONDS, SLOW_SECONDS, QueueHistory, QueueSecond, by_queue
 from gristmill.fleet.queue_now import QueueNow, Times
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
-from gristmill.fleet.running_items import RunningItems
+from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.server.rights import refused_commands
 
-#: Seconds over which a rate is measured: the first window with enough items counts.
-_WINDOWS, _ENOUGH = (10, 60, 300), 20
-#: Seconds over which quantiles are measured.
-_TIMES = 60
+#: Batches whose own measurements one look reads, at most.
+_MEANS_MOST = 200
 #: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -50,7 +50,7 @@ class Observer:
         self.running_items = RunningItems(client, settings)
         self.outlooks = Outlooks(client, settings)
         self._ledger = Ledger(client, settings)
-        self._seconds: Buckets[Bucket] = Buckets(self.meters, 1, lambda bucket: bucket)
+        self._seconds: Buckets[dict[str, QueueSecond]] = Buckets(self.meters, 1, by_queue)
 
     @cached_property
     def may_write(self) -> bool:
@@ -66,18 +66,41 @@ class Observer:
         """The fleet now; also samples the queues, because without workers nobody else does."""
         self.sample()
         at = self.meters.now()
-        second = int(at)
-        buckets = self._seconds.read(range(second - _TIMES, second + 1), at)
+        seconds = self._seconds.read(range(int(at) - SECONDS, int(at) + 1), at)
         batches = self.active()
         workers = self.fleet.workers()
-        last = next((bucket for bucket in reversed(buckets) if bucket.queues), Bucket())
-        names = {*KINDS, *last.queues, *(worker.queue for worker in workers)}
-        queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
-        if any(queue.left and queue.rate * _TIMES < _ENOUGH for queue in queues):
-            # The items are slow: their rate needs a longer window.
-            buckets = self._seconds.read(range(second - max(_WINDOWS), second - _TIMES), at) + buckets
-            queues = [_queue(name, buckets[:-1], last, workers, batches) for name in sorted(names)]
+        last = next((second for second in reversed(seconds) if any(one.gauges for one in second.values())), {})
+        names = sorted({*KINDS, *last, *(worker.queue for worker in workers)})
+        histories = {name: QueueHistory([second.get(name, NOTHING) for second in seconds[:-1]]) for name in names}
+        means = self._means(batches)
+        running = self._running(histories, last, workers)
+        queues = [
+            measure(
+                name,
+                histories[name],
+                last.get(name, NOTHING).gauges,
+                workers,
+                Backlog.of(name, batches, histories[name], means, running),
+                batches,
+            )
+            for name in names
+        ]
         return Overview(at, queues, workers, batches)
+
+    def _means(self, batches: Sequence[BatchInfo]) -> dict[str, float]:
+        """The mean run times that batches have measured themselves, of those that run first."""
+        names = [batch.name for batch in batches if batch.left][:_MEANS_MOST]
+        return {name: mean for name, mean in self.outlooks.means(names).items() if mean}
+
+    def _running(
+        self, histories: Mapping[str, QueueHistory], last: Mapping[str, QueueSecond], workers: Sequence[LiveWorker]
+    ) -> list[RunningItem]:
+        """The items that have run for a second or longer, if that matters: where items are slow, or none has ended."""
+        busy = {worker.queue for worker in workers if worker.busy}
+        slow = [name for name in busy if not histories[name].mean or histories[name].length >= SLOW_SECONDS]
+        if not any(last.get(name, NOTHING).gauges.get("left") for name in slow):
+            return []
+        return self.running_items.look(inputs=False)
 
     def active(self) -> list[BatchInfo]:
         """The batches that have not ended, oldest first."""
@@ -89,36 +112,43 @@ class Observer:
         return self._ledger.infos(names)
 
 
-def _queue(
-    name: str, past: Sequence[Bucket], last: Bucket, workers: Sequence[LiveWorker], batches: Sequence[BatchInfo]
+def measure(
+    name: str,
+    history: QueueHistory,
+    gauges: Mapping[str, float],
+    workers: Sequence[LiveWorker],
+    backlog: Backlog,
+    batches: Sequence[BatchInfo],
 ) -> QueueNow:
-    recent = [(sum_of(bucket, name), bucket.queues.get(name, {})) for bucket in past]
-    gauges = last.queues.get(name, {})
-    window = _window([count for count, _ in recent], bool(gauges.get("left")))
-    done, samples = TaskCount(), []
-    for count, sample in recent[len(recent) - window :]:
-        done.add(count)
-        if sample.get("slots"):
-            samples.append(sample["busy"] / sample["slots"])
-    times = TaskCount()
-    for count, _ in recent[-_TIMES:]:
-        times.add(count)
+    """A queue now, from its last minutes, the last samples (`gauges`), the live workers and the batches."""
     mine = [worker for worker in workers if worker.queue == name]
+    left, slots = round(gauges.get("left", 0)), sum(worker.slots for worker in mine)
+    waits, runs = history.times
     return QueueNow(
         name=name,
-        left=round(gauges.get("left", 0)),
+        left=left,
         paused=round(gauges.get("held", 0)),
         oldest=gauges.get("oldest", 0.0),
-        rate=done.done / window,
-        failing=done.failed / window,
-        seconds=done.busy / done.done if done.done else 0.0,
-        used=sum(samples) / len(samples) if samples else 0.0,
-        slots=sum(worker.slots for worker in mine),
+        rate=history.rate,
+        failing=history.failing,
+        arrivals=history.arrivals,
+        seconds=history.mean,
+        used=history.used,
+        speed=history.speed,
+        steady=history.steady,
+        ended=history.ended,
+        work=backlog.work(left),
+        longest=backlog.longest(max(1, left)),
+        ends=backlog.ends(left),
+        over_limit=sum(batch.left for batch in backlog.over_limit),
+        hold=next((batch.hold for batch in backlog.over_limit), ""),
+        held_seconds=backlog.held_seconds(),
+        slots=slots,
         busy=sum(worker.busy for worker in mine),
         workers=len(mine),
         submitting=any(batch.queue == name and batch.state is State.SUBMITTING for batch in batches),
-        wait=quantiles(times.waits),
-        run=quantiles(times.runs),
+        wait=quantiles(waits),
+        run=quantiles(runs),
         kind=_kind(name, mine, batches),
     )
 
@@ -132,25 +162,6 @@ def _kind(queue: str, workers: Sequence[LiveWorker], batches: Sequence[BatchInfo
     )
 
 
-def sum_of(bucket: Bucket, queue: str) -> TaskCount:
-    """The sum of the counts of all tasks on a queue."""
-    total = TaskCount()
-    for series, count in bucket.tasks.items():
-        if series.queue == queue:
-            total.add(count)
-    return total
-
-
 def quantiles(counts: dict[int, int]) -> Times:
     """The values of QUANTILES in a histogram, in seconds."""
     return tuple(quantile(counts, share) for share in QUANTILES)
-
-
-def _window(counts: Sequence[TaskCount], more: bool) -> int:
-    """Seconds to measure a rate over: while `more` items are left, long enough for slow ones; none before the first."""
-    for window in _WINDOWS if more else _WINDOWS[:1]:
-        items = [count.done for count in counts[-window:]]
-        if sum(items) >= _ENOUGH:
-            break
-    first = next((i for i, done in enumerate(items) if done), 0)
-    return max(1, len(items) - first)

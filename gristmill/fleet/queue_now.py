@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 Times = tuple[float | None, ...]
 
+#: Rounds after which slots that began together do not end their items together any more.
+ROUNDS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
@@ -16,8 +19,9 @@ class QueueNow:
     taking and recording them counts, more where a slot runs several items of an async task at once. `work` is how many
     seconds the items left take together, 0 where their batches do not tell. `longest` is the run time that the longest
     of the last items will have, and `ends` in how many seconds those that run will all have ended: None while nothing
-    tells that. Limits of batches and tasks hold `held` of the items left back; `hold` says which, and `held_seconds`
-    for how long, None where nobody knows. The number of slots has been the same for `steady` seconds.
+    tells that. Limits of batches and tasks hold `over_limit` of the items left back; `hold` says which limit, and
+    `held_seconds` for how long, None where nobody knows. The number of slots has been the same for `steady` seconds.
+    What is measured is of `ended` items.
     `wait` and `run` are the quantiles 0.5, 0.95 and 0.99 of the last minute in seconds. `submitting` says that a
     producer is still adding items. `kind` is that of its tasks, empty where neither a worker nor a batch shows it.
     """
@@ -42,19 +46,24 @@ class QueueNow:
     work: float = 0.0
     longest: float = 0.0
     ends: float | None = None
-    held: int = 0
+    over_limit: int = 0
     hold: str = ""
     held_seconds: float | None = None
     steady: float = 3600.0
+    ended: int = 1000
 
     @property
     def drain(self) -> float | None:
-        """Seconds until no item is left, at this rate; None while the rate is 0."""
-        return 0.0 if not self.left else self.left / self.rate if self.rate > 0 else None
+        """Seconds until no item is left, as things are; None while nothing tells that."""
+        if not self.left:
+            return 0.0
+        seconds = self.drain_with(self.slots)
+        return seconds if seconds is None else max(seconds, self.held_seconds or 0.0)
 
-    def drain_with(self, slots: int, start_seconds: float = 0.0) -> float | None:
+    def drain_with(self, slots: int, start_seconds: float = 0.0, meanwhile: int | None = None) -> float | None:
         """Seconds until no item is left with `slots`, of which the new ones run `start_seconds` from now on.
 
+        Until then `meanwhile` run: those that do now, unless some of them have to start again.
         Slots that do not get enough items now are taken to be as busy then: this is for a queue that slots limit. Items
         that a running producer adds count only where it goes on for ever, which nobody knows of a file.
         """
@@ -65,16 +74,15 @@ class QueueNow:
             return self.ends
         if not work or not slots:
             return None
-        as_now = self._drain(work, self.slots) if self.slots else None
         if slots <= self.slots or not start_seconds:
-            return self._drain(work, slots)
+            return self._drain(work, slots, slots)
+        until_then = self.slots if meanwhile is None else meanwhile
+        as_now = self._drain(work, until_then, until_then) if until_then else None
         if as_now is not None and as_now <= start_seconds:
             return as_now
-        meanwhile = (self._growth - self.slots * self._pace) * start_seconds
-        then = self._drain(max(work + meanwhile, 0.0), slots)
-        if then is None or as_now is None:
-            return then if then is None else start_seconds + then
-        return min(as_now, start_seconds + then)
+        rest = max(work + (self._growth - until_then * self._pace) * start_seconds, 0.0)
+        then = self._drain(rest, slots, until_then)
+        return then if then is None else start_seconds + then
 
     @property
     def _pace(self) -> float:
@@ -86,13 +94,23 @@ class QueueNow:
         """Seconds of items that come in a second, from producers that do not read a file."""
         return 0.0 if self.submitting else self.arrivals * self.seconds
 
-    def _drain(self, work: float, slots: int) -> float | None:
-        """The last items start when the others have left the slots; then the longest of them decides."""
-        mean = work / self.left
+    def _drain(self, work: float, slots: int, running: int) -> float | None:
+        """Seconds for so much work with `slots`, of which `running` are somewhere in an item, and the others begin.
+
+        The last items start when the others have left the slots; then the longest of them decides. Slots that begin
+        together end equal items together: then a last round takes as long as the others.
+        """
+        mean = (self.work or self.left * self.seconds) / self.left
         pace = slots * self._pace - self._growth
-        at_once = min(self.left, slots * max(1.0, self.speed))
-        waiting = work - at_once * mean
+        waiting = work - slots * max(1.0, self.speed) * mean
         last = max(mean, self.longest)
         if waiting <= 0:
             return last
-        return waiting / pace + last if pace > 0 else None
+        if pace <= 0:
+            return None
+        last_starts = waiting / pace
+        rounds, rest = divmod(work / mean, slots)
+        if rounds < ROUNDS and self.speed <= 1:
+            part = min(1.0, rest / running) if running else 1.0
+            last_starts = max(last_starts, (rounds + part - 1) * mean)
+        return last_starts + last

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil
 from statistics import median
 
 from gristmill.fleet.queue_now import QueueNow
@@ -17,8 +18,11 @@ SERVER_FULL = 80.0
 START_SECONDS = 10.0
 #: Where the target is out of reach, the slots that bring the time to so many times the least.
 NEAR = 1.2
-#: Seconds for which the number of slots has to stand before anybody concludes from what they did; as many chunks.
-STEADY_SECONDS, STEADY_CHUNKS, STEADY_MOST = 10.0, 2.0, 60.0
+#: More slots are worth it when they bring the time below this share of what it is.
+WORTH = 0.9
+#: How long the number of slots has to stand before anybody concludes from what they did: in seconds, in run times, and
+#: in seconds at most; and how many items have to end.
+STEADY_SECONDS, STEADY_RUNS, STEADY_MOST, STEADY_ITEMS = 10.0, 2.0, 120.0, 30
 
 
 class Limit(StrEnum):
@@ -33,7 +37,7 @@ class Limit(StrEnum):
     #: Its machines have no memory for more slots, or its items have reserved all that there is.
     MEMORY = "memory"
     #: A limit of a batch or of a task holds items back.
-    HELD = "held"
+    HOLD = "hold"
     #: The server's core is busy.
     SERVER = "server"
     #: Producers add items more slowly than the slots take them.
@@ -48,8 +52,9 @@ class Plan:
 
     `slots` would have its items done within the target, as far as the limits allow: fewer than now where fewer do.
     `seconds` is how long that takes from now on, the start of new slots included; None while nothing tells that. Where
-    cores or memory limit it, `machines` more like those that it has would reach the target. `settled` is false
-    while the number of slots has just changed, and what was measured does not belong to it.
+    cores or memory limit it, `machines` more like the `places` that it has would reach the target. It gets a `part`
+    (0 to 1) of the free cores, as other queues want more slots too. `settled` is false while the number of slots has
+    just changed, and what was measured does not belong to it.
     """
 
     queue: str
@@ -58,6 +63,8 @@ class Plan:
     seconds: float | None
     reason: str
     machines: int = 0
+    places: int = 1
+    part: float = 1.0
     settled: bool = True
 
 
@@ -78,14 +85,16 @@ def plan(
 
 def is_settled(queue: QueueNow) -> bool:
     """Whether what was measured of a queue belongs to the slots that it has now."""
-    return queue.steady >= min(max(STEADY_SECONDS, STEADY_CHUNKS * queue.seconds), STEADY_MOST)
+    least = min(max(STEADY_SECONDS, STEADY_RUNS * queue.seconds), STEADY_MOST)
+    enough = queue.slots if queue.steady >= STEADY_MOST else max(queue.slots, STEADY_ITEMS)
+    return queue.steady >= least and queue.ended >= enough
 
 
 def start_seconds(queue: QueueNow, workers: Sequence[LiveWorker]) -> float:
     """Seconds from a command to slots that run: as long as the starts of the queue's workers took, else of all."""
-    known = [worker for worker in workers if worker.start_seconds > 0]
-    mine = [worker.start_seconds for worker in known if worker.queue == queue.name]
-    starts = mine or [worker.start_seconds for worker in known]
+    telling = [worker for worker in workers if worker.start_seconds > 0]
+    mine = [worker.start_seconds for worker in telling if worker.queue == queue.name]
+    starts = mine or [worker.start_seconds for worker in telling]
     return median(starts) if starts else START_SECONDS
 
 
@@ -124,13 +133,18 @@ def _plan(
     if other:
         limit, slots, reason = other
         return Plan(queue.name, limit, slots, now, reason)
-    room = room_for(queue, workers, _part(queue, queues, workers, target))
+    if needed <= queue.slots:
+        return Plan(queue.name, Limit.SLOTS, needed, queue.drain_with(needed, start), "fewer slots are enough")
+    part = _part(queue, queues, workers, target)
+    room = room_for(queue, workers, part)
+    if not room.slots:
+        machines, places = _machines(queue, room, needed), len(room.places)
+        return Plan(queue.name, Limit(room.limit), queue.slots, now, room.reason, machines, places, part)
     slots = min(needed, queue.slots + room.slots)
     seconds = queue.drain_with(slots, start)
-    if needed <= queue.slots or room.slots:
-        return Plan(queue.name, Limit.SLOTS, slots, seconds, f"its {queue.slots:,} slots are busy")
-    machines = _machines(queue, room, target, start)
-    return Plan(queue.name, Limit(room.limit), slots, seconds, room.reason, machines)
+    if seconds is not None and now is not None and seconds > WORTH * now:
+        return Plan(queue.name, Limit.NOTHING, queue.slots, now, "it is done before more slots would help")
+    return Plan(queue.name, Limit.SLOTS, slots, seconds, f"its {queue.slots:,} slots are busy", part=part)
 
 
 def _other_limit(
@@ -139,7 +153,7 @@ def _other_limit(
     """What else than slots limits a queue, how many slots are enough then, and why; None: slots do."""
     loaded = queue.used * min(1.0, queue.speed)
     if queue.held_seconds is not None and queue.held_seconds > max(target, queue.drain_with(queue.slots) or 0.0):
-        return Limit.HELD, _enough(queue), f"{queue.hold} holds items back"
+        return Limit.HOLD, _enough(queue), f"{queue.hold} holds items back"
     if queue.ends is not None and queue.left <= queue.slots:
         return Limit.LONG_ITEMS, queue.left, "the last items all run"
     if loaded >= IDLE or (queue.rate <= 0 and queue.busy):
@@ -151,8 +165,8 @@ def _idle_limit(queue: QueueNow, workers: Sequence[LiveWorker], server_cpu: floa
     """The same for a queue whose slots do not get enough to do, or take long to record it."""
     if server_cpu >= SERVER_FULL:
         return Limit.SERVER, queue.slots, "the server is the bottleneck"
-    if queue.held:
-        return Limit.HELD, _enough(queue), f"{queue.hold} holds items back"
+    if queue.over_limit:
+        return Limit.HOLD, _enough(queue), f"{queue.hold} holds items back"
     mine = [worker for worker in workers if worker.queue == queue.name]
     if mine and all(worker.is_reserved for worker in mine):
         return Limit.MEMORY, queue.slots, "its items have reserved the memory of its workers"
@@ -181,10 +195,8 @@ def _enough(queue: QueueNow) -> int:
     return max(1, min(queue.slots, round(queue.used * queue.slots / 0.8)))
 
 
-def _machines(queue: QueueNow, room: Room, target: float, start: float) -> int:
-    """How many machines like those of the queue would have it done in time."""
-    if not room.machines or not room.share:
-        return 1
-    needed = slots_for(queue, target, start) - queue.slots
-    # A slot on a machine with a free core is faster than one that shares its core.
-    return max(1, round(needed * room.share / max(1.0, queue.slots / room.machines) + 0.499))
+def _machines(queue: QueueNow, room: Room, needed: int) -> int:
+    """How many more machines like those of the queue have room for as many slots as it needs."""
+    each = queue.slots / max(1, len(room.places))
+    # A slot that has a core for itself is faster than one that shares it.
+    return max(1, ceil((needed - queue.slots) * room.share / each))

@@ -29,7 +29,7 @@ from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
 from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
-from gristmill.worker.host_load import host_load
+from gristmill.worker.host_load import HostLoad
 from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
 from gristmill.worker.limits import worker_memory
@@ -72,6 +72,7 @@ class WorkerHeartbeat(StartStopStep):
         worker_ready.connect(self._begin, weak=False)
 
     def _begin(self, **_: Any) -> None:
+        self.load = HostLoad()
         self.heartbeat = heartbeat_of(client())
         server = self.heartbeat.client
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
@@ -137,6 +138,7 @@ class WorkerHeartbeat(StartStopStep):
             (then, before), (now, after) = self.history[0], self.history[-1]
             rate = round(max(0, after - before) / (now - then), 2)
         slots = pool_size.slots
+        needs = [needs_of(request) for request in pool_size.messages()]
         return {
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -145,12 +147,13 @@ class WorkerHeartbeat(StartStopStep):
             "slots": slots,
             "async_items": ceil(settings().async_slots / max(pool_size.width, 1)),
             "draining": pool_size.is_held or is_draining(),
-            "busy": sum(needs_of(request).slots for request in pool_size.messages()),
+            "busy": sum(each.slots for each in needs),
+            "reserved": sum(each.memory for each in needs),
             "memory_limit": worker_memory(settings()),
             "shared_root": self.value_sweeper.root,
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,
-            **host_load(),
+            **self.load.read(),
         }
 
     def _leave(self, **_: Any) -> None:

@@ -1,38 +1,74 @@
-"""Measures the load of the host: its cores and memory, and how busy they are."""
+"""Measures the load of the machine, of the container that this worker may run in, and of the worker itself."""
 
+import os
+import time
+from collections import deque
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from gristmill.config.host import cores
+from gristmill.config.host import cores, in_container, machine_id, memory, memory_used, namespace
 
 _MIB = 1 << 20
-#: Files that mark a container.
-_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+#: Seconds over which the use of cores is measured, as one second varies much; and between two looks at the processes of
+#: the worker, which reads those of the whole machine.
+MEAN_SECONDS = LOOK_SECONDS = 5
 
 # psutil measures between two calls: this is the first.
 psutil.cpu_percent()
 
 
-def host_load() -> dict[str, Any]:
-    """The host's load, for the heartbeat: cores, percent of them busy since the last call, memory in MiB."""
-    memory = psutil.virtual_memory()
+class HostLoad:
+    """The load, for the heartbeat: what LiveWorker has of machine, container and worker. To be read once a second."""
+
+    def __init__(self) -> None:
+        self._percents: deque[float] = deque(maxlen=MEAN_SECONDS)
+        self._process = psutil.Process()
+        self._start_seconds = round(time.time() - self._process.create_time(), 1)
+        self._looked_at, self._cpu_seconds = self._look()
+        self._cores_used = 0.0
+
+    def read(self) -> dict[str, Any]:
+        """The load now."""
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            before, spent = self._looked_at, self._cpu_seconds
+            self._looked_at, self._cpu_seconds = self._look()
+            # Of a process that was killed, nobody has counted the last seconds.
+            self._cores_used = max(0.0, (self._cpu_seconds - spent) / (self._looked_at - before))
+        self._percents.append(psutil.cpu_percent())
+        virtual = psutil.virtual_memory()
+        return {
+            **_fixed(),
+            "cpu": round(sum(self._percents) / len(self._percents), 1),
+            "used": round((virtual.total - virtual.available) / _MIB),
+            "cores_used": round(self._cores_used, 3),
+            "resident": round(self._resident / _MIB),
+            "container_used": round(memory_used() / _MIB) if in_container() else 0,
+            "start_seconds": self._start_seconds,
+        }
+
+    def _look(self) -> tuple[float, float]:
+        """The time, and the CPU time that the worker's processes have used, with those that have ended."""
+        spent, self._resident = 0.0, 0
+        for process in (self._process, *self._process.children(recursive=True)):
+            with suppress(psutil.Error):
+                spent += sum(process.cpu_times()[:4])
+                self._resident += process.memory_info().rss
+        return time.monotonic(), spent
+
+
+@cache
+def _fixed() -> dict[str, Any]:
+    total = psutil.virtual_memory().total
+    limit = memory()
     return {
-        "cores": _cores(),
-        "cpu": psutil.cpu_percent(),
-        "used": round((memory.total - memory.available) / _MIB),
-        "memory": round(memory.total / _MIB),
-        "container": _container(),
+        "machine": machine_id(),
+        "machine_cores": os.cpu_count() or 1,
+        "cores": cores(),
+        "memory": round(total / _MIB),
+        "container": in_container(),
+        "container_memory": round(limit / _MIB) if in_container() and limit < total else 0,
+        "namespace": namespace(),
     }
-
-
-@cache
-def _cores() -> int:
-    return cores()
-
-
-@cache
-def _container() -> bool:
-    return any(mark.exists() for mark in _MARKS)

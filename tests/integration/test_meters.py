@@ -175,7 +175,7 @@ def test_what_is_left_is_what_has_no_outcome_and_messages_of_plain_tasks(ledger,
     assert (io.left, io.paused) == (1, 7)
 
 
-def test_workers_and_hosts_are_sampled(ledger, meters):
+def test_workers_and_machines_are_sampled(ledger, meters):
     observer = Observer(ledger.client, ledger.settings)
     ledger.heartbeat(WORKER, {**heartbeat(slots=3), **HOST}, [])
     ledger.heartbeat("io@a", {**heartbeat(slots=64, queue="io"), **HOST}, [])
@@ -238,12 +238,17 @@ def test_failed_items_are_found_by_index(ledger):
 def test_the_rate_falls_to_nothing_once_nothing_is_left(ledger, meters):
     observer = Observer(ledger.client, ledger.settings)
     submit(ledger, "b", 10)
+    # An observer reads a second that is over only once.
+    earlier = Observer(ledger.client, ledger.settings)
+    until(lambda: earlier.look().queues[0].left == 10)
     now = int(meters.now())
-    for seconds, items in ((40, 8), (30, 8)):
-        ledger.client.hset(ledger.settings.key(f"meters:1:{now - seconds}"), "t|cpu|s|fibonacci", items)
-    # Slow items: their rate is that since they began, however few there were in the last seconds.
-    assert observer.look().queues[0].rate == pytest.approx(16 / 40, rel=0.1)
+    for seconds in range(2, 62, 10):
+        # Eight slots that began together: their items of 10 s end together.
+        fields = {"t|cpu|s|fibonacci": 8, "t|cpu|b|fibonacci": 80_000, f"t|cpu|R{bucket(10.0)}|fibonacci": 8}
+        ledger.client.hset(ledger.settings.key(f"meters:1:{now - seconds}"), mapping=fields)
+    rate = pytest.approx(0.8, rel=0.1)
+    assert until(lambda: Observer(ledger.client, ledger.settings).look().queues[0].rate == rate)
     ledger.delete("b")
     ledger.client.delete(ledger.settings.key("q:cpu:0"))
     assert until(lambda: observer.look().queues[0].left == 0)
-    assert observer.look().queues[0].rate == 0
+    assert until(lambda: observer.look().queues[0].rate == 0)

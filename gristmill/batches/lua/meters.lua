@@ -58,7 +58,8 @@ local function sample_workers()
     local machine = machine_of(details)
     if machine and details.cores and not machines[machine] then
       machines[machine] = true
-      for _, what in ipairs({'cores', 'cpu', 'used', 'memory'}) do sample('h', what, machine, details[what]) end
+      sample('h', 'cores', machine, details.machine_cores or details.cores)
+      for _, what in ipairs({'cpu', 'used', 'memory'}) do sample('h', what, machine, details[what]) end
     end
   end
   queues[''] = nil

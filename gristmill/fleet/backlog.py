@@ -1,0 +1,127 @@
+"""What is left of a queue: how long its items will take, what holds them back, and when those that run have ended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from math import exp, log, sqrt
+from statistics import NormalDist
+
+from gristmill.batches.info import ON_HOLD, BatchInfo, State
+from gristmill.config.quantities import parse_rate
+from gristmill.fleet.meters import TaskCount
+from gristmill.fleet.outlook import rest
+from gristmill.fleet.queue_history import QueueHistory, middle
+from gristmill.fleet.running_items import RunningItem
+
+#: Items of a task that have to have ended before their mean tells more than what the batch has measured.
+ENOUGH = 5
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The batches of one queue that have items left, with what the meters know of their tasks.
+
+    `means` are the mean run times that batches have measured themselves, by name.
+    """
+
+    batches: Sequence[BatchInfo]
+    history: QueueHistory
+    means: Mapping[str, float]
+    running: Sequence[RunningItem] = ()
+
+    @classmethod
+    def of(
+        cls,
+        queue: str,
+        batches: Sequence[BatchInfo],
+        history: QueueHistory,
+        means: Mapping[str, float],
+        running: Sequence[RunningItem] = (),
+    ) -> "Backlog":
+        """The backlog of a queue, of all batches."""
+        mine = [one for one in batches if one.queue == queue and one.left and one.state not in _SILENT]
+        names = {one.name for one in mine}
+        return cls(mine, history, means, [item for item in running if item.batch in names])
+
+    @cached_property
+    def mean(self) -> Mapping[str, float]:
+        """Seconds that an item of each batch takes, by the batch's name: as those of its task do, as a rule.
+
+        Before enough of these have ended, it is what the batch has measured, or for how long an item has run already.
+        """
+        longest: dict[str, float] = {}
+        for item in self.running:
+            longest[item.batch] = max(item.seconds, longest.get(item.batch, 0.0))
+        means, bias = {}, self.history.bias
+        for batch in self.batches:
+            count = self.history.counts.get(batch.task, TaskCount())
+            mean = self.history.mean_of([count])
+            if count.done < ENOUGH:
+                mean = self.means.get(batch.name) or mean or self.history.mean
+                means[batch.name] = max(mean, longest.get(batch.name, 0.0))
+            else:
+                means[batch.name] = mean * bias
+        return means
+
+    def work(self, left: int) -> float:
+        """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""
+        of_batches = [(batch.left, self.mean[batch.name]) for batch in self.batches]
+        others = max(0, left - sum(number for number, _ in of_batches))
+        work = sum(number * mean for number, mean in of_batches) + others * self.history.mean
+        # The samples are up to a second older, or younger, than the batches.
+        total = others + sum(number for number, _ in of_batches)
+        return work * left / total if total else 0.0
+
+    def longest(self, number: int) -> float:
+        """The run time that the longest of `number` items is expected to have; 0 while nothing tells that.
+
+        More items than have ended have a longer one than they had: as if the logarithms of run times were normal.
+        """
+        tasks = {batch.task for batch in self.batches}
+        counts = [count for task, count in self.history.counts.items() if task in tasks or not tasks]
+        runs = [(place, items) for count in counts for place, items in count.runs.items()]
+        total, mean = sum(items for _, items in runs), self.history.mean_of(counts) * self.history.bias
+        if not total or not mean:
+            return 0.0
+        if number > total:
+            sigma = sqrt(log(1 + self.history.variance))
+            return mean * exp(sigma * NormalDist().inv_cdf(1 - 1 / (number + 1)) - sigma * sigma / 2)
+        slowest = sorted(runs, reverse=True)
+        above = accumulate(items for _, items in slowest)
+        longest = next(place for (place, _), items in zip(slowest, above, strict=True) if items >= total / (number + 1))
+        # A bucket is wide: the mean says where in it the run times are.
+        return middle(longest) * mean * total / sum(items * middle(place) for place, items in runs)
+
+    def ends(self, left: int) -> float | None:
+        """Seconds until the items that run have ended, when those are all that is left; else None."""
+        if not self.running or len(self.running) < left:
+            return None
+        return max(rest(item, self.mean[item.batch]) for item in self.running)
+
+    @property
+    def over_limit(self) -> Sequence[BatchInfo]:
+        """The batches of which a limit holds items back."""
+        return [batch for batch in self.batches if batch.held_by]
+
+    def held_seconds(self) -> float | None:
+        """For how long limits hold the last of the items back; None where nothing tells that, or no limit does."""
+        periods = [self._held_seconds(batch) for batch in self.over_limit]
+        return max((seconds for seconds in periods if seconds), default=None)
+
+    def _held_seconds(self, batch: BatchInfo) -> float | None:
+        limit = batch.held_by or ""
+        if limit == "rate" and batch.rate and not batch.limit_by:
+            return batch.left / parse_rate(batch.rate)
+        if limit == "max_running" and isinstance(batch.max_running, int) and not batch.limit_by:
+            return batch.left * self.mean[batch.name] / batch.max_running or None
+        if limit.startswith("batch "):
+            return None
+        # As many end in a second as did: the batches of a task share its limit.
+        left = sum(other.left for other in self.over_limit if other.task == batch.task)
+        rate = self.history.rate_of(batch.task)
+        return left / rate if rate else None
+
+
+#: A batch in these states adds nothing to what its queue has to do now.
+_SILENT = ON_HOLD | {State.WAITING}
