@@ -125,8 +125,11 @@ def _memory(_: Redis, info: dict[str, Any]) -> Finding:
     used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
     if not most:
         return Finding("memory", f"{used >> 20} MiB used, no limit", "set maxmemory, so that a full server says so")
-    advice = "nearly full: delete batches that have ended (gristmill delete)" if used > MEMORY_SHARE * most else ""
-    return Finding("memory", f"{used >> 20} of {most >> 20} MiB used", advice)
+    state = f"{used >> 20} of {most >> 20} MiB used"
+    if used <= MEMORY_SHARE * most:
+        return Finding("memory", state)
+    names = f"{variable('server_memory')}, or GRISTMILL_REDIS_MEMORY of compose"
+    return Finding("memory", state, f"nearly full: gristmill delete frees that of a batch, {names} gives it more")
 
 
 def _clock(server: Redis, _: dict[str, Any]) -> Finding:
