@@ -116,7 +116,8 @@ NOBODY = [
     ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "maxmemory", "0"), ("ACL", "LIST"), ("ACL", "SETUSER", "me"),
     ("KEYS", "*"), ("MONITOR",), ("SHUTDOWN",), ("SCRIPT", "FLUSH"), ("FUNCTION", "LIST"),
     ("REPLICAOF", "NO", "ONE"), ("BGREWRITEAOF",), ("CLIENT", "KILL", "ID", "1"),
-    ("SET", "elsewhere", "1"), ("GET", "elsewhere"), ("PUBLISH", "elsewhere", "1"), ("RENAME", "gm1:batches", "gm1:b"), ("MIGRATE", "h", "1", "k", "0", "1"),
+    ("SET", "elsewhere", "1"), ("GET", "elsewhere"), ("PUBLISH", "elsewhere", "1"),
+    ("RENAME", "gm1:batches", "gm1:b"), ("MIGRATE", "h", "1", "k", "0", "1"),
 ]  # fmt: skip
 
 
