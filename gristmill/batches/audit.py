@@ -14,7 +14,7 @@ _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """An action that changed something.
 
     Attributes:
@@ -39,7 +39,7 @@ class Entry:
         return {**asdict(self), "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")}
 
 
-def entries(client: Redis, settings: Settings) -> Iterator[Entry]:
+def entries(client: Redis, settings: Settings) -> Iterator[AuditEntry]:
     """The last entries, oldest first: some 10,000. Reads a bounded number at once, so memory stays flat.
 
     Raises:
@@ -49,5 +49,5 @@ def entries(client: Redis, settings: Settings) -> Iterator[Entry]:
     while page := cast(Any, client.xrange(settings.key("audit"), min=start, count=_AT_ONCE)):
         for identity, fields in page:
             milliseconds = int(identity.partition("-")[0])
-            yield Entry(at=milliseconds / 1000, **{**fields, "detail": fields["detail"] or None})
+            yield AuditEntry(at=milliseconds / 1000, **{**fields, "detail": fields["detail"] or None})
         start = f"({page[-1][0]}"

@@ -3,37 +3,30 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gristmill.server.identity import user_at_host
 
-Via = Literal["command", "dashboard", "Python"]
+#: Characters of a name that are kept.
+_NAME_MOST = 200
+
+_actor: ContextVar[str] = ContextVar("actor")
 
 
-class Actor(NamedTuple):
-    """`by` is who acts, `via` what they use."""
-
-    by: str
-    via: Via
-
-    def as_argument(self) -> str:
-        """What scripts take."""
-        return f"{self.via} {self.by[:200]}"
-
-
-_ACTOR: ContextVar[Actor] = ContextVar("actor")
+def _text(by: str, via: str) -> str:
+    return f"{via} {by[:_NAME_MOST]}"
 
 
 @contextmanager
-def acting(by: str, via: Via) -> Iterator[None]:
+def acting(by: str, via: Literal["command", "dashboard"]) -> Iterator[None]:
     """What is done in this context is done by `by`; elsewhere, it is this process's user by Python."""
-    token = _ACTOR.set(Actor(by, via))
+    token = _actor.set(_text(by, via))
     try:
         yield
     finally:
-        _ACTOR.reset(token)
+        _actor.reset(token)
 
 
 def actor() -> str:
     """Who acts now, as scripts take it."""
-    return (_ACTOR.get(None) or Actor(user_at_host(), "Python")).as_argument()
+    return _actor.get(None) or _text(user_at_host(), "Python")
