@@ -160,3 +160,10 @@ def test_who_acts(server, ledger, control, here):
     assert [row["via"] for row in rows] == ["Python", "dashboard", "command", "dashboard"]
     assert list(rows[0]) == ["at", "by", "via", "action", "kind", "name", "detail"]
     assert CliRunner().invoke(cli, ["audit", "--batch", "other", "--json"]).stdout == ""
+
+
+def test_a_schedule_that_a_command_makes_is_the_commands(here):
+    """A thread of its own sends the items."""
+    assert CliRunner().invoke(cli, ["submit", "fibonacci", "5", "--name", "s", "--every", "1h"]).exit_code == 0
+    (entry,) = entries(here.client, here.settings)
+    assert (entry.by, entry.via, entry.action, entry.name) == (user_at_host(), "command", "make", "s")
