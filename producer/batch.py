@@ -19,12 +19,12 @@ from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.batch_parameter import BatchParameter
 from gristmill.producer.follower import Follower
-from gristmill.producer.identity import cancelled_item, user_at_host
 from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import Read, ValueOrder, typed_results
 from gristmill.producer.watching import check, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
+from gristmill.server.identity import cancelled_item, user_at_host
 from gristmill.server.waiting import Deadline
 
 log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
 
 from gristmill.errors import BatchCancelled, GristmillError
@@ -26,7 +27,7 @@ class Feeding:
         self._say = say
         self._cancelled = False
         # Nothing can interrupt a read of standard input: the thread may outlive this context, but not the process.
-        self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="feeding", daemon=True)
         # Not the thread's own word: Python takes a thread for dead when Ctrl-C interrupts a `join`.
         self._ended = threading.Event()
 

@@ -21,7 +21,6 @@ from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.batch import Batch
 from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.feeder import Feeder
-from gristmill.producer.identity import user_at_host
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
@@ -29,6 +28,7 @@ from gristmill.producer.limiting import limit_values_of, stored_limit_values, ta
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
+from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
 from gristmill.tasks.kinds import kind_of
 from gristmill.tasks.limit_values import LimitValues

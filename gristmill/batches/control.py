@@ -9,6 +9,7 @@ from redis import Redis
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError
+from gristmill.server.actor import actor
 from gristmill.server.confirm import confirmed_call
 
 
@@ -104,4 +105,6 @@ class Control:
 
     def _call(self, name: str, **arguments: Any) -> Any:
         # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
-        return confirmed_call(self._client, self._settings, "batches", name, token=uuid4().hex, **arguments)
+        return confirmed_call(
+            self._client, self._settings, "batches", name, token=uuid4().hex, actor=actor(), **arguments
+        )

@@ -18,6 +18,7 @@ from gristmill.batches.wish import Wish
 from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
 from gristmill.errors import BatchCancelled, InputError, invalid_value
+from gristmill.server.actor import actor
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
 
@@ -69,8 +70,7 @@ class Ledger:
     """The ledger on one server; safe to share between threads, and usable after a fork."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client = client
-        self.settings = settings
+        self.client, self.settings = client, settings
         self._call = Scripts(client, settings.prefix, "batches").call
         self._slowest = SlowestFilter()
 
@@ -296,5 +296,5 @@ class Ledger:
         Raises:
             InputError: another batch waits for its end, or takes its values.
         """
-        if dependent := self._call("forget", batch=batch):
+        if dependent := self._call("forget", batch=batch, actor=actor()):
             raise InputError(f"batch {dependent!r} follows {batch!r}: cancel or delete {dependent!r} first")

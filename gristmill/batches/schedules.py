@@ -13,6 +13,7 @@ from redis import Redis
 from gristmill.batches.timetable import Timetable, run_name
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, ServerError
+from gristmill.server.actor import actor
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import server_time
 
@@ -165,7 +166,7 @@ class Schedules:
             InputError: there is no such schedule, or somebody else's batch has the name.
         """
         run = run_name(name, self.now())
-        answer = self._call("run_schedule", schedule=name, token=uuid4().hex, run=run)
+        answer = self._call("run_schedule", schedule=name, token=uuid4().hex, run=run, actor=actor())
         if answer == "lost":
             raise _missing(name)
         if answer == "exists":
@@ -184,14 +185,15 @@ class Schedules:
         return self._pause(name, False, -1 if following is None else following)
 
     def _pause(self, name: str, paused: bool, following: int) -> bool:
-        answer = int(self._call("pause_schedule", schedule=name, token=uuid4().hex, paused=paused, following=following))
+        to_do = {"token": uuid4().hex, "paused": paused, "following": following, "actor": actor()}
+        answer = int(self._call("pause_schedule", schedule=name, **to_do))
         if answer < 0:
             raise _missing(name)
         return bool(answer)
 
     def delete(self, name: str) -> None:
         """Delete the schedule; its batches stay. Raises as `info`."""
-        if not self._call("delete_schedule", schedule=name):
+        if not self._call("delete_schedule", schedule=name, actor=actor()):
             raise _missing(name)
 
 
@@ -254,7 +256,8 @@ class Draft:
         size = self.size
         stored = {"stored": size.items, "bytes": size.bytes, "sha": size.sha, "rejected": rejected}
         flat = [part for pair in (self.definition | stored).items() for part in pair]
-        self.answer = self._call("plan", schedule=schedule, token=token, due=self.due, definition=flat)
+        about = {"token": token, "due": self.due, "actor": actor(), "definition": flat}
+        self.answer = self._call("plan", schedule=schedule, **about)
         if self.answer == "lost":
             raise ServerError("the server dropped the items, because nobody sent one for ten minutes: try again")
         if self.answer == "other":

@@ -11,6 +11,7 @@ from redis import Redis
 from gristmill.broker.reader import decoded
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import Settings
+from gristmill.server.actor import actor
 
 #: Most dead letters of one call: no script may occupy the server for long.
 CALL_MOST = 200
@@ -104,7 +105,7 @@ class DeadLetters:
     def _resolve(self, first: str, last: str, most: int, *, requeue: bool) -> int:
         # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
         ids = {"token": uuid4().hex, "first": first, "last": last}
-        return int(self._scripts.call("dead_letters", **ids, most=most, requeue=requeue))
+        return int(self._scripts.call("dead_letters", **ids, most=most, requeue=requeue, actor=actor()))
 
     def _last(self) -> str | None:
         newest = self._read("XREVRANGE", "+", "-", 1)

@@ -46,6 +46,7 @@ SECTIONS = {
         "drain": "Have workers finish what runs and take nothing new",
         "undrain": "Have drained workers take items again",
         "autoscale": "Give the queues as many slots as they need, or none",
+        "audit": "List who did what",
         "dead": "List, requeue or delete messages given up on",
         "doctor": "Check server, workers and settings; say what to do",
     },
@@ -108,11 +109,14 @@ def cli() -> None:
         from gristmill.cli.console import warn
         from gristmill.config import environment
         from gristmill.config.settings import Settings, settings
+        from gristmill.server.actor import acting
+        from gristmill.server.identity import user_at_host
 
     fields = Settings.model_fields
     for name, near in environment.unknown(fields, fields["home"].get_default()):
         warn(f"{name} is no setting" + (f": did you mean {near}?" if near else ""))
     settings()
+    click.get_current_context().with_resource(acting(user_at_host(), "command"))
 
 
 def main() -> None:

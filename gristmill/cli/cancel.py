@@ -11,8 +11,8 @@ from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
 from gristmill.config import settings
 from gristmill.config.figures import item_count
-from gristmill.producer.identity import cancelled_item
 from gristmill.server.connection import client
+from gristmill.server.identity import cancelled_item
 
 #: What `--item` says, by what the item did.
 _ITEM = {

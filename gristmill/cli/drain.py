@@ -12,8 +12,8 @@ from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
-from gristmill.producer.identity import user_at_host
 from gristmill.server.connection import client, reaching
+from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import Deadline
 
 #: Seconds between two looks, and between two notes on what still runs.

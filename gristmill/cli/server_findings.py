@@ -12,6 +12,7 @@ from gristmill.cli.finding import Finding
 from gristmill.config import settings
 from gristmill.config.settings import variable
 from gristmill.server import replicas
+from gristmill.server.certificate import certificate_days
 from gristmill.server.connection import locate, without_password
 from gristmill.server.facts import server_facts
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
@@ -21,6 +22,8 @@ from gristmill.server.sentinel import is_sentinel
 OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
 #: Seconds by which this host's clock may differ from the server's; share of the memory that may be in use.
 CLOCK_SECONDS, MEMORY_SHARE = 2.0, 0.75
+#: Days before its end from which on the server's certificate is to be renewed.
+CERTIFICATE_DAYS = 30
 
 
 def server_findings(server: Redis) -> Iterator[Finding]:
@@ -53,7 +56,13 @@ def _connection(server: Redis, _: dict[str, Any]) -> Finding:
         return Finding(
             "connection", "TLS, unchecked", "anybody may be the server: take ssl_cert_reqs out of its address"
         )
-    return Finding("connection", "TLS, certificate checked")
+    days = certificate_days(server)
+    if days is None:
+        return Finding("connection", "TLS, certificate checked")
+    state = f"TLS, certificate checked, {int(days)} days left"
+    if days < CERTIFICATE_DAYS:
+        return Finding("connection", state, "renew it before nobody can connect: docs/operating.md says how")
+    return Finding("connection", state)
 
 
 def _topology(_: Redis, info: dict[str, Any]) -> Finding:
@@ -116,8 +125,11 @@ def _memory(_: Redis, info: dict[str, Any]) -> Finding:
     used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
     if not most:
         return Finding("memory", f"{used >> 20} MiB used, no limit", "set maxmemory, so that a full server says so")
-    advice = "nearly full: delete batches that have ended (gristmill delete)" if used > MEMORY_SHARE * most else ""
-    return Finding("memory", f"{used >> 20} of {most >> 20} MiB used", advice)
+    state = f"{used >> 20} of {most >> 20} MiB used"
+    if used <= MEMORY_SHARE * most:
+        return Finding("memory", state)
+    names = f"{variable('server_memory')}, or GRISTMILL_REDIS_MEMORY of compose"
+    return Finding("memory", state, f"nearly full: gristmill delete frees that of a batch, {names} gives it more")
 
 
 def _clock(server: Redis, _: dict[str, Any]) -> Finding:

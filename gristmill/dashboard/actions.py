@@ -1,7 +1,9 @@
 """The actions of pages: on a batch, on several, on an item, on a schedule; and the download of a batch's results."""
 
-from collections.abc import Iterable, Iterator
+import base64
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Any, TypeVar
 
 import tornado.web
 
@@ -13,6 +15,7 @@ from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
 from gristmill.errors import InputError
 from gristmill.fleet.overview import Observer
+from gristmill.server.actor import acting
 from gristmill.server.connection import client
 
 #: Results to send before the next are read.
@@ -23,7 +26,30 @@ _WHERE = "on the dashboard"
 _NOTHING = {"retry": "has no failed or dead item", "cancel": "has ended"}
 
 
-class Action(Page):
+Answer = TypeVar("Answer")
+
+
+class Acting(Page):
+    """Takes actions in the name of the visitor, which the log of actions has."""
+
+    async def act(self, action: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
+        """Take an action, as `ask` asks a question."""
+        with acting(self._visitor(), "dashboard"):
+            return await self.ask(action, *arguments, bad_input=bad_input)
+
+    def _visitor(self) -> str:
+        """Who has logged in; where nobody has to, where the request comes from."""
+        user = self.current_user
+        if isinstance(user, str):
+            return user
+        if self.application.options.basic_auth:
+            # Flower has checked it.
+            credentials = base64.b64decode(self.request.headers["Authorization"].split()[1]).decode()
+            return credentials.partition(":")[0]
+        return f"anyone@{self.request.remote_ip}"
+
+
+class Action(Acting):
     """Takes one action, for a form with the token of its page."""
 
     @tornado.web.authenticated
@@ -32,11 +58,11 @@ class Action(Page):
         self.check_writable()
         observer = self.application.observer
         await self.ask(batches.find, observer, name)
-        await self.ask(_act, name, what, bad_input=409)
+        await self.act(_act, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
 
-class ActionOnMany(Page):
+class ActionOnMany(Acting):
     """Takes one action on each of several batches, for a request with the token of the page."""
 
     @tornado.web.authenticated
@@ -46,11 +72,11 @@ class ActionOnMany(Page):
         names = dict.fromkeys(self.get_body_arguments("name"))
         if not names:
             raise tornado.web.HTTPError(400, "%s", "invalid value for name: none (expected the names of batches)")
-        changed, reasons = await self.ask(_act_on_many, self.application.observer, names, what)
+        changed, reasons = await self.act(_act_on_many, self.application.observer, names, what)
         self.give({"changed": changed, "reasons": reasons})
 
 
-class CancelItem(Page):
+class CancelItem(Acting):
     """Cancels one item, for a form with the token of its page."""
 
     @tornado.web.authenticated
@@ -58,29 +84,29 @@ class CancelItem(Page):
         """Cancel the item, then show what runs again."""
         self.check_writable()
         await self.ask(batches.find, self.application.observer, name)
-        await self.ask(_cancel_item, name, int(index))
+        await self.act(_cancel_item, name, int(index))
         self.redirect(self.reverse_url("busy"))
 
 
-class WorkerAction(Page):
+class WorkerAction(Acting):
     """Drains a worker, takes it back, or stops it once it has drained, for a form with the token of its page."""
 
     @tornado.web.authenticated
     async def post(self, what: str) -> None:
         """Take the action `what` on the worker whose id is `worker` in the form, then show the list again."""
         self.check_writable()
-        await self.ask(_act_on_worker, self.application.observer, self.get_body_argument("worker"), what)
+        await self.act(_act_on_worker, self.application.observer, self.get_body_argument("worker"), what)
         self.redirect(self.reverse_url("workers"))
 
 
-class ScheduleAction(Page):
+class ScheduleAction(Acting):
     """Takes one action on a schedule, for a form with the token of its page."""
 
     @tornado.web.authenticated
     async def post(self, name: str, what: str) -> None:
         """Take the action `what`, then show the list again."""
         self.check_writable()
-        await self.ask(getattr(Schedules(client(), settings()), what), name)
+        await self.act(getattr(Schedules(client(), settings()), what), name)
         self.redirect(self.reverse_url("batches"))
 
 

@@ -17,6 +17,7 @@ from gristmill.fleet.announcement import (
     read_setup_errors,
 )
 from gristmill.fleet.worker_id import node_name
+from gristmill.server.actor import actor
 from gristmill.server.scripts import Scripts, server_time
 
 #: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
@@ -111,7 +112,9 @@ class WorkerRegistry:
         self._ask(worker, slots="" if slots is None else str(slots))
 
     def _ask(self, worker: str, **fields: str) -> None:
-        self._scripts.call("wish", worker=worker, fields=[part for pair in fields.items() for part in pair])
+        self._scripts.call(
+            "wish", worker=worker, actor=actor(), fields=[part for pair in fields.items() for part in pair]
+        )
 
     def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
         """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.

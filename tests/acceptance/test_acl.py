@@ -93,7 +93,7 @@ def stored(served):
 
 
 def test_a_viewer_sees_the_dashboard_and_changes_nothing(place, served):
-    served.admin.execute_command("ACL", "LOG", "RESET")
+    served.admin.execute_command("ACL", "LOG")
     before, port = stored(served), free_port("127.0.0.1", 0)
     environ = {"GRISTMILL_REDIS_URL": served.url("viewer"), "GRISTMILL_DASHBOARD_READ_ONLY": "true"}
     command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]
@@ -115,8 +115,9 @@ def test_a_viewer_sees_the_dashboard_and_changes_nothing(place, served):
 NOBODY = [
     ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "SET", "maxmemory", "0"), ("ACL", "LIST"), ("ACL", "SETUSER", "me"),
     ("KEYS", "*"), ("MONITOR",), ("SHUTDOWN",), ("SCRIPT", "FLUSH"), ("FUNCTION", "LIST"),
-    ("REPLICAOF", "NO", "ONE"), ("BGREWRITEAOF",), ("CLIENT", "LIST"), ("SET", "elsewhere", "1"), ("GET", "elsewhere"),
-    ("PUBLISH", "elsewhere", "1"), ("RENAME", "gm1:batches", "gm1:b"), ("MIGRATE", "h", "1", "k", "0", "1"),
+    ("REPLICAOF", "NO", "ONE"), ("BGREWRITEAOF",), ("CLIENT", "KILL", "ID", "1"),
+    ("SET", "elsewhere", "1"), ("GET", "elsewhere"), ("PUBLISH", "elsewhere", "1"),
+    ("RENAME", "gm1:batches", "gm1:b"), ("MIGRATE", "h", "1", "k", "0", "1"),
 ]  # fmt: skip
 
 
@@ -131,6 +132,11 @@ def test_what_nobody_may(served, role, command):
     ("role", "command"),
     [
         ("worker", ("CONFIG", "GET", "appendfsync")),
+        *((role, ("CLIENT", "LIST")) for role in ("producer", "worker", "dashboard", "viewer")),
+        *((role, ("SLOWLOG", "GET")) for role in ("producer", "worker", "dashboard", "viewer")),
+        ("admin", ("SLOWLOG", "RESET")),
+        ("admin", ("LATENCY", "RESET")),
+        ("admin", ("ACL", "LOG")),
         ("viewer", ("PUBLISH", "/0.gristmill.pidbox", "{}")),
         ("viewer", ("XADD", "gm1:q:cpu:0", "*", "m", "{}")),
         ("viewer", ("SET", "gm1:schema", "2")),
@@ -144,6 +150,22 @@ def test_what_one_role_may_not(served, role, command):
         client.execute_command(*command)
 
 
+LOOKS = (
+    *("INFO", "SLOWLOG GET", "SLOWLOG LEN", "LATENCY LATEST", "LATENCY HISTORY command", "MEMORY STATS"),
+    *("MEMORY USAGE gm1:batches", "MEMORY DOCTOR", "CLIENT LIST", "CONFIG GET appendfsync", "DBSIZE"),
+)
+
+
+@pytest.mark.parametrize("command", LOOKS)
+def test_the_admin_looks_at_the_server(served, command):
+    with served.client("admin") as client:
+        client.execute_command(*command.split())
+
+
+def test_the_admin_may_all_that_a_producer_may():
+    assert set(words(lines()["producer"])) <= set(words(lines()["admin"]))
+
+
 def test_nobody_comes_in_without_a_name():
     lines_of_all = (PROJECT / "config" / "redis.acl").read_text().splitlines()
     (line,) = [line for line in lines_of_all if line.startswith("user default ")]
@@ -151,7 +173,7 @@ def test_nobody_comes_in_without_a_name():
     assert line == "user default off resetpass ~* &* +@all"
 
 
-@pytest.mark.parametrize("role", ["producer", "worker", "dashboard"])
+@pytest.mark.parametrize("role", ["producer", "worker", "dashboard", "admin"])
 def test_every_command_of_our_scripts_is_allowed(role):
     scripts = [
         path.read_text()

@@ -116,7 +116,8 @@ def test_each_item_is_added_once_wherever_producers_are_killed(ledger, monkeypat
     assert sorted(stored(ledger, name), key=int) == [item for items in inputs for item in items]
     assert info(ledger, name).state is State.OPEN
     run_all(ledger)
-    assert Scripts(ledger.client, ledger.settings.prefix, "batches").call("close", batch=name, token=name) == "closed"
+    call = {"batch": name, "token": name, "actor": ""}
+    assert Scripts(ledger.client, ledger.settings.prefix, "batches").call("close", **call) == "closed"
     state = info(ledger, name)
     assert (state.state, state.left, state.duplicates) == (State.SUCCEEDED, 0, 0)
     assert state.succeeded == sum(counts)

@@ -15,6 +15,8 @@ from tests.conftest import until
 from tests.support.controlled import begin, record
 from tests.support.ledger import FIELDS, WORKER, age, heartbeat, info, outcomes, pop, queue_key, run_all, submit
 
+ACTOR = "Python me@here"
+
 HOUR_US = 3_600_000_000
 
 
@@ -157,20 +159,24 @@ class TestLostAnswers:
         submit(ledger, "b", 3)
         chunk, items = begin(ledger)
         record(ledger, chunk, items, "failed")
-        answers = [scripts(ledger).call("retry", batch="b", token="one", cancelled=False) for _ in range(2)]
+        answers = [
+            scripts(ledger).call("retry", batch="b", token="one", cancelled=False, actor=ACTOR) for _ in range(2)
+        ]
         assert answers == [1, 1]
         assert control.retry("b") == 0
 
     def test_pause_and_resume(self, ledger):
         submit(ledger, "b", 3)
         for token, paused in (("one", True), ("two", False)):
-            answers = [scripts(ledger).call("pause", batch="b", token=token, paused=paused) for _ in range(2)]
+            answers = [
+                scripts(ledger).call("pause", batch="b", token=token, paused=paused, actor=ACTOR) for _ in range(2)
+            ]
             assert answers == [1, 1]
 
     def test_cancel(self, ledger):
         submit(ledger, "b", 3)
         begin(ledger)
-        kill = {"batch": "b", "token": "one", "why": "by me", "killable": [WORKER]}
+        kill = {"batch": "b", "token": "one", "why": "by me", "actor": ACTOR, "killable": [WORKER]}
         answers = [scripts(ledger).call("cancel", **kill) for _ in range(2)]
         assert answers[0] == answers[1] == [ledger.state("b")["epoch"], WORKER, "0:1"]
 
@@ -180,7 +186,7 @@ class TestLostAnswers:
         for _ in range(2):
             ledger.client.xadd(ledger.settings.key("dead"), letter)
         dead_letters = DeadLetters(ledger.client, ledger.settings)
-        call = {"token": "one", "first": "-", "last": "+", "most": 1, "requeue": requeue}
+        call = {"token": "one", "first": "-", "last": "+", "most": 1, "requeue": requeue, "actor": ACTOR}
         assert [dead_letters._scripts.call("dead_letters", **call) for _ in range(2)] == [1, 1]
         assert len(dead_letters) == 1
 

@@ -257,7 +257,7 @@ COUNTS = f"queue:{QUEUE}"
 #: The stream that wakes readers: what it has changes when a message is taken, and not what becomes of it.
 ALARM = f"q:{QUEUE}:alarm"
 #: Keys on which nothing depends: the clock among them, because time never goes back here.
-_IGNORED = frozenset({"items", "learnt", "schema", "batches", "clock"})
+_IGNORED = frozenset({"audit", "items", "learnt", "schema", "batches", "clock"})
 #: Keys with ids of messages, names of workers or times. All others are plain.
 _SCOPED = frozenset(
     {

@@ -15,7 +15,7 @@ from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.support.examples import PROJECT
 
-ROLES = ("producer", "worker", "dashboard", "viewer")
+ROLES = ("producer", "worker", "dashboard", "viewer", "admin")
 #: Those who may have programs run, below a prefix of their own.
 PROGRAM_ROLES = ("program_producer", "program_worker")
 PROGRAMS = "programs:"

@@ -48,7 +48,8 @@ def free_port():
 class Certificates:
     """A certificate authority made for a test, and a certificate of it for 127.0.0.1."""
 
-    def __init__(self, directory, name):
+    def __init__(self, directory, name, days=90):
+        self.days = days
         directory.mkdir(exist_ok=True)
         needed(shutil.which("openssl"), "openssl: bin/test-needs installs it")
         self.authority, self.certificate, self.key = (directory / f"{name}.{part}" for part in ("ca", "crt", "key"))
@@ -57,10 +58,20 @@ class Certificates:
         signed = ("-CA", self.authority, "-CAkey", authority_key, "-addext", "basicConstraints=critical,CA:FALSE")
         self._make("server", self.certificate, self.key, "-addext", "subjectAltName=IP:127.0.0.1", *signed)
 
-    @staticmethod
-    def _make(name, certificate, key, *options):
+    def _make(self, name, certificate, key, *options):
         new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key)
-        command = ["openssl", "req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}", "-out", certificate]
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            *new_key,
+            "-days",
+            str(self.days),
+            "-subj",
+            f"/CN={name}",
+            "-out",
+            certificate,
+        ]
         subprocess.run([*command, *options], check=True, capture_output=True)
 
 

@@ -4,7 +4,7 @@ import os
 import pwd
 import socket
 
-from gristmill.producer.identity import user_at_host
+from gristmill.server.identity import user_at_host
 
 
 def test_a_user_with_a_name(monkeypatch):

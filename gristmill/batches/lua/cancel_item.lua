@@ -1,8 +1,8 @@
---@ cancel_item(batch, token, index: number, why) frees
---@ uses batches/ending server/answers
+--@ cancel_item(batch, token, index: number, why, actor) frees
+--@ uses batches/ending server/answers server/audit
 -- Cancel one item, whether it runs or not. Where it runs, the worker learns with its next heartbeat to end the run; an
 -- outcome that comes all the same is a duplicate.
--- Touches: every key of the batch, active, answer:{token}, kill:{worker} of those that run a chunk with the item.
+-- Touches: audit, every key of the batch, active, answer:{token}, kill:{worker} of those that run a chunk with the item.
 -- Returns `missing` (no such item), `ended` (it has an outcome), `running` or `waiting`: what it did when it was cancelled.
 local before = answered(token)
 if before then return before end
@@ -29,4 +29,5 @@ for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)) do
 end
 if b.cancelling then settle(batch, now, {}) end
 finish(batch, now)
+note_action(actor, 'cancel', 'batch', batch, 'item ' .. index)
 return remember(token, was)

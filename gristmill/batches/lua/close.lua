@@ -1,7 +1,7 @@
---@ close(batch, token) frees
---@ uses batches/closing server/answers
+--@ close(batch, token, actor) frees
+--@ uses batches/closing server/answers server/audit
 -- End the input of an open batch: it ends once all its items have an outcome.
--- Touches: batch:{b}:state, closing, answer:{token}, and what release touches. Returns 'closed', 'ended' when its input had
+-- Touches: audit, batch:{b}:state, closing, answer:{token}, and what release touches. Returns 'closed', 'ended' when its input had
 -- ended before, or 'not_open' when its items do not come by appends.
 local before = answered(token)
 if before then return before end
@@ -9,4 +9,5 @@ local b = state(batch, {'open', 'input_ended'}, {})
 if not b.open then return 'not_open' end
 if b.input_ended then return 'ended' end
 close_batch(batch, milliseconds(), 'close')
+note_action(actor, 'close', 'batch', batch)
 return remember(token, 'closed')

@@ -1,6 +1,6 @@
---@ forget(batch) frees
---@ uses batches/ending
--- Delete every key of a batch, those of lines.lua too; unless another batch waits for its end, or takes its values: then returns its name. Touches: every key of the batch, batches, active, expiring, and what end_release touches.
+--@ forget(batch, actor) frees
+--@ uses batches/ending server/audit
+-- Delete every key of a batch, those of lines.lua too; unless another batch waits for its end, or takes its values: then returns its name. Touches: audit, every key of the batch, batches, active, expiring, and what end_release touches.
 local b = state(batch, {'task', 'queue', 'paused', 'waiting', 'finished', 'after', 'from_batch'},
   {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
 local dependent = links.waiting_dependent(batch) or takers.needed_by(batch)
@@ -11,7 +11,7 @@ if b.task and not b.finished then
   count_open(b.queue, b.paused or b.waiting, b.succeeded + b.failed + b.cancelled + b.dead - b.stored)
   end_release(batch, b.queue)
 end
-redis.call('ZREM', GM .. 'batches', batch)
+if redis.call('ZREM', GM .. 'batches', batch) == 1 then note_action(actor, 'delete', 'batch', batch) end
 redis.call('ZREM', GM .. 'active', batch)
 redis.call('ZREM', GM .. 'expiring', batch)
 redis.call('DEL', key(batch, 'listeners'), key(batch, 'lines'))

@@ -1,7 +1,7 @@
---@ pause_schedule(schedule, token, paused: flag, following: number) frees
---@ uses batches/schedules server/answers
+--@ pause_schedule(schedule, token, paused: flag, following: number, actor) frees
+--@ uses batches/schedules server/answers server/audit
 -- Make no batches of a schedule until it is resumed, or resume it: then it is due at `following` next, or never with -1.
--- Touches: schedules_due, schedule:{s}:state, answer:{token}. Returns 1, 0 when it was so already, -1 when there is none.
+-- Touches: audit, schedules_due, schedule:{s}:state, answer:{token}. Returns 1, 0 when it was so already, -1 when there is none.
 local before = answered(token)
 if before then return tonumber(before) end
 local s = schedule_state(schedule)
@@ -14,4 +14,5 @@ else
   redis.call('HDEL', schedule_key(schedule, 'state'), 'paused', 'waits')
   set_next(schedule, {}, following)
 end
+note_action(actor, paused and 'pause' or 'resume', 'schedule', schedule)
 return remember(token, 1)

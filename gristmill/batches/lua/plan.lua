@@ -1,8 +1,8 @@
---@ plan(schedule, token, due: number, definition: list)
---@ uses batches/schedules
+--@ plan(schedule, token, due: number, actor, definition: list)
+--@ uses batches/schedules server/audit
 -- Make a schedule of the items that the draft `token` has; `definition` has its state, names and values by turns, and it is
 -- due at `due`. Repeating it changes nothing.
--- Touches: schedules, schedules_due, schedule_watch, schedule:{s}:state, schedule:{s}:in, schedule:{s}:limit_values, draft:{token}, draft:{token}:limit_values.
+-- Touches: audit, schedules, schedules_due, schedule_watch, schedule:{s}:state, schedule:{s}:in, schedule:{s}:limit_values, draft:{token}, draft:{token}:limit_values.
 -- Returns 'made', 'exists' (with the same items and times), 'other' (with others), or 'lost' when the draft is gone.
 local s, values = schedule_state(schedule), named(definition)
 if s.id and s.id ~= token then
@@ -20,6 +20,7 @@ if not s.id then
     redis.call('PERSIST', schedule_key(schedule, 'limit_values'))
   end
   redis.call('HSET', schedule_key(schedule, 'state'), 'id', token, 'created', milliseconds(), unpack(definition))
+  note_action(actor, 'make', 'schedule', schedule)
 end
 redis.call('ZADD', GM .. 'schedules', 'NX', milliseconds(), schedule)
 if not s.next and not s.last_due then set_next(schedule, {}, due) end

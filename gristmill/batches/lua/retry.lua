@@ -1,8 +1,8 @@
---@ retry(batch, token, cancelled: flag)
---@ uses batches/reopen server/answers
+--@ retry(batch, token, cancelled: flag, actor)
+--@ uses batches/reopen server/answers server/audit
 -- Give back the failed and dead items of a batch, to be run again; with `cancelled` the cancelled ones too.
 -- Their bits move from one bitmap to another: a few operations on stored/8 bytes, however many they are.
--- Touches: every key of the batch, active, answer:{token}. Returns how many they are, or -1 while the batch is being
+-- Touches: audit, every key of the batch, active, answer:{token}. Returns how many they are, or -1 while the batch is being
 -- cancelled.
 local before = answered(token)
 if before then return tonumber(before) end
@@ -29,4 +29,5 @@ end
 redis.call('HSET', key(batch, 'state'), 'dead', 0, 'retry_pending', 1)
 count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, number)
 release(batch, now)
+note_action(actor, 'retry', 'batch', batch, number .. ' items')
 return remember(token, number)

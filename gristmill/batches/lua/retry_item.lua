@@ -1,7 +1,7 @@
---@ retry_item(batch, token, index: number)
---@ uses batches/reopen server/answers
+--@ retry_item(batch, token, index: number, actor)
+--@ uses batches/reopen server/answers server/audit
 -- Give back one item that failed, is dead or was cancelled, to be run again.
--- Touches: every key of the batch, active, answer:{token}. Returns `missing` (no such item), `cancelling` (the batch is
+-- Touches: audit, every key of the batch, active, answer:{token}. Returns `missing` (no such item), `cancelling` (the batch is
 -- being cancelled), `succeeded` or `left` (so there is nothing to run again), or `retried`.
 local before = answered(token)
 if before then return before end
@@ -38,4 +38,5 @@ if not (part == 'cancelled' and is_ahead()) then
 end
 count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, 1)
 release(batch, milliseconds())
+note_action(actor, 'retry', 'batch', batch, 'item ' .. index)
 return remember(token, 'retried')

@@ -1,6 +1,6 @@
---@ dead_letters(token, first, last, most: number, requeue: flag) frees
---@ uses broker/lease server/answers
--- Requeue or drop the oldest dead letters of a range of ids. Touches dead, dead:bytes; q of their queues;
+--@ dead_letters(token, first, last, most: number, requeue: flag, actor) frees
+--@ uses broker/lease server/answers server/audit
+-- Requeue or drop the oldest dead letters of a range of ids. Touches audit, dead, dead:bytes; q of their queues;
 -- answer:{token}. It adds before it removes. Returns how many there were.
 local before = answered(token)
 if before then return tonumber(before) end
@@ -14,4 +14,6 @@ for i, letter in ipairs(letters) do
 end
 redis.call('XDEL', DEAD, unpack(ids))
 redis.call('DECRBY', DEAD_BYTES, bytes)
+local named = #ids == 1 and ids[1] or ids[1] .. ' to ' .. ids[#ids]
+note_action(actor, requeue and 'requeue' or 'delete', 'dead letter', named, #ids > 1 and #ids .. ' dead letters')
 return remember(token, #letters)

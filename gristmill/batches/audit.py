@@ -1,0 +1,53 @@
+"""The log of actions: who cancelled, retried, deleted, scheduled or drained what. The scripts that act write it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from redis import Redis
+
+from gristmill.config.settings import Settings
+
+#: Entries of one call: no call may occupy the server for long.
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An action that changed something.
+
+    Attributes:
+        at: Unix time in seconds, by the server's clock.
+        by: user@host, or the dashboard's user.
+        via: `command`, `dashboard` or `Python`.
+        action: `cancel`, `retry`, `close`, `pause`, `resume`, `delete`, `make`, `run`, `drain`, `undrain` or `requeue`.
+        kind: what `name` names: `batch`, `schedule`, `worker` or `dead letter`.
+        detail: more about it, such as `item 3`; None where there is no more.
+    """
+
+    at: float
+    by: str
+    via: str
+    action: str
+    kind: str
+    name: str
+    detail: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented fields, as `audit --json` prints them."""
+        return {**asdict(self), "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")}
+
+
+def entries(client: Redis, settings: Settings) -> Iterator[AuditEntry]:
+    """The last entries, oldest first: some 10,000. Reads a bounded number at once, so memory stays flat.
+
+    Raises:
+        RedisError: the server cannot be reached or refuses.
+    """
+    start = "-"
+    while page := cast(Any, client.xrange(settings.key("audit"), min=start, count=_AT_ONCE)):
+        for identity, fields in page:
+            milliseconds = int(identity.partition("-")[0])
+            yield AuditEntry(at=milliseconds / 1000, **{**fields, "detail": fields["detail"] or None})
+        start = f"({page[-1][0]}"

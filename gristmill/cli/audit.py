@@ -1,0 +1,48 @@
+"""`gristmill audit`."""
+
+from itertools import chain, islice
+
+import click
+
+from gristmill.batches.audit import entries
+from gristmill.cli import options
+from gristmill.cli.command import command as new_command
+from gristmill.cli.console import note, show
+from gristmill.config.settings import settings
+from gristmill.local.fleet import server_for_reading
+from gristmill.server.connection import client, reaching
+
+_COLUMNS = ["at", "by", "via", "action", "kind", "name", "detail"]
+#: Rows whose widths a table fits to: the command prints a table while it reads more.
+_PAGE = 500
+
+
+@new_command("audit")
+@click.option("--batch", metavar="BATCH", help="List what was done to this batch only.")
+@options.as_json
+@options.quiet
+def command(batch: str | None, as_json: bool) -> None:
+    """List who did what, oldest first: what changed a batch, a schedule, a worker or a dead letter.
+
+    The server keeps the last 10,000 or so. Submitting is no entry: a batch says who submitted it.
+
+    \b
+    Examples:
+      gristmill audit
+      gristmill audit --batch first
+      gristmill audit --json | jq -r 'select(.action == "delete").by'
+    """
+    with server_for_reading(), reaching():
+        selected = (
+            entry
+            for entry in entries(client(), settings())
+            if batch is None or (entry.kind, entry.name) == ("batch", batch)
+        )
+        first = next(selected, None)
+        if first is None:
+            note("nobody has done anything" if batch is None else f"nobody has done anything to batch {batch!r}")
+            return
+        rows, header = chain([first], selected), True
+        while page := [entry.as_dict() for entry in islice(rows, _PAGE)]:
+            show(_COLUMNS, page, as_json=as_json, header=header)
+            header = False

@@ -1,0 +1,32 @@
+"""Who acts, and by what: scripts that somebody calls write it down, see audit.lua."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+from gristmill.server.identity import user_at_host
+
+#: Characters of a name that are kept.
+_NAME_MOST = 200
+
+_actor: ContextVar[str] = ContextVar("actor")
+
+
+def _text(by: str, via: str) -> str:
+    return f"{via} {by[:_NAME_MOST]}"
+
+
+@contextmanager
+def acting(by: str, via: Literal["command", "dashboard"]) -> Iterator[None]:
+    """What is done in this context is done by `by`; elsewhere, it is this process's user by Python."""
+    token = _actor.set(_text(by, via))
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def actor() -> str:
+    """Who acts now, as scripts take it."""
+    return _actor.get(None) or _text(user_at_host(), "Python")
