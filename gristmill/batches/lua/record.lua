@@ -17,7 +17,7 @@ local outcomes, items
 outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
 local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt', 'from_batch', 'has_takers',
-  'input_ended', 'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running', 'stuck_after'}, {'priority', 'created',
+  'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running', 'stuck_after'}, {'priority', 'created',
   'succeeded', 'failed', 'cancelled', 'dead', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
 if not b.epoch then return {items, false, false} end
 if b.epoch ~= epoch then
@@ -188,7 +188,7 @@ if left and place and runner and more ~= 'no' then
 end
 release(batch, now, nil, b.known)
 release_freed(now)
-if b.input_ended and b.stored <= b.done + tally.succeeded + tally.failed + tally.dead then finish(batch, now) end
+if b.stored <= b.done + tally.succeeded + tally.failed + tally.dead then finish(batch, now) end
 -- A batch that has all its items out leaves room to those that wait for the fleet.
 if not redis.call('ZSCORE', wanting(b.queue), batch) then release_wanting(b.queue, 2, now) end
 return {tally.duplicates, following, threshold}
