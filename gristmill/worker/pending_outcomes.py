@@ -28,36 +28,36 @@ class PendingOutcomes:
 
     def __init__(self, record: Callable[[list[Outcome], float], object], may_record: Callable[[], bool]) -> None:
         self._record, self._may_record = record, may_record
-        self._outcomes: list[Outcome] = []
+        #: The slot appends to this list, which stays the same one: a call of ours for each item would cost as much.
+        self.outcomes: list[Outcome] = []
         self._last: Outcome | None = None
         self._lock = threading.Lock()
         #: When the first of them began, in seconds of `time.perf_counter()`.
         self.started_at = perf_counter()
-        self.append = self._outcomes.append
 
     def take(self) -> tuple[list[Outcome], float]:
         """What is not recorded, with the time at which the first of that began; the slot records it."""
         with self._lock:
-            outcomes, started_at = self._outcomes.copy(), self.started_at
-            self._outcomes.clear()
+            outcomes, started_at = self.outcomes.copy(), self.started_at
+            self.outcomes.clear()
             self.started_at = perf_counter()
             return outcomes, started_at
 
     def look(self) -> None:
         """Record what there is if the slot has added nothing since the last look; called by another thread."""
         with self._lock:
-            last = self._outcomes[-1] if self._outcomes else None
+            last = self.outcomes[-1] if self.outcomes else None
             is_long, self._last = last is self._last, last
             if last is None or not is_long or not self._may_record():
                 return
-            outcomes = self._outcomes.copy()
+            outcomes = self.outcomes.copy()
             seconds = sum(outcome.seconds for outcome in outcomes)
             try:
                 self._record(outcomes, seconds)
             except (RedisError, OSError) as error:
                 rare_log.warning("early", "outcomes wait for the end of their chunk: %s", error)
                 return
-            del self._outcomes[: len(outcomes)]
+            del self.outcomes[: len(outcomes)]
             self.started_at += seconds
 
 

@@ -156,7 +156,7 @@ class Runner:
         """Run items until the chunk ends, or is to be left; return how many of its last items go to other slots."""
         # What a suspect left to other slots would be under another message, which is no suspect.
         seconds = OVERTIME * self.settings.chunk_seconds if until else inf
-        late_at = pending.started_at + seconds
+        late_at, pending_outcomes = pending.started_at + seconds, pending.outcomes
         outcome: Outcome | None = None
         size = 0
         current_capture().rest()
@@ -172,7 +172,7 @@ class Runner:
                 if work.halt and should_stop():
                     return chunk.first + chunk.count - item.index
             outcome = run(item)
-            pending.append(outcome)
+            pending_outcomes.append(outcome)
             size += len(outcome.text)
             # A call for each item would be a part of what a quick one takes.
             now = perf_counter()

@@ -21,7 +21,7 @@ CONTAINMENT = (
     Mutant(
         "what was recorded early is not recorded again",
         "gristmill/worker/pending_outcomes.py",
-        "            del self._outcomes[: len(outcomes)]\n",
+        "            del self.outcomes[: len(outcomes)]\n",
         "",
         "tests/unit/test_pending_outcomes.py::test_two_looks_without_a_new_outcome_record_what_there_is",
         TRUE,

@@ -36,8 +36,8 @@ def records():
 def test_two_looks_without_a_new_outcome_record_what_there_is(records):
     pending = PendingOutcomes(records, lambda: True)
     before = pending.started_at
-    pending.append(outcome(0))
-    pending.append(outcome(1))
+    pending.outcomes.append(outcome(0))
+    pending.outcomes.append(outcome(1))
     pending.look()
     assert records.calls == []
     pending.look()
@@ -50,7 +50,7 @@ def test_two_looks_without_a_new_outcome_record_what_there_is(records):
 def test_a_slot_that_adds_outcomes_records_them_itself(records):
     pending = PendingOutcomes(records, lambda: True)
     for index in range(5):
-        pending.append(outcome(index))
+        pending.outcomes.append(outcome(index))
         pending.look()
     assert records.calls == []
     assert [each.index for each in pending.take()[0]] == [0, 1, 2, 3, 4]
@@ -58,7 +58,7 @@ def test_a_slot_that_adds_outcomes_records_them_itself(records):
 
 def test_what_may_be_replaced_is_not_recorded(records):
     pending = PendingOutcomes(records, lambda: False)
-    pending.append(outcome(0))
+    pending.outcomes.append(outcome(0))
     pending.look()
     pending.look()
     assert records.calls == []
@@ -68,13 +68,13 @@ def test_what_may_be_replaced_is_not_recorded(records):
 def test_what_the_server_does_not_take_is_kept(records):
     pending = PendingOutcomes(records, lambda: True)
     before = pending.started_at
-    pending.append(outcome(0))
+    pending.outcomes.append(outcome(0))
     records.fails = True
     pending.look()
     pending.look()
     assert (len(pending.take()[0]), pending.started_at >= before) == (1, True)
     records.fails = False
-    pending.append(outcome(1))
+    pending.outcomes.append(outcome(1))
     pending.look()
     pending.look()
     assert records.calls == [([1], 0.25)]
@@ -82,11 +82,11 @@ def test_what_the_server_does_not_take_is_kept(records):
 
 def test_what_is_added_while_the_rest_is_recorded_stays(records):
     def record(outcomes, seconds):
-        pending.append(outcome(1))
+        pending.outcomes.append(outcome(1))
         records(outcomes, seconds)
 
     pending = PendingOutcomes(record, lambda: True)
-    pending.append(outcome(0))
+    pending.outcomes.append(outcome(0))
     pending.look()
     pending.look()
     assert records.calls == [([0], 0.25)]
@@ -96,12 +96,12 @@ def test_what_is_added_while_the_rest_is_recorded_stays(records):
 def test_a_thread_looks_while_chunks_run_and_in_a_forked_process_too(records):
     recorder = EarlyRecorder()
     with recorder.of(PendingOutcomes(records, lambda: True)) as pending:
-        pending.append(outcome(3))
+        pending.outcomes.append(outcome(3))
         until(lambda: records.calls)
     assert records.calls == [([3], 0.25)]
     # It sleeps meanwhile, and wakes for the next chunk.
     until(lambda: not recorder._busy.is_set())
     with recorder.of(PendingOutcomes(records, lambda: True)) as pending:
-        pending.append(outcome(4))
+        pending.outcomes.append(outcome(4))
         until(lambda: len(records.calls) == 2)
     assert sum(thread.name == "early recorder" for thread in threading.enumerate()) >= 1
