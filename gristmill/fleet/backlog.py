@@ -48,7 +48,8 @@ class Backlog:
     def mean(self) -> Mapping[str, float]:
         """Seconds that an item of each batch takes, by the batch's name: as those of its task do, as a rule.
 
-        Before enough of these have ended, it is what the batch has measured, or for how long an item has run already.
+        Where some of these were of other batches, it is what the batch has measured itself, once enough of its items
+        have ended. Before any have, it is for how long an item has run already.
         """
         longest: dict[str, float] = {}
         for item in self.running:
@@ -56,12 +57,12 @@ class Backlog:
         means, bias = {}, self.history.bias
         for batch in self.batches:
             count = self.history.counts.get(batch.task, TaskCount())
-            mean = self.history.mean_of([count])
+            mean, own = self.history.mean_of([count]), self.means.get(batch.name)
+            ended = batch.succeeded + batch.failed + batch.dead
             if count.done < ENOUGH:
-                mean = self.means.get(batch.name) or mean or self.history.mean
-                means[batch.name] = max(mean, longest.get(batch.name, 0.0))
+                means[batch.name] = max(own or mean or self.history.mean, longest.get(batch.name, 0.0))
             else:
-                means[batch.name] = mean * bias
+                means[batch.name] = (own if own and ENOUGH <= ended < count.done else mean) * bias
         return means
 
     def work(self, left: int) -> float:

@@ -1,0 +1,42 @@
+"""How long the items left of a queue take together."""
+
+import pytest
+
+from gristmill.batches.info import BatchInfo, State
+from gristmill.fleet.backlog import Backlog
+from gristmill.fleet.meters import TaskCount
+from gristmill.fleet.queue_history import QueueHistory, QueueSecond
+
+
+def work(*, ended, own, left=1000):
+    """Seconds of the items left of a batch; of its task, 100 items of 10 ms have ended in the last minute."""
+    count = TaskCount(succeeded=100, busy=1.0)
+    history = QueueHistory([QueueSecond({"sweep": count}, {"left": left, "slots": 2, "busy": 2}, done=100, work=1.0)])
+    counts = dict.fromkeys(("failed", "cancelled", "dead", "duplicates", "rejected"), 0)
+    info = BatchInfo(
+        **{"name": "b", "task": "sweep", "state": State.RUNNING, "submitted": ended + left, **counts},
+        succeeded=ended,
+        left=left,
+        submitted_by="me",
+        created=0.0,
+        queue="cpu",
+        finished=None,
+        reason=None,
+    )
+    return Backlog.of("cpu", [info], history, {"b": own} if own else {}).work(left)
+
+
+@pytest.mark.parametrize(
+    ("ended", "own", "seconds"),
+    [
+        # The items of its task were of other batches too: an earlier one had quick items.
+        (50, 0.5, 500.0),
+        # They were all its own: then the mean of a minute tells more than that of the last few.
+        (100, 0.5, 10.0),
+        # Too few of its own have ended.
+        (3, 0.5, 10.0),
+        (50, None, 10.0),
+    ],
+)
+def test_a_batch_tells_how_long_its_items_take_where_its_task_has_others(ended, own, seconds):
+    assert work(ended=ended, own=own) == pytest.approx(seconds)
