@@ -48,7 +48,7 @@ def test_an_item_that_runs_is_listed_with_its_progress_and_can_be_ended(fleet, n
 
 
 def test_a_thread_goes_on_and_its_outcome_does_not_count(fleet, name):
-    fleet.run("submit", "idle", "3", "--name", name).good()
+    fleet.run("submit", "idle", "6", "--name", name).good()
     until(lambda: busy(fleet, name), what="an item that has run for a second")
     fleet.run("cancel", name, "--item", "0").good()
     assert fleet.ended(name).cancelled == 1
