@@ -1,7 +1,6 @@
 """Sends the notices of batches: every live worker looks for those that are due, and whoever claims one sends it."""
 
 import logging
-import random
 import threading
 import time
 from functools import partial
@@ -14,13 +13,12 @@ from gristmill.batches.notices import Notice, Notices
 from gristmill.config.settings import Settings
 from gristmill.errors import GristmillError
 from gristmill.server.waiting import OUTCOMES, backoff, patiently
+from gristmill.worker.fleet_turns import FleetTurns
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.webhook import NoticeRefused, send
 
 #: Seconds between two looks of a worker, and for which it looks for batches that are stuck, at most.
 LOOK_SECONDS, WORK_SECONDS = 1.0, 0.1
-#: Looks a second of all workers together, about.
-LOOKS_MOST = 20
 #: Notices that a worker sends at once.
 SENDERS_MOST = 4
 #: Seconds that a claim lasts: longer than a try, so the notice of a worker that dies is sent again after them.
@@ -40,7 +38,7 @@ class Notifier:
     def __init__(self, client: Redis, others: Redis, settings: Settings) -> None:
         self._settings = settings
         self._looking, self._sending = Notices(client, settings), Notices(others, settings)
-        self._workers = 1
+        self._turns = FleetTurns()
         self._threads: list[threading.Thread] = []
         self._rare_log = RareLog(log)
 
@@ -50,13 +48,12 @@ class Notifier:
         Raises:
             RedisError: the server cannot be reached, or refuses.
         """
-        # A large fleet takes turns.
-        if random.random() * self._workers > LOOKS_MOST:  # noqa: S311 (no secret)
+        if not self._turns.is_mine():
             return
         end = time.monotonic() + WORK_SECONDS
-        due, self._workers, more = self._looking.look()
+        due, self._turns.workers, more = self._looking.look()
         while more and time.monotonic() < end:
-            due, self._workers, more = self._looking.look()
+            due, self._turns.workers, more = self._looking.look()
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for _ in range(min(due, SENDERS_MOST) - len(self._threads)):
             thread = threading.Thread(target=self._run, name="notifier", daemon=True)

@@ -1,7 +1,6 @@
 """Makes the batches of schedules that are due: every live worker looks, and one of them does it."""
 
 import logging
-import random
 import time
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -9,12 +8,11 @@ from redis import Redis
 
 from gristmill.batches.schedules import Schedules
 from gristmill.config.settings import Settings
+from gristmill.worker.fleet_turns import FleetTurns
 from gristmill.worker.rare_log import RareLog
 
 #: Seconds between two looks of a worker, and for which one of them makes batches, at most.
 LOOK_SECONDS, WORK_SECONDS = 1.0, 0.3
-#: Looks a second of all workers together, about.
-LOOKS_MOST = 20
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +22,7 @@ class Scheduler:
 
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._schedules = Schedules(client, settings)
-        self._workers = 1
+        self._turns = FleetTurns()
         self._rare_log = RareLog(log)
 
     def step(self) -> None:
@@ -33,8 +31,7 @@ class Scheduler:
         Raises:
             RedisError: the server cannot be reached, or refuses.
         """
-        # A large fleet takes turns.
-        if random.random() * self._workers > LOOKS_MOST:  # noqa: S311 (no secret)
+        if not self._turns.is_mine():
             return
         end = time.monotonic() + WORK_SECONDS
         while self._look() and time.monotonic() < end:
@@ -42,7 +39,7 @@ class Scheduler:
 
     def _look(self) -> bool:
         """Make what is due; whether more may be due at once: what came due a moment ago is made up for."""
-        now, self._workers, dues = self._schedules.look()
+        now, self._turns.workers, dues = self._schedules.look()
         done = False
         for due in dues:
             try:

@@ -2,27 +2,17 @@
 
 import pytest
 
-from gristmill.batches.info import BatchInfo, State
 from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.meters import TaskCount
 from gristmill.fleet.queue_history import QueueHistory, QueueSecond
+from tests.support.batch_info import batch_info
 
 
 def work(*, ended, own, left=1000):
     """Seconds of the items left of a batch; of its task, 100 items of 10 ms have ended in the last minute."""
     count = TaskCount(succeeded=100, busy=1.0)
     history = QueueHistory([QueueSecond({"sweep": count}, {"left": left, "slots": 2, "busy": 2}, done=100, work=1.0)])
-    counts = dict.fromkeys(("failed", "cancelled", "dead", "duplicates", "rejected"), 0)
-    info = BatchInfo(
-        **{"name": "b", "task": "sweep", "state": State.RUNNING, "submitted": ended + left, **counts},
-        succeeded=ended,
-        left=left,
-        submitted_by="me",
-        created=0.0,
-        queue="cpu",
-        finished=None,
-        reason=None,
-    )
+    info = batch_info("b", task="sweep", succeeded=ended, left=left)
     return Backlog.of("cpu", [info], history, {"b": own} if own else {}).work(left)
 
 

@@ -2,23 +2,12 @@
 
 from collections import Counter
 
-from gristmill.batches.info import BatchInfo, State
 from gristmill.dashboard.label_metrics import OTHERS, STATES, VALUES_MOST, label_items
+from tests.support.batch_info import batch_info
 
 
 def batch(number, succeeded=0, left=0, **labels):
-    counts = dict.fromkeys(("failed", "cancelled", "dead", "duplicates", "rejected"), 0)
-    return BatchInfo(
-        **{"name": f"b{number}", "task": "t", "state": State.RUNNING, "submitted": succeeded + left, **counts},
-        succeeded=succeeded,
-        left=left,
-        submitted_by="me",
-        created=0.0,
-        queue="cpu",
-        finished=None,
-        reason=None,
-        labels=labels,
-    )
+    return batch_info(f"b{number}", succeeded=succeeded, left=left, labels=labels)
 
 
 def counts(batches, *labels):
