@@ -40,7 +40,7 @@ class WorkersPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("workers.html")
+        self.show("workers.html", "Workers", "workers")
 
 
 class WorkersData(Page):
@@ -64,4 +64,4 @@ class WorkerPage(WorkerView):
             if error.status_code != 404:
                 raise
             rows = await Page.ask(self, workers.with_name, self.application.observer, name)
-            self.render("busy_worker.html", name=name, workers=rows)
+            self.render("busy_worker.html", title=name, tab="workers", workers=rows)

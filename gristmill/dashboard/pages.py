@@ -75,14 +75,14 @@ class Page(BaseHandler):
         text = message or HTTPStatus(status_code).phrase
         self.set_status(status_code)
         if "text/html" in self.request.headers.get("Accept", ""):
-            self.show("failure.html", code=status_code, text=text)
+            self.show("failure.html", str(status_code), "", text=text)
             return
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{text}\n")
 
-    def show(self, template: str, **values: Any) -> None:
-        """Render one of our templates."""
-        self.render(template, read_only=self.application.options.read_only, **values)
+    def show(self, template: str, title: str, tab: str, **values: Any) -> None:
+        """Render one of our templates, with the tab of that name marked."""
+        self.render(template, title=title, tab=tab, read_only=self.application.options.read_only, **values)
 
     def give(self, value: Any) -> None:
         """Answer with JSON."""
@@ -96,7 +96,7 @@ class ThroughputPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("throughput.html")
+        self.show("throughput.html", "Throughput", "throughput")
 
 
 class ThroughputData(Page):
@@ -117,7 +117,7 @@ class BatchesPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("batches.html", states=[str(state) for state in State], sorts=SORTS)
+        self.show("batches.html", "Batches", "batches", states=[str(state) for state in State], sorts=SORTS)
 
 
 class BatchesData(Page):
@@ -137,7 +137,7 @@ class BusyPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("busy.html")
+        self.show("busy.html", "Busy", "busy")
 
 
 class BusyData(Page):
@@ -156,7 +156,7 @@ class BatchPage(Page):
     async def get(self, name: str) -> None:
         """Send the page."""
         info = await self.ask(batches.find, self.application.observer, name)
-        self.show("batch.html", batch=info)
+        self.show("batch.html", name, "batches", batch=info)
 
 
 class BatchData(Page):
