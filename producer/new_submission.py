@@ -11,9 +11,9 @@ from gristmill.producer.submission import Submission
 
 #: Why an append and a schedule follow no batch: whoever repeats an append goes on at a place of its own input, and the
 #: items of a schedule are stored once, before there is a batch of it to follow another.
-_APPENDS = "no batch with append, whose items come from its producers: append the values that a program reads"
+_APPENDS = "no value with append: producers supply the items"
 _SCHEDULES = (
-    "no batch with a schedule, whose items are stored when it is made: schedule a task that submits the workflow"
+    "no value with a schedule, which stores its items when it is made: schedule a task that submits the workflow"
 )
 
 

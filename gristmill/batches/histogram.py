@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from functools import partial
+from math import sqrt
 
 #: Buckets to a decade; the first and the last bucket. As in counts.lua.
 PER_DECADE = 10
@@ -19,6 +20,11 @@ def bucket(seconds: float) -> int:
 def bound(number: int) -> float:
     """The longest duration, in seconds, that bucket `number` holds."""
     return float(10 ** (number / PER_DECADE))
+
+
+def middle(number: int) -> float:
+    """A duration in the middle of a histogram's bucket, in seconds."""
+    return sqrt(bound(number) * bound(number - 1))
 
 
 def encode(seconds: Iterable[float]) -> str:

@@ -70,10 +70,10 @@ class Notices:
         return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
     def look(self) -> tuple[int, int, bool]:
-        """Write the notices of batches that are stuck, some in each call; how many are to be sent, up to 100.
+        """Write the notices of batches that are stuck, a bounded number in each call.
 
-        Also answers the number of live workers, and whether more batches may be stuck. A heartbeat calls it, which
-        waits for no replica: `claim` does that.
+        Returns how many notices are due, up to 100, the number of live workers, and whether more batches may be stuck.
+        A heartbeat calls it, which waits for no replica: `claim` does that.
         """
         due, workers, more = Scripts(self.client, self.settings.prefix, "batches").call("look_at_notices")
         return int(due), int(workers), bool(more)

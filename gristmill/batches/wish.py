@@ -27,5 +27,3 @@ class Wish(NamedTuple):
 
 
 NOTHING = Wish()
-#: Seconds for which the server keeps what is asked of a silent worker; workers.lua has the same number, in ms.
-WISH_KEPT_SECONDS = 3600

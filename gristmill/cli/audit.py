@@ -24,7 +24,7 @@ _PAGE = 500
 def command(batch: str | None, as_json: bool) -> None:
     """List who did what, oldest first: what changed a batch, a schedule, a worker or a dead letter.
 
-    The server keeps the last 10,000 or so. Submitting is no entry: a batch says who submitted it.
+    The server keeps the last 10,000 or so. Submitting makes no entry: a batch says who submitted it.
 
     \b
     Examples:

@@ -29,7 +29,12 @@ LOOK_SECONDS = 2.0
 
 @new_command("autoscale")
 @click.option(
-    "--target", type=Duration(10), metavar="DURATION", default="10m", show_default=True, help="Time for each batch."
+    "--target",
+    type=Duration(10),
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    help="How long each batch may take.",
 )
 @click.option(
     "--cpu-slots", type=Range(SLOTS_MOST[Kind.CPU]), metavar="N..M", help="Slots of queue cpu; default: 0..cores."
@@ -48,14 +53,19 @@ LOOK_SECONDS = 2.0
     metavar="DURATION",
     default="5m",
     show_default=True,
-    help="Go down to the least slots once no item has been left for so long.",
+    help="How long a queue has no item before it shrinks to its least slots.",
 )
-@click.option("--exec", "command_text", metavar="'CMD {cpu} {io}'", help="Command that makes the slots these numbers.")
+@click.option(
+    "--exec",
+    "command_text",
+    metavar="'CMD {cpu} {io}'",
+    help="Run CMD when the numbers change, which take the places of {cpu} and {io}.",
+)
 @options.quiet
 def command(
     target: float, cpu_slots: tuple[int, int] | None, io_slots: tuple[int, int], idle: float, command_text: str | None
 ) -> int:
-    """Give cpu and io as many slots as have each batch done in --target, until Ctrl-C; say each change and why.
+    """Give cpu and io enough slots to finish each batch within --target, until Ctrl-C; print each change and why.
 
     It changes the pools of this host's `gristmill up` while they run. Without one it starts and removes worker
     containers of the Compose project in the current directory; what it removes drains first. --exec calls a command of

@@ -13,7 +13,6 @@ from gristmill.errors import InputError, invalid_value
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.server.connection import client, reaching
-from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import Deadline
 
 #: Seconds between two looks, and between two notes on what still runs.
@@ -47,7 +46,7 @@ def command(workers: tuple[str, ...], stop: bool, max_wait: float | None) -> int
         registry = WorkerRegistry(client(), settings())
         targets = choose(registry.workers(), workers)
         for worker in targets:
-            registry.drain(worker.id, user_at_host(), stop=stop)
+            registry.drain(worker.id, stop=stop)
         _wait(registry, {worker.id: worker.name for worker in targets}, stop, deadline)
     return 0
 
@@ -62,7 +61,7 @@ def choose(live: list[LiveWorker], words: tuple[str, ...]) -> list[LiveWorker]:
     for word in words:
         matches = [worker for worker in live if word in (worker.name, worker.id, worker.host)]
         if not matches:
-            names = ", ".join(sorted({worker.name for worker in live})) or "none lives"
+            names = ", ".join(sorted({worker.name for worker in live})) or "there is none"
             raise InputError(invalid_value("WORKER", word, f"a live worker or its host: {names}"))
         targets |= {worker.id: worker for worker in matches}
     return list(targets.values())
@@ -77,7 +76,7 @@ def _wait(registry: WorkerRegistry, names: dict[str, str], stop: bool, deadline:
     running = RunningItems(client(), settings())
     waiting, note_at = dict(names), time.monotonic() + NOTE_SECONDS
     while waiting:
-        # A worker that is silent for a moment is no dead one.
+        # The registry keeps a worker for some seconds after its last heartbeat: one that is missing is gone.
         live = {worker.id: worker for worker in registry.workers()}
         for identity, name in list(waiting.items()):
             if text := _end_of(name, live.get(identity), stop):
@@ -105,7 +104,7 @@ def _end_of(name: str, worker: LiveWorker | None, stop: bool) -> str:
 
 def _what_runs(workers: list[LiveWorker], running: RunningItems) -> str:
     busy = sum(worker.busy for worker in workers)
-    what = f"{', '.join(worker.name for worker in workers)} with {busy} busy slots"
+    what = f"{', '.join(worker.name for worker in workers)} with {busy} busy {'slot' if busy == 1 else 'slots'}"
     items = [item for item in running.look(inputs=False) if item.worker in {worker.name for worker in workers}]
     return f"{what}: {'; '.join(map(_item, items[:ITEMS_MOST]))}" if items else what
 

@@ -39,7 +39,7 @@ def notice_findings(server: Redis) -> Iterator[Finding]:
     errors = {}
     for one in Notices(server, settings()).undelivered():
         receivers.setdefault((one.to, one.state), []).append(one.batch)
-        errors[one.to, one.state] = f"after {one.tries} tries: {one.error}"
+        errors[one.to, one.state] = f"after {one.tries} {'try' if one.tries == 1 else 'tries'}: {one.error}"
     for (to, state), batches in receivers.items():
         number = f"{len(batches)} {state}, of {', '.join(dict.fromkeys(batches))}"
         advice = "nobody tries again: look at these batches, and mend the receiver or the settings"

@@ -2,16 +2,14 @@
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gristmill.cli.option_group import option_group
 from gristmill.config.settings import settings
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 _CODES = re.compile(r"\d{1,3}(,\d{1,3})*", re.ASCII)
 
 

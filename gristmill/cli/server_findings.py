@@ -61,7 +61,7 @@ def _connection(server: Redis, _: dict[str, Any]) -> Finding:
         return Finding("connection", "TLS, certificate checked")
     state = f"TLS, certificate checked, {int(days)} days left"
     if days < CERTIFICATE_DAYS:
-        return Finding("connection", state, "renew it before nobody can connect: docs/operating.md says how")
+        return Finding("connection", state, "renew the certificate before it expires: docs/operating.md says how")
     return Finding("connection", state)
 
 
@@ -129,7 +129,7 @@ def _memory(_: Redis, info: dict[str, Any]) -> Finding:
     if used <= MEMORY_SHARE * most:
         return Finding("memory", state)
     names = f"{variable('server_memory')}, or GRISTMILL_REDIS_MEMORY of compose"
-    return Finding("memory", state, f"nearly full: gristmill delete frees that of a batch, {names} gives it more")
+    return Finding("memory", state, f"nearly full: delete ended batches (gristmill delete), or raise {names}")
 
 
 def _clock(server: Redis, _: dict[str, Any]) -> Finding:

@@ -31,9 +31,9 @@ _EVERY = 1.0
 @options.as_json
 @options.quiet
 def command(watch: bool, as_json: bool) -> None:
-    """List the live workers: pool, slots, busy slots, items recorded, items per second.
+    """List the live workers: pool, slots, busy slots, items recorded, items per second, and whether each drains.
 
-    --json prints the tasks of each worker too, with the fingerprints of their code, and the load of its host.
+    --json prints the tasks of each worker too, with the fingerprints of their code, and the load of its machine.
     --watch shows the queues too, as the dashboard does; with --json it prints a line each second.
 
     \b

@@ -116,7 +116,7 @@ def _act_on_worker(observer: Observer, identity: str, what: str) -> None:
     if what == "undrain":
         observer.fleet.undrain(identity)
     else:
-        observer.fleet.drain(identity, _WHERE, stop=what == "stop")
+        observer.fleet.drain(identity, stop=what == "stop")
 
 
 def _cancel_item(name: str, index: int) -> None:

@@ -8,7 +8,7 @@ from gristmill.dashboard.advised_command import SOMEWHERE, AdvisedCommand, Reade
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.room import room_for
-from gristmill.fleet.scaling import WORTH, Limit, Plan, plan, start_seconds
+from gristmill.fleet.scaling import WORTH, Limit, Plan, is_settled, plan, start_seconds
 
 #: A backlog that drains within so many seconds needs no advice; the slots to add should reach that.
 TARGET_SECONDS = 60.0
@@ -59,7 +59,7 @@ def advise(
         return stands
     if reader.is_autoscaled:
         return _with(stands, "gristmill autoscale sets its slots.")
-    if not planned.settled:
+    if not is_settled(queue):
         return _with(stands, "The slots have just changed, or got work: what they do is not measured yet.")
     return _on_limit(stands, queue, planned, command, workers)
 

@@ -16,7 +16,7 @@ def autoscale_metrics(observer: Observer, at: float) -> Iterator[Metric]:
     slots = GaugeMetricFamily("gristmill_autoscale_slots", "Slots that autoscale has decided on.", labels=["queue"])
     turns = GaugeMetricFamily(
         "gristmill_autoscale_turns",
-        "Changes from more to fewer slots, or back, since the queue has items.",
+        "Changes from more to fewer slots, or back, since the queue was last empty.",
         labels=["queue"],
     )
     for queue, past in now["queues"].items():

@@ -17,9 +17,9 @@ from gristmill.fleet.overview import Observer
 
 #: Batches on a page.
 PAGE = 50
-#: Of the batches that it knows, a request that filters or sorts reads again at most so many that go on and so many that
-#: it knows for so many seconds as ended. All states of 5,000 batches take a quarter of a second: only the first request
-#: reads them all. The batches that a page shows are always read.
+#: To filter or sort, a request reads again at most this many batches that have not ended, and at most this many that
+#: have ended and were last read more than this many seconds ago. The first request reads all: 5,000 batches take a
+#: quarter of a second. The batches on the page itself are always read.
 _AGAIN_MOST, _ENDED_AGAIN_MOST, _TRUST_SECONDS = 1_000, 500, 5.0
 
 #: The orders of the list.
@@ -76,7 +76,7 @@ class BatchQuery:
             raise InputError(invalid_value("sort", sort, f"{', '.join(ORDERS)}, or one of these behind a '-'"))
         page = words.get("page") or "1"
         if not (page.isascii() and page.isdigit() and 0 < len(page) < 8 and int(page)):
-            raise InputError(invalid_value("page", page, "a number from 1"))
+            raise InputError(invalid_value("page", page, "a number from 1 to 9,999,999"))
         selection = Selection(
             states=checked_states(",".join(states)) if states else frozenset(),
             task=words.get("task", ""),

@@ -12,12 +12,12 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from gristmill.batches.histogram import FIRST, bound
+from gristmill.batches.histogram import FIRST, bound, middle
 from gristmill.batches.info import ENDED, State
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import settings
 from gristmill.dashboard.autoscale_metrics import autoscale_metrics
-from gristmill.dashboard.label_metrics import label_items
+from gristmill.dashboard.label_metrics import STATES, label_items
 from gristmill.fleet.machines import machines
 from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer, Overview
@@ -77,7 +77,7 @@ def _histogram(counts: Mapping[int, int]) -> tuple[list[tuple[str, float]], floa
         below += counts.get(number, 0)
         buckets.append((f"{bound(number):.4g}", float(below)))
     buckets.append(("+Inf", float(sum(counts.values()))))
-    return buckets, sum(number_of * bound(number) for number, number_of in counts.items())
+    return buckets, sum(items * middle(number) for number, items in counts.items())
 
 
 def _queues(overview: Overview) -> Iterator[Metric]:
@@ -122,7 +122,7 @@ def _batches(observer: Observer, overview: Overview) -> Iterator[Metric]:
     )
     counts: Counter[tuple[str, str, str]] = Counter()
     for info in overview.batches:
-        for word in ("succeeded", "failed", "cancelled", "dead", "left"):
+        for word in STATES:
             counts[info.queue, info.task, word] += getattr(info, word)
     for labels, number in sorted(counts.items()):
         items.add_metric(labels, number)
@@ -133,7 +133,9 @@ def _server(observer: Observer) -> Iterator[Metric]:
     client, settings = observer.fleet.client, observer.meters.settings
     dead_letters = DeadLetters(client, settings)
     yield _gauge("gristmill_dead_letters", "Messages that workers gave up on.", "", [("", len(dead_letters))])
-    yield _gauge("gristmill_dead_letter_bytes", "Bytes of the dead dead_letters.", "", [("", dead_letters.size)])
+    yield _gauge(
+        "gristmill_dead_letter_bytes", "Bytes of the messages that workers gave up on.", "", [("", dead_letters.size)]
+    )
     # A user without a right to INFO gets less.
     facts = server_facts(client)
     texts = {

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import tornado.web
 
-from gristmill.batches.info import State
+from gristmill.batches.info import ENDED, State
 from gristmill.config.settings import variable
 from gristmill.dashboard import batches, busy, throughput
 from gristmill.dashboard.batch_list import SORTS, BatchQuery
@@ -117,7 +117,9 @@ class BatchesPage(Page):
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("batches.html", "Batches", "batches", states=[str(state) for state in State], sorts=SORTS)
+        states = [str(state) for state in State]
+        not_ended = ",".join(state for state in states if state not in ENDED)
+        self.show("batches.html", "Batches", "batches", states=states, not_ended=not_ended, sorts=SORTS)
 
 
 class BatchesData(Page):

@@ -32,5 +32,5 @@ class Templates(HookedLoader):
 
 def _behind(place: str, text: str, addition: str, name: str) -> str:
     if place not in text:
-        raise LookupError(f"no place for ours in {name} of this version of Flower")
+        raise LookupError(f"{name} of this version of Flower has no {place!r} (expected, to add our part behind it)")
     return text.replace(place, place + addition, 1)

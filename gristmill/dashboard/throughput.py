@@ -10,9 +10,9 @@ from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
 from gristmill.config.host import machine_id
 from gristmill.config.settings import settings
+from gristmill.dashboard import workers
 from gristmill.dashboard.advice import Advice, advise
 from gristmill.dashboard.advised_command import Reader
-from gristmill.dashboard.machine_rows import container_rows, machine_rows
 from gristmill.dashboard.warnings import (
     advise_on_abandoned,
     advise_on_names,
@@ -21,7 +21,6 @@ from gristmill.dashboard.warnings import (
     advise_on_unknown_tasks,
 )
 from gristmill.fleet.autoscale_seat import autoscale_now
-from gristmill.fleet.machines import machines
 from gristmill.fleet.overview import Overview
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.server_cpu import ServerCpu
@@ -52,21 +51,10 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
     overview: Overview = observer.look()
     cpu = server_cpu.percent(observer.fleet.client)
     items = tasks_without_worker(overview.batches, overview.workers, overview.at)
-    recorded = observer.meters.of_workers([worker.id for worker in overview.workers])
     watch.search(observer.fleet, [queue.name for queue in overview.queues])
     history = application.history.view(name, overview.at)
     events = worker_events(observer.fleet.client, observer.meters.settings, history["first"])
     history["events"] = [asdict(event) for event in events]
-    workers = []
-    for worker in overview.workers:
-        counts = recorded[worker.id].values()
-        row = {key: value for key, value in asdict(worker).items() if key != "tasks"}
-        row |= {"succeeded": sum(c.succeeded for c in counts), "failed": sum(c.failed for c in counts)}
-        workers.append(row)
-    fleet = machines(overview.workers)
-    names = {worker.id: one.name for one in fleet for worker in one.workers}
-    for row in workers:
-        row["machine_name"] = names[row["id"]]
     autoscale = autoscale_now(observer.fleet.client, observer.meters.settings, overview.at)
     return {
         "at": overview.at,
@@ -77,12 +65,9 @@ def _compute(application: Any, name: str) -> dict[str, Any]:
             *(asdict(advice) for advice in advise_on_orphans(watch.orphans)),
             *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks, *items])),
         ],
-        "machines": machine_rows(fleet),
-        "containers": container_rows(fleet),
-        "workers": workers,
+        "workers": workers.rows(observer, overview.workers),
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
-        "server": round(cpu, 1),
         "autoscale": autoscale,
         "history": history,
     }

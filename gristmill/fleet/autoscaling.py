@@ -1,7 +1,7 @@
 """How many slots a queue gets next, from its plans and from what was decided before; to zero when it is idle."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from gristmill.batches.info import BatchInfo, State
@@ -43,7 +43,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Each batch is to take `target` seconds; a queue that is `idle` for so many goes down to its least."""
+    """Each batch may take `target` seconds; a queue without items for `idle` seconds shrinks to its least slots."""
 
     target: float
     idle: float
@@ -70,13 +70,9 @@ class Past:
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
-        """What `as_dict` gave; fields of another version are left out."""
+        """The fields that `asdict` gave; those of another version are left out."""
         names = cls.__dataclass_fields__
         return cls(**{name: value for name, value in fields.items() if name in names})
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON has them."""
-        return asdict(self)
 
 
 def time_for(queue: QueueNow, batches: Iterable[BatchInfo], at: float, target: float) -> float:

@@ -7,11 +7,12 @@ from itertools import accumulate
 from math import exp, log, sqrt
 from statistics import NormalDist
 
+from gristmill.batches.histogram import middle
 from gristmill.batches.info import ON_HOLD, BatchInfo, State
 from gristmill.config.quantities import parse_rate
 from gristmill.fleet.meters import TaskCount
 from gristmill.fleet.outlook import rest
-from gristmill.fleet.queue_history import QueueHistory, middle
+from gristmill.fleet.queue_history import QueueHistory
 from gristmill.fleet.running_items import RunningItem
 
 #: Items of a task that have to have ended before their mean tells more than what the batch has measured.

@@ -75,7 +75,7 @@ class Bucket:
     """Counts and samples of one stretch of time.
 
     `queues` maps a queue to the means of its samples: `left` items, `held` items (left, in paused batches), `oldest`
-    in seconds, `slots`, `busy`. `hosts` maps a host to `cores`, `cpu` (percent), `used` and `memory` (MiB). Both are
+    in seconds, `slots`, `busy`. `hosts` maps a machine to `cores`, `cpu` (percent), `used` and `memory` (MiB). Both are
     empty without samples.
     """
 

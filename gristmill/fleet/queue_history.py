@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from math import sqrt
 from statistics import median
 
-from gristmill.batches.histogram import bound
+from gristmill.batches.histogram import middle
 from gristmill.fleet.meters import Bucket, TaskCount
 
 #: Seconds that are looked at; those over which most is measured, and the items that have to end in them.
@@ -193,11 +192,6 @@ class QueueHistory:
             for task, count in second.tasks.items():
                 sums.setdefault(task, TaskCount()).add(count)
         return sums
-
-
-def middle(number: int) -> float:
-    """A duration in the middle of a histogram's bucket, in seconds."""
-    return sqrt(bound(number) * bound(number - 1))
 
 
 def _length_of(runs: Mapping[int, int]) -> tuple[float, float]:

@@ -99,9 +99,9 @@ class WorkerRegistry:
         """Remove a worker (its id) that ends."""
         self._scripts.call("leave", worker=worker)
 
-    def drain(self, worker: str, identity: str, *, stop: bool = False) -> None:
-        """Have a worker (its id) take no messages, since `identity` says so; with `stop` it ends when it runs none."""
-        self._ask(worker, drain=identity, stop="1" if stop else "")
+    def drain(self, worker: str, *, stop: bool = False) -> None:
+        """Have a worker (its id) take no messages; with `stop`, it ends when it runs none."""
+        self._ask(worker, drain=actor(), stop="1" if stop else "")
 
     def undrain(self, worker: str) -> None:
         """Have a worker (its id) take messages again, on as many slots as it started with."""

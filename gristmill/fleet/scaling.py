@@ -1,7 +1,7 @@
 """What limits a queue, and how many slots would have it done in time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 from statistics import median
@@ -53,8 +53,7 @@ class Plan:
     `slots` would have its items done within the target, as far as the limits allow: fewer than now where fewer do.
     `seconds` is how long that takes from now on, the start of new slots included; None while nothing tells that. Where
     cores or memory limit it, `machines` more like the `places` that it has would reach the target. It gets a `part`
-    (0 to 1) of the free cores, as other queues want more slots too. `settled` is false while the number of slots has
-    just changed, and what was measured does not belong to it.
+    (0 to 1) of the free cores, as other queues want more slots too.
     """
 
     queue: str
@@ -65,22 +64,6 @@ class Plan:
     machines: int = 0
     places: int = 1
     part: float = 1.0
-    settled: bool = True
-
-
-def plan(
-    queue: QueueNow,
-    queues: Sequence[QueueNow],
-    workers: Sequence[LiveWorker],
-    server_cpu: float,
-    target_seconds: float = 60.0,
-) -> Plan:
-    """What limits `queue`, one of `queues`, and the slots with which it is done within `target_seconds` seconds.
-
-    The server uses `server_cpu` percent of one core.
-    """
-    planned = _plan(queue, queues, workers, server_cpu, target_seconds)
-    return replace(planned, settled=is_settled(queue))
 
 
 def is_settled(queue: QueueNow) -> bool:
@@ -116,26 +99,34 @@ def slots_for(queue: QueueNow, target_seconds: float, start: float) -> int:
     return low
 
 
-def _plan(
-    queue: QueueNow, queues: Sequence[QueueNow], workers: Sequence[LiveWorker], server_cpu: float, target: float
+def plan(
+    queue: QueueNow,
+    queues: Sequence[QueueNow],
+    workers: Sequence[LiveWorker],
+    server_cpu: float,
+    target_seconds: float = 60.0,
 ) -> Plan:
+    """What limits `queue`, one of `queues`, and the slots with which it is done within `target_seconds` seconds.
+
+    The server uses `server_cpu` percent of one core.
+    """
     if not queue.left:
         return Plan(queue.name, Limit.NOTHING, 0, 0.0, "no item is left")
     start = start_seconds(queue, workers)
-    needed = slots_for(queue, target, start)
+    needed = slots_for(queue, target_seconds, start)
     if not queue.slots:
         seconds = queue.drain_with(needed, start)
         return Plan(queue.name, Limit.SLOTS, needed, seconds, "no worker takes its items")
     now = queue.drain
-    if now is not None and now <= target:
+    if now is not None and now <= target_seconds:
         return Plan(queue.name, Limit.NOTHING, needed, queue.drain_with(needed, start), "it is done in time")
-    other = _other_limit(queue, workers, server_cpu, target)
+    other = _other_limit(queue, workers, server_cpu, target_seconds)
     if other:
         limit, slots, reason = other
         return Plan(queue.name, limit, slots, now, reason)
     if needed <= queue.slots:
         return Plan(queue.name, Limit.SLOTS, needed, queue.drain_with(needed, start), "fewer slots are enough")
-    part = _part(queue, queues, workers, target)
+    part = _part(queue, queues, workers, target_seconds)
     room = room_for(queue, workers, part)
     if not room.slots:
         machines, places = _machines(queue, room, needed), len(room.places)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from gristmill.config.settings import Settings
 from gristmill.errors import GristmillError
@@ -17,7 +18,7 @@ from gristmill.fleet.overview import Observer, Overview
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.scaling import Limit, Plan, plan, slots_for, start_seconds
 from gristmill.fleet.server_cpu import ServerCpu
-from gristmill.local.reach import Reach, ScalingFailed
+from gristmill.local.reach import Reach
 
 
 class Autoscaler:
@@ -74,8 +75,7 @@ class Autoscaler:
             self._seat.leave()
 
     def _decide(self, name: str, overview: Overview, past: Past | None) -> Past:
-        queue = next((queue for queue in overview.queues if queue.name == name), QueueNow(name))
-        queue = self._with_messages(queue)
+        queue = self._with_messages(next(one for one in overview.queues if one.name == name))
         mine = sum(worker.slots for worker in self._reach.workers(overview.workers) if worker.queue == name)
         if past is None:
             past = Past(slots=mine, reason="as it was found")
@@ -107,13 +107,11 @@ class Autoscaler:
             self._change.start()
 
     def _apply(self, slots: Mapping[str, int], overview: Overview) -> None:
+        failure = ""
         try:
             self._reach.apply(slots, overview.workers)
-        except ScalingFailed as error:
-            if str(error) != self._failure:
-                self._say(f"cannot scale, trying again: {error}")
-            self._failure = str(error)
-        except GristmillError as error:
-            self._failure = str(error)
-        else:
-            self._failure = ""
+        except (RedisError, GristmillError) as error:
+            failure = str(error)
+        if failure and failure != self._failure:
+            self._say(f"cannot scale, trying again: {failure}")
+        self._failure = failure

@@ -1,4 +1,4 @@
-"""Who acts, and by what: scripts that somebody calls write it down, see audit.lua."""
+"""Who acts, and by which means: the scripts that change something log it, see audit.lua."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The person who submits or cancels a batch, as the batch's state names them."""
+"""The person for whom this process acts, as the state of a batch and the log of actions name them."""
 
 import getpass
 import os

@@ -153,6 +153,12 @@ def pool_of(owner: Any) -> Any:
     return vars(owner)["_pool"]
 
 
+def members_of(requests: Any) -> list[Any]:
+    """The requests in one of the weak sets of Celery's `state`, which another thread changes meanwhile."""
+    # A copy of the references is made in one step; to go over the set itself is not.
+    return [request for reference in tuple(requests.data) if (request := reference()) is not None]
+
+
 class HookedPool(AsynPool):
     """Celery's pool, which sees a death by a pidfd: an orphan may hold the pipe that billiard looks at."""
 
@@ -167,7 +173,7 @@ class HookedPool(AsynPool):
         return super()._create_worker_process(i)
 
     def resize(self, processes: int, starts: int) -> bool:
-        """Come closer to a size, by `starts` new processes at most; whether the pool has it.
+        """Bring the pool closer to `processes` processes, starting at most `starts`; return whether it has that size.
 
         Of the processes beyond the size, those end that are idle; the others get no more messages.
         """
@@ -178,14 +184,14 @@ class HookedPool(AsynPool):
         elif more < 0:
             self._processes += more
             self._putlock.shrink(-more)
-        surplus = self._part()
+        surplus = self._set_surplus_aside()
         for process in surplus:
             if not any(_has(job, process) for job in self._cache.values()) and not process._controlled_termination:
                 process.terminate_controlled()
         return not surplus and self._processes == processes
 
-    def _part(self) -> list[Any]:
-        """The processes beyond the size of the pool, which get no more messages; the others get some (again)."""
+    def _set_surplus_aside(self) -> list[Any]:
+        """Give no more messages to the processes beyond the size, and messages to all others; return the former."""
         surplus = []
         for process in pool_of(self):
             if process.index >= self._processes or process._controlled_termination:

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery.worker import state
 
+from gristmill.worker.celery_internals import members_of
 from gristmill.worker.event_loop import cancel_item
 from gristmill.worker.run_rows import run_rows
 
@@ -37,7 +38,7 @@ def end_item(batch: str, index: int, pool: Any) -> bool:
 
 def _kill(pid: int, pool: Any) -> None:
     """Kill a process of the pool, or a child of one."""
-    for request in list(state.active_requests):
+    for request in members_of(state.active_requests):
         if request.worker_pid == pid:
             # Celery would take its death for a fault otherwise.
             request.terminate(pool, signal="SIGKILL")

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from redis.exceptions import RedisError
-
 from gristmill.batches.chunk import Outcome
 from gristmill.worker.rare_log import RareLog
 
@@ -46,16 +44,18 @@ class PendingOutcomes:
     def look(self) -> None:
         """Record what there is if the slot has added nothing since the last look; called by another thread."""
         with self._lock:
-            last = self.outcomes[-1] if self.outcomes else None
+            # A copy before the question: the slot notes what ran out of memory before it appends that outcome.
+            outcomes = self.outcomes.copy()
+            last = outcomes[-1] if outcomes else None
             is_long, self._last = last is self._last, last
             if last is None or not is_long or not self._may_record():
                 return
-            outcomes = self.outcomes.copy()
             seconds = sum(outcome.seconds for outcome in outcomes)
             try:
                 self._record(outcomes, seconds)
-            except (RedisError, OSError) as error:
-                rare_log.warning("early", "outcomes wait for the end of their chunk: %s", error)
+            except Exception as error:
+                # The slot records them at the end of the chunk, and the thread has other chunks to look at.
+                rare_log.warning("early", "outcomes wait for the end of their chunk: %r", error)
                 return
             del self.outcomes[: len(outcomes)]
             self.started_at += seconds
@@ -67,6 +67,7 @@ class EarlyRecorder:
     def __init__(self) -> None:
         self._running: set[PendingOutcomes] = set()
         self._busy = threading.Event()
+        self._lock = threading.Lock()
         self._has_thread = False
 
     @contextmanager
@@ -81,8 +82,10 @@ class EarlyRecorder:
             self._running.discard(pending)
 
     def _wake(self) -> None:
-        self._busy.set()
-        if not self._has_thread:
+        with self._lock:
+            self._busy.set()
+            if self._has_thread:
+                return
             try:
                 threading.Thread(target=self._look, name="early recorder", daemon=True).start()
                 self._has_thread = True

@@ -12,6 +12,7 @@ from gristmill.worker.celery_internals import (
     ThreadPool,
     end_when_drained,
     is_draining,
+    members_of,
     processes_of,
     resize_threads,
 )
@@ -38,7 +39,7 @@ class PoolSize:
         self._is_settled = True
 
     def begin(self, worker: Any) -> None:
-        """The worker has started with as many slots as it has now."""
+        """Note the size with which the worker starts."""
         self._worker = worker
         self._own = self.width = worker.concurrency
 
@@ -53,7 +54,7 @@ class PoolSize:
         return 0 if self.is_held else self.width
 
     def _follow(self) -> None:
-        """Celery's own commands, and its own autoscale, may have changed the pool."""
+        """Take over the size that Celery's own commands, or its autoscale, have given the pool."""
         if self._is_settled and self._wish.slots is None and self._worker.pool:
             # It has no number once it has ended.
             with suppress(AttributeError):
@@ -61,7 +62,7 @@ class PoolSize:
 
     def messages(self) -> list[Any]:
         """The messages that run here; while the worker takes none, those too that are about to."""
-        return list(state.reserved_requests if self.is_held else state.active_requests)
+        return members_of(state.reserved_requests if self.is_held else state.active_requests)
 
     def learn(self, wish: Wish) -> None:
         """Do what is asked of the worker, which the server says with each heartbeat."""
@@ -72,7 +73,7 @@ class PoolSize:
         if not self._is_settled:
             self._in_loop(self._change)
         elif wish.stop and self.is_held and not self.messages() and not is_draining():
-            log.info("drained: this worker ends, as %s asked", wish.drain)
+            log.info("drained: this worker ends (asked by %s)", wish.drain)
             end_when_drained(STOPPED)
 
     def _in_loop(self, call: Any) -> None:
@@ -106,11 +107,11 @@ class PoolSize:
     def _resize(self, width: int) -> bool:
         """Have the pool run `width` messages at once; False if it is none of ours."""
         pool, consumer = self._worker.pool, self._worker.consumer
-        run_rows.number(width)
         if isinstance(pool, ThreadPool):
             resize_threads(pool, width)
-        elif processes_of(self._worker.pool) is None:
+        elif processes_of(pool) is None:
             return False
+        run_rows.number(width)
         pool_equipment.resize(width)
         if consumer.initial_prefetch_count:
             consumer.initial_prefetch_count = width * consumer.prefetch_multiplier
@@ -126,7 +127,7 @@ class PoolSize:
 
 def _text(wish: Wish, own: int) -> str:
     if wish.drain:
-        return f"no more messages, by {wish.drain}"
+        return f"no more messages (asked by {wish.drain})"
     return f"{own if wish.slots is None else wish.slots} slots"
 
 

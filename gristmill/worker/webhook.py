@@ -44,10 +44,10 @@ def send(notice: Notice, settings: Settings) -> None:
         "Content-Type": "application/json",
         **signed(notice.id, int(notice.claimed), body, settings.notify_secret),
     }
-    setting = ("notify_networks", settings.notify_networks)
+    networks = settings.notify_networks, "notify_networks"
     try:
-        target = replace(Target.parse(notice.url, setting[1], setting[0]), is_secret=True)
-        addresses = resolve(target.host, target.port, setting[1], setting[0])
+        target = replace(Target.parse(notice.url, *networks), is_secret=True)
+        addresses = resolve(target.host, target.port, *networks)
         with send_request(target, addresses, BOUNDS, Post(body, headers)) as reply:
             status = reply.status
     except InvalidUrl as error:

@@ -122,7 +122,8 @@ def test_a_chunk_of_a_drained_worker_ends_at_its_next_item(fleet, name):
     info = fleet.info(name)
     assert info.left > 0
     assert fleet.busy("cpu") == 0
-    assert info == fleet.info(name), "it stands still"
+    assert fleet.run("watch", name, "--max-wait", "3s").code == 124
+    assert fleet.info(name) == info, "it stands still"
     fleet.run("undrain", worker(fleet, "cpu")["name"]).good()
     info = fleet.ended(name)
     assert (info.succeeded, info.duplicates) == (200, 0)

@@ -9,7 +9,6 @@ from tests.support.command import Place
 from tests.support.examples import DOCS, blocks, section
 
 FETCH = section(DOCS / "workflows.md", "Fetch, parse, report")
-NIGHT = section(DOCS / "workflows.md", "Each night")
 TASKS, PROGRAM = (code for _, code in blocks(FETCH, "python"))
 PAGES = {"a.html": ["x/one.jpg", "two.png", "none"], "b.html": ["three.jpg"]}
 
@@ -18,8 +17,8 @@ PAGES = {"a.html": ["x/one.jpg", "two.png", "none"], "b.html": ["three.jpg"]}
 def place(tmp_path_factory):
     """The page's project, while `gristmill up` runs in it."""
     place = Place(tmp_path_factory.mktemp("workflows") / "place")
-    place.environ["GRISTMILL_TASK_MODULES"] = "nightly"
-    (place.cwd / "nightly.py").write_text(TASKS + "\n\n" + blocks(NIGHT, "python")[0][1])
+    place.environ["GRISTMILL_TASK_MODULES"] = "links"
+    (place.cwd / "links.py").write_text(TASKS)
     for name, links in PAGES.items():
         (place.cwd / name).write_text("".join(f'<a href="{link}">' for link in links))
     with place.up("cpu", "io", cwd=place.cwd):
@@ -51,20 +50,6 @@ def test_the_commands_of_the_page(place):
 def test_the_program_of_the_page(place):
     done = place.process([sys.executable, "-c", PROGRAM]).good()
     assert done.out.strip() == "succeeded"
-
-
-def test_a_schedule_of_a_workflow(place):
-    for words in (line.split("'") for _, code in blocks(NIGHT, "sh") for line in code.splitlines()):
-        done = place.run(*words[0].split()[1:], *words[1:2]).good()
-    run = done.out.strip()
-    for again in range(2):
-        # A run that is repeated submits nothing twice.
-        report = json.loads(place.run("results", run, "--json", "--follow").good().out)["value"]
-        assert report == f"{run}.report"
-        place.run("watch", report).good()
-        assert [row["submitted"] for row in batches(place, "--workflow", report)] == [2, 4, 1]
-        place.run("delete", run).good()
-        place.run("submit", "night", "--name", run).good() if not again else None
 
 
 def test_a_workflow_as_one(place):

@@ -81,8 +81,8 @@ def test_workers(ledger):
     ledger.heartbeat("w/1", heartbeat(), [])
     registry = WorkerRegistry(ledger.client, ledger.settings)
     for _ in range(2):
-        registry.drain("w/1", "me@here")
-    registry.drain("w/1", "me@here", stop=True)
+        registry.drain("w/1")
+    registry.drain("w/1", stop=True)
     # What autoscale does all the time is none of somebody's actions.
     registry.resize("w/1", 3)
     for _ in range(2):

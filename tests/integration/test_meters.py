@@ -104,6 +104,17 @@ def test_run_times_are_counted_by_item(ledger, meters):
     assert meters.totals()[FIBONACCI].runs == Counter({bucket(0.02): 2, bucket(5.0): 1})
 
 
+def test_run_times_around_a_second_are_one_bucket_of_the_batch(ledger, meters):
+    # Half of bucket -1 is -0 in Lua.
+    submit(ledger, "b", 3)
+    for seconds in (0.7, 0.9, 0.9):
+        chunk = pop(ledger)
+        (item,) = ledger.take(chunk).items
+        outcome = Outcome(item.index, "succeeded", 1, "1", seconds)
+        ledger.record(chunk, [outcome], seconds, WORKER)
+    assert meters.batch("b").runs == {0: 3}
+
+
 def test_the_server_and_python_know_the_same_buckets(ledger):
     # The script's own function, called with the bounds and what is beside them.
     shared = source("batches/meters").text.partition("\nlocal worker = ")[0]

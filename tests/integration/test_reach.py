@@ -122,7 +122,7 @@ def test_what_an_operator_drained_stays_drained(engine):
     engine.set(cpu=[], io=[1, 2])
     engine.beat("io", 1)
     engine.beat("io", 2, held=True)
-    engine.registry.drain(f"io@{'io2'.ljust(12, '0')}/1", "ann@a")
+    engine.registry.drain(f"io@{'io2'.ljust(12, '0')}/1")
     engine.apply(io=8)
     assert engine.beat("io", 2, held=True).is_held
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from gristmill.batches.wish import NOTHING, WISH_KEPT_SECONDS, Wish
+from gristmill.batches.wish import NOTHING, Wish
 from gristmill.dashboard.autoscale_metrics import autoscale_metrics
 from gristmill.fleet.autoscale_seat import Seat, Status, autoscale_now
 from gristmill.fleet.autoscaling import Past
 from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.server.actor import actor
 from gristmill.server.scripts import server_time
 from tests.conftest import until
 from tests.support.ledger import WORKER, heartbeat, submit
@@ -36,12 +37,12 @@ def in_flight(ledger, batch):
 
 def test_slots_of_a_drained_worker_count_no_more_from_the_request_on(ledger, registry):
     assert (wish(ledger), slots(ledger)) == (NOTHING, 8)
-    registry.drain(WORKER, "ann@a")
+    registry.drain(WORKER)
     assert slots(ledger) == 4
     submit(ledger, "b", 100)
     assert in_flight(ledger, "b") == 4
     # A heartbeat that was on its way brings none back.
-    assert wish(ledger) == Wish("ann@a", False, None)
+    assert wish(ledger) == Wish(actor(), False, None)
     assert (slots(ledger), in_flight(ledger, "b")) == (4, 4)
     registry.undrain(WORKER)
     assert wish(ledger) == NOTHING
@@ -50,11 +51,11 @@ def test_slots_of_a_drained_worker_count_no_more_from_the_request_on(ledger, reg
 
 def test_a_drain_and_a_number_of_slots_are_apart(ledger, registry):
     registry.resize(WORKER, 2)
-    registry.drain(WORKER, "ann@a", stop=True)
-    assert wish(ledger) == Wish("ann@a", True, 2)
-    registry.drain(WORKER, "ann@a")
+    registry.drain(WORKER, stop=True)
+    assert wish(ledger) == Wish(actor(), True, 2)
+    registry.drain(WORKER)
     registry.resize(WORKER, None)
-    assert wish(ledger) == Wish("ann@a", False, None)
+    assert wish(ledger) == Wish(actor(), False, None)
     registry.resize(WORKER, 0)
     registry.undrain(WORKER)
     assert wish(ledger) == NOTHING
@@ -70,13 +71,13 @@ def test_no_slots_is_a_drain(ledger, registry):
 
 
 def test_it_outlasts_silence_and_ends_with_the_worker(ledger, registry):
-    registry.drain(WORKER, "ann@a")
+    registry.drain(WORKER)
     ledger.client.zincrby(ledger.settings.key("workers"), -60_000, WORKER)
     ledger.heartbeat(OTHER, heartbeat(4), [])
     assert not ledger.client.hexists(ledger.settings.key("heartbeats"), WORKER), "it counts as dead"
-    assert wish(ledger).drain == "ann@a"
+    assert wish(ledger).drain == actor()
     assert slots(ledger) == 4
-    assert ledger.client.ttl(ledger.settings.key(f"wish:{WORKER}")) in range(WISH_KEPT_SECONDS - 5, 3601)
+    assert ledger.client.ttl(ledger.settings.key(f"wish:{WORKER}")) in range(3595, 3601)
     registry.leave(WORKER)
     assert wish(ledger) == NOTHING
 

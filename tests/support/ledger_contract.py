@@ -25,6 +25,7 @@ from gristmill.fleet.autoscale_seat import Seat, Status
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItems
+from gristmill.server.actor import actor
 from gristmill.server.scripts import Scripts, server_time, source
 from gristmill.tasks.fetch.host_limit import HostLimit
 from tests.conftest import until
@@ -94,8 +95,8 @@ def controls_a_batch_and_consumes_it(user):
     assert BatchInfo.from_fields("c", ledger.state("c")).consumed == 1
     ledger.tend("c")
     registry = WorkerRegistry(user.client, ledger.settings)
-    registry.drain("w", "me@here")
-    assert ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])[4].drain == "me@here"
+    registry.drain("w")
+    assert ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])[4].drain == actor()
     assert Seat(user.client, ledger.settings, "me").take() == ("", Status())
     registry.leave("w")
     Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])

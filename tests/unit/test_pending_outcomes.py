@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
@@ -104,4 +105,44 @@ def test_a_thread_looks_while_chunks_run_and_in_a_forked_process_too(records):
     with recorder.of(PendingOutcomes(records, lambda: True)) as pending:
         pending.outcomes.append(outcome(4))
         until(lambda: len(records.calls) == 2)
-    assert sum(thread.name == "early recorder" for thread in threading.enumerate()) >= 1
+
+
+def test_slots_that_begin_together_start_one_thread(records, monkeypatch):
+    starts = []
+    recorder = EarlyRecorder()
+    with ThreadPoolExecutor(8) as pool:
+        begun = threading.Barrier(8)
+        monkeypatch.setattr(recorder, "_look", lambda: starts.append("looked"))
+        wakes = [pool.submit(lambda: (begun.wait(), recorder._wake())) for _ in range(8)]
+        for wake in wakes:
+            wake.result()
+    until(lambda: starts)
+    assert starts == ["looked"]
+
+
+def test_an_error_of_one_chunk_leaves_the_others_their_thread():
+    def record(outcomes, seconds):
+        raise ValueError("no record")
+
+    pending = PendingOutcomes(record, lambda: True)
+    pending.outcomes.append(outcome(0))
+    pending.look()
+    pending.look()
+    assert len(pending.take()[0]) == 1
+
+
+def test_what_runs_out_of_memory_meanwhile_is_not_recorded(records):
+    """The slot appends such an outcome between the look's copy and its question: what was copied is not that one."""
+    failures = []
+
+    def may_record():
+        pending.outcomes.append(outcome(1))
+        failures.append(1)
+        return True
+
+    pending = PendingOutcomes(records, may_record)
+    pending.outcomes.append(outcome(0))
+    pending.look()
+    pending.look()
+    assert records.calls == [([0], 0.25)]
+    assert [each.index for each in pending.take()[0]] == [1]

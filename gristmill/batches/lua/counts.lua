@@ -13,7 +13,8 @@ local SLICES, WORKER_KEPT = 400, 120
 -- The bucket of a duration in ms; as `bucket` in histogram.py.
 local function bucket(ms)
   if ms <= 0 then return -50 end
-  return math.max(-50, math.min(60, math.ceil(10 * math.log10(ms / 1000))))
+  -- Lua writes the -0 of `ceil` as such: with 0 added it is 0.
+  return math.max(-50, math.min(60, math.ceil(10 * math.log10(ms / 1000)))) + 0
 end
 
 -- Add to what the second `now` (ms) saw of a task; `amounts` are `what` and number, by turns.
@@ -51,7 +52,7 @@ local function count_record(now, batch, b, worker, succeeded, failed, seconds, r
   for n, items in string.gmatch(runs, '(-?%d+):(%d+)') do
     amounts[#amounts + 1] = 'R' .. n
     amounts[#amounts + 1] = tonumber(items)
-    redis.call('HINCRBY', meter, 'r' .. math.ceil(n / 2), items)
+    redis.call('HINCRBY', meter, 'r' .. math.ceil(n / 2) + 0, items)
   end
   count_task(now, b.queue, b.task, amounts)
   local width = tonumber(redis.call('HGET', meter, 'width') or 1)

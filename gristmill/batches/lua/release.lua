@@ -81,9 +81,9 @@ local function release_due(batch, b, most, now)
   return number, at <= #due
 end
 
--- Note where a batch waits that has more to hand out: in line for its turn, or for the slots of its queue to be more than
--- `slots`.
-local function note_wish(batch, b, more, takes_turns, slots, now)
+-- Note where a batch that has more to hand out waits: in line for its turn, or in wanting:{q} until its queue has more than
+-- `slots` slots.
+local function note_waiting(batch, b, more, takes_turns, slots, now)
   if takes_turns and (more or redis.call('ZCOUNT', key(batch, 'retry'), '-inf', now) > 0) then
     sharing.join(batch, b)
   elseif more then
@@ -103,8 +103,8 @@ local function release(batch, now, turn, known)
   b.turn = turn
   -- A slot gets its next chunk when it has recorded one: more would only be cut too early.
   local room = b.places - redis.call('ZCARD', key(batch, 'in_flight'))
-  local wish = math.min(room, RELEASE_MOST)
-  local most = wish > 0 and math.max(0, math.min(wish, turn == true and 1 or sharing.places(b))) or 0
+  local wanted = math.min(room, RELEASE_MOST)
+  local most = wanted > 0 and math.max(0, math.min(wanted, turn == true and 1 or sharing.places(b))) or 0
   local before, number, attempts_left = b.cursor, 0, false
   if most > 0 and not b.by_value then number, attempts_left = release_due(batch, b, most, now) end
   while number < most and has_room(b, now) do
@@ -120,7 +120,7 @@ local function release(batch, now, turn, known)
   if b.by_value then note_parked(batch, b, number < most, now) end
   note_stop(batch, b, more or attempts_left, now)
   -- One whose room was not filled wants to be released again, whatever the slots.
-  note_wish(batch, b, more, number == most and most < wish, (room > wish or b.has_not_looked) and -1 or b.live_slots, now)
+  note_waiting(batch, b, more, number == most and most < wanted, (room > wanted or b.has_not_looked) and -1 or b.live_slots, now)
   return number
 end
 

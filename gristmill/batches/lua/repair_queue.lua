@@ -1,9 +1,9 @@
 --@ repair_queue(queue, mend: flag) frees
---@ uses batches/in_flight
+--@ uses batches/in_flight broker/queue
 -- Compare the counts of a queue with its live batches, and its slots with its workers; with `mend`, make them agree.
 -- Touches: queue:{q}, slots. Returns how many counts disagreed.
 local right, wrong = {open = 0, paused = 0}, 0
-for level = 0, 9 do right[level_field(level)] = 0 end
+for level = 0, LEVELS do right[level_field(level)] = 0 end
 for _, batch in ipairs(redis.call('ZRANGE', GM .. 'active', 0, -1)) do
   local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'priority'})
   if b.queue == queue then

@@ -1,7 +1,7 @@
 --@ settle_notice(notice, claim, outcome, error, pause: number, most: number) frees
 --@ uses batches/notices
 -- Note what became of a try to send a notice: `delivered`, `failed` for good, or `pending`, with the next try in `pause` ms,
--- unless the first one was `most` ms ago or longer: then it has failed too. What was delivered is, whoever has the notice by now.
+-- unless the first one was `most` ms ago or longer: then it has failed too. A delivery counts whichever worker holds the claim.
 -- Repeating it changes nothing.
 -- Touches: notices, notice:{n}, notices_failed, batch:{b}:state.
 -- Returns the outcome, or 'lost' when another worker has the notice by now, or it is gone.

@@ -4,7 +4,7 @@
 --   slots_of  hash  worker -> its slots, a space, its queue     items  hash  worker -> see record.lua
 --   announced hash  worker -> the tasks it knows        setup_failures  hash  worker -> task -> why its setup fails (JSON)
 --   busy:{worker}  string  when it was told, ms, a space, and the items that have run there for long (JSON); expires
---   wish:{worker}  hash  what others ask of it: `drain` (who, and when, ms; it takes no messages), `stop` (it ends once drained),
+--   wish:{worker}  hash  what others ask of it: `drain` (who asked; it takes no messages), `stop` (it ends once drained),
 --                     `slots` (how many it should have; with 0 it takes no messages either); expires an hour after it was last seen
 --   async_items hash queue -> items of an async task that a slot can run at once, as the worker last heard of says
 --   worker_events  stream  what became of workers, the last ones: what (start, end, death), worker, at (ms)

@@ -149,7 +149,7 @@
   document.querySelectorAll("[data-action]").forEach((form) => form.addEventListener("submit", (event) => {
     const items = (count) => number(count, 0) + (count === 1 ? " item" : " items");
     const question = latest && {
-      cancel: "Cancel this batch? " + items(latest.left) + " of it have no outcome yet; those that have not started will not run.",
+      cancel: "Cancel this batch? " + items(latest.left) + " without an outcome; those that have not started will not run.",
       retry: "Run " + items(latest.failed + latest.dead) + " again, which failed or are dead?",
     }[form.dataset.action];
     if (question && !window.confirm(question)) event.preventDefault();

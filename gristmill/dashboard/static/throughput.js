@@ -65,11 +65,12 @@
       td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(about(queue.wait[1])),
       td(about(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
     const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
+    const coresOf = (worker) => worker.machine_cores || worker.cores;
     const workers = data.workers.map((worker) => make("tr", { "data-worker": worker.id },
       th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td(worker.host), td(worker.queue), td(worker.pool),
       td(number(worker.busy) + " of " + number(worker.slots)), td(number(worker.rate)),
       td(number(worker.succeeded, 0)), td(number(worker.failed, 0)),
-      td(number(worker.cpu, 0) + " % of " + worker.cores + (worker.cores === 1 ? " core" : " cores")),
+      td(number(worker.cpu, 0) + " % of " + coresOf(worker) + (coresOf(worker) === 1 ? " core" : " cores")),
       td(number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
       "No worker is live. Start workers with ", make("code", {}, "gristmill up")));

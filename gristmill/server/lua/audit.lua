@@ -1,5 +1,5 @@
 --@ uses server/keys
--- Who did what: `actor` is by what, a space, and who; empty where nobody asks for it. Key:
+-- The log of actions. `actor` is how somebody acts (command, dashboard, Python), a space, and who; empty: nothing is logged. Key:
 --   {prefix}gm1:audit  stream  by via action kind name detail, the last ones
 local AUDIT_MOST = 10000
 
