@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import page
@@ -20,7 +21,7 @@ from benchmarks.peers.rounds import Figures, Size, play
 from benchmarks.peers.tally import Stalled
 from gristmill.errors import ServerError
 
-QUICK = Size(share=0.05, seconds=1.0, work=0.5)
+FSYNC = ("always", "everysec")
 SMALL = "These are small rounds: they show that it runs, their figures say little."
 Row = Peer | Ceiling
 
@@ -29,11 +30,12 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     names = ", ".join(row.name for row in (*PEERS, *LIMITS))
-    parser.add_argument("--rounds", type=at_least(1), default=5, help="of which the median is shown (default: 5)")
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="of which the median is shown (default: 7)")
     parser.add_argument("--peer", action="append", help=f"rows whose name has this text (default: all): {names}")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="default: all")
+    parser.add_argument("--fsync", choices=FSYNC, default="always", help="`appendfsync` of the servers")
     parser.add_argument("--quick", action="store_true", help="small rounds: to see that it runs, not for figures")
-    parser.add_argument("--json", type=Path, help="write each round's figures into this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep figures in FILE, and go on with those in there")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
     return parser
 
@@ -52,30 +54,35 @@ def select(names: Sequence[str] | None) -> list[Row]:
     return [row for row in rows if not names or any(text.lower() in row.name.lower() for text in names)]
 
 
-def measure(rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size) -> Comparison:
-    """Play all rounds, the rows by turns and every other time backwards; what fails is noted."""
-    comparison = Comparison()
+def measure(
+    rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size, keep: Path | None = None
+) -> Comparison:
+    """Play what is left of all rounds, the rows by turns and every other time backwards; what fails is noted."""
+    comparison = Comparison.read(keep) if keep and keep.exists() else Comparison()
     # The pools stand beside our batches, which are compared with them round by round.
     turns = sorted(rows, key=lambda row: isinstance(row, Peer))
     for number in range(rounds):
         for workload in workloads:
             for row in turns[:: -1 if number % 2 else 1]:
-                if workload not in (row.workers if isinstance(row, Peer) else row.rounds):
-                    continue
-                started_at = time.monotonic()
-                try:
-                    figures = one(row, workload, size)
-                except (Stalled, ServerError, RuntimeError, subprocess.CalledProcessError) as error:
-                    comparison.failures[row.name] = why(error)
-                    print(f"round {number + 1}: {workload}: {row.name}: {error}", file=sys.stderr, flush=True)
-                    continue
-                comparison.add(row.name, workload, figures)
-                line = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
-                seconds = time.monotonic() - started_at
-                print(
-                    f"round {number + 1}: {workload}: {row.name}: {line} [{seconds:.0f} s]", file=sys.stderr, flush=True
-                )
+                has = workload in (row.workers if isinstance(row, Peer) else row.rounds)
+                if has and comparison.count(row.name, workload) <= number:
+                    _measure_one(comparison, row, workload, size, number)
+                    if keep:
+                        keep.write_text(json.dumps(comparison.to_json(), indent=1))
     return comparison.ordered([row.name for row in rows])
+
+
+def _measure_one(comparison: Comparison, row: Row, workload: str, size: Size, number: int) -> None:
+    started_at, label = time.monotonic(), f"round {number + 1}: {workload}: {row.name}"
+    try:
+        figures = one(row, workload, size)
+    except (Stalled, ServerError, RuntimeError, subprocess.CalledProcessError) as error:
+        comparison.failures[row.name] = why(error)
+        print(f"{label}: {error}", file=sys.stderr, flush=True)
+        return
+    comparison.add(row.name, workload, figures)
+    line = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
+    print(f"{label}: {line} [{time.monotonic() - started_at:.0f} s]", file=sys.stderr, flush=True)
 
 
 def why(error: Exception) -> str:
@@ -103,6 +110,7 @@ def options_of(options: argparse.Namespace) -> str:
     words = [f" --rounds {options.rounds}"] if options.rounds != parser().get_default("rounds") else []
     for name in ("peer", "workload"):
         words += [f" --{name} {shlex.quote(value)}" for value in getattr(options, name) or ()]
+    words += [f" --fsync {options.fsync}"] if options.fsync != FSYNC[0] else []
     return "".join(words) + " --quick" * options.quick
 
 
@@ -110,16 +118,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
     options = parser().parse_args(arguments)
     rows, workloads = select(options.peer), options.workload or list(WORKLOADS)
-    comparison = measure(rows, workloads, options.rounds, QUICK if options.quick else Size())
+    size = Size(share=0.05, seconds=1.0, work=0.5) if options.quick else Size()
+    comparison = measure(rows, workloads, options.rounds, replace(size, fsync=options.fsync), options.json)
     text = report.whole(rows, comparison, f"python -m benchmarks.peers{options_of(options)}")
     if options.quick:
         text = f"{SMALL}\n\n{text}"
     print(text)
-    if options.json:
-        options.json.write_text(json.dumps(comparison.to_json(), indent=1))
-    if options.write:
+    if options.write and options.fsync == FSYNC[0]:
         page.write("peers", text)
         page.PAGE.with_suffix(".svg").write_text(chart.svg(comparison))
+    elif options.write:
+        page.write(f"peers-{options.fsync}", report.noops(comparison))
     return 0
 
 

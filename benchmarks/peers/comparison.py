@@ -1,7 +1,9 @@
 """What rounds measured: figures by row and workload, their medians and spreads."""
 
+import json
 import statistics
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from benchmarks.peers.rounds import Figures
 
@@ -13,6 +15,18 @@ class Comparison:
         self._rows = rows or {}
         #: Why a row has no figures, or not in all rounds.
         self.failures: dict[str, str] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> "Comparison":
+        """What `to_json` gave, from a file."""
+        kept = json.loads(path.read_text())
+        comparison = cls(kept["rounds"])
+        comparison.failures = kept["failures"]
+        return comparison
+
+    def count(self, row: str, workload: str) -> int:
+        """How many rounds there are."""
+        return len(self._rows.get(row, {}).get(workload, []))
 
     def add(self, row: str, workload: str, figures: Figures) -> None:
         """Take in one round."""
@@ -37,15 +51,10 @@ class Comparison:
         values = self.values(row, workload, figure)
         return statistics.median(values) if values else None
 
-    def medians(self, rows: Iterable[str], workload: str, figure: str) -> list[float]:
-        """The medians of those rows that have one."""
-        medians = [self.median(row, workload, figure) for row in rows]
-        return [value for value in medians if value is not None]
-
-    def ratios(self, row: str, other: str, workload: str, figure: str) -> list[float]:
-        """A figure of a row over that of another, round by round: so it does not swing with the machine."""
-        mine, theirs = (self._rows.get(name, {}).get(workload, []) for name in (row, other))
-        return [one[figure] / two[figure] for one, two in zip(mine, theirs, strict=False)]
+    def ratios(self, one: tuple[str, str], other: tuple[str, str], workload: str) -> list[float]:
+        """A figure of a row over one of another, round by round: so the ratio does not swing with the machine."""
+        mine, theirs = (self._rows.get(name, {}).get(workload, []) for name, _ in (one, other))
+        return [here[one[1]] / there[other[1]] for here, there in zip(mine, theirs, strict=False)]
 
     def to_json(self) -> dict[str, object]:
         """All of it."""

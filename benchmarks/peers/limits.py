@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from benchmarks.peers.apps.work import WAIT_SECONDS, fibonacci, size
 from benchmarks.peers.rounds import AHEAD, Figures, Size
-from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
@@ -95,7 +94,7 @@ def _meter() -> str | None:
 
 def _server(options: str, this: Size) -> Figures:
     """LPUSH of 100 bytes, as often as it goes, on a server like that of the peers."""
-    with tempfile.TemporaryDirectory() as path, PrivateServer(Home(Path(path)), load({})) as server:
+    with tempfile.TemporaryDirectory() as path, PrivateServer(Home(Path(path)), this.settings()) as server:
         url = urlsplit(server.url)
         where = ["-h", str(url.hostname), "-p", str(url.port), "-a", url.password or "", "-q", "-t", "lpush"]
         count = max(1000, int(PUT * this.share)) if "-P" in options else max(500, int(5000 * this.share))

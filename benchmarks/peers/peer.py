@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.environment import programs, versions
+from benchmarks.peers.server import Version
 
 APPS = Path(__file__).parent / "apps"
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,8 @@ class Peer:
     `package` is its environment; None: this project's own. `workers` has for each workload that the setting suits the
     command of its workers, a program of the environment first, and how often it is started. `slots` is how many
     waits it runs at once, `noops` how many no-ops of a list are put in a round. `put` says with what a list is put.
+    `lot` is how many no-ops a user packs into each message by hand. `redis` is the oldest Redis that it runs on; None:
+    the embedded server will do.
     """
 
     name: str
@@ -30,8 +33,17 @@ class Peer:
     slots: int = 64
     noops: int = 4_000
     environ: Mapping[str, str] = field(default_factory=dict)
+    lot: int = 1
+    redis: Version | None = None
+    #: Whether a task that a killed worker had runs again by itself, however late.
+    keeps: bool = False
     #: Whether single tasks can be put: not with batches, which are lists.
     singles: bool = True
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is Gristmill."""
+        return self.package is None
 
     @property
     def versions(self) -> str:

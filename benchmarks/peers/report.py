@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks import page
+from benchmarks.ab.interval import Interval
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.goals import GOALS, Goal
 from benchmarks.peers.limits import Ceiling
@@ -61,10 +62,16 @@ def goals(comparison: Comparison) -> str:
     """The table of the goals."""
     rows = []
     for goal in GOALS:
-        value, reached = goal.value(comparison), goal.reached(comparison)
-        measured = NONE if value is None else f"{value:.2f}{goal.unit}"
-        rows.append([goal.text, bound(goal), measured, {None: "not measured", True: "yes", False: "**no**"}[reached]])
-    return page.table(["goal", "allowed", "measured", "reached"], rows)
+        measured, reached = goal.measured(comparison), goal.reached(comparison)
+        text = NONE if measured is None else _interval(measured, goal.unit)
+        unknown = "not measured" if measured is None else "the interval has both"
+        rows.append([goal.text, bound(goal), text, {None: unknown, True: "yes", False: "**no**"}[reached]])
+    return page.table(["goal", "allowed", "measured (95 % interval)", "reached"], rows)
+
+
+def _interval(measured: Interval, unit: str) -> str:
+    text = f"{measured.estimate:.2f}{unit}"
+    return text if measured.low == measured.high else f"{text} ({measured.low:.2f} to {measured.high:.2f})"
 
 
 def bound(goal: Goal) -> str:

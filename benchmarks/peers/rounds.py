@@ -15,11 +15,12 @@ from typing import Any
 from redis import Redis
 
 from benchmarks.peers.peer import APPS, ROOT, Peer
+from benchmarks.peers.server import binary
 from benchmarks.peers.tally import Stalled, Tally
 from benchmarks.peers.workers import Workers
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
-from gristmill.config.settings import load
+from gristmill.config.settings import Settings, load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
@@ -34,12 +35,20 @@ SETTLED = 1_000
 @dataclass(frozen=True, slots=True)
 class Size:
     """How large a round is: a share of each peer's no-ops, `seconds` of light load, twice as many of idling,
-    `rate` tasks per second of light load, and seconds that 2 cores or all slots need for the other workloads."""
+    `rate` tasks per second of light load, and seconds that 2 cores or all slots need for the other workloads.
 
-    share: float = 1.0
-    seconds: float = 5.0
+    `fsync` is `appendfsync` of its server.
+    """
+
+    share: float = 0.4
+    seconds: float = 2.0
     rate: float = 20.0
-    work: float = 3.0
+    work: float = 1.5
+    fsync: str = "always"
+
+    def settings(self) -> Settings:
+        """Those of the server: as shipped, but for `fsync`."""
+        return load({"GRISTMILL_SERVER_FSYNC": self.fsync})
 
 
 class Round:
@@ -49,6 +58,8 @@ class Round:
         self.peer, self.workload, self.url = peer, workload, server.url
         (home / "tally").mkdir()
         self.tally, self._log, self._put = Tally(home / "tally"), home / "log", 0
+        #: Where tasks mark when they begin and end.
+        self.marks = home / "tally" / "marks"
         self._environ = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{APPS}" if peer.package is None else str(APPS),
@@ -62,6 +73,11 @@ class Round:
             **peer.environ,
         }
 
+    def putter(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Put tasks meanwhile (see apps/put.py)."""
+        command = self.peer.putting(*arguments)
+        return subprocess.Popen(command, cwd=APPS, env=self._environ, stdout=subprocess.DEVNULL)
+
     def put(self, *arguments: str, count: int) -> dict[str, Any]:
         """Put tasks (see apps/put.py), `count` of them and the one that goes ahead."""
         command = self.peer.putting(*arguments)
@@ -72,6 +88,8 @@ class Round:
 
     def many(self, task: str, count: int) -> dict[str, Any]:
         """Put a list."""
+        if self.peer.lot > 1:
+            return self.put("lots", str(self.peer.lot), str(count), count=count)
         return self.put("many", task, str(count), count=count)
 
     def workers(self) -> Workers:
@@ -98,10 +116,16 @@ class Round:
 
 
 @contextmanager
-def _round(peer: Peer, workload: str) -> Iterator[Round]:
+def round_of(peer: Peer, workload: str, settings: Settings) -> Iterator[Round]:
+    """A peer on a server of its own.
+
+    Raises:
+        RuntimeError: there is no server that the peer runs on.
+    """
+    program = binary(peer.redis)
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as path,
-        PrivateServer(Home(Path(path) / "server"), load({})) as server,
+        PrivateServer(Home(Path(path) / "server"), settings, program) as server,
     ):
         this = Round(peer, workload, Path(path), server)
         try:
@@ -116,14 +140,15 @@ def play(peer: Peer, workload: str, size: Size) -> Figures:
     Raises:
         Stalled: tasks were lost, or are not run.
         CalledProcessError: the peer's environment cannot be made, or tasks cannot be put.
+        RuntimeError: there is no server that the peer runs on.
     """
-    with _round(peer, workload) as this:
+    with round_of(peer, workload, size.settings()) as this:
         return _drained(this, size) | _settled(this, size) if workload == "noop" else _work(this, size)
 
 
 def finish(peer: Peer, size: Size) -> Figures:
     """Of a round of no-ops only how fast they are put and finished. Raises as `play` does."""
-    with _round(peer, "noop") as this:
+    with round_of(peer, "noop", size.settings()) as this:
         return _drained(this, size)
 
 

@@ -18,18 +18,24 @@ class Workers:
     """The command, started some times, each in a session of its own; what they print goes to `log`."""
 
     def __init__(self, command: list[str], times: int, environ: Mapping[str, str], cwd: Path, log: Path) -> None:
-        with log.open("ab") as output:
+        self._command, self._times, self._environ, self._cwd, self._log = command, times, environ, cwd, log
+        self._mains: list[subprocess.Popen[bytes]] = []
+        self.start()
+
+    def start(self) -> None:
+        """Start them; they must not run."""
+        with self._log.open("ab") as output:
             self._mains = [
                 subprocess.Popen(
-                    command,
-                    cwd=cwd,
-                    env=environ,
+                    self._command,
+                    cwd=self._cwd,
+                    env=self._environ,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
                 )
-                for _ in range(times)
+                for _ in range(self._times)
             ]
 
     def processes(self) -> list[psutil.Process]:

@@ -26,7 +26,13 @@ def wait(number: int) -> None:
     work.wait(number)
 
 
-def put_one(task: str, argument: float) -> None:
+@io
+def marked(number: int) -> None:
+    """Half a second of waiting, with a mark at its begin and its end."""
+    work.marked(number)
+
+
+def put_one(task: str, argument: object) -> None:
     """Put a batch of one item, and wait for nothing."""
     submit(task, [argument])
 

@@ -22,10 +22,10 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
     broker_connection_retry_on_startup=True,
 )
-tasks = {each.__name__: app.task(each) for each in (work.noop, work.cpu, work.wait, work.light)}
+tasks = {each.__name__: app.task(each) for each in work.TASKS}
 
 
-def put_one(task: str, argument: float) -> None:
+def put_one(task: str, argument: object) -> None:
     """Put a task."""
     tasks[task].delay(argument)
 

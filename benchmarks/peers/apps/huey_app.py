@@ -6,9 +6,9 @@ import work
 from huey import RedisHuey
 
 huey = RedisHuey("bench", url=os.environ["BENCH_URL"], results=False)
-tasks = {each.__name__: huey.task()(each) for each in (work.noop, work.cpu, work.wait, work.light)}
+tasks = {each.__name__: huey.task()(each) for each in work.TASKS}
 
 
-def put_one(task: str, argument: float) -> None:
+def put_one(task: str, argument: object) -> None:
     """Put a task."""
     tasks[task](argument)

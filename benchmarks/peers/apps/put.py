@@ -1,5 +1,6 @@
-"""`python put.py APP many TASK COUNT` or `python put.py APP light RATE SECONDS`: put tasks with a peer's own means.
+"""`put.py APP many TASK COUNT`, `put.py APP lots SIZE COUNT`, `put.py APP light|marked RATE SECONDS`: put tasks.
 
+They are put with a peer's own means; `lots` packs SIZE no-ops into each message, as a user would do by hand.
 APP offers `put_one(task, argument)` and, if the peer has something for lists, `put_many(task, arguments)`. One task
 goes ahead: what is done once, connecting too, is not measured. Prints JSON: when it began and ended, Unix times, and
 what `put_many` answered.
@@ -24,17 +25,33 @@ def many(app: Any, task: str, count: int) -> dict[str, Any]:
     return {"begun": started_at, "ended": time.time(), "answer": answer}
 
 
-def light(app: Any, rate: float, seconds: float) -> dict[str, Any]:
-    """Put so many a second, each with the time at which it was put."""
+def lots(app: Any, size: int, count: int) -> dict[str, Any]:
+    """Put no-ops, so many in a message."""
+    app.put_one("noop", 0)
+    started_at = time.time()
+    for first in range(0, count, size):
+        app.put_one("lot", list(range(first, min(count, first + size))))
+    return {"begun": started_at, "ended": time.time(), "answer": None}
+
+
+def steady(app: Any, task: str, rate: float, seconds: float) -> dict[str, Any]:
+    """Put so many a second: `light` with the time at which each was put, others with their number."""
     app.put_one("noop", 0)
     started_at = time.time()
     for number in range(int(rate * seconds)):
         time.sleep(max(0.0, started_at + number / rate - time.time()))
-        app.put_one("light", time.time())
+        app.put_one(task, time.time() if task == "light" else number)
     return {"begun": started_at, "ended": time.time(), "answer": None}
 
 
-if __name__ == "__main__":
+def main() -> dict[str, Any]:
+    """Put what the arguments say."""
     _, name, how, first, second = sys.argv
     app = import_module(name)
-    print(json.dumps(many(app, first, int(second)) if how == "many" else light(app, float(first), float(second))))
+    if how == "many":
+        return many(app, first, int(second))
+    return lots(app, int(first), int(second)) if how == "lots" else steady(app, how, float(first), float(second))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main()))

@@ -9,7 +9,7 @@ from rq import Queue
 queue = Queue(connection=Redis.from_url(os.environ["BENCH_URL"]))
 
 
-def put_one(task: str, argument: float) -> None:
+def put_one(task: str, argument: object) -> None:
     """Put a task."""
     queue.enqueue(getattr(work, task), argument, result_ttl=0)
 

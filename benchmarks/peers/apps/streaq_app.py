@@ -1,47 +1,19 @@
-"""streaq; its tasks are coroutines, results are not kept."""
+"""streaq; results are not kept."""
 
 import atexit
 import os
 from contextlib import ExitStack
 
-import anyio
-import work
+import coroutines
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from streaq import Worker
 
 worker = Worker(
     redis_url=os.environ["BENCH_URL"],
-    concurrency=int(os.environ.get("BENCH_SLOTS", "32")),
+    concurrency=32,
     anyio_kwargs={"use_uvloop": True},
 )
-
-
-@worker.task(ttl=0)
-async def noop(number: int) -> None:
-    """Nothing at all."""
-    work.noop(number)
-
-
-@worker.task(ttl=0)
-async def cpu(number: int) -> None:
-    """About 10 ms of CPU."""
-    work.cpu(number)
-
-
-@worker.task(ttl=0)
-async def wait(number: int) -> None:  # noqa: ARG001 - like the others
-    """100 ms of waiting."""
-    await anyio.sleep(work.WAIT_SECONDS)
-    work.tally().done()
-
-
-@worker.task(ttl=0)
-async def light(submitted: float) -> None:
-    """Note how long it is since then."""
-    work.light(submitted)
-
-
-tasks = {"noop": noop, "cpu": cpu, "wait": wait, "light": light}
+tasks = {each.__name__: worker.task(ttl=0)(each) for each in coroutines.TASKS}
 _stack = ExitStack()
 _portal: BlockingPortal | None = None
 
@@ -56,7 +28,7 @@ def _open() -> BlockingPortal:
     return _portal
 
 
-def put_one(task: str, argument: float) -> None:
+def put_one(task: str, argument: object) -> None:
     """Put a task."""
 
     async def put() -> None:

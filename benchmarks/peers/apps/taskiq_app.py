@@ -1,45 +1,18 @@
-"""taskiq on Redis Streams; its tasks are coroutines, which it runs best."""
+"""taskiq on Redis Streams."""
 
 import asyncio
 import os
 
-import work
+import coroutines
 from taskiq_redis import RedisStreamBroker
 
 broker = RedisStreamBroker(os.environ["BENCH_URL"])
-
-
-@broker.task
-async def noop(number: int) -> None:
-    """Nothing at all."""
-    work.noop(number)
-
-
-@broker.task
-async def cpu(number: int) -> None:
-    """About 10 ms of CPU."""
-    work.cpu(number)
-
-
-@broker.task
-async def wait(number: int) -> None:  # noqa: ARG001 - like the others
-    """100 ms of waiting."""
-    await asyncio.sleep(work.WAIT_SECONDS)
-    work.tally().done()
-
-
-@broker.task
-async def light(submitted: float) -> None:
-    """Note how long it is since then."""
-    work.light(submitted)
-
-
-tasks = {"noop": noop, "cpu": cpu, "wait": wait, "light": light}
+tasks = {each.__name__: broker.task(each) for each in coroutines.TASKS}
 _loop = asyncio.new_event_loop()
 _started = False
 
 
-def put_one(task: str, argument: float) -> None:
+def put_one(task: str, argument: object) -> None:
     """Put a task."""
     global _started  # noqa: PLW0603 - the broker is
     if not _started:

@@ -8,6 +8,7 @@ import os
 import struct
 import threading
 import time
+from collections.abc import Sequence
 
 #: A page: tasks done, and the Unix time of the last.
 PAGE = struct.Struct("qd")
@@ -71,6 +72,12 @@ def noop(number: int) -> None:  # noqa: ARG001 - like the others
     tally().done()
 
 
+def lot(numbers: Sequence[int]) -> None:
+    """Many no-ops in one message, as a user would pack them by hand."""
+    for number in numbers:
+        noop(number)
+
+
 def cpu(number: int) -> None:
     """About 10 ms of CPU."""
     fibonacci(size(number))
@@ -87,3 +94,26 @@ def light(submitted: float) -> None:
     """Note how long it is since then, a Unix time."""
     tally().waited(time.time() - submitted)
     tally().done()
+
+
+#: Seconds of a task whose begin and end are marked.
+MARKED_SECONDS = 0.5
+#: One mark: the task's number, the process, 1 if it ended, and the Unix time.
+MARK = struct.Struct("qqqd")
+
+
+def mark(number: int, event: str) -> None:
+    """Note that a task began or ended, in a file that survives the process; a kill cannot tear so short a write."""
+    file = os.open(os.environ["BENCH_TALLY"] + "/marks", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.write(file, MARK.pack(number, os.getpid(), event == "ended", time.time()))
+    os.close(file)
+
+
+def marked(number: int) -> None:
+    """Half a second of waiting, with a mark at its begin and its end."""
+    mark(number, "began")
+    time.sleep(MARKED_SECONDS)
+    mark(number, "ended")
+
+
+TASKS = (noop, lot, cpu, wait, light, marked)
