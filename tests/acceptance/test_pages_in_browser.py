@@ -2,6 +2,7 @@
 
 import json
 from importlib import resources
+from itertools import pairwise
 from urllib.parse import parse_qs
 
 import pytest
@@ -144,22 +145,62 @@ def test_a_container_is_called_one(page, seen):
     page.until("document.querySelector('#rows tr')?.textContent.includes('ada, in container 0123')")
 
 
+#: Pixels beside the plot of a chart, as chart.js has them.
+LEFT, RIGHT = 64, 12
+
+
+def ends(page):
+    """The times of the first and the last point that the first chart shows, in seconds of the day, by the keyboard."""
+    page.run("document.querySelector('.gm-svg').focus()")
+    times = []
+    for key in ("Home", "End"):
+        # The first key shows the last point, whichever it is.
+        page.key(key)
+        page.key(key)
+        hours, minutes, seconds = page.text(".gm-figure .gm-tip strong").split(":")
+        times.append(3600 * int(hours) + 60 * int(minutes) + int(seconds))
+    return times
+
+
+def stretch(page):
+    """The seconds that the first chart shows."""
+    first, last = ends(page)
+    return (last - first) % 86_400
+
+
+def time_axes(page):
+    """What stands below the charts, each different axis once."""
+    return page.run(
+        """[...new Set([...document.querySelectorAll('.gm-svg')].map((one) => [...one.querySelectorAll('.gm-tick')]
+          .filter((tick) => +tick.getAttribute('y') === one.height.baseVal.value - 8)
+          .map((tick) => tick.textContent).join()))]"""
+    )
+
+
 def test_charts_zoom_together_and_back(page, seen):
     go(page, seen, "throughput")
     page.until("document.querySelectorAll('.gm-svg').length === 8")
-    page.run("document.querySelector('.gm-svg').focus()")
-    words = "[...document.querySelectorAll('.gm-svg')].map((one) => one.textContent).join()"
-    before = page.run(words)
+    page.until("document.querySelector('.gm-svg .gm-tick')")
+    whole, (everything,) = stretch(page), time_axes(page)
+    assert whole > 100
     for _ in range(3):
         page.key("+")
-    page.until("!document.getElementById('zoom-out').hidden")
-    assert page.run(words) != before
+    assert stretch(page) == pytest.approx(whole / 8, abs=2)
+    (part,) = time_axes(page)
+    assert part != everything
+    page.key("-")
+    assert stretch(page) == pytest.approx(whole / 4, abs=2)
     page.click("#zoom-out")
     page.until("document.getElementById('zoom-out').hidden")
+    assert stretch(page) == whole
+    assert len(time_axes(page)) == 1
 
 
 def test_a_drag_shows_a_stretch(page, seen):
     go(page, seen, "throughput")
+    page.until("document.querySelector('.gm-svg .gm-tick')")
+    first, last = ends(page)
+    whole = (last - first) % 86_400
     box = page.run(
         "(() => { const b = document.querySelector('.gm-svg').getBoundingClientRect(); return [b.x, b.y, b.width]; })()"
     )
@@ -168,13 +209,40 @@ def test_a_drag_shows_a_stretch(page, seen):
         button = {"button": "left", "buttons": 1, "clickCount": 1}
         page.call("Input.dispatchMouseEvent", type=kind, x=box[0] + share * box[2], y=box[1] + 60, **button)
     page.until("!document.getElementById('zoom-out').hidden")
+    seconds = [whole * (share * box[2] - LEFT) / (box[2] - LEFT - RIGHT) for share in (0.5, 0.8)]
+    # New points come meanwhile, one each second.
+    shown = [(time - first) % 86_400 for time in ends(page)]
+    assert shown[1] - shown[0] == pytest.approx(seconds[1] - seconds[0], abs=2)
+    assert seconds[0] - 2 <= shown[0] <= seconds[0] + 15
+
+
+def y_axis(page, title):
+    """The numbers beside a chart and how high they stand, from the lowest one on."""
+    ticks = page.run(
+        f"""[...[...document.querySelectorAll('.gm-figure')]
+          .find((one) => one.querySelector('.gm-figure-title').textContent === {json.dumps(title)})
+          .querySelectorAll(`.gm-tick[x="{LEFT - 8}"]`)].map((tick) => [+tick.textContent, -tick.getAttribute('y')])"""
+    )
+    return [number for number, _ in ticks], [one[1] - other[1] for other, one in pairwise(ticks)]
 
 
 def test_an_axis_is_logarithmic_when_asked(page, seen):
     go(page, seen, "throughput")
-    page.until("document.querySelector('.gm-switch')")
-    page.click("[aria-label='Logarithmic axis of Backlog']")
-    page.until("document.querySelector(\"[aria-label='Logarithmic axis of Backlog']\").ariaPressed === 'true'")
+    page.until("document.querySelector('.gm-svg .gm-tick')")
+    linear, steps = y_axis(page, "Backlog")
+    assert linear[0] == 0
+    assert len({second - first for first, second in pairwise(linear)}) == 1
+    assert steps == pytest.approx([steps[0]] * len(steps))
+    switch = "[aria-label='Logarithmic axis of Backlog']"
+    for pressed in ("true", "false"):
+        page.click(switch)
+        page.until(f'document.querySelector("{switch}").ariaPressed === "{pressed}"')
+        numbers, steps = y_axis(page, "Backlog")
+        assert steps == pytest.approx([steps[0]] * len(steps))
+        assert steps[0] > 0
+        if pressed == "true":
+            assert {second / first for first, second in pairwise(numbers)} == {10}
+    assert numbers == linear
 
 
 def test_numbers_of_a_server_that_is_away_are_grey(page, chromium, tmp_path):

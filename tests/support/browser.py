@@ -101,15 +101,33 @@ class Page:
         return str(self.until(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def click(self, selector: str) -> None:
-        """Click the middle of the first element that is seen, once it stays at its place."""
+        """Click the middle of the first element that is seen, once it stays at its place.
+
+        A page that draws itself anew under the pointer gets no click: then it is clicked again.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while not self._hits(selector):
+            if time.monotonic() > deadline:
+                raise Failed(f"no click reaches {selector} within {PATIENCE} s")
+
+    def _hits(self, selector: str) -> bool:
+        """Click once; whether the click reached the element."""
         place, before = self._middle(selector), None
         deadline = time.monotonic() + PATIENCE
         while place != before and time.monotonic() < deadline:
             time.sleep(0.05)
             place, before = self._middle(selector), place
+        target = f"event.target.closest({json.dumps(selector)}) !== null"
+        note = f"(event) => {{ window.clickHit = {target}; }}, {{capture: true, once: true}}"
+        self.run(f"window.clickHit = false; document.addEventListener('click', {note})")
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
             self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **button)
+        try:
+            return self.run("window.clickHit") is not False
+        except Failed:
+            # The click has led to another page.
+            return True
 
     def _middle(self, selector: str) -> Any:
         return self.until(
