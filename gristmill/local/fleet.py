@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from gristmill.config.flower import check_reach, dashboard_url
+from gristmill.config.flower import check_reach, dashboard_url, is_guarded
 from gristmill.config.settings import settings, use, variable
 from gristmill.errors import InputError, ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
@@ -64,7 +64,7 @@ class LocalFleet:
 
     def _start(self) -> None:
         if self._port is not None:
-            check_reach(settings().dashboard_host, guarded=bool(settings().dashboard_password))
+            check_reach(settings().dashboard_host, guarded=is_guarded(settings()))
         if settings().data_root is None:
             use({"data_root": str(Path.cwd())})
         if settings().redis_url:
