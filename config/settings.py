@@ -83,7 +83,9 @@ class Settings(BaseModel):
     cpu_slots: int = Field(
         0, ge=0, le=1024, description="Processes of the cpu worker; 0: one for each core that it may use."
     )
-    io_slots: int = Field(64, ge=1, le=4096, description="Threads of the io worker.")
+    io_slots: int = Field(
+        64, ge=1, le=4096, description="Threads of the io worker; unset, those of `up` begin with these and tune them."
+    )
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
     )
