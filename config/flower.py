@@ -1,16 +1,42 @@
 """Flower's options, built from the settings, and the addresses on which it may listen."""
 
+import os
 import socket
 from ipaddress import ip_address
 from typing import Any
 
 from gristmill.config.settings import Settings, variable
-from gristmill.errors import SettingError
+from gristmill.errors import SettingError, invalid_value
 
-#: The dashboard's one user.
+#: The user of the dashboard who has its first password, and may act.
 USER = "gristmill"
 #: Seconds after which a worker that went away leaves Flower's list.
 PURGE_SECONDS = 60
+
+
+def passwords(settings: Settings) -> dict[str, str]:
+    """The passwords with which people log in to the dashboard, by name.
+
+    Raises:
+        SettingError: somebody has two roles.
+    """
+    first = {USER: settings.dashboard_password} if settings.dashboard_password else {}
+    operators: dict[str, str | None] = {**first, **settings.dashboard_operators}
+    if both := operators.keys() & settings.dashboard_viewers.keys():
+        expected = f"names that are not in {variable('dashboard_operators')}"
+        raise SettingError(invalid_value(variable("dashboard_viewers"), min(both), expected))
+    return {name: password for name, password in (settings.dashboard_viewers | operators).items() if password}
+
+
+def may_act(settings: Settings, user: str) -> bool:
+    """Whether who has logged in as `user` may do more than look.
+
+    Where operators have a name, only they may: a service that checks who comes in may know many more.
+    """
+    if user in settings.dashboard_viewers:
+        return False
+    operators = settings.dashboard_operators
+    return not operators or user in operators or (user == USER and bool(settings.dashboard_password))
 
 
 def flower_options(settings: Settings) -> dict[str, Any]:
@@ -20,10 +46,15 @@ def flower_options(settings: Settings) -> dict[str, Any]:
         "port": settings.dashboard_port,
         "purge_offline_workers": PURGE_SECONDS,
         "enable_events": settings.task_events,
-        "basic_auth": [f"{USER}:{settings.dashboard_password}"] if settings.dashboard_password else [],
+        "basic_auth": [f"{name}:{password}" for name, password in passwords(settings).items()],
         "read_only": settings.dashboard_read_only,
         "url_prefix": settings.dashboard_url_prefix.strip("/"),
     }
+
+
+def is_guarded(settings: Settings) -> bool:
+    """Whether a visitor of the dashboard has to log in: with a password, or by Flower's OAuth."""
+    return bool(passwords(settings) or os.environ.get("FLOWER_AUTH"))
 
 
 def check_reach(address: str, *, guarded: bool) -> None:

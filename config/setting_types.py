@@ -46,8 +46,34 @@ Networks = Annotated[
     BeforeValidator(_split),
     takes("networks such as 127.0.0.0/8, with commas between them"),
 ]
+
+
+def _logins(value: Any) -> Any:
+    """The password of each name; None of a name that another service checks.
+
+    Raises:
+        ValueError: a name or a password is missing, too short, or there twice.
+    """
+    if not isinstance(value, str):
+        return value
+    logins: dict[str, str | None] = {}
+    for login in filter(None, map(str.strip, re.split(r"[,\n]", value))):
+        name, colon, password = login.partition(":")
+        if not name or name in logins or not login.isascii() or (colon and len(password) < PASSWORD_LEAST):
+            raise ValueError("no login")
+        logins[name] = password if colon else None
+    return logins
+
+
+#: Characters of a password, at least.
+PASSWORD_LEAST = 8
+Logins = Annotated[
+    dict[str, str | None],
+    BeforeValidator(_logins),
+    takes("`NAME:PASSWORD`, ASCII, at least 8 characters each, with commas or line ends between them"),
+]
 Directory = Annotated[Path, takes("a directory")]
-Password = Annotated[str, Field(min_length=8), takes("text of at least 8 characters")]
+Password = Annotated[str, Field(min_length=PASSWORD_LEAST), takes("text of at least 8 characters")]
 
 
 def _signing_secret(value: str) -> str:

@@ -12,6 +12,7 @@ from gristmill.config.expectation import describe
 from gristmill.config.setting_types import (
     Directory,
     Duration,
+    Logins,
     Networks,
     Password,
     SigningSecret,
@@ -23,7 +24,10 @@ from gristmill.config.setting_types import (
 from gristmill.errors import SettingError, invalid_value
 
 #: Settings whose value no error shows.
-SECRETS = frozenset({"redis_url", "redis_password", "dashboard_password", "metrics_token", "notify_secret"})
+SECRETS = frozenset(
+    {"redis_url", "redis_password", "dashboard_password", "dashboard_operators", "dashboard_viewers"}
+    | {"metrics_token", "notify_secret"}
+)
 
 
 class Settings(BaseModel):
@@ -79,7 +83,9 @@ class Settings(BaseModel):
     cpu_slots: int = Field(
         0, ge=0, le=1024, description="Processes of the cpu worker; 0: one for each core that it may use."
     )
-    io_slots: int = Field(64, ge=1, le=4096, description="Threads of the io worker.")
+    io_slots: int = Field(
+        64, ge=1, le=4096, description="Threads of the io worker; unset, those of `up` begin with these and tune them."
+    )
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
     )
@@ -168,6 +174,10 @@ class Settings(BaseModel):
         description="Password of the dashboard, for the user `gristmill`; required to listen beyond this host.",
         json_schema_extra={"expectation": "text of at least 8 characters"},
     )
+    dashboard_operators: Logins = Field(
+        {}, description="Users of the dashboard who may act; an OAuth name has no password."
+    )
+    dashboard_viewers: Logins = Field({}, description="Users of the dashboard who may only look.")
     dashboard_read_only: bool = Field(False, description="Let nobody change anything on the dashboard: no buttons.")
     dashboard_url_prefix: Annotated[str, takes("a path of letters, digits and . _ ~ / -")] = Field(
         "",

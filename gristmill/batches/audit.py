@@ -47,7 +47,15 @@ def entries(client: Redis, settings: Settings) -> Iterator[AuditEntry]:
     """
     start = "-"
     while page := cast(Any, client.xrange(settings.key("audit"), min=start, count=_AT_ONCE)):
-        for identity, fields in page:
-            milliseconds = int(identity.partition("-")[0])
-            yield AuditEntry(at=milliseconds / 1000, **{**fields, "detail": fields["detail"] or None})
+        yield from (_entry(*row) for row in page)
         start = f"({page[-1][0]}"
+
+
+def latest(client: Redis, settings: Settings, count: int) -> list[AuditEntry]:
+    """The last `count` entries, the newest first."""
+    return [_entry(*row) for row in cast(Any, client.xrevrange(settings.key("audit"), count=count))]
+
+
+def _entry(identity: str, fields: dict[str, str]) -> AuditEntry:
+    milliseconds = int(identity.partition("-")[0])
+    return AuditEntry(at=milliseconds / 1000, **{**fields, "detail": fields["detail"] or None})  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from gristmill.local.reload import Reload
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.queue_worker import QueueWorker
+from gristmill.tasks.task import Kind
 
 PARTS = (*KINDS, DASHBOARD)
 #: Seconds between two looks at whether all processes live.
@@ -35,6 +36,9 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
 
     A part is `flower`, the dashboard, or a queue, such as `cpu`, for a worker of that queue; `gpu=4` gives the worker 4
     slots. The pool suits the tasks of GRISTMILL_TASK_MODULES that name the queue; `mail:io` says so where none does.
+
+    An io worker without a number, here or in GRISTMILL_IO_SLOTS, begins with 64 slots and tunes them: it has as many as
+    bring more items, by what the items wait for and by the memory of this host.
 
     Ctrl-C lets running items finish (GRISTMILL_DRAIN_SECONDS); a second Ctrl-C puts them back on the queue at once.
 
@@ -55,7 +59,8 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
     sources = Reload(warn) if reload else None
     dashboard = (settings().dashboard_port if port is None else port) if DASHBOARD in parts else None
     become_subreaper()
-    fleet = LocalFleet("gristmill up", {worker.word: worker.slots for worker in workers}, port=dashboard, say=warn)
+    slots = {worker.word: worker.slots for worker in workers}
+    fleet = LocalFleet("gristmill up", slots, port=dashboard, say=warn, tuned=_tuned(workers))
     try:
         with reaching(), fleet:
             fleet.wait_ready()
@@ -93,6 +98,13 @@ def _workers(parts: tuple[str, ...], options: dict[str, tuple[str, int | None]])
                 raise click.UsageError(f"{option} and {queue}={workers[queue].slots} both give slots: give one of them")
             workers[queue] = QueueWorker(queue, workers[queue].kind, slots)
     return list(workers.values())
+
+
+def _tuned(workers: list[QueueWorker]) -> list[str]:
+    """The words of the workers whose slots nobody gave, and whose items may wait."""
+    if "io_slots" in settings().model_fields_set:
+        return []
+    return [worker.word for worker in workers if worker.kind is Kind.IO and not worker.slots]
 
 
 def _say_ready(fleet: LocalFleet, workers: list[QueueWorker], port: int | None) -> None:

@@ -1,6 +1,5 @@
 """The actions of pages: on a batch, on several, on an item, on a schedule; and the download of a batch's results."""
 
-import base64
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from gristmill.batches.schedules import Schedules
 from gristmill.config.settings import settings
 from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
+from gristmill.dashboard.visitors import visitor
 from gristmill.errors import InputError
 from gristmill.fleet.overview import Observer
 from gristmill.server.actor import acting
@@ -39,14 +39,7 @@ class Acting(Page):
 
     def _visitor(self) -> str:
         """Who has logged in; where nobody has to, where the request comes from."""
-        user = self.current_user
-        if isinstance(user, str):
-            return user
-        if self.application.options.basic_auth:
-            # Flower has checked it.
-            credentials = base64.b64decode(self.request.headers["Authorization"].split()[1]).decode()
-            return credentials.partition(":")[0]
-        return f"anyone@{self.request.remote_ip}"
+        return visitor(self.application, self.request) or f"anyone@{self.request.remote_ip}"
 
 
 class Action(Acting):

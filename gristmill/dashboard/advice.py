@@ -48,7 +48,7 @@ def advise(
     planned = plan(queue, queues, workers, server_cpu, TARGET_SECONDS)
     command = AdvisedCommand(queue, queues, workers, reader)
     if not queue.slots:
-        return _nobody(queue, planned, command)
+        return _nobody(queue, planned, command, reader)
     text, time = f"{name}: {item_count(queue.left)} left", queue.drain
     if time is None and planned.limit in (Limit.NOTHING, Limit.SLOTS):
         return _standing(queue, text, planned)
@@ -79,9 +79,17 @@ def _with(advice: Advice, sentence: str) -> Advice:
     return replace(advice, text=f"{advice.text} {sentence}")
 
 
-def _nobody(queue: QueueNow, planned: Plan, command: AdvisedCommand) -> Advice:
-    text = f"No worker takes items from {queue.name}: {item_count(queue.left, 'wait')}. Start one"
-    typed = command.first()
+def _nobody(queue: QueueNow, planned: Plan, command: AdvisedCommand, reader: Reader) -> Advice:
+    text, typed = (
+        f"No worker takes items from {queue.name}: {item_count(queue.left, 'wait')}. Start one",
+        command.first(),
+    )
+    if reader.is_autoscaled:
+        text = f"{queue.name}: {item_count(queue.left, 'wait')}. gristmill autoscale sets its slots."
+        return Advice(queue.name, text, None, "info", planned.limit)
+    if (undrain := command.undrain()) is not None:
+        text = f"All workers of {queue.name} drain: {item_count(queue.left, 'wait')}. Have them take items again"
+        typed = undrain
     return Advice(queue.name, f"{text}{':' if typed else '.'}", typed, "warning", planned.limit)
 
 
@@ -99,6 +107,8 @@ def _more(
     """Advise more slots, where there is room for them and they are worth it."""
     if planned.slots <= queue.slots:
         return stands
+    if command.is_tuned:
+        return _with(stands, "Its workers set their slots themselves.")
     more = command.more(planned.slots - queue.slots, room_for(queue, workers, planned.part))
     then = queue.drain_with(queue.slots + more.slots, start_seconds(queue, workers), queue.slots - more.stopped)
     if then is None or (queue.drain is not None and then > WORTH * queue.drain):

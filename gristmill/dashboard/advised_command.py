@@ -69,6 +69,17 @@ class AdvisedCommand:
             return "gristmill up" if name in KINDS else f"gristmill up {' '.join(KINDS)} {DASHBOARD} {self._word}"
         return self._up(self._here(), 0)
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the workers of the queue set their number of slots themselves."""
+        return bool(self._mine) and all(worker.tuning for worker in self._mine)
+
+    def undrain(self) -> str | None:
+        """The command that has the queue's workers take items again, where all of them drain; else None."""
+        if not self._mine or not all(worker.draining for worker in self._mine):
+            return None
+        return f"gristmill undrain {' '.join(sorted({worker.name for worker in self._mine}))}"
+
     def more(self, slots: int, room: Room) -> More:
         """The command that adds about so many slots where there is room."""
         if any(worker.namespace for worker in self._mine):
@@ -135,7 +146,8 @@ class AdvisedCommand:
         slots: dict[str, int] = {}
         for worker in machine.workers:
             word = worker_word(worker.queue, kinds.get(worker.queue, ""))
-            slots[word] = slots.get(word, 0) + worker.slots
+            # Without a number, a worker that sets its slots itself goes on doing so.
+            slots[word] = 0 if worker.tuning else slots.get(word, 0) + worker.slots
         slots[self._word] = slots.get(self._word, 0) + more
         has_dashboard = not self._reader.machine or machine.id == self._reader.machine
         if has_dashboard and slots.keys() == {*KINDS} and all(slots.values()):

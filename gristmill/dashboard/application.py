@@ -1,4 +1,4 @@
-"""The dashboard's application: Flower's, subclassed, with the tabs Throughput, Batches and Busy."""
+"""The dashboard's application: Flower's, subclassed, with the tabs Throughput, Batches, Busy and Audit."""
 
 import asyncio
 import logging
@@ -21,6 +21,7 @@ from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
 from gristmill.dashboard.history import History
 from gristmill.dashboard.templates import Templates
+from gristmill.dashboard.visitors import Refusal, is_refused
 from gristmill.errors import SettingError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
@@ -39,6 +40,7 @@ HANDLERS = [
     url(r"/workers/data", flower_pages.WorkersData, name="workers_data"),
     url(r"/workers/(drain|undrain|stop)", actions.WorkerAction, name="worker_action"),
     url(r"/worker/(.+)", flower_pages.WorkerPage),
+    url(r"/task/(.+)", flower_pages.TaskPage),
     url(r"/throughput", pages.ThroughputPage, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
     url(r"/batches", pages.BatchesPage, name="batches"),
@@ -51,6 +53,8 @@ HANDLERS = [
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
     url(r"/busy", pages.BusyPage, name="busy"),
     url(r"/busy/data", pages.BusyData, name="busy_data"),
+    url(r"/audit", pages.AuditPage, name="audit"),
+    url(r"/audit/data", pages.AuditData, name="audit_data"),
     url(r"/batch/([^/]+)/item/([0-9]{1,10})/cancel", actions.CancelItem, name="item_cancel"),
     url(r"/schedule/([^/]+)/(run|pause|resume)", actions.ScheduleAction, name="schedule_action"),
     url(r"/metrics", metrics.Metrics),
@@ -148,6 +152,8 @@ class Dashboard(Flower):
         """The handler of a request; without a password, only for this host's own names (against DNS rebinding)."""
         if not self.guarded and not self._is_ours(request.host_name):
             return self.get_handler_delegate(request, Stranger, {}, [], {})
+        if is_refused(self, request):
+            return self.get_handler_delegate(request, Refusal, {}, [], {})
         return super().find_handler(request, **kwargs)
 
     def _is_ours(self, host: str) -> bool:

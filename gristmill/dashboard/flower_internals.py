@@ -15,6 +15,7 @@ from flower.options import default_options
 from flower.utils import broker
 from flower.utils.broker import BrokerBase
 from flower.views import BaseHandler
+from flower.views.tasks import TaskView
 from flower.views.workers import WorkerView
 from tornado.template import Loader, Template
 
@@ -26,6 +27,7 @@ __all__ = [
     "BrokerBase",
     "Flower",
     "HookedLoader",
+    "TaskView",
     "WorkerView",
     "add_broker",
     "default_options",

@@ -3,8 +3,9 @@
 import tornado.web
 
 from gristmill.dashboard import workers
-from gristmill.dashboard.flower_internals import WorkerView
+from gristmill.dashboard.flower_internals import TaskView, WorkerView
 from gristmill.dashboard.pages import Page
+from gristmill.dashboard.visitors import ForVisitor
 from gristmill.server.connection import connect
 from gristmill.server.waiting import ONCE
 
@@ -52,7 +53,11 @@ class WorkersData(Page):
         self.give(await self.ask(workers.data, self.application.observer))
 
 
-class WorkerPage(WorkerView):
+class TaskPage(ForVisitor, TaskView):
+    """Flower's page of a task."""
+
+
+class WorkerPage(ForVisitor, WorkerView):
     """Flower's page of a worker, or what the server knows of one that does not answer Flower: a busy one is late."""
 
     @tornado.web.authenticated

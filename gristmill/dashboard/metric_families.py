@@ -37,6 +37,7 @@ def collect(observer: Observer) -> list[Metric]:
     return [
         *_counters(observer.meters.totals()),
         *_queues(overview),
+        _tuned(overview),
         *_machines(overview),
         *_batches(observer, overview),
         *_server(observer),
@@ -91,6 +92,15 @@ def _queues(overview: Overview) -> Iterator[Metric]:
     }
     for what, (name, text) in texts.items():
         yield _gauge(name, text, "queue", ((queue.name, getattr(queue, what)) for queue in overview.queues))
+
+
+def _tuned(overview: Overview) -> Metric:
+    slots: Counter[str] = Counter()
+    for worker in overview.workers:
+        if worker.tuning:
+            slots[worker.queue] += worker.slots
+    text = "Slots of the workers that set their number of slots themselves."
+    return _gauge("gristmill_queue_tuned_slots", text, "queue", slots.items())
 
 
 def _machines(overview: Overview) -> Iterator[Metric]:

@@ -11,11 +11,12 @@ import tornado.web
 
 from gristmill.batches.info import ENDED, State
 from gristmill.config.settings import variable
-from gristmill.dashboard import batches, busy, throughput
+from gristmill.dashboard import audit, batches, busy, throughput
 from gristmill.dashboard.batch_list import SORTS, BatchQuery
 from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
+from gristmill.dashboard.visitors import only_looks
 from gristmill.errors import GristmillError
 from gristmill.server.connection import reaching
 
@@ -82,7 +83,8 @@ class Page(BaseHandler):
 
     def show(self, template: str, title: str, tab: str, **values: Any) -> None:
         """Render one of our templates, with the tab of that name marked."""
-        self.render(template, title=title, tab=tab, read_only=self.application.options.read_only, **values)
+        read_only = only_looks(self.application, self.request)
+        self.render(template, title=title, tab=tab, read_only=read_only, **values)
 
     def give(self, value: Any) -> None:
         """Answer with JSON."""
@@ -149,6 +151,24 @@ class BusyData(Page):
     async def get(self) -> None:
         """Send the items that run as JSON."""
         self.give(await self.ask(busy.data, self.application.observer))
+
+
+class AuditPage(Page):
+    """The page that lists who did what."""
+
+    @tornado.web.authenticated
+    def get(self) -> None:
+        """Send the page."""
+        self.show("audit.html", "Audit", "audit")
+
+
+class AuditData(Page):
+    """The JSON of the page."""
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        """Send the last actions as JSON."""
+        self.give(await self.ask(audit.data, self.application.observer))
 
 
 class BatchPage(Page):

@@ -34,7 +34,8 @@ class LiveWorker:
     `setup_failures` maps each task whose setup fails there to the error. The items of the worker may reserve
     `memory_limit` bytes together, and have reserved `reserved`. `shared_root` is `seen` or `missing` where the worker's
     settings declare a data root that all hosts share. Its start took `start_seconds` seconds. One that is `draining`
-    takes no messages and has no slots; `busy` tells what still runs there.
+    takes no messages and has no slots; `busy` tells what still runs there. Where it gave itself its number of slots,
+    `tuning` says why it is that number.
 
     The worker may use `cores`; its processes use `cores_used` of them, and have `resident` MiB of memory. `machine` is
     the id of the machine that it runs on, which its containers share: `machine_cores`, of which `cpu` percent are busy,
@@ -69,6 +70,7 @@ class LiveWorker:
     namespace: str = ""
     start_seconds: float = 0.0
     draining: bool = False
+    tuning: str = ""
     id: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     setup_failures: dict[str, str] = field(default_factory=dict)

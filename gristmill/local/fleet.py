@@ -4,13 +4,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from gristmill.config.flower import check_reach, dashboard_url
+from gristmill.config.flower import check_reach, dashboard_url, is_guarded
 from gristmill.config.settings import settings, use, variable
 from gristmill.errors import InputError, ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
@@ -30,10 +30,11 @@ CHANGE_SECONDS = 20.0
 class LocalFleet:
     """Runs workers and, on `port`, the dashboard. A context manager.
 
-    `slots` has the word of each worker (`cpu`, `mail:io`) and its slots, 0 for as many as the settings say. The fleet
-    owns the home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a
-    line for each dead process that the fleet starts again; `logs` is a directory for the log files of the processes.
-    Without it they are in `logs` of the home, and stderr has their lines too.
+    `slots` has the word of each worker (`cpu`, `mail:io`) and its slots, 0 for as many as the settings say; workers
+    whose word is `tuned` begin with these, and change their number by what their items wait for. The fleet owns the
+    home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a line for each dead
+    process that the fleet starts again; `logs` is a directory for the log files of the processes. Without it they are
+    in `logs` of the home, and stderr has their lines too.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class LocalFleet:
         port: int | None = None,
         say: Callable[[str], None] = lambda _: None,
         logs: Path | None = None,
+        tuned: Collection[str] = (),
     ) -> None:
         self._kind, self._slots, self._port, self._say, self._logs = kind, slots, port, say, logs
+        self._tuned = tuned
         self._home = Home(settings().home)
         self._stack = ExitStack()
         self._owned: OwnedServer | None = None
@@ -64,7 +67,7 @@ class LocalFleet:
 
     def _start(self) -> None:
         if self._port is not None:
-            check_reach(settings().dashboard_host, guarded=bool(settings().dashboard_password))
+            check_reach(settings().dashboard_host, guarded=is_guarded(settings()))
         if settings().data_root is None:
             use({"data_root": str(Path.cwd())})
         if settings().redis_url:
@@ -80,6 +83,7 @@ class LocalFleet:
         environ = {"GRISTMILL_HOME": str(settings().home)}
         for word, slots in self._slots.items():
             arguments = ["gristmill.worker", str(word), "--slots", str(slots)]
+            arguments += ["--tune"] if word in self._tuned else []
             queue = word.partition(":")[0]
             self._workers.append(Child(f"{queue} worker", arguments, environ, self._log_files.file(queue)))
 

@@ -16,6 +16,8 @@ from gristmill.server.connection import wait_for_server
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.tasks.queue_worker import QueueWorker, slots_of
+from gristmill.worker.pool_size import pool_size
+from gristmill.worker.slot_tuner import SlotTuner
 
 
 def main() -> int:
@@ -25,6 +27,7 @@ def main() -> int:
     parser.add_argument(
         "--slots", type=int, default=0, help="number of processes or threads (default: from the settings)"
     )
+    parser.add_argument("--tune", action="store_true", help="begin with these threads, and have as many as are of use")
     parser.add_argument("--end-with-parent", action="store_true", help="stop when standard input closes")
     arguments = parser.parse_args()
     if arguments.end_with_parent:
@@ -36,6 +39,8 @@ def main() -> int:
         catalog.load()
         queue, kind, number = QueueWorker.of(arguments.worker)
         number = arguments.slots or number or slots_of(kind)
+        if arguments.tune:
+            pool_size.tuner = SlotTuner()
         wait_for_server()
         # Celery's own command line would load all of its commands first, a shell among them.
         worker = app.Worker(

@@ -101,6 +101,7 @@ class WorkerHeartbeat(StartStopStep):
         )
         self.kills.learn(kills, ended)
         pool_size.learn(wish)
+        pool_size.tune(items, self.load.machine_percent)
         self._pace_in(pace_ms)
         if is_new and self.history:
             # It counted as dead, and its tasks went with its entry.
@@ -145,6 +146,7 @@ class WorkerHeartbeat(StartStopStep):
             "queue": next((str(kind) for kind in Kind if str(kind) in queues), queues[0] if queues else ""),
             "pool": pool_name(worker.pool_cls),
             "slots": slots,
+            "tuning": pool_size.tuning,
             "async_items": ceil(settings().async_slots / max(pool_size.width, 1)),
             "draining": pool_size.is_held or is_draining(),
             "busy": sum(each.slots for each in needs),

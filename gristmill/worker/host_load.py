@@ -41,13 +41,18 @@ class HostLoad:
         virtual = psutil.virtual_memory()
         return {
             **_fixed(),
-            "cpu": round(sum(self._percents) / len(self._percents), 1),
+            "cpu": round(self.machine_percent, 1),
             "used": round((virtual.total - virtual.available) / _MIB),
             "cores_used": round(self._cores_used, 3),
             "resident": round(self._resident / _MIB),
             "container_used": round(memory_used() / _MIB) if in_container() else 0,
             "start_seconds": self._start_seconds,
         }
+
+    @property
+    def machine_percent(self) -> float:
+        """Percent of the machine's cores that were busy, over the last seconds."""
+        return sum(self._percents) / len(self._percents)
 
     def _look(self) -> tuple[float, float]:
         """The time, and the CPU time that the worker's processes have used, with those that have ended."""

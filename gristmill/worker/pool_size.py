@@ -1,6 +1,7 @@
 """How many messages this worker runs at once: as many as it started with, as others ask, or none while it drains."""
 
 import logging
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ from gristmill.worker.celery_internals import (
 )
 from gristmill.worker.run_rows import run_rows
 from gristmill.worker.slot_equipment import pool_equipment
+from gristmill.worker.slot_tuner import SlotTuner, SlotUse, room_for
 
 #: Processes that start at once, at most: the worker has other things to do meanwhile.
 STARTS_MOST = 16
@@ -37,6 +39,8 @@ class PoolSize:
         self._own = self.width = 0
         self._wish = NOTHING
         self._is_settled = True
+        #: Sets the number of slots while nobody asks for one; None where somebody gave it.
+        self.tuner: SlotTuner | None = None
 
     def begin(self, worker: Any) -> None:
         """Note the size with which the worker starts."""
@@ -75,6 +79,26 @@ class PoolSize:
         elif wish.stop and self.is_held and not self.messages() and not is_draining():
             log.info("drained: this worker ends (asked by %s)", wish.drain)
             end_when_drained(STOPPED)
+
+    @property
+    def tuning(self) -> str:
+        """Why the worker has as many slots as it gave itself; empty where somebody else gave them."""
+        return self.tuner.reason if self.tuner and self._wish.slots is None else ""
+
+    def tune(self, items: int, machine_percent: float) -> None:
+        """Come closer to the number of slots that brings the most `items`, of which so many have ended since the start.
+
+        `machine_percent` of the machine's cores are busy. To be called once a second.
+        """
+        if self.tuner is None or self._wish != NOTHING or not self._is_settled or is_draining():
+            return
+        busy, room = len(self.messages()), room_for(self.width)
+        now = SlotUse(time.monotonic(), self.width, busy, items, time.process_time(), machine_percent, room)
+        slots = self.tuner.look(now)
+        if slots != self.width:
+            log.info("from %d to %d slots: %s", self.width, slots, self.tuner.reason)
+            self._own, self._is_settled = slots, False
+            self._in_loop(self._change)
 
     def _in_loop(self, call: Any) -> None:
         # The pool and the messages belong to the event loop.

@@ -15,7 +15,7 @@ from gristmill.server.private import PrivateServer
 from tests.support.browser import browser
 from tests.support.dashboards import dashboard, heartbeat, store
 
-PAGES = ("throughput", "batches", "busy", "workers", "batch/fetch-07", "batch/gone", "worker/cpu@host-01")
+PAGES = ("throughput", "batches", "busy", "audit", "workers", "batch/fetch-07", "batch/gone", "worker/cpu@host-01")
 #: Width, phone, dark.
 LOOKS = [(360, True, True), (768, False, False), (1440, False, True)]
 

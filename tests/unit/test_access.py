@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.config.flower import check_reach, dashboard_url, flower_options, is_loopback
+from gristmill.config.flower import check_reach, dashboard_url, flower_options, is_loopback, may_act
 from gristmill.config.settings import load
 from gristmill.dashboard.application import is_loopback_name
 from gristmill.errors import SettingError
@@ -43,6 +43,50 @@ def test_flower_is_told_what_the_settings_say():
     assert options["basic_auth"] == ["gristmill:correct horse"]
     assert (options["url_prefix"], options["read_only"], options["address"]) == ("tools/flower", True, "127.0.0.1")
     assert flower_options(load({}))["basic_auth"] == []
+
+
+PASSWORD, OPERATORS, VIEWERS = (f"GRISTMILL_DASHBOARD_{name}" for name in ("PASSWORD", "OPERATORS", "VIEWERS"))
+
+
+def test_each_user_logs_in_with_a_password_of_their_own():
+    given = {OPERATORS: "ann:correct horse,  bo:has:a colon", VIEWERS: "cy:battery staple\ndi@host.example"}
+    assert flower_options(load(given))["basic_auth"] == ["cy:battery staple", "ann:correct horse", "bo:has:a colon"]
+    assert "gristmill:correct horse" in flower_options(load({**given, PASSWORD: "correct horse"}))["basic_auth"]
+
+
+@pytest.mark.parametrize(
+    ("given", "who_may", "who_may_not"),
+    [
+        ({}, ["anybody"], []),
+        ({PASSWORD: "correct horse", VIEWERS: "cy:battery staple"}, ["gristmill"], ["cy"]),
+        ({PASSWORD: "correct horse", OPERATORS: "ann:correct horse"}, ["gristmill", "ann"], ["stranger"]),
+        ({OPERATORS: "ann@a.example"}, ["ann@a.example"], ["bo@a.example", "gristmill"]),
+        ({VIEWERS: "cy@a.example"}, ["ann@a.example"], ["cy@a.example"]),
+    ],
+)
+def test_who_may_act(given, who_may, who_may_not):
+    settings = load(given)
+    assert [user for user in who_may if not may_act(settings, user)] == []
+    assert [user for user in who_may_not if may_act(settings, user)] == []
+
+
+@pytest.mark.parametrize(
+    "value", ["ann:short77", ":correct horse", "ann:", "ann:correct horse,ann:battery staple", "ä:correct horse"]
+)
+def test_logins_that_are_none(value):
+    for name in (OPERATORS, VIEWERS):
+        with pytest.raises(SettingError) as raised:
+            load({name: value})
+        assert name in str(raised.value)
+        assert "correct horse" not in str(raised.value)
+        assert "short77" not in str(raised.value)
+
+
+def test_nobody_has_two_roles():
+    for given in ({OPERATORS: "ann:correct horse"}, {PASSWORD: "correct horse"}):
+        name = "ann" if OPERATORS in given else "gristmill"
+        with pytest.raises(SettingError, match=VIEWERS):
+            flower_options(load({**given, VIEWERS: f"{name}:battery staple"}))
 
 
 @pytest.mark.parametrize(

@@ -272,3 +272,23 @@ def test_items_of_batches_count_where_workers_listen_and_none_knows_the_task():
     knowing, other = worker(tasks={"t": "f"}), worker(tasks={"u": "f"})
     assert tasks_without_worker([info], [other], 11.0) == [UnknownTask("cpu", "t", "items", 5, 10.0)]
     assert tasks_without_worker([info], [other, knowing], 11.0) == tasks_without_worker([info], [], 11.0) == []
+
+
+def test_workers_that_drain_are_taken_back():
+    drained = [replace(one, slots=0, draining=True) for one in (WORKERS[1], WORKERS[1])]
+    queue = replace(IO, left=10, slots=0, workers=2)
+    advised = advice(queue, CPU, workers=[WORKERS[0], *drained])
+    assert (advised.command, advised.level) == ("gristmill undrain io@a", "warning")
+    # One of them takes items.
+    one_left = [WORKERS[0], drained[0], WORKERS[1]]
+    assert advice(replace(queue, slots=64), CPU, workers=one_left).command != "gristmill undrain io@a"
+    assert advice(queue, CPU, workers=drained, reader=Reader(is_autoscaled=True)).command is None
+
+
+def test_a_worker_that_sets_its_slots_itself_needs_nobody():
+    tuning = [WORKERS[0], replace(WORKERS[1], tuning="the items wait")]
+    queue = replace(CPU, name="io", kind="io", slots=64, busy=64, left=12_400, seconds=1.0)
+    assert "--scale" in advice(queue, CPU, workers=containers(*WORKERS)).command
+    assert advice(queue, CPU, workers=tuning).command is None
+    # And gets no number from a command for another queue.
+    assert advice(workers=tuning).command == "gristmill up flower cpu=8 io"

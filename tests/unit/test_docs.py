@@ -50,7 +50,7 @@ def table(header: str, rows: list[list[str]]) -> str:
 
 def default_of(name: str) -> str:
     value = Settings.model_fields[name].get_default()
-    if value in (None, "", ()):
+    if value in (None, "", (), {}):
         return "unset"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     unit = UNITS.get(name.rpartition("_")[2], "")
@@ -112,6 +112,8 @@ EXAMPLES_OF_SETTINGS = {
     "task_modules": ("one, two.three", None),
     "data_root": ("/data", None),
     "dashboard_password": ("p" * 8, "p" * 7),
+    "dashboard_operators": ("ann:pass word, bo@mill.example", "ann:short"),
+    "dashboard_viewers": ("cy:pass word", "cy:pass word,cy"),
     "dashboard_url_prefix": ("/tools/flower/", "a b"),
     "metrics_token": ("t" * 8, "t" * 7),
     "commands": ("any", "all"),

@@ -96,13 +96,18 @@ def test_every_variable_is_a_setting_and_every_value_is_good():
 
 def test_secrets_are_files_that_make_secrets_writes_and_each_pod_has_its_own():
     script = (PROJECT / "bin" / "secrets").read_text()
-    written = set(re.search(r"for name in ((?:\w+|\\\n|\s)+); do", script)[1].replace("\\", "").split()) | {"redis.acl"}
+    loops = re.findall(r"for name in ((?:\w+|\\\n|\s)+); do", script)
+    written = set(" ".join(loops).replace("\\", "").split()) | {"redis.acl"}
     has = {pod: {item["key"] for item in secrets(pod)["items"]} for pod in PODS}
     assert has == {
         "redis": {"redis.acl", "redis_worker"},
         "cpu": {"redis_worker"},
         "io": {"redis_worker"},
-        "flower": {"redis_dashboard", "dashboard_password", "metrics_token"},
+        "flower": {
+            "redis_dashboard",
+            "metrics_token",
+            *(f"dashboard_{name}" for name in ("password", "operators", "viewers")),
+        },
     }
     for pod in PODS:
         assert has[pod] <= written

@@ -39,7 +39,8 @@
     return make("tr", { "data-worker": worker.id, "data-key": worker.id },
       make("th", { scope: "row" }, make("a", { href: address }, worker.name), make("div", { class: "gm-under" }, place(worker, shared))),
       column("State", state(worker.draining ? "draining" : "live")),
-      column("Queue", worker.queue), column("Pool", worker.pool), column("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0)),
+      column("Queue", worker.queue), column("Pool", worker.pool), column("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
+        worker.tuning ? make("div", { class: "gm-under" }, worker.tuning) : null),
       column("Items/s", number(worker.rate)), column("Succeeded", number(worker.succeeded, 0)), column("Failed", number(worker.failed, 0)),
       column("CPU", number(worker.cpu, 0) + " % of " + cores + (cores === 1 ? " core" : " cores")),
       column("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);

@@ -1,0 +1,89 @@
+"""Two roles on one dashboard: who acts has a name in the log of actions, who looks changes nothing."""
+
+import base64
+
+import pytest
+from tornado.web import create_signed_value
+
+from gristmill.batches.audit import entries
+from tests.support.dashboards import dashboard, heartbeat
+from tests.support.ledger import info, submit
+
+PAGES = ("/batches", "/batch/b", "/busy", "/workers")
+ACTIONS = ("/batch/b/pause", "/batches/cancel", "/batch/b/item/0/cancel", "/workers/drain", "/schedule/s/run")
+OF_FLOWER = ("/api/worker/shutdown/w", "/api/task/apply/fibonacci", "/api/task/revoke/x")
+
+
+def basic(name, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def act(pages, path, login):
+    """Post a form with the token of a page, as somebody who has logged in."""
+    cookie = pages.ask("/batches", **login)[2]["Set-Cookie"].partition(";")[0]
+    cookies = "; ".join(filter(None, (login.get("Cookie"), cookie)))
+    data = f"_xsrf={cookie.partition('=')[2]}&name=b&worker=w".encode()
+    return pages.ask(path, data, **{**login, "Cookie": cookies})[0]
+
+
+def may_look_only(pages, login):
+    for page in PAGES:
+        status, text, _ = pages.ask(page, **login)
+        assert (status, "<form method" in text) == (200, False), page
+    for path in (*ACTIONS, *OF_FLOWER):
+        assert act(pages, path, login) == 403, path
+    assert pages.ask("/batch/b/results", **login)[0] == 200
+
+
+def may_act(pages, login):
+    assert "data-action" in pages.ask("/batch/b", **login)[1]
+    assert "worker-form" in pages.ask("/workers", **login)[1]
+    assert act(pages, "/batch/b/pause", login) == 200
+
+
+def test_passwords(server, ledger):
+    submit(ledger, "b", 3)
+    heartbeat(ledger, 1)
+    roles = {
+        "GRISTMILL_DASHBOARD_PASSWORD": "correct horse",
+        "GRISTMILL_DASHBOARD_OPERATORS": "ann:battery staple",
+        "GRISTMILL_DASHBOARD_VIEWERS": "cy:only looking",
+    }
+    with dashboard(server.url, ledger.settings.prefix, **roles) as pages:
+        for name, password in (("cy", "battery staple"), ("ann", "only looking"), ("no", "correct horse")):
+            assert pages.ask("/batches", **basic(name, password))[0] == 401
+            assert pages.ask("/batch/b/pause", b"", **basic(name, password))[0] in (401, 403)
+        may_look_only(pages, basic("cy", "only looking"))
+        assert info(ledger, "b").state == "running"
+        may_act(pages, basic("ann", "battery staple"))
+        act(pages, "/batch/b/resume", basic("gristmill", "correct horse"))
+        login = basic("cy", "only looking")
+        assert pages.ask("/audit", **login)[0] == 200
+        rows = pages.ask("/audit/data", **login)[1]
+    logged = [(entry.by, entry.via, entry.action) for entry in entries(ledger.client, ledger.settings)]
+    assert logged == [("ann", "dashboard", "pause"), ("gristmill", "dashboard", "resume")]
+    # The newest first.
+    assert rows.index('"gristmill"') < rows.index('"ann"')
+
+
+@pytest.mark.parametrize("setting", ["OPERATORS", "VIEWERS"])
+def test_names_that_another_service_has_checked(server, ledger, setting):
+    """Flower's OAuth leaves a signed cookie with the name."""
+    submit(ledger, "b", 3)
+    named = {"OPERATORS": "ann@a.example", "VIEWERS": "cy@a.example"}[setting]
+    environ = {
+        "FLOWER_AUTH": ".*@a.example",
+        "FLOWER_COOKIE_SECRET": "a secret of the test",
+        f"GRISTMILL_DASHBOARD_{setting}": named,
+    }
+    with dashboard(server.url, ledger.settings.prefix, **environ) as pages:
+
+        def login(name):
+            return {"Cookie": f"user={create_signed_value('a secret of the test', 'user', name).decode()}"}
+
+        assert pages.ask("/batch/b/data")[0] == pages.ask("/batch/b/data", Cookie="user=ann@a.example")[0]
+        assert act(pages, "/batch/b/pause", login("eve@b.example")) not in (200, 302)
+        may_look_only(pages, login("cy@a.example"))
+        assert list(entries(ledger.client, ledger.settings)) == []
+        may_act(pages, login("ann@a.example"))
+    assert [entry.by for entry in entries(ledger.client, ledger.settings)] == ["ann@a.example"]
