@@ -1,5 +1,6 @@
 """A worker without its processes: what it asks of the server, through the classes that real workers use."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis import Redis
@@ -34,6 +35,8 @@ class SimulatedWorker:
         self.connection: Any = pool.make_connection()
         #: The chunks of the messages that it holds, by the messages' tags.
         self.chunks: dict[str, Chunk] = {}
+        #: The items that have run there for long, as its heartbeat tells.
+        self.runs: Sequence[Mapping[str, Any]] = ()
 
     @property
     def room(self) -> int:
@@ -42,17 +45,28 @@ class SimulatedWorker:
 
     def join(self) -> None:
         """Start as a worker does: announce its tasks, send the first heartbeat, take messages."""
-        self._registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
+        self.announce()
         self.heartbeat()
         self.renew()
         self.take(1)
 
+    def announce(self) -> None:
+        """Store which tasks it knows."""
+        self._registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
+
     def heartbeat(self) -> None:
         """What a worker sends once a second."""
         load = {"cores": 8, "cpu": 50.0, "used": 4000, "memory": 16000, "container": False}
-        about = {"host": self.id, "pid": 1, "queue": self.queue, "pool": "prefork", "items": 0, "rate": 1.0}
+        about = {
+            "host": self.id,
+            "pid": 1,
+            "queue": self.queue,
+            "pool": "threads" if self.queue == "io" else "prefork",
+            "items": 0,
+            "rate": 1.0,
+        }
         fields = {**about, "slots": self.slots, "busy": len(self.chunks), **load}
-        self.ledger.heartbeat(self.id, fields, self.chunks.values())
+        self.ledger.heartbeat(self.id, fields, self.chunks.values(), runs=self.runs)
         self._meters.heartbeat(self.id)
 
     def renew(self) -> None:
