@@ -1,28 +1,48 @@
-"""`python -m benchmarks.dashboard`: a fleet under load, its dashboard looked at: memory, CPU, how fast pages answer.
+"""`python -m benchmarks.dashboard`: how fast the pages answer, and what the dashboard uses, while a fleet works.
 
-In the middle the dashboard is killed; `gristmill up` starts it again, and the history must have no hole.
+Each number of live batches is looked at with each number of workers. One worker is real and runs the items; the others
+send the heartbeats of real ones, each with running items of the batches that stand. Where a look lasts a minute or
+longer, the dashboard is killed in the middle and started again, and the history must have no hole.
 """
 
 import argparse
 import json
+import os
 import signal
-import statistics
+import sys
 import time
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
 
+from benchmarks import page
+from benchmarks.options import at_least
+from benchmarks.scale.live import Heartbeats, stand
+from benchmarks.scale.worker import SimulatedWorker
 from gristmill import Batch, submit
+from gristmill.config.settings import load, use
 from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import client
+from gristmill.server.connection import client, connect
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
+from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
-PAGES = ("throughput", "throughput/data", "batches/data", "batch/{}/data", "metrics")
+PAGES = (
+    *("throughput", "throughput/data", "batches/data", "batches/data?state=running&sort=-left", "batch/{}/data"),
+    *("busy/data", "workers/data", "metrics"),
+)
 #: Items of a batch when all is to be busy; the next one is submitted when it is nearly done.
 ITEMS = 50_000
+#: Slots of the worker that runs items; of each of the others, which do not take what stands, with their queue and task.
+SLOTS, OTHER_SLOTS, OTHER_QUEUE, OTHER_TASK = 2, 4, "io", "sleep"
+#: A dashboard is killed in a look of at least so many seconds.
+KILL_SECONDS = 60
 
 
 def answered(address: str) -> float:
@@ -43,10 +63,11 @@ class DashboardProcess:
         self.cpu = 0.0
 
     def look(self, batch: str) -> None:
-        """Ask for every page once."""
+        """Ask for every page once; for that of a batch, if there is one."""
         try:
             for page in PAGES:
-                self.times[page].append(answered(f"{self.fleet.dashboard}/{page.format(batch)}"))
+                if batch or "{}" not in page:
+                    self.times[page].append(answered(f"{self.fleet.dashboard}/{page.format(batch)}"))
             process = psutil.Process(self.fleet.pids[-1])
             self.memory[-1].append(process.memory_info().rss)
             self.cpu = sum(process.cpu_times()[:2]) / (time.time() - process.create_time())
@@ -71,61 +92,129 @@ class Load:
         else:
             due = ITEMS if not self.batches or self.batches[-1].info().left < ITEMS / 4 else 0
         if due:
-            self.batches.append(submit("fibonacci", [1] * due, name=f"load-{len(self.batches) + 1}"))
+            self.batches.append(submit("fibonacci", [1] * due))
             self.put += due
 
 
-def run(seconds: float, rate: float) -> None:
-    """Load the fleet for so long and print what was seen."""
-    with LocalFleet("benchmark", {Kind.CPU: 2}, port=0) as fleet:
+@contextmanager
+def others(number: int, batches: int) -> Iterator[None]:
+    """Workers that send heartbeats, and whose slots run items of the batches that stand."""
+    with connect() as shared:
+        workers = [SimulatedWorker(place, OTHER_SLOTS, shared, OTHER_QUEUE) for place in range(number)]
+        for place, worker in enumerate(workers):
+            worker.runs = [
+                {"batch": f"standing-{slot % batches}", "index": 0, "attempt": 1, "seconds": 5.0 + slot, "pid": slot}
+                | {"progress": {"done": 1, "total": 20, "note": ""}}
+                for slot in range(OTHER_SLOTS * place, OTHER_SLOTS * (place + 1) if batches else 0)
+            ]
+            worker.announce()
+            worker.heartbeat()
+        with Heartbeats(workers):
+            yield
+
+
+def run(seconds: float, rate: float, workers: int, batches: int) -> list[list[str]]:
+    """Look at one fleet for so long and print what was seen; returns a row for each page."""
+    with ExitStack() as stack:
+        slots = {Kind.CPU: SLOTS} if workers else {}
+        fleet = stack.enter_context(LocalFleet("benchmark", slots, port=0))
+        stack.enter_context(others(max(0, workers - 1), batches))
         fleet.wait_ready()
         client().config_set("latency-monitor-threshold", 1)
-        dashboard, load, started_at, killed = DashboardProcess(fleet), Load(rate), time.time(), False
+        dashboard, load, started_at = DashboardProcess(fleet), Load(rate if workers else 1e-9), time.time()
+        is_killed, memory = seconds < KILL_SECONDS, [_server_memory()]
         while time.time() - started_at < seconds:
             load.feed()
-            if not killed and time.time() - started_at > seconds / 2:
-                killed = True
+            if not is_killed and time.time() - started_at > seconds / 2:
+                is_killed = True
                 psutil.Process(fleet.pids[-1]).send_signal(signal.SIGKILL)
-            dashboard.look(load.batches[-1].name)
+            dashboard.look(load.batches[-1].name if load.batches else "")
+            memory.append(_server_memory())
             fleet.watch()
             time.sleep(0.5)
         for batch in load.batches:
             batch.wait(60)
         took = time.time() - started_at
-        # Until the last bucket of ten seconds is over.
-        time.sleep(14)
-        report(dashboard, load.batches, took)
+        print(f"\n{batches:,} live batches, {workers} workers, load of the machine {os.getloadavg()[0]:.1f}")
+        report(dashboard, load.batches, took, memory)
+        for batch in load.batches:
+            batch.delete()
+    return [_row(batches, workers, page, times) for page, times in dashboard.times.items() if times]
 
 
-def report(dashboard: DashboardProcess, batches: list[Batch], took: float) -> None:
-    """Print the numbers."""
+def _server_memory() -> float:
+    return float(client().info("memory")["used_memory"]) / 1e6
+
+
+def _row(batches: int, workers: int, page: str, times: Sequence[float]) -> list[str]:
+    ordered = sorted(times)
+    middle, late = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.99))
+    return [
+        f"{batches:,}",
+        str(workers),
+        f"`/{page}`",
+        f"{middle:.0f}",
+        f"{late:.0f}",
+        f"{max(times):.0f}",
+        f"{len(times)}",
+    ]
+
+
+def report(dashboard: DashboardProcess, batches: Sequence[Batch], took: float, memory: Sequence[float]) -> None:
+    """Print the numbers that are not of one page."""
     done = sum(batch.info().succeeded for batch in batches)
     print(f"{done:,} items in {took:,.0f} s: {done / took:,.0f}/s")
-    for page, times in dashboard.times.items():
-        late = sorted(times)[int(0.99 * (len(times) - 1))]
-        middle = statistics.median(times)
-        print(f"{page:<16} ms: p50 {middle:.1f}, p99 {late:.1f}, slowest {max(times):.1f} of {len(times)}")
     for number, rss in enumerate(rss for rss in dashboard.memory if len(rss) > 2):
         print(f"memory of process {number + 1}: {rss[2] / 1e6:.1f} MB, then {rss[-1] / 1e6:.1f} MB")
+    tenth = max(1, len(memory) // 10)
+    first, last = (sum(some) / len(some) for some in (memory[:tenth], memory[-tenth:]))
+    print(f"memory of the server: {first:.1f} MB in the first tenth of the time, {last:.1f} MB in the last")
     events = cast(list[tuple[str, int, int, int]], client().execute_command("LATENCY LATEST"))
     slowest = {name: most for name, _, _, most, *_ in events}
     print(f"the server's slowest write to the disk: {slowest.get('aof-fsync-always', 0)} ms")
     print(f"CPU of the dashboard: {100 * dashboard.cpu:.1f} % of a core")
+    if batches and took >= KILL_SECONDS:
+        # Until the last bucket of ten seconds is over.
+        time.sleep(14)
+        print(f"the charts show {_charted(dashboard, took):,.0f} items of {done:,}")
+
+
+def _charted(dashboard: DashboardProcess, took: float) -> float:
     name = "live" if took < 290 else "1h"
     with urlopen(f"{dashboard.fleet.dashboard}/throughput/data?range={name}", timeout=30) as answer:
-        history = json.load(answer)["history"]
-    charted = sum(history["queues"]["cpu"]["succeeded"]) * history["width"]
-    print(f"the chart shows {charted:,.0f} items of {done:,}")
+        history: Mapping[str, Any] = json.load(answer)["history"]
+    return float(sum(filter(None, history["queues"]["cpu"]["succeeded"])) * history["width"])
 
 
 def main() -> None:
-    """Run it in a home of its own."""
+    """Run it in a home of its own, on a server of its own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600)
-    parser.add_argument("--rate", type=float, default=6000, help="items per second; 0: as many as run (default: 6000)")
-    arguments = parser.parse_args()
-    with temporary_home():
-        run(arguments.seconds, arguments.rate)
+    parser.add_argument("--seconds", type=float, default=20, help="for each look (default: 20)")
+    parser.add_argument("--minutes", type=float, help="the same in minutes")
+    parser.add_argument("--rate", type=float, default=10_000, help="items a second; 0: as many as run (default: 10000)")
+    numbers: dict[str, Any] = {"type": at_least(0), "nargs": "+", "metavar": "N"}
+    parser.add_argument("--workers", **numbers, default=(0, 1, 40), help="numbers of workers (default: 0 1 40)")
+    parser.add_argument("--batches", **numbers, default=(0, 5_000), help="live batches (default: 0 5000)")
+    options = parser.parse_args()
+    seconds, rows = 60 * options.minutes if options.minutes else options.seconds, list[list[str]]()
+    modules = "benchmarks.waiting"
+    with (
+        temporary_home(task_modules=modules, log_level="error") as home,
+        PrivateServer(Home(home / "server"), load({})) as server,
+    ):
+        use({"redis_url": server.url})
+        catalog.load()
+        standing = 0
+        for batches in sorted(options.batches):
+            with others(1, 0):
+                for number in range(standing, batches):
+                    stand(f"standing-{number}", OTHER_TASK)
+            standing = batches
+            for workers in options.workers:
+                rows += run(seconds, options.rate, workers, batches)
+                sys.stdout.flush()
+    head = ["live batches", "workers", "page", "p50, ms", "p99, ms", "slowest, ms", "answers"]
+    print("\n" + page.table(head, rows))
 
 
 if __name__ == "__main__":

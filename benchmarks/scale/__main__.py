@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import page
 from benchmarks.options import at_least
 from benchmarks.scale import fleet, live
-from benchmarks.scale.fleet import FleetLoad, Joining
+from benchmarks.scale.fleet import FleetLoad, Joining, percentile
 from benchmarks.scale.live import Live
 from gristmill.config.settings import load, use
 from gristmill.demo.home import temporary_home
@@ -67,19 +67,12 @@ def table(rows: Sequence[Live]) -> str:
 def fleet_table(rows: Sequence[FleetLoad], joining: Joining) -> str:
     """A line for each number of workers, and what joining costs."""
     head = ["workers", "slots that hold a chunk", "server CPU of a second, ms", "of a worker, ms", "commands/s"]
-    head += ["take, p50, ms", "p99, ms", "longest script, ms", "drivers late, p99, ms"]
+    head += ["take, p50, ms", "p99, ms", "record, p50, ms", "p99, ms", "longest script, ms", "drivers late, p99, ms"]
     lines = [
-        [
-            f"{row.workers:,}",
-            f"{row.busy:,}",
-            f"{1e3 * row.cpu:,.0f}",
-            f"{1e3 * row.cpu / row.workers:.2f}",
-            f"{row.commands:,.0f}",
-            f"{row.take50:,.1f}",
-            f"{row.take99:,.1f}",
-            f"{row.script:,.1f} ({row.script_name})",
-            f"{row.late99:,.0f}",
-        ]
+        [f"{row.workers:,} × {row.slots}", f"{row.busy:,}"]
+        + [f"{1e3 * row.cpu:,.0f}", f"{1e3 * row.cpu / row.workers:.2f}", f"{row.commands:,.0f}"]
+        + [f"{1e3 * percentile(times, share):.1f}" for times in (row.takes, row.records) for share in (0.5, 0.99)]
+        + [row.script, f"{row.late99:,.0f}"]
         for row in rows
     ]
     scripts = [f"- {row.workers:,} workers, a second: {row.scripts}" for row in rows]
@@ -87,7 +80,39 @@ def fleet_table(rows: Sequence[FleetLoad], joining: Joining) -> str:
         f"A worker that joins takes {joining.first:,.0f} µs of the server's CPU, mean of the first hundred; "
         f"{joining.last:,.0f} µs, {joining.last / joining.first:.2f}×, mean of the last hundred of {joining.workers:,}."
     )
-    return page.table(head, lines) + "\n" + "\n".join(scripts) + f"\n\n{join}\n"
+    parts = [page.table(head, lines), "\n".join(scripts) + "\n", events_table(rows), pages_table(rows), f"{join}\n"]
+    return "\n".join(parts)
+
+
+def events_table(rows: Sequence[FleetLoad]) -> str:
+    """Joining all at once, and the death of a rack."""
+    head = ["workers", "asked to join within, s", "all joined after, s", "server CPU of a second, ms"]
+    head += ["longest script, ms", "the rack's workers", "messages it held", "of these elsewhere", "after, s"]
+    lines = [
+        [
+            f"{row.workers:,}",
+            f"{row.storm:g}",
+            f"{row.joined:.1f}",
+            f"{1e3 * row.join_cpu:,.0f}",
+            row.join_script,
+            f"{row.rack}",
+            f"{row.held:,}",
+            f"{row.handed_on:,}",
+            f"{row.back:.1f}",
+        ]
+        for row in rows
+    ]
+    return page.table(head, lines)
+
+
+def pages_table(rows: Sequence[FleetLoad]) -> str:
+    """The dashboard's answers meanwhile."""
+    lines = [
+        [f"{row.workers:,}", f"`/{name}`", *(f"{percentile(times, share):.0f}" for share in (0.5, 0.99))]
+        for row in rows
+        for name, times in row.pages.items()
+    ]
+    return page.table(["workers", "page", "p50, ms", "p99, ms"], lines)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -98,6 +123,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", type=at_least(1), default=300, help="batches of 20 items that flow through")
     parser.add_argument("--seconds", type=float, default=20, help="at most for these, at each number of live batches")
     parser.add_argument("--workers", **numbers, default=WORKERS, help="numbers of workers; none: not measured")
+    parser.add_argument("--slots", type=at_least(1), default=8, help="slots of each worker")
+    parser.add_argument("--storm", type=float, default=5, help="seconds within which all workers join")
+    parser.add_argument("--rack", type=at_least(0), metavar="N", help="workers that die at once (default: a tenth)")
     parser.add_argument("--json", type=Path, help="write the figures into this file")
     return parser
 
@@ -115,10 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.workers:
         for workers in sorted(options.workers):
             with server():
-                loads.append(fleet.measure(workers, options.seconds))
+                rack = workers // 10 if options.rack is None else min(options.rack, workers - 1)
+                loads.append(fleet.measure(workers, options.slots, options.seconds, options.storm, rack))
                 print(loads[-1], file=sys.stderr, flush=True)
         with server():
-            join = fleet.joining(max(options.workers))
+            join = fleet.joining(max(options.workers), options.slots)
         print(fleet_table(loads, join), flush=True)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in (*rows, *loads)], indent=1))

@@ -1,4 +1,4 @@
-"""Drives many simulated workers from one process: their heartbeats, leases, takes and records, each when it is due."""
+"""Drives many simulated workers from one process: what they do again and again, takes, records, each when it is due."""
 
 import heapq
 import itertools
@@ -9,27 +9,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.scale.worker import SimulatedWorker
+from redis import Redis
+
+from benchmarks.scale.worker import SimulatedWorker, Turn
 from gristmill.batches.chunk import Work
-from gristmill.broker.leases import RENEWALS, SCAN_SECONDS
-from gristmill.config.settings import settings
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import connect
 from gristmill.tasks import catalog
 from gristmill.worker.heartbeat import HEARTBEAT_SECONDS
 from gristmill.worker.item_runner import ItemRunner
 
-#: Workers join within these seconds.
-JOIN_SECONDS = 5.0
-
 
 @dataclass(slots=True)
 class Driver:
-    """Workers whose slots hold each chunk for about `hold` seconds."""
+    """Workers whose slots hold each chunk for about `hold` seconds; they join within `storm` seconds."""
 
     numbers: Sequence[int]
     slots: int
     hold: float
+    storm: float
     #: Seconds by which each call came after it was due.
     late: list[float] = field(default_factory=list)
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -42,8 +40,8 @@ class Driver:
         """Let the workers join, and drive them until `ended`."""
         client, now = connect(), time.monotonic()
         for number in self.numbers:
-            worker = SimulatedWorker(number, self.slots, client)
-            self._at(now + self._random.uniform(0, JOIN_SECONDS), lambda worker=worker: self._join(worker))
+            worker = self._worker(number, client)
+            self._at(now + self._random.uniform(0, self.storm), lambda worker=worker: self._join(worker))
         while not ended():
             timeout = max(0.0, min(0.2, self._due[0][0] - time.monotonic()))
             for key, _ in self._selector.select(timeout):
@@ -67,11 +65,23 @@ class Driver:
 
         self._at(time.monotonic() + seconds, again)
 
+    def _worker(self, number: int, client: Redis) -> SimulatedWorker:
+        return SimulatedWorker(number, self.slots, client, schedule=self._repeat)
+
+    def _repeat(self, turn: Turn) -> None:
+        """Make a call of a heartbeat now, and then when it says so."""
+
+        def again() -> None:
+            began = time.monotonic()
+            seconds = turn()
+            if seconds is not None:
+                self._at(began + seconds, again)
+
+        self._at(time.monotonic(), again)
+
     def _join(self, worker: SimulatedWorker) -> None:
         worker.join()
         self._each(HEARTBEAT_SECONDS, worker.heartbeat)
-        self._each(settings().lease_seconds / RENEWALS, worker.renew)
-        self._each(SCAN_SECONDS, worker.scan)
         self._selector.register(worker.connection._sock, selectors.EVENT_READ, worker)
         for tag in list(worker.chunks):
             self._start(worker, tag)

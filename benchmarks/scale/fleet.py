@@ -1,48 +1,63 @@
-"""Many workers: what their heartbeats and takes cost the server, how long a take lasts, and what joining costs."""
+"""Many workers: what they cost the server, how long a take and a record last, joining all at once, a rack that dies."""
 
-import multiprocessing
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from threading import Event, Thread
 
-from benchmarks.scale.driver import JOIN_SECONDS, Driver
+from benchmarks.dashboard import DashboardProcess
+from benchmarks.scale.drivers import Drivers
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.server_load import cpu_seconds, server_load
-from gristmill import submit
+from gristmill import Batch, submit
 from gristmill.config.settings import settings
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, connect
 from gristmill.tasks import catalog
 from gristmill.worker.item_runner import ItemRunner
 
-#: Slots of a worker; seconds for which a slot holds a chunk, on average; processes that drive workers.
-SLOTS, HOLD, DRIVERS = 8, 10.0, 4
-#: Takes a second that are measured.
-PROBES = 20
+#: Seconds for which a slot holds a chunk, on average.
+HOLD = 10.0
+#: Takes a second that are measured; seconds between two looks of somebody at the dashboard.
+PROBES, LOOK_SECONDS = 20, 1.0
+#: Seconds after which a rack's messages have to be elsewhere.
+RACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class FleetLoad:
-    """What `workers` workers cost the server.
+    """What `workers` workers of `slots` slots cost the server.
 
-    `cpu` is the share of a second that the server computes; `take50` and `take99` are percentiles of a take that has
-    a message, in ms; `late99` that of the time by which drivers sent too late, in ms: where it is high, workers sent
-    less than real ones. `busy` counts the slots that held a chunk.
+    `joined` is how long it took until all had joined, in seconds, which they did within `storm` seconds as far as the
+    drivers can; `join_cpu` the share of a second that the server computed then, `join_script` its longest script in ms.
+    `busy` counts the slots that held a chunk. `cpu` is the share of a second that the server computes. `takes` and
+    `records` are seconds, of a take that has a message and of a record; `pages` those of the dashboard's answers, by
+    page, in ms. `late99` is by how much drivers sent too late, in ms: where it is high, workers sent less than real
+    ones. Of a rack of `rack` workers, `handed_on` of `held` messages were elsewhere `back` seconds after its death.
     """
 
     workers: int
+    slots: int
+    storm: float
+    joined: float
+    join_cpu: float
+    join_script: str
     busy: int
     cpu: float
     commands: float
-    take50: float
-    take99: float
+    takes: Sequence[float]
+    records: Sequence[float]
+    pages: dict[str, list[float]]
     late99: float
-    script: float
-    script_name: str
+    script: str
     scripts: str
+    rack: int
+    held: int
+    handed_on: int
+    back: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +69,11 @@ class Joining:
     last: float
 
 
-def joining(workers: int) -> Joining:
+def joining(workers: int, slots: int) -> Joining:
     """Have workers join one after the other."""
     shared, costs = connect(), []
     for number in range(workers):
-        worker = SimulatedWorker(number, SLOTS, shared)
+        worker = SimulatedWorker(number, slots, shared)
         before = cpu_seconds(shared)
         worker.join()
         costs.append(1e6 * (cpu_seconds(shared) - before))
@@ -66,87 +81,132 @@ def joining(workers: int) -> Joining:
     return Joining(workers, statistics.fmean(costs[:hundred]), statistics.fmean(costs[-hundred:]))
 
 
-def _drive(numbers: Sequence[int], ended: Any, pipe: Any) -> None:
-    driver = Driver(numbers, SLOTS, HOLD)
-    catalog.load()
-    driver.run(ended.is_set)
-    pipe.send(driver.late)
+def percentile(times: Sequence[float], share: float) -> float:
+    """The value below which a share of `times` is; 0 of none."""
+    return sorted(times)[int(share * (len(times) - 1))] if times else 0.0
 
 
-@contextmanager
-def _drivers(workers: int) -> Iterator[list[float]]:
-    """Processes that drive the workers; their lateness is there when the block has ended."""
-    context = multiprocessing.get_context("spawn")
-    ended, late, pipes = context.Event(), list[float](), []
+def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -> FleetLoad:
+    """Let the workers join, fill their slots, look at them for `seconds` seconds, and kill a rack of them."""
     with ExitStack() as stack:
-        for driver in range(DRIVERS):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_drive, args=(range(driver, workers, DRIVERS), ended, theirs), daemon=True)
-            process.start()
-            stack.callback(process.join)
-            pipes.append(ours)
-        try:
-            yield late
-        finally:
-            ended.set()
-        for pipe in pipes:
-            late.extend(pipe.recv())
-
-
-def _busy() -> int:
-    """The messages that workers hold."""
-    groups = [client().xinfo_groups(key) for key in client().scan_iter("gm1:q:cpu:*")]
-    return sum(group["pending"] for stream in groups for group in stream)
-
-
-def measure(workers: int, seconds: float) -> FleetLoad:
-    """Start the workers, let them fill their slots, and look at them for `seconds` seconds."""
-    with _drivers(workers) as late:
-        _wait_for(workers, seconds)
-        submit("noop", range(20 * workers * SLOTS))
-        time.sleep(JOIN_SECONDS)
+        dashboard = stack.enter_context(LocalFleet("benchmark", {}, port=0))
+        dashboard.wait_ready()
+        drivers = stack.enter_context(Drivers(workers, slots, HOLD, storm, rack))
+        with server_load(client()) as join:
+            drivers.begin()
+            joined = _until(lambda: _live() >= workers, 60 + storm + seconds)
+        batch = submit("noop", range(20 * workers * slots))
+        time.sleep(5)
         probe = SimulatedWorker(workers, 1, connect())
         probe.join()
+        looks = stack.enter_context(Looks(dashboard, batch))
         with server_load(client()) as load:
-            takes = _probed(probe, seconds)
-        busy = _busy()
-    takes, lateness = statistics.quantiles(takes, n=100), statistics.quantiles(late, n=100)
+            takes, records = _probed(probe, seconds)
+        looks.end()
+        busy = sum(_held("").values())
+        held, handed_on, back = _rack_dies(drivers) if rack else (0, 0, 0.0)
     return FleetLoad(
         workers=workers,
+        slots=slots,
+        storm=storm,
+        joined=joined,
+        join_cpu=join.cpu / join.seconds,
+        join_script=f"{join.longest:.1f} ({join.longest_name})",
         busy=busy,
         cpu=load.cpu / load.seconds,
         commands=load.commands / load.seconds,
-        take50=1000 * takes[49],
-        take99=1000 * takes[98],
-        late99=1000 * lateness[98],
-        script=load.longest,
-        script_name=load.longest_name,
+        takes=takes,
+        records=records,
+        pages=looks.process.times,
+        late99=1000 * percentile(drivers.late, 0.99),
+        script=f"{load.longest:.1f} ({load.longest_name})",
         scripts=load.summary(round(load.seconds)),
+        rack=rack,
+        held=held,
+        handed_on=handed_on,
+        back=back,
     )
 
 
-def _wait_for(workers: int, seconds: float) -> None:
-    deadline = time.monotonic() + 60 + seconds
-    registry = WorkerRegistry(client(), settings())
-    while (joined := len(registry.workers())) < workers:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{joined} of {workers} workers joined")
-        time.sleep(0.1)
+class Looks:
+    """Somebody who looks at each page of the dashboard again and again. A context manager."""
+
+    def __init__(self, fleet: LocalFleet, batch: Batch) -> None:
+        self.process, self._batch, self._ended = DashboardProcess(fleet), batch.name, Event()
+        self._thread = Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> "Looks":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            self.process.look(self._batch)
 
 
-def _probed(worker: SimulatedWorker, seconds: float) -> list[float]:
-    """How long takes last, in seconds; what they bring runs at once."""
-    task, times, until = catalog.find("noop"), [], time.monotonic() + seconds
+def _live() -> int:
+    return len(WorkerRegistry(client(), settings()).workers())
+
+
+def _held(mark: str) -> dict[str, int]:
+    """How many messages each consumer holds whose name contains `mark`."""
+    held: dict[str, int] = {}
+    for level in range(10):
+        key = f"gm1:q:cpu:{level}"
+        if not client().exists(key):
+            continue
+        for group in client().xinfo_groups(key):
+            for consumer in client().xpending(key, group["name"])["consumers"]:
+                if mark in consumer["name"]:
+                    held[consumer["name"]] = held.get(consumer["name"], 0) + consumer["pending"]
+    return held
+
+
+def _rack_dies(drivers: Drivers) -> tuple[int, int, float]:
+    """Kill the rack: how many messages it held, how many of these left it, and after how many seconds the last one."""
+    mark = drivers.kill_rack()
+    held = sum(_held(mark).values())
+    back = _until(lambda: not _held(mark), RACK_SECONDS)
+    return held, held - sum(_held(mark).values()), back
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> float:
+    """How many seconds it takes until something holds.
+
+    Raises:
+        RuntimeError: it does not within `seconds` seconds.
+    """
+    started_at = time.monotonic()
+    while not condition():
+        if time.monotonic() - started_at > seconds:
+            raise RuntimeError(f"the fleet is not as it should be after {seconds:g} s")
+        time.sleep(0.05)
+    return time.monotonic() - started_at
+
+
+def _probed(worker: SimulatedWorker, seconds: float) -> tuple[list[float], list[float]]:
+    """How long takes last, and records, in seconds; what the takes bring runs at once."""
+    task, takes, records, until = catalog.find("noop"), list[float](), list[float](), time.monotonic() + seconds
     while time.monotonic() < until:
         started_at = time.perf_counter()
         tags = worker.take(1)
         if tags:
-            times.append(time.perf_counter() - started_at)
+            takes.append(time.perf_counter() - started_at)
         for tag in tags:
             chunk = worker.chunks[tag]
             if work := worker.ledger.take(chunk, worker.id):
                 outcomes = list(map(ItemRunner(work, task, "probe"), work.items))
+                started_at = time.perf_counter()
                 worker.ledger.record(chunk, outcomes, HOLD, worker.id)
+                records.append(time.perf_counter() - started_at)
             worker.acknowledge(tag)
         time.sleep(1 / PROBES)
-    return times
+    return takes, records

@@ -130,16 +130,16 @@ def measure(sizes: Sequence[int], batches: int, seconds: float) -> Iterator[Live
         for size in sorted(sizes):
             heartbeats.every = 5.0
             for number in range(standing, size):
-                _stand(f"standing-{number}")
+                stand(f"standing-{number}")
             standing, heartbeats.every = size, 1.0
             yield _look(size, flow, batches, seconds)
 
 
-def _stand(name: str) -> None:
+def stand(name: str, task: str = "noop") -> None:
     """Submit a batch that stands."""
     while True:
         try:
-            submit("noop", range(ITEMS), name=name)
+            submit(task, range(ITEMS), name=name)
         except (RedisError, ServerError, InputError) as error:
             log.info("submitting %s again: %s", name, error)
             time.sleep(0.5)

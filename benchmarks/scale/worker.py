@@ -1,32 +1,71 @@
 """A worker without its processes: what it asks of the server, through the classes that real workers use."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from redis import Redis
+from redis import ConnectionPool, Redis
 
 from benchmarks.chunk_messages import chunk_of
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
+from gristmill.broker.acks import Acks
 from gristmill.broker.leases import Lease
 from gristmill.broker.reader import Entry, QueueReader
+from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import settings
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.watcher import Watcher
+from gristmill.server.heartbeat import Heartbeat, PeriodicCall
 from gristmill.tasks import catalog
+
+Turn = Callable[[], float | None]
+#: Workers on one machine, each in a container of its own.
+ON_MACHINE = 8
+
+
+class DrivenHeartbeat(Heartbeat):
+    """What a worker does again and again, without the thread for it: `schedule` gets each call that is to run.
+
+    The call answers the seconds until it is to be made again, None once it is not.
+    """
+
+    def __init__(self, pool: ConnectionPool, schedule: Callable[[Turn], None]) -> None:
+        super().__init__(pool)
+        self._schedule = schedule
+
+    def add(self, *calls: PeriodicCall) -> None:
+        """Have `calls` run from now on."""
+        for call in calls:
+            if call not in self.calls:
+                self.calls.append(call)
+                self._schedule(lambda call=call: call.run() if call in self.calls else None)  # type: ignore[misc]
 
 
 class SimulatedWorker:
-    """One worker of `slots` slots, with the connections of a real one for its lease and for reading.
+    """One worker of `slots` slots, with the connections of a real one: of its heartbeat, and for reading.
 
-    The driver calls `heartbeat` once a second, and `renew` and `scan` as often as a lease's thread does.
+    The driver calls `heartbeat` once a second, and what its lease and its watch `schedule`.
     """
 
-    def __init__(self, number: int, slots: int, client: Redis, queue: str = "cpu") -> None:
+    def __init__(
+        self,
+        number: int,
+        slots: int,
+        client: Redis,
+        queue: str = "cpu",
+        schedule: Callable[[Turn], None] = lambda _: None,
+    ) -> None:
         self.id, self.queue, self.slots = f"{queue}@host-{number}/{number:08x}", queue, slots
         self.ledger = Ledger(client, settings())
         self._registry, self._meters = WorkerRegistry(client, settings()), Meters(client, settings())
         self.lease = Lease(client, settings().prefix)
+        self.lease.heartbeat = DrivenHeartbeat(client.connection_pool, schedule)
+        self.lease.scripts = TransportScripts(self.lease.heartbeat.client, settings().prefix)
+        self.lease.acks = Acks(self.lease.scripts, self.lease.consumer, self.lease.holding)
         self.lease.queues.add(queue)
+        self.watcher = Watcher(self.lease, self.id)
+        self.machine = f"machine-{number // ON_MACHINE}"
         self.reader = QueueReader(self.lease, self.lease.scripts, range(10))
         pool: Any = self.lease.scripts.client.connection_pool
         # One process drives many workers, each with a connection of its own.
@@ -34,6 +73,8 @@ class SimulatedWorker:
         self.connection: Any = pool.make_connection()
         #: The chunks of the messages that it holds, by the messages' tags.
         self.chunks: dict[str, Chunk] = {}
+        #: The items that have run there for long, as its heartbeat tells.
+        self.runs: Sequence[Mapping[str, Any]] = ()
 
     @property
     def room(self) -> int:
@@ -41,27 +82,34 @@ class SimulatedWorker:
         return self.slots - len(self.chunks)
 
     def join(self) -> None:
-        """Start as a worker does: announce its tasks, send the first heartbeat, take messages."""
-        self._registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
+        """Start as a worker does: announce its tasks, send the first heartbeat, be watched, take messages."""
+        self.announce()
         self.heartbeat()
-        self.renew()
+        self.lease.keep([self.queue])
+        self.lease._renew()
+        self.watcher.begin()
+        self.watcher.subscription.hold()
+        self.watcher.enlist()
         self.take(1)
+
+    def announce(self) -> None:
+        """Store which tasks it knows."""
+        self._registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
 
     def heartbeat(self) -> None:
         """What a worker sends once a second."""
         load = {"cores": 8, "cpu": 50.0, "used": 4000, "memory": 16000, "container": False}
-        about = {"host": self.id, "pid": 1, "queue": self.queue, "pool": "prefork", "items": 0, "rate": 1.0}
+        about = {
+            "host": self.id,
+            "pid": 1,
+            "queue": self.queue,
+            "pool": "threads" if self.queue == "io" else "prefork",
+            "items": 0,
+            "rate": 1.0,
+        }
         fields = {**about, "slots": self.slots, "busy": len(self.chunks), **load}
-        self.ledger.heartbeat(self.id, fields, self.chunks.values())
+        self.ledger.heartbeat(self.id, fields, self.chunks.values(), runs=self.runs)
         self._meters.heartbeat(self.id)
-
-    def renew(self) -> None:
-        """Renew its lease."""
-        self.lease._renew()
-
-    def scan(self) -> None:
-        """Look for messages of dead workers."""
-        self.lease.scan()
 
     def request(self) -> None:
         """Ask for as many messages as there is room for."""

@@ -1,9 +1,7 @@
 """The data of the page Batches: a page of those that a query selects, in its order."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, cast
 
 from gristmill.batches.info import ENDED, BatchInfo
@@ -17,11 +15,6 @@ from gristmill.fleet.overview import Observer
 
 #: Batches on a page.
 PAGE = 50
-#: To filter or sort, a request reads again at most this many batches that have not ended, and at most this many that
-#: have ended and were last read more than this many seconds ago. The first request reads all: 5,000 batches take a
-#: quarter of a second. The batches on the page itself are always read.
-_AGAIN_MOST, _ENDED_AGAIN_MOST, _TRUST_SECONDS = 1_000, 500, 5.0
-
 #: The orders of the list.
 ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "name": lambda info: info.name,
@@ -99,16 +92,13 @@ class BatchList:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        #: When the list read a batch, and its info then.
-        self._infos: dict[str, tuple[float, BatchInfo]] = {}
-        self._lock = threading.Lock()
 
     def page(self, query: BatchQuery) -> dict[str, Any]:
         """The batches of a page, how many are selected and how many there are, their tasks, and the schedules."""
         observer = self._observer
         names = self._names()
         if query.selection or query.workflow or query.order != "created":
-            every = self._workflow(query.workflow) if query.workflow else self._all(names)
+            every = self._workflow(query.workflow) if query.workflow else observer.infos(names)
             infos = [info for info in every if query.selection.has(info)]
             infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
             selected = [info.name for info in infos]
@@ -116,15 +106,16 @@ class BatchList:
             selected = names[::-1] if query.ascending else names
         infos_of_page = observer.infos(selected[query.first : query.first + PAGE])
         at = observer.meters.now()
-        outlooks = observer.outlooks.of([info.name for info in infos_of_page if info.state not in ENDED])
+        going_on = [info.name for info in infos_of_page if info.state not in ENDED]
+        outlooks, meters = observer.outlooks.of(going_on), observer.meters.batches(going_on)
         return {
             "at": at,
             "total": len(names),
             "selected": len(selected),
             "first": query.first,
             "page": PAGE,
-            "batches": [row(observer, info, at, outlooks.get(info.name)) for info in infos_of_page],
-            "tasks": sorted({info.task for info in infos_of_page} | {info.task for _, info in self._infos.values()}),
+            "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],
+            "tasks": sorted({info.task for info in infos_of_page} | observer.tasks()),
             "schedules": schedules.rows(observer),
         }
 
@@ -137,19 +128,3 @@ class BatchList:
         if self._observer.may_write:
             return Ledger(client, settings).names()[::-1]
         return cast(list[str], client.zrevrange(settings.key("batches"), 0, -1))
-
-    def _all(self, names: list[str]) -> list[BatchInfo]:
-        """The batches called `names`, in this order, as they are or were lately."""
-        with self._lock:
-            observer, now = self._observer, monotonic()
-            active = set(cast(list[str], observer.fleet.client.zrange(observer.meters.settings.key("active"), 0, -1)))
-            infos = {name: self._infos[name] for name in names if name in self._infos}
-            new = [name for name in names if name not in infos]
-            by_age = sorted(infos, key=lambda name: infos[name][0])
-            # One that goes on, or has ended since it was read.
-            changing = [name for name in by_age if name in active or infos[name][1].state not in ENDED]
-            ended = [name for name in by_age if name not in active and now - infos[name][0] > _TRUST_SECONDS]
-            for info in observer.infos([*new, *changing[:_AGAIN_MOST], *ended[:_ENDED_AGAIN_MOST]]):
-                infos[info.name] = now, info
-            self._infos = infos
-            return [infos[name][1] for name in names if name in infos]

@@ -44,7 +44,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     failures = list(islice(reader.failed(after + 1), FAILED_MOST + 1))
     return {
         "at": at,
-        "batch": row(observer, info, at, outlook, meter),
+        "batch": row(info, at, outlook, meter),
         "running": busy.row(outlook.running[0]) if outlook.running else None,
         "attempts": _attempts(observer, name),
         "progress": _progress(meter, info, at),
@@ -57,16 +57,14 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     }
 
 
-def row(
-    observer: Observer, info: BatchInfo, at: float, outlook: Outlook | None, meter: BatchMeter | None = None
-) -> dict[str, Any]:
-    """The fields of a batch as pages have them, at the server's Unix time `at`."""
+def row(info: BatchInfo, at: float, outlook: Outlook | None, meter: BatchMeter | None) -> dict[str, Any]:
+    """The fields of a batch as pages have them, at the server's Unix time `at`; of an ended one without an outlook."""
     seconds = (info.finished or at) - info.created
     if info.state in ENDED:
         # A cancelled item took no time.
         rate = (info.done - info.cancelled) / seconds if seconds > 0 else 0.0
     else:
-        rate = _rate(meter or observer.meters.batch(info.name), at - info.created)
+        rate = _rate(meter, at - info.created) if meter else 0.0
     goes_on = outlook and info.left and info.state in (State.RUNNING, *OPEN)
     seconds_left = outlook.seconds_left(info, rate) if outlook and goes_on else None
     times = {"created": info.created, "finished": info.finished, "seconds": seconds, "seconds_left": seconds_left}

@@ -10,7 +10,6 @@ from statistics import NormalDist
 from gristmill.batches.histogram import middle
 from gristmill.batches.info import ON_HOLD, BatchInfo, State
 from gristmill.config.quantities import parse_rate
-from gristmill.fleet.meters import TaskCount
 from gristmill.fleet.outlook import rest
 from gristmill.fleet.queue_history import QueueHistory
 from gristmill.fleet.running_items import RunningItem
@@ -55,15 +54,15 @@ class Backlog:
         longest: dict[str, float] = {}
         for item in self.running:
             longest[item.batch] = max(item.seconds, longest.get(item.batch, 0.0))
-        means, bias = {}, self.history.bias
+        means, bias, of_all = {}, self.history.bias, self.history.mean
+        of_tasks = {task: (self.history.mean_of([count]), count.done) for task, count in self.history.counts.items()}
         for batch in self.batches:
-            count = self.history.counts.get(batch.task, TaskCount())
-            mean, own = self.history.mean_of([count]), self.means.get(batch.name)
-            ended = batch.succeeded + batch.failed + batch.dead
-            if count.done < ENOUGH:
-                means[batch.name] = max(own or mean or self.history.mean, longest.get(batch.name, 0.0))
+            mean, done = of_tasks.get(batch.task, (0.0, 0))
+            own, ended = self.means.get(batch.name), batch.succeeded + batch.failed + batch.dead
+            if done < ENOUGH:
+                means[batch.name] = max(own or mean or of_all, longest.get(batch.name, 0.0))
             else:
-                means[batch.name] = (own if own and ENOUGH <= ended < count.done else mean) * bias
+                means[batch.name] = (own if own and ENOUGH <= ended < done else mean) * bias
         return means
 
     def work(self, left: int) -> float:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from redis import Redis
 
@@ -112,6 +112,20 @@ class BatchMeter:
     slices: dict[int, tuple[int, int]]
     runs: dict[int, int]
 
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, str]) -> "BatchMeter":
+        """Build the meter from the fields of its hash."""
+        slices: dict[int, tuple[int, int]] = {}
+        runs: dict[int, int] = {}
+        for label, number in fields.items():
+            if label[0] == "r":
+                runs[int(label[1:])] = int(number)
+            elif label != "width":
+                succeeded, failed = slices.get(int(label[:-1]), (0, 0))
+                more = int(number)
+                slices[int(label[:-1])] = (succeeded + more, failed) if label[-1] == "s" else (succeeded, failed + more)
+        return cls(int(fields.get("width", 1)), slices, runs)
+
 
 class Meters:
     """The meters on one server."""
@@ -171,14 +185,11 @@ class Meters:
 
     def batch(self, name: str) -> BatchMeter:
         """The meter of a batch; empty until the batch has a first outcome."""
-        fields = cast(dict[str, Any], self.client.hgetall(self.settings.key(f"batch:{name}:meter")))
-        slices: dict[int, tuple[int, int]] = {}
-        runs: dict[int, int] = {}
-        for label, number in fields.items():
-            if label[0] == "r":
-                runs[int(label[1:])] = int(number)
-            elif label != "width":
-                succeeded, failed = slices.get(int(label[:-1]), (0, 0))
-                more = int(number)
-                slices[int(label[:-1])] = (succeeded + more, failed) if label[-1] == "s" else (succeeded, failed + more)
-        return BatchMeter(int(fields.get("width", 1)), slices, runs)
+        return self.batches([name])[name]
+
+    def batches(self, names: Sequence[str]) -> dict[str, BatchMeter]:
+        """The meters of these batches, by name."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(self.settings.key(f"batch:{name}:meter"))
+            return dict(zip(names, map(BatchMeter.from_fields, pipe.execute()), strict=True))

@@ -9,7 +9,7 @@ from redis import Redis
 
 from gristmill.batches.histogram import quantile
 from gristmill.batches.info import BatchInfo, State
-from gristmill.batches.ledger import Ledger
+from gristmill.batches.info_cache import InfoCache
 from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.fleet.backlog import Backlog
@@ -49,7 +49,7 @@ class Observer:
         self.meters = Meters(client, settings)
         self.running_items = RunningItems(client, settings)
         self.outlooks = Outlooks(client, settings)
-        self._ledger = Ledger(client, settings)
+        self._infos = InfoCache(client, settings)
         self._seconds: Buckets[dict[str, QueueSecond]] = Buckets(self.meters, 1, by_queue)
 
     @cached_property
@@ -109,7 +109,11 @@ class Observer:
 
     def infos(self, names: Sequence[str]) -> list[BatchInfo]:
         """The info of each batch in `names` that is on the server."""
-        return self._ledger.infos(names)
+        return self._infos.infos(names)
+
+    def tasks(self) -> set[str]:
+        """The tasks of the batches that this observer has read."""
+        return self._infos.tasks()
 
 
 def measure(

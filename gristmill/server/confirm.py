@@ -14,7 +14,7 @@ from redis import ConnectionPool, Redis, exceptions
 
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import ServerError
-from gristmill.server.internals import wire_of
+from gristmill.server.one_connection import OneConnection, one_connection
 from gristmill.server.scripts import Scripts
 from gristmill.server.waiting import FAILOVER, Deadline, Policy, deadline_of
 
@@ -66,44 +66,8 @@ def confirmed_call(client: Redis, settings: Settings, room: str, name: str, **ar
     return confirmed(client, settings, lambda one: Scripts(one, settings.prefix, room).call(name, **arguments))
 
 
-class _OneConnection(ConnectionPool):
-    """A pool that has one connection of another pool, so that pipelines go over it too."""
-
-    def __init__(self, pool: ConnectionPool) -> None:
-        super().__init__(pool.connection_class, **pool.connection_kwargs)
-        self._lender = pool
-        self.connection = pool.get_connection()
-
-    def get_connection(self, *_: Any, **__: Any) -> Any:
-        """The connection; connects it if it broke."""
-        cast(Any, self.connection).connect()
-        return self.connection
-
-    def release(self, connection: Any) -> None:
-        """Keep the connection for the next call."""
-
-    def end(self) -> None:
-        """Return the connection to its pool."""
-        self._lender.release(self.connection)
-
-    @property
-    def wire(self) -> object:
-        """What is another object once the connection was made anew; None while it is not connected."""
-        return wire_of(self.connection)
-
-
 def _wire(one: Redis) -> object:
-    return cast(_OneConnection, one.connection_pool).wire
-
-
-@contextmanager
-def one_connection(pool: ConnectionPool) -> Iterator[Redis]:
-    """A client whose calls all go over one connection of the pool."""
-    single = _OneConnection(pool)
-    try:
-        yield Redis(connection_pool=single)
-    finally:
-        single.end()
+    return cast(OneConnection, one.connection_pool).wire
 
 
 @contextmanager
@@ -152,7 +116,7 @@ def _ask(one: Redis, command: tuple[str | int, ...], milliseconds: int) -> Any:
 
     A server with nothing to do looks at its clock every 100 ms. So a request that comes then wakes it.
     """
-    connection: Any = cast(_OneConnection, one.connection_pool).connection
+    connection: Any = cast(OneConnection, one.connection_pool).connection
     is_late = False
     try:
         connection.send_command(*command, milliseconds)

@@ -4,6 +4,7 @@
 """
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,8 @@ def break_off(connection: Any) -> None:
 def wire_of(connection: Any) -> object:
     """What is another object after the connection was broken off and made anew; None while it is not connected."""
     return connection._sock
+
+
+def on_invalidation(connection: Any, handler: Callable[[list[Any]], Any]) -> None:
+    """Have `handler` called with each message of the server that keys have changed which the connection has read."""
+    connection._parser.set_invalidation_push_handler(handler)

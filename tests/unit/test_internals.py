@@ -120,6 +120,7 @@ ATTRIBUTES = [
     (redis.Channel, "_bindings_swept_at", "a full server stops workers with remote control"),
     (virtual.Channel, "_qos", "a channel that is closed makes a QoS, and hands nothing back"),
     (virtual.QoS, "_delivered", "prefetch counts nothing"),
+    (AbstractConnection, "_parser", "the dashboard reads all batches each time"),
     (AbstractConnection, "_sock", "a primary that is stopped holds its clients, and nothing is confirmed"),
     (hub.Hub, "_loop_thread", "each acknowledgement travels alone"),
     (Task, "_dump_pydantic_arguments", "lists of calls with models are encoded wrongly"),

@@ -1,0 +1,71 @@
+"""The infos of many batches for whoever looks again and again: each is read when its batch has changed."""
+
+import threading
+from collections.abc import Sequence
+
+from redis import Redis
+
+from gristmill.batches.info import BatchInfo, State
+from gristmill.batches.ledger import Ledger
+from gristmill.config.settings import Settings
+from gristmill.server.tracked_reads import TrackedReads
+
+
+class InfoCache:
+    """The infos of the batches on one server; threads may share it.
+
+    A look costs what has changed since the last one, because the server tells whose state that is. On a server that
+    does not tell, each look reads all.
+    """
+
+    def __init__(self, client: Redis, settings: Settings) -> None:
+        self._settings = settings
+        self._reads = TrackedReads(client.connection_pool)
+        self._session: object | None = None
+        #: What was read in that session, and has not changed since.
+        self._infos: dict[str, BatchInfo] = {}
+        self._lock = threading.Lock()
+        self._before, self._behind = settings.key("batch:"), ":state"
+
+    def infos(self, names: Sequence[str]) -> list[BatchInfo]:
+        """The info of each batch in `names` that is on the server, in their order, as it is now.
+
+        Raises:
+            RedisError: the server cannot be reached, or another version wrote its batches.
+        """
+        with self._lock:
+            while True:
+                session = self._reads.session()
+                if session is None or session is not self._session:
+                    self._infos, self._session = {}, session
+                infos = self._look(names)
+                if self._reads.is_in(session) or session is None:
+                    return infos
+
+    def tasks(self) -> set[str]:
+        """The tasks of the batches that were read and are still there."""
+        with self._lock:
+            return {info.task for info in self._infos.values()}
+
+    def _look(self, names: Sequence[str]) -> list[BatchInfo]:
+        ledger = Ledger(self._reads.client, self._settings)
+        # Its answer comes behind the news.
+        ledger.check_schema()
+        self._forget_changed()
+        infos = self._infos
+        missing = [name for name in names if name not in infos]
+        read = {info.name: info for info in ledger.infos(missing)} if missing else {}
+        # The time alone makes an abandoned batch of one whose producer says no more.
+        infos.update((name, info) for name, info in read.items() if info.state is not State.SUBMITTING)
+        answer = [info for name in names if (info := read.get(name) or infos.get(name))]
+        self._forget_changed()
+        return answer
+
+    def _forget_changed(self) -> None:
+        changed = self._reads.changed()
+        if changed is None:
+            self._infos.clear()
+            return
+        for key in changed:
+            if key.startswith(self._before) and key.endswith(self._behind):
+                self._infos.pop(key[len(self._before) : -len(self._behind)], None)
