@@ -1,6 +1,6 @@
 """`python -m benchmarks.peers.guarantees`: what each peer keeps when its workers are killed, tried and not quoted.
 
-Two sets of workers run tasks of half a second that are put at a steady rate. Every few seconds one set is killed with
+Two sets of workers run tasks of half a second that are put at a steady rate. Every four seconds one set is killed with
 -9, the sets by turns, and started again. Each task marks its begin and its end in a file. A task that has not ended
 60 seconds after the last kill is not back: it may be lost, or come later than that.
 """
@@ -21,13 +21,13 @@ from benchmarks.peers.__main__ import why
 from benchmarks.peers.apps.work import MARK, MARKED_SECONDS
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.rounds import Size, round_of
+from benchmarks.peers.rounds import Round, Size, round_of
 from benchmarks.peers.workers import Workers
 from gristmill.errors import ServerError
 
 KILLS = 20
-#: Seconds from one kill to the next: workers start, and run some tasks.
-EVERY = 3.0
+#: Seconds from one kill to the next: workers start, and run some tasks. The first kill comes as long after tasks end.
+EVERY = 4.0
 #: Seconds after the last kill within which a task has to end.
 WITHIN = 60.0
 #: Tasks a second, at most, and the share of its slots that a peer has to use.
@@ -102,10 +102,11 @@ def tried(peer: Peer, kills: int) -> Tried:
         RuntimeError: there is no server that the peer runs on.
     """
     name = workload(peer)
-    seconds = (kills + 1) * EVERY
+    seconds = (kills + 2) * EVERY
     result = Tried(kills, put=int(rate(peer, name) * seconds))
     with round_of(peer, name, Size().settings()) as this, this.workers() as one, this.workers() as other:
         with this.putter("marked", str(rate(peer, name)), str(seconds)) as putter:
+            _wait_until_up(this)
             deaths = [_kill((one, other)[number % 2]) for number in range(kills)]
             putter.wait()
         ended_at = time.monotonic()
@@ -113,6 +114,19 @@ def tried(peer: Peer, kills: int) -> Tried:
             time.sleep(0.2)
         count(Marks.read(this.marks), deaths, result)
     return result
+
+
+def _wait_until_up(this: Round) -> None:
+    """Wait until workers end tasks.
+
+    Raises:
+        RuntimeError: they do not.
+    """
+    since = time.monotonic()
+    while not Marks.read(this.marks).ended:
+        if time.monotonic() - since > WITHIN:
+            raise RuntimeError(f"no task ended within {WITHIN:g} s: {this.last_words()}")
+        time.sleep(0.1)
 
 
 def _kill(workers: Workers) -> tuple[float, set[int]]:
