@@ -1,7 +1,8 @@
-"""`python -m benchmarks.schedule`: a schedule of each second while worker and server are killed, then the count.
+"""`python -m benchmarks.schedule`: a schedule of each second under faults, then the count.
 
-`gristmill up` starts again what is killed. In the middle everything is down for a while: an outage, which is to be
-answered by one run.
+The faults: worker or server are killed (`gristmill up` starts them again), all connections are cut, and the clock of
+all processes is moved by up to four seconds, forward or back. In the middle everything is down for a while: an outage,
+which is to be answered by one run.
 """
 
 import argparse
@@ -10,62 +11,126 @@ import math
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
+from redis import Redis
+from redis.exceptions import RedisError
+
+from benchmarks.chaos.node import library
+from gristmill.config.settings import load
+from gristmill.server.home import Home
 
 #: Seconds for which workers may be away before it is an outage; for a start, and for the end of the last runs.
 AWAY_SECONDS, PATIENCE_SECONDS = 10, 60
+#: By how many seconds the clock is off, at most: a move is twice that, which leaves room for a kill in AWAY_SECONDS.
+CLOCK_SECONDS = 2.0
+NAME = "each"
 GRISTMILL = [sys.executable, "-m", "gristmill"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCount:
-    """What became of the times of a schedule; of the outage, `outage_times` have no batch."""
+    """What became of the times of a schedule; `missed` ones were answered together with another one, in `outages`."""
 
     times: int
     runs: int
     left_out: int
-    outage_times: int
+    missed: int
+    outages: int
+    #: Times that were left out though a worker had looked in the ten seconds before.
+    lost: int
     #: Batches that were made more than AWAY_SECONDS after their time.
     late_runs: int
     #: The latest of the others, in seconds.
     latest: float
     unfinished: int
     kills: int
+    cuts: int
+    clock_moves: int
 
     @property
     def faults(self) -> list[str]:
         """Which promises do not hold."""
         faults = []
-        if self.times != self.runs + self.left_out + self.outage_times:
+        if self.lost or self.times != self.runs + self.left_out + self.missed:
             faults.append("a time has neither a batch nor a reason to have none")
-        if self.late_runs != 1 or not self.outage_times:
-            faults.append("the outage was not answered by one run")
+        if not self.missed or self.late_runs > self.outages:
+            faults.append("an outage was not answered by one run")
         if self.unfinished:
             faults.append("a batch has not succeeded")
         return faults
 
 
+class Watch:
+    """Looks several times a second at what the schedule has come to, and tells times that were missed together."""
+
+    def __init__(self, home: Home) -> None:
+        self._home, self._over = home, threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._before: tuple[int, int] | None = None
+        self.missed = self.lost = 0
+        #: Since when somebody looked all the time, of each outage that is over: ms.
+        self.outages: set[int] = set()
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.2):
+            running = self._home.running()
+            if running:
+                with suppress(RedisError), closing(Redis.from_url(running.url, decode_responses=True)) as client:
+                    self._look(client)
+
+    def _look(self, client: Redis) -> None:
+        key = load({}).key
+        with client.pipeline() as pipe:
+            pipe.hmget(key(f"schedule:{NAME}:state"), "next", "runs", "left_out")
+            pipe.hget(key("schedule_watch"), "since")
+            (due, *told), since = pipe.execute()
+        if due is None:
+            return
+        after = int(due), sum(int(number or 0) for number in told)
+        if self._before:
+            missed = (after[0] - self._before[0]) // 1000 - (after[1] - self._before[1])
+            if missed and self._before[0] < int(since):
+                self.outages.add(int(since))
+                self.missed += missed
+            else:
+                self.lost += missed
+        self._before = after
+
+
 class Bench:
-    """A home with a fleet of one worker, whose processes are killed."""
+    """A home with a fleet of one worker, whose processes, connections and clock suffer."""
 
     def __init__(self, directory: Path, log: IO[bytes], seed: int) -> None:
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
-        self.environ |= {"GRISTMILL_HOME": str(directory / "home")}
+        self.home = Home(directory / "home")
+        self.environ |= {"GRISTMILL_HOME": str(self.home.path)}
+        self._clock = directory / "clock"
+        self._set_clock(0)
+        self._fleet_environ = {"LD_PRELOAD": str(library(directory, "clock")), "CLOCK_FILE": str(self._clock)}
         self._log = log
         self._random = random.Random(seed)
-        self.kills = 0
+        self.kills = self.cuts = self.clock_moves = 0
 
     def ask(self, *words: str) -> list[dict[str, Any]]:
         """What a command prints as JSON lines, as soon as the server answers."""
@@ -86,7 +151,8 @@ class Bench:
     def up(self) -> Iterator[psutil.Process]:
         """`gristmill up` with one worker of threads; in the end it is killed, and all that it started ends."""
         command = [*GRISTMILL, "up", "io", "--io-slots", "4"]
-        process = subprocess.Popen(command, env=self.environ, stdout=self._log, stderr=self._log)
+        environ = {**self.environ, **self._fleet_environ}
+        process = subprocess.Popen(command, env=environ, stdout=self._log, stderr=self._log)
         try:
             self.ask("workers", "--json")
             yield psutil.Process(process.pid)
@@ -95,14 +161,38 @@ class Bench:
             process.wait()
 
     def disturb(self, up: psutil.Process, seconds: float, every: float) -> None:
-        """Kill the worker or the server now and then."""
+        """Do one of the faults now and then; the clock is right again in the end."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, every * self._random.uniform(0.5, 1.5)))
-            victims = [child for child in up.children(recursive=True) if _is_victim(child)]
-            if victims and time.monotonic() < end:
-                self._random.choice(victims).kill()
-                self.kills += 1
+            if time.monotonic() < end:
+                self._random.choice((self._kill, self._kill, self._cut, self._move_clock))(up)
+        self._set_clock(0)
+
+    def _kill(self, up: psutil.Process) -> None:
+        victims = [child for child in up.children(recursive=True) if _is_victim(child)]
+        if victims:
+            self._random.choice(victims).kill()
+            self.kills += 1
+
+    def _cut(self, _: psutil.Process) -> None:
+        """Have the server close all other connections, whatever is on its way."""
+        running = self.home.running()
+        if not running:
+            return
+        with suppress(RedisError), closing(Redis.from_url(running.url)) as client:
+            for kind in ("normal", "pubsub"):
+                client.client_kill_filter(_type=kind, skipme=True)
+            self.cuts += 1
+
+    def _move_clock(self, _: psutil.Process) -> None:
+        self._set_clock(self._random.uniform(-CLOCK_SECONDS, CLOCK_SECONDS))
+        self.clock_moves += 1
+
+    def _set_clock(self, seconds: float) -> None:
+        """Have the clock of the fleet be so far ahead; its processes have the file mapped: it stays the same one."""
+        with self._clock.open("r+b" if self._clock.exists() else "wb") as file:
+            file.write(struct.pack("@l", round(1e6 * seconds)))
 
 
 def _is_victim(process: psutil.Process) -> bool:
@@ -116,24 +206,25 @@ def _is_victim(process: psutil.Process) -> bool:
 def measure(directory: Path, seconds: float, every: float, outage: float, seed: int) -> ScheduleCount:
     """Run the schedule for so many seconds, with an outage in the middle, and count."""
     with (directory / "up.log").open("ab") as log:
-        return _measure(Bench(directory, log, seed), seconds, every, outage)
+        bench = Bench(directory, log, seed)
+        with Watch(bench.home) as watch:
+            return _measure(bench, watch, seconds, every, outage)
 
 
-def _measure(bench: Bench, seconds: float, every: float, outage: float) -> ScheduleCount:
+def _measure(bench: Bench, watch: Watch, seconds: float, every: float, outage: float) -> ScheduleCount:
     with bench.up() as up:
-        bench.do("submit", "pause", "0", "--name", "each", "--every", "1s")
+        bench.do("submit", "pause", "0", "--name", NAME, "--every", "1s")
         bench.disturb(up, seconds / 2, every)
         time.sleep(AWAY_SECONDS)
-        outage_from = time.time()
     time.sleep(outage)
     with bench.up() as up:
         bench.disturb(up, seconds / 2, every)
         time.sleep(AWAY_SECONDS)
-        bench.do("schedule", "pause", "each")
-        return _count(bench, outage_from, outage)
+        bench.do("schedule", "pause", NAME)
+        return _count(bench, watch)
 
 
-def _count(bench: Bench, outage_from: float, outage: float) -> ScheduleCount:
+def _count(bench: Bench, watch: Watch) -> ScheduleCount:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while any(batch["finished"] is None for batch in bench.ask("batches", "--json")):
         if time.monotonic() > deadline:
@@ -143,32 +234,26 @@ def _count(bench: Bench, outage_from: float, outage: float) -> ScheduleCount:
     # Each time falls into a second of its own, by which its batch is called.
     made_at = {_second_of(batch["name"]): datetime.fromisoformat(batch["created"]).timestamp() for batch in batches}
     first, last = min(made_at), math.floor(datetime.fromisoformat(schedule["last_due"]).timestamp())
-    within = range(math.floor(outage_from) - 2, math.ceil(outage_from + outage) + AWAY_SECONDS)
     late = {second: at - second for second, at in made_at.items()}
     return ScheduleCount(
         times=last - first + 1,
         runs=schedule["runs"],
         left_out=schedule["left_out"],
-        outage_times=_longest([second for second in within if second not in made_at]),
+        missed=watch.missed,
+        outages=len(watch.outages),
+        lost=watch.lost,
         late_runs=sum(seconds > AWAY_SECONDS for seconds in late.values()),
         latest=max(seconds for seconds in late.values() if seconds <= AWAY_SECONDS),
         unfinished=sum(batch["state"] != "succeeded" for batch in batches) + abs(len(batches) - schedule["runs"]),
         kills=bench.kills,
+        cuts=bench.cuts,
+        clock_moves=bench.clock_moves,
     )
 
 
 def _second_of(name: str) -> int:
     """The time in the name of a run, as Unix time."""
     return round(datetime.strptime(name[-15:] + "Z", "%Y%m%d-%H%M%S%z").timestamp())
-
-
-def _longest(seconds: list[int]) -> int:
-    """How many of the seconds are the longest row without a gap."""
-    best = length = 0
-    for before, second in pairwise([-math.inf, *seconds]):
-        length = length + 1 if second == before + 1 else 1
-        best = max(best, length)
-    return best
 
 
 def main() -> int:

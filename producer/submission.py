@@ -270,6 +270,10 @@ def _fields(resources: Resources) -> dict[str, int]:
 
 
 def automatic_name(task: str) -> str:
-    """A new name for a batch of a task: `fibonacci-20260131-235959-1a2b`, in UTC."""
+    """A new name for a batch of a task: `fibonacci-20260131-235959-1a2b3c4d5e6f`, in UTC.
+
+    Two batches of a second that get the same name would be one batch, or the second an error; 48 random bits exclude
+    that also where a service submits thousands a second.
+    """
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", task).lstrip("._-")[:40] or "batch"
-    return f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    return f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(6)}"

@@ -122,19 +122,6 @@ def _fleet() -> Iterator[tuple[Heartbeats, Flow]]:
         yield heartbeats, Flow(SimulatedWorker(0, SLOTS, client()))
 
 
-def measure(sizes: Sequence[int], batches: int, seconds: float) -> Iterator[Live]:
-    """Each of `sizes` in turn: so many batches stand, up to `batches` more flow through for up to `seconds` seconds."""
-    with _fleet() as (heartbeats, flow):
-        flow.run()
-        standing = 0
-        for size in sorted(sizes):
-            heartbeats.every = 5.0
-            for number in range(standing, size):
-                stand(f"standing-{number}")
-            standing, heartbeats.every = size, 1.0
-            yield _look(size, flow, batches, seconds)
-
-
 def stand(name: str, task: str = "noop") -> None:
     """Submit a batch that stands."""
     while True:
@@ -145,6 +132,22 @@ def stand(name: str, task: str = "noop") -> None:
             time.sleep(0.5)
         else:
             return
+
+
+def measure(sizes: Sequence[int], batches: int, seconds: float, stand: Callable[[str], None] = stand) -> Iterator[Live]:
+    """Each of `sizes` in turn: so many batches stand, up to `batches` more flow through for up to `seconds` seconds.
+
+    `stand` submits what stands.
+    """
+    with _fleet() as (heartbeats, flow):
+        flow.run()
+        standing = 0
+        for size in sorted(sizes):
+            heartbeats.every = 5.0
+            for number in range(standing, size):
+                stand(f"standing-{number}")
+            standing, heartbeats.every = size, 1.0
+            yield _look(size, flow, batches, seconds)
 
 
 def _look(size: int, flow: Flow, batches: int, seconds: float) -> Live:

@@ -142,7 +142,7 @@ class TestSchedule:
 
 
 @pytest.mark.slow
-def test_a_schedule_of_each_second_while_worker_and_server_are_killed(tmp_path):
+def test_a_schedule_of_each_second_under_faults(tmp_path):
     """The ten-minute form: `python -m benchmarks.schedule`."""
     count = measure(tmp_path, seconds=40, every=6, outage=2 * AWAY_SECONDS, seed=1)
     assert count.kills > 2

@@ -203,6 +203,20 @@ class TestTries:
         (left,) = Notices(here.client, here.settings).undelivered()
         assert (left.batch, left.to, left.state, left.error) == ("b", site.url(""), "failed", error)
 
+    def test_one_that_was_given_up_is_sent_again_when_somebody_asks(self, here, notifier, site):
+        Notifier(here.client, here.client, settings_of(here, notify_networks="")).send_due()
+        notice, repair = info(here, "b").notice["id"], Repair(here.client, here.settings)
+        assert repair.examine("b") == {"end_not_told": 1}
+        assert notifier.send_due() == 0
+        assert repair.mend("b") == {"end_not_told": 1}
+        assert repair.mend("b") == {}
+        assert self.notice(here) == ("pending", 0, None)
+        assert Notices(here.client, here.settings).undelivered() == []
+        assert notifier.send_due() == 1
+        assert ids(site) == [notice]
+        assert self.notice(here) == ("delivered", 1, None)
+        assert repair.mend("b") == {}
+
     def test_a_name_that_leads_to_this_host_is_refused(self, here, control, site):
         control.retry("b")
         here.client.hset(here.key("b", "state"), "notify", site.url("/token", "localhost"))

@@ -127,6 +127,15 @@ class TestRuns:
         assert [item for _, item in here.items(name)] == ["1", "2"]
         assert info(here, name).state is State.RUNNING
 
+    def test_one_by_hand_in_the_second_of_a_time_is_the_batch_of_that_time(self, here, clock, schedules):
+        make(every="60s")
+        schedules.look()
+        clock.pass_by(60)
+        now, _, dues = schedules.look()
+        open_batch(schedules.run("s")).cancel()
+        assert schedules.fire(dues[0], now) == "run"
+        assert (runs(here), schedules.info("s").runs) == (["s-20260328-120100"], 1)
+
 
 ACTION = st.tuples(st.sampled_from(["look", "fire", "repeat", "end"]), st.integers(0, 1))
 

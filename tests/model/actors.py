@@ -1,32 +1,16 @@
 """What each actor may do next, as steps: most are one call of the product's, some are faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gristmill.batches.appends import Append
 from gristmill.batches.ledger import AlreadyFeeding, Ledger
 from gristmill.errors import BatchCancelled
-from tests.model import operators
+from tests.model import notices, operators, schedules
 from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome, value_of
+from tests.model.step import Act, Step, WorkerAct
 from tests.model.world import Actors, Producer, Scenario, Worker
-
-Act = Callable[[Product], Actors]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step: its words, what it does, and whether it is a fault.
-
-    `run` calls the product and answers the actors after it; a step without it calls nothing, and `after` are its
-    actors. `lost` are the actors when the answer of the call is lost: what they know is what they knew before.
-    """
-
-    words: str
-    run: Act | None
-    fault: bool = False
-    after: Actors | None = None
-    lost: Actors | None = None
 
 
 def steps(actors: Actors, scenario: Scenario) -> Iterator[Step]:
@@ -34,26 +18,29 @@ def steps(actors: Actors, scenario: Scenario) -> Iterator[Step]:
     unlucky = actors.faults > 0 and "lost answer" in scenario.kinds
     for words, act, lost in _calls(actors, scenario):
         yield Step(words, act, lost=replace(lost, faults=lost.faults - 1) if lost and unlucky else None)
-    yield Step("time passes", lambda product: _time(actors, scenario, product))
+    if scenario.schedule:
+        yield from schedules.others(actors, scenario)
+    elif scenario.notice:
+        yield from notices.others(actors)
+    else:
+        yield Step("time passes", lambda product: _time(actors, scenario, product))
     if actors.faults:
         yield from _faults(actors, scenario)
 
 
 def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
     rest = replace(actors, faults=actors.faults - 1)
-    feeding = bool(scenario.items) and actors.producer.at != "done"
+    fed = [each for each in actors.producers if each.at not in ("create", "done")] if scenario.items else []
     if "crash" in scenario.kinds:
         for worker in actors.workers:
             crashed = rest.with_worker(Worker(worker.slot, worker.life + 1))
             yield Step(f"{worker.slot} crashes", None, True, crashed)
-        if feeding and actors.producer.at != "create":
-            again = replace(rest, producer=Producer("create", actors.producer.life + 1))
-            yield Step("producer crashes", None, True, again)
-    if "stall" in scenario.kinds:
+        for producer in fed:
+            again = rest.with_producer(Producer("create", producer.life + 1, number=producer.number))
+            yield Step(f"{_words(producer)} crashes", None, True, again)
+    if "stall" in scenario.kinds and scenario.items_run:
         silent = [worker.slot for worker in actors.workers if worker.at != "fetch" or worker.lost_sight]
-        if feeding and actors.producer.at != "create":
-            silent.append("producer")
-        for slot in silent:
+        for slot in (*silent, *map(_words, fed)):
             stand = lambda product, slot=slot: _time(rest, scenario, product, slot)  # noqa: E731
             yield Step(f"time passes, {slot} stands still", stand, True)
     if "torn" in scenario.kinds and actors.operator[:1] == ("requeue",):
@@ -62,10 +49,14 @@ def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
             yield Step(f"operator: requeue, torn after {writes} writes", tear, True)
 
 
+def _words(producer: Producer) -> str:
+    return f"producer {producer.number + 1}" if producer.number else "producer"
+
+
 def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = "") -> Actors:
     """Let every lease end but those that live actors renew meanwhile: all of them but `silent`."""
     alive = [worker for worker in actors.workers if worker.slot != silent]
-    feeding = actors.producer.at in ("append", "end") and silent != "producer"
+    feeding = [each for each in actors.producers if each.at in ("append", "end") and silent != _words(each)]
     for now in (actors.now + STEP_MS // 2, actors.now + STEP_MS):
         # Nobody looks at these answers.
         with product.client.assuming((0, False, (), -1, (None, None, None))):
@@ -74,9 +65,9 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
                 product.renew(worker.name)
                 if scenario.items:
                     product.heartbeat(worker.name, [worker.chunk] if worker.chunk else [])
-        if feeding:
+        for producer in feeding:
             with suppress(AlreadyFeeding, BatchCancelled):
-                _store_of(actors, scenario, product).producer_heartbeat(BATCH, actors.producer.token)
+                _store_of(producer, scenario, product).producer_heartbeat(BATCH, producer.token)
     after = replace(actors, now=actors.now + STEP_MS)
     for worker in actors.workers:
         if worker not in alive:
@@ -86,20 +77,24 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
 
 def _calls(actors: Actors, scenario: Scenario) -> Iterator[tuple[str, Act, Actors | None]]:
     """The words of each call, the call, and the actors when its answer is lost (None: it needs no answer)."""
-    producer = actors.producer
-    if producer.at != "done":
-        yield f"producer: {producer.at}", lambda product: _produce(actors, scenario, product), actors
-    for worker in actors.workers:
-        for words, act, after in _worker_calls(worker, actors, scenario):
+    for producer in actors.producers:
+        if producer.at != "done":
+            act = lambda product, producer=producer: _produce(actors, producer, scenario, product)  # noqa: E731
+            yield f"{_words(producer)}: {producer.at}", act, actors
+    for worker in actors.workers if not scenario.schedule else ():
+        calls = notices.calls(worker) if scenario.notice else _worker_calls(worker, actors, scenario)
+        for words, act, after in calls:
             run = lambda product, act=act, worker=worker: _with(actors, worker, act, product)  # noqa: E731
             yield f"{worker.slot}: {words}", run, actors.with_worker(after) if after else None
+    if scenario.schedule:
+        yield from schedules.calls(actors)
     if actors.operator:
         action = actors.operator[0]
         lost = actors if action in operators.REPEATED else None
         yield f"operator: {action}", lambda product: operators.act(actors, product), lost
 
 
-def _with(actors: Actors, worker: Worker, act: Callable[[Product, Worker], Worker], product: Product) -> Actors:
+def _with(actors: Actors, worker: Worker, act: WorkerAct, product: Product) -> Actors:
     after = act(product, worker)
     ran = worker.chunk is None and (worker.at, after.at) == ("run", "ack")
     return replace(actors.with_worker(after), done=actors.done | {name_in(worker.text)} if ran else actors.done)
@@ -108,56 +103,58 @@ def _with(actors: Actors, worker: Worker, act: Callable[[Product, Worker], Worke
 # -- the producer
 
 
-def _produce(actors: Actors, scenario: Scenario, product: Product) -> Actors:
-    producer = actors.producer
+def _produce(actors: Actors, producer: Producer, scenario: Scenario, product: Product) -> Actors:
+    done = actors.with_producer(replace(producer, at="done"))
     if producer.at == "put":
         product.put("lot", [f"m{index}" for index in range(scenario.messages)])
-        return replace(actors, producer=replace(producer, at="done"))
+        return done
+    if producer.at == "plan":
+        schedules.plan(product, scenario)
+        return done
     try:
         if producer.at == "create":
-            feed = product.create(producer.token, scenario.retries, scenario.limits, appends=scenario.appends)
+            begin = product.begin_append if scenario.appends else product.create
+            feed = begin(producer.token, scenario.retries, scenario.limits)
             stored, ended = feed.stored, feed.input_ended
         elif producer.at == "append":
-            stored, ended = _append(actors, scenario, product), False
+            stored, ended = _append(actors, producer, scenario, product), False
         elif producer.at == "close":
             product.close()
-            return replace(actors, producer=replace(producer, at="done"))
+            return done
         else:
-            _store_of(actors, scenario, product).end(BATCH, producer.token, 0)
+            _store_of(producer, scenario, product).end(BATCH, producer.token, 0)
             stored, ended = producer.stored, True
     except BatchCancelled:
-        return replace(actors, producer=replace(producer, at="done"))
+        return done
     except AlreadyFeeding:
         # The command ends with an error, and its user repeats it.
         life = producer.life if producer.at == "create" else producer.life + 1
-        return replace(actors, producer=Producer("create", life))
-    at_end = "close" if scenario.appends else "done"
+        return actors.with_producer(Producer("create", life, number=producer.number))
+    after = actors.with_producer(replace(producer, at="done", stored=stored))
+    at_end = "close" if scenario.appends and after.are_fed else "done"
     following = at_end if ended else "append" if stored < scenario.items else "end"
-    return replace(actors, producer=replace(producer, at=following, stored=stored))
+    return after.with_producer(replace(producer, at=following, stored=stored))
 
 
-def _store_of(actors: Actors, scenario: Scenario, product: Product) -> Append | Ledger:
-    return product.append(actors.producer.stored) if scenario.appends else product.ledger
+def _store_of(producer: Producer, scenario: Scenario, product: Product) -> Append | Ledger:
+    return product.append(producer.token, producer.stored) if scenario.appends else product.ledger
 
 
-def _append(actors: Actors, scenario: Scenario, product: Product) -> int:
-    first, end = actors.producer.stored, 0
+def _append(actors: Actors, producer: Producer, scenario: Scenario, product: Product) -> int:
+    first, end = producer.stored, 0
     for count in scenario.blocks or (scenario.items,):
         end += count
         if end > first:
             break
-    items = [str(100 * actors.generation + index) for index in range(first, end)]
+    before = 100 * actors.generation + producer.number * scenario.items
+    items = [str(before + index) for index in range(first, end)]
     by_value = "limit_by" in scenario.limits or "task_limit_by" in scenario.limits
     values = "".join(value_of(index) for index in range(first, end)) if by_value else ""
-    _store_of(actors, scenario, product).append(
-        BATCH, actors.producer.token, first, items, f"sha{actors.generation}-{end}", values
-    )
+    _store_of(producer, scenario, product).append(BATCH, producer.token, first, items, f"sha{before}-{end}", values)
     return end
 
 
 # -- workers
-
-WorkerAct = Callable[[Product, Worker], Worker]
 
 
 def _worker_calls(worker: Worker, actors: Actors, scenario: Scenario) -> Iterator[tuple[str, WorkerAct, Worker | None]]:

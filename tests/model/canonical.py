@@ -96,7 +96,7 @@ def _rank(worker: Worker) -> Form:
         worker.running.first,
         worker.running.count,
     )
-    return worker.at, worker.tag, running or (), worker.sure, worker.lost_sight
+    return worker.at, worker.tag, running or (), worker.sure, worker.lost_sight, worker.read[:1]
 
 
 def _names(view: View, queues: list[Stream]) -> set[str]:
@@ -104,7 +104,8 @@ def _names(view: View, queues: list[Stream]) -> set[str]:
     names = {name for part in product.WORKER_ZSETS for name, _ in view.get(part, ())}
     for queue in queues:
         names.update(queue.pending.values())
-    for part in (product.RUNNING_HASH, f"batch:{product.SECOND}:{product.RUNNING_HASH}"):
+    others = (f"batch:{name}:{product.RUNNING_HASH}" for name in product.OTHERS)
+    for part in (product.RUNNING_HASH, *others):
         names |= {text.split(" ")[0] for text in view.get(part, {}).values()}
     return names - {product.NOBODY}
 
@@ -131,7 +132,7 @@ class _Scope:
         self, actors: Actors, view: View, ids: dict[str, str], names: dict[str, str], holders: set[str]
     ) -> None:
         self.all, self.view, self.ids, self.names, self.holders = actors, view, ids, names, holders
-        states = {product.BATCH: view, product.SECOND: product.second(view)}
+        states = {product.BATCH: view, **{name: product.other(view, name) for name in product.OTHERS}}
         self.epochs = {name: int(keys.get("state", {}).get("epoch", 0)) for name, keys in states.items()}
 
     def actors(self, order: tuple[Worker, ...]) -> Form:
@@ -145,17 +146,22 @@ class _Scope:
                 tuple((item.index, item.value, item.attempt, item.before) for item in worker.items),
                 worker.sure,
                 worker.lost_sight,
+                self._read(worker.read),
             )
             for worker in order
         )
         actors = self.all
-        producer = (actors.producer.at, actors.producer.stored)
-        return producer, workers, actors.operator, actors.faults, actors.generation, actors.done
+        producers = tuple((producer.at, producer.stored) for producer in actors.producers)
+        done = frozenset(map(self._notice, actors.done))
+        moment = (actors.now, actors.looked, actors.outage) if actors.is_timed else ()
+        return producers, workers, actors.operator, actors.faults, actors.generation, done, moment
 
     def form(self, part: str) -> Form:
         value = self.view[part]
         if product.bare(part) == "state":
             return part, tuple(self._state(value))
+        if part.startswith((product.NOTICE, product.ANSWER)):
+            return self._of_notice(part, value)
         if part == product.APPENDS:
             return part, tuple(self._append(json.loads(text)) for _, text in sorted(value.items()))
         if product.bare(part) == product.RUNNING_HASH:
@@ -197,13 +203,42 @@ class _Scope:
             elif name in product.DUE_FIELDS:
                 yield name, "later" if float(text) > self.all.now else "past"
             elif name in product.TOKEN_FIELDS:
-                yield name, "ours" if text == self.all.producer.token else "other"
+                yield name, "ours" if text in self._tokens() else "other"
+            elif name == "notice":
+                notice = json.loads(text)
+                yield name, f"{self._notice(notice['id'])} {notice['event']} {notice['state']}"
             elif name not in product.IGNORED_FIELDS:
                 yield name, text
 
     def _append(self, append: dict[str, Any]) -> Form:
-        ours = append["producer"] == self.all.producer.token
+        ours = append["producer"] in self._tokens()
         return append["position"], append["added"], append["sha"], "ended" in append, ours, self._age(append["alive"])
+
+    def _of_notice(self, part: str, value: Any) -> Form:
+        if part.startswith(product.NOTICE):
+            claim = value.get("claim")
+            return self._notice(part.removeprefix(product.NOTICE)), value["event"], claim and self._holder(claim)
+        # An answer is asked for by whoever has not read it.
+        tokens = {product.claim_token(worker.name, worker.claims): worker.name for worker in self.all.workers}
+        return tuple(self.names[name] for token, name in tokens.items() if token in part)
+
+    def _notice(self, text: str) -> str:
+        """A notice is that of the last end, or of one before; other texts are themselves."""
+        if not text.startswith("msg_"):
+            return text
+        return "last" if text == product.end_notice(product.BATCH, self.view["state"]) else "before"
+
+    def _holder(self, claim: str) -> str:
+        """Whose claim it is."""
+        return next((self.names[w.name] for w in self.all.workers if w.read[1:] == (claim,)), "nobody")
+
+    def _read(self, read: tuple[Any, ...]) -> Form:
+        if read and str(read[0]).startswith("msg_"):
+            return self._notice(read[0]), self.view.get(f"{product.NOTICE}{read[0]}", {}).get("claim") == read[1]
+        return read
+
+    def _tokens(self) -> set[str]:
+        return {producer.token for producer in self.all.producers}
 
     def _queue(self, stream: Stream) -> Form:
         entries = tuple((self.ids[identity], self._message(fields["m"])) for identity, fields in stream.entries.items())

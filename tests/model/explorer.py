@@ -118,7 +118,7 @@ class Explorer:
         actors = first_actors(scenario)
         self.client.send([(("FLUSHDB",), {})])
         self.player.store.forget()
-        workers = actors.workers if scenario.items else ()
+        workers = actors.workers if scenario.items_run else ()
 
         def join(product: Product) -> Actors:
             for worker in workers:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from tests.model import product
+from tests.model import notices, product, schedules
 from tests.model.store import Stream, View, bits
 from tests.model.world import Actors, Scenario
 
@@ -15,45 +15,83 @@ def violations(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
         yield from _runs(actors)
     if scenario.messages:
         yield from _messages(actors, view, scenario)
+    elif scenario.schedule:
+        yield from schedules.violations(actors, view, scenario)
     elif "task" in view.get("state", {}):
         batch = Books(view)
         yield from batch.counters()
-        yield from batch.outcomes(actors.generation)
+        yield from batch.outcomes()
         yield from batch.events()
         unlucky = actors.faults < scenario.faults
         yield from batch.places(unlucky)
-        yield from _second(view, batch, unlucky)
+        yield from batch.items(actors, scenario)
+        yield from _others(view, batch, unlucky)
+        if scenario.notice:
+            yield from notices.violations(actors, view, unlucky)
 
 
 def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
     """Whether all is done, and nothing is left that anybody would have to do."""
-    if any(worker.tag for worker in actors.workers) or any(stream.entries for _, stream in _queues(view)):
+    stands = any(stream.entries for _, stream in _queues(view))
+    if any(worker.tag for worker in actors.workers) or (stands and not scenario.schedule):
         return False
-    if scenario.messages:
-        return actors.producer.at == "done"
-    others = [keys["state"] for keys in [product.second(view)] if "state" in keys]
-    return actors.producer.at == "done" and all("finished" in state for state in [view.get("state", {}), *others])
+    if scenario.schedule:
+        return schedules.ended(actors, view, scenario)
+    if scenario.messages or not actors.are_fed:
+        return actors.are_fed
+    if scenario.notice and not notices.ended(actors, view):
+        return False
+    others = [books.state for books in _books_of_others(view).values()]
+    return all("finished" in state for state in [view.get("state", {}), *others])
 
 
-def _second(view: View, batch: "Books", unlucky: bool) -> Iterator[str]:
-    """The batch that waits for the first one: it begins at its end, or is cancelled then."""
-    keys = product.second(view)
-    books = [batch]
-    if "state" in keys:
-        second = Books(keys)
-        books.append(second)
-        for problem in (*second.counters(), *second.outcomes(0), *second.events(), *second.places(unlucky)):
-            yield f"the second batch: {problem}"
-        yield from _link(batch.state, second)
-    live = [
-        name for name, each in zip((product.BATCH, product.SECOND), books, strict=False) if "finished" not in each.state
-    ]
+def _books_of_others(view: View) -> dict[str, "Books"]:
+    every = {name: product.other(view, name) for name in product.OTHERS}
+    return {name: Books(keys) for name, keys in every.items() if "state" in keys}
+
+
+def _others(view: View, batch: "Books", unlucky: bool) -> Iterator[str]:
+    """The other batches, and what all of them share."""
+    others = _books_of_others(view)
+    for name, books in others.items():
+        for problem in (*books.counters(), *books.outcomes(), *books.events(), *books.places(unlucky)):
+            yield f"batch {name}: {problem}"
+        if "after" in books.state:
+            yield from _link(batch.state, books)
+        if "from_batch" in books.state:
+            yield from _values(batch, books)
+    every = {product.BATCH: batch, **others}
+    live = sorted(name for name, books in every.items() if "finished" not in books.state)
     if sorted(name for name, _ in view.get(product.ACTIVE, ())) != live:
         yield f"the batches {live} are not finished, and others are among the active ones"
     counts = {name: int(text) for name, text in view.get(product.COUNTS, {}).items() if int(text)}
-    truth = sum((each.open_counts() for each in books), Counter())
+    truth = sum((books.open_counts() for books in every.values()), Counter())
     if counts != {name: count for name, count in truth.items() if count}:
         yield f"the queue's counts are {counts}, and should be {dict(truth)}"
+    yield from _line(view)
+
+
+def _line(view: View) -> Iterator[str]:
+    """Who has a batch in line has a turn, and nobody else has."""
+    lines = {part.removeprefix(product.LINE) for part in view if part.startswith(product.LINE)}
+    turns = {name for name, _ in view.get(product.TURNS, ())}
+    if lines != turns:
+        yield f"{sorted(lines)} are in line, and {sorted(turns)} have turns"
+
+
+def _values(source: "Books", taker: "Books") -> Iterator[str]:
+    """Each value of the source becomes one item of the taker, and the taker ends with the source."""
+    taken = list(taker.stored_items().values())
+    succeeded = sorted(source.done - source.failed - source.cancelled)
+    values = [source.stored_items()[index] for index in succeeded]
+    if len(set(taken)) != len(taken) or not set(taken) <= set(values):
+        yield f"the values {values} are recorded, and became the items {taken}"
+    has_ended = product.INPUT_ENDED in taker.state and "input_cut" not in taker.state
+    if has_ended and "superseded" not in taker.state:
+        if "finished" not in source.state:
+            yield "the batch of values has taken an end of its source, which goes on"
+        elif sorted(taken) != sorted(values):
+            yield f"the values {values} are recorded, and {taken} are all that became items"
 
 
 def _link(first: Mapping[str, str], second: "Books") -> Iterator[str]:
@@ -96,7 +134,7 @@ def _runs(actors: Actors) -> Iterator[str]:
 
 def _messages(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
     """Each plain message is done, or stands once: on the queue or with the dead letters."""
-    if actors.producer.at != "done":
+    if not actors.are_fed:
         return
     places: Counter[str] = Counter()
     for _, queue in _queues(view):
@@ -138,8 +176,33 @@ class Books:
         if "finished" in self.state and (left or product.INPUT_ENDED not in self.state):
             yield f"the batch is finished, and {left} items are left"
 
-    def outcomes(self, generation: int) -> Iterator[str]:
+    def stored_items(self) -> dict[int, int]:
+        """The items as they are stored, by index."""
+        blocks = self.view["in"].entries.values() if "in" in self.view else ()
+        return {
+            index: int(text)
+            for block in blocks
+            for index, text in enumerate(block["items"].split("\n"), int(block["first"]))
+        }
+
+    def items(self, actors: Actors, scenario: Scenario) -> Iterator[str]:
+        """Every item that producers have is stored once, in the order of each."""
+        stored = self.stored_items()
+        if list(stored) != list(range(self.stored)):
+            yield f"{self.stored} items are counted, and {list(stored)} are stored"
+        for producer in actors.producers:
+            first = 100 * actors.generation + producer.number * scenario.items
+            own = [value for value in stored.values() if value in range(first, first + scenario.items)]
+            # The answer about the last block may be lost.
+            if own != list(range(first, first + len(own))) or (producer.at == "end" and len(own) < scenario.items):
+                yield f"producer {producer.number + 1} has stored {own}"
+        whole = actors.are_fed and "input_cut" not in self.state
+        if whole and self.stored != scenario.items * scenario.producers:
+            yield f"all is submitted, and {self.stored} items are stored"
+
+    def outcomes(self) -> Iterator[str]:
         """Each item that ran has one outcome, which is its own."""
+        items = self.stored_items()
         outcomes: dict[int, list[tuple[str, int, int]]] = {}
         for part, value in self.view.items():
             if part.startswith("out:"):
@@ -152,7 +215,7 @@ class Books:
             ((state, value, _),) = outcomes[index]
             if (state in ("failed", "dead")) != (index in self.failed):
                 yield f"item {index} is {state}, and the bitmap of failed items says otherwise"
-            if value != 100 * generation + index:
+            if value != items[index]:
                 yield f"item {index} has the outcome of another item: {value}"
 
     def events(self) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from redis.exceptions import ResponseError
 
 from gristmill.errors import InputError
-from tests.model.product import BATCH, Product
+from tests.model.product import BATCH, INPUT_ENDED, OTHERS, SCHEDULE, Product
 from tests.model.world import Actors, Producer, Worker
 
 #: Actions that are done once they have been called.
@@ -38,11 +39,25 @@ def _cancel_item(product: Product) -> int:
     return 1
 
 
-def _submit_after(product: Product, after: str) -> int:
+def _submit(product: Product, name: str, **fields: str) -> int:
     try:
-        product.submit_second(after)
+        product.submit_other(name, **fields)
     except InputError:
-        # There is no batch to wait for yet.
+        # There is no batch to follow yet.
+        return 0
+    return 1
+
+
+def _cancel_whole(product: Product) -> int:
+    state: Any = product.client.hget(product.ledger.key(BATCH, "state"), INPUT_ENDED)
+    return int(bool(state) and product.control.cancel(BATCH, "why") is not None)
+
+
+def _run_schedule(product: Product) -> int:
+    try:
+        product.schedules.run(SCHEDULE)
+    except InputError:
+        # There is none yet.
         return 0
     return 1
 
@@ -53,8 +68,13 @@ _UNTIL_DONE: dict[str, Callable[[Product], int]] = {
     "retry cancelled": lambda product: _retry(product, cancelled=True),
     "cancel item": _cancel_item,
     "retry item": lambda product: _retry(product, cancelled=False, item=0),
-    "submit after": lambda product: _submit_after(product, BATCH),
-    "submit after:ended": lambda product: _submit_after(product, f"{BATCH}:ended"),
+    "submit after": lambda product: _submit(product, OTHERS[0], after=BATCH),
+    "submit after:ended": lambda product: _submit(product, OTHERS[0], after=f"{BATCH}:ended"),
+    "submit from": lambda product: _submit(product, OTHERS[0], from_batch=BATCH, from_states="succeeded"),
+    "submit beside": lambda product: _submit(product, OTHERS[0]),
+    "another submits beside": lambda product: _submit(product, OTHERS[1], submitted_by="you"),
+    "cancel at last": _cancel_whole,
+    "run schedule": _run_schedule,
     "requeue": lambda product: product.dead_letters.requeue_all(),
 }
 
@@ -82,8 +102,8 @@ def _submit_anew(after: Actors, product: Product) -> Actors:
     """Delete the batch and submit other items under its name, a moment later."""
     product.ledger.delete(BATCH)
     product.set_clock(after.now + 1)
-    producer = Producer("create", after.producer.life + 1)
-    return replace(after, now=after.now + 1, generation=after.generation + 1, producer=producer)
+    producer = Producer("create", after.producers[0].life + 1)
+    return replace(after, now=after.now + 1, generation=after.generation + 1, producers=(producer,))
 
 
 #: Actions that change what others know.
@@ -94,7 +114,7 @@ _CHANGES: dict[str, Callable[[Actors, Product], Actors]] = {
 }
 #: Actions that the operator repeats when their answer is lost. A drained worker is gone then, and who repeats
 #: "submit anew" deletes what was submitted anew.
-REPEATED = frozenset({*_ONCE, *_UNTIL_DONE, "kill"} - {"submit after", "submit after:ended"})
+REPEATED = frozenset({name for name in (*_ONCE, *_UNTIL_DONE, "kill") if "submit" not in name} | {"submit from"})
 
 
 def act(actors: Actors, product: Product) -> Actors:

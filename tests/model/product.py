@@ -13,12 +13,14 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
-from gristmill.batches import control
+from gristmill.batches import control, notices, schedules
 from gristmill.batches.appends import Append
 from gristmill.batches.chunk import Chunk, Item, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.notices import Notices
 from gristmill.batches.outcomes import span_of, stored
+from gristmill.batches.schedules import Schedules
 from gristmill.broker import dead_letters
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.scripts import TransportScripts
@@ -27,8 +29,10 @@ from gristmill.server import scripts
 from tests.model.calls import RecordingClient
 
 PREFIX, BATCH, QUEUE = "m:", "b", "q"
-#: A batch that waits for the end of BATCH.
-SECOND = "c"
+#: Batches that somebody submits beside BATCH: they wait for its end, take its values, or share its queue.
+OTHERS = ("c", "d")
+#: A schedule, and how often it is due, in ms.
+SCHEDULE, EVERY_MS = "s", 5000
 #: The keys that the explorer sets: the time in ms, and after how many writes a script breaks off.
 CLOCK, TEAR = "model:clock", "model:tear"
 #: The first time, in ms. A step of time goes by in two halves, each with a heartbeat of whoever lives: half a step is
@@ -39,6 +43,7 @@ DEAD_BYTES = 1 << 20
 RETRY_MS = 1000
 SECONDS = 0.001
 
+_OTHER = re.compile(f"^batch:({'|'.join(OTHERS)}):")
 _CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
 _NEW_CLOCK = f"function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
 #: A script breaks off after as many writes as TEAR says: as by an error of the server in the middle of it.
@@ -61,12 +66,12 @@ Edit = Callable[[str], str]
 
 
 class _Tokens:
-    """The tokens of an operator's calls: the same ones when the same action is repeated."""
+    """The tokens of calls: the same ones when the same action is repeated."""
 
     def __init__(self) -> None:
         self.begin(0)
 
-    def begin(self, action: int) -> None:
+    def begin(self, action: object) -> None:
         self._action, self._call = action, 0
 
     def __call__(self) -> SimpleNamespace:
@@ -92,6 +97,8 @@ def scripts_edited(edit: Edit) -> Iterator[None]:
     with (
         mock.patch.object(scripts, "source", edited),
         mock.patch.object(control, "uuid4", _TOKENS),
+        mock.patch.object(notices, "uuid4", _TOKENS),
+        mock.patch.object(schedules, "uuid4", _TOKENS),
         mock.patch.object(dead_letters, "uuid4", _TOKENS),
     ):
         yield
@@ -112,6 +119,7 @@ class Product:
         self.client = client
         settings = load({"GRISTMILL_PREFIX": PREFIX, "GRISTMILL_METERS": "false"})
         self.ledger, self.control = Ledger(client, settings), Control(client, settings)
+        self.notices, self.schedules = Notices(client, settings), Schedules(client, settings)
         self.dead_letters, self._call = DeadLetters(client, settings), TransportScripts(client, PREFIX).call
 
     def set_clock(self, now: int) -> None:
@@ -124,9 +132,9 @@ class Product:
         with self.client.assuming(True):
             self.client.set(TEAR, writes)
 
-    def begin_action(self, number: int) -> None:
-        """Begin an action of the operator: repeating the action of a number repeats its tokens."""
-        _TOKENS.begin(number)
+    def begin_action(self, name: object) -> None:
+        """Begin an action, of the operator or of a worker: repeating the action of a name repeats its tokens."""
+        _TOKENS.begin(name)
 
     # -- the transport, as Lease, QueueReader, Acks, QoS and enqueue_many call it
 
@@ -172,24 +180,27 @@ class Product:
         """Send a worker's heartbeat, with the chunks whose messages it holds."""
         self.ledger.heartbeat(worker, {"queue": QUEUE, "slots": 1}, chunks)
 
-    def create(self, token: str, retries: int, limits: Mapping[str, str], *, appends: bool = False) -> Any:
-        """Create the batch; where it `appends`, begin an append to an open batch, which is the same one each time."""
-        fields = {**self._fields(retries), **limits}
-        if appends:
-            return self.append(0).begin(BATCH, token, {**fields, "open": 1})
-        return self.ledger.create(BATCH, token, fields)
+    def create(self, token: str, retries: int, limits: Mapping[str, str]) -> Any:
+        """Create the batch."""
+        return self.ledger.create(BATCH, token, {**self.fields(retries), **limits})
 
-    def submit_second(self, after: str) -> None:
-        """Submit a batch with an item that begins after BATCH; `after` is its condition.
+    def begin_append(self, token: str, retries: int, limits: Mapping[str, str]) -> Any:
+        """Begin the producer's append to the batch, which is open."""
+        return self.append(token, 0).begin(BATCH, token, {**self.fields(retries), **limits, "open": 1})
+
+    def submit_other(self, name: str, **fields: str) -> None:
+        """Submit another batch with an item of its own, unless its items are the values of BATCH.
 
         Raises:
-            InputError: there is no BATCH yet.
+            InputError: it follows BATCH, which is not there yet.
         """
-        self.ledger.create(SECOND, "second", {**self._fields(0), "after": after})
-        self.ledger.append(SECOND, "second", 0, ["0"], "sha")
-        self.ledger.end(SECOND, "second", 0)
+        self.ledger.create(name, "other", {**self.fields(0), **fields})
+        if "from_batch" not in fields:
+            self.ledger.append(name, "other", 0, ["0"], "sha")
+            self.ledger.end(name, "other", 0)
 
-    def _fields(self, retries: int) -> dict[str, Any]:
+    def fields(self, retries: int) -> dict[str, Any]:
+        """The fields of a new batch's state."""
         return {
             "task": "t",
             "queue": QUEUE,
@@ -202,9 +213,9 @@ class Product:
             "submitted_by": "me",
         }
 
-    def append(self, position: int) -> Append:
-        """The one append of the model, which is at that position of its input."""
-        append = Append(self.client, self.ledger.settings, "t", lambda item, _: item)
+    def append(self, token: str, position: int) -> Append:
+        """The one append of a producer, through all of its lives; it is at that position of its input."""
+        append = Append(self.client, self.ledger.settings, append_token(token), lambda item, _: item)
         append.progress.position = position
         return append
 
@@ -252,6 +263,11 @@ APPENDS = "appends"
 CHUNK_ZSETS, WAITING = ("in_flight", "remainder"), ("retry", "retry_pending")
 #: Items that wait for room of their value; how many run of each value, of the batch and of its task.
 PARKED, VALUES_RUNNING, TASK_RUNNING = "parked", "running", "limit:t:running"
+#: Who has turns on a queue, and what the lines of their batches begin with.
+TURNS, LINE = f"turns:{QUEUE}", f"line:{QUEUE}:"
+#: What the keys of notices begin with, and those of answers for calls that may be repeated.
+NOTICE, ANSWER = "notice:", "answer:"
+_CLAIM_ANSWER = re.compile(rf"{ANSWER}[xyzw]\d+\.")
 #: The hash of a queue's counts.
 COUNTS = f"queue:{QUEUE}"
 #: The stream that wakes readers: what it has changes when a message is taken, and not what becomes of it.
@@ -273,6 +289,7 @@ _SCOPED = frozenset(
         "rates",
         "heartbeats",
         "slots_of",
+        "notices",
         *WORKER_ZSETS,
     }
     | {f"back:{QUEUE}", f"suspects:{QUEUE}"}
@@ -287,6 +304,22 @@ PRESENT_FIELDS = frozenset(
 DUE_FIELDS, TOKEN_FIELDS = frozenset({"producer_until", "rate_due"}), frozenset({"producer", "input_ended_by"})
 
 
+def end_notice(batch: str, state: Mapping[str, str]) -> str:
+    """The id of the notice of a batch's last end."""
+    end = f"{batch} {state.get('epoch')} end"
+    return f"msg_{hashlib.sha1(end.encode()).hexdigest()}"
+
+
+def claim_token(worker: str, claims: int) -> str:
+    """What begins the token of a worker's next claim of a notice."""
+    return f"{worker}.{claims}."
+
+
+def append_token(producer: str) -> str:
+    """The token of a producer's append."""
+    return producer.partition(".")[0]
+
+
 def form_of(part: str) -> str:
     """How a key enters the form of a state: `plain`, `scoped`, or not at all."""
     if part.startswith("kill:") or part == ALARM:
@@ -296,7 +329,8 @@ def form_of(part: str) -> str:
     if part in _IGNORED:
         return ""
     timed = part.startswith(("limit:", "line:")) and part != TASK_RUNNING
-    return "scoped" if timed or part in _SCOPED or part.startswith("q:") else "plain"
+    claims = part.startswith(NOTICE) or _CLAIM_ANSWER.match(part)
+    return "scoped" if timed or claims or part in _SCOPED or part.startswith("q:") else "plain"
 
 
 @cache
@@ -308,12 +342,12 @@ def part(name: str) -> str:
 @cache
 def bare(part: str) -> str:
     """The part of a batch's key, whichever of the batches that is."""
-    return part.removeprefix(f"batch:{SECOND}:")
+    return _OTHER.sub("", part)
 
 
-def second(view: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of SECOND by their parts; empty without it."""
-    prefix = f"batch:{SECOND}:"
+def other(view: Mapping[str, Any], batch: str) -> dict[str, Any]:
+    """The keys of one of OTHERS by their parts; empty without it."""
+    prefix = f"batch:{batch}:"
     return {bare(name): value for name, value in view.items() if name.startswith(prefix)}
 
 

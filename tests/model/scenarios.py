@@ -4,6 +4,9 @@ from dataclasses import replace
 
 from tests.model.world import Scenario
 
+SCHEDULE_FAULTS = frozenset({"crash", "lost answer", "outage"})
+ENDS_TWICE = ("cancel at last", "retry cancelled", "cancel at last")
+NOTIFY = {"notify": "https://hooks.example/"}
 #: Three items: one succeeds, one at its second attempt, one fails twice. An operator does one thing, at any moment.
 FULL = (
     Scenario("no operator", outcomes={1: "rs", 2: "rf"}),
@@ -32,6 +35,22 @@ FULL = (
     Scenario("submit anew", outcomes={1: "rs", 2: "rf"}, operator=("submit anew",)),
     Scenario("after", outcomes={1: "rs", 2: "rf"}, operator=("submit after", "retry")),
     Scenario("after:ended", outcomes={1: "rs", 2: "rf"}, operator=("submit after:ended", "cancel")),
+    Scenario("from batch", outcomes={1: "rs", 2: "fs"}, operator=("submit from", "retry")),
+    Scenario("from batch, cancelled", outcomes={1: "rs", 2: "rf"}, operator=("submit from", "cancel")),
+    Scenario("two submitters", outcomes={1: "rs"}, operator=("submit beside", "another submits beside"), workers=1),
+    Scenario("two appends", items=2, outcomes={1: "rs", 3: "f"}, blocks=(1, 1), appends=True, producers=2),
+    Scenario("schedule", items=0, schedule=("once", "skip"), moments=7, kinds=SCHEDULE_FAULTS),
+    Scenario("schedule, none for missed times", items=0, schedule=("skip", "skip"), moments=7, kinds=SCHEDULE_FAULTS),
+    Scenario("schedule, the next waits", items=0, schedule=("once", "wait"), moments=7, kinds=SCHEDULE_FAULTS),
+    Scenario(
+        "schedule, and a run by hand",
+        items=0,
+        schedule=("once", "skip"),
+        operator=("run schedule",),
+        moments=5,
+        kinds=SCHEDULE_FAULTS,
+    ),
+    Scenario("notices", items=1, notice=True, operator=ENDS_TWICE, limits=NOTIFY),
     Scenario("messages", items=0, messages=3, outcomes={1: "d"}, operator=("requeue",)),
 )
 _BY_NAME = {scenario.name: scenario for scenario in FULL}
@@ -40,8 +59,14 @@ _BY_NAME = {scenario.name: scenario for scenario in FULL}
 def _small(name: str, items: int, faults: tuple[str, ...], outcomes: dict[int, str]) -> Scenario:
     """A scenario with fewer items and at most one fault, of one of the kinds."""
     words = f"{name}, {items} items, {' or '.join(faults) or 'no fault'}"
-    full = replace(_BY_NAME[name], name=words, items=items, outcomes=outcomes)
+    full = replace(_BY_NAME[name], name=words, items=items, outcomes=outcomes, blocks=())
     return replace(full, faults=min(1, len(faults)), kinds=frozenset(faults))
+
+
+def _timed(name: str, moments: int, faults: tuple[str, ...]) -> Scenario:
+    """A schedule of fewer times with at most one fault, of one of the kinds."""
+    words = f"{name}, {moments} times, {' or '.join(faults) or 'no fault'}"
+    return replace(_BY_NAME[name], name=words, moments=moments, faults=min(1, len(faults)), kinds=frozenset(faults))
 
 
 #: Explored whole in CI. What these are too small for is left to the walks, and to the command.
@@ -68,5 +93,15 @@ SMALL = (
     _small("submit anew", 1, ("stall",), {}),
     _small("after", 1, (), {0: "fs"}),
     _small("after:ended", 1, ("lost answer",), {}),
+    replace(_small("from batch", 1, ("lost answer",), {0: "fs"}), workers=1),
+    replace(_small("from batch, cancelled", 1, (), {}), workers=1),
+    _small("two submitters", 1, (), {}),
+    replace(_small("two appends", 1, ("crash",), {}), workers=1),
+    replace(_timed("schedule", 5, ("outage",)), workers=1),
+    _timed("schedule", 2, ("crash", "lost answer")),
+    replace(_timed("schedule, none for missed times", 4, ("outage",)), workers=1),
+    _timed("schedule, the next waits", 3, ("lost answer",)),
+    _timed("schedule, and a run by hand", 2, ()),
+    replace(_BY_NAME["notices"], name="notices, one fault", faults=1),
     replace(_BY_NAME["messages"], name="2 messages, one fault", messages=2, faults=1),
 )

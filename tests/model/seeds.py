@@ -1,4 +1,4 @@
-"""Five faults, each made by changing the text of the shipped scripts, and the scenario that shows each first."""
+"""Faults, each made by changing the text of the shipped scripts, and the scenario that shows each first."""
 
 from dataclasses import dataclass
 
@@ -112,6 +112,117 @@ SEEDS = (
         (
             "producer: create",
             "operator: cancel",
+        ),
+    ),
+    # A batch has taken all values of another one. That one is retried, and nobody learns what the first one lacks.
+    Seed(
+        "superseded",
+        "and b.input_ended then supersede(entries[i], b, batch) end",
+        "and false then return end",
+        Scenario("superseded", items=1, outcomes={0: "fs"}, operator=("submit from", "retry"), faults=0, workers=1),
+        "the batch of values has taken an end of its source, which goes on",
+        (
+            "producer: create",
+            "producer: append",
+            "producer: end",
+            "x: fetch",
+            "x: take",
+            "x: record and go on",
+            "operator: submit from",
+            "operator: retry",
+        ),
+    ),
+    # Two producers append to one batch, and the second one goes on where the first one is.
+    Seed(
+        "place of an append",
+        "key(batch, 'appends'), token",
+        "key(batch, 'appends'), ''",
+        Scenario("place of an append", items=1, appends=True, producers=2, faults=0, workers=1),
+        "all is submitted, and 1 items are stored",
+        (
+            "producer: create",
+            "producer: append",
+            "producer: end",
+            "producer 2: create",
+            "producer 2: close",
+        ),
+    ),
+    # Somebody's batch waits in line, and never has a turn.
+    Seed(
+        "turns",
+        "redis.call('ZADD', turns_of(b.queue), 'NX', b.priority * LEVEL_TURNS + next_turn, b.priority .. ':' .. submitter)",  # noqa: E501
+        "",
+        Scenario("turns", items=1, operator=("submit beside", "another submits beside"), faults=0, workers=1),
+        "['0:you'] are in line, and [] have turns",
+        (
+            "producer: create",
+            "producer: append",
+            "operator: submit beside",
+            "operator: another submits beside",
+        ),
+    ),
+    # Two workers see the same time of a schedule, and each makes a batch of it.
+    Seed(
+        "a time once",
+        "tonumber(s.next) ~= due or ",
+        "",
+        Scenario("a time once", items=0, schedule=("once", "skip"), faults=0, moments=2),
+        "1 of 1 times have a batch, and 2 a batch or a reason to have none",
+        (
+            "producer: plan",
+            "time passes",
+            "x: look",
+            "y: look",
+            "x: fire",
+            "y: fire",
+        ),
+    ),
+    # After an outage, each time that was missed has a batch.
+    Seed(
+        "one for an outage",
+        "local following = missed and after_now or after_due",
+        "local following = after_due",
+        Scenario(
+            "one for an outage",
+            items=0,
+            schedule=("once", "skip"),
+            faults=1,
+            moments=4,
+            kinds=frozenset({"outage"}),
+            workers=1,
+        ),
+        "1 of 1 times have a batch, and 2 a batch",
+        (
+            "producer: plan",
+            "nobody looks for long",
+            "x: look",
+            "x: fire",
+            "x: look",
+            "x: fire",
+        ),
+    ),
+    # A worker claims a notice and dies: nobody sends it.
+    Seed(
+        "claims end",
+        "redis.call('ZADD', GM .. 'notices', now + lease, id)",
+        "redis.call('ZREM', GM .. 'notices', id)",
+        Scenario(
+            "claims end",
+            items=1,
+            notice=True,
+            operator=("cancel at last",),
+            limits={"notify": "https://hooks.example/"},
+            faults=1,
+            kinds=frozenset({"crash"}),
+            workers=1,
+        ),
+        "1 notices are written, and 0 wait for somebody to send them",
+        (
+            "producer: create",
+            "producer: append",
+            "producer: end",
+            "operator: cancel at last",
+            "x: claim",
         ),
     ),
 )

@@ -21,6 +21,11 @@ class Scenario:
         faults: the most faults on a path.
         kinds: the faults that may happen.
         blocks: the number of items in each block that the producer stores; by default one block has all.
+        producers: those who append to an open batch at once, each `items` items of its own.
+        schedule: what becomes of missed times, and of those at which the run before still runs: then a schedule is
+            explored instead.
+        notice: the notices of the batch are explored, and its items do not run.
+        moments: of a schedule, how many of its times come.
     """
 
     name: str
@@ -38,6 +43,15 @@ class Scenario:
     #: The producer appends to an open batch, and closes it.
     appends: bool = False
     workers: int = 2
+    producers: int = 1
+    schedule: tuple[str, ...] = ()
+    notice: bool = False
+    moments: int = 0
+
+    @property
+    def items_run(self) -> bool:
+        """Whether workers run the items of batches."""
+        return bool(self.items) and not self.notice
 
     def state_of(self, item: Item) -> str:
         row = self.outcomes.get(item.index, "s")
@@ -51,10 +65,11 @@ class Producer:
     at: str = "create"
     life: int = 0
     stored: int = 0
+    number: int = 0
 
     @property
     def token(self) -> str:
-        return f"p{self.life}"
+        return f"p{self.number}.{self.life}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,9 @@ class Worker:
     items: tuple[Item, ...] = ()
     sure: bool = False
     lost_sight: bool = False
+    #: What it has read of a schedule that is due, or of the notice that it has claimed.
+    read: tuple[Any, ...] = ()
+    claims: int = 0
 
     @property
     def name(self) -> str:
@@ -89,16 +107,31 @@ class Worker:
 class Actors:
     """All actors, the time, and how much may still happen.
 
-    `generation` counts how often the batch was submitted anew; `done` has the names of plain messages that ran.
+    `generation` counts how often the batch was submitted anew; `done` has the names of plain messages that ran, and of
+    notices that were sent. Where a path `is_timed`, moments differ though nothing else does. The last two are of a
+    schedule: when somebody looked last; from when until when nobody looked in an outage, and how many times had been
+    seen before it and not fired.
     """
 
-    producer: Producer
+    producers: tuple[Producer, ...]
     workers: tuple[Worker, ...]
     operator: tuple[str, ...]
     faults: int
     now: int = START
     generation: int = 0
     done: frozenset[str] = frozenset()
+    is_timed: bool = False
+    looked: int = START
+    outage: tuple[int, int, int] = (0, 0, 0)
+
+    def with_producer(self, producer: Producer) -> "Actors":
+        at = producer.number
+        return replace(self, producers=(*self.producers[:at], producer, *self.producers[at + 1 :]))
+
+    @property
+    def are_fed(self) -> bool:
+        """Whether all producers are done."""
+        return all(producer.at == "done" for producer in self.producers)
 
     def with_worker(self, worker: Worker) -> "Actors":
         return replace(self, workers=tuple(worker if each.slot == worker.slot else each for each in self.workers))
@@ -117,9 +150,11 @@ class World:
 
 
 def first_actors(scenario: Scenario) -> Actors:
+    at = "plan" if scenario.schedule else "create" if scenario.items else "put"
     return Actors(
-        Producer("create" if scenario.items else "put"),
+        tuple(Producer(at, number=number) for number in range(scenario.producers)),
         tuple(Worker(slot) for slot in "xyzw"[: scenario.workers]),
         scenario.operator,
         scenario.faults,
+        is_timed=bool(scenario.moments),
     )

@@ -47,6 +47,14 @@ MUTANTS = (
         TRUE,
     ),
     Mutant(
+        "a notice that was given up is sent again when somebody asks",
+        f"{BATCHES}/notices.lua",
+        "    if is_written and cjson.decode(b.notice).state ~= 'failed' then return false end\n",
+        "    if is_written then return false end\n",
+        f"{NOTICES}::TestTries::test_one_that_was_given_up_is_sent_again_when_somebody_asks",
+        TOLD,
+    ),
+    Mutant(
         "a notice goes to no address that is not public",
         "tasks/fetch/addresses.py",
         "        if reason := refusal(ip_address(address), allowed):",

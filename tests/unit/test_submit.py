@@ -1,5 +1,6 @@
 """What `submit` refuses before it needs a server: the parameter, the value and the place are in the error."""
 
+import re
 from datetime import date
 from enum import Enum
 from typing import Annotated
@@ -9,6 +10,7 @@ from pydantic import BeforeValidator
 
 from gristmill import cpu, submit
 from gristmill.errors import InputError
+from gristmill.producer.submission import automatic_name
 from gristmill.tasks.schema import ItemError, Schema
 
 
@@ -137,3 +139,10 @@ def test_a_value_that_json_cannot_carry_is_refused_after_its_annotation_took_it(
     assert Schema.of(coloured).item("red", {}, "colour") == '"red"'
     with pytest.raises(ItemError, match=r"colour: 'blue' .*one of 'red'|colour: 'blue' .*'red'"):
         Schema.of(coloured).item("blue", {}, "colour")
+
+
+def test_generated_names_differ_also_where_a_service_submits_thousands_a_second(monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda *_: "20260131-235959")
+    names = {automatic_name("my.tasks:fibonacci") for _ in range(20_000)}
+    assert len(names) == 20_000
+    assert all(re.fullmatch(r"my\.tasks-fibonacci-20260131-235959-[0-9a-f]{12}", name) for name in names)

@@ -59,11 +59,21 @@ do
     notices.make(batch, b, event, 'end', now)
   end
 
-  -- Whether the end of a batch was told to nobody who wants to know; with `mend`, it is told after that.
+  -- Whether the end of a batch was told to nobody who wants to know, because its notice was not written, or was given up;
+  -- with `mend`, it is told after that.
   function notices.is_end_missed(batch, now, mend)
     local b = notices.read(batch)
-    if not b.notify or not b.finished or is_told(batch, b, 'end') then return false end
-    if mend then notices.tell_end(batch, now) end
+    if not b.notify or not b.finished then return false end
+    local is_written = is_told(batch, b, 'end')
+    if is_written and cjson.decode(b.notice).state ~= 'failed' then return false end
+    if not mend then return true end
+    if is_written then
+      local id = id_of(batch, b.epoch, 'end')
+      redis.call('DEL', notices.key(id))
+      redis.call('ZREM', GM .. 'notices_failed', id)
+      redis.call('HDEL', key(batch, 'state'), 'notice')
+    end
+    notices.tell_end(batch, now)
     return true
   end
 

@@ -34,9 +34,10 @@ local function start_run(schedule, s, run, now)
     redis.call('HSET', key(run, 'state'), 'stored', s.stored, 'bytes', s.bytes, 'sha', s.sha, 'rejected', s.rejected,
       'input_ended', now, 'input_ended_by', 'schedule')
     count_open(named(fields).queue, false, tonumber(s.stored))
+    -- Here, because a run by hand may have the time of one that is due: that is one batch.
+    redis.call('HINCRBY', schedule_key(schedule, 'state'), 'runs', 1)
   end
   redis.call('HSET', schedule_key(schedule, 'state'), 'last_batch', run)
-  redis.call('HINCRBY', schedule_key(schedule, 'state'), 'runs', 1)
   redis.call('HDEL', schedule_key(schedule, 'state'), 'reason')
   release(run, now)
   return true

@@ -1,0 +1,160 @@
+"""`python -m benchmarks.workflows`: what links between batches cost, side by side in one run.
+
+`pair` runs a batch of no-ops, and a workflow of two such batches, the values of the one being the items of the other.
+`chord` runs Celery's chord, on `redis://` and on our transport, and a batch with a task that reads it at its end.
+`live` measures what the server spends on an item, and in a second without work, beside many workflows that stand.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+
+from benchmarks.options import at_least
+from benchmarks.scale import live
+from benchmarks.scale.__main__ import server, table
+from gristmill import Batch, open_batch, submit
+from gristmill.broker.address import from_redis
+from gristmill.config.settings import settings
+from gristmill.demo.home import temporary_home
+from gristmill.local.fleet import LocalFleet
+from gristmill.server.connection import reaching
+from gristmill.server.home import Home
+from gristmill.tasks.kinds import Kind
+
+SLOTS, SIZES = 2, (20, 1_000, 10_000)
+MODULES = "benchmarks.noops"
+
+
+@contextmanager
+def fleet() -> Iterator[LocalFleet]:
+    """A server of its own, and a worker with processes."""
+    with (
+        temporary_home(task_modules=MODULES, log_level="error") as home,
+        reaching(),
+        LocalFleet("benchmark", {Kind.CPU: SLOTS}, logs=home / "logs") as fleet,
+    ):
+        fleet.wait_ready()
+        submit("same", range(1000)).wait()
+        yield fleet
+
+
+def seconds(first: Batch, last: Batch) -> float:
+    """From when the first batch was made to the end of the last one."""
+    end = last.wait().finished
+    assert end is not None
+    return end - first.info().created
+
+
+def _one(items: int) -> float:
+    batch = submit("same", range(items))
+    return seconds(batch, batch)
+
+
+def _two(items: int) -> float:
+    first = submit("same", range(items))
+    second = submit("same", first)
+    taken = seconds(first, second)
+    assert second.info().succeeded == items
+    return taken
+
+
+def _read(items: int) -> float:
+    first = submit("same", range(items))
+    last = submit("total", [first], after=first)
+    taken = seconds(first, last)
+    assert list(last.values()) == [sum(range(items))]
+    return taken
+
+
+def by_turns(ways: dict[str, Callable[[int], float]], items: int, rounds: int) -> dict[str, float]:
+    """The median seconds of each way, over rounds of which every other one goes backwards."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways)[:: -1 if number % 2 else 1]:
+            times[name].append(ways[name](items))
+            print(f"{name}: {times[name][-1]:.2f} s", flush=True)
+    return {name: median(each) for name, each in times.items()}
+
+
+def pair(items: int, rounds: int) -> None:
+    """A batch, and a workflow of two."""
+    with fleet():
+        times = by_turns({"one batch": _one, "a workflow of two": _two}, items, rounds)
+    one, two = times.values()
+    print(f"{items:,} items: {items / one:,.0f}/s, and {items / two:,.0f}/s through both: {one / two:.2f} of one")
+
+
+def _chord(broker: str, results: str) -> Callable[[int], float]:
+    """A way to run a chord, with a worker that is started for it and ends then."""
+    environ = {**os.environ, "BENCH_BROKER": broker, "BENCH_RESULTS": results}
+
+    def run(items: int) -> float:
+        options = ["-A", "benchmarks.chords", "worker", "-c", str(SLOTS), "-l", "error", "-Q", "chords"]
+        worker = subprocess.Popen([sys.executable, "-m", "celery", *options], env=environ)
+        try:
+            command = [sys.executable, "-m", "benchmarks.chords", str(items)]
+            done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
+        finally:
+            worker.terminate()
+            worker.wait()
+        answer, taken = done.stdout.split()
+        assert int(answer) == sum(range(items))
+        return float(taken)
+
+    return run
+
+
+def chord(items: int, rounds: int) -> None:
+    """Celery's chord, and a task that reads a batch."""
+    with fleet():
+        running = Home(settings().home).running()
+        assert running is not None
+        url = running.url
+        ways = {
+            "a chord on redis://": _chord(url, url),
+            "a chord on our transport": _chord(from_redis(url), url),
+            "a task that reads a batch": _read,
+        }
+        for name, each in by_turns(ways, items, rounds).items():
+            print(f"{items:,} items, {name}: {each:.2f} s")
+
+
+def _stand(name: str) -> None:
+    """A workflow of two batches: the second one takes the values of the first, or waits for its end."""
+    live.stand(f"{name}.first")
+    first = f"{name}.first"
+    if int(name.rpartition("-")[2]) % 2:
+        submit("noop", range(live.ITEMS), name=f"{name}.second", after=first)
+    else:
+        submit("noop", open_batch(first), name=f"{name}.second")
+
+
+def standing(sizes: Sequence[int]) -> None:
+    """Workflows that stand."""
+    with server():
+        print(table(list(live.measure(sizes, 200, 30, _stand))))
+
+
+def main() -> int:
+    """Read the command line, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["pair", "chord", "live"])
+    parser.add_argument("--items", type=at_least(1), help="of a batch (default: 1,000,000; chord: 10,000)")
+    parser.add_argument("--rounds", type=at_least(1), default=3, help="of pair and chord (default: 3)")
+    parser.add_argument("--sizes", type=at_least(1), nargs="+", default=SIZES, help="of live")
+    arguments = parser.parse_args()
+    if arguments.part == "live":
+        standing(arguments.sizes)
+    elif arguments.part == "pair":
+        pair(arguments.items or 1_000_000, arguments.rounds)
+    else:
+        chord(arguments.items or 10_000, arguments.rounds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
