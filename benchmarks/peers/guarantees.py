@@ -98,8 +98,8 @@ def tried(peer: Peer, kills: int) -> Tried:
     """Kill the workers of a peer so often, and count.
 
     Raises:
-        CalledProcessError: the peer's environment cannot be made, or tasks cannot be put.
-        RuntimeError: there is no server that the peer runs on.
+        CalledProcessError: the peer's environment cannot be made.
+        RuntimeError: there is no server that the peer runs on, tasks cannot be put, or workers end none.
     """
     name = workload(peer)
     seconds = (kills + 2) * EVERY
@@ -108,7 +108,8 @@ def tried(peer: Peer, kills: int) -> Tried:
         with this.putter("marked", str(rate(peer, name)), str(seconds)) as putter:
             _wait_until_up(this)
             deaths = [_kill((one, other)[number % 2]) for number in range(kills)]
-            putter.wait()
+            if putter.wait():
+                raise RuntimeError(f"putting ended with code {putter.returncode}")
         ended_at = time.monotonic()
         while len(Marks.read(this.marks).ended) < result.put and time.monotonic() - ended_at < WITHIN:
             time.sleep(0.2)
