@@ -30,7 +30,9 @@ class Watcher:
 
     def __init__(self, lease: Lease, worker: str) -> None:
         self.lease, self.worker = lease, worker
-        client, prefix = lease.heartbeat.client, lease.scripts.prefix
+        # A client that nobody else uses has one connection. Another thread that calls at the same time would make it
+        # have two, and the watch would begin anew.
+        client, prefix = lease.heartbeat.new_client(), lease.scripts.prefix
         self.subscription = Subscription(client.connection_pool, f"{prefix}gm1:alive:{lease.consumer}")
         self._scripts = TransportScripts(client, prefix)
         self._ledger_scripts = Scripts(client, prefix, "batches")

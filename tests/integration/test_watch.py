@@ -182,6 +182,21 @@ class TestWatching:
         watcher.enlist()
         assert watcher._look in watcher.lease.heartbeat.calls
 
+    def test_a_call_of_another_thread_does_not_make_a_watcher_forget(self, bench, others, watcher):
+        put(bench, 1)
+        others.enlist("dead:1")
+        others.take("dead:1")
+        begin(watcher)
+        looks(watcher)
+        pool = watcher.lease.heartbeat.client.connection_pool
+        # Whoever calls meanwhile needs another connection than these.
+        held = [pool.get_connection() for _ in range(2)]
+        others.end("dead:1")
+        # Long before its lease ends.
+        until(lambda: handed_back(bench) == 1, 10)
+        for connection in held:
+            pool.release(connection)
+
     def test_a_server_that_comes_back_says_nothing_about_the_dead(self, bench, others, watcher):
         """A cut connection of the watcher's stands for it: over the next one it has seen nobody."""
         put(bench, 1)

@@ -1,6 +1,6 @@
 """The guards of the watch over the fleet, each with its mutation and the test that must turn red."""
 
-from tests.mutants.mutant import LOST, ONCE, Mutant
+from tests.mutants.mutant import LOST, ONCE, SEEN, Mutant
 
 WATCH = "tests/integration/test_watch.py"
 BATCHES = "gristmill/batches/lua"
@@ -21,6 +21,14 @@ MUTANTS = (
         "if False:",
         f"{WATCH}::TestWatching::test_a_server_that_comes_back_says_nothing_about_the_dead",
         ONCE,
+    ),
+    Mutant(
+        "a call of another thread does not make a watcher forget whom it has seen",
+        "gristmill/fleet/watcher.py",
+        "client, prefix = lease.heartbeat.new_client(), lease.scripts.prefix",
+        "client, prefix = lease.heartbeat.client, lease.scripts.prefix",
+        f"{WATCH}::TestWatching::test_a_call_of_another_thread_does_not_make_a_watcher_forget",
+        SEEN,
     ),
     Mutant(
         "when many subscriptions go at once the leases decide",
