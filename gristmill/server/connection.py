@@ -130,17 +130,17 @@ def client() -> Redis:
 _clients: PerProcess[str, Redis] = PerProcess()
 
 
-def wait_for_server() -> None:
+def wait_for_server(policy: Policy = START) -> None:
     """Wait until a worker can begin: a Procfile starts the server at the same moment as its workers.
 
-    It waits for a server whose address is not known yet, and for one that cannot write. Whoever works with a
-    server that does not answer waits for it later.
+    As long as `policy` says, it waits for a server whose address is not known yet; and for one that cannot write,
+    however long. Whoever works with a server that does not answer waits for it later.
 
     Raises:
         ServerError: there is no server in time, it refuses the login, or its certificate is not trusted.
         SettingError: the server's URL is malformed.
     """
-    patiently(locate, START, lambda error: isinstance(error, ServerError))
+    patiently(locate, policy, lambda error: isinstance(error, ServerError))
     patiently(_check_server, FOREVER, unwritable)
 
 

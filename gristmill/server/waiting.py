@@ -40,6 +40,8 @@ ONCE = Policy(0)
 COMMAND = Policy(5)
 #: A process that starts at the same moment as its server.
 START = Policy(15)
+#: A process whose owner starts the server at the same moment, and whose end is also its own.
+OWNER = Policy(inf)
 #: The least wait of whoever uses a server behind Sentinel, but for ONCE: another primary takes over by then.
 FAILOVER = Policy(30)
 #: A worker with outcomes in memory, or a request that waits for its turn: they are worth the wait.

@@ -14,7 +14,7 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.local.descendants import children, end_descendants
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
-from gristmill.worker.billiard_internals import Starter, fork_context, fresh_context
+from gristmill.worker.billiard_internals import PromptEnd, Starter, fork_context, fresh_context
 from gristmill.worker.celery_internals import (
     HookedPool,
     PoolProcess,
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 START_SECONDS = 300.0
 
 
-class ItemProcess(PoolProcess):
+class ItemProcess(PromptEnd, PoolProcess):
     """A process of the pool, which is replaced when its items have left what it cannot undo."""
 
     wait_for_job: Callable[[], Any]
@@ -56,7 +56,11 @@ class ItemProcess(PoolProcess):
         def wait_for_job() -> Any:
             if process_state.is_spent or os.getppid() != parent:
                 sys.exit(EX_RECYCLE)
-            return wait()
+            try:
+                return wait()
+            except SystemExit:
+                self.is_pool_closed = True
+                raise
 
         self.wait_for_job = wait_for_job
 

@@ -88,6 +88,7 @@ CALLS = [
     (Consumer, "on_invalid_task", "self, body, message, exc", "a malformed message is discarded"),
     (Consumer, "on_decode_error", "self, message, exc", "a message that cannot be decoded is discarded"),
     (billiard_common, "terminate_handler_fired", None, "a task that raises SystemExit cannot be told from TERM"),
+    (billiard_pool.Worker, "_do_exit", "self, pid, exitcode, exc=None", "a worker takes a second longer to end"),
     (billiard_pool.Pool, "_join_exited_workers", "self, shutdown=False", "orphans run beside the second run"),
     (asynpool.AsynPool, "_track_child_process", "self, proc, hub", "an orphan hides the death of its process"),
     (billiard_pool.Pool, "_create_worker_process", "self, i", "a process has no place: no output, memory or slot"),
