@@ -122,6 +122,14 @@ class Request(CeleryRequest):
             self._give_up(as_text(error), passes(error))
             return True
 
+    def is_dropped(self) -> bool:
+        """Whether a message that waits in the pool is not to run after all, and has ended by that."""
+        if not self.revoked():
+            return False
+        pool_messages.remove(self)
+        Request.ended()
+        return True
+
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """End the run of the message. The message goes back once the pool has reported the end of the run.
 
