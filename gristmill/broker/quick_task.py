@@ -12,14 +12,14 @@ from gristmill.broker.envelope import Envelope, alike
 from gristmill.broker.senders import Token
 
 
-class _Kept(threading.local):
+class _Envelopes(threading.local):
     """The envelopes of this thread, by task: each message names the thread that has put it, for replies."""
 
     def __init__(self) -> None:
-        self.envelopes: dict[Task, tuple[Any, bool, Envelope | None]] = {}
+        self.by_task: dict[Task, tuple[Any, bool, Envelope | None]] = {}
 
 
-_kept = _Kept()
+_of_thread = _Envelopes()
 
 
 class QuickTask(Task):
@@ -59,11 +59,11 @@ class QuickTask(Task):
 
     def _envelope(self, arguments: Sequence[Any], producer: Producer) -> Envelope | None:
         amqp, ignores = self.app.amqp, bool(self.ignore_result)
-        known = _kept.envelopes.get(self)
+        entry = _of_thread.by_task.get(self)
         # Celery reads its configuration of messages once, and keeps what it has read in this object.
-        if known is None or known[0] is not amqp or known[1] != ignores:
+        if entry is None or entry[0] is not amqp or entry[1] != ignores:
             envelope = Envelope.of(self, arguments, {}, producer)
             if envelope is not None and envelope.expires:
                 envelope = None
-            known = _kept.envelopes[self] = amqp, ignores, envelope
-        return known[2]
+            entry = _of_thread.by_task[self] = amqp, ignores, envelope
+        return entry[2]

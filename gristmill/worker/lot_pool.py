@@ -32,7 +32,7 @@ class Lot:
 
     process: Any
     others: list[Any]
-    told_at: float
+    reported_at: float
 
 
 class LotPool(GivingPool):
@@ -56,7 +56,7 @@ class LotPool(GivingPool):
             job.is_dropped = getattr(self.request_of(options), "is_dropped", bool)
         return job
 
-    def ended(self, job: Any, answer: Any) -> None:
+    def note_end(self, job: Any, answer: Any) -> None:
         """Note for how long a task ran."""
         match answer:
             case (True, (_, _, float(seconds))):
@@ -94,12 +94,12 @@ class LotPool(GivingPool):
             self.outbound_buffer.popleft()
         return jobs
 
-    def told(self, descriptor: int, is_idle: bool) -> None:
+    def note_report(self, descriptor: int, is_idle: bool) -> None:
         """Note that a process has reported an end."""
         if is_idle:
             self._lots.pop(descriptor, None)
         elif lot := self._lots.get(descriptor):
-            lot.told_at = monotonic()
+            lot.reported_at = monotonic()
 
     def _watch(self) -> None:
         # Celery cancels timers when it reconnects.
@@ -110,7 +110,7 @@ class LotPool(GivingPool):
         self._timer = None
         silent_since = monotonic() - RECALL_SECONDS
         for descriptor, lot in list(self._lots.items()):
-            if lot.told_at <= silent_since and not _readable(lot.process.outqR_fd):
+            if lot.reported_at <= silent_since and not _readable(lot.process.outqR_fd):
                 self._recall(descriptor)
         if self._lots:
             self._watch()

@@ -88,10 +88,10 @@ class GivingPool(HookedPool):
         """Give messages to the idle ones of these processes; called when there are both."""
         raise NotImplementedError
 
-    def ended(self, job: Any, answer: Any) -> None:
+    def note_end(self, job: Any, answer: Any) -> None:
         """Called when a process has reported the end of a job; `answer` has whether it went well, and the value."""
 
-    def told(self, descriptor: int, is_idle: bool) -> None:
+    def note_report(self, descriptor: int, is_idle: bool) -> None:
         """Called when a process has reported an end; it `is_idle` now, or goes on with its lot."""
 
     def WorkerProcess(self, worker: LotProcess) -> Any:  # noqa: N802
@@ -106,26 +106,26 @@ class GivingPool(HookedPool):
         handler = super().create_result_handler()
         handlers = handler.state_handlers
 
-        def ended_and_begun(ended: bytes, begun: tuple[Any, ...]) -> None:
-            job, place, answer, descriptor = pickle.loads(ended)  # noqa: S301 - a pool process has written it
+        def ended_and_begun(end: bytes, beginning: tuple[Any, ...]) -> None:
+            job, place, answer, descriptor = pickle.loads(end)  # noqa: S301 - a pool process has written it
             self._going_on = descriptor
             try:
                 handlers[READY](job, place, answer, descriptor)
             finally:
                 self._going_on = None
-                handlers[ACK](*begun)
+                handlers[ACK](*beginning)
 
         handlers[ENDED_AND_BEGUN] = ended_and_begun
         return handler
 
     def on_job_ready(self, job: int, i: Any, obj: Any, inqW_fd: int) -> None:  # noqa: N803
         """Note the end of a job; called by billiard."""
-        if known := self._cache.get(job):
-            self.ended(known, obj)
+        if running := self._cache.get(job):
+            self.note_end(running, obj)
         is_idle = inqW_fd != self._going_on
         if is_idle:
             super().on_job_ready(job, i, obj, inqW_fd)
-        self.told(inqW_fd, is_idle)
+        self.note_report(inqW_fd, is_idle)
 
     def _create_write_handlers(self, hub: Any, **options: Any) -> None:
         super()._create_write_handlers(hub, **options)

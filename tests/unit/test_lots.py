@@ -120,8 +120,8 @@ def pool():
     pool = LotPool.__new__(LotPool)
     pool._most, pool._run_seconds, pool.outbound_buffer = LOT_MOST, {}, deque()
     for _ in range(100):
-        pool.ended(Job("short"), (True, (0, "1", LOT_SECONDS / 10)))
-        pool.ended(Job("long"), (True, (0, "1", 3.0)))
+        pool.note_end(Job("short"), (True, (0, "1", LOT_SECONDS / 10)))
+        pool.note_end(Job("long"), (True, (0, "1", 3.0)))
     return pool
 
 
@@ -158,17 +158,17 @@ def test_what_was_revoked_meanwhile_is_given_to_nobody(pool):
 
 
 def test_a_task_that_becomes_long_is_long_soon_and_short_again_later(pool):
-    pool.ended(Job(), (True, (0, "1", 1.0)))
+    pool.note_end(Job(), (True, (0, "1", 1.0)))
     assert len(next_lot(pool, [Job() for _ in range(8)])) == 1
     for _ in range(100):
-        pool.ended(Job(), (True, (0, "1", LOT_SECONDS / 10)))
+        pool.note_end(Job(), (True, (0, "1", LOT_SECONDS / 10)))
     assert len(next_lot(pool, [])) > 1
 
 
 @pytest.mark.parametrize("answer", [(False, RuntimeError()), (True, None), (True, (0, "1", None))])
 def test_a_run_without_a_time_tells_nothing(pool, answer):
     before = dict(pool._run_seconds)
-    pool.ended(Job(), answer)
+    pool.note_end(Job(), answer)
     assert pool._run_seconds == before
 
 
