@@ -38,6 +38,7 @@ __all__ = [
     "end_when_drained",
     "is_draining",
     "is_over",
+    "is_running",
     "is_terminated",
     "job_of",
     "note_cancel",
@@ -139,6 +140,8 @@ def pool_runs(job: Any, pool: Any) -> bool:
 def unreported_jobs_kept(pool: Any) -> Iterator[None]:
     """Keep Celery from forgetting the jobs that pool processes have read but not reported as started."""
     processes = getattr(pool, "_pool", None)
+    if isinstance(processes, HookedPool):
+        processes.recall()
     every = list(getattr(processes, "_cache", {}).values())
     jobs = [job for job in every if job._write_to and not job._accepted]
     for job in jobs:
@@ -164,6 +167,9 @@ class HookedPool(AsynPool):
 
     def pool_has_died(self) -> None:
         """Called when processes have died, before the pool gives up their messages."""
+
+    def recall(self) -> None:
+        """Take back what processes have and have not begun."""
 
     #: The place in the pool of the process that is being started.
     place = 0
@@ -204,10 +210,10 @@ class HookedPool(AsynPool):
 
     def live_pids(self) -> list[int]:
         """The ids of the processes that run."""
-        return [process.pid for process in pool_of(self) if _runs(process)]
+        return [process.pid for process in pool_of(self) if is_running(process)]
 
     def _join_exited_workers(self, shutdown: bool = False) -> Any:
-        if not all(_runs(process) for process in pool_of(self)):
+        if not all(is_running(process) for process in pool_of(self)):
             self.pool_has_died()
         return super()._join_exited_workers(shutdown)
 
@@ -242,5 +248,6 @@ def release_multiprocessing() -> None:
     multiprocessing.process._current_process = _MAIN_PROCESS  # type: ignore[attr-defined]
 
 
-def _runs(process: Any) -> bool:
+def is_running(process: Any) -> bool:
+    """Whether a pool process has not ended."""
     return process._popen is not None and process._popen.poll() is None

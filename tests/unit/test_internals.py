@@ -42,6 +42,7 @@ MODULES = {
     "gristmill/server/internals.py",
     "gristmill/worker/billiard_internals.py",
     "gristmill/worker/celery_internals.py",
+    "gristmill/worker/pool_internals.py",
     "tasks/celery_internals.py",
 }
 
@@ -93,6 +94,10 @@ CALLS = [
     (asynpool.AsynPool, "_track_child_process", "self, proc, hub", "an orphan hides the death of its process"),
     (billiard_pool.Pool, "_create_worker_process", "self, i", "a process has no place: no output, memory or slot"),
     (billiard_pool.Pool, "WorkerProcess", "self, worker", "a process gets no limits and nothing captures its output"),
+    (asynpool.ResultHandler, "_recv_message", None, "nobody hears what becomes of the messages of a lot"),
+    (asynpool.AsynPool, "_create_write_handlers", None, "each message travels alone"),
+    (asynpool.AsynPool, "_create_payload", None, "nobody can write a lot"),
+    (billiard_pool.Worker, "_ensure_messages_consumed", "self, completed", "a process ends without its last report"),
     (billiard_pool.Worker, "__reduce__", "self", "`spawn` and `forkserver` start no process"),
     (billiard_compat, "spawnv_passfds", "path, args, passfds", "`spawn` and `forkserver` start no process"),
     (billiard_reduction, "DupFd", "fd", "`spawn` and `forkserver` start no process"),
@@ -128,6 +133,9 @@ ATTRIBUTES = [
     (Celery, "_tasks", "two tasks may have one name"),
     (billiard_pool.ApplyResult, "_accepted", "jobs are not acknowledged after a cut connection"),
     (billiard_pool.ApplyResult, "_time_accepted", "jobs are not acknowledged after a cut connection"),
+    (asynpool.AsynPool, "_payload", "a lot has no messages"),
+    (asynpool.AsynPool, "_busy_workers", "a process gets a lot while it runs another"),
+    (asynpool.AsynPool, "_active_writes", "a lot is written into the middle of another message"),
     (billiard_pool.ApplyResult, "_write_to", "messages that a process runs are handed back, and run twice"),
     (billiard_pool.ApplyResult, "_scheduled_for", "messages that a process runs are handed back, and run twice"),
     (billiard_pool.Pool, "_cache", "jobs are not acknowledged after a cut connection"),
