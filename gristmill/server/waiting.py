@@ -18,6 +18,9 @@ from gristmill.errors import ServerError
 
 T = TypeVar("T")
 
+#: What a server says that takes no writes.
+_UNWRITABLE = ("MISCONF", "NOREPLICAS", "READONLY")
+
 #: Seconds after the first failure, before jitter, of whoever waits for a server.
 FIRST_SECONDS = 0.02
 
@@ -110,10 +113,10 @@ def hopeless(error: BaseException | None) -> bool:
 
 
 def unwritable(error: BaseException | None) -> bool:
-    """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
+    """Whether the server runs but refuses every write: it cannot write to its disk, lacks replicas, or is one now."""
     if isinstance(error, ServerError):
         error = error.__context__
-    return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
+    return isinstance(error, exceptions.ReadOnlyError) or any(word in str(error) for word in _UNWRITABLE)
 
 
 def refuses(error: Exception) -> bool:
