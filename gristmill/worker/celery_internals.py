@@ -20,7 +20,7 @@ from celery.concurrency.prefork import process_initializer
 from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
-from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer import Consumer
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.strategy import default as default_strategy
 from kombu.serialization import prepare_accept_content
@@ -41,6 +41,7 @@ __all__ = [
     "is_running",
     "is_terminated",
     "job_of",
+    "limited_messages",
     "note_cancel",
     "note_job",
     "pool_of",
@@ -56,6 +57,25 @@ __all__ = [
 
 #: As it is before billiard's bootstrap of a pool process, whatever started that.
 _MAIN_PROCESS = multiprocessing.process.current_process()
+
+
+class CeleryConsumer(Consumer):
+    """Celery's consumer, with a name for what it does to a message that a `rate_limit` of Celery has held."""
+
+    def start_limited(self, request: Any) -> None:
+        """Start a message whose time has come."""
+        super()._limit_move_to_pool(request)
+
+    def _limit_move_to_pool(self, request: Any) -> None:
+        self.start_limited(request)
+
+
+def limited_messages(consumer: Any) -> Iterator[Any]:
+    """Take out the messages that a `rate_limit` of Celery holds."""
+    for bucket in filter(None, consumer.task_buckets.values()):
+        while bucket.contents:
+            request, _tokens = bucket.pop()
+            yield request
 
 
 def control_node(consumer: Any) -> Any:

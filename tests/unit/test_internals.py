@@ -69,6 +69,7 @@ CALLS = [
     (redis.Channel, "_brpop_read", "self, **options", "workers cannot read what they took"),
     (redis.Channel, "_poll_error", "self, type, **options", "a broken connection stops a worker"),
     (redis.Channel, "_flush_brpop_reauth", "self", "a login that was renewed is not used"),
+    (Consumer, "_limit_move_to_pool", "self, request", "what `rate_limit` held starts while a worker drains"),
     (virtual.Transport, "_deliver", "self, message, queue", "messages do not reach their consumer"),
     (request, "create_request_cls", None, "tasks are not counted, and a message whose result is not stored is lost"),
     (request.Request, "execute_using_pool", "self, pool, **kwargs", "a message whose result is not stored is lost"),
