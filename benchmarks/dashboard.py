@@ -41,6 +41,8 @@ PAGES = (
 ITEMS = 50_000
 #: Slots of the worker that runs items; of each of the others, which do not take what stands, with their queue and task.
 SLOTS, OTHER_SLOTS, OTHER_QUEUE, OTHER_TASK = 2, 4, "io", "sleep"
+#: Batches of the load that stay on the server.
+KEPT = 10
 #: A dashboard is killed in a look of at least so many seconds.
 KILL_SECONDS = 60
 
@@ -82,7 +84,9 @@ class Load:
 
     def __init__(self, rate: float) -> None:
         self.rate, self.put, self.started_at = rate, 0, time.monotonic()
+        #: The last batches; those before are done and deleted, so that their results do not fill the server.
         self.batches: list[Batch] = []
+        self.done = 0
 
     def feed(self) -> None:
         """Submit the next batch when it is due."""
@@ -94,6 +98,14 @@ class Load:
         if due:
             self.batches.append(submit("fibonacci", [1] * due))
             self.put += due
+        while len(self.batches) > KEPT:
+            self.end(self.batches.pop(0))
+
+    def end(self, batch: Batch) -> None:
+        """Wait for the end of a batch, count its items and delete it."""
+        batch.wait(60)
+        self.done += batch.info().succeeded
+        batch.delete()
 
 
 @contextmanager
@@ -133,12 +145,10 @@ def run(seconds: float, rate: float, workers: int, batches: int) -> list[list[st
             fleet.watch()
             time.sleep(0.5)
         for batch in load.batches:
-            batch.wait(60)
+            load.end(batch)
         took = time.time() - started_at
         print(f"\n{batches:,} live batches, {workers} workers, load of the machine {os.getloadavg()[0]:.1f}")
-        report(dashboard, load.batches, took, memory)
-        for batch in load.batches:
-            batch.delete()
+        report(dashboard, load.done, took, memory)
     return [_row(batches, workers, page, times) for page, times in dashboard.times.items() if times]
 
 
@@ -160,9 +170,8 @@ def _row(batches: int, workers: int, page: str, times: Sequence[float]) -> list[
     ]
 
 
-def report(dashboard: DashboardProcess, batches: Sequence[Batch], took: float, memory: Sequence[float]) -> None:
+def report(dashboard: DashboardProcess, done: int, took: float, memory: Sequence[float]) -> None:
     """Print the numbers that are not of one page."""
-    done = sum(batch.info().succeeded for batch in batches)
     print(f"{done:,} items in {took:,.0f} s: {done / took:,.0f}/s")
     for number, rss in enumerate(rss for rss in dashboard.memory if len(rss) > 2):
         print(f"memory of process {number + 1}: {rss[2] / 1e6:.1f} MB, then {rss[-1] / 1e6:.1f} MB")
@@ -173,7 +182,7 @@ def report(dashboard: DashboardProcess, batches: Sequence[Batch], took: float, m
     slowest = {name: most for name, _, _, most, *_ in events}
     print(f"the server's slowest write to the disk: {slowest.get('aof-fsync-always', 0)} ms")
     print(f"CPU of the dashboard: {100 * dashboard.cpu:.1f} % of a core")
-    if batches and took >= KILL_SECONDS:
+    if done and took >= KILL_SECONDS:
         # Until the last bucket of ten seconds is over.
         time.sleep(14)
         print(f"the charts show {_charted(dashboard, took):,.0f} items of {done:,}")

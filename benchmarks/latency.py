@@ -1,6 +1,7 @@
 """`python -m benchmarks.latency`: where the time goes between `.delay()` and the task's first line, at light load.
 
-20 plain messages a second, two workers of ten threads. It is also the app that these workers run.
+20 plain messages a second, by turns of Celery's own task and of ours (`QuickTask`), for two workers of ten threads. It
+is also the app that these workers run.
 """
 
 import argparse
@@ -16,11 +17,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from celery import Task
 from redis import Redis
 
 from benchmarks.options import at_least
 from gristmill.broker import reader
 from gristmill.broker.channel import Channel
+from gristmill.broker.quick_task import QuickTask
 from gristmill.config.settings import load
 from gristmill.demo.home import temporary_home
 from gristmill.server.home import Home
@@ -28,19 +31,22 @@ from gristmill.server.private import PrivateServer
 
 RATE, WORKERS, THREADS = 20, 2, 10
 #: From one moment to the next.
-STEPS = ("Celery makes the message", "the server writes it", "the worker reads it", "Celery begins the task")
+STEPS = ("the message is made", "the server writes it", "the worker reads it", "Celery begins the task")
+#: The classes of the tasks.
+KINDS = {"Celery's": Task, "ours": QuickTask}
 #: In a worker: when the server's last answer was there, and when it was read.
 woken_at = received_at = 0.0
 
 if "BENCH_URL" in os.environ:
     from benchmarks.plain import app
 
-    @app.task
     def light(sent_at: float) -> None:
         """Say when it began, and when its message came."""
         line = json.dumps([sent_at, woken_at, received_at, time.time()])
         with Path(os.environ["BENCH_SAYS"], f"{os.getpid()}").open("a") as file:
             file.write(f"{line}\n")
+
+    lights = {kind: app.task(light, name=f"light.{kind}", base=base) for kind, base in KINDS.items()}
 
 
 def _stamp() -> None:
@@ -76,20 +82,18 @@ def _worker(number: int, environ: dict[str, str]) -> Iterator[None]:
 
 def _submit(messages: int, line: Path) -> list[tuple[float, ...]]:
     """Seconds of each step of each message."""
-    from benchmarks.latency import light  # now that there is an app
+    from benchmarks.latency import lights  # now that there is an app
 
     puts: list[float] = []
-    put = Channel._put
+    put = Channel.put_texts
 
     def stamped(self: Channel, *arguments: Any, **options: Any) -> None:
         puts.append(time.time())
         put(self, *arguments, **options)
 
-    Channel._put = stamped  # type: ignore[method-assign]
-    sent_at = []
-    for _ in range(messages):
-        sent_at.append(time.time())
-        light.delay(sent_at[-1])
+    Channel.put_texts = stamped  # type: ignore[method-assign]
+    for number in range(messages):
+        lights[list(KINDS)[number % len(KINDS)]].delay(time.time())
         time.sleep(1 / RATE)
     deadline = time.monotonic() + 30
     while len(rows := [json.loads(line) for file in line.iterdir() for line in file.open()]) < messages:
@@ -103,7 +107,7 @@ def _submit(messages: int, line: Path) -> list[tuple[float, ...]]:
 def main() -> None:
     """Submit and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("--messages", type=at_least(10), default=200)
+    parser.add_argument("--messages", type=at_least(10), default=400)
     arguments = parser.parse_args()
     with temporary_home() as home, PrivateServer(Home(home / "server"), load({})) as server, ExitStack() as workers:
         (home / "said").mkdir()
@@ -115,10 +119,14 @@ def main() -> None:
         with Redis.from_url(server.url, decode_responses=True) as client:
             while client.zcard("gm1:lease:bench") < WORKERS:
                 time.sleep(0.1)
-        steps = list(zip(*_submit(arguments.messages, home / "said"), strict=True))
-    totals = [sum(each) for each in zip(*steps, strict=True)]
-    for name, seconds in (*zip(STEPS, steps, strict=True), ("all", totals)):
-        print(f"{name:<26} median {1000 * statistics.median(seconds):.2f} ms")
+        every = _submit(arguments.messages, home / "said")
+    for place, kind in enumerate(KINDS):
+        # The first calls connect, and make the envelope.
+        rows = [(*each, sum(each)) for each in every[place + 2 * len(KINDS) :: len(KINDS)]]
+        print(f"{kind} task")
+        for name, seconds in zip((*STEPS, "all"), zip(*rows, strict=True), strict=True):
+            ms = sorted(1000 * each for each in seconds)
+            print(f"  {name:<24} median {statistics.median(ms):5.2f} ms, 99 % {ms[int(0.99 * len(ms))]:6.2f} ms")
 
 
 if __name__ == "__main__":

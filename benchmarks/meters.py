@@ -6,6 +6,8 @@ import time
 
 import psutil
 
+from benchmarks.ab.interval import paired
+from benchmarks.options import at_least
 from benchmarks.server_load import cpu_seconds
 from gristmill import submit
 from gristmill.config.settings import settings, use
@@ -43,10 +45,10 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Measure by turns and print the medians."""
+    """Measure by turns and print the medians, and the ratios with their intervals."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.meters", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--items", type=int, default=300_000)
+    parser.add_argument("--rounds", type=at_least(6), default=8)
+    parser.add_argument("--items", type=at_least(1), default=300_000)
     arguments = parser.parse_args()
     rows_of: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
     for number in range(arguments.rounds):
@@ -54,13 +56,13 @@ def main() -> None:
             with temporary_home():
                 rows_of[meters].append(measure(meters, arguments.items))
     print("meters    items/s  worker µs of CPU per item  server µs of CPU per item")
-    medians = {
-        meters: [statistics.median(column) for column in zip(*rows, strict=True)] for meters, rows in rows_of.items()
-    }
-    for meters, row in medians.items():
-        print(f"{'on' if meters else 'off':<6}{row[0]:>11,.0f}{row[1]:>27.1f}{row[2]:>27.1f}")
-    ratios = [on / off for on, off in zip(medians[True], medians[False], strict=True)]
-    print(f"ratio {ratios[0]:>11.3f}{ratios[1]:>27.3f}{ratios[2]:>27.3f}")
+    for meters, rows in rows_of.items():
+        rate, worker, server = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"{'on' if meters else 'off':<6}{rate:>11,.0f}{worker:>27.2f}{server:>27.2f}")
+    pairs = list(zip(rows_of[True], rows_of[False], strict=True))
+    for place, what in enumerate(("items/s", "worker's CPU of an item", "server's CPU of an item")):
+        ratio = paired([on[place] / off[place] for on, off in pairs])
+        print(f"{what}, with meters to without: {ratio.estimate:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
 
 
 if __name__ == "__main__":

@@ -36,10 +36,14 @@ app.conf.update(
 
 
 @worker_init.connect
-def _prepare(**_: Any) -> None:
-    """End with the process that holds the other end of standard input; stand still when a run asks for that."""
+def _prepare(sender: Any, **_: Any) -> None:
+    """End with the process that holds the other end of standard input; stand still when a run asks for that.
+
+    BENCH_POOL names the pool, instead of what the transport has chosen.
+    """
     from gristmill.local.parent_death import end_with_parent
 
+    sender.pool_cls = os.environ.get("BENCH_POOL", sender.pool_cls)
     if os.environ.get("BENCH_TETHER"):
         end_with_parent(signal.SIGKILL)
     if os.environ.get(standstill.STALL_SECONDS):

@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from gristmill.config.project import current_project
 from gristmill.errors import SettingError, invalid_value
 
@@ -75,7 +73,15 @@ def expand(directory: Path, name: str) -> Path:
 
 
 def _dotenv(directory: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(directory / ".env").items() if value is not None}
+    path = directory / ".env"
+    try:
+        path.stat()
+    except OSError:
+        return {}
+    # Imported here, because few directories have such a file.
+    from dotenv import dotenv_values
+
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
 def source_of(field: str, default_home: Path, environ: Mapping[str, str] | None = None) -> str:

@@ -1,7 +1,6 @@
 """The project of the current directory: the `[tool.gristmill]` of the nearest `pyproject.toml` that has one."""
 
 import stat
-import tomllib
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
@@ -72,6 +71,9 @@ def _table(path: Path) -> Any:
         return None
     if b"gristmill" not in content:
         return None
+    # Imported here, because few directories have such a file.
+    import tomllib
+
     try:
         return tomllib.loads(content.decode()).get("tool", {}).get("gristmill")
     except (ValueError, AttributeError) as error:

@@ -101,6 +101,7 @@ class Settings(BaseModel):
     any_pool: bool = Field(
         False, description="Let a worker, or a batch, use a queue of the other kind, for comparisons."
     )
+    machine_name: str = Field("", max_length=64, description="Name of the machine, which containers do not see.")
     commands: Literal["off", "any"] | None = Field(
         None,
         description="Whether workers run programs (`gristmill run -- PROGRAM`); unset: `any` on a private server, and "

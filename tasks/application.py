@@ -13,7 +13,7 @@ from gristmill.server.connection import ANSWER_SECONDS, CONNECT_SECONDS, for_ser
 from gristmill.server.sentinel import celery_backend, is_sentinel
 from gristmill.server.waiting import COMMAND
 from gristmill.tasks.celery_internals import LocatedCelery, Settings, use_settings
-from gristmill.tasks.server_errors import RemoteControl, ResultsInOneLine, one_line
+from gristmill.tasks.server_errors import ResultsInOneLine, one_line
 
 #: Names our app on Celery's command line, which else takes the app that a variable `APP` names.
 APP_OPTION = ("-A", "gristmill.tasks.application")
@@ -39,7 +39,7 @@ class GristmillCelery(LocatedCelery):
     """Celery whose broker and result backend are wherever `GRISTMILL_REDIS_URL` or `gristmill up` say."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, control=RemoteControl, **kwargs)
+        super().__init__(*args, control="gristmill.tasks.remote_control:RemoteControl", **kwargs)
         use_settings(self, OwnSettings)
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         chunks: Any
         retry: Any
         replace: Any
+        put_quickly: Any
         update_state: Any
         AsyncResult: Any
 
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
         def s(self, *args: Any, **kwargs: Any) -> Any: ...
 
 else:
-    from celery import Task
+    from gristmill.broker.quick_task import QuickTask
 
-    class TypedTask(Task, Generic[P, R_co]):
+    class TypedTask(QuickTask, Generic[P, R_co]):
         """A Celery task made of a function with the parameters `P` that returns `R_co`."""
 
         abstract = True

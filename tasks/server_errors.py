@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from celery.app.control import Control
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -35,15 +34,6 @@ def _repeated(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Make a call that may be repeated until the server answers. Celery gives up at the first broken connection."""
     with one_line():
         return patiently(partial(call, *args, **kwargs), for_server(locate(), COMMAND))
-
-
-class RemoteControl(Control):
-    """Celery's remote control; it raises ServerError when the server cannot be reached."""
-
-    def broadcast(self, *args: Any, **kwargs: Any) -> Any:
-        """Send a command to workers; `inspect`, `revoke` and all others end here."""
-        with one_line():
-            return super().broadcast(*args, **kwargs)
 
 
 class ResultsInOneLine:

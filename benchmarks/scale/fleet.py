@@ -89,7 +89,7 @@ def percentile(times: Sequence[float], share: float) -> float:
 def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -> FleetLoad:
     """Let the workers join, fill their slots, look at them for `seconds` seconds, and kill a rack of them."""
     with ExitStack() as stack:
-        dashboard = stack.enter_context(LocalFleet("benchmark", {}, port=0))
+        dashboard = stack.enter_context(LocalFleet("benchmark", {}, port=0, logs=settings().home / "logs"))
         dashboard.wait_ready()
         drivers = stack.enter_context(Drivers(workers, slots, HOLD, storm, rack))
         with server_load(client()) as join:

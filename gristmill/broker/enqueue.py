@@ -1,6 +1,6 @@
 """Putting a list of calls of one task: the envelope that Celery makes for each call is made once and filled in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -66,15 +66,35 @@ def _put_lot(
         for arguments in lot:
             header(*arguments, **(options.get("kwargs") or {}))
     calls = [envelope.fill(arguments) for arguments in lot]
-    messages, conf = [message for _, message in calls], task.app.conf
+    messages = [message for _, message in calls]
 
     def put(token: Token) -> None:
         producer.channel.put_texts(envelope.queue, envelope.level, messages, token)
 
+    publish(task, producer, options, put)
+    return [identity for identity, _ in calls]
+
+
+def publish(
+    task: Task,
+    producer: Producer,
+    options: dict[str, Any],
+    put: Callable[[Token], None],
+    listen: Callable[[], None] | None = None,
+) -> None:
+    """Call `put` with its token, again as often as Celery would, after `listen`, which waits for the result.
+
+    Raises:
+        OperationalError: the server cannot be reached, or refuses.
+        ServerError: too few replicas have confirmed it in time.
+    """
+    conf = task.app.conf
     if options.get("retry", conf.task_publish_retry):
         policy = {**conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}
         put = producer.connection.ensure(producer, put, **policy)
     try:
+        if listen:
+            listen()
         with token_of({}) as token:
             put(token)
     except (
@@ -82,7 +102,6 @@ def _put_lot(
         *producer.connection.recoverable_channel_errors,
     ) as error:
         raise OperationalError(str(error)) from error
-    return [identity for identity, _ in calls]
 
 
 def _put_each(task: Task, lot: list[Sequence[Any]], options: dict[str, Any], producer: Producer) -> list[str]:

@@ -19,6 +19,8 @@ from gristmill.broker.messages import encoded, level_of
 #: Types whose arguments Celery shows as `repr` does.
 _PLAIN = frozenset({int, float, bool, type(None)})
 _PUBLISHING = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
+#: The modules whose `apply_async` makes Celery's messages.
+_PUT_AS_CELERY = ("celery.app.task", "gristmill.broker.quick_task")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -28,11 +30,13 @@ class Envelope:
     Attributes:
         queue: the name of the calls' queue.
         level: the calls' priority, 0 to 9.
+        expires: whether the calls expire, all at the same time.
     """
 
     def __init__(self, task: Task, message: dict[str, Any]) -> None:
         self.queue: str = message["properties"]["delivery_info"]["routing_key"]
         self.level = level_of(message)
+        self.expires = bool(message["headers"]["expires"])
         self._most, self._levels = task.app.amqp.argsrepr_maxsize, task.app.conf.task_repr_maxlevels
         self._rest = _encode(json.loads(message["body"])[1:])[1:]
         identity = message["headers"]["id"]
@@ -44,7 +48,7 @@ class Envelope:
     @classmethod
     def of(cls, task: Task, arguments: Sequence[Any], options: dict[str, Any], producer: Producer) -> Self | None:
         """The envelope of calls like this one; None if their messages can differ, or go over another transport."""
-        if not isinstance(producer.channel, Channel) or not _alike(task):
+        if not isinstance(producer.channel, Channel) or not alike(task):
             return None
         with producer.channel.captured() as messages:
             task.apply_async(arguments, producer=producer, add_to_parent=False, **options)
@@ -54,9 +58,12 @@ class Envelope:
         plain = message["content-type"] == "application/json" and not message["properties"]["delivery_info"]["exchange"]
         if not plain or "id" not in headers or "compression" in headers or headers["eta"]:
             return None
-        queue = message["properties"]["delivery_info"]["routing_key"]
-        special = queue in producer.channel.expiries or producer.channel.is_list(queue)
-        return None if special else cls(task, message)
+        envelope = cls(task, message)
+        return envelope if envelope.suits(producer.channel) else None
+
+    def suits(self, channel: Any) -> bool:
+        """Whether a channel puts the messages on their queue as they are."""
+        return isinstance(channel, Channel) and not (self.queue in channel.expiries or channel.is_list(self.queue))
 
     def fill(self, arguments: Sequence[Any]) -> tuple[str, str]:
         """The id and the message of a new call.
@@ -76,17 +83,27 @@ class Envelope:
         return identity, self._form % {"id": identity, "body": body, "argsrepr": _encode(argsrepr)}
 
 
-def _alike(task: Task) -> bool:
+def alike(task: Task) -> bool:
     """Whether calls can differ in nothing but their arguments, and nobody listens to each publication."""
     app = task.app
     return not (
         app.conf.task_always_eager
         or app.conf.task_send_sent_event
         or any(signal.receivers for signal in _PUBLISHING)
-        or any(not isinstance(route, MapRoute) for route in app.amqp.router.routes)
-        or any(getattr(task, name).__func__ is not getattr(Task, name) for name in ("apply_async", "shadow_name"))
+        or not all(_by_task(route) for route in app.amqp.router.routes)
+        or task.apply_async.__func__.__module__ not in _PUT_AS_CELERY
+        or task.shadow_name.__func__ is not Task.shadow_name
         or dumps_models(task)
     )
+
+
+def _by_task(route: Any) -> bool:
+    """Whether a route depends on nothing but the task."""
+    if isinstance(route, MapRoute):
+        return True
+    # The name of a router that Celery has not loaded yet.
+    router = route.evaluate() if hasattr(route, "evaluate") else route
+    return bool(getattr(router, "is_by_task", False))
 
 
 def _encode_with_celery(arguments: Sequence[Any]) -> str:

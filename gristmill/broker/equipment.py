@@ -7,6 +7,11 @@ from celery.signals import worker_init
 
 #: By name, so that this room imports none above it.
 CONSUMER = "gristmill.worker.consumer:Consumer"
+POOL = "gristmill.worker.lot_pool:LotTaskPool"
+#: Celery's pool of processes, by its names.
+CELERYS_POOL = ("prefork", "processes", "celery.concurrency.prefork:TaskPool")
+#: What has Celery write messages to a process that is busy.
+FAST = ("fast", "fcfs")
 STEPS = (
     "gristmill.worker.transport_steps:QueueGuard",
     "gristmill.worker.transport_steps:OptOuts",
@@ -21,11 +26,15 @@ def watch_workers() -> None:
 
 
 def equip(sender: Any, **_: Any) -> None:
-    """Give a worker that is about to be built our consumer and steps, if its own connection is ours."""
+    """Give a worker that is about to be built our consumer, pool and steps, if its own connection is ours."""
     from gristmill.broker.transport import Transport
 
     if not isinstance(sender.app.connection_for_read().transport, Transport):
         return
     if sender.consumer_cls == "celery.worker.consumer:Consumer":
         sender.consumer_cls = CONSUMER
+    pool = sender.pool_cls
+    name = pool if isinstance(pool, str) else f"{pool.__module__}:{pool.__qualname__}"
+    if name in CELERYS_POOL and sender.optimization not in FAST:
+        sender.pool_cls = POOL
     sender.app.steps["worker"].update(STEPS)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, cast
 from kombu.asynchronous import get_event_loop
 from kombu.log import get_logger
 from kombu.utils.json import loads
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from gristmill.broker.leases import Lease
-from gristmill.broker.scripts import TransportScripts, as_text
+from gristmill.broker.scripts import TransportScripts, Unwritable, as_text
 from gristmill.broker.tags import queue_of, tag_of
 from gristmill.server.waiting import FOREVER, unwritable
 
@@ -164,6 +164,8 @@ class QueueReader:
             self._ready.clear()
             if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
                 return []
+            if isinstance(error, ReadOnlyError):
+                raise Unwritable(str(error)) from error
             if unwritable(error):
                 self._wait_for_room(error)
                 return []

@@ -10,6 +10,17 @@ from gristmill.broker import address
 from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
 from gristmill.broker.equipment import watch_workers
+from gristmill.server.connection import ANSWER_SECONDS, CONNECT_SECONDS, KEEPALIVE
+
+#: Options that a connection's own stand before. kombu waits for ever for the answer of a call, and for 51 s until it
+#: misses that of a read: the other end may be gone without a word, as behind a router that has forgotten it.
+DEFAULTS = {
+    "socket_timeout": ANSWER_SECONDS,
+    "socket_connect_timeout": CONNECT_SECONDS,
+    "socket_keepalive": True,
+    "socket_keepalive_options": KEEPALIVE,
+    "health_check_interval": 5,
+}
 
 
 class Transport(stock.Transport):
@@ -28,6 +39,7 @@ class Transport(stock.Transport):
         if client.ssl is True or (client.transport_cls == address.TLS and not client.ssl):
             # Else `broker_use_ssl=True` means "check nothing" to kombu, or "no TLS".
             client.ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+        client.transport_options = {**DEFAULTS, **client.transport_options}
         super().__init__(client, **kwargs)
         watch_workers()
 

@@ -4,7 +4,6 @@ from gristmill.batches.info import BatchInfo
 from gristmill.cli.console import note, warn
 from gristmill.config import settings
 from gristmill.config.names import DASHBOARD, KINDS, worker_word
-from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import LiveWorker
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client
@@ -25,6 +24,9 @@ def warn_without_worker(queue: str, kind: str) -> bool:
 
 def _warn_of_drained(workers: list[LiveWorker]) -> bool:
     """Warn that all workers of a queue drain, unless an autoscale acts: it gives them slots again."""
+    # Imported here, because workers seldom drain.
+    from gristmill.fleet.autoscale_seat import autoscale_now
+
     now = server_time(client(), settings().prefix)
     if autoscale_now(client(), settings(), now):
         return False

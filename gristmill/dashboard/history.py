@@ -22,6 +22,9 @@ _LATE_SECONDS = 4
 #: Tasks, or hosts, that have a line of their own: a chart has as many colours.
 LINES_MOST = 7
 
+#: What a host has a line of.
+HOST_LINES = ("cpu", "used", "memory")
+
 Name = TypeVar("Name", str, Series)
 Numbers = list[float | None]
 #: How many seconds of each bucket have passed; None where nobody knows what was.
@@ -30,11 +33,12 @@ Seconds = list[float | None]
 
 @dataclass(slots=True)
 class _Digest:
-    """A bucket, with the numbers that are costly to compute from it."""
+    """A bucket, with the numbers that are costly to compute from it; `hosts` are the sums over all of its hosts."""
 
     bucket: Bucket
     queues: dict[str, TaskCount]
     times: dict[tuple[str, str], Numbers]
+    hosts: dict[str, float]
 
     @property
     def has_samples(self) -> bool:
@@ -50,7 +54,16 @@ class _Digest:
         for queue, total in queues.items():
             times[queue, "wait"] = [_short(quantile(total.waits, share)) for share in QUANTILES]
             times[queue, "run"] = [_short(quantile(total.runs, share)) for share in QUANTILES]
-        return cls(bucket, queues, times)
+        hosts = {what: sum(host[what] for host in bucket.hosts.values()) for what in HOST_LINES}
+        return cls(bucket, queues, times, hosts)
+
+    def mean_without(self, names: Iterable[str]) -> dict[str, float] | None:
+        """The means over the hosts that are not among `names`; None where there are none."""
+        left_out = [self.bucket.hosts[name] for name in names if name in self.bucket.hosts]
+        number = len(self.bucket.hosts) - len(left_out)
+        if not number:
+            return None
+        return {what: (total - sum(host[what] for host in left_out)) / number for what, total in self.hosts.items()}
 
 
 class History:
@@ -109,8 +122,10 @@ def _hosts(digests: list[_Digest]) -> dict[str, Any]:
         last |= Counter(dict.fromkeys(digest.bucket.hosts, place + 1))
     first, others = _fold(last)
     lines = {name: _host_lines([digest.bucket.hosts.get(name) for digest in digests]) for name in first}
-    means = [_mean([host for name in others if (host := digest.bucket.hosts.get(name))]) for digest in digests]
-    return lines | ({f"mean of {len(others)} others": _host_lines(means)} if others else {})
+    if not others:
+        return lines
+    means = [digest.mean_without(first) for digest in digests]
+    return lines | {f"mean of {len(others)} others": _host_lines(means)}
 
 
 def _fold(amounts: Mapping[Name, int]) -> tuple[list[Name], list[Name]]:
@@ -119,12 +134,6 @@ def _fold(amounts: Mapping[Name, int]) -> tuple[list[Name], list[Name]]:
     # Alone, the last one takes no more room than "others" does.
     end = LINES_MOST if len(most) <= LINES_MOST else LINES_MOST - 1
     return sorted(most[:end]), sorted(most[end:])
-
-
-def _mean(samples: list[dict[str, float]]) -> dict[str, float] | None:
-    if not samples:
-        return None
-    return {what: sum(sample[what] for sample in samples) / len(samples) for what in ("cpu", "used", "memory")}
 
 
 def _queue_lines(name: str, digests: list[_Digest], seconds: Seconds) -> dict[str, Any]:

@@ -49,8 +49,9 @@ def machines(workers: Iterable[LiveWorker]) -> list[Machine]:
 
 
 def _name(key: str, workers: list[LiveWorker]) -> str:
-    """What a machine calls itself; a container does not know that."""
-    names = sorted({worker.host for worker in workers if not worker.container})
+    """What a setting calls a machine, else what it calls itself; a container does not know that."""
+    names = sorted({worker.machine_name for worker in workers if worker.machine_name})
+    names = names or sorted({worker.host for worker in workers if not worker.container})
     return names[0] if names else f"machine {key[:6]}" if any(worker.machine for worker in workers) else key
 
 

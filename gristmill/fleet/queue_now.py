@@ -6,6 +6,8 @@ Times = tuple[float | None, ...]
 
 #: Rounds after which slots that began together do not end their items together any more.
 ROUNDS = 6
+#: Items are equal whose longest takes so many times the mean, at most: a histogram tells no more.
+EQUAL = 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +114,7 @@ class QueueNow:
         rounds, rest = divmod(work / mean, slots)
         if rounds < ROUNDS and self.speed <= 1:
             part = min(1.0, rest / running) if running else 1.0
+            if rest >= 1 and slots == running and last <= EQUAL * mean:
+                part = 1.0
             last_starts = max(last_starts, (rounds + part - 1) * mean)
         return last_starts + last

@@ -38,9 +38,10 @@ class LiveWorker:
     `tuning` says why it is that number.
 
     The worker may use `cores`; its processes use `cores_used` of them, and have `resident` MiB of memory. `machine` is
-    the id of the machine that it runs on, which its containers share: `machine_cores`, of which `cpu` percent are busy,
-    and `used` of `memory` MiB in use. In a `container`, which `host` names then, it uses `container_used` MiB and may
-    use `container_memory`, 0 for all. In a pod of Kubernetes, `namespace` is the pod's.
+    the id of the machine that it runs on, which its containers share, and `machine_name` what a setting calls it:
+    `machine_cores`, of which `cpu` percent are busy, and `used` of `memory` MiB in use. In a `container`, which `host`
+    names then, it uses `container_used` MiB and may use `container_memory`, 0 for all. In a pod of Kubernetes,
+    `namespace` is the pod's.
     """
 
     name: str
@@ -57,6 +58,7 @@ class LiveWorker:
     cores_used: float = 0.0
     resident: int = 0
     machine: str = ""
+    machine_name: str = ""
     machine_cores: int = 0
     cpu: float = 0.0
     used: int = 0

@@ -62,6 +62,9 @@ class LocalFleet:
             self._start()
         except BaseException:
             self._stack.close()
+            # Those that were started beside a server that did not start.
+            for worker in self._workers:
+                worker.kill()
             raise
         return self
 
@@ -72,14 +75,18 @@ class LocalFleet:
             use({"data_root": str(Path.cwd())})
         if settings().redis_url:
             self._stack.enter_context(self._home.owned(self._kind))
+            self._start_workers()
         else:
+            # The workers load their modules while the server starts.
             self._owned = self._stack.enter_context(
-                own_server(self._home, self._kind, settings(), settings().data_root)
+                own_server(self._home, self._kind, settings(), settings().data_root, self._start_workers)
             )
+        self._stack.callback(self._end_children)
+
+    def _start_workers(self) -> None:
         logs = self._logs or self._home.folder("logs")
         self._log_files = self._stack.enter_context(LogFiles(logs, None if self._logs else sys.stderr.fileno()))
         self._orphans = Orphans()
-        self._stack.callback(self._end_children)
         environ = {"GRISTMILL_HOME": str(settings().home)}
         for word, slots in self._slots.items():
             arguments = ["gristmill.worker", str(word), "--slots", str(slots)]

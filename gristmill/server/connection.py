@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -38,6 +39,14 @@ CONNECT_SECONDS = 5
 
 #: Seconds to wait for an answer: longer than our blocking reads, and than a busy disk needs for a write.
 ANSWER_SECONDS = 15
+
+#: Options of a TCP connection on which nothing is said: the kernel asks for the other end after 30 s, and misses it
+#: after 60. The names are Linux's; elsewhere its own times hold, which are hours.
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
 
 
 def other_schema(error: BaseException | None) -> bool:
@@ -91,6 +100,7 @@ def connect(url: str | None = None, policy: Policy = COMMAND) -> Redis:
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             socket_keepalive=True,
+            socket_keepalive_options=KEEPALIVE,
             retry=Patience(for_server(url, policy)),
             driver_info=_DRIVER,
         )
@@ -130,17 +140,17 @@ def client() -> Redis:
 _clients: PerProcess[str, Redis] = PerProcess()
 
 
-def wait_for_server() -> None:
+def wait_for_server(policy: Policy = START) -> None:
     """Wait until a worker can begin: a Procfile starts the server at the same moment as its workers.
 
-    It waits for a server whose address is not known yet, and for one that cannot write. Whoever works with a
-    server that does not answer waits for it later.
+    As long as `policy` says, it waits for a server whose address is not known yet; and for one that cannot write,
+    however long. Whoever works with a server that does not answer waits for it later.
 
     Raises:
         ServerError: there is no server in time, it refuses the login, or its certificate is not trusted.
         SettingError: the server's URL is malformed.
     """
-    patiently(locate, START, lambda error: isinstance(error, ServerError))
+    patiently(locate, policy, lambda error: isinstance(error, ServerError))
     patiently(_check_server, FOREVER, unwritable)
 
 

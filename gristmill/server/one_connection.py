@@ -25,6 +25,10 @@ class OneConnection(ConnectionPool):
     def release(self, connection: Any) -> None:
         """Keep the connection for the next call."""
 
+    def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: ARG002
+        """End the connection; the next call connects it."""
+        cast(Any, self.connection).disconnect()
+
     def end(self) -> None:
         """Return the connection to its pool."""
         self._lender.release(self.connection)

@@ -1,7 +1,7 @@
 """Owning a home: its lock, its private server and `server.json`, for as long as the owner runs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,11 +60,18 @@ class OwnedServer:
 
 
 @contextmanager
-def own_server(home: Home, kind: str, settings: Settings, data_root: Path | None = None) -> Iterator[OwnedServer]:
+def own_server(
+    home: Home,
+    kind: str,
+    settings: Settings,
+    data_root: Path | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[OwnedServer]:
     """Own the home, with its server running and announced, for the duration.
 
     `kind` is the command that the error of a second owner names, such as `gristmill up`; `data_root` is the
-    directory that file items are under.
+    directory that file items are under. `meanwhile` is called once the home is owned and before the server starts:
+    what it starts beside the server waits until the server is announced.
 
     Raises:
         InputError: another process owns the home.
@@ -72,6 +79,7 @@ def own_server(home: Home, kind: str, settings: Settings, data_root: Path | None
     """
     with home.owned(kind):
         home.remove()
+        meanwhile()
         with PrivateServer(home, settings) as server:
             owned = OwnedServer(home, server, data_root)
             try:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 _ROOMS = Path(__file__).parent.parent
 _HEAD = re.compile(r"^--@ (?P<name>\w+)\((?P<parameters>[^)]*)\)(?: (?P<flag>reads|frees))?$", re.MULTILINE)
@@ -179,3 +179,7 @@ class Scripts:
         except NoScriptError:
             self.load(name)
             return self.client.evalsha(*flat)
+        except ReadOnlyError:
+            # Another server may be the primary by now, at the same address: only a new connection leads there.
+            self.client.connection_pool.disconnect(inuse_connections=False)
+            raise

@@ -18,6 +18,9 @@ from gristmill.errors import ServerError
 
 T = TypeVar("T")
 
+#: What a server says that takes no writes.
+_UNWRITABLE = ("MISCONF", "NOREPLICAS", "READONLY")
+
 #: Seconds after the first failure, before jitter, of whoever waits for a server.
 FIRST_SECONDS = 0.02
 
@@ -40,6 +43,8 @@ ONCE = Policy(0)
 COMMAND = Policy(5)
 #: A process that starts at the same moment as its server.
 START = Policy(15)
+#: A process whose owner starts the server at the same moment, and whose end is also its own.
+OWNER = Policy(inf)
 #: The least wait of whoever uses a server behind Sentinel, but for ONCE: another primary takes over by then.
 FAILOVER = Policy(30)
 #: A worker with outcomes in memory, or a request that waits for its turn: they are worth the wait.
@@ -108,10 +113,10 @@ def hopeless(error: BaseException | None) -> bool:
 
 
 def unwritable(error: BaseException | None) -> bool:
-    """Whether the server runs but refuses every write: it cannot write to its disk, or lacks replicas."""
+    """Whether the server runs but refuses every write: it cannot write to its disk, lacks replicas, or is one now."""
     if isinstance(error, ServerError):
         error = error.__context__
-    return "MISCONF" in str(error) or "NOREPLICAS" in str(error)
+    return isinstance(error, exceptions.ReadOnlyError) or any(word in str(error) for word in _UNWRITABLE)
 
 
 def refuses(error: Exception) -> bool:

@@ -46,14 +46,14 @@ class Admission:
             return
         if not _within(needs, self._capacity()):
             rare_log.warning(request.name, "handed back a message that needs %s: this worker has less", needs)
-            _hand_back(request, MISFIT_SECONDS)
+            hand_back(request, MISFIT_SECONDS)
             return
         with self._lock:
             is_next = self._next is None
             if is_next:
                 self._next = request
         if not is_next:
-            _hand_back(request, HIDDEN_SECONDS)
+            hand_back(request, HIDDEN_SECONDS)
             return
         self.resume()
         if request is self._next:
@@ -92,7 +92,7 @@ class Admission:
             if request is not self._next:
                 return
             self._next = None
-        _hand_back(request, seconds)
+        hand_back(request, seconds)
 
 
 def needs_of(request: Any) -> Resources:
@@ -109,7 +109,7 @@ def _within(needs: Resources, capacity: Resources, others: Any = ()) -> bool:
     return sum(each.slots for each in used) <= capacity.slots and sum(each.memory for each in used) <= capacity.memory
 
 
-def _hand_back(request: Any, seconds: float) -> None:
+def hand_back(request: Any, seconds: float) -> None:
     """Return a message that has not started to its queue, hidden for `seconds` seconds."""
     state.task_ready(request)
     request.acknowledged = True

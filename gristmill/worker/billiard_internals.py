@@ -17,17 +17,36 @@ from typing import Any, NoReturn, Protocol
 from billiard import get_context
 from billiard.compat import spawnv_passfds
 from billiard.context import BaseContext, ForkProcess, set_spawning_popen
+from billiard.pool import Worker
 from billiard.popen_fork import Popen
 from billiard.reduction import DupFd, dump
 from billiard.sharedctypes import RawValue
 
-__all__ = ["DupFd", "Starter", "fork_context", "fresh_context", "receive", "run", "spawnv_passfds"]
+__all__ = ["DupFd", "PromptEnd", "Starter", "fork_context", "fresh_context", "receive", "run", "spawnv_passfds"]
 
 _SIZE = struct.Struct("=Q")
 #: The most descriptors that Linux sends at once.
 _DESCRIPTORS_MOST = 253
 #: The descriptors that this process has received.
 _received: list[int] = []
+
+
+class PromptEnd(Worker):
+    """What runs in a process of a pool; it ends at once when the pool is closed.
+
+    Billiard's sleeps for a second first, so that the pool reads of its end. A pool that is closed reads nothing more.
+    """
+
+    is_pool_closed = False
+
+    def _do_exit(self, pid: int, exitcode: int | None, exc: BaseException | None = None) -> None:
+        if not self.is_pool_closed:
+            super()._do_exit(pid, exitcode, exc)
+        try:
+            if self.on_exit is not None:
+                self.on_exit(pid, exitcode or os.EX_OK)
+        finally:
+            os._exit(exitcode or os.EX_OK)
 
 
 class Starter(Protocol):

@@ -20,7 +20,7 @@ from celery.concurrency.prefork import process_initializer
 from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
-from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer import Consumer
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.strategy import default as default_strategy
 from kombu.serialization import prepare_accept_content
@@ -38,8 +38,10 @@ __all__ = [
     "end_when_drained",
     "is_draining",
     "is_over",
+    "is_running",
     "is_terminated",
     "job_of",
+    "limited_messages",
     "note_cancel",
     "note_job",
     "pool_of",
@@ -55,6 +57,25 @@ __all__ = [
 
 #: As it is before billiard's bootstrap of a pool process, whatever started that.
 _MAIN_PROCESS = multiprocessing.process.current_process()
+
+
+class CeleryConsumer(Consumer):
+    """Celery's consumer, with a name for what it does to a message that a `rate_limit` of Celery has held."""
+
+    def start_limited(self, request: Any) -> None:
+        """Start a message whose time has come."""
+        super()._limit_move_to_pool(request)
+
+    def _limit_move_to_pool(self, request: Any) -> None:
+        self.start_limited(request)
+
+
+def limited_messages(consumer: Any) -> Iterator[Any]:
+    """Take out the messages that a `rate_limit` of Celery holds."""
+    for bucket in filter(None, consumer.task_buckets.values()):
+        while bucket.contents:
+            request, _tokens = bucket.pop()
+            yield request
 
 
 def control_node(consumer: Any) -> Any:
@@ -139,6 +160,8 @@ def pool_runs(job: Any, pool: Any) -> bool:
 def unreported_jobs_kept(pool: Any) -> Iterator[None]:
     """Keep Celery from forgetting the jobs that pool processes have read but not reported as started."""
     processes = getattr(pool, "_pool", None)
+    if isinstance(processes, HookedPool):
+        processes.recall()
     every = list(getattr(processes, "_cache", {}).values())
     jobs = [job for job in every if job._write_to and not job._accepted]
     for job in jobs:
@@ -164,6 +187,9 @@ class HookedPool(AsynPool):
 
     def pool_has_died(self) -> None:
         """Called when processes have died, before the pool gives up their messages."""
+
+    def recall(self) -> None:
+        """Take back what processes have and have not begun."""
 
     #: The place in the pool of the process that is being started.
     place = 0
@@ -204,10 +230,10 @@ class HookedPool(AsynPool):
 
     def live_pids(self) -> list[int]:
         """The ids of the processes that run."""
-        return [process.pid for process in pool_of(self) if _runs(process)]
+        return [process.pid for process in pool_of(self) if is_running(process)]
 
     def _join_exited_workers(self, shutdown: bool = False) -> Any:
-        if not all(_runs(process) for process in pool_of(self)):
+        if not all(is_running(process) for process in pool_of(self)):
             self.pool_has_died()
         return super()._join_exited_workers(shutdown)
 
@@ -242,5 +268,6 @@ def release_multiprocessing() -> None:
     multiprocessing.process._current_process = _MAIN_PROCESS  # type: ignore[attr-defined]
 
 
-def _runs(process: Any) -> bool:
+def is_running(process: Any) -> bool:
+    """Whether a pool process has not ended."""
     return process._popen is not None and process._popen.poll() is None

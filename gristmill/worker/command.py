@@ -13,6 +13,7 @@ from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
 from gristmill.local.parent_death import end_with_parent
 from gristmill.server.connection import wait_for_server
+from gristmill.server.waiting import OWNER, START
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.tasks.queue_worker import QueueWorker, slots_of
@@ -41,7 +42,7 @@ def main() -> int:
         number = arguments.slots or number or slots_of(kind)
         if arguments.tune:
             pool_size.tuner = SlotTuner()
-        wait_for_server()
+        wait_for_server(OWNER if arguments.end_with_parent else START)
         # Celery's own command line would load all of its commands first, a shell among them.
         worker = app.Worker(
             hostname=f"{queue}@{socket.gethostname()}",

@@ -19,8 +19,8 @@ from gristmill.fleet.watcher import watch
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
-from gristmill.worker.admission import Admission
-from gristmill.worker.celery_internals import CeleryConsumer, pool_runs, unreported_jobs_kept
+from gristmill.worker.admission import Admission, hand_back
+from gristmill.worker.celery_internals import CeleryConsumer, limited_messages, pool_runs, unreported_jobs_kept
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.pool_size import pool_size
@@ -51,6 +51,20 @@ class Consumer(CeleryConsumer):
 
     def _capacity(self) -> Resources:
         return Resources(self.pool.num_processes, worker_memory(settings()))
+
+    def start_limited(self, request: Any) -> None:
+        """Start a message that Celery's `rate_limit` held; while the worker drains, it returns to its queue."""
+        if pool_size.is_held:
+            hand_back(request, 0.0)
+        else:
+            super().start_limited(request)
+
+    def give_up(self) -> None:
+        """Return the messages that have not started to their queues: the worker takes none for now."""
+        consumer: Any = self
+        consumer.on_task_request.give_up()
+        for request in limited_messages(self):
+            hand_back(request, 0.0)
 
     def connect(self) -> Any:
         """Connect to the broker, and refuse to start where it refuses commands that keep messages safe."""

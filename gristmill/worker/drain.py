@@ -46,6 +46,9 @@ class Drain(StartStopStep):
         self.draining = True
         run_rows.stop(True)
         end_when_drained(os.EX_OK)
+        if self.worker.hub:
+            # Celery's event loop goes on waiting after a signal, for up to a second. What another thread adds wakes it.
+            threading.Thread(target=self.worker.hub.call_soon, args=(lambda: None,), daemon=True).start()
         deadline = threading.Timer(settings().drain_seconds, os.kill, (os.getpid(), signal.SIGQUIT))
         deadline.daemon = True
         deadline.start()

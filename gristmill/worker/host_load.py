@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 
 from gristmill.config.host import cores, in_container, machine_id, memory, memory_used, namespace
+from gristmill.config.settings import settings
 
 _MIB = 1 << 20
 #: Seconds over which the use of cores is measured, as one second varies much; and between two looks at the processes of
@@ -70,6 +71,7 @@ def _fixed() -> dict[str, Any]:
     limit = memory()
     return {
         "machine": machine_id(),
+        "machine_name": settings().machine_name,
         "machine_cores": os.cpu_count() or 1,
         "cores": cores(),
         "memory": round(total / _MIB),

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from redis.exceptions import RedisError
 from gristmill.batches.run_count import ProgramRun, RunCount
 from gristmill.config.settings import Settings
 from gristmill.errors import GristmillError
-from gristmill.worker.program_files import PART
+from gristmill.worker.program_files import delete_draft
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.run_journal import directory, lock
 
@@ -77,8 +76,7 @@ class JournalSweep:
             for index, started, folder in map(loads, lines[:-1]):
                 # The last line is empty, or was not written whole.
                 runs.append(ProgramRun(index, started))
-                if folder.endswith(PART):
-                    _delete(Path(folder))
+                delete_draft(folder)
             number = 0
             if runs:
                 batch = loads(head)
@@ -105,9 +103,3 @@ def _locked(path: Path) -> Iterator[bool]:
 def _is_left(path: Path) -> bool:
     with _locked(path) as is_left:
         return is_left
-
-
-def _delete(folder: Path) -> None:
-    # What the program has started may still write to it.
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder)

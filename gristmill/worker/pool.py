@@ -14,17 +14,16 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.local.descendants import children, end_descendants
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
-from gristmill.worker.billiard_internals import Starter, fork_context, fresh_context
+from gristmill.worker.billiard_internals import PromptEnd, Starter, fork_context, fresh_context
 from gristmill.worker.celery_internals import (
-    HookedPool,
-    PoolProcess,
-    ProcessPool,
     begin_process,
     pool_of,
     release_multiprocessing,
 )
 from gristmill.worker.fork_server import ForkServer
 from gristmill.worker.fresh_process import Spawn
+from gristmill.worker.lot_pool import LotPool, LotTaskPool
+from gristmill.worker.pool_internals import LotProcess
 from gristmill.worker.process_state import process_state
 from gristmill.worker.slot_equipment import SlotEquipment, pool_equipment
 from gristmill.worker.start_method import start_method
@@ -35,15 +34,15 @@ log = logging.getLogger(__name__)
 START_SECONDS = 300.0
 
 
-class ItemProcess(PoolProcess):
+class ItemProcess(PromptEnd, LotProcess):
     """A process of the pool, which is replaced when its items have left what it cannot undo."""
 
     wait_for_job: Callable[[], Any]
     equipment: SlotEquipment
 
     def __reduce__(self) -> tuple[Any, ...]:
-        _, arguments = super().__reduce__()
-        return _received, (arguments, self.equipment, self.inqW_fd, self.synqW_fd)
+        _, arguments, state = super().__reduce__()
+        return _received, (arguments, self.equipment, self.inqW_fd, self.synqW_fd), state
 
     def after_fork(self) -> None:
         """Make this process ready for items; called in it, however it has started."""
@@ -56,7 +55,11 @@ class ItemProcess(PoolProcess):
         def wait_for_job() -> Any:
             if process_state.is_spent or os.getppid() != parent:
                 sys.exit(EX_RECYCLE)
-            return wait()
+            try:
+                return wait()
+            except SystemExit:
+                self.is_pool_closed = True
+                raise
 
         self.wait_for_job = wait_for_job
 
@@ -69,7 +72,7 @@ def _received(arguments: tuple[Any, ...], equipment: SlotEquipment, *numbers: in
     return process
 
 
-class ItemPool(HookedPool):
+class ItemPool(LotPool):
     """Billiard's pool, with children of this process that are neither pool processes nor its own ended as orphans.
 
     `starter` starts processes that are no copies of this one; without it, processes are forked.
@@ -110,7 +113,7 @@ def _begin(node_name: str) -> None:
     begin_process(app, node_name)
 
 
-class ItemTaskPool(ProcessPool):
+class ItemTaskPool(LotTaskPool):
     """Celery's prefork pool, made of ItemPool."""
 
     Pool = ItemPool

@@ -121,7 +121,7 @@ class PoolSize:
         consumer = self._worker.consumer
         self.hold(consumer)
         if self.is_held:
-            consumer.on_task_request.give_up()
+            consumer.give_up()
         processes = processes_of(self._worker.pool)
         is_sized = processes is None or processes.resize(self.width, STARTS_MOST)
         is_over = len(state.reserved_requests) > self.slots

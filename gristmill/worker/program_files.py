@@ -7,6 +7,7 @@ import secrets
 import shutil
 import threading
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,6 +101,20 @@ def _value(data: bytes) -> Any:
         return {"base64": b64encode(data).decode()}
 
 
+def new_draft(directory: str, index: int) -> str:
+    """A name for the folder that the program of an item writes to until it has ended."""
+    # Another worker may run the item too: each writes a folder of its own, and one of them stays.
+    return str(Path(directory) / f".{index}.{secrets.token_hex(4)}{PART}")
+
+
+def delete_draft(draft: str) -> None:
+    """Delete the folder of a program that has not ended, if there is one."""
+    if draft.endswith(PART):
+        # What the program has started may still write to it.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(draft)
+
+
 class OutputFolder:
     """Both streams go to files in `directory/INDEX/`, which appears when the program has ended, beside `meta.json`.
 
@@ -109,12 +124,10 @@ class OutputFolder:
 
     overflow = False
 
-    def __init__(self, directory: str) -> None:
-        self._directory = Path(directory)
-        self._folder = self._directory / str(item.index)
-        # Another worker may run the item too: each writes a folder of its own, and one of them stays.
-        self._part = self._directory / f".{item.index}.{secrets.token_hex(4)}{PART}"
-        self.draft = str(self._part)
+    def __init__(self, directory: str, draft: str = "") -> None:
+        self._folder = Path(directory) / str(item.index)
+        self.draft = draft or new_draft(directory, item.index)
+        self._part = Path(self.draft)
 
     def begin(self) -> None:
         """Make the folder."""
@@ -162,6 +175,8 @@ class OutputFolder:
 
 class _PerThread(threading.local):
     stored: StoredOutput | None = None
+    #: The draft of the next program, if somebody has named it.
+    draft = ""
 
 
 _per_thread = _PerThread()
@@ -174,10 +189,16 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+def name_draft(draft: str) -> None:
+    """Have the next program of this thread write to this folder, by whose name another process deletes it."""
+    _per_thread.draft = draft
+
+
 def files_of(command: CommandLine) -> ProgramFiles:
     """Where the output of an item of this command goes."""
     if command.output_dir:
-        return OutputFolder(command.output_dir)
+        draft, _per_thread.draft = _per_thread.draft, ""
+        return OutputFolder(command.output_dir, draft)
     if _per_thread.stored is None:
         _per_thread.stored = StoredOutput()
     return _per_thread.stored

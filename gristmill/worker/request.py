@@ -1,7 +1,9 @@
 """Celery's request: whatever a pool no longer runs is acknowledged or handed back, and suspects run alone."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from time import sleep
 from typing import Any
 from weakref import ref
 
@@ -112,6 +114,9 @@ class Request(CeleryRequest):
         self.job = None if answer is None else ref(answer)
         if not self.acknowledged:
             pool_messages.add(self, job_of(answer))
+        if isinstance(job_of(answer), Future) and len(state.reserved_requests) == 1:
+            # Else the thread waits for the GIL until this one has nothing to do.
+            sleep(0)
         return answer
 
     def revoked(self) -> bool:
@@ -121,6 +126,14 @@ class Request(CeleryRequest):
         except Exception as error:
             self._give_up(as_text(error), passes(error))
             return True
+
+    def is_dropped(self) -> bool:
+        """Whether a message that waits in the pool is not to run after all, and has ended by that."""
+        if not self.revoked():
+            return False
+        pool_messages.remove(self)
+        Request.ended()
+        return True
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """End the run of the message. The message goes back once the pool has reported the end of the run.

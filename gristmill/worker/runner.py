@@ -37,6 +37,7 @@ from gristmill.worker.once_more import run_once_more
 from gristmill.worker.pending_outcomes import PendingOutcomes, early_recorder
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.process_state import process_state
+from gristmill.worker.program_files import delete_draft, name_draft, new_draft
 from gristmill.worker.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.run_journal import run_journal
@@ -227,6 +228,7 @@ def run_in_quarantine(
     started_at = perf_counter()
     only = replace(work, items=[])
     row = run_rows.own()
+    draft = _draft_of(work, item)
 
     def prepare_first(process: QuarantineProcess) -> None:
         nonlocal started_at
@@ -235,11 +237,13 @@ def run_in_quarantine(
             started_at = perf_counter()
         row.begin(work.batch, item.index, item.attempt, started_at)
         if work.task == PROGRAM:
-            run_journal().begin(item.index)
+            delete_draft(draft)
+            run_journal().begin(item.index, folder=draft)
 
     try:
         seconds = limit + GRACE_SECONDS if limit else None
-        return quarantined(run_named, only, worker, limit, item, row.number, seconds=seconds, prepare=prepare_first)
+        call = (run_named, only, worker, limit, item, row.number, draft)
+        return quarantined(*call, seconds=seconds, prepare=prepare_first)
     except TimedOut as timeout:
         late = TimeLimitExceeded(limit)
         state, text, retry_ms = "failed", dumps(explain(late)), delay_ms(item, work, task, late)
@@ -248,14 +252,26 @@ def run_in_quarantine(
         state, text, retry_ms, log = "dead", dumps(explain(death)), None, death.output
     finally:
         row.rest()
+        delete_draft(draft)
     return outcome_of(item, state, text, started_at, worker, retry_ms, log if keeps_log(work, state) else None)
 
 
-def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1) -> Outcome:
-    """Run one item in a process that finds the task by its name, and writes the row `row` of the worker's table."""
+def _draft_of(work: Work, item: Item) -> str:
+    """The folder that the program of an item writes to until it has ended; empty if there is none."""
+    command = work.fixed.get("command") if work.task == PROGRAM else None
+    directory = command.get("output_dir") if isinstance(command, dict) else None
+    return new_draft(directory, item.index) if directory else ""
+
+
+def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1, draft: str = "") -> Outcome:
+    """Run one item in a process that finds the task by its name, and writes the row `row` of the worker's table.
+
+    A program writes to the folder `draft` until it has ended, if it writes to a folder.
+    """
     from gristmill.worker.coroutines import run_in_own_loop
 
     run_rows.join(row)
+    name_draft(draft)
     task = catalog.find(work.task)
     if task.is_async:
         return run_in_own_loop(work, task, worker, limit, item)

@@ -7,13 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPException
-from typing import Self
-
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError
-from urllib3.exceptions import TimeoutError as UrllibTimeoutError
-from urllib3.response import HTTPResponse
+from typing import TYPE_CHECKING, Self
 
 from gristmill.config.settings import Settings
 from gristmill.tasks.fetch.errors import (
@@ -23,6 +17,10 @@ from gristmill.tasks.fetch.errors import (
     FetchTimeoutError,
 )
 from gristmill.tasks.fetch.target import Target
+
+if TYPE_CHECKING:
+    from urllib3.connection import HTTPConnection
+    from urllib3.response import HTTPResponse
 
 #: A whole answer may take this many times `GRISTMILL_FETCH_READ_SECONDS`, even if bytes never stop coming.
 _PATIENCE = 20
@@ -35,7 +33,7 @@ _BLOCK = 64 << 10
 class Reply:
     """The answer to one request: status and headers first, then its body in blocks."""
 
-    def __init__(self, target: Target, response: HTTPResponse, limit: int, alarm: "_Alarm") -> None:
+    def __init__(self, target: Target, response: "HTTPResponse", limit: int, alarm: "_Alarm") -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._target = target
@@ -152,13 +150,13 @@ def send_request(
         connection.close()
 
 
-def _send(connection: HTTPConnection, target: Target, headers: dict[str, str], post: Post | None) -> None:
+def _send(connection: "HTTPConnection", target: Target, headers: dict[str, str], post: Post | None) -> None:
     method, body = ("GET", None) if post is None else ("POST", post.body)
     headers = headers if post is None else {**headers, **post.headers}
     connection.request(method, target.path, body, headers, preload_content=False, decode_content=False)
 
 
-def _connect(target: Target, addresses: Sequence[str], seconds: float) -> HTTPConnection:
+def _connect(target: Target, addresses: Sequence[str], seconds: float) -> "HTTPConnection":
     """Connect to the first of the addresses that accepts."""
     *others, last = addresses
     for address in others:
@@ -167,7 +165,7 @@ def _connect(target: Target, addresses: Sequence[str], seconds: float) -> HTTPCo
     return _connected(target, last, seconds)
 
 
-def _connected(target: Target, address: str, seconds: float) -> HTTPConnection:
+def _connected(target: Target, address: str, seconds: float) -> "HTTPConnection":
     connection = _connection(target, address, seconds)
     try:
         with _faults(target):
@@ -178,7 +176,10 @@ def _connected(target: Target, address: str, seconds: float) -> HTTPConnection:
     return connection
 
 
-def _connection(target: Target, address: str, seconds: float) -> HTTPConnection:
+def _connection(target: Target, address: str, seconds: float) -> "HTTPConnection":
+    # Imported here, because most processes request no URL.
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+
     if target.scheme == "http":
         return HTTPConnection(address, target.port, timeout=seconds)
     return HTTPSConnection(address, target.port, timeout=seconds, server_hostname=target.name, ssl_context=_tls())
@@ -193,15 +194,19 @@ def _tls() -> ssl.SSLContext:
 @contextmanager
 def _faults(target: Target, alarm: _Alarm | None = None) -> Iterator[None]:
     """Turn errors of the connection into those of `fetch`; there is an `alarm` once it is connected."""
+    from http.client import HTTPException
+
+    from urllib3 import exceptions
+
     try:
         yield
-    except (HTTPError, HTTPException, OSError) as error:
+    except (exceptions.HTTPError, HTTPException, OSError) as error:
         _raise_if_rang(target, alarm)
         if isinstance(error, ssl.SSLCertVerificationError):
             raise FetchCertificateError(f"{target.public_url}: {error.verify_message}") from None
         # urllib3 counts every connection that fails among its timeouts.
-        late = isinstance(error, TimeoutError | UrllibTimeoutError) and not isinstance(error, NewConnectionError)
-        if late:
+        is_late = isinstance(error, TimeoutError | exceptions.TimeoutError)
+        if is_late and not isinstance(error, exceptions.NewConnectionError):
             raise FetchTimeoutError(f"{target.public_url}: timed out {'reading' if alarm else 'connecting'}") from error
         reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
         raise FetchConnectionError(f"{target.public_url}: {reason}") from error

@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urljoin
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import Url, parse_url
-
 from gristmill.tasks.fetch.addresses import Networks, expected_host, literal, refusal
+
+if TYPE_CHECKING:
+    from urllib3.util import Url
 
 _PORTS = {"http": 80, "https": 443}
 #: Characters of the longest URL.
@@ -122,7 +122,11 @@ def _joined(base: str, location: str) -> str:
         raise _error(location, f"a URL; {error}") from None
 
 
-def _parts(url: str) -> Url:
+def _parts(url: str) -> "Url":
+    # Imported here, because most processes request no URL.
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url
+
     try:
         mark = _stand_in(url)
         parts = parse_url(_STRAY_PERCENT.sub(mark, url))

@@ -63,14 +63,33 @@ def test_a_round_of_make_ab_has_every_figure():
 
 def test_the_benchmark_of_scale_has_every_figure(tmp_path, capsys):
     file = tmp_path / "scale.json"
-    arguments = ["--sizes", "2", "4", "--batches", "2", "--seconds", "3", "--workers", "4", "--json", str(file)]
+    arguments = [
+        "--sizes",
+        "2",
+        "4",
+        "--batches",
+        "2",
+        "--seconds",
+        "3",
+        "--workers",
+        "4",
+        "--rack",
+        "1",
+        "--json",
+        str(file),
+    ]
     assert scale.main(arguments) == 0
     small, large, fleet = json.loads(file.read_text())
     assert [(each["batches"], each["items"], each["errors"]) for each in (small, large)] == [(2, 40, 0), (4, 40, 0)]
     assert all(each["item"] > 0 and each["quiet"] > 0 and each["script"] > 0 for each in (small, large))
     # All slots hold a chunk: 4 workers of 8, and the one that measures takes between.
     assert 32 <= fleet["busy"] <= 33
-    assert fleet["take99"] >= fleet["take50"] > 0
+    assert min(fleet["takes"]) > 0
+    assert min(fleet["records"]) > 0
+    assert all(fleet["pages"].values())
+    # Those of a rack of one worker that died hold nothing any more.
+    assert fleet["handed_on"] == fleet["held"] == 8
     out = capsys.readouterr().out
     assert "| 4 | 40 |" in out
+    assert "| 4 × 8 |" in out
     assert "A worker that joins takes" in out

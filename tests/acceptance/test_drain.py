@@ -31,6 +31,16 @@ def doze(seconds: float):
     return item.slot
 
 
+@io
+def trickle(note: str):
+    """Leave a line, twenty times a minute at most."""
+    with open(note, "a") as file:
+        print(item.slot, file=file)
+
+
+trickle.rate_limit = "20/m"
+
+
 @cpu
 def stay(gate: str):
     """The number of the slot, once there is such a file."""
@@ -113,6 +123,25 @@ def test_a_drained_worker_finishes_what_runs_and_takes_nothing(fleet, name, queu
         registry = WorkerRegistry(ledger.client, ledger.settings)
         until(lambda: not registry.waiting(queue), what="the plain message to be taken")
     assert {result.attempts for result in fleet.results(name)} == {1}
+
+
+def test_what_a_rate_limit_of_celery_holds_does_not_start_in_a_drained_worker(fleet, name):
+    note, target = fleet.path / name, worker(fleet, "io")["name"]
+
+    def lines():
+        return len(note.read_text().splitlines()) if note.exists() else 0
+
+    code = f"import naps; [naps.trickle.delay({str(note)!r}) for _ in range(3)]"
+    assert fleet.process([sys.executable, "-c", code]).code == 0
+    until(lambda: lines() == 1, what="the first one")
+    fleet.run("drain", target, "--max-wait", "20s").good()
+    # Their time would come after 3 s and 6 s.
+    fleet.run("submit", "doze", "0", "--name", name).good()
+    assert fleet.run("watch", name, "--max-wait", "7s").code == 124
+    assert lines() == 1
+    fleet.run("undrain", target).good()
+    until(lambda: lines() == 3, what="the others")
+    fleet.ended(name)
 
 
 def test_a_chunk_of_a_drained_worker_ends_at_its_next_item(fleet, name):

@@ -1,9 +1,10 @@
 """Queues that are lists: what stock kombu has put there is moved in small steps, and nobody's messages are named."""
 
 import json
+import uuid
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Producer
 
 from gristmill.broker import leases
 from gristmill.broker.unattended_queues import orphans
@@ -183,3 +184,15 @@ class TestOrphans:
     def test_are_keys_of_another_type_too(self, bench):
         bench.client.set(f"{bench.prefix}cpu", "x")
         assert orphans(bench.client, self.settings(bench), ["cpu", "io"]) == [("cpu", "other", 0)]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_reply_that_is_given_back_is_read_again(channel, stock, compression):
+    """As a look at the state of a task does whose results come by `rpc://`; a stock program may read the next time."""
+    reply = str(uuid.uuid4())
+    Producer(channel).publish({"a": "ä"}, routing_key=reply, compression=compression)
+    for reader in (channel, channel, stock):
+        message = reader.basic_get(reply)
+        assert message.payload == {"a": "ä"}
+        message.requeue()
+    assert channel.basic_get(reply, no_ack=True).payload == {"a": "ä"}

@@ -13,6 +13,7 @@ from gristmill.local.descendants import become_subreaper, is_subreaper
 from gristmill.worker.billiard_internals import fresh_context
 from gristmill.worker.fork_server import ForkServer
 from gristmill.worker.fresh_process import Spawn
+from gristmill.worker.lots import Tickets
 from gristmill.worker.output_file import new_file
 from gristmill.worker.pool import ItemProcess
 from gristmill.worker.slot_equipment import SlotEquipment
@@ -69,6 +70,7 @@ def test_a_process_has_the_numbers_of_its_worker_and_the_file_of_its_slot(contex
     file = new_file()
     slot = ItemProcess(_SimpleQueue(), _SimpleQueue())
     slot.equipment = SlotEquipment("cpu@host/ab", 1 << 30, file)
+    slot.tickets = Tickets()
     process = context.Process(target=started_processes.tell_of_slot, args=(slot, writer))
     process.start()
     writer.close()

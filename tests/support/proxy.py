@@ -19,6 +19,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._pairs = []
+        self._silent = set()
         self._words, self._times = b"", 0
         self._chance = 0.0
         #: Replies that were cut in their middle.
@@ -39,6 +40,16 @@ class Proxy:
     def cut_often(self, chance):
         """Cut each request or reply with this chance, some of them before a byte of it has passed."""
         self._chance = chance
+
+    def silence(self):
+        """Have the connections of now stay open, and nothing pass any more; the server has lost its ends of them.
+
+        So does a proxy, or a router, that has forgotten them.
+        """
+        for client, server in self._pairs[:]:
+            self._silent.add(client)
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
 
     def cut_all(self):
         """Cut every connection now."""
@@ -71,6 +82,8 @@ class Proxy:
     def _pass(self, pair, source, sink, reply):
         with suppress(OSError):
             while data := source.recv(1 << 16):
+                if pair[0] in self._silent:
+                    continue
                 matches = reply and self._times > 0 and self._words in data
                 if matches or self._luck.random() < self._chance:
                     self._times -= matches
@@ -78,4 +91,5 @@ class Proxy:
                     self.cuts += 1
                     break
                 sink.sendall(data)
-        self._cut(pair)
+        if pair[0] not in self._silent:
+            self._cut(pair)

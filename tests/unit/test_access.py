@@ -1,9 +1,13 @@
 """Who may reach the dashboard: what counts as this host alone, and what Flower is told."""
 
+import base64
+from types import SimpleNamespace
+
 import pytest
 
 from gristmill.config.flower import check_reach, dashboard_url, flower_options, is_loopback, may_act
 from gristmill.config.settings import load
+from gristmill.dashboard import visitors
 from gristmill.dashboard.application import is_loopback_name
 from gristmill.errors import SettingError
 
@@ -107,3 +111,18 @@ def test_a_secret_that_is_too_short_is_not_shown(name):
         load({name: "hunter2"})
     assert "hunter2" not in str(raised.value)
     assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(("login", "only_looks"), [("cy:only looking", True), ("gristmill:correct horse", False)])
+def test_pages_of_flower_have_no_buttons_for_a_viewer(monkeypatch, login, only_looks):
+    roles = load({PASSWORD: "correct horse", VIEWERS: "cy:only looking"})
+    monkeypatch.setattr(visitors, "settings", lambda: roles)
+    values = {}
+    monkeypatch.setattr(visitors.BaseHandler, "render", lambda _self, _name, **own: values.update(own))
+    page = object.__new__(visitors.ForVisitor)
+    options = SimpleNamespace(read_only=False, basic_auth=flower_options(roles)["basic_auth"], auth="")
+    header = "Basic " + base64.b64encode(login.encode()).decode()
+    page.application = SimpleNamespace(options=options)
+    page.request = SimpleNamespace(headers={"Authorization": header}, cookies={})
+    page.render("task.html", read_only=False, task="t")
+    assert values == {"read_only": only_looks, "task": "t"}

@@ -5,6 +5,7 @@ import pytest
 from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.meters import TaskCount
 from gristmill.fleet.queue_history import QueueHistory, QueueSecond
+from gristmill.fleet.queue_now import QueueNow
 from tests.support.batch_info import batch_info
 
 
@@ -30,3 +31,14 @@ def work(*, ended, own, left=1000):
 )
 def test_a_batch_tells_how_long_its_items_take_where_its_task_has_others(ended, own, seconds):
     assert work(ended=ended, own=own) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("left", "rounds"), [(9, 3), (8, 2), (6, 2), (5, 2)])
+def test_equal_items_take_whole_rounds(left, rounds):
+    queue = QueueNow("cpu", left=left, seconds=30.0, work=left * 30.0, used=1.0, slots=4, busy=4, longest=34.0)
+    assert queue.drain == pytest.approx(30.0 * rounds + 4.0)
+
+
+def test_slots_of_unlike_items_leave_them_one_by_one():
+    queue = QueueNow("cpu", left=5, seconds=30.0, work=150.0, used=1.0, slots=4, busy=4, longest=90.0)
+    assert queue.drain == pytest.approx(30.0 / 4 + 90.0)

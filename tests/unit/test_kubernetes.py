@@ -33,7 +33,7 @@ def container(pod):
 
 
 def environment(pod):
-    return {entry["name"]: entry["value"] for entry in container(pod).get("env", ())}
+    return {entry["name"]: entry["value"] for entry in container(pod).get("env", ()) if "value" in entry}
 
 
 def secrets(pod):

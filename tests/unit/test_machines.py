@@ -36,6 +36,7 @@ class TestMachines:
         beside = LiveWorker("io@mill", host="mill", machine="0123456789ab")
         assert [one.name for one in machines([container("c1"), beside])] == ["mill"]
         assert [one.name for one in machines([container("c1")])] == ["machine 012345"]
+        assert [one.name for one in machines([container("c1", machine_name="mill-2"), beside])] == ["mill-2"]
 
     def test_workers_of_older_versions_have_a_machine_each_host(self):
         older = [

@@ -1,11 +1,20 @@
-"""The pool's processes: which of them the event loop watches."""
+"""The pool's processes: which of them the event loop watches, and how they and their worker end."""
 
 import os
+import signal
+import threading
+import time
 from types import SimpleNamespace
 
+import billiard.pool
 import pytest
+from kombu.asynchronous import Hub
 
+from gristmill.worker import drain
+from gristmill.worker.billiard_internals import PromptEnd
 from gristmill.worker.celery_internals import HookedPool
+
+SLEPT = 9
 
 
 @pytest.fixture
@@ -30,3 +39,52 @@ def test_a_process_is_watched_by_its_pidfd(pool):
 def test_a_process_whose_death_was_seen_just_before_the_connection_broke_does_not_end_its_worker(pool):
     # What Celery leaves of it until the pool has replaced it.
     assert _watched(pool, SimpleNamespace(pid=os.getpid(), _sentinel_poll=None)) == []
+
+
+def _end(monkeypatch, *, is_pool_closed):
+    """The exit code of a process that ends, and what its `on_exit` was called with."""
+    monkeypatch.setattr(billiard.pool.time, "sleep", lambda _: os._exit(SLEPT))
+    reader, writer = os.pipe()
+    process = PromptEnd.__new__(PromptEnd)
+    process.is_pool_closed = is_pool_closed
+    process.outq = SimpleNamespace(put=lambda _: None)
+    process.on_exit = lambda *call: os.write(writer, repr(call).encode())
+    child = os.fork()
+    if not child:
+        process._do_exit(4711, None)
+    os.close(writer)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with os.fdopen(reader) as file:
+        return code, file.read()
+
+
+def test_a_process_of_a_closed_pool_ends_at_once(monkeypatch):
+    assert _end(monkeypatch, is_pool_closed=True) == (0, "(4711, 0)")
+
+
+def test_the_pool_reads_of_the_end_of_a_process_while_it_is_open(monkeypatch):
+    assert _end(monkeypatch, is_pool_closed=False) == (SLEPT, "(4711, 0)")
+
+
+def test_a_signal_that_drains_the_worker_wakes_its_event_loop(monkeypatch):
+    monkeypatch.setattr(drain, "end_when_drained", lambda _: None)
+    monkeypatch.setattr(threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
+    hub = Hub()
+    step = drain.Drain(SimpleNamespace())
+    step.worker, step.draining = SimpleNamespace(hub=hub), False
+    before = signal.signal(signal.SIGALRM, step._drain)
+    hub.call_later(10, lambda: None)
+    reader, writer = os.pipe()
+    hub.add_reader(reader, os.read, reader, 1)
+    os.write(writer, b"!")
+    # The loop has begun; its next turn waits for as long as the timers allow.
+    hub.run_once()
+    began = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    while not step.draining:
+        hub.run_once()
+    signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 1
+    hub.close()
+    os.close(reader)
+    os.close(writer)

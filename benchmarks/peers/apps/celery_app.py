@@ -13,7 +13,9 @@ if OURS:
 
     URL = from_redis(URL)
 
-app = Celery("celery_app", broker=URL)
+TASK = "gristmill.broker.quick_task:QuickTask" if OURS else "celery:Task"
+
+app = Celery("celery_app", broker=URL, task_cls=TASK)
 app.conf.update(
     task_ignore_result=True,
     task_acks_late=OURS,

@@ -45,9 +45,11 @@ local function widen(batch, width)
   return 2 * width
 end
 
--- Count what a record of batch `b` brought: `runs` is bucket:items,… of the run times.
-local function count_record(now, batch, b, worker, succeeded, failed, seconds, runs)
-  local amounts = {'s', succeeded, 'f', failed, 'b', math.floor(seconds * 1000 + 0.5)}
+-- Count what a record of batch `b` brought: `runs` is bucket:items,… of the run times, `retries` are attempts that are
+-- followed by another.
+local function count_record(now, batch, b, worker, tally, retries, seconds, runs)
+  local succeeded, failed = tally.succeeded, tally.failed + tally.dead
+  local amounts = {'s', succeeded, 'f', failed, 'b', math.floor(seconds * 1000 + 0.5), 'a', retries, 'd', tally.duplicates}
   local meter = key(batch, 'meter')
   for n, items in string.gmatch(runs, '(-?%d+):(%d+)') do
     amounts[#amounts + 1] = 'R' .. n
@@ -62,7 +64,7 @@ local function count_record(now, batch, b, worker, succeeded, failed, seconds, r
     if items > 0 then
       redis.call('HINCRBY', meter, slice .. what, items)
       redis.call('HINCRBY', GM .. 'meters:of:' .. worker, b.queue .. '|' .. what .. '|' .. b.task, items)
-      redis.call('EXPIRE', GM .. 'meters:of:' .. worker, WORKER_KEPT)
     end
   end
+  redis.call('EXPIRE', GM .. 'meters:of:' .. worker, WORKER_KEPT)
 end

@@ -118,27 +118,35 @@ end
 
 local function count_outcomes()
   local done = tally.succeeded + tally.failed + tally.dead
-  for field, amount in pairs(tally) do
-    if amount > 0 then redis.call('HINCRBY', key(batch, 'state'), field, amount) end
+  local fields = {}
+  for _, field in ipairs({'succeeded', 'failed', 'dead'}) do
+    if tally[field] > 0 then fields[#fields + 1], fields[#fields + 2] = field, string.format('%d', b[field] + tally[field]) end
   end
+  if tally.duplicates > 0 then redis.call('HINCRBY', key(batch, 'state'), 'duplicates', tally.duplicates) end
   count_open(b.queue, b.paused, -done)
-  if b.stuck_after and done > 0 then redis.call('HSET', key(batch, 'state'), 'moved', now) end
-  redis.call('HINCRBY', GM .. 'items', worker, done)
-  if times ~= 'off' then count_task(now, b.queue, b.task, {'a', retries, 'd', tally.duplicates}) end
-  -- What comes after the end is a duplicate, and would outlive the batch.
-  if times ~= 'off' and not b.finished then
-    count_record(now, batch, b, worker, tally.succeeded, tally.failed + tally.dead, seconds, times)
-  end
+  if b.stuck_after and done > 0 then fields[#fields + 1], fields[#fields + 2] = 'moved', now end
   if items > 0 then
     -- How long items take, the recent ones counting most.
-    redis.call('HSET', key(batch, 'state'), 'measured_seconds', b.measured_seconds * 0.8 + seconds,
-      'measured_items', b.measured_items * 0.8 + items)
+    for field, value in pairs({measured_seconds = seconds, measured_items = items}) do
+      fields[#fields + 1], fields[#fields + 2] = field, b[field] * 0.8 + value
+    end
+  end
+  if #fields > 0 then redis.call('HSET', key(batch, 'state'), unpack(fields)) end
+  redis.call('HINCRBY', GM .. 'items', worker, done)
+  if times == 'off' then return end
+  if b.finished then
+    -- What comes after the end is a duplicate, and would outlive the batch.
+    count_task(now, b.queue, b.task, {'a', retries, 'd', tally.duplicates})
+  else
+    count_record(now, batch, b, worker, tally, retries, seconds, times)
   end
 end
 
 -- Whether each of the chunk's first `span` items has an outcome, or is elsewhere.
 local function accounted(span)
   local done, last = key(batch, 'done'), first + span - 1
+  -- As a rule, each has it from this call.
+  if span == tally.succeeded + tally.failed + tally.dead then return true end
   if span == 0 or redis.call('BITCOUNT', done, first, last, 'BIT') == span then return true end
   -- Beyond the end of the bitmap, BITPOS finds nothing.
   redis.call('SETBIT', done, last, redis.call('GETBIT', done, last))

@@ -26,7 +26,7 @@
 
   /** Machine, container and process: three things. */
   function place(worker, shared) {
-    const machine = worker.container && worker.machine ? "container " + worker.host + " on machine " + worker.machine.slice(0, 6) : worker.host;
+    const machine = worker.container && worker.machine ? "container " + worker.host + " on " + (worker.machine_name || "machine " + worker.machine.slice(0, 6)) : worker.host;
     return machine + ", pid " + worker.pid + (shared ? "; other workers have this name too" : "");
   }
 

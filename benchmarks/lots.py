@@ -1,0 +1,80 @@
+"""`python -m benchmarks.lots`: no-ops on two processes, by turns in our pool and in Celery's, both on our transport.
+
+The queue is full when a worker starts; the first tenth does not count. CPU is that of all processes of the worker.
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from redis import Redis
+
+from benchmarks.options import at_least
+from benchmarks.transport import environ, standing
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
+
+POOLS = {"ours": "gristmill.worker.lot_pool:LotTaskPool", "Celery's": "prefork"}
+PUT = (
+    "from benchmarks.plain import noop\n"
+    "from gristmill.broker.enqueue import enqueue_many\n"
+    "enqueue_many(noop, ((number,) for number in range({})))"
+)
+WORKER = "-m celery -A benchmarks.plain -q worker -Q bench -l error -P prefork -c 2 --without-mingle --without-gossip"
+
+
+def _cpu(worker: psutil.Process) -> float:
+    times = [each.cpu_times() for each in (worker, *worker.children())]
+    return sum(each.user + each.system for each in times)
+
+
+def measure(url: str, pool: str, tasks: int) -> tuple[float, float]:
+    """No-ops per second, and µs of CPU for each."""
+    client, env = Redis.from_url(url), environ(url, "ours", 50) | {"BENCH_POOL": POOLS[pool]}
+    subprocess.run([sys.executable, "-c", PUT.format(tasks)], env=env, check=True)
+    worker = subprocess.Popen(
+        [sys.executable, *WORKER.split()], env=env, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        while (left := standing(client)) > tasks * 0.9:
+            time.sleep(0.005)
+        process = psutil.Process(worker.pid)
+        started_at, cpu = time.perf_counter(), _cpu(process)
+        while standing(client):
+            time.sleep(0.005)
+        return left / (time.perf_counter() - started_at), 1e6 * (_cpu(process) - cpu) / left
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lots", description=__doc__)
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="of which the medians are shown (default: 5)")
+    parser.add_argument("--tasks", type=at_least(100), default=6000, help="of each round (default: 6000)")
+    arguments = parser.parse_args()
+    figures: dict[str, list[tuple[float, float]]] = {pool: [] for pool in POOLS}
+    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
+        for number in range(arguments.rounds):
+            for pool in list(POOLS)[:: -1 if number % 2 else 1]:
+                figures[pool].append(measure(server.url, pool, arguments.tasks))
+    for place, name in enumerate(("no-ops/s", "µs of CPU for each")):
+        ours, celerys = ([each[place] for each in figures[pool]] for pool in POOLS)
+        ratios = sorted(one / other for one, other in zip(ours, celerys, strict=True))
+        print(
+            f"{name}: ours {statistics.median(ours):,.0f}, Celery's {statistics.median(celerys):,.0f}, "
+            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

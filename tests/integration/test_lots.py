@@ -1,0 +1,134 @@
+"""Lots of short messages for the processes of a real worker: each runs once, whoever is killed, and nobody waits."""
+
+import os
+import random
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.conftest import until
+from tests.support.dropin_bench import DropIn
+
+SHORT = 300
+
+
+class Noting(DropIn):
+    """Its tasks note in a file that they run: what a server has to write is not short."""
+
+    def __init__(self, url, directory):
+        self.file = directory / "notes"
+        self.file.touch()
+        super().__init__(url, directory, TEST_NOTES=str(self.file))
+
+    def noted(self, word):
+        lines = [line.split() for line in self.file.read_text().splitlines()]
+        return sorted(int(number) for said, number in lines if said == word)
+
+    def begun(self):
+        return self.noted("begun")
+
+    def done(self):
+        return self.noted("done")
+
+
+BENCH = Noting
+
+
+def writes(bench):
+    """How often the worker has written messages to its processes."""
+    return bench.inspect("stats")["pool"]["writes"]["total"]
+
+
+def short(bench, first=0, count=SHORT):
+    bench.send(f"[jot.delay(n) for n in range({first}, {first + count})]")
+
+
+@pytest.fixture
+def busy(bench):
+    """A bench whose worker has run short tasks, and knows that they are short."""
+    bench.worker("prefork", 2, 50)
+    short(bench)
+    bench.ended()
+    return bench
+
+
+def test_short_messages_travel_together_and_none_waits_for_a_long_one(busy):
+    assert busy.begun() == busy.done() == list(range(SHORT))
+    assert writes(busy) < SHORT
+    # To the worker it is as short as the others of its task.
+    busy.send("jot.delay(1000, hold='it'); [jot.delay(n) for n in range(1001, 1061)]")
+    until(lambda: len(busy.done()) == SHORT + 60, 30, "those that came after the long one")
+    assert 1000 in busy.begun()
+    assert 1000 not in busy.done()
+    busy.go("it")
+    busy.ended()
+    assert busy.begun() == busy.done() == [*range(SHORT), *range(1000, 1061)]
+
+
+def test_a_message_that_is_revoked_or_expires_while_it_waits_for_a_process_does_not_run(busy):
+    busy.send("jot.delay(1000, hold='it'); jot.delay(1001, hold='it')")
+    until(lambda: len(busy.begun()) == SHORT + 2, 30, "two long tasks")
+    busy.send("mark.apply_async((1,), task_id='r'); mark.apply_async((2,), task_id='x', expires=0.2); jot.delay(3)")
+    until(lambda: len(busy.inspect("reserved")) == 3, 30, "three that wait")
+    busy.send("app.control.revoke('r')")
+    until(lambda: busy.inspect("revoked") == ["r"], 30, "the revoke")
+    busy.go("it")
+    busy.ended()
+    assert sorted(set(busy.begun()) - set(range(SHORT))) == [1000, 1001]
+    assert busy.begun().count(3) == 2
+    assert busy.said("begun") == []
+    assert busy.ask("[app.AsyncResult(i).state for i in 'rx']") == ["REVOKED", "REVOKED"]
+
+
+def test_processes_that_are_killed_under_load_lose_nothing_and_run_nothing_else_twice(busy):
+    worker, luck, kills = psutil.Process(busy.workers[0].pid), random.Random(19), 4
+    short(busy, 1000, 1500)
+    for number in range(kills):
+        until(lambda number=number: len(busy.done()) > SHORT + 200 * (number + 1), 60, "progress")
+        child = luck.choice([each for each in worker.children() if each.status() != psutil.STATUS_ZOMBIE])
+        os.kill(child.pid, signal.SIGKILL)
+    busy.ended(120)
+    assert sorted(set(busy.done())) == [*range(SHORT), *range(1000, 2500)]
+    assert len(busy.begun()) <= SHORT + 1500 + kills
+    assert busy.dead() == []
+
+
+def test_workers_that_are_killed_under_load_lose_nothing(busy):
+    busy.worker("prefork", 2, 50)
+    busy.ready(1)
+    short(busy, 1000, 1500)
+    for number in range(2):
+        until(lambda number=number: len(busy.done()) > SHORT + 300 * (number + 1), 60, "progress")
+        os.killpg(busy.workers[number].pid, signal.SIGKILL)
+        busy.worker("prefork", 2, 50)
+    busy.ended(120)
+    assert sorted(set(busy.done())) == [*range(SHORT), *range(1000, 2500)]
+    assert busy.dead() == []
+
+
+def test_processes_that_are_replaced_after_some_tasks_give_back_what_they_have_not_begun(bench):
+    bench.worker("prefork", 2, 50, "--max-tasks-per-child=20")
+    short(bench)
+    bench.ended()
+    assert bench.begun() == bench.done() == list(range(SHORT))
+    assert writes(bench) < SHORT
+
+
+def test_a_worker_that_ends_hands_back_what_waits(busy):
+    worker = busy.workers[0]
+    short(busy, 1000, 600)
+    until(lambda: len(busy.done()) > SHORT + 50, 60, "progress")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    begun = busy.begun()
+    assert begun == busy.done()
+    assert len(begun) == len(set(begun))
+    assert busy.standing() == SHORT + 600 - len(begun)
+    busy.worker("prefork", 2, 50)
+    started = time.monotonic()
+    busy.ended()
+    # They were handed back, and did not wait for the end of a lease.
+    assert time.monotonic() - started < 20
+    assert busy.begun() == busy.done() == [*range(SHORT), *range(1000, 1600)]

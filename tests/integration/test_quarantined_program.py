@@ -1,0 +1,35 @@
+"""Programs in quarantine that write to folders: nothing is left of one that kills its process."""
+
+import pytest
+
+from gristmill.batches.chunk import Item, Work
+from gristmill.tasks import catalog
+from gristmill.worker import quarantine
+from gristmill.worker.runner import PROGRAM, run_in_quarantine
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """The outcome of a line of a shell, and what is in the folder that it writes to."""
+    monkeypatch.setenv("GRISTMILL_COMMANDS", "any")
+    monkeypatch.setattr(quarantine, "DEATHS", 2)
+    monkeypatch.setattr(quarantine, "PAUSE_SECONDS", 0)
+
+    def of(line, limit=0.0):
+        command = {"words": ["sh", "-c", line], "output_dir": str(tmp_path)}
+        work = Work(PROGRAM, {"command": command}, "input", 0, 1, [])
+        task = catalog.load()[PROGRAM]
+        outcome = run_in_quarantine(work, task, "cpu@a", limit, None, Item(7, "x", 1))
+        return outcome.state, sorted(path.name for path in tmp_path.iterdir())
+
+    yield of
+    while quarantine._free:
+        quarantine._free.pop().close()
+
+
+def test_the_folder_of_a_program_that_kills_its_process_is_deleted(run):
+    assert run("echo half; kill -9 $PPID; sleep 60") == ("dead", [])
+
+
+def test_the_folder_of_a_program_that_ends_stays(run):
+    assert run("echo whole") == ("succeeded", ["7"])
