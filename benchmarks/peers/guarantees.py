@@ -36,18 +36,20 @@ RATE, SHARE = 30.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What the tasks have marked: when each began, by which process, and how often it ended."""
+    """What the tasks have marked: when each began and by which process, how often it ended, and in which processes."""
 
     begun: dict[int, list[tuple[float, int]]]
     ended: Counter[int]
+    ends: set[tuple[int, int]]
 
     @classmethod
     def read(cls, path: Path) -> "Marks":
         """Of a file, which need not be there yet."""
-        marks = cls({}, Counter())
+        marks = cls({}, Counter(), set())
         for number, pid, has_ended, at in MARK.iter_unpack(path.read_bytes()) if path.exists() else ():
             if has_ended:
                 marks.ended[number] += 1
+                marks.ends.add((number, pid))
             else:
                 marks.begun.setdefault(number, []).append((at, pid))
         return marks
@@ -143,11 +145,10 @@ def _kill(workers: Workers) -> tuple[float, set[int]]:
 def count(marks: Marks, deaths: Sequence[tuple[float, set[int]]], result: Tried) -> None:
     """Count into `result` what marks and deaths (when, and of which processes) say."""
     result.ended, result.twice = len(marks.ended), sum(times > 1 for times in marks.ended.values())
-    for begins in marks.begun.values():
+    for number, begins in marks.begun.items():
         for place, (at, pid) in enumerate(sorted(begins)):
             killed_at = next((when for when, pids in deaths if pid in pids and at <= when), None)
-            is_cut = killed_at is not None and killed_at - at < MARKED_SECONDS
-            if killed_at is None or not is_cut:
+            if killed_at is None or (number, pid) in marks.ends:
                 continue
             result.interrupted += 1
             if place + 1 < len(begins):

@@ -120,7 +120,7 @@ def mark(number, pid, has_ended, at):
 
 def test_what_a_kill_cuts_off_is_counted_with_the_time_until_it_begins_again(tmp_path):
     marks = tmp_path / "marks"
-    assert guarantees.Marks.read(marks) == guarantees.Marks({}, Counter())
+    assert guarantees.Marks.read(marks) == guarantees.Marks({}, Counter(), set())
     marks.write_bytes(
         mark(0, 7, 0, 10.0) + mark(0, 7, 1, 10.5)  # ended before the kill
         + mark(1, 7, 0, 10.8) + mark(1, 8, 0, 13.0) + mark(1, 8, 1, 13.5)  # cut off, began again
