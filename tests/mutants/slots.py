@@ -182,7 +182,7 @@ ADMITTED = (
     Mutant(
         "a message that cannot start goes back",
         ADMISSION,
-        "            _hand_back(request, HIDDEN_SECONDS)\n            return\n",
+        "            hand_back(request, HIDDEN_SECONDS)\n            return\n",
         "            return\n",
         f"{ADMISSION_TEST}::test_what_comes_behind_one_that_waits_goes_back",
         LOST,

@@ -82,12 +82,16 @@ def test_a_message_that_is_revoked_or_expires_while_it_waits_for_a_process_does_
     assert busy.ask("[app.AsyncResult(i).state for i in 'rx']") == ["REVOKED", "REVOKED"]
 
 
+def living_children(worker):
+    return [each for each in worker.children() if each.status() != psutil.STATUS_ZOMBIE]
+
+
 def test_processes_that_are_killed_under_load_lose_nothing_and_run_nothing_else_twice(busy):
     worker, luck, kills = psutil.Process(busy.workers[0].pid), random.Random(19), 4
     short(busy, 1000, 1500)
     for number in range(kills):
         until(lambda number=number: len(busy.done()) > SHORT + 200 * (number + 1), 60, "progress")
-        child = luck.choice([each for each in worker.children() if each.status() != psutil.STATUS_ZOMBIE])
+        child = luck.choice(until(lambda: living_children(worker), what="a process"))
         os.kill(child.pid, signal.SIGKILL)
     busy.ended(120)
     assert sorted(set(busy.done())) == [*range(SHORT), *range(1000, 2500)]
