@@ -10,8 +10,8 @@ import pytest
 from gristmill.server.connection import connect
 from tests.support.command import GRISTMILL
 
-MEMORY = 128 << 20
-COUNT, LENGTH = 135_000, 4000
+MEMORY = 64 << 20
+COUNT, LENGTH = 68_000, 4000
 
 #: A task that makes outcomes as large as items.
 ECHO = '''

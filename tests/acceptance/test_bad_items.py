@@ -50,7 +50,7 @@ def waited(what: str):
 '''
 
 LONG = '''
-"""A task of some milliseconds, with items that go wrong until a file is there."""
+"""A task of a millisecond, with items that go wrong until a file is there."""
 
 import time
 from pathlib import Path
@@ -63,7 +63,7 @@ from gristmill.tasks.kinds import cpu
 @cpu(time_limit=5)
 def sift(what: str, mended: str):
     """Compute for a while."""
-    end = time.process_time() + 0.002
+    end = time.process_time() + 0.001
     while time.process_time() < end:
         pass
     return what if Path(mended).exists() else wreck(what)
@@ -130,7 +130,6 @@ def test_a_killer_among_threads(own):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_seventeen_of_ten_thousand(own, tmp_path):
     """They cost the others little time, and run again when their cause is mended."""
@@ -143,7 +142,7 @@ def test_seventeen_of_ten_thousand(own, tmp_path):
     with own.up("cpu", "--cpu-slots", "2", in_peace=False, GRISTMILL_SLOT_MEMORY=str(1 << 30)):
         own.run(*command, own.file("clean", "\n".join(f"good {n}" for n in range(10_000))), "--name", "clean").good()
         clean = own.ended("clean", 300)
-        assert (clean.succeeded, clean.finished - clean.created >= 10) == (10_000, True)
+        assert (clean.succeeded, clean.finished - clean.created >= 5) == (10_000, True)
         own.run(*command, own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items, 400)
         info = own.info("x")

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.conftest import until
-from tests.support.command import Place
+from tests.support.command import READY, Place
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +98,7 @@ def test_the_end_of_the_owner_ends_the_programs_of_items(tmp_path, way):
     command = ["up", "cpu"] if way == "up" else ["run", "hold", seconds]
     with place.start(*command) as running:
         if way == "up":
-            running.says("Ctrl-C ends it")
+            running.says(READY)
             place.run("submit", "hold", seconds, "--quiet").good()
         until(lambda: _programs(seconds), what="the program")
         if way == "up":

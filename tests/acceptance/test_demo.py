@@ -1,10 +1,13 @@
 """`gristmill demo`, `compare` and `announce`: they end by themselves or when asked to, and leave nothing."""
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import until
 
 
 @pytest.fixture
@@ -16,6 +19,16 @@ def temporary(place):
     return path
 
 
+def shown(temporary):
+    """Wait until the home below the directory has a dashboard."""
+
+    def addresses():
+        files = [file for file in temporary.rglob("server.json") if file.stat().st_size]
+        return [address for file in files if (address := json.loads(file.read_text())["dashboard"])]
+
+    until(addresses, what="a dashboard")
+
+
 def left(place, temporary):
     """What is left of a command that has ended."""
     return [*place.processes(), *temporary.iterdir(), *([place.home.path] if place.home.path.exists() else [])]
@@ -23,10 +36,10 @@ def left(place, temporary):
 
 class TestDemo:
     @pytest.mark.slow
-    @pytest.mark.alone
     @pytest.mark.timeout(300)
     def test_it_shows_everything_and_leaves_nothing(self, place, temporary):
-        done = place.run("demo").good()
+        with place.start("demo") as running:
+            done = running.end(seconds=280).good()
         assert "dashboard: http://127.0.0.1:" in done.err
         assert "680 items submitted, 680 results, each checked; lost 0, duplicates 0" in done.err
         assert "where the time went" in done.err
@@ -38,7 +51,7 @@ class TestDemo:
     @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
     def test_interrupted_it_leaves_nothing(self, place, temporary, number):
         with place.start("demo") as running:
-            running.says("dashboard: http://")
+            shown(temporary)
             done = running.end(number)
         assert (done.code, done.out) == (130, ""), done
         assert "Traceback" not in done.err
@@ -46,7 +59,7 @@ class TestDemo:
 
     def test_interrupted_while_it_starts_it_leaves_nothing(self, place, temporary):
         with place.start("demo") as running:
-            running.says("starting a server")
+            until(lambda: [*temporary.rglob("server")], what="the directory of a server")
             done = running.end(signal.SIGINT)
         assert (done.code, done.out) == (130, ""), done
         assert "Traceback" not in done.err
@@ -54,7 +67,7 @@ class TestDemo:
 
     def test_killed_it_leaves_no_process(self, place, temporary):
         with place.start("demo") as running:
-            running.says("dashboard: http://")
+            shown(temporary)
             assert len(place.processes()) > 5
             os.kill(running.pid, signal.SIGKILL)
         place.deserted()
@@ -64,7 +77,7 @@ class TestDemo:
         """Its home is its own, also where a fleet runs."""
         before = fleet.server(), fleet.names(), Path(fleet.home.path / "last_batch").exists()
         with fleet.start("demo", TMPDIR=str(tmp_path)) as running:
-            running.says("dashboard: http://")
+            shown(tmp_path)
             assert running.end(signal.SIGINT).code == 130
         assert (fleet.server(), fleet.names(), Path(fleet.home.path / "last_batch").exists()) == before
         assert list(tmp_path.iterdir()) == []
@@ -94,7 +107,7 @@ class TestCompare:
     @pytest.mark.alone
     @pytest.mark.timeout(400)
     def test_the_rows(self, place, temporary):
-        with place.start("compare", "--seconds", "3", "--json") as running:
+        with place.start("compare", "--seconds", "1.5", "--json") as running:
             rows = running.end(seconds=380).good().rows
         belong_together(rows, "fibonacci", "pause", "fetch", "digest")
         computing, waiting = rows[:6], rows[6:12]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
 from tests.conftest import until
 from tests.support.command import Place
@@ -85,6 +86,13 @@ def workers(place):
 def worker(place, queue):
     (row,) = [row for row in workers(place) if row["queue"] == queue]
     return row
+
+
+def acting(place):
+    """The host and the pid of the autoscale that acts; '' where none does."""
+    with place.ledger() as ledger:
+        now = autoscale_now(ledger.client, ledger.settings, ledger.client.time()[0])
+        return now["name"] if now else ""
 
 
 def resize(place, queue, slots):
@@ -216,17 +224,16 @@ def test_what_is_no_worker(fleet):
 def test_autoscale_gives_slots_and_takes_them_and_outlives_its_death(fleet, name):
     options = ("autoscale", "--target", "20s", "--idle", "3s", "--cpu-slots", "0..2", "--io-slots", "0..8")
     with fleet.start(*options) as first:
-        first.says("io: 3 to 0 slots")
+        until(lambda: worker(fleet, "io")["slots"] == 0, what="no slots")
         with fleet.start(*options) as second:
-            second.says("stands by")
             fleet.run("submit", "doze", *["1"] * 60, "--name", name).good()
-            first.says("io: 0 to ")
+            until(lambda: worker(fleet, "io")["slots"] > 0, what="slots")
+            assert f"(pid {first.pid})" in acting(fleet)
             first.process.kill()
-            second.says("is gone: this one acts")
+            until(lambda: f"(pid {second.pid})" in acting(fleet), what="the other one")
             info = fleet.ended(name)
             assert (info.succeeded, info.duplicates) == (60, 0)
             assert 1 < len({result.value for result in fleet.results(name)}) <= 8, "as many threads as slots"
-            second.says("io: ")
             until(lambda: {row["slots"] for row in workers(fleet)} == {0}, what="no slots")
             assert second.end(signal.SIGTERM).code == 0
 
@@ -245,8 +252,7 @@ sys.exit(len(calls.read_text().splitlines()) < 2)
     )
     bounds = ("--cpu-slots", "2", "--io-slots", "4..9", "--idle", "1s")
     with fleet.start("autoscale", *bounds, "--exec", f"{sys.executable} {script} n={{cpu}} {{io}} $HOME") as running:
-        running.says("trying again")
-        until(lambda: calls.read_text().splitlines()[-1:] == ["n=2 4 $HOME"], what="the second call")
+        until(lambda: calls.exists() and calls.read_text().splitlines() == ["n=2 4 $HOME"] * 2, what="the second call")
         assert running.end(signal.SIGTERM).code == 0
 
 
@@ -275,6 +281,5 @@ def test_a_worker_that_is_to_stop_is_not_started_again(pools, name):
     target = worker(pools, "cpu")["name"]
     assert f"{target} has ended" in pools.run("drain", target, "--stop").good().err
     assert pools.info(name).succeeded == 1
-    pools.owner.says("the cpu worker ended as asked of it")
-    assert [row["queue"] for row in workers(pools)] == ["io"]
+    until(lambda: [row["queue"] for row in workers(pools)] == ["io"], what="the end of the cpu worker")
     assert json.loads(pools.run("batches", "--json").good().out.splitlines()[-1])["left"] == 0

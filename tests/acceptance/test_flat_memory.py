@@ -10,9 +10,9 @@ import pytest
 from tests.conftest import until
 from tests.support.command import Place
 
-#: Items of the small and of the large batch, and by how much the large one may have more at its peak: 21 bytes an item.
-FEW, MANY = 10_000, 300_000
-ALLOWED_MIB = 6
+#: Items of the small and of the large batch, and by how much the large one may have more at its peak: 22 bytes an item.
+FEW, MANY = 10_000, 150_000
+ALLOWED_MIB = 3
 
 
 def peak_mib(pid: int) -> float | None:

@@ -19,7 +19,7 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.waiting import Policy
 from tests.conftest import until
-from tests.support.command import GRISTMILL
+from tests.support.command import GRISTMILL, READY
 from tests.support.examples import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -137,7 +137,7 @@ def workers(hosts, place, secrets, host):
     with place.started(
         hosts.at(host, GRISTMILL, "up", "cpu", "io", "--cpu-slots", "1", "--io-slots", "16"), **environ
     ) as running:
-        running.says("Ctrl-C ends it")
+        running.says(READY)
         yield running
         assert running.end(signal.SIGINT).code == 0
 

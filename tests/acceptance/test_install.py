@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.support.command import Place
+from tests.support.command import READY, Place
 from tests.support.environment import UV, Environment, run, source
 from tests.support.examples import PROJECT
 
@@ -130,7 +130,7 @@ def test_the_wheel_does_the_main_job(environment, shop):
     assert gristmill("run", "pause", "0.01").code == 0
     slots = {"GRISTMILL_CPU_SLOTS": "1", "GRISTMILL_IO_SLOTS": "2"}
     with shop.started([environment.program("gristmill"), "up"], **slots) as running:
-        running.says("Ctrl-C ends it")
+        running.says(READY)
         address = shop.server().dashboard
         for page in ("throughput", "batches", "batch/first", "throughput/data", "gristmill/gristmill.css", "metrics"):
             with urlopen(f"{address}/{page}", timeout=30) as answer:

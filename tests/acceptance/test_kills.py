@@ -79,7 +79,7 @@ class TestKills:
     def test_a_whole_worker_again_and_again(self, place):
         """With the lease that ships."""
         with place.up("cpu", "--cpu-slots", "2", in_peace=False) as running:
-            submitted(place, 24, 2000)
+            submitted(place, 24, 1000)
             for _ in range(3):
                 progress(place, 100)
                 worker = place.worker("cpu")
@@ -87,13 +87,13 @@ class TestKills:
                 kill(worker.pid)
                 until(lambda: place.worker("cpu").pid != worker.pid, 60, "another worker")  # noqa: B023
                 until(lambda: children.isdisjoint(place.pids()), what="the end of its pool, after its chunks")  # noqa: B023
-            complete(place, 2000, 46368)
+            complete(place, 1000, 46368)
             assert running.err.count("the cpu worker ended with code -9") == 3
 
     @pytest.mark.timeout(600)
     def test_everything_in_turn(self, place):
         with place.up("cpu", "--cpu-slots", "2", in_peace=False):
-            submitted(place, 24, 2000)
+            submitted(place, 24, 1000)
             for _ in range(2):
                 progress(place, 60)
                 kill(a_pool_child(place))
@@ -101,7 +101,7 @@ class TestKills:
                 kill(place.server().server_pid)
                 progress(place, 60)
                 kill(place.worker("cpu").pid)
-            complete(place, 2000, 46368)
+            complete(place, 1000, 46368)
 
     @pytest.mark.timeout(300)
     def test_the_owner_of_everything(self, place):

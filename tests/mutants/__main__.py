@@ -22,6 +22,8 @@ from tests.mutants.mutant import Mutant
 PROJECT = Path(__file__).parent.parent.parent
 #: Seconds that the test of a guard may take.
 TEST_SECONDS = 180
+#: No test of a guard needs these: they would load the libraries of Docker each time.
+WITHOUT_PLUGINS = ("-p", "no:celery", "-p", "no:docker_tools")
 #: The exit code of pytest when tests ran, and some failed.
 TESTS_FAILED = 1
 
@@ -49,7 +51,18 @@ def compiled(copy: Path) -> Path:
 def run(copy: Path, test: str) -> tuple[int, str]:
     """Run a test in the copy: pytest's exit code, and what it prints."""
     environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TEST_PATIENCE_SECONDS": "10"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=line", test]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        *WITHOUT_PLUGINS,
+        "--tb=line",
+        test,
+    ]
     done = subprocess.run(
         command, cwd=copy, env=environ, check=False, timeout=TEST_SECONDS,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -27,6 +27,8 @@ from tests.support.forked import GRISTMILL, can_fork, run_forked
 
 #: Seconds for any one command that is waited for: a noisy machine's, not a claim about speed.
 PATIENCE = 100.0
+#: The line with which `gristmill up` says that it is ready.
+READY = "Ctrl-C ends it"
 #: Every process of a place has this in its environment, whatever home it was given.
 _MARK = "ACCEPTANCE_PLACE"
 
@@ -188,7 +190,7 @@ class Place:
         Nothing may have gone wrong in it, unless it is not left `in_peace`.
         """
         with self.start("up", *arguments, cwd=cwd, **settings) as running:
-            running.says("Ctrl-C ends it")
+            running.says(READY)
             yield running
             if running.process.poll() is None:
                 done = running.end(signal.SIGINT)

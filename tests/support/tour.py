@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import until
-from tests.support.command import Place
+from tests.support.command import READY, Place
 from tests.support.examples import DOCS, blocks
 
 PAGE = DOCS / "threads-to-fleet.md"
-#: The line with which `gristmill up` says that it is ready.
-READY = "Ctrl-C ends it"
 #: Seconds that a step may take: F(45) on a busy host.
 STEP_SECONDS = 1800.0
 

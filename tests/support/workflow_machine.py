@@ -125,13 +125,16 @@ class WorkflowMachine:
 
     def _heartbeat(self) -> None:
         ledger = self.ledger
-        for batch in ledger.client.zrange(ledger.settings.key("due"), 0, -1):
-            ledger.client.zadd(ledger.settings.key("due"), {batch: 0})
+        self._make_due(ledger.settings.key("due"), 0)
         for name in "abcd":
             for part in ("in_flight", "retry"):
-                for member in ledger.client.zrange(ledger.key(name, part), 0, -1):
-                    ledger.client.zadd(ledger.key(name, part), {member: 1})
+                self._make_due(ledger.key(name, part), 1)
         ledger.heartbeat(WORKER, heartbeat(4), [])
+
+    def _make_due(self, key: str, at: int) -> None:
+        members = self.ledger.client.zrange(key, 0, -1)
+        if members:
+            self.ledger.client.zadd(key, dict.fromkeys(members, at))
 
     def _operate(self) -> None:
         if self.random.random() > 0.15:
