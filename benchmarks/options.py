@@ -1,6 +1,7 @@
 """Numbers on the command lines of benchmarks."""
 
 import argparse
+import os
 from collections.abc import Callable
 
 
@@ -17,3 +18,8 @@ def at_least(least: int) -> Callable[[str], int]:
         return number
 
     return integer
+
+
+def use_bytecode() -> None:
+    """Let the processes that this one starts write and read compiled modules, as an installed package has them."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

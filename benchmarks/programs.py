@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.options import at_least
+from benchmarks.options import at_least, use_bytecode
 from benchmarks.peers.environment import programs
 
 GRISTMILL = [sys.executable, "-P", "-m", "gristmill"]
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=at_least(1), default=3, help="rounds of all tools; default: 3")
     parser.add_argument("--tools", nargs="*", default=[], help="the tools; default: all")
     arguments = parser.parse_args()
+    use_bytecode()
     if arguments.what == "pipe":
         pipe(arguments.items or 1_000_000)
         return

@@ -78,7 +78,10 @@ def _parsed(words: tuple[str, ...], shell: bool) -> Template:
     for word in words:
         if "\0" in word:
             raise InputError(invalid_value("word", word, "text without NUL: no program can be given one"))
-        if expression := _PERL.search(word):
+    # An expression is one word, or goes from the word `{=` to the word `=}`.
+    line = " ".join(words) if {"{=", "=}"} <= {*words} else ""
+    for text in (*words, line):
+        if expression := _PERL.search(text):
             raise InputError(
                 invalid_value("word", expression[0], "a replacement string without Perl: --shell can compute words")
             )

@@ -70,7 +70,7 @@ def test_columns_by_name_and_by_number():
     assert fill(["awk", "{print $1}", "{other}"], row) == ["awk", "{print $1}", "{other}", "x/a.png", "640", ""]
 
 
-@pytest.mark.parametrize("words", [[], [""], ["a\0b"], ["cat", "{= s/a/b/ =}"]])
+@pytest.mark.parametrize("words", [[], [""], ["a\0b"], ["cat", "{= s/a/b/ =}"], ["cat", "{=", "uc", "=}"]])
 def test_words_that_are_refused(words):
     with pytest.raises(InputError):
         Template.parse(words)
