@@ -2,11 +2,14 @@
 
 import logging
 import os
+import select
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from redis import ConnectionPool
 from redis.exceptions import ResponseError
+
+from gristmill.server.internals import wire_of
 
 #: Seconds between two looks at the connection: one that has broken is replaced before anybody thinks the process dead.
 HOLD_SECONDS = 0.2
@@ -51,6 +54,9 @@ class Subscription:
         self.problem = ""
         #: How many connections have subscribed so far: when it grows, the server may be another one.
         self.count = 0
+        #: The connection that has subscribed last, and its socket then.
+        self._connection: Any = None
+        self._wire: Any = None
         #: Connection -> its session on the server when it subscribed. The object outlives the session.
         self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
@@ -60,6 +66,8 @@ class Subscription:
         Raises:
             RedisError: the server cannot be reached.
         """
+        if self._is_held():
+            return
         connection: Any = self._pool.get_connection()
         try:
             if connection.protocol != 3:
@@ -68,6 +76,11 @@ class Subscription:
                 self._subscribe(connection)
         finally:
             self._pool.release(connection)
+
+    def _is_held(self) -> bool:
+        """Whether the connection that has subscribed is the same, and nothing came over it: its end neither."""
+        wire = wire_of(self._connection) if self._connection else None
+        return wire is not None and wire is self._wire and not _has_come(wire)
 
     def _subscribe(self, connection: Any) -> None:
         forks = _forks.count
@@ -87,9 +100,17 @@ class Subscription:
         else:
             self.problem = ""
             self.count += 1
+            self._connection, self._wire = connection, wire_of(connection)
         self._sessions[connection] = connection.handshake_metadata
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:
             log.warning("no subscription, so a lease has to end before others take over: %s", problem)
         self.problem = problem
+
+
+def _has_come(wire: Any) -> bool:
+    """Whether something is there to be read, or the end."""
+    poll = select.poll()
+    poll.register(wire, select.POLLIN)
+    return bool(poll.poll(0))

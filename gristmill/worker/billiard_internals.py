@@ -7,6 +7,7 @@ leave a helper process and named semaphores.
 """
 
 import io
+import logging
 import os
 import pickle
 import socket
@@ -14,9 +15,8 @@ import struct
 from contextlib import nullcontext, suppress
 from typing import Any, NoReturn, Protocol
 
-from billiard import get_context
 from billiard.compat import spawnv_passfds
-from billiard.context import BaseContext, ForkProcess, set_spawning_popen
+from billiard.context import BaseContext, ForkContext, ForkProcess, set_spawning_popen
 from billiard.pool import Worker
 from billiard.popen_fork import Popen
 from billiard.reduction import DupFd, dump
@@ -27,6 +27,7 @@ __all__ = ["DupFd", "PromptEnd", "Starter", "fork_context", "fresh_context", "re
 _SIZE = struct.Struct("=Q")
 #: The most descriptors that Linux sends at once.
 _DESCRIPTORS_MOST = 253
+_NO_LOGGERS = logging.Manager(logging.root)
 #: The descriptors that this process has received.
 _received: list[int] = []
 
@@ -102,7 +103,26 @@ class _Start(Popen):
         self.sentinel = link.detach()
 
 
-class FreshProcess(ForkProcess):
+class SlotProcess(ForkProcess):
+    """A process of billiard's that leaves the loggers alone when it starts.
+
+    Billiard makes the locks of all of them anew, which Python has done already: what a process writes to it has to
+    copy, and loggers lie far apart.
+    """
+
+    _loggers: logging.Manager
+
+    def _bootstrap(self) -> Any:
+        self._loggers, logging.Logger.manager = logging.Logger.manager, _NO_LOGGERS
+        return super()._bootstrap()
+
+    def run(self) -> None:
+        """Run what the process is for."""
+        logging.Logger.manager = self._loggers
+        super().run()
+
+
+class FreshProcess(SlotProcess):
     """A process of billiard's that a `Starter` starts."""
 
     starter: Starter
@@ -131,6 +151,10 @@ class _Count:
     get_lock = nullcontext
 
 
+class _ForkContext(ForkContext):
+    Process = SlotProcess
+
+
 class _FreshContext(BaseContext):
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
@@ -146,7 +170,7 @@ class _FreshContext(BaseContext):
 
 def fork_context() -> Any:
     """What a pool takes as its `context` to fork its processes."""
-    return get_context("fork")
+    return _ForkContext()
 
 
 def fresh_context(starter: Starter) -> Any:

@@ -28,7 +28,7 @@ from gristmill.worker.pool import ItemTaskPool
 from gristmill.worker.preparation import preload
 from gristmill.worker.slot_equipment import pool_equipment
 from gristmill.worker.start_method import check_method
-from gristmill.worker.transport_steps import freeze, refuse
+from gristmill.worker.transport_steps import refuse
 
 log = logging.getLogger(__name__)
 #: Why the pool of each kind suits its tasks.
@@ -123,6 +123,4 @@ class Prepare(Step):
             # Each process opens connections of its own.
             client().connection_pool.disconnect()
         wait_for_results(worker.app)
-        # Steps run in no fixed order: Celery may have frozen memory already.
-        freeze()
         super().__init__(worker, **kwargs)

@@ -14,6 +14,7 @@ from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
+from gristmill.server.scripts import Scripts
 from gristmill.tasks.application import app
 from gristmill.worker import logs
 from gristmill.worker.run_journal import run_journal
@@ -40,6 +41,9 @@ def prepare() -> None:
     """
     ledger = _runner().ledger
     ledger.check_schema()
+    scripts = Scripts(ledger.client, settings().prefix, "batches")
+    for name in ("take", "record"):
+        scripts.load(name)
     # Each process opens connections of its own.
     ledger.client.connection_pool.disconnect()
 

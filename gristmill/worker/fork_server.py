@@ -5,7 +5,6 @@ worker, a subreaper, becomes the parent of the new process: it learns how the pr
 """
 
 import errno
-import gc
 import logging
 import os
 import signal
@@ -27,6 +26,7 @@ from gristmill.tasks.application import app
 from gristmill.worker import logs
 from gristmill.worker.fresh_process import be, end_with, ignore_interrupts, start_python
 from gristmill.worker.preparation import preload
+from gristmill.worker.shared_memory import freeze
 
 #: Attempts to start a process, and seconds between them.
 ATTEMPTS, PAUSE_SECONDS = 3, 0.2
@@ -107,8 +107,7 @@ def main(descriptor: int, parent: int, worker: str, queues: list[str]) -> NoRetu
     _load()
     if queues:
         _preload(worker, queues)
-    gc.collect()
-    gc.freeze()
+    freeze()
     while True:
         _, descriptors, _, _ = socket.recv_fds(link, 1, 1)
         if not descriptors:

@@ -32,7 +32,6 @@ from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import HostLoad
 from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
-from gristmill.worker.limits import worker_memory
 from gristmill.worker.mending import MEND_SECONDS, Mender
 from gristmill.worker.notifier import LOOK_SECONDS as NOTICE_SECONDS
 from gristmill.worker.notifier import Notifier
@@ -151,7 +150,6 @@ class WorkerHeartbeat(StartStopStep):
             "draining": pool_size.is_held or is_draining(),
             "busy": sum(each.slots for each in needs),
             "reserved": sum(each.memory for each in needs),
-            "memory_limit": worker_memory(settings()),
             "shared_root": self.value_sweeper.root,
             "items": self.history[-1][1] if self.history else 0,
             "rate": rate,

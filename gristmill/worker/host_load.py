@@ -11,10 +11,12 @@ import psutil
 
 from gristmill.config.host import cores, in_container, machine_id, memory, memory_used, namespace
 from gristmill.config.settings import settings
+from gristmill.local.descendants import descendants
+from gristmill.worker.limits import worker_memory
 
 _MIB = 1 << 20
 #: Seconds over which the use of cores is measured, as one second varies much; and between two looks at the processes of
-#: the worker, which reads those of the whole machine.
+#: the worker.
 MEAN_SECONDS = LOOK_SECONDS = 5
 
 # psutil measures between two calls: this is the first.
@@ -46,7 +48,8 @@ class HostLoad:
             "used": round((virtual.total - virtual.available) / _MIB),
             "cores_used": round(self._cores_used, 3),
             "resident": round(self._resident / _MIB),
-            "container_used": round(memory_used() / _MIB) if in_container() else 0,
+            "container_used": self._container_used,
+            "memory_limit": self._memory_limit,
             "start_seconds": self._start_seconds,
         }
 
@@ -56,10 +59,17 @@ class HostLoad:
         return sum(self._percents) / len(self._percents)
 
     def _look(self) -> tuple[float, float]:
-        """The time, and the CPU time that the worker's processes have used, with those that have ended."""
+        """The time, and the CPU time that the worker's processes have used, with those that have ended.
+
+        Looks at what else takes many files to read, too.
+        """
+        self._container_used = round(memory_used() / _MIB) if in_container() else 0
+        self._memory_limit = worker_memory(settings())
         spent, self._resident = 0.0, 0
-        for process in (self._process, *self._process.children(recursive=True)):
+        # psutil looks for children among all processes of the machine.
+        for pid in (self._process.pid, *descendants(self._process.pid)):
             with suppress(psutil.Error):
+                process = psutil.Process(pid)
                 spent += sum(process.cpu_times()[:4])
                 self._resident += process.memory_info().rss
         return time.monotonic(), spent

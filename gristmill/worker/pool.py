@@ -25,6 +25,7 @@ from gristmill.worker.fresh_process import Spawn
 from gristmill.worker.lot_pool import LotPool, LotTaskPool
 from gristmill.worker.pool_internals import LotProcess
 from gristmill.worker.process_state import process_state
+from gristmill.worker.shared_memory import freeze
 from gristmill.worker.slot_equipment import SlotEquipment, pool_equipment
 from gristmill.worker.start_method import start_method
 
@@ -87,6 +88,8 @@ class ItemPool(LotPool):
         kwargs |= {"initializer": _begin, "initargs": (node_name,)}
         if starter is None:
             kwargs["context"] = fork_context()
+            # Now: all that processes share is loaded.
+            freeze()
         else:
             kwargs |= {"context": fresh_context(starter), "proc_alive_timeout": START_SECONDS}
         super().__init__(*args, **kwargs)

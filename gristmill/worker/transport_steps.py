@@ -1,6 +1,5 @@
 """The steps of every worker on the transport, before its pool starts."""
 
-import gc
 import importlib
 import logging
 import sys
@@ -12,6 +11,7 @@ from gristmill.broker.address import SCHEMES
 from gristmill.broker.transport import Transport
 from gristmill.config.settings import variable
 from gristmill.server.scripts import source
+from gristmill.worker.shared_memory import freeze
 
 #: Prefixes of the names of tasks that are not an app's own.
 BUILT_IN = ("celery.", "gristmill.")
@@ -23,12 +23,6 @@ def refuse(reason: str) -> NoReturn:
     """Exit with one line and the code of bad input: this worker must not start."""
     sys.stderr.write(f"worker: {reason}\n")
     raise SystemExit(2)
-
-
-def freeze() -> None:
-    """Exempt all current objects from garbage collection, which would write to the memory that processes share."""
-    gc.collect()
-    gc.freeze()
 
 
 class TransportGuard(Step):

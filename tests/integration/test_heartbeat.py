@@ -196,7 +196,6 @@ def test_a_program_waits_less_for_a_result_s_server_than_a_worker(monkeypatch):
     options = {"retry_policy": COMMAND.as_celery()}
     worker = SimpleNamespace(app=SimpleNamespace(conf=SimpleNamespace(result_backend_transport_options=options)))
     monkeypatch.setattr(boot_steps, "prepare", lambda: None)
-    monkeypatch.setattr(boot_steps, "freeze", lambda: None)
     boot_steps.Prepare(worker)
     assert options["retry_policy"] == OUTCOMES.as_celery()
     assert app.conf.task_publish_retry_policy == COMMAND.as_celery()
