@@ -57,8 +57,13 @@ def busy(bench):
 def test_short_messages_travel_together_and_none_waits_for_a_long_one(busy):
     assert busy.begun() == busy.done() == list(range(SHORT))
     assert writes(busy) < SHORT
+    # Both processes are busy with another task, so that what follows waits, and is given out in lots.
+    busy.send("mark.delay(1, hold='both'); mark.delay(2, hold='both')")
+    until(lambda: len(busy.said("begun")) == 2, 30, "two tasks")
     # To the worker it is as short as the others of its task.
     busy.send("jot.delay(1000, hold='it'); [jot.delay(n) for n in range(1001, 1061)]")
+    until(lambda: len(busy.inspect("reserved")) == 61, 30, "messages that wait in the pool")
+    busy.go("both")
     until(lambda: len(busy.done()) == SHORT + 60, 30, "those that came after the long one")
     assert 1000 in busy.begun()
     assert 1000 not in busy.done()
