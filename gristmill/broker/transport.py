@@ -10,7 +10,8 @@ from gristmill.broker import address
 from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
 from gristmill.broker.equipment import watch_workers
-from gristmill.server.connection import ANSWER_SECONDS, CONNECT_SECONDS, KEEPALIVE
+from gristmill.server.connection import CONNECT_SECONDS, KEEPALIVE
+from gristmill.server.heartbeat import ANSWER_SECONDS
 
 #: Options that a connection's own stand before. kombu waits for ever for the answer of a call, and for 51 s until it
 #: misses that of a read: the other end may be gone without a word, as behind a router that has forgotten it.

@@ -119,6 +119,11 @@ def unwritable(error: BaseException | None) -> bool:
     return isinstance(error, exceptions.ReadOnlyError) or any(word in str(error) for word in _UNWRITABLE)
 
 
+def demoted(error: Exception) -> bool:
+    """Whether the server has become a replica: another one is the primary, or will be."""
+    return isinstance(error, exceptions.ReadOnlyError) or "UNBLOCKED" in str(error)
+
+
 def refuses(error: Exception) -> bool:
     """Whether the server runs but has no room now: its memory or its disk is full."""
     full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
@@ -150,13 +155,16 @@ def patiently(
 
 
 class Patience(Retry):
-    """A policy for redis-py: retries while the server is away, but not after a refusal or a timeout.
+    """A policy for redis-py: retries while the server is away, but not after a refusal, and once after a timeout.
 
-    redis-py's own class counts attempts, retries after a refused login too, and multiplies timeouts.
+    Each retry is made over a new connection: the old one may have lost its other end without a word, or lead to a
+    server that is a replica by now. redis-py's own class counts attempts, retries after a refused login too, and
+    multiplies timeouts.
     """
 
     def __init__(self, policy: Policy) -> None:
-        super().__init__(EqualJitterBackoff(policy.pause, FIRST_SECONDS), -1, (exceptions.ConnectionError,))
+        errors = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ResponseError)
+        super().__init__(EqualJitterBackoff(policy.pause, FIRST_SECONDS), -1, errors)
         self.policy = policy
 
     def call_with_retry(
@@ -167,11 +175,18 @@ class Patience(Retry):
         with_failure_count: bool = False,
     ) -> T:
         """Call `do` until it succeeds, the time is over, or another try is useless."""
-        deadline = deadline_of(self.policy)
+        deadline, limit, timeouts = deadline_of(self.policy), _limit.get(), 0
 
         def retry(error: Exception) -> bool:
+            nonlocal timeouts
+            if is_retryable is not None and not is_retryable(error):
+                return False
+            if isinstance(error, exceptions.TimeoutError):
+                timeouts += 1
+                return timeouts == 1 and self.policy.seconds > 0 and not limit.over
+            if isinstance(error, exceptions.ResponseError) and not demoted(error):
+                return False
             final = hopeless(error) or isinstance(error, exceptions.MaxConnectionsError)
-            allowed = is_retryable is None or is_retryable(error)
-            return allowed and not final and not deadline.over
+            return not final and not deadline.over
 
         return super().call_with_retry(do, fail, retry, with_failure_count)

@@ -8,7 +8,7 @@ import pytest
 from kombu import Connection, Consumer, Producer, Queue
 
 from gristmill.broker.address import from_redis
-from gristmill.server.connection import ANSWER_SECONDS, KEEPALIVE, connect
+from gristmill.server.connection import KEEPALIVE, connect
 from tests.conftest import until
 from tests.support.proxy import Proxy
 from tests.support.transport_bench import Bench
@@ -69,7 +69,7 @@ def test_a_message_is_put_once_over_another_connection(bench, proxy):
 def test_defaults_of_the_transport_end_a_wait_and_options_stand_before_them(bench):
     with through(bench) as connection, through(bench, socket_timeout=3) as other:
         kwargs = connection.default_channel.pool.connection_kwargs
-        assert (kwargs["socket_timeout"], kwargs["socket_keepalive_options"]) == (ANSWER_SECONDS, KEEPALIVE)
+        assert (kwargs["socket_timeout"], kwargs["socket_keepalive_options"]) == (5, KEEPALIVE)
         assert connection.transport_options["health_check_interval"] == 5
         assert other.default_channel.pool.connection_kwargs["socket_timeout"] == 3
 

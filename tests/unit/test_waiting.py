@@ -1,12 +1,24 @@
 """How long somebody waits for a server, and which errors another try can mend."""
 
 import time
+from contextlib import suppress
 
 import pytest
 from redis import exceptions
 
 from gristmill.errors import ServerError
-from gristmill.server.waiting import COMMAND, ONCE, OUTCOMES, Deadline, Policy, hopeless, passing, patiently, within
+from gristmill.server.waiting import (
+    COMMAND,
+    ONCE,
+    OUTCOMES,
+    Deadline,
+    Patience,
+    Policy,
+    hopeless,
+    passing,
+    patiently,
+    within,
+)
 
 
 class Server:
@@ -68,3 +80,33 @@ def test_a_refusal_is_seen_through_our_own_error():
     error.__context__ = exceptions.AuthenticationError("no")
     assert hopeless(error)
     assert passing(exceptions.ResponseError("MISCONF the disk"))
+
+
+LATE = exceptions.TimeoutError("no answer")
+DEMOTED = exceptions.ResponseError("UNBLOCKED force unblock from blocking operation")
+
+
+@pytest.mark.parametrize(
+    ("policy", "errors", "limit", "calls", "answers"),
+    [
+        (COMMAND, [LATE], None, 2, True),
+        (COMMAND, [LATE, LATE], None, 2, False),
+        # The time of the caller is over.
+        (COMMAND, [LATE], -1, 1, False),
+        (ONCE, [LATE], None, 1, False),
+        (COMMAND, [DEMOTED, exceptions.ReadOnlyError("a replica"), exceptions.ConnectionError("away")], None, 4, True),
+        (COMMAND, [exceptions.ResponseError("WRONGTYPE")], None, 1, False),
+    ],
+)
+def test_a_call_is_made_again_over_another_connection(policy, errors, limit, calls, answers):
+    made, left, closed = [], list(errors), []
+
+    def call():
+        made.append(1)
+        if left:
+            raise left.pop(0)
+        return True
+
+    with within(Deadline(limit)), suppress(exceptions.RedisError):
+        assert Patience(policy).call_with_retry(call, closed.append) is answers
+    assert (len(made), len(closed), len(closed) == len(errors)) == (calls, calls - 1, answers)

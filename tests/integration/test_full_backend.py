@@ -1,0 +1,76 @@
+"""A result backend that answers and takes no result: its memory is full, it cannot write, or it is a replica now."""
+
+import pytest
+from redis import Redis
+
+from tests.conftest import until
+from tests.integration.test_pools import EVERY, POOLS, QUICK
+from tests.support.dropin_bench import DropIn
+from tests.support.servers import redis_server, running
+
+#: What makes the backend refuse, by its error, and what ends that.
+REFUSALS = {
+    "OOM": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+    "NOREPLICAS": (("CONFIG", "SET", "min-replicas-to-write", "1"), ("CONFIG", "SET", "min-replicas-to-write", "0")),
+    "READONLY": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+}
+
+
+@pytest.fixture
+def backend(tmp_path):
+    with running(redis_server(), tmp_path / "backend") as backend, Redis.from_url(backend.url) as client:
+        yield backend.url, client
+
+
+def unwritable_disk(client, directory):
+    """Have the backend fail to save, after which it refuses writes (MISCONF)."""
+    client.config_set("save", "900 1")
+    # A snapshot cannot take the place of a directory.
+    (directory / "dump.rdb").mkdir()
+    client.execute_command("BGSAVE")
+    until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 30, "a save that fails")
+
+
+def tasks_wait_and_end(server, backend, tmp_path, pool, end):
+    """Four tasks stay on the queue until `end` has been called; then each has its result."""
+    bench = DropIn(server.url, tmp_path, **QUICK)
+    try:
+        bench.environ["TEST_BACKEND"] = backend
+        bench.worker(pool, POOLS[pool])
+        bench.send("for n in range(4): mark.apply_async((n,), task_id=f'{n}')")
+        until(lambda: bench.log().count("Celery could not end") >= 5, 60, "tries")
+        assert (bench.standing(), bench.dead()) == (4, [])
+        end()
+        bench.ended()
+        assert bench.ask("[app.AsyncResult(f'{n}').get(timeout=50) for n in range(4)]") == [0, 1, 2, 3]
+        assert bench.dead() == []
+    finally:
+        bench.close()
+
+
+@EVERY
+def test_a_task_waits_while_the_backend_is_full(server, backend, tmp_path, pool):
+    url, client = backend
+    begin, end = REFUSALS["OOM"]
+    client.execute_command(*begin)
+    tasks_wait_and_end(server, url, tmp_path, pool, lambda: client.execute_command(*end))
+
+
+@pytest.mark.parametrize("refusal", ["NOREPLICAS", "READONLY"])
+def test_a_task_waits_while_the_backend_takes_no_writes(server, backend, tmp_path, refusal):
+    url, client = backend
+    begin, end = REFUSALS[refusal]
+    client.execute_command(*begin)
+    tasks_wait_and_end(server, url, tmp_path, "threads", lambda: client.execute_command(*end))
+
+
+def test_a_task_waits_while_the_backend_cannot_save(server, backend, tmp_path):
+    url, client = backend
+    directory = tmp_path / "backend"
+
+    def mend():
+        (directory / "dump.rdb").rmdir()
+        client.execute_command("BGSAVE")
+
+    unwritable_disk(client, directory)
+    tasks_wait_and_end(server, url, tmp_path, "threads", mend)
