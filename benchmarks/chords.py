@@ -18,13 +18,13 @@ app.conf.update(
 )
 
 
-@app.task
+@app.task(name="same")
 def same(number: int) -> int:
     """The number."""
     return number
 
 
-@app.task
+@app.task(name="total")
 def total(numbers: list[int]) -> int:
     """Their sum."""
     return sum(numbers)

@@ -26,6 +26,7 @@ from gristmill.server.home import Home
 from gristmill.tasks.kinds import Kind
 
 SLOTS, SIZES = 2, (20, 1_000, 10_000)
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 MODULES = "benchmarks.noops"
 
 
@@ -94,10 +95,10 @@ def _chord(broker: str, results: str) -> Callable[[int], float]:
 
     def run(items: int) -> float:
         options = ["-A", "benchmarks.chords", "worker", "-c", str(SLOTS), "-l", "error", "-Q", "chords"]
-        worker = subprocess.Popen([sys.executable, "-m", "celery", *options], env=environ)
+        worker = subprocess.Popen([sys.executable, "-m", "celery", *options], env=environ, **QUIET)
         try:
             command = [sys.executable, "-m", "benchmarks.chords", str(items)]
-            done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True)
         finally:
             worker.terminate()
             worker.wait()

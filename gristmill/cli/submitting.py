@@ -62,6 +62,8 @@ def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:
     elif info.scheduled_at is not None:
         at = datetime.fromtimestamp(info.scheduled_at).astimezone().isoformat(" ", "seconds")
         note(f"{item_count(info.submitted)} of {info.task} stored; they begin at {at}")
+    elif info.from_batch is not None:
+        note(f"{info.task} runs the values of {info.from_batch}; follow them with: gristmill watch {info.name}")
     else:
         note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {info.name}")
 

@@ -14,7 +14,7 @@ from tests.support.website import running_site, says
 
 SECTION = section(DOCS / "workflows.md", "Each night")
 TASKS, PROGRAM = (code for _, code in blocks(SECTION, "python"))
-BY_HAND, EVERY_NIGHT = (code.splitlines() for _, code in blocks(SECTION, "sh"))
+BY_HAND, EVERY_NIGHT, MORNING = (code.splitlines() for _, code in blocks(SECTION, "sh"))
 #: As many as show that nothing is lost on the way; the page has more.
 PAGES = 100
 #: The page's URL, whose place the test's site takes.
@@ -92,6 +92,11 @@ def test_one_night_by_hand(place, site):
         run(place, site, line).good()
     assert run(place, site, watch).code == 1
     check(place, site, "monday")
+    for line in MORNING:
+        run(place, site, line).good()
+    place.run("watch", "monday.report-2", "--max-wait", "60s").good()
+    tables = [(place.cwd / "reports" / f"monday.{name}.tsv").read_text() for name in ("titles", "titles-2")]
+    assert sorted(tables[0].splitlines()) == sorted(tables[1].splitlines())
 
 
 def test_every_night(place, site):
