@@ -1,0 +1,164 @@
+"""`python -m benchmarks.autoscale`: whether batches end in time under `gristmill autoscale`, on how busy slots.
+
+Starts a private server, a worker with processes and one with threads, and `gristmill autoscale`, whose command changes
+the pools of both. In each round, a batch of each kind begins at the least slots: items that are short, long or unlike
+each other, take their time and next to no core, and are so many that 3 to 16 slots are enough. Prints a line for each
+batch, and exits with 1 where one ended more than 20 % off the target, had slots that were less than 85 % busy, or more
+than two changes of direction.
+"""
+
+import argparse
+import os
+import random
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.options import at_least
+from gristmill import Batch, BatchInfo, submit
+from gristmill.config.settings import settings
+from gristmill.demo.home import temporary_home
+from gristmill.fleet.autoscale_seat import autoscale_now
+from gristmill.fleet.registry import WorkerRegistry
+from gristmill.local.fleet import LocalFleet
+from gristmill.server.connection import client, reaching
+from gristmill.tasks.kinds import Kind
+
+MODULE = "benchmarks.naps"
+TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
+#: The slots of each kind that a round begins with, and that it may have.
+LEAST, MOST = {Kind.CPU: 2, Kind.IO: 2}, {Kind.CPU: 16, Kind.IO: 64}
+#: What is held: the share by which a batch may be early or late, the share of slots that is busy, changes of direction.
+TOLERANCE, BUSY, TURNS = 0.2, 0.85, 2
+LOOK_SECONDS, IDLE_SECONDS = 0.5, 3.0
+#: The run time of an item in seconds, by the name of the mix.
+MIXES = {
+    "short": lambda dice: dice.uniform(0.2, 0.4),
+    "long": lambda dice: dice.uniform(4, 8),
+    "unlike": lambda dice: min(15.0, dice.expovariate(1 / 1.5)),
+    "few long": lambda dice: 6.0 if dice.random() < 0.1 else 0.4,
+}
+
+
+@dataclass
+class Watched:
+    """A batch, and what its queue has done since it began."""
+
+    kind: Kind
+    mix: str
+    batch: "Batch[None]"
+    busy: int = 0
+    slots: int = 0
+    turns: int = 0
+
+    def look(self, registry: WorkerRegistry) -> bool:
+        """Look once; whether the batch still runs."""
+        if self.batch.info().finished:
+            return False
+        for worker in registry.workers():
+            if worker.queue == self.kind:
+                self.busy, self.slots = self.busy + worker.busy, self.slots + worker.slots
+        at = time.time()
+        now = autoscale_now(client(), settings(), at)
+        if now and self.kind in now["queues"]:
+            self.turns = max(self.turns, now["queues"][self.kind]["turns"])
+        return True
+
+    def judge(self, target: float) -> bool:
+        """Print what became of the batch; whether that is as it should be."""
+        info = self.batch.info()
+        seconds, share = _seconds(info), self.busy / max(1, self.slots)
+        good = abs(seconds / target - 1) <= TOLERANCE and share >= BUSY and self.turns <= TURNS
+        print(
+            f"{self.kind:4} {self.mix:9} {info.submitted:6,} items: {seconds:5.1f} s of {target:g} s "
+            f"({100 * (seconds / target - 1):+.0f} %), slots {100 * share:.0f} % busy, {self.turns} turns, "
+            f"{info.submitted - info.succeeded} lost{'' if good else '  <- off'}",
+            flush=True,
+        )
+        return good and info.succeeded == info.submitted
+
+
+def _seconds(info: BatchInfo) -> float:
+    return (info.finished or 0.0) - info.created
+
+
+def begin(kind: Kind, target: float, dice: random.Random) -> Watched:
+    """Submit a batch that so many slots do in the target."""
+    mix, slots = dice.choice(sorted(MIXES)), dice.randint(3, 8 if kind is Kind.CPU else 16)
+    items: list[float] = []
+    while sum(items) < 0.9 * slots * target:
+        items.append(round(MIXES[mix](dice), 3))
+    return Watched(kind, mix, submit(TASKS[kind], items))
+
+
+@contextmanager
+def autoscale(target: float) -> Iterator[None]:
+    """`gristmill autoscale` while the context lasts."""
+    resize = shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"
+    bounds = [word for kind in Kind for word in (f"--{kind}-slots", f"{LEAST[kind]}..{MOST[kind]}")]
+    words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s", *bounds, "--exec", resize]
+    process = subprocess.Popen([sys.executable, "-m", "gristmill", *words], stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def resize(slots: dict[Kind, int]) -> None:
+    """Ask each worker for its slots."""
+    registry = WorkerRegistry(client(), settings())
+    for worker in registry.workers():
+        if worker.queue in slots and worker.slots != slots[Kind(worker.queue)]:
+            registry.resize(worker.id, slots[Kind(worker.queue)])
+
+
+def wait_for_least(registry: WorkerRegistry) -> None:
+    """Wait until both queues have their least slots again."""
+    while any(worker.slots != LEAST[Kind(worker.queue)] for worker in registry.workers()):
+        time.sleep(LOOK_SECONDS)
+
+
+def measure(rounds: int, target: float, seed: int) -> int:
+    """Run all rounds; the number of batches that were not as they should be."""
+    dice, registry, bad = random.Random(seed), WorkerRegistry(client(), settings()), 0
+    for _ in range(rounds):
+        wait_for_least(registry)
+        batches = [begin(kind, target, dice) for kind in Kind]
+        running = batches
+        while running:
+            time.sleep(LOOK_SECONDS)
+            running = [one for one in running if one.look(registry)]
+        bad += sum(not one.judge(target) for one in batches)
+    print(f"{2 * rounds - bad} of {2 * rounds} batches as they should be")
+    return bad
+
+
+def main() -> int:
+    """Read the command line, and measure; 1 if a batch was not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=at_least(1), default=10, help="rounds of two batches (default: 10)")
+    parser.add_argument("--target", type=at_least(20), default=240, help="seconds of a batch (default: 240)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the mixes (default: 1)")
+    parser.add_argument("--resize", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.resize:
+        resize(dict(zip(Kind, arguments.resize, strict=True)))
+        return 0
+    with (
+        temporary_home(task_modules=MODULE, log_level="error") as home,
+        reaching(),
+        LocalFleet("benchmark", {str(kind): LEAST[kind] for kind in Kind}, logs=home / "logs") as fleet,
+    ):
+        os.environ["GRISTMILL_HOME"] = str(settings().home)
+        fleet.wait_ready()
+        with autoscale(arguments.target):
+            return 1 if measure(arguments.rounds, arguments.target, arguments.seed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
