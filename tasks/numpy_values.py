@@ -39,6 +39,10 @@ def to_python(value: Any) -> Any:
 def with_numpy(annotation: Any) -> Any:
     """The annotation, with classes of numpy in a form that pydantic writes and reads."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    # `NDArray` of numpy 2.5 is an alias by a `type` statement.
+    aliased: Any = getattr(origin, "__value__", None)
+    if _is_numpy_class(get_origin(aliased)):
+        return with_numpy(aliased[arguments])
     if _is_numpy_class(origin or annotation):
         return Annotated[annotation, _NumpySchema(origin or annotation, _dtype(arguments))]
     replaced = tuple(with_numpy(argument) for argument in arguments)
