@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from kombu import Producer
 
-from gristmill.broker.enqueue import publish
-from gristmill.broker.envelope import Envelope, alike
-from gristmill.broker.senders import Token
+if TYPE_CHECKING:
+    from gristmill.broker.envelope import Envelope
+    from gristmill.broker.senders import Token
 
 
 class _Envelopes(threading.local):
@@ -37,6 +37,10 @@ class QuickTask(Task):
 
     def put_quickly(self, arguments: Sequence[Any]) -> Any:
         """Put a call, and return its result; None, and nothing is put, if its message is not like those of others."""
+        # Imported here, because most commands have tasks and put no message.
+        from gristmill.broker.enqueue import publish
+        from gristmill.broker.envelope import alike
+
         app = self.app
         if app.current_worker_task is not None or not alike(self):
             return None
@@ -48,7 +52,7 @@ class QuickTask(Task):
                 return None
             identity, text = envelope.fill(arguments)
 
-            def put(token: Token) -> None:
+            def put(token: "Token") -> None:
                 producer.channel.put_texts(envelope.queue, envelope.level, [text], token)
 
             listen = None if self.ignore_result else lambda: self.backend.on_task_call(producer, identity)
@@ -57,7 +61,9 @@ class QuickTask(Task):
         result.ignored = self.ignore_result
         return result
 
-    def _envelope(self, arguments: Sequence[Any], producer: Producer) -> Envelope | None:
+    def _envelope(self, arguments: Sequence[Any], producer: Producer) -> "Envelope | None":
+        from gristmill.broker.envelope import Envelope
+
         amqp, ignores = self.app.amqp, bool(self.ignore_result)
         entry = _of_thread.by_task.get(self)
         # Celery reads its configuration of messages once, and keeps what it has read in this object.
