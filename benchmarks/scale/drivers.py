@@ -8,8 +8,8 @@ from benchmarks.scale.driver import Driver
 from gristmill.server.connection import client
 from gristmill.tasks import catalog
 
-#: Processes that drive workers, that of the rack left out.
-DRIVERS = 4
+#: Workers that a process drives, that of the rack left out: a process waits for each answer, as a worker does.
+WORKERS = 25
 
 
 def _drive(arguments: Any, ready: Any, go: Any, ended: Any, pipe: Any) -> None:
@@ -29,10 +29,13 @@ class Drivers:
     """
 
     def __init__(self, workers: int, slots: int, hold: float, storm: float, rack: int) -> None:
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("forkserver")
+        # Loaded once, and not in each process.
+        self._context.set_forkserver_preload([Driver.__module__])
         self._go, self._ended, self._ready = self._context.Event(), self._context.Event(), self._context.Semaphore(0)
         others = workers - rack
-        numbers = [range(first, others, DRIVERS) for first in range(DRIVERS)] + [range(others, workers)]
+        numbers = [range(first, min(first + WORKERS, others)) for first in range(0, others, WORKERS)]
+        numbers.append(range(others, workers))
         drivers = [(some, slots, hold, storm) for some in numbers if some]
         self._pipes = [self._context.Pipe() for _ in drivers]
         self._processes = [

@@ -71,12 +71,14 @@ class Joining:
 
 def joining(workers: int, slots: int) -> Joining:
     """Have workers join one after the other."""
-    shared, costs = connect(), []
-    for number in range(workers):
-        worker = SimulatedWorker(number, slots, shared)
-        before = cpu_seconds(shared)
-        worker.join()
-        costs.append(1e6 * (cpu_seconds(shared) - before))
+    costs = []
+    with connect() as shared, ExitStack() as stack:
+        for number in range(workers):
+            worker = SimulatedWorker(number, slots, shared)
+            stack.callback(worker.close)
+            before = cpu_seconds(shared)
+            worker.join()
+            costs.append(1e6 * (cpu_seconds(shared) - before))
     hundred = min(100, workers // 2)
     return Joining(workers, statistics.fmean(costs[:hundred]), statistics.fmean(costs[-hundred:]))
 
@@ -97,7 +99,8 @@ def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -
             joined = _until(lambda: _live() >= workers, 60 + storm + seconds)
         batch = submit("noop", range(20 * workers * slots))
         time.sleep(5)
-        probe = SimulatedWorker(workers, 1, connect())
+        probe = SimulatedWorker(workers, 1, stack.enter_context(connect()))
+        stack.callback(probe.close)
         probe.join()
         looks = stack.enter_context(Looks(dashboard, batch))
         with server_load(client()) as load:

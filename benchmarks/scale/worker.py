@@ -92,6 +92,12 @@ class SimulatedWorker:
         self.watcher.enlist()
         self.take(1)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.connection.disconnect()
+        for pool in (self.lease.heartbeat.client.connection_pool, self.watcher.subscription._pool):
+            pool.disconnect()
+
     def announce(self) -> None:
         """Store which tasks it knows."""
         self._registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})

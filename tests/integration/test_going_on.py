@@ -131,3 +131,26 @@ def test_what_is_done_is_recorded_while_an_item_takes_long(ledger):
     thread.join()
     state = info(ledger, "b")
     assert (state.succeeded, state.duplicates) == (before + quick + 1, 0)
+
+
+def test_a_heartbeat_shows_the_chunk_that_a_slot_has_gone_on_with_and_walks_no_others(ledger, chunk):
+    in_flight = ledger.key("b", "in_flight")
+
+    def beat(chunks):
+        """Send a heartbeat; the chunks that it showed, and whether it has read all that run."""
+        ledger.client.zadd(in_flight, dict.fromkeys(ledger.client.zrange(in_flight, 0, -1), 1), xx=True)
+        with ledger.client.monitor() as seen:
+            ledger.heartbeat(WORKER, heartbeat(1), chunks)
+            ledger.client.echo("over")
+            commands = []
+            while not commands or "over" not in commands[-1]:
+                commands.append(seen.next_command()["command"])
+        shown = ledger.client.zrangebyscore(in_flight, 2, "inf")
+        return shown, any(f"HGETALL {ledger.key('b', 'started')}" in command for command in commands)
+
+    ledger.take(chunk, WORKER)
+    assert beat([chunk]) == ([chunk.member], False)
+    following = go_on(ledger, chunk, overdue=False)
+    shown, has_walked = beat([chunk])
+    assert has_walked
+    assert following.member in shown

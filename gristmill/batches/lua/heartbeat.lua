@@ -28,15 +28,17 @@ else
   redis.call('DEL', GM .. 'busy:' .. worker)
 end
 
-local held = {}
+local recorded = {}
 for i = 1, #chunks, 2 do
   local batch, chunk = chunks[i], chunks[i + 1]
-  held[batch] = held[batch] or {}
-  held[batch][chunk] = true
-  see_chunk(batch, chunk, now)
+  if not see_chunk(batch, chunk, now) then
+    recorded[batch] = recorded[batch] or {}
+    recorded[batch][chunk] = true
+  end
 end
--- Under a message that it holds, a slot may have gone on with another chunk.
-for batch, messages in pairs(held) do
+-- Under a message whose own chunk is recorded, a slot has gone on with another one. Only then somebody walks all that run:
+-- items that take long are recorded one by one.
+for batch, messages in pairs(recorded) do
   local started = redis.call('HGETALL', key(batch, 'started'))
   for i = 1, #started, 2 do
     local runner, message = runner_of(started[i + 1])

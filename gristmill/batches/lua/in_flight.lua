@@ -55,8 +55,11 @@ local function end_flights(batch)
   redis.call('DEL', key(batch, 'in_flight'), key(batch, 'message_of'), key(batch, 'started'))
 end
 
--- Note that somebody works on a chunk that is in flight.
-local function see_chunk(batch, chunk, now) redis.call('ZADD', key(batch, 'in_flight'), 'XX', now, chunk) end
+-- Note that somebody works on a chunk that is in flight; returns false if it is not.
+local function see_chunk(batch, chunk, now)
+  return redis.call('ZADD', key(batch, 'in_flight'), 'XX', 'CH', now, chunk) == 1
+    or redis.call('ZSCORE', key(batch, 'in_flight'), chunk)
+end
 
 -- Note that `worker` runs a chunk, under the message of the chunk `message`.
 local function start_chunk(batch, chunk, worker, message)
