@@ -5,14 +5,19 @@ from contextlib import suppress
 from typing import Any
 
 from benchmarks.scale.driver import Driver
-from gristmill.server.connection import client
+from gristmill.config.settings import use
+from gristmill.server.connection import client, locate
 from gristmill.tasks import catalog
 
 #: Workers that a process drives, that of the rack left out: a process waits for each answer, as a worker does.
 WORKERS = 25
+#: Seconds in which the processes have to be ready.
+START_SECONDS = 120
 
 
-def _drive(arguments: Any, ready: Any, go: Any, ended: Any, pipe: Any) -> None:
+def _drive(arguments: Any, url: str, ready: Any, go: Any, ended: Any, pipe: Any) -> None:
+    # The process that forks this one has the settings of the first server.
+    use({"redis_url": url})
     driver = Driver(*arguments)
     catalog.load()
     client().ping()
@@ -39,7 +44,9 @@ class Drivers:
         drivers = [(some, slots, hold, storm) for some in numbers if some]
         self._pipes = [self._context.Pipe() for _ in drivers]
         self._processes = [
-            self._context.Process(target=_drive, args=(driver, self._ready, self._go, self._ended, theirs), daemon=True)
+            self._context.Process(
+                target=_drive, args=(driver, locate(), self._ready, self._go, self._ended, theirs), daemon=True
+            )
             for driver, (_, theirs) in zip(drivers, self._pipes, strict=True)
         ]
         #: Seconds by which each call came too late; there when the context has ended.
@@ -50,7 +57,8 @@ class Drivers:
         for process in self._processes:
             process.start()
         for _ in self._processes:
-            self._ready.acquire()
+            if not self._ready.acquire(timeout=START_SECONDS):
+                raise RuntimeError(f"the processes of the workers are not ready after {START_SECONDS} s")
         return self
 
     def begin(self) -> None:
