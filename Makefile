@@ -4,6 +4,8 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Without bytecode, each process of a test would compile all modules anew: a tenth of a second for each start.
+unexport PYTHONDONTWRITEBYTECODE
 # With CI set, a test that lacks a browser or an engine fails; otherwise it is skipped.
 PYTEST := $(BIN)/python -m pytest
 # Tests wait more than they compute. Each of these processes has servers and a fleet of its own.

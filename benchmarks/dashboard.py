@@ -42,7 +42,7 @@ ITEMS = 50_000
 #: Slots of the worker that runs items; of each of the others, which do not take what stands, with their queue and task.
 SLOTS, OTHER_SLOTS, OTHER_QUEUE, OTHER_TASK = 2, 4, "io", "sleep"
 #: Batches of the load that stay on the server.
-KEPT = 10
+STANDING = 10
 #: A dashboard is killed in a look of at least so many seconds.
 KILL_SECONDS = 60
 
@@ -98,7 +98,7 @@ class Load:
         if due:
             self.batches.append(submit("fibonacci", [1] * due))
             self.put += due
-        while len(self.batches) > KEPT:
+        while len(self.batches) > STANDING:
             self.end(self.batches.pop(0))
 
     def end(self, batch: Batch) -> None:

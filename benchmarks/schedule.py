@@ -104,10 +104,10 @@ class Watch:
         with client.pipeline() as pipe:
             pipe.hmget(key(f"schedule:{NAME}:state"), "next", "runs", "left_out")
             pipe.hget(key("schedule_watch"), "since")
-            (due, *told), since = pipe.execute()
+            (due, *numbers), since = pipe.execute()
         if due is None:
             return
-        after = int(due), sum(int(number or 0) for number in told)
+        after = int(due), sum(int(number or 0) for number in numbers)
         if self._before:
             missed = (after[0] - self._before[0]) // 1000 - (after[1] - self._before[1])
             if missed and self._before[0] < int(since):

@@ -58,17 +58,17 @@ def _one(items: int) -> float:
 def _two(items: int) -> float:
     first = submit("same", range(items))
     second = submit("same", first)
-    taken = seconds(first, second)
+    elapsed = seconds(first, second)
     assert second.info().succeeded == items
-    return taken
+    return elapsed
 
 
 def _read(items: int) -> float:
     first = submit("same", range(items))
     last = submit("total", [first], after=first)
-    taken = seconds(first, last)
+    elapsed = seconds(first, last)
     assert list(last.values()) == [sum(range(items))]
-    return taken
+    return elapsed
 
 
 def by_turns(ways: dict[str, Callable[[int], float]], items: int, rounds: int) -> dict[str, float]:
@@ -102,9 +102,9 @@ def _chord(broker: str, results: str) -> Callable[[int], float]:
         finally:
             worker.terminate()
             worker.wait()
-        answer, taken = done.stdout.split()
+        answer, elapsed = done.stdout.split()
         assert int(answer) == sum(range(items))
-        return float(taken)
+        return float(elapsed)
 
     return run
 

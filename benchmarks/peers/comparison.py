@@ -19,9 +19,9 @@ class Comparison:
     @classmethod
     def read(cls, path: Path) -> "Comparison":
         """What `to_json` gave, from a file."""
-        kept = json.loads(path.read_text())
-        comparison = cls(kept["rounds"])
-        comparison.failures = kept["failures"]
+        content = json.loads(path.read_text())
+        comparison = cls(content["rounds"])
+        comparison.failures = content["failures"]
         return comparison
 
     def count(self, row: str, workload: str) -> int:

@@ -77,22 +77,22 @@ def _ratios(
     """A figure of our best row over one of the best of the others, round by round; among servers, where we do worst."""
 
     def values(comparison: Comparison) -> Sequence[float]:
-        found: list[list[float]] = []
+        groups: list[list[float]] = []
         for redis in {peer.redis for peer in PEERS}:
             here = [peer for peer in PEERS if peer.redis == redis]
             mine, theirs = (_best(comparison, here, *side, pick) for side in (ours, others))
             if mine and theirs:
-                found.append(comparison.ratios((mine, ours[1]), (theirs, others[1]), "noop"))
+                groups.append(comparison.ratios((mine, ours[1]), (theirs, others[1]), "noop"))
         worst = min if pick is max else max
-        return worst(filter(None, found), key=statistics.median, default=[])
+        return worst(filter(None, groups), key=statistics.median, default=[])
 
     return values
 
 
 def _best(comparison: Comparison, peers: Sequence[Peer], which: Which, figure: str, pick: Pick) -> str | None:
     medians = {peer.name: comparison.median(peer.name, "noop", figure) for peer in peers if which(peer)}
-    known = {name: median for name, median in medians.items() if median is not None}
-    return next((name for name, median in known.items() if median == pick(list(known.values()))), None)
+    measured = {name: median for name, median in medians.items() if median is not None}
+    return next((name for name, median in measured.items() if median == pick(list(measured.values()))), None)
 
 
 def _paired(row: str, other: str, workload: str) -> Callable[[Comparison], Sequence[float]]:

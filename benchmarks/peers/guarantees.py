@@ -38,7 +38,7 @@ RATE, SHARE = 30.0, 0.5
 class Marks:
     """What the tasks have marked: when each began and by which process, how often it ended, and in which processes."""
 
-    begun: dict[int, list[tuple[float, int]]]
+    begins_of: dict[int, list[tuple[float, int]]]
     ended: Counter[int]
     ends: set[tuple[int, int]]
 
@@ -51,12 +51,12 @@ class Marks:
                 marks.ended[number] += 1
                 marks.ends.add((number, pid))
             else:
-                marks.begun.setdefault(number, []).append((at, pid))
+                marks.begins_of.setdefault(number, []).append((at, pid))
         return marks
 
 
 @dataclass(slots=True)
-class Tried:
+class Deaths:
     """What came out for one peer; `back` has the seconds from a kill until what it interrupted began again."""
 
     kills: int = 0
@@ -96,7 +96,7 @@ def rate(peer: Peer, name: str) -> float:
     return min(RATE, SHARE * slots / MARKED_SECONDS)
 
 
-def tried(peer: Peer, kills: int) -> Tried:
+def try_out(peer: Peer, kills: int) -> Deaths:
     """Kill the workers of a peer so often, and count.
 
     Raises:
@@ -105,7 +105,7 @@ def tried(peer: Peer, kills: int) -> Tried:
     """
     name = workload(peer)
     seconds = (kills + 2) * EVERY
-    result = Tried(kills, put=int(rate(peer, name) * seconds))
+    result = Deaths(kills, put=int(rate(peer, name) * seconds))
     with round_of(peer, name, Size().settings()) as this, this.workers() as one, this.workers() as other:
         with this.putter("marked", str(rate(peer, name)), str(seconds)) as putter:
             _wait_until_up(this)
@@ -142,10 +142,10 @@ def _kill(workers: Workers) -> tuple[float, set[int]]:
     return killed_at, pids
 
 
-def count(marks: Marks, deaths: Sequence[tuple[float, set[int]]], result: Tried) -> None:
+def count(marks: Marks, deaths: Sequence[tuple[float, set[int]]], result: Deaths) -> None:
     """Count into `result` what marks and deaths (when, and of which processes) say."""
     result.ended, result.twice = len(marks.ended), sum(times > 1 for times in marks.ended.values())
-    for number, begins in marks.begun.items():
+    for number, begins in marks.begins_of.items():
         for place, (at, pid) in enumerate(sorted(begins)):
             killed_at = next((when for when, pids in deaths if pid in pids and at <= when), None)
             if killed_at is None or (number, pid) in marks.ends:
@@ -165,13 +165,13 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def chosen(names: Sequence[str] | None) -> list[Peer]:
+def choose(names: Sequence[str] | None) -> list[Peer]:
     """The peers whose names have one of these texts, without those that get lots: these keep what the others do."""
     peers = [peer for peer in PEERS if peer.lot == 1]
     return [peer for peer in peers if not names or any(text.lower() in peer.name.lower() for text in names)]
 
 
-def table(results: dict[str, Tried], failures: Iterable[str]) -> str:
+def table(results: dict[str, Deaths], failures: Iterable[str]) -> str:
     """The table, and what could not be tried."""
     head = ["", "kills", "put", f"not ended {WITHIN:g} s after the last kill", "ended twice", "cut off", "began again"]
     text = page.table(head, [[name, *result.row()] for name, result in results.items()])
@@ -181,13 +181,13 @@ def table(results: dict[str, Tried], failures: Iterable[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try all, and print the table."""
     options = parser().parse_args(arguments)
-    kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
-    results, failures = {name: Tried(**fields) for name, fields in kept.items()}, []
-    for peer in chosen(options.peer):
+    content = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
+    results, failures = {name: Deaths(**fields) for name, fields in content.items()}, []
+    for peer in choose(options.peer):
         if peer.name in results:
             continue
         try:
-            results[peer.name] = tried(peer, options.kills)
+            results[peer.name] = try_out(peer, options.kills)
         except (ServerError, RuntimeError, subprocess.CalledProcessError) as error:
             failures.append(f"{peer.name}: {why(error)}")
             continue

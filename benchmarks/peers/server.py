@@ -17,11 +17,11 @@ def binary(needed: Version | None) -> Path | None:
     if needed is None:
         return None
     text = ".".join(map(str, needed))
-    found = shutil.which("redis-server")
-    if found is None:
+    path = shutil.which("redis-server")
+    if path is None:
         raise RuntimeError(f"needs a redis-server of version {text} or later on the PATH; there is none")
-    answer = subprocess.run([found, "--version"], check=True, capture_output=True, text=True).stdout
+    answer = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
     match = re.search(r"v=(\d+)\.(\d+)", answer)
     if match is None or (int(match[1]), int(match[2])) < needed:
         raise RuntimeError(f"needs a redis-server of version {text} or later on the PATH; there is {answer.split()[2]}")
-    return Path(found)
+    return Path(path)

@@ -96,7 +96,7 @@ def events_table(rows: Sequence[FleetLoad]) -> str:
             f"{1e3 * row.join_cpu:,.0f}",
             row.join_script,
             f"{row.rack}",
-            f"{row.held:,}",
+            f"{row.rack_messages:,}",
             f"{row.handed_on:,}",
             f"{row.back:.1f}",
         ]

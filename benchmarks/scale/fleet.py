@@ -36,7 +36,8 @@ class FleetLoad:
     `busy` counts the slots that held a chunk. `cpu` is the share of a second that the server computes. `takes` and
     `records` are seconds, of a take that has a message and of a record; `pages` those of the dashboard's answers, by
     page, in ms. `late99` is by how much drivers sent too late, in ms: where it is high, workers sent less than real
-    ones. Of a rack of `rack` workers, `handed_on` of `held` messages were elsewhere `back` seconds after its death.
+    ones. A rack of `rack` workers had
+    `rack_messages`, of which `handed_on` were elsewhere `back` seconds after its death.
     """
 
     workers: int
@@ -55,7 +56,7 @@ class FleetLoad:
     script: str
     scripts: str
     rack: int
-    held: int
+    rack_messages: int
     handed_on: int
     back: float
 
@@ -106,8 +107,8 @@ def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -
         with server_load(client()) as load:
             takes, records = _probed(probe, seconds)
         looks.end()
-        busy = sum(_held("").values())
-        held, handed_on, back = _rack_dies(drivers) if rack else (0, 0, 0.0)
+        busy = sum(_pending("").values())
+        rack_messages, handed_on, back = _rack_dies(drivers) if rack else (0, 0, 0.0)
     return FleetLoad(
         workers=workers,
         slots=slots,
@@ -125,7 +126,7 @@ def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -
         script=f"{load.longest:.1f} ({load.longest_name})",
         scripts=load.summary(round(load.seconds)),
         rack=rack,
-        held=held,
+        rack_messages=rack_messages,
         handed_on=handed_on,
         back=back,
     )
@@ -159,9 +160,9 @@ def _live() -> int:
     return len(WorkerRegistry(client(), settings()).workers())
 
 
-def _held(mark: str) -> dict[str, int]:
+def _pending(mark: str) -> dict[str, int]:
     """How many messages each consumer holds whose name contains `mark`."""
-    held: dict[str, int] = {}
+    pending: dict[str, int] = {}
     for level in range(10):
         key = f"gm1:q:cpu:{level}"
         if not client().exists(key):
@@ -169,16 +170,16 @@ def _held(mark: str) -> dict[str, int]:
         for group in client().xinfo_groups(key):
             for consumer in client().xpending(key, group["name"])["consumers"]:
                 if mark in consumer["name"]:
-                    held[consumer["name"]] = held.get(consumer["name"], 0) + consumer["pending"]
-    return held
+                    pending[consumer["name"]] = pending.get(consumer["name"], 0) + consumer["pending"]
+    return pending
 
 
 def _rack_dies(drivers: Drivers) -> tuple[int, int, float]:
     """Kill the rack: how many messages it held, how many of these left it, and after how many seconds the last one."""
     mark = drivers.kill_rack()
-    held = sum(_held(mark).values())
-    back = _until(lambda: not _held(mark), RACK_SECONDS)
-    return held, held - sum(_held(mark).values()), back
+    before = sum(_pending(mark).values())
+    back = _until(lambda: not _pending(mark), RACK_SECONDS)
+    return before, before - sum(_pending(mark).values()), back
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> float:

@@ -8,7 +8,7 @@ from redis import Redis
 from gristmill.batches.info import BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
-from gristmill.server.tracked_reads import TrackedReads
+from gristmill.server.key_tracking import KeyTracking
 
 
 class InfoCache:
@@ -20,7 +20,7 @@ class InfoCache:
 
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._settings = settings
-        self._reads = TrackedReads(client.connection_pool)
+        self._tracking = KeyTracking(client.connection_pool)
         self._session: object | None = None
         #: What was read in that session, and has not changed since.
         self._infos: dict[str, BatchInfo] = {}
@@ -35,11 +35,11 @@ class InfoCache:
         """
         with self._lock:
             while True:
-                session = self._reads.session()
+                session = self._tracking.session()
                 if session is None or session is not self._session:
                     self._infos, self._session = {}, session
                 infos = self._look(names)
-                if self._reads.is_in(session) or session is None:
+                if self._tracking.is_in(session) or session is None:
                     return infos
 
     def tasks(self) -> set[str]:
@@ -48,7 +48,7 @@ class InfoCache:
             return {info.task for info in self._infos.values()}
 
     def _look(self, names: Sequence[str]) -> list[BatchInfo]:
-        ledger = Ledger(self._reads.client, self._settings)
+        ledger = Ledger(self._tracking.client, self._settings)
         # Its answer comes behind the news.
         ledger.check_schema()
         self._forget_changed()
@@ -62,7 +62,7 @@ class InfoCache:
         return answer
 
     def _forget_changed(self) -> None:
-        changed = self._reads.changed()
+        changed = self._tracking.changed()
         if changed is None:
             self._infos.clear()
             return

@@ -30,17 +30,17 @@ def steps(actors: Actors, scenario: Scenario) -> Iterator[Step]:
 
 def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
     rest = replace(actors, faults=actors.faults - 1)
-    fed = [each for each in actors.producers if each.at not in ("create", "done")] if scenario.items else []
+    feeding = [each for each in actors.producers if each.at not in ("create", "done")] if scenario.items else []
     if "crash" in scenario.kinds:
         for worker in actors.workers:
             crashed = rest.with_worker(Worker(worker.slot, worker.life + 1))
             yield Step(f"{worker.slot} crashes", None, True, crashed)
-        for producer in fed:
+        for producer in feeding:
             again = rest.with_producer(Producer("create", producer.life + 1, number=producer.number))
             yield Step(f"{_words(producer)} crashes", None, True, again)
     if "stall" in scenario.kinds and scenario.items_run:
         silent = [worker.slot for worker in actors.workers if worker.at != "fetch" or worker.lost_sight]
-        for slot in (*silent, *map(_words, fed)):
+        for slot in (*silent, *map(_words, feeding)):
             stand = lambda product, slot=slot: _time(rest, scenario, product, slot)  # noqa: E731
             yield Step(f"time passes, {slot} stands still", stand, True)
     if "torn" in scenario.kinds and actors.operator[:1] == ("requeue",):
@@ -131,7 +131,7 @@ def _produce(actors: Actors, producer: Producer, scenario: Scenario, product: Pr
         life = producer.life if producer.at == "create" else producer.life + 1
         return actors.with_producer(Producer("create", life, number=producer.number))
     after = actors.with_producer(replace(producer, at="done", stored=stored))
-    at_end = "close" if scenario.appends and after.are_fed else "done"
+    at_end = "close" if scenario.appends and after.have_input else "done"
     following = at_end if ended else "append" if stored < scenario.items else "end"
     return after.with_producer(replace(producer, at=following, stored=stored))
 

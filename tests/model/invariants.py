@@ -37,8 +37,8 @@ def ended(actors: Actors, view: View, scenario: Scenario) -> bool:
         return False
     if scenario.schedule:
         return schedules.ended(actors, view, scenario)
-    if scenario.messages or not actors.are_fed:
-        return actors.are_fed
+    if scenario.messages or not actors.have_input:
+        return actors.have_input
     if scenario.notice and not notices.ended(actors, view):
         return False
     others = [books.state for books in _books_of_others(view).values()]
@@ -81,17 +81,17 @@ def _line(view: View) -> Iterator[str]:
 
 def _values(source: "Books", taker: "Books") -> Iterator[str]:
     """Each value of the source becomes one item of the taker, and the taker ends with the source."""
-    taken = list(taker.stored_items().values())
+    items = list(taker.stored_items().values())
     succeeded = sorted(source.done - source.failed - source.cancelled)
     values = [source.stored_items()[index] for index in succeeded]
-    if len(set(taken)) != len(taken) or not set(taken) <= set(values):
-        yield f"the values {values} are recorded, and became the items {taken}"
+    if len(set(items)) != len(items) or not set(items) <= set(values):
+        yield f"the values {values} are recorded, and became the items {items}"
     has_ended = product.INPUT_ENDED in taker.state and "input_cut" not in taker.state
     if has_ended and "superseded" not in taker.state:
         if "finished" not in source.state:
             yield "the batch of values has taken an end of its source, which goes on"
-        elif sorted(taken) != sorted(values):
-            yield f"the values {values} are recorded, and {taken} are all that became items"
+        elif sorted(items) != sorted(values):
+            yield f"the values {values} are recorded, and {items} are all that became items"
 
 
 def _link(first: Mapping[str, str], second: "Books") -> Iterator[str]:
@@ -134,7 +134,7 @@ def _runs(actors: Actors) -> Iterator[str]:
 
 def _messages(actors: Actors, view: View, scenario: Scenario) -> Iterator[str]:
     """Each plain message is done, or stands once: on the queue or with the dead letters."""
-    if not actors.are_fed:
+    if not actors.have_input:
         return
     places: Counter[str] = Counter()
     for _, queue in _queues(view):
@@ -196,7 +196,7 @@ class Books:
             # The answer about the last block may be lost.
             if own != list(range(first, first + len(own))) or (producer.at == "end" and len(own) < scenario.items):
                 yield f"producer {producer.number + 1} has stored {own}"
-        whole = actors.are_fed and "input_cut" not in self.state
+        whole = actors.have_input and "input_cut" not in self.state
         if whole and self.stored != scenario.items * scenario.producers:
             yield f"all is submitted, and {self.stored} items are stored"
 

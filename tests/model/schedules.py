@@ -43,7 +43,7 @@ def calls(actors: Actors) -> Iterator[tuple[str, Act, Actors | None]]:
 def others(actors: Actors, scenario: Scenario) -> Iterator[Step]:
     """Time passes: from one time of the schedule to the next, or, as a fault, so much that times are missed."""
     end = START + scenario.moments * EVERY_MS
-    if not actors.are_fed:
+    if not actors.have_input:
         return
     if actors.now + EVERY_MS <= min(end, actors.looked + AWAY_MS):
         yield Step("time passes", lambda product: _pass(actors, EVERY_MS, product))
@@ -124,10 +124,10 @@ def _times(actors: Actors, state: dict[str, str], runs: set[int], scenario: Scen
         return
     # What somebody has seen before the outage, and has not fired, is fired, or missed with the others. So is what comes
     # until the outage is answered.
-    expected, told = len(passed - missed) + bool(missed), len(runs) + int(state.get("left_out", 0))
+    expected, answers = len(passed - missed) + bool(missed), len(runs) + int(state.get("left_out", 0))
     merged = late + AWAY_MS // EVERY_MS if missed else 0
-    if scenario.schedule[1] == "skip" and not expected - merged <= told <= expected:
-        yield f"{len(runs)} of {expected} times have a batch, and {told} a batch or a reason to have none"
+    if scenario.schedule[1] == "skip" and not expected - merged <= answers <= expected:
+        yield f"{len(runs)} of {expected} times have a batch, and {answers} a batch or a reason to have none"
 
 
 def _is_run(name: str) -> bool:

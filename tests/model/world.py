@@ -129,7 +129,7 @@ class Actors:
         return replace(self, producers=(*self.producers[:at], producer, *self.producers[at + 1 :]))
 
     @property
-    def are_fed(self) -> bool:
+    def have_input(self) -> bool:
         """Whether all producers are done."""
         return all(producer.at == "done" for producer in self.producers)
 

@@ -127,7 +127,7 @@ def test_what_a_kill_cuts_off_is_counted_with_the_time_until_it_begins_again(tmp
         + mark(2, 7, 0, 10.9)  # cut off, lost
         + mark(3, 8, 0, 10.9) + mark(3, 8, 1, 11.4) + mark(3, 9, 0, 11.5) + mark(3, 9, 1, 12.0)  # ran twice
     )  # fmt: skip
-    result = guarantees.Tried(1, put=5)
+    result = guarantees.Deaths(1, put=5)
     guarantees.count(guarantees.Marks.read(marks), [(11.0, {7})], result)
     assert (result.ended, result.twice, result.interrupted, result.back) == (3, 1, 2, [pytest.approx(2.0)])
     assert result.row()[-1] == "2.0 s, at most 2.0 s (1 not within 60 s)"

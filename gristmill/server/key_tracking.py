@@ -12,7 +12,7 @@ from gristmill.server.one_connection import OneConnection
 log = logging.getLogger(__name__)
 
 
-class TrackedReads:
+class KeyTracking:
     """A client of one connection, which the server tells once of each key that changes after it was read there.
 
     It tells on that connection, before its answer to the next call: whoever has an answer has been told all that
