@@ -152,6 +152,11 @@ CELERYS = {
 }
 
 
+def named(value):
+    """The name of a test: the same in each process, so no address of a function."""
+    return "-".join(value) if isinstance(value, dict) else None
+
+
 @pytest.mark.parametrize("kind", QUICK)
 def test_a_plain_call_is_quick_and_its_message_is_celerys(shop, kind):
     assert same(shop, QUICK[kind]) == 2
@@ -173,7 +178,7 @@ def test_other_calls_are_celerys(shop, kind):
         ({"compression": "zlib"}, 0),
         ({"shadow_name": lambda *_: "named"}, 0),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_a_task_says_is_in_its_messages(shop, options, quick):
     if "expires" in options:
@@ -201,7 +206,7 @@ def test_models_are_celerys(shop):
         ({"task_default_delivery_mode": "transient"}, 2),
         ({"task_publish_retry": False}, 2),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_an_app_says_is_in_its_messages(server, config, quick):
     shop = Shop(server.url, **config)
