@@ -53,7 +53,9 @@ class Books:
             del self.batches[name]
             return
         except TimeoutError:
-            count.left += open_batch(name).info().left
+            left = open_batch(name).info().left
+            count.left += left
+            count.broken.append(f"{name}: {left} items left after {PATIENCE:g} s")
             return
         again = [index for index, times in Counter(result.index for result in recorded).items() if times > 1]
         other = [result for result in recorded if results.get(result.index, result) != result]

@@ -304,6 +304,6 @@ def test_a_call_whose_answer_is_cut_is_put_once(server):
 
 def test_our_own_tasks_are_quick(here, monkeypatch):
     puts = []
-    monkeypatch.setattr("gristmill.broker.enqueue.publish", lambda *_: puts.append(1))
+    monkeypatch.setattr("gristmill.broker.quick_put.publish", lambda *_: puts.append(1))
     fibonacci.delay(3)
     assert puts == [1]
