@@ -18,14 +18,21 @@ def passwords(settings: Settings) -> dict[str, str]:
     """The passwords with which people log in to the dashboard, by name.
 
     Raises:
-        SettingError: somebody has two roles.
+        SettingError: somebody has two roles, or a name has no password and nobody else checks it.
     """
     first = {USER: settings.dashboard_password} if settings.dashboard_password else {}
     operators: dict[str, str | None] = {**first, **settings.dashboard_operators}
     if both := operators.keys() & settings.dashboard_viewers.keys():
         expected = f"names that are not in {variable('dashboard_operators')}"
         raise SettingError(invalid_value(variable("dashboard_viewers"), min(both), expected))
-    return {name: password for name, password in (settings.dashboard_viewers | operators).items() if password}
+    every = settings.dashboard_viewers | operators
+    with_password = {name: password for name, password in every.items() if password}
+    alone = sorted(every.keys() - with_password.keys())
+    if alone and (with_password or not os.environ.get("FLOWER_AUTH")):
+        role = "dashboard_viewers" if alone[0] in settings.dashboard_viewers else "dashboard_operators"
+        expected = "NAME:PASSWORD; or names alone, FLOWER_AUTH, which checks them, and no password beside it"
+        raise SettingError(invalid_value(variable(role), alone[0], expected))
+    return with_password
 
 
 def may_act(settings: Settings, user: str) -> bool:

@@ -275,5 +275,6 @@ def automatic_name(task: str) -> str:
     Two batches of a second that get the same name would be one batch, or the second an error; 48 random bits exclude
     that also where a service submits thousands a second.
     """
-    stem = re.sub(r"[^A-Za-z0-9._-]", "-", task).lstrip("._-")[:40] or "batch"
+    # A name has 64 characters at most, of which the time and the random bits take 29.
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", task).lstrip("._-")[:35] or "batch"
     return f"{stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(6)}"

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 import hypothesis
+import psutil
 import pytest
 from redis import Redis
 from xdist.scheduler import LoadScopeScheduling
@@ -33,7 +34,8 @@ def use_memory():
     """Keep temporary files in memory, unless somebody has said where they belong."""
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
         about = os.statvfs(MEMORY)
-        if about.f_bavail * about.f_frsize > MEMORY_BYTES and not about.f_flag & os.ST_NOEXEC:
+        has_room = about.f_bavail * about.f_frsize > MEMORY_BYTES < psutil.virtual_memory().available
+        if has_room and not about.f_flag & os.ST_NOEXEC:
             os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
 
@@ -46,7 +48,15 @@ hypothesis.settings.load_profile("beside others")
 #: The files whose tests share the Docker engine.
 ENGINE = {
     f"tests/acceptance/test_{name}.py"
-    for name in ("compose", "compose_scaling", "compose_settings", "containers", "remote_workers")
+    for name in (
+        "compose",
+        "compose_scaling",
+        "compose_settings",
+        "containers",
+        "operators_day",
+        "program_containers",
+        "remote_workers",
+    )
 }
 #: Files with long tests that share nothing: any process may run any of them.
 APART = {
@@ -58,6 +68,7 @@ APART = {
 #: The units that take longest, by how their names begin.
 LONGEST = (
     "tests/acceptance/test_compose.py",
+    "tests/acceptance/test_operators_day.py",
     "tests/acceptance/test_install.py",
     "tests/acceptance/test_parallel.py",
     "tests/acceptance/test_power.py",

@@ -1,7 +1,6 @@
 """Who visits the dashboard, and whether they may act or only look."""
 
 import base64
-import binascii
 import hmac
 from typing import Any
 
@@ -27,11 +26,14 @@ def visitor(application: Any, request: HTTPServerRequest) -> str | None:
 
 
 def _of_password(header: str, logins: list[str]) -> str | None:
-    """The user of a header with one of these `NAME:PASSWORD`; Flower refuses every other one."""
-    kind, _, encoded = header.partition(" ")
+    """The user of a header with one of these `NAME:PASSWORD`; Flower refuses every other one.
+
+    It reads the header as Flower does, however odd: nobody logs in there who has no name here.
+    """
     try:
-        credentials = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
+        kind, encoded = header.split()
+        credentials = base64.b64decode(encoded.encode())
+    except ValueError:
         return None
     if kind != "Basic" or not any(hmac.compare_digest(login.encode(), credentials) for login in logins):
         return None
@@ -40,26 +42,38 @@ def _of_password(header: str, logins: list[str]) -> str | None:
 
 def only_looks(application: Any, request: HTTPServerRequest) -> bool:
     """Whether this request's visitor may change nothing."""
-    user = visitor(application, request)
-    return bool(application.options.read_only) or (user is not None and not may_act(settings(), user))
+    return bool(application.options.read_only) or _is_viewer(application, visitor(application, request))
+
+
+def _is_viewer(application: Any, user: str | None) -> bool:
+    """Whether this user may not act. Where one has to log in and there are roles, nobody acts without a name."""
+    if user is None:
+        return application.guarded and bool(settings().dashboard_viewers or settings().dashboard_operators)
+    return not may_act(settings(), user)
 
 
 def is_refused(application: Any, request: HTTPServerRequest) -> bool:
-    """Whether somebody who has logged in to look wants to act: on our pages, or by Flower's."""
-    if request.method in READING or request.path.endswith(READ_BY_POST):
+    """Whether somebody who may only look wants to act: on our pages, or by Flower's."""
+    prefix = application.options.url_prefix.strip("/")
+    if request.method in READING or request.path == (f"/{prefix}" if prefix else "") + READ_BY_POST:
         return False
-    user = visitor(application, request)
-    return user is not None and not may_act(settings(), user)
+    return _is_viewer(application, visitor(application, request))
 
 
 class Refusal(RequestHandler):
-    """Answers a viewer who wants to act."""
+    """Answers a viewer who wants to act, and whoever has not logged in."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Refuse whatever the request has."""
 
     def prepare(self) -> None:
-        """Answer every request with 403."""
-        self.set_status(403)
+        """Answer every request with 403, or with 401 for somebody without a name."""
+        user = visitor(self.application, self.request)
+        self.set_status(401 if user is None else 403)
+        if user is None and self.application.options.basic_auth:
+            self.set_header("WWW-Authenticate", 'Basic realm="flower"')
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{visitor(self.application, self.request)} may look at this dashboard, and not act on it.\n")
+        self.finish(f"{f'{user} may look at this dashboard, and not act on it' if user else 'Log in first'}.\n")
 
 
 class ForVisitor(BaseHandler):

@@ -11,7 +11,12 @@ from tests.support.ledger import info, submit
 
 PAGES = ("/batches", "/batch/b", "/busy", "/workers")
 ACTIONS = ("/batch/b/pause", "/batches/cancel", "/batch/b/item/0/cancel", "/workers/drain", "/schedule/s/run")
-OF_FLOWER = ("/api/worker/shutdown/w", "/api/task/apply/fibonacci", "/api/task/revoke/x")
+OF_FLOWER = (
+    "/api/worker/shutdown/w",
+    "/api/task/apply/fibonacci",
+    "/api/task/revoke/x",
+    "/api/task/send-task/x/tasks/datatable",
+)
 
 
 def basic(name, password):
@@ -54,6 +59,11 @@ def test_passwords(server, ledger):
             assert pages.ask("/batches", **basic(name, password))[0] == 401
             assert pages.ask("/batch/b/pause", b"", **basic(name, password))[0] in (401, 403)
         may_look_only(pages, basic("cy", "only looking"))
+        usual = basic("cy", "only looking")["Authorization"]
+        # Flower logs in who sends these too.
+        for odd in (usual.replace(" ", "  "), usual.replace(" ", "\t"), f"{usual[:9]}!{usual[9:]}"):
+            assert pages.ask("/batches", Authorization=odd)[0] == 200
+            may_look_only(pages, {"Authorization": odd})
         assert info(ledger, "b").state == "running"
         may_act(pages, basic("ann", "battery staple"))
         act(pages, "/batch/b/resume", basic("gristmill", "correct horse"))

@@ -53,8 +53,13 @@ PASSWORD, OPERATORS, VIEWERS = (f"GRISTMILL_DASHBOARD_{name}" for name in ("PASS
 
 
 def test_each_user_logs_in_with_a_password_of_their_own():
-    given = {OPERATORS: "ann:correct horse,  bo:has:a colon", VIEWERS: "cy:battery staple\ndi@host.example"}
-    assert flower_options(load(given))["basic_auth"] == ["cy:battery staple", "ann:correct horse", "bo:has:a colon"]
+    given = {OPERATORS: "ann:correct horse,  bo:has:a colon", VIEWERS: "cy:battery staple\ndi:only looking"}
+    assert flower_options(load(given))["basic_auth"] == [
+        "cy:battery staple",
+        "di:only looking",
+        "ann:correct horse",
+        "bo:has:a colon",
+    ]
     assert "gristmill:correct horse" in flower_options(load({**given, PASSWORD: "correct horse"}))["basic_auth"]
 
 
@@ -84,6 +89,28 @@ def test_logins_that_are_none(value):
         assert name in str(raised.value)
         assert "correct horse" not in str(raised.value)
         assert "short77" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "is_refused"),
+    [
+        ({VIEWERS: "cy@a.example"}, {"FLOWER_AUTH": ".*@a.example"}, False),
+        ({VIEWERS: "cy@a.example"}, {}, True),
+        ({OPERATORS: "ann@a.example", PASSWORD: "correct horse"}, {"FLOWER_AUTH": ".*@a.example"}, True),
+        # A comma within a password begins another name.
+        ({OPERATORS: "ann:battery horse,staple"}, {}, True),
+    ],
+)
+def test_a_name_without_a_password_needs_somebody_else_who_checks_it(monkeypatch, given, environ, is_refused):
+    monkeypatch.delenv("FLOWER_AUTH", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    if not is_refused:
+        assert flower_options(load(given))["basic_auth"] == []
+        return
+    with pytest.raises(SettingError) as raised:
+        flower_options(load(given))
+    assert next(name for name in given if name != PASSWORD) in str(raised.value)
 
 
 def test_nobody_has_two_roles():

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BeforeValidator
 
 from gristmill import cpu, submit
+from gristmill.config.names import checked_name
 from gristmill.errors import InputError
 from gristmill.producer.submission import automatic_name
 from gristmill.tasks.schema import ItemError, Schema
@@ -145,4 +146,6 @@ def test_generated_names_differ_also_where_a_service_submits_thousands_a_second(
     monkeypatch.setattr("time.strftime", lambda *_: "20260131-235959")
     names = {automatic_name("my.tasks:fibonacci") for _ in range(20_000)}
     assert len(names) == 20_000
+    longest = automatic_name("a" * 80)
+    assert checked_name(longest) == longest
     assert all(re.fullmatch(r"my\.tasks-fibonacci-20260131-235959-[0-9a-f]{12}", name) for name in names)
