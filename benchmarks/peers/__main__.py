@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks import page
@@ -57,18 +57,26 @@ def select(names: Sequence[str] | None) -> list[Row]:
 def measure(
     rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size, keep: Path | None = None
 ) -> Comparison:
-    """Play what is left of all rounds, the rows by turns and every other time backwards; what fails is noted."""
-    comparison = Comparison.read(keep) if keep and keep.exists() else Comparison()
+    """Play what is left of all rounds, the rows by turns and every other time backwards; what fails is noted.
+
+    Raises:
+        SystemExit: the file has rounds of another size, or of another fsync.
+    """
+    comparison = Comparison()
+    if keep and keep.exists():
+        if json.loads(keep.read_text())["size"] != asdict(size):
+            parser().error(f"--json {str(keep)!r} has other rounds: expected a file of rounds like {size}")
+        comparison = Comparison.read(keep)
     # The pools stand beside our batches, which are compared with them round by round.
     turns = sorted(rows, key=lambda row: isinstance(row, Peer))
     for number in range(rounds):
         for workload in workloads:
             for row in turns[:: -1 if number % 2 else 1]:
                 has = workload in (row.workers if isinstance(row, Peer) else row.rounds)
-                if has and comparison.count(row.name, workload) <= number:
+                if has and not comparison.has(row.name, workload, number):
                     _measure_one(comparison, row, workload, size, number)
                     if keep:
-                        keep.write_text(json.dumps(comparison.to_json(), indent=1))
+                        keep.write_text(json.dumps({"size": asdict(size), **comparison.to_json()}, indent=1))
     return comparison.ordered([row.name for row in rows])
 
 
@@ -80,7 +88,7 @@ def _measure_one(comparison: Comparison, row: Row, workload: str, size: Size, nu
         comparison.failures[row.name] = why(error)
         print(f"{label}: {error}", file=sys.stderr, flush=True)
         return
-    comparison.add(row.name, workload, figures)
+    comparison.add(row.name, workload, number, figures)
     line = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
     print(f"{label}: {line} [{time.monotonic() - started_at:.0f} s]", file=sys.stderr, flush=True)
 
@@ -128,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page.write("peers", text)
         page.PAGE.with_suffix(".svg").write_text(chart.svg(comparison))
     elif options.write:
-        page.write(f"peers-{options.fsync}", report.noops(comparison))
+        page.write(f"peers-{options.fsync}", f"{text.splitlines()[0]}\n\n{report.noops(comparison)}")
     return 0
 
 

@@ -11,26 +11,24 @@ from benchmarks.peers.rounds import Figures
 class Comparison:
     """Figures of rounds."""
 
-    def __init__(self, rows: dict[str, dict[str, list[Figures]]] | None = None) -> None:
+    def __init__(self, rows: dict[str, dict[str, dict[str, Figures]]] | None = None) -> None:
+        #: Row -> workload -> number of the round -> its figures. A round that failed has none.
         self._rows = rows or {}
         #: Why a row has no figures, or not in all rounds.
         self.failures: dict[str, str] = {}
 
     @classmethod
     def read(cls, path: Path) -> "Comparison":
-        """What `to_json` gave, from a file."""
-        content = json.loads(path.read_text())
-        comparison = cls(content["rounds"])
-        comparison.failures = content["failures"]
-        return comparison
+        """The rounds that `to_json` gave, from a file. Those that failed are to be played again."""
+        return cls(json.loads(path.read_text())["rounds"])
 
-    def count(self, row: str, workload: str) -> int:
-        """How many rounds there are."""
-        return len(self._rows.get(row, {}).get(workload, []))
+    def has(self, row: str, workload: str, number: int) -> bool:
+        """Whether a round is there."""
+        return str(number) in self._rows.get(row, {}).get(workload, {})
 
-    def add(self, row: str, workload: str, figures: Figures) -> None:
-        """Take in one round."""
-        self._rows.setdefault(row, {}).setdefault(workload, []).append(figures)
+    def add(self, row: str, workload: str, number: int, figures: Figures) -> None:
+        """Take in the round of this number."""
+        self._rows.setdefault(row, {}).setdefault(workload, {})[str(number)] = figures
 
     def ordered(self, names: Iterable[str]) -> "Comparison":
         """The same, its rows in this order."""
@@ -43,8 +41,8 @@ class Comparison:
 
     def values(self, row: str, workload: str, figure: str) -> list[float]:
         """A figure of each round."""
-        rounds = self._rows.get(row, {}).get(workload, [])
-        return sorted(figures[figure] for figures in rounds if figure in figures)
+        rounds = self._rows.get(row, {}).get(workload, {})
+        return sorted(figures[figure] for figures in rounds.values() if figure in figures)
 
     def median(self, row: str, workload: str, figure: str) -> float | None:
         """The median of a figure; None: it was not measured."""
@@ -53,8 +51,9 @@ class Comparison:
 
     def ratios(self, one: tuple[str, str], other: tuple[str, str], workload: str) -> list[float]:
         """A figure of a row over one of another, round by round: so the ratio does not swing with the machine."""
-        mine, theirs = (self._rows.get(name, {}).get(workload, []) for name, _ in (one, other))
-        return [here[one[1]] / there[other[1]] for here, there in zip(mine, theirs, strict=False)]
+        mine, theirs = (self._rows.get(name, {}).get(workload, {}) for name, _ in (one, other))
+        both = [number for number in mine if number in theirs]
+        return [mine[number][one[1]] / theirs[number][other[1]] for number in both]
 
     def to_json(self) -> dict[str, object]:
         """All of it."""

@@ -136,8 +136,8 @@ def _kill(workers: Workers) -> tuple[float, set[int]]:
     """Kill and start them again, a while after the kill before: when, and which processes died."""
     time.sleep(EVERY)
     pids = {process.pid for process in workers.processes()}
-    killed_at = time.time()
     workers.kill()
+    killed_at = time.time()
     workers.start()
     return killed_at, pids
 
@@ -194,7 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{peer.name}: {', '.join(results[peer.name].row())}", file=sys.stderr, flush=True)
         if options.json:
             options.json.write_text(json.dumps({name: asdict(each) for name, each in results.items()}, indent=1))
-    text = f"`python -m benchmarks.peers.guarantees`: {page.machine()}\n\n{table(results, failures)}"
+    kills = f" --kills {options.kills}" if options.kills != KILLS else ""
+    text = f"`python -m benchmarks.peers.guarantees{kills}`: {page.machine()}\n\n{table(results, failures)}"
     print(text)
     if options.write:
         page.write("guarantees", text)

@@ -68,9 +68,10 @@ class Refusal(RequestHandler):
 
     def prepare(self) -> None:
         """Answer every request with 403, or with 401 for somebody without a name."""
-        user = visitor(self.application, self.request)
+        application: Any = self.application
+        user = visitor(application, self.request)
         self.set_status(401 if user is None else 403)
-        if user is None and self.application.options.basic_auth:
+        if user is None and application.options.basic_auth:
             self.set_header("WWW-Authenticate", 'Basic realm="flower"')
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{f'{user} may look at this dashboard, and not act on it' if user else 'Log in first'}.\n")

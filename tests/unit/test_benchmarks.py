@@ -26,11 +26,13 @@ THREADS, HUEY = "Gristmill, plain messages, threads", "huey, processes"
 def comparison():
     """Three rounds of four rows; medians: 6,000, 500, 3,000 and 90,000."""
     comparison = Comparison()
-    for finish in (5_000, 6_000, 9_000):
-        comparison.add(THREADS, "noop", {"finish": finish, "enqueue": finish, "p50": 2.0, "idle": 0.2})
-        comparison.add(STOCK, "noop", {"finish": finish / 12, "p50": 4.0})
-        comparison.add(HUEY, "noop", {"finish": finish / 2, "enqueue": finish / 4, "p50": 1.0})
-        comparison.add(BATCHES, "noop", {"finish": finish * 15, "through": finish * 10, "slot": 12.0, "idle": 0.7})
+    for number, finish in enumerate((5_000, 6_000, 9_000)):
+        comparison.add(THREADS, "noop", number, {"finish": finish, "enqueue": finish, "p50": 2.0, "idle": 0.2})
+        comparison.add(STOCK, "noop", number, {"finish": finish / 12, "p50": 4.0})
+        comparison.add(HUEY, "noop", number, {"finish": finish / 2, "enqueue": finish / 4, "p50": 1.0})
+        comparison.add(
+            BATCHES, "noop", number, {"finish": finish * 15, "through": finish * 10, "slot": 12.0, "idle": 0.7}
+        )
     return comparison
 
 
@@ -40,8 +42,8 @@ def goal(text):
 
 
 def test_goals_compare_our_best_row_with_the_best_of_the_others(comparison):
-    comparison.add("dramatiq", "noop", {"finish": 1_000})
-    comparison.add("huey, processes, 800 in a message", "noop", {"finish": 100_000})
+    comparison.add("dramatiq", "noop", 0, {"finish": 1_000})
+    comparison.add("huey, processes, 800 in a message", "noop", 0, {"finish": 100_000})
     measured = {
         "keeps what a killed worker had": (5.0, True),
         "finish, to the fastest peer": (2.0, True),
@@ -66,8 +68,8 @@ def rounds_of_the_pool(ratios):
     for place, ratio in enumerate(ratios):
         # A machine that becomes faster and slower again.
         ours = 100.0 + 50 * (place % 3)
-        comparison.add(BATCHES, "cpu", {"through": ours})
-        comparison.add(goals.POOL, "cpu", {"through": ours * ratio})
+        comparison.add(BATCHES, "cpu", place, {"through": ours})
+        comparison.add(goals.POOL, "cpu", place, {"through": ours * ratio})
     return comparison
 
 
@@ -90,10 +92,10 @@ def test_a_goal_is_reached_when_its_whole_interval_is_within_the_limit(ratios, e
 
 
 def test_a_peer_that_needs_another_server_is_compared_with_ours_on_that_one(comparison):
-    comparison.add("ChasquiMQ, on Redis 8.6", "noop", {"finish": 9_000})
+    comparison.add("ChasquiMQ, on Redis 8.6", "noop", 0, {"finish": 9_000})
     fastest = goal("finish, to the fastest peer that")
     assert fastest.measured(comparison) is None, "its only peer that keeps messages has no row of ours beside it"
-    comparison.add("Gristmill, plain messages, on Redis 8.6", "noop", {"finish": 4_500})
+    comparison.add("Gristmill, plain messages, on Redis 8.6", "noop", 0, {"finish": 4_500})
     assert fastest.measured(comparison).estimate == 0.5
 
 
@@ -107,11 +109,28 @@ def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(compa
 
 
 def test_rounds_go_on_where_a_file_ends(comparison, tmp_path):
-    kept = tmp_path / "figures.json"
-    kept.write_text(json.dumps(comparison.to_json()))
-    again = Comparison.read(kept)
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps(comparison.to_json()))
+    again = Comparison.read(file)
     assert again.to_json() == comparison.to_json()
-    assert (again.count(THREADS, "noop"), again.count(THREADS, "wait"), again.count("rq", "noop")) == (3, 0, 0)
+    assert (again.has(THREADS, "noop", 2), again.has(THREADS, "noop", 3), again.has("rq", "noop", 0)) == (1, 0, 0)
+
+
+def test_a_round_is_compared_with_the_same_round_of_others_also_where_one_failed():
+    comparison = Comparison()
+    for number, finish in enumerate((100.0, 200.0, 400.0)):
+        comparison.add("a", "noop", number, {"finish": finish})
+        if number != 1:
+            comparison.add("b", "noop", number, {"finish": finish / 2})
+    assert comparison.ratios(("a", "finish"), ("b", "finish"), "noop") == [2.0, 2.0]
+
+
+def test_a_file_of_other_rounds_is_refused(tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps({"size": {"share": 1.0}, "rounds": {}}))
+    with pytest.raises(SystemExit):
+        command.main(["--json", str(file), "--quick", "--peer", "huey"])
+    assert str(file) in capsys.readouterr().err
 
 
 def mark(number, pid, has_ended, at):
@@ -158,7 +177,7 @@ def test_tables_have_a_line_for_each_row_that_was_measured(comparison):
     lines = report.noops(comparison).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in (THREADS, STOCK, HUEY, BATCHES)]
     assert len({line.count("|") for line in lines}) == 1
-    comparison.add("rq", "wait", {"through": 20.0, "cpu": 2_000.0})
+    comparison.add("rq", "wait", 0, {"through": 20.0, "cpu": 2_000.0})
     assert report.work(comparison).splitlines()[2:] == ["| rq | – | – | 20 | 2.0 |"]
     comparison.failures["rq"] = "no network"
     assert "- rq: no network" in report.settings(PEERS, comparison)
@@ -287,7 +306,7 @@ def test_limits_are_measured_and_kept(tmp_path, capsys):
     arguments = ["--peer", "ThreadPool", "--workload", "noop", "--quick", "--rounds", "2", "--json", str(file)]
     assert command.main(arguments) == 0
     rounds = json.loads(file.read_text())["rounds"]["ThreadPoolExecutor"]["noop"]
-    assert [list(each) for each in rounds] == [["finish", "through"]] * 2
+    assert [list(each) for each in rounds.values()] == [["finish", "through"]] * 2
     assert "| ThreadPoolExecutor | – | " in capsys.readouterr().out
 
 
