@@ -84,7 +84,7 @@ class Settings(BaseModel):
         0, ge=0, le=1024, description="Processes of the cpu worker; 0: one for each core that it may use."
     )
     io_slots: int = Field(
-        64, ge=1, le=4096, description="Threads of the io worker; unset, those of `up` begin with these and tune them."
+        64, ge=1, le=4096, description="Threads of the io worker. If unset, `up` starts with 64 and tunes the number."
     )
     async_slots: int = Field(
         1000, ge=1, le=100_000, description="Items of `async def` tasks that an io worker runs at once."
