@@ -91,10 +91,15 @@ def alike(task: Task) -> bool:
         or app.conf.task_send_sent_event
         or any(signal.receivers for signal in _PUBLISHING)
         or not all(_by_task(route) for route in app.amqp.router.routes)
-        or task.apply_async.__func__.__module__ not in _PUT_AS_CELERY
+        or not all(_is_plain(function) for function in (task.apply_async.__func__, Task.apply_async))
         or task.shadow_name.__func__ is not Task.shadow_name
         or dumps_models(task)
     )
+
+
+def _is_plain(function: Any) -> bool:
+    """Whether this is an `apply_async` that makes Celery's messages, and nobody has wrapped it, as tracers do."""
+    return function.__module__ in _PUT_AS_CELERY and not hasattr(function, "__wrapped__")
 
 
 def _by_task(route: Any) -> bool:

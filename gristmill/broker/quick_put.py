@@ -1,5 +1,6 @@
 """Puts the message of a task's plain call, made from an envelope that the task's calls of a thread share."""
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,8 @@ class _Envelopes(threading.local):
     """The envelopes of this thread, by task: each message names the thread that has put it, for replies."""
 
     def __init__(self) -> None:
-        self.by_task: dict[Task, tuple[Any, bool, Envelope | None]] = {}
+        #: Each with Celery's AMQP object, whether results are ignored and the process, which it was made for.
+        self.by_task: dict[Task, tuple[Any, bool, int, Envelope | None]] = {}
 
 
 _of_thread = _Envelopes()
@@ -46,12 +48,12 @@ def put_quickly(task: Task, arguments: Sequence[Any]) -> Any:
 
 
 def _envelope(task: Task, arguments: Sequence[Any], producer: Producer) -> Envelope | None:
-    amqp, ignores = task.app.amqp, bool(task.ignore_result)
-    entry = _of_thread.by_task.get(task)
     # Celery reads its configuration of messages once, and keeps what it has read in this object.
-    if entry is None or entry[0] is not amqp or entry[1] != ignores:
+    made_for = task.app.amqp, bool(task.ignore_result), os.getpid()
+    entry = _of_thread.by_task.get(task)
+    if entry is None or entry[:3] != made_for:
         envelope = Envelope.of(task, arguments, {}, producer)
         if envelope is not None and envelope.expires:
             envelope = None
-        entry = _of_thread.by_task[task] = amqp, ignores, envelope
-    return entry[2]
+        entry = _of_thread.by_task[task] = *made_for, envelope
+    return entry[3]

@@ -42,7 +42,7 @@ def notice_findings(server: Redis) -> Iterator[Finding]:
         errors[one.to, one.state] = f"after {one.tries} {'try' if one.tries == 1 else 'tries'}: {one.error}"
     for (to, state), batches in receivers.items():
         number = f"{len(batches)} {state}, of {', '.join(dict.fromkeys(batches))}"
-        again = " ".join(["gristmill doctor --repair", *(batches if len({*batches}) == 1 else ())][:2])
+        again = "gristmill doctor --repair" + (f" {batches[0]}" if len({*batches}) == 1 else "")
         advice = f"mend the receiver or the settings; then have the notices of ends sent again: {again}"
         if state == "pending":
             span = duration(settings().notify_seconds)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import select
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -10,6 +9,7 @@ from redis import ConnectionPool
 from redis.exceptions import ResponseError
 
 from gristmill.server.internals import wire_of
+from gristmill.server.readable import is_readable
 
 #: Seconds between two looks at the connection: one that has broken is replaced before anybody thinks the process dead.
 HOLD_SECONDS = 0.2
@@ -80,7 +80,7 @@ class Subscription:
     def _is_held(self) -> bool:
         """Whether the connection that has subscribed is the same, and nothing came over it: its end neither."""
         wire = wire_of(self._connection) if self._connection else None
-        return wire is not None and wire is self._wire and not _has_come(wire)
+        return wire is not None and wire is self._wire and not is_readable(wire)
 
     def _subscribe(self, connection: Any) -> None:
         forks = _forks.count
@@ -107,10 +107,3 @@ class Subscription:
         if problem != self.problem:
             log.warning("no subscription, so a lease has to end before others take over: %s", problem)
         self.problem = problem
-
-
-def _has_come(wire: Any) -> bool:
-    """Whether something is there to be read, or the end."""
-    poll = select.poll()
-    poll.register(wire, select.POLLIN)
-    return bool(poll.poll(0))

@@ -125,7 +125,7 @@ def demoted(error: Exception) -> bool:
 
 
 def refuses(error: Exception) -> bool:
-    """Whether the server runs but has no room now: its memory or its disk is full."""
+    """Whether the server runs but takes no writes now: it has no room, is a replica, or lacks one."""
     full = isinstance(error, exceptions.OutOfMemoryError) or "OOM command not allowed" in str(error)
     return full or unwritable(error)
 

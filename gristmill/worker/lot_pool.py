@@ -5,7 +5,6 @@ LOT_SECONDS, so it hardly waits longer than for a process that becomes idle. A p
 RECALL_SECONDS gives the messages back that it has not begun.
 """
 
-import select
 from dataclasses import dataclass
 from math import ceil, inf
 from time import monotonic
@@ -13,6 +12,7 @@ from typing import Any
 
 from celery.concurrency.asynpool import SCHED_STRATEGY_FAIR
 
+from gristmill.server.readable import is_readable
 from gristmill.worker.celery_internals import ProcessPool, is_running
 from gristmill.worker.pool_internals import GivingPool
 
@@ -51,7 +51,7 @@ class LotPool(GivingPool):
         """Have a process call `func`, whose first argument is the name of a task; the job, None if the pool closes."""
         job = super().apply_async(func, args, *others, **options)
         if job is not None:
-            limits = (options.get("timeout"), options.get("soft_timeout"))
+            limits = self.limits_of(job)
             job.task_name = args[0] if args and all(limit is None or limit >= LIMIT_LEAST for limit in limits) else ""
             job.is_dropped = getattr(self.request_of(options), "is_dropped", bool)
         return job
@@ -110,7 +110,9 @@ class LotPool(GivingPool):
         self._timer = None
         silent_since = monotonic() - RECALL_SECONDS
         for descriptor, lot in list(self._lots.items()):
-            if lot.reported_at <= silent_since and not _readable(lot.process.outqR_fd):
+            if not is_running(lot.process):
+                del self._lots[descriptor]
+            elif lot.reported_at <= silent_since and not is_readable(lot.process.outqR_fd):
                 self._recall(descriptor)
         if self._lots:
             self._watch()
@@ -133,9 +135,3 @@ class LotTaskPool(ProcessPool):
     Pool = LotPool
     #: All messages that the worker has taken wait in the pool, which asks of each whether it was revoked meanwhile.
     uses_semaphore = False
-
-
-def _readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))

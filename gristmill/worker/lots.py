@@ -83,12 +83,14 @@ class Inbox:
 
     def tell(self, message: Any) -> None:
         """Report to the worker; an end waits for the beginning that follows at once."""
-        if message[0] == READY and self._claim():
+        # After an end that could not be pickled, the process has its next message already.
+        if message[0] == READY and (self._claimed is not None or self._claim()):
             # An end that cannot be pickled has to raise here.
             self._ended = pickle.dumps(message[1], pickle.HIGHEST_PROTOCOL)
         elif message[0] == ACK and self._ended is not None:
-            ended, self._ended = self._ended, None
-            self._send((ENDED_AND_BEGUN, (ended, message[1])))
+            # Forgotten after that: a signal may come between, and an end that is told twice does no harm.
+            self._send((ENDED_AND_BEGUN, (self._ended, message[1])))
+            self._ended = None
         else:
             self.flush()
             self._send(message)
@@ -96,8 +98,8 @@ class Inbox:
     def flush(self) -> None:
         """Report an end whose process ends instead of going on."""
         if self._ended is not None:
-            ended, self._ended = self._ended, None
-            self._send((READY, pickle.loads(ended)))  # noqa: S301
+            self._send((READY, pickle.loads(self._ended)))  # noqa: S301
+            self._ended = None
 
     def _claim(self) -> bool:
         """Whether the process has the next message of its lot, which the worker has not taken back."""

@@ -9,6 +9,7 @@ from typing import Any
 from billiard.pool import ACK, READY
 from celery.concurrency.asynpool import ResultHandler
 
+from gristmill.server.readable import is_readable
 from gristmill.worker.celery_internals import HookedPool, PoolProcess
 from gristmill.worker.lots import ENDED_AND_BEGUN, LOT, Inbox, Tickets
 
@@ -41,8 +42,15 @@ class LotProcess(PoolProcess):
 class ReportReader(ResultHandler):
     """Celery's reader of the reports of processes, which reads all that has come in one call."""
 
+    def _flush_outqueue(self, fd: int, remove: Any, process_index: Any, on_state_change: Any) -> Any:
+        """Read all reports of a process at the pool's end: Celery's reads one, and sleeps for those that have none."""
+        process, result = process_index.get(fd), super()._flush_outqueue(fd, remove, process_index, on_state_change)
+        while process is not None and process_index.get(fd) is process and is_readable(fd):
+            result = super()._flush_outqueue(fd, remove, process_index, on_state_change)
+        return result
+
     def _recv_message(self, add_reader: Any, fd: int, callback: Callable[[Any], None], **_: Any) -> Iterator[None]:
-        rest, has_waited = b"", False
+        rest, has_waited = bytearray(), False
         while True:
             try:
                 part = os.read(fd, READ_MOST)
@@ -52,7 +60,8 @@ class ReportReader(ResultHandler):
                 continue
             if not part:
                 raise OSError("end of file within a report") if rest else EOFError
-            reports, rest = _split(rest + part)
+            rest += part
+            reports = _take_reports(rest)
             if has_waited and not rest:
                 # Until here the event loop has called this generator.
                 add_reader(fd, self.handle_event, fd)
@@ -62,8 +71,8 @@ class ReportReader(ResultHandler):
                 return
 
 
-def _split(text: bytes) -> tuple[list[Any], bytes]:
-    """The reports in what was read, and the beginning of one that is not whole yet."""
+def _take_reports(text: bytearray) -> list[Any]:
+    """Take the reports that are whole from what was read."""
     reports, start = [], 0
     while len(text) - start >= HEAD.size:
         end = start + HEAD.size + HEAD.unpack_from(text, start)[0]
@@ -71,7 +80,8 @@ def _split(text: bytes) -> tuple[list[Any], bytes]:
             break
         reports.append(pickle.loads(text[start + HEAD.size : end]))  # noqa: S301 - a pool process has written it
         start = end
-    return [report for report in reports if report], text[start:]
+    del text[:start]
+    return [report for report in reports if report]
 
 
 class GivingPool(HookedPool):
@@ -166,6 +176,11 @@ class GivingPool(HookedPool):
     def size_of(job: Any) -> int:
         """The bytes that a process has to read."""
         return int(job._payload[2])
+
+    @staticmethod
+    def limits_of(job: Any) -> tuple[float | None, float | None]:
+        """The time limits of a job, its own or the pool's: the hard and the soft one, in seconds; None: none."""
+        return job._timeout, job._soft_timeout
 
     @staticmethod
     def has_begun(job: Any) -> bool:

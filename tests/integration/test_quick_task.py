@@ -4,6 +4,7 @@ import json
 import threading
 import uuid
 from datetime import UTC, date, datetime
+from functools import wraps
 
 import pytest
 from celery import Celery, Task, signals
@@ -300,6 +301,20 @@ def test_a_call_whose_answer_is_cut_is_put_once(server):
             assert len(ids) >= 20
         finally:
             shop.close()
+
+
+def test_who_wraps_celerys_apply_async_sees_each_call(shop, monkeypatch):
+    """Tracers do that: they add headers to each message."""
+    calls, celerys = [], Task.apply_async
+
+    @wraps(celerys)
+    def traced(*args, **kwargs):
+        calls.append(1)
+        return celerys(*args, **kwargs)
+
+    monkeypatch.setattr(Task, "apply_async", traced)
+    shop.task(QuickTask).delay(1)
+    assert (calls, shop.quick) == ([1], [False])
 
 
 def test_our_own_tasks_are_quick(here, monkeypatch):

@@ -86,14 +86,15 @@ def test_a_process_that_ends_reports_what_it_has_done():
 
 
 def test_an_answer_that_cannot_be_pickled_raises_where_billiard_expects_that():
-    process = Process(lot(1, 2))
-    process.tickets.issue(1)
+    process = Process(lot(1, 2, 3))
+    process.tickets.issue(2)
     process.inbox.tell((ACK, (process.inbox.wait()[1],)))
     with pytest.raises((pickle.PicklingError, AttributeError)):
         process.inbox.tell((READY, (1, None, lambda: None, 3)))
     process.inbox.tell((READY, (1, None, "an error", 3)))
-    assert kinds(process) == [ACK, READY]
-    assert process.step() == 2
+    # The second end is of the same message: it claims no other one, which would be lost.
+    assert [process.step() for _ in range(3)] == [2, 3, None]
+    assert kinds(process) == [ACK, ENDED_AND_BEGUN, ENDED_AND_BEGUN, READY]
 
 
 def test_a_process_that_was_not_forked_gets_the_reading_end_alone():
@@ -174,10 +175,12 @@ def test_a_run_without_a_time_tells_nothing(pool, answer):
 
 @pytest.mark.parametrize(("limit", "name"), [(None, "t"), (LIMIT_LEAST, "t"), (LIMIT_LEAST - 1, "")])
 def test_a_short_time_limit_hits_no_other_message(monkeypatch, limit, name):
-    monkeypatch.setattr("gristmill.worker.pool_internals.HookedPool.apply_async", lambda *_, **__: SimpleNamespace())
     pool = LotPool.__new__(LotPool)
-    assert pool.apply_async(print, ("t",), timeout=limit).task_name == name
-    assert pool.apply_async(print, ("t",), soft_timeout=limit).task_name == name
+    # Those of the whole pool are a job's too.
+    for limits in ({"_timeout": limit, "_soft_timeout": None}, {"_timeout": None, "_soft_timeout": limit}):
+        job = SimpleNamespace(**limits)
+        monkeypatch.setattr("gristmill.worker.pool_internals.HookedPool.apply_async", lambda *_, job=job, **__: job)
+        assert pool.apply_async(print, ("t",)).task_name == name
 
 
 def frame(value):
