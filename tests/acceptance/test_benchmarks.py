@@ -82,7 +82,7 @@ def test_the_benchmark_of_scale_has_every_figure(tmp_path):
     assert min(fleet["records"]) > 0
     assert all(fleet["pages"].values())
     # Those of a rack of one worker that died hold nothing any more.
-    assert fleet["handed_on"] == fleet["held"] == 8
+    assert fleet["handed_on"] == fleet["rack_messages"] == 8
     assert "| 4 | 40 |" in out
     assert "| 4 × 8 |" in out
     assert "A worker that joins takes" in out

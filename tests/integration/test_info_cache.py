@@ -42,7 +42,7 @@ def reads(cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ledger, "infos", infos)
         answer = cache.infos(NAMES)
-    assert answer == Ledger(cache._reads.client, cache._settings).infos(NAMES)
+    assert answer == Ledger(cache._tracking.client, cache._settings).infos(NAMES)
     return seen
 
 
@@ -71,7 +71,7 @@ def test_what_is_gone_is_gone(cache, ledger):
 def test_a_connection_that_breaks_makes_it_read_all(cache, ledger):
     cache.infos(NAMES)
     session = cache._session
-    ledger.client.client_kill_filter(_id=cache._reads.client.client_id())
+    ledger.client.client_kill_filter(_id=cache._tracking.client.client_id())
     run_all(ledger)
     assert reads(cache) == NAMES
     assert cache._session is not session
@@ -100,7 +100,7 @@ def test_a_connection_that_breaks_within_a_look_makes_it_look_again(cache, ledge
 def test_all_may_have_changed(cache, ledger):
     cache.infos(NAMES)
     # As a server says it that was flushed.
-    cache._reads._note(["invalidate", None])
+    cache._tracking._note(["invalidate", None])
     assert reads(cache) == NAMES
 
 

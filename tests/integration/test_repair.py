@@ -214,7 +214,9 @@ class TestHalfScripts:
                 except AssertionError as error:
                     raise AssertionError(f"step {place}: {step.commands}, {length} of them") from error
                 parts += 1
-        assert disagreements > parts / 4
+        assert parts > len(steps) / 4
+        # A script that is applied again, whole, mends most of what its half has left: it writes counts, not differences.
+        assert disagreements > parts / 4 or followed
 
 
 def commands_of(steps):

@@ -37,7 +37,8 @@ def test_the_outcome_tells_how_it_ended_and_has_its_stdout():
         "seconds": outcome["seconds"],
         "cpu_seconds": outcome["cpu_seconds"],
         "max_memory": outcome["max_memory"],
-        "slot": 0,
+        # The lowest number that no other worker of this host has.
+        "slot": outcome["slot"],
         "stdout": "out x\n",
     }
     assert outcome["seconds"] > 0 < outcome["cpu_seconds"]
