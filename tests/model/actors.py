@@ -38,7 +38,7 @@ def _faults(actors: Actors, scenario: Scenario) -> Iterator[Step]:
         for producer in feeding:
             again = rest.with_producer(Producer("create", producer.life + 1, number=producer.number))
             yield Step(f"{_words(producer)} crashes", None, True, again)
-    if "stall" in scenario.kinds and scenario.items_run:
+    if "stall" in scenario.kinds and not scenario.notice:
         silent = [worker.slot for worker in actors.workers if worker.at != "fetch" or worker.lost_sight]
         for slot in (*silent, *map(_words, feeding)):
             stand = lambda product, slot=slot: _time(rest, scenario, product, slot)  # noqa: E731
