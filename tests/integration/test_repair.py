@@ -215,7 +215,7 @@ class TestHalfScripts:
                     raise AssertionError(f"step {place}: {step.commands}, {length} of them") from error
                 parts += 1
         assert parts > len(steps) / 4
-        # A script that is applied again, whole, mends most of what its half has left: it writes counts, not differences.
+        # A script that is applied again, whole, mends most of what its half left: it writes counts, not differences.
         assert disagreements > parts / 4 or followed
 
 
