@@ -27,11 +27,11 @@ def passwords(settings: Settings) -> dict[str, str]:
         raise SettingError(invalid_value(variable("dashboard_viewers"), min(both), expected))
     every = settings.dashboard_viewers | operators
     with_password = {name: password for name, password in every.items() if password}
-    alone = sorted(every.keys() - with_password.keys())
-    if alone and (with_password or not os.environ.get("FLOWER_AUTH")):
-        role = "dashboard_viewers" if alone[0] in settings.dashboard_viewers else "dashboard_operators"
+    unchecked = sorted(every.keys() - with_password.keys())
+    if unchecked and (with_password or not os.environ.get("FLOWER_AUTH")):
+        role = "dashboard_viewers" if unchecked[0] in settings.dashboard_viewers else "dashboard_operators"
         expected = "NAME:PASSWORD; or names alone, FLOWER_AUTH, which checks them, and no password beside it"
-        raise SettingError(invalid_value(variable(role), alone[0], expected))
+        raise SettingError(invalid_value(variable(role), unchecked[0], expected))
     return with_password
 
 

@@ -242,7 +242,7 @@ def test_the_sizes_of_the_cpu_tasks_are_spread_evenly():
 def test_quick_takes_the_medians_of_each_rounds_ratios():
     ours = dict.fromkeys(("finish", "enqueue", "through"), 100.0)
     one = {side[:2]: ours for pair in quick.RATIOS.values() for side in pair}
-    rounds = [one, {**one, (quick.FASTEST, "noop"): {**ours, "finish": 50.0}}, one]
+    rounds = [one, {**one, (quick.HUEY, "noop"): {**ours, "finish": 50.0}}, one]
     assert quick.ratios(rounds)["finish, to huey"] == 1.0
     assert quick.ratios(rounds[1:2])["finish, to huey"] == 2.0
     assert quick.ratios(rounds[1:2])["seconds of CPU, to Pool"] == 1.0
