@@ -7,6 +7,7 @@ import pytest
 from gristmill.config.settings import settings
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
+from tests.support.proxy import Proxy
 from tests.support.set_clock import NOON, set_clock
 from tests.support.transport_bench import Bench
 
@@ -48,3 +49,18 @@ def home(tmp_path, monkeypatch):
     """A home that is the settings' own, in which nothing may be left running."""
     with watched_home(tmp_path, monkeypatch) as home:
         yield home
+
+
+@pytest.fixture
+def proxy(server):
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied_bench(server, proxy, tmp_path):
+    """Workers reach the server through the proxy, the test itself does not."""
+    bench = Bench(server.url, tmp_path)
+    bench.through = server.url.replace(f":{server.port}", f":{proxy.port}")
+    yield bench
+    bench.close()

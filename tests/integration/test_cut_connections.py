@@ -8,26 +8,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gristmill.broker.scripts import TransportScripts
 from tests.conftest import until
-from tests.support.proxy import Proxy
-from tests.support.transport_bench import Bench
 
 #: A rate-limited task of the workers waits in one's memory: this many.
 WAITING = 20
 
 
 @pytest.fixture
-def proxy(server):
-    with Proxy(server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def bench(server, proxy, tmp_path):
-    """Workers reach the server through the proxy, the test itself does not."""
-    bench = Bench(server.url, tmp_path)
-    bench.through = server.url.replace(f":{server.port}", f":{proxy.port}")
-    yield bench
-    bench.close()
+def bench(proxied_bench):
+    return proxied_bench
 
 
 @pytest.mark.slow

@@ -10,23 +10,11 @@ from kombu import Connection, Consumer, Producer, Queue
 from gristmill.broker.address import from_redis
 from gristmill.server.connection import KEEPALIVE, connect
 from tests.conftest import until
-from tests.support.proxy import Proxy
-from tests.support.transport_bench import Bench
 
 
 @pytest.fixture
-def proxy(server):
-    with Proxy(server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def bench(server, proxy, tmp_path):
-    """Workers reach the server through the proxy, the test itself does not."""
-    bench = Bench(server.url, tmp_path)
-    bench.through = server.url.replace(f":{server.port}", f":{proxy.port}")
-    yield bench
-    bench.close()
+def bench(proxied_bench):
+    return proxied_bench
 
 
 def through(bench, **options):

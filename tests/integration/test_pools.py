@@ -7,7 +7,6 @@ import pytest
 
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
-from tests.support.proxy import Proxy
 from tests.support.transport_bench import Bench
 
 POOLS = {"prefork": 2, "threads": 2, "solo": 1, "gevent": 2, "eventlet": 2}
@@ -25,12 +24,6 @@ EVERY = pytest.mark.parametrize(
 )
 #: A result backend that gives up soon.
 QUICK = {"TEST_BACKEND_OPTIONS": '{"retry_policy": {"max_retries": 1, "interval_start": 0.05}}'}
-
-
-@pytest.fixture
-def proxy(server):
-    with Proxy(server.port) as proxy:
-        yield proxy
 
 
 @EVERY
