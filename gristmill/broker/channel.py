@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from celery.worker.state import revoked
@@ -179,6 +179,9 @@ class Channel(QueuesOnServer):
             self.lease.reading.pop(id(self), None)
             self.note_answer()
         if self._deliver_each(entries):
+            if len(entries) == 1:
+                # Else the thread that runs it waits for the GIL until this one has nothing to do.
+                sleep(0)
             return True
         if self.is_draining:
             raise Empty

@@ -1,9 +1,7 @@
 """Celery's request: whatever a pool no longer runs is acknowledged or handed back, and suspects run alone."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from time import sleep
 from typing import Any
 from weakref import ref
 
@@ -114,9 +112,6 @@ class Request(CeleryRequest):
         self.job = None if answer is None else ref(answer)
         if not self.acknowledged:
             pool_messages.add(self, job_of(answer))
-        if isinstance(job_of(answer), Future) and len(state.reserved_requests) == 1:
-            # Else the thread waits for the GIL until this one has nothing to do.
-            sleep(0)
         return answer
 
     def revoked(self) -> bool:
