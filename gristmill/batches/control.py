@@ -26,13 +26,17 @@ class Control:
     def __init__(self, client: Redis, settings: Settings) -> None:
         self._client, self._settings = client, settings
 
-    def retry(self, batch: str, *, cancelled: bool = False) -> int:
+    def retry(self, batch: str, *, cancelled: bool = False, workflow: bool = False) -> int:
         """Release the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
+
+        With `workflow`, the batches that this one follows were retried before. It takes what its source records from
+        now on, or has recorded since this batch took its end. If it was cancelled because another one failed, it waits
+        for that again; when that has failed once more, nothing changes.
 
         Raises:
             InputError: the batch is being cancelled, and some of its items still run.
         """
-        number = int(self._call("retry", batch=batch, cancelled=cancelled))
+        number = int(self._call("retry", batch=batch, cancelled=cancelled, workflow=workflow))
         if number < 0:
             raise InputError(
                 f"batch {batch!r} is being cancelled, and some of its items still run: retry it after they finish"

@@ -43,7 +43,7 @@ def notice_findings(server: Redis) -> Iterator[Finding]:
     for (to, state), batches in receivers.items():
         number = f"{len(batches)} {state}, of {', '.join(dict.fromkeys(batches))}"
         again = "gristmill doctor --repair" + (f" {batches[0]}" if len({*batches}) == 1 else "")
-        advice = f"mend the receiver or the settings; then have the notices of ends sent again: {again}"
+        advice = f"mend the receiver or the settings; then have the notices sent again: {again}"
         if state == "pending":
             span = duration(settings().notify_seconds)
             advice = f"workers try again for {span} ({variable('notify_seconds')}): mend the receiver"

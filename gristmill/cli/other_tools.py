@@ -12,15 +12,15 @@ OPTIONS = _by_word(
     {
         "--timeout": "use --time-limit for each item or --max-wait for this command",
         "--restart": "use --retries N, for N more attempts of an item that failed",
-        "--jobs -P --max-procs --parallel --concurrency --replicas": (
+        "--jobs --procs -P --max-procs --parallel --concurrency --replicas": (
             "use -j, --max-running N for a batch, and gristmill up --cpu-slots N --io-slots N for a host"
         ),
-        "-i -I -U --replace --rpl --plus": "the replacement strings are {} {.} {/} {//} {/.} {#} {%} {1} {name}",
+        "-i -I -U --replace --rpl --plus --parens --seqreplace": "the replacement strings are {} {.} {/} {//} {/.} {#} {%} {1} {name}",
         "-N --max-args --max-replace-args -L -l --max-lines -X -m --xargs": (
             "use -n N, which makes one item of N inputs"
         ),
         "-d --delimiter -E --eof": "items are lines, or end with NUL (-0): let tr or sed change the input",
-        "--null": "use -0",
+        "--null --nul": "use -0",
         "-C --colsep": "use --separator TEXT, which is no regular expression; {1} is then the first column",
         "--header --csv": "--from reads .csv and .tsv with a header: {name} is a column; --separator changes the comma",
         "--link --xapply": "use :::+ or ::::+, which link a source to the one before it",
@@ -28,7 +28,7 @@ OPTIONS = _by_word(
         "-r --no-run-if-empty": "no items, or a source without any, run nothing; --allow-empty makes that a success",
         "-a --arg-file --filename": "use --from FILE, or :::: FILE to combine it with others",
         "--keep-order": "use -k",
-        "--quote --shellquote": "no shell reads the words of a program: they need no quotes, unless --shell is there",
+        "--quote --shellquote --shell-quote": "no shell reads the words of a program: they need no quotes, unless --shell is there",
         "-u --ungroup --group --linebuffer --line-buffer --lb": "the output of a program comes whole, as it ends",
         "-s --max-chars -x --exit --show-limits": "-n N bounds the inputs of a command; an item has 1 MiB at most",
         "-p --interactive": "--dry-run prints the commands and runs none",
@@ -38,7 +38,13 @@ OPTIONS = _by_word(
         "--delay": "use --rate, such as --rate 2/s for a delay of 0.5 s",
         "--nice": "put nice -n N before PROGRAM",
         "--limit --memsuspend --noswap": "nothing limits by load; --memory reserves memory for each item",
+        "--halt-on-error": "use --halt, such as --halt soon,fail=1",
+        "--filter": "filter the input: grep PATTERN FILE | gristmill run --from - …",
         "--shuf": "shuffle the input: shuf FILE | gristmill run --from - …",
+        "--sqlmaster --sqlworker --sqlandworker --dburl": "the server keeps each item and its result: gristmill results",
+        "--compress --tmpdir": "no output waits in files of its own: the server keeps it, or --output-dir has it",
+        "--color --ctag --ctagstring --color-failed": "--tag is without colours; bars and tables have them",
+        "--record-env --profile": "settings are in the environment, or a .env beside the project's pyproject.toml",
         "--will-cite --citation": "there is no notice to silence",
         "--env-shell --env_parallel": "functions of a shell do not travel: write a script, or --shell with a line",
         "--trc --transfer --transferfile --return --cleanup --basefile": (
@@ -54,11 +60,11 @@ OPTIONS = _by_word(
         "--resume --resume-failed --retry-failed": (
             "repeat the command with its --name; gristmill retry runs failures again"
         ),
-        "--pipe --pipe-part --block --recstart --recend": (
+        "--pipe --pipe-part --pipepart --cat --fifo --block --block-size --recstart --recend --tee --round-robin": (
             "there is no such option: --from - reads one item from each line; split(1) cuts a file for {}"
         ),
         "--memfree --memory --load": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
-        "-S --sshlogin --sshloginfile --slf": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
+        "-S --sshlogin --sshloginfile --slf --ssh --sshdelay --hostgroups --controlmaster": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
         "-e --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
         "--namespace": "GRISTMILL_PREFIX keeps the keys of several fleets apart",
         "-f --tail": "use --follow, where the command has it; --from FILE reads items",

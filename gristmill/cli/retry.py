@@ -28,7 +28,8 @@ def command(batch: str | None, item: int | None, cancelled: bool, workflow: str 
     Correct the cause of the failures first and restart the workers; the items stay as you submitted them. With
     --item, only that item runs again, also a cancelled one.
 
-    With --workflow, a batch that was cancelled before it began, because another one failed, waits for that again.
+    With --workflow, a batch of --from-batch takes the values that come now, and a batch that was cancelled because
+    another one failed waits for that again. The command names batches that began at the first end of another one.
 
     \b
     Examples:

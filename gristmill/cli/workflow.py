@@ -7,9 +7,8 @@ import click
 
 from gristmill.batches.control import Control
 from gristmill.batches.info import ENDED, BatchInfo
-from gristmill.batches.ledger import Ledger
 from gristmill.cli import completing
-from gristmill.cli.console import note
+from gristmill.cli.console import note, warn
 from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.local.fleet import server_for_reading
@@ -48,14 +47,18 @@ def cancel(name: str, batch: str | None, item: int | None, *, kill: bool) -> Non
 
 
 def retry(name: str, batch: str | None, item: int | None, *, cancelled: bool) -> None:
-    """Run failed items again, the oldest batch's first: who follows it, and has not begun, waits for it again."""
+    """Run failed items again, the oldest batch's first; say of each batch what it does, and what it lacks."""
     with workflow_to_change(name, batch, item) as infos:
-        control, ledger = Control(client(), settings()), Ledger(client(), settings())
+        control = Control(client(), settings())
         for info in infos:
-            # Where a batch that it follows failed, all of its items are cancelled.
-            unmet = "unmet" in ledger.state(info.name)
-            if number := control.retry(info.name, cancelled=cancelled or unmet):
+            number = control.retry(info.name, cancelled=cancelled, workflow=True)
+            after = open_batch(info.name).info()
+            if number:
                 note(f"batch {info.name}: {item_count(number, 'run')} again")
+            if after.from_batch and (after.taking, after.submitted) != (info.taking, info.submitted):
+                note(f"batch {info.name} takes further values of {after.from_batch}")
+            if after.superseded:
+                warn(f"batch {info.name} {after.supersession()}: submit it again under another name")
 
 
 def change(name: str, batch: str | None, what: Callable[[Control, str], object], word: str) -> None:

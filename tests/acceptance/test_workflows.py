@@ -63,6 +63,35 @@ def test_a_workflow_as_one(place):
     place.run("retry", "--workflow", "two").good()
     place.run("watch", "three").good()
     assert [row["state"] for row in batches(place, "--workflow", "one")] == 3 * ["succeeded"]
+
+
+def test_a_retried_workflow_ends_as_if_nothing_had_failed(place):
+    place.run("submit", "links", "a.html", "late.html", "--name", "pages-3").good()
+    place.run("submit", "parse", "--from-batch", "pages-3", "--flatten", "--name", "parsed-3").good()
+    place.run("submit", "report", "parsed-3", "--after", "parsed-3:ended", "--name", "early").good()
+    place.run("watch", "--workflow", "early", "--max-wait", "60s")
+    assert [row["submitted"] for row in batches(place, "--workflow", "early")] == [2, 3, 1]
+    (place.cwd / "late.html").write_text('<a href="four.jpg">')
+    said = place.run("retry", "--workflow", "early").good().err.splitlines()
+    assert [words for words in ("pages-3", "parsed-3", "early") if any(words in line for line in said)] == [
+        "pages-3",
+        "parsed-3",
+        "early",
+    ]
+    place.run("submit", "report", "parsed-3", "--after", "parsed-3:ended", "--name", "anew").good()
+    place.run("watch", "anew", "--max-wait", "60s").good()
+    rows = {row["name"]: row for row in batches(place, "--workflow", "early")}
+    assert (rows["pages-3"]["state"], rows["parsed-3"]["submitted"], rows["parsed-3"]["succeeded"]) == (
+        "succeeded",
+        4,
+        3,
+    )
+    assert {name: row["superseded"] for name, row in rows.items() if row["superseded"]} == {"early": ["parsed-3"]}
+    lines = (place.cwd / "reports" / "parsed-3.txt").read_text().splitlines()
+    assert sorted(lines) == ["four .jpg", "one .jpg", "two .png"]
+
+
+def test_a_workflow_is_cancelled_as_one(place):
     assert place.run("submit", "parse", "--from-batch", "none", "--name", "four").code == 2
     for name, conditions in (("five", ("--in", "1h")), ("six", ("--after", "five:ended"))):
         place.run("submit", "parse", "z.jpg", "--name", name, *conditions).good()

@@ -146,8 +146,8 @@ class TestEnds:
         here.client.hdel(here.key("b", "state"), "notice")
         here.client.zadd(here.settings.key("active"), {"b": 1})
         repair = Repair(here.client, here.settings)
-        assert repair.examine("b")["end_not_told"] == 1
-        assert repair.mend("b")["end_not_told"] == 1
+        assert repair.examine("b")["not_told"] == 1
+        assert repair.mend("b")["not_told"] == 1
         assert repair.examine("b") == {}
         assert notifier.send_due() == 1
         assert ids(site) == [notice]
@@ -206,9 +206,9 @@ class TestTries:
     def test_one_that_was_given_up_is_sent_again_when_somebody_asks(self, here, notifier, site):
         Notifier(here.client, here.client, settings_of(here, notify_networks="")).send_due()
         notice, repair = info(here, "b").notice["id"], Repair(here.client, here.settings)
-        assert repair.examine("b") == {"end_not_told": 1}
+        assert repair.examine("b") == {"not_told": 1}
         assert notifier.send_due() == 0
-        assert repair.mend("b") == {"end_not_told": 1}
+        assert repair.mend("b") == {"not_told": 1}
         assert repair.mend("b") == {}
         assert self.notice(here) == ("pending", 0, None)
         assert Notices(here.client, here.settings).undelivered() == []
@@ -305,6 +305,12 @@ class TestStuck:
         notifier.send_due()
         return [message["type"].removeprefix("batch.") for message in told(site)]
 
+    def end_one(self, here):
+        let_time_pass(here, "b")
+        chunk = pop(here)
+        work = here.take(chunk)
+        here.record(chunk, outcomes(work.items[:1]), 0.1, WORKER, rest=len(work.items) - 1)
+
     def test_no_item_ends_for_long(self, here, clock, notifier, site, url):
         submit(here, "b", 2, notify=url, stuck_after=HOUR)
         clock.pass_by(3599)
@@ -315,10 +321,7 @@ class TestStuck:
         assert info(here, "b").notice["event"] == "stuck"
         clock.pass_by(7200)
         assert self.told(notifier, site) == ["stuck"]
-        let_time_pass(here, "b")
-        chunk = pop(here)
-        work = here.take(chunk)
-        here.record(chunk, outcomes(work.items[:1]), 0.1, WORKER, rest=len(work.items) - 1)
+        self.end_one(here)
         clock.pass_by(3540)
         assert self.told(notifier, site) == ["stuck"]
         clock.pass_by(61)
@@ -327,6 +330,23 @@ class TestStuck:
         let_time_pass(here, "b")
         run_all(here)
         assert self.told(notifier, site) == ["stuck", "stuck", "succeeded"]
+
+    def test_one_that_was_given_up_is_sent_again_while_the_batch_is_stuck(self, here, clock, notifier, site, url):
+        submit(here, "b", 3, notify=url, stuck_after=HOUR)
+        clock.pass_by(3601)
+        silent = Notifier(here.client, here.client, settings_of(here, notify_networks=""))
+        assert self.told(silent, site) == []
+        notice, repair = info(here, "b").notice["id"], Repair(here.client, here.settings)
+        assert repair.mend("b") == {"not_told": 1}
+        assert repair.examine("b") == {}
+        assert (self.told(notifier, site), ids(site)) == (["stuck"], [notice])
+        self.end_one(here)
+        clock.pass_by(3601)
+        self.told(silent, site)
+        assert repair.examine("b") == {"not_told": 1}
+        # It moves on: nobody has to learn what was.
+        self.end_one(here)
+        assert repair.examine("b") == {}
 
     @pytest.mark.parametrize("how", ["paused", "scheduled", "waiting", "open"])
     def test_what_cannot_go_on_is_not_stuck(self, here, clock, control, notifier, site, url, how):

@@ -30,6 +30,14 @@ def _retry(product: Product, cancelled: bool, item: int | None = None) -> int:
         return 0
 
 
+def _retry_in_workflow(product: Product, batch: str) -> int:
+    try:
+        return product.control.retry(batch, workflow=True)
+    except InputError:
+        # The batch is being cancelled.
+        return 0
+
+
 def _cancel_item(product: Product) -> int:
     try:
         product.control.cancel_item(BATCH, 0, "why")
@@ -66,6 +74,8 @@ def _run_schedule(product: Product) -> int:
 _UNTIL_DONE: dict[str, Callable[[Product], int]] = {
     "retry": lambda product: _retry(product, cancelled=False),
     "retry cancelled": lambda product: _retry(product, cancelled=True),
+    "retry workflow": lambda product: _retry_in_workflow(product, BATCH),
+    "retry follower": lambda product: _retry_in_workflow(product, OTHERS[0]),
     "cancel item": _cancel_item,
     "retry item": lambda product: _retry(product, cancelled=False, item=0),
     "submit after": lambda product: _submit(product, OTHERS[0], after=BATCH),

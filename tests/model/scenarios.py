@@ -6,6 +6,7 @@ from tests.model.world import Scenario
 
 SCHEDULE_FAULTS = frozenset({"crash", "lost answer", "outage"})
 ENDS_TWICE = ("cancel at last", "retry cancelled", "cancel at last")
+WORKFLOW = ("retry workflow", "retry follower")
 NOTIFY = {"notify": "https://hooks.example/"}
 #: Three items: one succeeds, one at its second attempt, one fails twice. An operator does one thing, at any moment.
 FULL = (
@@ -36,6 +37,8 @@ FULL = (
     Scenario("after", outcomes={1: "rs", 2: "rf"}, operator=("submit after", "retry")),
     Scenario("after:ended", outcomes={1: "rs", 2: "rf"}, operator=("submit after:ended", "cancel")),
     Scenario("from batch", outcomes={1: "rs", 2: "fs"}, operator=("submit from", "retry")),
+    Scenario("after, again", outcomes={1: "rs", 2: "ffs"}, operator=("submit after", *WORKFLOW)),
+    Scenario("from batch, again", outcomes={1: "rs", 2: "fs"}, operator=("submit from", *WORKFLOW)),
     Scenario("from batch, cancelled", outcomes={1: "rs", 2: "rf"}, operator=("submit from", "cancel")),
     Scenario("two submitters", outcomes={1: "rs"}, operator=("submit beside", "another submits beside"), workers=1),
     Scenario("two appends", items=2, outcomes={1: "rs", 3: "f"}, blocks=(1, 1), appends=True, producers=2),
@@ -95,6 +98,7 @@ SMALL = (
     _small("after:ended", 1, ("lost answer",), {}),
     replace(_small("from batch", 1, ("lost answer",), {0: "fs"}), workers=1),
     replace(_small("from batch, cancelled", 1, (), {}), workers=1),
+    replace(_small("after, again", 1, ("lost answer",), {0: "ffs"}), workers=1),
     _small("two submitters", 1, (), {}),
     replace(_small("two appends", 1, ("crash",), {}), workers=1),
     replace(_timed("schedule", 5, ("outage",)), workers=1),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.model.scenarios import WORKFLOW
 from tests.model.world import Scenario
 
 
@@ -130,6 +131,47 @@ SEEDS = (
             "x: record and go on",
             "operator: submit from",
             "operator: retry",
+        ),
+    ),
+    # A batch of values goes on with its source, and takes no more of it.
+    Seed(
+        "catching up",
+        "redis.call('HDEL', key(batch, 'state'), 'input_ended', 'input_ended_by')",
+        "",
+        Scenario("catching up", items=1, outcomes={0: "fs"}, operator=("submit from", *WORKFLOW), faults=0, workers=1),
+        "the batch of values has taken an end of its source, which goes on",
+        (
+            "producer: create",
+            "producer: append",
+            "producer: end",
+            "x: fetch",
+            "x: take",
+            "x: record and go on",
+            "operator: submit from",
+            "operator: retry workflow",
+            "operator: retry follower",
+        ),
+    ),
+    # A batch fails once more before the one behind it is retried, which begins all the same.
+    Seed(
+        "once more",
+        "if a.finished and failure_of(condition[1], a, condition[2]) then return false end",
+        "",
+        Scenario("once more", items=1, outcomes={0: "ff"}, operator=("submit after", *WORKFLOW), faults=0, workers=1),
+        "the second batch has begun, though the first one failed",
+        (
+            "producer: create",
+            "producer: append",
+            "producer: end",
+            "x: fetch",
+            "x: take",
+            "x: record and go on",
+            "operator: submit after",
+            "operator: retry workflow",
+            "x: fetch and ack",
+            "x: take",
+            "x: record and go on",
+            "operator: retry follower",
         ),
     ),
     # Two producers append to one batch, and the second one goes on where the first one is.

@@ -4,6 +4,7 @@ from tests.mutants.mutant import FAIR, FLAT, LOST, ONCE, TRUE, Mutant
 
 LINKS = "tests/integration/test_links.py"
 VALUES = "tests/integration/test_from_batch.py"
+AGAIN = "tests/integration/test_retry_of_workflow.py"
 LISTS = f"{VALUES}::TestListsOfManyElements"
 SHARING = "tests/integration/test_sharing.py"
 BATCHES = "gristmill/batches/lua"
@@ -48,6 +49,46 @@ MUTANTS = (
         "",
         f"{LINKS}::test_a_batch_that_has_begun_says_that_it_took_the_first_end",
         TRUE,
+    ),
+    Mutant(
+        "a batch of values takes what its source records since",
+        f"{BATCHES}/retry.lua",
+        "if takes then sources.go_on_taking(batch, now) end\n",
+        "",
+        f"{AGAIN}::test_what_was_recorded_before_the_batch_of_values_is_retried_is_taken_too",
+        LOST,
+    ),
+    Mutant(
+        "who follows a batch that fails once more does not begin",
+        f"{BATCHES}/retry.lua",
+        "  if not links.may_come_true(b.created, b.after) then return 0 end\n",
+        "",
+        f"{AGAIN}::test_what_fails_once_more_stays_cancelled_behind_it",
+        TRUE,
+    ),
+    Mutant(
+        "what somebody cancelled is not retried with its workflow",
+        f"{BATCHES}/retry.lua",
+        "  cancelled = cancelled or b.unmet ~= ''\n",
+        "  cancelled = true\n",
+        f"{AGAIN}::test_what_somebody_cancelled_stays_so_unless_cancelled_items_run_again",
+        TRUE,
+    ),
+    Mutant(
+        "a retried batch takes values of its own source only",
+        f"{BATCHES}/sources.lua",
+        "    if redis.call('HGET', key(b.from_batch, 'takers'), batch) ~= b.created then return false end\n",
+        "",
+        f"{AGAIN}::test_values_stay_until_they_are_taken_and_are_not_those_of_a_new_batch",
+        ONCE,
+    ),
+    Mutant(
+        "a source that has ended is kept for who goes on taking",
+        f"{BATCHES}/sources.lua",
+        "    keep(b.from_batch)\n",
+        "",
+        f"{AGAIN}::test_a_source_that_expires_is_kept_until_all_is_taken",
+        LOST,
     ),
     Mutant(
         "a batch that others wait for is not deleted",

@@ -140,13 +140,16 @@ class WorkflowMachine:
         if self.random.random() > 0.15:
             return
         name = self.random.choice("aabbcd")
-        what = self.random.choice(["retry", "retry cancelled", "pause", "resume", "resume", "cancel", "delete"])
+        words = ["retry", "retry cancelled", "pause", "resume", "resume", "cancel", "delete"]
+        what = self.random.choice([*words, "retry workflow", "retry workflow cancelled"])
         if what == "cancel" and self.random.random() < 0.6:
             return
         self.acts[f"{what} {name}"] += 1
         try:
             if what == "delete":
                 self._delete_followed()
+            elif "workflow" in what:
+                self._retry_workflow(cancelled=what.endswith("cancelled"))
             elif what.startswith("retry"):
                 self.control.retry(name, cancelled=what.endswith("cancelled"))
             elif what == "cancel":
@@ -156,6 +159,16 @@ class WorkflowMachine:
         except InputError:
             # It is being cancelled.
             pass
+
+    def _retry_workflow(self, *, cancelled: bool) -> None:
+        """Others act between the calls; or the command is killed there, and somebody repeats it, or nobody does."""
+        for name in "abcd":
+            for _ in range(self.random.choice([1, 1, 1, 2])):
+                self.control.retry(name, cancelled=cancelled, workflow=True)
+            if self.random.random() < 0.1:
+                return
+            for _ in range(self.random.choice([0, 0, 3])):
+                self.step(operator=False)
 
     def _delete_followed(self) -> None:
         """A batch that others follow stays."""

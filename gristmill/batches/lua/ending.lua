@@ -165,11 +165,11 @@ local function cancel(batch, now, reason, killable)
   if not b.input_ended then
     redis.call('HSET', key(batch, 'state'), 'input_ended', now, 'input_cut', 1)
     redis.call('HDEL', key(batch, 'state'), 'producer', 'producer_until')
-    sources.remove(batch, b.from_batch, now)
+    sources.let_go(b.from_batch, now)
   end
   set_paused(batch, false, now)
   -- It has not begun: once it is retried, it waits again.
-  if links.end_waiting(batch) then redis.call('HSETNX', key(batch, 'state'), 'unmet', reason) end
+  if links.end_waiting(batch) then redis.call('HSETNX', key(batch, 'state'), 'unmet', '') end
   if not b.cancelling then redis.call('HSET', key(batch, 'state'), 'cancelling', now, 'reason', reason) end
   return settle(batch, now, killable)
 end

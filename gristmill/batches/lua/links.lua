@@ -4,7 +4,8 @@
 --                               took the end of {b}: `open` (not yet), `met` or `unmet`; with colons between
 --   state fields  after       the conditions, with blanks between: {a} (all its items succeed) or {a}:ended
 --                 waiting     how many conditions are not met; the batch hands out nothing meanwhile
---                 unmet       why one of them cannot come true: the batch is cancelled once its input has ended
+--                 unmet       why one of them cannot come true: the batch is cancelled once its input has ended; empty where
+--                             somebody cancelled it before it began
 --                 superseded  batches that were retried after this one had taken their end and begun, with blanks between
 --                 has_dependents  whether the hash is there
 -- A batch waits for older ones only, so no two wait for each other.
@@ -136,6 +137,16 @@ do
     redis.call('HSET', key(batch, 'state'), 'superseded', b.superseded and b.superseded .. ' ' .. other or other)
   end
 
+  -- A batch takes what another one has recorded since, too.
+  function links.catch_up(batch, superseded, other)
+    local others = {}
+    for name in string.gmatch(superseded or '', '%S+') do
+      if name ~= other then others[#others + 1] = name end
+    end
+    if #others > 0 then redis.call('HSET', key(batch, 'state'), 'superseded', table.concat(others, ' '))
+    else redis.call('HDEL', key(batch, 'state'), 'superseded') end
+  end
+
   -- A batch that had ended goes on: who still waits for others waits for it again, and who has begun is told.
   function links.reopen(batch)
     local entries = redis.call('HGETALL', key(batch, 'dependents'))
@@ -159,9 +170,19 @@ do
   function links.reopen_takers(batch)
     local entries = redis.call('HGETALL', key(batch, 'takers'))
     for i = 1, #entries, 2 do
-      local b = state(entries[i], {'created', 'superseded', 'input_ended'}, {})
-      if b.created == entries[i + 1] and b.input_ended then supersede(entries[i], b, batch) end
+      local b = state(entries[i], {'created', 'superseded', 'input_ended', 'input_cut'}, {})
+      if b.created == entries[i + 1] and b.input_ended and not b.input_cut then supersede(entries[i], b, batch) end
     end
+  end
+
+  -- Whether each condition of a batch is met, or its batch goes on; of one that is gone, none is.
+  function links.may_come_true(created, after)
+    for _, condition in ipairs(conditions_of(after)) do
+      local a = ends_of(condition[1])
+      if not a.created or tonumber(a.created) > created then return false end
+      if a.finished and failure_of(condition[1], a, condition[2]) then return false end
+    end
+    return true
   end
 
   -- A batch that was cancelled before it began is to run: it waits for those that go on now. Of one that has ended for good,

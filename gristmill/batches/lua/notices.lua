@@ -59,21 +59,32 @@ do
     notices.make(batch, b, event, 'end', now)
   end
 
-  -- Whether the end of a batch was told to nobody who wants to know, because its notice was not written, or was given up;
-  -- with `mend`, it is told after that.
-  function notices.is_end_missed(batch, now, mend)
+  -- No item of a batch has ended since `moved`.
+  function notices.tell_stuck(batch, b, moved, now) notices.make(batch, b, 'stuck', 'stuck ' .. moved, now) end
+
+  -- What holds of a batch now and is to be told: its end, or that it is stuck; nil for neither.
+  local function to_tell(b)
+    if b.finished then return 'end' end
+    if b.stuck and b.stuck == b.moved then return 'stuck ' .. b.stuck end
+  end
+
+  -- Whether that was told to nobody who wants to know, because its notice was not written, or was given up; with `mend`, it is
+  -- told after that.
+  function notices.is_missed(batch, now, mend)
     local b = notices.read(batch)
-    if not b.notify or not b.finished then return false end
-    local is_written = is_told(batch, b, 'end')
+    local what = b.notify and to_tell(b)
+    if not what then return false end
+    local is_written = is_told(batch, b, what)
     if is_written and cjson.decode(b.notice).state ~= 'failed' then return false end
     if not mend then return true end
     if is_written then
-      local id = id_of(batch, b.epoch, 'end')
+      local id = id_of(batch, b.epoch, what)
       redis.call('DEL', notices.key(id))
       redis.call('ZREM', GM .. 'notices_failed', id)
       redis.call('HDEL', key(batch, 'state'), 'notice')
+      b.notice = nil
     end
-    notices.tell_end(batch, now)
+    if b.finished then notices.tell_end(batch, now) else notices.tell_stuck(batch, b, b.stuck, now) end
     return true
   end
 

@@ -285,7 +285,7 @@ if wrong_links > 0 then
   read()
 end
 enter_sets()
-if notices.is_end_missed(batch, now, mend) then note('end_not_told', 1) end
+if notices.is_missed(batch, now, mend) then note('not_told', 1) end
 if not b.finished and not b.waiting and b.input_ended and b.left == 0 then note('finished_not_marked', 1) end
 if mend and next(report) then
   if not b.finished then look_by(batch, now) end

@@ -218,24 +218,48 @@ do
     if string.find(redis.call('HGET', key(source, 'state'), 'held_by') or '', '^batch ') then release(source, now) end
   end
 
+  -- A source that has ended stays until all is taken.
+  local function keep(source)
+    if redis.call('PTTL', key(source, 'state')) < 0 then return end
+    redis.call('ZREM', GM .. 'expiring', source)
+    for _, name in ipairs(links.keys_of(source, state(source, {}, {'stored'}).stored)) do redis.call('PERSIST', name) end
+  end
+
   -- A batch takes the values of another one from now on, those that are recorded already first.
   function sources.add(batch, created, source)
     redis.call('HSET', key(source, 'state'), 'has_takers', 1)
     redis.call('HSET', key(source, 'takers'), batch, created)
     redis.call('HSET', key(batch, 'state'), 'source_event', '0-0')
-    local kept = redis.call('PTTL', key(source, 'state'))
-    if kept > 0 then
-      -- It has ended, and stays until all is taken.
-      redis.call('ZREM', GM .. 'expiring', source)
-      for _, name in ipairs(links.keys_of(source, state(source, {}, {'stored'}).stored)) do redis.call('PERSIST', name) end
-    end
+    keep(source)
     sources.take(batch, created)
   end
 
-  -- A taker is no more: its source need not wait for it.
+  -- A taker takes no more: its source need not wait for it.
+  function sources.let_go(source, now)
+    if source and redis.call('EXISTS', key(source, 'state')) == 1 then look_by(source, now) end
+  end
+
+  -- A taker is no more.
   function sources.remove(batch, source, now)
-    if not source then return end
-    redis.call('HDEL', key(source, 'takers'), batch)
-    if redis.call('EXISTS', key(source, 'state')) == 1 then look_by(source, now) end
+    if source then redis.call('HDEL', key(source, 'takers'), batch) end
+    sources.let_go(source, now)
+  end
+
+  -- Whether the source of a taker whose input has ended goes on, or has recorded something since.
+  function sources.has_more(batch)
+    local b = state(batch, {'created', 'from_batch', 'input_ended', 'source_event'}, {})
+    if not b.from_batch or not b.input_ended then return false end
+    if redis.call('HGET', key(b.from_batch, 'takers'), batch) ~= b.created then return false end
+    if redis.call('HEXISTS', key(b.from_batch, 'state'), 'finished') == 0 then return true end
+    return #redis.call('XRANGE', key(b.from_batch, 'events'), '(' .. b.source_event, '+', 'COUNT', 1) > 0
+  end
+
+  -- A taker goes on taking: what its source has recorded since, and what it will record.
+  function sources.go_on_taking(batch, now)
+    local b = state(batch, {'from_batch', 'superseded'}, {})
+    redis.call('HDEL', key(batch, 'state'), 'input_ended', 'input_ended_by')
+    links.catch_up(batch, b.superseded, b.from_batch)
+    keep(b.from_batch)
+    sources.take(batch, now)
   end
 end

@@ -26,7 +26,7 @@ local function look_at_stall(batch, b, now)
     return moved + after
   elseif tonumber(b.stuck) ~= moved then
     redis.call('HSET', key(batch, 'state'), 'stuck', moved)
-    notices.make(batch, b, 'stuck', 'stuck ' .. moved, now)
+    notices.tell_stuck(batch, b, moved, now)
   end
   return soon
 end
