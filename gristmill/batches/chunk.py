@@ -47,6 +47,7 @@ class Item:
 class Work:
     """The work of a chunk when it starts: its batch, the task, and the items that have no outcome yet.
 
+    `first` and `count` say which chunk it is: under the message of one chunk, a slot may have gone on with another.
     `fixed` holds the arguments that all items share (JSON values by name). `parameter` names the argument that an
     item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
     first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
@@ -67,6 +68,8 @@ class Work:
     items: list[Item]
     rest: int = 0
     batch: str = ""
+    first: int = 0
+    count: int = 0
     keep_logs: str = "failed"
     memory: int = 0
     time_limit: float | None = None

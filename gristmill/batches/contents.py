@@ -40,6 +40,8 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         items=items,
         rest=chunk.count - len(done),
         batch=chunk.batch,
+        first=chunk.first,
+        count=chunk.count,
         keep_logs=contents["keep_logs"] or "failed",
         memory=int(contents["memory"] or 0),
         time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),

@@ -1,6 +1,7 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from json import dumps
 from typing import Any, NamedTuple, cast
 
@@ -64,6 +65,12 @@ def cancelled(batch: str, state: dict[str, str]) -> BatchCancelled:
         f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
         f"{item_count(int(state.get('stored', 0)), 'are')} stored, no more follow"
     )
+
+
+def _work(before: Chunk, answer: dict[str, Any]) -> tuple[Chunk, Work]:
+    """The chunk that a slot is to run, of the batch of `before`, and its work."""
+    chunk = replace(before, first=int(answer["first"]), count=int(answer["count"]))
+    return chunk, work_of(chunk, by_name(answer["contents"]))
 
 
 class Ledger:
@@ -157,10 +164,13 @@ class Ledger:
             )
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:
-        """Start a chunk on `worker` (its id); None when no item of the chunk has to run."""
+        """Start a chunk on `worker` (its id); None when no item of the chunk has to run.
+
+        If a slot that is gone went on under the message of `chunk`, the work is that of the chunk that it ran.
+        """
         which = {"batch": chunk.batch, "epoch": chunk.epoch, "first": chunk.first, "count": chunk.count}
-        contents = self._call("take", **which, worker=worker, counting=self.settings.meters)
-        return work_of(chunk, by_name(contents)) if contents else None
+        answer = self._call("take", **which, worker=worker, counting=self.settings.meters)
+        return _work(chunk, by_name(answer))[1] if answer else None
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, one for each item; return how many of them were duplicates.
@@ -178,14 +188,18 @@ class Ledger:
         A slot that is `overdue` gets another chunk only while no other message is on the queue and no attempt is due.
         """
         duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, "alone" if overdue else "always")
-        if following is None:
-            return duplicates, None, None
-        after = Chunk(chunk.batch, chunk.epoch, int(following["first"]), int(following["count"]))
-        return duplicates, after, work_of(after, by_name(following["contents"]))
+        return duplicates, *(_work(chunk, by_name(following)) if following else (None, None))
+
+    def give_rest(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int) -> bool:
+        """Record outcomes as `record`, and give the chunk's last `rest` items to other slots while the chunk goes on.
+
+        Afterwards the slot holds the chunk without those. False: it holds what it held, or another slot has it too.
+        """
+        return bool(self._record(chunk, outcomes, rest, seconds, worker, "begun")[1])
 
     def _record(
         self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: str = "no"
-    ) -> tuple[int, dict[str, Any] | None]:
+    ) -> tuple[int, Any]:
         duplicates, following, threshold = self._call(
             "record",
             batch=chunk.batch,
@@ -204,7 +218,7 @@ class Ledger:
         )
         if threshold:
             self._slowest.learn(chunk, float(threshold))
-        return int(duplicates), by_name(following) if following else None
+        return int(duplicates), following
 
     def heartbeat(
         self,

@@ -22,6 +22,7 @@ from gristmill.tasks.item import leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.capture import current as current_capture
+from gristmill.worker.chunk_run import ChunkRun, early_recorder
 from gristmill.worker.chunk_stop import Stop, ends, may_stay
 from gristmill.worker.item_runner import ItemRunner
 from gristmill.worker.limits import (
@@ -34,7 +35,6 @@ from gristmill.worker.limits import (
 )
 from gristmill.worker.logs import about
 from gristmill.worker.once_more import run_once_more
-from gristmill.worker.pending_outcomes import PendingOutcomes, early_recorder
 from gristmill.worker.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.process_state import process_state
 from gristmill.worker.program_files import delete_draft, name_draft, new_draft
@@ -61,6 +61,7 @@ class Runner:
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self.ledger = ledger
         self.settings = settings
+        self._overtime = OVERTIME * settings.chunk_seconds
 
     def run(self, chunk: Chunk, worker: str, suspect: bool = False) -> None:
         """Run and record the items of `chunk` that have no outcome; then, for a while, further chunks of the batch.
@@ -73,12 +74,12 @@ class Runner:
             SetupFailed: the setup of a suspect's task fails in a child process; the same.
         """
         # Slots that started together should not all ask for their next message together.
-        until = monotonic() + OVERTIME * self.settings.chunk_seconds * random.uniform(0.5, 1)  # noqa: S311
+        until = monotonic() + self._overtime * random.uniform(0.5, 1)  # noqa: S311
         with about(chunk, node_name(worker)):
             work = _patiently(lambda: self.ledger.take(chunk, worker))
             if work is None:
                 log.info("no item left to run")
-        following: Chunk | None = chunk
+        following = work and replace(chunk, first=work.first, count=work.count)
         while following and work:
             with about(following, node_name(worker)):
                 following, work = self._run(following, work, worker, suspect, until, chunk.message_id)
@@ -132,54 +133,49 @@ class Runner:
         self, chunk: Chunk, work: Work, run: Run, once_more: Run, worker: str, until: float
     ) -> tuple[Chunk | None, Work | None]:
         """Run the items by `run`, and what runs out of memory once more by `once_more`; record them as `end` does."""
-        pending = PendingOutcomes(
-            lambda outcomes, seconds: self.ledger.record(chunk, outcomes, seconds, worker, -1),
-            lambda: not work.out_of_memory,
-        )
-        with early_recorder.of(pending):
-            rest = self._run_each(chunk, work, pending, run, once_more, worker, until)
-        outcomes, started_at = pending.take()
+        # What a suspect left to other slots would be under another message, which is no suspect.
+        run_of_chunk = ChunkRun(self.ledger, chunk, work, worker, may_give=bool(until))
+        with early_recorder.of(run_of_chunk):
+            behind = self._run_each(run_of_chunk, work, run, once_more, worker, inf if not until else self._overtime)
+        chunk, outcomes, started_at, rest = run_of_chunk.end(behind)
         if work.out_of_memory:
             run_once_more(work, outcomes, once_more)
         process_state.after_items(self.ledger.client)
         return self.end(chunk, outcomes, started_at, worker, rest, 0.0 if process_state.is_spent or ends() else until)
 
-    def _run_each(
-        self,
-        chunk: Chunk,
-        work: Work,
-        pending: PendingOutcomes,
-        run: Run,
-        once_more: Run,
-        worker: str,
-        until: float,
-    ) -> int:
-        """Run items until the chunk ends, or is to be left; return how many of its last items go to other slots."""
-        # What a suspect left to other slots would be under another message, which is no suspect.
-        seconds = OVERTIME * self.settings.chunk_seconds if until else inf
-        late_at, pending_outcomes = pending.started_at + seconds, pending.outcomes
+    def _run_each(self, of: ChunkRun, work: Work, run: Run, once_more: Run, worker: str, seconds: float) -> int | None:
+        """Run items until the chunk ends; or, as when it has taken `seconds`, return the index of those left."""
+        late_at, outcomes = of.started_at + seconds, of.outcomes
         outcome: Outcome | None = None
         size = 0
         current_capture().rest()
-        should_stop = Stop(self.ledger, chunk, work.halt)
+        should_stop = Stop(self.ledger, of.chunk, work.halt)
         process_state.before_items()
-        for item in work.items:
+        next_item = of.waiting.popleft
+        while True:
+            try:
+                item = next_item()
+            except IndexError:
+                return None
             if size > OUTCOMES_BYTES or (work.halt and outcome and should_stop.halts(outcome)):
-                outcomes, started_at = pending.take()
-                if work.out_of_memory:
-                    run_once_more(work, outcomes, once_more)
-                self.record(chunk, outcomes, started_at, worker, -1)
+                self._record_some(of, work, once_more, worker)
                 size, late_at = 0, perf_counter() + seconds
                 if work.halt and should_stop():
-                    return chunk.first + chunk.count - item.index
+                    return item.index
             outcome = run(item)
-            pending_outcomes.append(outcome)
+            outcomes.append(outcome)
             size += len(outcome.text)
             # A call for each item would be a part of what a quick one takes.
             now = perf_counter()
             if now > late_at or (now >= should_stop.due_at and should_stop()) or process_state.is_spent:
-                return chunk.first + chunk.count - item.index - 1
-        return work.rest
+                return item.index + 1
+
+    def _record_some(self, of: ChunkRun, work: Work, once_more: Run, worker: str) -> None:
+        """Record what there is of a chunk that goes on."""
+        outcomes, started_at = of.take()
+        if work.out_of_memory:
+            run_once_more(work, outcomes, once_more)
+        self.record(of.chunk, outcomes, started_at, worker, -1)
 
     def end(
         self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int, until: float

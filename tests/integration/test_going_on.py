@@ -1,5 +1,6 @@
 """A slot that has recorded a chunk goes on with the next one of its batch, or gives way to what else waits."""
 
+from dataclasses import replace
 from functools import partial
 from threading import Thread
 from time import monotonic
@@ -7,6 +8,7 @@ from time import monotonic
 import pytest
 
 from gristmill.batches.chunk import Chunk
+from gristmill.batches.control import Control
 from gristmill.worker import chunk_stop
 from gristmill.worker.runner import Runner
 from tests.conftest import until
@@ -99,7 +101,7 @@ def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeyp
     assert calls.names == [call]
 
 
-def test_a_suspect_leaves_nothing_to_other_slots(ledger):
+def test_a_suspect_leaves_nothing_to_other_slots(ledger, monkeypatch):
     # They would have it under a message that is no suspect.
     ledger.heartbeat(WORKER, heartbeat(1), [])
     submit(ledger, "b", 400, block=400)
@@ -114,23 +116,92 @@ def test_a_suspect_leaves_nothing_to_other_slots(ledger):
     assert before - info(ledger, "b").left == quick.count
 
 
-def test_what_is_done_is_recorded_while_an_item_takes_long(ledger):
+def test_while_an_item_takes_long_its_chunk_is_recorded_and_the_rest_goes_to_other_slots(ledger, monkeypatch):
     ledger.heartbeat(WORKER, heartbeat(1), [])
     ledger.create("b", "token", {**FIELDS, "task": "pause", "parameter": "seconds"})
     ledger.append("b", "token", 0, ["0"] * 40, "sha")
     ledger.append("b", "token", 40, ["0", "0", "0", str(LONG_SECONDS), "0"] * 1000, "sha2")
     ledger.end("b", "token", 5040)
-    while (chunk := pop(ledger)).count < 10 or chunk.first < 40 or chunk.first % 5 > 2:
+    while (chunk := pop(ledger, stays=True)).count < 10 or chunk.first < 40 or chunk.first % 5 > 2:
+        pop(ledger)
         ledger.record(chunk, outcomes(ledger.take(chunk, WORKER).items), 0.001, WORKER)
     before, quick = info(ledger, "b").succeeded, 3 - chunk.first % 5
     started_at = monotonic()
     thread = Thread(target=Runner(ledger, ledger.settings).run, args=(chunk, WORKER))
     thread.start()
-    until(lambda: info(ledger, "b").succeeded == before + quick)
+    begun = f"{chunk.first}:{quick + 1}"
+    until(lambda: info(ledger, "b").succeeded == before + quick and in_flight(ledger) == [begun])
+    monkeypatch.setattr(chunk_stop, "is_draining", lambda: True)
+    behind = chunk.first + quick + 1
+    rest = f"{behind}:{chunk.count - quick - 1}"
+    assert ledger.client.zrange(ledger.key("b", "remainder"), 0, -1) == [rest]
+    # One more slot has them at once.
+    ledger.heartbeat("cpu@b", heartbeat(1), [])
+    assert any(name.startswith(f"{behind}:") for name in in_flight(ledger))
     assert monotonic() < started_at + LONG_SECONDS
     thread.join()
     state = info(ledger, "b")
     assert (state.succeeded, state.duplicates) == (before + quick + 1, 0)
+    assert begun not in in_flight(ledger)
+
+
+def in_flight(ledger):
+    """The chunks in flight."""
+    return sorted(ledger.client.zrange(ledger.key("b", "in_flight"), 0, -1))
+
+
+@pytest.fixture
+def begun(ledger, chunk):
+    """A chunk of which a slot has recorded two items, runs the third one, and has given back the others."""
+    items = ledger.take(chunk, WORKER).items
+    rest = chunk.count - 3
+    assert ledger.give_rest(chunk, outcomes(items[:2]), 0.001, WORKER, rest)
+    return replace(chunk, count=3)
+
+
+def test_whoever_gets_the_message_runs_what_its_slot_went_on_with(ledger, chunk, begun):
+    work = ledger.take(chunk, "cpu@b")
+    assert (work.first, work.count) == (begun.first, begun.count)
+    assert [item.index for item in work.items] == [begun.first + 2]
+    heartbeat_time = ledger.client.zscore(ledger.key("b", "in_flight"), begun.member)
+    ledger.client.zadd(ledger.key("b", "in_flight"), {begun.member: 1}, xx=True)
+    ledger.heartbeat("cpu@b", heartbeat(1), [chunk])
+    assert ledger.client.zscore(ledger.key("b", "in_flight"), begun.member) >= heartbeat_time
+    assert ledger.record(begun, outcomes(work.items), 0.1, "cpu@b") == 0
+    assert ledger.record(begun, outcomes(work.items), 0.1, WORKER) == 1, "the slot was not gone after all"
+    assert begun.member not in in_flight(ledger)
+    assert ledger.take(chunk, "cpu@b") is None
+
+
+def test_a_paused_batch_keeps_what_a_slot_went_on_with(ledger, chunk, begun):
+    Control(ledger.client, ledger.settings).pause("b")
+    assert ledger.take(chunk, "cpu@b") is None
+    assert begun.member in ledger.client.zrange(ledger.key("b", "remainder"), 0, -1)
+
+
+def test_a_repeated_gift_gives_nothing_twice(ledger, chunk, begun):
+    before = ledger.client.zrange(ledger.key("b", "remainder"), 0, -1), in_flight(ledger)
+    assert ledger.give_rest(chunk, [], 0, WORKER, chunk.count - 3)
+    assert (ledger.client.zrange(ledger.key("b", "remainder"), 0, -1), in_flight(ledger)) == before
+
+
+def test_only_the_slot_that_has_the_chunk_gives_its_rest(ledger, chunk):
+    ledger.take(chunk, WORKER)
+    ledger.take(chunk, "cpu@b")
+    before = in_flight(ledger)
+    assert not ledger.give_rest(chunk, [], 0, WORKER, chunk.count - 1)
+    assert (ledger.client.exists(ledger.key("b", "remainder")), in_flight(ledger)) == (0, before)
+
+
+def test_a_batch_whose_slots_give_their_rest_loses_nothing(ledger, chunk, begun):
+    late = ledger.take(chunk, WORKER)
+    ledger.record(begun, outcomes(late.items), 0.001, WORKER)
+    ledger.client.xdel(queue_key(ledger), ledger.client.xrange(queue_key(ledger), count=1)[0][0])
+    while one := pop(ledger):
+        ledger.record(one, outcomes(ledger.take(one, WORKER).items), 0.001, WORKER)
+    state = info(ledger, "b")
+    assert (state.succeeded, state.left, state.duplicates) == (5000, 0, 0)
+    assert state.finished
 
 
 def test_a_heartbeat_shows_the_chunk_that_a_slot_has_gone_on_with_and_walks_no_others(ledger, chunk):

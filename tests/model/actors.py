@@ -171,10 +171,7 @@ def _worker_calls(worker: Worker, actors: Actors, scenario: Scenario) -> Iterato
         yield "hand back", _hand_back, unsure
         yield "postpone", _postpone, unsure
     elif worker.at == "run":
-        yield "record and go on", lambda product, worker: _record(product, worker, scenario, 0, True), worker
-        yield "record", lambda product, worker: _record(product, worker, scenario, 0, False), worker
-        if scenario.parts and len(worker.items) > 1:
-            yield "record a part", lambda product, worker: _record(product, worker, scenario, 1, False), worker
+        yield from _run_calls(worker, scenario)
     elif worker.at == "ack":
         yield "ack", _acknowledge, unsure
         yield "fetch and ack", _fetch, replace(unsure, lost_sight=True)
@@ -183,6 +180,17 @@ def _worker_calls(worker: Worker, actors: Actors, scenario: Scenario) -> Iterato
     yield "scan", _scan, None
     if worker.lost_sight:
         yield "hand back what it lost sight of", _look, None
+
+
+def _run_calls(worker: Worker, scenario: Scenario) -> Iterator[tuple[str, WorkerAct, Worker | None]]:
+    """What a worker may do once it has run items of its chunk."""
+    if not worker.given:
+        yield "record and go on", lambda product, worker: _record(product, worker, scenario, 0, True), worker
+    yield "record", lambda product, worker: _record(product, worker, scenario, 0, False), worker
+    if scenario.parts and len(worker.items) > 1:
+        yield "record a part", lambda product, worker: _record(product, worker, scenario, 1, False), worker
+    if scenario.gives and (worker.given or len(worker.items) > 1):
+        yield "give the rest", _give_rest, _giving(worker)
 
 
 def _fetch(product: Product, worker: Worker) -> Worker:
@@ -199,7 +207,26 @@ def _fetch(product: Product, worker: Worker) -> Worker:
 def _take(product: Product, worker: Worker) -> Worker:
     assert worker.running is not None
     work = product.ledger.take(worker.running, worker.name)
-    return replace(worker, at="run", items=tuple(work.items)) if work else replace(worker, at="ack")
+    if not work:
+        return replace(worker, at="ack")
+    running = replace(worker.running, first=work.first, count=work.count)
+    return replace(worker, at="run", running=running, items=tuple(work.items))
+
+
+def _giving(worker: Worker) -> Worker:
+    """The worker once it runs only the first of its items, and does not know whether the server has the others."""
+    assert worker.running is not None
+    behind = worker.running.first + worker.running.count
+    return replace(worker, items=worker.items[:1], given=worker.given or behind - worker.items[1].index)
+
+
+def _give_rest(product: Product, worker: Worker) -> Worker:
+    after = _giving(worker)
+    chunk = worker.running
+    assert chunk is not None
+    if not product.ledger.give_rest(chunk, [], 0, worker.name, after.given):
+        return after
+    return replace(after, running=replace(chunk, count=chunk.count - after.given), given=0)
 
 
 def _record(product: Product, worker: Worker, scenario: Scenario, part: int, more: bool) -> Worker:
@@ -214,9 +241,9 @@ def _record(product: Product, worker: Worker, scenario: Scenario, part: int, mor
         if following and work:
             return replace(worker, running=following, items=tuple(work.items))
     else:
-        rest = chunk.first + chunk.count - items[-1].index - 1 if part else 0
+        rest = chunk.first + chunk.count - items[-1].index - 1 if part else worker.given
         product.ledger.record(chunk, outcomes, seconds, worker.name, rest)
-    return replace(worker, at="ack", running=None, items=())
+    return replace(worker, at="ack", running=None, items=(), given=0)
 
 
 def _acknowledge(product: Product, worker: Worker) -> Worker:

@@ -11,6 +11,7 @@ NOTIFY = {"notify": "https://hooks.example/"}
 #: Three items: one succeeds, one at its second attempt, one fails twice. An operator does one thing, at any moment.
 FULL = (
     Scenario("no operator", outcomes={1: "rs", 2: "rf"}),
+    Scenario("a long item", outcomes={1: "rs", 2: "rf"}, gives=True, parts=False),
     Scenario("two blocks", outcomes={1: "rs", 2: "rf"}, blocks=(1, 2)),
     Scenario("an open batch", outcomes={1: "rs", 2: "rf"}, blocks=(1, 2), appends=True),
     Scenario("cancel", outcomes={1: "rs", 2: "rf"}, operator=("cancel",)),
@@ -76,6 +77,9 @@ def _timed(name: str, moments: int, faults: tuple[str, ...]) -> Scenario:
 SMALL = (
     replace(_BY_NAME["no operator"], name="no operator, 3 items, no fault", faults=0),
     _small("no operator", 1, ("crash", "lost answer", "stall"), {0: "rf"}),
+    replace(_small("a long item", 3, ("crash",), {1: "rs"}), workers=1),
+    _small("a long item", 3, (), {}),
+    replace(_small("a long item", 3, ("lost answer",), {}), workers=1),
     _small("an open batch", 1, ("crash", "lost answer", "stall"), {}),
     replace(_small("an open batch", 2, ("lost answer",), {}), blocks=(1, 1)),
     _small("cancel", 1, ("crash", "lost answer", "stall"), {}),

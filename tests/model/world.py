@@ -40,6 +40,8 @@ class Scenario:
     limits: Mapping[str, str] = field(default_factory=dict)
     blocks: tuple[int, ...] = ()
     parts: bool = True
+    #: A worker gives back what it has not begun of a chunk.
+    gives: bool = False
     #: The producer appends to an open batch, and closes it.
     appends: bool = False
     workers: int = 2
@@ -89,6 +91,8 @@ class Worker:
     chunk: Chunk | None = None
     running: Chunk | None = None
     items: tuple[Item, ...] = ()
+    #: How many last items of its chunk it has given back, while it does not know whether the server has them.
+    given: int = 0
     sure: bool = False
     lost_sight: bool = False
     #: What it has read of a schedule that is due, or of the notice that it has claimed.

@@ -68,3 +68,12 @@ end
 
 -- The worker in an entry of `started`, and the chunk of its message; nil where nobody runs the chunk.
 local function runner_of(entry) return string.match(entry or '', '^(.*) (.*)$') end
+
+-- The chunk that a slot went on with under the message of the chunk `message`, which has left flight; nil if there is none.
+local function chunk_under(batch, message)
+  local started = redis.call('HGETALL', key(batch, 'started'))
+  for i = 1, #started, 2 do
+    local _, under = runner_of(started[i + 1])
+    if under == message then return started[i] end
+  end
+end

@@ -1,9 +1,10 @@
 --@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more, times, log_room: number, groups: list, logs: list, slow: list) frees
 --@ uses batches/outcomes batches/logs batches/slowest batches/ending batches/go_on
 -- Record outcomes of a chunk, each once, then release what there is room for.
---   rest     how many of the chunk's last items are not in here: handed out anew; -1: the chunk goes on
+--   rest     how many of the chunk's last items go to other slots: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
---   more     whether the slot goes on with another chunk: `always`, `alone` (while nothing else waits), or `no`
+--   more     whether the slot goes on with another chunk: `always`, `alone` (while nothing else waits), or `no`;
+--            `begun`: with what it has begun of this one, which is all but `rest`
 --   times    the run times, as bucket:items,… of histogram.py, or `off`: they are not counted
 --   log_room  bytes that the logs of the batch may have together
 --   groups   the outcomes, see outcomes.lua
@@ -11,7 +12,8 @@
 --   slow     those that may be among the slowest, see slowest.lua
 -- Touches: every key of the batch, active, slots, the queue, what count_record touches, and
 --   items  hash  worker -> outcomes that it recorded
--- Returns {how many of the outcomes were duplicates, false or what go_on gives, false or what note_slowest gives}.
+-- Returns {how many of the outcomes were duplicates, false or what go_on gives (1 if what was begun goes on), false or what
+-- note_slowest gives}.
 local now, chunk = milliseconds(), chunk_of(first, count)
 local outcomes, items
 outcomes, items = groups_of(groups)
@@ -164,15 +166,33 @@ local function accounted(span)
   return true
 end
 
+local function leave_rest()
+  redis.call('ZADD', key(batch, 'remainder'), first + count - rest, chunk_of(first + count - rest, rest))
+end
+
 -- The chunk leaves flight, and what it did not get to is handed out anew. It stays when it has items that are nowhere
 -- else: then it is another chunk of that name, handed out after what is recorded here had ended elsewhere. Returns
 -- whether it left.
 local function end_chunk()
   if rest < 0 then see_chunk(batch, chunk, now) return false end
   if not accounted(count - rest) or not leave_flight(batch, b, chunk, now) then return false end
-  if rest > 0 then
-    redis.call('ZADD', key(batch, 'remainder'), first + count - rest, chunk_of(first + count - rest, rest))
+  if rest > 0 then leave_rest() end
+  return true
+end
+
+-- What the slot has begun of the chunk becomes a chunk of its own, under the same message at `place`. Returns whether the
+-- worker has that: not if another one has taken the chunk since.
+local function go_on_with_begun(place, runner, message)
+  local begun = chunk_of(first, count - rest)
+  if redis.call('ZSCORE', key(batch, 'in_flight'), begun) then
+    -- A call before this one had no answer.
+    return runner_of(redis.call('HGET', key(batch, 'started'), begun)) == worker
   end
+  if not place or runner ~= worker or not leave_flight(batch, b, chunk, now) then return false end
+  leave_rest()
+  enter_flight(batch, b, begun, now)
+  redis.call('HSET', key(batch, 'message_of'), begun, place)
+  start_chunk(batch, begun, worker, message)
   return true
 end
 
@@ -187,10 +207,10 @@ if b.from_batch then sources.go_on(batch, b.from_batch, now) end
 local threshold = #slow > 0 and note_slowest(batch, slow, ended)
 local place = redis.call('HGET', key(batch, 'message_of'), chunk)
 local runner, message = runner_of(redis.call('HGET', key(batch, 'started'), chunk))
-local left = end_chunk()
+local left, following = false, false
+if more == 'begun' then following = go_on_with_begun(place, runner, message) else left = end_chunk() end
 if b.halt and #ended > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
-local following = false
 if left and place and runner and more ~= 'no' then
   following, b.known = go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off')
 end
