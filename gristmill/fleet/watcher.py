@@ -38,6 +38,9 @@ class Watcher:
         self._ledger_scripts = Scripts(client, prefix, "batches")
         self._absences = Absences()
         self._connections = 0
+        #: That of them with which this worker has enlisted last.
+        self._enlisted = 0
+        self._is_new = True
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
         self._problem = ""
         self._hold = PeriodicCall("subscription", HOLD_SECONDS, self._hold_subscription, self._slow_down)
@@ -61,13 +64,16 @@ class Watcher:
             # It has not begun to read.
             self._enlist.seconds = LOOK_SECONDS
             return
+        connections = self.subscription.count
         is_watcher, workers = self._scripts.call(
             "enlist",
             consumer=self.lease.consumer,
             worker=self.worker,
             problem=self.subscription.problem or self._problem,
+            anew=connections != self._enlisted,
             queues=self.lease.queues,
         )
+        self._enlisted = connections
         self._enlist.seconds = ENLIST_SECONDS if is_watcher else max(ENLIST_SECONDS, workers / ENLISTS_PER_SECOND)
         if is_watcher:
             self.lease.heartbeat.add(self._look)
@@ -85,11 +91,22 @@ class Watcher:
         if self.subscription.count != self._connections or not subscribers.get(self.lease.consumer):
             self._absences.forget()
         self._connections = self.subscription.count
+        if subscribers.get(self.lease.consumer):
+            self._learn()
         for consumer, since in self._absences.look(subscribers, at, now_ms):
             if not self._hand_on(consumer, since):
                 self._absences.postpone(consumer, at, now_ms)
         due = self._absences.until_next(time.monotonic())
         self._look.seconds = LOOK_SECONDS if due is None else min(LOOK_SECONDS, due)
+
+    def _learn(self) -> None:
+        """At the first look of a process, learn from the server whom it has seen alive before.
+
+        Not after a connection has broken: whatever broke it may have broken all of them.
+        """
+        if self._is_new and self._connections == 1:
+            self._absences.trust(self._scripts.call("witnessed"))
+        self._is_new = False
 
     def _subscribers(self) -> list[Any]:
         try:

@@ -56,6 +56,14 @@ class TestScanning:
         quiet._renew()
         return quiet
 
+    @pytest.fixture
+    def newcomer(self, lease):
+        """The lease of a process that has just started."""
+        newcomer = Lease(lease.scripts.client, lease.scripts.prefix)
+        newcomer.queues.add("q")
+        newcomer.seconds = 0.3
+        return newcomer
+
     def scanned(self, bench, lease):
         lease.scripts.call("renew", consumer=lease.consumer, queues=["q"])
         lease.scan()
@@ -64,6 +72,19 @@ class TestScanning:
     def test_begins_after_a_whole_lease_of_unbroken_connection(self, bench, lease):
         assert not self.scanned(bench, lease)
         until(lambda: self.scanned(bench, lease))
+
+    def test_begins_at_once_where_others_have_renewed_leases_for_as_long(self, bench, lease, newcomer):
+        """Else a fleet whose workers all live for less than a lease would never scan."""
+        until(lambda: lease.scripts.call("unbroken", lease=300) > 300, what="a lease")
+        newcomer._renew()
+        assert self.scanned(bench, newcomer)
+
+    @pytest.mark.parametrize(("field", "value"), [("run", "another"), ("latest", 1)])
+    def test_waits_after_a_gap_and_on_another_run_of_the_server(self, bench, lease, newcomer, field, value):
+        until(lambda: lease.scripts.call("unbroken", lease=300) > 300, what="a lease")
+        bench.client.hset(f"{bench.prefix}gm1:renewals", field, value)
+        newcomer._renew()
+        assert not self.scanned(bench, newcomer)
 
     @contextmanager
     def watched_for_long(self, lease):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from contextlib import ExitStack
 
 import psutil
@@ -12,46 +13,16 @@ from redis import Redis
 from gristmill.batches.ledger import Ledger
 from gristmill.cli import doctor
 from gristmill.config.settings import load, settings
+from gristmill.fleet.absences import UNSEEN_SECONDS
 from gristmill.fleet.registry import unwatched_workers
 from gristmill.fleet.watcher import Watcher
 from tests.conftest import until
 from tests.support.leases import end_leases
+from tests.support.other_workers import Others
 from tests.support.proxy import Proxy
 
 #: Longer than any test: what is back in time is back by the watch alone.
 LEASE_SECONDS = "60"
-
-
-class Others:
-    """Workers that only subscribe and hold messages, over a connection each."""
-
-    def __init__(self, channel, url):
-        self.scripts, self.url = channel.scripts, url
-        self.prefix = channel.scripts.prefix
-        self.connections = {}
-        self.stack = ExitStack()
-
-    def subscribe(self, consumer):
-        client = self.stack.enter_context(Redis.from_url(self.url))
-        subscription = client.pubsub()
-        subscription.subscribe(f"{self.prefix}gm1:alive:{consumer}")
-        assert subscription.get_message(timeout=5)
-        self.connections[consumer] = subscription
-
-    def enlist(self, *consumers, worker=""):
-        for consumer in consumers:
-            self.subscribe(consumer)
-            self.scripts.call("enlist", consumer=consumer, worker=worker, problem="", queues=["q"])
-
-    def take(self, consumer, credit=1):
-        self.scripts.call("take", consumer=consumer, credit=credit, create=True, queues=["q"], tags=[])
-
-    def end(self, consumer):
-        self.connections.pop(consumer).close()
-
-    def left(self, bench):
-        """The workers that still take part in the watch."""
-        return set(bench.client.hkeys(f"{self.prefix}gm1:consumers"))
 
 
 @pytest.fixture
@@ -108,13 +79,38 @@ class TestWatching:
         assert bench.client.zscore(f"{bench.prefix}gm1:lease:q", "dead:1") is None
         assert set(bench.client.hvals(f"{bench.prefix}gm1:suspects:q")) == {"1"}
 
-    def test_what_it_never_saw_alive_is_left_to_the_lease(self, bench, others, watcher):
+    def test_what_nobody_saw_alive_is_left_to_the_lease(self, bench, others, watcher):
+        put(bench, 1)
+        others.scripts.call("enlist", consumer="dead:1", worker="", problem="", anew=True, queues=["q"])
+        others.take("dead:1")
+        begin(watcher)
+        looks(watcher, 14)
+        assert handed_back(bench) == 0
+
+    def test_a_new_watcher_learns_from_the_server_whom_it_has_never_seen(self, bench, others, watcher):
+        """The only one that saw the dead worker alive died too, or has just been replaced."""
         put(bench, 1)
         others.enlist("dead:1")
         others.take("dead:1")
         others.end("dead:1")
+        begun_at = time.monotonic()
         begin(watcher)
-        looks(watcher, 6)
+        until(lambda: handed_back(bench) == 1, 10)
+        # Whoever lives has had the time to connect again.
+        assert time.monotonic() - begun_at > UNSEEN_SECONDS
+        assert "dead:1" not in others.left(bench)
+
+    def test_what_another_run_of_the_server_saw_is_left_to_the_lease(self, bench, others, watcher):
+        put(bench, 1)
+        others.enlist("gone:1")
+        others.take("gone:1")
+        others.end("gone:1")
+        consumers = f"{bench.prefix}gm1:consumers"
+        entry = json.loads(bench.client.hget(consumers, "gone:1"))
+        assert entry["run"]
+        bench.client.hset(consumers, "gone:1", json.dumps({**entry, "run": "0" * 40 + "/" + "0" * 40}))
+        begin(watcher)
+        looks(watcher, 14)
         assert handed_back(bench) == 0
 
     @pytest.mark.parametrize("sign", ["take", "renewal", "heartbeat", "subscription"])
@@ -208,7 +204,7 @@ class TestWatching:
         connections = watcher.subscription.count
         bench.client.client_kill_filter(_type="pubsub")
         until(lambda: watcher.subscription.count > connections, what="another connection")
-        looks(watcher, 6)
+        looks(watcher, 14)
         assert handed_back(bench) == 0
 
 
@@ -286,6 +282,19 @@ def test_the_work_of_a_killed_worker_is_back_long_before_its_lease_ends(long_lea
     until(lambda: bench.done() == [1], what="the end")
     until(lambda: not bench.standing())
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_work_of_the_only_worker_is_back_soon_after_another_one_starts(long_lease):
+    bench = long_lease
+    victim = bench.worker("prefork", 1)
+    watched(bench, 1)
+    bench.send("mark.delay(1, 1)")
+    until(bench.begun, what="the task's beginning")
+    os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: not bench.client.pubsub_channels(f"{bench.prefix}gm1:alive:*"), what="the death")
+    bench.worker("threads", 1)
+    until(lambda: bench.done() == [1], what="the end")
+    assert bench.begun() == [1, 1]
 
 
 def test_a_child_of_a_worker_holds_no_connection_that_is_subscribed(long_lease):
@@ -379,5 +388,5 @@ class TestDoctor:
         assert self.found(bench, monkeypatch) == []
         others.enlist("w:1")
         assert self.found(bench, monkeypatch) == [("death of a worker", False)]
-        others.scripts.call("enlist", consumer="w:2", worker="", problem="NOPERM", queues=["q"])
+        others.scripts.call("enlist", consumer="w:2", worker="", problem="NOPERM", anew=True, queues=["q"])
         assert self.found(bench, monkeypatch) == [("death of a worker", True)]

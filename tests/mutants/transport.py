@@ -1,6 +1,6 @@
 """The guards of the transport."""
 
-from tests.mutants.mutant import ALONE, FLAT, IN_TIME, LOST, ONCE, TRUE, Mutant
+from tests.mutants.mutant import ALONE, FLAT, IN_TIME, LOST, ONCE, SEEN, TRUE, Mutant
 
 GUARDS = "tests/integration/test_transport_guards.py"
 LETTERS = "tests/integration/test_dead_letters.py"
@@ -34,6 +34,22 @@ MUTANTS = (
         "return silent_ms / 1000 > lease_seconds / 2",
         f"{GUARDS}::TestScanning::test_begins_anew_with_a_server_that_does_not_have_this_lease",
         ONCE,
+    ),
+    Mutant(
+        "a new process waits for a lease after a gap in the renewals, and on another run of the server",
+        f"{BROKER}/unbroken.lua",
+        "if run == '' or noted[1] ~= run or now - latest > lease / 2 then first = now end",
+        "",
+        f"{GUARDS}::TestScanning::test_waits_after_a_gap_and_on_another_run_of_the_server",
+        ONCE,
+    ),
+    Mutant(
+        "a new process takes the server's word for how long leases have been renewed",
+        "gristmill/broker/leases.py",
+        "self._unbroken_since = time.monotonic() - unbroken_ms / 1000",
+        "self._unbroken_since = time.monotonic()",
+        f"{GUARDS}::TestScanning::test_begins_at_once_where_others_have_renewed_leases_for_as_long",
+        SEEN,
     ),
     Mutant(
         "nobody is dead for a process whose own lease is old",

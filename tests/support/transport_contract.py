@@ -119,6 +119,7 @@ def takes_back_from_the_dead(user):
     user.put(1)
     user.call("take", consumer="ghost", credit=1, create=False, queues=["q"], tags=[])
     assert user.call("renew", consumer="ghost", queues=["q"]) >= 0
+    assert user.call("unbroken", lease=60_000) >= 0
     assert len(user.call("held", consumer="ghost", idle=0, queues=["q"])) == 1
     user.call("renew", consumer="me", queues=["q"])
     user.client.zadd(f"{user.prefix}gm1:lease:q", {"ghost": 0})
@@ -152,7 +153,7 @@ def watches_over_the_fleet(user):
     watcher.subscription.hold()
     watcher.enlist()
     user.put(1)
-    user.call("enlist", consumer="dead:1", worker="w@there/1", problem="", queues=["q"])
+    user.call("enlist", consumer="dead:1", worker="w@there/1", problem="", anew=True, queues=["q"])
     user.call("take", consumer="dead:1", credit=1, create=True, queues=["q"], tags=[])
     now_ms, *flat = user.call("subscribers")
     subscribers = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -160,6 +161,8 @@ def watches_over_the_fleet(user):
         lease.consumer: int(not watcher.subscription.problem),
         "dead:1": 0,
     }
+    seen = [] if watcher.subscription.problem else [lease.consumer]
+    assert [as_text(consumer) for consumer in user.call("witnessed")] == seen
     assert watcher._hand_on("dead:1", now_ms + 1000)
     message = user.get()
     assert message.returns == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.fleet.absences import GONE_SECONDS, Absences
+from gristmill.fleet.absences import GONE_SECONDS, UNSEEN_SECONDS, Absences
 
 STEP = 0.2
 
@@ -49,6 +49,18 @@ def test_the_next_look_comes_when_the_half_second_is_over(looks):
     assert looks.absences.until_next(looks.at + 0.2) == pytest.approx(GONE_SECONDS - 0.2)
     looks.look("w1", seconds=GONE_SECONDS)
     assert looks.dead.keys() == {"w1"}
+
+
+def test_what_only_the_server_has_seen_has_the_time_to_connect_again():
+    looks = Looks(4)
+    looks.absences.trust({"w1", "w2"})
+    looks.look("w1", "w2")
+    gone_at = looks.at
+    # Seen: from now on like others.
+    looks.looks(2, "w1")
+    while looks.at < gone_at + UNSEEN_SECONDS - STEP:
+        assert looks.look("w1").keys() <= {"w2"}
+    assert looks.looks(2, "w1").keys() == {"w1"}
 
 
 def test_one_that_comes_back_begins_anew(looks):

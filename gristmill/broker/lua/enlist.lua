@@ -1,13 +1,22 @@
---@ enlist(consumer, worker, problem, queues: list) frees
---@ uses broker/lease
+--@ enlist(consumer, worker, problem, anew: flag, queues: list) frees
+--@ uses broker/lease server/run
 -- Note that a worker takes part in the watch: with its id, its queues, and the `problem` that keeps others from seeing it
--- die, if there is one. It becomes a watcher if there are too few. Touches consumers, watchers.
+-- die, if there is one. It becomes a watcher if there are too few. `anew` says that it has subscribed since it enlisted: the
+-- run of the server is noted on which it has done so. Touches consumers, watchers.
 -- Returns {1 if it watches, number of workers}.
 local SEATS, SEAT_MS = 3, 3000
 local now = milliseconds()
 table.sort(queues)
-local entry = cjson.encode({worker = worker, problem = problem, queues = queues})
-if redis.call('HGET', CONSUMERS, consumer) ~= entry then redis.call('HSET', CONSUMERS, consumer, entry) end
+local before = redis.call('HGET', CONSUMERS, consumer)
+
+local function run()
+  if before and not anew then return cjson.decode(before).run or '' end
+  local number = redis.pcall('PUBSUB', 'NUMSUB', channel_of(consumer))[2]
+  return number and number > 0 and run_of_server() or ''
+end
+
+local entry = cjson.encode({worker = worker, problem = problem, queues = queues, run = run()})
+if before ~= entry then redis.call('HSET', CONSUMERS, consumer, entry) end
 
 local function watches()
   if problem ~= '' then return false end

@@ -5,7 +5,7 @@
 --   {prefix}gm1:unknown_tasks:{queue}  hash  see unknown.lua
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
 --   {prefix}gm1:dead:bytes           string  the bytes of all their fields
---   {prefix}gm1:consumers            hash    consumer in the watch -> JSON: worker, queues, problem (see enlist.lua)
+--   {prefix}gm1:consumers            hash    consumer in the watch -> JSON: worker, queues, problem, run (see enlist.lua)
 --   {prefix}gm1:watchers             zset    consumer that watches the others -> when it last said so, ms
 --   {prefix}gm1:tasks_of             hash    consumer -> the tasks that it knows, each between line feeds
 -- A consumer in the watch subscribes to the channel {prefix}gm1:alive:{consumer}.
