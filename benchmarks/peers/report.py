@@ -101,4 +101,9 @@ def whole(rows: Sequence[Peer | Ceiling], comparison: Comparison, command: str) 
         ("Goals", goals(comparison)),
         ("How each was run", settings(rows, comparison)),
     )
-    return "\n".join([f"`{command}`: {page.machine()}\n", *(f"**{title}**\n\n{text}" for title, text in tables)])
+    return "\n".join(
+        [
+            f"`{command}`: {comparison.rounds} rounds, {page.machine()}\n",
+            *(f"**{title}**\n\n{text}" for title, text in tables),
+        ]
+    )
