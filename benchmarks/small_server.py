@@ -49,8 +49,8 @@ class Figures:
     """One batch. Memory is in MB at its largest; `left` is what the server keeps of an item at the end, in bytes.
 
     `parts` has the items per second of each tenth of the batch. `longest` is the longest call of a script, in ms, and
-    `long` counts those that took LONG. `again` counts results that were printed once more, `lost` those that never
-    were.
+    `long` counts, by script, those that took LONG. `again` counts results that were printed once more, `lost` those
+    that never were.
     """
 
     items: int
@@ -64,7 +64,7 @@ class Figures:
     left: float = 0.0
     longest: float = 0.0
     longest_name: str = "none"
-    long: int = 0
+    long: dict[str, int] = field(default_factory=dict)
     duplicates: int = 0
     again: int = 0
     lost: int = 0
@@ -115,7 +115,7 @@ class Bench:
         """
         figures, printed = Figures(items, self._memory), Printed(items)
         self._note_slow_calls()
-        before, begun = self._used(), time.time()
+        begun = time.time()
         submit, follow = self._submit(items), None
         # When how many were done: a look for each tenth.
         looks = [(begun, 0)]
@@ -143,7 +143,7 @@ class Bench:
         figures.lost, figures.again = printed.lost() + items - info.succeeded, printed.again
         figures.seconds, figures.duplicates = (info.finished or time.time()) - begun, info.duplicates
         figures.parts = [(after - done) / (then - at) for (at, done), (then, after) in pairwise(looks)]
-        figures.left = MB * (self._used() - before) / items
+        figures.left = self._kept() / items
         self._collect_slow_calls(figures)
         self._ledger.delete(NAME)
         return figures
@@ -171,6 +171,10 @@ class Bench:
     def _used(self) -> float:
         return float(self._client.info("memory")["used_memory"]) / MB
 
+    def _kept(self) -> int:
+        """Bytes of the batch's keys."""
+        return sum(self._client.memory_usage(name) or 0 for name in self._client.scan_iter(f"*batch:{NAME}:*"))
+
     def _info(self) -> BatchInfo | None:
         state = self._ledger.state(NAME)
         return BatchInfo.from_fields(NAME, state) if state else None
@@ -184,7 +188,7 @@ class Bench:
         for entry in cast(list[dict[str, Any]], self._client.slowlog_get(ENTRIES)):
             name, ms = script_name(entry["command"]), entry["duration"] / 1000
             if name and ms >= LONG:
-                figures.long += 1
+                figures.long[name] = figures.long.get(name, 0) + 1
             if name:
                 figures.longest, figures.longest_name = max((figures.longest, figures.longest_name), (ms, name))
 
@@ -213,6 +217,12 @@ def bench(memory: str) -> Iterator[Bench]:
         yield Bench(server, fleet, environ, memory)
 
 
+def _calls(of: dict[str, int]) -> str:
+    """How many calls, and of which scripts."""
+    each = ", ".join(f"{name} {times}" for name, times in sorted(of.items(), key=lambda one: -one[1]))
+    return f"{sum(of.values())}" + (f" ({each})" if each else "")
+
+
 def table(rows: Sequence[Figures]) -> str:
     """The batches, a line each."""
     head = ["items", "server", "seconds", "items/s", "slowest tenth, items/s", "producer, MB", "follower, MB"]
@@ -221,7 +231,7 @@ def table(rows: Sequence[Figures]) -> str:
     lines = [
         [f"{each.items:,}", each.memory, f"{each.seconds:,.1f}", f"{each.items / each.seconds:,.0f}"]
         + [f"{value:,.0f}" for value in (min(each.parts), each.producer, each.follower, each.server)]
-        + [f"{each.left:.2f}", f"{each.longest:.1f} ({each.longest_name})", str(each.long)]
+        + [f"{each.left:.2f}", f"{each.longest:.1f} ({each.longest_name})", _calls(each.long)]
         + [str(each.kills), f"{each.duplicates:,}", f"{each.again:,}", str(each.lost)]
         for each in rows
     ]

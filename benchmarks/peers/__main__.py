@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import page
 from benchmarks.options import at_least
-from benchmarks.peers import chart, report
+from benchmarks.peers import chart, conclusion, report
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.limits import LIMITS, Ceiling
@@ -39,7 +39,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--fsync", choices=FSYNC, default="always", help="`appendfsync` of the servers")
     parser.add_argument("--quick", action="store_true", help="small rounds: to see that it runs, not for figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep figures in FILE, and go on with those in there")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md, its conclusion too, and docs/benchmarks.svg"
+    )
     return parser
 
 
@@ -140,12 +142,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     comparison = measure(
         rows, workloads, options.rounds, replace(size, fsync=options.fsync), options.json, options.minutes
     )
-    text = report.whole(rows, comparison, f"python -m benchmarks.peers{options_of(options)}")
-    if options.quick:
-        text = f"{SMALL}\n\n{text}"
-    print(text)
+    text = report.tables(comparison, f"python -m benchmarks.peers{options_of(options)}")
+    settings, said = report.settings(rows, comparison), conclusion.text(comparison)
+    print("\n\n".join([*[SMALL] * options.quick, said, text, settings]))
     if options.write and options.fsync == FSYNC[0]:
-        page.write("peers", text)
+        for name, body in (("conclusion", said), ("peers", text), ("peers-settings", settings)):
+            page.write(name, body)
         page.PAGE.with_suffix(".svg").write_text(chart.svg(comparison))
     elif options.write:
         page.write(f"peers-{options.fsync}", f"{text.splitlines()[0]}\n\n{report.noops(comparison)}")
