@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import growth, page, quick, small_server
+from benchmarks import fibonacci, growth, page, quick, small_server
 from benchmarks.growth import Growth
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import chart, conclusion, goals, guarantees, limits, report, server
@@ -239,7 +239,16 @@ def test_a_page_gets_what_was_measured_between_its_markers():
     assert page.replaced(text, "peers", "new \\1\n") == "a\n<!-- peers -->\nnew \\1\n<!-- /peers -->\nz\n"
     with pytest.raises(ValueError, match="no markers <!-- growth -->"):
         page.replaced(text, "growth", "new")
-    for name in ("conclusion", "peers", "peers-everysec", "peers-settings", "guarantees", "growth", "small-server"):
+    for name in (
+        "conclusion",
+        "peers",
+        "peers-everysec",
+        "peers-settings",
+        "guarantees",
+        "growth",
+        "small-server",
+        "fibonacci",
+    ):
         page.replaced(page.PAGE.read_text(), name, "")
 
 
@@ -291,7 +300,7 @@ def test_growth_compares_an_item_of_the_largest_batch_with_one_of_ten_thousand()
     assert len({line.count("|") for line in growth.table([SMALL, large]).splitlines()}) == 1
 
 
-@pytest.mark.parametrize("main", [command.main, growth.main, quick.main, small_server.main])
+@pytest.mark.parametrize("main", [command.main, growth.main, quick.main, small_server.main, fibonacci.main])
 def test_each_command_has_help(main, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -339,6 +348,19 @@ def test_a_row_that_cannot_be_measured_says_why(monkeypatch, capsys):
     monkeypatch.setattr(limits, "METERS", ("no-such-program",))
     assert command.main(["--peer", "pipelined", "--quick", "--rounds", "1"]) == 0
     assert "- the server, pipelined: no no-such-program on the PATH" in capsys.readouterr().out
+
+
+def test_what_others_have_published_stands_among_what_was_measured():
+    (first, *rest) = fibonacci.CASES
+    measured = {"ours": {first: [4.0, 9.0, 8.0], **{key: [1.0] for key in rest}}, "failed": {first: [1.0]}}
+    lines = fibonacci.table(measured).splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ").split(",")[0] for line in lines[2:]] == [
+        "Temporal", "Hatchet", "ours", "Windmill", "Prefect", "Kestra", "Airflow",
+    ]  # fmt: skip
+    assert len({line.count("|") for line in lines}) == 1
+    for peer in fibonacci.rows():
+        assert {str(case.processes) for case in fibonacci.CASES} == set(peer.workers)
+    assert len(fibonacci.rows()) == len(fibonacci.COMMANDS)
 
 
 def test_what_followers_print_is_counted_by_its_index():
