@@ -156,9 +156,11 @@ class TestFindings:
         ledger.client.hset(ledger.key("large", f"out:{wrong // 500}"), str(wrong), f"{header}\nnull")
         ledger.client.setbit(ledger.key("large", "done"), wrong, 1)
         ledger.client.setbit(ledger.key("large", "done"), wrong + 3_000, 1)
+        # A whole bucket that is marked, has no outcome and was not consumed.
+        ledger.client.setrange(ledger.key("large", "done"), 16_000 // 8, b"\xff" * (504 // 8))
         found = repair.examine("large")
-        # Both are marked as done, and no event tells of either.
-        assert (found["mark_without_outcome"], found["events_missing"]) == (1, 2)
+        # All are marked as done, and no event tells of them.
+        assert (found["mark_without_outcome"], found["events_missing"]) == (505, 506)
         assert "wrong_mark" not in found
 
     def test_what_is_left_of_a_deleted_batch(self, ledger, repair):

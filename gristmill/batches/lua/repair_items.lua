@@ -6,7 +6,7 @@
 -- Touches: batch:{b}:state, :out:{k}, :done, :failed, :cancelled, :consumed, :retry_pending.
 -- Returns {the bucket to go on with or -1, what disagreed and number of items by turns, failed items, dead items}.
 -- Buckets of one call: those whose items are compared one by one, and all.
-local COMPARED, LOOKED_AT = 4, 500
+local COMPARED, LOOKED_AT = 2, 500
 local stored = state(batch, {}, {'stored'}).stored
 local report, failures, deaths = {}, 0, 0
 
