@@ -9,16 +9,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from redis import Redis
 
 from benchmarks import page
 from benchmarks.chaos.fleet import Fleet
+from benchmarks.measured_command import MB, MeasuredCommand
 from benchmarks.options import at_least
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
@@ -27,17 +27,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
-#: A command of ours that says when it begins: its modules are loaded.
-COMMAND = """
-import sys, time
-from gristmill.cli import main, results, submit
-from gristmill.tasks import catalog
-catalog.load()
-print(time.time(), flush=True)
-sys.exit(main())
-"""
 SIZES, WORKERS = (1_000, 10_000, 100_000, 1_000_000), (1, 2, 4, 8)
-MB, LOOK = 10**6, 0.01
+LOOK = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +52,6 @@ class Growth:
     aof: float
     duplicates: int
     lost: int
-
-
-class MeasuredCommand:
-    """A command of ours, whose memory is looked at while it runs."""
-
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-        command = [sys.executable, "-c", COMMAND, *arguments]
-        self._process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE)
-        assert self._process.stdout
-        self._output = self._process.stdout
-        #: When it began, a Unix time.
-        self.started_at = float(self._output.readline())
-        self._stats = psutil.Process(self._process.pid)
-        #: The largest resident set so far, in MB.
-        self.memory = 0.0
-
-    def running(self) -> bool:
-        """Look at it; whether it runs.
-
-        Raises:
-            CalledProcessError: it has failed.
-        """
-        code = self._process.poll()
-        if code is None:
-            with suppress(psutil.NoSuchProcess):
-                self.memory = max(self.memory, self._stats.memory_info().rss / MB)
-        else:
-            self._output.close()
-        if code:
-            raise subprocess.CalledProcessError(code, self._process.args)
-        return code is None
 
 
 class Trial:
@@ -174,8 +134,7 @@ def trial(workers: int) -> Iterator[Trial]:
             "GRISTMILL_TASK_MODULES": "benchmarks.noops",
             "GRISTMILL_LOG_LEVEL": "error",
         }
-        celery = "-m celery --quiet -A gristmill.tasks.application worker -Q cpu -P prefork -c 1"
-        fleet = stack.enter_context(Fleet(lambda name: _command(celery, name), environ, directory))
+        fleet = stack.enter_context(Fleet(command_of_worker, environ, directory))
         fleet.start(workers)
         while len(WorkerRegistry(client, load({})).workers()) < workers:
             time.sleep(LOOK)
@@ -184,7 +143,9 @@ def trial(workers: int) -> Iterator[Trial]:
         yield Trial(client, fleet, environ, directory)
 
 
-def _command(celery: str, name: str) -> list[str]:
+def command_of_worker(name: str) -> list[str]:
+    """What starts a worker of one slot."""
+    celery = "-m celery --quiet -A gristmill.tasks.application worker -Q cpu -P prefork -c 1"
     return [sys.executable, *celery.split(), "-n", f"{name}@growth", "--without-mingle", "--without-gossip"]
 
 

@@ -63,7 +63,7 @@ def server_load(client: Redis) -> Iterator[ServerLoad]:
     load.seconds, load.commands = perf_counter() - started_at, _patiently(lambda: _commands(client)) - commands
     _patiently(lambda: client.config_set("slowlog-log-slower-than", -1))
     for entry in cast(list[dict[str, Any]], _patiently(lambda: client.slowlog_get(ENTRIES))):
-        if name := _script_name(entry["command"]):
+        if name := script_name(entry["command"]):
             ms = entry["duration"] / 1000
             calls, total = load.scripts.get(name, (0, 0.0))
             load.scripts[name] = calls + 1, total + ms
@@ -85,7 +85,7 @@ def _commands(client: Redis) -> int:
     return int(client.info("stats")["total_commands_processed"])
 
 
-def _script_name(command: bytes | str) -> str:
+def script_name(command: bytes | str) -> str:
     """The name of the script that a command of the slow log runs; empty if it runs none."""
     words = (command.decode(errors="replace") if isinstance(command, bytes) else command).split(" ", 2)
     if words[0].upper() not in ("EVALSHA", "EVALSHA_RO", "EVAL"):

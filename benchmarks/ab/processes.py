@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.cpu_time import scheduled
+
 
 def cores() -> tuple[int, int]:
     """The core of the workers, and that of the server and the producer; the same one where there is only one."""
@@ -62,7 +64,7 @@ class Program:
 
     def cpu(self) -> float:
         """Seconds of CPU of all its processes and their threads, to the nanosecond: clock ticks are too coarse."""
-        return sum(map(_scheduled, (self._main, *self.children())))
+        return sum(map(scheduled, (self._main, *self.children())))
 
     def threads(self) -> int:
         """The threads of its main process."""
@@ -103,12 +105,3 @@ class Program:
         for pipe in (self._process.stdin, self._process.stdout, self._log):
             if pipe:
                 pipe.close()
-
-
-def _scheduled(process: psutil.Process) -> float:
-    seconds = 0.0
-    for path in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
-        # A thread may end meanwhile.
-        with suppress(OSError):
-            seconds += int(path.read_text().split()[0]) / 1e9
-    return seconds

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from benchmarks import page
 from benchmarks.options import at_least
-from benchmarks.peers import chart, report
+from benchmarks.peers import chart, conclusion, report
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.limits import LIMITS, Ceiling
+from benchmarks.peers.lists import LISTS
 from benchmarks.peers.peer import WORKLOADS, Peer
 from benchmarks.peers.rounds import Figures, Size, play
 from benchmarks.peers.tally import Stalled
@@ -24,19 +25,23 @@ from gristmill.errors import ServerError
 FSYNC = ("always", "everysec")
 SMALL = "These are small rounds: they show that it runs, their figures say little."
 Row = Peer | Ceiling
+ROWS: tuple[Row, ...] = (*PEERS, *LISTS, *LIMITS)
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    names = ", ".join(row.name for row in (*PEERS, *LIMITS))
-    parser.add_argument("--rounds", type=at_least(1), default=7, help="of which the median is shown (default: 7)")
+    names = ", ".join(row.name for row in ROWS)
+    parser.add_argument("--rounds", type=at_least(1), default=7, help="at most; the median is shown (default: 7)")
+    parser.add_argument("--minutes", type=float, default=38.0, help="begin no round that would end later (default: 38)")
     parser.add_argument("--peer", action="append", help=f"rows whose name has this text (default: all): {names}")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="default: all")
     parser.add_argument("--fsync", choices=FSYNC, default="always", help="`appendfsync` of the servers")
     parser.add_argument("--quick", action="store_true", help="small rounds: to see that it runs, not for figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep figures in FILE, and go on with those in there")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.svg")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/benchmarks.md, its conclusion too, and docs/benchmarks.svg"
+    )
     return parser
 
 
@@ -46,18 +51,19 @@ def select(names: Sequence[str] | None) -> list[Row]:
     Raises:
         SystemExit: a text is in no name.
     """
-    rows: list[Row] = [*PEERS, *LIMITS]
     for text in names or ():
-        if not any(text.lower() in row.name.lower() for row in rows):
-            allowed = "; ".join(row.name for row in rows)
+        if not any(text.lower() in row.name.lower() for row in ROWS):
+            allowed = "; ".join(row.name for row in ROWS)
             parser().error(f"--peer {text!r} is in no name: allowed is a part of one of: {allowed}")
-    return [row for row in rows if not names or any(text.lower() in row.name.lower() for text in names)]
+    return [row for row in ROWS if not names or any(text.lower() in row.name.lower() for text in names)]
 
 
 def measure(
-    rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size, keep: Path | None = None
+    rows: Sequence[Row], workloads: Sequence[str], rounds: int, size: Size, keep: Path | None, minutes: float
 ) -> Comparison:
     """Play what is left of all rounds, the rows by turns and every other time backwards; what fails is noted.
+
+    Begins no round that would end after `minutes` if it takes as long as the one before.
 
     Raises:
         SystemExit: the file has rounds of another size, or of another fsync.
@@ -69,7 +75,12 @@ def measure(
         comparison = Comparison.read(keep)
     # The pools stand beside our batches, which are compared with them round by round.
     turns = sorted(rows, key=lambda row: isinstance(row, Peer))
+    begun, last = time.monotonic(), 0.0
     for number in range(rounds):
+        since = time.monotonic()
+        if since - begun + last > 60 * minutes:
+            print(f"{number} rounds took {(since - begun) / 60:.0f} minutes; no time for more", file=sys.stderr)
+            break
         for workload in workloads:
             for row in turns[:: -1 if number % 2 else 1]:
                 has = workload in (row.workers if isinstance(row, Peer) else row.rounds)
@@ -77,6 +88,7 @@ def measure(
                     _measure_one(comparison, row, workload, size, number)
                     if keep:
                         keep.write_text(json.dumps({"size": asdict(size), **comparison.to_json()}, indent=1))
+        last = time.monotonic() - since
     return comparison.ordered([row.name for row in rows])
 
 
@@ -127,13 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     rows, workloads = select(options.peer), options.workload or list(WORKLOADS)
     size = Size(share=0.05, seconds=1.0, work=0.5) if options.quick else Size()
-    comparison = measure(rows, workloads, options.rounds, replace(size, fsync=options.fsync), options.json)
-    text = report.whole(rows, comparison, f"python -m benchmarks.peers{options_of(options)}")
-    if options.quick:
-        text = f"{SMALL}\n\n{text}"
-    print(text)
+    comparison = measure(
+        rows, workloads, options.rounds, replace(size, fsync=options.fsync), options.json, options.minutes
+    )
+    text = report.tables(comparison, f"python -m benchmarks.peers{options_of(options)}")
+    settings, said = report.settings(rows, comparison), conclusion.text(comparison)
+    print("\n\n".join([*[SMALL] * options.quick, said, text, settings]))
     if options.write and options.fsync == FSYNC[0]:
-        page.write("peers", text)
+        for name, body in (("conclusion", said), ("peers", text), ("peers-settings", settings)):
+            page.write(name, body)
         page.PAGE.with_suffix(".svg").write_text(chart.svg(comparison))
     elif options.write:
         page.write(f"peers-{options.fsync}", f"{text.splitlines()[0]}\n\n{report.noops(comparison)}")

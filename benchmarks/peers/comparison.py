@@ -39,6 +39,11 @@ class Comparison:
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
+    @property
+    def rounds(self) -> int:
+        """How many rounds the row with the most has."""
+        return max((len(rounds) for row in self._rows.values() for rounds in row.values()), default=0)
+
     def values(self, row: str, workload: str, figure: str) -> list[float]:
         """A figure of each round."""
         rounds = self._rows.get(row, {}).get(workload, {})

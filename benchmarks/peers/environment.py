@@ -9,17 +9,21 @@ from pathlib import Path
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv" / "peers"
 #: What each peer needs; the first is the peer.
 NEEDS = {
-    # kombu needs packaging, and saq typing-extensions; neither says so.
+    # kombu needs packaging, and saq typing-extensions; neither says so. saq needs a
+    # redis-py below 8, whose timeout of 5 seconds ends its takes in between.
     "arq": ["arq==0.28.0", "redis==5.3.1", "hiredis==3.5.0"],
     "bullmq": ["bullmq==3.4.4", "redis==8.1.0", "hiredis==3.5.0"],
     "celery": ["celery==5.7.0", "redis==8.1.0", "hiredis==3.5.0", "packaging==26.3"],
     "chasquimq": ["chasquimq==1.3.0", "msgpack==1.2.4"],
+    "dask": ["dask==2026.8.0", "distributed==2026.8.0"],
     "dramatiq": ["dramatiq==2.2.1", "redis==8.1.0", "hiredis==3.5.0"],
     "hyperqueue": ["hyperqueue==0.27.0"],
     "hypershell": ["hypershell==2.8.2"],
     "huey": ["huey==3.5.4", "redis==8.1.0", "hiredis==3.5.0"],
+    "joblib": ["joblib==1.6.0"],
+    "ray": ["ray==2.60.0"],
     "rq": ["rq==3.0.0", "redis==8.1.0", "hiredis==3.5.0"],
-    "saq": ["saq==0.26.4", "typing-extensions==4.16.0", "redis==8.1.0", "hiredis==3.5.0"],
+    "saq": ["saq==0.26.4", "typing-extensions==4.16.0", "redis==7.4.1", "hiredis==3.5.0"],
     "streaq": ["streaq==7.2.0", "uvloop==0.23.0"],
     "taskiq": ["taskiq==0.13.0", "taskiq-redis==1.2.4", "redis==8.1.0", "hiredis==3.5.0", "uvloop==0.23.0"],
 }

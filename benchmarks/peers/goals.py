@@ -21,13 +21,19 @@ Pick = Callable[[Sequence[float]], float]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Something to be `at least` or at most a limit; `values` has one of each round."""
+    """Something to be `at least` or at most a limit; `values` has one of each round, `key` is its short name."""
 
+    key: str
     text: str
     limit: float
     values: Callable[[Comparison], Sequence[float]]
     at_least: bool = True
     unit: str = "×"
+
+    @property
+    def bound(self) -> str:
+        """What is allowed."""
+        return f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}"
 
     def measured(self, comparison: Comparison) -> Interval | None:
         """The estimate with its interval, without one the median with no width; None: not measured."""
@@ -120,41 +126,60 @@ def _forked(peer: Peer) -> bool:
 
 GOALS = (
     Goal(
+        "keeps",
         "plain messages: finish, to the fastest peer that keeps what a killed worker had",
         2.5,
         _ratios((_plain, "finish"), (_keeps, "finish")),
     ),
-    Goal("plain messages: finish, to the fastest peer", 1.5, _ratios((_plain, "finish"), (_by_message, "finish"))),
-    Goal("plain messages: finish, to stock threads", 5, _ratios((_plain, "finish"), (_stock, "finish"))),
     Goal(
+        "fastest",
+        "plain messages: finish, to the fastest peer",
+        1.5,
+        _ratios((_plain, "finish"), (_by_message, "finish")),
+    ),
+    Goal("stock", "plain messages: finish, to stock threads", 5, _ratios((_plain, "finish"), (_stock, "finish"))),
+    Goal(
+        "enqueue",
         "plain messages: enqueue of a list, to the fastest peer",
         3,
         _ratios((_plain, "enqueue"), (_by_message, "enqueue")),
     ),
     Goal(
+        "batch",
         "a batch of no-ops, submitted to recorded, to the finish of the fastest peer that gets them one by one",
         40,
         _ratios((_batches, "through"), (_by_message, "finish")),
     ),
     Goal(
-        "the same, to the finish of the fastest peer that gets 800 in a message",
+        "by_hand",
+        "a batch of no-ops, to the finish of the fastest peer that gets 800 in a message",
         1,
         _ratios((_batches, "through"), (_by_hand, "finish")),
     ),
-    Goal("CPU: seconds of a batch, to `Pool.imap_unordered`", 1.03, _paired(POOL, BATCHES, "cpu"), at_least=False),
-    Goal("waits: seconds of a batch, to `ThreadPoolExecutor`", 1.05, _paired(THREADS, BATCHES, "wait"), at_least=False),
     Goal(
+        "cpu", "CPU: seconds of a batch, to `Pool.imap_unordered`", 1.03, _paired(POOL, BATCHES, "cpu"), at_least=False
+    ),
+    Goal(
+        "waits",
+        "waits: seconds of a batch, to `ThreadPoolExecutor`",
+        1.05,
+        _paired(THREADS, BATCHES, "wait"),
+        at_least=False,
+    ),
+    Goal(
+        "p50",
         "submit to start at light load, p50, to the best peer's",
         1,
         _ratios((_plain, "p50"), (_by_message, "p50"), min),
         at_least=False,
     ),
     Goal(
+        "p99",
         "submit to start at light load, p99, to the best peer's",
         1,
         _ratios((_plain, "p99"), (_by_message, "p99"), min),
         at_least=False,
     ),
-    Goal("an idle worker, of a core", 0.3, _worst(_ours, "idle"), at_least=False, unit=" %"),
-    Goal("memory of a process slot after 1,000 tasks", 8, _worst(_forked, "slot"), at_least=False, unit=" MB"),
+    Goal("idle", "an idle worker, of a core", 0.3, _worst(_ours, "idle"), at_least=False, unit=" %"),
+    Goal("slot", "memory of a process slot after 1,000 tasks", 8, _worst(_forked, "slot"), at_least=False, unit=" MB"),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from benchmarks import page
 from benchmarks.ab.interval import Interval
 from benchmarks.peers.comparison import Comparison
-from benchmarks.peers.goals import GOALS, Goal
+from benchmarks.peers.goals import GOALS
 from benchmarks.peers.limits import Ceiling
 from benchmarks.peers.peer import WORKLOADS, Peer
 
@@ -65,18 +65,13 @@ def goals(comparison: Comparison) -> str:
         measured, reached = goal.measured(comparison), goal.reached(comparison)
         text = NONE if measured is None else _interval(measured, goal.unit)
         unknown = "not measured" if measured is None else "the interval has both"
-        rows.append([goal.text, bound(goal), text, {None: unknown, True: "yes", False: "**no**"}[reached]])
+        rows.append([goal.text, goal.bound, text, {None: unknown, True: "yes", False: "**no**"}[reached]])
     return page.table(["goal", "allowed", "measured (95 % interval)", "reached"], rows)
 
 
 def _interval(measured: Interval, unit: str) -> str:
     text = f"{measured.estimate:.2f}{unit}"
     return text if measured.low == measured.high else f"{text} ({measured.low:.2f} to {measured.high:.2f})"
-
-
-def bound(goal: Goal) -> str:
-    """What is allowed."""
-    return f"{'≥' if goal.at_least else '≤'} {goal.limit:g}{goal.unit}"
 
 
 def settings(rows: Sequence[Peer | Ceiling], comparison: Comparison) -> str:
@@ -93,12 +88,12 @@ def settings(rows: Sequence[Peer | Ceiling], comparison: Comparison) -> str:
     return text + (f"\nNot measured, or not in every round:\n\n{failures}" if failures else "")
 
 
-def whole(rows: Sequence[Peer | Ceiling], comparison: Comparison, command: str) -> str:
-    """All tables, as in docs/benchmarks.md."""
-    tables = (
+def tables(comparison: Comparison, command: str) -> str:
+    """What was measured, and whether the goals are reached."""
+    parts = (
         ("No-ops", noops(comparison)),
         ("Work: the workers are up when a list is put; tasks per second, first put to last done", work(comparison)),
         ("Goals", goals(comparison)),
-        ("How each was run", settings(rows, comparison)),
     )
-    return "\n".join([f"`{command}`: {page.machine()}\n", *(f"**{title}**\n\n{text}" for title, text in tables)])
+    head = f"`{command}`: {comparison.rounds} rounds, {page.machine()}\n"
+    return "\n".join([head, *(f"**{title}**\n\n{text}" for title, text in parts)])

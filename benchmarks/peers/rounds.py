@@ -34,7 +34,7 @@ SETTLED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a round is: a share of each peer's no-ops, `seconds` of light load, twice as many of idling,
+    """How large a round is: a share of each peer's no-ops, `seconds` of light load and as many of idling,
     `rate` tasks per second of light load, and seconds that 2 cores or all slots need for the other workloads.
 
     `fsync` is `appendfsync` of its server.
@@ -176,7 +176,7 @@ def _settled(this: Round, size: Size) -> Figures:
     with this.workers() as workers:
         this.finished(this.many("noop", SETTLED))
         figures = _memory(this, workers)
-        figures["idle"] = 100 * _idle(workers, 2 * size.seconds)
+        figures["idle"] = 100 * _idle(workers, size.seconds)
         if this.peer.singles:
             figures |= _light(this, size)
         answer = this.many("noop", count)
@@ -192,9 +192,9 @@ def _memory(this: Round, workers: Workers) -> Figures:
 
 
 def _idle(workers: Workers, seconds: float) -> float:
-    used, started_at = workers.cpu(), time.monotonic()
+    used, started_at = workers.scheduled(), time.monotonic()
     time.sleep(seconds)
-    return (workers.cpu() - used) / (time.monotonic() - started_at)
+    return (workers.scheduled() - used) / (time.monotonic() - started_at)
 
 
 def _light(this: Round, size: Size) -> Figures:

@@ -11,6 +11,8 @@ from typing import Self
 
 import psutil
 
+from benchmarks.cpu_time import scheduled
+
 MB = 10**6
 
 
@@ -55,6 +57,10 @@ class Workers:
                 times = process.cpu_times()
                 seconds += times.user + times.system
         return seconds
+
+    def scheduled(self) -> float:
+        """The same for threads that live, to the nanosecond."""
+        return sum(map(scheduled, self.processes()))
 
     def memory(self) -> dict[int, float]:
         """MB of each process that are its own (USS), by its pid."""

@@ -34,6 +34,8 @@ class ResultReader:
         self._settings = settings
         self._key = settings.key(f"batch:{batch}:")
         self._block: tuple[int, list[str]] = (0, [])
+        #: The items of that block, decoded; None until one is asked for.
+        self._inputs: list[Any] | None = None
         #: Fields of outcomes to ask for at a time, from the size of the last ones: one value may have 1 MiB.
         self._lot = _FIRST_LOT
         #: Bytes of outcomes that the current page has read.
@@ -147,9 +149,9 @@ class ResultReader:
             if index in removed or (index not in attempts and here > index) or (item := self.item(index)) is None:
                 continue
             if index in attempts:
-                yield Result.of_cancelled(index, item, attempts[index])
+                yield Result.of_cancelled(index, self._input(index, item), attempts[index])
             else:
-                yield Result.from_outcome(index, item, outcome, logs.get(index))
+                yield Result.from_outcome(index, self._input(index, item), outcome, logs.get(index))
 
     def _outcomes(self, first: int, indexes: list[int]) -> Iterator[tuple[int, StoredOutcome]]:
         """The outcomes, by index, in those fields of the hash of item `first` that have one of the items `indexes`."""
@@ -233,7 +235,17 @@ class ResultReader:
                 return cast(str | None, self.client.hget(f"{self._key}retained_inputs", str(index)))
             fields = entries[0][1]
             first, items = self._block = int(fields["first"]), fields["items"].split("\n")
+            self._inputs = None
         return items[index - first]
+
+    def _input(self, index: int, item: str) -> Any:
+        """The item, decoded: with its whole block, because a call costs more than the decoding."""
+        first, items = self._block
+        if not first <= index < first + len(items):
+            return loads(item)
+        if self._inputs is None:
+            self._inputs = loads(f"[{','.join(items)}]")
+        return self._inputs[index - first]
 
 
 #: A place behind all outcomes.

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from redis import Redis
 
-from gristmill.batches.chunk import attempts_of
 from gristmill.batches.contents import by_name
+from gristmill.batches.untold import ranges, untold
 from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.server.scripts import Scripts
@@ -41,10 +41,8 @@ WORDS = {
     "events_missing": "{} outcomes were told to no reader that follows: they are told",
     "left_over": "{} keys are left of a deleted batch: they are deleted",
 }
-#: Events of one page; ranges of one event that mending adds.
-_EVENTS, _RANGES = 1000, 500
-#: The bits of each byte, as bytes of 0 and 1.
-_BITS = [bytes(byte >> place & 1 for place in range(7, -1, -1)) for byte in range(256)]
+#: Ranges of one event that mending adds.
+_RANGES = 500
 
 Findings = dict[str, int]
 
@@ -150,80 +148,18 @@ class Repair:
         return len(names)
 
     def _tell(self, batch: str, *, mend: bool) -> int:
-        """The number of outcomes of which no event tells. The outcomes are read first: each has its event by then."""
-        expected = self._attempts(batch)
-        untold = [index for index, attempt in self._untold(batch, expected) if attempt]
-        ranges = list(_ranges(untold, expected))
-        for start in range(0, len(ranges) if mend else 0, _RANGES):
-            self._call("repair_events", batch=batch, ranges=ranges[start : start + _RANGES])
-        return len(untold)
-
-    def _attempts(self, batch: str) -> bytearray:
-        """Of each item the attempt that its outcome is of; 0 where there is none to tell of.
-
-        In this order, no answer promises more than there is when the events are read.
-        """
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.hgetall(self._key(batch, "attempts"))
-            for part in ("failed", "done", "cancelled", "consumed"):
-                # Bytes, though the client decodes text: a bitmap is none.
-                cast(Any, pipe).execute_command("GET", self._key(batch, part), NEVER_DECODE=True)
-            failures, *bitmaps = pipe.execute()
-        failed, done, cancelled, consumed = (_unpacked(bitmap or b"") for bitmap in bitmaps)
-        for bits in (cancelled, consumed):
-            for index in _ones(bits):
-                done[index] = 0
-        for text, attempts in failures.items():
-            index = int(text)
-            if index < len(done) and done[index]:
-                has_failed = index < len(failed) and failed[index]
-                done[index] = min(255, attempts_of(attempts)[0] + (not has_failed))
-        return done
-
-    def _untold(self, batch: str, expected: bytearray) -> Iterator[tuple[int, int]]:
-        events = bytearray(len(expected))
-        start = "-"
-        while entries := cast(Any, self.client.xrange(self._key(batch, "events"), min=start, count=_EVENTS)):
-            for identity, fields in entries:
-                for part in fields["ranges"].split(","):
-                    indexes, _, attempt = part.partition("@")
-                    first, _, last = indexes.partition("-")
-                    # The events of one item come in the order of its attempts.
-                    events[int(first) : int(last) + 1] = bytes([min(255, int(attempt or 1))]) * (
-                        int(last) + 1 - int(first)
-                    )
-                start = f"({identity}"
-        if events[: len(expected)] == expected:
-            return iter(())
-        return ((i, attempt) for i, attempt in enumerate(expected) if attempt > events[i])
+        """The number of outcomes of which no event tells."""
+        items = untold(self.client, self._key(batch, ""))
+        told = list(ranges(items))
+        for start in range(0, len(told) if mend else 0, _RANGES):
+            self._call("repair_events", batch=batch, ranges=told[start : start + _RANGES])
+        return len(items)
 
 
 def _add(findings: Findings, flat: Any) -> Findings:
     for what, number in by_name(flat).items():
         findings[what] = findings.get(what, 0) + int(number)
     return findings
-
-
-def _unpacked(bitmap: bytes) -> bytearray:
-    return bytearray(b"".join(map(_BITS.__getitem__, bitmap)))
-
-
-def _ones(bits: bytearray) -> Iterator[int]:
-    index = bits.find(1)
-    while index >= 0:
-        yield index
-        index = bits.find(1, index + 1)
-
-
-def _ranges(indexes: list[int], attempts: bytearray) -> Iterator[str]:
-    """Neighbours of one attempt as one range of an event."""
-    first: int | None = None
-    for place, index in enumerate(indexes):
-        first = index if first is None else first
-        after = indexes[place + 1] if place + 1 < len(indexes) else -1
-        if after != index + 1 or attempts[after] != attempts[index]:
-            yield f"{first}-{index}" + (f"@{attempts[index]}" if attempts[index] > 1 else "")
-            first = None
 
 
 def _escaped(pattern: str) -> str:

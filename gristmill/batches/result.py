@@ -1,7 +1,8 @@
 """A result: how one item of a batch ended."""
 
 from dataclasses import dataclass, field, fields, replace
-from json import JSONEncoder, loads
+from json import JSONEncoder
+from json.encoder import encode_basestring
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
@@ -39,21 +40,21 @@ class Result(Generic[R_co]):
     _file: ValueFile | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_outcome(cls, index: int, item: str, outcome: StoredOutcome, log: str | None = None) -> "Result[Any]":
-        """Build the result from the stored text of an item, from its outcome and from its log."""
+    def from_outcome(cls, index: int, given: Any, outcome: StoredOutcome, log: str | None = None) -> "Result[Any]":
+        """Build the result from an item, from its outcome and from its log."""
         state, answer, attempts, seconds, worker, pid = outcome
         value: Any
         if isinstance(answer, ValueFile):
             unread: Any = None
-            return cls(index, loads(item), state, unread, None, attempts, seconds, worker, pid, log, None, answer)
+            return cls(index, given, state, unread, None, attempts, seconds, worker, pid, log, None, answer)
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, loads(item), state, value, error, attempts, seconds, worker, pid, log)
+        return cls(index, given, state, value, error, attempts, seconds, worker, pid, log)
 
     @classmethod
-    def of_cancelled(cls, index: int, item: str, attempts: int) -> "Result[Any]":
+    def of_cancelled(cls, index: int, given: Any, attempts: int) -> "Result[Any]":
         """Build the result of an item that was cancelled after `attempts` attempts."""
         value: Any = None
-        return cls(index, loads(item), "cancelled", value, None, attempts, 0.0, None, None)
+        return cls(index, given, "cancelled", value, None, attempts, 0.0, None, None)
 
     def with_value(self, value: Any) -> "Result[Any]":
         """The same result with another `value`; its JSON stays as it is."""
@@ -70,8 +71,22 @@ class Result(Generic[R_co]):
 
     def to_json(self) -> str:
         """The result as one line of JSON, with the fields in their documented order."""
-        values = {name: getattr(self, name) for name in FIELDS}
-        return escape_surrogates(_encode(values if self._plain is None else {**values, "value": self._plain}))
+        value = self.value if self._plain is None else self._plain
+        return escape_surrogates(
+            f'{{"index":{self.index},"input":{_text(self.input)},"state":"{self.state}","value":{_text(value)},'
+            f'"error":{_text(self.error)},"attempts":{self.attempts},"seconds":{_text(self.seconds)},'
+            f'"worker":{_text(self.worker)},"pid":{_text(self.pid)},"log":{_text(self.log)}}}'
+        )
+
+
+def _text(value: Any) -> str:
+    """A value as JSON; an encoder of its own for each number and each text would cost most of the time."""
+    if value is None:
+        return "null"
+    kind = type(value)
+    if kind is int or (kind is float and value - value == 0):
+        return repr(value)
+    return encode_basestring(value) if kind is str else _encode(value)
 
 
 #: The names of a result's fields, in their documented order.

@@ -11,6 +11,7 @@ from gristmill.cli import result_text
 from gristmill.cli.console import note
 from gristmill.cli.csv_results import CsvResults
 from gristmill.cli.partial_output import Partial
+from gristmill.cli.written import WrittenAttempts
 
 Form = Literal["text", "jsonl", "csv"]
 FORMS: tuple[Form, ...] = ("text", "jsonl", "csv")
@@ -42,7 +43,7 @@ class ResultWriter:
         self._resume_key = f"{resume_key} {form} {sorted(states or ())}" if resume_key else ""
         self._partial: Partial | None = None
         self._csv: CsvResults | None = None
-        self._attempts = _Attempts() if path or repeats else None
+        self._attempts = WrittenAttempts() if path or repeats else None
         #: What else takes each result that is written.
         self.also: Callable[[Result], None] | None = None
         #: Results that were written, by an earlier command too, and those of succeeded items among them.
@@ -110,23 +111,6 @@ class ResultWriter:
             note(f"{self._partial.path} has the {self.count:,} results so far: the same command goes on with it")
         else:
             self._partial.drop()
-
-
-class _Attempts:
-    """Which results were written: of each item the attempts that its result told of, in a byte."""
-
-    def __init__(self) -> None:
-        self._attempts = bytearray()
-
-    def add(self, index: int, attempts: int) -> bool:
-        """Note a result; False when it, or one of a later attempt, was there."""
-        if index >= len(self._attempts):
-            self._attempts.extend(bytes(index + 1 - len(self._attempts)))
-        mark = min(attempts + 1, 255)
-        if self._attempts[index] >= mark:
-            return False
-        self._attempts[index] = mark
-        return True
 
 
 def _line_of(form: Form, path: str | None) -> Callable[[Result], str]:

@@ -58,6 +58,19 @@ def test_growth_loses_nothing_while_a_worker_dies(tmp_path):
     assert "| lost of 3,000 items with 1 workers killed | 0 | 0 | yes |" in out
 
 
+def test_a_batch_is_larger_than_its_server_and_what_dies_midway_goes_on(tmp_path):
+    file = tmp_path / "found.json"
+    printed("small_server", "--items", "200_000", "1_000_000", "--memory", "16M", "--json", file)
+    small, large = json.loads(file.read_text())
+    for each in (small, large):
+        assert (each["kills"], each["lost"]) == (4, 0)
+        assert each["longest"] > 0
+    assert large["left"] <= 1, "bytes that the server keeps of an item that is done and consumed"
+    assert large["server"] <= 20, "MB: the producer waits"
+    for role in ("producer", "follower"):
+        assert 20 < large[role] <= small[role] + 8, "its memory is flat"
+
+
 def test_a_round_of_make_ab_has_every_figure():
     one = play(dict.fromkeys(SIDES, checkout(".")), QUICK, random.Random(1))
     for side in (one.old, one.new):

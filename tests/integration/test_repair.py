@@ -144,6 +144,25 @@ class TestFindings:
         repair.queues(QUEUES, mend=True)
         assert repair.queues(QUEUES, mend=False) == {}
 
+    def test_a_large_batch_of_which_most_is_open_or_consumed(self, ledger, repair):
+        items, wrong = 20_000, 12_345
+        submit(ledger, "large", items, block=2000)
+        for part in ("done", "consumed"):
+            ledger.client.setrange(ledger.key("large", part), 0, b"\xff" * (10_000 // 8))
+        after, found, *_ = repair._call("repair_items", batch="large", bucket=0, mend=False)
+        assert (after, found) == (-1, []), "one call passes over 40 buckets in which all items are alike"
+        # An item whose outcome stands, and of which no event tells; and one that is marked and has none.
+        header = json.dumps({"state": "succeeded", "attempts": 1, "worker": WORKER, "pid": 7, "seconds": [0.1]})
+        ledger.client.hset(ledger.key("large", f"out:{wrong // 500}"), str(wrong), f"{header}\nnull")
+        ledger.client.setbit(ledger.key("large", "done"), wrong, 1)
+        ledger.client.setbit(ledger.key("large", "done"), wrong + 3_000, 1)
+        # A whole bucket that is marked, has no outcome and was not consumed.
+        ledger.client.setrange(ledger.key("large", "done"), 16_000 // 8, b"\xff" * (504 // 8))
+        found = repair.examine("large")
+        # All are marked as done, and no event tells of them.
+        assert (found["mark_without_outcome"], found["events_missing"]) == (505, 506)
+        assert "wrong_mark" not in found
+
     def test_what_is_left_of_a_deleted_batch(self, ledger, repair):
         ledger.client.hdel(ledger.key(NAME, "state"), "task")
         assert repair.mend(NAME)["left_over"] > 3

@@ -12,6 +12,14 @@ BATCHES = "gristmill/batches/lua"
 
 MUTANTS = (
     Mutant(
+        "a repair passes over items only where all are open, or done and consumed",
+        f"{BATCHES}/repair_items.lua",
+        "bits('consumed') == done and",
+        "true and",
+        "tests/integration/test_repair.py::TestFindings::test_a_large_batch_of_which_most_is_open_or_consumed",
+        TRUE,
+    ),
+    Mutant(
         "a slot that has worked for long gives way to other batches",
         f"{BATCHES}/go_on.lua",
         "if not has_room(b, now) or alone and gives_way(batch, b, now) then",

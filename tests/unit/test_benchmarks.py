@@ -3,20 +3,22 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import growth, page, quick
+from benchmarks import fibonacci, growth, page, quick, small_server
 from benchmarks.growth import Growth
 from benchmarks.peers import __main__ as command
-from benchmarks.peers import chart, goals, guarantees, limits, report, server
+from benchmarks.peers import chart, conclusion, goals, guarantees, limits, report, server
 from benchmarks.peers.apps import work
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.environment import NEEDS, versions
 from benchmarks.peers.goals import BATCHES, GOALS, STOCK
 from benchmarks.peers.peer import APPS, WORKLOADS
+from benchmarks.peers.rounds import Size
 from benchmarks.peers.tally import Stalled, Tally
 
 THREADS, HUEY = "Gristmill, plain messages, threads", "huey, processes"
@@ -108,6 +110,29 @@ def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(compa
     assert "| the interval has both |" in text
 
 
+def test_the_conclusion_says_what_was_measured_and_which_goals_are_open(comparison):
+    comparison.add("dramatiq", "noop", 0, {"finish": 1_000})
+    first, *_, last = conclusion.text(comparison).splitlines()
+    # Neither lots nor pools were measured, so the sentences about batches are left out.
+    assert all(figure in first for figure in ("12.00×", "5.00×", "2.00×"))
+    assert all(goal(text).text in last for text in ("light load, p50", "an idle worker"))
+    assert goal("finish, to stock").text not in last
+    every = {key: key for key in (each.key for each in GOALS)}
+    assert all(sentence.format_map(every) for sentence in conclusion.SENTENCES), "each name is a goal's"
+    assert len(every) == len(GOALS)
+
+
+def test_no_round_begins_that_would_end_too_late(monkeypatch, capsys):
+    played = []
+    monkeypatch.setattr(command, "one", lambda row, *_: played.append(row.name) or {"finish": 1.0, "through": 1.0})
+    seconds = iter(range(0, 1_000_000, 100))
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    # The clock is asked twice for a row and twice for a round, and goes on by 100 s each time.
+    command.measure(command.select(["joblib"]), ["noop"], 7, Size(), None, minutes=30)
+    assert 1 < len(played) < 7
+    assert "no time for more" in capsys.readouterr().err
+
+
 def test_rounds_go_on_where_a_file_ends(comparison, tmp_path):
     file = tmp_path / "figures.json"
     file.write_text(json.dumps(comparison.to_json()))
@@ -184,7 +209,7 @@ def test_tables_have_a_line_for_each_row_that_was_measured(comparison):
 
 
 def test_every_peer_says_how_it_is_run_and_what_it_guarantees():
-    text = report.settings([*PEERS, *limits.LIMITS], Comparison())
+    text = report.settings(command.ROWS, Comparison())
     assert "celery 5.7.0, redis" in text
     for peer in PEERS:
         assert (APPS / f"{peer.app}.py").exists()
@@ -214,7 +239,16 @@ def test_a_page_gets_what_was_measured_between_its_markers():
     assert page.replaced(text, "peers", "new \\1\n") == "a\n<!-- peers -->\nnew \\1\n<!-- /peers -->\nz\n"
     with pytest.raises(ValueError, match="no markers <!-- growth -->"):
         page.replaced(text, "growth", "new")
-    for name in ("peers", "peers-everysec", "guarantees", "growth"):
+    for name in (
+        "conclusion",
+        "peers",
+        "peers-everysec",
+        "peers-settings",
+        "guarantees",
+        "growth",
+        "small-server",
+        "fibonacci",
+    ):
         page.replaced(page.PAGE.read_text(), name, "")
 
 
@@ -266,7 +300,7 @@ def test_growth_compares_an_item_of_the_largest_batch_with_one_of_ten_thousand()
     assert len({line.count("|") for line in growth.table([SMALL, large]).splitlines()}) == 1
 
 
-@pytest.mark.parametrize("main", [command.main, growth.main, quick.main])
+@pytest.mark.parametrize("main", [command.main, growth.main, quick.main, small_server.main, fibonacci.main])
 def test_each_command_has_help(main, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -298,7 +332,7 @@ def test_rows_are_chosen_by_a_part_of_their_names():
         "huey, processes, 800 in a message",
         "multiprocessing.Pool, chunks",
     ]
-    assert len(command.select(None)) == len(PEERS) + len(limits.LIMITS)
+    assert command.select(None) == list(command.ROWS)
 
 
 def test_limits_are_measured_and_kept(tmp_path, capsys):
@@ -314,3 +348,23 @@ def test_a_row_that_cannot_be_measured_says_why(monkeypatch, capsys):
     monkeypatch.setattr(limits, "METERS", ("no-such-program",))
     assert command.main(["--peer", "pipelined", "--quick", "--rounds", "1"]) == 0
     assert "- the server, pipelined: no no-such-program on the PATH" in capsys.readouterr().out
+
+
+def test_what_others_have_published_stands_among_what_was_measured():
+    (first, *rest) = fibonacci.CASES
+    measured = {"ours": {first: [4.0, 9.0, 8.0], **{key: [1.0] for key in rest}}, "failed": {first: [1.0]}}
+    lines = fibonacci.table(measured).splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ").split(",")[0] for line in lines[2:]] == [
+        "Temporal", "Hatchet", "ours", "Windmill", "Prefect", "Kestra", "Airflow",
+    ]  # fmt: skip
+    assert len({line.count("|") for line in lines}) == 1
+    for peer in fibonacci.rows():
+        assert {str(case.processes) for case in fibonacci.CASES} == set(peer.workers)
+    assert len(fibonacci.rows()) == len(fibonacci.COMMANDS)
+
+
+def test_what_followers_print_is_counted_by_its_index():
+    printed = small_server.Printed(4)
+    printed.read([b'{"index":0,"x":1}\n', b'{"index":3,"x":1}\n', b'{"index":1'])
+    printed.read([b'{"index":3,"x":1}\n', b'{"index":2,"x":1}\n'])
+    assert (printed.lost(), printed.again) == (1, 1)

@@ -20,6 +20,18 @@ def compute(number: int) -> None:
     work.cpu(number)
 
 
+@cpu
+def fib10(number: int) -> None:
+    """The light task of Windmill's comparison."""
+    work.fib10(number)
+
+
+@cpu
+def fib33(number: int) -> None:
+    """The long task of Windmill's comparison."""
+    work.fib33(number)
+
+
 @io
 def wait(number: int) -> None:
     """100 ms of waiting."""

@@ -84,6 +84,18 @@ def cpu(number: int) -> None:
     tally().done()
 
 
+def fib10(number: int) -> None:  # noqa: ARG001 - like the others
+    """The light task of Windmill's comparison."""
+    fibonacci(10)
+    tally().done()
+
+
+def fib33(number: int) -> None:  # noqa: ARG001 - like the others
+    """The long task of Windmill's comparison."""
+    fibonacci(33)
+    tally().done()
+
+
 def wait(number: int) -> None:  # noqa: ARG001 - like the others
     """100 ms of waiting."""
     time.sleep(WAIT_SECONDS)
@@ -116,4 +128,4 @@ def marked(number: int) -> None:
     mark(number, "ended")
 
 
-TASKS = (noop, lot, cpu, wait, light, marked)
+TASKS = (noop, lot, cpu, fib10, fib33, wait, light, marked)

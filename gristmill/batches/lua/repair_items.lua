@@ -5,7 +5,8 @@
 -- writes makes them disagree: a torn AOF on a server that applies those.
 -- Touches: batch:{b}:state, :out:{k}, :done, :failed, :cancelled, :consumed, :retry_pending.
 -- Returns {the bucket to go on with or -1, what disagreed and number of items by turns, failed items, dead items}.
-local BUCKETS_AT_ONCE = 8
+-- Buckets of one call: those whose items are compared one by one, and all.
+local COMPARED, LOOKED_AT = 2, 500
 local stored = state(batch, {}, {'stored'}).stored
 local report, failures, deaths = {}, 0, 0
 
@@ -100,9 +101,25 @@ local function compare(bucket)
   end
 end
 
-local behind = math.ceil(stored / BUCKET)
-local upto = math.min(behind, bucket + BUCKETS_AT_ONCE)
-for each = bucket, upto - 1 do compare(each) end
+-- Whether all items of a bucket are open, or all are done and consumed: a batch that is much larger than its server has
+-- few others.
+local function is_uniform(bucket)
+  local first = bucket * BUCKET
+  local count = math.min(BUCKET, stored - first)
+  local function bits(part) return redis.call('BITCOUNT', key(batch, part), first, first + count - 1, 'BIT') end
+  local done = bits('done')
+  return (done == 0 or done == count) and bits('consumed') == done and bits('failed') + bits('cancelled') == 0
+    and redis.call('EXISTS', key(batch, 'out:' .. bucket)) == 0
+end
+
+local behind, compared, upto = math.ceil(stored / BUCKET), 0, bucket
+while upto < math.min(behind, bucket + LOOKED_AT) and compared < COMPARED do
+  if not is_uniform(upto) then
+    compare(upto)
+    compared = compared + 1
+  end
+  upto = upto + 1
+end
 local flat = {}
 for what, items in pairs(report) do flat[#flat + 1], flat[#flat + 2] = what, items end
 return {upto < behind and upto or -1, flat, failures, deaths}

@@ -1,0 +1,47 @@
+"""What the goals' rows say together, in sentences: the first thing that a reader of docs/benchmarks.md sees."""
+
+from benchmarks.peers.comparison import Comparison
+from benchmarks.peers.goals import GOALS, Goal
+
+#: Sentences with the keys of goals; one whose goals were not all measured is left out.
+SENTENCES = (
+    (
+        "A **batch of no-ops**, from `submit` to the last record, runs {batch} as fast as on the fastest peer that "
+        "gets a message for each, and {by_hand} as fast as on the fastest peer whose user packs 800 into each message."
+    ),
+    (
+        "A **batch of CPU-bound items** takes {cpu} the time of `multiprocessing.Pool`, which keeps nothing, and a "
+        "**batch of waits** {waits} that of `ThreadPoolExecutor`."
+    ),
+    (
+        "**Plain Celery messages** on our transport finish {stock} as fast as on Celery's, {keeps} as fast as on the "
+        "fastest peer that keeps what a killed worker had, and {fastest} as fast as on the fastest of all."
+    ),
+    "A **list of calls** is put {enqueue} as fast as on the fastest peer.",
+    (
+        "At **light load**, a task begins after {p50} the time of the best peer's in the median, and {p99} at the 99th "
+        "percentile."
+    ),
+    "An **idle worker** takes {idle} of a core, and a **process slot** has {slot} of memory of its own.",
+)
+
+
+def text(comparison: Comparison) -> str:
+    """The sentences, and which goals are not reached."""
+    measured = {goal.key: value for goal in GOALS if (value := _value(goal, comparison)) is not None}
+    lines = []
+    for sentence in SENTENCES:
+        try:
+            lines.append(f"- {sentence.format_map(measured)}")
+        except KeyError:
+            continue
+    for reached, word in ((False, "Not reached"), (None, "Not decided by these rounds")):
+        open_ = [goal for goal in GOALS if goal.key in measured and goal.reached(comparison) is reached]
+        if open_:
+            lines.append(f"- {word}: {'; '.join(f'{goal.text} ({goal.bound})' for goal in open_)}.")
+    return "\n".join(lines)
+
+
+def _value(goal: Goal, comparison: Comparison) -> str | None:
+    measured = goal.measured(comparison)
+    return None if measured is None else f"{measured.estimate:.2f}{goal.unit}"
