@@ -59,35 +59,36 @@ class Backlog:
             mean, done = of_tasks.get(batch.task, (0.0, 0))
             own, ended = self.means.get(batch.name), _ended(batch)
             if done < ENOUGH:
-                means[batch.name] = max(own or mean or of_all, self._age(batch))
+                means[batch.name] = max(own or mean or of_all, fmean(self._ages(batch)))
             else:
                 is_own = own and ENOUGH <= ended < done
                 means[batch.name] = own * self.history.bias_of(own) if own and is_own else mean * self.history.bias
         return means
 
-    def _age(self, batch: BatchInfo) -> float:
-        """For how long the items of a batch that run have run, in the mean; 0 where none has for a second."""
-        return fmean([item.seconds for item in self.running if item.batch == batch.name] or [0.0])
+    def _ages(self, batch: BatchInfo) -> list[float]:
+        """For how long the items of a batch that run have run; [0] where none has for a second."""
+        return [item.seconds for item in self.running if item.batch == batch.name] or [0.0]
 
     @property
     def doubt(self) -> float:
         """The share of the work that is left by which it may be less, as far as the batches themselves tell.
 
         That is the standard error of a batch's mean, as if one item more had been seen of which nothing is known (run
-        times whose standard deviation is their mean), and what others have told of its task.
+        times whose standard deviation is their mean), what others have told of its task, and what is only expected of
+        the items that run.
         """
         work = sum(batch.left * self.mean[batch.name] for batch in self.batches)
         least = sum(batch.left * self._least_mean(batch) for batch in self.batches)
         return min(max(work / least - 1, 0.0), DOUBT_MOST) if least else DOUBT_MOST if work else 0.0
 
     def _least_mean(self, batch: BatchInfo) -> float:
-        ended, age = _ended(batch), self._age(batch)
+        """As if each item that runs ended now."""
+        ended, ages = _ended(batch), self._ages(batch)
         if not ended:
-            return age
+            return fmean(ages)
         own, seen = self.means.get(batch.name) or self.mean[batch.name], ended + self.history.busy
         error = sqrt((self.history.variance * seen + 1) / (seen + 1) / seen)
-        # At least, each item that runs ends now.
-        return max(own * min(self.history.bias_of(own), seen / ended) / (1 + error), age if ended < ENOUGH else 0.0)
+        return max(own, (own * ended + sum(ages)) / (ended + len(ages))) / (1 + error)
 
     def work(self, left: int) -> float:
         """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""
