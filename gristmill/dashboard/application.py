@@ -26,6 +26,7 @@ from gristmill.errors import SettingError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
 from gristmill.server.connection import client
+from gristmill.server.stale_replica import StaleReplica
 
 STATIC = Path(__file__).parent / "static"
 #: Milliseconds between two samples of the queues; workers sample them too.
@@ -78,6 +79,7 @@ class Dashboard(Flower):
         if prefix:
             own = [*own, url(f"/{prefix.strip('/')}", flower_pages.HomePage)]
         self.add_handlers(r".*", own)
+        self.stale_replica = StaleReplica()
         self.heartbeat = PeriodicCallback(self._sample, _SAMPLE_MS)
 
     @cached_property

@@ -18,7 +18,8 @@ from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
 from gristmill.dashboard.visitors import only_looks
 from gristmill.errors import GristmillError
-from gristmill.server.connection import reaching
+from gristmill.server.connection import client, reaching
+from gristmill.server.waiting import Deadline, within
 
 Answer = TypeVar("Answer")
 
@@ -29,6 +30,8 @@ POLICY = (
 )
 
 
+#: Seconds for which a look waits for a server that is away.
+LOOK_SECONDS = 1.0
 #: The index of an item, or -1: before the first one.
 _INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 
@@ -54,10 +57,16 @@ class Page(BaseHandler):
             raise tornado.web.HTTPError(403, "%s", f"the dashboard is read-only: {why}")
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
-        """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError."""
+        """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
+
+        Whoever only looks asks again soon, and waits for no server that is away.
+        """
+        looks = self.request.method == "GET"
 
         def answer() -> Answer:
-            with reaching():
+            with reaching(), within(Deadline(LOOK_SECONDS if looks else None)):
+                if looks:
+                    self.application.stale_replica.refuse(client())
                 return question(*arguments)
 
         try:

@@ -1,8 +1,8 @@
 """How many slots a queue gets next, from its plans and from what was decided before; to zero when it is idle."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from gristmill.batches.info import BatchInfo, State
 from gristmill.fleet.queue_now import QueueNow
@@ -10,9 +10,9 @@ from gristmill.fleet.scaling import Plan, is_settled
 
 #: The queue grows when it would take so much of its time too long, and shrinks when fewer slots would leave so much of
 #: it over: in between it stays as it is. Each turn from one to the other makes that wider.
-LATE, EARLY = 0.05, 0.08
-#: Seconds for which fewer slots have to be enough before a queue shrinks.
-LOW_SECONDS = 15.0
+LATE, EARLY = 0.05, 0.06
+#: Seconds for which fewer slots have to be enough before a queue shrinks; or this share of the target, if that is less.
+LOW_SECONDS, LOW_SHARE = 15.0, 0.1
 #: Seconds after a change before what was measured is believed, beside what the plan says.
 CALM_SECONDS = 5.0
 #: The least share of the target in which the rest of a late batch is to be done. Nothing shrinks for so short a rest.
@@ -20,8 +20,12 @@ LEAST_SHARE = 0.1
 #: States of batches that have items to run.
 _RUNS = (State.OPEN, State.SUBMITTING, State.ABANDONED, State.RUNNING)
 
-#: Makes the plan of a queue for a target in seconds.
-Plans = Callable[[float], Plan]
+
+class Plans(Protocol):
+    """Makes the plan of a queue for a target in seconds, of which new slots were `ordered` some seconds ago."""
+
+    def __call__(self, queue: QueueNow, target: float, ordered: float = 0.0) -> Plan:
+        """The plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +99,42 @@ def time_for(queue: QueueNow, batches: Iterable[BatchInfo], at: float, target: f
 def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds, seconds: float, aim: Aim) -> Past:
     """What to do about a queue at `at`: the slots that it should have, and why.
 
-    All of its items are to be done within `seconds`, see `time_for`.
+    All of its items are to be done within `seconds`, see `time_for`. A queue grows by what it needs at least, as far as
+    anybody knows yet, and shrinks by what it needs at most.
     """
     if not queue.left and not queue.busy:
         return _decide_idle(past, at, bounds, aim.idle)
     past = replace(past, idle_since=None)
     if not past.slots:
         # Those elsewhere may be enough.
-        slots = plans(seconds).slots
+        slots = plans(queue, seconds).slots
         return _change(past, bounds.fit(slots), at, f"{queue.left:,} items are left and there is no slot")
     if past.slots != bounds.fit(past.slots):
         return _change(past, bounds.fit(past.slots), at, "its bounds have changed")
-    if at - past.changed_at < CALM_SECONDS or not is_settled(queue):
+    is_calm, wide = at - past.changed_at >= CALM_SECONDS and is_settled(queue), 1 + past.turns
+    if queue.over_limit and not is_calm:
+        # Few slots work then, whatever there is to do.
         return replace(past, low_since=None)
-    wide = 1 + past.turns
-    late, goal, early = (plans(share * seconds) for share in (1 + LATE * wide, 1.0, max(1 - EARLY * wide, 0.5)))
-    if bounds.fit(late.slots) > past.slots:
+    ordered = at - past.changed_at if queue.slots < past.slots else 0.0
+    least = _longer(queue if is_calm else _as_if_busy(queue), 1 / (1 + queue.doubt))
+    if bounds.fit(plans(least, (1 + LATE * wide) * seconds, ordered).slots) > past.slots:
+        goal = plans(least, seconds, ordered)
         return _change(past, bounds.fit(goal.slots), at, goal.reason)
-    if seconds <= LEAST_SHARE * aim.target:
+    if not is_calm or seconds <= LEAST_SHARE * aim.target:
         return replace(past, low_since=None)
-    return _decide_less(past, at, bounds.fit(early.slots), early)
+    early = plans(_longer(queue, 1 + queue.doubt), max(1 - EARLY * wide, 0.5) * seconds)
+    return _decide_less(past, at, bounds.fit(early.slots), early, min(LOW_SECONDS, LOW_SHARE * aim.target))
+
+
+def _longer(queue: QueueNow, times: float) -> QueueNow:
+    """A queue whose items take so many times as long."""
+    work = queue.work or queue.left * queue.seconds
+    return replace(queue, work=times * work, longest=times * queue.longest)
+
+
+def _as_if_busy(queue: QueueNow) -> QueueNow:
+    """A queue whose slots all work: those that have just come soon will. Its items may be as long as each other."""
+    return replace(queue, used=1.0, speed=max(1.0, queue.speed), longest=0.0)
 
 
 def _decide_idle(past: Past, at: float, bounds: Bounds, idle: float) -> Past:
@@ -125,13 +145,13 @@ def _decide_idle(past: Past, at: float, bounds: Bounds, idle: float) -> Past:
     return _change(past, bounds.fit(0), at, f"no item has been left for {at - since:.0f} s")
 
 
-def _decide_less(past: Past, at: float, slots: int, plan: Plan) -> Past:
+def _decide_less(past: Past, at: float, slots: int, plan: Plan, low_seconds: float) -> Past:
     """Shrink once fewer slots have been enough for a while, to the most of what was wanted meanwhile."""
     if slots >= past.slots:
         return replace(past, low_since=None)
     since, low = (at, slots) if past.low_since is None else (past.low_since, max(past.low, slots))
     past = replace(past, low_since=since, low=low)
-    if at - since < LOW_SECONDS:
+    if at - since < low_seconds:
         return past
     return _change(past, low, at, f"{low:,} slots are enough: {plan.reason}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import exp, log, sqrt
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 from gristmill.batches.histogram import middle
 from gristmill.batches.info import ON_HOLD, BatchInfo, State
@@ -16,6 +16,8 @@ from gristmill.fleet.running_items import RunningItem
 
 #: Items of a task that have to have ended before their mean tells more than what the batch has measured.
 ENOUGH = 5
+#: The doubt of who knows nothing.
+DOUBT_MOST = 99.0
 
 
 @dataclass(frozen=True)
@@ -49,21 +51,44 @@ class Backlog:
         """Seconds that an item of each batch takes, by the batch's name: as those of its task do, as a rule.
 
         Where some of these were of other batches, it is what the batch has measured itself, once enough of its items
-        have ended. Before any have, it is for how long an item has run already.
+        have ended. Before any have, it is for how long those that run have run already.
         """
-        longest: dict[str, float] = {}
-        for item in self.running:
-            longest[item.batch] = max(item.seconds, longest.get(item.batch, 0.0))
-        means, bias, of_all = {}, self.history.bias, self.history.mean
+        means, of_all = {}, self.history.mean
         of_tasks = {task: (self.history.mean_of([count]), count.done) for task, count in self.history.counts.items()}
         for batch in self.batches:
             mean, done = of_tasks.get(batch.task, (0.0, 0))
-            own, ended = self.means.get(batch.name), batch.succeeded + batch.failed + batch.dead
+            own, ended = self.means.get(batch.name), _ended(batch)
             if done < ENOUGH:
-                means[batch.name] = max(own or mean or of_all, longest.get(batch.name, 0.0))
+                means[batch.name] = max(own or mean or of_all, fmean(self._ages(batch)))
             else:
-                means[batch.name] = (own if own and ENOUGH <= ended < done else mean) * bias
+                is_own = own and ENOUGH <= ended < done
+                means[batch.name] = own * self.history.bias_of(own) if own and is_own else mean * self.history.bias
         return means
+
+    def _ages(self, batch: BatchInfo) -> list[float]:
+        """For how long the items of a batch that run have run; [0] where none has for a second."""
+        return [item.seconds for item in self.running if item.batch == batch.name] or [0.0]
+
+    @property
+    def doubt(self) -> float:
+        """The share of the work that is left by which it may be less, as far as the batches themselves tell.
+
+        That is the standard error of a batch's mean, as if one item more had been seen of which nothing is known (run
+        times whose standard deviation is their mean), what others have told of its task, and what is only expected of
+        the items that run.
+        """
+        work = sum(batch.left * self.mean[batch.name] for batch in self.batches)
+        least = sum(batch.left * self._least_mean(batch) for batch in self.batches)
+        return min(max(work / least - 1, 0.0), DOUBT_MOST) if least else DOUBT_MOST if work else 0.0
+
+    def _least_mean(self, batch: BatchInfo) -> float:
+        """As if each item that runs ended now."""
+        ended, ages = _ended(batch), self._ages(batch)
+        if not ended:
+            return fmean(ages)
+        own, seen = self.means.get(batch.name) or self.mean[batch.name], ended + self.history.busy
+        error = sqrt((self.history.variance * seen + 1) / (seen + 1) / seen)
+        return max(own, (own * ended + sum(ages)) / (ended + len(ages))) / (1 + error)
 
     def work(self, left: int) -> float:
         """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""
@@ -122,6 +147,10 @@ class Backlog:
         left = sum(other.left for other in self.over_limit if other.task == batch.task)
         rate = self.history.rate_of(batch.task)
         return left / rate if rate else None
+
+
+def _ended(batch: BatchInfo) -> int:
+    return batch.succeeded + batch.failed + batch.dead
 
 
 #: A batch in these states adds nothing to what its queue has to do now.

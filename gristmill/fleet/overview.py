@@ -141,6 +141,7 @@ def measure(
         speed=history.speed,
         steady=history.steady,
         ended=history.ended,
+        doubt=backlog.doubt,
         work=backlog.work(left),
         longest=backlog.longest(max(1, left)),
         ends=backlog.ends(left),

@@ -24,6 +24,8 @@ BUCKET_VARIANCE, DIFFERENT = 0.005, 0.5
 SEVERAL_AT_ONCE = 1.5
 #: Seconds of one of the stretches of which the median one says how many items arrive.
 STRETCH = 5
+#: Stretches that have to be known: two batches that were just stored are no stream of items.
+STRETCHES_LEAST = 6
 #: The first seconds with work for all slots are left out: heartbeats tell of it up to a second later.
 BEGINNING = 2
 
@@ -59,15 +61,16 @@ class QueueHistory:
 
     def __init__(self, seconds: Sequence[QueueSecond]) -> None:
         self._seconds = seconds
-        enough = sum(second.done for second in seconds[-SPAN:]) >= ENOUGH
-        self._span = seconds[-SPAN:] if enough else seconds
+        self._loaded = self._count_back(_is_loaded)
+        # What now has work for all slots is another batch, as a rule, than what had before the last pause.
+        spans = [seconds[-last:] for last in (min(self._loaded, SPAN), SPAN) if last]
+        self._span = next((span for span in spans if sum(second.done for second in span) >= ENOUGH), seconds)
         self.counts = self._sum(self._span)
         runs: Counter[int] = Counter()
         for count in self.counts.values():
             runs.update(count.runs)
         #: How long an item takes of which a slot runs one now: long ones more often than there are such items.
         self.length, self.variance = _length_of(runs)
-        self._loaded = self._count_back(_is_loaded)
         self._left = next((one.gauges.get("left", 0.0) for one in reversed(seconds) if one.gauges), 0.0)
         window = round(min(max(LEAST_WINDOW, RUNS_IN_WINDOW * self.length), SECONDS))
         if self._loaded:
@@ -87,13 +90,16 @@ class QueueHistory:
 
     @property
     def bias(self) -> float:
-        """By how much items take longer than those that have ended.
+        """By how much items take longer than those that have ended."""
+        return self.bias_of(self.mean_of(self.counts.values()))
+
+    def bias_of(self, mean: float) -> float:
+        """By how much items take longer than those that have ended, which took `mean` seconds.
 
         The first ones that end are the short ones: while slots have not run many items each, the time that they have
         spent, on those that still run too, tells more than the run times do. That holds for run times that differ: of
         equal ones, none has ended, or all have.
         """
-        mean = self.mean_of(self.counts.values())
         done = self._weighed(lambda second: second.done)
         if self.length < SLOW_SECONDS or self._loaded > SETTLED_RUNS * self.length or not done or not mean:
             return 1.0
@@ -104,6 +110,11 @@ class QueueHistory:
     def ended(self) -> int:
         """Items that have ended in the time over which run times are measured."""
         return sum(count.done for count in self.counts.values())
+
+    @property
+    def busy(self) -> float:
+        """The slots that were busy at the last sample."""
+        return next((_busy(second) for second in reversed(self._seconds) if second.gauges), 0.0)
 
     def mean_of(self, counts: Iterable[TaskCount]) -> float:
         """The mean run time of the items in some counts, in seconds."""
@@ -161,7 +172,7 @@ class QueueHistory:
         for i in range(0, len(span) - STRETCH, STRETCH):
             grown = span[i + STRETCH].gauges.get("left", 0.0) - span[i].gauges.get("left", 0.0)
             rates.append((grown + sum(second.done for second in span[i : i + STRETCH])) / STRETCH)
-        return max(0.0, median(rates)) if len(rates) > 2 else 0.0
+        return max(0.0, median(rates)) if len(rates) >= STRETCHES_LEAST else 0.0
 
     @property
     def steady(self) -> float:

@@ -23,7 +23,7 @@ class QueueNow:
     of the last items will have, and `ends` in how many seconds those that run will all have ended: None while nothing
     tells that. Limits of batches and tasks hold `over_limit` of the items left back; `hold` says which limit, and
     `held_seconds` for how long, None where nobody knows. The number of slots has been the same for `steady` seconds.
-    What is measured is of `ended` items.
+    What is measured is of `ended` items; `doubt` is the share by which their mean run time may be off.
     `wait` and `run` are the quantiles 0.5, 0.95 and 0.99 of the last minute in seconds. `submitting` says that a
     producer is still adding items. `kind` is that of its tasks, empty where neither a worker nor a batch shows it.
     """
@@ -53,6 +53,7 @@ class QueueNow:
     held_seconds: float | None = None
     steady: float = 3600.0
     ended: int = 1000
+    doubt: float = 0.0
 
     @property
     def drain(self) -> float | None:

@@ -105,14 +105,16 @@ def plan(
     workers: Sequence[LiveWorker],
     server_cpu: float,
     target_seconds: float = 60.0,
+    start: float | None = None,
 ) -> Plan:
     """What limits `queue`, one of `queues`, and the slots with which it is done within `target_seconds` seconds.
 
-    The server uses `server_cpu` percent of one core.
+    The server uses `server_cpu` percent of one core. New slots take `start` seconds to come, by default as long as the
+    starts of the workers took.
     """
     if not queue.left:
         return Plan(queue.name, Limit.NOTHING, 0, 0.0, "no item is left")
-    start = start_seconds(queue, workers)
+    start = start_seconds(queue, workers) if start is None else start
     needed = slots_for(queue, target_seconds, start)
     if not queue.slots:
         seconds = queue.drain_with(needed, start)

@@ -61,10 +61,8 @@ class LocalFleet:
         try:
             self._start()
         except BaseException:
+            self._kill_workers()
             self._stack.close()
-            # Those that were started beside a server that did not start.
-            for worker in self._workers:
-                worker.kill()
             raise
         return self
 
@@ -88,11 +86,20 @@ class LocalFleet:
         self._log_files = self._stack.enter_context(LogFiles(logs, None if self._logs else sys.stderr.fileno()))
         self._orphans = Orphans()
         environ = {"GRISTMILL_HOME": str(settings().home)}
-        for word, slots in self._slots.items():
-            arguments = ["gristmill.worker", str(word), "--slots", str(slots)]
-            arguments += ["--tune"] if word in self._tuned else []
-            queue = word.partition(":")[0]
-            self._workers.append(Child(f"{queue} worker", arguments, environ, self._log_files.file(queue)))
+        try:
+            for word, slots in self._slots.items():
+                arguments = ["gristmill.worker", str(word), "--slots", str(slots)]
+                arguments += ["--tune"] if word in self._tuned else []
+                queue = word.partition(":")[0]
+                self._workers.append(Child(f"{queue} worker", arguments, environ, self._log_files.file(queue)))
+        except BaseException:
+            # While nobody else can own the home.
+            self._kill_workers()
+            raise
+
+    def _kill_workers(self) -> None:
+        while self._workers:
+            self._workers.pop().kill()
 
     def _start_dashboard(self, wish: int) -> None:
         # After the workers: Flower asks once, at its start, which workers there are.

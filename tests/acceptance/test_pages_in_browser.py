@@ -68,6 +68,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, seen, width, phone, dark
     for path in PAGES:
         go(page, seen, path)
         assert page.run("document.documentElement.scrollWidth") <= width
+        wide = "[...document.querySelectorAll('.table-responsive')].filter((it) => it.scrollWidth > it.clientWidth)"
+        assert page.run(f"{wide}.map((it) => it.innerText)") == [], path
         page.run(f"{script}; true")
         # Flower's own parts of the page are not ours.
         found = page.run("axe.run('main').then((result) => result.violations)")

@@ -30,6 +30,10 @@ def work(place: Place) -> None:
             place.run("submit", "digest", "--name", "reports", *files).good()
         place.ended(name)
         time.sleep(15)
+    place.run("retry", "reports").good()
+    place.ended("reports")
+    place.run("pause", "nightly-feeds").good()
+    place.run("resume", "nightly-feeds").good()
     numbers = "\n".join(["27", "28", "29"] * 4000)
     place.run("submit", "fibonacci", "--from", place.file("last", numbers), "--name", "sweep-large").good()
     time.sleep(12)
@@ -38,7 +42,7 @@ def work(place: Place) -> None:
 def take(page: Page, address: str, directory: Path) -> None:
     """Each page by day and by night, and on a phone."""
     looks = {"": (1280, False, False), "-dark": (1280, True, False), "-phone": (390, False, True)}
-    pages = {name: name for name in ("throughput", "batches", "workers")} | {"batch": "batch/reports"}
+    pages = {name: name for name in ("throughput", "batches", "workers", "audit")} | {"batch": "batch/reports"}
     for suffix, (width, dark, phone) in looks.items():
         page.size(width, 800, phone=phone)
         page.dark(dark)

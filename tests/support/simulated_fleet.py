@@ -54,6 +54,8 @@ class Batch:
     due: float = 0.0
     created: float = 0.0
     feeding: bool = False
+    ended: int = 0
+    took: float = 0.0
 
 
 @dataclass
@@ -130,6 +132,14 @@ class SimulatedFleet:
             worker.is_leaving = True
             self._slots[worker.queue] -= worker.slots
             self._change(worker.queue, "slots", -worker.slots)
+
+    def retire(self, workers: list[Worker]) -> None:
+        """Have workers take no more, and go once what they run has ended."""
+        for worker in workers:
+            worker.is_leaving = True
+            if worker.ready <= self.now:
+                self._slots[worker.queue] -= worker.slots
+                self._change(worker.queue, "slots", -worker.slots)
 
     def submit(self, batch: Batch) -> None:
         """Store a batch."""
@@ -230,6 +240,8 @@ class SimulatedFleet:
             return
         self._leave(worker, batch, weight, number)
         batch.left -= items
+        batch.ended += items
+        batch.took += seconds
         self._left[worker.queue] -= items
         self._change(worker.queue, "left", -items)
         tasks = self._counts[worker.queue][int(self.now)]
@@ -300,11 +312,12 @@ class SimulatedFleet:
             for b, since, *_ in one.running.values()
             if self.now - since >= 1 and b.task.mean >= CHUNK_SECONDS
         ]
+        means = {one.name: one.took / one.ended for one in self.batches if one.ended}
         queues = []
         for queue in self.queues:
             seconds = self._history(queue, now)
             history = QueueHistory(seconds[:-1])
-            backlog = Backlog.of(queue, infos, history, {}, running)
+            backlog = Backlog.of(queue, infos, history, means, running)
             queues.append(measure(queue, history, seconds[-1].gauges, workers, backlog, infos))
         return Overview(self.now, queues, workers, infos)
 
@@ -315,6 +328,8 @@ class SimulatedFleet:
     def _history(self, queue: str, now: int) -> list[QueueSecond]:
         first = max(0, now - SECONDS)
         gauges = {what: self._samples(queue, what, first, now) for what in ("left", "slots", "busy")}
+        since = min((b.created for b in self.batches if b.left and b.task.queue == queue), default=None)
+        gauges["oldest"] = [0.0 if since is None else max(0.0, first + i - since) for i in range(now - first + 1)]
         seconds = []
         for i in range(now - first + 1):
             tasks = self._counts[queue].get(first + i, {})
@@ -343,7 +358,8 @@ class SimulatedFleet:
             "task": batch.task.name,
             "queue": batch.task.queue,
             "kind": self.queues[batch.task.queue],
-            "stored": str(batch.left),
+            "stored": str(batch.left + batch.ended),
+            "succeeded": str(batch.ended),
             "submitted_by": "simulation",
             "created": str(int(1000 * batch.created)),
         }

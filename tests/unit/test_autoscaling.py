@@ -1,7 +1,6 @@
 """What autoscale decides: in time and no sooner, without flapping, to zero when idle."""
 
 from dataclasses import asdict, replace
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,38 +9,34 @@ from gristmill.batches.info import State
 from gristmill.fleet.autoscaling import EARLY, LOW_SECONDS, Aim, Bounds, Past, decide, time_for
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.scaling import Limit, Plan, slots_for
-from tests.support.simulated_queue import START_SECONDS, SimulatedQueue, mix
+from tests.support.scaled_fleet import CONTAINERS, LOOK_SECONDS, POOLS, ScaledFleet
 
-TARGET, IDLE, LOOK = 600.0, 60.0, 2.0
+TARGET, IDLE, START_SECONDS = 600.0, 60.0, 20.0
 BUSY = QueueNow("cpu", left=1000, seconds=1.0, work=1000.0, rate=4.0, slots=4, busy=4, used=1.0)
 
 
-def planned(queue, target):
-    return Plan("cpu", Limit.SLOTS, slots_for(queue, target, START_SECONDS) if queue.left else 0, None, "why")
+def planned(queue, target, ordered=0.0):
+    slots = slots_for(queue, target, max(0.0, START_SECONDS - ordered)) if queue.left else 0
+    return Plan("cpu", Limit.SLOTS, slots, None, "why")
 
 
 def next_of(queue, past, at, bounds=None, seconds=TARGET):
-    return decide(queue, partial(planned, queue), past, at, bounds or Bounds(0, 64), seconds, Aim(TARGET, IDLE))
+    return decide(queue, planned, past, at, bounds or Bounds(0, 64), seconds, Aim(TARGET, IDLE))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_mixed_batches_end_in_time_on_busy_slots_without_flapping(seed):
-    queue, past = SimulatedQueue(mix(seed)), Past()
-    while queue.left:
-        now = queue.now
-        batch = SimpleNamespace(queue="cpu", left=now.left, state=State.RUNNING, created=0.0)
-        past = next_of(now, past, queue.at, seconds=time_for(now, [batch], queue.at, TARGET))
-        queue.ask(past.slots)
-        queue.run(LOOK)
-    assert queue.at == pytest.approx(TARGET, rel=0.1)
-    assert past.turns <= 2
-    assert queue.busy_seconds / queue.slot_seconds >= 0.85
-    ended_at = queue.at
-    while past.slots:
-        past = next_of(queue.now, past, queue.at)
-        queue.ask(past.slots)
-        queue.run(LOOK)
-    assert IDLE <= queue.at - ended_at <= IDLE + 3 * LOOK
+@pytest.mark.parametrize(("target", "ground"), [(60.0, POOLS), (600.0, CONTAINERS)], ids=["pools", "containers"])
+def test_mixed_batches_end_in_time_on_busy_slots_without_flapping(seed, target, ground):
+    scaled = ScaledFleet(seed, target, 0.1 * target, ground)
+    while scaled.batch.left:
+        scaled.look()
+    assert scaled.seconds == pytest.approx(target, rel=0.1), scaled.log
+    assert scaled.past.turns <= 2, scaled.log
+    assert scaled.busy / scaled.slots >= 0.85, scaled.log
+    ended_at = scaled.seconds
+    while scaled.past.slots > ground.least:
+        scaled.look()
+    assert 0.1 * target <= scaled.seconds - ended_at <= 0.1 * target + 3 * LOOK_SECONDS
 
 
 def test_a_queue_without_slots_gets_some_at_once():
@@ -57,12 +52,33 @@ def test_messages_without_a_batch_are_work_too():
     assert next_of(running, Past(slots=2, idle_since=0.0), 1000.0).slots == 2
 
 
-def test_nothing_changes_while_the_last_change_takes_hold():
+def test_nothing_shrinks_while_the_last_change_takes_hold():
+    past, early = Past(slots=40, changed_at=100.0, low_since=80.0), replace(BUSY, work=600.0, slots=40)
+    assert next_of(early, past, 102.0).slots == 40
+    assert next_of(replace(early, steady=3.0), past, 200.0).slots == 40
+    assert next_of(early, past, 200.0).slots < 40
+
+
+def test_it_grows_at_once_by_what_is_needed_at_least():
     past = Past(slots=2, changed_at=100.0)
-    late = replace(BUSY, work=10_000.0)
-    assert next_of(late, past, 102.0).slots == 2
-    assert next_of(replace(late, steady=3.0), past, 200.0).slots == 2
-    assert next_of(late, past, 200.0).slots > 2
+    long = replace(BUSY, work=10_000.0, slots=2, steady=1.0, ended=2, used=0.2)
+    sure, unsure = (next_of(replace(long, doubt=doubt), past, 102.0).slots for doubt in (0.0, 0.5))
+    assert 2 < unsure < sure == slots_for(replace(long, used=1.0), TARGET, START_SECONDS)
+
+
+def test_slots_that_are_on_their_way_count_as_nearly_there():
+    long = replace(BUSY, work=9_000.0, slots=2, steady=1.0)
+    first = next_of(long, Past(slots=2, changed_at=100.0), 102.0)
+    # The time that is left gets shorter, and so does the time until they come.
+    later = next_of(long, first, 118.0, seconds=TARGET - 16.0)
+    assert later.slots == first.slots
+    assert next_of(long, replace(first, changed_at=118.0), 118.0, seconds=TARGET - 100.0).slots > first.slots
+
+
+def test_while_a_limit_holds_items_back_nothing_grows_before_that_is_measured():
+    held = replace(BUSY, work=10_000.0, slots=2, steady=1.0, over_limit=900, hold="-j 1")
+    assert next_of(held, Past(slots=2), 102.0).slots == 2
+    assert next_of(replace(held, steady=60.0), Past(slots=2), 102.0).slots > 2
 
 
 def test_it_shrinks_to_the_most_that_was_wanted_for_a_while():

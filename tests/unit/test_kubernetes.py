@@ -103,11 +103,7 @@ def test_secrets_are_files_that_make_secrets_writes_and_each_pod_has_its_own():
         "redis": {"redis.acl", "redis_worker"},
         "cpu": {"redis_worker"},
         "io": {"redis_worker"},
-        "flower": {
-            "redis_dashboard",
-            "metrics_token",
-            *(f"dashboard_{name}" for name in ("password", "operators", "viewers")),
-        },
+        "flower": {"redis_dashboard", "metrics_token", "dashboard_password"},
     }
     for pod in PODS:
         assert has[pod] <= written
@@ -116,9 +112,27 @@ def test_secrets_are_files_that_make_secrets_writes_and_each_pod_has_its_own():
         files = {value.removeprefix("/run/secrets/") for value in environment(pod).values() if "/run/" in value}
         assert files <= has[pod]
     documented = (PROJECT / "docs" / "scaling.md").read_text()
-    for name in set().union(*has.values()):
+    for name in {"dashboard_operators", "dashboard_viewers"}.union(*has.values()):
         assert f"--from-file=secrets/{name}" in documented
     assert all(thing["kind"] != "Secret" for thing in THINGS)
+
+
+def test_a_secret_without_the_lists_of_logins_is_enough():
+    keys = {
+        entry["name"]: entry["valueFrom"]["secretKeyRef"]
+        for entry in container("flower")["env"]
+        if "secretKeyRef" in entry.get("valueFrom", {})
+    }
+    assert keys == {
+        variable(name): {"name": "gristmill-secrets", "key": name, "optional": True}
+        for name in ("dashboard_operators", "dashboard_viewers")
+    }
+    # Kubernetes gives the whole file as the value; an empty one counts as not set.
+    lists = {
+        "GRISTMILL_DASHBOARD_OPERATORS": "ann:correct horse\nbo:battery staple\n",
+        "GRISTMILL_DASHBOARD_VIEWERS": "",
+    }
+    assert load(lists).dashboard_operators == {"ann": "correct horse", "bo": "battery staple"}
 
 
 def test_pods_are_confined():

@@ -101,8 +101,8 @@
     if (!answer.ok) throw new Error((await answer.text()).trim());
     const { groups, counted, number: all } = await answer.json();
     fill(byId("errors"), groups.map((group) => make("tr", { "data-key": "e" + group.first },
-      make("td", {}, number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
-      make("td", {}, "#" + group.first))));
+      make("td", { "data-head": "Items" }, number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
+      make("td", { "data-head": "First item" }, "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
       + (all > groups.length ? number(all - groups.length, 0) + " rarer errors are not listed." : "");
   }
@@ -131,7 +131,7 @@
     });
     byId("slowest-card").hidden = data.slowest.length === 0;
     fill(byId("slowest"), data.slowest.map((item) => make("tr", {},
-      make("th", { scope: "row" }, "#" + item.index), make("td", {}, duration(item.seconds)),
+      make("th", { scope: "row" }, "#" + item.index), make("td", { "data-head": "Run time" }, duration(item.seconds)),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)))));
     failures(data);
     errors(batch).catch(() => { delete byId("errors-card").dataset.of; });

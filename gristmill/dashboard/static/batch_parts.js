@@ -3,7 +3,7 @@
   "use strict";
   const { make, number } = window.gristmill;
   const SVG = "http://www.w3.org/2000/svg";
-  const MARKS = { scheduled: "◷", open: "⇣", submitting: "⇡", abandoned: "⚠", waiting: "◌", running: "▶", paused: "⏸",
+  const MARKS = { scheduled: "◷", open: "⇣", submitting: "⇡", abandoned: "⚠", waiting: "◌", running: "▶", paused: "‖",
     succeeded: "✓", failed: "✗", cancelled: "⊘", draining: "⇣", live: "●" };
 
   /** The bar: green for items that succeeded, red for those that failed, hatched grey for those that were cancelled;

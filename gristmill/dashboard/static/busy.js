@@ -34,7 +34,7 @@
       make("th", { scope: "row" }, make("a", { href: address }, item.batch), " #" + item.index),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)),
       make("td", { "data-part": "seconds", "data-head": "Running for", title: "since " + day(item.started) }),
-      make("td", { "data-head": "Attempt" }, number(item.attempt, 0)), make("td", { "data-part": "progress" }),
+      make("td", { "data-head": "Attempt" }, number(item.attempt, 0)), make("td", { "data-part": "progress", "data-head": "Progress" }),
       make("td", { "data-head": "Worker" }, item.worker), make("td", { "data-head": "Process" }, String(item.pid)),
       form ? make("td", {}, end(item)) : null);
   }

@@ -44,7 +44,7 @@ window.gristmill.Chart = (function () {
       this.tip = make("div", { class: "gm-tip", hidden: true });
       this.spoken = make("div", { class: "visually-hidden", "aria-live": "polite" });
       this.legend = make("div", { class: "gm-legend" });
-      this.empty = make("p", { class: "gm-none" }, "Nothing in this time");
+      this.empty = make("p", { class: "gm-none", hidden: true }, "Nothing in this time");
       this.table = make("table", { class: "table gm-table gm-numbers" });
       this.details = make("details", { class: "gm-details" }, make("summary", {}, "Show as a table"),
         make("div", { class: "table-responsive", tabindex: 0, role: "group", "aria-label": title }, this.table));

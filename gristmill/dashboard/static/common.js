@@ -101,9 +101,17 @@ window.gristmill = (function () {
     if (status.textContent !== text) status.textContent = text;
   }
 
+  /** Milliseconds without an answer after which a page says so. */
+  const PATIENCE = 1500;
+
   /** Request JSON from `address()` every `every()` seconds while the page is visible, and pass it to `show`. */
   function follow(address, every, show) {
     let timer = null, running = false, again = false, good = null;
+
+    /** Say what is wrong, and of when the numbers are that stand there. */
+    function complain(text) {
+      say(text + (good === null ? "" : ". The numbers are of " + clock(good, true)), "error");
+    }
 
     async function ask() {
       if (running) {
@@ -112,6 +120,7 @@ window.gristmill = (function () {
       }
       clearTimeout(timer);
       running = true;
+      const late = setTimeout(complain, PATIENCE, "No answer yet");
       try {
         const answer = await fetch(address(), { credentials: "same-origin", headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
@@ -119,8 +128,9 @@ window.gristmill = (function () {
         good = Date.now() / 1000;
         say("Live", "live");
       } catch (error) {
-        const since = good === null ? "" : ". The numbers are of " + clock(good, true);
-        say((error instanceof TypeError ? "No answer, retrying" : error.message) + since, "error");
+        complain(error instanceof TypeError ? "No answer, retrying" : error.message);
+      } finally {
+        clearTimeout(late);
       }
       running = false;
       if (again && !document.hidden) {

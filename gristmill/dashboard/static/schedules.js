@@ -22,9 +22,10 @@ window.gristmill.schedules = (function () {
     const reason = schedule.reason && make("div", { class: "gm-under" }, schedule.reason);
     return make("tr", { "data-schedule": schedule.name, "data-key": schedule.name },
       make("th", { scope: "row" }, schedule.name, make("div", { class: "gm-under" }, schedule.task)),
-      make("td", {}, make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
-      make("td", {}, next), make("td", {}, lastBatch(schedule)), make("td", {}, number(schedule.runs, 0)),
-      make("td", {}, number(schedule.left_out, 0), reason), make("td", {}, number(schedule.items, 0)),
+      make("td", { "data-head": "Times" }, make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
+      make("td", { "data-head": "Next" }, next), make("td", { "data-head": "Last batch" }, lastBatch(schedule)),
+      make("td", { "data-head": "Runs" }, number(schedule.runs, 0)),
+      make("td", { "data-head": "Left out" }, number(schedule.left_out, 0), reason), make("td", { "data-head": "Items" }, number(schedule.items, 0)),
       form ? make("td", {}, make("div", { class: "gm-tools" }, button(schedule, "run"), button(schedule, schedule.paused ? "resume" : "pause"))) : null);
   }
 

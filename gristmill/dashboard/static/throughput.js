@@ -50,7 +50,7 @@
     show("hosts", lines(hosts, [["cpu", "CPU"], ["memory", "memory"]], true));
   }
 
-  const td = (text) => make("td", {}, text);
+  const td = (head, text) => make("td", { "data-head": head }, text);
   const th = (text) => make("th", { scope: "row" }, text);
 
   function drain(queue) {
@@ -60,18 +60,18 @@
 
   function showTables(data) {
     fill(document.getElementById("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
-      th(queue.name), make("td", { "data-what": "rate" }, number(queue.rate)), td(number(queue.failing)),
-      make("td", { "data-what": "left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
-      td(duration(queue.left ? queue.oldest : 0)), td(drain(queue)), td(about(queue.wait[1])),
-      td(about(queue.run[1])), td(number(queue.busy) + " of " + number(queue.slots)))));
+      th(queue.name), make("td", { "data-what": "rate", "data-head": "Items/s" }, number(queue.rate)), td("Failed/s", number(queue.failing)),
+      make("td", { "data-what": "left", "data-head": "Items left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
+      td("Oldest", duration(queue.left ? queue.oldest : 0)), td("Time to drain", drain(queue)), td("Wait p95", about(queue.wait[1])),
+      td("Run p95", about(queue.run[1])), td("Slots busy", number(queue.busy) + " of " + number(queue.slots)))));
     const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
     const coresOf = (worker) => worker.machine_cores || worker.cores;
     const workers = data.workers.map((worker) => make("tr", { "data-worker": worker.id },
-      th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td(worker.host), td(worker.queue), td(worker.pool),
-      td(number(worker.busy) + " of " + number(worker.slots)), td(number(worker.rate)),
-      td(number(worker.succeeded, 0)), td(number(worker.failed, 0)),
-      td(number(worker.cpu, 0) + " % of " + coresOf(worker) + (coresOf(worker) === 1 ? " core" : " cores")),
-      td(number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
+      th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td("Host", worker.host), td("Queue", worker.queue), td("Pool", worker.pool),
+      td("Slots busy", number(worker.busy) + " of " + number(worker.slots)), td("Items/s", number(worker.rate)),
+      td("Succeeded", number(worker.succeeded, 0)), td("Failed", number(worker.failed, 0)),
+      td("Machine CPU", number(worker.cpu, 0) + " % of " + coresOf(worker) + (coresOf(worker) === 1 ? " core" : " cores")),
+      td("Machine memory", number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
       "No worker is live. Start workers with ", make("code", {}, "gristmill up")));
     fill(document.getElementById("workers"), workers.length ? workers : [none]);
@@ -80,7 +80,7 @@
   function showTasks(tasks) {
     document.getElementById("tasks-card").hidden = tasks.length === 0;
     fill(document.getElementById("tasks"), tasks.map((task) => make("tr", { "data-task": task.task },
-      th(task.task), td(number(task.workers, 0)), td(number(task.versions, 0)))));
+      th(task.task), td("Workers", number(task.workers, 0)), td("Versions", number(task.versions, 0)))));
   }
 
   /** A text with code between backticks, as elements. */
