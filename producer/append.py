@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gristmill.batches.appends import NAMELESS, Append
-from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed, Ledger
+from gristmill.batches.feed import AlreadyFeeding, DifferentInput, Feed
+from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.append_options import AppendOptions

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Feed
+from gristmill.batches.feed import AlreadyFeeding, DifferentInput, Feed
 from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.batches.ledger import Feed, Ledger
+from gristmill.batches.feed import Feed
+from gristmill.batches.ledger import Ledger
 from gristmill.batches.schedules import MISSED, NAME_MOST, OVERLAP, Draft, ScheduleInfo, Schedules, definition
 from gristmill.batches.timetable import Timetable, checked_every
 from gristmill.config.settings import settings

@@ -12,7 +12,8 @@ from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any
 
-from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed, Ledger
+from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed
+from gristmill.batches.ledger import Ledger
 from gristmill.config.names import checked_name, checked_queue
 from gristmill.config.resources import Resources, refuse_of_coroutines
 from gristmill.config.settings import settings

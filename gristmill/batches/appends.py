@@ -10,7 +10,8 @@ from typing import Any
 
 from redis import Redis
 
-from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, Feed, Ledger, cancelled, other_batch
+from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancelled, other_batch
+from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError
 from gristmill.server.confirm import confirmed_call

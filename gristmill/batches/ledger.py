@@ -3,68 +3,29 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from json import dumps
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.batches.chunk import Chunk, Outcome, Work
 from gristmill.batches.contents import by_name, work_of
+from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancelled, other_batch
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
-from gristmill.batches.shared_arguments import difference
 from gristmill.batches.slowest import SlowestFilter
 from gristmill.batches.wish import Wish
-from gristmill.config.figures import item_count
 from gristmill.config.settings import Settings
-from gristmill.errors import BatchCancelled, InputError, invalid_value
+from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
 
-#: Milliseconds after its last heartbeat for which a producer still owns the feeding of its batch.
-PRODUCER_LEASE = 3000
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
 #: States of one call: no script may occupy the server for long.
 _STATES_AT_ONCE = 500
-
-
-class Feed(NamedTuple):
-    """The state of a batch when a producer starts to feed it: how many items are stored, and their SHA-256."""
-
-    created: bool
-    stored: int
-    sha: str
-    input_ended: bool
-
-
-class DifferentInput(InputError):
-    """Raised when a batch of this name was submitted from different input."""
-
-
-class AlreadyFeeding(InputError):
-    """Raised when another producer is feeding the batch."""
-
-
-def other_batch(batch: str, state: dict[str, str], fields: dict[str, Any]) -> DifferentInput:
-    """The error about a batch that exists with another task, or with other fixed arguments, than `fields` have."""
-    of_task = f"task {state['task']}, not {fields['task']}" if state["task"] != fields["task"] else ""
-    sources = [str(one.get("from_batch")) for one in (state, fields)]
-    of_source = f"--from-batch {sources[0]}, not {sources[1]}" if sources[0] != sources[1] else ""
-    what = of_task or of_source or difference(state["fixed"], fields["fixed"])
-    return DifferentInput(
-        f"batch {batch!r} was submitted by {state['submitted_by']} with {what}: choose another --name"
-    )
-
-
-def cancelled(batch: str, state: dict[str, str]) -> BatchCancelled:
-    """The error about a batch that was cancelled before all its items were stored."""
-    return BatchCancelled(
-        f"batch {batch!r} was cancelled while its items were submitted ({state.get('reason')}): "
-        f"{item_count(int(state.get('stored', 0)), 'are')} stored, no more follow"
-    )
 
 
 def _work(before: Chunk, answer: dict[str, Any]) -> tuple[Chunk, Work]:

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from gristmill.batches.feed import DifferentInput
 from gristmill.batches.info import BatchInfo
-from gristmill.batches.ledger import DifferentInput
 from gristmill.batches.schedules import ScheduleInfo
 from gristmill.cli import options, sources
 from gristmill.cli.append_options import append_options_of

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gristmill import aio, cpu, open_batch, submit
 from gristmill.batches.appends import Append
+from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.info import State
-from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.repair import Repair
 from gristmill.errors import BatchCancelled, InputError
 from gristmill.producer import append as append_module

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gristmill.batches.chunk import Chunk, Outcome
+from gristmill.batches.feed import AlreadyFeeding, DifferentInput
 from gristmill.batches.info import State
-from gristmill.batches.ledger import AlreadyFeeding, DifferentInput, Ledger
+from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.errors import ServerError
 from gristmill.server.connection import reaching

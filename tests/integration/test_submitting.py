@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gristmill import cpu, submit
-from gristmill.batches.ledger import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
+from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, DifferentInput
 from gristmill.batches.reader import ResultReader
 from gristmill.errors import BatchCancelled
 from gristmill.producer import backpressure, feeder

@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gristmill.batches.appends import Append
-from gristmill.batches.ledger import AlreadyFeeding, Ledger
+from gristmill.batches.feed import AlreadyFeeding
+from gristmill.batches.ledger import Ledger
 from gristmill.errors import BatchCancelled
 from tests.model import notices, operators, schedules
 from tests.model.product import BATCH, STEP_MS, Product, chunk_in, name_in, outcome, value_of

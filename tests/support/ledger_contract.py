@@ -8,8 +8,8 @@ from redis.exceptions import OutOfMemoryError
 from gristmill.batches.appends import Append
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.control import Control
+from gristmill.batches.feed import Feed
 from gristmill.batches.info import BatchInfo
-from gristmill.batches.ledger import Feed
 from gristmill.batches.lines import LineChannel
 from gristmill.batches.notices import Notices
 from gristmill.batches.reader import ResultReader

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
-from gristmill.batches.ledger import AlreadyFeeding, Feed
+from gristmill.batches.feed import AlreadyFeeding, Feed
 from gristmill.config.settings import load, settings
 from gristmill.errors import BatchCancelled, InputError, ServerError
 from gristmill.producer.backpressure import Stopped

@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 from benchmarks.chaos.power.facts import BatchFacts, Facts, message_of
 from gristmill.batches.chunk import Chunk, Item, Outcome
 from gristmill.batches.control import Control
-from gristmill.batches.ledger import AlreadyFeeding, Ledger
+from gristmill.batches.feed import AlreadyFeeding
+from gristmill.batches.ledger import Ledger
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import load
 from gristmill.errors import BatchCancelled, InputError
