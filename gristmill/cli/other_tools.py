@@ -15,7 +15,9 @@ OPTIONS = _by_word(
         "--jobs --procs -P --max-procs --parallel --concurrency --replicas": (
             "use -j, --max-running N for a batch, and gristmill up --cpu-slots N --io-slots N for a host"
         ),
-        "-i -I -U --replace --rpl --plus --parens --seqreplace": "the replacement strings are {} {.} {/} {//} {/.} {#} {%} {1} {name}",
+        "-i -I -U --replace --rpl --plus --parens --seqreplace": (
+            "the replacement strings are {} {.} {/} {//} {/.} {#} {%} {1} {name}"
+        ),
         "-N --max-args --max-replace-args -L -l --max-lines -X -m --xargs": (
             "use -n N, which makes one item of N inputs"
         ),
@@ -28,7 +30,9 @@ OPTIONS = _by_word(
         "-r --no-run-if-empty": "no items, or a source without any, run nothing; --allow-empty makes that a success",
         "-a --arg-file --filename": "use --from FILE, or :::: FILE to combine it with others",
         "--keep-order": "use -k",
-        "--quote --shellquote --shell-quote": "no shell reads the words of a program: they need no quotes, unless --shell is there",
+        "--quote --shellquote --shell-quote": (
+            "no shell reads the words of a program: they need no quotes, unless --shell is there"
+        ),
         "-u --ungroup --group --linebuffer --line-buffer --lb": "the output of a program comes whole, as it ends",
         "-s --max-chars -x --exit --show-limits": "-n N bounds the inputs of a command; an item has 1 MiB at most",
         "-p --interactive": "--dry-run prints the commands and runs none",
@@ -41,7 +45,7 @@ OPTIONS = _by_word(
         "--halt-on-error": "use --halt, such as --halt soon,fail=1",
         "--filter": "filter the input: grep PATTERN FILE | gristmill run --from - …",
         "--shuf": "shuffle the input: shuf FILE | gristmill run --from - …",
-        "--sqlmaster --sqlworker --sqlandworker --dburl": "the server keeps each item and its result: gristmill results",
+        "--sqlmaster --sqlworker --sqlandworker --dburl": "the server keeps items and results: gristmill results",
         "--compress --tmpdir": "no output waits in files of its own: the server keeps it, or --output-dir has it",
         "--color --ctag --ctagstring --color-failed": "--tag is without colours; bars and tables have them",
         "--record-env --profile": "settings are in the environment, or a .env beside the project's pyproject.toml",
@@ -64,7 +68,9 @@ OPTIONS = _by_word(
             "there is no such option: --from - reads one item from each line; split(1) cuts a file for {}"
         ),
         "--memfree --memory --load": "GRISTMILL_SLOT_MEMORY limits memory; nothing limits by load",
-        "-S --sshlogin --sshloginfile --slf --ssh --sshdelay --hostgroups --controlmaster": "run gristmill up on each host, with the same GRISTMILL_REDIS_URL",
+        "-S --sshlogin --sshloginfile --slf --ssh --sshdelay --hostgroups --controlmaster": (
+            "run gristmill up on each host, with the same GRISTMILL_REDIS_URL"
+        ),
         "-e --env-file --context -H --host": "settings are environment variables: GRISTMILL_…",
         "--namespace": "GRISTMILL_PREFIX keeps the keys of several fleets apart",
         "-f --tail": "use --follow, where the command has it; --from FILE reads items",
