@@ -45,9 +45,7 @@ OPTIONS = _by_word(
         "--halt-on-error": "use --halt, such as --halt soon,fail=1",
         "--filter": "filter the input: grep PATTERN FILE | gristmill run --from - …",
         "--shuf": "shuffle the input: shuf FILE | gristmill run --from - …",
-        "--sqlmaster --sqlworker --sqlandworker --dburl": (
-            "the server keeps each item and its result: gristmill results"
-        ),
+        "--sqlmaster --sqlworker --sqlandworker --dburl": "the server keeps items and results: gristmill results",
         "--compress --tmpdir": "no output waits in files of its own: the server keeps it, or --output-dir has it",
         "--color --ctag --ctagstring --color-failed": "--tag is without colours; bars and tables have them",
         "--record-env --profile": "settings are in the environment, or a .env beside the project's pyproject.toml",
