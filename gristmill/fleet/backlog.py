@@ -86,9 +86,12 @@ class Backlog:
         ended, ages = _ended(batch), self._ages(batch)
         if not ended:
             return fmean(ages)
-        own, seen = self.means.get(batch.name) or self.mean[batch.name], ended + self.history.busy
-        error = sqrt((self.history.variance * seen + 1) / (seen + 1) / seen)
-        return max(own, (own * ended + sum(ages)) / (ended + len(ages))) / (1 + error)
+        mean, number = self.means.get(batch.name) or self.mean[batch.name], ended + self.history.busy
+        if self.history.is_of_now and (count := self.history.counts.get(batch.task)):
+            # What the batch has measured is of its last items most of all.
+            mean = min(mean, self.history.mean_of([count]))
+        error = sqrt((self.history.variance * number + 1) / (number + 1) / number)
+        return max(mean, (mean * ended + sum(ages)) / (ended + len(ages))) / (1 + error)
 
     def work(self, left: int) -> float:
         """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""

@@ -63,8 +63,10 @@ class QueueHistory:
         self._seconds = seconds
         self._loaded = self._count_back(_is_loaded)
         # What now has work for all slots is another batch, as a rule, than what had before the last pause.
-        spans = [seconds[-last:] for last in (min(self._loaded, SPAN), SPAN) if last]
-        self._span = next((span for span in spans if sum(second.done for second in span) >= ENOUGH), seconds)
+        now, last = seconds[-min(self._loaded, SPAN) :] if self._loaded else [], seconds[-SPAN:]
+        #: Whether what is measured is of what now has work for all slots.
+        self.is_of_now = sum(second.done for second in now) >= ENOUGH
+        self._span = now if self.is_of_now else last if sum(second.done for second in last) >= ENOUGH else seconds
         self.counts = self._sum(self._span)
         runs: Counter[int] = Counter()
         for count in self.counts.values():

@@ -18,7 +18,7 @@ class Ground:
 
     least: int
     start: float
-    told: float
+    worker_start: float
 
 
 #: A cloud or containers, from nothing; and the pools of `gristmill up`, whose workers took longer to start than a slot.
@@ -75,7 +75,7 @@ class ScaledFleet:
         mine = [one for one in self.fleet.workers if not one.is_leaving]
         for _ in range(slots - len(mine)):
             self.fleet.add_worker(QUEUE, self._machine, 1, start)
-            self.fleet.workers[-1].start = self.ground.told
+            self.fleet.workers[-1].start = self.ground.worker_start
         if slots < len(mine):
             mine.sort(key=lambda one: (one.ready <= self.fleet.now, one.busy))
             self.fleet.retire(mine[: len(mine) - slots])
