@@ -13,7 +13,8 @@ from tests.support.command import Place
 from tests.support.large_values import LARGE, files
 
 ROOT = Path(__file__).parents[2]
-COUNT = 60
+#: Each batch of so many items has a kill, of a worker or, once, of the server, as soon as one of them has ended.
+COUNT, KILLS = 15, 4
 
 
 @pytest.fixture
@@ -36,19 +37,22 @@ def mill(tmp_path):
 def test_values_are_whole_after_kills_of_workers_and_the_server(mill):
     place, root = mill
     with place.up("cpu", "--cpu-slots", "2", in_peace=False):
-        items = place.file("items", "".join(f"{LARGE + number}\n" for number in range(COUNT)))
-        place.run("submit", "long_text", "--from", items, "--name", "large", "--keep-logs", "none").good()
-        for number in range(4):
-            goal = place.info("large").done + 8
-            until(lambda: place.info("large").done >= goal, 90, f"item {goal}")  # noqa: B023
+        for number in range(KILLS):
+            name = f"large-{number}"
+            items = place.file(name, "".join(f"{LARGE + index}\n" for index in range(COUNT)))
+            place.run("submit", "long_text", "--from", items, "--name", name, "--keep-logs", "none").good()
+            until(lambda: place.info(name).done, 90, "an item")  # noqa: B023
             victim = place.server().server_pid if number == 2 else place.worker("cpu").pid
             os.kill(victim, signal.SIGKILL)
-        info = place.ended("large")
-        assert (info.succeeded, info.left) == (COUNT, 0), info
-        rows = place.run("results", "large", "--json").good().rows
-        assert [(row["index"], len(row["value"])) for row in rows] == [(n, LARGE + n) for n in range(COUNT)]
+            info = place.ended(name)
+            assert (info.succeeded, info.left) == (COUNT, 0), info
+        for number in range(KILLS):
+            rows = place.run("results", f"large-{number}", "--json").good().rows
+            assert [(row["index"], len(row["value"])) for row in rows] == [(n, LARGE + n) for n in range(COUNT)]
         with place.ledger() as ledger:
             ValueSweep(ledger.client, load(place.environ)).sweep()
-            assert sorted(int(file.partition("/")[2].partition("-")[0]) for file in files(root)) == [*range(COUNT)]
-        place.run("delete", "large").good()
+            indexes = sorted(int(file.partition("/")[2].partition("-")[0]) for file in files(root))
+            assert indexes == sorted(KILLS * [*range(COUNT)])
+        for number in range(KILLS):
+            place.run("delete", f"large-{number}").good()
         until(lambda: not files(root), 120, "a worker's sweep")

@@ -36,6 +36,8 @@ def errand(seconds: float) -> int:
     time.sleep(seconds)
     return os.getuid()
 '''
+#: Of each container.
+SLOTS = 4
 USER, TASK_MODULES = "4321:4321", "errands"
 OPERATOR, VIEWER = ("ann", "battery staple"), ("bo", "only looking")
 
@@ -49,7 +51,7 @@ def bridge(image):
 @pytest.fixture
 def central(bridge, image, tmp_path):
     """Redis, with TLS for other hosts too, the dashboard and an io container with four slots."""
-    settings = {"GRISTMILL_IO_SLOTS": "4", "GRISTMILL_USER": USER, "GRISTMILL_TASK_MODULES": TASK_MODULES}
+    settings = {"GRISTMILL_IO_SLOTS": str(SLOTS), "GRISTMILL_USER": USER, "GRISTMILL_TASK_MODULES": TASK_MODULES}
     files = "docker-compose.yml:docker-compose.tls.yml"
     project = Compose(tmp_path / "central", COMPOSE_FILE=files, GRISTMILL_IMAGE=image, **settings)
     (project.path / "modules" / "errands.py").write_text(TASKS)
@@ -131,7 +133,7 @@ def test_an_operators_day(central, remote, tmp_path):
         pages = Pages(central, OPERATOR)
         until(lambda: pages.json("/throughput/data"), 60, "the dashboard")
         picture(tmp_path / "before.png", pages, OPERATOR, tmp_path)
-        follow_the_advice(central, ledger, pages)
+        follow_the_advice(central, ledger, registry, pages)
         assert set(done(ledger, place, "morning")) == {4321}
 
         two_roles(central, place, ledger)
@@ -167,8 +169,11 @@ def done(ledger, place, name):
     return values
 
 
-def follow_the_advice(central, ledger, pages):
-    """Type what the dashboard says, and be done within a quarter more or less than the time that it says."""
+def follow_the_advice(central, ledger, registry, pages):
+    """Type what the dashboard says: it brings the slots that it says, each works, and no end comes before its time.
+
+    That the end comes in time is for the simulator of fleets: here other work has its part of the machine.
+    """
 
     def advised():
         data = pages.json("/throughput/data") or {"advice": []}
@@ -181,9 +186,12 @@ def follow_the_advice(central, ledger, pages):
         shlex.split(advice["command"]), env=central.environ, cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert typed.returncode == 0, typed.stderr
-    assert len(central.containers("io")) > 1
+    containers = len(central.containers("io"))
+    assert f"io={containers}" in advice["command"]
+    assert containers > 1
+    until(lambda: sum(one.slots for one in registry.workers()) == containers * SLOTS, 90, "the slots of all containers")
     until(lambda: ledger.infos(["morning"])[0].finished, 240, "the end of the batch")
-    assert time.monotonic() - typed_at == pytest.approx(advice["seconds"], rel=0.25)
+    assert time.monotonic() - typed_at >= 0.75 * advice["seconds"]
 
 
 def two_roles(central, place, ledger):

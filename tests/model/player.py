@@ -1,6 +1,6 @@
 """Plays steps: many at a time, each from its own state of the server, in as many round trips as a step has calls."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -9,8 +9,10 @@ from redis.exceptions import ResponseError
 from gristmill.errors import GristmillError
 from tests.model.actors import Act
 from tests.model.calls import Command, RecordingClient, Unanswered
+from tests.model.memory import Calls, Memory
 from tests.model.product import Product
-from tests.model.store import Calls, Store
+from tests.model.script_texts import PREFIX
+from tests.model.store import Store
 from tests.model.world import World
 
 #: The state after a step, and what failed in it.
@@ -27,7 +29,7 @@ class Play:
     world: World
     act: Act
     remembers: bool
-    calls: Calls
+    calls: Calls = field(default_factory=lambda: Calls([], [], []))
     commands: list[Command] = field(default_factory=list)
     result: Result | None = None
 
@@ -36,19 +38,22 @@ class Play:
         """What the answers depend on, beside the keys: the time and the calls."""
         return self.world.actors.now, *(args for args, _ in self.commands)
 
+    @property
+    def named(self) -> Iterator[str]:
+        """The names of keys in the calls themselves."""
+        return (word for args, _ in self.commands for word in args if str(word).startswith(PREFIX))
+
 
 class Player:
     """Takes steps on one server."""
 
     def __init__(self, client: RecordingClient) -> None:
-        self.client, self.product, self.store = client, Product(client), Store()
+        self.client, self.product, self.store, self.memory = client, Product(client), Store(), Memory()
 
     def play(self, lot: Sequence[tuple[World, Sequence[Act]]], flush: bool = False) -> list[list[Result]]:
         """The results of steps from several states; with `flush`, the last state's server has lost its scripts."""
         lossy = lot[-1][0] if flush else None
-        rows = [
-            [Play(world, act, world is not lossy, Calls([], [], world.snapshot)) for act in acts] for world, acts in lot
-        ]
+        rows = [[Play(world, act, world is not lossy) for act in acts] for world, acts in lot]
         while waiting := self._waiting(play for row in rows for play in row if not play.result):
             self._answer(waiting, lossy)
             lossy = None
@@ -60,7 +65,7 @@ class Player:
         for play in plays:
             self._go_on(play)
             if not play.result:
-                waiting.setdefault((id(play.world.snapshot), play.name) if play.remembers else id(play), play)
+                waiting.setdefault((play.world.snapshot, play.name) if play.remembers else id(play), play)
         return list(waiting.values())
 
     def _go_on(self, play: Play) -> None:
@@ -76,9 +81,9 @@ class Player:
                 actors, failure = before, f"a call failed: {error!r}"
             play.commands = self.client.commands
             if actors and self.client.exact:
-                play.result = World(actors, play.calls.after), failure
+                play.result = World(actors, self.store.after(play.world.snapshot, play.calls.changes)), failure
                 return
-            calls = play.world.snapshot.memory.get(play.name) if play.remembers else None
+            calls = self.memory.recall(play.name, play.world.snapshot.keys) if play.remembers else None
             if not calls:
                 return
             play.calls = calls
@@ -100,11 +105,16 @@ class Player:
         for play, head in zip(plays, heads, strict=True):
             _raise_errors(islice(answers, head))
             own = list(islice(answers, len(play.commands)))
-            after = self.store.after(next(answers), play.world.snapshot)
-            play.calls = Calls(play.commands, own, after)
-            # A script that was not loaded is loaded by now.
-            if play.remembers and not any(isinstance(answer, Exception) for answer in own):
-                play.world.snapshot.memory[play.name] = play.calls
+            changes, names = self.store.changes(next(answers))
+            failed = any(isinstance(answer, Exception) for answer in own)
+            if not failed:
+                touched = {*names, *play.named}
+                # A large hash has another DUMP once it was put back, though nobody touched it.
+                changes = [change for change in changes if change[0] in touched]
+            play.calls = Calls(play.commands, own, changes)
+            # A script that was not loaded is loaded by now; one that broke off has not noted what it touched.
+            if play.remembers and not failed:
+                self.memory.keep(play.name, play.world.snapshot.keys, touched, play.calls)
 
 
 def _raise_errors(answers: Iterable[object]) -> None:

@@ -6,7 +6,7 @@ When a script, a key or a format changes, this file changes, and no other one of
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
@@ -27,14 +27,13 @@ from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import load
 from gristmill.server import scripts
 from tests.model.calls import RecordingClient
+from tests.model.script_texts import CLOCK, PREFIX, TEAR, Edit, instrumented
 
-PREFIX, BATCH, QUEUE = "m:", "b", "q"
+BATCH, QUEUE = "b", "q"
 #: Batches that somebody submits beside BATCH: they wait for its end, take its values, or share its queue.
 OTHERS = ("c", "d")
 #: A schedule, and how often it is due, in ms.
 SCHEDULE, EVERY_MS = "s", 5000
-#: The keys that the explorer sets: the time in ms, and after how many writes a script breaks off.
-CLOCK, TEAR = "model:clock", "model:tear"
 #: The first time, in ms. A step of time goes by in two halves, each with a heartbeat of whoever lives: half a step is
 #: shorter than the silence after which a worker is dead, the whole is longer than that and than a lease.
 START, STEP_MS, LEASE_MS = 5_000_000_000_000, 18_000, 15_000
@@ -44,25 +43,6 @@ RETRY_MS = 1000
 SECONDS = 0.001
 
 _OTHER = re.compile(f"^batch:({'|'.join(OTHERS)}):")
-_CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
-_NEW_CLOCK = f"function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
-#: A script breaks off after as many writes as TEAR says: as by an error of the server in the middle of it.
-_TEARABLE = f"""local server, writes = redis, 0
-local redis = {{}}
-for name, value in pairs(server) do redis[name] = value end
-redis.call = function(command, ...)
-  local tear = tonumber(server.call('GET', '{TEAR}') or 0)
-  if tear > 0 and string.find(' XADD XDEL DECRBY ', ' ' .. command .. ' ', 1, true) then
-    if writes == tear then error('torn') end
-    writes = writes + 1
-  end
-  return server.call(command, ...)
-end
-"""
-#: Scripts that say that a part of them repeats messages and loses none.
-TEARABLE = ("broker/dead_letters",)
-
-Edit = Callable[[str], str]
 
 
 class _Tokens:
@@ -84,14 +64,13 @@ _TOKENS = _Tokens()
 
 @contextmanager
 def scripts_edited(edit: Edit) -> Iterator[None]:
-    """Give every script the explorer's clock, and change its text by `edit`."""
+    """Give every script the explorer's clock, have it note what it touches, and change its text by `edit`."""
     source = scripts.source
 
     @cache
     def edited(name: str) -> scripts.LuaScript:
         script = source(name)
-        head, _, body = edit(_CLOCK.sub(lambda _: _NEW_CLOCK, script.text)).partition("\n")
-        text = f"{head}\n{_TEARABLE if name in TEARABLE else ''}{body}"
+        text = instrumented(name, script.text, edit)
         return scripts.LuaScript(text, hashlib.sha1(text.encode()).hexdigest(), script.parameters)
 
     with (

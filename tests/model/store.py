@@ -1,13 +1,15 @@
 """The server's keys as a value: read whole, and put back whole."""
 
-from collections.abc import Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.model.calls import Command
-from tests.model.product import CLOCK, PREFIX, TEAR, part
+from tests.model.product import part
+from tests.model.script_texts import CLOCK, PREFIX, TEAR, TOUCHED
 
-#: Reads the keys that differ from those in SAVED, and makes them those again. ARGV: prefix, SAVED, CLOCK, time, TEAR.
+#: Reads the keys that differ from those in SAVED, and makes them those again, and what scripts touched.
+#: ARGV: prefix, SAVED, CLOCK, time, TEAR, TOUCHED.
 _READ = """
 local function value_of(name, kind)
   if kind == 'string' then return redis.call('GET', name)
@@ -33,7 +35,9 @@ for name, before in pairs(saved) do
 end
 redis.call('SET', ARGV[3], ARGV[4])
 redis.call('DEL', ARGV[5])
-return changes
+local touched = redis.call('SMEMBERS', ARGV[6])
+redis.call('DEL', ARGV[6])
+return {changes, touched}
 """
 #: Makes the keys other ones. ARGV: SAVED, CLOCK, the time, then of each key that differs: name, DUMP ('': none).
 _WRITE = """
@@ -65,26 +69,20 @@ Keys = dict[str, bytes]
 View = dict[str, Any]
 
 
+#: A key that differs: its name, its DUMP (None: it is gone), its value.
+Change = tuple[str, bytes | None, Any]
+
+
 @dataclass(slots=True, eq=False)
 class Snapshot:
     """The keys below the product's prefix: by whole name as DUMPs, and by part as Python values.
 
-    States that differ only in what their actors know share it, and so share `memory`: what calls that were made from
-    here were answered, and the keys after them. `forms` is for whoever makes the form of a state.
+    States that differ only in what their actors know share it. `forms` is for whoever makes the form of a state.
     """
 
     keys: Keys = field(default_factory=dict)
     view: View = field(default_factory=dict)
-    memory: dict[Hashable, "Calls"] = field(default_factory=dict)
     forms: Any = None
-
-
-class Calls(NamedTuple):
-    """Calls, their answers, and the keys after them."""
-
-    commands: list[Command]
-    answers: list[Any]
-    after: Snapshot
 
 
 class Store:
@@ -96,6 +94,7 @@ class Store:
     def forget(self) -> None:
         """Know that the server is empty."""
         self._now, self._snapshot = 0, Snapshot()
+        self._known: dict[frozenset[tuple[str, bytes]], Snapshot] = {}
 
     def write(self, snapshot: Snapshot, now: int) -> Command:
         """Make the server's keys and time these."""
@@ -111,24 +110,37 @@ class Store:
 
     def read(self) -> Command:
         """Read the keys, and put back what `write` has written."""
-        return ("EVAL", _READ, 0, PREFIX, SAVED, CLOCK, self._now, TEAR), {"NEVER_DECODE": True}
+        return ("EVAL", _READ, 0, PREFIX, SAVED, CLOCK, self._now, TEAR, TOUCHED), {"NEVER_DECODE": True}
 
-    def after(self, answer: Any, before: Snapshot) -> Snapshot:
-        """What `read` has read, on a server that had the keys `before`: these, if nothing differs."""
+    def changes(self, answer: Any) -> tuple[list[Change], list[str]]:
+        """What `read` has read: the keys that differ, and the names of those that scripts touched."""
         if isinstance(answer, Exception):
             raise answer
-        if not answer:
-            return before
-        keys, view = before.keys.copy(), before.view.copy()
-        for raw_name, *rest in answer:
-            name = raw_name.decode()
-            short = part(name)
-            if rest:
-                kind, keys[name], value = rest
-                view[short] = _decoded(kind.decode(), value)
+        changed, touched = answer
+        changes: list[Change] = []
+        for name, *rest in changed:
+            kind, dump, value = rest or (b"string", None, None)
+            changes.append((name.decode(), dump, _decoded(kind.decode(), value)))
+        return changes, [name.decode() for name in touched]
+
+    def after(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
+        """The keys after changes of others: the same object for the same keys."""
+        keys = snapshot.keys.copy()
+        for name, dump, _ in changes:
+            if dump is None:
+                del keys[name]
             else:
-                del keys[name], view[short]
-        return Snapshot(keys, view)
+                keys[name] = dump
+        mark = frozenset(keys.items())
+        if mark not in self._known:
+            view = snapshot.view.copy()
+            for name, dump, value in changes:
+                if dump is None:
+                    del view[part(name)]
+                else:
+                    view[part(name)] = value
+            self._known[mark] = Snapshot(keys, view)
+        return self._known[mark]
 
 
 def _decoded(kind: str, value: Any) -> Any:
