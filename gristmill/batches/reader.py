@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 #: Bits to read as one number.
 WORD = 50
-#: Events of a page, at most; and where replicas confirm each page, which takes longer than to read one, with the items after
-#: which a page ends: what workers record while one page is confirmed makes the next one.
+#: Events of a page, at most; and where replicas confirm each page, which takes longer than to read one, with the items
+#: after which a page ends: what workers record while one page is confirmed makes the next one.
 _EVENTS_AT_ONCE, _EVENTS_TO_CONFIRM, _ITEMS_TO_CONFIRM = 5, 100, 5000
 #: Bytes of outcomes to ask for at a time, and the number of fields while their size is unknown.
 _LOT_BYTES, _FIRST_LOT = 4 << 20, 20
