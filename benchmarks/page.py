@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: what a command has measured goes between its markers."""
+"""Pages of the docs: what a command has measured goes between its markers."""
 
 import os
 import platform
@@ -8,24 +8,29 @@ from pathlib import Path
 
 from gristmill.config.host import cores
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+_DOCS = Path(__file__).parents[1] / "docs"
+PAGE, RELIABILITY = _DOCS / "benchmarks.md", _DOCS / "reliability.md"
 
 
-def replaced(page: str, name: str, body: str) -> str:
-    """The page with `body` between `<!-- name -->` and `<!-- /name -->`.
+def replaced(page: str, name: str, body: str, file: str = PAGE.name) -> str:
+    """The page, which is the text of `file`, with `body` between `<!-- name -->` and `<!-- /name -->`.
 
     Raises:
         ValueError: the page has no such markers.
     """
     between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not between.search(page):
-        raise ValueError(f"{PAGE.name} has no markers <!-- {name} --> and <!-- /{name} -->")
+        raise ValueError(f"{file} has no markers <!-- {name} --> and <!-- /{name} -->")
     return between.sub(lambda match: f"{match[1]}{body.strip()}\n{match[2]}", page)
 
 
-def write(name: str, body: str) -> None:
-    """Put `body` between the markers of that name."""
-    PAGE.write_text(replaced(PAGE.read_text(), name, body))
+def write(name: str, body: str, path: Path = PAGE) -> None:
+    """Put `body` between the markers of that name.
+
+    Raises:
+        ValueError: the page has no such markers.
+    """
+    path.write_text(replaced(path.read_text(), name, body, path.name))
 
 
 def machine() -> str:

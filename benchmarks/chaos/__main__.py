@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.power.command import main as power_command
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--total", type=_positive(int, 1), metavar="N", help="with --results: do no more once there were N kills"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="with --results: write the table of all runs into docs/reliability.md"
     )
     parser.add_argument("--json", action="store_true", help="all counts as JSON in the last line")
     return parser
@@ -123,6 +127,8 @@ def main() -> int:
             parser.error(f"argument SCENARIO: {name!r} is not allowed: {', '.join(SCENARIOS)} or all is")
     if arguments.total and not arguments.results:
         parser.error("argument --total: needs --results")
+    if arguments.write and not arguments.results:
+        parser.error("argument --write: needs --results")
     fields = ("seed", "kills", "tasks", "workers", "lease", "every", "seconds", "down", "within", "keep")
     options = Options(**{field: getattr(arguments, field) for field in fields})
     results = ResultFile(arguments.results) if arguments.results else None
@@ -130,6 +136,8 @@ def main() -> int:
     if results:
         counts = merged(results.counts())
     print(f"\n{table(counts)}")
+    if arguments.write:
+        page.write("chaos", f"{page.machine()}\n\n{table(counts)}", page.RELIABILITY)
     if arguments.json:
         print(json.dumps([count.as_dict() for count in counts]))
     return 1 if any(count.broken for count in counts) else 3 if is_stuck else 0

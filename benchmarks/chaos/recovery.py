@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 
-from benchmarks.chaos.count import Count, tally
+from benchmarks.chaos.count import Count, quantile, tally
 from benchmarks.chaos.run import Run
 
 #: The upper ends of the histogram's bars, in seconds.
@@ -43,12 +43,6 @@ def count(run: Run, count: Count, started_at: float) -> None:
     tally(run, count, started_at)
     # Not into the table on stdout.
     print(f"\n{count.scenario}, {count.pool}, {count.transport}\n{histogram(count.recoveries)}", file=sys.stderr)
-
-
-def quantile(seconds: list[float], share: float) -> float:
-    """The least of `seconds` that at least this share of them does not exceed."""
-    ordered = sorted(seconds)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
 def histogram(seconds: list[float]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.chaos.count import Count
+from benchmarks.chaos.count import Count, quantile
 
 _COLUMNS: dict[str, Callable[[Count], str]] = {
     "scenario": lambda count: count.scenario,
@@ -16,13 +16,14 @@ _COLUMNS: dict[str, Callable[[Count], str]] = {
     "begun again": lambda count: f"{count.redelivered:,}",
     "run twice": lambda count: f"{count.duplicates:,}",
     "back, median s": lambda count: _seconds(count.median),
+    "back, p99 s": lambda count: _seconds(quantile(count.recoveries, 0.99) if count.recoveries else None),
     "back, worst s": lambda count: _seconds(count.worst),
     "took, s": lambda count: f"{count.seconds:.0f}",
 }
 
 
 def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+    return "" if value is None else f"{value:.2f}"
 
 
 def verdict(count: Count) -> str:

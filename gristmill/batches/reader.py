@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 #: Bits to read as one number.
 WORD = 50
-_EVENTS_AT_ONCE = 5
+#: Events of a page, at most; and where replicas confirm each page, which takes longer than to read one, with the items
+#: after which a page ends: what workers record while one page is confirmed makes the next one.
+_EVENTS_AT_ONCE, _EVENTS_TO_CONFIRM, _ITEMS_TO_CONFIRM = 5, 100, 5000
 #: Bytes of outcomes to ask for at a time, and the number of fields while their size is unknown.
 _LOT_BYTES, _FIRST_LOT = 4 << 20, 20
 
@@ -97,16 +99,20 @@ class ResultReader:
 
     def _after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         results: list[Result] = []
+        self._bytes = 0
         while not results and (events := self._events(event, wait_ms)):
             for identity, fields in events:
                 event = identity
                 for part in fields["ranges"].split(","):
                     results += self._of_event(part)
+                if self._bytes > _LOT_BYTES or len(results) >= _ITEMS_TO_CONFIRM:
+                    break
         return event, results
 
     def _events(self, event: str, wait_ms: int) -> list[tuple[str, dict[str, str]]]:
         block = wait_ms if wait_ms > 0 else None
-        answer = cast(Any, self.client.xread({f"{self._key}events": event}, count=_EVENTS_AT_ONCE, block=block))
+        count = _EVENTS_TO_CONFIRM if self._settings.confirm_replicas else _EVENTS_AT_ONCE
+        answer = cast(Any, self.client.xread({f"{self._key}events": event}, count=count, block=block))
         if not answer:
             return []
         entries = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gristmill.batches import reader
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.outcomes import BUCKET, GROUP_BYTES, groups, span_of, stored
 from gristmill.batches.reader import ResultReader
@@ -76,6 +77,29 @@ class TestRuns:
         record(*map(outcome, range(550, 1200)))
         _, found = ResultReader(ledger.client, ledger.settings, "b").after("0-0", 0)
         assert sorted(result.index for result in found) == list(range(1200))
+
+    def test_what_replicas_have_to_confirm_is_read_in_larger_pages(self, ledger, record, monkeypatch):
+        """A confirmation takes longer than a page: what workers record meanwhile makes one page."""
+        for first in range(0, 1200, 20):
+            record(*map(outcome, range(first, first + 20)))
+        assert len(ResultReader(ledger.client, ledger.settings, "b").after("0-0", 0)[1]) < 200
+        pages = []
+
+        def confirmed(client, _, work):
+            pages.append(work)
+            return work(client)
+
+        monkeypatch.setattr(reader, "confirmed", confirmed)
+        confirming = ResultReader(ledger.client, ledger.settings.model_copy(update={"confirm_replicas": 2}), "b")
+        event, found = confirming.after("0-0", 0)
+        assert [result.index for result in found] == list(range(1200))
+        assert confirming.after(event, 0)[1] == []
+        monkeypatch.setattr(reader, "_ITEMS_TO_CONFIRM", 500)
+        event, found = confirming.after("0-0", 0)
+        assert len(found) == 500
+        found += confirming.after(event, 0)[1]
+        assert [result.index for result in found] == list(range(1000))
+        assert len(pages) == 4
 
     def test_neighbours_are_told_of_together_however_they_ended(self, ledger, record):
         record(*(outcome(index, "failed" if index % 3 == 2 else "succeeded") for index in range(100)))

@@ -14,7 +14,7 @@ MUTANTS = (
     Mutant(
         "a scan waits for a whole lease of unbroken connection",
         "gristmill/broker/leases.py",
-        "if since is None or time.monotonic() - since <= self.seconds:",
+        "if since is None or since == -inf or time.monotonic() - since <= self.seconds:",
         "if since is None:",
         f"{GUARDS}::TestScanning::test_begins_after_a_whole_lease_of_unbroken_connection",
         ONCE,

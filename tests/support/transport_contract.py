@@ -161,8 +161,8 @@ def watches_over_the_fleet(user):
         lease.consumer: int(not watcher.subscription.problem),
         "dead:1": 0,
     }
-    seen = [] if watcher.subscription.problem else [lease.consumer]
-    assert [as_text(consumer) for consumer in user.call("witnessed")] == seen
+    witnesses = [] if watcher.subscription.problem else [lease.consumer]
+    assert [as_text(consumer) for consumer in user.call("witnessed")] == witnesses
     assert watcher._hand_on("dead:1", now_ms + 1000)
     message = user.get()
     assert message.returns == 1

@@ -250,6 +250,7 @@ def test_a_page_gets_what_was_measured_between_its_markers():
         "fibonacci",
     ):
         page.replaced(page.PAGE.read_text(), name, "")
+    page.replaced(page.RELIABILITY.read_text(), "chaos", "")
 
 
 def test_the_tally_adds_up_what_processes_have_counted(tmp_path, monkeypatch):
