@@ -1,6 +1,6 @@
 """`python -m benchmarks.mixed`: a batch of many short items and some long ones, beside a pool of processes.
 
-2,000 naps of 1 ms and 10 long ones, at random places or side by side (`--together`), on 4 slots: how long the batch
+Many naps of 1 ms and 10 long ones, at random places or side by side (`--together`), on 4 slots: how long the batch
 takes, by kind of slot, beside `multiprocessing.Pool(4).imap_unordered` with one item at a time. No way can be faster
 than what the slots have to nap.
 """
@@ -19,16 +19,16 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks.kinds import Kind
 
-SLOTS, SHORT, LONG, SHORT_SECONDS = 4, 2_000, 10, 0.001
+SLOTS, LONG, SHORT_SECONDS = 4, 10, 0.001
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
 
 
-def naps(long_seconds: float, seed: int, together: bool = False) -> list[float]:
+def naps(short: int, long_seconds: float, seed: int, together: bool = False) -> list[float]:
     """The seconds of each item."""
     places = random.Random(seed)
-    items = [SHORT_SECONDS] * SHORT
+    items = [SHORT_SECONDS] * short
     if together:
-        at = places.randrange(SHORT)
+        at = places.randrange(short)
         return items[:at] + [long_seconds] * LONG + items[at:]
     items += [long_seconds] * LONG
     places.shuffle(items)
@@ -59,7 +59,7 @@ def by_batch(kind: Kind, items: list[float]) -> float:
     return info.finished - started_at
 
 
-def measure(long_seconds: float, rounds: int, together: bool, with_pool: bool) -> None:
+def measure(short: int, long_seconds: float, rounds: int, together: bool, with_pool: bool) -> None:
     """Play the rounds, each with the long items at other places, and print what they took."""
     with (
         temporary_home(task_modules="benchmarks.naps", log_level="error") as home,
@@ -69,10 +69,10 @@ def measure(long_seconds: float, rounds: int, together: bool, with_pool: bool) -
         fleet.wait_ready()
         # What the batch before has taught the server is a part of it.
         for kind in TASKS:
-            by_batch(kind, naps(SHORT_SECONDS, 0))
+            by_batch(kind, naps(short, SHORT_SECONDS, 0))
         seconds: dict[str, list[float]] = {}
         for seed in range(rounds):
-            items = naps(long_seconds, seed, together)
+            items = naps(short, long_seconds, seed, together)
             row = {f"ours, {kind}": by_batch(kind, items) for kind in TASKS}
             if with_pool:
                 row["pool"] = by_pool(items)
@@ -87,12 +87,13 @@ def measure(long_seconds: float, rounds: int, together: bool, with_pool: bool) -
 def main() -> None:
     """Read the command line, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", type=at_least(1), default=2_000, metavar="N", help="short items (default: 2,000)")
     parser.add_argument("--long", type=float, default=20.0, metavar="S", help="seconds of a long item (default: 20)")
     parser.add_argument("--rounds", type=at_least(1), default=5, help="batches of each way (default: 5)")
     parser.add_argument("--together", action="store_true", help="the long items stand side by side")
     parser.add_argument("--no-pool", action="store_true", help="leave the pool out")
     arguments = parser.parse_args()
-    measure(arguments.long, arguments.rounds, arguments.together, not arguments.no_pool)
+    measure(arguments.short, arguments.long, arguments.rounds, arguments.together, not arguments.no_pool)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from redis import ConnectionPool, Redis
@@ -16,6 +17,9 @@ from gristmill.server.waiting import FOREVER, ONCE, Patience
 
 #: How often a process renews a lease before the lease would end.
 RENEWALS = 4
+#: The share of its period by which a call may come early, when the thread is awake for another one: to wake costs about
+#: as much as a call.
+EARLY = 0.1
 #: Seconds to wait for an answer: less than a lease has.
 ANSWER_SECONDS = 5.0
 
@@ -39,6 +43,11 @@ class PeriodicCall:
         self.due = inf if seconds == inf else 0.0
         self._is_failing = False
 
+    @property
+    def earliest(self) -> float:
+        """When it may run if the thread is awake (monotonic seconds)."""
+        return self.due if self.seconds == inf else self.due - EARLY * self.seconds
+
     def run(self) -> float:
         """Do it; answers the seconds until it has to be done again."""
         try:
@@ -52,6 +61,9 @@ class PeriodicCall:
         else:
             self._is_failing = False
         return min(self.seconds, FOREVER.pause) if self._is_failing else self.seconds
+
+
+_EARLIEST = attrgetter("earliest")
 
 
 class Heartbeat:
@@ -110,12 +122,12 @@ class Heartbeat:
         """Wait for the call that is due next; None, and the end of the thread, when there are no calls."""
         with self._change:
             while self.calls:
-                call = min(self.calls, key=lambda call: call.due)
-                seconds = call.due - time.monotonic()
-                if seconds <= 0:
+                call = min(self.calls, key=_EARLIEST)
+                if call.earliest <= time.monotonic():
                     call.due = inf
                     return call
-                self._change.wait(min(seconds, threading.TIMEOUT_MAX))
+                seconds = min(call.due for call in self.calls) - time.monotonic()
+                self._change.wait(max(0, min(seconds, threading.TIMEOUT_MAX)))
             self._thread = None
             return None
 

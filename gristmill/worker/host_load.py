@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import deque
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -15,19 +14,17 @@ from gristmill.local.descendants import descendants
 from gristmill.worker.limits import worker_memory
 
 _MIB = 1 << 20
-#: Seconds over which the use of cores is measured, as one second varies much; and between two looks at the processes of
-#: the worker.
-MEAN_SECONDS = LOOK_SECONDS = 5
+#: Seconds between two looks, over which the use of cores is measured: one second varies much, and a look reads files.
+LOOK_SECONDS = 5
 
 # psutil measures between two calls: this is the first.
 psutil.cpu_percent()
 
 
 class HostLoad:
-    """The load, for the heartbeat: what LiveWorker has of machine, container and worker. To be read once a second."""
+    """The load, for the heartbeat: what LiveWorker has of machine, container and worker."""
 
     def __init__(self) -> None:
-        self._percents: deque[float] = deque(maxlen=MEAN_SECONDS)
         self._process = psutil.Process()
         self._start_seconds = round(time.time() - self._process.create_time(), 1)
         self._looked_at, self._cpu_seconds = self._look()
@@ -40,12 +37,10 @@ class HostLoad:
             self._looked_at, self._cpu_seconds = self._look()
             # Of a process that was killed, nobody has counted the last seconds.
             self._cores_used = max(0.0, (self._cpu_seconds - spent) / (self._looked_at - before))
-        self._percents.append(psutil.cpu_percent())
-        virtual = psutil.virtual_memory()
         return {
             **_fixed(),
             "cpu": round(self.machine_percent, 1),
-            "used": round((virtual.total - virtual.available) / _MIB),
+            "used": self._used,
             "cores_used": round(self._cores_used, 3),
             "resident": round(self._resident / _MIB),
             "container_used": self._container_used,
@@ -53,16 +48,15 @@ class HostLoad:
             "start_seconds": self._start_seconds,
         }
 
-    @property
-    def machine_percent(self) -> float:
-        """Percent of the machine's cores that were busy, over the last seconds."""
-        return sum(self._percents) / len(self._percents)
-
     def _look(self) -> tuple[float, float]:
         """The time, and the CPU time that the worker's processes have used, with those that have ended.
 
-        Looks at what else takes many files to read, too.
+        Looks at all else that is read from files, too.
         """
+        #: Percent of the machine's cores that were busy, over the last seconds.
+        self.machine_percent = psutil.cpu_percent()
+        virtual = psutil.virtual_memory()
+        self._used = round((virtual.total - virtual.available) / _MIB)
         self._container_used = round(memory_used() / _MIB) if in_container() else 0
         self._memory_limit = worker_memory(settings())
         spent, self._resident = 0.0, 0

@@ -9,6 +9,8 @@ from redis.exceptions import NoPermissionError
 
 from gristmill.batches.repair import Findings, Repair, sentence
 from gristmill.config.settings import Settings
+from gristmill.server.internals import wire_of
+from gristmill.server.one_connection import one_connection
 
 #: Seconds between two looks, and of mending in each: the heartbeat has other calls to make.
 MEND_SECONDS, PORTION_SECONDS = 1.0, 0.1
@@ -27,6 +29,8 @@ class Mender:
         #: The server whose batches are mended, and the worker's claim to do that.
         self._key, self._claim = settings.key("mended"), settings.key("mending")
         self._server = ""
+        #: The connection over which that server has answered.
+        self._wire: object = None
         self._work: Iterator[Findings] = iter(())
         self._may_look = True
 
@@ -41,24 +45,33 @@ class Mender:
             if time.monotonic() > end:
                 return
         self._work = iter(())
-        if self._may_look:
+        if self._may_look and not self._is_settled():
             self._look()
+
+    def _is_settled(self) -> bool:
+        """Whether the connection is the one over which a mended server has answered: no other one does."""
+        pool = self.client.connection_pool
+        connection = pool.get_connection()
+        try:
+            return wire_of(connection) is self._wire
+        finally:
+            pool.release(connection)
 
     def _look(self) -> None:
         try:
-            server = self.client.info("server")["run_id"]
+            with one_connection(self.client.connection_pool) as client:
+                server, wire = client.info("server")["run_id"], wire_of(client.connection_pool.get_connection())
         except NoPermissionError as error:
             self._may_look = False
             log.warning(
                 "after a restart of the server, run gristmill doctor --repair: workers cannot see one: %s", error
             )
             return
-        if server == self._server:
+        if server != self._server and self.client.get(self._key) != server:
+            if self.client.set(self._claim, server, nx=True, px=CLAIM_MS):
+                self._work = self._mend(server)
             return
-        if self.client.get(self._key) == server:
-            self._server = server
-        elif self.client.set(self._claim, server, nx=True, px=CLAIM_MS):
-            self._work = self._mend(server)
+        self._server, self._wire = server, wire
 
     def _mend(self, server: str) -> Iterator[Findings]:
         for batch in self._repair.active():

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from math import inf
 from types import SimpleNamespace
 
 import psutil
@@ -15,7 +17,7 @@ from redis.retry import Retry
 
 from gristmill.broker.leases import lease_for
 from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
+from gristmill.server.heartbeat import Heartbeat, PeriodicCall, heartbeat_of
 from gristmill.server.waiting import COMMAND, OUTCOMES
 from gristmill.tasks.application import app
 from gristmill.tasks.fetch.host_limit import HostLimit
@@ -64,6 +66,20 @@ def test_all_that_a_process_renews_shares_a_thread_and_a_connection(client, ledg
         assert len(threads()) == 1
         assert len(connections(client) - before) == 1
         heartbeat_of(client).remove(call)
+
+
+def test_what_is_nearly_due_comes_along_and_wakes_nobody(client):
+    heartbeat = Heartbeat(client.connection_pool)
+    now = time.monotonic()
+    calls = [PeriodicCall(name, seconds, lambda: None) for name, seconds in (("a", 1), ("b", 100), ("c", 100))]
+    for call, due in zip(calls, (now, now + 9, now + 11), strict=True):
+        call.due = due
+    rare = PeriodicCall("rare", inf, lambda: None)
+    rare.due = now + 0.2
+    heartbeat.calls = [*calls, rare]
+    assert [heartbeat._next().name for _ in range(3)] == ["b", "a", "rare"]
+    # What is hastened comes at its time; the last one has more than a tenth of its period left.
+    assert now + 0.2 <= time.monotonic() < now + 9
 
 
 def test_a_beat_that_raises_is_logged_once_and_stops_no_other(client, ledger, caplog):

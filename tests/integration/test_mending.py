@@ -1,6 +1,7 @@
 """A worker mends live batches when the server is another process than before; one worker, once."""
 
 import pytest
+from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from gristmill.batches.repair import Repair
@@ -54,6 +55,20 @@ def test_it_mends_once_for_a_server(ledger, mender, torn):
     assert not torn.examine("torn")
 
 
+def test_over_the_same_connection_it_asks_once(ledger, mender):
+    def questions():
+        return ledger.client.info("commandstats").get("cmdstat_info", {}).get("calls", 0)
+
+    steps(mender)
+    before = questions()
+    steps(mender)
+    # That of `questions` itself.
+    assert questions() == before + 1
+    ledger.client.connection_pool.disconnect()
+    steps(mender)
+    assert questions() == before + 3
+
+
 def test_another_worker_does_it(ledger, mender, torn):
     ledger.client.set(ledger.settings.key("mending"), "its claim")
     steps(mender)
@@ -64,10 +79,10 @@ def test_another_worker_does_it(ledger, mender, torn):
 
 
 def test_without_the_right_to_see_a_restart_it_says_so_once(ledger, mender, torn, monkeypatch, caplog):
-    def refuse(_):
+    def refuse(*_):
         raise NoPermissionError("no INFO")
 
-    monkeypatch.setattr(ledger.client, "info", refuse)
+    monkeypatch.setattr(Redis, "info", refuse)
     steps(mender)
     assert torn.examine("torn")
     assert sum("doctor --repair" in record.getMessage() for record in caplog.records) == 1

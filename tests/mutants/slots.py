@@ -1,7 +1,8 @@
 """The guards of what runs in a slot, each with its mutation and the test that must turn red."""
 
-from tests.mutants.mutant import ALONE, FLAT, LOST, NO_WAY_IN, TRUE, Mutant
+from tests.mutants.mutant import ALONE, FLAT, LOST, NO_WAY_IN, REPEATED, TRUE, Mutant
 
+GOING_ON = "tests/integration/test_going_on.py"
 STATE, STATE_TEST = "gristmill/worker/process_state.py", "tests/unit/test_process_state.py"
 CHEAP, FULL = "test_the_next_item_finds_what_this_one_found", "test_a_long_or_failed_item_is_undone_whole"
 REPLACED = f"{STATE_TEST}::test_what_cannot_be_undone_replaces_the_process"
@@ -12,19 +13,43 @@ ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_ad
 CONTAINMENT = (
     Mutant(
         "what is done is recorded while an item takes long",
-        "gristmill/worker/pending_outcomes.py",
-        "                pending.look()\n",
+        "gristmill/worker/chunk_run.py",
+        "                run.look()\n",
         "                pass\n",
-        "tests/integration/test_going_on.py::test_what_is_done_is_recorded_while_an_item_takes_long",
+        f"{GOING_ON}::test_while_an_item_takes_long_its_chunk_is_recorded_and_the_rest_goes_to_other_slots",
         TRUE,
     ),
     Mutant(
         "what was recorded early is not recorded again",
-        "gristmill/worker/pending_outcomes.py",
+        "gristmill/worker/chunk_run.py",
         "            del self.outcomes[: len(outcomes)]\n",
         "",
-        "tests/unit/test_pending_outcomes.py::test_two_looks_without_a_new_outcome_record_what_there_is",
+        "tests/unit/test_chunk_run.py::test_what_is_added_while_the_rest_is_recorded_stays",
         TRUE,
+    ),
+    Mutant(
+        "a suspect gives nothing to other slots",
+        "gristmill/worker/chunk_run.py",
+        "self._leave_rest() if self._may_give else 0",
+        "self._leave_rest()",
+        "tests/unit/test_chunk_run.py::test_a_suspect_gives_nothing_back",
+        ALONE,
+    ),
+    Mutant(
+        "only the slot that has a chunk gives its rest",
+        "gristmill/batches/lua/record.lua",
+        "if not place or runner ~= worker or",
+        "if not place or",
+        f"{GOING_ON}::test_only_the_slot_that_has_the_chunk_gives_its_rest",
+        REPEATED,
+    ),
+    Mutant(
+        "whoever gets a message runs what its slot went on with",
+        "gristmill/batches/lua/take.lua",
+        "chunk = chunk_under(batch, message)",
+        "chunk = nil",
+        f"{GOING_ON}::test_whoever_gets_the_message_runs_what_its_slot_went_on_with",
+        LOST,
     ),
     Mutant(
         "the processes that an item leaves are ended",
