@@ -74,7 +74,7 @@ class Printed:
     """Counts the results that followers print, each by its index."""
 
     def __init__(self, items: int) -> None:
-        self._seen = bytearray(items)
+        self._marks = bytearray(items)
         self.again = 0
         self._readers: list[threading.Thread] = []
 
@@ -84,22 +84,22 @@ class Printed:
         self._readers[-1].start()
 
     def _read(self, output: Any) -> None:
-        seen, prefix = self._seen, len(b'{"index":')
+        marks, prefix = self._marks, len(b'{"index":')
         for line in output:
             # A killed follower leaves a torn line.
             if line.endswith(b"}\n"):
                 index = int(line[prefix : line.index(b",")])
-                self.again += seen[index]
-                seen[index] = 1
+                self.again += marks[index]
+                marks[index] = 1
 
     def lost(self) -> int:
         """How many were not printed, when all followers have ended."""
         for reader in self._readers:
             reader.join()
-        return self._seen.count(0)
+        return self._marks.count(0)
 
 
-class Bench:
+class Trials:
     """A server of little memory and two workers of one slot each."""
 
     def __init__(self, server: PrivateServer, fleet: Fleet, environ: dict[str, str], memory: str) -> None:
@@ -115,10 +115,10 @@ class Bench:
         """
         figures, printed = Figures(items, self._memory), Printed(items)
         self._note_slow_calls()
-        begun = time.time()
+        started_at = time.time()
         submit, follow = self._submit(items), None
         # When how many were done: a look for each tenth.
-        looks = [(begun, 0)]
+        looks = [(started_at, 0)]
         while True:
             submitting = submit.running()
             info = self._info()
@@ -141,9 +141,9 @@ class Bench:
             time.sleep(LOOK)
         info = cast(BatchInfo, self._info())
         figures.lost, figures.again = printed.lost() + items - info.succeeded, printed.again
-        figures.seconds, figures.duplicates = (info.finished or time.time()) - begun, info.duplicates
+        figures.seconds, figures.duplicates = (info.finished or time.time()) - started_at, info.duplicates
         figures.parts = [(after - done) / (then - at) for (at, done), (then, after) in pairwise(looks)]
-        figures.left = self._kept() / items
+        figures.left = self._batch_bytes() / items
         self._collect_slow_calls(figures)
         self._ledger.delete(NAME)
         return figures
@@ -171,7 +171,7 @@ class Bench:
     def _used(self) -> float:
         return float(self._client.info("memory")["used_memory"]) / MB
 
-    def _kept(self) -> int:
+    def _batch_bytes(self) -> int:
         """Bytes of the batch's keys."""
         return sum(self._client.memory_usage(name) or 0 for name in self._client.scan_iter(f"*batch:{NAME}:*"))
 
@@ -194,7 +194,7 @@ class Bench:
 
 
 @contextmanager
-def bench(memory: str) -> Iterator[Bench]:
+def bench(memory: str) -> Iterator[Trials]:
     """A server with so much memory, and workers that beat."""
     with ExitStack() as stack:
         path = Path(
@@ -214,7 +214,7 @@ def bench(memory: str) -> Iterator[Bench]:
         with Redis.from_url(server.url, decode_responses=True) as client:
             while len(WorkerRegistry(client, load({})).workers()) < WORKERS:
                 time.sleep(LOOK)
-        yield Bench(server, fleet, environ, memory)
+        yield Trials(server, fleet, environ, memory)
 
 
 def _calls(of: dict[str, int]) -> str:

@@ -75,11 +75,11 @@ def measure(
         comparison = Comparison.read(keep)
     # The pools stand beside our batches, which are compared with them round by round.
     turns = sorted(rows, key=lambda row: isinstance(row, Peer))
-    begun, last = time.monotonic(), 0.0
+    started_at, last = time.monotonic(), 0.0
     for number in range(rounds):
         since = time.monotonic()
-        if since - begun + last > 60 * minutes:
-            print(f"{number} rounds took {(since - begun) / 60:.0f} minutes; no time for more", file=sys.stderr)
+        if since - started_at + last > 60 * minutes:
+            print(f"{number} rounds took {(since - started_at) / 60:.0f} minutes; no time for more", file=sys.stderr)
             break
         for workload in workloads:
             for row in turns[:: -1 if number % 2 else 1]:
@@ -143,10 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows, workloads, options.rounds, replace(size, fsync=options.fsync), options.json, options.minutes
     )
     text = report.tables(comparison, f"python -m benchmarks.peers{options_of(options)}")
-    settings, said = report.settings(rows, comparison), conclusion.text(comparison)
-    print("\n\n".join([*[SMALL] * options.quick, said, text, settings]))
+    settings, summary = report.settings(rows, comparison), conclusion.text(comparison)
+    print("\n\n".join([*[SMALL] * options.quick, summary, text, settings]))
     if options.write and options.fsync == FSYNC[0]:
-        for name, body in (("conclusion", said), ("peers", text), ("peers-settings", settings)):
+        for name, body in (("conclusion", summary), ("peers", text), ("peers-settings", settings)):
             page.write(name, body)
         page.PAGE.with_suffix(".svg").write_text(chart.svg(comparison))
     elif options.write:

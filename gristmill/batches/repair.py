@@ -150,9 +150,9 @@ class Repair:
     def _tell(self, batch: str, *, mend: bool) -> int:
         """The number of outcomes of which no event tells."""
         items = untold(self.client, self._key(batch, ""))
-        told = list(ranges(items))
-        for start in range(0, len(told) if mend else 0, _RANGES):
-            self._call("repair_events", batch=batch, ranges=told[start : start + _RANGES])
+        spans = list(ranges(items))
+        for start in range(0, len(spans) if mend else 0, _RANGES):
+            self._call("repair_events", batch=batch, ranges=spans[start : start + _RANGES])
         return len(items)
 
 

@@ -40,21 +40,21 @@ class Result(Generic[R_co]):
     _file: ValueFile | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_outcome(cls, index: int, given: Any, outcome: StoredOutcome, log: str | None = None) -> "Result[Any]":
+    def from_outcome(cls, index: int, item: Any, outcome: StoredOutcome, log: str | None = None) -> "Result[Any]":
         """Build the result from an item, from its outcome and from its log."""
         state, answer, attempts, seconds, worker, pid = outcome
         value: Any
         if isinstance(answer, ValueFile):
             unread: Any = None
-            return cls(index, given, state, unread, None, attempts, seconds, worker, pid, log, None, answer)
+            return cls(index, item, state, unread, None, attempts, seconds, worker, pid, log, None, answer)
         value, error = (answer, None) if state == "succeeded" else (None, answer)
-        return cls(index, given, state, value, error, attempts, seconds, worker, pid, log)
+        return cls(index, item, state, value, error, attempts, seconds, worker, pid, log)
 
     @classmethod
-    def of_cancelled(cls, index: int, given: Any, attempts: int) -> "Result[Any]":
+    def of_cancelled(cls, index: int, item: Any, attempts: int) -> "Result[Any]":
         """Build the result of an item that was cancelled after `attempts` attempts."""
         value: Any = None
-        return cls(index, given, "cancelled", value, None, attempts, 0.0, None, None)
+        return cls(index, item, "cancelled", value, None, attempts, 0.0, None, None)
 
     def with_value(self, value: Any) -> "Result[Any]":
         """The same result with another `value`; its JSON stays as it is."""

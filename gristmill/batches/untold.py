@@ -22,13 +22,13 @@ def untold(client: Redis, key: str) -> list[tuple[int, int]]:
     `key` is what the names of the batch's keys begin with. The outcomes are read first: each has its event by then.
     """
     expected = _attempts(client, key)
-    told = _told(client, key, expected)
+    latest = _last_events(client, key, expected)
     return [
         (number * _PAGE + place, attempt)
         for number, page in expected.items()
-        if told[number] != page
+        if latest[number] != page
         for place, attempt in enumerate(page)
-        if attempt > told[number][place]
+        if attempt > latest[number][place]
     ]
 
 
@@ -86,18 +86,18 @@ def _bit(bitmap: bytes, index: int) -> bool:
     return index // 8 < len(bitmap) and bool(bitmap[index // 8] >> (7 - index % 8) & 1)
 
 
-def _told(client: Redis, key: str, expected: Pages) -> Pages:
+def _last_events(client: Redis, key: str, expected: Pages) -> Pages:
     """Of each item of these pages the attempt of its last event."""
-    told, start = {number: bytearray(_PAGE) for number in expected}, "-"
+    pages, start = {number: bytearray(_PAGE) for number in expected}, "-"
     while entries := cast(Any, client.xrange(f"{key}events", min=start, count=_EVENTS)):
         for identity, fields in entries:
             for part in fields["ranges"].split(","):
                 indexes, _, attempt = part.partition("@")
                 first, _, last = indexes.partition("-")
                 # The events of one item come in the order of its attempts.
-                _mark(told, int(first), int(last), min(255, int(attempt or 1)))
+                _mark(pages, int(first), int(last), min(255, int(attempt or 1)))
             start = f"({identity}"
-    return told
+    return pages
 
 
 def _mark(pages: Pages, first: int, last: int, mark: int) -> None:
