@@ -192,10 +192,10 @@ class Ledger:
     def _record(
         self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: str = "no"
     ) -> tuple[int, Any]:
+        how = {**chunk.fields, "rest": rest, "seconds": seconds, "worker": worker, "more": more}
         duplicates, following, threshold = self._call(
             "record",
-            **chunk.fields,
-            **{"rest": rest, "seconds": seconds, "worker": worker, "more": more},
+            **how,
             times=encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off",
             log_room=self.settings.batch_log_bytes,
             groups=groups(outcomes),
