@@ -1,6 +1,6 @@
 """A chunk, the range of a batch's items that one message carries, and the work that it stands for."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -17,6 +17,11 @@ class Chunk:
     def member(self) -> str:
         """The chunk's name among those in flight, `first:count`; `chunk_of` in in_flight.lua builds the same text."""
         return f"{self.first}:{self.count}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields by name, as the scripts take them."""
+        return asdict(self)
 
     @property
     def message_id(self) -> str:

@@ -1,6 +1,7 @@
 """What the server says of a chunk that a slot is to run, its items and how they run: the other end of contents.lua."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from json import loads
 from typing import Any
 
@@ -49,3 +50,13 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         halt=contents["halt"] or "",
         from_batch=bool(contents["from_batch"]),
     )
+
+
+def following_work(before: Chunk, answer: dict[str, Any]) -> tuple[Chunk, Work]:
+    """The chunk that a slot is to run next, of the batch of `before`, and its work.
+
+    Raises:
+        ServerError: the server lacks some of the items.
+    """
+    chunk = replace(before, first=int(answer["first"]), count=int(answer["count"]))
+    return chunk, work_of(chunk, by_name(answer["contents"]))

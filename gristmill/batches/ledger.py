@@ -1,7 +1,6 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from json import dumps
 from typing import Any, cast
 
@@ -9,7 +8,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.batches.chunk import Chunk, Outcome, Work
-from gristmill.batches.contents import by_name, work_of
+from gristmill.batches.contents import by_name, following_work
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancelled, other_batch
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
@@ -26,12 +25,6 @@ from gristmill.server.scripts import Scripts
 SCHEMA = 2
 #: States of one call: no script may occupy the server for long.
 _STATES_AT_ONCE = 500
-
-
-def _work(before: Chunk, answer: dict[str, Any]) -> tuple[Chunk, Work]:
-    """The chunk that a slot is to run, of the batch of `before`, and its work."""
-    chunk = replace(before, first=int(answer["first"]), count=int(answer["count"]))
-    return chunk, work_of(chunk, by_name(answer["contents"]))
 
 
 class Ledger:
@@ -129,9 +122,8 @@ class Ledger:
 
         If a slot that is gone went on under the message of `chunk`, the work is that of the chunk that it ran.
         """
-        which = {"batch": chunk.batch, "epoch": chunk.epoch, "first": chunk.first, "count": chunk.count}
-        answer = self._call("take", **which, worker=worker, counting=self.settings.meters)
-        return _work(chunk, by_name(answer))[1] if answer else None
+        answer = self._call("take", **chunk.fields, worker=worker, counting=self.settings.meters)
+        return following_work(chunk, by_name(answer))[1] if answer else None
 
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, one for each item; return how many of them were duplicates.
@@ -149,7 +141,7 @@ class Ledger:
         A slot that is `overdue` gets another chunk only while no other message is on the queue and no attempt is due.
         """
         duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, "alone" if overdue else "always")
-        return duplicates, *(_work(chunk, by_name(following)) if following else (None, None))
+        return duplicates, *(following_work(chunk, by_name(following)) if following else (None, None))
 
     def give_rest(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int) -> bool:
         """Record outcomes as `record`, and give the chunk's last `rest` items to other slots while the chunk goes on.
@@ -161,16 +153,10 @@ class Ledger:
     def _record(
         self, chunk: Chunk, outcomes: Sequence[Outcome], rest: int, seconds: float, worker: str, more: str = "no"
     ) -> tuple[int, Any]:
+        how = {**chunk.fields, "rest": rest, "seconds": seconds, "worker": worker, "more": more}
         duplicates, following, threshold = self._call(
             "record",
-            batch=chunk.batch,
-            epoch=chunk.epoch,
-            first=chunk.first,
-            count=chunk.count,
-            rest=rest,
-            seconds=seconds,
-            worker=worker,
-            more=more,
+            **how,
             times=encode(outcome.seconds for outcome in outcomes) if self.settings.meters else "off",
             log_room=self.settings.batch_log_bytes,
             groups=groups(outcomes),

@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         "what a chunk did not get to is handed out anew",
         f"{BATCHES}/record.lua",
-        "  if rest > 0 then\n",
-        "  if false then\n",
+        "  if rest > 0 then leave_rest() end\n",
+        "",
         f"{LEDGER}::test_the_rest_of_a_chunk_goes_to_other_slots",
         LOST,
     ),
@@ -86,8 +86,8 @@ MUTANTS = (
     Mutant(
         "a recorded chunk is not run again",
         f"{BATCHES}/take.lua",
-        "if b.epoch ~= epoch or not seen then return false end",
-        "if b.epoch ~= epoch then return false end",
+        "  if not chunk then return false end\n",
+        "  chunk = chunk or message\n",
         f"{LEDGER}::test_an_outcome_is_recorded_once_and_duplicates_are_counted",
         ONCE,
     ),
