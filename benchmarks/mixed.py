@@ -76,9 +76,9 @@ def measure(short: int, long_seconds: float, rounds: int, together: bool, with_p
             row = {f"ours, {kind}": by_batch(kind, items) for kind in TASKS}
             if with_pool:
                 row["pool"] = by_pool(items)
-            for way, taken in row.items():
-                seconds.setdefault(way, []).append(taken)
-            print(f"round {seed + 1}:", ", ".join(f"{way} {taken:.2f} s" for way, taken in row.items()), flush=True)
+            for way, span in row.items():
+                seconds.setdefault(way, []).append(span)
+            print(f"round {seed + 1}:", ", ".join(f"{way} {span:.2f} s" for way, span in row.items()), flush=True)
     least = at_best(items, long_seconds)
     for way, each in seconds.items():
         print(f"{way}: {statistics.median(each):.2f} s ({min(each):.2f} to {max(each):.2f}); at best {least:.2f}")

@@ -185,12 +185,12 @@ def _worker_calls(worker: Worker, actors: Actors, scenario: Scenario) -> Iterato
 
 def _run_calls(worker: Worker, scenario: Scenario) -> Iterator[tuple[str, WorkerAct, Worker | None]]:
     """What a worker may do once it has run items of its chunk."""
-    if not worker.given:
+    if not worker.rest:
         yield "record and go on", lambda product, worker: _record(product, worker, scenario, 0, True), worker
     yield "record", lambda product, worker: _record(product, worker, scenario, 0, False), worker
     if scenario.parts and len(worker.items) > 1:
         yield "record a part", lambda product, worker: _record(product, worker, scenario, 1, False), worker
-    if scenario.gives and (worker.given or len(worker.items) > 1):
+    if scenario.gives and (worker.rest or len(worker.items) > 1):
         yield "give the rest", _give_rest, _giving(worker)
 
 
@@ -218,16 +218,16 @@ def _giving(worker: Worker) -> Worker:
     """The worker once it runs only the first of its items, and does not know whether the server has the others."""
     assert worker.running is not None
     behind = worker.running.first + worker.running.count
-    return replace(worker, items=worker.items[:1], given=worker.given or behind - worker.items[1].index)
+    return replace(worker, items=worker.items[:1], rest=worker.rest or behind - worker.items[1].index)
 
 
 def _give_rest(product: Product, worker: Worker) -> Worker:
     after = _giving(worker)
     chunk = worker.running
     assert chunk is not None
-    if not product.ledger.give_rest(chunk, [], 0, worker.name, after.given):
+    if not product.ledger.give_rest(chunk, [], 0, worker.name, after.rest):
         return after
-    return replace(after, running=replace(chunk, count=chunk.count - after.given), given=0)
+    return replace(after, running=replace(chunk, count=chunk.count - after.rest), rest=0)
 
 
 def _record(product: Product, worker: Worker, scenario: Scenario, part: int, more: bool) -> Worker:
@@ -242,9 +242,9 @@ def _record(product: Product, worker: Worker, scenario: Scenario, part: int, mor
         if following and work:
             return replace(worker, running=following, items=tuple(work.items))
     else:
-        rest = chunk.first + chunk.count - items[-1].index - 1 if part else worker.given
+        rest = chunk.first + chunk.count - items[-1].index - 1 if part else worker.rest
         product.ledger.record(chunk, outcomes, seconds, worker.name, rest)
-    return replace(worker, at="ack", running=None, items=(), given=0)
+    return replace(worker, at="ack", running=None, items=(), rest=0)
 
 
 def _acknowledge(product: Product, worker: Worker) -> Worker:

@@ -92,7 +92,7 @@ class Worker:
     running: Chunk | None = None
     items: tuple[Item, ...] = ()
     #: How many last items of its chunk it has given back, while it does not know whether the server has them.
-    given: int = 0
+    rest: int = 0
     sure: bool = False
     lost_sight: bool = False
     #: What it has read of a schedule that is due, or of the notice that it has claimed.

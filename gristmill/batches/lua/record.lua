@@ -144,56 +144,60 @@ local function count_outcomes()
   end
 end
 
--- Whether each of the chunk's first `span` items has an outcome, or is elsewhere.
-local function accounted(span)
-  local done, last = key(batch, 'done'), first + span - 1
-  -- As a rule, each has it from this call.
-  if span == tally.succeeded + tally.failed + tally.dead then return true end
-  if span == 0 or redis.call('BITCOUNT', done, first, last, 'BIT') == span then return true end
-  -- Beyond the end of the bitmap, BITPOS finds nothing.
-  redis.call('SETBIT', done, last, redis.call('GETBIT', done, last))
-  local index = first
-  while index <= last do
-    index = redis.call('BITPOS', done, 0, index, last, 'BIT')
-    if index < 0 then return true end
-    local alone = chunk_of(index, 1)
-    local elsewhere = redis.call('ZSCORE', key(batch, 'retry'), index)
-      or redis.call('GETBIT', key(batch, 'retry_pending'), index) == 1
-      or alone ~= chunk and redis.call('ZSCORE', key(batch, 'in_flight'), alone)
-    if not elsewhere then return false end
-    index = index + 1
+-- What becomes of the chunk.
+local end_chunk, go_on_with_begun
+do
+  -- Whether each of the chunk's first `span` items has an outcome, or is elsewhere.
+  local function accounted(span)
+    local done, last = key(batch, 'done'), first + span - 1
+    -- As a rule, each has it from this call.
+    if span == tally.succeeded + tally.failed + tally.dead then return true end
+    if span == 0 or redis.call('BITCOUNT', done, first, last, 'BIT') == span then return true end
+    -- Beyond the end of the bitmap, BITPOS finds nothing.
+    redis.call('SETBIT', done, last, redis.call('GETBIT', done, last))
+    local index = first
+    while index <= last do
+      index = redis.call('BITPOS', done, 0, index, last, 'BIT')
+      if index < 0 then return true end
+      local alone = chunk_of(index, 1)
+      local elsewhere = redis.call('ZSCORE', key(batch, 'retry'), index)
+        or redis.call('GETBIT', key(batch, 'retry_pending'), index) == 1
+        or alone ~= chunk and redis.call('ZSCORE', key(batch, 'in_flight'), alone)
+      if not elsewhere then return false end
+      index = index + 1
+    end
+    return true
   end
-  return true
-end
 
-local function leave_rest()
-  redis.call('ZADD', key(batch, 'remainder'), first + count - rest, chunk_of(first + count - rest, rest))
-end
-
--- The chunk leaves flight, and what it did not get to is handed out anew. It stays when it has items that are nowhere
--- else: then it is another chunk of that name, handed out after what is recorded here had ended elsewhere. Returns
--- whether it left.
-local function end_chunk()
-  if rest < 0 then see_chunk(batch, chunk, now) return false end
-  if not accounted(count - rest) or not leave_flight(batch, b, chunk, now) then return false end
-  if rest > 0 then leave_rest() end
-  return true
-end
-
--- What the slot has begun of the chunk becomes a chunk of its own, under the same message at `place`. Returns whether the
--- worker has that: not if another one has taken the chunk since.
-local function go_on_with_begun(place, runner, message)
-  local begun = chunk_of(first, count - rest)
-  if redis.call('ZSCORE', key(batch, 'in_flight'), begun) then
-    -- A call before this one had no answer.
-    return runner_of(redis.call('HGET', key(batch, 'started'), begun)) == worker
+  local function leave_rest()
+    redis.call('ZADD', key(batch, 'remainder'), first + count - rest, chunk_of(first + count - rest, rest))
   end
-  if not place or runner ~= worker or not leave_flight(batch, b, chunk, now) then return false end
-  leave_rest()
-  enter_flight(batch, b, begun, now)
-  redis.call('HSET', key(batch, 'message_of'), begun, place)
-  start_chunk(batch, begun, worker, message)
-  return true
+
+  -- The chunk leaves flight, and what it did not get to is handed out anew. It stays when it has items that are nowhere
+  -- else: then it is another chunk of that name, handed out after what is recorded here had ended elsewhere. Returns
+  -- whether it left.
+  function end_chunk()
+    if rest < 0 then see_chunk(batch, chunk, now) return false end
+    if not accounted(count - rest) or not leave_flight(batch, b, chunk, now) then return false end
+    if rest > 0 then leave_rest() end
+    return true
+  end
+
+  -- What the slot has begun of the chunk becomes a chunk of its own, under the same message at `place`. Returns whether the
+  -- worker has that: not if another one has taken the chunk since.
+  function go_on_with_begun(place, runner, message)
+    local begun = chunk_of(first, count - rest)
+    if redis.call('ZSCORE', key(batch, 'in_flight'), begun) then
+      -- A call before this one had no answer.
+      return runner_of(redis.call('HGET', key(batch, 'started'), begun)) == worker
+    end
+    if not place or runner ~= worker or not leave_flight(batch, b, chunk, now) then return false end
+    leave_rest()
+    enter_flight(batch, b, begun, now)
+    redis.call('HSET', key(batch, 'message_of'), begun, place)
+    start_chunk(batch, begun, worker, message)
+    return true
+  end
 end
 
 record_outcomes()
