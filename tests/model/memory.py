@@ -24,16 +24,16 @@ class Memory:
     """The calls that were made, by their name (the time and the commands) and by what they found."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, dict[tuple[str, ...], dict[tuple[bytes | None, ...], Calls]]] = {}
+        self._calls: dict[Hashable, dict[tuple[str, ...], dict[tuple[bytes | None, ...], Calls]]] = {}
 
     def recall(self, name: Hashable, keys: Keys) -> Calls | None:
         """The calls of a name if they were made from keys that are as these, wherever they looked."""
-        for touched, known in self._known.get(name, {}).items():
-            if calls := known.get(tuple(map(keys.get, touched))):
+        for touched, by_contents in self._calls.get(name, {}).items():
+            if calls := by_contents.get(tuple(map(keys.get, touched))):
                 return calls
         return None
 
     def keep(self, name: Hashable, keys: Keys, touched: Iterable[str], calls: Calls) -> None:
         """Remember calls, and the names of the keys that they touched in `keys`."""
         names = tuple(sorted(touched))
-        self._known.setdefault(name, {}).setdefault(names, {})[tuple(map(keys.get, names))] = calls
+        self._calls.setdefault(name, {}).setdefault(names, {})[tuple(map(keys.get, names))] = calls
