@@ -97,9 +97,7 @@ class Watcher:
             if not self._hand_on(consumer, since):
                 self._absences.postpone(consumer, at, now_ms)
         due = self._absences.until_next(time.monotonic())
-        # Alone, there is nobody to see.
-        seconds = LOOK_SECONDS if len(subscribers) > 1 else ENLIST_SECONDS
-        self._look.seconds = seconds if due is None else min(seconds, due)
+        self._look.seconds = LOOK_SECONDS if due is None else min(LOOK_SECONDS, due)
 
     def _learn(self) -> None:
         """At the first look of a process, learn from the server whom it has seen alive before.

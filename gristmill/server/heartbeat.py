@@ -45,8 +45,8 @@ class PeriodicCall:
 
     @property
     def earliest(self) -> float:
-        """When it may run if the thread is awake (monotonic seconds)."""
-        return self.due if self.seconds == inf else self.due - EARLY * self.seconds
+        """When it may run if the thread is awake (monotonic seconds); new calls run in their order."""
+        return self.due - EARLY * self.seconds if self.due and self.seconds < inf else self.due
 
     def run(self) -> float:
         """Do it; answers the seconds until it has to be done again."""

@@ -82,6 +82,13 @@ def test_what_is_nearly_due_comes_along_and_wakes_nobody(client):
     assert now + 0.2 <= time.monotonic() < now + 9
 
 
+def test_new_calls_run_in_their_order(client):
+    """A worker subscribes before it enlists, or its first second is nobody's."""
+    heartbeat = Heartbeat(client.connection_pool)
+    heartbeat.calls = [PeriodicCall("subscription", 0.2, lambda: None), PeriodicCall("enlisting", 1, lambda: None)]
+    assert [heartbeat._next().name for _ in range(2)] == ["subscription", "enlisting"]
+
+
 def test_a_beat_that_raises_is_logged_once_and_stops_no_other(client, ledger, caplog):
     failures = []
 

@@ -15,7 +15,7 @@ from gristmill.cli import doctor
 from gristmill.config.settings import load, settings
 from gristmill.fleet.absences import UNSEEN_SECONDS
 from gristmill.fleet.registry import unwatched_workers
-from gristmill.fleet.watcher import ENLIST_SECONDS, LOOK_SECONDS, Watcher
+from gristmill.fleet.watcher import Watcher
 from tests.conftest import until
 from tests.support.leases import end_leases
 from tests.support.other_workers import Others
@@ -78,12 +78,6 @@ class TestWatching:
         assert others.left(bench) == {"living:2", watcher.lease.consumer}
         assert bench.client.zscore(f"{bench.prefix}gm1:lease:q", "dead:1") is None
         assert set(bench.client.hvals(f"{bench.prefix}gm1:suspects:q")) == {"1"}
-
-    def test_alone_it_looks_less_often(self, bench, others, watcher):
-        begin(watcher)
-        until(lambda: watcher._look.seconds == ENLIST_SECONDS)
-        others.enlist("living:2")
-        until(lambda: watcher._look.seconds == LOOK_SECONDS)
 
     def test_what_nobody_saw_alive_is_left_to_the_lease(self, bench, others, watcher):
         put(bench, 1)

@@ -34,6 +34,11 @@ class Play:
     result: Result | None = None
 
     @property
+    def may_recall(self) -> bool:
+        """Whether its calls have the answers that they had: one that loads a script is made, or the server never has it."""
+        return self.remembers and all(args[0] != "SCRIPT LOAD" for args, _ in self.commands)
+
+    @property
     def name(self) -> Hashable:
         """What the answers depend on, beside the keys: the time and the calls."""
         return self.world.actors.now, *(args for args, _ in self.commands)
@@ -83,7 +88,7 @@ class Player:
             if actors and self.client.exact:
                 play.result = World(actors, self.store.after(play.world.snapshot, play.calls.changes)), failure
                 return
-            calls = self.memory.recall(play.name, play.world.snapshot.keys) if play.remembers else None
+            calls = self.memory.recall(play.name, play.world.snapshot.keys) if play.may_recall else None
             if not calls:
                 return
             play.calls = calls
@@ -113,7 +118,7 @@ class Player:
                 changes = [change for change in changes if change[0] in touched]
             play.calls = Calls(play.commands, own, changes)
             # A script that was not loaded is loaded by now; one that broke off has not noted what it touched.
-            if play.remembers and not failed:
+            if play.may_recall and not failed:
                 self.memory.keep(play.name, play.world.snapshot.keys, touched, play.calls)
 
 

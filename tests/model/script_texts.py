@@ -13,7 +13,7 @@ TOUCHED = "model:touched"
 _CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
 _NEW_CLOCK = f"function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
 #: A script that only reads could not note what it has read.
-_READS = "flags=no-writes"
+_READ_ONLY = "flags=no-writes"
 #: What stands before and after a script: it runs whole, and then notes the names of the keys. A text that looks like a
 #: name counts as one, which costs nothing but room.
 _BEFORE = f"""local server, seen, touched = redis, {{}}, {{}}
@@ -60,4 +60,4 @@ Edit = Callable[[str], str]
 def instrumented(name: str, text: str, edit: Edit) -> str:
     """The text of a script with the explorer's clock, which notes the keys that it touches, changed by `edit`."""
     head, _, body = edit(_CLOCK.sub(lambda _: _NEW_CLOCK, text)).partition("\n")
-    return f"{head.replace(_READS, '')}\n{_BEFORE}{_TEARABLE if name in TEARABLE else ''}{body}{_AFTER}"
+    return f"{head.replace(_READ_ONLY, '')}\n{_BEFORE}{_TEARABLE if name in TEARABLE else ''}{body}{_AFTER}"

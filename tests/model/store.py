@@ -94,7 +94,7 @@ class Store:
     def forget(self) -> None:
         """Know that the server is empty."""
         self._now, self._snapshot = 0, Snapshot()
-        self._known: dict[frozenset[tuple[str, bytes]], Snapshot] = {}
+        self._snapshots: dict[frozenset[tuple[str, bytes]], Snapshot] = {}
 
     def write(self, snapshot: Snapshot, now: int) -> Command:
         """Make the server's keys and time these."""
@@ -132,15 +132,15 @@ class Store:
             else:
                 keys[name] = dump
         mark = frozenset(keys.items())
-        if mark not in self._known:
+        if mark not in self._snapshots:
             view = snapshot.view.copy()
             for name, dump, value in changes:
                 if dump is None:
                     del view[part(name)]
                 else:
                     view[part(name)] = value
-            self._known[mark] = Snapshot(keys, view)
-        return self._known[mark]
+            self._snapshots[mark] = Snapshot(keys, view)
+        return self._snapshots[mark]
 
 
 def _decoded(kind: str, value: Any) -> Any:

@@ -2,7 +2,8 @@
 --@ uses broker/lease server/run
 -- Note that a worker takes part in the watch: with its id, its queues, and the `problem` that keeps others from seeing it
 -- die, if there is one. It becomes a watcher if there are too few. `anew` says that it has subscribed since it enlisted: the
--- run of the server is noted on which it has done so. Touches consumers, watchers.
+-- run of the server is noted on which it has done so; it is noted later where the server had not heard of it. Touches
+-- consumers, watchers.
 -- Returns {1 if it watches, number of workers}.
 local SEATS, SEAT_MS = 3, 3000
 local now = milliseconds()
@@ -10,7 +11,8 @@ table.sort(queues)
 local before = redis.call('HGET', CONSUMERS, consumer)
 
 local function run()
-  if before and not anew then return cjson.decode(before).run or '' end
+  local noted = before and not anew and cjson.decode(before).run or ''
+  if noted ~= '' then return noted end
   local number = redis.pcall('PUBSUB', 'NUMSUB', channel_of(consumer))[2]
   return number and number > 0 and run_of_server() or ''
 end
