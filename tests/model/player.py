@@ -35,7 +35,7 @@ class Play:
 
     @property
     def may_recall(self) -> bool:
-        """Whether its calls have the answers that they had: one that loads a script is made, or the server never has it."""
+        """Whether its calls have the answers that they had. One that loads a script is made: the server may lack it."""
         return self.remembers and all(args[0] != "SCRIPT LOAD" for args, _ in self.commands)
 
     @property
