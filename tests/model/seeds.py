@@ -118,7 +118,7 @@ SEEDS = (
     # A batch has taken all values of another one. That one is retried, and nobody learns what the first one lacks.
     Seed(
         "superseded",
-        "and b.input_ended then supersede(entries[i], b, batch) end",
+        "and not b.input_cut then supersede(entries[i], b, batch) end",
         "and false then return end",
         Scenario("superseded", items=1, outcomes={0: "fs"}, operator=("submit from", "retry"), faults=0, workers=1),
         "the batch of values has taken an end of its source, which goes on",
