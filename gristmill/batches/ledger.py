@@ -146,7 +146,8 @@ class Ledger:
     def give_rest(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int) -> bool:
         """Record outcomes as `record`, and give the chunk's last `rest` items to other slots while the chunk goes on.
 
-        Afterwards the slot holds the chunk without those. False: it holds what it held, or another slot has it too.
+        Afterwards the slot holds the chunk without those. False: nothing was given, and the record that
+        ends the chunk has to say `rest`.
         """
         return bool(self._record(chunk, outcomes, rest, seconds, worker, "begun")[1])
 

@@ -66,8 +66,10 @@ class Lease:
         self._late: dict[str, tuple[int, bool]] = {}
         #: Those of the queues of which a message is due some time.
         self._queues_with_due: set[str] = set()
-        #: Since when leases are renewed without a break (monotonic seconds); -inf: nobody has asked the server yet.
-        self._unbroken_since: float | None = -inf
+        #: Since when leases are renewed without a break (monotonic seconds).
+        self._unbroken_since: float | None = None
+        #: Whether no lease was renewed or failed to be yet.
+        self._is_new = True
         #: Behind Sentinel, the epoch of the primary with which the connection is unbroken.
         self._epoch: int | None = None
         #: Keys with the name of a queue's list and another type.
@@ -95,15 +97,15 @@ class Lease:
             self.wake_in(max(milliseconds / 1000, WAKE_SECONDS), ())
 
     def _note_break(self) -> None:
-        self._unbroken_since = None
+        self._unbroken_since, self._is_new = None, False
 
     def _renew(self) -> None:
         silent_ms = self.scripts.call("renew", consumer=self.consumer, queues=self.queues)
         is_another = self._is_another_primary() or may_be_another_server(silent_ms, self.seconds)
         unbroken_ms = self.scripts.call("unbroken", lease=int(self.seconds * 1000))
-        if self._unbroken_since == -inf:
+        if self._is_new:
             # A worker may live for less than a lease: a new process takes the server's word.
-            self._unbroken_since = time.monotonic() - unbroken_ms / 1000
+            self._unbroken_since, self._is_new = time.monotonic() - unbroken_ms / 1000, False
         elif self._unbroken_since is None or is_another:
             self._unbroken_since = time.monotonic()
         self.acks.flush()
@@ -123,7 +125,7 @@ class Lease:
         if self._is_another_primary():
             self._note_break()
         since = self._unbroken_since
-        if since is None or since == -inf or time.monotonic() - since <= self.seconds:
+        if since is None or time.monotonic() - since <= self.seconds:
             return
         for _ in range(SCAN_CALLS):
             silent = int(self.seconds * 1000)

@@ -59,7 +59,7 @@ class Past:
 
     `slots` were decided `changed_at`. `direction` is 1 or -1 as the last change made it more or less, and `turns`
     counts the changes of that since there are items. Since `idle_since` no item is left; since `low_since` `low` slots
-    were enough. Slots come and go `step` at a time.
+    were enough. Slots come and go `step` at a time, and `present` of them are there.
     """
 
     slots: int = 0
@@ -70,6 +70,7 @@ class Past:
     low_since: float | None = None
     low: int = 0
     step: int = 0
+    present: int = 0
     reason: str = ""
 
     @classmethod
@@ -115,7 +116,7 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
     if queue.over_limit and not is_calm:
         # Few slots work then, whatever there is to do.
         return replace(past, low_since=None)
-    ordered = at - past.changed_at if queue.slots < past.slots else 0.0
+    ordered = at - past.changed_at if past.present < past.slots else 0.0
     least = _longer(queue if is_calm else _as_if_busy(queue), 1 / (1 + queue.doubt))
     if bounds.fit(plans(least, (1 + LATE * wide) * seconds, ordered).slots) > past.slots:
         goal = plans(least, seconds, ordered)

@@ -32,7 +32,7 @@ class SlotChoice:
         if past is None:
             past = Past(slots=mine, reason="as it was found")
         least, most = self._bounds[name]
-        past = replace(past, step=self._reach.step(name, overview.workers, past.step))
+        past = replace(past, step=self._reach.step(name, overview.workers, past.step), present=mine)
         bounds = Bounds(least, most, past.step)
         plans = partial(self._plan, overview, server_cpu, max(0, queue.slots - mine))
         seconds = time_for(queue, overview.batches, overview.at, self._aim.target)

@@ -101,7 +101,7 @@ class ChunkRun:
         elif self._ledger.give_rest(self.chunk, outcomes, seconds, self._worker, rest):
             self.chunk = replace(self.chunk, count=self.chunk.count - rest)
         else:
-            # Another slot has the chunk too. The end of this run tells the server of the rest.
+            # The chunk is another slot's too, or over. The end of this run tells the server of the rest.
             self._may_give = False
 
 

@@ -60,7 +60,9 @@ class Mender:
     def _look(self) -> None:
         try:
             with one_connection(self.client.connection_pool) as client:
-                server, wire = client.info("server")["run_id"], wire_of(client.connection_pool.get_connection())
+                connection = client.connection_pool.get_connection()
+                wire, server = wire_of(connection), client.info("server")["run_id"]
+                is_same = wire is wire_of(connection)
         except NoPermissionError as error:
             self._may_look = False
             log.warning(
@@ -71,7 +73,7 @@ class Mender:
             if self.client.set(self._claim, server, nx=True, px=CLAIM_MS):
                 self._work = self._mend(server)
             return
-        self._server, self._wire = server, wire
+        self._server, self._wire = server, wire if is_same else None
 
     def _mend(self, server: str) -> Iterator[Findings]:
         for batch in self._repair.active():

@@ -185,6 +185,22 @@ def test_a_repeated_gift_gives_nothing_twice(ledger, chunk, begun):
     assert (ledger.client.zrange(ledger.key("b", "remainder"), 0, -1), in_flight(ledger)) == before
 
 
+def test_the_end_of_a_chunk_ends_what_was_begun_though_nobody_knew_that_the_rest_was_given(ledger, chunk, begun):
+    """The call that gave the rest had no answer, and the long item ended before it was repeated."""
+    last = ledger.take(chunk, WORKER).items
+    assert ledger.record(chunk, outcomes(last), 0.1, WORKER, chunk.count - 3) == 0
+    assert begun.member not in in_flight(ledger)
+    assert ledger.take(chunk, "cpu@b") is None
+    assert [name for name in in_flight(ledger) if name.startswith(f"{begun.first + 3}:")], "others have the rest"
+
+
+def test_a_slot_whose_chunk_is_another_ones_does_not_go_on(ledger, chunk):
+    items = ledger.take(chunk, WORKER).items
+    ledger.take(chunk, "cpu@b")
+    assert ledger.record_and_go_on(chunk, outcomes(items), 0.1, WORKER)[1:] == (None, None)
+    assert not [entry for entry in ledger.client.hvals(ledger.key("b", "started")) if entry]
+
+
 def test_only_the_slot_that_has_the_chunk_gives_its_rest(ledger, chunk):
     ledger.take(chunk, WORKER)
     ledger.take(chunk, "cpu@b")

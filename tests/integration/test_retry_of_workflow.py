@@ -156,6 +156,16 @@ def test_what_somebody_cancelled_stays_so_unless_cancelled_items_run_again(ledge
     assert stored(ledger, "c") == [0]
 
 
+def test_what_somebody_cancelled_after_the_failure_before_it_stays_so(ledger, control, retry):
+    submit(ledger, "a", 1)
+    # Its input is open: it is not cancelled with the failure before it.
+    ledger.create("b", "token", {**FIELDS, "after": "a"})
+    end_next(ledger, "failed")
+    control.cancel("b", "by me")
+    retry("a", "b")
+    assert (states(ledger, "b"), info(ledger, "b").reason) == (["cancelled"], "by me")
+
+
 def test_a_batch_of_values_that_was_cancelled_takes_the_rest_when_it_is_retried(ledger, control):
     submit(ledger, "a", 2)
     take_from(ledger, "b", "a")

@@ -14,7 +14,7 @@ MUTANTS = (
     Mutant(
         "a scan waits for a whole lease of unbroken connection",
         "gristmill/broker/leases.py",
-        "if since is None or since == -inf or time.monotonic() - since <= self.seconds:",
+        "if since is None or time.monotonic() - since <= self.seconds:",
         "if since is None:",
         f"{GUARDS}::TestScanning::test_begins_after_a_whole_lease_of_unbroken_connection",
         ONCE,
@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "a new process takes the server's word for how long leases have been renewed",
         "gristmill/broker/leases.py",
-        "self._unbroken_since = time.monotonic() - unbroken_ms / 1000",
-        "self._unbroken_since = time.monotonic()",
+        "self._unbroken_since, self._is_new = time.monotonic() - unbroken_ms / 1000, False",
+        "self._unbroken_since, self._is_new = time.monotonic(), False",
         f"{GUARDS}::TestScanning::test_begins_at_once_where_others_have_renewed_leases_for_as_long",
         SEEN,
     ),

@@ -21,6 +21,7 @@ def planned(queue, target, ordered=0.0):
 
 
 def next_of(queue, past, at, bounds=None, seconds=TARGET):
+    past = replace(past, present=queue.slots)
     return decide(queue, planned, past, at, bounds or Bounds(0, 64), seconds, Aim(TARGET, IDLE))
 
 

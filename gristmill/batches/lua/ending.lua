@@ -161,15 +161,15 @@ end
 
 -- Cancel a batch that has not finished; its input ends with it, and `input_cut` says so. Returns as `running` what to kill.
 local function cancel(batch, now, reason, killable)
-  local b = state(batch, {'input_ended', 'cancelling', 'from_batch'}, {})
+  local b = state(batch, {'input_ended', 'cancelling', 'from_batch', 'unmet'}, {})
   if not b.input_ended then
     redis.call('HSET', key(batch, 'state'), 'input_ended', now, 'input_cut', 1)
     redis.call('HDEL', key(batch, 'state'), 'producer', 'producer_until')
     sources.let_go(b.from_batch, now)
   end
   set_paused(batch, false, now)
-  -- It has not begun: once it is retried, it waits again.
-  if links.end_waiting(batch) then redis.call('HSETNX', key(batch, 'state'), 'unmet', '') end
+  -- It has not begun: once it is retried, it waits again. `unmet` stays only where it is the reason.
+  if links.end_waiting(batch) and b.unmet ~= reason then redis.call('HSET', key(batch, 'state'), 'unmet', '') end
   if not b.cancelling then redis.call('HSET', key(batch, 'state'), 'cancelling', now, 'reason', reason) end
   return settle(batch, now, killable)
 end

@@ -178,9 +178,17 @@ do
   -- whether it left.
   function end_chunk()
     if rest < 0 then see_chunk(batch, chunk, now) return false end
-    if not accounted(count - rest) or not leave_flight(batch, b, chunk, now) then return false end
-    if rest > 0 then leave_rest() end
-    return true
+    if not accounted(count - rest) then return false end
+    if leave_flight(batch, b, chunk, now) then
+      if rest > 0 then leave_rest() end
+      return true
+    end
+    -- The rest was given before, by a call that had no answer: what had begun ends now.
+    local begun = chunk_of(first, count - rest)
+    if rest > 0 and runner_of(redis.call('HGET', key(batch, 'started'), begun)) == worker then
+      leave_flight(batch, b, begun, now)
+    end
+    return false
   end
 
   -- What the slot has begun of the chunk becomes a chunk of its own, under the same message at `place`. Returns whether the
@@ -215,7 +223,7 @@ local left, following = false, false
 if more == 'begun' then following = go_on_with_begun(place, runner, message) else left = end_chunk() end
 if b.halt and #ended > 0 then heed_halt(batch, now) end
 if b.cancelling then settle(batch, now, {}) end
-if left and place and runner and more ~= 'no' then
+if left and place and runner == worker and more ~= 'no' then
   following, b.known = go_on(batch, place, runner, message, more == 'alone', now, times ~= 'off')
 end
 release(batch, now, nil, b.known)
