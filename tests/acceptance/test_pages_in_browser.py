@@ -247,6 +247,16 @@ def test_an_axis_is_logarithmic_when_asked(page, seen):
     assert numbers == linear
 
 
+@pytest.mark.parametrize("values", ["[1e-7, 1e-6]", "[1e7]", "[0]", "[]", "[0.5]"])
+def test_a_logarithmic_axis_has_a_place_for_each_value(page, seen, values):
+    """Also for waits of less than the lowest tick, and longer than the highest one."""
+    go(page, seen, "throughput")
+    scale = f"window.gristmill.axes.logarithmic({values}, window.gristmill.axes.UNITS.seconds, 100, 0)"
+    assert len(page.run(f"{scale}.ticks")) >= 2
+    places = page.run(f"[...{values}, ...{scale}.ticks].map({scale}.y)")
+    assert all(isinstance(place, int | float) for place in places)
+
+
 def test_numbers_of_a_server_that_is_away_are_grey(page, chromium, tmp_path):
     with PrivateServer(Home(tmp_path / "home"), load({})) as server, dashboard(server.url) as pages:
         page.open(f"{pages.address}/workers")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gristmill import io, item
-from gristmill.batches import ledger as ledger_module
+from gristmill.batches import contents as contents_module
 from gristmill.batches.contents import work_of
 from gristmill.batches.control import Control
 from gristmill.config.settings import settings
@@ -32,7 +32,7 @@ def given(ledger, monkeypatch):
         sizes.append(sum(len(items) for _, items in contents["blocks"]))
         return work_of(chunk, contents)
 
-    monkeypatch.setattr(ledger_module, "work_of", weighed)
+    monkeypatch.setattr(contents_module, "work_of", weighed)
     return sizes
 
 

@@ -160,7 +160,8 @@ class TestLostAnswers:
         chunk, items = begin(ledger)
         record(ledger, chunk, items, "failed")
         answers = [
-            scripts(ledger).call("retry", batch="b", token="one", cancelled=False, actor=ACTOR) for _ in range(2)
+            scripts(ledger).call("retry", batch="b", token="one", cancelled=False, workflow=False, actor=ACTOR)
+            for _ in range(2)
         ]
         assert answers == [1, 1]
         assert control.retry("b") == 0

@@ -31,9 +31,10 @@ window.gristmill.axes = (function () {
   function logarithmic(values, unit, bottom, top) {
     const some = values.filter((value) => value > 0), powers = unit.powers;
     const least = some.length ? Math.min(...some) : 1, most = some.length ? Math.max(...some) : 10;
-    const low = powers.findLastIndex((power) => power <= least * 1.001);
+    // Two powers at least, also for values below or above all of them.
+    const low = Math.max(0, Math.min(powers.findLastIndex((power) => power <= least * 1.001), powers.length - 2));
     const high = powers.findIndex((power) => power >= most * 0.999);
-    const ticks = powers.slice(Math.max(0, low), Math.max(high, low + 1) + 1);
+    const ticks = powers.slice(low, high < 0 ? powers.length : Math.max(high, low + 1) + 1);
     const from = Math.log10(ticks[0]), span = Math.log10(ticks[ticks.length - 1]) - from;
     return { ticks, y: (value) => bottom - ((bottom - top) * (Math.log10(Math.max(value, ticks[0])) - from)) / span };
   }
