@@ -242,7 +242,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.small_server", description=__doc__)
     parser.add_argument("--items", type=at_least(PARTS), nargs="+", default=[10_000_000], help="default: 10,000,000")
-    parser.add_argument("--memory", default="1G", metavar="SIZE", help="the server's (default: 1G)")
+    parser.add_argument("--memory", default="128M", metavar="SIZE", help="the server's (default: 128M)")
     parser.add_argument("--no-kills", action="store_true", help="kill nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found into FILE")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")

@@ -49,16 +49,20 @@ def cancel(name: str, batch: str | None, item: int | None, *, kill: bool) -> Non
 def retry(name: str, batch: str | None, item: int | None, *, cancelled: bool) -> None:
     """Run failed items again, the oldest batch's first; say of each batch what it does, and what it lacks."""
     with workflow_to_change(name, batch, item) as infos:
-        control = Control(client(), settings())
+        control, nothing = Control(client(), settings()), True
         for info in infos:
             number = control.retry(info.name, cancelled=cancelled, workflow=True)
             after = open_batch(info.name).info()
+            nothing = nothing and after.state is info.state and after.taking == info.taking
             if number:
+                nothing = False
                 note(f"batch {info.name}: {item_count(number, 'run')} again")
             if after.from_batch and (after.taking, after.submitted) != (info.taking, info.submitted):
                 note(f"batch {info.name} takes further values of {after.from_batch}")
             if after.superseded:
-                warn(f"batch {info.name} {after.supersession()}: submit it again under another name")
+                warn(f"batch {info.name} {after.supersession()}: submit {info.name} again under another name")
+        if nothing:
+            note(f"no batch of this workflow has {'failed or cancelled' if cancelled else 'failed'} items")
 
 
 def change(name: str, batch: str | None, what: Callable[[Control, str], object], word: str) -> None:

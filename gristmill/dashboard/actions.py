@@ -141,6 +141,8 @@ def _act_on_many(observer: Observer, names: Iterable[str], what: str) -> tuple[i
 class Results(Page):
     """A batch's results as JSON lines, by index."""
 
+    asks_again = False
+
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""

@@ -22,11 +22,12 @@ class HealthCheck(Page):
     """Whether the dashboard can show anything, for a supervisor; it asks for no password, and tells nothing else."""
 
     async def get(self) -> None:
-        """Answer OK, or 503 when the server does not answer."""
+        """Answer OK, or 503 when the server does not answer or is a replica that has lost its primary."""
         try:
             await self.ask(_ping)
         except tornado.web.HTTPError as error:
-            raise tornado.web.HTTPError(503, "the server does not answer") from error
+            why = "the server does not answer, or is a replica without its primary"
+            raise tornado.web.HTTPError(503, why) from error
         self.finish("OK")
 
 

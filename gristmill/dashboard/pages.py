@@ -39,6 +39,9 @@ _INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 class Page(BaseHandler):
     """One of our pages."""
 
+    #: Whether a visitor's browser asks again soon when there is no answer.
+    asks_again = True
+
     def set_default_headers(self) -> None:
         """Set Flower's headers and ours."""
         super().set_default_headers()
@@ -59,9 +62,9 @@ class Page(BaseHandler):
     async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
 
-        Whoever only looks asks again soon, and waits for no server that is away.
+        Whoever only looks asks again soon, and waits for no server that is away; a download is not asked for again.
         """
-        looks = self.request.method == "GET"
+        looks = self.asks_again and self.request.method == "GET"
 
         def answer() -> Answer:
             with reaching(), within(Deadline(LOOK_SECONDS if looks else None)):

@@ -1,6 +1,7 @@
 """Whether the server is a replica that has lost its primary: what it answers is old, and nobody sees it."""
 
 import time
+from math import inf
 
 from redis import Redis
 from redis.exceptions import NoPermissionError
@@ -31,6 +32,7 @@ class StaleReplica:
         try:
             info = client.info("replication")
         except NoPermissionError:
+            self._next = inf
             return
         if info.get("role") == "slave" and info.get("master_link_status") != "up":
             raise ServerError(
