@@ -56,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
         "--results", type=Path, metavar="FILE", help="append each run's count, and show the table of all runs in there"
     )
     parser.add_argument(
-        "--total", type=_positive(int, 1), metavar="N", help="with --results: do no more once there were N kills"
+        "--total",
+        type=_positive(int, 1),
+        metavar="N",
+        help="with --results: stop once FILE has N faults of each scenario, pool and transport",
     )
     parser.add_argument(
         "--write", action="store_true", help="with --results: write the table of all runs into docs/reliability.md"
