@@ -24,6 +24,16 @@ class Seed:
         return text.replace(self.shipped, self.broken)
 
 
+#: The steps until the first outcomes are recorded.
+RECORDED = (
+    "producer: create",
+    "producer: append",
+    "producer: end",
+    "x: fetch",
+    "x: take",
+    "x: record and go on",
+)
+
 SEEDS = (
     # A batch is deleted, and submitted anew with other items. What still ran of the first one is recorded as an
     # outcome of the second one's item.
@@ -123,12 +133,7 @@ SEEDS = (
         Scenario("superseded", items=1, outcomes={0: "fs"}, operator=("submit from", "retry"), faults=0, workers=1),
         "the batch of values has taken an end of its source, which goes on",
         (
-            "producer: create",
-            "producer: append",
-            "producer: end",
-            "x: fetch",
-            "x: take",
-            "x: record and go on",
+            *RECORDED,
             "operator: submit from",
             "operator: retry",
         ),
@@ -141,12 +146,7 @@ SEEDS = (
         Scenario("catching up", items=1, outcomes={0: "fs"}, operator=("submit from", *WORKFLOW), faults=0, workers=1),
         "the batch of values has taken an end of its source, which goes on",
         (
-            "producer: create",
-            "producer: append",
-            "producer: end",
-            "x: fetch",
-            "x: take",
-            "x: record and go on",
+            *RECORDED,
             "operator: submit from",
             "operator: retry workflow",
             "operator: retry follower",
@@ -160,12 +160,7 @@ SEEDS = (
         Scenario("once more", items=1, outcomes={0: "ff"}, operator=("submit after", *WORKFLOW), faults=0, workers=1),
         "the second batch has begun, though the first one failed",
         (
-            "producer: create",
-            "producer: append",
-            "producer: end",
-            "x: fetch",
-            "x: take",
-            "x: record and go on",
+            *RECORDED,
             "operator: submit after",
             "operator: retry workflow",
             "x: fetch and ack",
