@@ -118,7 +118,7 @@ def _show_results(batches: list[Batch], infos: list[BatchInfo]) -> None:
     right = 0
     for batch in batches:
         for result in batch.results():
-            right += _is_right(batch.info().task, result.input, result.value)
+            right += result.state == "succeeded" and _is_right(batch.info().task, result.input, result.value)
             if result.index == 0:
                 write(result.to_json())
     submitted = sum(info.submitted for info in infos)

@@ -141,13 +141,11 @@ def _act_on_many(observer: Observer, names: Iterable[str], what: str) -> tuple[i
 class Results(Page):
     """A batch's results as JSON lines, by index."""
 
-    asks_again = False
-
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""
         observer = self.application.observer
-        info = await self.ask(batches.find, observer, name)
+        info = await self.ask(batches.find, observer, name, once=True)
         only_failed = self.get_query_argument("failed", "") == "1"
         reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
         results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)
@@ -155,7 +153,7 @@ class Results(Page):
         kind = "-failed" if only_failed else ""
         self.set_header("Content-Disposition", f'attachment; filename="{name}{kind}.jsonl"')
         lines = (result.to_json() + "\n" for result in reader.with_values(results))
-        while text := await self.ask(_next, lines):
+        while text := await self.ask(_next, lines, once=True):
             self.write(text)
             await self.flush()
 

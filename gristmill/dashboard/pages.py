@@ -39,9 +39,6 @@ _INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 class Page(BaseHandler):
     """One of our pages."""
 
-    #: Whether a visitor's browser asks again soon when there is no answer.
-    asks_again = True
-
     def set_default_headers(self) -> None:
         """Set Flower's headers and ours."""
         super().set_default_headers()
@@ -59,12 +56,14 @@ class Page(BaseHandler):
             why = f"{variable('dashboard_read_only')} is true, or its user of the server may only read"
             raise tornado.web.HTTPError(403, "%s", f"the dashboard is read-only: {why}")
 
-    async def ask(self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
+    async def ask(
+        self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404, once: bool = False
+    ) -> Answer:
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
 
-        Whoever only looks asks again soon, and waits for no server that is away; a download is not asked for again.
+        Whoever only looks asks again soon, and waits for no server that is away; a download is asked for `once`.
         """
-        looks = self.asks_again and self.request.method == "GET"
+        looks = self.request.method == "GET" and not once
 
         def answer() -> Answer:
             with reaching(), within(Deadline(LOOK_SECONDS if looks else None)):

@@ -177,12 +177,14 @@ def _connected(target: Target, address: str, seconds: float) -> "HTTPConnection"
 
 
 def _connection(target: Target, address: str, seconds: float) -> "HTTPConnection":
-    # Imported here, because most processes request no URL.
-    from urllib3.connection import HTTPConnection, HTTPSConnection
+    # As in `Target.parse`.
+    import urllib3
 
     if target.scheme == "http":
-        return HTTPConnection(address, target.port, timeout=seconds)
-    return HTTPSConnection(address, target.port, timeout=seconds, server_hostname=target.name, ssl_context=_tls())
+        return urllib3.connection.HTTPConnection(address, target.port, timeout=seconds)
+    return urllib3.connection.HTTPSConnection(
+        address, target.port, timeout=seconds, server_hostname=target.name, ssl_context=_tls()
+    )
 
 
 @cache

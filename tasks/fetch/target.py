@@ -123,18 +123,18 @@ def _joined(base: str, location: str) -> str:
 
 
 def _parts(url: str) -> "Url":
-    # Imported here, because most processes request no URL.
-    from urllib3.exceptions import LocationParseError
-    from urllib3.util import parse_url
+    # Imported here, because most processes request no URL; whole, because two threads that begin with different parts
+    # of a package deadlock.
+    import urllib3
 
     try:
         mark = _stand_in(url)
-        parts = parse_url(_STRAY_PERCENT.sub(mark, url))
+        parts = urllib3.util.parse_url(_STRAY_PERCENT.sub(mark, url))
         if mark in f"{parts.scheme}{parts.auth}{parts.host}".lower():
             raise _error(url, "a host without a percent sign")
         # A look-up refuses an empty label, and one of over 63 characters.
         (parts.host or "").strip("[]").encode("idna")
-    except (LocationParseError, UnicodeError):
+    except (urllib3.exceptions.LocationParseError, UnicodeError):
         raise _error(url, "a valid host and port; a host outside ASCII is written in Punycode, as xn--…") from None
     return parts
 

@@ -1,5 +1,7 @@
 """The parts of `fetch` that need no network: addresses, URLs, waits."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address, ip_network
@@ -172,3 +174,45 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 )
 def test_the_suffix_of_what_is_saved(path: str, suffix: str) -> None:
     assert fetching._suffix(Target.parse(f"http://example.com{path}", ())) == suffix
+
+
+#: Slots that are the first of their process to use an HTTP library, each another part of it, while its import is slow.
+FIRST_USE = """
+import sys, threading, time
+from gristmill.tasks.fetch.http import RequestLimits, send_request
+from gristmill.tasks.fetch.errors import FetchConnectionError
+from gristmill.tasks.fetch.target import Target
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("urllib3"):
+            time.sleep(0.01)
+
+def ask():
+    try:
+        with send_request(Target("http", "127.0.0.1", 1, "/"), ["127.0.0.1"], RequestLimits(1, 1, 1, 1)):
+            pass
+    except FetchConnectionError:
+        pass
+
+def parse():
+    Target.parse("http://site.example/", [])
+
+def slot(use):
+    try:
+        use()
+    except BaseException as error:
+        print(repr(error))
+
+sys.meta_path.insert(0, Slow())
+slots = [threading.Thread(target=slot, args=[use]) for use in (parse, ask) * 4]
+for each in slots:
+    each.start()
+for each in slots:
+    each.join()
+"""
+
+
+def test_slots_may_be_the_first_to_fetch_at_once():
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == ""
