@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import until
 from tests.support.command import Place
+from tests.support.homes import runs
 from tests.support.projects import write
 
 METHODS = {"cpu": "fork", "spawned": "spawn", "served": "forkserver"}
@@ -261,7 +262,7 @@ def test_the_death_of_a_process_is_seen(mill, queue):
     (first,) = until(lambda: sleeping(sleep), what="the program")
     pid = psutil.Process(first).ppid()
     os.kill(pid, signal.SIGKILL)
-    (second,) = until(lambda: sleeping(sleep) if sleeping(sleep) != [first] else None, what="the second run")
+    (second,) = until(lambda: set(sleeping(sleep)) - {first}, what="the second run")
     ancestors = {one.pid for one in psutil.Process(second).parents()}
     assert mill.worker(queue).pid in ancestors
     mill.run("cancel", name, "--kill").good()
@@ -286,7 +287,7 @@ def test_a_worker_that_is_killed_leaves_nothing(mill, queue):
     worker = mill.worker(queue)
     family = worker.children(recursive=True)
     os.kill(worker.pid, signal.SIGKILL)
-    until(lambda: not any(_runs(one) for one in family), what="the end of what the worker had")
+    until(lambda: not any(runs(one) for one in family), what="the end of what the worker had")
     mill.run("cancel", name, "--kill")
 
 
@@ -304,7 +305,3 @@ def test_a_ctrl_c_at_the_terminal_lets_items_finish(mill):
     assert "KeyboardInterrupt" not in done.err
     with mill.server_only():
         assert [mill.info(name).succeeded for name in names] == [1, 1, 1]
-
-
-def _runs(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
