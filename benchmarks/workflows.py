@@ -1,7 +1,9 @@
 """`python -m benchmarks.workflows`: what links between batches cost, side by side in one run.
 
 `pair` runs a batch of no-ops, and a workflow of two such batches, the values of the one being the items of the other.
-`chord` runs Celery's chord, on `redis://` and on our transport, and a batch with a task that reads it at its end.
+`chord` runs Celery's chord, on `redis://` and on our transport, and a batch with a task that reads it at its end; a
+chord that takes longer than `--limit` is ended and not run again. Celery puts the messages of a chord one by one, and
+each waits until the server has it on its disk: `until its messages were put` says how long that took.
 `live` measures what the server spends on an item, and in a second without work, beside many workflows that stand.
 """
 
@@ -78,8 +80,12 @@ def by_turns(ways: dict[str, Callable[[int], float]], items: int, rounds: int) -
     for number in range(rounds):
         for name in list(ways)[:: -1 if number % 2 else 1]:
             times[name].append(ways[name](items))
-            print(f"{name}: {times[name][-1]:.2f} s", flush=True)
+            print(f"{name}: {_text(times[name][-1])}, load {os.getloadavg()[0]:.1f}", flush=True)
     return {name: median(each) for name, each in times.items()}
+
+
+def _text(seconds: float) -> str:
+    return "no figure" if seconds == inf else f"{seconds:.2f} s"
 
 
 def pair(items: int, rounds: int) -> None:
@@ -90,43 +96,52 @@ def pair(items: int, rounds: int) -> None:
     print(f"{items:,} items: {items / one:,.0f}/s, and {items / two:,.0f}/s through both: {one / two:.2f} of one")
 
 
-def _chord(broker: str, results: str) -> Callable[[int], float]:
-    """A way to run a chord, with a worker that is started for it and ends then."""
+def _chord(broker: str, results: str, limit: int) -> Callable[[int], float]:
+    """A way to run a chord, with a worker that is started for it and ends then; it takes `limit` seconds at most."""
     environ = {**os.environ, "BENCH_BROKER": broker, "BENCH_RESULTS": results}
+    given_up: list[str] = []
 
     def run(items: int) -> float:
+        if given_up:
+            # Its messages are still on the queue.
+            return inf
         options = ["-A", "benchmarks.chords", "worker", "-c", str(SLOTS), "-l", "error", "-Q", "chords"]
         worker = subprocess.Popen([sys.executable, "-m", "celery", *options], env=environ, **QUIET)
         try:
             command = [sys.executable, "-m", "benchmarks.chords", str(items)]
-            done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=limit)
+        except subprocess.TimeoutExpired:
+            given_up.append(f"not within {limit} s")
+        except subprocess.CalledProcessError as error:
+            given_up.extend(error.stderr.strip().splitlines()[-1:])
         finally:
             worker.terminate()
             worker.wait()
-        if done.returncode:
-            # What it says is the finding; the others are measured all the same.
-            print(f"on {broker.partition(':')[0]}: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+        if given_up:
+            # That is the finding; the others are measured all the same.
+            print(*given_up, flush=True)
             return inf
-        answer, elapsed = done.stdout.split()
+        answer, elapsed, put = done.stdout.split()
         assert int(answer) == sum(range(items))
+        print(f"{float(put):.2f} s until its messages were put; ", end="")
         return float(elapsed)
 
     return run
 
 
-def chord(items: int, rounds: int) -> None:
+def chord(items: int, rounds: int, limit: int) -> None:
     """Celery's chord, and a task that reads a batch."""
     with fleet():
         running = Home(settings().home).running()
         assert running is not None
         url = running.url
         ways = {
-            "a chord on redis://": _chord(url, url),
-            "a chord on our transport": _chord(from_redis(url), url),
+            "a chord on redis://": _chord(url, url, limit),
+            "a chord on our transport": _chord(from_redis(url), url, limit),
             "a task that reads a batch": _read,
         }
         for name, each in by_turns(ways, items, rounds).items():
-            print(f"{items:,} items, {name}: {each:.2f} s")
+            print(f"{items:,} items, {name}: {_text(each)}")
 
 
 def _stand(name: str) -> None:
@@ -151,6 +166,7 @@ def main() -> int:
     parser.add_argument("part", choices=["pair", "chord", "live"])
     parser.add_argument("--items", type=at_least(1), help="of a batch (default: 1,000,000; chord: 10,000)")
     parser.add_argument("--rounds", type=at_least(1), default=3, help="of pair and chord (default: 3)")
+    parser.add_argument("--limit", type=at_least(1), default=600, help="seconds of a chord at most (default: 600)")
     parser.add_argument("--sizes", type=at_least(1), nargs="+", default=SIZES, help="of live")
     arguments = parser.parse_args()
     if arguments.part == "live":
@@ -158,7 +174,7 @@ def main() -> int:
     elif arguments.part == "pair":
         pair(arguments.items or 1_000_000, arguments.rounds)
     else:
-        chord(arguments.items or 10_000, arguments.rounds)
+        chord(arguments.items or 10_000, arguments.rounds, arguments.limit)
     return 0
 
 

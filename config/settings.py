@@ -140,7 +140,7 @@ class Settings(BaseModel):
     )
     chunk_seconds: Duration = Field(0.5, gt=0, le=60, description="Run time that a chunk of items aims at.")
     retry_seconds: Duration = Field(
-        1, gt=0, le=3600, description="Time before the second attempt of an item; each further one waits twice as long."
+        1, gt=0, le=3600, description="Time before the second attempt, then doubled each time; programs: 0 unless set."
     )
     ttl_seconds: Duration = Field(
         604_800, ge=1, le=315_360_000, description="Time for which the server keeps a batch after it ends."

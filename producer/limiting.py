@@ -21,7 +21,10 @@ def limit_values_of(
     if not tells_values:
         if limits.limit_by is None:
             return None
-        expected = "no value with from_batch: the server takes the items, and does not read their arguments"
+        expected = (
+            "no value with from_batch, whose items the server takes without reading their arguments: "
+            "have a task with a parameter of type Batch submit them"
+        )
         raise InputError(invalid_value("limit_by", limits.limit_by, expected))
     of_task = task.limits.limit_by
     name = limits.limit_by or of_task

@@ -14,7 +14,7 @@ from typing import Any
 
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed
 from gristmill.batches.ledger import Ledger
-from gristmill.config.names import checked_name, checked_queue
+from gristmill.config.names import PROGRAM, checked_name, checked_queue
 from gristmill.config.resources import Resources, refuse_of_coroutines
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, ServerError
@@ -242,7 +242,7 @@ class Submission:
             "fixed": json.dumps(self.items.fixed, sort_keys=True),
             "fingerprint": task.fingerprint,
             "retries": task.retries,
-            "retry_seconds": settings().retry_seconds,
+            "retry_seconds": _retry_seconds(task),
             "chunk_seconds": settings().chunk_seconds,
             "submitted_by": user_at_host(),
             # Slots get more items of these at a time: see `chunk_size` in cut_chunks.lua.
@@ -257,6 +257,12 @@ class Submission:
     def _sleep(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Stopped
+
+
+def _retry_seconds(task: SubmittableTask) -> float:
+    """Seconds before the second attempt of an item: none for a program, as in GNU parallel, unless they are set."""
+    usual = "retry_seconds" not in settings().model_fields_set
+    return 0 if usual and task.name == PROGRAM else settings().retry_seconds
 
 
 def _queue_for(task: SubmittableTask, queue: str) -> str:

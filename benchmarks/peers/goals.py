@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.ab.interval import Interval, paired
+from benchmarks.ab.interval import FEWEST, Interval, paired
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.peer import Peer
@@ -12,8 +12,6 @@ from benchmarks.peers.peer import Peer
 BATCHES, PLAIN = "Gristmill, batches", "Gristmill, plain messages"
 STOCK = "Celery, threads"
 POOL, THREADS = "multiprocessing.Pool", "ThreadPoolExecutor"
-#: Fewest rounds that give an interval of 95 %.
-FEWEST = 6
 
 Which = Callable[[Peer], bool]
 Pick = Callable[[Sequence[float]], float]
@@ -47,10 +45,7 @@ class Goal:
     def reached(self, comparison: Comparison) -> bool | None:
         """Whether the whole interval is on the right side of the limit; None: it is on both, or not measured."""
         measured = self.measured(comparison)
-        if measured is None:
-            return None
-        good = [value >= self.limit if self.at_least else value <= self.limit for value in measured[1:]]
-        return good[0] if good[0] == good[1] else None
+        return None if measured is None else measured.keeps(self.limit, at_least=self.at_least)
 
 
 def _plain(peer: Peer) -> bool:

@@ -99,3 +99,11 @@ def test_the_benchmark_of_scale_has_every_figure(tmp_path):
     assert "| 4 | 40 |" in out
     assert "| 4 × 8 |" in out
     assert "A worker that joins takes" in out
+
+
+def test_programs_are_measured_beside_xargs_and_run_once_each_from_a_pipe():
+    out = printed("programs", "rate", "--items", 20, "--rounds", 1, "--tools", "xargs", "run beside up")
+    assert "| `run beside up`: seconds, to xargs | ≤ 1.25× | " in out
+    assert "| unresolved |" in out
+    counts = [line for line in printed("programs", "pipe", "--items", 600).splitlines() if "memory" not in line]
+    assert len([line for line in counts if line.endswith("| yes |")]) == 4

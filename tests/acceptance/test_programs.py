@@ -88,6 +88,21 @@ def test_limits_of_an_item_are_the_programs(fleet, tmp_path, name):
     assert fleet.run("run", "--ok-codes", "0,3", "--", "sh", "-c", "exit 3", ":::", "x").good().code == 0
 
 
+def test_a_program_runs_again_at_once_unless_a_wait_is_set(fleet, tmp_path):
+    def waited(retries, **settings):
+        """The seconds from the first run to the last one."""
+        times = tmp_path / f"runs-{retries}"
+        program = ("--", "sh", "-c", f"date +%s.%N >> {times}; exit 1", ":::", "x")
+        assert fleet.run("run", "--retries", str(retries), *program, **settings).code == 1
+        runs = [float(line) for line in times.read_text().split()]
+        assert len(runs) == retries + 1
+        return runs[-1] - runs[0]
+
+    # The waits of a task's item would be 7.5 s or more.
+    assert waited(4) < 5
+    assert waited(1, GRISTMILL_RETRY_SECONDS="2") >= 1
+
+
 def test_values_of_variables_are_on_no_page_and_in_no_json(fleet, name):
     secret = "s3cret-of-the-batch"
     run = ("run", "--name", name, "--env")

@@ -103,6 +103,7 @@ SMALL = (
     replace(_small("from batch", 1, ("lost answer",), {0: "fs"}), workers=1),
     replace(_small("from batch, cancelled", 1, (), {}), workers=1),
     replace(_small("after, again", 1, ("lost answer",), {0: "ffs"}), workers=1),
+    replace(_small("from batch, again", 1, ("lost answer",), {0: "fs"}), workers=1),
     _small("two submitters", 1, (), {}),
     replace(_small("two appends", 1, ("crash",), {}), workers=1),
     replace(_timed("schedule", 5, ("outage",)), workers=1),

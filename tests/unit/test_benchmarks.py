@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import fibonacci, growth, page, quick, small_server
+from benchmarks import fibonacci, growth, page, programs, quick, small_server
 from benchmarks.growth import Growth
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import chart, conclusion, goals, guarantees, limits, report, server
@@ -91,6 +91,22 @@ def test_a_goal_is_reached_when_its_whole_interval_is_within_the_limit(ratios, e
     assert measured.estimate == pytest.approx(estimate, rel=0.01)
     assert (measured.low < measured.high) is (len(ratios) >= goals.FEWEST)
     assert cpu.reached(comparison) is reached
+
+
+@pytest.mark.parametrize(
+    ("ratios", "reached"),
+    [
+        ((1.0, 1.01, 1.02, 1.03, 1.04, 1.0), "yes"),
+        ((1.1, 1.11, 1.12, 1.11, 1.2, 1.3), "**no**"),
+        ((0.9, 1.2, 1.0, 1.1, 1.0, 1.1), "unresolved"),
+        ((1.0, 1.01, 1.02), "unresolved"),
+    ],
+)
+def test_programs_reach_a_goal_beside_another_tool_of_the_same_rounds(ratios, reached):
+    theirs = [5.0 + number for number in range(len(ratios))]
+    seconds = {"run": [ratio * other for ratio, other in zip(ratios, theirs, strict=True)], "xargs": theirs}
+    (line,) = programs.goals("cpu", seconds).splitlines()[2:]
+    assert line.split(" | ")[-1].removesuffix(" |") == reached
 
 
 def test_a_peer_that_needs_another_server_is_compared_with_ours_on_that_one(comparison):
