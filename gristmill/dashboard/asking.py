@@ -84,7 +84,7 @@ def ping() -> None:
     looking().ping()
 
 
-class Shown(Asking):
+class Showing(Asking):
     """A page with our templates, whose errors are one line."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -4,7 +4,7 @@ import tornado.web
 from tornado.web import url
 
 from gristmill.dashboard import workers
-from gristmill.dashboard.asking import AsksFirst, Shown, ping
+from gristmill.dashboard.asking import AsksFirst, Showing, ping
 from gristmill.dashboard.flower_internals import API, BrokerView, TaskView, WorkerView
 from gristmill.dashboard.pages import Page
 from gristmill.dashboard.visitors import ForVisitor
@@ -53,7 +53,7 @@ class TaskPage(ForVisitor, TaskView):
     """Flower's page of a task."""
 
 
-class WorkerPage(AsksFirst, Shown, ForVisitor, WorkerView):
+class WorkerPage(AsksFirst, Showing, ForVisitor, WorkerView):
     """Flower's page of a worker, or what the server knows of one that does not answer Flower: a busy one is late."""
 
     @tornado.web.authenticated
@@ -68,7 +68,7 @@ class WorkerPage(AsksFirst, Shown, ForVisitor, WorkerView):
             self.render("busy_worker.html", title=name, tab="workers", workers=rows)
 
 
-class BrokerPage(AsksFirst, Shown, BrokerView):
+class BrokerPage(AsksFirst, Showing, BrokerView):
     """Flower's page of the broker, which else shows no queue when the server is away."""
 
 

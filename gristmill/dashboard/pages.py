@@ -9,7 +9,7 @@ import tornado.web
 from gristmill.batches.info import ENDED, State
 from gristmill.config.settings import variable
 from gristmill.dashboard import audit, batches, busy, throughput
-from gristmill.dashboard.asking import Shown
+from gristmill.dashboard.asking import Showing
 from gristmill.dashboard.batch_list import SORTS, BatchQuery
 from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.history import RANGES
@@ -25,7 +25,7 @@ POLICY = (
 _INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 
 
-class Page(Shown):
+class Page(Showing):
     """One of our pages."""
 
     def set_default_headers(self) -> None:
