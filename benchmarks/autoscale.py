@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -86,9 +86,9 @@ def _seconds(info: BatchInfo) -> float:
     return (info.finished or 0.0) - info.created
 
 
-def begin(kind: Kind, target: float, dice: random.Random) -> Watched:
-    """Submit a batch that so many slots do in the target."""
-    mix, slots = dice.choice(sorted(MIXES)), dice.randint(3, 8 if kind is Kind.CPU else 16)
+def begin(kind: Kind, target: float, dice: random.Random, mixes: Sequence[str]) -> Watched:
+    """Submit a batch of one of the mixes that so many slots do in the target."""
+    mix, slots = dice.choice(sorted(mixes)), dice.randint(3, 8 if kind is Kind.CPU else 16)
     items: list[float] = []
     while sum(items) < 0.9 * slots * target:
         items.append(round(MIXES[mix](dice), 3))
@@ -123,12 +123,12 @@ def wait_for_least(registry: WorkerRegistry) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def measure(rounds: int, target: float, seed: int) -> int:
+def measure(rounds: int, target: float, seed: int, mixes: Sequence[str]) -> int:
     """Run all rounds; the number of batches that were not as they should be."""
     dice, registry, bad = random.Random(seed), WorkerRegistry(client(), settings()), 0
     for _ in range(rounds):
         wait_for_least(registry)
-        batches = [begin(kind, target, dice) for kind in Kind]
+        batches = [begin(kind, target, dice, mixes) for kind in Kind]
         running = batches
         while running:
             time.sleep(LOOK_SECONDS)
@@ -144,6 +144,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=at_least(1), default=10, help="rounds of two batches (default: 10)")
     parser.add_argument("--target", type=at_least(20), default=240, help="seconds of a batch (default: 240)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the mixes (default: 1)")
+    parser.add_argument("--mix", nargs="+", choices=sorted(MIXES), default=sorted(MIXES), help="mixes (default: all)")
     parser.add_argument("--resize", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.resize:
@@ -157,7 +158,7 @@ def main() -> int:
         os.environ["GRISTMILL_HOME"] = str(settings().home)
         fleet.wait_ready()
         with autoscale(arguments.target):
-            return 1 if measure(arguments.rounds, arguments.target, arguments.seed) else 0
+            return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
 
 
 if __name__ == "__main__":

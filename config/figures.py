@@ -1,6 +1,11 @@
 """Figures as people read them, in the terminal and on the dashboard."""
 
 
+def count(number: int, noun: str) -> str:
+    """A number of things: `1 slot`, `2,500 slots`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def item_count(number: int, verb: str = "") -> str:
     """A number of items: `1 item`, `2,500 items`; with a verb, as `run`: `1 item runs`, `2,500 items run`."""
     if number != 1:

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import tornado.web
 
 from gristmill.batches.control import Control
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.schedules import Schedules
 from gristmill.config.settings import settings
@@ -14,7 +16,7 @@ from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
 from gristmill.dashboard.visitors import visitor
 from gristmill.errors import InputError
-from gristmill.fleet.overview import Observer
+from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.actor import acting
 from gristmill.server.connection import client
 
@@ -49,8 +51,7 @@ class Action(Acting):
     async def post(self, name: str, what: str) -> None:
         """Take the action `what`, then show the batch again."""
         self.check_writable()
-        observer = self.application.observer
-        await self.ask(batches.find, observer, name)
+        await self.ask(_find, name)
         await self.act(_act, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
@@ -65,7 +66,7 @@ class ActionOnMany(Acting):
         names = dict.fromkeys(self.get_body_arguments("name"))
         if not names:
             raise tornado.web.HTTPError(400, "%s", "invalid value for name: none (expected the names of batches)")
-        changed, reasons = await self.act(_act_on_many, self.application.observer, names, what)
+        changed, reasons = await self.act(_act_on_many, names, what)
         self.give({"changed": changed, "reasons": reasons})
 
 
@@ -76,7 +77,7 @@ class CancelItem(Acting):
     async def post(self, name: str, index: str) -> None:
         """Cancel the item, then show what runs again."""
         self.check_writable()
-        await self.ask(batches.find, self.application.observer, name)
+        await self.ask(_find, name)
         await self.act(_cancel_item, name, int(index))
         self.redirect(self.reverse_url("busy"))
 
@@ -88,7 +89,7 @@ class WorkerAction(Acting):
     async def post(self, what: str) -> None:
         """Take the action `what` on the worker whose id is `worker` in the form, then show the list again."""
         self.check_writable()
-        await self.act(_act_on_worker, self.application.observer, self.get_body_argument("worker"), what)
+        await self.act(_act_on_worker, self.get_body_argument("worker"), what)
         self.redirect(self.reverse_url("workers"))
 
 
@@ -103,13 +104,19 @@ class ScheduleAction(Acting):
         self.redirect(self.reverse_url("batches"))
 
 
-def _act_on_worker(observer: Observer, identity: str, what: str) -> None:
-    if identity not in {worker.id for worker in observer.fleet.workers()}:
+def _find(name: str) -> BatchInfo:
+    """The batch, read apart from what others look at: they do not wait as long for the server."""
+    return batches.find(Ledger(client(), settings()), name)
+
+
+def _act_on_worker(identity: str, what: str) -> None:
+    fleet = WorkerRegistry(client(), settings())
+    if identity not in {worker.id for worker in fleet.workers()}:
         raise InputError(f"no live worker has the id {identity!r}: it has ended")
     if what == "undrain":
-        observer.fleet.undrain(identity)
+        fleet.undrain(identity)
     else:
-        observer.fleet.drain(identity, stop=what == "stop")
+        fleet.drain(identity, stop=what == "stop")
 
 
 def _cancel_item(name: str, index: int) -> None:
@@ -124,11 +131,11 @@ def _act(name: str, what: str) -> bool:
     return bool(getattr(control, what)(name))
 
 
-def _act_on_many(observer: Observer, names: Iterable[str], what: str) -> tuple[int, list[str]]:
+def _act_on_many(names: Iterable[str], what: str) -> tuple[int, list[str]]:
     changed, reasons = 0, []
     for name in names:
         try:
-            batches.find(observer, name)
+            _find(name)
             if _act(name, what):
                 changed += 1
             else:
@@ -144,10 +151,9 @@ class Results(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""
-        observer = self.application.observer
-        info = await self.ask(batches.find, observer, name, once=True)
+        info = await self.ask(batches.find, self.application.observer, name)
         only_failed = self.get_query_argument("failed", "") == "1"
-        reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
+        reader = ResultReader(client(), settings(), name)
         results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)
         self.set_header("Content-Type", "application/jsonl; charset=utf-8")
         kind = "-failed" if only_failed else ""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gristmill.config.figures import duration, item_count
+from gristmill.config.figures import count, duration, item_count
 from gristmill.dashboard.advised_command import SOMEWHERE, AdvisedCommand, Reader
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.registry import LiveWorker
@@ -95,7 +95,8 @@ def _nobody(queue: QueueNow, planned: Plan, command: AdvisedCommand, reader: Rea
 
 def _standing(queue: QueueNow, left: str, planned: Plan) -> Advice:
     if queue.busy:
-        text = f"{left}; {queue.busy} of {queue.slots} slots are busy, and none has finished an item yet."
+        busy = f"{queue.busy} of {count(queue.slots, 'slot')} {'is' if queue.busy == 1 else 'are'} busy"
+        text = f"{left}; {busy}, and none has finished an item yet."
         return Advice(queue.name, text, level="info", limit=planned.limit)
     text = f"{left}, and no slot is busy: the items may be waiting for another attempt."
     return Advice(queue.name, text, "gristmill doctor", "warning", planned.limit)
@@ -113,15 +114,14 @@ def _more(
     then = queue.drain_with(queue.slots + more.slots, start_seconds(queue, workers), queue.slots - more.stopped)
     if then is None or (queue.drain is not None and then > WORTH * queue.drain):
         return stands
-    slots = "1 more slot" if more.slots == 1 else f"{more.slots:,} more slots"
-    advised = _with(stands, f"{slots} would bring that to {duration(then)}{more.how}")
+    advised = _with(stands, f"{count(more.slots, 'more slot')} would bring that to {duration(then)}{more.how}")
     return replace(advised, command=more.text, level="info", seconds=then)
 
 
 def _machines(stands: Advice, planned: Plan, command: AdvisedCommand) -> Advice:
     """Advise more machines, where those that there are have no room."""
     busy = f"{planned.reason[0].upper()}{planned.reason[1:]}."
-    number = "1 more machine" if planned.machines == 1 else f"{planned.machines:,} more machines"
+    number = count(planned.machines, "more machine")
     more = command.machine()
     advised = _with(stands, f"{busy} {number} like {'it' if planned.places == 1 else 'these'} would help{more.how}")
     return replace(advised, command=more.text, level="warning")

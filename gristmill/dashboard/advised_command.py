@@ -62,7 +62,7 @@ class AdvisedCommand:
         """The command that starts the first worker of the queue; None in Kubernetes, which has none yet to name."""
         if any(worker.namespace for worker in self._workers):
             return None
-        if any(worker.container for worker in self._workers):
+        if any(self._is_service(worker) for worker in self._workers):
             return self._compose(self._here(), 1)
         if not self._workers:
             name = self._queue.name
@@ -125,7 +125,11 @@ class AdvisedCommand:
 
     def _in_containers(self, machine: Machine) -> bool:
         mine = [worker for worker in machine.workers if worker.queue == self._queue.name]
-        return any(worker.container for worker in mine or machine.workers)
+        return any(self._is_service(worker) for worker in mine or machine.workers)
+
+    def _is_service(self, worker: LiveWorker) -> bool:
+        """Whether Compose started a worker; those of a private server are of `up`, also in a container."""
+        return worker.container and not self._reader.is_private
 
     def _compose(self, machine: Machine, more: int) -> str:
         """The command with every service's count: Compose resets a service without one to the count in its file."""

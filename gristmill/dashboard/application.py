@@ -16,6 +16,7 @@ from tornado.web import RequestHandler, StaticFileHandler, url
 from gristmill.config.flower import check_reach, flower_options
 from gristmill.config.settings import settings
 from gristmill.dashboard import actions, flower_pages, metrics, pages, queues
+from gristmill.dashboard.asking import looking
 from gristmill.dashboard.batch_list import BatchList
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
@@ -25,7 +26,6 @@ from gristmill.dashboard.visitors import Refusal, is_refused
 from gristmill.errors import SettingError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
-from gristmill.server.connection import client
 from gristmill.server.stale_replica import StaleReplica
 
 STATIC = Path(__file__).parent / "static"
@@ -42,6 +42,8 @@ HANDLERS = [
     url(r"/workers/(drain|undrain|stop)", actions.WorkerAction, name="worker_action"),
     url(r"/worker/(.+)", flower_pages.WorkerPage),
     url(r"/task/(.+)", flower_pages.TaskPage),
+    url(r"/broker", flower_pages.BrokerPage),
+    *flower_pages.FLOWER_API,
     url(r"/throughput", pages.ThroughputPage, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
     url(r"/batches", pages.BatchesPage, name="batches"),
@@ -85,12 +87,12 @@ class Dashboard(Flower):
     @cached_property
     def observer(self) -> Observer:
         """The observer of the fleet."""
-        return Observer(client(), settings())
+        return Observer(looking(), settings())
 
     @cached_property
     def history(self) -> History:
         """The numbers of the charts."""
-        return History(Meters(client(), settings()))
+        return History(Meters(looking(), settings()))
 
     @cached_property
     def batch_list(self) -> BatchList:

@@ -23,13 +23,13 @@ INPUT, MESSAGE, TRACEBACK = 500, 500, 4000
 RATE_SECONDS = 10
 
 
-def find(observer: Observer, name: str) -> BatchInfo:
+def find(source: Observer | Ledger, name: str) -> BatchInfo:
     """The batch called `name`.
 
     Raises:
         InputError: no batch has that name.
     """
-    infos = observer.infos([name])
+    infos = source.infos([name])
     if not infos:
         raise InputError(f"no batch is called {name!r}: it was deleted, or never submitted")
     return infos[0]

@@ -12,19 +12,23 @@ import flower
 from flower import command
 from flower.app import Flower, rewrite_handler
 from flower.options import default_options
+from flower.urls import handlers
 from flower.utils import broker
 from flower.utils.broker import BrokerBase
 from flower.views import BaseHandler
+from flower.views.broker import BrokerView
 from flower.views.tasks import TaskView
 from flower.views.workers import WorkerView
 from tornado.template import Loader, Template
 
 __all__ = [
+    "API",
     "CONTENT",
     "TABS",
     "TEMPLATES",
     "BaseHandler",
     "BrokerBase",
+    "BrokerView",
     "Flower",
     "HookedLoader",
     "TaskView",
@@ -40,6 +44,8 @@ __all__ = [
 TEMPLATES = Path(flower.__file__).parent / "templates"
 TABS = '<ul class="app-nav navbar-nav">'
 CONTENT = "{% block container %}"
+#: The routes of Flower's API: pattern and handler.
+API = [handler for handler in handlers if isinstance(handler, tuple) and handler[0].startswith("/api/")]
 
 
 class HookedLoader(Loader):

@@ -1,13 +1,13 @@
-"""Flower's own pages where they would say what is not so: the first page, the health check, a worker's page."""
+"""Flower's own pages where they would say what is not so: the first page, the health check, workers, the broker."""
 
 import tornado.web
+from tornado.web import url
 
 from gristmill.dashboard import workers
-from gristmill.dashboard.flower_internals import TaskView, WorkerView
+from gristmill.dashboard.asking import AsksFirst, Showing, ping
+from gristmill.dashboard.flower_internals import API, BrokerView, TaskView, WorkerView
 from gristmill.dashboard.pages import Page
 from gristmill.dashboard.visitors import ForVisitor
-from gristmill.server.connection import connect
-from gristmill.server.waiting import ONCE
 
 
 class HomePage(Page):
@@ -24,16 +24,11 @@ class HealthCheck(Page):
     async def get(self) -> None:
         """Answer OK, or 503 when the server does not answer or is a replica that has lost its primary."""
         try:
-            await self.ask(_ping)
+            await self.ask(ping)
         except tornado.web.HTTPError as error:
             why = "the server does not answer, or is a replica without its primary"
             raise tornado.web.HTTPError(503, why) from error
         self.finish("OK")
-
-
-def _ping() -> None:
-    with connect(policy=ONCE) as client:
-        client.ping()
 
 
 class WorkersPage(Page):
@@ -58,7 +53,7 @@ class TaskPage(ForVisitor, TaskView):
     """Flower's page of a task."""
 
 
-class WorkerPage(ForVisitor, WorkerView):
+class WorkerPage(AsksFirst, Showing, ForVisitor, WorkerView):
     """Flower's page of a worker, or what the server knows of one that does not answer Flower: a busy one is late."""
 
     @tornado.web.authenticated
@@ -69,5 +64,13 @@ class WorkerPage(ForVisitor, WorkerView):
         except tornado.web.HTTPError as error:
             if error.status_code != 404:
                 raise
-            rows = await Page.ask(self, workers.with_name, self.application.observer, name)
+            rows = await self.ask(workers.with_name, self.application.observer, name)
             self.render("busy_worker.html", title=name, tab="workers", workers=rows)
+
+
+class BrokerPage(AsksFirst, Showing, BrokerView):
+    """Flower's page of the broker, which else shows no queue when the server is away."""
+
+
+#: Flower's API; without a server, its own handlers end in a traceback.
+FLOWER_API = [url(pattern, type(handler.__name__, (AsksFirst, handler), {})) for pattern, handler in API]

@@ -1,27 +1,18 @@
 """Our pages and their JSON. Templates escape all values, and scripts insert them as text."""
 
-import asyncio
 import json
 import re
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 import tornado.web
 
 from gristmill.batches.info import ENDED, State
 from gristmill.config.settings import variable
 from gristmill.dashboard import audit, batches, busy, throughput
+from gristmill.dashboard.asking import Showing
 from gristmill.dashboard.batch_list import SORTS, BatchQuery
 from gristmill.dashboard.error_groups import error_groups
-from gristmill.dashboard.flower_internals import BaseHandler
 from gristmill.dashboard.history import RANGES
-from gristmill.dashboard.visitors import only_looks
-from gristmill.errors import GristmillError
-from gristmill.server.connection import client, reaching
-from gristmill.server.waiting import Deadline, within
-
-Answer = TypeVar("Answer")
 
 #: Pages load nothing from other sites, and contain no inline script.
 POLICY = (
@@ -30,13 +21,11 @@ POLICY = (
 )
 
 
-#: Seconds for which a look waits for a server that is away.
-LOOK_SECONDS = 1.0
 #: The index of an item, or -1: before the first one.
 _INDEX = re.compile(r"-1|[0-9]{1,10}", re.ASCII)
 
 
-class Page(BaseHandler):
+class Page(Showing):
     """One of our pages."""
 
     def set_default_headers(self) -> None:
@@ -55,47 +44,6 @@ class Page(BaseHandler):
         if self.application.options.read_only:
             why = f"{variable('dashboard_read_only')} is true, or its user of the server may only read"
             raise tornado.web.HTTPError(403, "%s", f"the dashboard is read-only: {why}")
-
-    async def ask(
-        self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404, once: bool = False
-    ) -> Answer:
-        """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
-
-        Whoever only looks asks again soon, and waits for no server that is away; a download is asked for `once`.
-        """
-        looks = self.request.method == "GET" and not once
-
-        def answer() -> Answer:
-            with reaching(), within(Deadline(LOOK_SECONDS if looks else None)):
-                if looks:
-                    self.application.stale_replica.refuse(client())
-                return question(*arguments)
-
-        try:
-            return await asyncio.to_thread(answer)
-        except GristmillError as error:
-            status = bad_input if error.exit_code == 2 else 503
-            raise tornado.web.HTTPError(status, "%s", str(error)) from error
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Send the error as one line, to a browser on a page with the tabs; the traceback stays in the log."""
-        error = (kwargs.get("exc_info") or (None, None))[1]
-        if status_code == 401:
-            super().write_error(status_code, **kwargs)
-            return
-        message = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
-        text = message or HTTPStatus(status_code).phrase
-        self.set_status(status_code)
-        if "text/html" in self.request.headers.get("Accept", ""):
-            self.show("failure.html", str(status_code), "", text=text)
-            return
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{text}\n")
-
-    def show(self, template: str, title: str, tab: str, **values: Any) -> None:
-        """Render one of our templates, with the tab of that name marked."""
-        read_only = only_looks(self.application, self.request)
-        self.render(template, title=title, tab=tab, read_only=read_only, **values)
 
     def give(self, value: Any) -> None:
         """Answer with JSON."""

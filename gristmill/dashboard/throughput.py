@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
 from gristmill.config.host import machine_id
@@ -33,17 +35,26 @@ FRESH_SECONDS = 0.9
 SEARCH_SECONDS = 30.0
 
 _lock = threading.Lock()
-_answers: dict[str, tuple[float, dict[str, Any]]] = {}
+_answers: dict[str, tuple[float, dict[str, Any] | RedisError]] = {}
 
 
 def data(application: Any, name: str) -> dict[str, Any]:
-    """The JSON of the page for the range `name`; computed once a second, however many visitors ask."""
+    """The JSON of the page for the range `name`; computed once a second, however many visitors ask.
+
+    Raises:
+        RedisError: the server does not answer; those who waited meanwhile are told so too.
+    """
     with _lock:
         at, answer = _answers.get(name, (0.0, {}))
         if time.monotonic() - at > FRESH_SECONDS:
-            answer = _compute(application, name)
+            try:
+                answer = _compute(application, name)
+            except RedisError as error:
+                answer = error
             _answers[name] = time.monotonic(), answer
-        return answer
+    if isinstance(answer, RedisError):
+        raise answer
+    return answer
 
 
 def _compute(application: Any, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import Orphan
 from gristmill.broker.unknown_tasks import UnknownTask
-from gristmill.config.figures import duration
+from gristmill.config.figures import count, duration
 from gristmill.dashboard.advice import Advice
 from gristmill.fleet.registry import LiveWorker, namesakes, shared_name
 from gristmill.fleet.setup_failures import setup_failures
@@ -30,7 +30,14 @@ def advise_on_abandoned(batches: Sequence[BatchInfo]) -> list[Advice]:
     first, others = abandoned[:BATCHES_MOST], abandoned[BATCHES_MOST:]
     advice = [Advice(info.queue, f"Batch {info.name} is {info.abandonment()}.", level="warning") for info in first]
     if others:
-        advice.append(Advice(others[0].queue, f"{len(others):,} more are abandoned.", "gristmill batches", "warning"))
+        advice.append(
+            Advice(
+                others[0].queue,
+                f"{len(others):,} more {'is' if len(others) == 1 else 'are'} abandoned.",
+                "gristmill batches",
+                "warning",
+            )
+        )
     return advice
 
 
@@ -47,13 +54,18 @@ def advise_on_unknown_tasks(tasks: Sequence[UnknownTask]) -> list[Advice]:
     return [
         Advice(
             task.queue,
-            f"No worker on {task.queue} knows task {task.task}: {task.number:,} {task.what} wait, "
+            f"No worker on {task.queue} knows task {task.task}: {_waiting(task)}, "
             f"the oldest for {duration(task.seconds)}.",
             "gristmill doctor",
             "warning",
         )
         for task in tasks[:TASKS_MOST]
     ]
+
+
+def _waiting(task: UnknownTask) -> str:
+    number = count(task.number, task.what.removesuffix("s"))
+    return f"{number} {'waits' if task.number == 1 else 'wait'}"
 
 
 def advise_on_setups(workers: Sequence[LiveWorker]) -> list[Advice]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from gristmill.batches.info import BatchInfo, State
+from gristmill.config.figures import count, item_count
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.scaling import Plan, is_settled
 
@@ -108,7 +109,7 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
         # Those elsewhere may be enough.
         slots = plans(queue, seconds).slots
         past = replace(past, idle_since=None)
-        return _change(past, bounds.fit(slots), at, f"{queue.left:,} items are left and there is no slot")
+        return _change(past, bounds.fit(slots), at, f"{item_count(queue.left, 'are')} left and there is no slot")
     if past.slots != bounds.fit(past.slots):
         return _change(past, bounds.fit(past.slots), at, f"it is to have {bounds.least:,} to {bounds.most:,}")
     if is_idle:
@@ -156,7 +157,7 @@ def _decide_less(past: Past, at: float, slots: int, plan: Plan, low_seconds: flo
     past = replace(past, low_since=since, low=low)
     if at - since < low_seconds:
         return past
-    return _change(past, low, at, f"{low:,} slots are enough: {plan.reason}")
+    return _change(past, low, at, f"{count(low, 'slot')} {'is' if low == 1 else 'are'} enough: {plan.reason}")
 
 
 def _change(past: Past, slots: int, at: float, reason: str) -> Past:

@@ -137,7 +137,11 @@ def plan(
     seconds = queue.drain_with(slots, start)
     if seconds is not None and now is not None and seconds > WORTH * now:
         return Plan(queue.name, Limit.NOTHING, queue.slots, now, "it is done before more slots would help")
-    return Plan(queue.name, Limit.SLOTS, slots, seconds, f"its {queue.slots:,} slots are busy", part=part)
+    return Plan(queue.name, Limit.SLOTS, slots, seconds, _busy(queue.slots), part=part)
+
+
+def _busy(slots: int) -> str:
+    return "its only slot is busy" if slots == 1 else f"its {slots:,} slots are busy"
 
 
 def _other_limit(

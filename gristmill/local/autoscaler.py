@@ -61,7 +61,7 @@ class Autoscaler:
             before = status.queues.get(queue)
             if before is None or before.slots != past.slots:
                 change = f"{past.slots:,}" if before is None else f"{before.slots:,} to {past.slots:,}"
-                self._say(f"{queue}: {change} slots: {past.reason}")
+                self._say(f"{queue}: {change} {'slot' if past.slots == 1 else 'slots'}: {past.reason}")
         self._seat.take(Status(overview.at, self._reach.name, self._aim.target, self._aim.idle, self._failure, queues))
         self._make_so({queue: past.slots for queue, past in queues.items()}, overview)
 

@@ -79,11 +79,12 @@ def locate() -> str:
 _DRIVER = DriverInfo()
 
 
-def connect(url: str | None = None, policy: Policy = COMMAND) -> Redis:
+def connect(url: str | None = None, policy: Policy = COMMAND, answer_seconds: float = ANSWER_SECONDS) -> Redis:
     """A client for the server at `url` (default: `locate()`) that threads can share. It connects at its first call.
 
     It answers in text. A call waits as `policy` says for a server that is away, and may then run a second
-    time. `rediss` checks the certificate unless the URL has `ssl_cert_reqs=none`.
+    time. It waits `answer_seconds` seconds for an answer. `rediss` checks the certificate unless the URL has
+    `ssl_cert_reqs=none`.
 
     Raises:
         ServerError: as with `locate`.
@@ -97,8 +98,8 @@ def connect(url: str | None = None, policy: Policy = COMMAND) -> Redis:
         pool = make_pool(
             spelling,
             decode_responses=True,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=min(CONNECT_SECONDS, answer_seconds),
+            socket_timeout=answer_seconds,
             socket_keepalive=True,
             socket_keepalive_options=KEEPALIVE,
             retry=Patience(for_server(url, policy)),

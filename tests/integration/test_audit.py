@@ -13,6 +13,7 @@ from gristmill.batches.schedules import Draft, Schedules, definition
 from gristmill.batches.timetable import Timetable
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import cli
+from gristmill.config.figures import item_count
 from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.actor import acting
@@ -49,7 +50,7 @@ def test_controls_of_a_batch(ledger, control):
     ledger.delete("b")
     ledger.delete("b")
     expected = [("pause", None), ("resume", None), ("retry", "item 0"), ("cancel", "item 0")]
-    expected += [("retry", f"{len(items)} items"), ("cancel", "kill"), ("delete", None)]
+    expected += [("retry", item_count(len(items))), ("cancel", "kill"), ("delete", None)]
     assert logged(ledger) == [(action, "batch", "b", detail) for action, detail in expected]
 
 

@@ -28,12 +28,12 @@ def work(place: Place) -> None:
             for path in files[:33]:
                 (place.cwd / path).write_text(path)
             place.run("submit", "digest", "--name", "reports", *files).good()
+            for what in ("pause", "resume"):
+                place.run(what, "nightly-feeds").good()
         place.ended(name)
         time.sleep(15)
     place.run("retry", "reports").good()
     place.ended("reports")
-    place.run("pause", "nightly-feeds").good()
-    place.run("resume", "nightly-feeds").good()
     numbers = "\n".join(["27", "28", "29"] * 4000)
     place.run("submit", "fibonacci", "--from", place.file("last", numbers), "--name", "sweep-large").good()
     time.sleep(12)

@@ -52,6 +52,13 @@ def test_workers_of_one_up_are_restarted_with_more_slots():
     assert advised.seconds == pytest.approx(10 + 12_400 * 0.03 / (8 * 0.97), rel=0.01)
 
 
+def test_in_a_container_those_of_one_up_are_restarted_too():
+    own = Reader(is_private=True)
+    assert advice(workers=containers(), reader=own).command == "gristmill up --cpu-slots 8 --io-slots 64"
+    nobody = replace(CPU, slots=0, busy=0, workers=0)
+    assert advice(nobody, workers=containers(WORKERS[1]), reader=own).command == "gristmill up flower cpu io=64"
+
+
 def test_on_several_machines_the_one_with_most_room_gets_them():
     elsewhere = [replace(one, host="b", cpu=10.0) for one in WORKERS]
     assert advice(workers=[*WORKERS, *elsewhere]).command == "# on b\ngristmill up --cpu-slots 8 --io-slots 64"

@@ -47,5 +47,5 @@ count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, number)
 if takes then sources.go_on_taking(batch, now) end
 release(batch, now)
 finish(batch, now)
-note_action(actor, 'retry', 'batch', batch, number .. ' items')
+note_action(actor, 'retry', 'batch', batch, number .. (number == 1 and ' item' or ' items'))
 return remember(token, number)

@@ -1,7 +1,7 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, number, duration, about, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
+  const { make, number, count, duration, about, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
   const page = document.getElementById("batch");
   const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
@@ -104,7 +104,7 @@
       make("td", { "data-head": "Items" }, number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
       make("td", { "data-head": "First item" }, "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
-      + (all > groups.length ? number(all - groups.length, 0) + " rarer errors are not listed." : "");
+      + (all > groups.length ? count(all - groups.length, "rarer error is", "rarer errors are") + " not listed." : "");
   }
 
   function workflow(data) {
@@ -147,10 +147,9 @@
   });
 
   document.querySelectorAll("[data-action]").forEach((form) => form.addEventListener("submit", (event) => {
-    const items = (count) => number(count, 0) + (count === 1 ? " item" : " items");
     const question = latest && {
-      cancel: "Cancel this batch? " + items(latest.left) + " without an outcome; those that have not started will not run.",
-      retry: "Run " + items(latest.failed + latest.dead) + " again, which failed or are dead?",
+      cancel: "Cancel this batch? " + count(latest.left, "item") + " without an outcome; those that have not started will not run.",
+      retry: "Run " + count(latest.failed + latest.dead, "item") + " again, which failed or are dead?",
     }[form.dataset.action];
     if (question && !window.confirm(question)) event.preventDefault();
   }));

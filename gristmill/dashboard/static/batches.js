@@ -54,9 +54,9 @@
 
   function summary(data) {
     const last = data.first + data.batches.length, all = number(data.total, 0);
-    const of = data.selected === data.total ? all : number(data.selected, 0) + " that fit, and " + all + " in all";
+    const of = data.selected === data.total ? all : number(data.selected, 0) + (data.selected === 1 ? " that fits, and " : " that fit, and ") + all + " in all";
     byId("more").textContent = data.batches.length ? number(data.first + 1, 0) + " to " + number(last, 0) + " of " + of
-      : data.total ? "No batch fits; there are " + all + "." : "";
+      : data.total ? "No batch fits; there " + (data.total === 1 ? "is " : "are ") + all + "." : "";
     byId("previous").disabled = data.first === 0;
     byId("next").disabled = last >= data.selected;
   }

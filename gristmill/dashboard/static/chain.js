@@ -1,7 +1,7 @@
 /* The workflow of a batch: a box for each batch, in the order in which they follow one another. */
 (function () {
   "use strict";
-  const { number, make } = window.gristmill;
+  const { number, count, make } = window.gristmill;
   const WIDTH = 190, HEIGHT = 54, ACROSS = 60, DOWN = 14, EDGE = 2;
 
   function svg(name, attributes, ...children) {
@@ -58,7 +58,7 @@
     const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Workflow of batch " + self },
       svg("defs", {}, arrow), ...workflow.lines.map((link) => line(at, link)),
       ...workflow.boxes.map((one) => box(at, one, self, address)));
-    return [drawing, workflow.more ? make("p", { class: "gm-note" }, number(workflow.more, 0) + " more batches") : ""];
+    return [drawing, workflow.more ? make("p", { class: "gm-note" }, count(workflow.more, "more batch", "more batches")) : ""];
   }
 
   window.gristmill.chain = chain;

@@ -1,7 +1,7 @@
 /* The batches that have a tick, and what is done with all of them. */
 window.gristmill.choice = (function () {
   "use strict";
-  const { number } = window.gristmill;
+  const { number, count } = window.gristmill;
   const page = document.getElementById("batches"), form = document.getElementById("choice");
   const all = document.getElementById("choose-all"), answer = document.getElementById("choice-answer");
   const buttons = form.querySelectorAll("[data-many]");
@@ -15,7 +15,7 @@ window.gristmill.choice = (function () {
     all.checked = ticked > 0 && ticked === boxes().length;
     all.indeterminate = ticked > 0 && !all.checked;
     document.getElementById("choice-number").textContent =
-      names.size ? number(names.size, 0) + (names.size === 1 ? " batch chosen" : " batches chosen") : "Choose all on this page";
+      names.size ? count(names.size, "batch", "batches") + " chosen" : "Choose all on this page";
   }
 
   function choose(box) {
@@ -24,7 +24,7 @@ window.gristmill.choice = (function () {
   }
 
   async function act(what, again) {
-    const many = names.size === 1 ? "1 batch" : number(names.size, 0) + " batches";
+    const many = count(names.size, "batch", "batches");
     const effect = what === "retry" ? "Their failed and dead items run again." : "Items that have not started will not run.";
     if (!window.confirm((what === "retry" ? "Retry " : "Cancel ") + many + "? " + effect)) return;
     const body = new URLSearchParams(new FormData(form));
@@ -35,7 +35,7 @@ window.gristmill.choice = (function () {
       return;
     }
     const { changed, reasons } = await reply.json();
-    const words = number(changed, 0) + (what === "retry" ? " run again" : " cancelled");
+    const words = number(changed, 0) + (what === "cancel" ? " cancelled" : changed === 1 ? " runs again" : " run again");
     answer.textContent = words + (reasons.length ? "; not " + number(reasons.length, 0) + ": " + reasons.slice(0, 3).join("; ") + (reasons.length > 3 ? "; …" : "") : "");
     names.clear();
     tell();

@@ -20,6 +20,11 @@ window.gristmill = (function () {
     return value.toLocaleString("en", { maximumFractionDigits: most });
   }
 
+  /** A number of things: 1 slot, 2,500 slots. */
+  function count(value, noun, many) {
+    return number(value, 0) + " " + (value === 1 ? noun : many || noun + "s");
+  }
+
   /** Seconds in words: 12 ms, 7 s, 3 min 20 s, 2 h 5 min. */
   function duration(seconds) {
     if (seconds === null || seconds === undefined) return "–";
@@ -101,12 +106,12 @@ window.gristmill = (function () {
     if (status.textContent !== text) status.textContent = text;
   }
 
-  /** Milliseconds without an answer after which a page says so. */
-  const PATIENCE = 1500;
+  /** Milliseconds without an answer after which a page says so; where answers take long, so many times the last one. */
+  const PATIENCE = 1500, TIMES = 2;
 
   /** Request JSON from `address()` every `every()` seconds while the page is visible, and pass it to `show`. */
   function follow(address, every, show) {
-    let timer = null, running = false, again = false, good = null;
+    let timer = null, running = false, again = false, good = null, took = 0;
 
     /** Say what is wrong, and of when the numbers are that stand there. */
     function complain(text) {
@@ -120,12 +125,13 @@ window.gristmill = (function () {
       }
       clearTimeout(timer);
       running = true;
-      const late = setTimeout(complain, PATIENCE, "No answer yet");
+      const late = setTimeout(complain, Math.max(PATIENCE, TIMES * took), "No answer yet"), began = performance.now();
       try {
         const answer = await fetch(address(), { credentials: "same-origin", headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
         show(await answer.json());
         good = Date.now() / 1000;
+        took = performance.now() - began;
         say("Live", "live");
       } catch (error) {
         complain(error instanceof TypeError ? "No answer, retrying" : error.message);
@@ -150,5 +156,5 @@ window.gristmill = (function () {
     return ask;
   }
 
-  return { make, number, duration, about, clock, day, identity, fill, follow };
+  return { make, number, count, duration, about, clock, day, identity, fill, follow };
 })();

@@ -1,7 +1,7 @@
 /* The Throughput page. */
 (function () {
   "use strict";
-  const { make, number, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
+  const { make, number, count, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
   const page = document.getElementById("throughput"), buttons = document.querySelectorAll("[data-range]");
   const QUANTILES = ["p50", "p95", "p99"];
   let range = ["live", "1h", "6h", "24h"].find((one) => "#" + one === location.hash) || "live";
@@ -70,7 +70,7 @@
       th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td("Host", worker.host), td("Queue", worker.queue), td("Pool", worker.pool),
       td("Slots busy", number(worker.busy) + " of " + number(worker.slots)), td("Items/s", number(worker.rate)),
       td("Succeeded", number(worker.succeeded, 0)), td("Failed", number(worker.failed, 0)),
-      td("Machine CPU", number(worker.cpu, 0) + " % of " + coresOf(worker) + (coresOf(worker) === 1 ? " core" : " cores")),
+      td("Machine CPU", number(worker.cpu, 0) + " % of " + count(coresOf(worker), "core")),
       td("Machine memory", number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
       "No worker is live. Start workers with ", make("code", {}, "gristmill up")));
@@ -90,7 +90,7 @@
   function autoscale(now) {
     if (now === null) return [];
     const queues = Object.entries(now.queues).map(([name, one]) =>
-      name + " " + number(one.slots, 0) + (one.slots === 1 ? " slot" : " slots") + (one.reason ? " (" + one.reason + ")" : ""));
+      name + " " + count(one.slots, "slot") + (one.reason ? " (" + one.reason + ")" : ""));
     const failure = now.failure ? ". The last change failed: " + now.failure : "";
     const text = "autoscale on " + now.name + ", target " + duration(now.target) + ": " + (queues.join(", ") || "nothing yet") + failure;
     return [{ level: now.failure ? "warning" : "info", text, command: null, queue: "" }];

@@ -1,7 +1,7 @@
 /* The list of workers. */
 (function () {
   "use strict";
-  const { make, number, fill, follow, state } = window.gristmill;
+  const { make, number, count, fill, follow, state } = window.gristmill;
   const page = document.getElementById("workers-page"), form = document.getElementById("worker-form");
   // Flower's own script takes the page for its own.
   window.autorefresh = 0;
@@ -42,7 +42,7 @@
       column("Queue", worker.queue), column("Pool", worker.pool), column("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
         worker.tuning ? make("div", { class: "gm-under" }, worker.tuning) : null),
       column("Items/s", number(worker.rate)), column("Succeeded", number(worker.succeeded, 0)), column("Failed", number(worker.failed, 0)),
-      column("CPU", number(worker.cpu, 0) + " % of " + cores + (cores === 1 ? " core" : " cores")),
+      column("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
       column("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
   }
 
@@ -53,11 +53,11 @@
 
   follow(() => page.dataset.url, () => 2, (data) => {
     const workers = data.workers, names = workers.map((worker) => worker.name);
-    const sum = (field) => number(workers.reduce((total, worker) => total + worker[field], 0), 0);
+    const sum = (field) => workers.reduce((total, worker) => total + worker[field], 0);
     byId("empty").hidden = workers.length > 0;
     byId("list").hidden = workers.length === 0;
-    byId("summary").textContent = workers.length ? number(workers.length, 0) + (workers.length === 1 ? " worker, " : " workers, ") +
-      sum("busy") + " of " + sum("slots") + " slots busy" : "";
+    byId("summary").textContent = workers.length ? count(workers.length, "worker") + ", " +
+      number(sum("busy"), 0) + " of " + count(sum("slots"), "slot") + " busy" : "";
     fill(byId("rows"), workers.map((worker) => row(worker, names.filter((name) => name === worker.name).length > 1)));
   });
 })();

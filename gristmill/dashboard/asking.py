@@ -1,0 +1,108 @@
+"""How a page asks the server: in a thread, and not for long when the server is away or silent."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import tornado.web
+from redis import Redis
+
+from gristmill.dashboard.flower_internals import BaseHandler
+from gristmill.dashboard.visitors import READING, only_looks
+from gristmill.errors import GristmillError
+from gristmill.server.connection import connect, locate, reaching
+from gristmill.server.per_process import PerProcess
+from gristmill.server.waiting import Deadline, within
+
+Answer = TypeVar("Answer")
+
+#: Seconds for which a look waits for a server that is away, and for one that is there but silent.
+LOOK_SECONDS, SILENT_SECONDS = 1.0, 2.0
+
+#: Questions at the same time.
+_ASKED_MOST = 16
+
+#: Flower asks workers in the threads of the loop, and holds them for long.
+_threads = ThreadPoolExecutor(_ASKED_MOST, thread_name_prefix="ask")
+_clients: PerProcess[str, Redis] = PerProcess()
+
+
+def looking() -> Redis:
+    """The client of those who look: it waits SILENT_SECONDS for an answer, while others wait out a busy disk.
+
+    Raises:
+        ServerError, SettingError: as with `connect`.
+    """
+    url = locate()
+    return _clients.get(url, lambda: connect(url, answer_seconds=SILENT_SECONDS))
+
+
+class Asking(BaseHandler):
+    """A page that asks the server."""
+
+    async def ask(
+        self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404, once: bool = False
+    ) -> Answer:
+        """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
+
+        Whoever only looks asks again soon, and waits for no server that is away; a download is asked for `once`.
+        """
+        looks = self.request.method in READING and not once
+
+        def answer() -> Answer:
+            with reaching(), within(Deadline(LOOK_SECONDS if looks else None)):
+                if looks:
+                    self.application.stale_replica.refuse(looking())
+                return question(*arguments)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(_threads, copy_context().run, answer)
+        except GristmillError as error:
+            status = bad_input if error.exit_code == 2 else 503
+            raise tornado.web.HTTPError(status, "%s", str(error)) from error
+
+
+class AsksFirst(Asking):
+    """A page of Flower's that asks the server, or its workers: it says at once that the server is away."""
+
+    async def prepare(self) -> None:
+        """Ask the server whether it is there, for whoever may see the answer."""
+        super().prepare()
+        if self.current_user:
+            await self.ask(ping)
+
+
+def ping() -> None:
+    """Ask the server for a sign of life.
+
+    Raises:
+        RedisError: there is none.
+    """
+    looking().ping()
+
+
+class Showing(Asking):
+    """A page with our templates, whose errors are one line."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Send the error as one line, to a browser on a page with the tabs; the traceback stays in the log."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        if status_code == 401:
+            super().write_error(status_code, **kwargs)
+            return
+        message = isinstance(error, tornado.web.HTTPError) and error.log_message and error.get_message()
+        text = message or HTTPStatus(status_code).phrase
+        self.set_status(status_code)
+        if "text/html" in self.request.headers.get("Accept", ""):
+            self.show("failure.html", str(status_code), "", text=text)
+            return
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{text}\n")
+
+    def show(self, template: str, title: str, tab: str, **values: Any) -> None:
+        """Render one of our templates, with the tab of that name marked."""
+        read_only = only_looks(self.application, self.request)
+        self.render(template, title=title, tab=tab, read_only=read_only, **values)
