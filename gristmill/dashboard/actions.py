@@ -11,6 +11,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.schedules import Schedules
+from gristmill.batches.workflow import workflow_of
 from gristmill.config.settings import settings
 from gristmill.dashboard import batches
 from gristmill.dashboard.pages import Page
@@ -53,6 +54,18 @@ class Action(Acting):
         self.check_writable()
         await self.ask(_find, name)
         await self.act(_act, name, what, bad_input=409)
+        self.redirect(self.reverse_url("batch", name))
+
+
+class WorkflowAction(Acting):
+    """Takes one action on all batches of a workflow, for a form with the token of its page."""
+
+    @tornado.web.authenticated
+    async def post(self, name: str, what: str) -> None:
+        """Take the action `what` on the workflow of the batch, then show the batch again."""
+        self.check_writable()
+        await self.ask(_find, name)
+        await self.act(_act_on_workflow, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
 
@@ -123,12 +136,20 @@ def _cancel_item(name: str, index: int) -> None:
     Control(client(), settings()).cancel_item(name, index, f"item {index} {_WHERE}")
 
 
-def _act(name: str, what: str) -> bool:
+def _act(name: str, what: str, **options: bool) -> bool:
     """Take an action on a batch; False when there was nothing to do."""
     control = Control(client(), settings())
     if what == "cancel":
         return control.cancel(name, _WHERE) is not None
-    return bool(getattr(control, what)(name))
+    return bool(getattr(control, what)(name, **options))
+
+
+def _act_on_workflow(name: str, what: str) -> None:
+    """Take an action on each batch of a workflow: cancel the followers first, so that none of them begins meanwhile."""
+    infos = workflow_of(Ledger(client(), settings()), name)
+    options = {"workflow": True} if what == "retry" else {}
+    for info in reversed(infos) if what == "cancel" else infos:
+        _act(info.name, what, **options)
 
 
 def _act_on_many(names: Iterable[str], what: str) -> tuple[int, list[str]]:

@@ -54,6 +54,7 @@ HANDLERS = [
     url(r"/batch/([^/]+)/errors", pages.BatchErrors, name="batch_errors"),
     url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
+    url(r"/batch/([^/]+)/workflow/(retry|cancel|pause|resume)", actions.WorkflowAction, name="workflow_action"),
     url(r"/busy", pages.BusyPage, name="busy"),
     url(r"/busy/data", pages.BusyData, name="busy_data"),
     url(r"/audit", pages.AuditPage, name="audit"),

@@ -313,6 +313,7 @@ def test_a_workflow_is_drawn_and_leads_to_its_batches(page, fleet, address, name
     assert page.run("document.querySelectorAll('#workflow .gm-chain-line').length") == 2
     assert page.run("document.querySelectorAll('#workflow .gm-chain-values').length") == 1
     page.until("[...document.querySelectorAll('.gm-chain-state')].every((each) => each.textContent === 'succeeded')")
+    page.until("[...document.querySelectorAll('[data-workflow-action]')].every((form) => form.hidden)")
     page.run("[...document.querySelectorAll('#workflow a')][2].dispatchEvent(new MouseEvent('click', {bubbles: true}))")
     page.until(f"document.querySelector('h1.gm-name')?.textContent === {json.dumps(last)}")
     page.until("document.querySelector('#workflow .gm-chain-self')")

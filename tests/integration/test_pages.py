@@ -135,15 +135,39 @@ def test_the_list_follows_what_changes(shown):
     assert shown.names("text=changing") == []
 
 
+def follow(ledger, name, after):
+    """A batch of one item that follows others."""
+    ledger.create(name, "token", {**FIELDS, "after": after})
+    ledger.append(name, "token", 0, ["1"], "sha")
+    ledger.end(name, "token", 0)
+
+
 def test_a_workflow_is_listed(shown):
     store(shown.ledger, "flow-a", 2)
-    for name, after in (("flow-b", "flow-a"), ("flow-c", "flow-b:ended")):
-        shown.ledger.create(name, "token", {**FIELDS, "after": after})
-        shown.ledger.append(name, "token", 0, ["1"], "sha")
-        shown.ledger.end(name, "token", 0)
+    follow(shown.ledger, "flow-b", "flow-a")
+    follow(shown.ledger, "flow-c", "flow-b:ended")
     assert shown.names("workflow=flow-b&sort=created") == ["flow-a", "flow-b", "flow-c"]
     assert shown.names("workflow=flow-b&state=succeeded") == ["flow-a"]
     assert shown.names("workflow=gone") == []
+
+
+def test_a_workflow_is_paused_retried_and_cancelled_as_one(shown):
+    def states():
+        return [str(info.state) for info in shown.ledger.infos([f"whole-{part}" for part in "abc"])]
+
+    store(shown.ledger, "whole-a", 2, failed=1)
+    follow(shown.ledger, "whole-b", "whole-a:ended")
+    follow(shown.ledger, "whole-c", "whole-b")
+    assert states() == ["failed", "running", "waiting"]
+    for what, after in (
+        ("pause", ["failed", "paused", "paused"]),
+        ("resume", ["failed", "running", "waiting"]),
+        ("retry", ["running", "running", "waiting"]),
+        ("cancel", ["cancelled", "cancelled", "cancelled"]),
+    ):
+        code, _ = shown.pages.post(f"/batch/whole-c/workflow/{what}")
+        assert (code, states()) == (200, after), what
+    assert shown.pages.post("/batch/gone/workflow/cancel")[0] == 404
 
 
 def test_a_batch_whose_time_is_over_is_not_counted(shown):

@@ -59,11 +59,14 @@
     return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
 
+  /** What may be done to a batch of this state, `bad` of whose items failed or are dead. */
+  function allowed(state, bad) {
+    const ended = ENDED.includes(state);
+    return { pause: !ended && state !== "paused", resume: state === "paused", retry: bad > 0, cancel: !ended };
+  }
+
   function actions(batch) {
-    const ended = ENDED.includes(batch.state), bad = batch.failed + batch.dead > 0;
-    const may = {
-      pause: !ended && batch.state !== "paused", resume: batch.state === "paused", retry: bad, cancel: !ended,
-    };
+    const bad = batch.failed + batch.dead, may = allowed(batch.state, bad);
     document.querySelectorAll("[data-action]").forEach((form) => { form.hidden = !may[form.dataset.action]; });
     byId("download-failed").hidden = !bad;
   }
@@ -110,7 +113,12 @@
   function workflow(data) {
     byId("workflow-card").hidden = !data.workflow;
     const base = page.dataset.page.slice(0, page.dataset.page.lastIndexOf("/") + 1);
-    if (data.workflow) fill(byId("workflow"), chain(data.workflow, data.batch.name, (name) => base + encodeURIComponent(name)));
+    if (!data.workflow) return;
+    fill(byId("workflow"), chain(data.workflow, data.batch.name, (name) => base + encodeURIComponent(name)));
+    const may = data.workflow.boxes.map((box) => allowed(box.state, box.failed));
+    document.querySelectorAll("[data-workflow-action]").forEach((form) => {
+      form.hidden = !may.some((each) => each[form.dataset.workflowAction]);
+    });
   }
 
   function show(data) {
@@ -151,6 +159,14 @@
       cancel: "Cancel this batch? " + count(latest.left, "item") + " without an outcome; those that have not started will not run.",
       retry: "Run " + count(latest.failed + latest.dead, "item") + " again, which failed or are dead?",
     }[form.dataset.action];
+    if (question && !window.confirm(question)) event.preventDefault();
+  }));
+
+  document.querySelectorAll("[data-workflow-action]").forEach((form) => form.addEventListener("submit", (event) => {
+    const question = {
+      cancel: "Cancel all batches of this workflow? Their items that have not started will not run.",
+      retry: "Run the failed and dead items of all batches of this workflow again?",
+    }[form.dataset.workflowAction];
     if (question && !window.confirm(question)) event.preventDefault();
   }));
 })();
