@@ -8,6 +8,7 @@ LISTS = "tests/integration/test_lists.py"
 HOSTS = "tests/integration/test_host_limit.py"
 KINDS = "tests/integration/test_server_kinds.py"
 DUE = "tests/integration/test_due_times.py"
+CLOCK = "tests/integration/test_clock_steps.py"
 BROKER = "gristmill/broker/lua"
 
 MUTANTS = (
@@ -42,6 +43,22 @@ MUTANTS = (
         "",
         f"{GUARDS}::TestScanning::test_waits_after_a_gap_and_on_another_run_of_the_server",
         ONCE,
+    ),
+    Mutant(
+        "nobody is dead within a lease of a gap in the renewals, as a clock that was set forward leaves one",
+        f"{BROKER}/reclaim.lua",
+        "if not all_could_renew(now, silent) then return {} end",
+        "",
+        f"{CLOCK}::test_whoever_looks_first_after_a_step_takes_nothing_of_those_that_live",
+        ONCE,
+    ),
+    Mutant(
+        "a renewal keeps the time from going back",
+        f"{BROKER}/unbroken.lua",
+        "wind_clock()\n",
+        "\n",
+        f"{CLOCK}::test_a_countdown_is_not_an_hour_late_once_the_clock_was_set_back",
+        SEEN,
     ),
     Mutant(
         "a new process takes the server's word for how long leases have been renewed",
