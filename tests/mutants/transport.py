@@ -53,6 +53,14 @@ MUTANTS = (
         ONCE,
     ),
     Mutant(
+        "an acknowledgement is sent again that went along with a request without an answer",
+        "gristmill/broker/channel.py",
+        "self.reader.give_up()",
+        "pass",
+        "tests/integration/test_half_open.py::test_an_acknowledgement_that_went_along_with_a_request_without_an_answer_is_sent_again",
+        ONCE,
+    ),
+    Mutant(
         "a renewal keeps the time from going back",
         f"{BROKER}/unbroken.lua",
         "wind_clock()\n",
