@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _runs(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
     """What is run: scenario, pool, transport."""
-    asked = list(SCENARIOS) if "all" in arguments.scenarios else arguments.scenarios
-    names = list(dict.fromkeys(name for each in asked for name in (each, SCENARIOS[each].control) if name))
+    choice = list(SCENARIOS) if "all" in arguments.scenarios else arguments.scenarios
+    names = list(dict.fromkeys(name for each in choice for name in (each, SCENARIOS[each].control) if name))
     return [
         (name, pool, transport)
         for name in names
