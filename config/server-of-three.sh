@@ -2,7 +2,7 @@
 # Starts the server $1 of docker-compose.sentinel.yml: as a replica of the primary that the Sentinels name, or as the
 # first primary.
 set -eu
-password=$(cat /run/secrets/redis_worker)
+password=$(cat /run/secrets/redis_sentinel)
 hash=$(printf %s "$password" | sha256sum | cut -d' ' -f1)
 umask 077
 # Clients ask for the role and wait for replicas. Replicas and Sentinels have users of their own.
@@ -13,7 +13,8 @@ echo "user sentinel on #$hash allchannels +multi +exec +slaveof +ping +info +rol
 
 primary() {
   for number in 1 2 3; do
-    redis-cli -h "sentinel-$number" -p 26379 sentinel get-master-addr-by-name mill 2>/dev/null |
+    REDISCLI_AUTH=$password redis-cli --user sentinel -h "sentinel-$number" -p 26379 \
+      sentinel get-master-addr-by-name mill 2>/dev/null |
       head -n 1 | grep . && return
   done
   # No Sentinel runs yet.

@@ -19,6 +19,8 @@ from gristmill.errors import GristmillError
 
 #: What has options of its own: power cuts, and files that are torn.
 POWER = ("power", "tear")
+#: What has to lose something, so that another scenario proves that nothing is lost.
+CONTROLS = {scenario.control for scenario in SCENARIOS.values() if scenario.control}
 
 
 def _positive(kind: type[int] | type[float], least: float) -> "type[int] | type[float]":
@@ -70,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _runs(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
     """What is run: scenario, pool, transport."""
-    names = list(SCENARIOS) if "all" in arguments.scenarios else arguments.scenarios
+    choice = list(SCENARIOS) if "all" in arguments.scenarios else arguments.scenarios
+    names = list(dict.fromkeys(name for each in choice for name in (each, SCENARIOS[each].control) if name))
     return [
         (name, pool, transport)
         for name in names
@@ -84,15 +87,24 @@ def _runs(arguments: argparse.Namespace) -> list[tuple[str, str, str]]:
 def _piece(
     run: tuple[str, str, str], options: Options, results: ResultFile | None, total: int | None
 ) -> Options | None:
-    """The options of the next piece of a run: the seed goes on where the results end. None: they are complete."""
+    """The options of the next piece of a run: the seed goes on where the results end. None: they are complete.
+
+    A control is complete once it has lost something.
+    """
+    scenario = SCENARIOS[run[0]]
+    kills = scenario.kills if options.kills is None else options.kills
+    is_control = run[0] in CONTROLS
+    if is_control:
+        options = replace(options, kills=min(kills, scenario.kills))
     if results is None:
         return options
     earlier = results.of(*run)
     options = replace(options, seed=options.seed + len(earlier))
+    if is_control:
+        return None if any(count.lost for count in earlier) else options
     if total is None:
         return options
     rest = total - sum(count.kills for count in earlier)
-    kills = SCENARIOS[run[0]].kills if options.kills is None else options.kills
     return replace(options, kills=min(kills, rest)) if rest > 0 else None
 
 
@@ -119,6 +131,14 @@ def _play(
     return counts, is_stuck
 
 
+def _judged(counts: list[Count]) -> list[Count]:
+    """The counts, of which a control has broken its promise if it has lost nothing."""
+    for count in counts:
+        if count.scenario in CONTROLS and not count.lost:
+            count.broken.append("nothing was lost, so that these seeds prove nothing")
+    return counts
+
+
 def main() -> int:
     """Run what was asked for. 1: a promise was broken; 2: usage; 3: a server did not start, or a run got stuck."""
     if sys.argv[1:2] and sys.argv[1] in POWER:
@@ -136,8 +156,7 @@ def main() -> int:
     options = Options(**{field: getattr(arguments, field) for field in fields})
     results = ResultFile(arguments.results) if arguments.results else None
     counts, is_stuck = _play(_runs(arguments), options, results, arguments.total)
-    if results:
-        counts = merged(results.counts())
+    counts = _judged(merged(results.counts()) if results else counts)
     print(f"\n{table(counts)}")
     if arguments.write:
         page.write("chaos", f"{page.machine()}\n\n{table(counts)}", page.RELIABILITY)

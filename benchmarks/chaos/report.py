@@ -31,7 +31,8 @@ def verdict(count: Count) -> str:
     if count.broken:
         return "; ".join(count.broken)
     if count.transport == "ours":
-        return "ok"
+        # What may lose something is a control.
+        return "ok, it has to lose some" if count.lost else "ok"
     lost = f"{count.lost} lost" if count.lost else "weak: stock lost nothing"
     return f"{lost}; {count.not_back} not back" if count.not_back else lost
 

@@ -40,6 +40,8 @@ class Scenario:
     count: Callable[[Run, Count, float], None] = tally
     #: Instead of `play`, for what starts servers of its own: it gets the options, the count and a directory.
     whole: Callable[[Options, Count, Path], None] | None = None
+    #: The scenario that shows with the same seed that this one could have lost something: it runs behind this one.
+    control: str | None = None
 
 
 SCENARIOS = {
@@ -58,7 +60,12 @@ SCENARIOS = {
     "replaced": Scenario(faults.replaced, tasks=500, pools=("prefork",), once=True),
     "long": Scenario(faults.long, once=True),
     "failover": Scenario(
-        faults.workers, kills=200, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=2)
+        faults.workers,
+        kills=200,
+        pools=("threads",),
+        transports=("ours",),
+        whole=partial(failover.play, replicas=2),
+        control="unconfirmed",
     ),
     "everysec": Scenario(
         faults.workers,

@@ -158,8 +158,7 @@ class Channel(QueuesOnServer):
             # From now on our lease keeps the queue.
             self.keep_queue(queue)
             self._expiring.add(queue)
-        leased = [queue for queue in queues if queue not in self._no_ack]
-        if leased:
+        if leased := [queue for queue in queues if queue not in self._no_ack]:
             self.lease.keep(leased, self.take_lists)
         self.lease.reading[id(self)] = sent_at = monotonic()
         self.note_request(sent_at)
@@ -297,4 +296,5 @@ class Channel(QueuesOnServer):
         finally:
             if lease is not None:
                 lease.reading.pop(id(self), None)
+                self.reader.give_up()
                 lease.acks.flush()

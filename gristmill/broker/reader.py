@@ -128,13 +128,13 @@ class QueueReader:
 
     def send(self, connection: Any, queues: list[str], room: int | None, wait: int = BLOCK_MILLISECONDS) -> None:
         """Send a request for up to `room` messages of `queues` (None: any number), which waits up to `wait` ms."""
+        self.give_up()
         wait = min(wait, BLOCK_MILLISECONDS)
         count = TAKE_MOST if room is None else min(room, TAKE_MOST)
         # After a process was stopped it takes instead: a take renews the lease before it reads.
         fresh = monotonic() - self._took_at < self.lease.seconds / 2
         if self._empty and fresh and self._ready.issuperset(queues):
             self._empty = False
-            self._acks = None
             connection.send_command(
                 "XREADGROUP", "GROUP", "gm", self.lease.consumer, "COUNT", count, "BLOCK", wait, "STREAMS",
                 *(f"{self.prefix}gm1:q:{queue}:{level}" for level in self.levels for queue in queues),
@@ -149,17 +149,21 @@ class QueueReader:
         call = self.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
         connection.send_command("EVALSHA", *call)
 
+    def give_up(self) -> None:
+        """Wait for no answer any more: the acknowledgements that went along with the request are sent again."""
+        acks, self._acks = self._acks, None
+        self.lease.acks.put_back(acks or ())
+
     def receive(self, connection: Any) -> list[Entry]:
         """The messages in the server's answer to `send`."""
-        acks, self._acks = self._acks, None
         try:
             answer = connection.read_response()
         except NoScriptError:
-            self.lease.acks.put_back(acks or [])
+            self.give_up()
             self.scripts.load("take")
             return []
         except ResponseError as error:
-            self.lease.acks.put_back(acks or [])
+            self.give_up()
             # Somebody deleted a queue while we waited: the next take creates its groups.
             self._ready.clear()
             if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
@@ -171,9 +175,10 @@ class QueueReader:
                 return []
             raise
         except BaseException:
-            self.lease.acks.put_back(acks or [])
+            self.give_up()
             self._empty = False
             raise
+        acks, self._acks = self._acks, None
         return self._from_block(answer) if acks is None else self._from_take(answer, acks)
 
     def _wait_for_room(self, error: Exception) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis import Redis, exceptions
 from redis.backoff import NoBackoff
@@ -75,6 +75,8 @@ def host_and_port(host: str, port: int) -> str:
 def parse(url: str) -> SentinelUrl:
     """Read a URL `redis-sentinel://…` or `rediss-sentinel://…`.
 
+    A `sentinel_username` without a `sentinel_password` logs in with the password for the server.
+
     Raises:
         ValueError: the URL is malformed, or lacks the primary's name.
     """
@@ -84,8 +86,10 @@ def parse(url: str) -> SentinelUrl:
     name = options.pop("name")
     if parts.scheme not in (SCHEME, TLS_SCHEME) or not name:
         raise ValueError
-    credentials = (options.pop("sentinel_username", None), options.pop("sentinel_password", None))
-    sentinels = Sentinels(tuple(_host(place) for place in places.split(",")), name, *credentials)
+    user, password = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
+    if user and not password:
+        password = unquote(login.partition(":")[2]) or None
+    sentinels = Sentinels(tuple(_host(place) for place in places.split(",")), name, user, password)
     scheme = "redis" if parts.scheme == SCHEME else "rediss"
     query = f"?{urlencode(options)}" if options else ""
     return SentinelUrl(sentinels, f"{scheme}://{login}{at}{name.lower()}{parts.path}{query}")

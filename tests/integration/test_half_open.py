@@ -54,6 +54,28 @@ def test_a_message_is_put_once_over_another_connection(bench, proxy):
     assert bench.standing() == 2
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_an_acknowledgement_that_went_along_with_a_request_without_an_answer_is_sent_again(bench, proxy, again):
+    """Nobody else can: to this process its message looks like one that it still runs."""
+    with through(bench) as connection:
+        channel = connection.default_channel
+        connection.Producer().publish(1, routing_key="q", declare=[Queue("q")])
+        with Consumer(channel, Queue("q")):
+            tag = channel.basic_get("q").delivery_tag
+            channel.qos.delivered.pop(tag)
+            channel.lease.acks.put_back([tag])
+            # As kombu's poller does.
+            channel.client.connection = channel.client.connection_pool.get_connection()
+            proxy.silence()
+            channel.start_reading()
+            channel.client.connection.disconnect()
+            if again:
+                # kombu does so when it misses the answer to a read.
+                channel.start_reading()
+        channel.close()
+        until(lambda: bench.standing() == 0, 30, "the acknowledgement")
+
+
 def test_defaults_of_the_transport_end_a_wait_and_options_stand_before_them(bench):
     with through(bench) as connection, through(bench, socket_timeout=3) as other:
         kwargs = connection.default_channel.pool.connection_kwargs

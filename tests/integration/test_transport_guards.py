@@ -66,6 +66,7 @@ class TestScanning:
 
     def scanned(self, bench, lease):
         lease.scripts.call("renew", consumer=lease.consumer, queues=["q"])
+        lease.scripts.call("unbroken", lease=round(1000 * lease.seconds))
         lease.scan()
         return handed_back(bench) == 1
 

@@ -8,6 +8,7 @@ LISTS = "tests/integration/test_lists.py"
 HOSTS = "tests/integration/test_host_limit.py"
 KINDS = "tests/integration/test_server_kinds.py"
 DUE = "tests/integration/test_due_times.py"
+CLOCK = "tests/integration/test_clock_steps.py"
 BROKER = "gristmill/broker/lua"
 
 MUTANTS = (
@@ -42,6 +43,30 @@ MUTANTS = (
         "",
         f"{GUARDS}::TestScanning::test_waits_after_a_gap_and_on_another_run_of_the_server",
         ONCE,
+    ),
+    Mutant(
+        "nobody is dead within a lease of a gap in the renewals, as a clock that was set forward leaves one",
+        f"{BROKER}/reclaim.lua",
+        "if not all_could_renew(now, silent) then return {} end",
+        "",
+        f"{CLOCK}::test_whoever_looks_first_after_a_step_takes_nothing_of_those_that_live",
+        ONCE,
+    ),
+    Mutant(
+        "an acknowledgement is sent again that went along with a request without an answer",
+        "gristmill/broker/channel.py",
+        "self.reader.give_up()",
+        "pass",
+        "tests/integration/test_half_open.py::test_an_acknowledgement_that_went_along_with_a_request_without_an_answer_is_sent_again",
+        ONCE,
+    ),
+    Mutant(
+        "a renewal keeps the time from going back",
+        f"{BROKER}/unbroken.lua",
+        "wind_clock()\n",
+        "\n",
+        f"{CLOCK}::test_a_countdown_is_not_an_hour_late_once_the_clock_was_set_back",
+        SEEN,
     ),
     Mutant(
         "a new process takes the server's word for how long leases have been renewed",

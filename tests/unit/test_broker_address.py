@@ -11,6 +11,7 @@ import gristmill.broker  # noqa: F401
 from gristmill.broker.address import SCHEMES, Address, from_redis, parse, sentinels_of
 from gristmill.broker.transport import Transport
 from gristmill.errors import SettingError
+from gristmill.server import sentinel
 from gristmill.server.sentinel import celery_backend
 
 
@@ -129,6 +130,15 @@ def test_celery_gets_its_own_form_of_a_sentinel_url():
     expected = {"username": "a", "password": "b", "ssl": True, "ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}
     assert expected.items() <= options["sentinel_kwargs"].items()
     assert tls == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}
+
+
+def test_a_user_of_the_sentinels_has_the_servers_password_unless_there_is_another():
+    def login(options):
+        return sentinel.parse(f"redis-sentinel://u:p%40@one/4?name=m{options}").sentinels[2:4]
+
+    assert login("&sentinel_username=a") == ("a", "p@")
+    assert login("&sentinel_username=a&sentinel_password=b") == ("a", "b")
+    assert login("") == (None, None)
 
 
 def test_a_redis_url_names_the_same_server():

@@ -1,7 +1,7 @@
 --@ uses server/keys
 -- The server's time. It never goes back: where the server's clock is set back, or a replica whose clock is behind takes
 -- over, `ahead` grows by that, and shrinks again by half of the time that passes.
---   {prefix}gm1:clock  hash  at: the time of the latest heartbeat, µs; ahead: how far that was ahead of the clock, µs
+--   {prefix}gm1:clock  hash  at: the time of the latest heartbeat or renewal of a lease, µs; ahead: how far that was ahead of the clock, µs
 local function server_microseconds()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
