@@ -34,8 +34,13 @@ class Dashboard:
                 return error.code, error.read().decode(), error.headers
 
     def json(self, path: str) -> Any:
-        """The JSON of an answer, which has to be a good one."""
-        code, text, _ = self.ask(path)
+        """The JSON of an answer, which has to be a good one; as a page does, it asks a silent server's again."""
+
+        def answered() -> tuple[int, str] | None:
+            code, text, _ = self.ask(path)
+            return None if code == 503 else (code, text)
+
+        code, text = until(answered, what="an answer of the server")
         assert code == 200, text
         return json.loads(text)
 
