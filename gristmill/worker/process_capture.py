@@ -136,8 +136,8 @@ class ProcessCapture:
         """Have what an item writes sent, and bound the file, while the item runs; pass on what no item wrote."""
         looked_at = self._batch, self._index
         while True:
-            self._awake.wait(IDLE_SECONDS - LOOK_SECONDS)
-            sleep(LOOK_SECONDS)
+            if self._awake.wait(IDLE_SECONDS):
+                sleep(LOOK_SECONDS)
             before, looked_at = looked_at, (self._batch, self._index)
             if self.running or looked_at != before:
                 self._awake.set()

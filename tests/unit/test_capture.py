@@ -60,12 +60,10 @@ os.write(own, b"%d %d %d\\n" % (room, whole, len(numbers)))
 #: When a process looks at what was written there: while it is idle, then from a chunk's start on, while its item runs.
 LOOKS = """
 import os, time
-from gristmill.worker import capture, process_capture
+from gristmill.worker import capture
+from gristmill.worker.live_lines import LiveLines
 looks = []
-def sleep(seconds):
-    looks.append(time.monotonic())
-    time.sleep(seconds)
-process_capture.sleep = sleep
+LiveLines.send = lambda _: looks.append(time.monotonic())
 own = capture.capture_process()
 items = capture.current()
 def look_seconds(number):
