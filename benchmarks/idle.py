@@ -32,9 +32,18 @@ def environ(url: str, home: str) -> dict[str, str]:
 
 
 def spent(process: psutil.Process) -> float:
-    """Seconds of CPU that a process and its children have used."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return float(sum(time.user + time.system for time in times))
+    """Seconds of CPU that the threads of a process have used: by the scheduler's clock, as one tick is much here."""
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def idle_shares(process: psutil.Process, seconds: float) -> list[float]:
+    """What share of a core a process uses in the next `seconds`, and then each of its children."""
+    processes = [process, *process.children(recursive=True)]
+    before, began = [spent(each) for each in processes], time.perf_counter()
+    time.sleep(seconds)
+    took = time.perf_counter() - began
+    return [(spent(each) - first) / took for each, first in zip(processes, before, strict=True)]
 
 
 def each_slot(process: psutil.Process) -> str:
@@ -53,12 +62,12 @@ def measure(url: str, home: str, kind: str, seconds: float) -> None:
         while not WorkerRegistry(client, load({})).workers():
             time.sleep(0.1)
         process = psutil.Process(worker.pid)
-        before, began = spent(process), time.perf_counter()
         commands = client.info("stats")["total_commands_processed"]
-        time.sleep(seconds)
-        share = (spent(process) - before) / (time.perf_counter() - began)
+        own_share, *shares = idle_shares(process, seconds)
         each_second = (client.info("stats")["total_commands_processed"] - commands) / seconds
-        print(f"{kind}: {100 * share:.2f} % of a core, {each_second:.1f} commands a second", flush=True)
+        of_slots = f" (of which slots {100 * sum(shares):.2f} %)" if shares else ""
+        share = 100 * (own_share + sum(shares))
+        print(f"{kind}: {share:.2f} % of a core{of_slots}, {each_second:.1f} commands a second", flush=True)
         own, slots = process.memory_full_info().uss / 2**20, each_slot(process)
         print(f"{kind}: {own:.1f} MiB{slots and ', '}{slots} (USS)", flush=True)
         if slots:

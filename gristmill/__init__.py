@@ -15,6 +15,7 @@ The names below are the public API, with those of `gristmill.errors` and `gristm
 """
 
 import sys
+import threading
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -69,10 +70,16 @@ _MODULES = {
 }
 
 
+#: Threads that first use several names at once import one module after the other: Python breaks off imports of one
+#: package that wait for each other.
+_importing = threading.RLock()
+
+
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    with _importing:
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

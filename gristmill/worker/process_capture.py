@@ -15,8 +15,8 @@ from gristmill.worker.log_text import log_text
 from gristmill.worker.output_file import MOST_BYTES, OutputFile
 from gristmill.worker.whole_output import WholeOutput
 
-#: Seconds between two looks at the size of a file that a running item may be filling.
-LOOK_SECONDS = 0.1
+#: Seconds between two looks at the size of a file: one that a running item may be filling, and one of an idle process.
+LOOK_SECONDS, IDLE_SECONDS = 0.1, 1.0
 #: Bytes of an item's output that are sent at a time to those who listen: the end of what is new.
 LIVE_BYTES = 16 << 10
 
@@ -38,17 +38,21 @@ class ProcessCapture:
         self._whole: WholeOutput | None = None
         self._saved = 0
         self._live = LiveLines()
-        self._lock = threading.Lock()
+        #: Set when there may be something to look at soon.
+        self._lock, self._awake = threading.Lock(), threading.Event()
         self._buffers = self._stdout, self._stderr = self._buffer(1), self._buffer(2)
         self.stdout, self.stderr = map(_stream, self._buffers)
         threading.Thread(target=self._look, name="output bound", daemon=True).start()
 
     def _buffer(self, descriptor: int) -> "_Buffer":
         raw: Any = _Pieces(descriptor, self._bound)
-        return _Buffer(raw)
+        buffer = _Buffer(raw)
+        buffer.awake = self._awake
+        return buffer
 
     def rest(self) -> None:
         """No item has run for a while: pass on what was written meanwhile."""
+        self._awake.set()
         if self._file.size:
             with self._lock:
                 self._pass_on()
@@ -130,8 +134,15 @@ class ProcessCapture:
 
     def _look(self) -> None:
         """Have what an item writes sent, and bound the file, while the item runs; pass on what no item wrote."""
+        looked_at = self._batch, self._index
         while True:
-            sleep(LOOK_SECONDS)
+            if self._awake.wait(IDLE_SECONDS):
+                sleep(LOOK_SECONDS)
+            before, looked_at = looked_at, (self._batch, self._index)
+            if self.running or looked_at != before:
+                self._awake.set()
+            else:
+                self._awake.clear()
             if self._file.size:
                 with self._lock:
                     if self.running:
@@ -147,6 +158,7 @@ class _Buffer(io.BufferedWriter):
     """Knows whether it may hold something that is not in the file yet: to flush it each time would take longer."""
 
     may_hold = False
+    awake: threading.Event
 
     def write(self, data: Any, /) -> int:
         """Write the data; return its length in bytes."""
@@ -154,6 +166,8 @@ class _Buffer(io.BufferedWriter):
             return super().write(data)
         finally:
             self.may_hold = True
+            if not self.awake.is_set():
+                self.awake.set()
 
 
 class _Pieces(io.FileIO):

@@ -6,6 +6,7 @@ A slot writes its row when an item starts, without a call to anybody; the worker
 import math
 import mmap
 import os
+import re
 import struct
 import tempfile
 import time
@@ -23,6 +24,7 @@ NOTE_BYTES = 200
 
 #: When the item started (of `time.perf_counter()`, 0: none runs), its index, its attempt, whether it told its progress.
 _RUN = struct.Struct("=dddd")
+_STARTED = struct.Struct("=d")
 _STARTED_AT, _INDEX, _ATTEMPT, _IS_TOLD = range(4)
 #: How much is done, of how much (NaN: not told), the length of the note in bytes.
 _PROGRESS = struct.Struct(f"=ddI{NOTE_BYTES}s")
@@ -31,8 +33,9 @@ _PLACE = struct.Struct("=I64s")
 _PROGRESS_AT = _RUN.size
 _PLACE_AT = _PROGRESS_AT + _PROGRESS.size
 ROW_BYTES = _PLACE_AT + _PLACE.size
-#: Behind all rows: the number of the slot of each.
+#: Behind all rows: the number of the slot of each; then a byte for each, 1 once somebody has had it.
 _SLOT = struct.Struct("=I")
+_HAD = re.compile(b"\1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class RunTable:
 
     def __init__(self, memory: Any, rows: int, path: str) -> None:
         self.memory, self.rows, self.path = memory, rows, path
+        self._had_at = rows * (ROW_BYTES + _SLOT.size)
         self._free = deque(range(rows))
         #: Rows that coroutines have had: to make one costs more than all else of it.
         self._rows: dict[int, RunRow] = {}
@@ -149,6 +153,7 @@ class RunTable:
         """The row `number`, from 0; one that nobody reads when the table has no such row."""
         if not 0 <= number < self.rows:
             return scratch_row()
+        self.memory[self._had_at + number] = 1
         (slot,) = _SLOT.unpack_from(self.memory, self.rows * ROW_BYTES + number * _SLOT.size)
         return RunRow(self.memory, number, slot)
 
@@ -190,8 +195,10 @@ class RunTable:
     def runs(self, least: float = 0.0) -> Iterator[ItemRun]:
         """What has run for `least` seconds or more."""
         now = time.perf_counter()
-        started = memoryview(self.memory)[: self.rows * ROW_BYTES].cast("d")[:: ROW_BYTES // 8].tolist()
-        for number, started_at in enumerate(started):
+        # To read a row is to have its page: those that nobody has had are left alone.
+        had = self.memory[self._had_at : self._had_at + self.rows]
+        for number in (match.start() for match in _HAD.finditer(had)):
+            (started_at,) = _STARTED.unpack_from(self.memory, number * ROW_BYTES)
             run = RunRow(self.memory, number).run(least, now) if started_at and now - started_at >= least else None
             if run and _lives(run.pid):
                 yield run
@@ -199,7 +206,7 @@ class RunTable:
 
 def _memory(file: int, rows: int, *, create: bool = False) -> mmap.mmap:
     # The last byte says whether chunks are to end.
-    size = rows * (ROW_BYTES + _SLOT.size) + 1
+    size = rows * (ROW_BYTES + _SLOT.size + 1) + 1
     if create:
         os.ftruncate(file, size)
     return mmap.mmap(file, size)

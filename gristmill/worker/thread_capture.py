@@ -13,7 +13,7 @@ from gristmill.worker.whole_output import WholeOutput
 
 #: Bytes that the text of an item may have before its beginning is dropped.
 MOST_BYTES = 1 << 20
-#: The longest line that those who listen are sent, in bytes; seconds between two looks at what there is to send.
+#: The longest line that those who listen are sent, in bytes; seconds for which lines are collected.
 LIVE_BYTES, LOOK_SECONDS = 16 << 10, 0.1
 
 
@@ -137,6 +137,7 @@ class ThreadCapture:
 
     def _send_all(self) -> None:
         while True:
+            self._live.wait()
             sleep(LOOK_SECONDS)
             self._live.send()
 

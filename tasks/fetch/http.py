@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from gristmill.config.settings import Settings
+from gristmill.server.per_process import PerProcess
 from gristmill.tasks.fetch.errors import (
     FetchCertificateError,
     FetchConnectionError,
@@ -187,10 +187,12 @@ def _connection(target: Target, address: str, seconds: float) -> "HTTPConnection
     )
 
 
-@cache
+_contexts: PerProcess[str, ssl.SSLContext] = PerProcess()
+
+
 def _tls() -> ssl.SSLContext:
     """The process's trusted certificates, read once, which takes tens of milliseconds."""
-    return ssl.create_default_context()
+    return _contexts.get("fetch", ssl.create_default_context)
 
 
 @contextmanager

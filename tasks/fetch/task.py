@@ -8,13 +8,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from gristmill.config.limits import Limits, rate_of
 from gristmill.config.settings import settings
 from gristmill.server.connection import client
+from gristmill.server.per_process import PerProcess
 from gristmill.server.waiting import backoff
 from gristmill.tasks.data_root import check_path, new_file
 from gristmill.tasks.fetch.addresses import resolve
@@ -196,6 +196,9 @@ def _retry_after(value: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
 
 
-@cache
+_host_limits: PerProcess[str, HostLimit] = PerProcess()
+
+
 def _limit() -> HostLimit:
-    return HostLimit(client(), settings())
+    """The one of this process: its slots stand in one line for each host."""
+    return _host_limits.get("fetch", lambda: HostLimit(client(), settings()))

@@ -4,12 +4,13 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gristmill.server.per_process import PerProcess
 from gristmill.tasks.fetch import errors, http
 from gristmill.tasks.fetch import task as fetching
 from gristmill.tasks.fetch.task import fetch
@@ -143,7 +144,7 @@ def test_a_name_that_leads_nowhere(
 
 
 @pytest.fixture
-def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """The site with a certificate for `secure.example` that is trusted."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
@@ -154,9 +155,8 @@ def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     site.socket = context.wrap_socket(site.socket, server_side=True, do_handshake_on_connect=False)
     site.scheme = "https"
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    http._tls.cache_clear()
-    yield site
-    http._tls.cache_clear()
+    monkeypatch.setattr(http, "_contexts", PerProcess())
+    return site
 
 
 def test_https_checks_the_certificate_against_the_name(secure: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_https_checks_the_certificate_against_the_name(secure: Site, monkeypatch
 def test_https_does_not_trust_anyone(secure: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, {"secure.example": ["127.0.0.1"]})
     monkeypatch.delenv("SSL_CERT_FILE")
-    http._tls.cache_clear()
+    monkeypatch.setattr(http, "_contexts", PerProcess())
     with pytest.raises(errors.FetchCertificateError, match="self-signed"):
         fetch(secure.url("/a", "secure.example"))
 

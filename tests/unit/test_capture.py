@@ -57,6 +57,28 @@ whole = numbers == list(range(numbers[0], 20000))
 os.write(own, b"%d %d %d\\n" % (room, whole, len(numbers)))
 """
 
+#: When a process looks at what was written there: while it is idle, then from a chunk's start on, while its item runs.
+LOOKS = """
+import os, time
+from gristmill.worker import capture
+from gristmill.worker.live_lines import LiveLines
+looks = []
+LiveLines.send = lambda _: looks.append(time.monotonic())
+own = capture.capture_process()
+items = capture.current()
+def look_seconds(number):
+    del looks[:]
+    while len(looks) <= number:
+        time.sleep(0.01)
+    return (looks[number] - looks[0]) / number
+idle = look_seconds(2)
+items.rest()
+items.begin("b", 1, True)
+running = look_seconds(5)
+items.end(True)
+os.write(own, b"%f %f\\n" % (idle, running))
+"""
+
 #: Two processes of a pool, one in the place of the other, which ended in the middle of an item.
 KILLED = """
 import os
@@ -94,6 +116,13 @@ def test_a_process_tells_apart_what_its_items_write():
     length, size = map(int, sizes.split())
     assert settings().log_bytes < length < settings().log_bytes + 100
     assert size == 0
+
+
+def test_an_idle_process_seldom_looks_at_what_was_written():
+    done = subprocess.run([sys.executable, "-c", LOOKS], capture_output=True, text=True, check=True, timeout=60)
+    idle, running = map(float, done.stderr.split())
+    assert idle > 0.9
+    assert running < 0.5
 
 
 def test_threads_have_a_log_each(monkeypatch):

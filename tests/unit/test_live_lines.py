@@ -6,6 +6,7 @@ import pytest
 
 from gristmill.worker import live_lines, thread_capture
 from gristmill.worker.live_lines import LiveLines
+from tests.conftest import until
 
 
 @pytest.fixture
@@ -60,3 +61,17 @@ def test_threads_send_whole_lines_and_at_last_the_rest(live, said, monkeypatch):
     while not said or not said[-1][1][-1][1].endswith("tw"):
         items.send()
     assert [line for _, lines in said for line in lines] == [(7, "one\n"), (7, "tw")]
+
+
+def test_the_thread_that_sends_sleeps_while_there_is_nothing_to_send(live, said, monkeypatch):
+    slept = []
+    monkeypatch.setattr(thread_capture, "sleep", slept.append)
+    monkeypatch.setattr(sys, "stdout", thread_capture.ItemStream(sys.stdout))
+    items = thread_capture.ThreadCapture(live)
+    items.begin("a", 7, captures=True)
+    for number in (1, 2):
+        sys.stdout.write(f"{number}\n")
+        until(lambda number=number: len(said) == number, what="lines that were sent")
+    items.end(keep=False)
+    # Threads of earlier tests may be among those that sleep.
+    assert len(slept) < 6

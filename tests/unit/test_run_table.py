@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_a_row_says_what_runs_since_when_and_where(table):
     assert run.seconds == pytest.approx(time.perf_counter() - EARLIER, abs=60)
     row.rest()
     assert list(table.runs()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file of the table has a name there only")
+def test_to_look_at_the_table_costs_no_memory_for_rows_that_nobody_has_had():
+    table = RunTable.new(4096)
+    table.row(1).begin("scan", 7, 1, EARLIER)
+    before = Path(table.path).stat().st_blocks
+    assert [run.index for run in table.runs()] == [7]
+    assert Path(table.path).stat().st_blocks == before
 
 
 def test_the_longest_name_of_a_batch_and_the_largest_index_have_room(table):
@@ -136,7 +146,7 @@ def test_more_items_than_rows_run_all_the_same(table):
     for row in taken:
         table.give_back(row)
     assert [table.take().number for _ in range(5)] == [0, 1, 2, 3, -1]
-    assert len(table.memory) == 4 * (ROW_BYTES + 4) + 1, "and the number of each slot, and a flag"
+    assert len(table.memory) == 4 * (ROW_BYTES + 4 + 1) + 1, "with the slot of each, whether it was had, and a flag"
 
 
 def test_the_runner_writes_its_row(rows):
