@@ -17,6 +17,7 @@ SENTENCES = (
         "**Plain Celery messages** on our transport finish {stock} as fast as on Celery's, {keeps} as fast as on the "
         "fastest peer that keeps what a killed worker had, and {fastest} as fast as on the fastest of all."
     ),
+    "On servers that flush **once a second**, they finish {everysec} as fast as on the fastest peer.",
     "A **list of calls** is put {enqueue} as fast as on the fastest peer.",
     (
         "At **light load**, a task begins after {p50} the time of the best peer's in the median, and {p99} at the 99th "

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -17,8 +16,8 @@ from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.environment import NEEDS, versions
 from benchmarks.peers.goals import BATCHES, GOALS, STOCK
-from benchmarks.peers.peer import APPS, WORKLOADS
-from benchmarks.peers.rounds import Size
+from benchmarks.peers.peer import APPS, EVERYSEC, WORK
+from benchmarks.peers.rounds import settings_of
 from benchmarks.peers.tally import Stalled, Tally
 
 THREADS, HUEY = "Gristmill, plain messages, threads", "huey, processes"
@@ -122,17 +121,6 @@ def test_the_conclusion_says_what_was_measured_and_which_goals_are_open(comparis
     assert len(every) == len(GOALS)
 
 
-def test_no_round_begins_that_would_end_too_late(monkeypatch, capsys):
-    played = []
-    monkeypatch.setattr(command, "one", lambda row, *_: played.append(row.name) or {"finish": 1.0, "through": 1.0})
-    seconds = iter(range(0, 1_000_000, 100))
-    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    # The clock is asked twice for a row and twice for a round, and goes on by 100 s each time.
-    command.measure(command.select(["joblib"]), ["noop"], 7, Size(), None, minutes=30)
-    assert 1 < len(played) < 7
-    assert "no time for more" in capsys.readouterr().err
-
-
 def test_rounds_go_on_where_a_file_ends(comparison, tmp_path):
     file = tmp_path / "figures.json"
     file.write_text(json.dumps(comparison.to_json()))
@@ -148,14 +136,6 @@ def test_a_round_is_compared_with_the_same_round_of_others_also_where_one_failed
         if number != 1:
             comparison.add("b", "noop", number, {"finish": finish / 2})
     assert comparison.ratios(("a", "finish"), ("b", "finish"), "noop") == [2.0, 2.0]
-
-
-def test_a_file_of_other_rounds_is_refused(tmp_path, capsys):
-    file = tmp_path / "figures.json"
-    file.write_text(json.dumps({"size": {"share": 1.0}, "rounds": {}}))
-    with pytest.raises(SystemExit):
-        command.main(["--json", str(file), "--quick", "--peer", "huey"])
-    assert str(file) in capsys.readouterr().err
 
 
 def mark(number, pid, has_ended, at):
@@ -198,6 +178,16 @@ def test_a_cell_is_the_median_with_the_least_and_the_most():
     assert report.median_text([], 1) == "–"
 
 
+def test_servers_that_flush_once_a_second_have_a_goal_and_a_table(comparison):
+    assert goal("flush once a second").measured(comparison) is None
+    comparison.add(THREADS, EVERYSEC, 0, {"finish": 9_000.0, "enqueue": 40_000.0, "cpu": 100.0})
+    comparison.add(HUEY, EVERYSEC, 0, {"finish": 5_000.0, "enqueue": 6_000.0, "cpu": 200.0})
+    assert goal("flush once a second").measured(comparison).estimate == 1.8
+    assert f"| {HUEY} | 6,000 | 5,000 | 200 |" in report.tables(comparison, "command").splitlines()
+    assert settings_of(EVERYSEC).server_fsync == "everysec"
+    assert settings_of("noop").server_fsync == "always"
+
+
 def test_tables_have_a_line_for_each_row_that_was_measured(comparison):
     lines = report.noops(comparison).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in (THREADS, STOCK, HUEY, BATCHES)]
@@ -214,7 +204,7 @@ def test_every_peer_says_how_it_is_run_and_what_it_guarantees():
     for peer in PEERS:
         assert (APPS / f"{peer.app}.py").exists()
         assert peer.package in (None, *NEEDS)
-        assert set(peer.workers) <= set(WORKLOADS)
+        assert set(peer.workers) <= set(WORK)
         assert peer.guarantee.endswith((".", ")"))
     assert len({peer.name for peer in PEERS}) == len(PEERS)
     for package, needs in NEEDS.items():
@@ -242,7 +232,6 @@ def test_a_page_gets_what_was_measured_between_its_markers():
     for name in (
         "conclusion",
         "peers",
-        "peers-everysec",
         "peers-settings",
         "guarantees",
         "growth",
@@ -348,7 +337,7 @@ def test_limits_are_measured_and_kept(tmp_path, capsys):
 def test_a_row_that_cannot_be_measured_says_why(monkeypatch, capsys):
     monkeypatch.setattr(limits, "METERS", ("no-such-program",))
     assert command.main(["--peer", "pipelined", "--quick", "--rounds", "1"]) == 0
-    assert "- the server, pipelined: no no-such-program on the PATH" in capsys.readouterr().out
+    assert "- the server, pipelined: needs no-such-program on the PATH" in capsys.readouterr().out
 
 
 def test_what_others_have_published_stands_among_what_was_measured():
