@@ -1,8 +1,10 @@
 """The benchmarks' arithmetic: medians, ratios and goals, the page they are written into, and their options."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -240,6 +242,27 @@ def test_a_page_gets_what_was_measured_between_its_markers():
     ):
         page.replaced(page.PAGE.read_text(), name, "")
     page.replaced(page.RELIABILITY.read_text(), "chaos", "")
+
+
+#: Programs that a benchmark starts.
+STARTED = {"ab.probe", "chaos.publisher", "chords"}
+
+
+def programs():
+    """The modules of the benchmarks that can be started, without those of peers' environments."""
+    root = Path(page.__file__).parent
+    started = [path for path in root.rglob("*.py") if '__name__ == "__main__"' in path.read_text()]
+    names = [path.relative_to(root).with_suffix("").parts for path in started if path.parent != APPS]
+    return {".".join(parts).removesuffix(".__main__") for parts in names}
+
+
+def test_the_page_lists_each_benchmark_and_the_docs_name_no_other():
+    _, rest = page.PAGE.read_text().split("## Every benchmark\n")
+    listed = re.findall(r"^\| `([\w.]+)` \|", rest.split("\n## ")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(programs() - STARTED)
+    texts = [path.read_text() for path in (*page.PAGE.parent.glob("*.md"), page.PAGE.parents[1] / "README.md")]
+    named = {name for text in texts for name in re.findall(r"python -m benchmarks\.([\w.]*\w)", text)}
+    assert named <= set(listed)
 
 
 def test_the_tally_adds_up_what_processes_have_counted(tmp_path, monkeypatch):
