@@ -19,20 +19,19 @@ from pathlib import Path
 from benchmarks import page
 from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
+from benchmarks.ab.interval import FEWEST
 from benchmarks.ab.processes import cores
 from benchmarks.ab.round import BothSides, play
 from benchmarks.ab.visit import MEASURES, VisitSize
 from benchmarks.options import at_least
 from benchmarks.peers.tally import Stalled
 
-#: Rounds that an interval needs.
-LEAST = 6
 NAMES = tuple(measure.name for measure in MEASURES)
 QUICK = VisitSize(turns=1, items=2_000, singles=3, tasks=200)
 
 
 def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[BothSides]:
-    """As many rounds as the time allows, at least LEAST."""
+    """As many rounds as the time allows, at least FEWEST."""
     rounds: list[BothSides] = []
     size, luck = QUICK if options.quick else VisitSize(), random.Random(options.seed)
     measures = [measure for measure in MEASURES if measure.name in (options.only or NAMES)]
@@ -43,7 +42,7 @@ def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[
         ratios = ", ".join(f"{ratio:.3f}" for ratio in rounds[-1].ratios.values())
         print(f"round {len(rounds)}, {seconds:.0f} s, new to old: {ratios}", file=sys.stderr, flush=True)
         late = seconds + seconds / len(rounds) > 60 * options.minutes
-        if len(rounds) >= LEAST and (late or options.quick):
+        if len(rounds) >= FEWEST and (late or options.quick):
             return rounds
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 CONFIDENCE = 0.95
+#: Fewest ratios that give such an interval.
+FEWEST = 6
 
 
 class Interval(NamedTuple):
@@ -19,6 +21,11 @@ class Interval(NamedTuple):
         """Half the width of the interval, as a share of the estimate."""
         return (self.high - self.low) / 2 / self.estimate
 
+    def keeps(self, limit: float, *, at_least: bool) -> bool | None:
+        """Whether all of it is `limit` or more, or with `at_least` false `limit` or less; None: it has both sides."""
+        good = [value >= limit if at_least else value <= limit for value in (self.low, self.high)]
+        return good[0] if good[0] == good[1] else None
+
 
 def paired(ratios: Sequence[float]) -> Interval:
     """The Hodges-Lehmann estimate of the median of the ratios, with the exact interval of Wilcoxon's signed ranks.
@@ -29,8 +36,8 @@ def paired(ratios: Sequence[float]) -> Interval:
     Raises:
         ValueError: there are fewer than six ratios, too few for an interval of 95 %.
     """
-    if len(ratios) < 6:
-        raise ValueError(f"{len(ratios)} ratios (expected at least 6)")
+    if len(ratios) < FEWEST:
+        raise ValueError(f"{len(ratios)} ratios (expected at least {FEWEST})")
     logs = [math.log(ratio) for ratio in ratios]
     means = sorted((one + other) / 2 for i, one in enumerate(logs) for other in logs[i:])
     outside = _outside(len(logs))

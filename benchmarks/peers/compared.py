@@ -23,6 +23,9 @@ class Compared(Protocol):
     def __call__(self, comparison: Comparison) -> Sequence[float]:
         """One value of each round; empty: not measured."""
 
+    def rows(self, comparison: Comparison) -> tuple[str, ...]:
+        """Which rows the values are of; empty: not measured."""
+
     def contenders(self, comparison: Comparison) -> set[Cell]:
         """What more rounds are of use for."""
 
@@ -56,14 +59,21 @@ class BestToBest:
 
     def __call__(self, comparison: Comparison) -> Sequence[float]:
         """Round by round."""
-        groups: list[list[float]] = []
+        rows = self.rows(comparison)
+        return self._ratios(comparison, *rows) if rows else []
+
+    def rows(self, comparison: Comparison) -> tuple[str, ...]:
+        """Our best and the best of the others, on the server where we do worst."""
+        pairs: list[tuple[str, str]] = []
         for mine, theirs in self._sides(comparison):
-            names = best(mine, self.pick), best(theirs, self.pick)
-            if names[0] and names[1]:
-                pair = (names[0], self.ours.figure), (names[1], self.others.figure)
-                groups.append(comparison.ratios(*pair, self.workload))
+            pair = best(mine, self.pick), best(theirs, self.pick)
+            if pair[0] and pair[1] and self._ratios(comparison, pair[0], pair[1]):
+                pairs.append((pair[0], pair[1]))
         worst = min if self.pick is max else max
-        return worst(filter(None, groups), key=statistics.median, default=[])
+        return worst(pairs, key=lambda pair: statistics.median(self._ratios(comparison, *pair)), default=())
+
+    def _ratios(self, comparison: Comparison, mine: str, theirs: str) -> list[float]:
+        return comparison.ratios((mine, self.ours.figure), (theirs, self.others.figure), self.workload)
 
     def contenders(self, comparison: Comparison) -> set[Cell]:
         """Those near the best of their side."""
@@ -97,6 +107,10 @@ class Pair:
         """Round by round."""
         return comparison.ratios((self.row, "through"), (self.other, "through"), self.workload)
 
+    def rows(self, comparison: Comparison) -> tuple[str, ...]:
+        """Both."""
+        return (self.row, self.other) if self(comparison) else ()
+
     def contenders(self, _comparison: Comparison) -> set[Cell]:
         """Both."""
         return {(self.row, self.workload), (self.other, self.workload)}
@@ -111,8 +125,12 @@ class Most:
 
     def __call__(self, comparison: Comparison) -> Sequence[float]:
         """Of each round."""
+        return next((comparison.values(name, "noop", self.figure) for name in self.rows(comparison)), [])
+
+    def rows(self, comparison: Comparison) -> tuple[str, ...]:
+        """The one that has it."""
         name = best(Side(self.which, self.figure).medians(comparison, self._ours(), "noop"), max)
-        return comparison.values(name, "noop", self.figure) if name else []
+        return (name,) if name else ()
 
     def contenders(self, _comparison: Comparison) -> set[Cell]:
         """All of ours."""

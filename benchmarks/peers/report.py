@@ -67,8 +67,9 @@ def goals(comparison: Comparison) -> str:
         measured, reached = goal.measured(comparison), goal.reached(comparison)
         text = NONE if measured is None else _interval(measured, goal.unit)
         unknown = "not measured" if measured is None else "the interval has both"
-        rows.append([goal.text, goal.bound, text, {None: unknown, True: "yes", False: "**no**"}[reached]])
-    return page.table(["goal", "allowed", "measured (95 % interval)", "reached"], rows)
+        between = " / ".join(goal.values.rows(comparison)) or NONE
+        rows.append([goal.text, goal.bound, text, {None: unknown, True: "yes", False: "**no**"}[reached], between])
+    return page.table(["goal", "allowed", "measured (95 % interval)", "reached", "rows"], rows)
 
 
 def _interval(measured: Interval, unit: str) -> str:
