@@ -25,8 +25,8 @@ SENTENCES = (
     ),
     "A **list of calls** is put {enqueue} as fast as on the fastest peer ({enqueue_peer}).",
     (
-        "At **light load**, a task begins after {p50} the time of the best peer's ({p50_peer}) in the median, and {p99} at the "
-        "99th percentile."
+        "At **light load**, a task begins after {p50} the time of the best peer's ({p50_peer}) in the median, and "
+        "{p99} at the 99th percentile."
     ),
     "An **idle worker** takes {idle} of a core, and a **process slot** has {slot} of memory of its own.",
 )

@@ -37,10 +37,10 @@ def pools(*names):
 
 
 def test_no_round_begins_that_would_end_too_late(played, capsys):
-    # A round of two visits takes 200 s, and one with three turns 600 s.
+    # A round of all takes 100 s here, and a later one, with three turns, 300 s.
     rows = pools("multiprocessing.Pool", "multiprocessing.Pool, chunks")
-    run.Run(Comparison(), Size(), None).play(rows, ["cpu"], 7, minutes=15)
-    assert played == [("multiprocessing.Pool", "cpu")] * (2 + 3 + 3)
+    run.Run(Comparison(), Size(), None).play(rows, ["cpu"], 7, minutes=13)
+    assert played == [("multiprocessing.Pool", "cpu")] * (3 + 3)
     assert "no time for one more, which would take 300 s" in capsys.readouterr().err
 
 
@@ -52,7 +52,7 @@ def test_later_rounds_are_of_rows_that_may_decide_a_goal():
     comparison.add("dramatiq", "noop", 0, {"finish": 2_900.0})
     comparison.add("rq", "noop", 0, {"finish": 100.0, "enqueue": 1_600.0})
     comparison.add("saq", "noop", 0, {"finish": 100.0, "enqueue": 200.0, "p50": 5.0})
-    first, later = (schedule.visits(rows.ROWS, ["noop", "wait"], number, comparison) for number in (0, 2))
+    first, later = (schedule.visits(rows.ROWS, ["noop", "wait"], number, comparison) for number in (0, 4))
     assert {visit.row.name for visit in first} == {row.name for row in rows.ROWS}
     assert len(first) == sum(row.has(name) for row in rows.ROWS for name in ("noop", "wait"))
     again = {visit.row.name for visit in later if visit.workload == "noop"}
@@ -97,12 +97,12 @@ def test_a_row_that_cannot_be_installed_is_left_out_before_the_time_begins(playe
 
 def test_a_run_that_was_killed_goes_on_where_its_file_ends(played, tmp_path):
     file = tmp_path / "figures.json"
-    run.Run(Comparison(), Size(), file).play(pools(goals.THREADS), ["wait"], 3, minutes=60)
-    assert len(played) == 1 + 1 + 3
-    assert sorted(json.loads(file.read_text())["rounds"][goals.THREADS]["wait"]) == ["0", "1", "2", "2.1", "2.2"]
-    run.Run(command.begun(file, Size()), Size(), file).play(pools(goals.THREADS), ["wait"], 4, minutes=60)
-    assert len(played) == 1 + 1 + 3 + 3
-    assert command.begun(file, Size()).rounds == 4
+    run.Run(Comparison(), Size(), file).play(pools(goals.THREADS), ["wait"], 4, minutes=60)
+    assert len(played) == 3 + 3
+    assert sorted(json.loads(file.read_text())["rounds"][goals.THREADS]["wait"]) == ["0", "1", "2", "3", "3.1", "3.2"]
+    run.Run(command.begun(file, Size()), Size(), file).play(pools(goals.THREADS), ["wait"], 5, minutes=60)
+    assert len(played) == 3 + 3 + 3
+    assert command.begun(file, Size()).rounds == 5
 
 
 def test_a_file_of_other_rounds_is_refused(tmp_path, capsys):
