@@ -1,13 +1,13 @@
 """What a goal compares: figures of one run, one of each round, and which rows may still decide it."""
 
-import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.peer import Peer
+from benchmarks.peers.server import Version
 
 Which = Callable[[Peer], bool]
 Pick = Callable[[Sequence[float]], float]
@@ -50,49 +50,40 @@ def best(medians: dict[str, float], pick: Pick) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class BestToBest:
-    """A figure of our best row over one of the best of the others; among servers, where we do worst."""
+    """A figure of our best row over one of the best of the others, of those that run on the same server.
+
+    `redis` is the version that the peers need; None: those that run on the embedded server.
+    """
 
     ours: Side
     others: Side
     pick: Pick = max
     workload: str = "noop"
+    redis: Version | None = None
 
     def __call__(self, comparison: Comparison) -> Sequence[float]:
         """Round by round."""
-        rows = self.rows(comparison)
-        return self._ratios(comparison, *rows) if rows else []
+        if rows := self.rows(comparison):
+            return comparison.ratios((rows[0], self.ours.figure), (rows[1], self.others.figure), self.workload)
+        return []
 
     def rows(self, comparison: Comparison) -> tuple[str, ...]:
-        """Our best and the best of the others, on the server where we do worst."""
-        pairs: list[tuple[str, str]] = []
-        for mine, theirs in self._sides(comparison):
-            pair = best(mine, self.pick), best(theirs, self.pick)
-            if pair[0] and pair[1] and self._ratios(comparison, pair[0], pair[1]):
-                pairs.append((pair[0], pair[1]))
-        worst = min if self.pick is max else max
-        return worst(pairs, key=lambda pair: statistics.median(self._ratios(comparison, *pair)), default=())
-
-    def _ratios(self, comparison: Comparison, mine: str, theirs: str) -> list[float]:
-        return comparison.ratios((mine, self.ours.figure), (theirs, self.others.figure), self.workload)
+        """Our best and the best of the others."""
+        mine, theirs = (best(medians, self.pick) for medians in self._sides(comparison))
+        return (mine, theirs) if mine and theirs else ()
 
     def contenders(self, comparison: Comparison) -> set[Cell]:
         """Those near the best of their side."""
-        names = {
-            name
-            for sides in self._sides(comparison)
-            for medians in sides
+        return {
+            (name, self.workload)
+            for medians in self._sides(comparison)
             for name, median in medians.items()
             if 1 / NEAR <= median / self.pick(list(medians.values())) <= NEAR
         }
-        return {(name, self.workload) for name in names}
 
-    def _sides(self, comparison: Comparison) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
-        for redis in {peer.redis for peer in PEERS}:
-            here = [peer for peer in PEERS if peer.redis == redis]
-            yield (
-                self.ours.medians(comparison, here, self.workload),
-                self.others.medians(comparison, here, self.workload),
-            )
+    def _sides(self, comparison: Comparison) -> list[dict[str, float]]:
+        here = [peer for peer in PEERS if peer.redis == self.redis]
+        return [side.medians(comparison, here, self.workload) for side in (self.ours, self.others)]
 
 
 @dataclass(frozen=True, slots=True)

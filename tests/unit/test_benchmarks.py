@@ -41,7 +41,7 @@ def comparison():
 
 
 def goal(text):
-    (one,) = (each for each in GOALS if text in each.text)
+    (one,) = (each for each in GOALS if text in each.text and not each.key.endswith("_8"))
     return one
 
 
@@ -50,7 +50,7 @@ def test_goals_compare_our_best_row_with_the_best_of_the_others(comparison):
     comparison.add("huey, processes, 800 in a message", "noop", 0, {"through": 100_000})
     measured = {
         "keeps what a killed worker had": (5.0, True),
-        "finish, to the fastest peer": (2.0, True),
+        "finish, to the fastest peer of all": (2.0, True),
         "finish, to stock": (12.0, True),
         "enqueue of a list": (4.0, True),
         "one by one": (20.0, False),
@@ -61,7 +61,7 @@ def test_goals_compare_our_best_row_with_the_best_of_the_others(comparison):
         "CPU: seconds": (None, None),
     }
     for text, (value, reached) in measured.items():
-        (one,) = (each for each in GOALS if text in each.text and not (text.endswith("peer") and "that" in each.text))
+        one = goal(text)
         found = one.measured(comparison)
         assert (found.estimate == pytest.approx(value)) if value else found is None, text
         assert one.reached(comparison) is reached, text
@@ -97,10 +97,12 @@ def test_a_goal_is_reached_when_its_whole_interval_is_within_the_limit(ratios, e
 
 def test_a_peer_that_needs_another_server_is_compared_with_ours_on_that_one(comparison):
     comparison.add("ChasquiMQ, on Redis 8.6", "noop", 0, {"finish": 9_000})
-    fastest = goal("finish, to the fastest peer that")
-    assert fastest.measured(comparison) is None, "its only peer that keeps messages has no row of ours beside it"
+    alike = {each.key: each for each in GOALS if each.key in ("fastest", "fastest_8")}
+    assert alike["fastest_8"].measured(comparison) is None, "it has no row of ours beside it"
+    assert alike["fastest"].values.rows(comparison) == (THREADS, HUEY)
     comparison.add("Gristmill, plain messages, on Redis 8.6", "noop", 0, {"finish": 4_500})
-    assert fastest.measured(comparison).estimate == 0.5
+    assert alike["fastest_8"].measured(comparison).estimate == 0.5
+    assert alike["fastest"].measured(comparison).estimate == 2.0
 
 
 def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(comparison):
