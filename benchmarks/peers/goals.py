@@ -128,7 +128,7 @@ _ON_REDIS_8 = tuple(
     replace(
         goal,
         key=f"{goal.key}_8",
-        text=f"{goal.text} on Redis 8.6",
+        text=f"{goal.text}, on Redis 8.6",
         values=replace(goal.values, redis=REDIS_8),
     )
     for goal in _ON_OUR_SERVER

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -381,6 +382,8 @@ def test_what_others_have_published_stands_among_what_was_measured():
 
 def test_what_followers_print_is_counted_by_its_index():
     printed = small_server.Printed(4)
-    printed.read([b'{"index":0,"x":1}\n', b'{"index":3,"x":1}\n', b'{"index":1'])
-    printed.read([b'{"index":3,"x":1}\n', b'{"index":2,"x":1}\n'])
+    printed.read(BytesIO(b'{"index":0,"x":1}\n{"index":3,"x":1}\n{"index":1'))
+    printed.read(BytesIO(b'{"index":3,"x":{"index":1,"y":2}}\n{"index":2,"x":1}\n'))
     assert (printed.lost(), printed.again) == (1, 1)
+    printed.count([0, 1, 2])
+    assert (printed.lost(), printed.again) == (0, 3)
