@@ -156,7 +156,7 @@ class Trials:
         info = cast(BatchInfo, self._info())
         figures.lost, figures.again = printed.lost() + items - info.succeeded, printed.again
         figures.seconds, figures.duplicates = (info.finished or time.time()) - started_at, info.duplicates
-        figures.parts = [(after - done) / (then - at) for (at, done), (then, after) in pairwise(looks)]
+        figures.parts = rates([*looks, (info.finished or time.time(), info.done)], items // PARTS)
         figures.left = self._batch_bytes() / items
         self._collect_slow_calls(figures)
         self._ledger.delete(NAME)
@@ -229,6 +229,14 @@ def bench(memory: str) -> Iterator[Trials]:
             while len(WorkerRegistry(client, load({})).workers()) < WORKERS:
                 time.sleep(LOOK)
         yield Trials(server, fleet, environ, memory)
+
+
+def rates(looks: Sequence[tuple[float, int]], least: int) -> list[float]:
+    """Items per second between looks, each when and how many were done; the last `least` items end with the batch."""
+    *earlier, (ended_at, done) = looks
+    while len(earlier) > 1 and done - earlier[-1][1] < least:
+        earlier.pop()
+    return [(after - before) / (then - at) for (at, before), (then, after) in pairwise([*earlier, (ended_at, done)])]
 
 
 def _calls(of: dict[str, int]) -> str:

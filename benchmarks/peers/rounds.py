@@ -182,7 +182,8 @@ def _settled(this: Round, size: Size) -> Figures:
     with this.workers() as workers:
         this.finished(this.many("noop", SETTLED))
         figures = _memory(this, workers)
-        figures["idle"] = 100 * _idle(workers, size.seconds)
+        # Of one worker, as a row may have two.
+        figures["idle"] = 100 * _idle(workers, size.seconds) / this.peer.workers[this.workload][1]
         if this.peer.singles:
             figures |= _light(this, size)
         answer = this.many("noop", count)

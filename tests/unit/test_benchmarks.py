@@ -387,3 +387,8 @@ def test_what_followers_print_is_counted_by_its_index():
     assert (printed.lost(), printed.again) == (1, 1)
     printed.count([0, 1, 2])
     assert (printed.lost(), printed.again) == (0, 3)
+
+
+def test_what_came_late_counts_in_the_last_part():
+    assert small_server.rates([(0.0, 0), (1.0, 100), (2.0, 200), (12.0, 210)], 100) == [100.0, 10.0]
+    assert small_server.rates([(0.0, 0), (1.0, 100), (2.0, 200), (2.0, 200)], 100) == [100.0, 100.0]
