@@ -16,7 +16,7 @@ from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.peer import WORKLOADS
 from benchmarks.peers.rounds import Size
 from benchmarks.peers.rows import ROWS, Row
-from benchmarks.peers.run import Run
+from benchmarks.peers.run import PeerRun
 
 SMALL = "These are small rounds: they show that it runs, their figures say little."
 
@@ -50,7 +50,7 @@ def select(names: Sequence[str] | None) -> list[Row]:
     return [row for row in ROWS if not names or any(text.lower() in row.name.lower() for text in names)]
 
 
-def begun(keep: Path | None, size: Size) -> Comparison:
+def comparison_in(keep: Path | None, size: Size) -> Comparison:
     """What a file has already.
 
     Raises:
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
     options = parser().parse_args(arguments)
     rows, size = select(options.peer), Size(share=0.05, seconds=1.0, work=0.5) if options.quick else Size()
-    comparison = begun(options.json, size)
-    run = Run(comparison, size, options.json)
+    comparison = comparison_in(options.json, size)
+    run = PeerRun(comparison, size, options.json)
     run.play(rows, options.workload or list(WORKLOADS), options.rounds, options.minutes)
     comparison = comparison.ordered([row.name for row in rows])
     summary = conclusion.text(comparison)

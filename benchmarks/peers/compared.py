@@ -12,7 +12,7 @@ from benchmarks.peers.server import Version
 Which = Callable[[Peer], bool]
 Pick = Callable[[Sequence[float]], float]
 #: A row and a workload.
-Cell = tuple[str, str]
+Entry = tuple[str, str]
 #: A row whose median is off the best one's by more than this factor will not be the best after more rounds either.
 NEAR = 1.5
 
@@ -26,7 +26,7 @@ class Compared(Protocol):
     def rows(self, comparison: Comparison) -> tuple[str, ...]:
         """Which rows the values are of; empty: not measured."""
 
-    def contenders(self, comparison: Comparison) -> set[Cell]:
+    def contenders(self, comparison: Comparison) -> set[Entry]:
         """What more rounds are of use for."""
 
 
@@ -72,7 +72,7 @@ class BestToBest:
         mine, theirs = (best(medians, self.pick) for medians in self._sides(comparison))
         return (mine, theirs) if mine and theirs else ()
 
-    def contenders(self, comparison: Comparison) -> set[Cell]:
+    def contenders(self, comparison: Comparison) -> set[Entry]:
         """Those near the best of their side."""
         return {
             (name, self.workload)
@@ -102,7 +102,7 @@ class Pair:
         """Both."""
         return (self.row, self.other) if self(comparison) else ()
 
-    def contenders(self, _comparison: Comparison) -> set[Cell]:
+    def contenders(self, _comparison: Comparison) -> set[Entry]:
         """Both."""
         return {(self.row, self.workload), (self.other, self.workload)}
 
@@ -123,7 +123,7 @@ class Most:
         name = best(Side(self.which, self.figure).medians(comparison, self._ours(), "noop"), max)
         return (name,) if name else ()
 
-    def contenders(self, _comparison: Comparison) -> set[Cell]:
+    def contenders(self, _comparison: Comparison) -> set[Entry]:
         """All of ours."""
         return {(peer.name, "noop") for peer in self._ours() if self.which(peer)}
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.rounds import Size
 from benchmarks.peers.rows import Row, measured
-from benchmarks.peers.schedule import Visit, visits
+from benchmarks.peers.schedule import PeerVisit, visits
 
 #: Times that a row may fail in a workload before it is left out of the rest.
 TRIES = 2
 
 
-class Run:
+class PeerRun:
     """A comparison that grows; `keep` is the file that has it too."""
 
     def __init__(self, comparison: Comparison, size: Size, keep: Path | None) -> None:
@@ -54,24 +54,24 @@ class Run:
             return False
         return True
 
-    def _is_left(self, visit: Visit) -> bool:
-        cell = visit.row.name, visit.workload
-        return self._failed[cell] < TRIES and not self._comparison.has(*cell, visit.number, visit.turn)
+    def _is_left(self, visit: PeerVisit) -> bool:
+        entry = visit.row.name, visit.workload
+        return self._failed[entry] < TRIES and not self._comparison.has(*entry, visit.number, visit.turn)
 
-    def _visit(self, visit: Visit) -> None:
-        cell, since = (visit.row.name, visit.workload), time.monotonic()
+    def _visit(self, visit: PeerVisit) -> None:
+        entry, since = (visit.row.name, visit.workload), time.monotonic()
         label = f"round {visit.number + 1}: {visit.workload}: {visit.row.name}"
         try:
             figures = measured(visit.row, visit.workload, self._size)
         except Exception as error:
-            self._failed[cell] += 1
+            self._failed[entry] += 1
             self._comparison.failures[visit.row.name] = why(error)
             text = f"failed: {error}"
         else:
-            self._comparison.add(*cell, visit.number, figures, visit.turn)
+            self._comparison.add(*entry, visit.number, figures, visit.turn)
             text = ", ".join(f"{name} {value:,.1f}" for name, value in figures.items())
-        self._took[cell] = time.monotonic() - since
-        _say(f"{label}: {text} [{self._took[cell]:.0f} s]")
+        self._took[entry] = time.monotonic() - since
+        _say(f"{label}: {text} [{self._took[entry]:.0f} s]")
         self._save()
 
     def _save(self) -> None:

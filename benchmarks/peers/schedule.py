@@ -15,7 +15,7 @@ TURNS = {"cpu": 3, "wait": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PeerVisit:
     """A row that plays a workload once."""
 
     row: Row
@@ -24,7 +24,7 @@ class Visit:
     turn: int = 0
 
 
-def visits(rows: Sequence[Row], workloads: Sequence[str], number: int, comparison: Comparison) -> list[Visit]:
+def visits(rows: Sequence[Row], workloads: Sequence[str], number: int, comparison: Comparison) -> list[PeerVisit]:
     """Those of the round of this number, in order: the rows by turns, every other time backwards.
 
     The pools stand beside our batches, with which they are compared round by round.
@@ -33,7 +33,7 @@ def visits(rows: Sequence[Row], workloads: Sequence[str], number: int, compariso
     contenders = set().union(*(goal.values.contenders(comparison) for goal in GOALS))
     whole = number < WHOLE
     return [
-        Visit(row, workload, number, turn)
+        PeerVisit(row, workload, number, turn)
         for workload in workloads
         for turn in range(1 if whole else TURNS.get(workload, 1))
         for row in ordered[:: -1 if (number + turn) % 2 else 1]

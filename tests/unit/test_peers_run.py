@@ -39,7 +39,7 @@ def pools(*names):
 def test_no_round_begins_that_would_end_too_late(played, capsys):
     # A round of all takes 100 s here, and a later one, with three turns, 300 s.
     rows = pools("multiprocessing.Pool", "multiprocessing.Pool, chunks")
-    run.Run(Comparison(), Size(), None).play(rows, ["cpu"], 7, minutes=13)
+    run.PeerRun(Comparison(), Size(), None).play(rows, ["cpu"], 7, minutes=13)
     assert played == [("multiprocessing.Pool", "cpu")] * (3 + 3)
     assert "no time for one more, which would take 300 s" in capsys.readouterr().err
 
@@ -78,7 +78,7 @@ def test_what_fails_is_noted_and_left_out_after_the_second_time(played, monkeypa
         raise ValueError("it is broken")
 
     monkeypatch.setattr(run, "measured", measured)
-    run.Run(comparison, Size(), None).play(pools(goals.POOL), ["noop"], 7, minutes=60)
+    run.PeerRun(comparison, Size(), None).play(pools(goals.POOL), ["noop"], 7, minutes=60)
     assert played == [goals.POOL] * 2
     assert comparison.failures == {goals.POOL: "it is broken"}
 
@@ -90,19 +90,19 @@ def test_a_row_that_cannot_be_installed_is_left_out_before_the_time_begins(playe
 
     monkeypatch.setattr(Ceiling, "ready", ready)
     comparison = Comparison()
-    run.Run(comparison, Size(), None).play(pools(goals.POOL, goals.THREADS), ["noop"], 1, minutes=60)
+    run.PeerRun(comparison, Size(), None).play(pools(goals.POOL, goals.THREADS), ["noop"], 1, minutes=60)
     assert played == [(goals.THREADS, "noop")]
     assert comparison.failures == {goals.POOL: "`pip` ended with code 1"}
 
 
 def test_a_run_that_was_killed_goes_on_where_its_file_ends(played, tmp_path):
     file = tmp_path / "figures.json"
-    run.Run(Comparison(), Size(), file).play(pools(goals.THREADS), ["wait"], 4, minutes=60)
+    run.PeerRun(Comparison(), Size(), file).play(pools(goals.THREADS), ["wait"], 4, minutes=60)
     assert len(played) == 3 + 3
     assert sorted(json.loads(file.read_text())["rounds"][goals.THREADS]["wait"]) == ["0", "1", "2", "3", "3.1", "3.2"]
-    run.Run(command.begun(file, Size()), Size(), file).play(pools(goals.THREADS), ["wait"], 5, minutes=60)
+    run.PeerRun(command.comparison_in(file, Size()), Size(), file).play(pools(goals.THREADS), ["wait"], 5, minutes=60)
     assert len(played) == 3 + 3 + 3
-    assert command.begun(file, Size()).rounds == 5
+    assert command.comparison_in(file, Size()).rounds == 5
 
 
 def test_a_file_of_other_rounds_is_refused(tmp_path, capsys):
