@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import until
 from tests.support.command import READY, Place
+from tests.support.homes import runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +80,7 @@ def test_a_worker_that_is_killed_leaves_nothing(place):
     worker = place.worker("cpu")
     family = worker.children(recursive=True)
     os.kill(worker.pid, signal.SIGKILL)
-    until(lambda: not any(_runs(one) for one in family), what="the end of what the worker had")
+    until(lambda: not any(runs(one) for one in family), what="the end of what the worker had")
     place.run("cancel", name, "--kill")
 
 
@@ -111,7 +112,3 @@ def test_the_end_of_the_owner_ends_the_programs_of_items(tmp_path, way):
         running.process.wait(60)
         until(lambda: not _programs(seconds), what="the end of the program")
     place.deserted(30)
-
-
-def _runs(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -35,7 +35,7 @@ class Shop:
             task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_max": 0},
             broker_transport_options={"global_keyprefix": self.prefix},
         )
-        self.note = self.app.task(note, name="shop.note")
+        self.note = self.app.task(note, name="shop.note", shared=False)
 
     def put(self):
         """The messages on all queues, without what is each one's own."""

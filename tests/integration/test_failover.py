@@ -226,7 +226,7 @@ def test_a_block_is_not_submitted_while_a_replica_is_stopped(group, server, conf
 def app(group):
     """A Celery app of a user, with our broker behind Sentinel."""
     app = Celery("own", broker=from_redis(group.url), set_as_current=False)
-    app.task(name="noop")(_noop)
+    app.task(name="noop", shared=False)(_noop)
     yield app
     app.close()
 

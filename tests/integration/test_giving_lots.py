@@ -76,9 +76,11 @@ def test_a_message_that_is_revoked_or_expires_while_it_waits_for_a_process_does_
     busy.send("jot.delay(1000, hold='it'); jot.delay(1001, hold='it')")
     until(lambda: len(busy.begun()) == SHORT + 2, 30, "two long tasks")
     busy.send("mark.apply_async((1,), task_id='r'); mark.apply_async((2,), task_id='x', expires=0.2); jot.delay(3)")
+    expired = time.monotonic() + 0.2
     until(lambda: len(busy.inspect("reserved")) == 3, 30, "three that wait")
     busy.send("app.control.revoke('r')")
     until(lambda: busy.inspect("revoked") == ["r"], 30, "the revoke")
+    until(lambda: time.monotonic() > expired, what="the end of the other one's time")
     busy.go("it")
     busy.ended()
     assert sorted(set(busy.begun()) - set(range(SHORT))) == [1000, 1001]

@@ -15,6 +15,13 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def runs(process: psutil.Process) -> bool:
+    """Whether a process has not ended; it may end meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def processes(home: Home) -> list[psutil.Process]:
     """The live processes of the home's server: itself, its guard, its watcher."""
     processes = []

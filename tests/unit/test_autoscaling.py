@@ -117,8 +117,10 @@ def test_bounds(bounds, wanted, slots):
     assert bounds.fit(wanted) == slots
 
 
-def test_bounds_that_changed_hold_at_once():
-    assert next_of(BUSY, Past(slots=8), 1.0, Bounds(0, 4)).slots == 4
+@pytest.mark.parametrize("queue", [BUSY, QueueNow("cpu", slots=4)], ids=["busy", "idle"])
+def test_bounds_hold_at_once(queue):
+    assert next_of(queue, Past(slots=8), 1.0, Bounds(0, 4)).slots == 4
+    assert next_of(queue, Past(slots=3), 1.0, Bounds(4, 4)).slots == 4
 
 
 def batch(left, created, state=State.RUNNING, queue="cpu"):
