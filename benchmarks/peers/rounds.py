@@ -42,7 +42,7 @@ class Size:
     share: float = 0.4
     seconds: float = 2.0
     rate: float = 20.0
-    work: float = 1.5
+    work: float = 3.0
 
 
 def settings_of(workload: str) -> Settings:

@@ -1,4 +1,4 @@
-"""Who plays in which round: all rows in the first three, and then those that may still decide a goal."""
+"""Who plays in which round: all rows in the first two, and then those that may still decide a goal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from benchmarks.peers.peer import Peer
 from benchmarks.peers.rows import Row
 
 #: Rounds of all rows.
-WHOLE = 3
+WHOLE = 2
 #: How often the rows of a goal play a workload in each later round: these visits are short, and their limits narrow.
 TURNS = {"cpu": 3, "wait": 3}
 

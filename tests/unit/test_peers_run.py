@@ -39,8 +39,8 @@ def pools(*names):
 def test_no_round_begins_that_would_end_too_late(played, capsys):
     # A round of all takes 100 s here, and a later one, with three turns, 300 s.
     rows = pools("multiprocessing.Pool", "multiprocessing.Pool, chunks")
-    run.PeerRun(Comparison(), Size(), None).play(rows, ["cpu"], 7, minutes=13)
-    assert played == [("multiprocessing.Pool", "cpu")] * (3 + 3)
+    run.PeerRun(Comparison(), Size(), None).play(rows, ["cpu"], 7, minutes=12)
+    assert played == [("multiprocessing.Pool", "cpu")] * (2 + 3)
     assert "no time for one more, which would take 300 s" in capsys.readouterr().err
 
 
@@ -98,10 +98,19 @@ def test_a_row_that_cannot_be_installed_is_left_out_before_the_time_begins(playe
 def test_a_run_that_was_killed_goes_on_where_its_file_ends(played, tmp_path):
     file = tmp_path / "figures.json"
     run.PeerRun(Comparison(), Size(), file).play(pools(goals.THREADS), ["wait"], 4, minutes=60)
-    assert len(played) == 3 + 3
-    assert sorted(json.loads(file.read_text())["rounds"][goals.THREADS]["wait"]) == ["0", "1", "2", "3", "3.1", "3.2"]
+    assert len(played) == 2 + 3 + 3
+    assert sorted(json.loads(file.read_text())["rounds"][goals.THREADS]["wait"]) == [
+        "0",
+        "1",
+        "2",
+        "2.1",
+        "2.2",
+        "3",
+        "3.1",
+        "3.2",
+    ]
     run.PeerRun(command.comparison_in(file, Size()), Size(), file).play(pools(goals.THREADS), ["wait"], 5, minutes=60)
-    assert len(played) == 3 + 3 + 3
+    assert len(played) == 2 + 3 + 3 + 3
     assert command.comparison_in(file, Size()).rounds == 5
 
 
