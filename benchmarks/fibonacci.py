@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from benchmarks import page
 from benchmarks.options import at_least
-from benchmarks.peers.__main__ import why
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.report import median_text
-from benchmarks.peers.rounds import Size, round_of
+from benchmarks.peers.rounds import round_of
+from benchmarks.peers.run import why
 from gristmill.errors import ServerError
 
 _CELERY = "celery -A celery_app worker --without-mingle --without-gossip -l error -c {}"
@@ -71,9 +71,9 @@ def seconds(peer: Peer, case: Case) -> float:
 
     Raises:
         RuntimeError: tasks were lost, or are not run.
-        CalledProcessError: the peer's environment cannot be made, or tasks cannot be put.
+        SubprocessError: the peer's environment cannot be made, or tasks cannot be put.
     """
-    with round_of(peer, str(case.processes), Size().settings()) as this, this.workers():
+    with round_of(peer, str(case.processes)) as this, this.workers():
         # Each process has started and run something.
         this.finished(this.many("fib10", 20 * case.processes))
         answer = this.many(case.task, case.count)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for peer in rows()[:: -1 if number % 2 else 1]:
                 try:
                     took = seconds(peer, case)
-                except (ServerError, RuntimeError, subprocess.CalledProcessError) as error:
+                except (ServerError, RuntimeError, subprocess.SubprocessError) as error:
                     print(f"{peer.name}: {why(error)}", file=sys.stderr, flush=True)
                     continue
                 measured[peer.name].setdefault(case, []).append(took)

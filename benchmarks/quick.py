@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         since = time.monotonic()
         try:
             rounds.append({side: measured() for side, measured in plan().items()})
-        except (ServerError, RuntimeError, subprocess.CalledProcessError) as error:
+        except (ServerError, RuntimeError, subprocess.SubprocessError) as error:
             print(f"not measured: {error}", file=sys.stderr)
             return 1
         longest = max(longest, time.monotonic() - since)

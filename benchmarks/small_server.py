@@ -38,6 +38,8 @@ from gristmill.server.private import PrivateServer
 NAME, WORKERS, LOOK = "many", 2, 0.2
 #: A script that takes as long as this, in ms, holds up every other client.
 LONG = 20.0
+#: Bytes of results to read at a time, and the place of its index in each.
+READ_BYTES, PLACE = 1 << 18, len(b'{"index":')
 #: Parts of a batch, whose rates are compared.
 PARTS = 10
 #: The most entries of the slow log, and the µs from which a call is noted.
@@ -84,13 +86,24 @@ class Printed:
         self._readers[-1].start()
 
     def _read(self, output: Any) -> None:
-        marks, prefix = self._marks, len(b'{"index":')
-        for line in output:
+        # Lots of lines at once: this process has the same cores as what it measures.
+        while lines := output.readlines(READ_BYTES):
             # A killed follower leaves a torn line.
-            if line.endswith(b"}\n"):
-                index = int(line[prefix : line.index(b",")])
-                self.again += marks[index]
-                marks[index] = 1
+            if not lines[-1].endswith(b"}\n"):
+                lines.pop()
+            self.count([int(line[PLACE : line.index(b",")]) for line in lines])
+
+    def count(self, indexes: list[int]) -> None:
+        """Count results by their indexes."""
+        marks = self._marks
+        first, after = (indexes[0], indexes[-1] + 1) if indexes else (0, 0)
+        if after - first == len(indexes) and indexes == list(range(first, after)):
+            self.again += marks.count(1, first, after)
+            marks[first:after] = b"\1" * len(indexes)
+            return
+        for index in indexes:
+            self.again += marks[index]
+            marks[index] = 1
 
     def lost(self) -> int:
         """How many were not printed, when all followers have ended."""
@@ -142,7 +155,7 @@ class Trials:
         info = cast(BatchInfo, self._info())
         figures.lost, figures.again = printed.lost() + items - info.succeeded, printed.again
         figures.seconds, figures.duplicates = (info.finished or time.time()) - started_at, info.duplicates
-        figures.parts = [(after - done) / (then - at) for (at, done), (then, after) in pairwise(looks)]
+        figures.parts = rates([*looks, (info.finished or time.time(), info.done)], items // PARTS)
         figures.left = self._batch_bytes() / items
         self._collect_slow_calls(figures)
         self._ledger.delete(NAME)
@@ -215,6 +228,14 @@ def bench(memory: str) -> Iterator[Trials]:
             while len(WorkerRegistry(client, load({})).workers()) < WORKERS:
                 time.sleep(LOOK)
         yield Trials(server, fleet, environ, memory)
+
+
+def rates(looks: Sequence[tuple[float, int]], least: int) -> list[float]:
+    """Items per second between looks, each when and how many were done; the last `least` items end with the batch."""
+    *earlier, (ended_at, done) = looks
+    while len(earlier) > 1 and done - earlier[-1][1] < least:
+        earlier.pop()
+    return [(after - before) / (then - at) for (at, before), (then, after) in pairwise([*earlier, (ended_at, done)])]
 
 
 def _calls(of: dict[str, int]) -> str:

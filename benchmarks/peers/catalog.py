@@ -6,7 +6,8 @@ _CELERY = "celery -A celery_app worker --without-mingle --without-gossip --witho
 _TASKIQ = "taskiq worker taskiq_app:broker -w 2 --log-level ERROR"
 _HUEY_PROCESSES = "huey_consumer huey_app.huey -w 2 -k process -q"
 _DRAMATIQ = "dramatiq dramatiq_app -p 2 -t 8"
-_REDIS_8 = (8, 6)
+#: What ChasquiMQ needs.
+REDIS_8 = (8, 6)
 _STOCK_LIST, _OUR_LIST = "`Producer.batch(500)`", "`enqueue_many(…)`"
 _OURS = "A task whose worker is killed runs again, on another worker, within 30 s; results are off."
 _STOCK = (
@@ -183,7 +184,7 @@ PEERS = (
         "A task whose worker is killed runs again after 30 s; results are off.",
         noops=20_000,
         slots=200,
-        redis=_REDIS_8,
+        redis=REDIS_8,
         keeps=True,
     ),
     Peer(
@@ -195,7 +196,7 @@ PEERS = (
         _OURS,
         noops=20_000,
         environ=_OUR_ENVIRON,
-        redis=_REDIS_8,
+        redis=REDIS_8,
     ),
     Peer(
         "Gristmill, batches, on Redis 8.6",
@@ -206,7 +207,7 @@ PEERS = (
         _RECORDED,
         noops=1_000_000,
         singles=False,
-        redis=_REDIS_8,
+        redis=REDIS_8,
     ),
     Peer(
         "huey, processes, 800 in a message",

@@ -8,7 +8,7 @@ from benchmarks.peers.comparison import Comparison
 WIDTH, LEFT, RIGHT, TOP, STEP = 860, 250, 40, 60, 30
 #: Figure, what it is called, colour.
 SERIES = (("finish", "finished", "#1f6f8b"), ("enqueue", "enqueued", "#d9822b"))
-LOW, HIGH = 2, 6
+LOW, HIGH = 2, 7
 STYLE = "text{font:13px sans-serif;fill:#222}line{stroke:#ddd}rect{fill:#fff}"
 
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from benchmarks.peers.rounds import Figures
 
 
+def _key(number: int, turn: int) -> str:
+    return f"{number}.{turn}" if turn else str(number)
+
+
 class Comparison:
     """Figures of rounds."""
 
     def __init__(self, rows: dict[str, dict[str, dict[str, Figures]]] | None = None) -> None:
-        #: Row -> workload -> number of the round -> its figures. A round that failed has none.
+        #: Row -> workload -> number of the round, and after a point its turn -> its figures. What failed has none.
         self._rows = rows or {}
         #: Why a row has no figures, or not in all rounds.
         self.failures: dict[str, str] = {}
@@ -22,13 +26,13 @@ class Comparison:
         """The rounds that `to_json` gave, from a file. Those that failed are to be played again."""
         return cls(json.loads(path.read_text())["rounds"])
 
-    def has(self, row: str, workload: str, number: int) -> bool:
-        """Whether a round is there."""
-        return str(number) in self._rows.get(row, {}).get(workload, {})
+    def has(self, row: str, workload: str, number: int, turn: int = 0) -> bool:
+        """Whether this turn of a round is there."""
+        return _key(number, turn) in self._rows.get(row, {}).get(workload, {})
 
-    def add(self, row: str, workload: str, number: int, figures: Figures) -> None:
-        """Take in the round of this number."""
-        self._rows.setdefault(row, {}).setdefault(workload, {})[str(number)] = figures
+    def add(self, row: str, workload: str, number: int, figures: Figures, turn: int = 0) -> None:
+        """Take in the turn of the round of this number."""
+        self._rows.setdefault(row, {}).setdefault(workload, {})[_key(number, turn)] = figures
 
     def ordered(self, names: Iterable[str]) -> "Comparison":
         """The same, its rows in this order."""
@@ -42,7 +46,8 @@ class Comparison:
     @property
     def rounds(self) -> int:
         """How many rounds the row with the most has."""
-        return max((len(rounds) for row in self._rows.values() for rounds in row.values()), default=0)
+        keys = (rounds for row in self._rows.values() for rounds in row.values())
+        return max((len({key.partition(".")[0] for key in rounds}) for rounds in keys), default=0)
 
     def values(self, row: str, workload: str, figure: str) -> list[float]:
         """A figure of each round."""

@@ -1,12 +1,17 @@
 """Environments for peers: a virtual environment each, made when it is first asked for."""
 
+import os
 import shutil
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
-ENVIRONMENTS = Path(__file__).parents[2] / ".venv" / "peers"
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+#: Where they live: all checkouts of this user share them.
+ENVIRONMENTS = _CACHE / "gristmill" / f"peers-{sys.version_info.major}.{sys.version_info.minor}"
+#: Seconds after which an installation is given up.
+INSTALL_SECONDS = 900
 #: What each peer needs; the first is the peer.
 NEEDS = {
     # kombu needs packaging, and saq typing-extensions; neither says so. saq needs a
@@ -43,6 +48,7 @@ def programs(package: str | None) -> Path:
 
     Raises:
         CalledProcessError: it could not be made; pip has said why.
+        TimeoutExpired: it was not made within INSTALL_SECONDS.
     """
     if package is None:
         return Path(sys.executable).parent
@@ -51,6 +57,7 @@ def programs(package: str | None) -> Path:
     if not ready.exists() or ready.read_text() != needs:
         shutil.rmtree(home, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(home / "bin" / "python"), "-m", "pip", "install", "-q", *NEEDS[package]], check=True)
+        install = [str(home / "bin" / "python"), "-m", "pip", "install", "-q", *NEEDS[package]]
+        subprocess.run(install, check=True, timeout=INSTALL_SECONDS)
         ready.write_text(needs)
     return home / "bin"

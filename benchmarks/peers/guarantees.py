@@ -17,11 +17,11 @@ from pathlib import Path
 
 from benchmarks import page
 from benchmarks.options import at_least
-from benchmarks.peers.__main__ import why
 from benchmarks.peers.apps.work import MARK, MARKED_SECONDS
 from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.rounds import Round, Size, round_of
+from benchmarks.peers.rounds import Round, round_of
+from benchmarks.peers.run import why
 from benchmarks.peers.workers import Workers
 from gristmill.errors import ServerError
 
@@ -100,13 +100,13 @@ def try_out(peer: Peer, kills: int) -> Deaths:
     """Kill the workers of a peer so often, and count.
 
     Raises:
-        CalledProcessError: the peer's environment cannot be made.
+        SubprocessError: the peer's environment cannot be made.
         RuntimeError: there is no server that the peer runs on, tasks cannot be put, or workers end none.
     """
     name = workload(peer)
     seconds = (kills + 2) * EVERY
     result = Deaths(kills, put=int(rate(peer, name) * seconds))
-    with round_of(peer, name, Size().settings()) as this, this.workers() as one, this.workers() as other:
+    with round_of(peer, name) as this, this.workers() as one, this.workers() as other:
         with this.putter("marked", str(rate(peer, name)), str(seconds)) as putter:
             _wait_until_up(this)
             deaths = [_kill((one, other)[number % 2]) for number in range(kills)]
@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         try:
             results[peer.name] = try_out(peer, options.kills)
-        except (ServerError, RuntimeError, subprocess.CalledProcessError) as error:
+        except (ServerError, RuntimeError, subprocess.SubprocessError) as error:
             failures.append(f"{peer.name}: {why(error)}")
             continue
         print(f"{peer.name}: {', '.join(results[peer.name].row())}", file=sys.stderr, flush=True)

@@ -17,7 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.peers.apps.work import WAIT_SECONDS, fibonacci, size
-from benchmarks.peers.rounds import AHEAD, Figures, Size
+from benchmarks.peers.environment import programs
+from benchmarks.peers.peer import EVERYSEC
+from benchmarks.peers.rounds import AHEAD, Figures, Size, settings_of
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
@@ -38,13 +40,24 @@ class Ceiling:
     guarantee: str = "Nothing is kept: what a process that dies had is lost."
     #: Whether a program of METERS measures it.
     program: bool = False
+    #: Its environment; None: none is needed.
+    package: str | None = None
 
-    @property
-    def missing(self) -> str | None:
-        """Why it cannot be measured here; None: it can."""
+    def has(self, workload: str) -> bool:
+        """Whether it has a round of a workload."""
+        return workload in self.rounds
+
+    def ready(self) -> None:
+        """Make its environment, unless it is there.
+
+        Raises:
+            SubprocessError: that failed.
+            RuntimeError: this machine lacks a program.
+        """
         if self.program and not _meter():
-            return f"no {' or '.join(METERS)} on the PATH"
-        return None
+            raise RuntimeError(f"needs {' or '.join(METERS)} on the PATH; there is none")
+        if self.package:
+            programs(self.package)
 
 
 def _noop(number: int) -> int:
@@ -92,9 +105,9 @@ def _meter() -> str | None:
     return next(filter(None, map(shutil.which, METERS)), None)
 
 
-def _server(options: str, this: Size) -> Figures:
+def _server(options: str, workload: str, this: Size) -> Figures:
     """LPUSH of 100 bytes, as often as it goes, on a server like that of the peers."""
-    with tempfile.TemporaryDirectory() as path, PrivateServer(Home(Path(path)), this.settings()) as server:
+    with tempfile.TemporaryDirectory() as path, PrivateServer(Home(Path(path)), settings_of(workload)) as server:
         url = urlsplit(server.url)
         where = ["-h", str(url.hostname), "-p", str(url.port), "-a", url.password or "", "-q", "-t", "lpush"]
         count = max(1000, int(PUT * this.share)) if "-P" in options else max(500, int(5000 * this.share))
@@ -102,6 +115,10 @@ def _server(options: str, this: Size) -> Figures:
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rate = re.findall(r"([\d.]+) requests per second", output)[-1]
         return {"enqueue": float(rate)}
+
+
+def _servers(options: str) -> dict[str, Callable[[Size], Figures]]:
+    return {workload: partial(_server, options, workload) for workload in ("noop", EVERYSEC)}
 
 
 LIMITS = (
@@ -123,7 +140,7 @@ LIMITS = (
     Ceiling(
         "the server, one by one",
         "`valkey-benchmark -t lpush -d 100 -c 1`",
-        {"noop": partial(_server, "-c 1")},
+        _servers("-c 1"),
         "valkey-benchmark or redis-benchmark",
         "A list on the disk.",
         program=True,
@@ -131,7 +148,7 @@ LIMITS = (
     Ceiling(
         "the server, pipelined",
         "`valkey-benchmark -t lpush -d 100 -c 1 -P 100`",
-        {"noop": partial(_server, "-c 1 -P 100")},
+        _servers("-c 1 -P 100"),
         "valkey-benchmark or redis-benchmark",
         "A list on the disk.",
         program=True,

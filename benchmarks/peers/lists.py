@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks.peers.environment import programs, versions
 from benchmarks.peers.limits import PROCESSES, Ceiling
 from benchmarks.peers.peer import APPS
-from benchmarks.peers.rounds import Figures, Size
+from benchmarks.peers.rounds import PUT_SECONDS, Figures, Size
 
 
 def _run(package: str, task: str, noops: int, this: Size) -> Figures:
@@ -16,14 +16,14 @@ def _run(package: str, task: str, noops: int, this: Size) -> Figures:
     count = int(noops * this.share) if task == "noop" else int(this.work * PROCESSES / 0.01)
     command = [str(programs(package) / "python"), "lists.py", f"{package}_app", task, str(count)]
     environ = {**os.environ, "PYTHONPATH": str(APPS)}
-    ran = subprocess.run(command, cwd=APPS, env=environ, check=True, capture_output=True)
+    ran = subprocess.run(command, cwd=APPS, env=environ, check=True, capture_output=True, timeout=PUT_SECONDS)
     rate = json.loads(ran.stdout.splitlines()[-1])
     return {"finish": rate, "through": rate}
 
 
 def _tool(name: str, package: str, called: str, noops: int, guarantee: str) -> Ceiling:
     rounds = {task: partial(_run, package, task, noops) for task in ("noop", "cpu")}
-    return Ceiling(name, called, rounds, versions(package), guarantee)
+    return Ceiling(name, called, rounds, versions(package), guarantee, package=package)
 
 
 LISTS = (

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.environment import programs, versions
-from benchmarks.peers.server import Version
+from benchmarks.peers.server import Version, binary
 
 APPS = Path(__file__).parent / "apps"
 ROOT = Path(__file__).parents[2]
-#: The workloads: nothing, about 10 ms of CPU, 100 ms of waiting.
-WORKLOADS = ("noop", "cpu", "wait")
+#: What workers are started for: nothing, about 10 ms of CPU, 100 ms of waiting.
+WORK = ("noop", "cpu", "wait")
+#: No-ops that are put and drained on a server that flushes once a second; on all others, each answer is on the disk.
+EVERYSEC = "everysec"
+WORKLOADS = (WORK[0], EVERYSEC, *WORK[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,20 @@ class Peer:
     def versions(self) -> str:
         """What its environment is pinned to."""
         return versions(self.package)
+
+    def has(self, workload: str) -> bool:
+        """Whether the setting suits a workload."""
+        return (WORK[0] if workload == EVERYSEC else workload) in self.workers
+
+    def ready(self) -> None:
+        """Make its environment, unless it is there.
+
+        Raises:
+            SubprocessError: that failed.
+            RuntimeError: there is no server that it runs on.
+        """
+        binary(self.redis)
+        programs(self.package)
 
     def command(self, workload: str) -> list[str]:
         """The command of a worker, with the path of its program."""

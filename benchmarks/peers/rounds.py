@@ -14,9 +14,9 @@ from typing import Any
 
 from redis import Redis
 
-from benchmarks.peers.peer import APPS, ROOT, Peer
+from benchmarks.peers.peer import APPS, EVERYSEC, ROOT, Peer
 from benchmarks.peers.server import binary
-from benchmarks.peers.tally import Stalled, Tally
+from benchmarks.peers.tally import PATIENCE, Stalled, Tally
 from benchmarks.peers.workers import Workers
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
@@ -28,6 +28,8 @@ from gristmill.server.private import PrivateServer
 Figures = dict[str, float]
 #: Tasks that go ahead when workers have to be up before timing starts.
 AHEAD = 20
+#: Seconds after which a command that puts tasks is given up.
+PUT_SECONDS = 120.0
 #: No-ops that workers have run when their memory is looked at.
 SETTLED = 1_000
 
@@ -35,20 +37,17 @@ SETTLED = 1_000
 @dataclass(frozen=True, slots=True)
 class Size:
     """How large a round is: a share of each peer's no-ops, `seconds` of light load and as many of idling,
-    `rate` tasks per second of light load, and seconds that 2 cores or all slots need for the other workloads.
-
-    `fsync` is `appendfsync` of its server.
-    """
+    `rate` tasks per second of light load, and seconds that 2 cores or all slots need for the other workloads."""
 
     share: float = 0.4
     seconds: float = 2.0
     rate: float = 20.0
-    work: float = 1.5
-    fsync: str = "always"
+    work: float = 3.0
 
-    def settings(self) -> Settings:
-        """Those of the server: as shipped, but for `fsync`."""
-        return load({"GRISTMILL_SERVER_FSYNC": self.fsync})
+
+def settings_of(workload: str) -> Settings:
+    """Those of the server: as shipped, but for how often it flushes."""
+    return load({"GRISTMILL_SERVER_FSYNC": "everysec"} if workload == EVERYSEC else {})
 
 
 class Round:
@@ -81,7 +80,9 @@ class Round:
     def put(self, *arguments: str, count: int) -> dict[str, Any]:
         """Put tasks (see apps/put.py), `count` of them and the one that goes ahead."""
         command = self.peer.putting(*arguments)
-        ran = subprocess.run(command, cwd=APPS, env=self._environ, check=True, stdout=subprocess.PIPE)
+        ran = subprocess.run(
+            command, cwd=APPS, env=self._environ, check=True, stdout=subprocess.PIPE, timeout=PUT_SECONDS
+        )
         self._put += count + 1
         answer: dict[str, Any] = json.loads(ran.stdout)
         return answer
@@ -108,16 +109,19 @@ class Round:
         return self._recorded(answer["answer"]) if answer["answer"] else self.tally.last
 
     def _recorded(self, batch: str) -> float:
+        since = time.monotonic()
         with Redis.from_url(self.url, decode_responses=True) as client:
             ledger = Ledger(client, load({}))
             while (ended := BatchInfo.from_fields(batch, ledger.state(batch)).finished) is None:
+                if time.monotonic() - since > PATIENCE:
+                    raise Stalled(f"the batch was not recorded within {PATIENCE:g} s")
                 time.sleep(0.005)
         return ended
 
 
 @contextmanager
-def round_of(peer: Peer, workload: str, settings: Settings) -> Iterator[Round]:
-    """A peer on a server of its own.
+def round_of(peer: Peer, workload: str, settings: Settings | None = None) -> Iterator[Round]:
+    """A peer on a server of its own, with the shipped settings unless others are given.
 
     Raises:
         RuntimeError: there is no server that the peer runs on.
@@ -125,7 +129,7 @@ def round_of(peer: Peer, workload: str, settings: Settings) -> Iterator[Round]:
     program = binary(peer.redis)
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as path,
-        PrivateServer(Home(Path(path) / "server"), settings, program) as server,
+        PrivateServer(Home(Path(path) / "server"), settings or load({}), program) as server,
     ):
         this = Round(peer, workload, Path(path), server)
         try:
@@ -139,16 +143,18 @@ def play(peer: Peer, workload: str, size: Size) -> Figures:
 
     Raises:
         Stalled: tasks were lost, or are not run.
-        CalledProcessError: the peer's environment cannot be made, or tasks cannot be put.
+        SubprocessError: the peer's environment cannot be made, or tasks cannot be put.
         RuntimeError: there is no server that the peer runs on.
     """
-    with round_of(peer, workload, size.settings()) as this:
+    if workload == EVERYSEC:
+        return finish(peer, size, workload)
+    with round_of(peer, workload) as this:
         return _drained(this, size) | _settled(this, size) if workload == "noop" else _work(this, size)
 
 
-def finish(peer: Peer, size: Size) -> Figures:
+def finish(peer: Peer, size: Size, workload: str = "noop") -> Figures:
     """Of a round of no-ops only how fast they are put and finished. Raises as `play` does."""
-    with round_of(peer, "noop", size.settings()) as this:
+    with round_of(peer, "noop", settings_of(workload)) as this:
         return _drained(this, size)
 
 
@@ -176,7 +182,8 @@ def _settled(this: Round, size: Size) -> Figures:
     with this.workers() as workers:
         this.finished(this.many("noop", SETTLED))
         figures = _memory(this, workers)
-        figures["idle"] = 100 * _idle(workers, size.seconds)
+        # Of one worker, as a row may have two.
+        figures["idle"] = 100 * _idle(workers, size.seconds) / this.peer.workers[this.workload][1]
         if this.peer.singles:
             figures |= _light(this, size)
         answer = this.many("noop", count)

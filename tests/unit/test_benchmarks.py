@@ -1,14 +1,17 @@
 """The benchmarks' arithmetic: medians, ratios and goals, the page they are written into, and their options."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
+from io import BytesIO
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import fibonacci, growth, page, programs, quick, small_server
+from benchmarks import fibonacci, growth, page, quick, small_server
+from benchmarks.ab.interval import FEWEST
 from benchmarks.growth import Growth
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import chart, conclusion, goals, guarantees, limits, report, server
@@ -17,8 +20,8 @@ from benchmarks.peers.catalog import PEERS
 from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.environment import NEEDS, versions
 from benchmarks.peers.goals import BATCHES, GOALS, STOCK
-from benchmarks.peers.peer import APPS, WORKLOADS
-from benchmarks.peers.rounds import Size
+from benchmarks.peers.peer import APPS, EVERYSEC, WORK
+from benchmarks.peers.rounds import settings_of
 from benchmarks.peers.tally import Stalled, Tally
 
 THREADS, HUEY = "Gristmill, plain messages, threads", "huey, processes"
@@ -39,16 +42,16 @@ def comparison():
 
 
 def goal(text):
-    (one,) = (each for each in GOALS if text in each.text)
+    (one,) = (each for each in GOALS if text in each.text and not each.key.endswith("_8"))
     return one
 
 
 def test_goals_compare_our_best_row_with_the_best_of_the_others(comparison):
     comparison.add("dramatiq", "noop", 0, {"finish": 1_000})
-    comparison.add("huey, processes, 800 in a message", "noop", 0, {"finish": 100_000})
+    comparison.add("huey, processes, 800 in a message", "noop", 0, {"through": 100_000})
     measured = {
         "keeps what a killed worker had": (5.0, True),
-        "finish, to the fastest peer": (2.0, True),
+        "finish, to the fastest peer of all": (2.0, True),
         "finish, to stock": (12.0, True),
         "enqueue of a list": (4.0, True),
         "one by one": (20.0, False),
@@ -59,7 +62,7 @@ def test_goals_compare_our_best_row_with_the_best_of_the_others(comparison):
         "CPU: seconds": (None, None),
     }
     for text, (value, reached) in measured.items():
-        (one,) = (each for each in GOALS if text in each.text and not (text.endswith("peer") and "that" in each.text))
+        one = goal(text)
         found = one.measured(comparison)
         assert (found.estimate == pytest.approx(value)) if value else found is None, text
         assert one.reached(comparison) is reached, text
@@ -89,39 +92,25 @@ def test_a_goal_is_reached_when_its_whole_interval_is_within_the_limit(ratios, e
     comparison, cpu = rounds_of_the_pool(ratios), goal("CPU: seconds")
     measured = cpu.measured(comparison)
     assert measured.estimate == pytest.approx(estimate, rel=0.01)
-    assert (measured.low < measured.high) is (len(ratios) >= goals.FEWEST)
+    assert (measured.low < measured.high) is (len(ratios) >= FEWEST)
     assert cpu.reached(comparison) is reached
-
-
-@pytest.mark.parametrize(
-    ("ratios", "reached"),
-    [
-        ((1.0, 1.01, 1.02, 1.03, 1.04, 1.0), "yes"),
-        ((1.1, 1.11, 1.12, 1.11, 1.2, 1.3), "**no**"),
-        ((0.9, 1.2, 1.0, 1.1, 1.0, 1.1), "unresolved"),
-        ((1.0, 1.01, 1.02), "unresolved"),
-    ],
-)
-def test_programs_reach_a_goal_beside_another_tool_of_the_same_rounds(ratios, reached):
-    theirs = [5.0 + number for number in range(len(ratios))]
-    seconds = {"run": [ratio * other for ratio, other in zip(ratios, theirs, strict=True)], "xargs": theirs}
-    (line,) = programs.goals("cpu", seconds).splitlines()[2:]
-    assert line.split(" | ")[-1].removesuffix(" |") == reached
 
 
 def test_a_peer_that_needs_another_server_is_compared_with_ours_on_that_one(comparison):
     comparison.add("ChasquiMQ, on Redis 8.6", "noop", 0, {"finish": 9_000})
-    fastest = goal("finish, to the fastest peer that")
-    assert fastest.measured(comparison) is None, "its only peer that keeps messages has no row of ours beside it"
+    alike = {each.key: each for each in GOALS if each.key in ("fastest", "fastest_8")}
+    assert alike["fastest_8"].measured(comparison) is None, "it has no row of ours beside it"
+    assert alike["fastest"].values.rows(comparison) == (THREADS, HUEY)
     comparison.add("Gristmill, plain messages, on Redis 8.6", "noop", 0, {"finish": 4_500})
-    assert fastest.measured(comparison).estimate == 0.5
+    assert alike["fastest_8"].measured(comparison).estimate == 0.5
+    assert alike["fastest"].measured(comparison).estimate == 2.0
 
 
 def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(comparison):
     text = report.goals(comparison)
-    assert "| plain messages: finish, to stock threads | ≥ 5× | 12.00× | yes |" in text
-    assert "| an idle worker, of a core | ≤ 0.3 % | 0.70 % | **no** |" in text
-    assert "| CPU: seconds of a batch, to `Pool.imap_unordered` | ≤ 1.03× | – | not measured |" in text
+    assert f"| plain messages: finish, to stock threads | ≥ 5× | 12.00× | yes | {THREADS} / {STOCK} |" in text
+    assert f"| an idle worker, of a core | ≤ 0.3 % | 0.70 % | **no** | {BATCHES} |" in text
+    assert "| CPU: seconds of a batch, to `Pool.imap_unordered` | ≤ 1.03× | – | not measured | – |" in text
     text = report.goals(rounds_of_the_pool((0.9, 1.2, 0.95, 1.15, 1.0, 1.1, 1.05)))
     assert "| the interval has both |" in text
 
@@ -133,20 +122,9 @@ def test_the_conclusion_says_what_was_measured_and_which_goals_are_open(comparis
     assert all(figure in first for figure in ("12.00×", "5.00×", "2.00×"))
     assert all(goal(text).text in last for text in ("light load, p50", "an idle worker"))
     assert goal("finish, to stock").text not in last
-    every = {key: key for key in (each.key for each in GOALS)}
+    every = {key: key for goal in GOALS for key in (goal.key, f"{goal.key}_peer")}
     assert all(sentence.format_map(every) for sentence in conclusion.SENTENCES), "each name is a goal's"
-    assert len(every) == len(GOALS)
-
-
-def test_no_round_begins_that_would_end_too_late(monkeypatch, capsys):
-    played = []
-    monkeypatch.setattr(command, "one", lambda row, *_: played.append(row.name) or {"finish": 1.0, "through": 1.0})
-    seconds = iter(range(0, 1_000_000, 100))
-    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    # The clock is asked twice for a row and twice for a round, and goes on by 100 s each time.
-    command.measure(command.select(["joblib"]), ["noop"], 7, Size(), None, minutes=30)
-    assert 1 < len(played) < 7
-    assert "no time for more" in capsys.readouterr().err
+    assert len(every) == 2 * len(GOALS)
 
 
 def test_rounds_go_on_where_a_file_ends(comparison, tmp_path):
@@ -164,14 +142,6 @@ def test_a_round_is_compared_with_the_same_round_of_others_also_where_one_failed
         if number != 1:
             comparison.add("b", "noop", number, {"finish": finish / 2})
     assert comparison.ratios(("a", "finish"), ("b", "finish"), "noop") == [2.0, 2.0]
-
-
-def test_a_file_of_other_rounds_is_refused(tmp_path, capsys):
-    file = tmp_path / "figures.json"
-    file.write_text(json.dumps({"size": {"share": 1.0}, "rounds": {}}))
-    with pytest.raises(SystemExit):
-        command.main(["--json", str(file), "--quick", "--peer", "huey"])
-    assert str(file) in capsys.readouterr().err
 
 
 def mark(number, pid, has_ended, at):
@@ -214,6 +184,16 @@ def test_a_cell_is_the_median_with_the_least_and_the_most():
     assert report.median_text([], 1) == "–"
 
 
+def test_servers_that_flush_once_a_second_have_a_goal_and_a_table(comparison):
+    assert goal("flush once a second").measured(comparison) is None
+    comparison.add(THREADS, EVERYSEC, 0, {"finish": 9_000.0, "enqueue": 40_000.0, "cpu": 100.0})
+    comparison.add(HUEY, EVERYSEC, 0, {"finish": 5_000.0, "enqueue": 6_000.0, "cpu": 200.0})
+    assert goal("flush once a second").measured(comparison).estimate == 1.8
+    assert f"| {HUEY} | 6,000 | 5,000 | 200 |" in report.tables(comparison, "command").splitlines()
+    assert settings_of(EVERYSEC).server_fsync == "everysec"
+    assert settings_of("noop").server_fsync == "always"
+
+
 def test_tables_have_a_line_for_each_row_that_was_measured(comparison):
     lines = report.noops(comparison).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in (THREADS, STOCK, HUEY, BATCHES)]
@@ -230,7 +210,7 @@ def test_every_peer_says_how_it_is_run_and_what_it_guarantees():
     for peer in PEERS:
         assert (APPS / f"{peer.app}.py").exists()
         assert peer.package in (None, *NEEDS)
-        assert set(peer.workers) <= set(WORKLOADS)
+        assert set(peer.workers) <= set(WORK)
         assert peer.guarantee.endswith((".", ")"))
     assert len({peer.name for peer in PEERS}) == len(PEERS)
     for package, needs in NEEDS.items():
@@ -258,7 +238,6 @@ def test_a_page_gets_what_was_measured_between_its_markers():
     for name in (
         "conclusion",
         "peers",
-        "peers-everysec",
         "peers-settings",
         "guarantees",
         "growth",
@@ -267,6 +246,27 @@ def test_a_page_gets_what_was_measured_between_its_markers():
     ):
         page.replaced(page.PAGE.read_text(), name, "")
     page.replaced(page.RELIABILITY.read_text(), "chaos", "")
+
+
+#: Programs that a benchmark starts.
+STARTED = {"ab.probe", "chaos.publisher", "chords"}
+
+
+def startable():
+    """The modules of the benchmarks that can be started, without those of peers' environments."""
+    root = Path(page.__file__).parent
+    started = [path for path in root.rglob("*.py") if '__name__ == "__main__"' in path.read_text()]
+    names = [path.relative_to(root).with_suffix("").parts for path in started if path.parent != APPS]
+    return {".".join(parts).removesuffix(".__main__") for parts in names}
+
+
+def test_the_page_lists_each_benchmark_and_the_docs_name_no_other():
+    _, rest = page.PAGE.read_text().split("## Every benchmark\n")
+    listed = re.findall(r"^\| `([\w.]+)` \|", rest.split("\n## ")[0], re.MULTILINE)
+    assert sorted(listed) == sorted(startable() - STARTED)
+    texts = [path.read_text() for path in (*page.PAGE.parent.glob("*.md"), page.PAGE.parents[1] / "README.md")]
+    named = {name for text in texts for name in re.findall(r"python -m benchmarks\.([\w.]*\w)", text)}
+    assert named <= set(listed)
 
 
 def test_the_tally_adds_up_what_processes_have_counted(tmp_path, monkeypatch):
@@ -364,7 +364,7 @@ def test_limits_are_measured_and_kept(tmp_path, capsys):
 def test_a_row_that_cannot_be_measured_says_why(monkeypatch, capsys):
     monkeypatch.setattr(limits, "METERS", ("no-such-program",))
     assert command.main(["--peer", "pipelined", "--quick", "--rounds", "1"]) == 0
-    assert "- the server, pipelined: no no-such-program on the PATH" in capsys.readouterr().out
+    assert "- the server, pipelined: needs no-such-program on the PATH" in capsys.readouterr().out
 
 
 def test_what_others_have_published_stands_among_what_was_measured():
@@ -382,6 +382,13 @@ def test_what_others_have_published_stands_among_what_was_measured():
 
 def test_what_followers_print_is_counted_by_its_index():
     printed = small_server.Printed(4)
-    printed.read([b'{"index":0,"x":1}\n', b'{"index":3,"x":1}\n', b'{"index":1'])
-    printed.read([b'{"index":3,"x":1}\n', b'{"index":2,"x":1}\n'])
+    printed.read(BytesIO(b'{"index":0,"x":1}\n{"index":3,"x":1}\n{"index":1'))
+    printed.read(BytesIO(b'{"index":3,"x":{"index":1,"y":2}}\n{"index":2,"x":1}\n'))
     assert (printed.lost(), printed.again) == (1, 1)
+    printed.count([0, 1, 2])
+    assert (printed.lost(), printed.again) == (0, 3)
+
+
+def test_what_came_late_counts_in_the_last_part():
+    assert small_server.rates([(0.0, 0), (1.0, 100), (2.0, 200), (12.0, 210)], 100) == [100.0, 10.0]
+    assert small_server.rates([(0.0, 0), (1.0, 100), (2.0, 200), (2.0, 200)], 100) == [100.0, 100.0]
