@@ -17,9 +17,10 @@ sentinel down-after-milliseconds mill 5000
 sentinel failover-timeout mill 30000
 END
 fi
-# The passwords are those that the secrets have now. The server's users may ask where the primary is, and nothing else.
+# The passwords are those that the secrets have now. The server's users may ask where the primary is, and nothing else;
+# Celery's result backend asks for all of them.
 sed -i -E '/^(user|sentinel (auth-user|auth-pass|sentinel-user|sentinel-pass)) /d' /data/sentinel.conf
-may_ask='+ping +sentinel|get-master-addr-by-name +sentinel|master +sentinel|slaves +sentinel|replicas'
+may_ask='+ping +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|slaves +sentinel|replicas'
 sed -nE "s/^user ([a-z_]+) on (#[0-9a-f]+) .*/user \\1 on \\2 resetchannels $may_ask/p" \
   /run/secrets/redis.acl >>/data/sentinel.conf
 cat >>/data/sentinel.conf <<END

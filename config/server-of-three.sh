@@ -11,11 +11,12 @@ echo "user replica on #$hash +psync +replconf +ping" >>/tmp/users.acl
 echo "user sentinel on #$hash allchannels +multi +exec +slaveof +ping +info +role +publish +subscribe" \
   "+config|rewrite +client|setname +client|kill +script|kill" >>/tmp/users.acl
 
+# A Sentinel that refuses the password answers with a sentence.
 primary() {
   for number in 1 2 3; do
     REDISCLI_AUTH=$password redis-cli --user sentinel -h "sentinel-$number" -p 26379 \
       sentinel get-master-addr-by-name mill 2>/dev/null |
-      head -n 1 | grep . && return
+      head -n 1 | grep -Ex '[A-Za-z0-9.:_-]+' && return
   done
   # No Sentinel runs yet.
   echo redis

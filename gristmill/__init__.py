@@ -14,6 +14,7 @@ if __name__ == "__main__":
 The names below are the public API, with those of `gristmill.errors` and `gristmill.files`; all else is private.
 """
 
+import os
 import sys
 import threading
 from importlib import import_module
@@ -73,13 +74,26 @@ _MODULES = {
 #: Threads that first use several names at once import one module after the other: Python breaks off imports of one
 #: package that wait for each other.
 _importing = threading.RLock()
+#: The names that were used.
+_found: dict[str, object] = {}
+
+
+def _begin_anew() -> None:
+    # Whoever holds the lock while another thread forks is not there to release it in the child.
+    global _importing  # noqa: PLW0603
+    _importing = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def __getattr__(name: str) -> object:
+    if name in _found:
+        return _found[name]
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with _importing:
-        return getattr(import_module(_MODULES[name]), name)
+        return _found.setdefault(name, getattr(import_module(_MODULES[name]), name))
 
 
 def __dir__() -> list[str]:

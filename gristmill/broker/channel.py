@@ -296,5 +296,6 @@ class Channel(QueuesOnServer):
         finally:
             if lease is not None:
                 lease.reading.pop(id(self), None)
-                self.reader.give_up()
+                if self._reader is not None:
+                    self._reader.give_up()
                 lease.acks.flush()

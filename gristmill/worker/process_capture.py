@@ -43,12 +43,18 @@ class ProcessCapture:
         self._buffers = self._stdout, self._stderr = self._buffer(1), self._buffer(2)
         self.stdout, self.stderr = map(_stream, self._buffers)
         threading.Thread(target=self._look, name="output bound", daemon=True).start()
+        os.register_at_fork(after_in_child=self._leave_to_parent)
 
     def _buffer(self, descriptor: int) -> "_Buffer":
         raw: Any = _Pieces(descriptor, self._bound)
         buffer = _Buffer(raw)
         buffer.awake = self._awake
         return buffer
+
+    def _leave_to_parent(self) -> None:
+        """In a child of the process, nobody looks, and the event's lock may be held by somebody who is not there."""
+        for buffer in self._buffers:
+            buffer.awake = threading.Event()
 
     def rest(self) -> None:
         """No item has run for a while: pass on what was written meanwhile."""
@@ -60,6 +66,8 @@ class ProcessCapture:
     def begin(self, batch: str, index: int, captures: bool) -> None:
         """An item starts. The file is empty: it is looked at once an item, at its end."""
         self._batch, self._index, self.running = batch, index, captures
+        if captures and not self._awake.is_set():
+            self._awake.set()
 
     def keep_whole(self, output: WholeOutput) -> None:
         """All that the item writes goes to `output` too."""

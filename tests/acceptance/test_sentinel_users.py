@@ -6,10 +6,12 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from celery import Celery
 from redis import Redis, exceptions
 
 from gristmill.server.connection import connect
 from gristmill.server.private import program
+from gristmill.server.sentinel import celery_backend
 from tests.conftest import until
 from tests.support.examples import PROJECT
 from tests.support.servers import free_port, redis_server
@@ -71,6 +73,14 @@ def asking(place, port, role):
     return Redis(port=port, username=role.removeprefix("redis_"), password=password(place, role), decode_responses=True)
 
 
+def celery_client(url):
+    """What Celery's result backend asks the Sentinels with."""
+    backend, options, _ = celery_backend(url)
+    app = Celery(backend=backend, set_as_current=False)
+    app.conf.result_backend_transport_options = options
+    return app.backend.client
+
+
 def seen(place, port):
     """Whether the Sentinel has logged in to the server, and has read its role."""
     with asking(place, port, "redis_sentinel") as client:
@@ -98,6 +108,7 @@ def test_each_role_may_ask_where_the_primary_is_and_nothing_else(place):
             url = f"redis-sentinel://worker:{secret}@127.0.0.1:{sentinel_port}/0?name=mill&sentinel_username=worker"
             with connect(url) as client:
                 assert client.ping()
+            assert celery_client(url).ping()
         # Another start has the passwords that the secrets have by then.
         for secret in ("redis_sentinel", "redis_worker"):
             (place / "secrets" / secret).unlink()

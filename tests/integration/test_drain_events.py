@@ -127,3 +127,20 @@ def test_a_simple_queue_has_what_it_gives(bench, channel):
         with pytest.raises(Empty):
             queue.get(timeout=0.3)
     until(lambda: channel._size("q") == 2, what="what the queue has not acknowledged")
+
+
+def test_a_connection_closes_a_channel_that_only_fetched_and_one_that_reads(bench, messages):
+    with bench.connect() as connection:
+        reading = connection.channel()
+        queue = connection.SimpleQueue("q", channel=reading).queue
+        for number in range(2):
+            put(reading, number)
+        with connection.channel() as fetching:
+            assert fetching.basic_get("q").payload == 0
+        fetching = connection.channel()
+        assert fetching.basic_get("q").payload == 0
+        with connection.Consumer(queue, reading, on_message=messages.append):
+            connection.drain_events(timeout=30)
+        assert bodies(messages) == [1]
+    with bench.connect() as another:
+        assert [another.default_channel.basic_get("q").payload for _ in range(2)] == [0, 1]

@@ -132,3 +132,34 @@ def test_slots_share_what_their_process_makes_once(
     finally:
         settings.cache_clear()
     assert len({id(each) for each in objects}) == 1
+
+
+#: A child that is forked while another thread imports a public name for the first time.
+FORKED = """
+import os, signal, threading
+import gristmill
+assert gristmill.State
+importing = gristmill._importing
+held, over = threading.Event(), threading.Event()
+
+def hold():
+    with importing:
+        held.set()
+        over.wait()
+
+threading.Thread(target=hold).start()
+held.wait()
+assert gristmill.State
+child = os.fork()
+if not child:
+    signal.alarm(10)
+    gristmill.State, gristmill.BatchInfo
+    os._exit(0)
+over.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_of_a_process_in_the_middle_of_an_import_has_every_name():
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0\n"
