@@ -113,7 +113,7 @@ def _chord(broker: str, results: str, limit: int) -> Callable[[int], float]:
         except subprocess.TimeoutExpired:
             given_up.append(f"not within {limit} s")
         except subprocess.CalledProcessError as error:
-            given_up.extend(error.stderr.strip().splitlines()[-1:])
+            given_up.append((error.stderr.strip().splitlines() or [f"ended with {error.returncode}"])[-1])
         finally:
             worker.terminate()
             worker.wait()

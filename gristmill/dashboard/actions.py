@@ -147,9 +147,14 @@ def _act(name: str, what: str, **options: bool) -> bool:
 def _act_on_workflow(name: str, what: str) -> None:
     """Take an action on each batch of a workflow: cancel the followers first, so that none of them begins meanwhile."""
     infos = workflow_of(Ledger(client(), settings()), name)
-    options = {"workflow": True} if what == "retry" else {}
+    options, reasons = {"workflow": True} if what == "retry" else {}, []
     for info in reversed(infos) if what == "cancel" else infos:
-        _act(info.name, what, **options)
+        try:
+            _act(info.name, what, **options)
+        except InputError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise InputError("; ".join(reasons))
 
 
 def _act_on_many(names: Iterable[str], what: str) -> tuple[int, list[str]]:
@@ -180,7 +185,7 @@ class Results(Page):
         kind = "-failed" if only_failed else ""
         self.set_header("Content-Disposition", f'attachment; filename="{name}{kind}.jsonl"')
         lines = (result.to_json() + "\n" for result in reader.with_values(results))
-        while text := await self.ask(_next, lines, once=True):
+        while text := await self.ask(_next, lines, looks=False):
             self.write(text)
             await self.flush()
 

@@ -22,11 +22,12 @@ Answer = TypeVar("Answer")
 #: Seconds for which a look waits for a server that is away, and for one that is there but silent.
 LOOK_SECONDS, SILENT_SECONDS = 1.0, 2.0
 
-#: Questions at the same time.
-_ASKED_MOST = 16
+#: Questions at the same time, of those who look, and of those who wait for a server that is silent.
+_LOOKS_MOST, _ACTS_MOST = 16, 16
 
 #: Flower asks workers in the threads of the loop, and holds them for long.
-_threads = ThreadPoolExecutor(_ASKED_MOST, thread_name_prefix="ask")
+_looks = ThreadPoolExecutor(_LOOKS_MOST, thread_name_prefix="look")
+_acts = ThreadPoolExecutor(_ACTS_MOST, thread_name_prefix="act")
 _clients: PerProcess[str, Redis] = PerProcess()
 
 
@@ -44,13 +45,14 @@ class Asking(BaseHandler):
     """A page that asks the server."""
 
     async def ask(
-        self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404, once: bool = False
+        self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404, looks: bool | None = None
     ) -> Answer:
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
 
-        Whoever only looks asks again soon, and waits for no server that is away; a download is asked for `once`.
+        Whoever only `looks`, by default everybody who changes nothing, asks again soon: the answer may not be long in
+        coming. Others wait out a server that is away.
         """
-        looks = self.request.method in READING and not once
+        looks = self.request.method in READING if looks is None else looks
 
         def answer() -> Answer:
             with reaching(), within(Deadline(LOOK_SECONDS if looks else None)):
@@ -59,7 +61,9 @@ class Asking(BaseHandler):
                 return question(*arguments)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(_threads, copy_context().run, answer)
+            return await asyncio.get_running_loop().run_in_executor(
+                _looks if looks else _acts, copy_context().run, answer
+            )
         except GristmillError as error:
             status = bad_input if error.exit_code == 2 else 503
             raise tornado.web.HTTPError(status, "%s", str(error)) from error
@@ -72,7 +76,7 @@ class AsksFirst(Asking):
         """Ask the server whether it is there, for whoever may see the answer."""
         super().prepare()
         if self.current_user:
-            await self.ask(ping)
+            await self.ask(ping, looks=True)
 
 
 def ping() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gristmill.batches.info import BatchInfo
+from gristmill.batches.info import ENDED, BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.workflow import followed_by, workflow_of
 
@@ -14,7 +14,7 @@ def chain(ledger: Ledger, name: str) -> dict[str, Any] | None:
     """The boxes and the lines of the workflow of a batch; None when it follows none and none follows it.
 
     `column` of a box is 0 where a batch follows none, else one more than that of the last one that it follows. `takes`
-    of a line says that values become items.
+    of a line says that values become items. `may` says which actions on the whole workflow have something to do.
     """
     infos = workflow_of(ledger, name)
     if len(infos) < 2:
@@ -30,7 +30,19 @@ def chain(ledger: Ledger, name: str) -> dict[str, Any] | None:
         for info in near
         for other in sorted(followed_by(info) & names)
     ]
-    return {"boxes": boxes, "lines": lines, "more": len(infos) - len(near)}
+    return {"boxes": boxes, "lines": lines, "more": len(infos) - len(near), "may": _may(infos)}
+
+
+def _may(infos: list[BatchInfo]) -> dict[str, bool]:
+    live = {info.state for info in infos if info.state not in ENDED}
+    return {
+        "pause": bool(live - {State.PAUSED}),
+        "resume": State.PAUSED in live,
+        # Also what was cancelled because another one failed, and what has taken its first end.
+        "retry": any(info.state in (State.FAILED, State.CANCELLED) or info.superseded for info in infos)
+        or any(info.failed + info.dead for info in infos),
+        "cancel": bool(live),
+    }
 
 
 def _near(infos: list[BatchInfo], name: str) -> list[BatchInfo]:

@@ -35,7 +35,9 @@ FRESH_SECONDS = 0.9
 SEARCH_SECONDS = 30.0
 
 _lock = threading.Lock()
-_answers: dict[str, tuple[float, dict[str, Any] | RedisError]] = {}
+_answers: dict[str, tuple[float, dict[str, Any]]] = {}
+#: The server's last silence: nobody waits for a second one, whatever range.
+_failure: tuple[float, RedisError] | None = None
 
 
 def data(application: Any, name: str) -> dict[str, Any]:
@@ -44,16 +46,19 @@ def data(application: Any, name: str) -> dict[str, Any]:
     Raises:
         RedisError: the server does not answer; those who waited meanwhile are told so too.
     """
+    global _failure  # noqa: PLW0603
     with _lock:
         at, answer = _answers.get(name, (0.0, {}))
-        if time.monotonic() - at > FRESH_SECONDS:
-            try:
-                answer = _compute(application, name)
-            except RedisError as error:
-                answer = error
-            _answers[name] = time.monotonic(), answer
-    if isinstance(answer, RedisError):
-        raise answer
+        if time.monotonic() - at <= FRESH_SECONDS:
+            return answer
+        if _failure and time.monotonic() - _failure[0] <= FRESH_SECONDS:
+            raise _failure[1]
+        try:
+            answer = _compute(application, name)
+        except RedisError as error:
+            _failure = time.monotonic(), error
+            raise
+        _answers[name] = time.monotonic(), answer
     return answer
 
 

@@ -105,16 +105,16 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
     anybody knows yet, and shrinks by what it needs at most.
     """
     is_idle = not queue.left and not queue.busy
+    if not is_idle:
+        past = replace(past, idle_since=None)
     if not past.slots and not is_idle:
         # Those elsewhere may be enough.
         slots = plans(queue, seconds).slots
-        past = replace(past, idle_since=None)
         return _change(past, bounds.fit(slots), at, f"{item_count(queue.left, 'are')} left and there is no slot")
     if past.slots != bounds.fit(past.slots):
         return _change(past, bounds.fit(past.slots), at, f"it is to have {bounds.least:,} to {bounds.most:,}")
     if is_idle:
         return _decide_idle(past, at, bounds, aim.idle)
-    past = replace(past, idle_since=None)
     is_calm, wide = at - past.changed_at >= CALM_SECONDS and is_settled(queue), 1 + past.turns
     if queue.over_limit and not is_calm:
         # Few slots work then, whatever there is to do.

@@ -12,6 +12,7 @@ from redis import Redis
 
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
+from tests.conftest import until
 from tests.support.dashboards import Dashboard, dashboard, heartbeat, store
 from tests.support.roles import roles
 from tests.support.routes import addresses, routes
@@ -21,8 +22,8 @@ from tests.support.servers import redis_server, running
 NAMES = ("seen", "cpu@host-01", "gone", "0")
 #: Flower's API is open, and Flower waits for no worker.
 SETTINGS = {"FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_INSPECT_TIMEOUT": "50"}
-#: Visitors at the same time.
-VISITORS = 12
+#: Visitors at the same time, and operators who act.
+VISITORS, OPERATORS = 12, 20
 #: Seconds within which a page says that the server is frozen; a busy machine gets twice as many.
 SOON = 2.5
 
@@ -99,17 +100,27 @@ def test_none_does_without_a_server(tmp_path):
 
 def test_each_page_says_soon_that_the_server_is_frozen(tmp_path):
     paths = [path for path in addresses(("seen",)) if not path.startswith("/static")]
-    with shown(tmp_path) as (server, pages), ThreadPoolExecutor(VISITORS) as visitors:
+    with (
+        shown(tmp_path) as (server, pages),
+        ThreadPoolExecutor(VISITORS) as visitors,
+        ThreadPoolExecutor(OPERATORS) as operators,
+    ):
 
         def ask(path: str) -> tuple[int, float]:
             asked_at = time.monotonic()
             return pages.ask(path)[0], time.monotonic() - asked_at
 
+        cookie = pages.ask("/batches")[2]["Set-Cookie"].partition(";")[0]
+        form = f"_xsrf={cookie.partition('=')[2]}".encode()
         os.kill(server.process.pid, signal.SIGSTOP)
         try:
+            # Those who act wait for the server, and nobody who looks waits for them.
+            acts = [operators.submit(pages.ask, "/batch/seen/pause", form, Cookie=cookie) for _ in range(OPERATORS)]
+            until(lambda: all(act.running() for act in acts), what="operators that wait")
             found = dict(zip(paths, visitors.map(ask, paths), strict=True))
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
+        assert {act.result()[0] for act in acts} <= {200, 503}
     assert {path: code for path, (code, _) in found.items() if code >= 500 and code != 503} == {}
     assert {path: took for path, (_, took) in found.items() if took > 2 * SOON} == {}
     assert found["/batch/seen"][0] == found["/broker"][0] == found["/throughput/data"][0] == 503

@@ -155,6 +155,9 @@ def test_a_workflow_is_paused_retried_and_cancelled_as_one(shown):
     def states():
         return [str(info.state) for info in shown.ledger.infos([f"whole-{part}" for part in "abc"])]
 
+    def may():
+        return shown.pages.json("/batch/whole-c/data")["workflow"]["may"]
+
     store(shown.ledger, "whole-a", 2, failed=1)
     follow(shown.ledger, "whole-b", "whole-a:ended")
     follow(shown.ledger, "whole-c", "whole-b")
@@ -165,8 +168,10 @@ def test_a_workflow_is_paused_retried_and_cancelled_as_one(shown):
         ("retry", ["running", "running", "waiting"]),
         ("cancel", ["cancelled", "cancelled", "cancelled"]),
     ):
+        assert may()[what], what
         code, _ = shown.pages.post(f"/batch/whole-c/workflow/{what}")
         assert (code, states()) == (200, after), what
+    assert may() == {"pause": False, "resume": False, "retry": True, "cancel": False}
     assert shown.pages.post("/batch/gone/workflow/cancel")[0] == 404
 
 
@@ -318,6 +323,7 @@ def test_a_viewer_can_only_look(tmp_path):
                 assert pages.ask(path)[0] == 200
             for path in (
                 "/batch/seen/retry",
+                "/batch/seen/workflow/cancel",
                 "/batches/cancel",
                 "/batch/seen/item/0/cancel",
                 "/schedule/x/run",

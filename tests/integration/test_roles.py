@@ -10,7 +10,14 @@ from tests.support.dashboards import dashboard, heartbeat
 from tests.support.ledger import info, submit
 
 PAGES = ("/batches", "/batch/b", "/busy", "/workers")
-ACTIONS = ("/batch/b/pause", "/batches/cancel", "/batch/b/item/0/cancel", "/workers/drain", "/schedule/s/run")
+ACTIONS = (
+    "/batch/b/pause",
+    "/batch/b/workflow/cancel",
+    "/batches/cancel",
+    "/batch/b/item/0/cancel",
+    "/workers/drain",
+    "/schedule/s/run",
+)
 OF_FLOWER = (
     "/api/worker/shutdown/w",
     "/api/task/apply/fibonacci",

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPMessage
@@ -12,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from gristmill.batches.ledger import Ledger
+from gristmill.dashboard.asking import SILENT_SECONDS
 from tests.conftest import until
 from tests.support.ledger import FIELDS, outcomes, pop
 from tests.support.servers import free_port
@@ -34,11 +36,12 @@ class Dashboard:
                 return error.code, error.read().decode(), error.headers
 
     def json(self, path: str) -> Any:
-        """The JSON of an answer, which has to be a good one; as a page does, it asks a silent server's again."""
+        """The JSON of an answer, which has to be a good one; as a page does, it asks again after a server's silence."""
 
         def answered() -> tuple[int, str] | None:
+            began = time.monotonic()
             code, text, _ = self.ask(path)
-            return None if code == 503 else (code, text)
+            return None if code == 503 and time.monotonic() - began > SILENT_SECONDS / 2 else (code, text)
 
         code, text = until(answered, what="an answer of the server")
         assert code == 200, text

@@ -123,6 +123,10 @@ def test_bounds_hold_at_once(queue):
     assert next_of(queue, Past(slots=3), 1.0, Bounds(4, 4)).slots == 4
 
 
+def test_a_busy_queue_that_is_brought_within_its_bounds_is_idle_no_more():
+    assert next_of(BUSY, Past(slots=8, idle_since=0.5), 1.0, Bounds(0, 4)).idle_since is None
+
+
 def batch(left, created, state=State.RUNNING, queue="cpu"):
     return SimpleNamespace(queue=queue, left=left, created=created, state=state)
 

@@ -59,14 +59,11 @@
     return rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)));
   }
 
-  /** What may be done to a batch of this state, `bad` of whose items failed or are dead. */
-  function allowed(state, bad) {
-    const ended = ENDED.includes(state);
-    return { pause: !ended && state !== "paused", resume: state === "paused", retry: bad > 0, cancel: !ended };
-  }
-
   function actions(batch) {
-    const bad = batch.failed + batch.dead, may = allowed(batch.state, bad);
+    const ended = ENDED.includes(batch.state), bad = batch.failed + batch.dead > 0;
+    const may = {
+      pause: !ended && batch.state !== "paused", resume: batch.state === "paused", retry: bad, cancel: !ended,
+    };
     document.querySelectorAll("[data-action]").forEach((form) => { form.hidden = !may[form.dataset.action]; });
     byId("download-failed").hidden = !bad;
   }
@@ -115,9 +112,8 @@
     const base = page.dataset.page.slice(0, page.dataset.page.lastIndexOf("/") + 1);
     if (!data.workflow) return;
     fill(byId("workflow"), chain(data.workflow, data.batch.name, (name) => base + encodeURIComponent(name)));
-    const may = data.workflow.boxes.map((box) => allowed(box.state, box.failed));
     document.querySelectorAll("[data-workflow-action]").forEach((form) => {
-      form.hidden = !may.some((each) => each[form.dataset.workflowAction]);
+      form.hidden = !data.workflow.may[form.dataset.workflowAction];
     });
   }
 

@@ -106,8 +106,9 @@ window.gristmill = (function () {
     if (status.textContent !== text) status.textContent = text;
   }
 
-  /** Milliseconds without an answer after which a page says so; where answers take long, so many times the last one. */
-  const PATIENCE = 1500, TIMES = 2;
+  /** Milliseconds without an answer after which a page says so; where answers take long, so many times the last one,
+   * within a limit. */
+  const PATIENCE = 1500, TIMES = 2, MOST_PATIENCE = 10000;
 
   /** Request JSON from `address()` every `every()` seconds while the page is visible, and pass it to `show`. */
   function follow(address, every, show) {
@@ -125,7 +126,7 @@ window.gristmill = (function () {
       }
       clearTimeout(timer);
       running = true;
-      const late = setTimeout(complain, Math.max(PATIENCE, TIMES * took), "No answer yet"), began = performance.now();
+      const late = setTimeout(complain, Math.min(MOST_PATIENCE, Math.max(PATIENCE, TIMES * took)), "No answer yet"), began = performance.now();
       try {
         const answer = await fetch(address(), { credentials: "same-origin", headers: { Accept: "application/json" } });
         if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
