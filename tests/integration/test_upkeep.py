@@ -1,6 +1,7 @@
 """What comes due is done by whoever looks at the fleet, whatever stands beside it and whatever the clock does."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -138,6 +139,15 @@ class TestClock:
             return ahead() < before - 100_000
 
         until(less)
+
+    def test_the_time_does_not_go_back_when_a_heartbeat_notes_it_late(self, ledger, now):
+        self.set_back(ledger, now)
+        ledger.heartbeat(WORKER, heartbeat(), [])
+        start, read = time.monotonic(), now()
+        until(lambda: time.monotonic() > start + 0.5)
+        before = now()
+        ledger.heartbeat(WORKER, heartbeat(), [])
+        assert read <= before <= now()
 
     def test_what_was_due_before_is_done(self, ledger, now):
         submit(ledger, "b", 1, retries=1)
