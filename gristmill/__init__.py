@@ -74,8 +74,8 @@ _MODULES = {
 #: Threads that first use several names at once import one module after the other: Python breaks off imports of one
 #: package that wait for each other.
 _importing = threading.RLock()
-#: The names that were used.
-_found: dict[str, object] = {}
+#: The API's names that were used.
+_names: dict[str, object] = {}
 
 
 def _begin_anew() -> None:
@@ -88,12 +88,12 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 def __getattr__(name: str) -> object:
-    if name in _found:
-        return _found[name]
+    if name in _names:
+        return _names[name]
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with _importing:
-        return _found.setdefault(name, getattr(import_module(_MODULES[name]), name))
+        return _names.setdefault(name, getattr(import_module(_MODULES[name]), name))
 
 
 def __dir__() -> list[str]:

@@ -296,6 +296,5 @@ class Channel(QueuesOnServer):
         finally:
             if lease is not None:
                 lease.reading.pop(id(self), None)
-                if self._reader is not None:
-                    self._reader.give_up()
+                self.give_up_reading()
                 lease.acks.flush()

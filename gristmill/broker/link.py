@@ -92,3 +92,8 @@ class Link(HookedChannel):
         if self._reader is None or self._reader.lease is not self.lease:
             self._reader = QueueReader(self.lease, self.scripts, self.priority_steps)
         return self._reader
+
+    def give_up_reading(self) -> None:
+        """Have what went along with a request that gets no answer sent again; the channel may have read nothing."""
+        if self._reader is not None:
+            self._reader.give_up()

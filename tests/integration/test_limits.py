@@ -188,7 +188,8 @@ class Clock:
         return server_time(self.ledger.client, self.ledger.settings.prefix)
 
     def forward(self, seconds):
-        self.ledger.client.hincrbyfloat(self.ledger.settings.key("clock"), "ahead", seconds * 1e6)
+        for field in ("at", "ahead"):
+            self.ledger.client.hincrbyfloat(self.ledger.settings.key("clock"), field, seconds * 1e6)
 
     def ask(self, seconds):
         """Ask `seconds` seconds later, and for however long the test took; the answer."""

@@ -80,7 +80,7 @@ class TestScanning:
         newcomer._renew()
         assert self.scanned(bench, newcomer)
 
-    @pytest.mark.parametrize(("field", "value"), [("run", "another"), ("latest", 1)])
+    @pytest.mark.parametrize(("field", "value"), [("run", "another"), ("renewed", 1)])
     def test_waits_after_a_gap_and_on_another_run_of_the_server(self, bench, lease, newcomer, field, value):
         until(lambda: lease.scripts.call("unbroken", lease=300) > 300, what="a lease")
         bench.client.hset(f"{bench.prefix}gm1:renewals", field, value)

@@ -1,6 +1,7 @@
 """What comes due is done by whoever looks at the fleet, whatever stands beside it and whatever the clock does."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.controlled import begin, record
 from tests.support.ledger import FIELDS, WORKER, age, heartbeat, info, outcomes, pop, queue_key, run_all, submit
 
 ACTOR = "Python me@here"
+OTHER = "cpu@b"
 
 HOUR_US = 3_600_000_000
 
@@ -96,6 +98,9 @@ class TestNoWorker:
         assert info(ledger, "b").left == 1
         age(ledger, "b", chunk, 30_000)
         ledger.client.zincrby(ledger.settings.key("workers"), -30_000, WORKER)
+        # Somebody has missed the workers 20 s ago.
+        missed_at = 1000 * server_time(ledger.client, ledger.settings.prefix) - 20_000
+        ledger.client.hset(ledger.settings.key("clock"), "gap", f"{missed_at:.0f}")
         for batch in ("b",):
             ledger.client.zadd(ledger.settings.key("due"), {batch: 1})
 
@@ -110,6 +115,64 @@ class TestNoWorker:
     def test_the_dashboard_settles_them(self, ledger, orphaned):
         Observer(ledger.client, ledger.settings).look()
         assert info(ledger, "b").state is State.CANCELLED
+
+
+LOOKS = {
+    "a heartbeat": lambda ledger, mine, _: ledger.heartbeat(WORKER, heartbeat(), [mine]),
+    "a list of batches": lambda ledger, _, __: ledger.names(),
+    "an outcome": record,
+}
+
+
+class TestClockSetForward:
+    """Two workers run a chunk each of a batch that is cancelled, while the server's clock is set forward by an hour."""
+
+    @pytest.fixture
+    def chunks(self, here, clock, control):
+        submit(here, "b", 40)
+        here.heartbeat(OTHER, heartbeat(), [])
+        chunks = {WORKER: begin(here, WORKER), OTHER: begin(here, OTHER)}
+        assert control.cancel("b", "by me") == []
+        clock.pass_by(3600)
+        return chunks
+
+    def registered(self, ledger):
+        return set(ledger.client.zrange(ledger.settings.key("workers"), 0, -1))
+
+    def deaths(self, ledger):
+        events = ledger.client.xrange(ledger.settings.key("worker_events"))
+        return [fields["worker"] for _, fields in events if fields["what"] == "death"]
+
+    @pytest.mark.parametrize("look", LOOKS)
+    def test_what_runs_is_recorded(self, here, chunks, look):
+        LOOKS[look](here, *chunks[WORKER])
+        assert (self.registered(here), self.deaths(here)) == ({WORKER, OTHER}, [])
+        for worker, (chunk, items) in chunks.items():
+            here.heartbeat(worker, heartbeat(), [chunk])
+            record(here, chunk, items)
+        batch, ran = info(here, "b"), sum(len(items) for _, items in chunks.values())
+        assert (batch.state, batch.succeeded, batch.cancelled, batch.left) == (State.CANCELLED, ran, 40 - ran, 0)
+
+    def test_whoever_is_silent_from_then_on_is_gone_ten_seconds_later(self, here, clock, chunks):
+        mine, items = chunks[WORKER]
+        for _ in range(11):
+            assert (self.registered(here), info(here, "b").left) == (
+                {WORKER, OTHER},
+                len(items) + len(chunks[OTHER][1]),
+            )
+            here.heartbeat(WORKER, heartbeat(), [mine])
+            clock.pass_by(1)
+        here.heartbeat(WORKER, heartbeat(), [mine])
+        assert (self.registered(here), self.deaths(here), info(here, "b").left) == ({WORKER}, [OTHER], len(items))
+
+    def test_where_no_worker_lives_those_that_look_find_that_ten_seconds_later(self, here, clock, chunks):
+        here.names()
+        clock.pass_by(9)
+        here.names()
+        assert info(here, "b").left > 0
+        clock.pass_by(1)
+        here.names()
+        assert (self.registered(here), info(here, "b").cancelled) == (set(), 40)
 
 
 class TestClock:
@@ -138,6 +201,15 @@ class TestClock:
             return ahead() < before - 100_000
 
         until(less)
+
+    def test_the_time_does_not_go_back_when_a_heartbeat_notes_it_late(self, ledger, now):
+        self.set_back(ledger, now)
+        ledger.heartbeat(WORKER, heartbeat(), [])
+        start, read = time.monotonic(), now()
+        until(lambda: time.monotonic() > start + 0.5)
+        before = now()
+        ledger.heartbeat(WORKER, heartbeat(), [])
+        assert read <= before <= now()
 
     def test_what_was_due_before_is_done(self, ledger, now):
         submit(ledger, "b", 1, retries=1)

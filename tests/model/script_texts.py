@@ -12,6 +12,8 @@ TOUCHED = "model:touched"
 
 _CLOCK = re.compile(r"function server_microseconds\(\).*?\bend\n", re.DOTALL)
 _NEW_CLOCK = f"function server_microseconds() return redis.call('GET', '{CLOCK}') * 1000 end\n"
+#: The explorer's steps of time are long, and no gaps in the heartbeats.
+_GAP, _NO_GAP = re.compile(r"\bGAP_MS = \d+"), "GAP_MS = math.huge"
 #: A script that only reads could not note what it has read.
 _READ_ONLY = "flags=no-writes"
 #: What stands before and after a script: it runs whole, and then notes the names of the keys. A text that looks like a
@@ -59,5 +61,5 @@ Edit = Callable[[str], str]
 
 def instrumented(name: str, text: str, edit: Edit) -> str:
     """The text of a script with the explorer's clock, which notes the keys that it touches, changed by `edit`."""
-    head, _, body = edit(_CLOCK.sub(lambda _: _NEW_CLOCK, text)).partition("\n")
+    head, _, body = edit(_GAP.sub(_NO_GAP, _CLOCK.sub(lambda _: _NEW_CLOCK, text))).partition("\n")
     return f"{head.replace(_READ_ONLY, '')}\n{_BEFORE}{_TEARABLE if name in TEARABLE else ''}{body}{_AFTER}"

@@ -164,6 +164,14 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
+        "nobody is gone who had no time to be heard of since the clock was set forward",
+        f"{BATCHES}/silence.lua",
+        "now - gap < GONE_MS and 0 or now - GONE_MS",
+        "now - GONE_MS",
+        f"{UPKEEP}::TestClockSetForward::test_what_runs_is_recorded",
+        LOST,
+    ),
+    Mutant(
         "a batch ends only when its input has ended",
         f"{BATCHES}/ending.lua",
         "if not b.input_ended or b.finished or",
@@ -238,7 +246,7 @@ MUTANTS = (
     Mutant(
         "what to kill stays noted until the worker has ended it",
         f"{BATCHES}/ending.lua",
-        "        note_kill(batch, b.epoch, worker, message)\n",
+        "        note_kill(worker, message_id(batch, b.epoch, range_of(message)))\n",
         "",
         f"{CONTROL}::TestCancel::test_a_worker_hears_what_to_end_until_it_says_that_it_has",
         TRUE,

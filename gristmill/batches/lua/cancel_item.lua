@@ -23,7 +23,7 @@ for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)) do
   local first, count = range_of(chunk)
   local worker = runner_of(redis.call('HGET', key(batch, 'started'), chunk))
   if worker and first <= index and index < first + count then
-    note_item_kill(batch, index, worker)
+    note_kill(worker, batch .. '#' .. index)
     was = 'running'
   end
 end

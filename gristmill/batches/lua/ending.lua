@@ -1,7 +1,6 @@
---@ uses batches/sources batches/scheduled batches/notices
+--@ uses batches/sources batches/scheduled batches/notices batches/silence
 -- How a batch ends: by itself, by `cancel`, by --halt; and how long it is kept then. What several scripts share.
--- Milliseconds after which a chunk that no worker shows does not run any more; as with workers in upkeep.lua.
-local GONE_MS, SETTLE_MS = 10000, 1000
+local SETTLE_MS = 1000
 -- How long a worker may take to learn what it is to end: longer than any worker lives without a heartbeat.
 local KILL_KEPT_MS = 3600000
 
@@ -68,17 +67,10 @@ local function finish(batch, now)
   let_go(batch, b, now)
 end
 
--- Have a worker end what runs under the message of a chunk: it learns that with its next heartbeat. Keys:
+-- Have a worker end what it runs: it learns that with its next heartbeat. Keys:
 --   kill:{worker}  set  ids of messages, or batch#index of one item; the worker says when it has ended them
-local function note_kill(batch, epoch, worker, message)
-  local first, count = range_of(message)
-  redis.call('SADD', GM .. 'kill:' .. worker, message_id(batch, epoch, first, count))
-  redis.call('PEXPIRE', GM .. 'kill:' .. worker, KILL_KEPT_MS)
-end
-
--- Have a worker end the run of one item.
-local function note_item_kill(batch, index, worker)
-  redis.call('SADD', GM .. 'kill:' .. worker, batch .. '#' .. index)
+local function note_kill(worker, id)
+  redis.call('SADD', GM .. 'kill:' .. worker, id)
   redis.call('PEXPIRE', GM .. 'kill:' .. worker, KILL_KEPT_MS)
 end
 
@@ -86,18 +78,18 @@ end
 -- as running any more, and their workers are to end them; they are returned too, as a flat list of worker, chunk of the
 -- message.
 local function running(batch, b, now, killable)
-  local runs, killed, flights = {}, {}, flight_state(batch)
+  local runs, killed, flights, gone = {}, {}, flight_state(batch), gone_before(now)
   local chunks = redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1, 'WITHSCORES')
   for i = 1, #chunks, 2 do
     local chunk, seen = chunks[i], tonumber(chunks[i + 1])
     local worker, message = runner_of(redis.call('HGET', key(batch, 'started'), chunk))
-    local runs_on = worker and seen > now - GONE_MS
+    local runs_on = worker and seen > gone
     if runs_on and not killable[worker] then
       runs[#runs + 1] = chunk
     else
       leave_flight(batch, flights, chunk)
       if runs_on then
-        note_kill(batch, b.epoch, worker, message)
+        note_kill(worker, message_id(batch, b.epoch, range_of(message)))
         killed[#killed + 1] = worker
         killed[#killed + 1] = message
       end

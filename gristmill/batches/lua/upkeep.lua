@@ -1,12 +1,12 @@
 --@ uses batches/ending batches/closing batches/workers
 -- What comes due: whoever looks at the fleet does it, and a worker each second. It looks at what changed or came due, never
 -- at all that stands.
-local SILENT_MS, UNSEEN_MS = 10000, 3000
+local UNSEEN_MS = 3000
 -- Batches, and chunks of one batch, that one call looks at, at most.
 local BATCHES_MOST, CHUNKS_MOST = 100, 500
 
 local function remove_silent(now)
-  local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', now - SILENT_MS, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)
+  local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', gone_before(now), 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)
   for _, worker in ipairs(silent) do
     -- It was alive when it was last heard of.
     note_event('death', worker, redis.call('ZSCORE', GM .. 'workers', worker))

@@ -1,12 +1,13 @@
 --@ uses server/clock
 -- When the fleet renewed leases. A server that was away and a clock that was set forward leave a gap: nobody is dead then who
 -- has had no time to renew his lease since.
---   {prefix}gm1:renewals  hash  run: of the server; first, latest: when leases were renewed on it, ms; gapless: since when
---                               they were, on any run, without a gap of half a lease, ms
+--   {prefix}gm1:renewals  hash  run: of the server; first: since when leases were renewed on it, ms; gapless: since when
+--                               they were, on any run, without a gap of half a lease, ms; renewed: when one was last, ms
+-- Workers that do not know `gapless` note their renewals as `latest`.
 local RENEWALS = GM .. 'renewals'
 
 -- Whether each consumer that has been silent for `silent` ms could have renewed its lease since.
 local function all_could_renew(now, silent)
-  local latest, gapless = unpack(redis.call('HMGET', RENEWALS, 'latest', 'gapless'))
-  return not gapless or now - latest <= silent / 2 and now - gapless >= silent
+  local renewed, gapless = unpack(redis.call('HMGET', RENEWALS, 'renewed', 'gapless'))
+  return not renewed or now - renewed <= silent / 2 and now - gapless >= silent
 end

@@ -5,10 +5,10 @@
 -- the user may not ask which run it is.
 wind_clock()
 local now, run = milliseconds(), run_of_server()
-local noted = redis.call('HMGET', RENEWALS, 'run', 'first', 'latest', 'gapless')
-local first, latest = tonumber(noted[2]) or 0, tonumber(noted[3]) or 0
-local gapless = tonumber(noted[4]) or first
-if run == '' or noted[1] ~= run or now - latest > lease / 2 then first = now end
-if latest > 0 and now - latest > lease / 2 then gapless = now end
-redis.call('HSET', RENEWALS, 'run', run, 'first', first, 'latest', now, 'gapless', gapless)
+local noted = redis.call('HMGET', RENEWALS, 'run', 'first', 'renewed', 'gapless')
+local first, renewed, gapless = tonumber(noted[2]) or 0, tonumber(noted[3]) or 0, tonumber(noted[4]) or 0
+local is_late = now - renewed > lease / 2
+if is_late and noted[2] then gapless = now end
+if run == '' or noted[1] ~= run or is_late then first = now end
+redis.call('HSET', RENEWALS, 'run', run, 'first', first, 'renewed', now, 'gapless', gapless)
 return now - first

@@ -7,18 +7,19 @@ local function server_microseconds()
   return time[1] * 1000000 + time[2]
 end
 
+-- The time, and how far it is ahead of the clock.
 local function microseconds()
   local clock = redis.call('HMGET', GM .. 'clock', 'at', 'ahead')
-  return math.max(server_microseconds() + (tonumber(clock[2]) or 0), tonumber(clock[1]) or 0)
+  local at, ahead, now = tonumber(clock[1]) or 0, tonumber(clock[2]) or 0, server_microseconds()
+  local elapsed = math.max(0, now + ahead - at)
+  ahead = math.ceil(math.max(0, at - now, ahead - elapsed / 2))
+  return now + ahead, ahead
 end
 
 local function milliseconds() return math.floor(microseconds() / 1000) end
 
 -- Note how late it is, so that the time cannot go back behind that.
 local function wind_clock()
-  local clock = redis.call('HMGET', GM .. 'clock', 'at', 'ahead')
-  local at, ahead, now = tonumber(clock[1]) or 0, tonumber(clock[2]) or 0, server_microseconds()
-  local elapsed = math.max(0, now + ahead - at)
-  ahead = math.max(0, at - now, ahead - elapsed / 2)
-  redis.call('HSET', GM .. 'clock', 'at', string.format('%.0f', now + ahead), 'ahead', string.format('%.0f', ahead))
+  local time, ahead = microseconds()
+  redis.call('HSET', GM .. 'clock', 'at', string.format('%.0f', time), 'ahead', string.format('%.0f', ahead))
 end
