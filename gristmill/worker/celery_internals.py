@@ -182,6 +182,14 @@ def members_of(requests: Any) -> list[Any]:
     return [request for reference in tuple(requests.data) if (request := reference()) is not None]
 
 
+def taken_requests() -> set[Any]:
+    """The requests whose messages this worker has taken and not acknowledged.
+
+    `state.requests` has one of each id, and none once one of that id has ended: a message may have the id of another.
+    """
+    return {*members_of(state.reserved_requests), *members_of(state.active_requests)}
+
+
 class HookedPool(AsynPool):
     """Celery's pool, which sees a death by a pidfd: an orphan may hold the pipe that billiard looks at."""
 

@@ -20,7 +20,13 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.admission import Admission, hand_back
-from gristmill.worker.celery_internals import CeleryConsumer, limited_messages, pool_runs, unreported_jobs_kept
+from gristmill.worker.celery_internals import (
+    CeleryConsumer,
+    limited_messages,
+    pool_runs,
+    taken_requests,
+    unreported_jobs_kept,
+)
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.pool_size import pool_size
@@ -156,7 +162,7 @@ def pool_tags(pool: Any) -> set[str]:
     """Tags of the messages that a pool has: it will acknowledge them, and nobody can take them back."""
     return {
         request.message.delivery_tag
-        for request in {*state.reserved_requests, *state.active_requests}
+        for request in taken_requests()
         if request in state.active_requests or _in_pool(request, pool)
     }
 

@@ -27,7 +27,7 @@ from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
-from gristmill.worker.celery_internals import is_draining
+from gristmill.worker.celery_internals import is_draining, taken_requests
 from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import HostLoad
 from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
@@ -172,6 +172,6 @@ def pool_name(pool: type) -> str:
 
 def unacknowledged_chunks() -> Iterator[Chunk]:
     """The chunks whose messages this worker has taken and not acknowledged."""
-    for request in list(state.requests.values()):
+    for request in taken_requests():
         if request.name == run_chunk.name and request.args[0] == MESSAGE_VERSION:
             yield Chunk(*request.args[1:5])

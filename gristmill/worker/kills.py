@@ -4,8 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from celery.worker import state
-
+from gristmill.worker.celery_internals import taken_requests
 from gristmill.worker.item_kills import end_item
 
 #: Seconds after a kill at which to look whether the process has died.
@@ -45,8 +44,7 @@ class Kills:
                 if self._worker.hub:
                     self._worker.hub.call_later(LOOK_SECONDS, self._look_again, identity)
                 return
-            request = state.requests.get(identity)
-            if request is not None:
+            for request in [each for each in taken_requests() if each.id == identity]:
                 # SIGKILL ends code that ignores SIGTERM too.
                 request.terminate(self._worker.pool, signal="SIGKILL")
                 log.info("ended %s, which was cancelled", identity)
