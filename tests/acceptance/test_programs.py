@@ -9,6 +9,7 @@ from contextlib import suppress
 from urllib.request import urlopen
 
 import psutil
+import pytest
 
 from tests.conftest import until
 from tests.support.command import GRISTMILL
@@ -172,6 +173,7 @@ def inputs(path, count):
     return ("run", "--name", "x", "--quiet", "--", *WRITER, "::::", str(path / "items"))
 
 
+@pytest.mark.slow
 def test_killed_and_repeated_every_program_runs_to_its_end(place, tmp_path):
     """`run` with all below it, a worker, one of its processes, and the server, one after the other."""
     count = 240

@@ -162,6 +162,7 @@ class TestConnection:
             it.ping()
         assert time.monotonic() - began > 0.3
 
+    @pytest.mark.slow
     def test_no_answer(self, monkeypatch):
         monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as mute:
