@@ -53,20 +53,20 @@ class Action(Acting):
         """Take the action `what`, then show the batch again."""
         self.check_writable()
         await self.ask(_find, name)
-        await self.act(_act, name, what, bad_input=409)
+        await self.act(self.take, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
+    def take(self, name: str, what: str) -> None:
+        """Take the action `what` on the batch."""
+        _act(name, what)
 
-class WorkflowAction(Acting):
-    """Takes one action on all batches of a workflow, for a form with the token of its page."""
 
-    @tornado.web.authenticated
-    async def post(self, name: str, what: str) -> None:
-        """Take the action `what` on the workflow of the batch, then show the batch again."""
-        self.check_writable()
-        await self.ask(_find, name)
-        await self.act(_act_on_workflow, name, what, bad_input=409)
-        self.redirect(self.reverse_url("batch", name))
+class WorkflowAction(Action):
+    """Takes one action on all batches of the workflow of a batch."""
+
+    def take(self, name: str, what: str) -> None:
+        """Take the action `what` on each of them."""
+        _act_on_workflow(name, what)
 
 
 class ActionOnMany(Acting):

@@ -1,6 +1,6 @@
 --@ uses server/clock
--- When the fleet renewed leases. A server that was away and a clock that was set forward leave a gap: nobody is dead then who
--- has had no time to renew his lease since.
+-- When the fleet renewed leases. A server that was away and a clock that was set forward leave a gap: after it, each consumer
+-- has the time to renew its lease before it counts as dead.
 --   {prefix}gm1:renewals  hash  run: of the server; first: since when leases were renewed on it, ms; gapless: since when
 --                               they were, on any run, without a gap of half a lease, ms; renewed: when one was last, ms
 -- Workers that do not know `gapless` note their renewals as `latest`.

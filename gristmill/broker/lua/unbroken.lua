@@ -1,7 +1,7 @@
 --@ unbroken(lease: number) frees
 --@ uses broker/renewals server/run
 -- Note that somebody renews a lease of `lease` ms, and how late it is. Returns the ms for which the fleet has renewed leases on
--- this run of the server without a gap of half a lease: whoever was silent for as long had the time to renew his. 0 where
+-- this run of the server without a gap of half a lease: whoever was silent for as long had the time to renew its own. 0 where
 -- the user may not ask which run it is.
 wind_clock()
 local now, run = milliseconds(), run_of_server()
