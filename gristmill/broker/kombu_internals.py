@@ -192,6 +192,12 @@ class HookedQoS(virtual.QoS):
         return messages
 
 
+def look_at_bindings(cycle: Any, loop: Any, seconds: float) -> None:
+    """Have the event loop look every `seconds` seconds whether bindings of queues with an expiry have to be renewed."""
+    cycle._binding_expiry_tref.cancel()
+    cycle._binding_expiry_tref = loop.call_repeatedly(seconds, cycle.maybe_refresh_binding_expiry)
+
+
 def dumps_models(task: Any) -> bool:
     """Whether Celery turns the arguments of the task's calls, which are pydantic models, into dicts."""
     return task._dump_pydantic_arguments is not None

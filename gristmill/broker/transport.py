@@ -10,6 +10,7 @@ from gristmill.broker import address
 from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
 from gristmill.broker.equipment import watch_workers
+from gristmill.broker.kombu_internals import look_at_bindings
 from gristmill.server.connection import CONNECT_SECONDS, KEEPALIVE
 from gristmill.server.heartbeat import ANSWER_SECONDS
 
@@ -22,6 +23,8 @@ DEFAULTS = {
     "socket_keepalive_options": KEEPALIVE,
     "health_check_interval": 5,
 }
+#: Seconds between two looks at bindings that expire, after an hour at least: kombu wakes the event loop each second.
+BINDING_SECONDS = 5.0
 
 
 class Transport(stock.Transport):
@@ -43,6 +46,11 @@ class Transport(stock.Transport):
         client.transport_options = {**DEFAULTS, **client.transport_options}
         super().__init__(client, **kwargs)
         watch_workers()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have an event loop read the channels."""
+        super().register_with_event_loop(connection, loop)
+        look_at_bindings(self.cycle, loop, BINDING_SECONDS)
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
         """The URL of the connection; without its password it has no options either."""
