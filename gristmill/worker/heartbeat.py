@@ -81,6 +81,8 @@ class WorkerHeartbeat(StartStopStep):
         notifier = Notifier(server, client(), settings())
         self.notices = PeriodicCall("notices", inf, notifier.step)
         self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look)
+        # Only the start has needed these connections.
+        client().connection_pool.disconnect(inuse_connections=False)
         self.heartbeat.add(*self._calls())
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
