@@ -192,10 +192,10 @@ class HookedQoS(virtual.QoS):
         return messages
 
 
-def look_at_bindings(cycle: Any, loop: Any, seconds: float) -> None:
-    """Have the event loop look every `seconds` seconds whether bindings of queues with an expiry have to be renewed."""
+def replace_look_at_bindings(cycle: Any, timer: Any) -> None:
+    """Have `timer`, of an event loop, do what kombu does each second: look at bindings of queues with an expiry."""
     cycle._binding_expiry_tref.cancel()
-    cycle._binding_expiry_tref = loop.call_repeatedly(seconds, cycle.maybe_refresh_binding_expiry)
+    cycle._binding_expiry_tref = timer
 
 
 def dumps_models(task: Any) -> bool:

@@ -125,12 +125,6 @@ class Consumer(CeleryConsumer):
         super().on_ready()
         pool_size.hold(self)
         watch(channel.lease, worker_id(self.hostname))
-        self._close_idle_connections()
-
-    def _close_idle_connections(self) -> None:
-        """Close what only the start has needed: each connection costs the server memory, and has to be kept alive."""
-        for channel in self.connection.transport.channels:
-            channel.pool.disconnect(inuse_connections=False)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Hand the message back, since another worker may know the task."""
