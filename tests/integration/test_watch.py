@@ -15,30 +15,12 @@ from gristmill.cli import doctor
 from gristmill.config.settings import load, settings
 from gristmill.fleet.absences import UNSEEN_SECONDS
 from gristmill.fleet.registry import unwatched_workers
-from gristmill.fleet.watcher import HOLD_SECONDS, Watcher
+from gristmill.fleet.watcher import Watcher
 from tests.conftest import until
-from tests.support.leases import end_leases
-from tests.support.other_workers import Others
 from tests.support.proxy import Proxy
 
 #: Longer than any test: what is back in time is back by the watch alone.
 LEASE_SECONDS = "60"
-
-
-@pytest.fixture
-def others(bench, channel):
-    others = Others(channel, bench.url)
-    with others.stack:
-        yield others
-
-
-@pytest.fixture
-def watcher(bench, channel):
-    """A watcher in this process, which does nothing by itself."""
-    channel.lease.keep(["q"])
-    watcher = Watcher(channel.lease, "w@here/1")
-    yield watcher
-    end_leases()
 
 
 def begin(watcher):
@@ -206,36 +188,6 @@ class TestWatching:
         until(lambda: watcher.subscription.count > connections, what="another connection")
         looks(watcher, 14)
         assert handed_back(bench) == 0
-
-
-class TestAlone:
-    @pytest.fixture(autouse=True)
-    def alone(self, bench, watcher):
-        watcher.begin()
-        until(lambda: watcher._was_alone, what="an enlistment")
-
-    def test_it_watches_nobody_until_somebody_comes(self, others, watcher):
-        assert watcher._look not in watcher.lease.heartbeat.calls
-        others.enlist("living:2")
-        until(lambda: watcher._look in watcher.lease.heartbeat.calls, what="a watch")
-        others.end("living:2")
-        until(lambda: watcher._look not in watcher.lease.heartbeat.calls, what="the end of the watch")
-
-    def test_it_finds_whoever_came_and_died_before_its_next_look(self, bench, others, watcher):
-        """Its own connection stood all the time, so it need not wait as long as after a break."""
-        put(bench, 1)
-        others.enlist("dead:1")
-        others.take("dead:1")
-        others.end("dead:1")
-        until(lambda: handed_back(bench) == 1, 10)
-        assert not watcher._absences._unseen
-
-    def test_its_heartbeat_sees_at_once_that_its_connection_ends(self, bench, watcher):
-        connections = watcher.subscription.count
-        ended_at = time.monotonic()
-        bench.client.client_kill_filter(_type="pubsub")
-        until(lambda: watcher.subscription.count > connections, what="another connection")
-        assert time.monotonic() - ended_at < HOLD_SECONDS / 2
 
 
 class TestWithoutRights:

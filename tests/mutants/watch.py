@@ -59,7 +59,7 @@ MUTANTS = (
         "gristmill/fleet/watcher.py",
         "self._was_alone &= stood",
         "self._was_alone = False",
-        f"{WATCH}::TestAlone::test_it_finds_whoever_came_and_died_before_its_next_look",
+        "tests/integration/test_watch_alone.py::test_it_finds_whoever_came_and_died_before_its_next_look",
         SEEN,
     ),
     Mutant(
