@@ -44,7 +44,7 @@ class Watcher:
         self._enlisted = 0
         self._is_new = True
         #: Whether this worker was the only one when it enlisted last.
-        self._was_alone = False
+        self._was_single = False
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
         self._problem = ""
         subscription = self.subscription
@@ -75,14 +75,14 @@ class Watcher:
             anew=connections != self._enlisted,
             queues=self.lease.queues,
         )
-        is_alone, stood = workers == 1, connections == self._enlisted
+        is_single, stood = workers == 1, connections == self._enlisted
         self._enlisted = connections
         self._enlist.seconds = ENLIST_SECONDS if is_watcher else max(ENLIST_SECONDS, workers / ENLISTS_PER_SECOND)
-        if is_watcher and not is_alone:
-            self._was_alone &= stood
+        if is_watcher and not is_single:
+            self._was_single &= stood
             self.lease.heartbeat.add(self._look)
         else:
-            self._was_alone = is_alone
+            self._was_single = is_single
             self.lease.heartbeat.remove(self._look)
             self._absences.forget()
 
@@ -109,9 +109,9 @@ class Watcher:
 
         Not after a connection has broken: whatever broke it may have broken all of them.
         """
-        if self._was_alone or (self._is_new and self._connections == 1):
-            self._absences.trust(self._scripts.call("witnessed"), lately=self._was_alone)
-        self._is_new = self._was_alone = False
+        if self._was_single or (self._is_new and self._connections == 1):
+            self._absences.trust(self._scripts.call("witnessed"), lately=self._was_single)
+        self._is_new = self._was_single = False
 
     def _subscribers(self) -> list[Any]:
         try:

@@ -49,7 +49,7 @@ MUTANTS = (
     Mutant(
         "a process that connects again does not take the server's word",
         "gristmill/fleet/watcher.py",
-        "if self._was_alone or (self._is_new and self._connections == 1):",
+        "if self._was_single or (self._is_new and self._connections == 1):",
         "if True:",
         f"{WATCH}::TestWatching::test_a_server_that_comes_back_says_nothing_about_the_dead",
         ONCE,
@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "a worker that was alone learns who came and died before its next look",
         "gristmill/fleet/watcher.py",
-        "self._was_alone &= stood",
-        "self._was_alone = False",
+        "self._was_single &= stood",
+        "self._was_single = False",
         "tests/integration/test_watch_alone.py::test_it_finds_whoever_came_and_died_before_its_next_look",
         SEEN,
     ),
