@@ -1,6 +1,7 @@
 """`python -m benchmarks.idle`: what a worker costs that has nothing to do: CPU, and the memory of each slot.
 
-Of slots that are processes also after 1,000 no-ops.
+Of each kind alone, and beside one of the other kind: then both watch each other. Of slots that are processes, the
+memory also after 1,000 no-ops.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -23,6 +26,8 @@ from gristmill.server.private import PrivateServer
 
 SLOTS = {"cpu": 4, "io": 64}
 NOOPS = 1_000
+#: Seconds after its first heartbeat in which a worker still starts: it closes connections five seconds later.
+SETTLE_SECONDS = 7.0
 
 
 def environ(url: str, home: str) -> dict[str, str]:
@@ -52,31 +57,50 @@ def each_slot(process: psutil.Process) -> str:
     return f"{sum(slots) / len(slots):.1f} MiB for each of {len(slots)} slots" if slots else ""
 
 
-def measure(url: str, home: str, kind: str, seconds: float) -> None:
-    """Start a worker, let it idle and print what that cost."""
-    client = Redis.from_url(url, decode_responses=True)
+@contextmanager
+def idle_worker(client: Redis, url: str, home: str, *kinds: str) -> Iterator[psutil.Process]:
+    """Start a worker of each kind; the first one's main process, once all of them have settled."""
     client.flushall()
-    command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", str(SLOTS[kind])]
-    worker = subprocess.Popen(command, env=environ(url, home), start_new_session=True)
+    workers = []
     try:
-        while not WorkerRegistry(client, load({})).workers():
+        for kind in kinds:
+            command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", str(SLOTS[kind])]
+            workers.append(subprocess.Popen(command, env=environ(url, home), start_new_session=True))
+        while len(WorkerRegistry(client, load({})).workers()) < len(kinds):
             time.sleep(0.1)
-        process = psutil.Process(worker.pid)
-        commands = client.info("stats")["total_commands_processed"]
-        own_share, *shares = idle_shares(process, seconds)
-        each_second = (client.info("stats")["total_commands_processed"] - commands) / seconds
-        of_slots = f" (of which slots {100 * sum(shares):.2f} %)" if shares else ""
-        share = 100 * (own_share + sum(shares))
-        print(f"{kind}: {share:.2f} % of a core{of_slots}, {each_second:.1f} commands a second", flush=True)
+        time.sleep(SETTLE_SECONDS)
+        yield psutil.Process(workers[0].pid)
+    finally:
+        for worker in workers:
+            os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+
+
+def print_cpu(client: Redis, process: psutil.Process, about: str, seconds: float) -> None:
+    """Let a worker idle, and print what that cost."""
+    commands = client.info("stats")["total_commands_processed"]
+    own_share, *shares = idle_shares(process, seconds)
+    each_second = (client.info("stats")["total_commands_processed"] - commands) / seconds
+    of_slots = f" (of which slots {100 * sum(shares):.2f} %)" if shares else ""
+    share, connections = 100 * (own_share + sum(shares)), len(process.net_connections("tcp"))
+    print(f"{about}: {share:.2f} % of a core{of_slots}, {connections} connections", flush=True)
+    print(f"{about}: all workers have the server run {each_second:.1f} commands a second", flush=True)
+
+
+def measure(url: str, home: str, kind: str, seconds: float) -> None:
+    """Start a worker, let it idle and print what that cost; then once more beside one of the other kind."""
+    client = Redis.from_url(url, decode_responses=True)
+    with idle_worker(client, url, home, kind) as process:
+        print_cpu(client, process, f"{kind} alone", seconds)
         own, slots = process.memory_full_info().uss / 2**20, each_slot(process)
         print(f"{kind}: {own:.1f} MiB{slots and ', '}{slots} (USS)", flush=True)
         if slots:
             use({"home": home, "redis_url": url, "task_modules": "benchmarks.noops"})
             submit("noop", range(NOOPS)).wait(60)
             print(f"{kind}: {each_slot(process)} after {NOOPS:,} no-ops", flush=True)
-    finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
+    (other,) = SLOTS.keys() - {kind}
+    with idle_worker(client, url, home, kind, other) as process:
+        print_cpu(client, process, f"{kind} beside {other}", seconds)
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from redis.exceptions import ResponseError
 from gristmill.batches.chunk import Chunk, Outcome, Work
 from gristmill.batches.contents import by_name, following_work
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancelled, other_batch
+from gristmill.batches.heartbeat_answer import HeartbeatAnswer
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
 from gristmill.batches.slowest import SlowestFilter
-from gristmill.batches.wish import Wish
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
@@ -175,16 +175,15 @@ class Ledger:
         chunks: Iterable[Chunk],
         ended: Iterable[str] = (),
         runs: Sequence[Mapping[str, Any]] = (),
-    ) -> tuple[int, bool, list[str], int, Wish]:
+    ) -> HeartbeatAnswer:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
-        run at once, and what else is shown of it. Returns how many outcomes the worker has recorded, whether the
-        registry did not have it, the ids of the messages that it is to end, in how many ms to call `pace` (or -1), and
-        what is asked of it. The server repeats each id, that of a cancelled item, until a later heartbeat has it in
-        `ended`. `runs` are the items that have run there for long; `RunningItems` reads them.
+        run at once, and what else is shown of it. The server repeats the id of each message that the worker is to end
+        until a later heartbeat has it in `ended`. `runs` are the items that have run there for long; `RunningItems`
+        reads them.
         """
-        items, is_new, kills, pace_ms, wish = self._call(
+        answer = self._call(
             "heartbeat",
             worker=worker,
             queue=heartbeat["queue"],
@@ -195,7 +194,7 @@ class Ledger:
             runs=dumps(runs) if runs else "",
             ended=ended,
         )
-        return int(items), bool(is_new), list(kills), int(pace_ms), Wish.of(wish)
+        return HeartbeatAnswer.of(answer)
 
     def tend(self, batch: str) -> None:
         """Do what has come due, of this batch first, for somebody who waits for it: no worker may be alive."""

@@ -192,6 +192,12 @@ class HookedQoS(virtual.QoS):
         return messages
 
 
+def replace_look_at_bindings(cycle: Any, timer: Any) -> None:
+    """Have `timer`, of an event loop, do what kombu does each second: look at bindings of queues with an expiry."""
+    cycle._binding_expiry_tref.cancel()
+    cycle._binding_expiry_tref = timer
+
+
 def dumps_models(task: Any) -> bool:
     """Whether Celery turns the arguments of the task's calls, which are pydantic models, into dicts."""
     return task._dump_pydantic_arguments is not None

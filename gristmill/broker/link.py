@@ -37,6 +37,8 @@ class Link(HookedChannel):
         self._lease_pid = 0
         self._reader: QueueReader | None = None
         super().__init__(*args, **kwargs)
+        # Over one of these kombu has asked whether the server is there. A channel that only writes needs none.
+        self.async_pool.disconnect(inuse_connections=False)
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from gristmill.broker import address
 from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
 from gristmill.broker.equipment import watch_workers
+from gristmill.broker.kombu_internals import replace_look_at_bindings
 from gristmill.server.connection import CONNECT_SECONDS, KEEPALIVE
 from gristmill.server.heartbeat import ANSWER_SECONDS
 
@@ -22,6 +23,8 @@ DEFAULTS = {
     "socket_keepalive_options": KEEPALIVE,
     "health_check_interval": 5,
 }
+#: Seconds between two looks of an event loop at bindings, which expire after an hour at least, and at connections.
+TIDY_SECONDS = 5.0
 
 
 class Transport(stock.Transport):
@@ -43,6 +46,18 @@ class Transport(stock.Transport):
         client.transport_options = {**DEFAULTS, **client.transport_options}
         super().__init__(client, **kwargs)
         watch_workers()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have an event loop read the channels."""
+        super().register_with_event_loop(connection, loop)
+        replace_look_at_bindings(self.cycle, loop.call_repeatedly(TIDY_SECONDS, self._tidy))
+
+    def _tidy(self) -> None:
+        """Renew the bindings that would expire, and close the connections of which only the start made use, or this."""
+        self.cycle.maybe_refresh_binding_expiry()
+        for channel in self.channels:
+            for pool in (channel.pool, channel.async_pool):
+                pool.disconnect(inuse_connections=False)
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
         """The URL of the connection; without its password it has no options either."""

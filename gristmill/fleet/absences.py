@@ -42,10 +42,15 @@ class Absences:
         #: Consumer -> when it was first missed, for those of the last second.
         self._departures: dict[str, float] = {}
 
-    def trust(self, consumers: Iterable[str]) -> None:
-        """Take the server's word that these consumers have had a subscription on its present run."""
-        self._fleet.update(consumers)
-        self._unseen.update(consumers)
+    def trust(self, consumers: Iterable[str], *, lately: bool = False) -> None:
+        """Take the server's word that these consumers have had a subscription on its present run.
+
+        With `lately`, they had it while the watcher's connection stood: nothing has cut all connections since.
+        """
+        names = set(consumers)
+        self._fleet |= names
+        if not lately:
+            self._unseen |= names
 
     def look(self, subscribers: Mapping[str, int], at: float, since: int) -> list[tuple[str, int]]:
         """Take in a look: consumer -> number of its subscriptions. Return who counts as dead, each with its `since`."""

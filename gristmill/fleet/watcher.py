@@ -10,11 +10,13 @@ from gristmill.fleet.absences import Absences
 from gristmill.server.heartbeat import PeriodicCall
 from gristmill.server.per_process import PerProcess
 from gristmill.server.scripts import Scripts
-from gristmill.server.subscription import HOLD_SECONDS, Subscription
-from gristmill.server.waiting import FOREVER
+from gristmill.server.subscription import Subscription
 
-#: Seconds between two looks of a watcher.
-LOOK_SECONDS = 0.2
+#: Seconds between two looks of a watcher, so that every third one comes with the calls of each second.
+LOOK_SECONDS = 0.33
+#: Seconds between two looks whether the subscription stands, beside those when its connection ends; and the pause after
+#: the connection has ended in a call.
+HOLD_SECONDS, BREAK_SECONDS = 1.0, 0.1
 #: Seconds after which a worker enlists again, and asks whether to watch; longer with more than 100 workers, so that
 #: all of them together ask at most 100 times a second.
 ENLIST_SECONDS, ENLISTS_PER_SECOND = 1.0, 100
@@ -41,22 +43,22 @@ class Watcher:
         #: That of them with which this worker has enlisted last.
         self._enlisted = 0
         self._is_new = True
+        #: Whether this worker was the only one when it enlisted last.
+        self._was_single = False
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
         self._problem = ""
-        self._hold = PeriodicCall("subscription", HOLD_SECONDS, self._hold_subscription, self._slow_down)
-        self._enlist = PeriodicCall("enlisting", ENLIST_SECONDS, self.enlist, self._absences.forget)
-        self._look = PeriodicCall("watching", LOOK_SECONDS, self.look, self._absences.forget)
+        subscription = self.subscription
+        self._hold = PeriodicCall("subscription", HOLD_SECONDS, subscription.hold, wire=lambda: subscription.wire)
+        self._enlist = PeriodicCall("enlisting", ENLIST_SECONDS, self.enlist, self._note_break)
+        self._look = PeriodicCall("watching", LOOK_SECONDS, self.look, self._note_break)
 
     def begin(self) -> None:
         """Subscribe, enlist and watch from now on."""
         self.lease.heartbeat.add(self._hold, self._enlist)
 
-    def _hold_subscription(self) -> None:
-        self.subscription.hold()
-        self._hold.seconds = HOLD_SECONDS
-
-    def _slow_down(self) -> None:
-        self._hold.seconds = FOREVER.pause
+    def _note_break(self) -> None:
+        self._absences.forget()
+        self.lease.heartbeat.hasten(self._hold, BREAK_SECONDS)
 
     def enlist(self) -> None:
         """Say who this worker is, and learn whether it watches the others."""
@@ -73,11 +75,14 @@ class Watcher:
             anew=connections != self._enlisted,
             queues=self.lease.queues,
         )
+        is_single, stood = workers == 1, connections == self._enlisted
         self._enlisted = connections
         self._enlist.seconds = ENLIST_SECONDS if is_watcher else max(ENLIST_SECONDS, workers / ENLISTS_PER_SECOND)
-        if is_watcher:
+        if is_watcher and not is_single:
+            self._was_single &= stood
             self.lease.heartbeat.add(self._look)
         else:
+            self._was_single = is_single
             self.lease.heartbeat.remove(self._look)
             self._absences.forget()
 
@@ -100,13 +105,13 @@ class Watcher:
         self._look.seconds = LOOK_SECONDS if due is None else min(LOOK_SECONDS, due)
 
     def _learn(self) -> None:
-        """At the first look of a process, learn from the server whom it has seen alive before.
+        """At the first look, and at the first one after it was alone, learn from the server whom it has seen alive.
 
         Not after a connection has broken: whatever broke it may have broken all of them.
         """
-        if self._is_new and self._connections == 1:
-            self._absences.trust(self._scripts.call("witnessed"))
-        self._is_new = False
+        if self._was_single or (self._is_new and self._connections == 1):
+            self._absences.trust(self._scripts.call("witnessed"), lately=self._was_single)
+        self._is_new = self._was_single = False
 
     def _subscribers(self) -> list[Any]:
         try:

@@ -12,7 +12,9 @@ from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from gristmill.errors import GristmillError
+from gristmill.server.bell import Bell
 from gristmill.server.per_process import PerProcess
+from gristmill.server.quick_client import QuickClient, QuickPool
 from gristmill.server.waiting import FOREVER, ONCE, Patience
 
 #: How often a process renews a lease before the lease would end.
@@ -31,13 +33,19 @@ class PeriodicCall:
 
     `do` does it. When it raises, `on_failure` is called, the first failure in a row is logged, and the next try
     comes after `seconds` seconds or a second, whichever is sooner. With infinite `seconds`, the heartbeat does it
-    only when `hasten` asks for that.
+    only when `hasten` asks for that. It is due at once when something can be read from the descriptor that `wire`
+    answers; -1: there is none.
     """
 
     def __init__(
-        self, name: str, seconds: float, do: Callable[[], Any], on_failure: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        seconds: float,
+        do: Callable[[], Any],
+        on_failure: Callable[[], None] = lambda: None,
+        wire: Callable[[], int] = lambda: -1,
     ) -> None:
-        self.name, self.seconds = name, seconds
+        self.name, self.seconds, self.wire = name, seconds, wire
         self._do, self._on_failure = do, on_failure
         #: When to run next (monotonic seconds).
         self.due = inf if seconds == inf else 0.0
@@ -74,7 +82,7 @@ class Heartbeat:
         #: Answers in text. The thread needs one of its connections; other threads may call it too.
         self.client = self.new_client()
         self.calls: list[PeriodicCall] = []
-        self._change = threading.Condition()
+        self._lock, self._bell = threading.Lock(), Bell()
         self._thread: threading.Thread | None = None
 
     def new_client(self) -> Redis:
@@ -83,53 +91,63 @@ class Heartbeat:
         parameters = {**self._pool.connection_kwargs, **once}
         # As long as for an answer.
         parameters.pop("socket_connect_timeout", None)
-        return Redis(connection_pool=ConnectionPool(self._pool.connection_class, **parameters))
+        return QuickClient(connection_pool=QuickPool(self._pool.connection_class, **parameters))
 
     def add(self, *calls: PeriodicCall) -> None:
         """Run `calls` from now on; those that run already go on as they do."""
         if all(call in self.calls for call in calls):
             return
-        with self._change:
+        with self._lock:
             self.calls += [call for call in calls if call not in self.calls]
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
                 self._thread.start()
-            self._change.notify()
+        self._wake()
 
     def remove(self, *calls: PeriodicCall) -> None:
         """Run `calls` no more; one that runs at this moment is not interrupted."""
-        with self._change:
+        with self._lock:
             self.calls = [call for call in self.calls if call not in calls]
-            self._change.notify()
+        self._wake()
 
     def hasten(self, call: PeriodicCall, seconds: float) -> None:
         """Run `call`, which is one of this heartbeat's or will be, in `seconds` seconds, unless it is due before."""
         self.add(call)
-        with self._change:
+        with self._lock:
             due = time.monotonic() + seconds
-            if due < call.due:
+            is_sooner = due < call.due
+            if is_sooner:
                 call.due = due
-                self._change.notify()
+        if is_sooner:
+            self._wake()
+
+    def _wake(self) -> None:
+        # The thread itself looks at its calls before it sleeps.
+        if threading.current_thread() is not self._thread:
+            self._bell.ring()
 
     def _run(self) -> None:
         while call := self._next():
             seconds = call.run()
-            with self._change:
+            with self._lock:
                 # Somebody may have asked for it meanwhile.
                 call.due = min(call.due, time.monotonic() + seconds)
 
     def _next(self) -> PeriodicCall | None:
         """Wait for the call that is due next; None, and the end of the thread, when there are no calls."""
-        with self._change:
-            while self.calls:
+        while True:
+            with self._lock:
+                if not self.calls:
+                    self._thread = None
+                    return None
                 call = min(self.calls, key=_EARLIEST)
                 if call.earliest <= time.monotonic():
                     call.due = inf
                     return call
                 seconds = min(call.due for call in self.calls) - time.monotonic()
-                self._change.wait(max(0, min(seconds, threading.TIMEOUT_MAX)))
-            self._thread = None
-            return None
+                wires = {wire: call for call in self.calls if (wire := call.wire()) >= 0}
+            for wire in self._bell.wait(max(0.0, seconds), wires):
+                self.hasten(wires[wire], 0.0)
 
 
 _heartbeats: PerProcess[tuple[Any, ...], Heartbeat] = PerProcess()

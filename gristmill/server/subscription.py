@@ -11,8 +11,8 @@ from redis.exceptions import ResponseError
 from gristmill.server.internals import wire_of
 from gristmill.server.readable import is_readable
 
-#: Seconds between two looks at the connection: one that has broken is replaced before anybody thinks the process dead.
-HOLD_SECONDS = 0.2
+#: Times that a connection is made anew because the process forked meanwhile.
+ATTEMPTS = 3
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ _forks = _Forks()
 class Subscription:
     """Subscribes the connections of a pool to `channel`, on which nobody publishes; the pool's calls go on as before.
 
-    Only RESP3 lets one connection subscribe and call. One thread calls `hold` again and again.
+    Only RESP3 lets one connection subscribe and call. One thread calls `hold` again and again, and whenever something
+    can be read from `wire`.
     """
 
     def __init__(self, pool: ConnectionPool, channel: str) -> None:
@@ -77,19 +78,28 @@ class Subscription:
         finally:
             self._pool.release(connection)
 
+    @property
+    def wire(self) -> int:
+        """The descriptor of the connection that has subscribed, from which its end can be read; -1 without one."""
+        wire: Any = wire_of(self._connection) if self._connection else None
+        return -1 if wire is None else int(wire.fileno())
+
     def _is_held(self) -> bool:
         """Whether the connection that has subscribed is the same, and nothing came over it: its end neither."""
         wire = wire_of(self._connection) if self._connection else None
         return wire is not None and wire is self._wire and not is_readable(wire)
 
     def _subscribe(self, connection: Any) -> None:
-        forks = _forks.count
-        # Anew, so that every child forked since then is counted.
-        connection.disconnect()
-        connection.connect()
-        _forks.connections.add(connection)
-        if forks != _forks.count:
-            # That child may have a copy of the socket, which it does not know. The next call makes another.
+        for _ in range(ATTEMPTS):
+            forks = _forks.count
+            # Anew, so that every child forked since then is counted.
+            connection.disconnect()
+            connection.connect()
+            _forks.connections.add(connection)
+            if forks == _forks.count:
+                break
+        else:
+            # A child may have a copy of the socket, which it does not know. The next call makes another.
             connection.disconnect()
             return
         connection.send_command("SUBSCRIBE", self.channel)

@@ -20,6 +20,9 @@ from gristmill.tasks.queue_worker import QueueWorker, slots_of
 from gristmill.worker.pool_size import pool_size
 from gristmill.worker.slot_tuner import SlotTuner
 
+#: Seconds between the events by which Flower's own pages know that a worker lives; it is offline after two are missed.
+EVENT_SECONDS = 5.0
+
 
 def main() -> int:
     """Run a worker until somebody stops it; return the exit code, as of the command line."""
@@ -53,6 +56,7 @@ def main() -> int:
             quiet=True,
             without_gossip=True,
             without_mingle=True,
+            heartbeat_interval=EVENT_SECONDS,
         )
         worker.start()
     except GristmillError as error:

@@ -33,11 +33,10 @@ from gristmill.worker.host_load import HostLoad
 from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
 from gristmill.worker.mending import MEND_SECONDS, Mender
-from gristmill.worker.notifier import LOOK_SECONDS as NOTICE_SECONDS
 from gristmill.worker.notifier import Notifier
 from gristmill.worker.pool_size import pool_size
 from gristmill.worker.run_rows import run_rows
-from gristmill.worker.scheduler import LOOK_SECONDS, Scheduler
+from gristmill.worker.scheduler import Scheduler
 from gristmill.worker.task_counts import collect
 from gristmill.worker.value_sweeper import ValueSweeper
 
@@ -62,7 +61,8 @@ class WorkerHeartbeat(StartStopStep):
         pool_size.begin(worker)
         self._mark_turn()
         if worker.hub:
-            worker.hub.call_repeatedly(HEARTBEAT_SECONDS, self._mark_turn)
+            # No timer of its own, which would wake the loop: it turns at least every few seconds.
+            worker.hub.on_tick.add(self._mark_turn)
         self.history: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
         self.is_announced = False
         self.value_sweeper = ValueSweeper()
@@ -77,10 +77,12 @@ class WorkerHeartbeat(StartStopStep):
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
         self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
-        self.scheduling = PeriodicCall("scheduling", LOOK_SECONDS, Scheduler(server, settings()).step)
+        self.scheduling = PeriodicCall("scheduling", inf, Scheduler(server, settings()).step)
         notifier = Notifier(server, client(), settings())
-        self.notices = PeriodicCall("notices", NOTICE_SECONDS, notifier.step)
+        self.notices = PeriodicCall("notices", inf, notifier.step)
         self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look)
+        # Only the start has needed these connections.
+        client().connection_pool.disconnect(inuse_connections=False)
         self.heartbeat.add(*self._calls())
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
@@ -95,17 +97,19 @@ class WorkerHeartbeat(StartStopStep):
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
         ended = self.kills.ended()
-        items, is_new, kills, pace_ms, wish = self.ledger.heartbeat(
-            self.id, self._describe(), unacknowledged_chunks(), ended, run_rows.slowest()
-        )
-        self.kills.learn(kills, ended)
-        pool_size.learn(wish)
-        pool_size.tune(items, self.load.machine_percent)
-        self._pace_in(pace_ms)
-        if is_new and self.history:
+        chunks, runs = unacknowledged_chunks(), run_rows.slowest()
+        answer = self.ledger.heartbeat(self.id, self._describe(), chunks, ended, runs)
+        self.kills.learn(answer.kills, ended)
+        pool_size.learn(answer.wish)
+        pool_size.tune(answer.items, self.load.machine_percent)
+        self._pace_in(answer.pace_ms)
+        if answer.is_new and self.history:
             # It counted as dead, and its tasks went with its entry.
             self._announce_again()
-        self.history.append((time.monotonic(), items))
+        self.history.append((time.monotonic(), answer.items))
+        for is_due, call in ((answer.has_schedules, self.scheduling), (answer.has_notices, self.notices)):
+            if is_due:
+                self.heartbeat.hasten(call, 0)
         if self.meters:
             self.meters.heartbeat(self.id, collect())
 

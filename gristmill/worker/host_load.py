@@ -26,6 +26,8 @@ class HostLoad:
 
     def __init__(self) -> None:
         self._process = psutil.Process()
+        # Read from files; the admission reads them for each message.
+        self._memory_limit = worker_memory(settings())
         self._start_seconds = round(time.time() - self._process.create_time(), 1)
         self._looked_at, self._cpu_seconds = self._look()
         self._cores_used = 0.0
@@ -57,8 +59,7 @@ class HostLoad:
         self.machine_percent = psutil.cpu_percent()
         virtual = psutil.virtual_memory()
         self._used = round((virtual.total - virtual.available) / _MIB)
-        self._container_used = round(memory_used() / _MIB) if in_container() else 0
-        self._memory_limit = worker_memory(settings())
+        self._container_used = round(memory_used() / _MIB) if _fixed()["container"] else 0
         spent, self._resident = 0.0, 0
         # psutil looks for children among all processes of the machine.
         for pid in (self._process.pid, *descendants(self._process.pid)):

@@ -17,8 +17,8 @@ from gristmill.worker.fleet_turns import FleetTurns
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.webhook import NoticeRefused, send
 
-#: Seconds between two looks of a worker, and for which it looks for batches that are stuck, at most.
-LOOK_SECONDS, WORK_SECONDS = 1.0, 0.1
+#: Seconds for which a worker looks for batches that are stuck in one step, at most.
+WORK_SECONDS = 0.1
 #: Notices that a worker sends at once.
 SENDERS_MOST = 4
 #: Seconds that a claim lasts: longer than a try, so the notice of a worker that dies is sent again after them.

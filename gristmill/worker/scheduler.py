@@ -11,8 +11,8 @@ from gristmill.config.settings import Settings
 from gristmill.worker.fleet_turns import FleetTurns
 from gristmill.worker.rare_log import RareLog
 
-#: Seconds between two looks of a worker, and for which one of them makes batches, at most.
-LOOK_SECONDS, WORK_SECONDS = 1.0, 0.3
+#: Seconds for which a worker makes batches in one step, at most.
+WORK_SECONDS = 0.3
 
 log = logging.getLogger(__name__)
 

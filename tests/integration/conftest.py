@@ -5,8 +5,10 @@ from contextlib import closing
 import pytest
 
 from gristmill.config.settings import settings
+from gristmill.fleet.watcher import Watcher
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
+from tests.support.other_workers import Others
 from tests.support.proxy import Proxy
 from tests.support.set_clock import NOON, set_clock
 from tests.support.transport_bench import Bench
@@ -24,6 +26,22 @@ def channel(bench):
     """A channel of the transport below the bench's prefix."""
     with bench.connect() as connection:
         yield connection.default_channel
+    end_leases()
+
+
+@pytest.fixture
+def others(bench, channel):
+    """Other workers of the fleet, as the server sees them."""
+    others = Others(channel, bench.url)
+    with others.stack:
+        yield others
+
+
+@pytest.fixture
+def watcher(channel):
+    """A watcher in this process, which does nothing by itself."""
+    channel.lease.keep(["q"])
+    yield Watcher(channel.lease, "w@here/1")
     end_leases()
 
 

@@ -17,28 +17,10 @@ from gristmill.fleet.absences import UNSEEN_SECONDS
 from gristmill.fleet.registry import unwatched_workers
 from gristmill.fleet.watcher import Watcher
 from tests.conftest import until
-from tests.support.leases import end_leases
-from tests.support.other_workers import Others
 from tests.support.proxy import Proxy
 
 #: Longer than any test: what is back in time is back by the watch alone.
 LEASE_SECONDS = "60"
-
-
-@pytest.fixture
-def others(bench, channel):
-    others = Others(channel, bench.url)
-    with others.stack:
-        yield others
-
-
-@pytest.fixture
-def watcher(bench, channel):
-    """A watcher in this process, which does nothing by itself."""
-    channel.lease.keep(["q"])
-    watcher = Watcher(channel.lease, "w@here/1")
-    yield watcher
-    end_leases()
 
 
 def begin(watcher):

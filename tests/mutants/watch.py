@@ -49,10 +49,18 @@ MUTANTS = (
     Mutant(
         "a process that connects again does not take the server's word",
         "gristmill/fleet/watcher.py",
-        "if self._is_new and self._connections == 1:",
+        "if self._was_single or (self._is_new and self._connections == 1):",
         "if True:",
         f"{WATCH}::TestWatching::test_a_server_that_comes_back_says_nothing_about_the_dead",
         ONCE,
+    ),
+    Mutant(
+        "a worker that was alone learns who came and died before its next look",
+        "gristmill/fleet/watcher.py",
+        "self._was_single &= stood",
+        "self._was_single = False",
+        "tests/integration/test_watch_alone.py::test_it_finds_whoever_came_and_died_before_its_next_look",
+        SEEN,
     ),
     Mutant(
         "a call of another thread does not make a watcher forget whom it has seen",

@@ -93,7 +93,8 @@ def _overrides(path: Path, tree: ast.AST) -> set[str]:
             # What an instance of theirs has is in the text of their class only.
             defined |= {name for base in theirs for name in re.findall(r"self\.(_\w+)", _source(base))}
             names |= {name for name in {*vars(kind), *(attributes - own)} if _private(name) and name in defined}
-    return names - {"_abc_impl"}
+    # The latter is there in each class that has a `Protocol` among its bases.
+    return names - {"_abc_impl", "_is_protocol"}
 
 
 def _source(kind: type) -> str:

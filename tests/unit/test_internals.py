@@ -126,6 +126,7 @@ ATTRIBUTES = [
     (redis.Channel, "_queue_cycle", "one busy queue starves the others"),
     (redis.Channel, "_binding_expiry_refreshed_at", "a full server stops workers with remote control"),
     (redis.Channel, "_bindings_swept_at", "a full server stops workers with remote control"),
+    (redis.Transport, "_binding_expiry_tref", "an idle worker wakes once more a second"),
     (virtual.Channel, "_qos", "a channel that is closed makes a QoS, and hands nothing back"),
     (virtual.QoS, "_delivered", "prefetch counts nothing"),
     (AbstractConnection, "_parser", "the dashboard reads all batches each time"),

@@ -5,7 +5,8 @@
 -- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
 -- Touches: clock, workers, worker_events, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
 -- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
--- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1, what is asked of it}.
+-- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1, what is asked of it, 1 if it is to look at
+-- schedules, 1 if it is to look at notices}.
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
@@ -69,4 +70,8 @@ upkeep(now)
 release_wanting(queue, CALL_MOST, now)
 release_in_line(queue, CALL_MOST, now)
 local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
-return {tonumber(redis.call('HGET', GM .. 'items', worker) or 0), is_new, kills, until_paced(now), wish}
+-- Whoever looks at schedules notes that somebody has, also while none is due.
+local has_schedules = redis.call('EXISTS', GM .. 'schedules_due', GM .. 'schedule_watch') > 0 and 1 or 0
+local has_notices = redis.call('EXISTS', GM .. 'notices', GM .. 'stalls') > 0 and 1 or 0
+local items = tonumber(redis.call('HGET', GM .. 'items', worker) or 0)
+return {items, is_new, kills, until_paced(now), wish, has_schedules, has_notices}
