@@ -3,7 +3,3 @@
 if __name__ != "gristmill.config":
     # In the clone's root, `import config` would load this folder a second time, beside `gristmill.config`.
     raise ImportError(f"cannot import {__name__}: the folder is part of a package (import gristmill.config)")
-
-from gristmill.config.settings import Settings, settings
-
-__all__ = ["Settings", "settings"]

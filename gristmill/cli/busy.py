@@ -7,8 +7,8 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.cli.lookup import named_batch
-from gristmill.config import settings
 from gristmill.config.figures import duration
+from gristmill.config.settings import settings
 from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.server.connection import client, reaching
 

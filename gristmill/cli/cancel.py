@@ -9,8 +9,8 @@ from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.lookup import batch_to_change
-from gristmill.config import settings
 from gristmill.config.figures import item_count
+from gristmill.config.settings import settings
 from gristmill.server.connection import client
 from gristmill.server.identity import cancelled_item
 

@@ -70,13 +70,13 @@ def _collect(read: Callable[["Redis"], Iterable[str]], names: list[str]) -> None
 
 def _read_batches(client: "Redis") -> Iterable[str]:
     from gristmill.batches.ledger import Ledger
-    from gristmill.config import settings
+    from gristmill.config.settings import settings
 
     return Ledger(client, settings()).names()
 
 
 def _read_workers(client: "Redis") -> Iterable[str]:
-    from gristmill.config import settings
+    from gristmill.config.settings import settings
     from gristmill.fleet.registry import WorkerRegistry
 
     live = WorkerRegistry(client, settings()).workers()

@@ -8,8 +8,7 @@ from redis import Redis
 
 from gristmill.batches.shared_root import SharedRoot
 from gristmill.cli.finding import Finding
-from gristmill.config import settings
-from gristmill.config.settings import variable
+from gristmill.config.settings import settings, variable
 from gristmill.fleet.registry import LiveWorker
 from gristmill.server.home import Home
 

@@ -12,7 +12,7 @@ from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import options
 from gristmill.cli.command import Group
 from gristmill.cli.console import note, show
-from gristmill.config import settings
+from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import client, reaching

@@ -132,7 +132,7 @@ def _is_right(task: str, item: Any, value: Any) -> bool:
     if task == "fibonacci":
         return bool(value == catalog.find("fibonacci").run(item, method="doubling"))
     if task == "digest":
-        from gristmill.config import settings
+        from gristmill.config.settings import settings
 
         path = Path(settings().data_root or ".") / item
         return bool(value["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest())

@@ -19,10 +19,10 @@ from gristmill.cli.data_root_findings import data_root, shared_root
 from gristmill.cli.finding import Finding
 from gristmill.cli.notice import notice_findings
 from gristmill.cli.server_findings import server_findings
-from gristmill.config import environment, settings
+from gristmill.config import environment
 from gristmill.config.figures import duration
 from gristmill.config.names import KINDS, worker_word
-from gristmill.config.settings import Settings, variable
+from gristmill.config.settings import Settings, settings, variable
 from gristmill.errors import GristmillError, ServerError
 from gristmill.fleet.overview import KIND_OF_POOL, Observer
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from gristmill.cli.console import stderr
-from gristmill.config import settings
+from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batch import Batch

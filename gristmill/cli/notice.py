@@ -8,9 +8,8 @@ from redis import Redis
 from gristmill.batches.notices import Notices
 from gristmill.cli.console import warn
 from gristmill.cli.finding import Finding
-from gristmill.config import settings
 from gristmill.config.figures import duration
-from gristmill.config.settings import variable
+from gristmill.config.settings import settings, variable
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
 

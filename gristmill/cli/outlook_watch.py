@@ -3,7 +3,7 @@
 import time
 
 from gristmill.batches.info import BatchInfo
-from gristmill.config import settings
+from gristmill.config.settings import settings
 from gristmill.fleet.outlook import Outlook, Outlooks
 from gristmill.server.connection import client, reaching
 

@@ -7,7 +7,7 @@ import click
 from redis import Redis
 
 from gristmill.batches.repair import Repair, sentence, within
-from gristmill.config import settings
+from gristmill.config.settings import settings
 from gristmill.errors import InputError
 
 #: What `--repair` without a batch stands for: no batch has this name.

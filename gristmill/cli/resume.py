@@ -7,8 +7,8 @@ from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note
 from gristmill.cli.lookup import batch_to_change
 from gristmill.cli.start_advice import say_how_to_follow, warn_of_workers
-from gristmill.config import settings
 from gristmill.config.figures import item_count
+from gristmill.config.settings import settings
 from gristmill.server.connection import client
 
 

@@ -19,9 +19,9 @@ from gristmill.cli.output import Form, ResultWriter
 from gristmill.cli.printing import results_printer
 from gristmill.cli.submitting import make_submission, remember_batch
 from gristmill.cli.task_command import TaskCommand
-from gristmill.config import settings
 from gristmill.config.figures import item_count
 from gristmill.config.names import worker_word
+from gristmill.config.settings import settings
 from gristmill.errors import ServerError
 from gristmill.local.descendants import become_subreaper
 from gristmill.local.fleet import LocalFleet, running

@@ -9,7 +9,7 @@ from gristmill.batches.schedules import Schedules
 from gristmill.cli import options
 from gristmill.cli.command import Group
 from gristmill.cli.console import note, show, write
-from gristmill.config import settings
+from gristmill.config.settings import settings
 from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import client, reaching
 

@@ -9,8 +9,7 @@ from redis.exceptions import ResponseError
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli.finding import Finding
-from gristmill.config import settings
-from gristmill.config.settings import variable
+from gristmill.config.settings import settings, variable
 from gristmill.server import replicas
 from gristmill.server.certificate import certificate_days
 from gristmill.server.connection import locate, without_password

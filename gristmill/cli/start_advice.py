@@ -2,8 +2,8 @@
 
 from gristmill.batches.info import BatchInfo
 from gristmill.cli.console import note, warn
-from gristmill.config import settings
 from gristmill.config.names import DASHBOARD, KINDS, worker_word
+from gristmill.config.settings import settings
 from gristmill.fleet.registry import LiveWorker
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client

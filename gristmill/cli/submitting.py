@@ -14,8 +14,8 @@ from gristmill.cli.append_options import append_options_of
 from gristmill.cli.console import note, warn
 from gristmill.cli.later_options import schedule_of, start_time_of
 from gristmill.cli.task_command import find_task
-from gristmill.config import settings
 from gristmill.config.figures import item_count
+from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer.append import AppendSubmission
 from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions

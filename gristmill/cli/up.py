@@ -9,8 +9,8 @@ from gristmill.cli import completing, options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
 from gristmill.cli.values import Integer
-from gristmill.config import settings
 from gristmill.config.names import DASHBOARD, KINDS
+from gristmill.config.settings import settings
 from gristmill.local.descendants import become_subreaper
 from gristmill.local.fleet import LocalFleet
 from gristmill.local.reload import Reload

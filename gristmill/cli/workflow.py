@@ -9,8 +9,8 @@ from gristmill.batches.control import Control
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.cli import completing
 from gristmill.cli.console import note, warn
-from gristmill.config import settings
 from gristmill.config.figures import item_count
+from gristmill.config.settings import settings
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batches import batches, open_batch
 from gristmill.server.connection import client, reaching

@@ -15,6 +15,7 @@ from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.event_loop import interrupt_runs
 from gristmill.worker.heartbeat import WorkerHeartbeat
 from gristmill.worker.run_rows import run_rows
+from gristmill.worker.signal_state import keep_handlers_from_copies
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0
@@ -39,6 +40,7 @@ class Drain(StartStopStep):
         signal.signal(signal.SIGTERM, self._drain)
         signal.signal(signal.SIGINT, self._drain)
         signal.signal(signal.SIGQUIT, self._hand_back)
+        keep_handlers_from_copies()
 
     def _drain(self, signum: int, frame: Any) -> None:
         if self.draining:

@@ -15,6 +15,7 @@ from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output_file import OutputFile, new_file
 from gristmill.worker.process_state import process_state
 from gristmill.worker.randomness import reseed
+from gristmill.worker.signal_state import keep_handlers_from_copies
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class SlotEquipment:
         self.capture()
         if self.memory:
             limit_memory(self.memory)
+        keep_handlers_from_copies()
         process_state.begin(settings().max_items_per_process, quarantine.pids)
 
     def capture(self) -> None:

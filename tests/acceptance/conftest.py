@@ -1,12 +1,14 @@
-"""Places to run commands in: an empty one for a test, and one with a running fleet for many."""
+"""Places to run commands in: an empty one for a test, and one with a running fleet for many; a browser."""
 
 import os
 import signal
+from contextlib import closing
 from uuid import uuid4
 
 import pytest
 
 from tests.conftest import until
+from tests.support.browser import browser
 from tests.support.command import Place
 from tests.support.engine import IMAGE, Compose, docker, engine_or_skip
 from tests.support.site import Site
@@ -123,6 +125,22 @@ def fleet(tmp_path_factory):
 def address(fleet):
     """Where the dashboard of the fleet is."""
     return until(lambda: fleet.server().dashboard).rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A browser for the tests of this process."""
+    with browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium):
+    """A tab; nothing may have been blocked in it, and no script may have failed."""
+    with closing(chromium.page()) as page:
+        page.size(1280, 900)
+        yield page
+        assert page.complaints == []
 
 
 @pytest.fixture

@@ -6,18 +6,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.browser import browser
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A tab; nothing may have been blocked in it, and no script may have failed."""
-    with browser(tmp_path_factory.mktemp("profile")) as chromium:
-        page = chromium.page()
-        page.size(1280, 900)
-        yield page
-        assert page.complaints == []
-
 
 def row(name, index):
     """A JavaScript expression for the row of an item."""

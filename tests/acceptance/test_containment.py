@@ -25,7 +25,7 @@ def place(tmp_path_factory):
         PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     )
     try:
-        with place.up("cpu", "--cpu-slots", "2", in_peace=False):
+        with place.up("cpu", "io", "--cpu-slots", "2", "--io-slots", "2", in_peace=False):
             yield place
     finally:
         place.deserted()
@@ -53,6 +53,15 @@ def test_items_end_as_their_limits_say_and_leave_nothing(place):
         "executor": ("succeeded", 3),
     }
     until(lambda: not _programs("601") + _programs("602"), what="the end of what the items have started")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["start", "start_in_thread"])
+def test_a_pool_of_processes_ends_with_its_item(place, task):
+    """A copy of a worker that drained at SIGTERM, as the worker does, would stay for 10 seconds."""
+    done = place.run("run", task, *["pool"] * 6, "--max-wait", "90", "--quiet").good()
+    assert [row["value"] for row in done.rows] == [[1, 2]] * 6
+    assert max(row["seconds"] for row in done.rows) < 8
 
 
 @pytest.mark.slow

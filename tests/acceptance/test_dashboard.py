@@ -9,25 +9,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests.conftest import until
-from tests.support.browser import browser
 
 PLOT = "figure:has(.gm-figure-title)"
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """A browser for the tests of this file."""
-    with browser(tmp_path_factory.mktemp("profile")) as found:
-        yield found
-
-
-@pytest.fixture
-def page(chromium):
-    """A tab; nothing may have been blocked in it, and no script may have failed."""
-    page = chromium.page()
-    page.size(1280, 900)
-    yield page
-    assert page.complaints == []
 
 
 def chart(title):

@@ -10,7 +10,6 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.conftest import until
-from tests.support.browser import browser
 from tests.support.command import Place
 
 PASSWORD, TOKEN = "correct horse", "a-token-for-metrics"
@@ -90,19 +89,15 @@ def test_no_secret_is_in_a_page_an_address_or_a_log(guarded):
         assert not [secret for secret in secrets if secret in text]
 
 
-def test_below_its_path_all_links_work(guarded, tmp_path):
+def test_below_its_path_all_links_work(page, guarded):
     address = guarded.server().dashboard
-    with browser(tmp_path / "profile") as chromium:
-        page = chromium.page()
-        page.size(1280, 900)
-        page.log_in("gristmill", PASSWORD)
-        page.open(address)
-        page.click("a[href='/flower/throughput']")
-        page.until("document.getElementById('status')?.textContent === 'Live'")
-        page.click("a[href='/flower/batches']")
-        page.click("tr[data-batch=first] a")
-        page.until("document.querySelectorAll('#failures li').length === 1")
-        assert page.complaints == []
+    page.log_in("gristmill", PASSWORD)
+    page.open(address)
+    page.click("a[href='/flower/throughput']")
+    page.until("document.getElementById('status')?.textContent === 'Live'")
+    page.click("a[href='/flower/batches']")
+    page.click("tr[data-batch=first] a")
+    page.until("document.querySelectorAll('#failures li').length === 1")
 
 
 def test_a_form_of_another_site_does_nothing(guarded):

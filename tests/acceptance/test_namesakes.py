@@ -19,7 +19,7 @@ NAPS = '''
 
 import time
 
-from gristmill.tasks import cpu
+from gristmill.tasks.kinds import cpu
 
 
 @cpu

@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import time
+from contextlib import closing
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -16,7 +17,6 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.waiting import OUTCOMES
 from tests.conftest import until
-from tests.support.browser import browser
 from tests.support.command import Place
 from tests.support.engine import Compose, docker
 from tests.support.examples import PROJECT
@@ -111,9 +111,8 @@ class Pages:
         return self.ask(path, f"_xsrf={cookie.partition('=')[2]}".encode(), Cookie=cookie)[0]
 
 
-def picture(path, pages, login, directory):
-    with browser(directory / path.stem) as chromium:
-        page = chromium.page()
+def picture(chromium, path, pages, login):
+    with closing(chromium.page()) as page:
         page.size(1280, 900)
         page.log_in(*login)
         page.open(f"{pages.address}/throughput")
@@ -123,7 +122,7 @@ def picture(path, pages, login, directory):
 
 
 @pytest.mark.timeout(600)
-def test_an_operators_day(central, remote, tmp_path):
+def test_an_operators_day(central, remote, chromium, tmp_path):
     # The host of the project has none of the tasks.
     place = Place(tmp_path / "place", GRISTMILL_REDIS_URL=central.url())
     with connect(central.url(), OUTCOMES) as client:
@@ -132,7 +131,7 @@ def test_an_operators_day(central, remote, tmp_path):
         submit(place, "morning", 1.0, 500)
         pages = Pages(central, OPERATOR)
         until(lambda: pages.json("/throughput/data"), 60, "the dashboard")
-        picture(tmp_path / "before.png", pages, OPERATOR, tmp_path)
+        picture(chromium, tmp_path / "before.png", pages, OPERATOR)
         follow_the_advice(central, ledger, registry, pages)
         assert set(done(ledger, place, "morning")) == {4321}
 
@@ -152,7 +151,7 @@ def test_an_operators_day(central, remote, tmp_path):
         assert set(done(Ledger(client, load({})), place, "evening")) == {4321}
     again = Pages(central, VIEWER)
     until(lambda: again.json("/throughput/data"), 60, "the dashboard again")
-    picture(tmp_path / "after.png", again, VIEWER, tmp_path)
+    picture(chromium, tmp_path / "after.png", again, VIEWER)
 
 
 def submit(place, name, seconds, number):

@@ -8,7 +8,6 @@ from redis import Redis
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
-from tests.support.browser import browser
 from tests.support.dashboards import dashboard, heartbeat, store
 from tests.support.routes import addresses
 from tests.support.servers import redis_server, running
@@ -42,14 +41,13 @@ def shown(tmp_path_factory):
         running(redis_server(), path / "server") as server,
         Redis.from_url(server.url, decode_responses=True) as client,
         dashboard(server.url, FLOWER_INSPECT_TIMEOUT="50") as pages,
-        browser(path / "profile") as chromium,
     ):
         ledger = Ledger(client, load({}))
         store(ledger, "again", 1, failed=1)
         Control(client, ledger.settings).retry("again")
         store(ledger, "failed", 1, failed=1)
         store(ledger, "held", 1, left=1)
-        yield ledger, pages, chromium.page()
+        yield ledger, pages
 
 
 def one_worker(ledger):
@@ -57,8 +55,8 @@ def one_worker(ledger):
     heartbeat(ledger, 0, cores=1, machine_cores=1, slots=1, busy=1)
 
 
-def test_one_is_singular_on_every_page(shown):
-    ledger, pages, page = shown
+def test_one_is_singular_on_every_page(page, shown):
+    ledger, pages = shown
     texts = {}
     for address in addresses(("failed", "cpu@host-00", "0")):
         one_worker(ledger)
@@ -73,8 +71,8 @@ def test_one_is_singular_on_every_page(shown):
     assert {address: WRONG.findall(text) for address, text in texts.items() if WRONG.search(text)} == {}
 
 
-def test_a_page_whose_answers_are_slow_does_not_flicker(shown):
-    ledger, pages, page = shown
+def test_a_page_whose_answers_are_slow_does_not_flicker(page, shown):
+    ledger, pages = shown
     one_worker(ledger)
     page.open(f"{pages.address}/batches")
     page.until("document.getElementById('status').textContent === 'Live'")

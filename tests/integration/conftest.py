@@ -6,12 +6,21 @@ import pytest
 
 from gristmill.config.settings import settings
 from gristmill.fleet.watcher import Watcher
+from gristmill.worker import quarantine
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
 from tests.support.other_workers import Others
 from tests.support.proxy import Proxy
 from tests.support.set_clock import NOON, set_clock
 from tests.support.transport_bench import Bench
+
+
+@pytest.fixture(autouse=True)
+def quarantine_ends():
+    """The quarantine processes of this process end with the test: each test's tasks and setups begin anew there."""
+    yield
+    while quarantine._free:
+        quarantine._free.pop().close()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from gristmill.batches.control import Control
 from gristmill.batches.repair import Repair
 from gristmill.server.scripts import server_time
 from gristmill.tasks import catalog
-from gristmill.worker import quarantine
 from gristmill.worker.runner import Runner
 from tests.support.ledger import (
     FIELDS,
@@ -43,9 +42,7 @@ def run(here, monkeypatch):
         header, value = here.client.hget(here.key("b", "out:0"), "0").split("\n")
         return json.loads(header)["state"], json.loads(value)
 
-    yield run
-    for process in quarantine._free:
-        process.close()
+    return run
 
 
 @pytest.mark.parametrize("task", [sleepy, dozing], ids=["process", "coroutine"])

@@ -12,7 +12,7 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks import catalog
 from gristmill.tasks import setup as task_setup
 from gristmill.tasks.setup import SetupFailed
-from gristmill.worker import preparation, quarantine, runner
+from gristmill.worker import preparation, runner
 from gristmill.worker.runner import Runner
 from tests.support import setup_tasks
 from tests.support.ledger import FIELDS, WORKER, info, pop
@@ -30,10 +30,6 @@ def tasks(here, monkeypatch):
     setup_tasks.orders.clear()
     monkeypatch.setattr(task_setup, "AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(runner, "sleep", lambda _: None)
-    yield
-    # Their setups have run there, or failed.
-    for process in quarantine._free:
-        process.close()
 
 
 def submit(ledger, task, count, queue="cpu"):

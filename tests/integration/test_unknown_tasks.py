@@ -6,8 +6,8 @@ import pytest
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.unknown_tasks import unknown_tasks
-from gristmill.config import settings as settings_of
 from gristmill.config.settings import load
+from gristmill.config.settings import settings as settings_of
 from tests.conftest import until
 
 DAY = 86_400

@@ -7,6 +7,7 @@ STATE, STATE_TEST = "gristmill/worker/process_state.py", "tests/unit/test_proces
 CHEAP, FULL = "test_the_next_item_finds_what_this_one_found", "test_a_long_or_failed_item_is_undone_whole"
 REPLACED = f"{STATE_TEST}::test_what_cannot_be_undone_replaces_the_process"
 DESCENDANTS = "gristmill/local/descendants.py"
+SIGNALS, SIGNALS_TEST = "gristmill/worker/signal_state.py", "tests/unit/test_signal_state.py"
 RUN, COROUTINES = "gristmill/worker/coroutine_run.py", "tests/integration/test_coroutines.py"
 ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
 
@@ -73,6 +74,22 @@ CONTAINMENT = (
         "                os.kill(each, signal.SIGKILL)\n        ended",
         "                os.kill(each, signal.SIGCONT)\n        ended",
         "tests/unit/test_descendants.py::test_a_tree_ends",
+        ALONE,
+    ),
+    Mutant(
+        "a copy ends at a signal that comes while it begins",
+        SIGNALS,
+        "before.mask = _mask(signal.SIG_BLOCK, own)",
+        "before.mask = _mask(signal.SIG_BLOCK, ())",
+        f"{SIGNALS_TEST}::test_a_copy_ends_at_a_signal_that_its_worker_handles",
+        ALONE,
+    ),
+    Mutant(
+        "a copy has none of its worker's signal handlers",
+        SIGNALS,
+        "            if _getsignal(number) is handler:\n                _set(number, _IN_COPIES[number])\n",
+        "            pass\n",
+        f"{SIGNALS_TEST}::test_a_copy_ends_at_a_signal_that_its_worker_handles",
         ALONE,
     ),
     Mutant(

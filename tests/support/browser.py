@@ -39,8 +39,8 @@ class Failed(AssertionError):
 class Page:
     """One tab. Clicks and keys are real events at real places, as a person's are."""
 
-    def __init__(self, browser: "Browser", session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: "Browser", session: str, context: str) -> None:
+        self._browser, self._session, self._context = browser, session, context
         #: What the console complained of: blocked loads, errors of scripts.
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -49,6 +49,10 @@ class Page:
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the protocol."""
         return self._browser.call(method, self._session, **parameters)
+
+    def close(self) -> None:
+        """Close the tab: until then it goes on asking for news and drawing them."""
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
 
     def log_in(self, user: str, password: str) -> None:
         """Send these with every request."""
@@ -165,7 +169,7 @@ class Browser:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session)
+        page = Page(self, session, context)
         self._pages[session] = page
         return page
 

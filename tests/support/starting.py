@@ -8,7 +8,7 @@ import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from gristmill.tasks.kinds import cpu
+from gristmill.tasks.kinds import cpu, io
 
 
 def _run_too_long():
@@ -24,6 +24,11 @@ def _die_with_a_daemon():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _pool():
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, [-1, -2])
+
+
 def _executor():
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(abs, -3).result()
@@ -35,6 +40,7 @@ WAYS = {
     "time": _run_too_long,
     "death": _die_with_a_daemon,
     "executor": _executor,
+    "pool": _pool,
     "random": lambda: random.getrandbits(64),
 }
 
@@ -42,6 +48,12 @@ WAYS = {
 @cpu(time_limit=3)
 def start(way: str):
     """Do what the item says."""
+    return WAYS[way]()
+
+
+@io
+def start_in_thread(way: str):
+    """Do it in a thread of a worker."""
     return WAYS[way]()
 
 

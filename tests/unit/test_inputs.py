@@ -15,8 +15,8 @@ from gristmill.cli.submitting import make_submission
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.producer.submission import NoItems
-from gristmill.tasks import cpu, io
 from gristmill.tasks.digest import digest
+from gristmill.tasks.kinds import cpu, io
 from tests.support.commands import command_named
 
 

@@ -39,15 +39,21 @@ def test_help_loads_click_and_no_more():
     assert loaded("import gristmill.cli", HEAVY | {"asyncio", "pydantic", "redis", "rich"}) == []
 
 
+def test_a_task_that_asks_for_its_item_loads_no_celery():
+    assert loaded("import gristmill; gristmill.item") == []
+
+
 def test_commands_of_one_kind_load_no_celery():
     """All of them in one process, because it takes a second to start one."""
     modules = ", ".join(f"gristmill.cli.{name}" for name in COMMANDS if name not in LOADS)
     assert loaded(f"import {modules}") == []
 
 
-@pytest.mark.parametrize("name", LOADS)
-def test_a_command_loads_no_more_than_it_needs(name):
-    assert {*loaded(f"import gristmill.cli.{name}")} <= {*LOADS[name]}
+@pytest.mark.parametrize("needs", sorted({*LOADS.values()}), ids="+".join)
+def test_commands_load_no_more_than_they_need(needs):
+    """Those that need the same, in one process."""
+    modules = ", ".join(f"gristmill.cli.{name}" for name in LOADS if LOADS[name] == needs)
+    assert {*loaded(f"import {modules}")} <= {*needs}
 
 
 def test_a_list_of_batches_loads_no_progress_bar():
