@@ -176,6 +176,17 @@ def pool_of(owner: Any) -> Any:
     return vars(owner)["_pool"]
 
 
+def end_idle_pool(pool: Any) -> bool:
+    """End the processes of a Celery task pool, and wait for that; False if they have jobs."""
+    processes = pool_of(pool)
+    if processes is None or processes._cache:
+        return False
+    processes.close()
+    processes.join()
+    vars(pool)["_pool"] = None
+    return True
+
+
 def members_of(requests: Any) -> list[Any]:
     """The requests in one of the weak sets of Celery's `state`, which another thread changes meanwhile."""
     # A copy of the references is made in one step; to go over the set itself is not.

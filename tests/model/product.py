@@ -363,8 +363,8 @@ def value_of(index: int) -> str:
 
 def told_value(view: Mapping[str, Any], index: int) -> str:
     """By what the server knows that item of a batch, or zeros, where nobody has told it."""
-    text = view.get("limit_values", "")[12 * index : 12 * index + 12]
-    return text if text.isalnum() else UNTOLD
+    text = view.get("limit_values", b"")[12 * index : 12 * index + 12]
+    return text.decode() if text.isalnum() else UNTOLD
 
 
 def span(member: str) -> range:
