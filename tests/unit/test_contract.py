@@ -177,6 +177,10 @@ class TestPrograms:
     def test_a_programs_option_says_how_a_program_begins(self):
         assert refusal("run", "ffmpeg", "-i", "x") == ("no task is called 'ffmpeg'; to run a program put -- before it")
 
+    @pytest.mark.parametrize(("word", "what"), [("echo", "--"), ("fetsh", "'fetch'")], ids=["program", "typing error"])
+    def test_a_word_like_that_of_a_task_may_be_a_program(self, word, what):
+        assert what in refusal("run", word, ":::", "a")
+
     def test_an_option_that_is_not_there_is_no_task(self):
         assert refusal("run", "--output", "f", "fibonacci", "3").startswith("no option --output")
         assert refusal("run", "fibonacci", "3", "--output", "f").startswith("no option --output")
