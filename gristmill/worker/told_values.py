@@ -22,11 +22,11 @@ def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: boo
         return "".join(texts)
     with time_limit.armed(seconds):
         for item in [] if suspect else work.items:
-            texts[item.index - work.first] = _told(values, item, work, task)
+            texts[item.index - work.first] = _text_of(values, item, work, task)
     return "".join(texts)
 
 
-def _told(values: LimitValues, item: Item, work: Work, task: GristmillTask) -> str:
+def _text_of(values: LimitValues, item: Item, work: Work, task: GristmillTask) -> str:
     time_limit.begin()
     try:
         return values.of(value_of(item.value, work, task.schema) if work.from_batch else item.value)
