@@ -210,7 +210,7 @@ class Settings(BaseModel):
     )
 
     fetch_host_slots: int = Field(
-        4, ge=1, le=1000, description="Requests at once to one remote host, over the fleet, at most."
+        4, ge=1, le=1000, description="Items of `fetch` that run at once for one host, over the fleet, at most."
     )
     fetch_host_rate: float = Field(
         10, gt=0, le=100_000, description="Requests per second to one remote host, over the fleet, at most."

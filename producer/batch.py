@@ -12,6 +12,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
 from gristmill.batches.result_consumer import ResultConsumer
+from gristmill.batches.workflow import workflow_of
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
@@ -20,7 +21,7 @@ from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.batch_parameter import BatchParameter
 from gristmill.producer.follower import Follower
 from gristmill.producer.item_states import result_states
-from gristmill.producer.value_order import Read, ValueOrder, typed_results
+from gristmill.producer.value_order import Read, ValueOrder, reached, typed_results
 from gristmill.producer.watching import check, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
@@ -29,7 +30,6 @@ from gristmill.server.waiting import Deadline
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 #: What the batch's task returns.
 R_co = TypeVar("R_co", covariant=True, default=Any)
 #: How long to wait at most: seconds, or text such as `10m`; None: no limit.
@@ -122,7 +122,7 @@ class Batch(BatchParameter, Generic[R_co]):
         """The results that are there now, by index, with JSON's values; without `values`, they lack those in files."""
         reader = self._reader()
         results = reader.in_order(0, self.info().submitted)
-        return _reached(reader.with_values(results) if values else results)
+        return reached(reader.with_values(results) if values else results)
 
     def busy(self) -> list[RunningItem]:
         """The items that have run for a second or longer, the slowest first, as workers told within the last second."""
@@ -179,7 +179,7 @@ class Batch(BatchParameter, Generic[R_co]):
             consumer = ResultConsumer(self._ledger.client, settings(), self.name, created)
         follower = Follower(self.info, lambda: check(self.name, deadline), self._reader(), consumer, blocks, values)
         lots = follower.in_order() if in_order else follower.as_completed()
-        return ((info, _reached(results)) for info, results in _reached(lots))
+        return ((info, reached(results)) for info, results in reached(lots))
 
     def append(self, items: Iterable[Any], *, token: str | None = None) -> int:
         """Add items to the batch, which is open; return how many of them it did not have before. Waits for no item.
@@ -206,10 +206,11 @@ class Batch(BatchParameter, Generic[R_co]):
         with reaching():
             return self._control().close(self.name)
 
-    def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
+    def retry(self, *, item: int | None = None, cancelled: bool = False, workflow: bool = False) -> int:
         """Run the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
 
-        With `item`, run only the item of that index, if it failed, is dead or was cancelled.
+        With `item`, run only the item of that index, if it failed, is dead or was cancelled. With `workflow`, run those
+        of all batches of its workflow, the oldest first: what follows takes what its source returns now.
 
         Each keeps the count of its attempts, and has as many retries as its task has. Warnings, such as that workers
         have another version of the task than this process, go to the logger `gristmill.producer.batch`.
@@ -222,6 +223,9 @@ class Batch(BatchParameter, Generic[R_co]):
         with reaching():
             if item is not None:
                 return int(self._control().retry_item(self.name, item))
+            if workflow:
+                names, retry = [info.name for info in workflow_of(self._ledger, self.name)], self._control().retry
+                return sum(retry(name, cancelled=cancelled, workflow=True) for name in names)
             return self._control().retry(self.name, cancelled=cancelled)
 
     def cancel(self, *, item: int | None = None, kill: bool = False) -> BatchInfo:
@@ -291,9 +295,3 @@ class Batch(BatchParameter, Generic[R_co]):
 def deadline_of(max_wait: MaxWait) -> Deadline:
     """When a wait of `max_wait` that starts now is over."""
     return Deadline(None if max_wait is None else checked_max_wait(max_wait))
-
-
-def _reached(values: Iterable[T]) -> Iterator[T]:
-    """The values, read from the server one by one; its errors become ServerErrors."""
-    with reaching():
-        yield from values

@@ -1,31 +1,25 @@
 """By what name the items of a batch are limited: that of the batch, or of its task."""
 
+from collections.abc import Callable
+from json import loads
+
 from gristmill.batches.ledger import Ledger
-from gristmill.config.limits import UNLIMITED, Limits
+from gristmill.config.limits import Limits
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.items.checked import CheckedItems
 from gristmill.tasks.limit_values import LimitValues
 from gristmill.tasks.remote import SubmittableTask
 
+#: Tells by which value an item, given as JSON, is limited: a text of `LimitValues`.
+Tells = Callable[[str], str]
 
-def limit_values_of(
-    task: SubmittableTask, limits: Limits, items: CheckedItems, *, tells_values: bool
-) -> LimitValues | None:
-    """What tells by which value each item of a batch with these `limits` is limited; None where none is.
 
-    `tells_values` says whether the producer tells the server the values of all items, so that limits by value can hold.
+def limit_values_of(task: SubmittableTask, limits: Limits, items: CheckedItems) -> Tells | None:
+    """What tells by which value each item of a batch is limited; None where none is, or where workers tell it.
 
     Raises:
-        InputError: the items have no such name, the task is limited by another one, or nobody tells the values.
+        InputError: the items have no such name, or the task is limited by another one.
     """
-    if not tells_values:
-        if limits.limit_by is None:
-            return None
-        expected = (
-            "no value with from_batch, whose items the server takes without reading their arguments: "
-            "have a task with a parameter of type Batch submit them"
-        )
-        raise InputError(invalid_value("limit_by", limits.limit_by, expected))
     of_task = task.limits.limit_by
     name = limits.limit_by or of_task
     if name is None:
@@ -33,23 +27,10 @@ def limit_values_of(
     if of_task is not None and name != of_task:
         expected = f"{of_task}, by which task {task.name!r} is limited itself, or none"
         raise InputError(invalid_value("limit_by", name, expected))
-    return LimitValues(task, name, items.fixed, items.parameter)
+    return _tells(name, items)
 
 
-def task_limits(task: SubmittableTask, *, tells_values: bool) -> Limits:
-    """The limits of its task that a batch is created with: those by value only where the server knows the values."""
-    return task.limits if tells_values or task.limits.limit_by is None else UNLIMITED
-
-
-def unknown_values(task: SubmittableTask, *, tells_values: bool) -> list[str]:
-    """What a caller should know of a task's limits by value; nothing where they hold."""
-    if tells_values or task.limits.limit_by is None:
-        return []
-    limits = f"the limits of task {task.name!r} for each {task.limits.limit_by}"
-    return [f"{limits} do not hold for values of another batch: the server does not read the items that it takes"]
-
-
-def stored_limit_values(ledger: Ledger, batch: str, items: CheckedItems) -> LimitValues | None:
+def stored_limit_values(ledger: Ledger, batch: str, items: CheckedItems) -> Tells | None:
     """The same for a batch that exists already: it keeps its limits, whatever this command says.
 
     Raises:
@@ -58,4 +39,13 @@ def stored_limit_values(ledger: Ledger, batch: str, items: CheckedItems) -> Limi
     """
     state = ledger.state(batch)
     name = state.get("limit_by") or state.get("task_limit_by")
-    return LimitValues(items.task, name, items.fixed, items.parameter) if name else None
+    return _tells(name, items) if name else None
+
+
+def _tells(name: str, items: CheckedItems) -> Tells | None:
+    task = items.task
+    if task.limits.limit_by == name and task.limit_function is None and name not in task.schema.parameters:
+        # The task derives it, and its module is not here: workers have it.
+        return None
+    values = LimitValues(task, name, items.fixed, items.parameter)
+    return lambda item: values.of(loads(item))

@@ -25,14 +25,13 @@ from gristmill.producer.feeder import Feeder
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems
-from gristmill.producer.limiting import limit_values_of, stored_limit_values, task_limits, unknown_values
+from gristmill.producer.limiting import Tells, limit_values_of, stored_limit_values
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
 from gristmill.tasks.kinds import kind_of
-from gristmill.tasks.limit_values import LimitValues
 from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)
@@ -74,9 +73,7 @@ class Submission:
         self.resources = task.resources.with_options(self.options.slots, self.options.memory)
         refuse_of_coroutines(self.resources, task.is_async, task.name)
         self.items = CheckedItems(task, source, fixed or {}, on_bad)
-        #: Whether the server is told the values by which items may be limited.
-        self._tells_values = self.options.source is None
-        self._limit_values = limit_values_of(task, self.options.limits, self.items, tells_values=self._tells_values)
+        self._limit_values = limit_values_of(task, self.options.limits, self.items)
         self.name = automatic_name(task.name) if name is None else checked_name(name)
         #: Set once the items that the batch has already are known to be the first of these.
         self.verified = threading.Event()
@@ -105,8 +102,7 @@ class Submission:
         Raises:
             InputError: workers listen to the queue, and none of them knows the task, or all have the other pool.
         """
-        warnings = check_workers(self.task, self.queue, self.resources) + unlimited(self.task, self.options.time_limit)
-        return warnings + unknown_values(self.task, tells_values=self._tells_values)
+        return check_workers(self.task, self.queue, self.resources) + unlimited(self.task, self.options.time_limit)
 
     def check(self) -> None:
         """Check every item of a source that can be read twice; send nothing.
@@ -186,11 +182,10 @@ class Submission:
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
-        if values := self._values_of(ledger, feed):
-            self._feeder.limit_value = values.of
+        self._feeder.limit_value = self._values_of(ledger, feed)
         self._feed(ledger, self._feeder, chain(first, items))
 
-    def _values_of(self, ledger: Ledger, feed: Feed) -> LimitValues | None:
+    def _values_of(self, ledger: Ledger, feed: Feed) -> Tells | None:
         """What tells by which value each item is limited."""
         return self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
 
@@ -249,7 +244,7 @@ class Submission:
             **({"is_async": 1} if task.is_async else {}),
             # Without them, an item takes a slot.
             **_fields(self.resources),
-            **task_limits(task, tells_values=self._tells_values).fields("task_"),
+            **task.limits.fields("task_"),
             **self.options.fields(),
             **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),
         }

@@ -1,12 +1,14 @@
 """The values of a batch, as its task returned them, and one after another, without a gap."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from gristmill.batches.info import BatchInfo, State
 from gristmill.batches.result import Result
 from gristmill.errors import BatchCancelled, InputError, ItemFailed, excerpt
+from gristmill.server.connection import reaching
 
+T = TypeVar("T")
 #: Makes the value that a task returned of the one that JSON has; raises ValueError with what it expected.
 Read = Callable[[Any], Any]
 
@@ -73,3 +75,9 @@ def _failure(batch: str, result: Result) -> str:
         return f"{place} was cancelled"
     verb = "is dead" if result.state == "dead" else "failed"
     return f"{place} {verb}: {result.error['type']}: {result.error['message']}"
+
+
+def reached(values: Iterable[T]) -> Iterator[T]:
+    """The values, read from the server one by one; its errors become ServerErrors."""
+    with reaching():
+        yield from values

@@ -4,13 +4,28 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import InputError, excerpt, invalid_value
-from gristmill.tasks.remote import SubmittableTask
+
+if TYPE_CHECKING:
+    from gristmill.tasks.remote import SubmittableTask
 
 #: Characters of each text; VALUE_BYTES in flight_counts.lua is the same number.
 VALUE_CHARACTERS = 12
+
+
+def text_of(value: Any) -> str:
+    """The text by which limits know a value, as JSON has it."""
+    return _digest(json.dumps(value, sort_keys=True))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:VALUE_CHARACTERS]
+
+
+#: The text of the items of which no value can be told.
+NO_VALUE = _digest("")
 
 
 class LimitValues:
@@ -20,7 +35,7 @@ class LimitValues:
     an object. Two values of which the texts are alike share a limit; that happens once in some billions of pairs.
     """
 
-    def __init__(self, task: SubmittableTask, name: str, fixed: Mapping[str, Any], parameter: str) -> None:
+    def __init__(self, task: "SubmittableTask", name: str, fixed: Mapping[str, Any], parameter: str) -> None:
         """`fixed` are the arguments that all items share; a bare item fills `parameter`.
 
         Raises:
@@ -33,21 +48,20 @@ class LimitValues:
         self._digests: dict[str, str] = {}
         takes_object = bool(parameter) and self._parameters[parameter].takes_object
         if not self._function and name not in self._parameters and not takes_object:
-            raise InputError(_refusal(task, name))
+            raise InputError(invalid_value("limit_by", name, _names(task)))
 
-    def of(self, item: str) -> str:
-        """The text of an item, given as JSON.
+    def of(self, item: Any) -> str:
+        """The text of an item, given as its JSON value.
 
         Raises:
             InputError: the item has no such column, or the task's function raised.
         """
-        value = json.dumps(self._value(json.loads(item)), sort_keys=True)
+        value = json.dumps(self._value(item), sort_keys=True)
         digest = self._digests.get(value)
         if digest is None:
             if len(self._digests) > 10_000:
                 self._digests.clear()
-            digest = hashlib.sha256(value.encode()).hexdigest()[:VALUE_CHARACTERS]
-            self._digests[value] = digest
+            digest = self._digests[value] = _digest(value)
         return digest
 
     def _value(self, item: Any) -> Any:
@@ -77,18 +91,12 @@ class LimitValues:
             raise InputError(invalid_value("limit_by", self.name, expected)) from error
 
 
-def _function(task: SubmittableTask, name: str) -> Callable[..., object] | None:
+def _function(task: "SubmittableTask", name: str) -> Callable[..., object] | None:
     function = task.limit_function
     return function if function is not None and function.__name__ == name else None
 
 
-def _refusal(task: SubmittableTask, name: str) -> str:
-    if task.limits.limit_by == name:
-        return f"task {task.name!r} is limited by {name!r}, which its module derives: submit it where that is imported"
-    return invalid_value("limit_by", name, _names(task))
-
-
-def _names(task: SubmittableTask) -> str:
+def _names(task: "SubmittableTask") -> str:
     names = [*task.schema.parameters]
     if task.limit_function is not None:
         names.append(task.limit_function.__name__)

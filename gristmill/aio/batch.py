@@ -134,9 +134,9 @@ class Batch(BatchParameter, Generic[R_co]):
         """Take no more items; False if the batch was closed already. Raises as `gristmill.Batch.close`."""
         return await asyncio.to_thread(self._batch.close)
 
-    async def retry(self, *, item: int | None = None, cancelled: bool = False) -> int:
+    async def retry(self, *, item: int | None = None, cancelled: bool = False, workflow: bool = False) -> int:
         """Run the failed and dead items again, and return their number; as `gristmill.Batch.retry`."""
-        return await asyncio.to_thread(self._batch.retry, item=item, cancelled=cancelled)
+        return await asyncio.to_thread(self._batch.retry, item=item, cancelled=cancelled, workflow=workflow)
 
     async def cancel(self, *, item: int | None = None, kill: bool = False) -> BatchInfo:
         """Start no more items of the batch, and return its counters; as `gristmill.Batch.cancel`."""

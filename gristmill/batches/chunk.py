@@ -61,7 +61,8 @@ class Work:
     `time_limit` seconds, 0 for no limit; None: as its task says.
     All that it writes goes into a file below `output_dir`, a path below the data root; empty: it does not. `halt` is
     what ends the batch early, as text of halt.py; empty: nothing.
-    The items of a batch `from_batch` are values of another one, as they were returned.
+    The items of a batch `from_batch` are values of another one, as they were returned. With `limit_by`, a slot tells by
+    which values of that name the items are limited, in place of running them.
     `out_of_memory` has those of the items that have failed because they had no more.
     """
 
@@ -81,6 +82,7 @@ class Work:
     output_dir: str = ""
     halt: str = ""
     from_batch: bool = False
+    limit_by: str = ""
     out_of_memory: list[Item] = field(default_factory=list)
 
 

@@ -49,6 +49,7 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         output_dir=contents["output_dir"] or "",
         halt=contents["halt"] or "",
         from_batch=bool(contents["from_batch"]),
+        limit_by=contents["limit_by"] or "",
     )
 
 

@@ -125,6 +125,10 @@ class Ledger:
         answer = self._call("take", **chunk.fields, worker=worker, counting=self.settings.meters)
         return following_work(chunk, by_name(answer))[1] if answer else None
 
+    def tell_values(self, chunk: Chunk, values: str) -> bool:
+        """Tell the `LimitValues` of a chunk's first items, in place of running it; False if somebody else has."""
+        return bool(self._call("tell_values", **chunk.fields, values=values))
+
     def record(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int = 0) -> int:
         """Record outcomes, one for each item; return how many of them were duplicates.
 

@@ -177,6 +177,11 @@ class HookedChannel(stock.Channel):
         self._in_poll = None
         self._flush_brpop_reauth()
 
+    def abandon_answer(self) -> None:
+        """Close the reading connection, whose answer nobody waits for any more."""
+        self.client.connection.disconnect()
+        self.note_answer()
+
     def note_bindings_kept(self, now: float) -> None:
         """Note that the bindings of queues with an expiry were renewed, and old ones removed, at `now` (monotonic)."""
         self._binding_expiry_refreshed_at = self._bindings_swept_at = now

@@ -95,6 +95,22 @@ class Link(HookedChannel):
             self._reader = QueueReader(self.lease, self.scripts, self.priority_steps)
         return self._reader
 
+    def leave_request(self) -> None:
+        """Wait no longer for messages, in a process that is about to end: what has come meanwhile goes back, unseen.
+
+        Only where no other channel of the process waits: nobody can tell for which of them the messages were.
+
+        Raises:
+            RedisError: the server cannot be reached, or refuses.
+        """
+        lease = self.lease
+        if self._reader is None or not self._reader.is_waiting or lease.reading.keys() != {id(self)}:
+            return
+        self.abandon_answer()
+        self._reader.give_up()
+        lease.reading.clear()
+        lease.hand_back(lease.unaccounted(0), unseen=True)
+
     def give_up_reading(self) -> None:
         """Have what went along with a request that gets no answer sent again; the channel may have read nothing."""
         if self._reader is not None:

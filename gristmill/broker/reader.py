@@ -149,6 +149,11 @@ class QueueReader:
         call = self.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
         connection.send_command("EVALSHA", *call)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last request waits for messages, and does not take those that are there."""
+        return self._acks is None
+
     def give_up(self) -> None:
         """Wait for no answer any more: the acknowledgements that went along with the request are sent again."""
         acks, self._acks = self._acks, None

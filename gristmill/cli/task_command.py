@@ -97,5 +97,6 @@ def _is_task(word: str) -> bool:
 
 def _no_task(word: str) -> str:
     near = get_close_matches(word, {*catalog.load(), *task_lookup.names_on_workers()}, 1, 0.5)
-    hint = f": did you mean {near[0]!r}?" if near else "; to run a program put -- before it"
+    is_program = which(word) or not near
+    hint = "; to run a program put -- before it" if is_program else f": did you mean {near[0]!r}?"
     return f"no task is called {word!r}{hint}"

@@ -42,7 +42,8 @@ class Duration(click.ParamType[float]):
         except ValueError:
             self.fail(f"{value!r} (expected {DURATION})", param, ctx)
         if not self.least <= seconds <= self.most:
-            self.fail(f"{value!r} (expected a duration from {self.least:g} to {self.most:g} seconds)", param, ctx)
+            bounds = f"from {self.least:,.10g} to {self.most:,.10g} seconds"
+            self.fail(f"{value!r} (expected a duration {bounds})", param, ctx)
         return seconds
 
 

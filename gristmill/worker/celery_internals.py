@@ -16,13 +16,14 @@ from celery.app.trace import build_tracer, fast_trace_task, setup_worker_optimiz
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as PoolProcess
 from celery.concurrency.prefork import TaskPool as ProcessPool
-from celery.concurrency.prefork import process_initializer
+from celery.concurrency.prefork import _run_ready_callbacks, process_initializer
 from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.strategy import default as default_strategy
+from kombu.asynchronous import get_event_loop
 from kombu.serialization import prepare_accept_content
 
 __all__ = [
@@ -174,6 +175,20 @@ def unreported_jobs_kept(pool: Any) -> Iterator[None]:
 def pool_of(owner: Any) -> Any:
     """The pool of a Celery task pool, or the processes of a billiard pool: both have it under one name."""
     return vars(owner)["_pool"]
+
+
+def end_idle_pool(pool: Any) -> bool:
+    """End the processes of a Celery task pool, and wait for that; False if they have jobs."""
+    processes = pool_of(pool)
+    if processes is None or processes._cache:
+        return False
+    processes.close()
+    processes.join()
+    if hub := get_event_loop():
+        # The acknowledgements of what has just ended.
+        _run_ready_callbacks(hub)
+    vars(pool)["_pool"] = None
+    return True
 
 
 def members_of(requests: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """Celery's consumer, which discards no message: unreadable ones become dead letters, unknown ones are handed back."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -125,6 +126,14 @@ class Consumer(CeleryConsumer):
         super().on_ready()
         pool_size.hold(self)
         watch(channel.lease, worker_id(self.hostname))
+
+    def shutdown(self) -> None:
+        """Close the connection without the rest of the wait for messages, which takes up to a second."""
+        # Where the server does not answer, the messages return once the lease has ended.
+        with suppress(RedisError, OSError):
+            if self.connection:
+                self.connection.default_channel.leave_request()
+        super().shutdown()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002
         """Hand the message back, since another worker may know the task."""

@@ -17,6 +17,7 @@ from gristmill.tasks.application import app
 from gristmill.worker.billiard_internals import PromptEnd, Starter, fork_context, fresh_context
 from gristmill.worker.celery_internals import (
     begin_process,
+    end_idle_pool,
     pool_of,
     release_multiprocessing,
 )
@@ -127,6 +128,11 @@ class ItemTaskPool(LotTaskPool):
         self.options |= {"node_name": node_name, "starter": self._starter(node_name)}
         super().on_start()
         pool_of(self).complete()
+
+    def on_stop(self) -> None:
+        """End the processes: those that are idle at once, where Celery's timers look each half second."""
+        if not end_idle_pool(self):
+            super().on_stop()
 
     def _starter(self, node_name: str) -> Starter | None:
         queues = self.app.amqp.queues.consume_from

@@ -43,6 +43,7 @@ from gristmill.worker.rare_log import RareLog
 from gristmill.worker.run_journal import run_journal
 from gristmill.worker.run_outcome import delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.run_rows import run_rows
+from gristmill.worker.told_values import told_values
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
@@ -98,6 +99,10 @@ class Runner:
             return self._return(chunk, worker)
         node = node_name(worker)
         limit = seconds_of(work, task, self.settings)
+        if work.limit_by:
+            values = told_values(work, task, limit, suspect=suspect)
+            _patiently(lambda: self.ledger.tell_values(chunk, values))
+            return None, None
         prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
         if suspect:
             run = partial(run_in_quarantine, work, task, node, limit, prepare)

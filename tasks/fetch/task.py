@@ -13,17 +13,17 @@ from typing import Any
 
 from gristmill.config.limits import Limits, rate_of
 from gristmill.config.settings import settings
-from gristmill.server.connection import client
-from gristmill.server.per_process import PerProcess
-from gristmill.server.waiting import backoff
+from gristmill.server.connection import client, reaching
+from gristmill.server.scripts import Scripts
+from gristmill.server.waiting import OUTCOMES, backoff, patiently
 from gristmill.tasks.data_root import check_path, new_file
 from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
-from gristmill.tasks.fetch.host_limit import HostLimit
 from gristmill.tasks.fetch.http import Reply, RequestLimits, send_request
 from gristmill.tasks.fetch.target import Target
 from gristmill.tasks.item import item
 from gristmill.tasks.kinds import io
+from gristmill.tasks.limit_values import text_of
 
 #: Most redirects that are followed.
 _REDIRECTS = 10
@@ -84,6 +84,9 @@ def fetch(url: str, save: str | None = None) -> dict[str, Any]:
     target = Target.parse(url, settings().fetch_networks)
     redirects = failures = 0
     while True:
+        if redirects or failures or not item.batch:
+            # The first request of a batch's item was counted when the item was handed out.
+            _wait_for_turn(target)
         try:
             answer = _ask(target, save)
         except FetchPassingError as error:
@@ -124,20 +127,34 @@ def _follow(target: Target, location: str) -> Target:
 
 
 def _ask(target: Target, save: str | None) -> _Answer:
-    """Make one request, in a slot of its host; each request looks the name up and checks its addresses."""
+    """Make one request; each looks the name up and checks its addresses."""
     options = settings()
-    item.progress(0, None, f"waits for its turn: {options.fetch_host_rate:g}/s to {target.name} (fetch's limit)")
-    with _limit().slot(target.name):
-        item.progress(0, None, f"asks {target.name}")
-        addresses = resolve(target.host, target.port, options.fetch_networks)
-        started = time.monotonic()
-        with send_request(target, addresses, RequestLimits.of_fetch(options)) as reply:
-            location = reply.headers.get("location")
-            if reply.status in _REDIRECTING and location:
-                return _Answer(reply.status, redirect=location)
-            _raise_if_passing(target, reply)
-            size, sha256, path = _read(reply, target, save)
-        return _Answer(reply.status, None, size, sha256, time.monotonic() - started, path)
+    item.progress(0, None, f"asks {target.name}")
+    addresses = resolve(target.host, target.port, options.fetch_networks)
+    started = time.monotonic()
+    with send_request(target, addresses, RequestLimits.of_fetch(options)) as reply:
+        location = reply.headers.get("location")
+        if reply.status in _REDIRECTING and location:
+            return _Answer(reply.status, redirect=location)
+        _raise_if_passing(target, reply)
+        size, sha256, path = _read(reply, target, save)
+    return _Answer(reply.status, None, size, sha256, time.monotonic() - started, path)
+
+
+def _wait_for_turn(target: Target) -> None:
+    """Wait until the rate of the target's host, over the fleet, lets one more request.
+
+    Raises:
+        ServerError: the server did not answer for a minute.
+    """
+    options = settings()
+    scripts = Scripts(client(), options.prefix, "batches")
+    turn = {"task": fetch.name, "value": text_of(target.name.lower()), "rate": rate_of(options.fetch_host_rate)}
+    with reaching():
+        milliseconds = int(patiently(lambda: scripts.call("use_rate", **turn), OUTCOMES))
+    if milliseconds:
+        item.progress(0, None, f"waits for its turn: {options.fetch_host_rate:g}/s to {target.name} (fetch's limit)")
+        time.sleep(milliseconds / 1000)
 
 
 def _raise_if_passing(target: Target, reply: Reply) -> None:
@@ -194,11 +211,3 @@ def _retry_after(value: str | None, now: datetime) -> float | None:
         return None
     seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
-
-
-_host_limits: PerProcess[str, HostLimit] = PerProcess()
-
-
-def _limit() -> HostLimit:
-    """The one of this process: its slots stand in one line for each host."""
-    return _host_limits.get("fetch", lambda: HostLimit(client(), settings()))

@@ -20,7 +20,6 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.heartbeat import Heartbeat, PeriodicCall, heartbeat_of
 from gristmill.server.waiting import COMMAND, OUTCOMES
 from gristmill.tasks.application import app
-from gristmill.tasks.fetch.host_limit import HostLimit
 from gristmill.worker import boot_steps
 from tests.conftest import until
 from tests.support.leases import end_leases
@@ -58,14 +57,13 @@ def test_all_that_a_process_renews_shares_a_thread_and_a_connection(client, ledg
     before = connections(client)
     lease = lease_for(client, ledger.settings.prefix)
     call, count = counter(client, ledger.key("b", "calls"))
-    with HostLimit(client, ledger.settings).slot("example.com"):
-        lease.keep(["q"], take_lists=True)
-        heartbeat_of(client).add(call)
-        goes_on(count)
-        until(lambda: client.zscore(ledger.settings.key("lease:q"), lease.consumer), what="a renewal")
-        assert len(threads()) == 1
-        assert len(connections(client) - before) == 1
-        heartbeat_of(client).remove(call)
+    lease.keep(["q"], take_lists=True)
+    heartbeat_of(client).add(call)
+    goes_on(count)
+    until(lambda: client.zscore(ledger.settings.key("lease:q"), lease.consumer), what="a renewal")
+    assert len(threads()) == 1
+    assert len(connections(client) - before) == 1
+    heartbeat_of(client).remove(call)
 
 
 def test_what_is_nearly_due_comes_along_and_wakes_nobody(client):

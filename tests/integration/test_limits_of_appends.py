@@ -1,12 +1,17 @@
 """Limits by value where items come by appends and by schedules, on a real server."""
 
+from collections import Counter
+
 import pytest
 
 from gristmill import cpu, open_batch, schedule, submit
-from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.producer.batch_options import BatchOptions
+from gristmill.producer.new_submission import new_submission
+from gristmill.producer.values import source_of
+from gristmill.tasks.remote import RemoteTask
 from gristmill.worker.runner import Runner
-from tests.support.ledger import WORKER, enlist, info, pop
+from tests.support.ledger import FIELDS, WORKER, enlist, info, pop
 
 LIMITS = {"limit_by": "customer", "max_running": 1, "priority": 0}
 
@@ -15,6 +20,11 @@ LIMITS = {"limit_by": "customer", "max_running": 1, "priority": 0}
 def visit(customer: str, n: int = 0) -> str:
     """Return it."""
     return f"{customer}{n}"
+
+
+def town(customer: str) -> str:
+    """Where a customer lives."""
+    return customer.split("-", maxsplit=1)[0]
 
 
 @cpu(name="limits_of_appends.polite", max_running=1, limit_by="customer")
@@ -34,7 +44,7 @@ def customers(ledger, name):
 def fleet(here):
     enlist(here)
     WorkerRegistry(here.client, here.settings).announce(
-        WORKER, {task.name: task.announcement for task in (visit, polite)}
+        WORKER, {task.name: task.announcement for task in (visit, polite, of_town)}
     )
     return here
 
@@ -88,7 +98,61 @@ def test_each_run_of_a_schedule_is_limited_by_its_own(fleet):
     assert list(fleet.client.scan_iter(fleet.settings.key("*limit_values*"))) == []
 
 
-def test_the_values_of_a_batch_are_limited_by_none(fleet):
-    submit(visit, ["a"], name="first", priority=0)
-    with pytest.raises(InputError, match="limit_by"):
-        submit(visit, open_batch("first"), name="second", **LIMITS)
+@cpu(name="limits_of_appends.town", max_running=1, limit_by=town)
+def of_town(customer: str) -> str:
+    """Return it."""
+    return customer
+
+
+def told(ledger, name, count):
+    """By what each item is limited; zeros where nobody has told it."""
+    text = ledger.client.get(ledger.key(name, "limit_values")) or ""
+    texts = [text[12 * index : 12 * index + 12] for index in range(count)]
+    return [text if text.isalnum() else "0" * 12 for text in texts]
+
+
+def run_all(ledger, *batches):
+    """Run what is handed out until the batches end; the most items of a customer that were in flight at once."""
+    most = 0
+    while any(info(ledger, name).left for name in batches):
+        end_one(ledger)
+        for name in batches:
+            in_flight = Counter(customers(ledger, name))
+            most = max(most, *in_flight.values(), 0)
+    return most
+
+
+@pytest.mark.parametrize("task", [visit, polite], ids=["of the batch", "of the task"])
+def test_the_values_of_a_batch_are_limited_too(fleet, task):
+    submit(visit, [*"aaabbc"], name="first", priority=0)
+    submit(task, open_batch("first"), name="second", **(LIMITS if task is visit else {"priority": 0}))
+    while info(fleet, "first").left:
+        end_one(fleet)
+    # Slots tell what they are limited by, before any of them runs.
+    while any(text == "0" * 12 for text in told(fleet, "second", 6)):
+        end_one(fleet)
+    assert info(fleet, "second").done == 0
+    assert customers(fleet, "second") == ["a0", "b0", "c0"]
+    assert run_all(fleet, "second") == 1
+    assert (info(fleet, "second").succeeded, info(fleet, "second").duplicates) == (6, 0)
+
+
+def test_a_program_without_the_module_has_workers_derive_the_values(fleet):
+    remote = RemoteTask.of(of_town.name, of_town.announcement)
+    items = source_of(["x-1", "x-2", "y-1"], has_one=False)
+    new_submission(remote, items, name="b", options=BatchOptions.of(priority=0)).send()
+    assert fleet.client.exists(fleet.key("b", "limit_values")) == 0
+    end_one(fleet)
+    assert customers(fleet, "b") == ["x-1", "y-1"]
+    run_all(fleet, "b")
+    assert info(fleet, "b").succeeded == 3
+
+
+def test_items_of_which_no_value_can_be_told_fail_on_their_own(fleet):
+    limits = {"task_limit_by": "town", "task_max_running": "1"}
+    fleet.create("b", "token", {**FIELDS, "task": of_town.name, "parameter": "customer", **limits})
+    fleet.append("b", "token", 0, ["7", '"x-1"', '{"nothing": 1}'], "sha")
+    fleet.end("b", "token", 0)
+    end_one(fleet)
+    run_all(fleet, "b")
+    assert (info(fleet, "b").succeeded, info(fleet, "b").failed) == (1, 2)

@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+from gristmill import open_batch
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.errors import InputError
-from tests.support.ledger import FIELDS, heal, info, outcomes, pop, run_all, submit
+from gristmill.fleet.announcement import Announcement
+from gristmill.fleet.registry import WorkerRegistry
+from tests.support.ledger import FIELDS, WORKER, heal, info, outcomes, pop, run_all, submit
 
 #: A list of more elements than one step of the server takes apart.
 LONG = 2500
@@ -235,3 +238,19 @@ def test_a_batch_that_takes_further_values_keeps_its_source(ledger, retry):
     with pytest.raises(InputError) as caught:
         ledger.delete("a")
     assert "'b'" in str(caught.value)
+
+
+def test_python_retries_every_batch_of_the_workflow(here):
+    ledger = here
+    fail = fail_one(ledger)
+    WorkerRegistry(ledger.client, ledger.settings).announce(WORKER, {"fibonacci": Announcement("f")})
+    ledger.create("b", "token", {**FIELDS, "after": "a"})
+    ledger.append("b", "token", 0, ["0"], "sha")
+    ledger.end("b", "token", 0)
+    fail()
+    assert states(ledger, "a", "b") == ["failed", "cancelled"]
+    # The failed item of `a`, and that of `b`, which had not begun, and waits again.
+    assert open_batch("b").retry(workflow=True) == 2
+    assert states(ledger, "a", "b") == ["running", "waiting"]
+    run_all(ledger)
+    assert states(ledger, "a", "b") == ["succeeded", "succeeded"]

@@ -76,7 +76,7 @@ CONTRACT = (
 def scripts():
     """The name of every script."""
     package = Path(gristmill.__file__).parent
-    for room in ("batches", "broker", "server", "tasks/fetch"):
+    for room in ("batches", "broker", "server"):
         for path in (package / room / "lua").glob("*.lua"):
             if re.search(r"^--@ \w+\(", path.read_text(), re.MULTILINE):
                 yield f"{room}/{path.stem}"

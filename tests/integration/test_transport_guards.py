@@ -1,7 +1,7 @@
 """The guards of the transport, each on a real server and without a worker: what they prevent shows at once."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from redis import Redis
@@ -270,3 +270,43 @@ def test_a_second_lease_on_a_server_is_the_same_and_another_prefix_has_its_own(b
     assert isinstance(other, Lease)
     assert other is not lease
     assert other.heartbeat is lease.heartbeat
+
+
+class TestLeaving:
+    """A process that is about to end waits no longer for messages."""
+
+    @pytest.fixture
+    def waiting(self, channel, quiet):
+        """The channel, whose request waits at the server for a message of the queue `q`."""
+        consume(channel)
+        # The first request takes what there is; the second one waits.
+        with pytest.raises(TimeoutError):
+            channel.connection.client.drain_events(timeout=0.2)
+        until(lambda: waits(channel), what="a request that waits")
+        return channel
+
+    def test_what_has_come_meanwhile_goes_back_unseen(self, bench, waiting):
+        put(waiting, 1)
+        until(lambda: bench.client.xpending(f"{bench.prefix}gm1:q:q:0", "gm")["pending"] == 1)
+        waiting.leave_request()
+        assert handed_back(bench) == 1
+        assert waiting.basic_get("q").headers.get("redelivered") is None
+
+    def test_nothing_is_read_when_the_channel_closes(self, waiting, monkeypatch):
+        waiting.leave_request()
+        monkeypatch.setattr(waiting, "finish_reading", lambda **_: pytest.fail("it waits for an answer"))
+        waiting.close()
+
+    def test_a_request_beside_that_of_another_channel_is_left_alone(self, waiting):
+        waiting.lease.reading[0] = 0.0
+        waiting.leave_request()
+        assert waits(waiting)
+
+
+def waits(channel):
+    """Whether the channel's request waits at the server; ask again, where it was answered."""
+    if channel.reader.is_waiting and id(channel) in channel.lease.reading:
+        return True
+    with suppress(TimeoutError):
+        channel.connection.client.drain_events(timeout=0.01)
+    return False

@@ -15,7 +15,7 @@ VALUES = 3
 
 
 def value(index):
-    return f"{index % VALUES:012x}"
+    return f"{1 + index % VALUES:012x}"
 
 
 def submit_by_value(ledger, name, count, block=100, **fields):
@@ -227,3 +227,84 @@ class TestOfATask:
         repair = Repair(ledger.client, ledger.settings)
         assert (repair.limits(mend=False), repair.limits(mend=True), repair.limits(mend=False)) == (2, 2, 0)
         assert [ledger.client.zscore(key, "") for key in counts] == [1, None]
+
+
+def tell_next(ledger):
+    """Tell the values of the chunk whose message comes first, as a worker does: the chunk, and their number."""
+    chunk = pop(ledger)
+    work = ledger.take(chunk, WORKER)
+    assert work.limit_by == "n"
+    assert ledger.tell_values(chunk, "".join(value(item.index) for item in work.items))
+    return chunk, len(work.items)
+
+
+class TestThatWorkersTell:
+    """Of items whose producer did not say by what they are limited, as values of another batch."""
+
+    def test_one_chunk_tells_many_and_then_each_keeps_to_its_value(self, ledger):
+        submit(ledger, "b", 60, limit_by="n", max_running="2", task_rate="60/m")
+        assert chunks_in_flight(ledger) == [("b", 0)]
+        forward(ledger, 60)
+        assert tell_next(ledger)[1] == 60
+        ran = []
+        while info(ledger, "b").left:
+            assert max(running(ledger).values(), default=0) <= 2
+            ran += run_next(ledger)[1] if ledger.client.xlen(ledger.settings.key("q:cpu:0")) else []
+            forward(ledger, 1)
+        assert (sorted(ran), info(ledger, "b").duplicates) == (list(range(60)), 0)
+        assert keys_left(ledger, "b") == []
+
+    def test_values_of_another_batch_are_told_as_they_come(self, ledger):
+        submit(ledger, "a", 4)
+        take_from = {"from_batch": "a", "from_states": "succeeded", "task_limit_by": "n", "task_max_running": "1"}
+        ledger.create("b", "token", {**FIELDS, **take_from})
+        while info(ledger, "a").left:
+            run_next(ledger)
+        while (chunk := pop(ledger, stays=True)) and ledger.take(chunk, WORKER).limit_by:
+            tell_next(ledger)
+        while info(ledger, "b").left:
+            assert max(running(ledger, "b").values()) <= 1
+            run_next(ledger)
+        assert (info(ledger, "b").succeeded, info(ledger, "b").state) == (4, "succeeded")
+        assert keys_left(ledger, "a", "b") == []
+
+    def test_whoever_tells_late_or_again_takes_nothing_from_who_runs(self, ledger):
+        submit(ledger, "b", 1, limit_by="n", max_running="1")
+        chunk, _ = tell_next(ledger)
+        # The item runs now, as a chunk of the same name.
+        assert chunks_in_flight(ledger) == [("b", 0)]
+        assert not ledger.tell_values(chunk, value(7))
+        assert chunks_in_flight(ledger) == [("b", 0)]
+        assert run_next(ledger)[1] == [0]
+
+    def test_what_is_not_told_is_told_later(self, ledger):
+        submit(ledger, "b", 5, limit_by="n", max_running="1")
+        chunk = pop(ledger)
+        ledger.take(chunk, WORKER)
+        assert ledger.tell_values(chunk, value(0) + value(1))
+        while info(ledger, "b").left:
+            chunk = pop(ledger, stays=True)
+            run_next(ledger) if not ledger.take(chunk, WORKER).limit_by else tell_next(ledger)
+        assert info(ledger, "b").succeeded == 5
+
+    @pytest.mark.parametrize("control", ["pause", "cancel", "retry"])
+    def test_a_batch_that_stops_meanwhile(self, ledger, control):
+        submit(ledger, "b", 5, limit_by="n", max_running="1")
+        chunk = pop(ledger)
+        ledger.take(chunk, WORKER)
+        controls = Control(ledger.client, ledger.settings)
+        if control == "pause":
+            controls.pause("b")
+        else:
+            controls.cancel("b", reason="by me")
+        assert ledger.tell_values(chunk, "".join(map(value, range(5))))
+        assert chunks_in_flight(ledger) == []
+        if control == "retry":
+            controls.retry("b", cancelled=True)
+            assert not ledger.tell_values(chunk, value(7))
+        elif control == "pause":
+            controls.resume("b")
+        while info(ledger, "b").left:
+            run_next(ledger)
+        assert (info(ledger, "b").cancelled == 5) is (control == "cancel")
+        assert Repair(ledger.client, ledger.settings).examine("b") == {}

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gristmill.batches.appends import Append
+from gristmill.batches.chunk import Chunk, Work
 from gristmill.batches.feed import AlreadyFeeding
 from gristmill.batches.ledger import Ledger
 from gristmill.errors import BatchCancelled
@@ -150,7 +151,8 @@ def _append(actors: Actors, producer: Producer, scenario: Scenario, product: Pro
     before = 100 * actors.generation + producer.number * scenario.items
     items = [str(before + index) for index in range(first, end)]
     by_value = "limit_by" in scenario.limits or "task_limit_by" in scenario.limits
-    values = "".join(value_of(index) for index in range(first, end)) if by_value else ""
+    tells = by_value and not scenario.untold
+    values = "".join(value_of(index) for index in range(first, end)) if tells else ""
     _store_of(producer, scenario, product).append(BATCH, producer.token, first, items, f"sha{before}-{end}", values)
     return end
 
@@ -171,6 +173,8 @@ def _worker_calls(worker: Worker, actors: Actors, scenario: Scenario) -> Iterato
             yield "run", lambda _, worker: replace(worker, at="ack"), None
         yield "hand back", _hand_back, unsure
         yield "postpone", _postpone, unsure
+    elif worker.at == "tell":
+        yield "tell values", _tell_values, worker
     elif worker.at == "run":
         yield from _run_calls(worker, scenario)
     elif worker.at == "ack":
@@ -211,7 +215,21 @@ def _take(product: Product, worker: Worker) -> Worker:
     if not work:
         return replace(worker, at="ack")
     running = replace(worker.running, first=work.first, count=work.count)
-    return replace(worker, at="run", running=running, items=tuple(work.items))
+    return _begun(worker, running, work)
+
+
+def _begun(worker: Worker, chunk: Chunk, work: Work) -> Worker:
+    if work.limit_by:
+        return replace(worker, at="tell", running=chunk, items=())
+    return replace(worker, at="run", running=chunk, items=tuple(work.items))
+
+
+def _tell_values(product: Product, worker: Worker) -> Worker:
+    chunk = worker.running
+    assert chunk is not None
+    indexes = range(chunk.first, chunk.first + chunk.count)
+    product.ledger.tell_values(chunk, "".join(map(value_of, indexes)))
+    return replace(worker, at="ack", running=None)
 
 
 def _giving(worker: Worker) -> Worker:
@@ -240,7 +258,7 @@ def _record(product: Product, worker: Worker, scenario: Scenario, part: int, mor
     if more:
         _, following, work = product.ledger.record_and_go_on(chunk, outcomes, seconds, worker.name)
         if following and work:
-            return replace(worker, running=following, items=tuple(work.items))
+            return _begun(worker, following, work)
     else:
         rest = chunk.first + chunk.count - items[-1].index - 1 if part else worker.rest
         product.ledger.record(chunk, outcomes, seconds, worker.name, rest)

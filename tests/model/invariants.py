@@ -252,8 +252,9 @@ class Books:
             if f"{prefix}max_running" not in self.state:
                 continue
             by_value = f"{prefix}limit_by" in self.state
-            running = Counter(product.value_of(chunk[0]) if by_value else "" for chunk in chunks)
-            if any(number > int(self.state[f"{prefix}max_running"]) for number in running.values()):
+            running = Counter(product.told_value(self.view, chunk[0]) if by_value else "" for chunk in chunks)
+            most = int(self.state[f"{prefix}max_running"])
+            if any(number > most for value, number in running.items() if value != product.UNTOLD):
                 yield f"more is in flight than {prefix}max_running lets: {dict(running)}"
             counted = {value: int(number) for value, number in self.view.get(counts, ())}
             if (by_value or prefix) and counted != dict(running):

@@ -242,6 +242,7 @@ APPENDS = "appends"
 CHUNK_ZSETS, WAITING = ("in_flight", "remainder"), ("retry", "retry_pending")
 #: Items that wait for room of their value; how many run of each value, of the batch and of its task.
 PARKED, VALUES_RUNNING, TASK_RUNNING = "parked", "running", "limit:t:running"
+UNTOLD = "0" * 12
 #: Who has turns on a queue, and what the lines of their batches begin with.
 TURNS, LINE = f"turns:{QUEUE}", f"line:{QUEUE}:"
 #: What the keys of notices begin with, and those of answers for calls that may be repeated.
@@ -357,7 +358,13 @@ def without_times(fields: dict[str, str]) -> dict[str, str]:
 
 def value_of(index: int) -> str:
     """By what limits by value know an item: two values take turns."""
-    return f"{index % 2:012x}"
+    return f"{1 + index % 2:012x}"
+
+
+def told_value(view: Mapping[str, Any], index: int) -> str:
+    """By what the server knows that item of a batch, or zeros, where nobody has told it."""
+    text = view.get("limit_values", b"")[12 * index : 12 * index + 12]
+    return text.decode() if text.isalnum() else UNTOLD
 
 
 def span(member: str) -> range:

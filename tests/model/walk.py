@@ -46,6 +46,7 @@ def scenario_of(seed: int, items: int, faults: int) -> Scenario:
         faults=faults,
         blocks=(first, count - first) if first < count else (),
         limits=random.choice(_LIMITS),
+        untold=random.random() < 0.5,
     )
 
 

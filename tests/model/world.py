@@ -48,6 +48,8 @@ class Scenario:
     producers: int = 1
     schedule: tuple[str, ...] = ()
     notice: bool = False
+    #: No producer tells by which value its items are limited: workers do.
+    untold: bool = False
     moments: int = 0
 
     @property

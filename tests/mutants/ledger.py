@@ -244,6 +244,14 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
+        "the values of a chunk are told once",
+        f"{BATCHES}/tell_values.lua",
+        " or values_of(batch, first, 1)[1] ~= UNTOLD",
+        "",
+        "tests/integration/test_value_limits.py::TestThatWorkersTell::test_whoever_tells_late_or_again_takes_nothing_from_who_runs",
+        TRUE,
+    ),
+    Mutant(
         "what to kill stays noted until the worker has ended it",
         f"{BATCHES}/ending.lua",
         "        note_kill(worker, message_id(batch, b.epoch, range_of(message)))\n",

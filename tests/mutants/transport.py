@@ -1,11 +1,10 @@
 """The guards of the transport."""
 
-from tests.mutants.mutant import ALONE, FLAT, IN_TIME, LOST, ONCE, SEEN, TRUE, Mutant
+from tests.mutants.mutant import ALONE, FLAT, IN_TIME, LOST, ONCE, SEEN, Mutant
 
 GUARDS = "tests/integration/test_transport_guards.py"
 LETTERS = "tests/integration/test_dead_letters.py"
 LISTS = "tests/integration/test_lists.py"
-HOSTS = "tests/integration/test_host_limit.py"
 KINDS = "tests/integration/test_server_kinds.py"
 DUE = "tests/integration/test_due_times.py"
 CLOCK = "tests/integration/test_clock_steps.py"
@@ -235,14 +234,6 @@ MUTANTS = (
         "redis.call('LTRIM', key, 0, -2 - count)",
         f"{LISTS}::TestMoving::test_is_in_steps_that_leave_the_server_free",
         LOST,
-    ),
-    Mutant(
-        "a slot of a remote host is taken once",
-        "tasks/fetch/lua/take_slot.lua",
-        "if redis.call('ZSCORE', slots, slot) then",
-        "if false then",
-        f"{HOSTS}::test_a_lost_reply_takes_no_second_slot",
-        TRUE,
     ),
     Mutant(
         "a queue that expires is kept while a consumer has a lease on it",

@@ -18,7 +18,6 @@ from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.batches.run_count import ProgramRun, RunCount
 from gristmill.batches.schedules import Draft, Schedules, definition
 from gristmill.batches.timetable import Timetable
-from gristmill.config.settings import load
 from gristmill.errors import InputError
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.autoscale_seat import Seat, Status
@@ -26,8 +25,7 @@ from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItems
 from gristmill.server.actor import actor
-from gristmill.server.scripts import Scripts, server_time, source
-from gristmill.tasks.fetch.host_limit import HostLimit
+from gristmill.server.scripts import Scripts, server_time
 from tests.conftest import until
 
 FIELDS = {"task": "t", "queue": "cpu", "parameter": "n", "fixed": "{}", "fingerprint": "f", "retries": 1}
@@ -63,8 +61,6 @@ def keeps_the_ledger(user):
     assert [result.index for result in reader.in_order(0, 3)] == [0, 1, 2]
     assert sorted(result.index for result in reader.after("0-0", 0)[1]) == [0, 1, 2]
     assert reader.after("9999999999999-0", 20) == ("9999999999999-0", [])
-    with HostLimit(user.client, load({"GRISTMILL_PREFIX": user.prefix, "GRISTMILL_LEASE_SECONDS": "2"})).slot("host"):
-        until(lambda: user.client.script_exists(source("tasks/fetch/renew_slots").sha)[0])
     assert server_time(user.client, user.prefix) == pytest.approx(time.time(), abs=10)
     assert [
         RunCount(user.client, ledger.settings).add("b", int(epoch), [ProgramRun(1, 1.0)], "t") for _ in range(2)
@@ -227,6 +223,17 @@ def limits_by_value_and_over_the_batches_of_a_task(user):
         ledger.record(chunk, [Outcome(index, "succeeded", 1, str(index))], 0.1, "w")
     for name in ("first", "second"):
         ledger.delete(name)
+    ledger.create("untold", "token", {**FIELDS, **limits})
+    ledger.append("untold", "token", 0, ["0"], "sha")
+    chunk = Chunk("untold", ledger.state("untold")["epoch"], 0, 1)
+    assert ledger.take(chunk).limit_by == "n"
+    assert ledger.tell_values(chunk, "00000000000a")
+    ledger.delete("untold")
+    scripts = Scripts(user.client, ledger.settings.prefix, "batches")
+    assert [scripts.call("use_rate", task="other", value="a", rate="1/h") for _ in range(2)] == [
+        0,
+        pytest.approx(3.6e6, abs=1e4),
+    ]
 
 
 def names_the_folder_of_values(user):

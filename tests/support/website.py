@@ -16,7 +16,6 @@ from redis import Redis
 from gristmill.config.settings import load
 from gristmill.tasks import data_root
 from gristmill.tasks.fetch import task as fetching
-from gristmill.tasks.fetch.host_limit import HostLimit
 
 Route = Callable[[BaseHTTPRequestHandler], None]
 
@@ -123,10 +122,9 @@ def use(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         }
         environ = {f"GRISTMILL_{name.upper()}": str(value) for name, value in {**usual, **changed}.items()}
         settings_of_test = load(environ)
-        limit = HostLimit(client, settings_of_test)
         monkeypatch.setattr(fetching, "settings", lambda: settings_of_test)
         monkeypatch.setattr(data_root, "settings", lambda: settings_of_test)
-        monkeypatch.setattr(fetching, "_limit", lambda: limit)
+        monkeypatch.setattr(fetching, "client", lambda: client)
 
     change()
     return change

@@ -12,8 +12,9 @@ import gristmill
 from gristmill.cli import COMMANDS, SECTIONS, cli, other_tools
 from gristmill.cli.command import Command
 from gristmill.cli.options import form_of
+from gristmill.cli.task_command import find_task
 from gristmill.config.quantities import parse_duration
-from gristmill.config.settings import Settings
+from gristmill.config.settings import Settings, settings
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import BatchOptions
 from tests.support.commands import command_named, commands
@@ -176,6 +177,16 @@ class TestPrograms:
 
     def test_a_programs_option_says_how_a_program_begins(self):
         assert refusal("run", "ffmpeg", "-i", "x") == ("no task is called 'ffmpeg'; to run a program put -- before it")
+
+    @pytest.mark.parametrize(("word", "what"), [("echo", "--"), ("fetsh", "'fetch'")], ids=["program", "typing error"])
+    def test_a_word_like_that_of_a_task_may_be_a_program(self, word, what, tmp_path, monkeypatch):
+        monkeypatch.setenv("GRISTMILL_HOME", str(tmp_path))
+        settings.cache_clear()
+        try:
+            with pytest.raises(InputError, match=re.escape(what)):
+                find_task(word)
+        finally:
+            settings.cache_clear()
 
     def test_an_option_that_is_not_there_is_no_task(self):
         assert refusal("run", "--output", "f", "fibonacci", "3").startswith("no option --output")

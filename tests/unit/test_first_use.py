@@ -18,7 +18,6 @@ import gristmill
 from gristmill.config.settings import settings
 from gristmill.server.per_process import PerProcess
 from gristmill.tasks.fetch import http
-from gristmill.tasks.fetch import task as fetching
 
 PACKAGE = Path(gristmill.__file__).parent
 ROOMS = ("config", "server", "broker", "batches", "fleet", "tasks", "local", "producer", "aio", "worker")
@@ -106,14 +105,10 @@ def test_threads_may_be_the_first_to_use_names_of_the_api_at_once() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("made", "use"),
-    [((fetching, "HostLimit"), fetching._limit), ((ssl, "create_default_context"), http._tls)],
-)
+@pytest.mark.parametrize(("made", "use"), [((ssl, "create_default_context"), http._tls)])
 def test_slots_share_what_their_process_makes_once(
     monkeypatch: pytest.MonkeyPatch, made: tuple[Any, str], use: Callable[[], object]
 ) -> None:
-    monkeypatch.setattr(fetching, "_host_limits", PerProcess())
     monkeypatch.setattr(http, "_contexts", PerProcess())
     monkeypatch.setenv("GRISTMILL_REDIS_URL", "redis://127.0.0.1:1")
     settings.cache_clear()

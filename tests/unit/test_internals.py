@@ -107,6 +107,7 @@ CALLS = [
     (BaseProcess, "_Popen", "self", "`spawn` and `forkserver` fork"),
     (BaseProcess, "_bootstrap", "self", "a process that was not forked runs nothing"),
     (trace, "setup_worker_optimizations", "app, hostname=None", "a process that was not forked runs no task"),
+    (prefork, "_run_ready_callbacks", "hub", "what ended just before a worker stops runs twice"),
     (prefork, "process_initializer", "app, hostname", "a pool process runs no task"),
     (Celery, "_get_backend", "self", "our app stores results in no server"),
     (broker.Broker, "__new__", "cls, broker_url, *args, **kwargs", "Flower cannot count messages on streams"),

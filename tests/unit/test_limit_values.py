@@ -1,5 +1,7 @@
 """By what limits know an item, and the limits of tasks."""
 
+import json
+
 import pytest
 
 from gristmill import cpu, io
@@ -9,7 +11,8 @@ from gristmill.config.quantities import parse_rate
 from gristmill.errors import InputError
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch_options import BatchOptions
-from gristmill.producer.limiting import unknown_values
+from gristmill.producer.items.checked import CheckedItems
+from gristmill.producer.limiting import limit_values_of
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.values import source_of
@@ -31,10 +34,6 @@ def region(customer: str) -> str:
 def visit(customer: str) -> None: ...
 
 
-@io(name="limited as a whole", rate="5/s")
-def steady(url: str) -> None: ...
-
-
 def submission(task, options, **limits):
     """A batch, an append, a schedule, or a batch that takes the values of another one."""
     kinds = {name: option for name, option in options.items() if name != "from_batch"}
@@ -44,7 +43,7 @@ def submission(task, options, **limits):
 
 def values(task, name, items, fixed=None, parameter=""):
     limits = LimitValues(task, name, fixed or {}, parameter)
-    return [limits.of(item) for item in items]
+    return [limits.of(json.loads(item)) for item in items]
 
 
 class TestValues:
@@ -94,9 +93,13 @@ class TestOfATask:
             notify, "customer", ['"a"'], parameter="customer"
         )
 
-    def test_a_program_without_the_module_cannot_derive(self):
-        with pytest.raises(InputError, match="'region'"):
-            LimitValues(RemoteTask.of("visit", visit.announcement), "region", {}, "customer")
+    @pytest.mark.parametrize(("task", "by_workers"), [(visit, True), (notify, False)], ids=["derived", "a parameter"])
+    def test_without_the_module_workers_tell_what_is_derived(self, task, by_workers):
+        remote = RemoteTask.of(task.name, task.announcement)
+        items = CheckedItems(remote, source_of(["n-1"], has_one=False), {})
+        assert (limit_values_of(remote, UNLIMITED, items) is None) is by_workers
+        with pytest.raises(InputError, match="'town'"):
+            limit_values_of(remote, Limits("1", None, "town"), items)
 
     def test_those_of_fetch_are_those_of_the_settings(self, monkeypatch):
         assert fetch.limits == Limits("4", "10/s", "host")
@@ -120,23 +123,12 @@ TAKES = {"from_batch": "pages"}
 
 
 class TestOfABatch:
-    def test_of_values_of_a_batch_none_of_the_task_holds_by_value(self):
-        fields = submission(fetch, TAKES)._fields()
-        assert not [name for name in fields if name.startswith("task_")]
-        assert submission(steady, TAKES)._fields()["task_rate"] == "5/s"
-        with pytest.raises(InputError, match="limit_by: 'host'"):
-            submission(fetch, TAKES, rate="1/s", limit_by="host")
-
-    @pytest.mark.parametrize("options", [{}, APPEND, SCHEDULE], ids=["batch", "append", "schedule"])
-    def test_elsewhere_those_of_both_hold(self, options):
+    @pytest.mark.parametrize(
+        "options", [{}, APPEND, SCHEDULE, TAKES], ids=["batch", "append", "schedule", "from a batch"]
+    )
+    def test_those_of_both_hold(self, options):
         assert submission(fetch, options)._fields()["task_limit_by"] == "host"
         assert submission(fetch, options, rate="1/s", limit_by="host")._fields()["limit_by"] == "host"
-
-    @pytest.mark.parametrize(("task", "count"), [(fetch, 1), (steady, 0)], ids=["by value", "as a whole"])
-    def test_a_caller_is_told_that_they_do_not_hold(self, task, count):
-        told = unknown_values(task, tells_values=False)
-        assert (len(told), unknown_values(task, tells_values=True)) == (count, [])
-        assert all("host" in line for line in told)
 
     def test_a_name_needs_a_limit(self):
         assert BatchOptions.of(rate="1/s", limit_by="host").limits == Limits(None, "1/s", "host")

@@ -1,7 +1,9 @@
 """The one grammar of durations, sizes and shares, and who reads it."""
 
+import click
 import pytest
 
+from gristmill.cli.values import Duration
 from gristmill.config.quantities import parse_duration, parse_rate, parse_share, parse_size, parse_width
 from gristmill.config.settings import load
 from gristmill.errors import SettingError
@@ -118,3 +120,8 @@ def test_rates(value, rate):
 def test_what_is_no_rate(value):
     with pytest.raises(ValueError, match="10/s, 600/m or 1000/h"):
         parse_rate(value)
+
+
+def test_a_bound_of_a_duration_is_a_number_that_people_read():
+    with pytest.raises(click.BadParameter, match="315,360,000"):
+        Duration(1).convert("0s", None, None)

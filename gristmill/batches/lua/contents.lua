@@ -1,4 +1,4 @@
---@ uses batches/blocks batches/bitmaps batches/counts
+--@ uses batches/blocks batches/bitmaps batches/counts batches/flight_counts
 -- What a slot needs to run a chunk.
 local BLOCKS = 16
 
@@ -28,16 +28,19 @@ local function fields_for(batch, part, first, count)
   return redis.call('HMGET', key(batch, part), unpack(indexes))
 end
 
--- Names and values by turns: task, fixed, parameter, retries, retry_seconds, keep_logs, memory, time_limit, output_dir, halt, from_batch; done, a text of 0 and 1, one an item;
+-- Names and values by turns: task, fixed, parameter, retries, retry_seconds, keep_logs, memory, time_limit, output_dir, halt, from_batch, limit_by; done, a text of 0 and 1, one an item;
 -- attempts and retained, an entry an item or none at all; blocks, {first, items} each. They are of fewer items than
--- `count` when these have more than CHUNK_BYTES. Counts how long the items have waited until `now`, unless that is false.
+-- `count` when these have more than CHUNK_BYTES. `limit_by` is there when the values of the items are to be told first, in
+-- place of running them. Counts how long the items have waited until `now`, unless that is false.
 local function contents(batch, first, count, now)
   local b = state(batch, {'queue', 'task', 'fixed', 'parameter', 'retries', 'retry_seconds', 'keep_logs', 'memory',
-    'time_limit', 'output_dir', 'halt', 'from_batch'}, {})
+    'time_limit', 'output_dir', 'halt', 'from_batch', 'limit_by', 'task_limit_by'}, {})
   local blocks, items = blocks_of(batch, first, count)
   local attempts = fields_for(batch, 'attempts', first, items)
   local done = bits_of(key(batch, 'done'), first, items)
-  if now then
+  local limit_by = b.limit_by or b.task_limit_by
+  local untold = limit_by and values_of(batch, first, 1)[1] == UNTOLD
+  if now and not untold then
     local first_time, stored_at = 0, blocks[1] and blocks[1].at or now
     for i = 1, items do
       if string.byte(done, i) == 48 and not attempts[i] then first_time = first_time + 1 end
@@ -49,6 +52,6 @@ local function contents(batch, first, count, now)
   return {'task', b.task, 'fixed', b.fixed, 'parameter', b.parameter, 'retries', b.retries,
     'retry_seconds', b.retry_seconds, 'keep_logs', b.keep_logs or false, 'memory', b.memory or false,
     'time_limit', b.time_limit or false, 'output_dir', b.output_dir or false, 'halt', b.halt or false,
-    'from_batch', b.from_batch or false, 'done', done, 'attempts', attempts,
+    'from_batch', b.from_batch or false, 'limit_by', untold and limit_by or false, 'done', done, 'attempts', attempts,
     'blocks', texts, 'retained', fields_for(batch, 'retained_inputs', first, items)}
 end

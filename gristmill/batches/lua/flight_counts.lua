@@ -1,20 +1,21 @@
 --@ uses batches/ledger
 -- What is in flight beyond one batch: counts of the chunks, or items, that limits bound by task or by value.
 --   batch:{b}:limit_values  string  of each item the value by which it is limited: VALUE_BYTES hexadecimal digits; only of a
---                              batch that is limited by value
+--                              batch that is limited by value. UNTOLD where nobody has told it yet
 --   batch:{b}:ready    zset    see parked.lua
 --   batch:{b}:running, limit:{task}:running  zset  see limits.lua
 --   limited_tasks      set     the tasks that have had such a count
 local VALUE_BYTES = 12
+local UNTOLD = string.rep('0', VALUE_BYTES)
 -- The {task, value} of which something left flight in this call: batches may wait for that.
 local freed = {}
 
--- The values of the items first to first+count-1, as texts; 0 for what is not known.
+-- The values of the items first to first+count-1, as texts.
 local function values_of(batch, first, count)
   local text, values = redis.call('GETRANGE', key(batch, 'limit_values'), VALUE_BYTES * first, VALUE_BYTES * (first + count) - 1), {}
   for i = 1, count do
     local value = string.sub(text, VALUE_BYTES * (i - 1) + 1, VALUE_BYTES * i)
-    values[i] = string.match(value, '^%x+$') and #value == VALUE_BYTES and value or string.rep('0', VALUE_BYTES)
+    values[i] = string.match(value, '^%x+$') and #value == VALUE_BYTES and value or UNTOLD
   end
   return values
 end

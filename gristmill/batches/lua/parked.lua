@@ -1,6 +1,7 @@
 --@ uses batches/limits
 -- The items of a batch that is limited by value. Those that are to be handed out are parked, by value: whatever comes
--- before the others of its batch, the next item of a value with room is at hand.
+-- before the others of its batch, the next item of a value with room is at hand. Items of which nobody has told the value
+-- are handed out in one chunk, for a worker to tell it (tell_values.lua), and are parked again then.
 --   batch:{b}:parked  zset  index, of PARKED_DIGITS digits -> its value, as a number
 --   batch:{b}:ready   zset  value with parked items -> when to try it, ms; not while its items that run, or batches that
 --                           wait before this one, have to make room
@@ -109,6 +110,16 @@ local function unpark(batch, b, value, name, now)
   redis.call('ZADD', key(batch, 'ready'), string.format('%.3f', now + math.min(b.turns, 999) / 1000), value)
 end
 
+-- Take those of the first parked items out whose values nobody has told, and that follow one another: as first and count,
+-- and that this uses up no rate.
+local function unpark_untold(batch)
+  local names = redis.call('ZRANGE', key(batch, 'parked'), 0, 0, 'BYSCORE', 'LIMIT', 0, PARKED_AT_ONCE)
+  local first, count = tonumber(names[1]), 1
+  while tonumber(names[count + 1]) == first + count do count = count + 1 end
+  redis.call('ZREM', key(batch, 'parked'), unpack(names, 1, count))
+  return first, count, 0
+end
+
 -- The next item whose value has room, as first and count; nil when there is none.
 local function next_parked(batch, b, now)
   if not b.turns then
@@ -119,7 +130,9 @@ local function next_parked(batch, b, now)
     local value = redis.call('ZRANGE', key(batch, 'ready'), '-inf', '(' .. now + 1, 'BYSCORE', 'LIMIT', 0, 1)[1]
     local number = value and tonumber(value, 16)
     local name = value and redis.call('ZRANGE', key(batch, 'parked'), number, number, 'BYSCORE', 'LIMIT', 0, 1)[1]
-    if name then
+    if name and value == UNTOLD then
+      return unpark_untold(batch)
+    elseif name then
       if value_has_room(batch, b, value, now) then
         unpark(batch, b, value, name, now)
         return tonumber(name), 1
