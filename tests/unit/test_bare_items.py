@@ -56,7 +56,9 @@ def test_the_texts_are_those_of_each_item(kind, values):
     assert texts is None or texts == one_by_one(schema, values)
 
 
-@pytest.mark.parametrize(("kind", "values"), [("number", [0, 5, 10**19]), ("share", [1, 0.5]), ("text", ["a", "é\n"])])
+@pytest.mark.parametrize(
+    ("kind", "values"), [("number", [0, 5, 10**19]), ("share", [1, 0.5]), ("text", ["a", "é\n", "\udcff"])]
+)
 def test_numbers_and_texts_are_encoded_together(kind, values):
     schema = schema_of(KINDS[kind])
     assert BareItems.of(schema, {}, "item").texts(values) == one_by_one(schema, values)
