@@ -105,7 +105,7 @@ def _text(value: Any) -> str:
 
 
 #: A result that is not frozen yet. Python makes one in a fifth of the time that it takes to fill a frozen one.
-_Draft: Any = make_dataclass("_Draft", [one.name for one in fields(Result)], bases=(Generic[R_co],), slots=True)
+_Draft: Any = make_dataclass("_Draft", [one.name for one in fields(Result)], bases=(Generic[R_co],), slots=True)  # type: ignore[index]
 #: The names of a result's fields, in their documented order.
 FIELDS = tuple(one.name for one in fields(Result) if not one.name.startswith("_"))
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
