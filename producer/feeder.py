@@ -15,7 +15,7 @@ from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.item_store import ItemStore
-from gristmill.producer.items.checked import Lot
+from gristmill.producer.items.checked import ItemLot
 from gristmill.server.connection import reaching
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.server.waiting import COMMAND
@@ -88,7 +88,7 @@ class Feeder:
                 self._flush()
             self.ledger.let_go(self.batch, self.token)
 
-    def send(self, lots: Iterator[Lot], same: Callable[[], None], place: Callable[[int], str]) -> int:
+    def send(self, lots: Iterator[ItemLot], same: Callable[[], None], place: Callable[[int], str]) -> int:
         """Send those items of `lots` that the batch does not have yet; return their number.
 
         `same` is called as soon as the batch's items are known to be the first of these; `place` returns the place of
@@ -103,7 +103,7 @@ class Feeder:
         """
         before = self.stored
         if before:
-            lots = (Lot(number, [text]) for first, texts in lots for number, text in enumerate(texts, first))
+            lots = (ItemLot(number, [text]) for first, texts in lots for number, text in enumerate(texts, first))
             self._skip(lots, place)
         if not self.feed.input_ended:
             same()
@@ -119,7 +119,7 @@ class Feeder:
             self._flush()
         return self.stored - before
 
-    def _skip(self, lots: Iterator[Lot], place: Callable[[int], str]) -> None:
+    def _skip(self, lots: Iterator[ItemLot], place: Callable[[int], str]) -> None:
         """Read past the items that are stored already, and make sure that they are the same."""
         theirs = self.ledger.items(self.batch)
         at, text = next(theirs, (-1, ""))

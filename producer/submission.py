@@ -24,7 +24,7 @@ from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
-from gristmill.producer.items.checked import CheckedItems, Lot
+from gristmill.producer.items.checked import CheckedItems, ItemLot
 from gristmill.producer.limiting import limit_values_of, stored_limit_values, task_limits, unknown_values
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
@@ -199,7 +199,7 @@ class Submission:
             return InputError(f"{self.items.source.name}: no items but {self.rejected:,} bad ones")
         return NoItems(f"{self.items.source.name}: no items")
 
-    def _feed(self, ledger: Ledger, feeder: Feeder, lots: Iterator[Lot]) -> None:
+    def _feed(self, ledger: Ledger, feeder: Feeder, lots: Iterator[ItemLot]) -> None:
         try:
             with feeder:
                 count = feeder.send(lots, self.verified.set, self.items.source.place)

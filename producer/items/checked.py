@@ -14,7 +14,7 @@ from gristmill.tasks.schema import ItemError
 LOT_ITEMS, LOT_BYTES = 100, 64 << 10
 
 
-class Lot(NamedTuple):
+class ItemLot(NamedTuple):
     """Items that follow one another in their source: the number of the first one there, and their JSON texts."""
 
     number: int
@@ -63,7 +63,7 @@ class CheckedItems:
     def __iter__(self) -> Iterator[str]:
         return (text for lot in self.lots() for text in lot.texts)
 
-    def lots(self) -> Iterator[Lot]:
+    def lots(self) -> Iterator[ItemLot]:
         """The items in lots: of a list a hundred at once, of any other source each as soon as it comes."""
         self.rejected = 0
         source, at_once = self.source, BareItems.of(self.task.schema, self.fixed, self.parameter)
@@ -75,9 +75,9 @@ class CheckedItems:
             if texts is None or max(map(len, texts)) > LOT_BYTES // LOT_ITEMS:
                 yield from self._one_by_one(source.raw(each, value) for each, value in enumerate(values, number))
             else:
-                yield Lot(number, texts)
+                yield ItemLot(number, texts)
 
-    def _one_by_one(self, raws: Iterable[Raw]) -> Iterator[Lot]:
+    def _one_by_one(self, raws: Iterable[Raw]) -> Iterator[ItemLot]:
         item, fixed, parameter = self.task.schema.item, self.fixed, self.parameter
         columns = self.source.columns() is not None
         for number, value, error in raws:
@@ -92,7 +92,7 @@ class CheckedItems:
             except ItemError as bad:
                 self._reject(f"{self.source.place(number)}: {bad}")
                 continue
-            yield Lot(number, [text])
+            yield ItemLot(number, [text])
 
     def _without_empty_cells(self, row: Any) -> dict[str, Any]:
         """A row of a table, where an empty cell means the default of its parameter."""

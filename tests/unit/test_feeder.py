@@ -15,7 +15,7 @@ from gristmill.errors import BatchCancelled, InputError, ServerError
 from gristmill.producer.backpressure import Stopped
 from gristmill.producer.feeder import BLOCK_SECONDS, Feeder
 from gristmill.producer.feeding import Feeding
-from gristmill.producer.items.checked import Lot
+from gristmill.producer.items.checked import ItemLot
 from gristmill.server.waiting import COMMAND, NEVER
 
 
@@ -102,7 +102,7 @@ def test_a_block_of_which_nobody_knows_whether_it_is_stored_is_sent_again_as_it_
     ledger.error = RedisConnectionError("the answer was lost")
     feeder._keep_up()
     ledger.error = None
-    feeder.send(iter([Lot(1, ["1", "2"])]), str, str)
+    feeder.send(iter([ItemLot(1, ["1", "2"])]), str, str)
     assert [(first, items) for first, items, _ in ledger.blocks] == [(0, ["0"]), (1, ["1", "2"])]
     assert feeder.stored == 3
 
@@ -114,7 +114,7 @@ def test_a_batch_that_is_no_longer_ours_is_reported_at_once(feeder, ledger, erro
     feeder._keep_up()
     ledger.error = None
     with pytest.raises(type(error)):
-        feeder.send(iter([Lot(1, ["0"])]), str, str)
+        feeder.send(iter([ItemLot(1, ["0"])]), str, str)
     assert ledger.blocks == []
 
 
@@ -154,7 +154,7 @@ def test_one_that_was_stopped_sends_nothing_more(feeder, ledger):
     feeder.stop.set()
     feeder._keep_up()
     with pytest.raises(Stopped):
-        feeder.send(iter([Lot(1, ["0"])]), str, str)
+        feeder.send(iter([ItemLot(1, ["0"])]), str, str)
     assert (ledger.heartbeats, ledger.blocks) == (0, [])
 
 
