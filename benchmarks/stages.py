@@ -43,11 +43,11 @@ class Stages:
         """The call, whose time is counted to its stage, and no longer to the one that it lies within."""
 
         @wraps(call)
-        def counted(*arguments: Any) -> Any:
+        def counted(*arguments: Any, **keywords: Any) -> Any:
             server, mine = cpu_seconds(client()), time.process_time()
             self._switch(stage)
             try:
-                return call(*arguments)
+                return call(*arguments, **keywords)
             finally:
                 self._switch(None)
                 used, served = time.process_time() - mine, cpu_seconds(client()) - server

@@ -53,9 +53,9 @@ class AppendSubmission(Submission):
     def _count_items(self) -> int:
         """Count the items, and note what tells this input from others."""
         self._input_sha, count = hashlib.sha256(), 0
-        for text in self.items:
-            self._input_sha.update(f"{text}\n".encode())
-            count += 1
+        for _, texts in self.items.lots():
+            self._input_sha.update(("\n".join(texts) + "\n").encode())
+            count += len(texts)
         return count
 
     def _begin(self, ledger: Ledger, token: str) -> tuple[ItemStore, Feed]:

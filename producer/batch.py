@@ -115,7 +115,7 @@ class Batch(BatchParameter, Generic[R_co]):
             lots = self.follow(in_order=in_order, consume=consume, max_wait=max_wait)
             results: Iterator[Result[R_co]] = (result for _, lot in lots for result in lot)
         else:
-            results = typed_results(self.name, self.read, self.present())
+            results = iter(typed_results(self.name, self.read, self.present()))
         return (result for result in results if result.state in states) if states else results
 
     def present(self, *, values: bool = True) -> Iterator[Result]:

@@ -15,6 +15,7 @@ from gristmill.config.figures import item_count
 from gristmill.errors import BatchCancelled, GristmillError, ServerError, ServerFull
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.item_store import ItemStore
+from gristmill.producer.items.checked import ItemLot
 from gristmill.server.connection import reaching
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.server.waiting import COMMAND
@@ -87,11 +88,11 @@ class Feeder:
                 self._flush()
             self.ledger.let_go(self.batch, self.token)
 
-    def send(self, items: Iterator[str], same: Callable[[], None], place: Callable[[], str]) -> int:
-        """Send those of `items` that the batch does not have yet; return their number.
+    def send(self, lots: Iterator[ItemLot], same: Callable[[], None], place: Callable[[int], str]) -> int:
+        """Send those items of `lots` that the batch does not have yet; return their number.
 
         `same` is called as soon as the batch's items are known to be the first of these; `place` returns the place of
-        the last item in the input.
+        the item of a number in the input.
 
         Raises:
             DifferentInput: the batch has other items.
@@ -101,45 +102,49 @@ class Feeder:
             Full: the server is still full at the deadline of the backpressure.
         """
         before = self.stored
-        self._skip(items, place)
+        if before:
+            lots = (ItemLot(number, [text]) for first, texts in lots for number, text in enumerate(texts, first))
+            self._skip(lots, place)
         if not self.feed.input_ended:
             same()
-        for item in items:
+        for number, texts in lots:
             if self.feed.input_ended:
-                raise DifferentInput(f"it ended with {item_count(before)}, and this input has more, from {place()} on")
+                where = place(number)
+                raise DifferentInput(f"it ended with {item_count(before)}, and this input has more, from {where} on")
             with self._lock:
                 self._raise_problem()
-                self._add(item)
+                self._add(texts)
         with self._lock:
             self._raise_problem()
             self._flush()
         return self.stored - before
 
-    def _skip(self, items: Iterator[str], place: Callable[[], str]) -> None:
+    def _skip(self, lots: Iterator[ItemLot], place: Callable[[int], str]) -> None:
         """Read past the items that are stored already, and make sure that they are the same."""
         theirs = self.ledger.items(self.batch)
         at, text = next(theirs, (-1, ""))
         for index in range(self.feed.stored):
             if self.stop.is_set():
                 raise Stopped
-            item = next(items, None)
-            if item is None:
+            lot = next(lots, None)
+            if lot is None:
                 raise DifferentInput(f"it has {item_count(self.feed.stored)}, and this input has only {index:,}")
+            number, [item] = lot
             if index == at:
                 if item != text:
-                    raise DifferentInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place()})")
+                    raise DifferentInput(f"item {index} was {text[:80]}, now it is {item[:80]} ({place(number)})")
                 at, text = next(theirs, (-1, ""))
             self._sha.update(f"{item}\n".encode())
-        if self.feed.stored and self._sha.hexdigest() != self.feed.sha:
+        if self._sha.hexdigest() != self.feed.sha:
             raise DifferentInput(
                 "they differ in an item that was removed with its result (consumed), so it cannot be shown"
             )
 
-    def _add(self, item: str) -> None:
+    def _add(self, texts: list[str]) -> None:
         if not self._items:
             self._since = time.monotonic()
-        self._items.append(item)
-        self._bytes += len(item)
+        self._items += texts
+        self._bytes += sum(map(len, texts))
         if len(self._items) >= BLOCK_ITEMS or self._bytes >= BLOCK_BYTES:
             self._flush()
 
@@ -151,7 +156,7 @@ class Feeder:
     def _block(self) -> Block | None:
         """The next block to send, if there are items; the same one until it is known to be stored."""
         if self._unconfirmed is None and self._items:
-            self._sha.update("".join(f"{item}\n" for item in self._items).encode())
+            self._sha.update(("\n".join(self._items) + "\n").encode())
             values = "".join(map(self.limit_value, self._items)) if self.limit_value else ""
             self._unconfirmed = Block(self.stored, self._items, self._sha.hexdigest(), self._bytes, values)
             self._items, self._bytes = [], 0

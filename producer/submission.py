@@ -24,7 +24,7 @@ from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
-from gristmill.producer.items.checked import CheckedItems
+from gristmill.producer.items.checked import CheckedItems, ItemLot
 from gristmill.producer.limiting import Tells, limit_values_of, stored_limit_values
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
@@ -121,7 +121,7 @@ class Submission:
                 raise self._no_items()
 
     def _count_items(self) -> int:
-        return sum(1 for _ in self.items)
+        return sum(len(lot.texts) for lot in self.items.lots())
 
     def send(self, deadline: Deadline = NEVER) -> Batch:
         """Store all items that the server does not have yet; while the server is full, wait until the deadline.
@@ -175,15 +175,15 @@ class Submission:
             _, feed = self._begin(ledger, secrets.token_hex(8))
             self.anything_new = feed.created
             return
-        items = iter(self.items)
-        first = list(islice(items, 1))
+        lots = self.items.lots()
+        first = list(islice(lots, 1))
         if not first and not self.may_be_empty:
             raise self._no_items()
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
         self._feeder.limit_value = self._values_of(ledger, feed)
-        self._feed(ledger, self._feeder, chain(first, items))
+        self._feed(ledger, self._feeder, chain(first, lots))
 
     def _values_of(self, ledger: Ledger, feed: Feed) -> Tells | None:
         """What tells by which value each item is limited."""
@@ -194,10 +194,10 @@ class Submission:
             return InputError(f"{self.items.source.name}: no items but {self.rejected:,} bad ones")
         return NoItems(f"{self.items.source.name}: no items")
 
-    def _feed(self, ledger: Ledger, feeder: Feeder, items: Iterator[str]) -> None:
+    def _feed(self, ledger: Ledger, feeder: Feeder, lots: Iterator[ItemLot]) -> None:
         try:
             with feeder:
-                count = feeder.send(items, self.verified.set, self.items.place)
+                count = feeder.send(lots, self.verified.set, self.items.source.place)
                 if not feeder.feed.input_ended:
                     feeder.end(self.rejected)
             self.anything_new = count > 0 or not feeder.feed.input_ended

@@ -50,13 +50,13 @@ class ValueOrder:
             raise InputError(f"the value of {place} was removed from the server (consumed)")
 
 
-def typed_results(batch: str, read: Read | None, results: Iterable[Result]) -> Iterator[Result]:
+def typed_results(batch: str, read: Read | None, results: Iterable[Result]) -> Iterable[Result]:
     """Results of `batch` with the values that the task returned.
 
     Raises:
         InputError: a value does not fit the return annotation.
     """
-    return (_typed(batch, read, result) for result in results)
+    return results if read is None else (_typed(batch, read, result) for result in results)
 
 
 def _typed(batch: str, read: Read | None, result: Result) -> Result:

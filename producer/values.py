@@ -1,6 +1,6 @@
 """The items that a Python program gives."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gristmill.errors import InputError, invalid_value
@@ -21,14 +21,29 @@ class Values:
 
     def open(self) -> Iterator[Raw]:
         for number, value in enumerate(self._values):
-            # A task that this program has no module of may take batches.
-            yield Raw(number, value.name if isinstance(value, BatchParameter) else value)
+            yield self.raw(number, value)
+
+    def raw(self, number: int, value: Any) -> Raw:
+        # A task that this program has no module of may take batches.
+        return Raw(number, value.name if isinstance(value, BatchParameter) else value)
 
     def columns(self) -> None:
         return None
 
     def place(self, number: int) -> str:
         return f"item {number}"
+
+
+class ListedValues(Values):
+    """The same in memory."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        super().__init__(values)
+        self._listed = values
+
+    def lots(self, most: int) -> Iterator[tuple[int, list[Any]]]:
+        for number in range(0, len(self._listed), most):
+            yield number, list(self._listed[number : number + most])
 
 
 def source_of(items: Any, has_one: bool) -> Source:
@@ -41,6 +56,8 @@ def source_of(items: Any, has_one: bool) -> Source:
         return ValuesOfBatch(items.name)
     if items is None and has_one:
         return Values([{}])
+    if isinstance(items, list | tuple | range):
+        return ListedValues(items)
     if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
         return Values(items)
     raise InputError(invalid_value("items", items, "a list or another iterable of items"))

@@ -155,9 +155,9 @@ class Schema:
 
     def __init__(self, parameters: Iterable[Parameter], check: Callable[..., None] | None = None) -> None:
         self.parameters = {parameter.name: parameter for parameter in parameters}
-        self._check = check
+        self.check = check
         #: The parameter that a bare item fills: no other lacks a value.
-        self._only = self.open_parameter({})
+        self.only = self.open_parameter({})
         self._defaults = {p.name: p.default for p in self.parameters.values() if not p.required}
 
     @classmethod
@@ -200,7 +200,7 @@ class Schema:
         Raises:
             ItemError: the item does not fit.
         """
-        if self._only and self._only == parameter and not (columns or fixed or isinstance(value, dict)):
+        if self.only and self.only == parameter and not (columns or fixed or isinstance(value, dict)):
             checked = {parameter: self.parameters[parameter].check(value)}
             self._check_together({**self._defaults, **checked})
             only = self._plain(parameter, checked[parameter])
@@ -223,9 +223,9 @@ class Schema:
         Raises:
             ItemError: the item does not fit: the producer has another version of the task, or does not have it.
         """
-        if self._only and self._only == parameter and not (fixed or isinstance(item, dict)):
+        if self.only and self.only == parameter and not (fixed or isinstance(item, dict)):
             values = {parameter: self.parameters[parameter].check(item)}
-            if self._check is not None:
+            if self.check is not None:
                 self._check_together({**self._defaults, **values})
             return values
         arguments = {**fixed, **(item if isinstance(item, dict) else {parameter: item})}
@@ -266,10 +266,10 @@ class Schema:
 
     def _check_together(self, arguments: Mapping[str, Any]) -> None:
         """Run the task's own check of all arguments, if it has one."""
-        if self._check is None:
+        if self.check is None:
             return
         try:
-            self._check(**arguments)
+            self.check(**arguments)
         except ValueError as error:
             raise ItemError(str(error)) from None
         except Exception as error:

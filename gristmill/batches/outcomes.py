@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from json import dumps, loads
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from gristmill.batches.chunk import Outcome
 from gristmill.batches.value_file import FileText, ValueFile
@@ -90,29 +90,51 @@ def groups(outcomes: Iterable[Outcome]) -> list[Any]:
     return flat
 
 
+class StoredGroup(NamedTuple):
+    """Outcomes of neighbours that ended alike: what they have in common, and by place their run times and values."""
+
+    state: str
+    attempts: int
+    worker: str | None
+    pid: int | None
+    seconds: list[float]
+    values: list[Any]
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """The group in one field of a hash of outcomes; None where its outcomes have to be looked at one by one."""
+        head, _, lines = text.partition("\n")
+        header = loads(head)
+        seconds = header["seconds"]
+        try:
+            # One call for all values: a call costs more than the decoding.
+            values = loads("[" + lines.replace("\n", ",") + "]")
+        except ValueError:
+            return None
+        if header.get("file") or len(values) != len(seconds):
+            return None
+        return cls(header["state"], header["attempts"], header["worker"], header["pid"], seconds, values)
+
+
 def stored(text: str) -> Iterator[StoredOutcome]:
     """The outcomes in one field of a hash of outcomes, by index."""
-    head, _, values = text.partition("\n")
+    if group := StoredGroup.of(text):
+        state, attempts, worker, pid, *lists = group
+        for seconds, value in zip(*lists, strict=True):
+            yield StoredOutcome(state, value, attempts, seconds, worker, pid)
+        return
+    head, _, lines = text.partition("\n")
     header = loads(head)
     state, attempts, worker, pid = header["state"], header["attempts"], header["worker"], header["pid"]
-    try:
-        # One call for all values: a call costs more than the decoding.
-        listed = loads("[" + values.replace("\n", ",") + "]")
-    except ValueError:
-        for line, seconds in zip(values.split("\n"), header["seconds"], strict=True):
-            yield _readable(StoredOutcome(state, line, attempts, seconds, worker, pid))
-        return
-    if header.get("file"):
-        yield _in_file(StoredOutcome(state, listed[0], attempts, header["seconds"][0], worker, pid))
-        return
-    for value, seconds in zip(listed, header["seconds"], strict=True):
-        yield StoredOutcome(state, value, attempts, seconds, worker, pid)
+    for line, seconds in zip(lines.split("\n"), header["seconds"], strict=True):
+        outcome = StoredOutcome(state, line, attempts, seconds, worker, pid)
+        yield _in_file(outcome) if header.get("file") else _readable(outcome)
 
 
 def _in_file(outcome: StoredOutcome) -> StoredOutcome:
     """An outcome whose value is a reference; a failure that says so where it is not."""
     try:
-        return outcome._replace(value=ValueFile.of(outcome.value))
+        return outcome._replace(value=ValueFile.of(loads(outcome.value)))
     except (LookupError, TypeError, ValueError) as error:
         return unreadable(outcome, f"the stored reference to a value is none: {excerpt(outcome.value)} ({error})")
 

@@ -8,8 +8,9 @@ from typing import Any, TypeVar, cast
 
 from redis import Redis
 
+from gristmill.batches.bit_words import set_bits, words_of
 from gristmill.batches.chunk import attempts_of
-from gristmill.batches.outcomes import BUCKET, StoredOutcome, field, span_of, stored
+from gristmill.batches.outcomes import BUCKET, StoredGroup, StoredOutcome, field, span_of, stored
 from gristmill.batches.result import Result
 from gristmill.batches.value_file import NoSuchFolder, UnreadableValue, ValueFile
 from gristmill.config.settings import Settings, variable
@@ -18,8 +19,6 @@ from gristmill.server.confirm import confirmed
 
 T = TypeVar("T")
 
-#: Bits to read as one number.
-WORD = 50
 #: Events of a page, at most; and where replicas confirm each page, which takes longer than to read one, with the items
 #: after which a page ends: what workers record while one page is confirmed makes the next one.
 _EVENTS_AT_ONCE, _EVENTS_TO_CONFIRM, _ITEMS_TO_CONFIRM = 5, 100, 5000
@@ -122,10 +121,11 @@ class ResultReader:
         """The results of an event's range, `first-last` or `first-last@attempt`, but for those with a later event."""
         indexes, _, attempt = part.partition("@")
         first, _, last = indexes.partition("-")
+        most = int(attempt or 1)
         for begin, end in _buckets(int(first), int(last) + 1):
             for result in self._read(begin, end):
                 # A cancelled item has no event; an item with more attempts has a later event.
-                if result.state != "cancelled" and result.attempts <= int(attempt or 1):
+                if result.state != "cancelled" and result.attempts <= most:
                     yield result
 
     def _read(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
@@ -134,14 +134,19 @@ class ResultReader:
             # A follower asks for outcomes that were recorded together: these are one field.
             pipe.hget(f"{self._key}out:{first // BUCKET}", field(first, end))
             for bitmap in (part, "cancelled", "consumed"):
-                (word, at), *more = _words(first, end)
+                (word, at), *more = words_of(first, end)
                 pipe.bitfield_ro(f"{self._key}{bitmap}", word, at, more)
             pipe.exists(f"{self._key}logs")
             together, *bitmaps, some_logs = cast(
                 tuple[str | None, list[int], list[int], list[int], int], pipe.execute()
             )
-        indexes, cancelled, consumed = (list(_indexes(words, first, end)) for words in bitmaps)
+        indexes, cancelled, consumed = (set_bits(words, first, end) for words in bitmaps)
         self._bytes += len(together or "")
+        if together and len(indexes) == end - first and not (cancelled or consumed or some_logs):
+            group, inputs = StoredGroup.of(together), self._inputs_of(first, end)
+            if group and inputs:
+                yield from Result.of_group(first, inputs, group)
+                return
         # A cancelled item, or one that runs again, may have the outcome of an earlier run.
         attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
         removed = set(consumed)
@@ -199,8 +204,9 @@ class ResultReader:
             SettingError: this host does not see the folder of the batch's values.
         """
         for result in results:
-            read = result if result.file is None else self._with_value(result, result.file)
-            if read is not None:
+            if result.file is None:
+                yield result
+            elif (read := self._with_value(result, result.file)) is not None:
                 yield read
 
     def _with_value(self, result: Result, file: ValueFile) -> Result | None:
@@ -249,9 +255,24 @@ class ResultReader:
         first, items = self._block
         if not first <= index < first + len(items):
             return loads(item)
+        return self._decoded(items)[index - first]
+
+    def _decoded(self, items: list[str]) -> list[Any]:
         if self._inputs is None:
             self._inputs = loads(f"[{','.join(items)}]")
-        return self._inputs[index - first]
+        return self._inputs
+
+    def _inputs_of(self, first: int, end: int) -> list[Any] | None:
+        """The items `first` to `end - 1`, decoded; None where one of them is in no block."""
+        inputs: list[Any] = []
+        while (index := first + len(inputs)) < end:
+            if self.item(index) is None:
+                return None
+            begin, items = self._block
+            if not begin <= index < begin + len(items):
+                return None
+            inputs += self._decoded(items)[index - begin : end - begin]
+        return inputs
 
 
 #: A place behind all outcomes.
@@ -270,15 +291,3 @@ def _any_of(indexes: list[int], first: int, end: int) -> bool:
     """Whether one of the sorted `indexes` is from `first` to `end - 1`."""
     place = bisect_left(indexes, first)
     return place < len(indexes) and indexes[place] < end
-
-
-def _words(first: int, end: int) -> list[tuple[str, int | str]]:
-    """The type and the offset of the numbers that cover the bits `first` to `end - 1` of a bitmap."""
-    return [(f"u{min(WORD, end - start)}", start) for start in range(first, end, WORD)]
-
-
-def _indexes(words: list[int], first: int, end: int) -> Iterator[int]:
-    """The indexes of the set bits in the numbers that `_words` describes."""
-    for word, start in zip(words, range(first, end, WORD), strict=True):
-        width = min(WORD, end - start)
-        yield from (start + place for place in range(width) if word >> (width - 1 - place) & 1)

@@ -1,13 +1,14 @@
 """A result: how one item of a batch ended."""
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from json import JSONEncoder
 from json.encoder import encode_basestring
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from gristmill.batches.outcomes import StoredOutcome, unreadable_error
+from gristmill.batches.outcomes import StoredGroup, StoredOutcome, unreadable_error
 from gristmill.batches.value_file import ValueFile
 from gristmill.config.surrogates import escape_surrogates
 
@@ -51,6 +52,20 @@ class Result(Generic[R_co]):
         return cls(index, item, state, value, error, attempts, seconds, worker, pid, log)
 
     @classmethod
+    def of_group(cls, first: int, items: Sequence[Any], group: StoredGroup) -> "list[Result[Any]]":
+        """Build the results of neighbours, the first of which has the index `first`."""
+        state, attempts, worker, pid, seconds, answers = group
+        none: list[Any] = [None] * len(answers)
+        values, errors = (answers, none) if state == "succeeded" else (none, answers)
+        results = [
+            _Draft(index, item, state, value, error, attempts, took, worker, pid, None, None, None)
+            for index, (item, value, error, took) in enumerate(zip(items, values, errors, seconds, strict=True), first)
+        ]
+        for result in results:
+            result.__class__ = cls
+        return results
+
+    @classmethod
     def of_cancelled(cls, index: int, item: Any, attempts: int) -> "Result[Any]":
         """Build the result of an item that was cancelled after `attempts` attempts."""
         value: Any = None
@@ -89,6 +104,8 @@ def _text(value: Any) -> str:
     return encode_basestring(value) if kind is str else _encode(value)
 
 
+#: A result that is not frozen yet. Python makes one in a fifth of the time that it takes to fill a frozen one.
+_Draft: Any = make_dataclass("_Draft", [one.name for one in fields(Result)], bases=(Generic[R_co],), slots=True)  # type: ignore[index]
 #: The names of a result's fields, in their documented order.
 FIELDS = tuple(one.name for one in fields(Result) if not one.name.startswith("_"))
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

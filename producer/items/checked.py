@@ -1,12 +1,24 @@
 """The items of a source, checked against their task, as the JSON texts that the server stores."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gristmill.errors import InputError
-from gristmill.producer.items import ITEM_BYTES, Source
+from gristmill.producer.items import ITEM_BYTES, Raw, Source
+from gristmill.producer.items.source import InMemory
+from gristmill.tasks.bare_items import BareItems
 from gristmill.tasks.remote import SubmittableTask
 from gristmill.tasks.schema import ItemError
+
+#: Items of a lot, and its bytes, at most.
+LOT_ITEMS, LOT_BYTES = 100, 64 << 10
+
+
+class ItemLot(NamedTuple):
+    """Items that follow one another in their source: the number of the first one there, and their JSON texts."""
+
+    number: int
+    texts: list[str]
 
 
 class CheckedItems:
@@ -29,7 +41,6 @@ class CheckedItems:
         self.parameter = task.schema.open_parameter(self.fixed)
         self.on_bad = on_bad
         self.rejected = 0
-        self._number = 0
         self._check_shape()
 
     def _check_shape(self) -> None:
@@ -50,10 +61,26 @@ class CheckedItems:
             raise InputError(f"task {self.task.name!r}: an item gives {', '.join(required)}: use csv or jsonl")
 
     def __iter__(self) -> Iterator[str]:
+        return (text for lot in self.lots() for text in lot.texts)
+
+    def lots(self) -> Iterator[ItemLot]:
+        """The items in lots: of a list a hundred at once, of any other source each as soon as it comes."""
         self.rejected = 0
+        source, at_once = self.source, BareItems.of(self.task.schema, self.fixed, self.parameter)
+        if at_once is None or not isinstance(source, InMemory):
+            yield from self._one_by_one(source.open())
+            return
+        for number, values in source.lots(LOT_ITEMS):
+            texts = at_once.texts(values)
+            if texts is None or max(map(len, texts)) > LOT_BYTES // LOT_ITEMS:
+                yield from self._one_by_one(source.raw(each, value) for each, value in enumerate(values, number))
+            else:
+                yield ItemLot(number, texts)
+
+    def _one_by_one(self, raws: Iterable[Raw]) -> Iterator[ItemLot]:
         item, fixed, parameter = self.task.schema.item, self.fixed, self.parameter
         columns = self.source.columns() is not None
-        for number, value, error in self.source.open():
+        for number, value, error in raws:
             try:
                 if error is not None:
                     raise ItemError(error)
@@ -65,12 +92,7 @@ class CheckedItems:
             except ItemError as bad:
                 self._reject(f"{self.source.place(number)}: {bad}")
                 continue
-            self._number = number
-            yield text
-
-    def place(self) -> str:
-        """The place in the source of the item that was yielded last."""
-        return self.source.place(self._number)
+            yield ItemLot(number, [text])
 
     def _without_empty_cells(self, row: Any) -> dict[str, Any]:
         """A row of a table, where an empty cell means the default of its parameter."""

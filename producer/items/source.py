@@ -1,7 +1,7 @@
 """What every source of items has."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gristmill.producer.items.lines import Raw
 
@@ -24,3 +24,14 @@ class Source(Protocol):
 
     def place(self, number: int) -> str:
         """The place of the item of that number, as messages name it: "items.txt:3", "argument 3"."""
+
+
+@runtime_checkable
+class InMemory(Source, Protocol):
+    """A source whose values are in memory."""
+
+    def lots(self, most: int) -> Iterator[tuple[int, list[Any]]]:
+        """The same as `open`, but values, up to `most` at once, with the number of the first one."""
+
+    def raw(self, number: int, value: Any) -> Raw:
+        """The item that `open` yields for one of the values."""

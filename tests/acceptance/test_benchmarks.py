@@ -11,6 +11,7 @@ from benchmarks.ab.__main__ import QUICK
 from benchmarks.ab.checkout import checkout
 from benchmarks.ab.round import SIDES, play
 from benchmarks.ab.visit import FIGURES
+from benchmarks.stages import STAGES
 from tests.support.examples import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -107,3 +108,10 @@ def test_programs_are_measured_beside_xargs_and_run_once_each_from_a_pipe():
     assert "| unresolved |" in out
     counts = [line for line in printed("programs", "pipe", "--items", 600).splitlines() if "memory" not in line]
     assert len([line for line in counts if line.endswith("| yes |")]) == 4
+
+
+def test_each_stage_of_a_batch_is_measured():
+    lines = map(str.split, printed("stages", "--items", 2000).splitlines())
+    rows = {stage: figures for stage, *figures in lines if stage in STAGES}
+    assert [*rows] == [*STAGES]
+    assert all(int(calls) >= 1 and float(mine) > 0 for calls, mine, _ in rows.values())

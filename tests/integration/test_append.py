@@ -22,7 +22,8 @@ from gristmill.producer.append import AppendSubmission
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.backpressure import Backpressure
 from gristmill.producer.feeder import Feeder
-from gristmill.producer.items import Raw
+from gristmill.producer.items import Raw, checked
+from gristmill.producer.items.checked import ItemLot
 from gristmill.server.scripts import Scripts
 from gristmill.server.waiting import NEVER
 from tests.conftest import until
@@ -70,7 +71,7 @@ def feed(ledger, name, token, items, step=0, done=False, **fields):
     found = append.begin(name, producer, {**FIELDS, **fields})
     backpressure = Backpressure(ledger.client, str, NEVER)
     feeder = Feeder(append, name, producer, found, backpressure, threading.Event(), SimpleQueue())
-    feeder.send(iter(items), str, str)
+    feeder.send((ItemLot(number, [text]) for number, text in enumerate(items)), str, str)
     if not found.input_ended:
         feeder.end(0)
     return append.progress
@@ -183,6 +184,7 @@ class TestPython:
 
     def test_an_append_that_was_killed_is_continued(self, here, monkeypatch):
         monkeypatch.setattr(feeder, "BLOCK_ITEMS", 4)
+        monkeypatch.setattr(checked, "LOT_ITEMS", 4)
         submit(number, [], name="b", append=True)
         monkeypatch.setattr(append_module, "Append", Mortal)
         monkeypatch.setattr(Mortal, "step", 4)

@@ -21,6 +21,7 @@ from gristmill.producer.backpressure import Backpressure, Full
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.items import Raw, from_path
+from gristmill.producer.items.checked import ItemLot
 from gristmill.producer.submission import Submission
 from gristmill.server.waiting import NEVER, Deadline
 from tests.conftest import until
@@ -74,7 +75,7 @@ def feed(ledger, name, items):
     """A producer, without what it does when it ends in order."""
     token = uuid.uuid4().hex
     found = ledger.create(name, token, FIELDS)
-    feeder_of(ledger, name, token, found).send(iter(items), str, str)
+    feeder_of(ledger, name, token, found).send((ItemLot(number, [text]) for number, text in enumerate(items)), str, str)
     if not found.input_ended:
         ledger.end(name, token, 0)
 
@@ -115,7 +116,9 @@ class TestOtherInput:
     def stored(self, ledger, count, ended=True):
         items = [str(index) for index in range(count)]
         found = ledger.create("b", "one", FIELDS)
-        feeder_of(ledger, "b", "one", found).send(iter(items), str, str)
+        feeder_of(ledger, "b", "one", found).send(
+            (ItemLot(number, [text]) for number, text in enumerate(items)), str, str
+        )
         if ended:
             ledger.end("b", "one", 0)
         else:
@@ -336,6 +339,6 @@ def test_a_block_whose_answer_was_lost_is_sent_again_as_it_was(here):
         feeder._store(here, block)
     lost.append(False)
     lost.append(False)
-    feeder.send(iter(["1", "2"]), str, str)
+    feeder.send(iter([ItemLot(1, ["1"]), ItemLot(2, ["2"])]), str, str)
     assert [item for _, item in here.items("b")] == ["0", "1", "2"]
     assert feeder.stored == 3

@@ -57,8 +57,8 @@ MUTANTS = (
     Mutant(
         "a value in the form of a reference is a value",
         "gristmill/batches/outcomes.py",
-        '    if header.get("file"):\n',
-        '    if header.get("file") or (isinstance(listed[0], dict) and "path" in listed[0]):\n',
+        'values = loads("[" + lines.replace("\\n", ",") + "]")',
+        'values = [one["path"] if isinstance(one, dict) else one for one in loads(f"[{lines}]")]',
         f"{FILES}::test_a_value_in_the_form_of_a_reference_is_a_value",
         TRUE,
     ),

@@ -15,6 +15,7 @@ from gristmill.errors import BatchCancelled, InputError, ServerError
 from gristmill.producer.backpressure import Stopped
 from gristmill.producer.feeder import BLOCK_SECONDS, Feeder
 from gristmill.producer.feeding import Feeding
+from gristmill.producer.items.checked import ItemLot
 from gristmill.server.waiting import COMMAND, NEVER
 
 
@@ -83,7 +84,7 @@ def age(feeder, seconds):
 
 
 def test_an_old_block_is_sent_and_without_one_a_sign_of_life(feeder, ledger):
-    feeder._add("0")
+    feeder._add(["0"])
     feeder._keep_up()
     assert ledger.blocks == []
     age(feeder, BLOCK_SECONDS + 2)
@@ -96,12 +97,12 @@ def test_an_old_block_is_sent_and_without_one_a_sign_of_life(feeder, ledger):
 
 
 def test_a_block_of_which_nobody_knows_whether_it_is_stored_is_sent_again_as_it_was(feeder, ledger):
-    feeder._add("0")
+    feeder._add(["0"])
     age(feeder, BLOCK_SECONDS + 2)
     ledger.error = RedisConnectionError("the answer was lost")
     feeder._keep_up()
     ledger.error = None
-    feeder.send(iter(["1", "2"]), str, str)
+    feeder.send(iter([ItemLot(1, ["1", "2"])]), str, str)
     assert [(first, items) for first, items, _ in ledger.blocks] == [(0, ["0"]), (1, ["1", "2"])]
     assert feeder.stored == 3
 
@@ -113,7 +114,7 @@ def test_a_batch_that_is_no_longer_ours_is_reported_at_once(feeder, ledger, erro
     feeder._keep_up()
     ledger.error = None
     with pytest.raises(type(error)):
-        feeder.send(iter(["0"]), str, str)
+        feeder.send(iter([ItemLot(1, ["0"])]), str, str)
     assert ledger.blocks == []
 
 
@@ -128,7 +129,7 @@ def test_a_server_that_is_away_is_reported_once_a_command_has_waited_for_it(feed
 
 
 def test_a_full_server_is_no_problem_and_somebody_is_told(feeder, ledger):
-    feeder._add("0")
+    feeder._add(["0"])
     age(feeder, COMMAND.seconds + 2)
     ledger.error = OutOfMemoryError("OOM")
     feeder._keep_up()
@@ -153,7 +154,7 @@ def test_one_that_was_stopped_sends_nothing_more(feeder, ledger):
     feeder.stop.set()
     feeder._keep_up()
     with pytest.raises(Stopped):
-        feeder.send(iter(["0"]), str, str)
+        feeder.send(iter([ItemLot(1, ["0"])]), str, str)
     assert (ledger.heartbeats, ledger.blocks) == (0, [])
 
 
