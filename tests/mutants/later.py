@@ -64,6 +64,14 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
+        "a clock that is set forward closes no open batch",
+        f"{BATCHES}/closing.lua",
+        "if is_open and ends_after_gap(0, b.close_after, now) > now then",
+        "if false then",
+        f"{APPEND}::test_a_clock_set_forward_closes_nothing_and_leaves_each_append_to_its_producer",
+        LOST,
+    ),
+    Mutant(
         "a time of a schedule fires once",
         f"{BATCHES}/fire.lua",
         "tonumber(s.next) ~= due or ",

@@ -63,6 +63,7 @@ local function begin_scheduled(now)
 end
 
 local function upkeep(now)
+  note_gap(now)
   remove_silent(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
     look(batch, now)
