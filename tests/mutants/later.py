@@ -26,7 +26,7 @@ MUTANTS = (
     Mutant(
         "an append has one producer",
         f"{BATCHES}/open.lua",
-        "append.producer ~= producer and append.alive > now and 'fed' or nil",
+        "append.producer ~= producer and ends_after_gap(append.alive, lease, now) > now and 'fed' or nil",
         "nil",
         f"{APPEND}::test_a_slow_producer_keeps_its_append_and_what_it_gave_is_stored",
         REPEATED,

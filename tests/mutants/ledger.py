@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "one producer feeds a batch",
         f"{BATCHES}/create.lua",
-        "elseif not b.input_ended and b.producer ~= token and b.producer_until > now then",
-        "elseif false then",
+        "b.producer ~= token and ends_after_gap(b.producer_until, lease, now) > now then",
+        "false then",
         f"{LEDGER}::test_two_producers_feed_one_batch_one_after_the_other",
         REPEATED,
     ),
