@@ -20,8 +20,8 @@ local function close_due(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'closing', '-inf', now, 'BYSCORE', 'LIMIT', 0, CLOSED_MOST)) do
     local b = state(batch, {'open', 'input_ended', 'close_after'}, {})
     local is_open = b.open and not b.input_ended
-    if is_open and ends_after_gap(0, b.close_after, now) > now then
-      postpone_closing(batch, b.close_after, last_gap(now))
+    if is_open and silence.ends_after_gap(0, b.close_after, now) > now then
+      postpone_closing(batch, b.close_after, silence.last_gap(now))
     else
       if is_open then close_batch(batch, now, 'close_after') end
       redis.call('ZREM', GM .. 'closing', batch)

@@ -11,7 +11,7 @@ local STALLS_MOST, IDLE_MS_LEAST, IDLE_MS_MOST = 50, 1000, 60000
 local function is_idle(b, now)
   if b.paused or b.waiting then return true end
   local left = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
-  local abandoned = not b.input_ended and (tonumber(b.producer_until) or now) < gone_before(now)
+  local abandoned = not b.input_ended and (tonumber(b.producer_until) or now) < silence.gone_before(now)
   return left == 0 and not abandoned
 end
 
@@ -19,7 +19,7 @@ end
 local function look_at_stall(batch, b, now)
   local after, moved = tonumber(b.stuck_after), tonumber(b.moved or b.created)
   local soon = now + math.min(math.max(after / 10, IDLE_MS_LEAST), IDLE_MS_MOST)
-  local ends = ends_after_gap(moved + after, after, now)
+  local ends = silence.ends_after_gap(moved + after, after, now)
   if is_idle(b, now) then
     redis.call('HSET', key(batch, 'state'), 'moved', now)
   elseif ends > now then
