@@ -6,7 +6,6 @@ hash=$(printf %s "$password" | sha256sum | cut -d' ' -f1)
 umask 077
 if [ ! -f /data/sentinel.conf ]; then
   cat >/data/sentinel.conf <<END
-port 26379
 dir /data
 protected-mode no
 sentinel resolve-hostnames yes
@@ -19,10 +18,24 @@ END
 fi
 # The passwords are those that the secrets have now. The server's users may ask where the primary is, and nothing else;
 # Celery's result backend asks for all of them.
-sed -i -E '/^(user|sentinel (auth-user|auth-pass|sentinel-user|sentinel-pass)) /d' /data/sentinel.conf
+sed -i -E '/^(user|port|tls-[a-z-]+|sentinel (auth-user|auth-pass|sentinel-user|sentinel-pass)) /d' /data/sentinel.conf
 may_ask='+ping +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|slaves +sentinel|replicas'
 sed -nE "s/^user ([a-z_]+) on (#[0-9a-f]+) .*/user \\1 on \\2 resetchannels $may_ask/p" \
   /run/secrets/redis.acl >>/data/sentinel.conf
+# With a certificate among the secrets, all speak TLS only.
+if [ -f /run/secrets/server.crt ]; then
+  cat >>/data/sentinel.conf <<END
+port 0
+tls-port 26379
+tls-cert-file /run/secrets/server.crt
+tls-key-file /run/secrets/server.key
+tls-ca-cert-file /run/secrets/ca.pem
+tls-auth-clients no
+tls-replication yes
+END
+else
+  echo 'port 26379' >>/data/sentinel.conf
+fi
 cat >>/data/sentinel.conf <<END
 user default off
 user sentinel on #$hash allchannels +@all

@@ -11,10 +11,19 @@ echo "user replica on #$hash +psync +replconf +ping" >>/tmp/users.acl
 echo "user sentinel on #$hash allchannels +multi +exec +slaveof +ping +info +role +publish +subscribe" \
   "+config|rewrite +client|setname +client|kill +script|kill" >>/tmp/users.acl
 
+# With a certificate among the secrets, all speak TLS only.
+tls='' client_tls=''
+if [ -f /run/secrets/server.crt ]; then
+  tls='--port 0 --tls-port 6379 --tls-cert-file /run/secrets/server.crt --tls-key-file /run/secrets/server.key
+    --tls-ca-cert-file /run/secrets/ca.pem --tls-auth-clients no --tls-replication yes'
+  client_tls='--tls --cacert /run/secrets/ca.pem'
+fi
+
 # A Sentinel that refuses the password answers with a sentence.
 primary() {
   for number in 1 2 3; do
-    REDISCLI_AUTH=$password redis-cli --user sentinel -h "sentinel-$number" -p 26379 \
+    # shellcheck disable=SC2086
+    REDISCLI_AUTH=$password redis-cli $client_tls --user sentinel -h "sentinel-$number" -p 26379 \
       sentinel get-master-addr-by-name mill 2>/dev/null |
       head -n 1 | grep -Ex '[A-Za-z0-9.:_-]+' && return
   done
@@ -33,4 +42,5 @@ set -- --aclfile /tmp/users.acl --masteruser replica --masterauth "$password" --
   --dir /data --appendonly yes --appendfsync always --save "" --maxmemory "$MEMORY" --maxmemory-policy noeviction \
   --hash-max-listpack-entries 512 --hash-max-listpack-value 1024
 [ "$leader" = "$name" ] || set -- "$@" --replicaof "$leader" 6379
-exec redis-server "$@"
+# shellcheck disable=SC2086
+exec redis-server "$@" $tls

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.reader import ResultReader
@@ -39,10 +40,9 @@ class Follower:
         """Yield the results in the order in which the items ended, cancelled items last."""
         event = "0-0"
         while True:
-            # Before the events: results that workers record in between are read, not missed.
-            info = self._info()
+            before = event
+            info, (event, results) = self._reader.confirmed(partial(self._new_since, before))
             ended = info.state in ENDED
-            before, (event, results) = event, self._reader.after(event, 0 if ended or not self._blocks else _WAIT_MS)
             yield info, self._noted(results)
             if self._consumer and event != before:
                 self._consumer.consume(upto=event)
@@ -52,12 +52,16 @@ class Follower:
                 return
             self._check()
 
+    def _new_since(self, event: str) -> tuple[BatchInfo, tuple[str, list[Result]]]:
+        # Before the events: results that workers record in between are read, not missed.
+        info = self._info()
+        return info, self._reader.after(event, _WAIT_MS if self._blocks and info.state not in ENDED else 0)
+
     def in_order(self) -> Lots:
         """Yield the results by index."""
         first = 0
         while True:
-            info = self._info()
-            end = min(self._reader.prefix(first), info.submitted, first + _LOT)
+            info, end = self._reader.confirmed(partial(self._in_a_row, first))
             yield info, self._noted(self._reader.in_order(first, end))
             if self._consumer and end > first:
                 self._consumer.consume(below=end)
@@ -67,6 +71,11 @@ class Follower:
             if self._blocks and end - first < _LOT:
                 time.sleep(_POLL_SECONDS)
             first = end
+
+    def _in_a_row(self, first: int) -> tuple[BatchInfo, int]:
+        """The counters, and the end of the next items that all have an outcome."""
+        info = self._info()
+        return info, min(self._reader.prefix(first), info.submitted, first + _LOT)
 
     def _noted(self, results: Iterable[Result]) -> Iterable[Result]:
         if self._values:

@@ -73,6 +73,7 @@ SCENARIOS = {
         pools=("threads",),
         transports=("ours",),
         whole=partial(failover.play, replicas=2, fsync="everysec"),
+        control="unconfirmed",
     ),
     "unconfirmed": Scenario(
         faults.workers, kills=8, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=0)

@@ -122,14 +122,17 @@ class BatchInfo:
     notice: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @classmethod
-    def from_fields(cls, name: str, fields: Mapping[str, str], now: int = 0) -> "BatchInfo":
-        """Build the info from the fields of the batch's state on the server; `now` is the server's time in ms."""
+    def from_fields(cls, name: str, fields: Mapping[str, str], gone_before: int = 0) -> "BatchInfo":
+        """Build the info from the fields of the batch's state on the server.
+
+        A producer whose lease ended before `gone_before` is gone (the server's time in ms).
+        """
         submitted, succeeded, failed, cancelled, dead, duplicates, rejected = (
             int(fields.get(field, 0))
             for field in ("stored", "succeeded", "failed", "cancelled", "dead", "duplicates", "rejected")
         )
         finished = fields.get("finished")
-        abandoned_at = _abandoned_at(fields, now)
+        abandoned_at = _abandoned_at(fields, gone_before)
         state = _state(fields, failed + dead, cancelled, abandoned_at is not None)
         stops = "cancelling" in fields or state is State.CANCELLED
         reason = fields.get("reason") if stops else fields.get("unmet") if "waiting" in fields else None
@@ -268,10 +271,10 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _abandoned_at(fields: Mapping[str, str], now: int) -> float | None:
+def _abandoned_at(fields: Mapping[str, str], gone_before: int) -> float | None:
     """When the batch's producer was gone (Unix time in seconds); None while it lives, or when all items are stored."""
     until = int(fields.get("producer_until", 0))
-    if "input_ended" in fields or not until or now <= until + GONE_MS:
+    if "input_ended" in fields or not until or until >= gone_before:
         return None
     return until / 1000
 

@@ -231,11 +231,11 @@ class Ledger:
         self.check_schema()
         infos = []
         for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
-            now, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
+            gone_before, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
             for name, values in zip(portion, states, strict=True):
                 fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
                 if "task" in fields:
-                    infos.append(BatchInfo.from_fields(name, fields, int(now)))
+                    infos.append(BatchInfo.from_fields(name, fields, int(gone_before)))
         return infos
 
     def items(self, batch: str) -> Iterator[tuple[int, str]]:

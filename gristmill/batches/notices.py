@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from redis import Redis
 
-from gristmill.batches.info import BatchInfo, origin
+from gristmill.batches.info import GONE_MS, BatchInfo, origin
 from gristmill.config.settings import Settings
 from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import Scripts
@@ -38,7 +38,7 @@ class Notice:
     def from_fields(cls, notice: str, now: int, fields: dict[str, str]) -> "Notice":
         """Build it from its fields on the server; `now` is the server's time in ms."""
         at = int(fields["at"])
-        info = BatchInfo.from_fields(fields["batch"], json.loads(fields["state"]), at)
+        info = BatchInfo.from_fields(fields["batch"], json.loads(fields["state"]), at - GONE_MS)
         url, event, tries = fields["notify"], fields["event"], int(fields["tries"])
         return cls(notice, fields["claim"], url, event, at / 1000, now / 1000, tries, info)
 

@@ -44,30 +44,35 @@ class ResultReader:
 
     def in_order(self, first: int, end: int) -> Iterator[Result]:
         """The results of the items `first` to `end - 1`, by index; without the items that have no outcome."""
-        for begin, stop in _buckets(first, end):
-            yield from self._pages(begin, stop)
+        return self._pages(first, end, "done")
 
-    def _pages(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
-        """The same as `_read`, and on as many replicas as a setting says: page by page, of _LOT_BYTES at most."""
+    def _pages(self, first: int, end: int, part: str) -> Iterator[Result]:
+        """The results whose bit in `part` is set, on as many replicas as a setting says: page by page."""
         if not self._settings.confirm_replicas:
-            yield from self._read(first, end, part)
+            for begin, stop in _buckets(first, end):
+                yield from self._read(begin, stop, part)
             return
         while first < end:
-            page, first = self._confirmed(partial(self._page, first, end, part))
+            page, first = self.confirmed(partial(self._page, first, end, part))
             yield from page
 
     def _page(self, first: int, end: int, part: str) -> tuple[list[Result], int]:
-        """Results from index `first` on, and the index from which to go on."""
+        """Results from index `first` on, of _LOT_BYTES at most, and the index from which to go on."""
         page: list[Result] = []
         self._bytes = 0
-        for result in self._read(first, end, part):
-            page.append(result)
-            if self._bytes > _LOT_BYTES:
-                return page, result.index + 1
-        return page, end
+        for begin, stop in _buckets(first, min(end, first + _ITEMS_TO_CONFIRM)):
+            for result in self._read(begin, stop, part):
+                page.append(result)
+                if self._bytes > _LOT_BYTES:
+                    return page, result.index + 1
+        return page, stop
 
-    def _confirmed(self, work: Callable[[], T]) -> T:
-        """Read with `work`, whose calls go over one connection meanwhile; replicas have what it returns."""
+    def confirmed(self, work: Callable[[], T]) -> T:
+        """Read with `work`, whose calls go over one connection meanwhile; replicas have what it returns.
+
+        Raises:
+            ServerError, RedisError: as with `gristmill.server.confirm.confirmed`.
+        """
 
         def read(one: Redis) -> T:
             before, self.client = self.client, one
@@ -85,7 +90,7 @@ class ResultReader:
     def prefix(self, first: int) -> int:
         """The index of the first item from `first` on that has no outcome."""
         # The bits before `first` are set, so the search may start at its byte.
-        return max(first, self._confirmed(lambda: self.client.bitpos(f"{self._key}done", 0, first // 8)))
+        return max(first, self.confirmed(lambda: self.client.bitpos(f"{self._key}done", 0, first // 8)))
 
     def after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         """The results recorded after `event` (at first `0-0`), oldest first, and the event to continue from.
@@ -94,7 +99,7 @@ class ResultReader:
         Waits up to `wait_ms` milliseconds for the first event; returns at most a few thousand results at a time, and
         none only when there are no more events.
         """
-        return self._confirmed(partial(self._after, event, wait_ms))
+        return self.confirmed(partial(self._after, event, wait_ms))
 
     def _after(self, event: str, wait_ms: int) -> tuple[str, list[Result]]:
         results: list[Result] = []

@@ -22,6 +22,8 @@ from gristmill.server.primary import primary_for
 
 #: Seconds between two scans for dead consumers.
 SCAN_SECONDS = 2.0
+#: Seconds after which a message that this process does not have is one that it has lost, however late the scans are.
+MISSED_SECONDS = 1.0
 #: Most messages that one call hands back, and most calls of one scan.
 SCAN_MOST, SCAN_CALLS = 500, 20
 #: Seconds between two looks at the lists of our queues; most messages and bytes that one call moves, and most calls.
@@ -72,6 +74,8 @@ class Lease:
         self._is_new = True
         #: Behind Sentinel, the epoch of the primary with which the connection is unbroken.
         self._epoch: int | None = None
+        #: Tags that the server lists as ours and that this process does not hold -> since when (monotonic seconds).
+        self._missed: dict[str, float] = {}
         #: Keys with the name of a queue's list and another type.
         self._other_keys: set[str] = set()
 
@@ -155,13 +159,16 @@ class Lease:
                     break
 
     def unaccounted(self, seconds: float) -> list[str]:
-        """Tags that the server lists as ours for at least `seconds` and this process does not hold."""
-        oldest = min(self.reading.copy().values(), default=None)
-        if oldest is not None:
-            # The socket may have a reply that nobody has read yet.
-            seconds = max(seconds, time.monotonic() - oldest + 1)
+        """Tags that the server lists as ours for at least `seconds`, and this process held neither now nor a while ago.
+
+        Only this process's clock says how long a while is: the server's may be set. A tag does not count while the
+        socket may have a reply with it that nobody has read.
+        """
         tags = self.scripts.call("held", consumer=self.consumer, idle=int(seconds * 1000), queues=self.queues)
-        return [tag for tag in tags if tag not in self.holding]
+        now, before = time.monotonic(), self._missed
+        self._missed = {tag: before.get(tag, now) for tag in tags if tag not in self.holding}
+        latest = min((now - MISSED_SECONDS, *self.reading.copy().values()))
+        return [tag for tag, since in self._missed.items() if since < latest]
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0, unseen: bool = False) -> None:
         """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.

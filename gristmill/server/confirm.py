@@ -8,6 +8,7 @@ a call that was repeated may have changed nothing, and a reader has not written 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from redis import ConnectionPool, Redis, exceptions
@@ -31,11 +32,16 @@ class ConfirmationLost(exceptions.ConnectionError):
     """The connection that wrote is gone, so nobody knows whether the write survives: callers write again."""
 
 
+#: Of the work of this context that is to be confirmed: the pool, and the one that has its connection meanwhile.
+_going_on: ContextVar[tuple[ConnectionPool, ConnectionPool] | None] = ContextVar("going_on", default=None)
+
+
 def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> T:
     """Do `work` with a client of one connection, and return its answer once replicas have all that it wrote and read.
 
-    `work` is done again on a new connection when the first one breaks, so it has to be repeatable. Without the setting
-    CONFIRM_REPLICAS, `work` gets `client` and is done once.
+    `work` is done again on a new connection when the first one breaks, so it has to be repeatable. Within the work of
+    another call for the same pool it is part of that, and confirmed with it. Without the setting CONFIRM_REPLICAS,
+    `work` gets `client` and is done once.
 
     Raises:
         ServerError: too few replicas have confirmed it within CONFIRM_SECONDS. It is not undone.
@@ -43,18 +49,29 @@ def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> 
     """
     if not settings.confirm_replicas:
         return work(client)
+    pool, going_on = client.connection_pool, _going_on.get()
+    if going_on and pool in going_on:
+        return work(Redis(connection_pool=going_on[1]))
     deadline = Deadline(settings.confirm_seconds + FAILOVER.seconds)
     while True:
         try:
-            with one_connection(client.connection_pool) as one:
+            with one_connection(pool) as one:
                 wire = _wire(one)
-                answer = work(one)
+                answer = _done(work, pool, one)
                 confirm(one, settings, wire)
         except ConfirmationLost:
             if deadline.over:
                 raise
         else:
             return answer
+
+
+def _done(work: Callable[[Redis], T], pool: ConnectionPool, one: Redis) -> T:
+    token = _going_on.set((pool, one.connection_pool))
+    try:
+        return work(one)
+    finally:
+        _going_on.reset(token)
 
 
 def confirmed_call(client: Redis, settings: Settings, room: str, name: str, **arguments: Any) -> Any:

@@ -10,9 +10,14 @@ from gristmill.worker import quarantine
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
 from tests.support.other_workers import Others
+from gristmill.worker.notifier import Notifier
+from tests.support.homes import watched_home
+from tests.support.leases import end_leases
+from tests.support.notices import settings_of
 from tests.support.proxy import Proxy
 from tests.support.set_clock import NOON, set_clock
 from tests.support.transport_bench import Bench
+from tests.support.website import running_site, says
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +96,22 @@ def proxied_bench(server, proxy, tmp_path):
     bench.through = server.url.replace(f":{server.port}", f":{proxy.port}")
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def site():
+    """A web server that takes notices."""
+    with running_site() as site:
+        site.routes["/token"] = says(b"", 204)
+        yield site
+
+
+@pytest.fixture
+def url(site):
+    """Where it takes them; the path and what follows are secret."""
+    return site.url("/token?key=hidden")
+
+
+@pytest.fixture
+def notifier(here):
+    return Notifier(here.client, here.client, settings_of(here))

@@ -3,6 +3,7 @@
 import pytest
 
 from gristmill.batches.control import Control
+from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding
 from gristmill.batches.info import GONE_MS, State
 from gristmill.cli.progress import describe
 from gristmill.dashboard.warnings import BATCHES_MOST, advise_on_abandoned
@@ -54,6 +55,19 @@ def test_a_sign_of_life_or_another_producer_ends_that(ledger, batch):
     assert look(ledger).state is State.SUBMITTING
     ledger.end("b", "two", 0)
     assert (look(ledger).state, look(ledger).abandoned_at) == (State.RUNNING, None)
+
+
+def test_a_clock_set_forward_leaves_the_batch_to_its_producer(here, clock):
+    enlist(here)
+    here.create("b", "one", FIELDS)
+    clock.pass_by(3600)
+    assert look(here).state is State.SUBMITTING
+    with pytest.raises(AlreadyFeeding):
+        here.create("b", "two", FIELDS)
+    clock.pass_by(PRODUCER_LEASE / 1000)
+    assert here.create("b", "two", FIELDS).stored == 0
+    clock.pass_by((PRODUCER_LEASE + GONE_MS) / 1000 + 1)
+    assert look(here).state is State.ABANDONED
 
 
 def test_a_paused_batch_says_so_too_and_a_cancelled_one_does_not(ledger, batch):

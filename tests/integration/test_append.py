@@ -333,3 +333,20 @@ def test_no_more_values_than_a_batch_remembers(ledger, monkeypatch):
     with pytest.raises(InputError, match="1,000,000 values of n"):
         append.append("b", "p", 0, ["1"], "sha")
     assert stored(ledger, "b") == []
+
+
+def test_a_clock_set_forward_closes_nothing_and_leaves_each_append_to_its_producer(here, clock):
+    enlist(here)
+    feed(here, "b", "t", ["1"], close_after=60_000)
+    Append(here.client, here.settings, "u", value_of).begin("b", "one", FIELDS | {"fixed": "{}"})
+    clock.pass_by(3600)
+    heal(here)
+    with pytest.raises(AlreadyFeeding):
+        Append(here.client, here.settings, "u", value_of).begin("b", "two", FIELDS | {"fixed": "{}"})
+    for _ in range(14):
+        clock.pass_by(4)
+        heal(here)
+        assert info(here, "b").state is State.OPEN
+    clock.pass_by(4)
+    heal(here)
+    assert info(here, "b").state is State.RUNNING

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from benchmarks.chaos.node import library
+from gristmill.broker import leases
 from tests.conftest import until
 from tests.support.servers import needed, redis_server, running
 from tests.support.transport_bench import Bench
@@ -135,3 +136,33 @@ def test_a_countdown_is_not_an_hour_late_once_the_clock_was_set_back(bench, cloc
     stepped(bench, clock, -HOUR)
     until(lambda: bench.done() == [0, 1], 60)
     assert time.monotonic() - since >= LONG
+
+
+def taken_unseen(channel, messages=1):
+    """Have the channel's process take messages without the answer; returns its lease and their tags."""
+    lease = channel.lease
+    lease.queues.add("q")
+    taken = lease.scripts.call("take", consumer=lease.consumer, credit=messages, create=True, queues=["q"], tags=[])[2]
+    return lease, taken[::5]
+
+
+def test_a_lost_answer_is_missed_although_the_clock_was_set_back(bench, clock):
+    bench.send("mark.delay(1)")
+    with bench.connect() as connection:
+        lease, tags = taken_unseen(connection.default_channel)
+        lease.scripts.call("unbroken", lease=2000)
+        stepped(bench, clock, -HOUR)
+        assert until(lambda: lease.unaccounted(0.5), 20) == tags
+
+
+def test_an_answer_that_nobody_has_read_yet_is_not_lost_once_the_clock_was_set_forward(bench, clock):
+    bench.send("mark.delay(1)")
+    with bench.connect() as connection:
+        connection.default_channel.lease.reading[1] = time.monotonic()
+        lease, tags = taken_unseen(connection.default_channel)
+        stepped(bench, clock, HOUR)
+        end = time.monotonic() + 2 * leases.MISSED_SECONDS
+        while time.monotonic() < end:
+            assert lease.unaccounted(1) == []
+        del lease.reading[1]
+        assert until(lambda: lease.unaccounted(1)) == tags

@@ -1,5 +1,8 @@
 """A server that becomes a read-only replica while an address, not Sentinel, leads to the primary."""
 
+import os
+from contextlib import AbstractContextManager
+
 import pytest
 from redis import Redis
 
@@ -27,27 +30,72 @@ def two(tmp_path):
         yield primary, one, replica, two
 
 
-def change_places(one, two, replica, proxy):
-    """Make the replica the primary, to which the address leads from now on; what is connected stays where it is."""
+class Address(Proxy):
+    """Leads to a server by a proxy: an address that stays as it is."""
+
+    def __init__(self, _, server):
+        super().__init__(server.port)
+        self.environ, self.url = {}, server.url.replace(f":{server.port}", f":{self.port}")
+
+    def lead_to(self, server):
+        self._target = server.port
+
+
+#: A process that has it imports it as it starts: its resolver reads in a file where a name leads.
+RESOLVER = """
+import pathlib, socket
+
+really = socket.getaddrinfo
+
+def getaddrinfo(host, port, *others, **options):
+    if host == "mill.test":
+        host, port = "127.0.0.1", int(pathlib.Path(__file__).with_name("port").read_text())
+    return really(host, port, *others, **options)
+
+socket.getaddrinfo = getaddrinfo
+"""
+
+
+class Name(AbstractContextManager):
+    """Leads to a server by the resolver of a process: a name of DNS that changes."""
+
+    def __init__(self, directory, server):
+        self.directory = directory / "resolver"
+        self.directory.mkdir()
+        (self.directory / "sitecustomize.py").write_text(RESOLVER)
+        self.environ = {"PYTHONPATH": os.pathsep.join([str(self.directory), os.environ.get("PYTHONPATH", "")])}
+        self.url = server.url.replace("127.0.0.1", "mill.test")
+        self.lead_to(server)
+
+    def lead_to(self, server):
+        (self.directory / "port").write_text(str(server.port))
+
+    def __exit__(self, *_):
+        """Nothing is to be ended."""
+
+
+def change_places(one, two, replica, place):
+    """Make the replica the primary, to which the place leads from now on; what is connected stays where it is."""
     two.replicaof("NO", "ONE")
     one.replicaof("127.0.0.1", replica.port)
-    proxy._target = replica.port
+    place.lead_to(replica)
 
 
-def test_workers_follow_the_address_to_the_new_primary(server, two, tmp_path):
+@pytest.mark.parametrize("kind", [Address, Name])
+def test_workers_follow_the_address_to_the_new_primary(server, two, tmp_path, kind):
     primary, one, replica, two = two
-    with Proxy(primary.port) as proxy:
+    with kind(tmp_path, primary) as place:
         bench = Bench(primary.url, tmp_path)
         try:
+            bench.environ |= place.environ
             # Where the tasks say that they ran.
             bench.environ["TEST_SAYS"] = server.url
             says = Redis.from_url(server.url, decode_responses=True)
-            through = primary.url.replace(f":{primary.port}", f":{proxy.port}")
-            worker = bench.worker("threads", 2, url=through)
+            worker = bench.worker("threads", 2, url=place.url)
             bench.send("for n in range(20): mark.delay(n, 0.2)")
             until(lambda: says.llen(bench.prefix + "done"), 60, "a task's end")
             until(lambda: one.wait(1, 1000) == 1, 30)
-            change_places(one, two, replica, proxy)
+            change_places(one, two, replica, place)
             bench.url, bench.client = replica.url, Redis.from_url(replica.url, decode_responses=True)
             bench.send("for n in range(20, 30): mark.delay(n)")
             ended = lambda: {int(n) for n in says.lrange(bench.prefix + "done", 0, -1)}  # noqa: E731
@@ -58,17 +106,17 @@ def test_workers_follow_the_address_to_the_new_primary(server, two, tmp_path):
             bench.close()
 
 
-def test_a_call_is_made_again_on_the_new_primary(two):
+def test_a_call_is_made_again_on_the_new_primary(two, tmp_path):
     primary, one, replica, two = two
-    with Proxy(primary.port) as proxy:
-        scripts = TransportScripts(connect(primary.url.replace(f":{primary.port}", f":{proxy.port}")), "d:")
+    with Address(tmp_path, primary) as place:
+        scripts = TransportScripts(connect(place.url), "d:")
 
         def put():
             scripts.call("put", **put_of("q", 0, ["text"], NEVER_REPEATED, 0))
 
         put()
         until(lambda: one.wait(1, 1000) == 1, 30)
-        change_places(one, two, replica, proxy)
+        change_places(one, two, replica, place)
         put()
         assert two.xlen("d:gm1:q:q:0") == 2
         scripts.client.close()

@@ -16,14 +16,16 @@ from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import enqueue_many
 from gristmill.config.settings import load, settings, use
 from gristmill.errors import ServerError, SettingError
+from gristmill.producer.batch import Batch
 from gristmill.server import confirm, primary
 from gristmill.server.confirm import ConfirmationLost, confirmed, confirmed_write
 from gristmill.server.connection import connect
 from gristmill.server.primary import primary_for
 from gristmill.server.replicas import findings
 from gristmill.server.sentinel import Council, PrimaryUnknown, Report
-from gristmill.server.waiting import COMMAND, ONCE, Deadline, Policy, within
+from gristmill.server.waiting import COMMAND, NEVER, ONCE, Deadline, Policy, within
 from tests.conftest import until
+from tests.support.ledger import FIELDS
 
 SOON = 0.4
 
@@ -210,11 +212,34 @@ def test_a_pipeline_goes_over_the_same_connection(server, confirming):
     assert first == second
 
 
+def test_what_is_part_of_other_work_is_confirmed_with_it(group, server, confirming):
+    settings, connections = confirming(2), []
+
+    def work(one):
+        connections.append(one.client_id())
+        connections.append(confirmed(server, settings, lambda inner: inner.client_id()))
+
+    with frozen(replicas_of(group)[0]), pytest.raises(ServerError, match="1 of 2"):
+        confirmed(server, settings, work)
+    first, second = connections
+    assert first == second
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_the_counters_and_the_results_of_a_page_are_confirmed_once(server, confirming, monkeypatch, in_order):
+    ledger = Ledger(server, confirming(2, 5))
+    ledger.create(f"page-{in_order}", "token", FIELDS)
+    confirmations, really = [], confirm.confirm
+    monkeypatch.setattr(confirm, "confirm", lambda *call: (confirmations.append(call), really(*call)))
+    lots = Batch(f"page-{in_order}", ledger).lots(in_order=in_order, consume=False, deadline=NEVER, blocks=False)
+    info, results = next(lots)
+    assert (info.submitted, list(results)) == (0, [])
+    assert len(confirmations) == 1
+
+
 def test_a_block_is_not_submitted_while_a_replica_is_stopped(group, server, confirming):
     ledger = Ledger(server, load({"GRISTMILL_CONFIRM_REPLICAS": "2", "GRISTMILL_CONFIRM_SECONDS": str(SOON)}))
-    fields = {"task": "pause", "queue": "io", "parameter": "seconds", "fixed": "{}", "fingerprint": "", "retries": 0}
-    fields |= {"retry_seconds": 1, "chunk_seconds": 1, "submitted_by": "test", "priority": 5, "ttl": 60}
-    ledger.create("block", "token", fields)
+    ledger.create("block", "token", FIELDS)
     with frozen(replicas_of(group)[1]), pytest.raises(ServerError, match="GRISTMILL_CONFIRM_REPLICAS"):
         ledger.append("block", "token", 0, ["0"], "sha")
     # Again after the answer that was no success: nothing changes, and it is confirmed.

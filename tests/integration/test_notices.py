@@ -11,18 +11,14 @@ import pytest
 
 from gristmill.batches.notices import Notices
 from gristmill.batches.repair import Repair
-from gristmill.config.settings import load
 from gristmill.errors import ServerError
 from gristmill.server.scripts import Scripts
 from gristmill.worker import webhook
 from gristmill.worker.notifier import CLAIM_SECONDS, LONGEST_PAUSE, Notifier
-from tests.conftest import until
-from tests.support.ledger import FIELDS, WORKER, enlist, heal, info, let_time_pass, outcomes, pop, run_all, submit
-from tests.support.website import in_turn, raw, running_site, says
+from tests.support.ledger import WORKER, info, outcomes, pop, run_all, submit
+from tests.support.notices import KEY, ids, settings_of, told
+from tests.support.website import in_turn, raw, says
 
-KEY = bytes(range(32))
-SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
-HOUR = 3_600_000
 #: By how it ended: what the receiver gets as the event, the batch's state and its exit code.
 ENDS = {
     "succeeded": ("succeeded", "succeeded", 0),
@@ -31,36 +27,6 @@ ENDS = {
     "halted": ("halted", "cancelled", 1),
     "enough": ("halted", "cancelled", 0),
 }
-
-
-@pytest.fixture
-def site():
-    with running_site() as site:
-        site.routes["/token"] = says(b"", 204)
-        yield site
-
-
-@pytest.fixture
-def url(site):
-    return site.url("/token?key=hidden")
-
-
-def settings_of(ledger, **changed):
-    usual = {"prefix": ledger.settings.prefix, "notify_networks": "127.0.0.0/8", "notify_secret": SECRET}
-    return load({f"GRISTMILL_{name.upper()}": str(value) for name, value in {**usual, **changed}.items()})
-
-
-@pytest.fixture
-def notifier(here):
-    return Notifier(here.client, here.client, settings_of(here))
-
-
-def told(site):
-    return [json.loads(body) for _, _, body in site.posts]
-
-
-def ids(site):
-    return [headers["webhook-id"] for _, headers, _ in site.posts]
 
 
 class TestEnds:
@@ -297,103 +263,3 @@ class TestTries:
         assert not any(part in text for text in [*seen, caplog.text] for part in ("hidden", "token"))
         (_, _, body) = site.posts[0]
         assert b"hidden" not in body
-
-
-class TestStuck:
-    def told(self, notifier, site):
-        notifier._looking.look()
-        notifier.send_due()
-        return [message["type"].removeprefix("batch.") for message in told(site)]
-
-    def end_one(self, here):
-        let_time_pass(here, "b")
-        chunk = pop(here)
-        work = here.take(chunk)
-        here.record(chunk, outcomes(work.items[:1]), 0.1, WORKER, rest=len(work.items) - 1)
-
-    def test_no_item_ends_for_long(self, here, clock, notifier, site, url):
-        submit(here, "b", 2, notify=url, stuck_after=HOUR)
-        clock.pass_by(3599)
-        assert self.told(notifier, site) == []
-        clock.pass_by(1)
-        assert self.told(notifier, site) == ["stuck"]
-        assert told(site)[0]["data"]["left"] == 2
-        assert info(here, "b").notice["event"] == "stuck"
-        clock.pass_by(7200)
-        assert self.told(notifier, site) == ["stuck"]
-        self.end_one(here)
-        clock.pass_by(3540)
-        assert self.told(notifier, site) == ["stuck"]
-        clock.pass_by(61)
-        assert self.told(notifier, site) == ["stuck", "stuck"]
-        assert len({*ids(site)}) == 2
-        let_time_pass(here, "b")
-        run_all(here)
-        assert self.told(notifier, site) == ["stuck", "stuck", "succeeded"]
-
-    def test_one_that_was_given_up_is_sent_again_while_the_batch_is_stuck(self, here, clock, notifier, site, url):
-        submit(here, "b", 3, notify=url, stuck_after=HOUR)
-        clock.pass_by(3601)
-        silent = Notifier(here.client, here.client, settings_of(here, notify_networks=""))
-        assert self.told(silent, site) == []
-        notice, repair = info(here, "b").notice["id"], Repair(here.client, here.settings)
-        assert repair.mend("b") == {"not_told": 1}
-        assert repair.examine("b") == {}
-        assert (self.told(notifier, site), ids(site)) == (["stuck"], [notice])
-        self.end_one(here)
-        clock.pass_by(3601)
-        self.told(silent, site)
-        assert repair.examine("b") == {"not_told": 1}
-        # It moves on: nobody has to learn what was.
-        self.end_one(here)
-        assert repair.examine("b") == {}
-
-    @pytest.mark.parametrize("how", ["paused", "scheduled", "waiting", "open"])
-    def test_what_cannot_go_on_is_not_stuck(self, here, clock, control, notifier, site, url, how):
-        fields = {"notify": url, "stuck_after": HOUR}
-        submit(here, "first", 1)
-        if how == "scheduled":
-            fields["scheduled_at"] = clock.now + 5 * HOUR
-        if how == "waiting":
-            fields["after"] = "first"
-        if how == "open":
-            append = Scripts(here.client, here.settings.prefix, "batches")
-            flat = [part for pair in {**FIELDS, **fields, "open": 1}.items() for part in pair]
-            append.call("open", batch="b", token="t", producer="p", lease=1000, fields=flat)
-        else:
-            submit(here, "b", 1, **fields)
-        if how == "paused":
-            control.pause("b")
-        for _ in range(180):
-            clock.pass_by(60)
-            assert self.told(notifier, site) == []
-        if how == "paused":
-            control.resume("b")
-            clock.pass_by(3480)
-            assert self.told(notifier, site) == []
-            clock.pass_by(180)
-            assert self.told(notifier, site) == ["stuck"]
-
-    def test_one_that_its_producer_has_left_is_stuck(self, here, clock, notifier, site, url):
-        enlist(here)
-        here.create("b", "token", {**FIELDS, "notify": url, "stuck_after": HOUR})
-        here.append("b", "token", 0, ["0"], "sha")
-        run_all(here)
-        clock.pass_by(3601)
-        assert self.told(notifier, site) == ["stuck"]
-        assert told(site)[0]["data"]["state"] == "abandoned"
-
-    def test_many_at_once_are_all_told_by_the_workers_threads(self, here, clock, notifier, site, url):
-        for number in range(120):
-            submit(here, f"b{number}", 1, notify=url, stuck_after=HOUR)
-        clock.pass_by(3601)
-        until(lambda: notifier.step() or len(site.posts) >= 120)
-        until(lambda: here.client.zcard(here.settings.key("notices")) == 0)
-        assert len(site.posts) == len({*ids(site)}) == 120
-
-    def test_after_the_end_nobody_looks(self, here, url):
-        submit(here, "b", 1, notify=url, stuck_after=HOUR)
-        assert here.client.zcard(here.settings.key("stalls")) == 1
-        run_all(here)
-        assert here.client.zcard(here.settings.key("stalls")) == 0
-        heal(here)

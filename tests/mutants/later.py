@@ -26,7 +26,7 @@ MUTANTS = (
     Mutant(
         "an append has one producer",
         f"{BATCHES}/open.lua",
-        "append.producer ~= producer and append.alive > now and 'fed' or nil",
+        "append.producer ~= producer and silence.ends_after_gap(append.alive, lease, now) > now and 'fed' or nil",
         "nil",
         f"{APPEND}::test_a_slow_producer_keeps_its_append_and_what_it_gave_is_stored",
         REPEATED,
@@ -61,6 +61,14 @@ MUTANTS = (
         "  if close_after then redis.call('ZADD', GM .. 'closing', now + close_after, batch) end\n",
         "",
         f"{APPEND}::test_nothing_added_for_long_closes_it",
+        LOST,
+    ),
+    Mutant(
+        "a clock that is set forward closes no open batch",
+        f"{BATCHES}/closing.lua",
+        "if is_open and silence.ends_after_gap(0, b.close_after, now) > now then",
+        "if false then",
+        f"{APPEND}::test_a_clock_set_forward_closes_nothing_and_leaves_each_append_to_its_producer",
         LOST,
     ),
     Mutant(

@@ -166,7 +166,7 @@ MUTANTS = (
     Mutant(
         "nobody is gone who had no time to be heard of since the clock was set forward",
         f"{BATCHES}/silence.lua",
-        "now - gap < GONE_MS and 0 or now - GONE_MS",
+        "now - silence.last_gap(now) < GONE_MS and 0 or now - GONE_MS",
         "now - GONE_MS",
         f"{UPKEEP}::TestClockSetForward::test_what_runs_is_recorded",
         LOST,
@@ -190,8 +190,8 @@ MUTANTS = (
     Mutant(
         "one producer feeds a batch",
         f"{BATCHES}/create.lua",
-        "elseif not b.input_ended and b.producer ~= token and b.producer_until > now then",
-        "elseif false then",
+        "b.producer ~= token and silence.ends_after_gap(b.producer_until, lease, now) > now then",
+        "false then",
         f"{LEDGER}::test_two_producers_feed_one_batch_one_after_the_other",
         REPEATED,
     ),

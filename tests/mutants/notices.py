@@ -3,6 +3,7 @@
 from tests.mutants.mutant import NO_WAY_IN, TOLD, TRUE, Mutant
 
 NOTICES = "tests/integration/test_notices.py"
+STUCK = "tests/integration/test_stuck.py"
 BATCHES = "gristmill/batches/lua"
 
 MUTANTS = (
@@ -43,7 +44,7 @@ MUTANTS = (
         f"{BATCHES}/stalls.lua",
         "  if b.paused or b.waiting then return true end\n",
         "",
-        f"{NOTICES}::TestStuck::test_what_cannot_go_on_is_not_stuck[paused]",
+        f"{STUCK}::TestStuck::test_what_cannot_go_on_is_not_stuck[paused]",
         TRUE,
     ),
     Mutant(

@@ -251,4 +251,20 @@ MUTANTS = (
         "tests/integration/test_unknown_tasks.py::test_never_while_a_live_worker_of_the_queue_knows_it",
         LOST,
     ),
+    Mutant(
+        "a lost answer is missed although the clock was set back",
+        f"{BROKER}/held.lua",
+        "idle - math.floor(ahead / 1000)",
+        "idle",
+        f"{CLOCK}::test_a_lost_answer_is_missed_although_the_clock_was_set_back",
+        LOST,
+    ),
+    Mutant(
+        "an answer on its way is not lost because the clock was set forward",
+        "gristmill/broker/leases.py",
+        "latest = min((now - MISSED_SECONDS, *self.reading.copy().values()))",
+        "latest = now",
+        f"{CLOCK}::test_an_answer_that_nobody_has_read_yet_is_not_lost_once_the_clock_was_set_forward",
+        ONCE,
+    ),
 )

@@ -179,7 +179,8 @@ def test_what_one_piece_broke_is_in_the_total(tmp_path, monkeypatch):
     assert command.main() == 1
 
 
-def test_failovers_have_their_control_until_it_has_lost_some(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("scenario", ["failover", "everysec"])
+def test_failovers_have_their_control_until_it_has_lost_some(scenario, tmp_path, monkeypatch, capsys):
     ran, losses = [], iter([0, 7])
 
     def run(name, pool, transport, options):
@@ -188,11 +189,11 @@ def test_failovers_have_their_control_until_it_has_lost_some(tmp_path, monkeypat
         return Count(name, pool, transport, options.seed, kills=4, lost=lost)
 
     monkeypatch.setattr(command, "run", run)
-    monkeypatch.setattr("sys.argv", ["chaos", "failover", "--results", str(tmp_path / "results"), "--total", "12"])
+    monkeypatch.setattr("sys.argv", ["chaos", scenario, "--results", str(tmp_path / "results"), "--total", "12"])
     assert [command.main() for _ in range(3)] == [1, 0, 0]
     control = SCENARIOS["unconfirmed"].kills
-    first = ("failover", 1, 12), ("unconfirmed", 1, control)
-    assert ran == [*first, ("failover", 2, 8), ("unconfirmed", 2, control), ("failover", 3, 4)]
+    first = (scenario, 1, 12), ("unconfirmed", 1, control)
+    assert ran == [*first, (scenario, 2, 8), ("unconfirmed", 2, control), (scenario, 3, 4)]
     assert "| unconfirmed | threads | ours | 8 | 0 | 7 |" in capsys.readouterr().out
 
 

@@ -63,6 +63,14 @@ def test_programs_run_below_a_prefix_of_their_own_by_users_of_their_own():
     assert [text(name).count("GRISTMILL_COMMANDS: any") for name in (ONE_HOST, WORKERS)] == [1, 0]
 
 
+def test_tls_of_three_servers_changes_the_scheme_of_each_address_and_nothing_else():
+    files = "docker-compose.sentinel.yml", "docker-compose.sentinel-tls.yml"
+    plain, encrypted = (re.findall(r"rediss?-sentinel://\S+", text(name)) for name in files)
+    trust = "&ssl_ca_certs=/run/secrets/ca.pem"
+    assert [url.replace("redis-", "rediss-", 1) + trust for url in plain] == encrypted
+    assert len(plain) == 5
+
+
 def test_every_setting_of_the_dashboard_reaches_it():
     passed = {line.partition(":")[0].removesuffix("_FILE") for line in block(ONE_HOST, "flower:")}
     assert {variable(field) for field in DASHBOARD} <= passed

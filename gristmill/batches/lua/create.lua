@@ -31,7 +31,7 @@ elseif b.open then
   return 'open'
 elseif b.input_cut then
   return 'cancelled'
-elseif not b.input_ended and b.producer ~= token and b.producer_until > now then
+elseif not b.input_ended and b.producer and b.producer ~= token and silence.ends_after_gap(b.producer_until, lease, now) > now then
   return 'fed'
 end
 if not b.input_ended and not values.from_batch then

@@ -78,7 +78,7 @@ end
 -- as running any more, and their workers are to end them; they are returned too, as a flat list of worker, chunk of the
 -- message.
 local function running(batch, b, now, killable)
-  local runs, killed, flights, gone = {}, {}, flight_state(batch), gone_before(now)
+  local runs, killed, flights, gone = {}, {}, flight_state(batch), silence.gone_before(now)
   local chunks = redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1, 'WITHSCORES')
   for i = 1, #chunks, 2 do
     local chunk, seen = chunks[i], tonumber(chunks[i + 1])

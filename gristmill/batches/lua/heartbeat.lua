@@ -10,7 +10,7 @@
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
-gap_at(now, 0)
+silence.note_gap(now)
 local is_new = redis.call('ZADD', GM .. 'workers', now, worker)
 if is_new == 1 then note_event('start', worker, now) end
 redis.call('HSET', GM .. 'heartbeats', worker, details)

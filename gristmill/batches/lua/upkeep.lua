@@ -6,7 +6,7 @@ local UNSEEN_MS = 3000
 local BATCHES_MOST, CHUNKS_MOST = 100, 500
 
 local function remove_silent(now)
-  local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', gone_before(now), 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)
+  local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', silence.gone_before(now), 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)
   for _, worker in ipairs(silent) do
     -- It was alive when it was last heard of.
     note_event('death', worker, redis.call('ZSCORE', GM .. 'workers', worker))
@@ -63,6 +63,7 @@ local function begin_scheduled(now)
 end
 
 local function upkeep(now)
+  silence.note_gap(now)
   remove_silent(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
     look(batch, now)
