@@ -74,22 +74,25 @@ class Observer:
         histories = {name: QueueHistory([second.get(name, NOTHING) for second in seconds[:-1]]) for name in names}
         means = self._means(batches)
         running = self._running(histories, last, workers)
+        by_queue = {name: list[BatchInfo]() for name in names}
+        for batch in batches:
+            by_queue.get(batch.queue, []).append(batch)
         queues = [
             measure(
                 name,
                 histories[name],
                 last.get(name, NOTHING).gauges,
                 workers,
-                Backlog.of(name, batches, histories[name], means, running),
-                batches,
+                Backlog.of(name, mine, histories[name], means, running),
+                mine,
             )
-            for name in names
+            for name, mine in by_queue.items()
         ]
         return Overview(at, queues, workers, batches)
 
     def _means(self, batches: Sequence[BatchInfo]) -> dict[str, float]:
         """The mean run times that batches have measured themselves, of those that run first."""
-        names = [batch.name for batch in batches if batch.left][:_MEANS_MOST]
+        names = [batch.name for batch in batches if batch.left and batch.done][:_MEANS_MOST]
         return {name: mean for name, mean in self.outlooks.means(names).items() if mean}
 
     def _running(
