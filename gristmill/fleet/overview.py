@@ -27,6 +27,8 @@ _MEANS_MOST = 200
 #: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
+#: The states of batches that begin when others have ended, or at a time of their own.
+_WAITS = (State.WAITING, State.SCHEDULED)
 #: The kind of the tasks that each pool suits.
 KIND_OF_POOL = {"prefork": "cpu", "threads": "io"}
 
@@ -130,11 +132,14 @@ def measure(
     """A queue now, from its last minutes, the last samples (`gauges`), the live workers and the batches."""
     mine = [worker for worker in workers if worker.queue == name]
     left, slots = round(gauges.get("left", 0)), sum(worker.slots for worker in mine)
+    held = round(gauges.get("held", 0))
+    waiting = min(held, sum(batch.left for batch in batches if batch.queue == name and batch.state in _WAITS))
     waits, runs = history.times
     return QueueNow(
         name=name,
         left=left,
-        paused=round(gauges.get("held", 0)),
+        paused=held - waiting,
+        waiting=waiting,
         oldest=gauges.get("oldest", 0.0),
         rate=history.rate,
         failing=history.failing,

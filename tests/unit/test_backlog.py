@@ -2,8 +2,10 @@
 
 import pytest
 
+from gristmill.batches.info import State
 from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.meters import TaskCount
+from gristmill.fleet.overview import measure
 from gristmill.fleet.queue_history import QueueHistory, QueueSecond
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.running_items import RunningItem
@@ -52,6 +54,14 @@ def test_batches_that_nothing_is_known_of_count_as_one_for_each_task():
     apart = Backlog(infos, history, {"begun": 0.5}, [runs])
     assert (backlog.work(70), backlog.doubt) == pytest.approx((apart.work(70), apart.doubt))
     assert backlog.longest(70) == apart.longest(70)
+
+
+def test_items_that_wait_for_other_batches_or_for_their_time_are_not_paused():
+    states = {State.PAUSED: 5, State.WAITING: 2, State.SCHEDULED: 1, State.RUNNING: 4}
+    infos = [batch_info(str(state), left=left, state=state) for state, left in states.items()]
+    history = QueueHistory([])
+    queue = measure("cpu", history, {"left": 4, "held": 8}, [], Backlog.of("cpu", infos, history, {}), infos)
+    assert (queue.left, queue.paused, queue.waiting) == (4, 5, 3)
 
 
 @pytest.mark.parametrize(("left", "rounds"), [(9, 3), (8, 2), (6, 2), (5, 2)])
