@@ -16,6 +16,8 @@ from gristmill.worker.limits import worker_memory
 _MIB = 1 << 20
 #: Seconds between two looks, over which the use of cores is measured: one second varies much, and a look reads files.
 LOOK_SECONDS = 5
+#: Seconds until the second look: the first one measures the moment since the module was loaded, in which anything may be.
+SECOND_LOOK_SECONDS = 1
 
 # psutil measures between two calls: this is the first.
 psutil.cpu_percent()
@@ -28,12 +30,13 @@ class HostLoad:
         self._process = psutil.Process()
         self._start_seconds = round(time.time() - self._process.create_time(), 1)
         self._looked_at, self._cpu_seconds = self._look()
+        self._wait = min(SECOND_LOOK_SECONDS, LOOK_SECONDS)
         self._cores_used = 0.0
 
     def read(self) -> dict[str, Any]:
         """The load now."""
-        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            before, spent = self._looked_at, self._cpu_seconds
+        if time.monotonic() - self._looked_at >= self._wait:
+            before, spent, self._wait = self._looked_at, self._cpu_seconds, LOOK_SECONDS
             self._looked_at, self._cpu_seconds = self._look()
             # Of a process that was killed, nobody has counted the last seconds.
             self._cores_used = max(0.0, (self._cpu_seconds - spent) / (self._looked_at - before))
