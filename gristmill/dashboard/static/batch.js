@@ -7,7 +7,7 @@
   const byId = (id) => document.getElementById(id);
   let starts = [-1], more = false, latest = null;
 
-  const progress = new Chart({ title: "Progress", axis: "items with an outcome", zoom: new Zoom(byId("zoom-out")) });
+  const progress = new Chart({ title: "Progress", axis: "outcomes, also those before a retry", zoom: new Zoom(byId("zoom-out")) });
   const runs = new Chart({ title: "Run time of items", axis: "items", bars: true, across: "Up to" });
   byId("charts").append(progress.element, runs.element);
 
