@@ -161,14 +161,14 @@ class Backlog:
         return left / rate if rate else None
 
 
-def _piled(batches: Iterable[BatchInfo], known: Collection[str]) -> list[BatchInfo]:
-    """The batches; those of a task together as one of which no item has ended, no limit holds any, and none is `known`.
+def _piled(batches: Iterable[BatchInfo], names: Collection[str]) -> list[BatchInfo]:
+    """The batches; those of a task together as one of which no item has ended, no limit holds any, none is in `names`.
 
     There may be thousands of them, and all have the mean of their task.
     """
     apart, piles = list[BatchInfo](), dict[str, list[BatchInfo]]()
     for batch in batches:
-        if batch.held_by or batch.name in known or _ended(batch):
+        if batch.held_by or batch.name in names or _ended(batch):
             apart.append(batch)
         else:
             piles.setdefault(batch.task, []).append(batch)

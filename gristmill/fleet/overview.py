@@ -132,13 +132,13 @@ def measure(
     """A queue now, from its last minutes, the last samples (`gauges`), the live workers and the batches."""
     mine = [worker for worker in workers if worker.queue == name]
     left, slots = round(gauges.get("left", 0)), sum(worker.slots for worker in mine)
-    held = round(gauges.get("held", 0))
-    waiting = min(held, sum(batch.left for batch in batches if batch.queue == name and batch.state in _WAITS))
+    on_hold = round(gauges.get("held", 0))
+    waiting = min(on_hold, sum(batch.left for batch in batches if batch.queue == name and batch.state in _WAITS))
     waits, runs = history.times
     return QueueNow(
         name=name,
         left=left,
-        paused=held - waiting,
+        paused=on_hold - waiting,
         waiting=waiting,
         oldest=gauges.get("oldest", 0.0),
         rate=history.rate,

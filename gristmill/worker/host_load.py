@@ -22,10 +22,10 @@ SECOND_LOOK_SECONDS = 1
 
 def _cpu_times() -> tuple[float, float]:
     """Seconds that all cores have had, and of these the idle ones; psutil's own percentage is apart for each thread."""
-    times = psutil.cpu_times()._asdict()
+    times = psutil.cpu_times()
     # What guests use is part of what their host's processes do.
-    total = sum(times.values()) - times.get("guest", 0.0) - times.get("guest_nice", 0.0)
-    return total, times["idle"] + times.get("iowait", 0.0)
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total, times.idle + getattr(times, "iowait", 0.0)
 
 
 _AT_LOAD = _cpu_times()
