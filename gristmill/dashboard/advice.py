@@ -41,10 +41,8 @@ def advise(
 ) -> Advice:
     """The advice for `queue`, one of `queues`, to a `reader`; the server uses `server_cpu` percent of one core."""
     name = queue.name
-    if not queue.left and queue.paused:
-        return Advice(name, f"{name}: {item_count(queue.paused)} in paused batches.", "gristmill resume", "info")
     if not queue.left:
-        return Advice(name, f"{name}: no item is left.", level="idle")
+        return _nothing_left(queue)
     planned = plan(queue, queues, workers, server_cpu, TARGET_SECONDS)
     command = AdvisedCommand(queue, queues, workers, reader)
     if not queue.slots:
@@ -62,6 +60,16 @@ def advise(
     if not is_settled(queue):
         return _with(stands, "The slots have just changed, or got work: what they do is not measured yet.")
     return _on_limit(stands, queue, planned, command, workers)
+
+
+def _nothing_left(queue: QueueNow) -> Advice:
+    if queue.paused:
+        text = f"{queue.name}: {item_count(queue.paused)} in paused batches."
+        return Advice(queue.name, text, "gristmill resume", "info")
+    if queue.waiting:
+        text = f"{queue.name}: {item_count(queue.waiting)} in batches that wait for others, or for their time."
+        return Advice(queue.name, text, level="info")
+    return Advice(queue.name, f"{queue.name}: no item is left.", level="idle")
 
 
 def _on_limit(

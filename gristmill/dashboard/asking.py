@@ -1,6 +1,7 @@
 """How a page asks the server: in a thread, and not for long when the server is away or silent."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -29,6 +30,11 @@ _LOOKS_MOST, _ACTS_MOST = 16, 16
 _looks = ThreadPoolExecutor(_LOOKS_MOST, thread_name_prefix="look")
 _acts = ThreadPoolExecutor(_ACTS_MOST, thread_name_prefix="act")
 _clients: PerProcess[str, Redis] = PerProcess()
+
+
+def to_json(value: Any) -> str:
+    """The JSON of what a page asks for."""
+    return json.dumps(value, separators=(",", ":"))
 
 
 def looking() -> Redis:

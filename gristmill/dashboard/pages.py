@@ -1,6 +1,5 @@
 """Our pages and their JSON. Templates escape all values, and scripts insert them as text."""
 
-import json
 import re
 from typing import Any
 
@@ -9,7 +8,7 @@ import tornado.web
 from gristmill.batches.info import ENDED, State
 from gristmill.config.settings import variable
 from gristmill.dashboard import audit, batches, busy, throughput
-from gristmill.dashboard.asking import Showing
+from gristmill.dashboard.asking import Showing, to_json
 from gristmill.dashboard.batch_list import SORTS, BatchQuery
 from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.history import RANGES
@@ -46,9 +45,9 @@ class Page(Showing):
             raise tornado.web.HTTPError(403, "%s", f"the dashboard is read-only: {why}")
 
     def give(self, value: Any) -> None:
-        """Answer with JSON."""
+        """Answer with JSON; a text is JSON already."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(json.dumps(value, separators=(",", ":")))
+        self.finish(value if isinstance(value, str) else to_json(value))
 
 
 class ThroughputPage(Page):

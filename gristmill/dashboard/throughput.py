@@ -15,6 +15,7 @@ from gristmill.config.settings import settings
 from gristmill.dashboard import workers
 from gristmill.dashboard.advice import Advice, advise
 from gristmill.dashboard.advised_command import Reader
+from gristmill.dashboard.asking import to_json
 from gristmill.dashboard.warnings import (
     advise_on_abandoned,
     advise_on_names,
@@ -35,26 +36,26 @@ FRESH_SECONDS = 0.9
 SEARCH_SECONDS = 30.0
 
 _lock = threading.Lock()
-_answers: dict[str, tuple[float, dict[str, Any]]] = {}
+_answers: dict[str, tuple[float, str]] = {}
 #: The server's last silence: nobody waits for a second one, whatever range.
 _failure: tuple[float, RedisError] | None = None
 
 
-def data(application: Any, name: str) -> dict[str, Any]:
-    """The JSON of the page for the range `name`; computed once a second, however many visitors ask.
+def data(application: Any, name: str) -> str:
+    """The JSON of the page for the range `name`; made once a second, however many visitors ask.
 
     Raises:
         RedisError: the server does not answer; those who waited meanwhile are told so too.
     """
     global _failure  # noqa: PLW0603
     with _lock:
-        at, answer = _answers.get(name, (0.0, {}))
+        at, answer = _answers.get(name, (0.0, ""))
         if time.monotonic() - at <= FRESH_SECONDS:
             return answer
         if _failure and time.monotonic() - _failure[0] <= FRESH_SECONDS:
             raise _failure[1]
         try:
-            answer = _compute(application, name)
+            answer = to_json(_compute(application, name))
         except RedisError as error:
             _failure = time.monotonic(), error
             raise

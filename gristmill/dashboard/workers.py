@@ -1,7 +1,6 @@
 """The data of the page Workers: the live workers, and one of them by its name."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from gristmill.errors import InputError
@@ -21,7 +20,8 @@ def rows(observer: Observer, workers: Sequence[LiveWorker]) -> list[dict[str, An
     for worker in workers:
         counts = recorded[worker.id].values()
         outcomes = {"succeeded": sum(c.succeeded for c in counts), "failed": sum(c.failed for c in counts)}
-        answer.append({**asdict(worker), "tasks": len(worker.tasks), **outcomes})
+        fields = {name: getattr(worker, name) for name in LiveWorker.__dataclass_fields__}
+        answer.append({**fields, "tasks": len(worker.tasks), **outcomes})
     return answer
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, get_origin, get_type_hints
 
 
@@ -45,6 +45,12 @@ def read_announcements(text: str | None) -> dict[str, Announcement]:
         for name, task in _object(text or "{}").items()
         if isinstance(task, str) or "fingerprint" in read_fields(Announcement, task)
     }
+
+
+@lru_cache(maxsize=64)
+def read_fingerprints(text: str | None) -> Mapping[str, str]:
+    """The fingerprint of each task that one worker announces; read once for all workers that have the same tasks."""
+    return {name: announcement.fingerprint for name, announcement in read_announcements(text).items()}
 
 
 def read_fields(kind: type, values: Any) -> dict[str, Any]:

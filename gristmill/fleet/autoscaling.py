@@ -60,7 +60,8 @@ class Past:
 
     `slots` were decided `changed_at`. `direction` is 1 or -1 as the last change made it more or less, and `turns`
     counts the changes of that since there are items. Since `idle_since` no item is left; since `low_since` `low` slots
-    were enough. Slots come and go `step` at a time, and `present` of them are there.
+    were enough. Slots come and go `step` at a time, and `present` of them are there. The last new ones took `start`
+    seconds to come; None: none have come yet.
     """
 
     slots: int = 0
@@ -72,6 +73,7 @@ class Past:
     low: int = 0
     step: int = 0
     present: int = 0
+    start: float | None = None
     reason: str = ""
 
     @classmethod

@@ -1,7 +1,7 @@
 """What is left of a queue: how long its items will take, what holds them back, and when those that run have ended."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from math import exp, log, sqrt
@@ -24,7 +24,8 @@ DOUBT_MOST = 99.0
 class Backlog:
     """The batches of one queue that have items left, with what the meters know of their tasks.
 
-    `means` are the mean run times that batches have measured themselves, by name.
+    Those of a task that nothing is known of are one. `means` are the mean run times that batches have measured
+    themselves, by name.
     """
 
     batches: Sequence[BatchInfo]
@@ -44,7 +45,8 @@ class Backlog:
         """The backlog of a queue, of all batches."""
         mine = [one for one in batches if one.queue == queue and one.left and one.state not in _SILENT]
         names = {one.name for one in mine}
-        return cls(mine, history, means, [item for item in running if item.batch in names])
+        running = [item for item in running if item.batch in names]
+        return cls(_piled(mine, {*means, *(item.batch for item in running)}), history, means, running)
 
     @cached_property
     def mean(self) -> Mapping[str, float]:
@@ -65,9 +67,16 @@ class Backlog:
                 means[batch.name] = own * self.history.bias_of(own) if own and is_own else mean * self.history.bias
         return means
 
+    @cached_property
+    def _ages_by_name(self) -> Mapping[str, list[float]]:
+        ages: dict[str, list[float]] = {}
+        for item in self.running:
+            ages.setdefault(item.batch, []).append(item.seconds)
+        return ages
+
     def _ages(self, batch: BatchInfo) -> list[float]:
         """For how long the items of a batch that run have run; [0] where none has for a second."""
-        return [item.seconds for item in self.running if item.batch == batch.name] or [0.0]
+        return self._ages_by_name.get(batch.name, [0.0])
 
     @property
     def doubt(self) -> float:
@@ -150,6 +159,20 @@ class Backlog:
         left = sum(other.left for other in self.over_limit if other.task == batch.task)
         rate = self.history.rate_of(batch.task)
         return left / rate if rate else None
+
+
+def _piled(batches: Iterable[BatchInfo], names: Collection[str]) -> list[BatchInfo]:
+    """The batches; those of a task together as one of which no item has ended, no limit holds any, none is in `names`.
+
+    There may be thousands of them, and all have the mean of their task.
+    """
+    apart, piles = list[BatchInfo](), dict[str, list[BatchInfo]]()
+    for batch in batches:
+        if batch.held_by or batch.name in names or _ended(batch):
+            apart.append(batch)
+        else:
+            piles.setdefault(batch.task, []).append(batch)
+    return [*apart, *(replace(pile[0], left=sum(batch.left for batch in pile)) for pile in piles.values())]
 
 
 def _ended(batch: BatchInfo) -> int:

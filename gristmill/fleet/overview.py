@@ -27,6 +27,8 @@ _MEANS_MOST = 200
 #: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
+#: The states of batches that begin when others have ended, or at a time of their own.
+_WAITS = (State.WAITING, State.SCHEDULED)
 #: The kind of the tasks that each pool suits.
 KIND_OF_POOL = {"prefork": "cpu", "threads": "io"}
 
@@ -74,22 +76,25 @@ class Observer:
         histories = {name: QueueHistory([second.get(name, NOTHING) for second in seconds[:-1]]) for name in names}
         means = self._means(batches)
         running = self._running(histories, last, workers)
+        by_queue = {name: list[BatchInfo]() for name in names}
+        for batch in batches:
+            by_queue.get(batch.queue, []).append(batch)
         queues = [
             measure(
                 name,
                 histories[name],
                 last.get(name, NOTHING).gauges,
                 workers,
-                Backlog.of(name, batches, histories[name], means, running),
-                batches,
+                Backlog.of(name, mine, histories[name], means, running),
+                mine,
             )
-            for name in names
+            for name, mine in by_queue.items()
         ]
         return Overview(at, queues, workers, batches)
 
     def _means(self, batches: Sequence[BatchInfo]) -> dict[str, float]:
         """The mean run times that batches have measured themselves, of those that run first."""
-        names = [batch.name for batch in batches if batch.left][:_MEANS_MOST]
+        names = [batch.name for batch in batches if batch.left and batch.done][:_MEANS_MOST]
         return {name: mean for name, mean in self.outlooks.means(names).items() if mean}
 
     def _running(
@@ -127,11 +132,14 @@ def measure(
     """A queue now, from its last minutes, the last samples (`gauges`), the live workers and the batches."""
     mine = [worker for worker in workers if worker.queue == name]
     left, slots = round(gauges.get("left", 0)), sum(worker.slots for worker in mine)
+    on_hold = round(gauges.get("held", 0))
+    waiting = min(on_hold, sum(batch.left for batch in batches if batch.queue == name and batch.state in _WAITS))
     waits, runs = history.times
     return QueueNow(
         name=name,
         left=left,
-        paused=round(gauges.get("held", 0)),
+        paused=on_hold - waiting,
+        waiting=waiting,
         oldest=gauges.get("oldest", 0.0),
         rate=history.rate,
         failing=history.failing,

@@ -14,23 +14,25 @@ EQUAL = 1.3
 class QueueNow:
     """A queue at this moment.
 
-    `left` counts the items without an outcome, but for the `paused` ones, which are in paused batches. `oldest` is the
-    age in seconds of the oldest item left. `rate`, `failing` and `arrivals` are items per second: with an outcome,
-    failed, and stored. `seconds` is the mean run time of an item, `used` the share (0 to 1) of the slots that was busy,
-    and `speed` how many seconds of items a busy slot does in a second: fewer than 1 where items are so short that
-    taking and recording them counts, more where a slot runs several items of an async task at once. `work` is how many
-    seconds the items left take together, 0 where their batches do not tell. `longest` is the run time that the longest
-    of the last items will have, and `ends` in how many seconds those that run will all have ended: None while nothing
-    tells that. Limits of batches and tasks hold `over_limit` of the items left back; `hold` says which limit, and
-    `held_seconds` for how long, None where nobody knows. The number of slots has been the same for `steady` seconds.
-    What is measured is of `ended` items; `doubt` is the share by which their mean run time may be off.
-    `wait` and `run` are the quantiles 0.5, 0.95 and 0.99 of the last minute in seconds. `submitting` says that a
-    producer is still adding items. `kind` is that of its tasks, empty where neither a worker nor a batch shows it.
+    `left` counts the items without an outcome, but for the `paused` ones, which are in paused batches, and for the
+    `waiting` ones, whose batches wait for others or for their time. `oldest` is the age in seconds of the oldest item
+    left. `rate`, `failing` and `arrivals` are items per second: with an outcome, failed, and stored. `seconds` is the
+    mean run time of an item, `used` the share (0 to 1) of the slots that was busy, and `speed` how many seconds of
+    items a busy slot does in a second: fewer than 1 where items are so short that taking and recording them counts,
+    more where a slot runs several items of an async task at once. `work` is how many seconds the items left take
+    together, 0 where their batches do not tell. `longest` is the run time that the longest of the last items will have,
+    and `ends` in how many seconds those that run will all have ended: None while nothing tells that. Limits of batches
+    and tasks hold `over_limit` of the items left back; `hold` says which limit, and `held_seconds` for how long, None
+    where nobody knows. The number of slots has been the same for `steady` seconds. What is measured is of `ended`
+    items; `doubt` is the share by which their mean run time may be off. `wait` and `run` are the quantiles 0.5, 0.95
+    and 0.99 of the last minute in seconds. `submitting` says that a producer is still adding items. `kind` is that of
+    its tasks, empty where neither a worker nor a batch shows it.
     """
 
     name: str
     left: int = 0
     paused: int = 0
+    waiting: int = 0
     oldest: float = 0.0
     rate: float = 0.0
     failing: float = 0.0

@@ -14,6 +14,7 @@ from gristmill.fleet.announcement import (
     announcements_json,
     read_announcements,
     read_fields,
+    read_fingerprints,
     read_setup_errors,
 )
 from gristmill.fleet.worker_id import node_name
@@ -150,7 +151,7 @@ class WorkerRegistry:
                     **read_fields(LiveWorker, heartbeats[worker]),
                     "name": node_name(worker),
                     "id": worker,
-                    "tasks": {name: it.fingerprint for name, it in read_announcements(announced.get(worker)).items()},
+                    "tasks": dict(read_fingerprints(announced.get(worker))),
                     "setup_failures": read_setup_errors(setups.get(worker)),
                 }
             )

@@ -32,9 +32,11 @@ class SlotChoice:
         if past is None:
             past = Past(slots=mine, reason="as it was found")
         least, most = self._bounds[name]
-        past = replace(past, step=self._reach.step(name, overview.workers, past.step), present=mine)
-        bounds = Bounds(least, most, past.step)
-        plans = partial(self._plan, overview, server_cpu, max(0, queue.slots - mine))
+        step = self._reach.step(name, overview.workers, past.step)
+        past = replace(past, step=step, present=mine, start=_start(past, mine, overview.at))
+        bounds = Bounds(least, most, step)
+        start = start_seconds(queue, overview.workers) if past.start is None else past.start
+        plans = partial(self._plan, overview, server_cpu, start, max(0, queue.slots - mine))
         seconds = time_for(queue, overview.batches, overview.at, self._aim.target)
         return decide(queue, plans, past, overview.at, bounds, seconds, self._aim)
 
@@ -43,11 +45,27 @@ class SlotChoice:
         return queue if queue.left else replace(queue, left=self._waiting(queue.name))
 
     def _plan(
-        self, overview: Overview, server_cpu: float, others: int, queue: QueueNow, target: float, ordered: float = 0.0
+        self,
+        overview: Overview,
+        server_cpu: float,
+        start: float,
+        others: int,
+        queue: QueueNow,
+        target: float,
+        ordered: float = 0.0,
     ) -> Plan:
-        """The plan of a queue, without the `others`, its slots elsewhere; new slots were `ordered` seconds ago."""
-        start = max(0.0, start_seconds(queue, overview.workers) - ordered)
+        """The plan of a queue, without the `others`, its slots elsewhere.
+
+        New slots take `start` seconds to come, and were ordered `ordered` seconds ago.
+        """
+        start = max(0.0, start - ordered)
         planned = plan(queue, overview.queues, overview.workers, server_cpu, target, start)
         if self._reach.is_elastic and planned.limit in (Limit.CORES, Limit.MEMORY):
             planned = replace(planned, slots=max(slots_for(queue, target, start), planned.slots))
         return replace(planned, slots=max(0, planned.slots - others))
+
+
+def _start(past: Past, present: int, at: float) -> float | None:
+    """Seconds that the last new slots took to come, which may be less than a worker takes to start, or more."""
+    has_come = past.direction == 1 and past.present < past.slots <= present
+    return at - past.changed_at if has_come else past.start

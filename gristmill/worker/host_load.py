@@ -16,9 +16,19 @@ from gristmill.worker.limits import worker_memory
 _MIB = 1 << 20
 #: Seconds between two looks, over which the use of cores is measured: one second varies much, and a look reads files.
 LOOK_SECONDS = 5
+#: Seconds until the second look: the first one is of the moment since the module was loaded, in which anything may be.
+SECOND_LOOK_SECONDS = 1
 
-# psutil measures between two calls: this is the first.
-psutil.cpu_percent()
+
+def _cpu_times() -> tuple[float, float]:
+    """Seconds that all cores have had, and of these the idle ones; psutil's own percentage is apart for each thread."""
+    times = psutil.cpu_times()
+    # What guests use is part of what their host's processes do.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total, times.idle + getattr(times, "iowait", 0.0)
+
+
+_AT_LOAD = _cpu_times()
 
 
 class HostLoad:
@@ -28,14 +38,16 @@ class HostLoad:
         self._process = psutil.Process()
         # Read from files; the admission reads them for each message.
         self._memory_limit = worker_memory(settings())
+        self._machine_times, self.machine_percent = _AT_LOAD, 0.0
         self._start_seconds = round(time.time() - self._process.create_time(), 1)
         self._looked_at, self._cpu_seconds = self._look()
+        self._wait = min(SECOND_LOOK_SECONDS, LOOK_SECONDS)
         self._cores_used = 0.0
 
     def read(self) -> dict[str, Any]:
         """The load now."""
-        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            before, spent = self._looked_at, self._cpu_seconds
+        if time.monotonic() - self._looked_at >= self._wait:
+            before, spent, self._wait = self._looked_at, self._cpu_seconds, LOOK_SECONDS
             self._looked_at, self._cpu_seconds = self._look()
             # Of a process that was killed, nobody has counted the last seconds.
             self._cores_used = max(0.0, (self._cpu_seconds - spent) / (self._looked_at - before))
@@ -55,8 +67,11 @@ class HostLoad:
 
         Looks at all else that is read from files, too.
         """
-        #: Percent of the machine's cores that were busy, over the last seconds.
-        self.machine_percent = psutil.cpu_percent()
+        (before, idle_before), self._machine_times = self._machine_times, _cpu_times()
+        total, idle = self._machine_times
+        if total > before:
+            #: Percent of the machine's cores that were busy, over the last seconds.
+            self.machine_percent = min(100.0, max(0.0, 100 * (1 - (idle - idle_before) / (total - before))))
         virtual = psutil.virtual_memory()
         self._used = round((virtual.total - virtual.available) / _MIB)
         self._container_used = round(memory_used() / _MIB) if _fixed()["container"] else 0

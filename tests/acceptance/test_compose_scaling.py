@@ -18,6 +18,9 @@ from tests.support.examples import PROJECT
 
 pytestmark = pytest.mark.slow
 
+#: Slots of an io container, the most containers, and items of a second: more than MOST containers do in a minute.
+SLOTS, MOST, ITEMS = 4, 6, 1500
+
 
 @contextmanager
 def ledger_of(project):
@@ -28,7 +31,7 @@ def ledger_of(project):
 @pytest.fixture
 def project(tmp_path, image):
     """A project of which an io container has four slots."""
-    project = Compose(tmp_path / "project", GRISTMILL_IMAGE=image, GRISTMILL_IO_SLOTS="4")
+    project = Compose(tmp_path / "project", GRISTMILL_IMAGE=image, GRISTMILL_IO_SLOTS=str(SLOTS))
     try:
         project.scale("redis", cpu=0, io=1)
         yield project
@@ -59,17 +62,19 @@ def ended(ledger, name, seconds):
     return info.submitted, info.succeeded, info.duplicates
 
 
-def test_a_step_load_brings_containers_that_drain_before_they_go(project, place, submitted):
-    options = ("--target", "60s", "--idle", "5s", "--cpu-slots", "0..0", "--io-slots", "4..16")
+def test_a_step_load_brings_six_containers_that_drain_before_they_go(project, place, submitted):
+    options = ("--target", "60s", "--idle", "5s", "--cpu-slots", "0..0", "--io-slots", f"{SLOTS}..{MOST * SLOTS}")
     with ledger_of(project) as ledger, place.start("autoscale", *options, cwd=PROJECT) as first:
         first.says("as it was found")
+        assert len(project.containers("io")) == 1
         with place.start("autoscale", *options, cwd=PROJECT) as second:
             second.says("stands by")
-            submitted("step", *[1] * 600)
+            submitted("step", *[1] * ITEMS)
             until(lambda: len(project.containers("io")) >= 2, 120, "a second container")
             first.process.kill()
             second.says("is gone: this one acts")
-            assert ended(ledger, "step", 240) == (600, 600, 0)
+            until(lambda: len(project.containers("io")) == MOST, 120, "as many containers as may be")
+            assert ended(ledger, "step", 240) == (ITEMS, ITEMS, 0)
             second.says("no item has been left")
             until(lambda: len(project.containers("io")) == 1, 120, "the container of before")
 

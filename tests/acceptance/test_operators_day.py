@@ -169,9 +169,9 @@ def done(ledger, place, name):
 
 
 def follow_the_advice(central, ledger, registry, pages):
-    """Type what the dashboard says: it brings the slots that it says, each works, and no end comes before its time.
+    """Type what the dashboard says: it brings the slots that it says, each works, and the end comes at its time.
 
-    That the end comes in time is for the simulator of fleets: here other work has its part of the machine.
+    The simulator of fleets holds that time to 20 %: here other work has its part of the machine.
     """
 
     def advised():
@@ -190,7 +190,8 @@ def follow_the_advice(central, ledger, registry, pages):
     assert containers > 1
     until(lambda: sum(one.slots for one in registry.workers()) == containers * SLOTS, 90, "the slots of all containers")
     until(lambda: ledger.infos(["morning"])[0].finished, 240, "the end of the batch")
-    assert time.monotonic() - typed_at >= 0.75 * advice["seconds"]
+    took = time.monotonic() - typed_at
+    assert 0.75 * advice["seconds"] <= took <= 2 * advice["seconds"]
 
 
 def two_roles(central, place, ledger):

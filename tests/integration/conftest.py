@@ -7,13 +7,11 @@ import pytest
 from gristmill.config.settings import settings
 from gristmill.fleet.watcher import Watcher
 from gristmill.worker import quarantine
-from tests.support.homes import watched_home
-from tests.support.leases import end_leases
-from tests.support.other_workers import Others
 from gristmill.worker.notifier import Notifier
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
 from tests.support.notices import settings_of
+from tests.support.other_workers import Others
 from tests.support.proxy import Proxy
 from tests.support.set_clock import NOON, set_clock
 from tests.support.transport_bench import Bench

@@ -22,6 +22,12 @@ from tests.support.servers import redis_server, running
 NAMES = ("seen", "cpu@host-01", "gone", "0")
 #: Flower's API is open, and Flower waits for no worker.
 SETTINGS = {"FLOWER_UNAUTHENTICATED_API": "true", "FLOWER_INSPECT_TIMEOUT": "50"}
+#: Behind a proxy, and for those who log in.
+GUARDED = {"GRISTMILL_DASHBOARD_PASSWORD": "correct horse", "GRISTMILL_DASHBOARD_URL_PREFIX": "mill"}
+#: What a stranger gets: a login, a refusal, or no such page or action.
+REFUSED = (401, 403, 404, 405)
+#: What answers everybody, and tells nothing: a supervisor asks the first, and the second forgets a login.
+OPEN = ("/healthcheck", "/logout")
 #: Visitors at the same time, and operators who act.
 VISITORS, OPERATORS = 12, 20
 #: Seconds within which a page says that the server is frozen; a busy machine gets twice as many.
@@ -65,13 +71,30 @@ def test_the_addresses_are_those_of_all_routes():
 
 
 @pytest.mark.parametrize(
-    "state", [{"has_work": False}, {}, {"GRISTMILL_DASHBOARD_READ_ONLY": "true"}, {"GRISTMILL_TASK_EVENTS": "true"}]
+    "state",
+    [
+        {"has_work": False},
+        {},
+        {"GRISTMILL_DASHBOARD_READ_ONLY": "true"},
+        {"GRISTMILL_TASK_EVENTS": "true"},
+        GUARDED,
+    ],
 )
 def test_no_address_ends_in_a_traceback(tmp_path, state):
     with shown(tmp_path, **state) as (_, pages):
         codes = answers(pages)
     assert {asked: code for asked, code in codes.items() if code >= 500} == {}
     assert codes["/worker/cpu@host-01", "text/html"] == (404 if state == {"has_work": False} else 200)
+
+
+def test_whoever_has_not_logged_in_sees_nothing_and_changes_nothing(tmp_path):
+    paths = addresses(NAMES)
+    with shown(tmp_path, **GUARDED) as (_, pages), ThreadPoolExecutor(VISITORS) as visitors:
+        stranger = Dashboard(pages.address)
+        looks = dict(zip(paths, visitors.map(lambda path: stranger.ask(path)[0], paths), strict=True))
+        acts = dict(zip(paths, visitors.map(lambda path: stranger.ask(path, b"name=seen")[0], paths), strict=True))
+    assert {path: code for path, code in looks.items() if code not in REFUSED} == dict.fromkeys(OPEN, 200)
+    assert {path: code for path, code in acts.items() if code not in REFUSED} == {}
 
 
 def test_none_does_for_a_user_that_may_only_read(tmp_path):

@@ -1,12 +1,10 @@
 """Two roles on one dashboard: who acts has a name in the log of actions, who looks changes nothing."""
 
-import base64
-
 import pytest
 from tornado.web import create_signed_value
 
 from gristmill.batches.audit import entries
-from tests.support.dashboards import dashboard, heartbeat
+from tests.support.dashboards import basic, dashboard, heartbeat
 from tests.support.ledger import info, submit
 
 PAGES = ("/batches", "/batch/b", "/busy", "/workers")
@@ -24,10 +22,6 @@ OF_FLOWER = (
     "/api/task/revoke/x",
     "/api/task/send-task/x/tasks/datatable",
 )
-
-
-def basic(name, password):
-    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
 def act(pages, path, login):

@@ -1,5 +1,6 @@
 """A dashboard before a server without workers: what it shows is what a test stored."""
 
+import base64
 import json
 import os
 import subprocess
@@ -20,14 +21,15 @@ from tests.support.servers import free_port
 
 
 class Dashboard:
-    """A running dashboard at `address`."""
+    """A running dashboard at `address`, as somebody who has logged in, if `password` is that of the dashboard."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, password: str = "") -> None:
         self.address = address
+        self.login = basic("gristmill", password) if password else {}
 
     def ask(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, str, HTTPMessage]:
         """The code, the text and the headers of an answer."""
-        request = Request(f"{self.address}{path}", data=data, headers=headers)
+        request = Request(f"{self.address}{path}", data=data, headers={**self.login, **headers})
         try:
             with urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode(), answer.headers
@@ -56,6 +58,11 @@ class Dashboard:
         return code, text
 
 
+def basic(name: str, password: str) -> dict[str, str]:
+    """The header with which somebody logs in."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
 @contextmanager
 def dashboard(url: str, prefix: str = "", **settings: str) -> Iterator[Dashboard]:
     """A dashboard of the server at `url` while the context lasts."""
@@ -64,7 +71,9 @@ def dashboard(url: str, prefix: str = "", **settings: str) -> Iterator[Dashboard
     environ = {**own, "GRISTMILL_REDIS_URL": url, "GRISTMILL_PREFIX": prefix, **settings}
     command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    running = Dashboard(f"http://127.0.0.1:{port}")
+    path = settings.get("GRISTMILL_DASHBOARD_URL_PREFIX", "")
+    address = f"http://127.0.0.1:{port}" + (f"/{path}" if path else "")
+    running = Dashboard(address, settings.get("GRISTMILL_DASHBOARD_PASSWORD", ""))
 
     def is_up() -> bool:
         assert process.poll() is None, process.stderr and process.stderr.read()

@@ -21,8 +21,9 @@ class Ground:
     worker_start: float
 
 
-#: A cloud or containers, from nothing; and the pools of `gristmill up`, whose workers took longer to start than a slot.
-CONTAINERS, POOLS = Ground(0, 20.0, 20.0), Ground(2, 1.0, 3.0)
+#: A cloud or containers, from nothing; the pools of `gristmill up`, whose workers took longer to start than a slot; and
+#: the same where these started while other work had the cores.
+CONTAINERS, POOLS, SLOW_WORKERS = Ground(0, 20.0, 20.0), Ground(2, 1.0, 3.0), Ground(2, 1.0, 20.0)
 
 
 class ScaledFleet:

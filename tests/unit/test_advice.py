@@ -242,7 +242,10 @@ def test_nothing_waits():
 
 
 def test_paused_batches_are_named():
-    advised = advice(replace(CPU, left=0, paused=7))
+    waits = advice(replace(CPU, left=0, waiting=7))
+    assert (waits.command, waits.level) == (None, "info")
+    assert "7 items" in waits.text
+    advised = advice(replace(CPU, left=0, paused=7, waiting=2))
     assert (advised.text, advised.command) == ("cpu: 7 items in paused batches.", "gristmill resume")
 
 
@@ -254,7 +257,14 @@ def test_without_a_rate_there_is_no_time(busy, words):
 
 
 def test_durations():
-    assert [duration(s) for s in (0.4, 59.4, 60, 200, 7500)] == ["0 s", "59 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]
+    assert [duration(s) for s in (0.4, 59.4, 60, 200, 7200, 7500)] == [
+        "0 s",
+        "59 s",
+        "1 min",
+        "3 min 20 s",
+        "2 h",
+        "2 h 5 min",
+    ]
 
 
 def test_messages_that_nobody_takes_are_named_with_their_number():

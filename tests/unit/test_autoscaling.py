@@ -1,6 +1,7 @@
 """What autoscale decides: in time and no sooner, without flapping, to zero when idle."""
 
 from dataclasses import asdict, replace
+from statistics import fmean
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from gristmill.batches.info import State
 from gristmill.fleet.autoscaling import EARLY, LOW_SECONDS, Aim, Bounds, Past, decide, time_for
 from gristmill.fleet.queue_now import QueueNow
 from gristmill.fleet.scaling import Limit, Plan, slots_for
-from tests.support.scaled_fleet import CONTAINERS, LOOK_SECONDS, POOLS, ScaledFleet
+from tests.support.scaled_fleet import CONTAINERS, LOOK_SECONDS, POOLS, SLOW_WORKERS, ScaledFleet
 
 TARGET, IDLE, START_SECONDS = 600.0, 60.0, 20.0
 BUSY = QueueNow("cpu", left=1000, seconds=1.0, work=1000.0, rate=4.0, slots=4, busy=4, used=1.0)
@@ -38,6 +39,17 @@ def test_mixed_batches_end_in_time_on_busy_slots_without_flapping(seed, target, 
     while scaled.past.slots > ground.least:
         scaled.look()
     assert 0.1 * target <= scaled.seconds - ended_at <= 0.1 * target + 3 * LOOK_SECONDS
+
+
+def test_it_goes_by_how_long_new_slots_took_to_come_and_not_by_what_workers_say_of_their_start():
+    off = []
+    for seed in range(12):
+        scaled = ScaledFleet(seed, 60.0, 6.0, SLOW_WORKERS)
+        while scaled.batch.left:
+            scaled.look()
+        assert scaled.past.start <= SLOW_WORKERS.start + 2 * LOOK_SECONDS
+        off.append(abs(scaled.seconds / 60.0 - 1))
+    assert fmean(off) < 0.05, off
 
 
 def test_a_queue_without_slots_gets_some_at_once():
@@ -152,5 +164,5 @@ def test_the_time_for_all_items(batches, oldest, seconds):
 
 
 def test_the_past_is_read_as_it_was_written():
-    past = Past(slots=3, changed_at=1.5, direction=-1, turns=2, idle_since=7.0, reason="why")
+    past = Past(slots=3, changed_at=1.5, direction=-1, turns=2, idle_since=7.0, start=4.0, reason="why")
     assert Past.of({**asdict(past), "of another version": 1}) == past

@@ -2,10 +2,13 @@
 
 import pytest
 
+from gristmill.batches.info import State
 from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.meters import TaskCount
+from gristmill.fleet.overview import measure
 from gristmill.fleet.queue_history import QueueHistory, QueueSecond
 from gristmill.fleet.queue_now import QueueNow
+from gristmill.fleet.running_items import RunningItem
 from tests.support.batch_info import batch_info
 
 
@@ -31,6 +34,34 @@ def work(*, ended, own, left=1000):
 )
 def test_a_batch_tells_how_long_its_items_take_where_its_task_has_others(ended, own, seconds):
     assert work(ended=ended, own=own) == pytest.approx(seconds)
+
+
+def test_batches_that_nothing_is_known_of_count_as_one_for_each_task():
+    history = QueueHistory(
+        [QueueSecond({"sweep": TaskCount(succeeded=100, busy=1.0)}, {"left": 1}, done=100, work=1.0)]
+    )
+    names = [f"b{number}" for number in range(5)]
+    infos = [batch_info(name, task="sweep" if name < "b4" else "other", left=10) for name in names]
+    infos += [batch_info("begun", task="sweep", succeeded=10, left=10), batch_info("runs", task="sweep", left=10)]
+    runs = RunningItem("runs", 0, None, 0.0, 5.0, 1, None, "w", 1)
+    backlog = Backlog.of("cpu", infos, history, {"begun": 0.5}, [runs])
+    assert [(batch.name, batch.left) for batch in backlog.batches] == [
+        ("begun", 10),
+        ("runs", 10),
+        ("b0", 40),
+        ("b4", 10),
+    ]
+    apart = Backlog(infos, history, {"begun": 0.5}, [runs])
+    assert (backlog.work(70), backlog.doubt) == pytest.approx((apart.work(70), apart.doubt))
+    assert backlog.longest(70) == apart.longest(70)
+
+
+def test_items_that_wait_for_other_batches_or_for_their_time_are_not_paused():
+    states = {State.PAUSED: 5, State.WAITING: 2, State.SCHEDULED: 1, State.RUNNING: 4}
+    infos = [batch_info(str(state), left=left, state=state) for state, left in states.items()]
+    history = QueueHistory([])
+    queue = measure("cpu", history, {"left": 4, "held": 8}, [], Backlog.of("cpu", infos, history, {}), infos)
+    assert (queue.left, queue.paused, queue.waiting) == (4, 5, 3)
 
 
 @pytest.mark.parametrize(("left", "rounds"), [(9, 3), (8, 2), (6, 2), (5, 2)])

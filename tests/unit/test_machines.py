@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,20 @@ class TestHost:
         cores = (time.process_time() - spent) / (time.monotonic() - began)
         # The kernel counts in hundredths of a second.
         assert load.read()["cores_used"] == pytest.approx(cores, rel=0.3)
+
+    def test_the_first_look_is_followed_soon_by_a_second_one(self, monkeypatch):
+        monkeypatch.setattr("gristmill.worker.host_load.SECOND_LOOK_SECONDS", 0.0)
+        load, spent = HostLoad(), time.process_time()
+        while time.process_time() < spent + 0.1:
+            pass
+        assert load.read()["cores_used"] > 0
+        # The third look is not due.
+        assert load.read()["cores_used"] == load.read()["cores_used"]
+
+    def test_another_thread_looks_as_the_first_one_does(self, monkeypatch):
+        monkeypatch.setattr("gristmill.worker.host_load.SECOND_LOOK_SECONDS", 0.0)
+        load, spent = HostLoad(), time.process_time()
+        while time.process_time() < spent + 0.1:
+            pass
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(load.read).result()["cpu"] > 0

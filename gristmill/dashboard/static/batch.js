@@ -1,13 +1,13 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, number, count, duration, about, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
+  const { make, number, count, duration, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
   const page = document.getElementById("batch");
   const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
   const byId = (id) => document.getElementById(id);
   let starts = [-1], more = false, latest = null;
 
-  const progress = new Chart({ title: "Progress", axis: "items with an outcome", zoom: new Zoom(byId("zoom-out")) });
+  const progress = new Chart({ title: "Progress", axis: "outcomes, also those before a retry", zoom: new Zoom(byId("zoom-out")) });
   const runs = new Chart({ title: "Run time of items", axis: "items", bars: true, across: "Up to" });
   byId("charts").append(progress.element, runs.element);
 
@@ -48,7 +48,7 @@
       ["Failed", number(batch.failed, 0)], ["Dead", number(batch.dead, 0)], ["Cancelled", number(batch.cancelled, 0)],
       ["Left", number(batch.left, 0)], ["Failed at least once", number(data.attempts.failed_once, 0)],
       ["Waiting for a retry", number(data.attempts.waiting, 0)], ["Duplicates", number(batch.duplicates, 0)],
-      ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.map(about).join(", ")],
+      ["Rejected", number(batch.rejected, 0)], ["Run time p50, 95, 99", data.times.every((one) => one === null) ? "–" : "≈ " + data.times.map(duration).join(", ")],
       ["Created", day(batch.created)], ["Finished", batch.finished ? day(batch.finished) : "–"],
     ];
     if (batch.logs_lost) rows.push(["Output not kept, runs", number(batch.logs_lost, 0)]);

@@ -58,10 +58,16 @@
     return queue.drain === null ? "no rate yet" : duration(queue.drain);
   }
 
+  /** Items that nobody may take now. */
+  function onHold(queue) {
+    const parts = ["paused", "waiting"].filter((what) => queue[what]).map((what) => number(queue[what], 0) + " " + what);
+    return parts.length ? " (" + parts.join(", ") + ")" : "";
+  }
+
   function showTables(data) {
     fill(document.getElementById("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
       th(queue.name), make("td", { "data-what": "rate", "data-head": "Items/s" }, number(queue.rate)), td("Failed/s", number(queue.failing)),
-      make("td", { "data-what": "left", "data-head": "Items left" }, number(queue.left, 0) + (queue.paused ? " (" + number(queue.paused, 0) + " paused)" : "")),
+      make("td", { "data-what": "left", "data-head": "Items left" }, number(queue.left, 0) + onHold(queue)),
       td("Oldest", duration(queue.left ? queue.oldest : 0)), td("Time to drain", drain(queue)), td("Wait p95", about(queue.wait[1])),
       td("Run p95", about(queue.run[1])), td("Slots busy", number(queue.busy) + " of " + number(queue.slots)))));
     const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
