@@ -210,6 +210,17 @@ PEERS = (
         redis=REDIS_8,
     ),
     Peer(
+        "Gristmill, batches, 800 in an item",
+        None,
+        "batch_app",
+        {"noop": ("python -m gristmill.worker cpu --slots 2", 1)},
+        "`submit(…)` of lists of 800",
+        f"{_RECORDED} All 800 are one item.",
+        noops=400_000,
+        lot=800,
+        singles=False,
+    ),
+    Peer(
         "huey, processes, 800 in a message",
         "huey",
         "huey_app",

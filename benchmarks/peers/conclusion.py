@@ -52,7 +52,8 @@ def text(comparison: Comparison) -> str:
         goals = [goal for goal in GOALS if goal.key in measured and not goal.key.endswith("_8")]
         open_ = [goal for goal in goals if goal.reached(comparison) is reached]
         if open_:
-            lines.append(f"- {word}: {'; '.join(f'{goal.text} ({goal.bound})' for goal in open_)}.")
+            lines.append(f"- {word}, and what was asked for:")
+            lines += [f"  - {goal.text}: {measured[goal.key]} ({goal.bound})" for goal in open_]
     return "\n".join(lines)
 
 

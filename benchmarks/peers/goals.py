@@ -50,7 +50,11 @@ def _plain(peer: Peer) -> bool:
 
 
 def _batches(peer: Peer) -> bool:
-    return peer.name.startswith(BATCHES)
+    return peer.name.startswith(BATCHES) and peer.lot == 1
+
+
+def _packed(peer: Peer) -> bool:
+    return peer.is_ours and peer.lot > 1
 
 
 def _by_message(peer: Peer) -> bool:
@@ -62,7 +66,7 @@ def _keeps(peer: Peer) -> bool:
 
 
 def _by_hand(peer: Peer) -> bool:
-    return peer.lot > 1
+    return not peer.is_ours and peer.lot > 1
 
 
 def _stock(peer: Peer) -> bool:
@@ -147,6 +151,12 @@ GOALS = (
         "a batch of no-ops, end to end, to the fastest peer that gets 800 in a message",
         1,
         BestToBest(Side(_batches, "through"), Side(_by_hand, "through")),
+    ),
+    Goal(
+        "packed",
+        "no-ops that a user has packed on both sides, 800 each, end to end, to the fastest peer",
+        1,
+        BestToBest(Side(_packed, "through"), Side(_by_hand, "through")),
     ),
     Goal("cpu", "CPU: seconds of a batch, to `Pool.imap_unordered`", 1.03, Pair(POOL, BATCHES, "cpu"), at_least=False),
     Goal(

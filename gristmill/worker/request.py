@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from gristmill.broker.delivery import Message
 from gristmill.broker.qos import SUSPECT
 from gristmill.worker import quarantined_task, task_counts
-from gristmill.worker.celery_internals import CeleryRequest, job_of, note_cancel, note_job, was_ended
+from gristmill.worker.celery_internals import CeleryRequest, ProcessPool, job_of, note_cancel, note_job, was_ended
 from gristmill.worker.event_loop import cancel_run
 from gristmill.worker.pool_messages import pool_messages
 from gristmill.worker.quarantine import DEATHS
@@ -99,7 +99,7 @@ class Request(CeleryRequest):
         pool_messages.add(self)
         answer = pool.apply_async(
             run_to_end,
-            args=(self.type, self.id, self.request_dict, self.body, self.content_type, self.content_encoding),
+            args=(self.type, self.id, self.request_dict, *self._content(pool)),
             accept_callback=self.on_accepted,
             timeout_callback=self.on_timeout,
             callback=self.on_success,
@@ -113,6 +113,12 @@ class Request(CeleryRequest):
         if not self.acknowledged:
             pool_messages.add(self, job_of(answer))
         return answer
+
+    def _content(self, pool: Any) -> tuple[Any, str | None, str | None]:
+        """The body, its content type and encoding, as Celery's trace takes them: decoded where a pool has no pipe."""
+        if isinstance(pool, ProcessPool) or not self.content_type:
+            return self.body, self.content_type, self.content_encoding
+        return self.message.payload, None, None
 
     def revoked(self) -> bool:
         """Whether not to run the message: it was revoked or has expired, or goes back since that is not stored."""

@@ -37,3 +37,17 @@ def test_a_task_sees_nothing_of_ours(bench, stock, suspect):
     # Its time is that of the retry.
     assert (second[0], second[2:]) == (stock[1][0], stock[1][2:])
     assert datetime.fromisoformat(second[1]) > datetime.fromisoformat(ETA)
+
+
+@pytest.mark.parametrize(("pool", "times"), [("threads", 1), ("solo", 1), ("prefork", 2)])
+def test_a_process_decodes_a_body_once(server, tmp_path, pool, times):
+    bench = DropIn(server.url, tmp_path, config={"accept_content": ["json", "counted"]})
+    try:
+        bench.send("mark.apply_async((1,), serializer='counted')")
+        bench.worker(pool, 1)
+        bench.ended()
+        assert bench.done() == [1]
+        decoders = bench.said("decoded")
+        assert len(decoders) == len(set(decoders)) == times
+    finally:
+        bench.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from celery import Celery, Task, group
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.worker.control import inspect_command
+from kombu.serialization import register
 from redis import Redis
 
 from gristmill.broker.address import from_redis
@@ -45,6 +46,14 @@ def client(pid):
 
 def say(key, value):
     client(os.getpid()).rpush(PREFIX + key, value)
+
+
+def say_decoded(text):
+    say("decoded", os.getpid())
+    return json.loads(text)
+
+
+register("counted", json.dumps, say_decoded, content_type="application/x-counted", content_encoding="utf-8")
 
 
 def held(name):

@@ -117,11 +117,13 @@ def test_the_table_of_goals_says_what_is_not_reached_and_what_not_measured(compa
 
 def test_the_conclusion_says_what_was_measured_and_which_goals_are_open(comparison):
     comparison.add("dramatiq", "noop", 0, {"finish": 1_000})
-    first, *_, last = conclusion.text(comparison).splitlines()
+    first, *_, open_goals = conclusion.text(comparison).split("\n- ")
     # Neither lots nor pools were measured, so the sentences about batches are left out.
     assert all(figure in first for figure in ("12.00×", "5.00×", "2.00×"))
-    assert all(goal(text).text in last for text in ("light load, p50", "an idle worker"))
-    assert goal("finish, to stock").text not in last
+    lines = open_goals.splitlines()
+    assert f"  - {goal('light load, p50').text}: 2.00× (≤ 1×)" in lines
+    assert f"  - {goal('an idle worker').text}: 0.70 % (≤ 0.3 %)" in lines
+    assert goal("finish, to stock").text not in open_goals
     every = {key: key for goal in GOALS for key in (goal.key, f"{goal.key}_peer")}
     assert all(sentence.format_map(every) for sentence in conclusion.SENTENCES), "each name is a goal's"
     assert len(every) == 2 * len(GOALS)

@@ -44,6 +44,16 @@ def test_no_round_begins_that_would_end_too_late(played, capsys):
     assert "no time for one more, which would take 300 s" in capsys.readouterr().err
 
 
+def test_packed_items_are_compared_with_packed_messages_only():
+    comparison, packed, messages = Comparison(), f"{BATCHES}, 800 in an item", f"{HUEY}, 800 in a message"
+    for name, rate in ((BATCHES, 400.0), (packed, 4_000.0), (HUEY, 10.0), (messages, 2_000.0)):
+        comparison.add(name, "noop", 0, {"finish": rate, "through": rate})
+    of = {goal.key: (goal.values.rows(comparison), list(goal.values(comparison))) for goal in goals.GOALS}
+    assert of["batch"] == ((BATCHES, HUEY), [40.0])
+    assert of["by_hand"] == ((BATCHES, messages), [0.2])
+    assert of["packed"] == ((packed, messages), [2.0])
+
+
 def test_later_rounds_are_of_rows_that_may_decide_a_goal():
     comparison = Comparison()
     comparison.add(THREADS, "noop", 0, {"finish": 6_000.0, "enqueue": 6_000.0, "p50": 2.0})

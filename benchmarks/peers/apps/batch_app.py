@@ -1,6 +1,7 @@
 """Batches of ours: each list is a batch, whose items are recorded with their results."""
 
 import time
+from collections.abc import Iterable
 
 import work
 
@@ -12,6 +13,12 @@ from gristmill.tasks.kinds import cpu, io
 def noop(number: int) -> None:
     """Nothing at all."""
     work.noop(number)
+
+
+@cpu
+def lot(numbers: list[int]) -> None:
+    """Many no-ops in one item, as a user would pack them by hand."""
+    work.lot(numbers)
 
 
 @cpu(name="cpu")
@@ -52,3 +59,8 @@ def put_one(task: str, argument: object) -> None:
 def put_many(task: str, arguments: range) -> str:
     """Put a batch; its name."""
     return submit(task, arguments, name=f"{task}-{time.time_ns()}").name
+
+
+def put_lots(lists: Iterable[list[int]]) -> str:
+    """Put a batch whose items are lists of no-ops; its name."""
+    return submit("lot", lists, name=f"lots-{time.time_ns()}").name

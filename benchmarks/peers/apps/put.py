@@ -1,7 +1,8 @@
 """`put.py APP many TASK COUNT`, `put.py APP lots SIZE COUNT`, `put.py APP light|marked RATE SECONDS`: put tasks.
 
 They are put with a peer's own means; `lots` packs SIZE no-ops into each message, as a user would do by hand.
-APP offers `put_one(task, argument)` and, if the peer has something for lists, `put_many(task, arguments)`. One task
+APP offers `put_one(task, argument)` and, if the peer has something for lists, `put_many(task, arguments)` and
+`put_lots(lists)`. One task
 goes ahead: what is done once, connecting too, is not measured. Prints JSON: when it began and ended, Unix times, and
 what `put_many` answered.
 """
@@ -28,10 +29,14 @@ def many(app: Any, task: str, count: int) -> dict[str, Any]:
 def lots(app: Any, size: int, count: int) -> dict[str, Any]:
     """Put no-ops, so many in a message."""
     app.put_one("noop", 0)
-    started_at = time.time()
-    for first in range(0, count, size):
-        app.put_one("lot", list(range(first, min(count, first + size))))
-    return {"begun": started_at, "ended": time.time(), "answer": None}
+    started_at, answer = time.time(), None
+    every = (list(range(first, min(count, first + size))) for first in range(0, count, size))
+    if hasattr(app, "put_lots"):
+        answer = app.put_lots(every)
+    else:
+        for numbers in every:
+            app.put_one("lot", numbers)
+    return {"begun": started_at, "ended": time.time(), "answer": answer}
 
 
 def steady(app: Any, task: str, rate: float, seconds: float) -> dict[str, Any]:
