@@ -22,7 +22,7 @@ from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 
-POOLS = {"ours": "gristmill.worker.lot_pool:LotTaskPool", "Celery's": "prefork"}
+POOLS = {"ours": "gristmill.worker.pool.lot_pool:LotTaskPool", "Celery's": "prefork"}
 PUT = (
     "from benchmarks.plain import noop\n"
     "from gristmill.broker.enqueue import enqueue_many\n"

@@ -4,7 +4,7 @@ import os
 import sys
 import timeit
 
-from gristmill.worker import capture
+from gristmill.worker.output import capture
 
 #: Items in a round, and rounds of which the fastest counts.
 ITEMS, ROUNDS = 20_000, 7

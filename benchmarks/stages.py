@@ -25,7 +25,7 @@ from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from gristmill.tasks import catalog
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 
 WORKER = "cpu@stages"
 STAGES = ("submit", "take", "run", "record", "follow")

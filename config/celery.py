@@ -6,7 +6,7 @@ from gristmill.config.settings import Settings
 from gristmill.config.task_modules import task_modules
 
 #: The module of the task that runs chunks.
-RUNNER = "gristmill.worker.chunk_task"
+RUNNER = "gristmill.worker.slot.chunk_task"
 
 
 def secured(url: str) -> str:

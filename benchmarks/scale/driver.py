@@ -17,7 +17,7 @@ from gristmill.fleet.worker_id import node_name
 from gristmill.server.connection import connect
 from gristmill.tasks import catalog
 from gristmill.worker.heartbeat import HEARTBEAT_SECONDS
-from gristmill.worker.item_runner import ItemRunner
+from gristmill.worker.slot.item_runner import ItemRunner
 
 
 @dataclass(slots=True)

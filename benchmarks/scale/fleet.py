@@ -17,7 +17,7 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, connect
 from gristmill.tasks import catalog
-from gristmill.worker.item_runner import ItemRunner
+from gristmill.worker.slot.item_runner import ItemRunner
 
 #: Seconds for which a slot holds a chunk, on average.
 HOLD = 10.0

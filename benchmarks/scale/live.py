@@ -20,7 +20,7 @@ from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, ServerError
 from gristmill.server.connection import client, connect
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 
 WORKERS, SLOTS, ITEMS = 2, 2, 20
 

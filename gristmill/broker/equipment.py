@@ -7,7 +7,7 @@ from celery.signals import worker_init
 
 #: By name, so that this room imports none above it.
 CONSUMER = "gristmill.worker.consumer:Consumer"
-POOL = "gristmill.worker.lot_pool:LotTaskPool"
+POOL = "gristmill.worker.pool.lot_pool:LotTaskPool"
 #: Celery's pool of processes, by its names.
 CELERYS_POOL = ("prefork", "processes", "celery.concurrency.prefork:TaskPool")
 #: What has Celery write messages to a process that is busy.

@@ -12,7 +12,7 @@ import click
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import print_json, write
-from gristmill.cli.values import Duration, Integer
+from gristmill.cli.options.values import Duration, Integer
 from gristmill.tasks.announce import words
 
 LABELS = ("numbers", "letters")

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
-from gristmill.cli.values import Duration, Range
+from gristmill.cli.options.values import Duration, Range
 from gristmill.config.host import cores
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError, InputError

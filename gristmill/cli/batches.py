@@ -7,8 +7,8 @@ from gristmill.cli import options
 from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
-from gristmill.cli.label_options import has_labels
-from gristmill.cli.values import Parsed
+from gristmill.cli.options.label import has_labels
+from gristmill.cli.options.values import Parsed
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batches import batches
 from gristmill.server.connection import reaching

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from gristmill.cli import chart, options
+from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import Quiet, note, print_json, stderr, stdout
-from gristmill.cli.values import Duration, OneOf
+from gristmill.cli.options.values import Duration, OneOf
+from gristmill.cli.output import chart
 from gristmill.config.figures import duration
 from gristmill.config.host import cores
 from gristmill.demo import work

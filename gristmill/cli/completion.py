@@ -5,7 +5,7 @@ from click.shell_completion import get_completion_class
 
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import write
-from gristmill.cli.values import OneOf
+from gristmill.cli.options.values import OneOf
 
 SHELLS = ("bash", "zsh", "fish")
 

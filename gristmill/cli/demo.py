@@ -14,7 +14,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, table, warn, write
-from gristmill.cli.progress import ProgressView
+from gristmill.cli.output.progress import ProgressView
 from gristmill.demo.findings import UNDISTURBED, disturbance
 from gristmill.demo.home import temporary_home
 from gristmill.demo.one_core import measure

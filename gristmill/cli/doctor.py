@@ -12,13 +12,14 @@ from redis import Redis
 from gristmill.batches.info import BatchInfo
 from gristmill.broker.unattended_queues import orphans
 from gristmill.broker.unknown_tasks import unknown_tasks
-from gristmill.cli import options, repair
+from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import show
-from gristmill.cli.data_root_findings import data_root, shared_root
-from gristmill.cli.finding import Finding
+from gristmill.cli.findings import repair
+from gristmill.cli.findings.data_root import data_root, shared_root
+from gristmill.cli.findings.finding import Finding
+from gristmill.cli.findings.server import server_findings
 from gristmill.cli.notice import notice_findings
-from gristmill.cli.server_findings import server_findings
 from gristmill.config import environment
 from gristmill.config.figures import duration
 from gristmill.config.names import KINDS, worker_word

@@ -7,7 +7,7 @@ from redis import Redis
 
 from gristmill.batches.notices import Notices
 from gristmill.cli.console import warn
-from gristmill.cli.finding import Finding
+from gristmill.cli.findings.finding import Finding
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings, variable
 from gristmill.local.fleet import LocalFleet

@@ -5,9 +5,9 @@ import click
 from gristmill.batches.info import BatchInfo
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.following import follow, warn_of_consumed
 from gristmill.cli.lookup import named_batch
-from gristmill.cli.output import Form, ResultWriter
+from gristmill.cli.output.following import follow, warn_of_consumed
+from gristmill.cli.output.result_lines import Form, ResultWriter
 from gristmill.errors import InputError
 from gristmill.local.fleet import server_for_reading
 from gristmill.producer.batch import Batch

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gristmill.batches.info import ENDED, ON_HOLD
-from gristmill.cli import options, program_options
+from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
-from gristmill.cli.dry_run import print_dry_run
-from gristmill.cli.fleet_size import size_fleet
-from gristmill.cli.following import follow, say_if_repeated, warn_of_consumed
-from gristmill.cli.item_lines import ItemLines
 from gristmill.cli.notice import await_notice
-from gristmill.cli.output import Form, ResultWriter
-from gristmill.cli.printing import results_printer
-from gristmill.cli.submitting import make_submission, remember_batch
-from gristmill.cli.task_command import TaskCommand
+from gristmill.cli.options import program as program_options
+from gristmill.cli.output.following import follow, say_if_repeated, warn_of_consumed
+from gristmill.cli.output.item_lines import ItemLines
+from gristmill.cli.output.printing import results_printer
+from gristmill.cli.output.result_lines import Form, ResultWriter
+from gristmill.cli.words.dry_run import print_dry_run
+from gristmill.cli.words.fleet_size import size_fleet
+from gristmill.cli.words.submitting import make_submission, remember_batch
+from gristmill.cli.words.task_command import TaskCommand
 from gristmill.config.figures import item_count
 from gristmill.config.names import worker_word
 from gristmill.config.settings import settings

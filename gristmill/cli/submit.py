@@ -2,19 +2,20 @@
 
 import click
 
-from gristmill.cli import options, program_options
-from gristmill.cli.append_options import appending
+from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn, write
-from gristmill.cli.dry_run import print_dry_run
-from gristmill.cli.following import follow, say_if_repeated
-from gristmill.cli.item_lines import ItemLines
-from gristmill.cli.later_options import later
-from gristmill.cli.output import Form, ResultWriter
-from gristmill.cli.printing import results_printer
+from gristmill.cli.options import program as program_options
+from gristmill.cli.options.append import appending
+from gristmill.cli.options.later import later
+from gristmill.cli.output.following import follow, say_if_repeated
+from gristmill.cli.output.item_lines import ItemLines
+from gristmill.cli.output.printing import results_printer
+from gristmill.cli.output.result_lines import Form, ResultWriter
 from gristmill.cli.start_advice import warn_without_worker
-from gristmill.cli.submitting import make_submission, remember_batch, say_what_was_stored, say_when_it_runs
-from gristmill.cli.task_command import TaskCommand
+from gristmill.cli.words.dry_run import print_dry_run
+from gristmill.cli.words.submitting import make_submission, remember_batch, say_what_was_stored, say_when_it_runs
+from gristmill.cli.words.task_command import TaskCommand
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.schedule import ScheduleSubmission
 from gristmill.producer.submission import Submission

@@ -8,7 +8,7 @@ import click
 from gristmill.cli import completing, options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, warn
-from gristmill.cli.values import Integer
+from gristmill.cli.options.values import Integer
 from gristmill.config.names import DASHBOARD, KINDS
 from gristmill.config.settings import settings
 from gristmill.local.descendants import become_subreaper

@@ -7,10 +7,10 @@ from gristmill.cli import completing, options
 from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, print_json
-from gristmill.cli.following import SetupWatch, WorkerWatch, summary
 from gristmill.cli.lookup import named_batch
-from gristmill.cli.outlook_watch import OutlookWatch
-from gristmill.cli.progress import Pace, ProgressView
+from gristmill.cli.output.following import SetupWatch, WorkerWatch, summary
+from gristmill.cli.output.outlook_watch import OutlookWatch
+from gristmill.cli.output.progress import Pace, ProgressView
 from gristmill.fleet.outlook import Outlook
 from gristmill.producer.batch import Batch
 from gristmill.producer.batches import batches, open_batch

@@ -17,8 +17,8 @@ from gristmill.server.waiting import OWNER, START
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.tasks.queue_worker import QueueWorker, slots_of
-from gristmill.worker.pool_size import pool_size
-from gristmill.worker.slot_tuner import SlotTuner
+from gristmill.worker.pool.size import pool_size
+from gristmill.worker.pool.slot_tuner import SlotTuner
 
 #: Seconds between the events by which Flower's own pages know that a worker lives; it is offline after two are missed.
 EVENT_SECONDS = 5.0

@@ -19,7 +19,6 @@ from gristmill.config.settings import settings
 from gristmill.fleet.watcher import watch
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.rights import TRANSPORT, grant, refused_commands
-from gristmill.worker import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.admission import Admission, hand_back
 from gristmill.worker.celery_internals import (
     CeleryConsumer,
@@ -28,12 +27,13 @@ from gristmill.worker.celery_internals import (
     taken_requests,
     unreported_jobs_kept,
 )
-from gristmill.worker.limits import worker_memory
-from gristmill.worker.pool_messages import pool_messages
-from gristmill.worker.pool_size import pool_size
+from gristmill.worker.pool.messages import pool_messages
+from gristmill.worker.pool.size import pool_size
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.request import Request
 from gristmill.worker.scheduled_tasks import add_waiting_tasks
+from gristmill.worker.slot import quarantined_task  # noqa: F401 - registers its task before the pool forks
+from gristmill.worker.slot.limits import worker_memory
 from gristmill.worker.transport_steps import refuse
 from gristmill.worker.wellformed import check
 

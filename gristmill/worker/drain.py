@@ -12,10 +12,10 @@ from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
 from gristmill.local.descendants import end_descendants, stop_descendants
 from gristmill.worker.celery_internals import end_when_drained
-from gristmill.worker.event_loop import interrupt_runs
 from gristmill.worker.heartbeat import WorkerHeartbeat
-from gristmill.worker.run_rows import run_rows
-from gristmill.worker.signal_state import keep_handlers_from_copies
+from gristmill.worker.loop.event_loop import interrupt_runs
+from gristmill.worker.process.signal_state import keep_handlers_from_copies
+from gristmill.worker.slot.run_rows import run_rows
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0

@@ -28,17 +28,17 @@ from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
 from gristmill.worker.celery_internals import is_draining, taken_requests
-from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.host_load import HostLoad
-from gristmill.worker.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.kills import Kills
-from gristmill.worker.mending import MEND_SECONDS, Mender
-from gristmill.worker.notifier import Notifier
-from gristmill.worker.pool_size import pool_size
-from gristmill.worker.run_rows import run_rows
-from gristmill.worker.scheduler import Scheduler
+from gristmill.worker.pool.size import pool_size
+from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
+from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
+from gristmill.worker.slot.run_rows import run_rows
 from gristmill.worker.task_counts import collect
-from gristmill.worker.value_sweeper import ValueSweeper
+from gristmill.worker.upkeep.mending import MEND_SECONDS, Mender
+from gristmill.worker.upkeep.notifier import Notifier
+from gristmill.worker.upkeep.scheduler import Scheduler
+from gristmill.worker.upkeep.value_sweeper import ValueSweeper
 
 HEARTBEAT_SECONDS = 1.0
 RATE_SECONDS = 10

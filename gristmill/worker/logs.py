@@ -14,7 +14,7 @@ from celery.signals import setup_logging
 
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import settings
-from gristmill.worker import capture
+from gristmill.worker.output import capture
 
 _about: ContextVar[dict[str, Any] | None] = ContextVar("about", default=None)
 
@@ -31,7 +31,7 @@ def about(chunk: Chunk, worker: str) -> Iterator[None]:
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00+00:00 WARNING gristmill.worker.runner: … [batch=nightly first=0 count=4 worker=cpu@a]`."""
+    """`2026-01-31T12:00:00+00:00 WARNING gristmill.worker.drain: … [batch=nightly first=0 count=4 worker=cpu@a]`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of text; a traceback follows on lines of its own."""

@@ -11,7 +11,7 @@ from gristmill.broker.address import SCHEMES
 from gristmill.broker.transport import Transport
 from gristmill.config.settings import variable
 from gristmill.server.scripts import source
-from gristmill.worker.shared_memory import freeze
+from gristmill.worker.pool.shared_memory import freeze
 
 #: Prefixes of the names of tasks that are not an app's own.
 BUILT_IN = ("celery.", "gristmill.")
@@ -77,7 +77,7 @@ class Freeze(Step):
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         # Else each process makes its own: at the end of its first task, 2 MB, and at its first chunk.
         _ = worker.app.backend
-        importlib.import_module("gristmill.worker.coroutines")
+        importlib.import_module("gristmill.worker.loop.coroutines")
         for script in ("take", "record"):
             source(f"batches/{script}")
         freeze()

@@ -7,8 +7,8 @@ from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 
 from gristmill.worker.celery_internals import default_strategy
-from gristmill.worker.chunk_task import MESSAGE_VERSION
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.slot.chunk_task import MESSAGE_VERSION
 
 #: The arguments of a chunk's message after its version: batch, epoch, first, count.
 _FIELDS = (str, int, int, int)

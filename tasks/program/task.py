@@ -13,7 +13,7 @@ from gristmill.tasks.program.template import Template
 @cache
 def _worker() -> Any:
     """What runs programs: a part of the worker, which is above this room."""
-    return import_module("gristmill.worker.program")
+    return import_module("gristmill.worker.programs.run")
 
 
 @cpu

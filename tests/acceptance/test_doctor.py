@@ -2,7 +2,8 @@
 
 import pytest
 
-from gristmill.cli import doctor, server_findings
+from gristmill.cli import doctor
+from gristmill.cli.findings import server as server_findings
 from gristmill.config.settings import settings
 from gristmill.server.connection import connect
 from tests.support.servers import redis_server, running

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gristmill.worker.chunk_task import MESSAGE_VERSION
+from gristmill.worker.slot.chunk_task import MESSAGE_VERSION
 from tests.conftest import until
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 
 from gristmill.config.settings import settings
 from gristmill.fleet.watcher import Watcher
-from gristmill.worker import quarantine
-from gristmill.worker.notifier import Notifier
+from gristmill.worker.slot import quarantine
+from gristmill.worker.upkeep.notifier import Notifier
 from tests.support.homes import watched_home
 from tests.support.leases import end_leases
 from tests.support.notices import settings_of

@@ -5,7 +5,7 @@ import pytest
 from gristmill.batches.control import Control
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding
 from gristmill.batches.info import GONE_MS, State
-from gristmill.cli.progress import describe
+from gristmill.cli.output.progress import describe
 from gristmill.dashboard.warnings import BATCHES_MOST, advise_on_abandoned
 from gristmill.fleet.overview import Observer
 from gristmill.server.scripts import server_time

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from redis import Redis
 
-from gristmill.cli.server_findings import server_findings
+from gristmill.cli.findings.server import server_findings
 from gristmill.config.settings import settings
 from gristmill.server.certificate import certificate_days
 from tests.support.examples import PROJECT

@@ -8,7 +8,7 @@ from gristmill.batches.chunk import Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.errors import BatchCancelled
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 from tests.conftest import until
 from tests.support.controlled import begin, keys, record, results, run_all_again, submit_failed
 from tests.support.ledger import (

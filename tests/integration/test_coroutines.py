@@ -10,12 +10,12 @@ from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import cpu
-from gristmill.worker import coroutines, event_loop, loop_watch
-from gristmill.worker.coroutines import RunInterrupted
-from gristmill.worker.item_kills import end_item
-from gristmill.worker.places import Places
+from gristmill.worker.loop import coroutines, event_loop, loop_watch
+from gristmill.worker.loop.coroutines import RunInterrupted
+from gristmill.worker.loop.places import Places
 from gristmill.worker.rare_log import RareLog
-from gristmill.worker.runner import Runner, run_named
+from gristmill.worker.slot.item_kills import end_item
+from gristmill.worker.slot.runner import Runner, run_named
 from tests.conftest import until
 from tests.support import waiting_tasks
 from tests.support.ledger import FIELDS, WORKER, info, outcomes, pop
@@ -213,7 +213,7 @@ def test_a_worker_that_ends_records_what_has_ended_and_the_rest_stays_in_flight(
 
 def test_a_pause_starts_no_more_items(ledger, control, monkeypatch):
     monkeypatch.setattr(coroutines, "ASK_SECONDS", 0.05)
-    monkeypatch.setattr("gristmill.worker.chunk_stop.ASK_SECONDS", 0.05)
+    monkeypatch.setattr("gristmill.worker.slot.chunk_stop.ASK_SECONDS", 0.05)
     places = event_loop.event_loop().places
     free, places.free = places.free, 0
     chunk = submit(ledger, "wait_long", 3)

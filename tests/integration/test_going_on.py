@@ -9,8 +9,8 @@ import pytest
 
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.control import Control
-from gristmill.worker import chunk_stop
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot import chunk_stop
+from gristmill.worker.slot.runner import Runner
 from tests.conftest import until
 from tests.support.ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop, queue_key, submit
 

@@ -3,8 +3,8 @@
 import pytest
 
 from gristmill.batches.chunk import Outcome
-from gristmill.worker import chunk_stop
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot import chunk_stop
+from gristmill.worker.slot.runner import Runner
 from tests.support.ledger import WORKER, heartbeat, info, outcomes, pop, submit
 
 

@@ -10,7 +10,7 @@ from gristmill.batches import contents as contents_module
 from gristmill.batches.contents import work_of
 from gristmill.batches.control import Control
 from gristmill.config.settings import settings
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 from tests.support.ledger import FIELDS, WORKER, heartbeat, info, outcomes, pop
 
 LARGE = json.dumps("x" * 100_000)

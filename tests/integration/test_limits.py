@@ -10,7 +10,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.repair import Repair
 from gristmill.server.scripts import server_time
 from gristmill.tasks import catalog
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 from tests.support.ledger import (
     FIELDS,
     WORKER,

@@ -10,7 +10,7 @@ from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.values import source_of
 from gristmill.tasks.remote import RemoteTask
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 from tests.support.ledger import FIELDS, WORKER, enlist, info, pop
 
 LIMITS = {"limit_by": "customer", "max_running": 1, "priority": 0}

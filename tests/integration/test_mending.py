@@ -5,7 +5,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from gristmill.batches.repair import Repair
-from gristmill.worker.mending import Mender
+from gristmill.worker.upkeep.mending import Mender
 from tests.support.ledger import submit
 
 

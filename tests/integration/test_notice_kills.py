@@ -14,7 +14,7 @@ from redis import Redis
 from gristmill.batches.notices import Notices
 from gristmill.config.settings import load
 from gristmill.server.waiting import COMMAND, Patience
-from gristmill.worker.notifier import Notifier
+from gristmill.worker.upkeep.notifier import Notifier
 from tests.conftest import until
 from tests.support.ledger import info, run_all, submit
 from tests.support.proxy import Proxy
@@ -26,8 +26,8 @@ import os, signal, sys, time
 import pytest
 from redis import Redis
 from gristmill.config.settings import load
-from gristmill.worker import notifier
-from gristmill.worker.webhook import send
+from gristmill.worker.upkeep import notifier
+from gristmill.worker.upkeep.webhook import send
 
 url, prefix, kill_at = sys.argv[1:]
 notifier.CLAIM_SECONDS = 1.0

@@ -13,8 +13,8 @@ from gristmill.batches.notices import Notices
 from gristmill.batches.repair import Repair
 from gristmill.errors import ServerError
 from gristmill.server.scripts import Scripts
-from gristmill.worker import webhook
-from gristmill.worker.notifier import CLAIM_SECONDS, LONGEST_PAUSE, Notifier
+from gristmill.worker.upkeep import webhook
+from gristmill.worker.upkeep.notifier import CLAIM_SECONDS, LONGEST_PAUSE, Notifier
 from tests.support.ledger import WORKER, info, outcomes, pop, run_all, submit
 from tests.support.notices import KEY, ids, settings_of, told
 from tests.support.website import in_turn, raw, says

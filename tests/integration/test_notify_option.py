@@ -6,7 +6,7 @@ from gristmill import cpu, schedule, submit
 from gristmill.config.settings import load
 from gristmill.errors import InputError
 from gristmill.producer.batch_options import BatchOptions
-from gristmill.worker.scheduler import Scheduler
+from gristmill.worker.upkeep.scheduler import Scheduler
 from tests.support.ledger import enlist, heal, info, run_all
 
 HOOK = "https://hooks.example/s3cret"

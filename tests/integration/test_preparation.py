@@ -12,8 +12,8 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks import catalog
 from gristmill.tasks import setup as task_setup
 from gristmill.tasks.setup import SetupFailed
-from gristmill.worker import preparation, runner
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot import preparation, runner
+from gristmill.worker.slot.runner import Runner
 from tests.support import setup_tasks
 from tests.support.ledger import FIELDS, WORKER, info, pop
 
@@ -76,7 +76,7 @@ def test_slots_of_one_process_run_it_once(here):
 def test_while_it_fails_items_wait_and_it_is_told_once(here, caplog):
     submit(here, "after_obedient", 3)
     setup_tasks.orders["obedient"] = "fail"
-    with caplog.at_level(logging.ERROR, "gristmill.worker.preparation"):
+    with caplog.at_level(logging.ERROR, "gristmill.worker.slot.preparation"):
         for _ in range(3):
             run(here)
     assert (info(here, "b").left, info(here, "b").failed) == (3, 0)

@@ -10,13 +10,13 @@ from billiard import Pipe
 from billiard.queues import _SimpleQueue
 
 from gristmill.local.descendants import become_subreaper, is_subreaper
-from gristmill.worker.billiard_internals import fresh_context
-from gristmill.worker.fork_server import ForkServer
-from gristmill.worker.fresh_process import Spawn
-from gristmill.worker.lots import Tickets
-from gristmill.worker.output_file import new_file
-from gristmill.worker.pool import ItemProcess
-from gristmill.worker.slot_equipment import SlotEquipment
+from gristmill.worker.output.output_file import new_file
+from gristmill.worker.pool.billiard_internals import fresh_context
+from gristmill.worker.pool.fork_server import ForkServer
+from gristmill.worker.pool.fresh_process import Spawn
+from gristmill.worker.pool.lots import Tickets
+from gristmill.worker.pool.processes import ItemProcess
+from gristmill.worker.pool.slot_equipment import SlotEquipment
 from tests.support import started_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -109,7 +109,7 @@ def test_a_server_that_cannot_fork_is_an_error(monkeypatch):
         def _running(self):
             raise BrokenPipeError
 
-    monkeypatch.setattr("gristmill.worker.fork_server.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("gristmill.worker.pool.fork_server.PAUSE_SECONDS", 0)
     with pytest.raises(OSError, match="fork server"):
         Broken("cpu@host/ab").start()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.worker import quarantine
-from gristmill.worker.quarantine import DEATHS, ProcessDied, QuarantineProcess, TimedOut, quarantined
+from gristmill.worker.slot import quarantine
+from gristmill.worker.slot.quarantine import DEATHS, ProcessDied, QuarantineProcess, TimedOut, quarantined
 from tests.conftest import until
 from tests.support import wreckers
 from tests.support.ledger import FIELDS, enlist, info, pop
@@ -74,7 +74,7 @@ def test_a_process_that_cannot_start_is_nobody_s_guilt(quarantine_process, monke
 
 def test_a_child_process_ends_with_its_parent():
     code = (
-        "from tests.support import wreckers; from gristmill.worker.quarantine import QuarantineProcess; "
+        "from tests.support import wreckers; from gristmill.worker.slot.quarantine import QuarantineProcess; "
         # The child ends with its link, which would be closed with an object that nobody holds.
         "process = QuarantineProcess(); print(process.run(wreckers.pid), flush=True); input()"
     )
@@ -104,7 +104,7 @@ def test_a_process_waits_for_the_server_however_short_its_time_limit(server, led
     code = (
         "from gristmill.batches.chunk import Chunk; from gristmill.batches.ledger import Ledger; "
         "from gristmill.config.settings import settings; from gristmill.server.connection import client; "
-        "from gristmill.worker import limits; from gristmill.worker.runner import Runner; "
+        "from gristmill.worker.slot import limits; from gristmill.worker.slot.runner import Runner; "
         f"limits.GRACE_SECONDS = 0; Runner(Ledger(client(), settings()), settings()).run({chunk!r}, 'cpu@a')"
     )
     own = {

@@ -4,8 +4,8 @@ import pytest
 
 from gristmill.batches.chunk import Item, Work
 from gristmill.tasks import catalog
-from gristmill.worker import quarantine
-from gristmill.worker.runner import PROGRAM, run_in_quarantine
+from gristmill.worker.slot import quarantine
+from gristmill.worker.slot.runner import PROGRAM, run_in_quarantine
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 from gristmill.batches.chunk import Outcome
 from gristmill.config.settings import load
-from gristmill.worker import run_journal
-from gristmill.worker.journal_sweep import JournalSweep
-from gristmill.worker.run_journal import RunJournal, directory
+from gristmill.worker.programs import journal as run_journal
+from gristmill.worker.programs.journal import RunJournal, directory
+from gristmill.worker.programs.journal_sweep import JournalSweep
 from tests.support.ledger import WORKER, info, pop, submit
 
 

@@ -8,7 +8,7 @@ import pytest
 import gristmill
 from gristmill import aio, cpu, open_schedule, schedule, schedules, submit
 from gristmill.errors import InputError
-from gristmill.worker.scheduler import Scheduler
+from gristmill.worker.upkeep.scheduler import Scheduler
 from tests.support.ledger import enlist, info, run_all
 
 

@@ -15,7 +15,7 @@ from gristmill.errors import InputError
 from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
 from gristmill.producer.values import Values
-from gristmill.worker.scheduler import Scheduler
+from gristmill.worker.upkeep.scheduler import Scheduler
 from tests.support.ledger import enlist, heal, info, run_all
 from tests.support.set_clock import NOON
 

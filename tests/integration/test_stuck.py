@@ -4,7 +4,7 @@ import pytest
 
 from gristmill.batches.repair import Repair
 from gristmill.server.scripts import Scripts
-from gristmill.worker.notifier import Notifier
+from gristmill.worker.upkeep.notifier import Notifier
 from tests.conftest import until
 from tests.support.ledger import FIELDS, WORKER, enlist, heal, info, let_time_pass, outcomes, pop, run_all, submit
 from tests.support.notices import ids, settings_of, told

@@ -11,13 +11,13 @@ from gristmill import aio, open_batch
 from gristmill.batches.chunk import Item
 from gristmill.batches.shared_root import SharedRoot
 from gristmill.batches.value_file import VALUES, ValueFile
-from gristmill.cli.output import ResultWriter
+from gristmill.cli.output.result_lines import ResultWriter
 from gristmill.config.settings import settings
 from gristmill.errors import ItemFailed, SettingError
 from gristmill.tasks import catalog
-from gristmill.worker import large_value
-from gristmill.worker.large_value import ValueNotPlaced
-from gristmill.worker.runner import run_named
+from gristmill.worker.slot import large_value
+from gristmill.worker.slot.large_value import ValueNotPlaced
+from gristmill.worker.slot.runner import run_named
 from tests.support.large_values import LARGE, TASKS, days, files, long_later, run_all, run_next, submit
 from tests.support.ledger import pop
 
@@ -68,7 +68,7 @@ def test_a_large_value_is_read_back_by_every_reader(here, root, capsys):
 
 
 def test_on_a_terminal_a_large_value_is_its_size(here, root, capsys, monkeypatch):
-    monkeypatch.setattr("gristmill.cli.result_text.is_cut", lambda terminal: terminal)
+    monkeypatch.setattr("gristmill.cli.output.result_text.is_cut", lambda terminal: terminal)
     submit(here, "long_text", [LARGE])
     run_all(here)
     (root.joinpath(*VALUES) / files(root)[0]).unlink()

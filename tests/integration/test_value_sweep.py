@@ -6,12 +6,12 @@ from gristmill import open_batch
 from gristmill.batches.shared_root import SharedRoot
 from gristmill.batches.value_file import VALUES
 from gristmill.batches.value_sweep import ValueSweep
-from gristmill.cli.data_root_findings import shared_root
+from gristmill.cli.findings.data_root import shared_root
 from gristmill.config.settings import settings
 from gristmill.fleet.registry import LiveWorker
 from gristmill.tasks import catalog
-from gristmill.worker.runner import Runner
-from gristmill.worker.value_sweeper import ValueSweeper
+from gristmill.worker.slot.runner import Runner
+from gristmill.worker.upkeep.value_sweeper import ValueSweeper
 from tests.support.large_values import LARGE, TASKS, files, run_all, submit
 from tests.support.ledger import WORKER, info, let_time_pass, pop
 

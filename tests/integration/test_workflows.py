@@ -10,7 +10,7 @@ from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks.schema import ItemError
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 from tests.support.ledger import WORKER, enlist, pop
 from tests.support.workflow_tasks import label, large, length, links, positive, report, report_later
 

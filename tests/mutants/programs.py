@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import ONCE, TRUE, Mutant
 
-SWEEP, TEST = "gristmill/worker/journal_sweep.py", "tests/integration/test_run_journal.py"
+SWEEP, TEST = "gristmill/worker/programs/journal_sweep.py", "tests/integration/test_run_journal.py"
 #: The line of the table of names.
 EARLY = "| ending early |"
 
@@ -41,7 +41,7 @@ MUTANTS = (
     ),
     Mutant(
         "what ends a batch early is recorded before the next item starts",
-        "gristmill/worker/runner.py",
+        "gristmill/worker/slot/runner.py",
         " or (work.halt and outcome and should_stop.halts(outcome)):\n",
         ":\n",
         "tests/integration/test_halt_in_chunk.py::test_no_item_starts_after_the_one_that_ends_the_batch[fail=1-failed]",

@@ -3,18 +3,18 @@
 from tests.mutants.mutant import ALONE, FLAT, LOST, NO_WAY_IN, REPEATED, TRUE, Mutant
 
 GOING_ON = "tests/integration/test_going_on.py"
-STATE, STATE_TEST = "gristmill/worker/process_state.py", "tests/unit/test_process_state.py"
+STATE, STATE_TEST = "gristmill/worker/process/state.py", "tests/unit/test_process_state.py"
 CHEAP, FULL = "test_the_next_item_finds_what_this_one_found", "test_a_long_or_failed_item_is_undone_whole"
 REPLACED = f"{STATE_TEST}::test_what_cannot_be_undone_replaces_the_process"
 DESCENDANTS = "gristmill/local/descendants.py"
-SIGNALS, SIGNALS_TEST = "gristmill/worker/signal_state.py", "tests/unit/test_signal_state.py"
-RUN, COROUTINES = "gristmill/worker/coroutine_run.py", "tests/integration/test_coroutines.py"
+SIGNALS, SIGNALS_TEST = "gristmill/worker/process/signal_state.py", "tests/unit/test_signal_state.py"
+RUN, COROUTINES = "gristmill/worker/loop/coroutine_run.py", "tests/integration/test_coroutines.py"
 ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
 
 CONTAINMENT = (
     Mutant(
         "what is done is recorded while an item takes long",
-        "gristmill/worker/chunk_run.py",
+        "gristmill/worker/slot/chunk_run.py",
         "                run.look()\n",
         "                pass\n",
         f"{GOING_ON}::test_while_an_item_takes_long_its_chunk_is_recorded_and_the_rest_goes_to_other_slots",
@@ -22,7 +22,7 @@ CONTAINMENT = (
     ),
     Mutant(
         "what was recorded early is not recorded again",
-        "gristmill/worker/chunk_run.py",
+        "gristmill/worker/slot/chunk_run.py",
         "            del self.outcomes[: len(outcomes)]\n",
         "",
         "tests/unit/test_chunk_run.py::test_what_is_added_while_the_rest_is_recorded_stays",
@@ -30,7 +30,7 @@ CONTAINMENT = (
     ),
     Mutant(
         "a suspect gives nothing to other slots",
-        "gristmill/worker/chunk_run.py",
+        "gristmill/worker/slot/chunk_run.py",
         "self._leave_rest() if self._may_give else 0",
         "self._leave_rest()",
         "tests/unit/test_chunk_run.py::test_a_suspect_gives_nothing_back",
@@ -169,7 +169,7 @@ OUTPUT = (
     ),
     Mutant(
         "what a pattern finds is redacted",
-        "gristmill/worker/log_text.py",
+        "gristmill/worker/output/log_text.py",
         'redacted(tail.decode(errors="backslashreplace"))',
         '(tail.decode(errors="backslashreplace"))',
         "tests/unit/test_capture.py::test_a_pattern_is_redacted_before_the_text_is_cut",
@@ -177,7 +177,7 @@ OUTPUT = (
     ),
     Mutant(
         "what a thread writes is bounded",
-        "gristmill/worker/thread_capture.py",
+        "gristmill/worker/output/thread_capture.py",
         "        if len(self.text) > MOST_BYTES:\n",
         "        if False:\n",
         "tests/unit/test_capture.py::test_a_thread_keeps_the_end_of_too_much",

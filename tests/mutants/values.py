@@ -40,7 +40,7 @@ MUTANTS = (
     ),
     Mutant(
         "no value goes into a data root that is not the shared one",
-        "gristmill/worker/large_value.py",
+        "gristmill/worker/slot/large_value.py",
         "        if not root.is_seen(mark):\n",
         "        if False:\n",
         f"{FILES}::test_a_worker_whose_data_root_is_another_one_writes_nothing_there",
@@ -48,7 +48,7 @@ MUTANTS = (
     ),
     Mutant(
         "a server that does not answer fails no item",
-        "gristmill/worker/item_runner.py",
+        "gristmill/worker/slot/item_runner.py",
         "        except ValueNotPlaced:\n",
         "        except ZeroDivisionError:\n",
         f"{FILES}::test_a_server_that_does_not_answer_makes_no_outcome",

@@ -6,7 +6,7 @@ from typing import Any
 from gristmill.batches.value_file import VALUES
 from gristmill.config.settings import settings
 from gristmill.tasks.kinds import cpu, io
-from gristmill.worker.runner import Runner
+from gristmill.worker.slot.runner import Runner
 from tests.support.ledger import FIELDS, WORKER, enlist, pop
 
 #: A value of so many characters is too large for the server.

@@ -5,7 +5,7 @@ import os
 import signal
 from pathlib import Path
 
-from gristmill.worker import quarantine
+from gristmill.worker.slot import quarantine
 
 
 def pid():

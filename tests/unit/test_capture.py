@@ -7,12 +7,12 @@ import threading
 import pytest
 
 from gristmill.config.settings import settings
-from gristmill.worker import log_text, thread_capture
+from gristmill.worker.output import log_text, thread_capture
 
 #: Runs in a process of its own: captures it, then prints the log of each item on the process's own stderr.
 PROCESS = """
 import ctypes, os, subprocess, sys
-from gristmill.worker import capture
+from gristmill.worker.output import capture
 own = capture.capture_process()
 def item(function, captures=True, keep=True):
     capture.current().begin("b", 1, captures)
@@ -39,7 +39,8 @@ os.write(own, b"%d %d\\n" % (len(log), os.fstat(1).st_size))
 #: One long write, and text of a child program that goes on while the beginning of its output is dropped.
 BOUNDED = """
 import os, subprocess, sys
-from gristmill.worker import capture, output_file
+from gristmill.worker.output import capture
+from gristmill.worker.output import output_file
 own = capture.capture_process()
 items = capture.current()
 items.begin("b", 1, True)
@@ -60,8 +61,8 @@ os.write(own, b"%d %d %d\\n" % (room, whole, len(numbers)))
 #: When a process looks at what was written there: while it is idle, then from a chunk's start on, while its item runs.
 LOOKS = """
 import os, time
-from gristmill.worker import capture
-from gristmill.worker.live_lines import LiveLines
+from gristmill.worker.output import capture
+from gristmill.worker.output.live_lines import LiveLines
 looks = []
 LiveLines.send = lambda _: looks.append(time.monotonic())
 own = capture.capture_process()
@@ -82,9 +83,10 @@ os.write(own, b"%f %f\\n" % (idle, running))
 #: Two processes of a pool, one in the place of the other, which ended in the middle of an item.
 KILLED = """
 import os
-from gristmill.worker import capture, logs
-from gristmill.worker.output_file import new_file
-from gristmill.worker.slot_equipment import PoolEquipment
+from gristmill.worker.output import capture
+from gristmill.worker import logs
+from gristmill.worker.output.output_file import new_file
+from gristmill.worker.pool.slot_equipment import PoolEquipment
 logs.set_up()
 slot = PoolEquipment(files=[new_file()]).of_slot(0, "cpu@host/1")
 for item in (lambda: (print("last words"), os.kill(os.getpid(), 9)), lambda: print("nothing to tell")):

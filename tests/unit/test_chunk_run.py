@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
-from gristmill.worker.chunk_run import ChunkRun, EarlyRecorder
+from gristmill.worker.slot.chunk_run import ChunkRun, EarlyRecorder
 from tests.conftest import until
 
 FIRST, COUNT = 10, 6

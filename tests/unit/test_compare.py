@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gristmill.cli import demo
 from gristmill.cli.announce import _finding
-from gristmill.cli.chart import bar, say, show
+from gristmill.cli.output.chart import bar, say, show
 from gristmill.demo import sizes, work
 from gristmill.demo.findings import findings
 from gristmill.demo.methods import METHODS

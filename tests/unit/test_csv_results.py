@@ -3,8 +3,8 @@
 import csv
 
 from gristmill.batches.result import FIELDS, Result
-from gristmill.cli.csv_results import CsvResults
-from gristmill.cli.output import ResultWriter
+from gristmill.cli.output.csv_results import CsvResults
+from gristmill.cli.output.result_lines import ResultWriter
 
 
 def result(index, item, value, state="succeeded"):

@@ -40,9 +40,9 @@ MODULES = {
     "gristmill/broker/kombu_internals.py",
     "gristmill/dashboard/flower_internals.py",
     "gristmill/server/internals.py",
-    "gristmill/worker/billiard_internals.py",
+    "gristmill/worker/pool/billiard_internals.py",
     "gristmill/worker/celery_internals.py",
-    "gristmill/worker/pool_internals.py",
+    "gristmill/worker/pool/internals.py",
     "tasks/celery_internals.py",
 }
 

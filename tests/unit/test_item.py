@@ -15,7 +15,7 @@ from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.application import app
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import cpu
-from gristmill.worker.item_runner import ItemRunner
+from gristmill.worker.slot.item_runner import ItemRunner
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from gristmill.worker import live_lines, thread_capture
-from gristmill.worker.live_lines import LiveLines
+from gristmill.worker.output import live_lines, thread_capture
+from gristmill.worker.output.live_lines import LiveLines
 from tests.conftest import until
 
 

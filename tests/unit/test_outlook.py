@@ -3,7 +3,7 @@
 import pytest
 
 from gristmill.batches.info import BatchInfo
-from gristmill.cli.progress import describe
+from gristmill.cli.output.progress import describe
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.running_items import Progress, RunningItem
 

@@ -1,6 +1,6 @@
 """The places of an event loop: batches fill them by turns, and of a batch the chunk that came first."""
 
-from gristmill.worker.places import Places
+from gristmill.worker.loop.places import Places
 
 
 class Chunk:

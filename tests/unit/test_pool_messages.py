@@ -6,7 +6,7 @@ from weakref import ref
 
 import pytest
 
-from gristmill.worker.pool_messages import PoolMessages
+from gristmill.worker.pool.messages import PoolMessages
 
 
 class Job:

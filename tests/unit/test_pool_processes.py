@@ -11,8 +11,8 @@ import pytest
 from kombu.asynchronous import Hub
 
 from gristmill.worker import drain
-from gristmill.worker.billiard_internals import PromptEnd
 from gristmill.worker.celery_internals import HookedPool
+from gristmill.worker.pool.billiard_internals import PromptEnd
 
 SLEPT = 9
 

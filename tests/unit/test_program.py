@@ -13,9 +13,9 @@ from gristmill.tasks.item import enter, leave
 from gristmill.tasks.program.command import CommandLine
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed, ProgramsOff
 from gristmill.tasks.program.task import program
-from gristmill.worker import program as running
-from gristmill.worker.limits import TimeLimitExceeded, memory_limit, time_limit
-from gristmill.worker.run_outcome import explain
+from gristmill.worker.programs import run as running
+from gristmill.worker.slot.limits import TimeLimitExceeded, memory_limit, time_limit
+from gristmill.worker.slot.run_outcome import explain
 
 
 def run(*words, **options):
@@ -153,7 +153,7 @@ def test_it_reads_nothing_and_finds_signals_and_descriptors_as_a_shell_would():
 
 @pytest.mark.parametrize("data", [b"", b"a\nb", b"\xff\x00x\n", "é\n".encode(), b"\r\n\t\x1b["], ids=ascii)
 def test_bytes_come_out_as_they_went_in(data, tmp_path):
-    from gristmill.cli.program_output import _pieces
+    from gristmill.cli.output.program_output import _pieces
 
     (tmp_path / "x").write_bytes(data)
     outcome = run("cat", workdir=str(tmp_path))

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from gristmill.cli.values import Duration
+from gristmill.cli.options.values import Duration
 from gristmill.config.quantities import parse_duration, parse_rate, parse_share, parse_size, parse_width
 from gristmill.config.settings import load
 from gristmill.errors import SettingError

@@ -5,7 +5,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from gristmill.batches.result import Result
-from gristmill.cli import result_text
+from gristmill.cli.output import result_text
 
 ERROR = {"type": "ValueError", "message": "no [b]good[/b]\nsecond line", "traceback": "…"}
 

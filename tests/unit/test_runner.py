@@ -11,8 +11,8 @@ from gristmill.server.waiting import backoff
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
-from gristmill.worker.item_runner import ItemRunner
-from gristmill.worker.large_value import VALUE_BYTES
+from gristmill.worker.slot.item_runner import ItemRunner
+from gristmill.worker.slot.large_value import VALUE_BYTES
 
 
 class UnspeakableError(Exception):
@@ -74,7 +74,7 @@ def test_whatever_it_raises_is_its_outcome(error, kind):
     error_fields = json.loads(recorded.text)
     assert (recorded.state, recorded.retry_ms, error_fields["type"]) == ("failed", None, kind)
     assert kind in error_fields["traceback"]
-    assert "worker/item_runner.py" not in error_fields["traceback"]
+    assert "worker/slot/item_runner.py" not in error_fields["traceback"]
     recorded.text.encode()
 
 

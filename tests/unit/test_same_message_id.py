@@ -6,9 +6,9 @@ import pytest
 from celery.worker import state
 
 from gristmill.batches.chunk import Chunk
-from gristmill.worker.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.heartbeat import unacknowledged_chunks
 from gristmill.worker.kills import Kills
+from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
 
 CHUNK = Chunk("b", 1, 7, 1)
 

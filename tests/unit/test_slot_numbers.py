@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 
-from gristmill.worker.slot_numbers import SlotNumbers, open_locked
+from gristmill.worker.pool.slot_numbers import SlotNumbers, open_locked
 
 OTHER = """
 import sys
 from pathlib import Path
-from gristmill.worker.slot_numbers import SlotNumbers
+from gristmill.worker.pool.slot_numbers import SlotNumbers
 
 numbers = SlotNumbers(Path(sys.argv[1]))
 print(numbers.take("gpu", 2), flush=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
-from gristmill.worker.slot_tuner import HOLD_MOST, HOLD_SECONDS, LEAST, MOST, SlotTuner, SlotUse
+from gristmill.worker.pool.slot_tuner import HOLD_MOST, HOLD_SECONDS, LEAST, MOST, SlotTuner, SlotUse
 
 
 @dataclass

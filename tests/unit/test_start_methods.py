@@ -5,8 +5,8 @@ import pytest
 from gristmill.config.settings import Settings, load
 from gristmill.config.start_methods import methods_of, parse
 from gristmill.errors import SettingError
-from gristmill.worker import start_method as module
-from gristmill.worker.start_method import check_method, start_method
+from gristmill.worker.pool import start_method as module
+from gristmill.worker.pool.start_method import check_method, start_method
 
 
 def test_a_queue_has_its_own_method_or_that_of_all():

@@ -8,7 +8,7 @@ import pytest
 
 from gristmill.config.settings import settings
 from gristmill.tasks.data_root import DataRootError
-from gristmill.worker.whole_output import WholeOutput
+from gristmill.worker.output.whole_output import WholeOutput
 from tests.support.grandchildren import in_fork
 
 

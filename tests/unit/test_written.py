@@ -3,7 +3,7 @@
 import random
 import tracemalloc
 
-from gristmill.cli.written import WrittenAttempts
+from gristmill.cli.output.written import WrittenAttempts
 
 ITEMS = 250_000
 

@@ -1,0 +1,1 @@
+"""What `gristmill doctor` finds, and what it mends."""

@@ -1,0 +1,93 @@
+"""Prints what programs wrote, item by item, as their shell would have: stdout on stdout, stderr on stderr."""
+
+import io
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gristmill.batches.result import Result
+from gristmill.cli.console import printable, stderr, stdout, warn
+from gristmill.cli.output.result_lines import ResultWriter
+from gristmill.tasks.program.template import text_of
+
+#: Bytes of a file that are printed at a time.
+_PIECE_BYTES = 1 << 20
+
+
+def outcome_of(result: Result) -> dict[str, Any] | None:
+    """How the program of an item ended; None if none did."""
+    about = result.value if result.state == "succeeded" else (result.error or {}).get("outcome")
+    return about if isinstance(about, dict) and "stdout" in about else None
+
+
+class OutputWriter(ResultWriter):
+    """Writes what programs wrote to stdout, each item's whole and at a time, and a line on stderr for each failure.
+
+    With `tag`, each line begins with the item's input and a tab. With `logs`, what a program wrote to stderr goes to
+    stderr.
+    """
+
+    def __init__(self, *, tag: bool = False, logs: bool = True, states: frozenset[str] | None = None) -> None:
+        super().__init__("jsonl", states=states, repeats=True)
+        self._tag, self._logs = tag, logs
+
+    def print_result(self, result: Result) -> None:
+        """Write the output of one item."""
+        put = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
+        outcome = outcome_of(result)
+        if outcome:
+            tag = _tag(result.input) if self._tag else b""
+            begins = True
+            for piece in _pieces(outcome["stdout"]):
+                begins = _write(put, piece, tag, begins)
+        if self._logs and result.log:
+            sys.stdout.flush()
+            sys.stderr.write(result.log)
+            sys.stderr.flush()
+        if result.state != "succeeded" and result.error:
+            sys.stdout.flush()
+            line = printable(f"item {result.index} {result.state}: {result.error['message']}")
+            stderr.print(f"gristmill: {line}", markup=False, style="red")
+
+
+def _pieces(form: Any) -> Iterator[bytes]:
+    """What a program wrote to stdout, from the form that its outcome has."""
+    if isinstance(form, str):
+        yield form.encode()
+    elif "base64" in form:
+        yield b64decode(form["base64"])
+    elif "file" in form:
+        try:
+            with Path(form["file"]).open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+        except OSError as error:
+            warn(f"cannot read {form['file']!r}: {error.strerror}: it is on the host of the worker")
+
+
+def _to_terminal(data: bytes) -> None:
+    # As text, which goes through the bar's stream: that keeps the bar below it.
+    sys.stdout.write(data.decode(errors="replace"))
+
+
+def _write(put: Callable[[bytes], object], piece: bytes, tag: bytes, begins: bool) -> bool:
+    """Write a piece of an output, with the tag before each line; whether the next piece begins a line."""
+    if not tag:
+        put(piece)
+        return begins
+    # Not `splitlines`, which ends lines at a carriage return too.
+    for line in io.BytesIO(piece):
+        put(tag + line if begins else line)
+        begins = line.endswith(b"\n")
+    return begins
+
+
+def _tag(item: Any) -> bytes:
+    """The input of an item as text, with blanks between its values."""
+    values = item["input"] if isinstance(item, dict) else item
+    if isinstance(values, dict):
+        values = list(values.values())
+    texts = map(text_of, values) if isinstance(values, list) else [text_of(values)]
+    return " ".join(texts).encode(errors="surrogateescape") + b"\t"

@@ -1,0 +1,101 @@
+"""From a command's options to a submission."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from gristmill.batches.feed import DifferentInput
+from gristmill.batches.info import BatchInfo
+from gristmill.batches.schedules import ScheduleInfo
+from gristmill.cli import options
+from gristmill.cli.console import note, warn
+from gristmill.cli.options.append import append_options_of
+from gristmill.cli.options.later import schedule_of, start_time_of
+from gristmill.cli.words import sources
+from gristmill.cli.words.task_command import find_task
+from gristmill.config.figures import item_count
+from gristmill.config.settings import settings
+from gristmill.errors import BatchCancelled, GristmillError
+from gristmill.producer.append import AppendSubmission
+from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
+from gristmill.producer.new_submission import new_submission
+from gristmill.producer.submission import Submission
+from gristmill.server.home import Home
+
+
+def make_submission(feeding: dict[str, Any]) -> Submission:
+    """The submission that the options of `options.feeding` ask for.
+
+    Raises:
+        InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
+        click.UsageError: the options do not go together.
+    """
+    task = find_task(feeding["task"]) if feeding["program"] is None else sources.program_task()
+    fixed: dict[str, Any] = {**options.arguments_of(feeding["settings"])}
+    if command := sources.command_of(feeding):
+        fixed["command"] = asdict(command)
+        # A program writes there by itself.
+        feeding = {**feeding, "output_dir": None}
+        # What a program writes to stderr is a part of what the command prints.
+        feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
+    return new_submission(
+        task,
+        sources.source_of(feeding, task.schema, fixed),
+        name=feeding["name"],
+        queue=feeding["queue"],
+        fixed=fixed,
+        options=BatchOptions.of(**{name: feeding[name] for name in OPTION_NAMES}),
+        on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
+        on_wait=warn,
+        append=append_options_of(feeding),
+        at=start_time_of(feeding),
+        schedule=schedule_of(feeding),
+    )
+
+
+def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:
+    """Say how many items a batch has, or what an append has added to it, and how to go on."""
+    if isinstance(submission, AppendSubmission):
+        there = f", {submission.present:,} were there already" if submission.present else ""
+        note(f"added {submission.added:,}{there}; when nothing more comes: gristmill close {info.name}")
+    elif info.scheduled_at is not None:
+        at = datetime.fromtimestamp(info.scheduled_at).astimezone().isoformat(" ", "seconds")
+        note(f"{item_count(info.submitted)} of {info.task} stored; they begin at {at}")
+    elif info.from_batch is not None:
+        note(f"{info.task} runs the values of {info.from_batch}; follow them with: gristmill watch {info.name}")
+    else:
+        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {info.name}")
+
+
+def say_when_it_runs(info: ScheduleInfo, *, is_new: bool) -> None:
+    """Say when a schedule that was made now, or before, makes its next batch."""
+    when = "is paused" if info.paused else "has no time to come"
+    if info.next is not None:
+        when = f"makes a batch at {datetime.fromtimestamp(info.next).astimezone().isoformat(' ', 'seconds')}"
+    note(f"{'' if is_new else 'nothing new: '}schedule {info.name} of {item_count(info.items)} {when}")
+
+
+@contextmanager
+def remember_batch(submission: Submission) -> Iterator[None]:
+    """Remember the batch as the last submitted; say how many items the server has when submitting breaks off."""
+    try:
+        yield
+    except (DifferentInput, BatchCancelled):
+        raise
+    except (GristmillError, TimeoutError) as error:
+        if submission.complete or not submission.stored or not submission.makes_batch:
+            raise
+        raise type(error)(f"{error}; {_stored(submission)}") from error
+    except KeyboardInterrupt:
+        if submission.stored and not submission.complete and submission.makes_batch:
+            note(_stored(submission))
+        raise
+    finally:
+        if submission.makes_batch and (submission.stored or submission.complete):
+            Home(settings().home).last_batch = submission.name
+
+
+def _stored(submission: Submission) -> str:
+    return f"{item_count(submission.stored, 'are')} stored, and the same command with --name {submission.name} goes on"

@@ -1,0 +1,102 @@
+"""How `run` and `submit` read their words: a task comes first, or `--` and a program."""
+
+from difflib import get_close_matches
+from shutil import which
+from typing import Any
+
+import click
+
+from gristmill.cli.command import Command
+from gristmill.cli.console import note
+from gristmill.cli.words import argv, other_tools
+from gristmill.errors import InputError, ServerError
+from gristmill.producer import task_lookup
+from gristmill.producer.submission import NoItems
+from gristmill.tasks import catalog
+from gristmill.tasks.remote import SubmittableTask
+
+
+class TaskCommand(Command):
+    """A command whose first word is a task; `--` before it begins a program, `--` after it ends the options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click's, which cannot tell the two `--` apart; `program` and `sources` are parameters too."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        options, program, sources = argv.split(args, lambda words: self._first_word(ctx, words))
+        rest = super().parse_args(ctx, options)
+        ctx.params |= {"program": program, "sources": sources}
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """What click cannot know: a program, and sources of items."""
+        return ["[OPTIONS]", "{TASK [ITEM]...|-- PROGRAM...}", "[::: INPUT...]"]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As the base's; no items are no error where `--allow-empty` says so."""
+        try:
+            return super().invoke(ctx)
+        except NoItems as error:
+            if not ctx.params["allow_empty"]:
+                raise
+            note(f"{error}: nothing was submitted")
+            return 0
+
+    def unknown_option(self, option: str, args: list[str]) -> str:
+        """As the base's, for an option that is really an item, or belongs to a program."""
+        if option[1:].isdigit():
+            return f"no option {option}: put -- after TASK before items that begin with a dash"
+        word = self._first_word(click.Context(self), args)
+        if not word or word.startswith("-") or (option.startswith("--") and option in other_tools.OPTIONS):
+            return super().unknown_option(option, args)
+        if not _is_task(word):
+            return _no_task(word)
+        return super().unknown_option(option, args)
+
+    def _first_word(self, ctx: click.Context, args: list[str]) -> str | None:
+        """The first of `args` that is neither an option nor an option's value."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            options, _, _ = parser.parse_args(list(args))
+        except click.UsageError:
+            return ""
+        word = options.get("task")
+        return word if isinstance(word, str) else None
+
+
+def find_task(word: str) -> SubmittableTask:
+    """The task called `word`, of this host or of the workers.
+
+    Raises:
+        InputError: there is none; the text offers the nearest, or says how to run the program of that name.
+        ServerError: `submit` found neither the task here nor a server or worker to ask.
+    """
+    try:
+        return task_lookup.find_task(word)
+    except InputError:
+        if which(word):
+            raise InputError(_no_task(word)) from None
+        raise
+    except ServerError:
+        if which(word) or get_close_matches(word, catalog.load(), 1, 0.5):
+            raise InputError(_no_task(word)) from None
+        if click.get_current_context().info_name != "run":
+            raise
+        # `run` starts workers of its own, which know what this process knows.
+        return catalog.find(word)
+
+
+def _is_task(word: str) -> bool:
+    try:
+        task_lookup.find_task(word)
+    except (InputError, ServerError):
+        return False
+    return True
+
+
+def _no_task(word: str) -> str:
+    near = get_close_matches(word, {*catalog.load(), *task_lookup.names_on_workers()}, 1, 0.5)
+    is_program = which(word) or not near
+    hint = "; to run a program put -- before it" if is_program else f": did you mean {near[0]!r}?"
+    return f"no task is called {word!r}{hint}"

@@ -1,0 +1,1 @@
+"""The event loop of a process: the items of `async def` tasks run on it side by side."""

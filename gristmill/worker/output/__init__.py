@@ -1,0 +1,1 @@
+"""What items write: told apart by item, kept with the outcome, sent to those who listen."""

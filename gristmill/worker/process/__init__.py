@@ -1,0 +1,1 @@
+"""What an item may change of the process that runs it, and how that is undone."""

@@ -1,0 +1,1 @@
+"""Items that are programs: their processes, files and journal."""

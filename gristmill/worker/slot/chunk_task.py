@@ -1,0 +1,74 @@
+"""The Celery task that runs a chunk of a batch."""
+
+import time
+from functools import cache
+from typing import Any
+
+from celery.exceptions import Reject
+from redis.exceptions import RedisError
+
+from gristmill.batches.chunk import Chunk
+from gristmill.batches.ledger import Ledger
+from gristmill.broker.qos import SUSPECT
+from gristmill.config.settings import settings
+from gristmill.errors import GristmillError
+from gristmill.fleet.worker_id import worker_id
+from gristmill.server.connection import client
+from gristmill.server.scripts import Scripts
+from gristmill.tasks.application import app
+from gristmill.worker import logs
+from gristmill.worker.programs.journal import run_journal
+from gristmill.worker.slot.runner import Runner
+
+#: The version of chunk messages that this worker reads.
+MESSAGE_VERSION = 2
+#: Seconds after which a message that this worker cannot run goes back to its queue.
+HAND_BACK_SECONDS = 1.0
+
+logs.install()
+
+
+@cache
+def _runner() -> Runner:
+    return Runner(Ledger(client(), settings()), settings())
+
+
+def prepare() -> None:
+    """Load what a chunk's run needs, and use it once: forked pool processes share the memory of what is loaded.
+
+    Raises:
+        RedisError, GristmillError: the worker cannot reach the server, or cannot read the batches on it.
+    """
+    ledger = _runner().ledger
+    ledger.check_schema()
+    scripts = Scripts(ledger.client, settings().prefix, "batches")
+    for name in ("take", "record"):
+        scripts.load(name)
+    # Each process opens connections of its own.
+    ledger.client.connection_pool.disconnect()
+
+
+@app.task(
+    bind=True,
+    name="gristmill.chunk",
+    ignore_result=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    quarantines_items=True,
+    Strategy="gristmill.worker.versions:strategy",
+)
+def run_chunk(self: Any, _version: int, *fields: Any) -> None:
+    """Run a chunk and record it; Celery acknowledges the message after that. `hand_out` in cut_chunks.lua builds it.
+
+    `gristmill.worker.versions` has checked the message before the pool gets it.
+
+    Raises:
+        Reject: the server or a child process is not available; the message goes back to its queue.
+    """
+    chunk = Chunk(*fields[:4])
+    try:
+        with run_journal().of(chunk):
+            _runner().run(chunk, worker_id(self.request.hostname), (self.request.get("gm_returns") or 0) >= SUSPECT)
+    except (RedisError, GristmillError) as error:
+        time.sleep(HAND_BACK_SECONDS)
+        raise Reject(error, requeue=True) from error

@@ -1,0 +1,86 @@
+"""Runs one item in the thread of its slot: what surrounds the call of the task's function, and the outcome after it."""
+
+from json import dumps
+from time import perf_counter
+
+from gristmill.batches.chunk import Item, Outcome, Work
+from gristmill.config.names import PROGRAM
+from gristmill.tasks.item import enter
+from gristmill.tasks.other_values import arguments_of
+from gristmill.tasks.task import GristmillTask
+from gristmill.worker.celery_internals import is_terminated
+from gristmill.worker.output.capture import current as current_capture
+from gristmill.worker.output.whole_output import WholeOutput
+from gristmill.worker.process.state import process_state
+from gristmill.worker.slot.large_value import ValueNotPlaced, value_text
+from gristmill.worker.slot.limits import time_limit
+from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
+from gristmill.worker.slot.run_rows import run_rows
+
+
+class ItemRunner:
+    """Runs items of one `work` in the thread that makes it, on `worker` (a node name)."""
+
+    __slots__ = (
+        "_arguments",
+        "_begin",
+        "_capture",
+        "_has_output_file",
+        "_keeps_all",
+        "_report",
+        "_slot",
+        "_task",
+        "_work",
+        "_worker",
+    )
+
+    def __init__(self, work: Work, task: GristmillTask, worker: str) -> None:
+        # All that an item need not look up again: quick items are many.
+        self._work, self._task, self._worker = work, task, worker
+        self._arguments = arguments_of(work, task.schema)
+        row = run_rows.own()
+        self._begin, self._report, self._slot = row.begin, row.report, row.slot
+        self._capture = current_capture()
+        self._has_output_file = bool(work.output_dir and task.capture)
+        self._keeps_all = work.keep_logs == "all"
+
+    def __call__(self, item: Item) -> Outcome:
+        """Run one item; whatever it raises becomes its outcome, and does not reach the caller.
+
+        Raises:
+            ValueNotPlaced: the server does not say where the value goes.
+        """
+        started_at = perf_counter()
+        work, task, capture = self._work, self._task, self._capture
+        self._begin(work.batch, item.index, item.attempt, started_at)
+        capture.begin(work.batch, item.index, task.capture)
+        try:
+            if self._has_output_file:
+                capture.keep_whole(WholeOutput(work.output_dir, item.index))
+            arguments = self._arguments(item.value, work.fixed, work.parameter)
+            enter((work.batch, item.index, item.attempt, self._report, self._slot))
+            try:
+                time_limit.begin()
+                value = task.run(**arguments)
+            finally:
+                time_limit.end()
+                process_state.leave_if_forked()
+            state, text, retry_ms = "succeeded", value_text(task.return_type.text(value), work, item), None
+            keeps = self._keeps_all
+        except ValueNotPlaced:
+            capture.end(False)
+            process_state.after_item(0.0, failed=True)
+            raise
+        except BaseException as error:
+            # CancelledError and its like too: only the end of this process is no outcome of the item.
+            if isinstance(error, SystemExit) and is_terminated():
+                raise
+            state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
+            keeps = keeps_log(work, state)
+            if isinstance(error, MemoryError):
+                work.out_of_memory.append(item)
+        log = capture.end(keeps)
+        outcome = outcome_of(item, state, text, started_at, self._worker, retry_ms, log)
+        # A program changes nothing in this process, and has ended with all below it.
+        process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
+        return outcome

@@ -1,0 +1,72 @@
+"""The outcome of a run of an item: the task's value as JSON, or its error, and when the item is tried again."""
+
+import os
+import time
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gristmill.batches.chunk import Item, Outcome, Work
+from gristmill.server.waiting import backoff
+from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed
+from gristmill.tasks.task import GristmillTask
+from gristmill.worker.slot.limits import TimeLimitExceeded
+
+#: Tracebacks leave out the frames of this folder: they are not the task's.
+HERE = Path(__file__).parent
+MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
+
+#: The id of this process, which is asked for with each item.
+_pid = cache(os.getpid)
+os.register_at_fork(after_in_child=_pid.cache_clear)
+
+
+def delay_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
+    """Milliseconds until the item's next attempt, None when it has no more."""
+    tries = item.attempt - item.before
+    if tries <= work.retries and isinstance(error, task.retry_on):
+        return round(1000 * backoff(tries, work.retry_seconds))
+    return None
+
+
+def keeps_log(work: Work, state: str) -> bool:
+    """Whether the server keeps what an item wrote that ended so."""
+    return work.keep_logs == "all" or (state != "succeeded" and work.keep_logs == "failed")
+
+
+def outcome_of(
+    item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None, log: str | None = None
+) -> Outcome:
+    """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
+    seconds = time.perf_counter() - started_at
+    return Outcome(item.index, state, item.attempt, text, seconds, worker, _pid(), retry_ms, log)
+
+
+def explain(error: BaseException) -> dict[str, Any]:
+    """An exception as a result shows it: its type, its message, and the traceback from the task's frame on.
+
+    The error of a program has its outcome instead of a traceback.
+    """
+    if isinstance(error, (ProgramFailed, OutputTooLarge, TimeLimitExceeded)) and error.outcome is not None:
+        about = {"type": type(error).__name__, "message": _clean(_text(error))[:MESSAGE_CHARACTERS]}
+        return {**about, "traceback": "", "outcome": error.outcome}
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if Path(frame.filename).parent != HERE]
+    text = "".join(traceback.format_list(theirs)) + "".join(traceback.format_exception_only(error))
+    return {
+        "type": type(error).__name__,
+        "message": _clean(_text(error))[:MESSAGE_CHARACTERS],
+        "traceback": _clean(text)[-TRACEBACK_CHARACTERS:],
+    }
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"(str() of the error raised {type(problem).__name__})"
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="replace").decode()

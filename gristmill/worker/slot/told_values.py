@@ -1,0 +1,36 @@
+"""By which values the items of a chunk are limited, where their producer did not say, as of the values of a batch."""
+
+from gristmill.batches.chunk import Item, Work
+from gristmill.errors import InputError
+from gristmill.tasks.limit_values import NO_VALUE, LimitValues
+from gristmill.tasks.other_values import value_of
+from gristmill.tasks.schema import ItemError
+from gristmill.tasks.task import GristmillTask
+from gristmill.worker.slot.limits import TimeLimitExceeded, time_limit
+
+
+def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: bool) -> str:
+    """The texts of `LimitValues` of the items, one after the other.
+
+    An item of which the task's function tells no value in `seconds` (0: no limit) has NO_VALUE: it runs, and fails with
+    an error of its own, if it does. So have the items of a `suspect`: the function may have ended its process.
+    """
+    texts = [NO_VALUE] * (work.count - work.rest)
+    try:
+        values = LimitValues(task, work.limit_by, work.fixed, work.parameter)
+    except InputError:
+        return "".join(texts)
+    with time_limit.armed(seconds):
+        for item in [] if suspect else work.items:
+            texts[item.index - work.first] = _text_of(values, item, work, task)
+    return "".join(texts)
+
+
+def _text_of(values: LimitValues, item: Item, work: Work, task: GristmillTask) -> str:
+    time_limit.begin()
+    try:
+        return values.of(value_of(item.value, work, task.schema) if work.from_batch else item.value)
+    except (InputError, ItemError, TimeLimitExceeded):
+        return NO_VALUE
+    finally:
+        time_limit.end()
