@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 from kombu import Message
 from kombu.asynchronous import Hub, set_event_loop
-from vine import promise
 
 from gristmill.worker.celery_internals import end_idle_pool
 
@@ -35,7 +34,7 @@ def pool_with(jobs):
 def test_what_has_just_ended_is_acknowledged(hub):
     message = Recorded(headers={})
     pool, calls = pool_with({})
-    hub.call_soon(promise(message.ack_log_error))
+    hub.call_soon(message.ack_log_error)
     assert end_idle_pool(pool)
     assert (calls, pool._pool, message.headers) == (["close", "join"], None, {"acknowledged": True})
 

@@ -38,7 +38,9 @@ def test_the_files_with_tests_apart_exist_and_share_no_fixture_that_costs_anythi
 def test_slow_tests_begin_first_and_of_them_what_takes_longest():
     names = ["tests/unit/test_a.py::test_b", "tests/acceptance/test_a.py::test_b", f"{LONGEST[0]}::test_b"]
     items = [
-        SimpleNamespace(nodeid=name, get_closest_marker=lambda mark, slow=slow: mark if slow else None)
+        SimpleNamespace(
+            nodeid=name, path=name.partition("::")[0], get_closest_marker=lambda mark, slow=slow: mark if slow else None
+        )
         for slow in (False, True)
         for name in names
     ]
