@@ -1,4 +1,4 @@
-"""A task for test_isolation that has the server stand still once it has ended."""
+"""A task for test_quarantine that has the server stand still once it has ended."""
 
 from gristmill import cpu
 from gristmill.server.connection import client

@@ -1,4 +1,4 @@
-"""Calls for test_isolation that do to their process what a bad item may do."""
+"""Calls for test_quarantine that do to their process what a bad item may do."""
 
 import ctypes
 import os
