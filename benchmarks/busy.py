@@ -17,8 +17,8 @@ from gristmill.batches.slowest import SlowestFilter
 from gristmill.tasks.kinds import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
+from gristmill.worker.runs.rows import RunRows
 from gristmill.worker.slot import item_runner
-from gristmill.worker.slot.run_rows import RunRows
 
 ITEMS = 1_000
 

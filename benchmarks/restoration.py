@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from gristmill.worker.process.state import ProcessState
+from gristmill.worker.restoration.state import ProcessState
 
 CALLS, ROUNDS = 100_000, 5
 

@@ -116,7 +116,7 @@ app.steps["worker"].update(
         "gristmill.worker.boot_steps:Prepare",
         "gristmill.worker.boot_steps:SlotMemory",
         "gristmill.worker.boot_steps:Containment",
-        "gristmill.worker.slot.run_rows:Runs",
+        "gristmill.worker.runs.rows:Runs",
         "gristmill.worker.heartbeat:WorkerHeartbeat",
         "gristmill.worker.drain:Drain",
     }

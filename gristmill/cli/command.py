@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gristmill.cli.words import other_tools
+from gristmill.cli import other_tools
 
 
 class Command(click.Command):

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 import click
 
-from gristmill.cli import completing
+from gristmill.cli import completing, other_tools
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import write
 from gristmill.cli.run import command as run
-from gristmill.cli.words import other_tools
 
 #: Columns of a line: as in the help of commands.
 _WIDTH = 100

@@ -16,10 +16,10 @@ from gristmill.cli.output.following import follow, say_if_repeated, warn_of_cons
 from gristmill.cli.output.item_lines import ItemLines
 from gristmill.cli.output.printing import results_printer
 from gristmill.cli.output.result_lines import Form, ResultWriter
-from gristmill.cli.words.dry_run import print_dry_run
-from gristmill.cli.words.fleet_size import size_fleet
-from gristmill.cli.words.submitting import make_submission, remember_batch
-from gristmill.cli.words.task_command import TaskCommand
+from gristmill.cli.submission.dry_run import print_dry_run
+from gristmill.cli.submission.fleet_size import size_fleet
+from gristmill.cli.submission.submitting import make_submission, remember_batch
+from gristmill.cli.submission.task_command import TaskCommand
 from gristmill.config.figures import item_count
 from gristmill.config.names import worker_word
 from gristmill.config.settings import settings

@@ -13,9 +13,9 @@ from gristmill.cli.output.item_lines import ItemLines
 from gristmill.cli.output.printing import results_printer
 from gristmill.cli.output.result_lines import Form, ResultWriter
 from gristmill.cli.start_advice import warn_without_worker
-from gristmill.cli.words.dry_run import print_dry_run
-from gristmill.cli.words.submitting import make_submission, remember_batch, say_what_was_stored, say_when_it_runs
-from gristmill.cli.words.task_command import TaskCommand
+from gristmill.cli.submission.dry_run import print_dry_run
+from gristmill.cli.submission.submitting import make_submission, remember_batch, say_what_was_stored, say_when_it_runs
+from gristmill.cli.submission.task_command import TaskCommand
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.schedule import ScheduleSubmission
 from gristmill.producer.submission import Submission

@@ -1,1 +1,1 @@
-"""What a worker does beside Celery: it runs chunks, sends heartbeats, guards its pool and drains."""
+"""A Celery worker with our steps: it takes messages, sends heartbeats, ends runs that were cancelled, and drains."""

@@ -19,14 +19,14 @@ from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.tasks.kinds import kind_of
 from gristmill.tasks.task import Kind
 from gristmill.worker.celery_internals import ProcessPool, ThreadPool
+from gristmill.worker.limits import slot_memory
 from gristmill.worker.output.capture import capture_threads
 from gristmill.worker.output.output_file import new_file
+from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.fresh_process import wait_for_results
 from gristmill.worker.pool.processes import ItemTaskPool
-from gristmill.worker.pool.slot_equipment import pool_equipment
 from gristmill.worker.pool.start_method import check_method
 from gristmill.worker.slot.chunk_task import prepare
-from gristmill.worker.slot.limits import slot_memory
 from gristmill.worker.slot.preparation import preload
 from gristmill.worker.transport_steps import refuse
 

@@ -27,13 +27,13 @@ from gristmill.worker.celery_internals import (
     taken_requests,
     unreported_jobs_kept,
 )
+from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.request import Request
 from gristmill.worker.scheduled_tasks import add_waiting_tasks
 from gristmill.worker.slot import quarantined_task  # noqa: F401 - registers its task before the pool forks
-from gristmill.worker.slot.limits import worker_memory
 from gristmill.worker.transport_steps import refuse
 from gristmill.worker.wellformed import check
 

@@ -14,8 +14,8 @@ from gristmill.local.descendants import end_descendants, stop_descendants
 from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.heartbeat import WorkerHeartbeat
 from gristmill.worker.loop.event_loop import interrupt_runs
-from gristmill.worker.process.signal_state import keep_handlers_from_copies
-from gristmill.worker.slot.run_rows import run_rows
+from gristmill.worker.restoration.signal_state import keep_handlers_from_copies
+from gristmill.worker.runs.rows import run_rows
 
 #: Most seconds for handing messages back.
 HAND_BACK_SECONDS = 5.0

@@ -32,8 +32,8 @@ from gristmill.worker.host_load import HostLoad
 from gristmill.worker.kills import Kills
 from gristmill.worker.pool.size import pool_size
 from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
+from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
-from gristmill.worker.slot.run_rows import run_rows
 from gristmill.worker.task_counts import collect
 from gristmill.worker.upkeep.mending import MEND_SECONDS, Mender
 from gristmill.worker.upkeep.notifier import Notifier

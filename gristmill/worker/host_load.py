@@ -11,7 +11,7 @@ import psutil
 from gristmill.config.host import cores, in_container, machine_id, memory, memory_used, namespace
 from gristmill.config.settings import settings
 from gristmill.local.descendants import descendants
-from gristmill.worker.slot.limits import worker_memory
+from gristmill.worker.limits import worker_memory
 
 _MIB = 1 << 20
 #: Seconds between two looks, over which the use of cores is measured: one second varies much, and a look reads files.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gristmill.worker.celery_internals import taken_requests
-from gristmill.worker.slot.item_kills import end_item
+from gristmill.worker.item_kills import end_item
 
 #: Seconds after a kill at which to look whether the process has died.
 LOOK_SECONDS = 0.1

@@ -20,7 +20,7 @@ from gristmill.worker.loop.event_loop import cancel_run
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.slot import quarantined_task
 from gristmill.worker.slot.quarantine import DEATHS
-from gristmill.worker.trace import EndNotStored, as_text, passes, run_to_end
+from gristmill.worker.slot.trace import EndNotStored, as_text, passes, run_to_end
 
 #: Seconds for which a message stays hidden whose task Celery could not end: the first time, and at most.
 AGAIN_SECONDS, AGAIN_MOST = 1.0, 60.0

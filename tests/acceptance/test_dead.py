@@ -25,7 +25,7 @@ CALL = "from gristmill.tasks.fibonacci import fibonacci; print(fibonacci.delay(2
 WAIT = "import sys; from gristmill.tasks.application import app; print(app.AsyncResult(sys.argv[1]).get(timeout=60))"
 #: The version of a chunk's message that a worker of the next release knows.
 NEXT = 3
-LATER = f"import gristmill.worker.slot.chunk_task\ngristmill.worker.chunk_task.MESSAGE_VERSION = {NEXT}\n"
+LATER = f"import gristmill.worker.slot.chunk_task\ngristmill.worker.slot.chunk_task.MESSAGE_VERSION = {NEXT}\n"
 ANY = json.dumps({"headers": {"task": "any"}, "properties": {}, "body": ""})
 #: Where messages of chunks stand.
 CHUNKS = f"gm1:q:cpu:{DEFAULT_PRIORITY}"

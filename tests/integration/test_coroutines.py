@@ -10,11 +10,11 @@ from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import cpu
+from gristmill.worker.item_kills import end_item
 from gristmill.worker.loop import coroutines, event_loop, loop_watch
 from gristmill.worker.loop.coroutines import RunInterrupted
 from gristmill.worker.loop.places import Places
 from gristmill.worker.rare_log import RareLog
-from gristmill.worker.slot.item_kills import end_item
 from gristmill.worker.slot.runner import Runner, run_named
 from tests.conftest import until
 from tests.support import waiting_tasks

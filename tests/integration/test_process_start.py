@@ -12,11 +12,11 @@ from billiard.queues import _SimpleQueue
 from gristmill.local.descendants import become_subreaper, is_subreaper
 from gristmill.worker.output.output_file import new_file
 from gristmill.worker.pool.billiard_internals import fresh_context
+from gristmill.worker.pool.equipment import SlotEquipment
 from gristmill.worker.pool.fork_server import ForkServer
 from gristmill.worker.pool.fresh_process import Spawn
 from gristmill.worker.pool.lots import Tickets
 from gristmill.worker.pool.processes import ItemProcess
-from gristmill.worker.pool.slot_equipment import SlotEquipment
 from tests.support import started_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")

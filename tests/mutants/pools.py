@@ -23,7 +23,7 @@ MUTANTS = (
     ),
     Mutant(
         "a message whose result cannot be stored is not acknowledged",
-        "gristmill/worker/trace.py",
+        "gristmill/worker/slot/trace.py",
         "    except (Exception, _Unstored) as error:\n",
         "    except ZeroDivisionError as error:\n",
         "tests/unit/test_trace.py::test_an_error_that_passes_is_not_stored_as_the_failure_of_the_task",
@@ -31,7 +31,7 @@ MUTANTS = (
     ),
     Mutant(
         "an error that passes is not stored as the failure of a task",
-        "gristmill/worker/trace.py",
+        "gristmill/worker/slot/trace.py",
         "    if _is_tracing.get() and passes(exception):\n",
         "    if False:\n",
         "tests/unit/test_trace.py::test_an_error_that_passes_is_not_stored_as_the_failure_of_the_task",

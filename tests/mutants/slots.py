@@ -3,11 +3,11 @@
 from tests.mutants.mutant import ALONE, FLAT, LOST, NO_WAY_IN, REPEATED, TRUE, Mutant
 
 GOING_ON = "tests/integration/test_going_on.py"
-STATE, STATE_TEST = "gristmill/worker/process/state.py", "tests/unit/test_process_state.py"
+STATE, STATE_TEST = "gristmill/worker/restoration/state.py", "tests/unit/test_process_state.py"
 CHEAP, FULL = "test_the_next_item_finds_what_this_one_found", "test_a_long_or_failed_item_is_undone_whole"
 REPLACED = f"{STATE_TEST}::test_what_cannot_be_undone_replaces_the_process"
 DESCENDANTS = "gristmill/local/descendants.py"
-SIGNALS, SIGNALS_TEST = "gristmill/worker/process/signal_state.py", "tests/unit/test_signal_state.py"
+SIGNALS, SIGNALS_TEST = "gristmill/worker/restoration/signal_state.py", "tests/unit/test_signal_state.py"
 RUN, COROUTINES = "gristmill/worker/loop/coroutine_run.py", "tests/integration/test_coroutines.py"
 ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
 

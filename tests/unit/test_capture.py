@@ -86,7 +86,7 @@ import os
 from gristmill.worker.output import capture
 from gristmill.worker import logs
 from gristmill.worker.output.output_file import new_file
-from gristmill.worker.pool.slot_equipment import PoolEquipment
+from gristmill.worker.pool.equipment import PoolEquipment
 logs.set_up()
 slot = PoolEquipment(files=[new_file()]).of_slot(0, "cpu@host/1")
 for item in (lambda: (print("last words"), os.kill(os.getpid(), 9)), lambda: print("nothing to tell")):

@@ -9,11 +9,10 @@ import click
 import pytest
 
 import gristmill
-from gristmill.cli import COMMANDS, SECTIONS, cli
+from gristmill.cli import COMMANDS, SECTIONS, cli, other_tools
 from gristmill.cli.command import Command
 from gristmill.cli.options import form_of
-from gristmill.cli.words import other_tools
-from gristmill.cli.words.task_command import find_task
+from gristmill.cli.submission.task_command import find_task
 from gristmill.config.quantities import parse_duration
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import InputError

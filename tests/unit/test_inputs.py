@@ -10,9 +10,9 @@ import pytest
 
 from gristmill.batches.result import Result
 from gristmill.cli import write_any_bytes
-from gristmill.cli.words import argv
-from gristmill.cli.words.dry_run import print_dry_run
-from gristmill.cli.words.submitting import make_submission
+from gristmill.cli.submission import argv
+from gristmill.cli.submission.dry_run import print_dry_run
+from gristmill.cli.submission.submitting import make_submission
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.producer.submission import NoItems

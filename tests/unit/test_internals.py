@@ -42,7 +42,7 @@ MODULES = {
     "gristmill/server/internals.py",
     "gristmill/worker/pool/billiard_internals.py",
     "gristmill/worker/celery_internals.py",
-    "gristmill/worker/pool/internals.py",
+    "gristmill/worker/pool/celery_internals.py",
     "tasks/celery_internals.py",
 }
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from billiard.pool import ACK, READY, TASK
 
-from gristmill.worker.pool.internals import HEAD, ReportReader
+from gristmill.worker.pool.celery_internals import HEAD, ReportReader
 from gristmill.worker.pool.lot_pool import LIMIT_LEAST, LOT_BYTES, LOT_MOST, LOT_SECONDS, LotPool
 from gristmill.worker.pool.lots import ENDED_AND_BEGUN, LOT, Inbox, Tickets
 
@@ -179,7 +179,9 @@ def test_a_short_time_limit_hits_no_other_message(monkeypatch, limit, name):
     # Those of the whole pool are a job's too.
     for limits in ({"_timeout": limit, "_soft_timeout": None}, {"_timeout": None, "_soft_timeout": limit}):
         job = SimpleNamespace(**limits)
-        monkeypatch.setattr("gristmill.worker.pool.internals.HookedPool.apply_async", lambda *_, job=job, **__: job)
+        monkeypatch.setattr(
+            "gristmill.worker.pool.celery_internals.HookedPool.apply_async", lambda *_, job=job, **__: job
+        )
         assert pool.apply_async(print, ("t",)).task_name == name
 
 

@@ -11,9 +11,8 @@ import joblib
 import pytest
 from click.testing import CliRunner
 
-from gristmill.cli import cli
+from gristmill.cli import cli, other_tools
 from gristmill.cli.help import answer
-from gristmill.cli.words import other_tools
 from tests.support.commands import command_named
 
 OURS = {name for option in command_named("run").params if isinstance(option, click.Option) for name in option.opts}

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.worker.process import state as process_state
-from gristmill.worker.process.fork_mark import _ByPid, fork_mark
-from gristmill.worker.process.state import ProcessState
+from gristmill.worker.restoration import state as process_state
+from gristmill.worker.restoration.fork_mark import _ByPid, fork_mark
+from gristmill.worker.restoration.state import ProcessState
 from tests.support.grandchildren import in_fork, runs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors and limits as on Linux")

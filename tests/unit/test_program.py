@@ -13,8 +13,8 @@ from gristmill.tasks.item import enter, leave
 from gristmill.tasks.program.command import CommandLine
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed, ProgramsOff
 from gristmill.tasks.program.task import program
+from gristmill.worker.limits import TimeLimitExceeded, memory_limit, time_limit
 from gristmill.worker.programs import run as running
-from gristmill.worker.slot.limits import TimeLimitExceeded, memory_limit, time_limit
 from gristmill.worker.slot.run_outcome import explain
 
 

@@ -4,7 +4,7 @@ import random
 import sys
 from types import SimpleNamespace
 
-from gristmill.worker.process.randomness import reseed
+from gristmill.worker.restoration.randomness import reseed
 
 
 def test_reseeding_forgets_the_seed_of_the_process_before_the_fork(monkeypatch):

@@ -14,10 +14,10 @@ from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
 from gristmill.worker.loop import coroutines
+from gristmill.worker.runs.rows import RunRows
+from gristmill.worker.runs.table import NOTE_BYTES, ROW_BYTES, RunTable
 from gristmill.worker.slot import item_runner, runner
 from gristmill.worker.slot.item_runner import ItemRunner
-from gristmill.worker.slot.run_rows import RunRows
-from gristmill.worker.slot.run_table import NOTE_BYTES, ROW_BYTES, RunTable
 
 #: A time of the clock that rows have, an hour ago.
 EARLIER = time.perf_counter() - 3600
@@ -129,7 +129,7 @@ def test_the_row_of_a_process_that_was_killed_is_left_out(table):
 def test_a_process_that_is_not_forked_finds_the_table(rows):
     code = (
         "from billiard.process import current_process; current_process().index = 3\n"
-        "from gristmill.worker.slot.run_rows import run_rows\n"
+        "from gristmill.worker.runs.rows import run_rows\n"
         f"run_rows.own().begin('scan', 5, 1, {EARLIER}); print(flush=True); input()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gristmill.worker.process.signal_state import keep_handlers_from_copies
+from gristmill.worker.restoration.signal_state import keep_handlers_from_copies
 from tests.support.grandchildren import in_fork
 
 

@@ -8,7 +8,7 @@ from celery.exceptions import Reject
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from gristmill.worker.trace import EndNotStored, run_to_end
+from gristmill.worker.slot.trace import EndNotStored, run_to_end
 
 
 @pytest.fixture

@@ -10,17 +10,17 @@ from gristmill.errors import GristmillError
 from gristmill.tasks.item import enter
 from gristmill.tasks.other_values import arguments_of
 from gristmill.tasks.task import GristmillTask
+from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.loop.coroutine_run import CoroutineRun, cancel_late, is_late
 from gristmill.worker.loop.event_loop import event_loop
 from gristmill.worker.output.capture import current as current_capture
 from gristmill.worker.output.whole_output import WholeOutput
+from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot import runner
 from gristmill.worker.slot.chunk_stop import ASK_SECONDS, Stop, ends
 from gristmill.worker.slot.large_value import VALUE_BYTES, ValueNotPlaced, size_of, value_text
-from gristmill.worker.slot.limits import GRACE_SECONDS, TimeLimitExceeded
 from gristmill.worker.slot.preparation import own_loop
 from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
-from gristmill.worker.slot.run_rows import run_rows
 
 #: Seconds between two records of a chunk that goes on, at least.
 RECORD_SECONDS = 1.5

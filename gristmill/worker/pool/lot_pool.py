@@ -14,7 +14,7 @@ from celery.concurrency.asynpool import SCHED_STRATEGY_FAIR
 
 from gristmill.server.readable import is_readable
 from gristmill.worker.celery_internals import ProcessPool, is_running
-from gristmill.worker.pool.internals import GivingPool
+from gristmill.worker.pool.celery_internals import GivingPool
 
 #: Seconds that the messages of a lot are expected to take together, and the most messages and bytes of a lot.
 LOT_SECONDS, LOT_MOST, LOT_BYTES = 0.005, 32, 32_768

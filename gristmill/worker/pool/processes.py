@@ -21,14 +21,14 @@ from gristmill.worker.celery_internals import (
     release_multiprocessing,
 )
 from gristmill.worker.pool.billiard_internals import PromptEnd, Starter, fork_context, fresh_context
+from gristmill.worker.pool.celery_internals import LotProcess
+from gristmill.worker.pool.equipment import SlotEquipment, pool_equipment
 from gristmill.worker.pool.fork_server import ForkServer
 from gristmill.worker.pool.fresh_process import Spawn
-from gristmill.worker.pool.internals import LotProcess
 from gristmill.worker.pool.lot_pool import LotPool, LotTaskPool
 from gristmill.worker.pool.shared_memory import freeze
-from gristmill.worker.pool.slot_equipment import SlotEquipment, pool_equipment
 from gristmill.worker.pool.start_method import start_method
-from gristmill.worker.process.state import process_state
+from gristmill.worker.restoration.state import process_state
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from gristmill.worker.celery_internals import (
     processes_of,
     resize_threads,
 )
-from gristmill.worker.pool.slot_equipment import pool_equipment
+from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.slot_tuner import SlotTuner, SlotUse, room_for
-from gristmill.worker.slot.run_rows import run_rows
+from gristmill.worker.runs.rows import run_rows
 
 #: Processes that start at once, at most: the worker has other things to do meanwhile.
 STARTS_MOST = 16

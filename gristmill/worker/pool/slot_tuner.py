@@ -8,7 +8,7 @@ import psutil
 
 from gristmill.config.host import in_container, memory, memory_used
 from gristmill.config.settings import settings
-from gristmill.worker.slot.limits import worker_memory
+from gristmill.worker.limits import worker_memory
 
 #: Slots, at least and at most; more threads of one process are of no use.
 LEAST, MOST = 4, 1024

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gristmill.worker.process.state import process_state
-from gristmill.worker.slot.limits import TimeLimitExceeded, limit_program
+from gristmill.worker.limits import TimeLimitExceeded, limit_program
+from gristmill.worker.restoration.state import process_state
 
 #: Milliseconds between two looks at a program that runs.
 LOOK_MS = 100

@@ -11,10 +11,10 @@ from gristmill.config.settings import settings
 from gristmill.tasks.item import item
 from gristmill.tasks.program.command import CommandLine
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed, ProgramsOff, failure
+from gristmill.worker.limits import TimeLimitExceeded
 from gristmill.worker.programs.files import ProgramFiles, files_of
 from gristmill.worker.programs.journal import run_journal
 from gristmill.worker.programs.process import Ending, ProgramProcess, cannot_start, descriptor_of_null
-from gristmill.worker.slot.limits import TimeLimitExceeded
 
 #: The variables of a worker that a program does not get: settings, passwords among them.
 _PRIVATE = ("GRISTMILL_", "_GRISTMILL_")

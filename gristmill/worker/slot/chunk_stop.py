@@ -8,8 +8,8 @@ from redis.exceptions import RedisError
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.ledger import Ledger
 from gristmill.worker.celery_internals import is_draining
-from gristmill.worker.slot.limits import time_limit
-from gristmill.worker.slot.run_rows import run_rows
+from gristmill.worker.limits import time_limit
+from gristmill.worker.runs.rows import run_rows
 
 #: Seconds between two questions to the server; the start of the chunk was the first.
 ASK_SECONDS = 1.0

@@ -9,13 +9,13 @@ from gristmill.tasks.item import enter
 from gristmill.tasks.other_values import arguments_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.celery_internals import is_terminated
+from gristmill.worker.limits import time_limit
 from gristmill.worker.output.capture import current as current_capture
 from gristmill.worker.output.whole_output import WholeOutput
-from gristmill.worker.process.state import process_state
+from gristmill.worker.restoration.state import process_state
+from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.large_value import ValueNotPlaced, value_text
-from gristmill.worker.slot.limits import time_limit
 from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
-from gristmill.worker.slot.run_rows import run_rows
 
 
 class ItemRunner:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 
 from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.tasks.setup import SetupFailed
+from gristmill.worker.limits import time_limit
 from gristmill.worker.pool.slot_numbers import DIRECTORY, open_locked
-from gristmill.worker.slot.limits import time_limit
 from gristmill.worker.slot.quarantine import QuarantineUnavailable
 
 #: The file that whoever runs such an item holds locked: no queue has this name.

@@ -15,10 +15,10 @@ from gristmill.tasks.item import enter, leave
 from gristmill.tasks.setup import Setup, SetupFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.celery_internals import is_terminated
+from gristmill.worker.limits import share_memory
 from gristmill.worker.loop.event_loop import event_loop
-from gristmill.worker.slot.limits import share_memory
+from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineProcess
-from gristmill.worker.slot.run_rows import run_rows
 
 log = logging.getLogger(__name__)
 

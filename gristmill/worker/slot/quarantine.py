@@ -25,10 +25,10 @@ from gristmill.local.descendants import (
     set_parent_death_signal,
 )
 from gristmill.local.interpreter import command
+from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output.capture import capture_process
 from gristmill.worker.output.output_file import OutputFile, new_file
-from gristmill.worker.process.state import process_state
-from gristmill.worker.slot.limits import limit_memory, slot_memory
+from gristmill.worker.restoration.state import process_state
 
 #: Deaths of the child process that prove a call guilty, and seconds between them.
 DEATHS, PAUSE_SECONDS = 3, 0.5

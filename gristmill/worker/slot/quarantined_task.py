@@ -9,7 +9,7 @@ from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Ignore, Reject
 
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineUnavailable, quarantined
-from gristmill.worker.trace import EndNotStored, run_to_end
+from gristmill.worker.slot.trace import EndNotStored, run_to_end
 
 NAME = "gristmill.quarantined"
 

@@ -11,7 +11,7 @@ from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.server.waiting import backoff
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed
 from gristmill.tasks.task import GristmillTask
-from gristmill.worker.slot.limits import TimeLimitExceeded
+from gristmill.worker.limits import TimeLimitExceeded
 
 #: Tracebacks leave out the frames of this folder: they are not the task's.
 HERE = Path(__file__).parent

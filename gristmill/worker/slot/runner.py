@@ -21,16 +21,7 @@ from gristmill.tasks import catalog
 from gristmill.tasks.item import leave
 from gristmill.tasks.setup import SetupFailed
 from gristmill.tasks.task import GristmillTask
-from gristmill.worker.logs import about
-from gristmill.worker.output.capture import current as current_capture
-from gristmill.worker.process.state import process_state
-from gristmill.worker.programs.files import delete_draft, name_draft, new_draft
-from gristmill.worker.programs.journal import run_journal
-from gristmill.worker.rare_log import RareLog
-from gristmill.worker.slot.chunk_run import ChunkRun, early_recorder
-from gristmill.worker.slot.chunk_stop import Stop, ends, may_stay
-from gristmill.worker.slot.item_runner import ItemRunner
-from gristmill.worker.slot.limits import (
+from gristmill.worker.limits import (
     GRACE_SECONDS,
     TimeLimitExceeded,
     memory_limit,
@@ -38,11 +29,20 @@ from gristmill.worker.slot.limits import (
     time_limit,
     worker_memory,
 )
+from gristmill.worker.logs import about
+from gristmill.worker.output.capture import current as current_capture
+from gristmill.worker.programs.files import delete_draft, name_draft, new_draft
+from gristmill.worker.programs.journal import run_journal
+from gristmill.worker.rare_log import RareLog
+from gristmill.worker.restoration.state import process_state
+from gristmill.worker.runs.rows import run_rows
+from gristmill.worker.slot.chunk_run import ChunkRun, early_recorder
+from gristmill.worker.slot.chunk_stop import Stop, ends, may_stay
+from gristmill.worker.slot.item_runner import ItemRunner
 from gristmill.worker.slot.once_more import run_once_more
 from gristmill.worker.slot.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
 from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
-from gristmill.worker.slot.run_rows import run_rows
 from gristmill.worker.slot.told_values import told_values
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.

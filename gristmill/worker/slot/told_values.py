@@ -6,7 +6,7 @@ from gristmill.tasks.limit_values import NO_VALUE, LimitValues
 from gristmill.tasks.other_values import value_of
 from gristmill.tasks.schema import ItemError
 from gristmill.tasks.task import GristmillTask
-from gristmill.worker.slot.limits import TimeLimitExceeded, time_limit
+from gristmill.worker.limits import TimeLimitExceeded, time_limit
 
 
 def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: bool) -> str:

@@ -14,7 +14,7 @@ from celery.signals import worker_shutdown
 
 from gristmill.config.settings import settings
 from gristmill.worker.pool.slot_numbers import slot_numbers
-from gristmill.worker.slot.run_table import RunRow, RunTable, scratch_row
+from gristmill.worker.runs.table import RunRow, RunTable, scratch_row
 
 #: Where a process that is not forked finds the table, and the number of rows. No setting: a leading underscore.
 VARIABLE = "_GRISTMILL_RUN_TABLE"

@@ -13,8 +13,8 @@ from gristmill.cli import options
 from gristmill.cli.console import note, warn
 from gristmill.cli.options.append import append_options_of
 from gristmill.cli.options.later import schedule_of, start_time_of
-from gristmill.cli.words import sources
-from gristmill.cli.words.task_command import find_task
+from gristmill.cli.submission import sources
+from gristmill.cli.submission.task_command import find_task
 from gristmill.config.figures import item_count
 from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, GristmillError

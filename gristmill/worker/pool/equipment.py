@@ -9,14 +9,14 @@ from gristmill.fleet.worker_id import belong_to
 from gristmill.server.primary import epochs, learn
 from gristmill.server.sentinel import Sentinels
 from gristmill.worker import logs
+from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output.capture import capture_process
 from gristmill.worker.output.output_file import OutputFile, new_file
 from gristmill.worker.pool.billiard_internals import DupFd
-from gristmill.worker.process.randomness import reseed
-from gristmill.worker.process.signal_state import keep_handlers_from_copies
-from gristmill.worker.process.state import process_state
+from gristmill.worker.restoration.randomness import reseed
+from gristmill.worker.restoration.signal_state import keep_handlers_from_copies
+from gristmill.worker.restoration.state import process_state
 from gristmill.worker.slot import quarantine
-from gristmill.worker.slot.limits import limit_memory, slot_memory
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from celery.worker import state
 
 from gristmill.worker.celery_internals import members_of
 from gristmill.worker.loop.event_loop import cancel_item
-from gristmill.worker.slot.run_rows import run_rows
+from gristmill.worker.runs.rows import run_rows
 
 log = logging.getLogger(__name__)
 

@@ -17,13 +17,13 @@ from typing import Any
 from redis import Redis
 
 from gristmill.local.descendants import become_subreaper, children, end_descendants
-from gristmill.worker.process.descriptors import Identity, copy_of, identities, lost, open_count, open_numbers
-from gristmill.worker.process.fork_mark import ForkMark, fork_mark
-from gristmill.worker.process.helper_processes import helper_processes
-from gristmill.worker.process.patches import Patches
-from gristmill.worker.process.signal_state import SignalState
+from gristmill.worker.limits import time_limit
 from gristmill.worker.rare_log import RareLog
-from gristmill.worker.slot.limits import time_limit
+from gristmill.worker.restoration.descriptors import Identity, copy_of, identities, lost, open_count, open_numbers
+from gristmill.worker.restoration.fork_mark import ForkMark, fork_mark
+from gristmill.worker.restoration.helper_processes import helper_processes
+from gristmill.worker.restoration.patches import Patches
+from gristmill.worker.restoration.signal_state import SignalState
 
 #: Seconds of an item after which everything is looked at.
 LONG_SECONDS = 0.001

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gristmill.cli.options import program as program_options
-from gristmill.cli.words.argv import SourceWords
+from gristmill.cli.submission.argv import SourceWords
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer import items
 from gristmill.producer.items.combined import Combined

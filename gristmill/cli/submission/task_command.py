@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from gristmill.cli import other_tools
 from gristmill.cli.command import Command
 from gristmill.cli.console import note
-from gristmill.cli.words import argv, other_tools
+from gristmill.cli.submission import argv
 from gristmill.errors import InputError, ServerError
 from gristmill.producer import task_lookup
 from gristmill.producer.submission import NoItems

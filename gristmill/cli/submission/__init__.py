@@ -1,0 +1,1 @@
+"""From the words of `run` and `submit` to a submission."""
