@@ -213,12 +213,14 @@ class Batch(BatchParameter, Generic[R_co]):
         of all batches of its workflow, the oldest first: what follows takes what its source returns now.
 
         Each keeps the count of its attempts, and has as many retries as its task has. Warnings, such as that workers
-        have another version of the task than this process, go to the logger `gristmill.producer.batch`.
+        have another version of this batch's task than this process, go to the logger `gristmill.producer.batch`.
 
         Raises:
             InputError: the batch is being cancelled, and some of its items still run; or workers listen to its queue,
-                and none knows its task; or the batch has no such item.
+                and none knows its task; or the batch has no such item; or `item` and `workflow` are both given.
         """
+        if item is not None and workflow:
+            raise InputError(f"retry takes an item or workflow=True, not both (item={item})")
         self._warn_of_workers()
         with reaching():
             if item is not None:

@@ -56,7 +56,8 @@ def source_of(items: Any, has_one: bool) -> Source:
         return ValuesOfBatch(items.name)
     if items is None and has_one:
         return Values([{}])
-    if isinstance(items, list | tuple | range):
+    # One with an `__iter__` of its own may have other items than slices have.
+    if type(items) in (list, tuple, range):
         return ListedValues(items)
     if isinstance(items, Iterable) and not isinstance(items, str | bytes | bytearray | Mapping):
         return Values(items)

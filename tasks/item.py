@@ -7,16 +7,16 @@ from contextvars import ContextVar
 
 #: Takes the progress of an item: batch, index, done, total, note.
 Report = Callable[[str, int, float, float | None, str], None]
-#: A run of an item: batch, index, attempt, what takes its progress, slot. A tuple, since an item may take
-#: 5 µs.
-Run = tuple[str, int, int, Report | None, int]
+#: A run of an item: batch, index, attempt, what takes its progress, slot, the batch's task. A tuple, since an item may
+#: take 5 µs.
+Run = tuple[str, int, int, Report | None, int, str]
 
-_NONE: Run = ("", 0, 1, None, 0)
+_NONE: Run = ("", 0, 1, None, 0, "")
 _running: ContextVar[Run] = ContextVar("gristmill_item", default=_NONE)
 
 
 #: Begins the run of an item in the thread or the coroutine that calls the task: its batch, its index, the attempt, from
-#: 1, what takes its progress, and its slot, from 0. Threads and coroutines each have an item of their own; a coroutine
+#: 1, what takes its progress, its slot, from 0, and the batch's task. Threads and coroutines each have an item of their own; a coroutine
 #: that a task starts has its item too.
 enter = _running.set
 
@@ -24,6 +24,11 @@ enter = _running.set
 def leave() -> None:
     """End the run of the last item in this thread: it runs none."""
     _running.set(_NONE)
+
+
+def task_of_batch() -> str:
+    """The name of the task of the item that runs here; empty outside a run."""
+    return _running.get()[5]
 
 
 def seed(batch: str, index: int) -> int:
@@ -66,7 +71,7 @@ class CurrentItem:
         Raises:
             ValueError: a number is infinite or no number.
         """
-        batch, index, _, report, _ = _running.get()
+        batch, index, _, report, *_ = _running.get()
         for name, value in (("done", done), ("total", total)):
             if value is not None and not math.isfinite(value):
                 raise ValueError(f"invalid value for {name}: {value!r} (expected a finite number)")

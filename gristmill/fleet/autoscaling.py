@@ -60,8 +60,8 @@ class Past:
 
     `slots` were decided `changed_at`. `direction` is 1 or -1 as the last change made it more or less, and `turns`
     counts the changes of that since there are items. Since `idle_since` no item is left; since `low_since` `low` slots
-    were enough. Slots come and go `step` at a time, and `present` of them are there. The last new ones took `start`
-    seconds to come; None: none have come yet.
+    were enough. Slots come and go `step` at a time, and `present` of them are there. While `coming`, new
+    ones have not all come since the last change; the last that came took `start` seconds for that; None: none have.
     """
 
     slots: int = 0
@@ -73,6 +73,7 @@ class Past:
     low: int = 0
     step: int = 0
     present: int = 0
+    coming: bool = False
     start: float | None = None
     reason: str = ""
 
@@ -121,7 +122,7 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
     if queue.over_limit and not is_calm:
         # Few slots work then, whatever there is to do.
         return replace(past, low_since=None)
-    ordered = at - past.changed_at if past.present < past.slots else 0.0
+    ordered = at - past.changed_at if past.coming else 0.0
     least = _longer(queue if is_calm else _as_if_busy(queue), 1 / (1 + queue.doubt))
     if bounds.fit(plans(least, (1 + LATE * wide) * seconds, ordered).slots) > past.slots:
         goal = plans(least, seconds, ordered)
@@ -167,4 +168,5 @@ def _change(past: Past, slots: int, at: float, reason: str) -> Past:
         return replace(past, low_since=None)
     direction = 1 if slots > past.slots else -1
     turns = past.turns + (past.direction == -direction)
-    return replace(past, slots=slots, changed_at=at, direction=direction, turns=turns, low_since=None, reason=reason)
+    past = replace(past, slots=slots, changed_at=at, direction=direction, turns=turns, low_since=None, reason=reason)
+    return replace(past, coming=direction == 1)

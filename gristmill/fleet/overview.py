@@ -27,8 +27,6 @@ _MEANS_MOST = 200
 #: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
-#: The states of batches that begin when others have ended, or at a time of their own.
-_WAITS = (State.WAITING, State.SCHEDULED)
 #: The kind of the tasks that each pool suits.
 KIND_OF_POOL = {"prefork": "cpu", "threads": "io"}
 
@@ -133,13 +131,14 @@ def measure(
     mine = [worker for worker in workers if worker.queue == name]
     left, slots = round(gauges.get("left", 0)), sum(worker.slots for worker in mine)
     on_hold = round(gauges.get("held", 0))
-    waiting = min(on_hold, sum(batch.left for batch in batches if batch.queue == name and batch.state in _WAITS))
+    # The states are newer than the sample.
+    paused = min(on_hold, sum(batch.left for batch in batches if batch.queue == name and batch.state is State.PAUSED))
     waits, runs = history.times
     return QueueNow(
         name=name,
         left=left,
-        paused=on_hold - waiting,
-        waiting=waiting,
+        paused=paused,
+        waiting=on_hold - paused,
         oldest=gauges.get("oldest", 0.0),
         rate=history.rate,
         failing=history.failing,

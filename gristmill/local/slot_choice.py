@@ -33,7 +33,7 @@ class SlotChoice:
             past = Past(slots=mine, reason="as it was found")
         least, most = self._bounds[name]
         step = self._reach.step(name, overview.workers, past.step)
-        past = replace(past, step=step, present=mine, start=_start(past, mine, overview.at))
+        past = _seen(replace(past, step=step, present=mine), overview.at)
         bounds = Bounds(least, most, step)
         start = start_seconds(queue, overview.workers) if past.start is None else past.start
         plans = partial(self._plan, overview, server_cpu, start, max(0, queue.slots - mine))
@@ -65,7 +65,11 @@ class SlotChoice:
         return replace(planned, slots=max(0, planned.slots - others))
 
 
-def _start(past: Past, present: int, at: float) -> float | None:
-    """Seconds that the last new slots took to come, which may be less than a worker takes to start, or more."""
-    has_come = past.direction == 1 and past.present < past.slots <= present
-    return at - past.changed_at if has_come else past.start
+def _seen(past: Past, at: float) -> Past:
+    """Note how long new slots took to come, once they are there: less than a worker takes to start, or more.
+
+    Slots that go away and come back later, as those of a worker that starts anew, tell nothing of that.
+    """
+    if not past.coming or past.present < past.slots:
+        return past
+    return replace(past, coming=False, start=at - past.changed_at)

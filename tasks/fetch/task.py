@@ -21,7 +21,7 @@ from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
 from gristmill.tasks.fetch.http import Reply, RequestLimits, send_request
 from gristmill.tasks.fetch.target import Target
-from gristmill.tasks.item import item
+from gristmill.tasks.item import task_of_batch
 from gristmill.tasks.kinds import io
 from gristmill.tasks.limit_values import text_of
 
@@ -84,8 +84,8 @@ def fetch(url: str, save: str | None = None) -> dict[str, Any]:
     target = Target.parse(url, settings().fetch_networks)
     redirects = failures = 0
     while True:
-        if redirects or failures or not item.batch:
-            # The first request of a batch's item was counted when the item was handed out.
+        if redirects or failures or task_of_batch() != fetch.name:
+            # The first request of an item of this task was counted when the item was handed out.
             _wait_for_turn(target)
         try:
             answer = _ask(target, save)

@@ -189,9 +189,8 @@ def test_each_request_counts_but_the_first_one_of_a_batch(
     site.routes["/a"] = says(status=302, location="/b")
     site.routes["/b"] = says(b"ok")
     # That one was counted when the item was handed out.
-    enter(("pages", 0, 1, lambda *_: None, 0))
+    enter(("pages", 0, 1, lambda *_: None, 0, "fetch"))
     try:
-        fetch(site.url("/b"))
         fetch(site.url("/b"))
         assert waits == []
         fetch(site.url("/a"))
@@ -202,6 +201,21 @@ def test_each_request_counts_but_the_first_one_of_a_batch(
     assert waits == pytest.approx([3600], abs=10)
     fetch(site.url("/a"))
     assert waits == pytest.approx([3600, 7200, 10_800], abs=10)
+
+
+def test_each_request_of_an_item_of_another_task_counts(
+    site: Site, use: Callable[..., None], waits: list[float]
+) -> None:
+    use(fetch_host_rate=1 / 3600)
+    site.routes["/a"] = says(b"ok")
+    enter(("pages", 0, 1, lambda *_: None, 0, "crawl"))
+    try:
+        fetch(site.url("/a"))
+        assert waits == []
+        fetch(site.url("/a"))
+    finally:
+        leave()
+    assert waits == pytest.approx([3600], abs=10)
 
 
 def test_those_of_items_that_are_handed_out_count_beside_them(

@@ -251,6 +251,8 @@ def test_python_retries_every_batch_of_the_workflow(here):
     assert states(ledger, "a", "b") == ["failed", "cancelled"]
     # The failed item of `a`, and that of `b`, which had not begun, and waits again.
     assert open_batch("b").retry(workflow=True) == 2
+    with pytest.raises(InputError, match="workflow=True"):
+        open_batch("b").retry(item=0, workflow=True)
     assert states(ledger, "a", "b") == ["running", "waiting"]
     run_all(ledger)
     assert states(ledger, "a", "b") == ["succeeded", "succeeded"]

@@ -52,6 +52,24 @@ def test_it_goes_by_how_long_new_slots_took_to_come_and_not_by_what_workers_say_
     assert fmean(off) < 0.05, off
 
 
+def test_a_worker_that_starts_anew_tells_nothing_of_how_long_new_slots_take():
+    scaled = ScaledFleet(1, 60.0, 6.0, SLOW_WORKERS)
+
+    def look_until(reached):
+        scaled.look()
+        while not reached():
+            assert scaled.batch.left
+            scaled.look()
+
+    look_until(lambda: scaled.past.start is not None)
+    start, slots, changed_at = scaled.past.start, scaled.past.slots, scaled.past.changed_at
+    look_until(lambda: scaled.fleet.now > changed_at + 2 * start)
+    scaled.fleet.workers.pop()
+    look_until(lambda: scaled.past.present < slots)
+    look_until(lambda: scaled.past.present == slots)
+    assert (scaled.past.changed_at, scaled.past.start) == (changed_at, start)
+
+
 def test_a_queue_without_slots_gets_some_at_once():
     waiting = replace(BUSY, slots=0, busy=0, used=0.0, rate=0.0)
     past = next_of(waiting, Past(), 5.0)

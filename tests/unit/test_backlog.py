@@ -62,6 +62,10 @@ def test_items_that_wait_for_other_batches_or_for_their_time_are_not_paused():
     history = QueueHistory([])
     queue = measure("cpu", history, {"left": 4, "held": 8}, [], Backlog.of("cpu", infos, history, {}), infos)
     assert (queue.left, queue.paused, queue.waiting) == (4, 5, 3)
+    # Those that wait have begun since the sample.
+    infos = [info for info in infos if info.state in {State.PAUSED, State.RUNNING}]
+    queue = measure("cpu", history, {"held": 8}, [], Backlog.of("cpu", infos, history, {}), infos)
+    assert (queue.paused, queue.waiting) == (5, 3)
 
 
 @pytest.mark.parametrize(("left", "rounds"), [(9, 3), (8, 2), (6, 2), (5, 2)])

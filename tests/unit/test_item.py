@@ -20,7 +20,7 @@ from gristmill.worker.slot.item_runner import ItemRunner
 
 @contextmanager
 def running(batch, index, attempt, report=None):
-    enter((batch, index, attempt, report, 3))
+    enter((batch, index, attempt, report, 3, "greet"))
     yield
     leave()
 

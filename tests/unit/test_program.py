@@ -179,7 +179,7 @@ def test_nearly_as_much_as_a_result_holds_is_whole():
 
 
 def test_with_a_directory_output_of_any_size_goes_to_files(tmp_path):
-    enter(("b", 7, 1, None, 3))
+    enter(("b", 7, 1, None, 3, "program"))
     try:
         for _ in range(2):
             outcome = sh("head -c 3000000 /dev/zero; echo err >&2", output_dir=str(tmp_path / "out"))

@@ -57,7 +57,7 @@ class Coroutines:
             arguments_for = arguments_of(self.work, self.task.schema)
             arguments = arguments_for(item.value, self.work.fixed, self.work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
-            enter((self.work.batch, item.index, item.attempt, row.report, row.slot))
+            enter((self.work.batch, item.index, item.attempt, row.report, row.slot, self.work.task))
             value = await self.task.run(**arguments)
             text = self.task.return_type.text(value)
             if size_of(text) > VALUE_BYTES:

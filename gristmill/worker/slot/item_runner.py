@@ -58,7 +58,7 @@ class ItemRunner:
             if self._has_output_file:
                 capture.keep_whole(WholeOutput(work.output_dir, item.index))
             arguments = self._arguments(item.value, work.fixed, work.parameter)
-            enter((work.batch, item.index, item.attempt, self._report, self._slot))
+            enter((work.batch, item.index, item.attempt, self._report, self._slot, work.task))
             try:
                 time_limit.begin()
                 value = task.run(**arguments)

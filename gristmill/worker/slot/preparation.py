@@ -56,7 +56,7 @@ def _run(setup: Setup) -> bool:
 
 def _run_in_slot(setup: Setup) -> bool:
     """Run a setup outside of a run, but in the slot of this process: it may choose a device by `item.slot`."""
-    enter(("", 0, 1, None, run_rows.own().slot))
+    enter(("", 0, 1, None, run_rows.own().slot, ""))
     try:
         return setup.run()
     finally:
