@@ -16,8 +16,8 @@ _running: ContextVar[Run] = ContextVar("gristmill_item", default=_NONE)
 
 
 #: Begins the run of an item in the thread or the coroutine that calls the task: its batch, its index, the attempt, from
-#: 1, what takes its progress, its slot, from 0, and the batch's task. Threads and coroutines each have an item of their own; a coroutine
-#: that a task starts has its item too.
+#: 1, what takes its progress, its slot, from 0, and the batch's task. Threads and coroutines each have an item of their
+#: own; a coroutine that a task starts has its item too.
 enter = _running.set
 
 

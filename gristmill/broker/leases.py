@@ -130,6 +130,7 @@ class Lease:
             self._note_break()
         since = self._unbroken_since
         if since is None or time.monotonic() - since <= self.seconds:
+            self._missed = {}
             return
         for _ in range(SCAN_CALLS):
             silent = int(self.seconds * 1000)
@@ -169,6 +170,15 @@ class Lease:
         self._missed = {tag: before.get(tag, now) for tag in tags if tag not in self.holding}
         latest = min((now - MISSED_SECONDS, *self.reading.copy().values()))
         return [tag for tag, since in self._missed.items() if since < latest]
+
+    def hand_back_unread(self) -> None:
+        """Hand back what came in answers that nobody reads any more; no socket of this process may have another one.
+
+        Raises:
+            RedisError: the server cannot be reached, or refuses.
+        """
+        tags = self.scripts.call("held", consumer=self.consumer, idle=0, queues=self.queues)
+        self.hand_back([tag for tag in tags if tag not in self.holding], unseen=True)
 
     def hand_back(self, tags: Iterable[str], suspicion: int = 0, unseen: bool = False) -> None:
         """Return messages to their places in their queues; `suspicion` counts like so many returns from dead workers.

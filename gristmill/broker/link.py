@@ -109,7 +109,7 @@ class Link(HookedChannel):
         self.abandon_answer()
         self._reader.give_up()
         lease.reading.clear()
-        lease.hand_back(lease.unaccounted(0), unseen=True)
+        lease.hand_back_unread()
 
     def give_up_reading(self) -> None:
         """Have what went along with a request that gets no answer sent again; the channel may have read nothing."""

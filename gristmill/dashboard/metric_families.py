@@ -83,7 +83,7 @@ def _histogram(counts: Mapping[int, int]) -> tuple[list[tuple[str, float]], floa
 
 def _queues(overview: Overview) -> Iterator[Metric]:
     texts = {
-        "left": ("gristmill_queue_items", "Items left (without an outcome) in batches that have begun and are not paused."),
+        "left": ("gristmill_queue_items", "Items left (without an outcome) in batches that run."),
         "paused": ("gristmill_queue_paused_items", "Items left in paused batches."),
         "waiting": ("gristmill_queue_waiting_items", "Items left in batches that wait for others or for their time."),
         "oldest": ("gristmill_queue_oldest_seconds", "Age of the oldest item left."),

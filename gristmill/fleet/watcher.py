@@ -66,6 +66,8 @@ class Watcher:
             # It has not begun to read.
             self._enlist.seconds = LOOK_SECONDS
             return
+        # It may have ended while this thread made another call.
+        self.subscription.hold()
         connections = self.subscription.count
         is_watcher, workers = self._scripts.call(
             "enlist",
@@ -88,6 +90,7 @@ class Watcher:
 
     def look(self) -> None:
         """Look who holds a subscription, and hand on what those held who are gone."""
+        self.subscription.hold()
         now_ms, *flat = self._subscribers()
         at = time.monotonic()
         subscribers = dict(zip(flat[::2], flat[1::2], strict=True))

@@ -5,6 +5,7 @@ thread has slept.
 """
 
 import os
+from contextlib import suppress
 from typing import Any, cast
 
 from redis import ConnectionPool, Redis
@@ -45,8 +46,9 @@ class QuickPool(ConnectionPool):
 
     def disconnect(self, inuse_connections: bool = True) -> None:
         """End the idle connections, and those that are lent too unless told otherwise."""
-        while self._idle:
-            super().release(self._idle.pop())
+        with suppress(IndexError):
+            while True:
+                super().release(self._idle.pop())
         super().disconnect(inuse_connections)
 
 

@@ -21,7 +21,7 @@ from gristmill.tasks.fetch.addresses import resolve
 from gristmill.tasks.fetch.errors import FetchPassingError, FetchRedirectError, FetchRefusedError, FetchStatusError
 from gristmill.tasks.fetch.http import Reply, RequestLimits, send_request
 from gristmill.tasks.fetch.target import Target
-from gristmill.tasks.item import task_of_batch
+from gristmill.tasks.item import item, task_of_batch
 from gristmill.tasks.kinds import io
 from gristmill.tasks.limit_values import text_of
 

@@ -335,6 +335,17 @@ def test_no_more_values_than_a_batch_remembers(ledger, monkeypatch):
     assert stored(ledger, "b") == []
 
 
+def test_who_gives_an_append_up_keeps_it_from_nobody_after_a_gap_either(here, clock):
+    enlist(here)
+    first = Append(here.client, here.settings, "u", value_of)
+    first.begin("b", "one", FIELDS | {"fixed": "{}"})
+    first.let_go("b", "one")
+    clock.pass_by(60)
+    Append(here.client, here.settings, "u", value_of).begin("b", "two", FIELDS | {"fixed": "{}"})
+    with pytest.raises(AlreadyFeeding):
+        first.append("b", "one", 0, ["1"], "sha")
+
+
 def test_a_clock_set_forward_closes_nothing_and_leaves_each_append_to_its_producer(here, clock):
     enlist(here)
     feed(here, "b", "t", ["1"], close_after=60_000)

@@ -228,6 +228,17 @@ def test_two_producers_feed_one_batch_one_after_the_other(ledger):
     assert list(ledger.items("b")) == [(0, "1"), (1, "2"), (2, "3")]
 
 
+def test_who_gives_a_batch_up_keeps_it_from_nobody_after_a_gap_either(ledger):
+    ledger.create("b", "one", FIELDS)
+    for _ in range(2):
+        ledger.let_go("b", "one")
+    # The workers have ended too, without a word.
+    ledger.client.zadd(ledger.settings.key("workers"), {"dead": 1})
+    assert not ledger.create("b", "two", FIELDS).created
+    with pytest.raises(AlreadyFeeding):
+        ledger.append("b", "one", 0, ["1"], "sha")
+
+
 def test_a_call_whose_answer_was_lost_can_be_repeated(ledger):
     ledger.create("b", "one", FIELDS)
     for _ in range(2):

@@ -372,3 +372,16 @@ class TestDoctor:
         assert self.found(bench, monkeypatch) == [("death of a worker", False)]
         others.scripts.call("enlist", consumer="w:2", worker="", problem="NOPERM", anew=True, queues=["q"])
         assert self.found(bench, monkeypatch) == [("death of a worker", True)]
+
+
+def test_a_call_after_the_end_of_its_connection_subscribes_first(bench, watcher):
+    """The heartbeat was in another call when the connection ended, and does not wait for the next second."""
+    watcher.lease.queues.add("q")
+    for call in (watcher.enlist, watcher.look):
+        watcher.subscription.hold()
+        session = watcher._scripts.client.client_id()
+        connections = watcher.subscription.count
+        bench.client.client_kill_filter(_id=session)
+        call()
+        assert bench.client.pubsub_numsub(watcher.subscription.channel) == [(watcher.subscription.channel, 1)]
+        assert watcher.subscription.count == connections + 1

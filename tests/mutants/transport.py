@@ -52,6 +52,14 @@ MUTANTS = (
         ONCE,
     ),
     Mutant(
+        "what came to a worker that ends, unread, goes back",
+        "gristmill/broker/link.py",
+        "lease.hand_back_unread()",
+        "pass",
+        f"{GUARDS}::TestLeaving::test_what_has_come_meanwhile_goes_back_unseen",
+        LOST,
+    ),
+    Mutant(
         "an acknowledgement is sent again that went along with a request without an answer",
         "gristmill/broker/channel.py",
         "self.give_up_reading()",

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gristmill import cpu, io
+from gristmill.batches.chunk import Item, Work
 from gristmill.batches.info import BatchInfo
 from gristmill.config.limits import UNLIMITED, Limits, rate_of
 from gristmill.config.quantities import parse_rate
@@ -17,9 +18,10 @@ from gristmill.producer.new_submission import new_submission
 from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.values import source_of
 from gristmill.tasks.fetch.task import fetch
-from gristmill.tasks.limit_values import VALUE_CHARACTERS, LimitValues
+from gristmill.tasks.limit_values import NO_VALUE, VALUE_CHARACTERS, LimitValues
 from gristmill.tasks.program.task import program
 from gristmill.tasks.remote import RemoteTask
+from gristmill.worker.slot.told_values import told_values
 
 
 @io(name="limited by a parameter", max_running=2, limit_by="customer")
@@ -157,3 +159,12 @@ class TestOfABatch:
 @pytest.mark.parametrize("rate", [10, 0.5, 1 / 3600, 0.25, 2.5, 100_000])
 def test_a_rate_is_written_as_it_is_read(rate):
     assert parse_rate(rate_of(rate)) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "tells"), [("customer", "eu-1", 1), ("customer", 3, 0), ("renamed", "x", 0)]
+)
+def test_an_item_whose_value_nobody_can_tell_has_none(parameter, value, tells):
+    work = Work(visit.name, {}, parameter, 0, 1.0, [Item(7, value, 1)], first=7, count=1, limit_by="region")
+    told = told_values(work, visit, 1.0, suspect=False)
+    assert (len(told), told != NO_VALUE) == (VALUE_CHARACTERS, bool(tells))

@@ -17,7 +17,7 @@ local function refusal(append)
   if append and append.ended then return nil end
   if b.input_cut then return 'cancelled' end
   if b.input_ended then return 'closed' end
-  return append and append.producer ~= producer and silence.ends_after_gap(append.alive, lease, now) > now and 'fed' or nil
+  return append and append.producer and append.producer ~= producer and silence.ends_after_gap(append.alive, lease, now) > now and 'fed' or nil
 end
 
 local status = 'open'

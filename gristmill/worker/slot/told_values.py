@@ -1,12 +1,10 @@
 """By which values the items of a chunk are limited, where their producer did not say, as of the values of a batch."""
 
 from gristmill.batches.chunk import Item, Work
-from gristmill.errors import InputError
 from gristmill.tasks.limit_values import NO_VALUE, LimitValues
 from gristmill.tasks.other_values import value_of
-from gristmill.tasks.schema import ItemError
 from gristmill.tasks.task import GristmillTask
-from gristmill.worker.limits import TimeLimitExceeded, time_limit
+from gristmill.worker.limits import time_limit
 
 
 def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: bool) -> str:
@@ -18,7 +16,7 @@ def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: boo
     texts = [NO_VALUE] * (work.count - work.rest)
     try:
         values = LimitValues(task, work.limit_by, work.fixed, work.parameter)
-    except InputError:
+    except Exception:
         return "".join(texts)
     with time_limit.armed(seconds):
         for item in [] if suspect else work.items:
@@ -30,7 +28,7 @@ def _text_of(values: LimitValues, item: Item, work: Work, task: GristmillTask) -
     time_limit.begin()
     try:
         return values.of(value_of(item.value, work, task.schema) if work.from_batch else item.value)
-    except (InputError, ItemError, TimeLimitExceeded):
+    except Exception:
         return NO_VALUE
     finally:
         time_limit.end()
