@@ -1,11 +1,11 @@
 """What a thread sleeps at: until another thread rings, something comes over one of its connections, or it is time."""
 
 import os
-import select
 import weakref
 from collections.abc import Collection
 from contextlib import suppress
-from math import ceil, inf
+
+from gristmill.server.readable import readable
 
 
 class Bell:
@@ -29,10 +29,7 @@ class Bell:
 
         Wires are descriptors. Returns those from which something can be read, be it the end.
         """
-        poll = select.poll()
-        for wire in (self._near, *wires):
-            poll.register(wire, select.POLLIN)
-        ready = {wire for wire, _ in poll.poll(None if seconds == inf else ceil(1000 * seconds))}
+        ready = readable([self._near, *wires], seconds)
         if self._near in ready:
             os.read(self._near, 4096)
         return ready - {self._near}

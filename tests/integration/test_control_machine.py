@@ -16,10 +16,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from gristmill.batches.bit_words import set_bits, words_of
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.ledger import Ledger
-from gristmill.batches.reader import ResultReader, _indexes, _words
+from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
 from gristmill.errors import BatchCancelled, InputError
@@ -205,9 +206,9 @@ class Controlled(RuleBasedStateMachine):
     def _bits(self, part):
         if not self.stored:
             return set()
-        (word, at), *more = _words(0, self.stored)
+        (word, at), *more = words_of(0, self.stored)
         words = self.ledger.client.bitfield_ro(self.ledger.key(NAME, part), word, at, more)
-        return set(_indexes(words, 0, self.stored))
+        return set(set_bits(words, 0, self.stored))
 
     def _ranges(self, part):
         members = self.ledger.client.zrange(self.ledger.key(NAME, part), 0, -1)

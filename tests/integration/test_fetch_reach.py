@@ -13,6 +13,7 @@ import pytest
 from gristmill.server.per_process import PerProcess
 from gristmill.tasks.fetch import errors, http
 from gristmill.tasks.fetch import task as fetching
+from gristmill.tasks.fetch.target import Target
 from gristmill.tasks.fetch.task import fetch
 from tests.support import website
 from tests.support.website import Site, names, raw, says
@@ -115,9 +116,9 @@ def test_a_public_address_that_was_checked_is_the_one_connected_to(
         tried.append(address)
         raise ConnectionRefusedError
 
-    with fetching._limit().slot("turning.example"):
-        # The connection to the server of slots stands from here on.
-        monkeypatch.setattr(socket.socket, "connect", connect)
+    fetching._wait_for_turn(Target.parse("http://other.example/", ()))
+    # The connection to the server of turns stands from here on.
+    monkeypatch.setattr(socket.socket, "connect", connect)
     with pytest.raises(errors.FetchRefusedError, match="loopback"):
         fetch(site.url("/a", "turning.example"))
     assert tried == [("93.184.215.14", site.server_port)]

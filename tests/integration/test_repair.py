@@ -284,7 +284,7 @@ def producer(ledger):
         if "paused" in state:
             Control(ledger.client, ledger.settings).resume(NAME)
         return
-    ledger.client.hset(ledger.key(NAME, "state"), "producer_until", 0)
+    ledger.client.hdel(ledger.key(NAME, "state"), "producer")
     feed = ledger.create(NAME, "other", {**FIELDS, "retries": 1})
     for first in range(feed.stored, COUNT):
         ledger.append(NAME, "other", first, [str(first)], f"sha{first + 1}")

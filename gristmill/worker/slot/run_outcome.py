@@ -13,8 +13,8 @@ from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.limits import TimeLimitExceeded
 
-#: Tracebacks leave out the frames of this folder: they are not the task's.
-HERE = Path(__file__).parent
+#: Tracebacks leave out the frames of the worker: they are not the task's.
+WORKER = Path(__file__).parents[1]
 MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 2_000, 8_000
 
 #: The id of this process, which is asked for with each item.
@@ -52,7 +52,7 @@ def explain(error: BaseException) -> dict[str, Any]:
         about = {"type": type(error).__name__, "message": _clean(_text(error))[:MESSAGE_CHARACTERS]}
         return {**about, "traceback": "", "outcome": error.outcome}
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if Path(frame.filename).parent != HERE]
+    theirs = [frame for frame in frames if WORKER not in Path(frame.filename).parents]
     text = "".join(traceback.format_list(theirs)) + "".join(traceback.format_exception_only(error))
     return {
         "type": type(error).__name__,
