@@ -33,7 +33,7 @@ def test_our_rows_have_every_figure(row, tmp_path):
     found = json.loads(file.read_text())
     # Rows of ours that need another server, which this host may lack.
     assert [name for name, why in found["failures"].items() if not why.startswith("needs a redis-server")] == []
-    ((name, rounds),) = found["rounds"].items()
+    ((name, rounds),) = [of for of in found["rounds"].items() if "800" not in of[0]]
     (noops,), (waits,) = rounds["noop"].values(), rounds["wait"].values()
     singles = {"p50", "p99"} if "plain" in row else set()
     assert set(noops) == {"enqueue", "finish", "through", "cpu", "idle", "slot", "memory"} | singles

@@ -46,6 +46,12 @@ def test_it_is_abandoned_once_its_producer_has_been_silent_for_long(ledger, batc
     assert "abandoned at item 3 since" in describe(info, 1.0)
 
 
+def test_it_is_although_all_workers_have_died_without_a_word(ledger, batch):
+    silence(ledger, GONE_MS + 1000)
+    ledger.client.zadd(ledger.settings.key("workers"), {"dead": now_ms(ledger) - 60_000})
+    assert look(ledger).state is State.ABANDONED
+
+
 def test_a_sign_of_life_or_another_producer_ends_that(ledger, batch):
     silence(ledger, 60_000)
     ledger.producer_heartbeat("b", "one")
@@ -61,6 +67,8 @@ def test_a_clock_set_forward_leaves_the_batch_to_its_producer(here, clock):
     enlist(here)
     here.create("b", "one", FIELDS)
     clock.pass_by(3600)
+    # The next heartbeat notes the gap.
+    enlist(here)
     assert look(here).state is State.SUBMITTING
     with pytest.raises(AlreadyFeeding):
         here.create("b", "two", FIELDS)

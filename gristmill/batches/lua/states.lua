@@ -6,4 +6,4 @@ local states = {}
 for i, batch in ipairs(batches) do
   states[i] = redis.call('HMGET', GM .. 'batch:' .. batch .. ':state', unpack(fields))
 end
-return {silence.gone_before(milliseconds()), states}
+return {silence.gone_before(milliseconds(), silence.noted_gap()), states}
