@@ -16,7 +16,7 @@ from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
 from gristmill.producer.values import Values
 from gristmill.worker.upkeep.scheduler import Scheduler
-from tests.support.ledger import enlist, heal, info, run_all
+from tests.support.ledger import WORKER, enlist, heal, info, run_all
 from tests.support.set_clock import NOON
 
 #: 2026-03-28 12:00 UTC: the night after, the clocks of Europe change.
@@ -145,7 +145,8 @@ ACTION = st.tuples(st.sampled_from(["look", "fire", "repeat", "end"]), st.intege
 def test_each_time_is_run_or_left_out_once_in_whatever_order_workers_call(here, clock, schedules, rounds):
     """Two workers, each with what it saw when it looked last; answers are lost, and calls repeated."""
     name = f"s{uuid.uuid4().hex[:8]}"
-    # No outage of the time before belongs to this schedule.
+    # A worker lives, so no outage of the time before belongs to this schedule.
+    here.client.zadd(here.settings.key("workers"), {WORKER: clock.now})
     schedules.look()
     make(every="1s", name=name)
     first = schedules.info(name).next
