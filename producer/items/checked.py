@@ -67,17 +67,19 @@ class CheckedItems:
         """The items in lots: of a list a hundred at once, of any other source each as soon as it comes."""
         self.rejected = 0
         source, at_once = self.source, BareItems.of(self.task.schema, self.fixed, self.parameter)
-        if at_once is None or not isinstance(source, InMemory):
-            yield from self._one_by_one(source.open())
+        if not isinstance(source, InMemory):
+            for number, text in self._one_by_one(source.open()):
+                yield ItemLot(number, [text])
             return
         for number, values in source.lots(LOT_ITEMS):
-            texts = at_once.texts(values)
+            texts = at_once.texts(values) if at_once else None
             if texts is None or max(map(len, texts)) > LOT_BYTES // LOT_ITEMS:
-                yield from self._one_by_one(source.raw(each, value) for each, value in enumerate(values, number))
+                raws = (source.raw(each, value) for each, value in enumerate(values, number))
+                yield from _neighbours(self._one_by_one(raws))
             else:
                 yield ItemLot(number, texts)
 
-    def _one_by_one(self, raws: Iterable[Raw]) -> Iterator[ItemLot]:
+    def _one_by_one(self, raws: Iterable[Raw]) -> Iterator[tuple[int, str]]:
         item, fixed, parameter = self.task.schema.item, self.fixed, self.parameter
         columns = self.source.columns() is not None
         for number, value, error in raws:
@@ -92,7 +94,7 @@ class CheckedItems:
             except ItemError as bad:
                 self._reject(f"{self.source.place(number)}: {bad}")
                 continue
-            yield ItemLot(number, [text])
+            yield number, text
 
     def _without_empty_cells(self, row: Any) -> dict[str, Any]:
         """A row of a table, where an empty cell means the default of its parameter."""
@@ -104,6 +106,20 @@ class CheckedItems:
             raise InputError(message)
         self.rejected += 1
         self.on_bad(message)
+
+
+def _neighbours(items: Iterable[tuple[int, str]]) -> Iterator[ItemLot]:
+    """Lots of items whose numbers follow one another, each of about LOT_BYTES at most."""
+    lot, size = ItemLot(0, []), 0
+    for number, text in items:
+        if size > LOT_BYTES or number != lot.number + len(lot.texts):
+            if lot.texts:
+                yield lot
+            lot, size = ItemLot(number, []), 0
+        lot.texts.append(text)
+        size += len(text)
+    if lot.texts:
+        yield lot
 
 
 def _hint(columns: Sequence[str], parameters: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from pydantic import AfterValidator, Field
 
 from gristmill.errors import InputError
-from gristmill.producer.items.checked import LOT_ITEMS, CheckedItems
+from gristmill.producer.items.checked import LOT_BYTES, LOT_ITEMS, CheckedItems
 from gristmill.producer.values import Values, source_of
 from gristmill.tasks.bare_items import BareItems
 from gristmill.tasks.schema import Schema
@@ -98,12 +98,18 @@ def test_a_bad_item_of_a_lot_is_named_and_its_neighbours_are_kept():
         list(checked(values))
 
 
-def test_long_items_come_one_by_one():
+def test_a_lot_has_few_long_items():
     class LongTask:
         name, schema = "task", schema_of(str)
 
-    lots = list(CheckedItems(LongTask, source_of(["x" * 1000, "y"], False), {}).lots())
-    assert [(lot.number, len(lot.texts)) for lot in lots] == [(0, 1), (1, 1)]
+    long = "x" * (LOT_BYTES // 2)
+    lots = list(CheckedItems(LongTask, source_of([long, long, "y", "z"], False), {}).lots())
+    assert [(lot.number, len(lot.texts)) for lot in lots] == [(0, 2), (2, 2)]
+
+
+def test_a_lot_ends_at_a_bad_item():
+    lots = checked([1, 2, -6, *range(3)], lambda _: None).lots()
+    assert [(lot.number, len(lot.texts)) for lot in lots] == [(0, 2), (3, 3)]
 
 
 def test_what_makes_its_items_as_it_goes_is_read_one_by_one():
