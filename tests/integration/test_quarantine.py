@@ -104,7 +104,7 @@ def test_a_process_waits_for_the_server_however_short_its_time_limit(server, led
     code = (
         "from gristmill.batches.chunk import Chunk; from gristmill.batches.ledger import Ledger; "
         "from gristmill.config.settings import settings; from gristmill.server.connection import client; "
-        "from gristmill.worker.slot import limits; from gristmill.worker.slot.runner import Runner; "
+        "from gristmill.worker import limits; from gristmill.worker.slot.runner import Runner; "
         f"limits.GRACE_SECONDS = 0; Runner(Ledger(client(), settings()), settings()).run({chunk!r}, 'cpu@a')"
     )
     own = {
