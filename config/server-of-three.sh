@@ -5,11 +5,12 @@ set -eu
 password=$(cat /run/secrets/redis_sentinel)
 hash=$(printf %s "$password" | sha256sum | cut -d' ' -f1)
 umask 077
+users=$(mktemp)
 # Clients ask for the role and wait for replicas. Replicas and Sentinels have users of their own.
-sed -E 's/^(user (producer|worker|dashboard|viewer|program_producer|program_worker) on )/\1+role +wait +waitaof /' /run/secrets/redis.acl >/tmp/users.acl
-echo "user replica on #$hash +psync +replconf +ping" >>/tmp/users.acl
+sed -E 's/^(user (producer|worker|dashboard|viewer|program_producer|program_worker) on )/\1+role +wait +waitaof /' /run/secrets/redis.acl >"$users"
+echo "user replica on #$hash +psync +replconf +ping" >>"$users"
 echo "user sentinel on #$hash allchannels +multi +exec +slaveof +ping +info +role +publish +subscribe" \
-  "+config|rewrite +client|setname +client|kill +script|kill" >>/tmp/users.acl
+  "+config|rewrite +client|setname +client|kill +script|kill" >>"$users"
 
 # With a certificate among the secrets, all speak TLS only.
 tls='' client_tls=''
@@ -38,7 +39,7 @@ if [ "$leader" = "$1" ] && [ ! -d /data/appendonlydir ]; then
   leader=$(primary)
 fi
 name=$1
-set -- --aclfile /tmp/users.acl --masteruser replica --masterauth "$password" --replica-announce-ip "$name" \
+set -- --aclfile "$users" --masteruser replica --masterauth "$password" --replica-announce-ip "$name" \
   --dir /data --appendonly yes --appendfsync always --save "" --maxmemory "$MEMORY" --maxmemory-policy noeviction \
   --hash-max-listpack-entries 512 --hash-max-listpack-value 1024
 [ "$leader" = "$name" ] || set -- "$@" --replicaof "$leader" 6379

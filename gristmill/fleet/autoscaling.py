@@ -60,8 +60,8 @@ class Past:
 
     `slots` were decided `changed_at`. `direction` is 1 or -1 as the last change made it more or less, and `turns`
     counts the changes of that since there are items. Since `idle_since` no item is left; since `low_since` `low` slots
-    were enough. Slots come and go `step` at a time, and `present` of them are there. While `coming`, new
-    ones have not all come since the last change; the last that came took `start` seconds for that; None: none have.
+    were enough. Slots come and go `step` at a time. While `coming`, those of the last change are not all there;
+    the last that came took `start` seconds for that; None: none have.
     """
 
     slots: int = 0
@@ -72,7 +72,6 @@ class Past:
     low_since: float | None = None
     low: int = 0
     step: int = 0
-    present: int = 0
     coming: bool = False
     start: float | None = None
     reason: str = ""

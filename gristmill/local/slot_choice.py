@@ -33,7 +33,7 @@ class SlotChoice:
             past = Past(slots=mine, reason="as it was found")
         least, most = self._bounds[name]
         step = self._reach.step(name, overview.workers, past.step)
-        past = _with_start(replace(past, step=step, present=mine), overview.at)
+        past = _with_start(replace(past, step=step), mine, overview.at)
         bounds = Bounds(least, most, step)
         start = start_seconds(queue, overview.workers) if past.start is None else past.start
         plans = partial(self._plan, overview, server_cpu, start, max(0, queue.slots - mine))
@@ -65,11 +65,11 @@ class SlotChoice:
         return replace(planned, slots=max(0, planned.slots - others))
 
 
-def _with_start(past: Past, at: float) -> Past:
+def _with_start(past: Past, present: int, at: float) -> Past:
     """Note how long new slots took to come, once they are there: less than a worker takes to start, or more.
 
     Slots that go away and come back later, as those of a worker that starts anew, tell nothing of that.
     """
-    if not past.coming or past.present < past.slots:
+    if not past.coming or present < past.slots:
         return past
     return replace(past, coming=False, start=at - past.changed_at)

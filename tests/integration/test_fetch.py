@@ -4,8 +4,9 @@ import gzip
 import hashlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
@@ -182,22 +183,29 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seconds
 
 
-def test_each_request_counts_but_the_first_one_of_a_batch(
+@contextmanager
+def item_of(task: str) -> Iterator[None]:
+    """An item of a batch of that task runs in this thread."""
+    enter(("pages", 0, 1, lambda *_: None, 0, task))
+    try:
+        yield
+    finally:
+        leave()
+
+
+def test_each_request_counts_but_the_first_one_of_an_item(
     site: Site, use: Callable[..., None], waits: list[float]
 ) -> None:
     use(fetch_host_rate=1 / 3600)
     site.routes["/a"] = says(status=302, location="/b")
     site.routes["/b"] = says(b"ok")
     # That one was counted when the item was handed out.
-    enter(("pages", 0, 1, lambda *_: None, 0, "fetch"))
-    try:
+    with item_of("fetch"):
         fetch(site.url("/b"))
         assert waits == []
         fetch(site.url("/a"))
         assert waits == []
         fetch(site.url("/a"))
-    finally:
-        leave()
     assert waits == pytest.approx([3600], abs=10)
     fetch(site.url("/a"))
     assert waits == pytest.approx([3600, 7200, 10_800], abs=10)
@@ -208,13 +216,10 @@ def test_each_request_of_an_item_of_another_task_counts(
 ) -> None:
     use(fetch_host_rate=1 / 3600)
     site.routes["/a"] = says(b"ok")
-    enter(("pages", 0, 1, lambda *_: None, 0, "crawl"))
-    try:
+    with item_of("crawl"):
         fetch(site.url("/a"))
         assert waits == []
         fetch(site.url("/a"))
-    finally:
-        leave()
     assert waits == pytest.approx([3600], abs=10)
 
 

@@ -36,7 +36,7 @@ class ScaledFleet:
         self.fleet, self._machine = SimulatedFleet(seed, {QUEUE: "io"}), Machine("m0", 64)
         self.choice = SlotChoice(self, {QUEUE: (ground.least, MOST)}, Aim(target, idle), lambda _: 0)
         self.pasts: dict[str, Past] = {}
-        self.busy = self.slots = 0
+        self.busy = self.slots = self.present = 0
         self.log: list[str] = []
         self._grow(ground.least, 0.0)
         dice = random.Random(seed)
@@ -86,7 +86,8 @@ class ScaledFleet:
     def look(self) -> None:
         """Look once, as autoscale does, and let time pass until the next look or the end of the batch."""
         live = [one for one in self.fleet.workers if one.ready <= self.fleet.now and not one.is_leaving]
-        self.busy, self.slots = self.busy + sum(one.busy for one in live), self.slots + len(live)
+        self.present = len(live)
+        self.busy, self.slots = self.busy + sum(one.busy for one in live), self.slots + self.present
         overview = self.fleet.look()
         before = self.pasts.get(QUEUE)
         self.pasts = self.choice.next(overview, 0.0, self.pasts)

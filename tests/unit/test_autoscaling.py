@@ -22,7 +22,7 @@ def planned(queue, target, ordered=0.0):
 
 
 def next_of(queue, past, at, bounds=None, seconds=TARGET):
-    past = replace(past, present=queue.slots)
+    past = replace(past, coming=past.coming and queue.slots < past.slots)
     return decide(queue, planned, past, at, bounds or Bounds(0, 64), seconds, Aim(TARGET, IDLE))
 
 
@@ -65,8 +65,8 @@ def test_a_worker_that_starts_anew_tells_nothing_of_how_long_new_slots_take():
     start, slots, changed_at = scaled.past.start, scaled.past.slots, scaled.past.changed_at
     look_until(lambda: scaled.fleet.now > changed_at + 2 * start)
     scaled.fleet.workers.pop()
-    look_until(lambda: scaled.past.present < slots)
-    look_until(lambda: scaled.past.present == slots)
+    look_until(lambda: scaled.present < slots)
+    look_until(lambda: scaled.present == slots)
     assert (scaled.past.changed_at, scaled.past.start) == (changed_at, start)
 
 
