@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from math import inf
 from statistics import median
 
+from benchmarks.ab.interval import FEWEST, paired
 from benchmarks.options import at_least
 from benchmarks.scale import live
 from benchmarks.scale.__main__ import server, table
@@ -29,6 +30,8 @@ from gristmill.server.home import Home
 from gristmill.tasks.kinds import Kind
 
 SLOTS, SIZES = 2, (20, 1_000, 10_000)
+#: The least that the rate through two linked batches may be of the rate through one.
+GOAL = 0.45
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 MODULES = "benchmarks.noops"
 
@@ -46,42 +49,41 @@ def fleet() -> Iterator[LocalFleet]:
         yield fleet
 
 
-def seconds(first: Batch, last: Batch) -> float:
-    """From when the first batch was made to the end of the last one."""
-    end = last.wait().finished
+def seconds(*batches: Batch) -> float:
+    """From when the first batch was made to the end of the last one; deletes them, so that no round stores more."""
+    end, start = batches[-1].wait().finished, batches[0].info().created
     assert end is not None
-    return end - first.info().created
+    for batch in reversed(batches):
+        batch.delete()
+    return end - start
 
 
 def _one(items: int) -> float:
-    batch = submit("same", range(items))
-    return seconds(batch, batch)
+    return seconds(submit("same", range(items)))
 
 
 def _two(items: int) -> float:
     first = submit("same", range(items))
     second = submit("same", first)
-    elapsed = seconds(first, second)
-    assert second.info().succeeded == items
-    return elapsed
+    assert second.wait().succeeded == items
+    return seconds(first, second)
 
 
 def _read(items: int) -> float:
     first = submit("same", range(items))
     last = submit("total", [first], after=first)
-    elapsed = seconds(first, last)
     assert list(last.values()) == [sum(range(items))]
-    return elapsed
+    return seconds(first, last)
 
 
-def by_turns(ways: dict[str, Callable[[int], float]], items: int, rounds: int) -> dict[str, float]:
-    """The median seconds of each way, over rounds of which every other one goes backwards."""
+def by_turns(ways: dict[str, Callable[[int], float]], items: int, rounds: int) -> dict[str, list[float]]:
+    """The seconds of each way, round by round; every other round goes backwards."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: -1 if number % 2 else 1]:
             times[name].append(ways[name](items))
             print(f"{name}: {_text(times[name][-1])}, load {os.getloadavg()[0]:.1f}", flush=True)
-    return {name: median(each) for name, each in times.items()}
+    return times
 
 
 def _text(seconds: float) -> str:
@@ -89,11 +91,15 @@ def _text(seconds: float) -> str:
 
 
 def pair(items: int, rounds: int) -> None:
-    """A batch, and a workflow of two."""
+    """A batch, and a workflow of two: their rates, and the ratio within rounds, with its interval if they tell one."""
     with fleet():
-        times = by_turns({"one batch": _one, "a workflow of two": _two}, items, rounds)
-    one, two = times.values()
-    print(f"{items:,} items: {items / one:,.0f}/s, and {items / two:,.0f}/s through both: {one / two:.2f} of one")
+        ones, twos = by_turns({"one batch": _one, "a workflow of two": _two}, items, rounds).values()
+    ratios = [one / two for one, two in zip(ones, twos, strict=True)]
+    ratio = f"{median(ratios):.2f} of one"
+    if rounds >= FEWEST:
+        measured = paired(ratios)
+        ratio = f"{measured.estimate:.2f} of one ({measured.low:.2f} to {measured.high:.2f}; goal {GOAL})"
+    print(f"{items:,} items: {items / median(ones):,.0f}/s, and {items / median(twos):,.0f}/s through both: {ratio}")
 
 
 def _chord(broker: str, results: str, limit: int) -> Callable[[int], float]:
@@ -141,7 +147,7 @@ def chord(items: int, rounds: int, limit: int) -> None:
             "a task that reads a batch": _read,
         }
         for name, each in by_turns(ways, items, rounds).items():
-            print(f"{items:,} items, {name}: {_text(each)}")
+            print(f"{items:,} items, {name}: {_text(median(each))}")
 
 
 def _stand(name: str) -> None:
@@ -165,7 +171,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["pair", "chord", "live"])
     parser.add_argument("--items", type=at_least(1), help="of a batch (default: 1,000,000; chord: 10,000)")
-    parser.add_argument("--rounds", type=at_least(1), default=3, help="of pair and chord (default: 3)")
+    parser.add_argument(
+        "--rounds", type=at_least(1), default=3, help=f"of pair and chord (default: 3; an interval takes {FEWEST})"
+    )
     parser.add_argument("--limit", type=at_least(1), default=600, help="seconds of a chord at most (default: 600)")
     parser.add_argument("--sizes", type=at_least(1), nargs="+", default=SIZES, help="of live")
     arguments = parser.parse_args()
