@@ -112,7 +112,7 @@ class Request(CeleryRequest):
         note_job(self, answer)
         self.job = None if answer is None else ref(answer)
         if not self.acknowledged:
-            pool_messages.add(self, job_of(answer))
+            pool_messages.note_job(self, job_of(answer))
         return answer
 
     def _content(self, pool: Any) -> tuple[Any, str | None, str | None]:

@@ -28,6 +28,11 @@ class Request:
         self.is_abandoned = True
 
 
+def hand_over(messages, request, job):
+    messages.add(request)
+    messages.note_job(request, job)
+
+
 @pytest.fixture
 def messages():
     return PoolMessages()
@@ -40,7 +45,7 @@ def request_():
 
 def test_a_job_that_is_over_without_an_end_is_lost_when_it_is_so_twice(messages, request_):
     job = Job()
-    messages.add(request_, ref(job))
+    hand_over(messages, request_, ref(job))
     assert messages.lost() == messages.lost() == set()
     job.over = True
     assert messages.lost() == set(), "the pool may be about to report the end"
@@ -52,7 +57,7 @@ def test_a_job_that_is_over_without_an_end_is_lost_when_it_is_so_twice(messages,
 
 def test_so_is_one_that_the_pool_has_dropped(messages, request_):
     job = Job()
-    messages.add(request_, ref(job))
+    hand_over(messages, request_, ref(job))
     del job
     messages.lost()
     assert messages.lost() == {"0/1-0/q"}
@@ -60,7 +65,7 @@ def test_so_is_one_that_the_pool_has_dropped(messages, request_):
 
 def test_and_one_whose_thread_has_ended(messages, request_):
     future = Future()
-    messages.add(request_, future)
+    hand_over(messages, request_, future)
     messages.lost()
     assert messages.lost() == set()
     future.set_result(None)
@@ -69,17 +74,28 @@ def test_and_one_whose_thread_has_ended(messages, request_):
 
 
 def test_a_message_whose_end_was_reported_is_not_lost(messages, request_):
-    messages.add(request_, Future())
-    messages._jobs["0/1-0/q"][1].set_result(None)
+    future = Future()
+    hand_over(messages, request_, future)
+    future.set_result(None)
     messages.lost()
     messages.remove(request_)
     assert messages.lost() == set()
 
 
+def test_nor_one_that_a_thread_ended_before_its_job_was_known(messages, request_):
+    future = Future()
+    messages.add(request_)
+    future.set_result(None)
+    messages.remove(request_)
+    messages.note_job(request_, future)
+    assert messages.lost() == messages.lost() == set()
+    assert not request_.is_abandoned
+
+
 def test_nor_one_that_celery_took_back_nor_one_of_a_pool_that_tells_nothing(messages, request_):
     other = Request("0/2-0/q")
     for each in (request_, other):
-        messages.add(each, ref(Job()))
+        hand_over(messages, each, ref(Job()))
     messages.retain({"0/2-0/q"})
     messages.add(Request("0/3-0/q"))
     messages.lost()
@@ -90,7 +106,7 @@ def test_nor_one_that_celery_took_back_nor_one_of_a_pool_that_tells_nothing(mess
 def test_a_message_that_came_again_is_not_removed_by_its_first_request(messages, request_):
     again = Request("0/1-0/q")
     messages.add(request_)
-    messages.add(again, ref(Job()))
+    hand_over(messages, again, ref(Job()))
     messages.remove(request_)
     messages.lost()
     assert messages.lost() == {"0/1-0/q"}
