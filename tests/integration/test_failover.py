@@ -3,6 +3,8 @@
 import signal
 import time
 from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Event
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from redis import exceptions
 import gristmill.broker  # noqa: F401
 from benchmarks.chaos.group import ServerGroup
 from gristmill.batches.appends import Append
+from gristmill.batches.feed import Feed
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.schedules import Draft, definition
 from gristmill.batches.timetable import Timetable
@@ -20,7 +23,10 @@ from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import enqueue_many
 from gristmill.config.settings import load, settings, use
 from gristmill.errors import ServerError, SettingError
+from gristmill.producer import feeder
+from gristmill.producer.backpressure import Backpressure
 from gristmill.producer.batch import Batch
+from gristmill.producer.items.checked import ItemLot
 from gristmill.producer.sent_blocks import TOGETHER, Block, SentBlocks
 from gristmill.server import confirm, primary
 from gristmill.server.confirm import ConfirmationLost, confirmed, confirmed_write
@@ -297,21 +303,25 @@ def test_blocks_are_confirmed_together_and_before_anybody_is_told(group, server,
     assert stored_items(server, key) == [str(number) for number in range(TOGETHER + 1)]
 
 
-def test_blocks_that_a_failover_takes_back_are_sent_again(server, store):
+def test_blocks_that_a_failover_takes_back_are_sent_again(server, store, monkeypatch):
     place, name, key = store
-    sent = SentBlocks(name, name)
-    sent.send(place, block(0))
-    # What the next primary has: what this one had at this moment.
-    for each in server.scan_iter("gm1:*"):
-        server.copy(each, f"kept:{each}", replace=True)
-    for number in (1, 2, 3):
-        sent.send(place, block(number))
-    for each in list(server.scan_iter("gm1:*")):
-        if not server.copy(f"kept:{each}", each, replace=True):
-            server.delete(each)
-    sent.settle(place)
-    assert stored_items(server, key) == ["0", "1", "2", "3"]
-    place.end(name, name, 0)
+    monkeypatch.setattr(feeder, "BLOCK_ITEMS", 1)
+
+    def lots():
+        yield ItemLot(0, ["0"])
+        # What the next primary has: what this one has at this moment.
+        for each in server.scan_iter("gm1:*"):
+            server.copy(each, f"kept:{each}", replace=True)
+        yield from (ItemLot(number, [str(number)]) for number in (1, 2, 3))
+        for each in list(server.scan_iter("gm1:*")):
+            if not server.copy(f"kept:{each}", each, replace=True):
+                server.delete(each)
+
+    others = Feed(True, 0, "", False), Backpressure(server, print, NEVER), Event(), SimpleQueue()
+    with feeder.Feeder(place, name, name, *others) as feeding:
+        assert feeding.send(lots(), lambda: None, str) == 4
+        assert stored_items(server, key) == ["0", "1", "2", "3"]
+        feeding.end(0)
     server.delete(*server.scan_iter("kept:*"))
 
 
