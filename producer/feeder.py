@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -16,6 +15,7 @@ from gristmill.errors import BatchCancelled, GristmillError, ServerError, Server
 from gristmill.producer.backpressure import Backpressure, Stopped
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items.checked import ItemLot
+from gristmill.producer.sent_blocks import Block, SentBlocks
 from gristmill.server.connection import reaching
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.server.waiting import COMMAND
@@ -24,17 +24,6 @@ from gristmill.server.waiting import COMMAND
 BLOCK_ITEMS, BLOCK_BYTES, BLOCK_SECONDS = 4000, 64 << 10, 0.25
 #: Seconds between two signs of life of a producer whose input is slow.
 ALIVE_SECONDS = 1.0
-
-
-class Block(NamedTuple):
-    """Items that are stored together: the index of the first, and the SHA-256 of all items up to the last."""
-
-    first: int
-    items: list[str]
-    sha: str
-    size: int
-    #: What limits by value know the items by.
-    values: str = ""
 
 
 class Feeder:
@@ -65,7 +54,8 @@ class Feeder:
         self._items: list[str] = []
         self._bytes = 0
         #: A block that was sent, and perhaps stored: only the same block again finds out.
-        self._unconfirmed: Block | None = None
+        self._unanswered: Block | None = None
+        self._sent = SentBlocks(batch, token)
         self._since = self._answered_at = time.monotonic()
         self._lock = threading.Lock()
         self._heartbeat = heartbeat_of(ledger.client)
@@ -86,6 +76,7 @@ class Feeder:
         with self._lock, suppress(GristmillError, RedisError):
             with suppress(Stopped):
                 self._flush()
+            self._sent.settle(self.ledger)
             self.ledger.let_go(self.batch, self.token)
 
     def send(self, lots: Iterator[ItemLot], same: Callable[[], None], place: Callable[[int], str]) -> int:
@@ -117,6 +108,7 @@ class Feeder:
         with self._lock:
             self._raise_problem()
             self._flush()
+            self._until_room(lambda: self._sent.settle(self.ledger))
         return self.stored - before
 
     def _skip(self, lots: Iterator[ItemLot], place: Callable[[int], str]) -> None:
@@ -155,17 +147,17 @@ class Feeder:
 
     def _block(self) -> Block | None:
         """The next block to send, if there are items; the same one until it is known to be stored."""
-        if self._unconfirmed is None and self._items:
+        if self._unanswered is None and self._items:
             self._sha.update(("\n".join(self._items) + "\n").encode())
             values = "".join(map(self.limit_value, self._items)) if self.limit_value else ""
-            self._unconfirmed = Block(self.stored, self._items, self._sha.hexdigest(), self._bytes, values)
+            self._unanswered = Block(self.stored, self._items, self._sha.hexdigest(), self._bytes, values)
             self._items, self._bytes = [], 0
-        return self._unconfirmed
+        return self._unanswered
 
     def _store(self, ledger: ItemStore, block: Block) -> None:
-        ledger.append(self.batch, self.token, block.first, block.items, block.sha, block.values)
+        self._sent.send(ledger, block)
         self.stored += len(block.items)
-        self._unconfirmed = None
+        self._unanswered = None
         self._answered_at = time.monotonic()
 
     def end(self, rejected: int) -> None:
@@ -209,7 +201,7 @@ class Feeder:
             self._lock.release()
 
     def _send_old(self, ledger: ItemStore) -> None:
-        is_old = (self._items or self._unconfirmed) and time.monotonic() - self._since > BLOCK_SECONDS
+        is_old = (self._items or self._unanswered) and time.monotonic() - self._since > BLOCK_SECONDS
         if is_old and not self._backpressure.has_room(self._bytes, ledger.client):
             self._backpressure.tell(self._backpressure.shortage(), self)
         elif is_old and (block := self._block()):

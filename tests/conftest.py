@@ -50,6 +50,7 @@ ENGINE = {
     f"tests/acceptance/test_{name}.py"
     for name in (
         "compose",
+        "compose_failover",
         "compose_scaling",
         "compose_settings",
         "containers",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
 from redis import Redis
@@ -68,6 +69,10 @@ class Wire:
         """What was given up on."""
         return set()
 
+    def heard_at(self, _pid: int) -> float:
+        """When the worker with that pid last said that it lives (seconds since 1970); infinite: nobody knows."""
+        return inf
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
@@ -133,6 +138,11 @@ class Ours(Wire):
     def dead(self) -> set[int]:
         """The dead letters."""
         return numbers(fields[b"message"] for _, fields in self.client.xrange("gm1:dead"))
+
+    def heard_at(self, pid: int) -> float:
+        """By its lease."""
+        leases = self.client.zrange(f"gm1:lease:{self.queue}", 0, -1, withscores=True)
+        return max((ms / 1000 for name, ms in leases if int(name.split(b":")[-2]) == pid), default=0.0)
 
 
 class Stock(Wire):

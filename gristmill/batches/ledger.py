@@ -114,7 +114,8 @@ class Ledger:
             raise cancelled(batch, self.state(batch))
         if answer == "lost":
             raise AlreadyFeeding(
-                f"this producer no longer feeds batch {batch!r}: somebody deleted it, or another producer took over"
+                f"this producer no longer feeds batch {batch!r}: somebody deleted it, another producer took over, "
+                "or another server did, which lacks its latest items; repeat the command"
             )
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:

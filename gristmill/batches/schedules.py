@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from redis import Redis
 
+from gristmill.batches.feed import AlreadyFeeding
 from gristmill.batches.timetable import Timetable, run_name
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, ServerError
@@ -201,6 +202,9 @@ def _missing(name: str) -> InputError:
     return InputError(f"no schedule is called {name!r}: `gristmill schedule list` lists them")
 
 
+_DROPPED = "the server dropped the items, because nobody sent one for ten minutes: try again"
+
+
 @dataclass
 class _DraftSize:
     items: int = 0
@@ -234,11 +238,18 @@ class Draft:
         yield from ()
 
     def append(self, schedule: str, token: str, first: int, items: Sequence[str], sha: str, values: str = "") -> None:  # noqa: ARG002
-        """Store the items from index `first` on."""
+        """Store the items from index `first` on.
+
+        Raises:
+            AlreadyFeeding: the server lacks the items before them.
+        """
         text, size = "\n".join(items), self.size
-        self._call("draft", token=token, after=first + len(items), first=first, sha=sha, items=text, values=values)
+        after = first + len(items)
+        answer = self._call("draft", token=token, after=after, first=first, sha=sha, items=text, values=values)
+        if answer == "lost":
+            raise AlreadyFeeding(_DROPPED)
         if size.items == first:
-            size.items, size.bytes, size.sha = first + len(items), size.bytes + len(text), sha
+            size.items, size.bytes, size.sha = after, size.bytes + len(text), sha
 
     def producer_heartbeat(self, schedule: str, token: str) -> None:  # noqa: ARG002
         """Keep what is stored."""
@@ -259,7 +270,7 @@ class Draft:
         about = {"token": token, "due": self.due, "actor": actor(), "definition": flat}
         self.answer = self._call("plan", schedule=schedule, **about)
         if self.answer == "lost":
-            raise ServerError("the server dropped the items, because nobody sent one for ten minutes: try again")
+            raise ServerError(_DROPPED)
         if self.answer == "other":
             raise InputError(
                 f"a schedule is called {schedule!r} already, with other items, times or options: "

@@ -34,6 +34,21 @@ class ConfirmationLost(exceptions.ConnectionError):
 
 #: Of the work of this context that is to be confirmed: the pool, and the one that has its connection meanwhile.
 _going_on: ContextVar[tuple[ConnectionPool, ConnectionPool] | None] = ContextVar("going_on", default=None)
+#: Whether what this context writes is confirmed later, by whoever goes on behind it.
+_is_later: ContextVar[bool] = ContextVar("is_later", default=False)
+
+
+@contextmanager
+def confirmed_later() -> Iterator[None]:
+    """Have `confirmed` return as soon as the primary has done its work: the caller confirms what builds on that.
+
+    Until then a failover may take the work back.
+    """
+    token = _is_later.set(True)
+    try:
+        yield
+    finally:
+        _is_later.reset(token)
 
 
 def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> T:
@@ -41,13 +56,13 @@ def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> 
 
     `work` is done again on a new connection when the first one breaks, so it has to be repeatable. Within the work of
     another call for the same pool it is part of that, and confirmed with it. Without the setting CONFIRM_REPLICAS,
-    `work` gets `client` and is done once.
+    and within `confirmed_later`, `work` gets `client` and is done once.
 
     Raises:
         ServerError: too few replicas have confirmed it within CONFIRM_SECONDS. It is not undone.
         RedisError: the server cannot be reached, or refuses.
     """
-    if not settings.confirm_replicas:
+    if not settings.confirm_replicas or _is_later.get():
         return work(client)
     pool, going_on = client.connection_pool, _going_on.get()
     if going_on and pool in going_on:

@@ -26,6 +26,7 @@ SMALL = [
     ("kill", "threads", {"kills": 5}),
     ("child", "prefork", {"kills": 3}),
     ("stop", "threads", {"kills": 1}),
+    ("pause", "prefork", {"kills": 1}),
     ("gil", "threads", {"kills": 1}),
     ("block", "prefork", {"kills": 1}),
     ("server", "prefork", {"kills": 1, "down": 1}),

@@ -3,7 +3,10 @@
 import signal
 import time
 from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Event
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -11,12 +14,20 @@ from redis import exceptions
 
 import gristmill.broker  # noqa: F401
 from benchmarks.chaos.group import ServerGroup
+from gristmill.batches.appends import Append
+from gristmill.batches.feed import Feed
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.schedules import Draft, definition
+from gristmill.batches.timetable import Timetable
 from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import enqueue_many
 from gristmill.config.settings import load, settings, use
 from gristmill.errors import ServerError, SettingError
+from gristmill.producer import feeder
+from gristmill.producer.backpressure import Backpressure
 from gristmill.producer.batch import Batch
+from gristmill.producer.items.checked import ItemLot
+from gristmill.producer.sent_blocks import TOGETHER, Block, SentBlocks
 from gristmill.server import confirm, primary
 from gristmill.server.confirm import ConfirmationLost, confirmed, confirmed_write
 from gristmill.server.connection import connect
@@ -245,6 +256,73 @@ def test_a_block_is_not_submitted_while_a_replica_is_stopped(group, server, conf
     # Again after the answer that was no success: nothing changes, and it is confirmed.
     until(lambda: ledger.append("block", "token", 0, ["0"], "sha") is None)
     assert ledger.infos(["block"])[0].submitted == 1
+
+
+@pytest.fixture(params=["batch", "append", "schedule"])
+def store(request, server, confirming):
+    """Where a producer stores the blocks of a batch or schedule of this name, which is its token too; and their key."""
+    name, asked = uuid4().hex, confirming(2, 5)
+    if request.param == "append":
+        append = Append(server, asked, "append", lambda *_: "")
+        append.begin(name, name, {**FIELDS, "open": 1})
+        return append, name, f"gm1:batch:{name}:in"
+    if request.param == "schedule":
+        timetable = Timetable.of_every(3600, 0)
+        draft = Draft(server, asked, definition(timetable, "once", "skip", FIELDS), 1 << 42)
+        return draft, name, f"gm1:draft:{name}"
+    Ledger(server, asked).create(name, name, FIELDS)
+    return Ledger(server, asked), name, f"gm1:batch:{name}:in"
+
+
+def block(number):
+    return Block(number, [str(number)], f"sha{number}", 1)
+
+
+def stored_items(server, key):
+    return [fields["items"] for _, fields in server.xrange(key)]
+
+
+def test_blocks_are_confirmed_together_and_before_anybody_is_told(group, server, store, monkeypatch):
+    place, name, key = store
+    confirmations, really = [], confirm.confirm
+    monkeypatch.setattr(confirm, "confirm", lambda *call: (confirmations.append(call), really(*call)))
+    sent = SentBlocks(name, name)
+    for number in range(TOGETHER - 1):
+        sent.send(place, block(number))
+    assert len(confirmations) == 0
+    sent.send(place, block(TOGETHER - 1))
+    assert len(confirmations) == 1
+    sent.settle(place)
+    assert len(confirmations) == 1
+    with frozen(replicas_of(group)[0]):
+        sent.send(place, block(TOGETHER))
+        place.settings = place.settings.model_copy(update={"confirm_seconds": SOON})
+        with pytest.raises(ServerError, match="1 of 2"):
+            sent.settle(place)
+    until(lambda: sent.settle(place) is None)
+    assert stored_items(server, key) == [str(number) for number in range(TOGETHER + 1)]
+
+
+def test_blocks_that_a_failover_takes_back_are_sent_again(server, store, monkeypatch):
+    place, name, key = store
+    monkeypatch.setattr(feeder, "BLOCK_ITEMS", 1)
+
+    def lots():
+        yield ItemLot(0, ["0"])
+        # What the next primary has: what this one has at this moment.
+        for each in server.scan_iter("gm1:*"):
+            server.copy(each, f"kept:{each}", replace=True)
+        yield from (ItemLot(number, [str(number)]) for number in (1, 2, 3))
+        for each in list(server.scan_iter("gm1:*")):
+            if not server.copy(f"kept:{each}", each, replace=True):
+                server.delete(each)
+
+    others = Feed(True, 0, "", False), Backpressure(server, print, NEVER), Event(), SimpleQueue()
+    with feeder.Feeder(place, name, name, *others) as feeding:
+        assert feeding.send(lots(), lambda: None, str) == 4
+        assert stored_items(server, key) == ["0", "1", "2", "3"]
+        feeding.end(0)
+    server.delete(*server.scan_iter("kept:*"))
 
 
 @pytest.fixture

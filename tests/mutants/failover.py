@@ -45,4 +45,28 @@ MUTANTS = (
         f"{TESTS}::test_a_write_that_cannot_be_repeated_is_uncertain_when_its_connection_breaks",
         LOST,
     ),
+    Mutant(
+        "blocks that a failover took back are sent again",
+        "producer/sent_blocks.py",
+        "if not before:",
+        "if block:",
+        f"{TESTS}::test_blocks_that_a_failover_takes_back_are_sent_again",
+        LOST,
+    ),
+    Mutant(
+        "an input ends when its blocks are confirmed",
+        "producer/feeder.py",
+        "self._until_room(lambda: self._sent.settle(self.ledger))",
+        "self._raise_problem()",
+        f"{TESTS}::test_blocks_that_a_failover_takes_back_are_sent_again",
+        LOST,
+    ),
+    Mutant(
+        "a schedule's items have no gap",
+        "gristmill/batches/lua/draft.lua",
+        "if stored ~= first then return 'lost' end",
+        "if false then return 'lost' end",
+        f"{TESTS}::test_blocks_that_a_failover_takes_back_are_sent_again",
+        LOST,
+    ),
 )

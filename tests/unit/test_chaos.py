@@ -1,14 +1,20 @@
 """The chaos harness counts right: what it calls lost is lost, and a broken promise is its exit code."""
 
 import json
+import os
 import socket
+import sys
 import threading
+import time
 
+import psutil
 import pytest
 
 from benchmarks.chaos import __main__ as command
 from benchmarks.chaos import journal as journals
+from benchmarks.chaos import stalls
 from benchmarks.chaos.count import Count
+from benchmarks.chaos.fleet import Worker
 from benchmarks.chaos.journal import Journal
 from benchmarks.chaos.kill import Kill, recoveries
 from benchmarks.chaos.options import Options
@@ -17,6 +23,7 @@ from benchmarks.chaos.report import table, verdict
 from benchmarks.chaos.results import ResultFile, merged
 from benchmarks.chaos.scenarios import SCENARIOS, broken
 from benchmarks.chaos.wire import numbers
+from tests.conftest import until
 
 
 @pytest.fixture
@@ -202,3 +209,17 @@ def test_total_without_results_is_refused(monkeypatch):
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert ended.value.code == 2
+
+
+def test_a_worker_that_is_stopped_goes_on_in_time_whatever_the_run_waits_for(tmp_path):
+    """Load that took the producer ten seconds to put made stalls of 2.7 s last for longer than a lease of 8 s."""
+    worker = Worker("w1", [sys.executable, "-c", "import time; time.sleep(60)"], os.environ, tmp_path / "log")
+    process = psutil.Process(worker.pid)
+    try:
+        stalls.stop(worker, 0.3)
+        stopped_at = time.monotonic()
+        until(lambda: process.status() == psutil.STATUS_STOPPED, what="the stop")
+        until(lambda: process.status() != psutil.STATUS_STOPPED, what="the end of the stop")
+        assert 0.2 < time.monotonic() - stopped_at < 5
+    finally:
+        worker.kill()

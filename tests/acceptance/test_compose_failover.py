@@ -1,0 +1,68 @@
+"""docker-compose.sentinel.yml on a real engine: its primary is killed, and a batch goes on with another one."""
+
+import json
+
+import pytest
+
+from tests.conftest import until
+from tests.support.engine import Compose, docker
+from tests.support.examples import PROJECT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+FILES = ("docker-compose.yml", "docker-compose.sentinel.yml")
+SERVERS, SENTINELS = ("redis", "redis-2", "redis-3"), ("sentinel-1", "sentinel-2", "sentinel-3")
+#: So many of the items have ended when the primary is killed; all of them take half a minute.
+ITEMS, EARLY = 600, 20
+
+
+@pytest.fixture
+def project(tmp_path, image):
+    files = ":".join(str(PROJECT / name) for name in FILES)
+    project = Compose(tmp_path / "project", COMPOSE_FILE=files, GRISTMILL_IMAGE=image, GRISTMILL_IO_SLOTS="4")
+    try:
+        project.scale(*SERVERS, *SENTINELS, io=1)
+        yield project
+    finally:
+        project.down()
+
+
+def command(project, *arguments, **options):
+    """A command in a container of its own; it must not start a server again."""
+    return project("run", "--rm", "-T", "--no-deps", "producer", *arguments, **options)
+
+
+def primary(project):
+    """The server that a Sentinel names."""
+    ask = "REDISCLI_AUTH=$(cat /run/secrets/redis_sentinel) redis-cli --user sentinel -p 26379"
+    line = f"{ask} sentinel get-master-addr-by-name mill"
+    return project("exec", "-T", "sentinel-2", "sh", "-c", line, check=False).stdout.partition("\n")[0]
+
+
+def test_a_batch_goes_on_when_the_primary_is_killed(project):
+    items = "0.2\n" * ITEMS
+    submit = ("submit", "pause", "--from", "-", "--name", "waits")
+    # Nothing is confirmed before the replicas have begun.
+    until(lambda: command(project, *submit, input=items, check=False).returncode == 0, 180, "a submitted batch")
+    assert primary(project) == "redis"
+
+    def succeeded():
+        done = project("exec", "-T", "io", "gristmill", "batches", "--json", check=False)
+        return done.returncode == 0 and json.loads(done.stdout)["succeeded"]
+
+    until(lambda: succeeded() >= EARLY, 60, "some items")
+    docker("kill", *project.containers("redis"))
+    until(lambda: primary(project) in SERVERS[1:], 60, "another primary")
+    # All replicas confirm what is shown: it comes back as one of them.
+    project("start", "redis")
+    shown = until(
+        lambda: (done := command(project, "results", "waits", "--follow", check=False)).returncode == 0 and done,
+        180,
+        "all results",
+    )
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert sorted(row["index"] for row in rows) == list(range(ITEMS))
+    assert {row["state"] for row in rows} == {"succeeded"}
+    (batch,) = [json.loads(line) for line in command(project, "batches", "--json").stdout.splitlines()]
+    assert (batch["submitted"], batch["succeeded"], batch["left"]) == (ITEMS, ITEMS, 0)
+    assert primary(project) in SERVERS[1:]
