@@ -77,7 +77,8 @@ class Coroutines:
 
     def _cause(self, error: BaseException) -> BaseException:
         """What an item failed by: its time limit, where that has cancelled it."""
-        if isinstance(error, asyncio.CancelledError) and is_late():
+        # Not `isinstance`: that may run code of the error's.
+        if issubclass(type(error), asyncio.CancelledError) and is_late():
             return TimeLimitExceeded(self.limit).with_traceback(error.__traceback__)
         return error
 
