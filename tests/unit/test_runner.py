@@ -45,7 +45,7 @@ class ClasslessError(Exception):
 
 class EndlessError(Exception):
     def __str__(self):
-        return "".join(iter(str, "never"))
+        return str(all(True for _ in iter(int, 1)))
 
 
 class EndlessList(list):

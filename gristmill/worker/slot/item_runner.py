@@ -1,5 +1,6 @@
 """Runs one item in the thread of its slot: what surrounds the call of the task's function, and the outcome after it."""
 
+from contextvars import copy_context
 from json import dumps
 from time import perf_counter
 from typing import Any
@@ -62,8 +63,8 @@ class ItemRunner:
             enter((work.batch, item.index, item.attempt, self._report, self._slot, work.task))
             try:
                 time_limit.begin()
-                # To write the value runs code of the task's, too.
-                text = task.return_type.text(task.run(**arguments))
+                # The item has a context of its own. To write its value runs code of the task's, too.
+                text = task.return_type.text(copy_context().run(task.run, **arguments))
             finally:
                 time_limit.end()
                 process_state.leave_if_forked()
