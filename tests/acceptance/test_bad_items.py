@@ -136,8 +136,8 @@ def test_a_killer_among_threads(own):
 @pytest.mark.parametrize(("queue", "task"), [("cpu", "computed"), ("io", "waited")])
 def test_what_breaks_the_worker_itself_harms_no_neighbour(own, queue, task):
     """The worker's own code raises: in a process until that has ended, in threads from then on."""
-    items = ["good"] * 8 + ["break"] + ["good"] * 8
-    with own.up(queue, f"--{queue}-slots", "2"):
+    items = ["good"] * 3 + ["break"] + ["good"] * 3
+    with own.up(queue, f"--{queue}-slots", "2", in_peace=False):
         own.run("submit", task, "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
 
