@@ -3,6 +3,7 @@
 import builtins
 import ctypes
 import gc
+import io
 import json
 import locale
 import logging
@@ -105,6 +106,8 @@ REPLACED = {
     "threads": lambda: [threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(70)],
     "process": lambda: subprocess.Popen(["sleep", "600"]),
     "priority": lambda: os.nice(5),
+    "closed stream": lambda: [each.close() for each in (sys.stdout,)],
+    "detached stream": lambda: [each.detach() for each in (sys.stdout,)],
     "session": os.setsid,
 }
 
@@ -119,6 +122,7 @@ def _after(change, view, seconds, failed):
             # The superuser may raise a hard limit again.
             os.setuid(65534)
         os.dup2(os.open(os.devnull, os.O_RDONLY), NUMBER)
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
         state = ProcessState()
         state.begin()
         state.before_items()

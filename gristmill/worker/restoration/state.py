@@ -174,6 +174,8 @@ class ProcessState:
         yield from self._limits_left()
         yield from self._descriptors_left()
         yield from self._memory_left()
+        if not all(map(_is_open, (sys.stdout, sys.stderr))):
+            yield "closed its standard output"
         if threading.active_count() > self._threads + _THREADS:
             yield "left threads"
         if self.end_children():
@@ -252,6 +254,14 @@ class ProcessState:
 
 def _limits() -> dict[int, tuple[int, int]]:
     return {number: getrlimit(number) for number in _LIMITS}
+
+
+def _is_open(stream: Any) -> bool:
+    try:
+        return stream is None or not stream.closed
+    except ValueError:
+        # Its buffer was detached.
+        return False
 
 
 def _zone() -> tuple[Any, ...]:

@@ -169,6 +169,11 @@ def _patches_streams():
     sys.stdout = sys.stderr = None
 
 
+def _closes_its_streams():
+    sys.stdout.close()
+    sys.stderr.detach()
+
+
 def _leaks_memory():
     KEPT.append(bytearray(300 << 20))
 
@@ -345,7 +350,7 @@ def neighbour(number: int):
         len(subprocess.run(["echo", "hi"], capture_output=True, check=True).stdout),
         Path("/dev/null").open().close(),
         signal.getsignal(signal.SIGUSR1) is not signal.SIG_IGN,
-        sys.stdout is not None,
+        sys.stdout is not None and not sys.stdout.closed,
         list(resource.getrlimit(resource.RLIMIT_FSIZE)),
         len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         [gc.isenabled(), sys.getrecursionlimit(), sys.getprofile() is None, socket.getdefaulttimeout()],
