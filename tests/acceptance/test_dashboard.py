@@ -121,7 +121,7 @@ def test_what_a_failed_item_wrote_is_a_click_away(page, fleet, address, name):
     page.open(f"{address}/batch/{name}")
     output = "#failures li[data-index='1'] details:last-of-type"
     page.until(f'document.querySelector("{output} summary")')
-    assert "say no" not in page.text("#failures"), "folded"
+    assert "and more" not in page.text("#failures"), "folded"
     page.click(f"{output} summary")
     page.until(f'document.querySelector("{output} pre").innerText.includes("say no")')
     assert page.text(f"{output} pre").split("\n")[1] == "\x1b[2Jand more"

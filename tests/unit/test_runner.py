@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 
 import pytest
 
@@ -94,6 +95,14 @@ def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
     assert (recorded.attempt, recorded.worker) == (3, "cpu@a")
     assert 0 <= recorded.seconds < 60
     assert recorded.pid > 0
+
+
+def test_its_seconds_are_those_of_no_clock_that_the_task_patches(monkeypatch):
+    def patch(item: int):
+        for name in ("time", "monotonic", "perf_counter"):
+            monkeypatch.setattr(time, name, lambda: 0.0)
+
+    assert 0 <= outcome(patch).seconds < 60
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """The outcome of a run of an item: the task's value as JSON, or its error, and when the item is tried again."""
 
 import os
-import time
 import traceback
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from gristmill.batches.chunk import Item, Outcome, Work
@@ -41,7 +41,7 @@ def outcome_of(
     item: Item, state: str, text: str, started_at: float, worker: str, retry_ms: int | None, log: str | None = None
 ) -> Outcome:
     """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
-    seconds = time.perf_counter() - started_at
+    seconds = perf_counter() - started_at
     return Outcome(item.index, state, item.attempt, text, seconds, worker, _pid(), retry_ms, log)
 
 

@@ -70,6 +70,7 @@ def zoo(tmp_path_factory):
 def test_each_animal_ends_as_documented(zoo, what):
     result = zoo.ends[what]
     error = (result.error or {}).get("type")
+    assert 0 <= result.seconds < 240
     if what in DEAD:
         assert (result.state, error) == ("dead", "ProcessDied")
     elif what in FAILED:
