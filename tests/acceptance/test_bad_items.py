@@ -15,6 +15,7 @@ import sys
 import time
 
 from gristmill.tasks.kinds import cpu, io
+from gristmill.worker.slot import item_runner
 
 
 def wreck(what):
@@ -34,6 +35,8 @@ def wreck(what):
         os._exit(0)
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if what == "break":
+        item_runner.outcome_of = None
     return what
 
 
@@ -79,6 +82,7 @@ CAUSES = {
     "segfault": ("dead", "ProcessDied"),
     "_exit": ("dead", "ProcessDied"),
     "kill": ("dead", "ProcessDied"),
+    "break": ("failed", "TypeError"),
 }
 
 
@@ -127,6 +131,15 @@ def test_a_killer_among_threads(own):
         judged(own, "x", items)
         # Two deaths make its message a suspect; a slot that went on to its chunk under another message adds to them.
         assert 2 <= running.err.count("the io worker ended with code -9") <= 5, running.err
+
+
+@pytest.mark.parametrize(("queue", "task"), [("cpu", "computed"), ("io", "waited")])
+def test_what_breaks_the_worker_itself_harms_no_neighbour(own, queue, task):
+    """The worker's own code raises: in a process until that has ended, in threads from then on."""
+    items = ["good"] * 3 + ["break"] + ["good"] * 3
+    with own.up(queue, f"--{queue}-slots", "2", in_peace=False):
+        own.run("submit", task, "--from", own.file("items", "\n".join(items)), "--name", "x").good()
+        judged(own, "x", items)
 
 
 @pytest.mark.slow

@@ -116,6 +116,17 @@ def test_failed_items_are_retried_with_a_click(page, fleet, address, name):
     assert [result.state for result in fleet.results(name)] == ["succeeded"] * 3
 
 
+def test_what_a_failed_item_wrote_is_a_click_away(page, fleet, address, name):
+    fleet.run("submit", "oddly", "say", "say no", "--name", name, "--follow")
+    page.open(f"{address}/batch/{name}")
+    output = "#failures li[data-index='1'] details:last-of-type"
+    page.until(f'document.querySelector("{output} summary")')
+    assert "and more" not in page.text("#failures"), "folded"
+    page.click(f"{output} summary")
+    page.until(f'document.querySelector("{output} pre").innerText.includes("say no")')
+    assert page.text(f"{output} pre").split("\n")[1] == "\x1b[2Jand more"
+
+
 def test_a_batch_is_paused_resumed_and_cancelled_with_clicks(page, fleet, address, name):
     fleet.run("submit", "pause", "--name", name, *["0.5"] * 400).good()
     page.open(f"{address}/batch/{name}")

@@ -64,7 +64,7 @@ def test_an_outcome_that_cannot_end_the_batch_costs_no_call(ledger, monkeypatch)
 
 def test_records_that_may_end_a_batch_are_some_time_apart(ledger, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(chunk_stop.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(chunk_stop, "perf_counter", lambda: now[0])
     stop = chunk_stop.Stop(ledger, pop(ledger), "fail=9")
     failure, success = (Outcome(0, state, 1, "1") for state in ("failed", "succeeded"))
     assert [stop.halts(each) for each in (success, failure, failure, success)] == [False, True, False, False]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -52,7 +53,13 @@ class Bench:
 
     def pids(self):
         """The processes of the workers: those of their sessions."""
-        return {pid for pid in psutil.pids() if os.getsid(pid) in {worker.pid for worker in self.workers}}
+        workers, found = {worker.pid for worker in self.workers}, set()
+        for pid in psutil.pids():
+            # A process of somebody else may end meanwhile.
+            with suppress(ProcessLookupError):
+                if os.getsid(pid) in workers:
+                    found.add(pid)
+        return found
 
     def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
         number = len(self.workers)

@@ -2,7 +2,11 @@
 
 import builtins
 import ctypes
+import gc
+import io
 import json
+import locale
+import logging
 import os
 import resource
 import signal
@@ -42,6 +46,17 @@ def _lower_file_limit():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
+_own_logger = logging.getLogger("gristmill.worker.some_module")
+_OTHER_LOCALE = "C" if locale.setlocale(locale.LC_CTYPE) != "C" else "C.UTF-8"
+
+
+def _silence_loggers():
+    """As `logging.config.dictConfig` does."""
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = True
+
+
 #: A descriptor that the process has before its items.
 NUMBER = 150
 
@@ -71,6 +86,18 @@ FULL = {
     "streams": (lambda: setattr(sys, "stdout", None), lambda: sys.stdout is None),
     "open": (lambda: setattr(builtins, "open", len), lambda: open.__name__),
     "socket": (lambda: setattr(socket, "socket", int), lambda: socket.socket.__name__),
+    "recursion": (lambda: sys.setrecursionlimit(500), sys.getrecursionlimit),
+    "profile": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
+    "collection": (gc.disable, gc.isenabled),
+    "thresholds": (lambda: gc.set_threshold(1, 1, 1), gc.get_threshold),
+    "socket's time": (lambda: socket.setdefaulttimeout(0.001), socket.getdefaulttimeout),
+    "locale": (lambda: locale.setlocale(locale.LC_CTYPE, _OTHER_LOCALE), lambda: locale.setlocale(locale.LC_CTYPE)),
+    "warnings": (lambda: warnings.simplefilter("error"), lambda: [*warnings.filters]),
+    "logging off": (lambda: logging.disable(logging.CRITICAL), lambda: logging.getLogger("mine").isEnabledFor(50)),
+    "logging level": (lambda: logging.root.setLevel(logging.CRITICAL), lambda: logging.root.level),
+    "logging handlers": (logging.root.handlers.clear, lambda: logging.root.handlers[:]),
+    "loggers": (_silence_loggers, lambda: _own_logger.disabled),
+    "cores": (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}), lambda: os.sched_getaffinity(0)),
 }
 REPLACED = {
     "hard limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30)),
@@ -78,6 +105,10 @@ REPLACED = {
     "open descriptors": lambda: [os.dup(2) for _ in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100)],
     "threads": lambda: [threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(70)],
     "process": lambda: subprocess.Popen(["sleep", "600"]),
+    "priority": lambda: os.nice(5),
+    "closed stream": lambda: [each.close() for each in (sys.stdout,)],
+    "detached stream": lambda: [each.detach() for each in (sys.stdout,)],
+    "session": os.setsid,
 }
 
 
@@ -91,6 +122,7 @@ def _after(change, view, seconds, failed):
             # The superuser may raise a hard limit again.
             os.setuid(65534)
         os.dup2(os.open(os.devnull, os.O_RDONLY), NUMBER)
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
         state = ProcessState()
         state.begin()
         state.before_items()

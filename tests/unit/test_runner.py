@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from gristmill.server.waiting import backoff
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.task import Kind
+from gristmill.worker.limits import TimeLimitExceeded, time_limit
 from gristmill.worker.slot.item_runner import ItemRunner
 from gristmill.worker.slot.large_value import VALUE_BYTES
 
@@ -18,6 +20,45 @@ from gristmill.worker.slot.large_value import VALUE_BYTES
 class UnspeakableError(Exception):
     def __str__(self):
         raise RuntimeError("no words")
+
+
+class HiddenError(Exception):
+    def __getattribute__(self, name):
+        raise LookupError(name)
+
+
+class NotedError(Exception):
+    @property
+    def __notes__(self):
+        raise LookupError("no notes")
+
+
+class LeavingError(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+class ClasslessError(Exception):
+    @property
+    def __class__(self):
+        raise LookupError("no class")
+
+
+class EndlessError(Exception):
+    def __str__(self):
+        return str(all(True for _ in iter(int, 1)))
+
+
+class EndlessList(list):
+    def __iter__(self):
+        while True:
+            yield 1
+
+
+def odd_syntax_error():
+    error = SyntaxError("odd")
+    error.lineno, error.text, error.offset = 1, 5, "x"
+    return error
 
 
 class Stand:
@@ -56,6 +97,14 @@ def test_a_value_is_recorded_with_attempts_time_worker_and_pid():
     assert recorded.pid > 0
 
 
+def test_its_seconds_are_those_of_no_clock_that_the_task_patches(monkeypatch):
+    def patch(item: int):
+        for name in ("time", "monotonic", "perf_counter"):
+            monkeypatch.setattr(time, name, lambda: 0.0)
+
+    assert 0 <= outcome(patch).seconds < 60
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -76,6 +125,26 @@ def test_whatever_it_raises_is_its_outcome(error, kind):
     assert kind in error_fields["traceback"]
     assert "worker/slot/item_runner.py" not in error_fields["traceback"]
     recorded.text.encode()
+
+
+@pytest.mark.parametrize(
+    "make", [HiddenError, NotedError, LeavingError, ClasslessError, odd_syntax_error, type("E" * 300, (Exception,), {})]
+)
+def test_an_error_whose_own_code_is_broken_is_an_outcome_too(make):
+    recorded = outcome(raising(make()), retries=1)
+    error_fields = json.loads(recorded.text)
+    kind = "SyntaxError" if make is odd_syntax_error else make.__name__[:200]
+    assert (recorded.state, recorded.retry_ms, error_fields["type"]) == ("failed", None, kind)
+    assert len(error_fields["message"]) <= 2000
+
+
+@pytest.mark.parametrize("function", [raising(EndlessError()), lambda item: EndlessList([1, 2])])
+def test_the_time_limit_holds_for_what_writes_the_outcome(function):
+    with time_limit.armed(0.2):
+        recorded = outcome(function)
+    assert recorded.state == "failed"
+    assert TimeLimitExceeded.__name__ in recorded.text
+    assert 0.2 <= recorded.seconds < 5
 
 
 def test_calling_sys_exit_fails_the_item_only():

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import time
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.errors import GristmillError
@@ -46,7 +46,7 @@ class Coroutines:
 
     async def run_item(self, item: Item) -> Outcome:
         """Run one item; whatever it raises becomes its outcome."""
-        started_at = time.perf_counter()
+        started_at = perf_counter()
         capture = current_capture()
         capture.begin(self.work.batch, item.index, self.task.capture)
         row = run_rows.take()
@@ -77,7 +77,8 @@ class Coroutines:
 
     def _cause(self, error: BaseException) -> BaseException:
         """What an item failed by: its time limit, where that has cancelled it."""
-        if isinstance(error, asyncio.CancelledError) and is_late():
+        # Not `isinstance`: that may run code of the error's.
+        if issubclass(type(error), asyncio.CancelledError) and is_late():
             return TimeLimitExceeded(self.limit).with_traceback(error.__traceback__)
         return error
 
@@ -93,7 +94,7 @@ class Coroutines:
         """The outcome of an item that has run for `seconds` and did not heed its cancellation."""
         late = TimeLimitExceeded(self.limit)
         retry_ms = delay_ms(item, self.work, self.task, late)
-        started_at = time.perf_counter() - seconds
+        started_at = perf_counter() - seconds
         return outcome_of(item, "failed", json.dumps(explain(late)), started_at, self.worker, retry_ms)
 
 
@@ -117,16 +118,16 @@ def run_coroutines(
     run = CoroutineRun(chunk.batch, items, coroutines.run_item, coroutines.overdue, coroutines.limit, GRACE_SECONDS)
     loop, should_stop = event_loop(), Stop(of.ledger, chunk)
     loop.begin(message, run)
-    recorded_at = time.perf_counter()
+    recorded_at = perf_counter()
     try:
         while not run.wait(ASK_SECONDS):
             if ends() or should_stop():
                 run.stop()
             # A chunk that ends in a moment is recorded once.
-            outcomes = run.take() if run.is_full or time.perf_counter() - recorded_at > RECORD_SECONDS else []
+            outcomes = run.take() if run.is_full or perf_counter() - recorded_at > RECORD_SECONDS else []
             if outcomes:
                 of.record(chunk, outcomes, recorded_at, worker, -1)
-                recorded_at = time.perf_counter()
+                recorded_at = perf_counter()
     finally:
         loop.end(message, run)
     if run.discarded:

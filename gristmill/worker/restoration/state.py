@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from os import fchdir, getpid, umask, waitid
+from resource import getrlimit, setrlimit
 from typing import Any
 
 from redis import Redis
@@ -24,6 +25,7 @@ from gristmill.worker.restoration.fork_mark import ForkMark, fork_mark
 from gristmill.worker.restoration.helper_processes import helper_processes
 from gristmill.worker.restoration.patches import Patches
 from gristmill.worker.restoration.signal_state import SignalState
+from gristmill.worker.restoration.whole_process import WholeProcess
 
 #: Seconds of an item after which everything is looked at.
 LONG_SECONDS = 0.001
@@ -62,7 +64,7 @@ class ProcessState:
         self._cwd, self._statm = -1, -1
         if sys.platform == "linux":
             self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._memory = resource.getrlimit(resource.RLIMIT_DATA)[0]
+        self._memory = getrlimit(resource.RLIMIT_DATA)[0]
         self._copies = {number: copy_of(number) for number in range(3)}
         self._pipes = identities()
         self._own: dict[int, Identity] = {}
@@ -83,7 +85,7 @@ class ProcessState:
         self._names.clear()
         self._has_moved = False
         self._zone = _zone()
-        self._signals, self._patches = SignalState(), Patches()
+        self._whole, self._signals, self._patches = WholeProcess(), SignalState(), Patches()
         self._limits = _limits()
         self._threads = threading.active_count()
         self._children = children(self.pid)
@@ -133,6 +135,11 @@ class ProcessState:
         if not self._mark[0]:
             os._exit(0)
 
+    def leave(self) -> None:
+        """End this process at once, if it is one that runs an item at a time: its message comes back as a suspect."""
+        if self.pid:
+            os._exit(os.EX_SOFTWARE)
+
     def leave_if_cut_off(self) -> None:
         """End this process once its outcomes are recorded, if what it would write to its pool went elsewhere."""
         if self.pipes_lost:
@@ -158,6 +165,7 @@ class ProcessState:
 
     def _differences(self) -> Iterator[str]:
         """Undo what an item has changed; yields what cannot be undone."""
+        yield from self._whole.restore()
         self._patches.restore()
         self._restore_directory()
         self._restore_environment()
@@ -166,6 +174,8 @@ class ProcessState:
         yield from self._limits_left()
         yield from self._descriptors_left()
         yield from self._memory_left()
+        if not all(map(_is_open, (sys.stdout, sys.stderr))):
+            yield "closed its standard output"
         if threading.active_count() > self._threads + _THREADS:
             yield "left threads"
         if self.end_children():
@@ -195,9 +205,9 @@ class ProcessState:
 
     def _limits_left(self) -> Iterator[str]:
         for number, pair in self._limits.items():
-            if resource.getrlimit(number) != pair:
+            if getrlimit(number) != pair:
                 try:
-                    resource.setrlimit(number, pair)
+                    setrlimit(number, pair)
                 except (OSError, ValueError):
                     yield "lowered a limit of the process for good"
 
@@ -211,7 +221,7 @@ class ProcessState:
         self.connections_lost = self.connections_lost or any(True for _ in lost(self._own))
         if self.pipes_lost or self.connections_lost:
             yield "closed descriptors of the process"
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        limit = getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit > 0 and open_count() > limit // 2:
             # There may be none for what follows, and nothing else of this process runs.
             keep = {*self._pipes, *self._own, *filter(None, self._copies.values()), self._cwd, self._statm}
@@ -243,7 +253,15 @@ class ProcessState:
 
 
 def _limits() -> dict[int, tuple[int, int]]:
-    return {number: resource.getrlimit(number) for number in _LIMITS}
+    return {number: getrlimit(number) for number in _LIMITS}
+
+
+def _is_open(stream: Any) -> bool:
+    try:
+        return stream is None or not stream.closed
+    except ValueError:
+        # Its buffer was detached.
+        return False
 
 
 def _zone() -> tuple[Any, ...]:

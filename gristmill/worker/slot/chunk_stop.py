@@ -1,7 +1,7 @@
 """Whether a running chunk should stop, and whether its slot may go on with the next chunk of the batch."""
 
-import time
 from threading import current_thread, main_thread
+from time import monotonic, perf_counter
 
 from redis.exceptions import RedisError
 
@@ -26,7 +26,7 @@ class Stop:
         self._ledger, self._chunk, self._halt = ledger, chunk, halt
         self._seconds = HALT_ASK_SECONDS if halt else ASK_SECONDS
         #: When to ask next, in seconds of `time.perf_counter()`.
-        self.due_at = time.perf_counter() + self._seconds
+        self.due_at = perf_counter() + self._seconds
         #: Whether an outcome that may end the batch is to be recorded, and when at the earliest.
         self._may_halt, self._record_at = False, 0.0
 
@@ -34,7 +34,7 @@ class Stop:
         """Whether the outcomes so far, the last of which this is, are to be recorded now: they may end the batch."""
         ends = outcome.retry_ms is None and (outcome.state == "succeeded") == ("success" in self._halt)
         self._may_halt = self._may_halt or ends
-        now = time.perf_counter()
+        now = perf_counter()
         if not self._may_halt or now < self._record_at:
             return False
         self._may_halt, self._record_at = False, now + HALT_RECORD_SECONDS
@@ -43,7 +43,7 @@ class Stop:
 
     def __call__(self) -> bool:
         """Whether no more items of the chunk should start."""
-        now = time.perf_counter()
+        now = perf_counter()
         if now < self.due_at:
             return False
         self.due_at = now + self._seconds
@@ -65,4 +65,4 @@ def ends() -> bool:
 def may_stay(until: float) -> bool:
     """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
     sees_drain = current_thread() is not main_thread()
-    return sees_drain and not ends() and time.monotonic() < until + STAY_SECONDS
+    return sees_drain and not ends() and monotonic() < until + STAY_SECONDS

@@ -1,5 +1,6 @@
 """The Celery task that runs a chunk of a batch."""
 
+import logging
 import time
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from gristmill.server.scripts import Scripts
 from gristmill.tasks.application import app
 from gristmill.worker import logs
 from gristmill.worker.programs.journal import run_journal
+from gristmill.worker.restoration.state import process_state
 from gristmill.worker.slot.runner import Runner
 
 #: The version of chunk messages that this worker reads.
@@ -25,6 +27,7 @@ MESSAGE_VERSION = 2
 #: Seconds after which a message that this worker cannot run goes back to its queue.
 HAND_BACK_SECONDS = 1.0
 
+log = logging.getLogger(__name__)
 logs.install()
 
 
@@ -65,10 +68,18 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
     Raises:
         Reject: the server or a child process is not available; the message goes back to its queue.
     """
-    chunk = Chunk(*fields[:4])
+    chunk, worker = Chunk(*fields[:4]), worker_id(self.request.hostname)
     try:
         with run_journal().of(chunk):
-            _runner().run(chunk, worker_id(self.request.hostname), (self.request.get("gm_returns") or 0) >= SUSPECT)
+            try:
+                _runner().run(chunk, worker, (self.request.get("gm_returns") or 0) >= SUSPECT)
+            except (RedisError, GristmillError):
+                raise
+            except Exception:
+                # An item has done to its process what nobody has thought of.
+                log.exception("items of batch %s run again, each in a process of its own", chunk.batch)
+                process_state.leave()
+                _runner().run(chunk, worker, suspect=True)
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error

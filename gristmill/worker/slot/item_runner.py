@@ -1,7 +1,9 @@
 """Runs one item in the thread of its slot: what surrounds the call of the task's function, and the outcome after it."""
 
+from contextvars import copy_context
 from json import dumps
 from time import perf_counter
+from typing import Any
 
 from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.config.names import PROGRAM
@@ -61,11 +63,12 @@ class ItemRunner:
             enter((work.batch, item.index, item.attempt, self._report, self._slot, work.task))
             try:
                 time_limit.begin()
-                value = task.run(**arguments)
+                # The item has a context of its own. To write its value runs code of the task's, too.
+                text = task.return_type.text(copy_context().run(task.run, **arguments))
             finally:
                 time_limit.end()
                 process_state.leave_if_forked()
-            state, text, retry_ms = "succeeded", value_text(task.return_type.text(value), work, item), None
+            state, text, retry_ms = "succeeded", value_text(text, work, item), None
             keeps = self._keeps_all
         except ValueNotPlaced:
             capture.end(False)
@@ -73,14 +76,24 @@ class ItemRunner:
             raise
         except BaseException as error:
             # CancelledError and its like too: only the end of this process is no outcome of the item.
-            if isinstance(error, SystemExit) and is_terminated():
+            kind = type(error)
+            if issubclass(kind, SystemExit) and is_terminated():
                 raise
-            state, text, retry_ms = "failed", dumps(explain(error)), delay_ms(item, work, task, error)
+            state, text, retry_ms = "failed", dumps(_explain(error)), delay_ms(item, work, task, error)
             keeps = keeps_log(work, state)
-            if isinstance(error, MemoryError):
+            if issubclass(kind, MemoryError):
                 work.out_of_memory.append(item)
         log = capture.end(keeps)
         outcome = outcome_of(item, state, text, started_at, self._worker, retry_ms, log)
         # A program changes nothing in this process, and has ended with all below it.
         process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
         return outcome
+
+
+def _explain(error: BaseException) -> dict[str, Any]:
+    """What `explain` answers, which may run code of the task's: within the time limit of an item."""
+    time_limit.begin()
+    try:
+        return explain(error)
+    finally:
+        time_limit.end()

@@ -254,6 +254,8 @@ def _serve_calls(link: Connection) -> None:
             answer = function(*arguments), None
         except Exception as error:
             answer = None, error
+            # Of what an item does, its outcome tells: this process may be broken.
+            process_state.is_spent = True
         process_state.leave_if_forked()
         if process_state.items == items:
             # A task's setup, or a plain Celery task: an item restores the process itself.

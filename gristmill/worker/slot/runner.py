@@ -10,11 +10,13 @@ from math import inf
 from time import monotonic, perf_counter, sleep
 from typing import TypeVar
 
+from redis.exceptions import RedisError
+
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.ledger import Ledger
 from gristmill.config.names import PROGRAM
 from gristmill.config.settings import Settings
-from gristmill.errors import InputError, SettingError
+from gristmill.errors import GristmillError, InputError, SettingError
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.waiting import OUTCOMES, patiently
 from gristmill.tasks import catalog
@@ -251,6 +253,11 @@ def run_in_quarantine(
         log = timeout.output
     except ProcessDied as death:
         state, text, retry_ms, log = "dead", dumps(explain(death)), None, death.output
+    except (RedisError, GristmillError):
+        raise
+    except Exception as error:
+        # What `ItemRunner` did not make an outcome of, in a process that the item has broken.
+        state, text, retry_ms, log = "failed", dumps(explain(error)), delay_ms(item, work, task, error), None
     finally:
         row.rest()
         delete_draft(draft)

@@ -1,21 +1,29 @@
 """The tasks: each item names what it does."""
 
 import ctypes
+import decimal
+import gc
 import json
+import logging
+import logging.config
 import multiprocessing
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from joblib import Parallel, delayed
 
 from gristmill.tasks.kinds import cpu, io
+from gristmill.worker.slot import item_runner
 
 PROGRAM = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 KEPT = []
@@ -161,6 +169,11 @@ def _patches_streams():
     sys.stdout = sys.stderr = None
 
 
+def _closes_its_streams():
+    sys.stdout.close()
+    sys.stderr.detach()
+
+
 def _leaks_memory():
     KEPT.append(bytearray(300 << 20))
 
@@ -176,7 +189,9 @@ def _leaks_threads():
 
 
 def _holds_the_gil():
-    ctypes.PyDLL(None).sleep(600)
+    # Each signal ends a sleep, also one that came too early for this item.
+    for _ in range(9):
+        ctypes.PyDLL(None).sleep(600)
 
 
 def _segfault():
@@ -229,6 +244,74 @@ def _raises_without_a_text():
     raise _Mute
 
 
+class _Masked(Exception):
+    def __getattribute__(self, name):
+        raise LookupError(name)
+
+
+def _raises_without_attributes():
+    raise _Masked
+
+
+class _Mumbling(Exception):
+    def __str__(self):
+        return str(all(True for _ in iter(int, 1)))
+
+
+def _raises_with_an_endless_text():
+    raise _Mumbling
+
+
+def _breaks_the_worker():
+    item_runner.outcome_of = None
+
+
+def _closes_the_pipes_of_the_pool():
+    os.closerange(3, 10)
+
+
+def _silences_logging():
+    logging.config.dictConfig({"version": 1, "root": {"handlers": [], "level": "ERROR"}})
+    logging.disable(logging.CRITICAL)
+
+
+def _adds_a_handler_that_exits():
+    logging.root.addHandler(_MExiting())
+
+
+class _MExiting(logging.Handler):
+    def emit(self, record):
+        raise SystemExit(4)
+
+
+def _changes_the_interpreter():
+    gc.disable()
+    sys.setrecursionlimit(10**9)
+    sys.setprofile(lambda *_: None)
+    socket.setdefaulttimeout(0.0001)
+    warnings.simplefilter("error")
+    decimal.getcontext().prec = 2
+
+
+def _takes_one_core_at_a_low_priority():
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.nice(5)
+
+
+def _leaves_its_session():
+    os.setsid()
+
+
+def _exits_in_a_thread():
+    threading.Thread(target=os._exit, args=(0,)).start()
+    SLEEP(60)
+
+
+def _removes_its_directory():
+    os.chdir(tempfile.mkdtemp())
+    Path.cwd().rmdir()
+
+
 ANIMALS = {
     name.removeprefix("_").replace("_", " "): value
     for name, value in list(globals().items())
@@ -269,9 +352,12 @@ def neighbour(number: int):
         len(subprocess.run(["echo", "hi"], capture_output=True, check=True).stdout),
         Path("/dev/null").open().close(),
         signal.getsignal(signal.SIGUSR1) is not signal.SIG_IGN,
-        sys.stdout is not None,
+        sys.stdout is not None and not sys.stdout.closed,
         list(resource.getrlimit(resource.RLIMIT_FSIZE)),
         len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        [gc.isenabled(), sys.getrecursionlimit(), sys.getprofile() is None, socket.getdefaulttimeout()],
+        [len(warnings.filters), decimal.getcontext().prec, len(os.sched_getaffinity(0)), os.nice(0)],
+        [logging.root.level, len(logging.root.handlers), logging.getLogger("gristmill.worker").isEnabledFor(50)],
     ]
 
 

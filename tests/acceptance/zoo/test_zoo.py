@@ -17,6 +17,7 @@ DEAD = {
     "becomes another program",
     "closes everything",
     "kills its process group",
+    "exits in a thread",
 }
 FAILED = {
     "forks and raises twice": "LookupError",
@@ -28,6 +29,9 @@ FAILED = {
     "waits for itself": "TimeLimitExceeded",
     "recurses": "RecursionError",
     "raises without a text": "_Mute",
+    "raises without attributes": "_Masked",
+    "raises with an endless text": "_Mumbling",
+    "breaks the worker": "TypeError",
     "returns what JSON has not": "ResultNotJSON",
     "returns too much": "ResultTooLarge",
 }
@@ -66,6 +70,7 @@ def zoo(tmp_path_factory):
 def test_each_animal_ends_as_documented(zoo, what):
     result = zoo.ends[what]
     error = (result.error or {}).get("type")
+    assert 0 <= result.seconds < 240
     if what in DEAD:
         assert (result.state, error) == ("dead", "ProcessDied")
     elif what in FAILED:
