@@ -55,7 +55,7 @@ class Feeder:
         self._bytes = 0
         #: A block that was sent, and perhaps stored: only the same block again finds out.
         self._unanswered: Block | None = None
-        self._sent = SentBlocks(batch, token)
+        self._sent_blocks = SentBlocks(batch, token)
         self._since = self._answered_at = time.monotonic()
         self._lock = threading.Lock()
         self._heartbeat = heartbeat_of(ledger.client)
@@ -76,7 +76,7 @@ class Feeder:
         with self._lock, suppress(GristmillError, RedisError):
             with suppress(Stopped):
                 self._flush()
-            self._sent.settle(self.ledger)
+            self._sent_blocks.settle(self.ledger)
             self.ledger.let_go(self.batch, self.token)
 
     def send(self, lots: Iterator[ItemLot], same: Callable[[], None], place: Callable[[int], str]) -> int:
@@ -108,7 +108,7 @@ class Feeder:
         with self._lock:
             self._raise_problem()
             self._flush()
-            self._until_room(lambda: self._sent.settle(self.ledger))
+            self._until_room(lambda: self._sent_blocks.settle(self.ledger))
         return self.stored - before
 
     def _skip(self, lots: Iterator[ItemLot], place: Callable[[int], str]) -> None:
@@ -155,7 +155,7 @@ class Feeder:
         return self._unanswered
 
     def _store(self, ledger: ItemStore, block: Block) -> None:
-        self._sent.send(ledger, block)
+        self._sent_blocks.send(ledger, block)
         self.stored += len(block.items)
         self._unanswered = None
         self._answered_at = time.monotonic()

@@ -56,7 +56,7 @@ MUTANTS = (
     Mutant(
         "an input ends when its blocks are confirmed",
         "producer/feeder.py",
-        "self._until_room(lambda: self._sent.settle(self.ledger))",
+        "self._until_room(lambda: self._sent_blocks.settle(self.ledger))",
         "self._raise_problem()",
         f"{TESTS}::test_blocks_that_a_failover_takes_back_are_sent_again",
         LOST,
