@@ -53,13 +53,13 @@ class Bench:
 
     def pids(self):
         """The processes of the workers: those of their sessions."""
-        workers, found = {worker.pid for worker in self.workers}, set()
+        workers, pids = {worker.pid for worker in self.workers}, set()
         for pid in psutil.pids():
             # A process of somebody else may end meanwhile.
             with suppress(ProcessLookupError):
                 if os.getsid(pid) in workers:
-                    found.add(pid)
-        return found
+                    pids.add(pid)
+        return pids
 
     def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
         number = len(self.workers)

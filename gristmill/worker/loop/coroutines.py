@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
@@ -32,47 +32,44 @@ class RunInterrupted(GristmillError):
     """Raised when the worker ends before the items of a chunk have ended; they run again elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
 class Coroutines:
     """The items of one chunk as coroutines of `task`, on `worker` (a node name).
 
     Each may run for `limit` seconds; 0: no limit.
     """
 
-    work: Work
-    task: GristmillTask
-    worker: str
-    limit: float
+    def __init__(self, work: Work, task: GristmillTask, worker: str, limit: float) -> None:
+        self.work, self.task, self.worker, self.limit = work, task, worker, limit
+        # All that an item need not look up again.
+        self._arguments, self._capture = arguments_of(work, task.schema), current_capture()
+        self._has_output_file = bool(work.output_dir and task.capture)
 
     async def run_item(self, item: Item) -> Outcome:
         """Run one item; whatever it raises becomes its outcome."""
         started_at = perf_counter()
-        capture = current_capture()
-        capture.begin(self.work.batch, item.index, self.task.capture)
-        row = run_rows.take()
-        row.begin(self.work.batch, item.index, item.attempt, started_at)
+        work, task, capture, row = self.work, self.task, self._capture, run_rows.take()
+        capture.begin(work.batch, item.index, task.capture)
+        row.begin(work.batch, item.index, item.attempt, started_at)
         try:
-            if self.work.output_dir and self.task.capture:
-                capture.keep_whole(WholeOutput(self.work.output_dir, item.index))
-            arguments_for = arguments_of(self.work, self.task.schema)
-            arguments = arguments_for(item.value, self.work.fixed, self.work.parameter)
+            if self._has_output_file:
+                capture.keep_whole(WholeOutput(work.output_dir, item.index))
+            arguments = self._arguments(item.value, work.fixed, work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
-            enter((self.work.batch, item.index, item.attempt, row.report, row.slot, self.work.task))
-            value = await self.task.run(**arguments)
-            text = self.task.return_type.text(value)
+            enter((work.batch, item.index, item.attempt, row.report, row.slot, work.task))
+            text = task.return_type.text(await task.run(**arguments))
             if size_of(text) > VALUE_BYTES:
                 # The loop goes on while a thread writes the file.
-                text = await asyncio.to_thread(value_text, text, self.work, item)
+                text = await asyncio.to_thread(value_text, text, work, item)
             state, retry_ms = "succeeded", None
         except ValueNotPlaced:
             raise
         except BaseException as exception:
             error = self._cause(exception)
             state, text = "failed", json.dumps(explain(error))
-            retry_ms = delay_ms(item, self.work, self.task, error)
+            retry_ms = delay_ms(item, work, task, error)
         finally:
             run_rows.give_back(row)
-        log = capture.end(keeps_log(self.work, state))
+        log = capture.end(keeps_log(work, state))
         return outcome_of(item, state, text, started_at, self.worker, retry_ms, log)
 
     def _cause(self, error: BaseException) -> BaseException:
