@@ -63,7 +63,8 @@ class OutputWriter(ResultWriter):
 
     def _say_repeats(self) -> None:
         if self._repeats:
-            _print_error(f"{self._repeats:,} more of the items failed with this error")
+            number = f"{self._repeats:,} more items" if self._repeats > 1 else "1 more item"
+            _print_error(f"{number} failed: {self._error}")
             self._repeats = 0
 
     def __exit__(
