@@ -80,6 +80,13 @@ def test_files_that_cannot_be_read_are_named(unchanged):
     unchanged.run("run", "--from", "file", "--encoding", "klingon", "--", "true").refused("klingon")
 
 
+@pytest.mark.parametrize(("option", "value"), [("--slots", "100"), ("--memory", "40T")])
+def test_what_the_worker_of_this_command_will_never_have_is_refused(place, option, value):
+    done = place.run("run", option, value, "--max-wait", "10s", "--", "true", ":::", "x", GRISTMILL_CPU_SLOTS="2")
+    said = done.refused(value)
+    assert "2 slots" in said
+
+
 def test_an_error_that_all_items_share_is_one_line_and_a_count(fleet, name):
     """What only the host of the worker knows is told once: here, that there is no such program."""
     done = fleet.run("run", "--name", name, "--", "./no-such-program", ":::", *map(str, range(50)))
