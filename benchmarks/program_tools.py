@@ -37,10 +37,10 @@ def _call(*words: str, stdin: Path | None = None, **variables: str) -> None:
             words, stdin=source, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **variables}, check=False
         )
         errors.seek(0)
-        said = errors.read().decode(errors="replace")
+        log = errors.read().decode(errors="replace")
         # HyperShell ends with 0 although it has run nothing.
-        if done.returncode or "ERROR" in said:
-            raise SystemExit(f"{words[0]} ended with {done.returncode}: {said[-2000:]}")
+        if done.returncode or "ERROR" in log:
+            raise SystemExit(f"{words[0]} ended with {done.returncode}: {log[-2000:]}")
 
 
 def _xargs(words: list[str], path: Path) -> None:
