@@ -36,11 +36,11 @@ def _call(*words: str, stdin: Path | None = None, **variables: str) -> None:
         done = subprocess.run(
             words, stdin=source, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **variables}, check=False
         )
-        if done.returncode:
-            errors.seek(0)
-            raise SystemExit(
-                f"{words[0]} ended with {done.returncode}: {errors.read().decode(errors='replace')[-2000:]}"
-            )
+        errors.seek(0)
+        log = errors.read().decode(errors="replace")
+        # HyperShell ends with 0 although it has run nothing.
+        if done.returncode or "ERROR" in log:
+            raise SystemExit(f"{words[0]} ended with {done.returncode}: {log[-2000:]}")
 
 
 def _xargs(words: list[str], path: Path) -> None:

@@ -96,13 +96,14 @@ class Submission:
         """The number of bad items that were skipped."""
         return self.items.rejected
 
-    def warnings(self) -> list[str]:
+    def warnings(self, *, final: bool = False) -> list[str]:
         """What a caller should know about the workers before it waits for them; none when all is well.
 
         Raises:
-            InputError: workers listen to the queue, and none of them knows the task, or all have the other pool.
+            InputError: workers listen to the queue, and none of them can ever run the items; see `check_workers`.
         """
-        return check_workers(self.task, self.queue, self.resources) + unlimited(self.task, self.options.time_limit)
+        workers = check_workers(self.task, self.queue, self.resources, final=final)
+        return workers + unlimited(self.task, self.options.time_limit)
 
     def check(self) -> None:
         """Check every item of a source that can be read twice; send nothing.

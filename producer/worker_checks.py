@@ -25,13 +25,16 @@ def live_workers() -> list[LiveWorker]:
     return WorkerRegistry(client(), settings()).workers()
 
 
-def check_workers(task: "SubmittableTask", queue: str | None = None, resources: Resources | None = None) -> list[str]:
+def check_workers(
+    task: "SubmittableTask", queue: str | None = None, resources: Resources | None = None, *, final: bool = False
+) -> list[str]:
     """Warnings about the workers on `queue` (default: the task's) for a batch of `task`.
 
-    There is none when all is well, or when no worker listens to the queue.
+    There is none when all is well, or when no worker listens to the queue. `final` says that no other worker will.
 
     Raises:
-        InputError: workers listen to the queue, and none of them knows the task, or all have a pool for the other kind.
+        InputError: workers listen to the queue, and none of them knows the task, or all have a pool for the other kind;
+            or the workers are `final`, and none of them has what an item takes.
     """
     queue = queue or task.queue_name
     on_queue = [worker for worker in live_workers() if worker.queue == queue]
@@ -58,7 +61,11 @@ def check_workers(task: "SubmittableTask", queue: str | None = None, resources: 
     if needs != Resources() and not any(
         worker.slots >= needs.slots and worker.memory_limit >= needs.memory for worker in able
     ):
-        warnings.append(f"no worker on queue {queue} has {needs}, which an item takes: the items wait for one that has")
+        lack = f"no worker on queue {queue} has {needs}, which an item takes"
+        if final and able:
+            there = ", ".join(str(Resources(worker.slots, worker.memory_limit)) for worker in able)
+            raise InputError(f"{lack} (there is {there})")
+        warnings.append(f"{lack}: the items wait for one that has")
     return warnings + failures + other_version(task, able)
 
 

@@ -1,6 +1,7 @@
 """Values of another batch's task as items."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from json import loads
 from typing import Any
 
@@ -15,9 +16,14 @@ from gristmill.tasks.schema import ItemError, Schema
 
 def arguments_of(work: Work, schema: Schema) -> Callable[[Any, Mapping[str, Any], str], dict[str, Any]]:
     """What makes the arguments of an item from its value, the fixed arguments and the parameter that it fills."""
-    if not work.from_batch:
-        return schema.arguments
-    return lambda value, fixed, parameter: schema.arguments(value_of(value, work, schema), fixed, parameter)
+    if work.from_batch:
+        return lambda value, fixed, parameter: schema.arguments(value_of(value, work, schema), fixed, parameter)
+    if work.task == PROGRAM:
+        with suppress(ItemError, KeyError):
+            # Frozen, so that all items may have the same one.
+            command = schema.parameters["command"].check(work.fixed["command"])
+            return lambda value, fixed, parameter: schema.arguments(value, {**fixed, "command": command}, parameter)
+    return schema.arguments
 
 
 def value_of(value: Any, work: Work, schema: Schema) -> Any:

@@ -98,7 +98,8 @@ def _run(
     deadline: Deadline,
     fleet: LocalFleet | None,
 ) -> int:
-    for warning in submission.warnings():
+    # No other worker can reach a private server of this command's own.
+    for warning in submission.warnings(final=fleet is not None and not settings().redis_url):
         warn(warning)
     lines = ItemLines.on_terminal(submission.name)
     with remember_batch(submission), Feeding(submission, deadline, warn) as feeding:

@@ -17,6 +17,17 @@ def _text(value: Any) -> str:
     return value
 
 
+def is_variable(name: str) -> bool:
+    """Whether a program can have a variable of that name: a blank in one is a slip, as in `A=1 B=2`."""
+    return name.isprintable() and not {" ", "="} & {*name} and bool(name)
+
+
+def _variable(name: str) -> str:
+    if not is_variable(name):
+        raise ValueError("expected the name of a variable, without blank and =")
+    return name
+
+
 #: Text that may have bytes outside UTF-8, each as a lone surrogate (Python's `surrogateescape`).
 Text = Annotated[Any, AfterValidator(_text)]
 
@@ -33,7 +44,7 @@ class CommandLine:
     words: tuple[Text, ...]
     shell: bool = False
     workdir: Text = ""
-    env: Mapping[str, Text] = field(default_factory=dict)
+    env: Mapping[Annotated[str, AfterValidator(_variable)], Text] = field(default_factory=dict)
     ok_codes: tuple[int, ...] = (0,)
     output_dir: str = ""
 

@@ -143,6 +143,20 @@ def test_the_directory_and_the_variables_are_the_commands(tmp_path, monkeypatch)
     assert "workdir" in str(failure.value)
 
 
+def test_the_process_moves_only_to_another_directory_than_its_own(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "chdir")
+        assert sh("pwd", workdir=str(here))["stdout"] == f"{here}\n"
+    # Another directory of that name is another one.
+    here.rename(tmp_path / "moved")
+    here.mkdir()
+    (here / "new").touch()
+    assert sh("ls", workdir=str(here))["stdout"] == "new\n"
+
+
 def test_it_reads_nothing_and_finds_signals_and_descriptors_as_a_shell_would():
     assert sh("cat; ls -l /proc/self/fd/0 | grep -o '[^ ]*$'")["stdout"] == "/dev/null\n"
     ignored = sh("grep SigIgn /proc/self/status")["stdout"].split()[1]

@@ -9,6 +9,7 @@ import click
 
 from gristmill.cli.options.group import option_group
 from gristmill.config.settings import settings
+from gristmill.tasks.program.command import is_variable
 
 _CODES = re.compile(r"\d{1,3}(,\d{1,3})*", re.ASCII)
 
@@ -26,8 +27,8 @@ def _variables(_context: click.Context, _parameter: click.Parameter, texts: tupl
     variables = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not name:
-            raise click.BadParameter(f"{text!r} (expected NAME or NAME=VALUE)")
+        if not is_variable(name):
+            raise click.BadParameter(f"{text!r} (expected NAME or NAME=VALUE, with no blank in NAME)")
         if not equals and name not in os.environ:
             raise click.BadParameter(f"{name!r} (expected a variable that is set here, or NAME=VALUE)")
         variables[name] = value if equals else os.environ[name]
@@ -79,16 +80,47 @@ def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
     """What `running` says, as fields of a CommandLine.
 
     On a private server programs run where the command was called; elsewhere hosts have directories of their own.
+
+    Raises:
+        click.BadParameter: a directory is not there, or cannot be made, on the host of a private server's workers.
     """
-    workdir = feeding["workdir"]
-    if workdir is None and not settings().redis_url:
-        workdir = os.getcwd()  # noqa: PTH109
+    workdir, output_dir = feeding["workdir"], feeding["output_dir"]
+    if output_dir:
+        output_dir = str(Path(output_dir).absolute())
+    if not settings().redis_url:
+        workdir = os.getcwd() if workdir is None else workdir  # noqa: PTH109
+        _check_workdir(workdir)
+        if output_dir:
+            _check_output_dir(output_dir)
     return {
         "workdir": workdir or "",
         "env": feeding["env"],
         "ok_codes": feeding["ok_codes"] or (0,),
-        "output_dir": str(Path(feeding["output_dir"]).absolute()) if feeding["output_dir"] else "",
+        "output_dir": output_dir or "",
     }
+
+
+def _check_workdir(path: str) -> None:
+    if reason := _fault(path, os.X_OK):
+        raise click.BadParameter(f"{path!r} (expected a directory; {reason})", param_hint="--workdir")
+
+
+def _check_output_dir(path: str) -> None:
+    """Check what is there of it: workers make the rest."""
+    there = next(str(each) for each in (Path(path), *Path(path).parents) if os.path.lexists(each))
+    if reason := _fault(there, os.W_OK | os.X_OK):
+        where = "" if there == path else f"{there}: "
+        text = f"{path!r} (expected a directory that can be written; {where}{reason})"
+        raise click.BadParameter(text, param_hint="--output-dir")
+
+
+def _fault(path: str, access: int) -> str:
+    """Why a directory cannot be used; empty if it can."""
+    if not os.path.exists(path):  # noqa: PTH110 (`Path.exists` raises where a directory above may not be read)
+        return "it is not there"
+    if not os.path.isdir(path):  # noqa: PTH112
+        return "it is no directory"
+    return "" if os.access(path, access) else "permission denied"
 
 
 def refuse_with_task(feeding: dict[str, Any]) -> None:

@@ -27,7 +27,8 @@ class Joblog:
         try:
             self._file = Path(path).open("wb")  # noqa: SIM115 (a context manager closes it)
         except OSError as error:
-            raise InputError(f"cannot write to {path!r}: {error.strerror}") from None
+            expected = f"a file that can be written; {error.strerror}"
+            raise InputError(f"invalid value for --joblog: {path!r} (expected {expected})") from None
         self._write(*_COLUMNS)
 
     def __enter__(self) -> Self:

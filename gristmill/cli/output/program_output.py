@@ -5,6 +5,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from gristmill.batches.result import Result
@@ -32,6 +33,8 @@ class OutputWriter(ResultWriter):
     def __init__(self, *, tag: bool = False, logs: bool = True, states: frozenset[str] | None = None) -> None:
         super().__init__("jsonl", states=states, repeats=True)
         self._tag, self._logs = tag, logs
+        #: The error of the last item that failed, and how many after it have failed with the same one.
+        self._error, self._repeats = "", 0
 
     def print_result(self, result: Result) -> None:
         """Write the output of one item."""
@@ -47,9 +50,33 @@ class OutputWriter(ResultWriter):
             sys.stderr.write(result.log)
             sys.stderr.flush()
         if result.state != "succeeded" and result.error:
-            sys.stdout.flush()
-            line = printable(f"item {result.index} {result.state}: {result.error['message']}")
-            stderr.print(f"gristmill: {line}", markup=False, style="red")
+            self._say_error(f"item {result.index} {result.state}: ", result.error["message"])
+
+    def _say_error(self, item: str, message: str) -> None:
+        """Print how an item failed. A directory that is missing fails all items alike: one line has the first."""
+        if message == self._error:
+            self._repeats += 1
+            return
+        self._say_repeats()
+        self._error = message
+        _print_error(item + message)
+
+    def _say_repeats(self) -> None:
+        if self._repeats:
+            number = f"{self._repeats:,} more items" if self._repeats > 1 else "1 more item"
+            _print_error(f"{number} failed: {self._error}")
+            self._repeats = 0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._say_repeats()
+        super().__exit__(kind, error, trace)
+
+
+def _print_error(text: str) -> None:
+    sys.stdout.flush()
+    stderr.print(f"gristmill: {printable(text)}", markup=False, style="red")
 
 
 def _pieces(form: Any) -> Iterator[bytes]:

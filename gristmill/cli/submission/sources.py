@@ -91,6 +91,8 @@ def _program_source(feeding: dict[str, Any]) -> items.Source:
         if not feeding["files"] and sys.stdin and sys.stdin.isatty():
             raise click.UsageError("no inputs: give them after :::, with --from FILE, or in a pipe")
         return _files(feeding["files"] or ("-",), feeding)
+    # The separator splits arguments too.
+    _refuse_options_of_files({**feeding, "separator": None})
     groups: list[list[items.Source]] = []
     for mark, words in feeding["sources"]:
         _add(groups, mark, _file_sources(words, feeding) if _is_of_files(mark) else [items.arguments(words)])
@@ -103,10 +105,7 @@ def _task_source(feeding: dict[str, Any], schema: Schema, fixed: dict[str, Any])
         raise click.UsageError("--separator goes with --from FILE, or with a program")
     if feeding["files"]:
         return _files(feeding["files"], feeding, schema.open_parameters(fixed))
-    if not any(_is_of_files(mark) for mark, _ in sources):
-        for name, option in _OF_FILES.items():
-            if feeding[name]:
-                raise click.UsageError(f"{option} goes with --from FILE: arguments are taken as they are")
+    _refuse_options_of_files(feeding)
     if sources:
         return _parameter_sources(sources, feeding, schema, fixed)
     if not words and schema.open_parameters(fixed):
@@ -131,6 +130,15 @@ def _parameter_sources(
         else:
             _add(groups, mark, [parameters.values_of(words)])
     return task_source(groups, parameters.names, schema.open_parameter(fixed))
+
+
+def _refuse_options_of_files(feeding: dict[str, Any]) -> None:
+    """Refuse them where all items are arguments."""
+    if any(_is_of_files(mark) for mark, _ in feeding["sources"]):
+        return
+    for name, option in _OF_FILES.items():
+        if feeding[name]:
+            raise click.UsageError(f"{option} goes with --from FILE: arguments are taken as they are")
 
 
 def _is_of_files(mark: str) -> bool:

@@ -179,7 +179,8 @@ class _Directory:
         self._path, self._before = path, -1
 
     def __enter__(self) -> None:
-        if self._path:
+        # Most programs run where their worker does: two calls tell, and four go there and back.
+        if self._path and not os.path.samefile(self._path, "."):  # noqa: PTH121 (a Path takes longer than the calls)
             self._before = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.chdir(self._path)

@@ -1,0 +1,97 @@
+"""Options of programs that cannot be meant so: each is refused, by its name, before anything is sent."""
+
+import pytest
+
+from tests.conftest import until
+
+#: The words of an option, and what the error has beside the value: the name of the option, as a rule.
+REFUSED = [
+    (("--workdir", "nowhere"), "--workdir"),
+    (("--workdir", "file"), "--workdir"),
+    (("--output-dir", "file/out"), "--output-dir"),
+    (("--output-dir", "file"), "--output-dir"),
+    (("--joblog", "nowhere/log"), "--joblog"),
+    (("--joblog", "."), "--joblog"),
+    (("--env", "A B=1"), "--env"),
+    (("--env", "=1"), "--env"),
+    (("--env", "NOBODY_HAS_SET_THIS"), "--env"),
+    (("--ok-codes", "x"), "--ok-codes"),
+    (("--ok-codes", "256"), "--ok-codes"),
+    (("--memory", "0"), "--memory"),
+    (("--memory", "much"), "--memory"),
+    (("--slots", "0"), "--slots"),
+    (("--time-limit", "-1"), "--time-limit"),
+    (("--retries", "-1"), "--retries"),
+    (("--retries", "often"), "--retries"),
+    (("-j", "0"), "--max-running"),
+    (("-j", "many"), "--max-running"),
+    (("--rate", "0/s"), "--rate"),
+    (("--rate", "fast"), "--rate"),
+    (("--limit-by", "nobody"), "limit_by"),
+    (("--halt", "fail=0"), "--halt"),
+    (("--halt", "soon"), "--halt"),
+    (("--ttl", "0"), "--ttl"),
+    (("--priority", "10"), "--priority"),
+    (("--keep-logs", "some"), "--keep-logs"),
+    (("--label", "maps"), "--label"),
+    (("--queue", "a b"), "--queue"),
+    (("--max-wait", "soon"), "--max-wait"),
+    (("--name", "a/b"), "name"),
+    (("--after", "nobody-knows-it"), "after"),
+    (("--notify", "http://localhost/"), "GRISTMILL_NOTIFY_NETWORKS"),
+    (("--notify", "http://hooks.localhost/"), "GRISTMILL_NOTIFY_NETWORKS"),
+    (("--notify", "ftp://hooks.example/"), "notify"),
+    (("--format", "xml"), "--format"),
+    (("-n", "0"), "-n"),
+    (("--separator", ""), "--separator"),
+    (("--columns", "a,a"), "--columns"),
+    (("--results", "file"), "--results"),
+]
+#: Options about files, beside inputs that are in none, and what the error has.
+OF_FILES = [
+    (("--encoding", "latin1"), "--encoding"),
+    (("--input-format", "csv"), "--input-format"),
+    (("--columns", "a,b"), "--columns"),
+    (("-0",), "-0"),
+]
+
+
+def test_the_inputs_are_not_to_blame(fleet):
+    """The commands below are refused for their options only."""
+    assert fleet.run("run", "--", "true", ":::", "x").good().out == ""
+
+
+@pytest.mark.parametrize(("option", "word"), REFUSED)
+def test_an_option_that_cannot_be_meant_is_refused(unchanged, option, word):
+    (unchanged.cwd / "file").write_text("")
+    said = unchanged.run("run", *option, "--", "true", ":::", "x").refused(word)
+    shown = option[1].rstrip("/").removesuffix(".example") if word != "--results" else ""
+    assert shown.removeprefix("http://") in said
+
+
+@pytest.mark.parametrize(("option", "word"), OF_FILES)
+def test_an_option_about_files_is_refused_beside_arguments(unchanged, option, word):
+    unchanged.run("run", *option, "--", "true", ":::", "x").refused(word, "--from")
+
+
+def test_files_that_cannot_be_read_are_named(unchanged):
+    (unchanged.cwd / "file").write_text("x\n")
+    unchanged.run("run", "--from", "nowhere.txt", "--", "true").refused("nowhere.txt")
+    unchanged.run("run", "--from", "file", "--encoding", "klingon", "--", "true").refused("klingon")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--slots", "100"), ("--memory", "40T")])
+def test_what_the_worker_of_this_command_will_never_have_is_refused(place, option, value):
+    done = place.run("run", option, value, "--max-wait", "10s", "--", "true", ":::", "x", GRISTMILL_CPU_SLOTS="2")
+    said = done.refused(value)
+    assert "2 slots" in said
+
+
+def test_an_error_that_all_items_share_is_one_line_and_a_count(fleet, name):
+    """What only the host of the worker knows is told once: here, that there is no such program."""
+    done = fleet.run("run", "--name", name, "--", "./no-such-program", ":::", *map(str, range(50)))
+    assert done.code == 1
+    first, rest = (line for line in done.err.splitlines() if "no-such-program" in line)
+    assert "item " in first
+    assert "49 more" in rest
+    until(lambda: fleet.info(name).failed == 50)
