@@ -5,6 +5,7 @@ override. `tests/unit/test_internals.py` asserts every name, and says what break
 """
 
 import threading
+from time import monotonic
 from typing import Any
 
 from kombu.asynchronous import get_event_loop
@@ -167,10 +168,14 @@ class HookedChannel(stock.Channel):
         """Hand a message to the consumer of its queue."""
         self.connection._deliver(message, queue)
 
-    def note_request(self, sent_at: float) -> None:
-        """Note that the reading connection waits for an answer since `sent_at` (monotonic seconds)."""
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = sent_at
+    def note_request(self, seconds: float) -> float:
+        """Note that the reading connection waits for an answer from now on, and for `seconds`; return the time.
+
+        kombu ends a connection whose answer is late.
+        """
+        self._in_poll, self.brpop_timeout = self.client.connection, seconds
+        self._brpop_sent_at = sent_at = monotonic()
+        return sent_at
 
     def note_answer(self) -> None:
         """Note that the answer was read: the reading connection is free, also to log in again."""

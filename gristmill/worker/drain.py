@@ -11,6 +11,7 @@ from celery.bootsteps import StartStopStep
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
 from gristmill.local.descendants import end_descendants, stop_descendants
+from gristmill.worker import hub
 from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.heartbeat import WorkerHeartbeat
 from gristmill.worker.loop.event_loop import interrupt_runs
@@ -48,9 +49,7 @@ class Drain(StartStopStep):
         self.draining = True
         run_rows.stop(True)
         end_when_drained(os.EX_OK)
-        if self.worker.hub:
-            # Celery's event loop goes on waiting after a signal, for up to a second. What another thread adds wakes it.
-            threading.Thread(target=self.worker.hub.call_soon, args=(lambda: None,), daemon=True).start()
+        hub.wake()
         deadline = threading.Timer(settings().drain_seconds, os.kill, (os.getpid(), signal.SIGQUIT))
         deadline.daemon = True
         deadline.start()
