@@ -202,10 +202,29 @@ class HookedQoS(virtual.QoS):
         return messages
 
 
-def replace_look_at_bindings(cycle: Any, timer: Any) -> None:
-    """Have `timer`, of an event loop, do what kombu does each second: look at bindings of queues with an expiry."""
-    cycle._binding_expiry_tref.cancel()
-    cycle._binding_expiry_tref = timer
+#: The timers of kombu's that look at connections, bindings and messages, each at moments of its own.
+TIMERS = (
+    "_restore_messages_tref",
+    "_subclient_health_tref",
+    "_brpop_health_tref",
+    "_reauth_tref",
+    "_binding_expiry_tref",
+)
+
+
+def replace_timers(cycle: Any, timer: Any) -> None:
+    """Have `timer`, of an event loop, call `look_after` in place of kombu's timers."""
+    for name in TIMERS:
+        getattr(cycle, name).cancel()
+        setattr(cycle, name, timer)
+
+
+def look_after(cycle: Any) -> None:
+    """What kombu's timers do, but for messages that are to be restored: the lease's scans look for those."""
+    cycle.maybe_check_subclient_health()
+    cycle.maybe_check_brpop_health()
+    cycle.maybe_reauth()
+    cycle.maybe_refresh_binding_expiry()
 
 
 def dumps_models(task: Any) -> bool:
