@@ -50,9 +50,9 @@ class IdleFleet:
         statuses = [path.read_text() for each in processes for path in Path(f"/proc/{each.pid}/task").glob("*/status")]
         return sum(int(VOLUNTARY.search(status)[1]) for status in statuses)
 
-    def is_waiting(self):
-        """Whether a read waits that has just begun."""
-        return any(each["cmd"] == "xreadgroup" and int(each["idle"]) <= 1 for each in self.client.client_list())
+    def waits(self):
+        """For how many seconds each read has waited."""
+        return [int(each["idle"]) for each in self.client.client_list() if each["cmd"] == "xreadgroup"]
 
     def connections(self):
         return len(self.client.client_list()) - 1
@@ -102,10 +102,10 @@ def test_beside_another_one_it_looks_three_times_a_second(fleet):
 def test_one_that_drains_waits_for_no_message(fleet):
     """One that came would wait with it."""
     fleet.start("io")
-    until(fleet.is_waiting, what="a read")
+    until(lambda: 0 in fleet.waits(), what="a read that has just begun")
     registry = WorkerRegistry(fleet.client, load({}))
     (worker,) = registry.workers()
     registry.drain(worker.id)
-    until(lambda: not fleet.is_waiting(), READ_SECONDS / 2, "the end of the read")
+    until(lambda: not fleet.waits(), READ_SECONDS / 2, "the end of the read")
     registry.undrain(worker.id)
-    until(fleet.is_waiting, what="another read")
+    until(fleet.waits, what="another read")

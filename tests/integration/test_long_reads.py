@@ -22,20 +22,19 @@ def held(bench, channel):
 
 @pytest.fixture
 def workers(bench, held):
-    """Two workers of one slot each, both of which have just begun to wait for messages."""
+    """Two workers of one slot each, both of which have waited for messages for a second."""
     # A read is no longer than a quarter of a lease.
     bench.environ["GRISTMILL_LEASE_SECONDS"] = str(4 * READ_SECONDS)
-    workers = [bench.worker("threads", 1) for _ in range(2)]
+    workers = [bench.worker("threads", 1, 1, "--without-heartbeat") for _ in range(2)]
     for number in range(2):
         bench.ready(number)
-    until(lambda: all(seconds <= 1 for seconds in waits(bench)), 60, "two reads that have just begun")
+    until(lambda: waits(bench) == [1, 1], 60, "two reads that have begun")
     return workers
 
 
 def waits(bench):
     """For how many seconds each worker has waited."""
-    clients = [client for client in bench.client.client_list() if client["cmd"] == "xreadgroup"]
-    return [int(client["idle"]) for client in clients] if len(clients) == 2 else [READ_SECONDS]
+    return [int(client["idle"]) for client in bench.client.client_list() if client["cmd"] == "xreadgroup"]
 
 
 def test_what_is_handed_back_wakes_as_many_workers_as_have_room(bench, channel, held, workers):
