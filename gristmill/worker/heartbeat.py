@@ -7,6 +7,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from math import ceil, inf
 from typing import Any
 
@@ -167,6 +168,7 @@ class WorkerHeartbeat(StartStopStep):
             log.warning("cannot remove this worker from the registry, its entry expires: %s", error)
 
 
+@cache
 def pool_name(pool: type) -> str:
     """The kind of a pool, as Celery calls it; that of one that is not ours by its module."""
     names = [kind.pool for kind in Kind if issubclass(pool, get_implementation(kind.pool))]
