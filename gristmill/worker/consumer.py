@@ -20,7 +20,6 @@ from gristmill.config.settings import settings
 from gristmill.fleet.watcher import watch
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.rights import TRANSPORT, grant, refused_commands
-from gristmill.worker import hub
 from gristmill.worker.admission import Admission, hand_back
 from gristmill.worker.celery_internals import (
     CeleryConsumer,
@@ -29,6 +28,7 @@ from gristmill.worker.celery_internals import (
     taken_requests,
     unreported_jobs_kept,
 )
+from gristmill.worker.hub import wake
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
@@ -57,7 +57,7 @@ class Consumer(CeleryConsumer):
         consumer.on_task_request = Admission(consumer.on_task_request, self._capacity, self.timer)
         Request.ended = consumer.on_task_request.resume
         self._may_call_all = False
-        worker_shutting_down.connect(_wake, weak=False)
+        worker_shutting_down.connect(self._wake, weak=False)
 
     def _capacity(self) -> Resources:
         return Resources(self.pool.num_processes, worker_memory(settings()))
@@ -130,6 +130,9 @@ class Consumer(CeleryConsumer):
         pool_size.hold(self)
         watch(channel.lease, worker_id(self.hostname))
 
+    def _wake(self, **_: Any) -> None:
+        wake(self.hub)
+
     def leave_request(self) -> None:
         """Wait no longer for messages; those that have come go back."""
         # Where the server does not answer, the messages return once the lease has ended.
@@ -164,10 +167,6 @@ class Consumer(CeleryConsumer):
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Make a message whose body cannot be decoded a dead letter."""
         _bury(message, f"cannot be decoded: {_why(exc)}")
-
-
-def _wake(**_: Any) -> None:
-    hub.wake()
 
 
 def _why(exc: Exception) -> str:

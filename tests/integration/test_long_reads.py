@@ -22,13 +22,15 @@ def held(bench, channel):
 
 @pytest.fixture
 def workers(bench, held):
-    """Two workers of one slot each, both of which have waited for messages for a second."""
+    """Two workers of one slot each, both of which have just begun to wait for messages."""
     # A read is no longer than a quarter of a lease.
     bench.environ["GRISTMILL_LEASE_SECONDS"] = str(4 * READ_SECONDS)
     workers = [bench.worker("threads", 1, 1, "--without-heartbeat") for _ in range(2)]
     for number in range(2):
         bench.ready(number)
-    until(lambda: waits(bench) == [1, 1], 60, "two reads that have begun")
+    # Both reads begin anew.
+    bench.send("app.control.add_consumer('aside', reply=True, limit=2, timeout=30)")
+    until(lambda: len(waits(bench)) == 2 and max(waits(bench)) <= 1, 60, "two reads that have just begun")
     return workers
 
 

@@ -9,7 +9,6 @@ from celery.worker import state
 
 from gristmill.batches.wish import NOTHING, Wish
 from gristmill.local.processes import STOPPED
-from gristmill.worker import hub
 from gristmill.worker.celery_internals import (
     ThreadPool,
     end_when_drained,
@@ -18,6 +17,7 @@ from gristmill.worker.celery_internals import (
     processes_of,
     resize_threads,
 )
+from gristmill.worker.hub import wake
 from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.slot_tuner import SlotTuner, SlotUse, room_for
 from gristmill.worker.runs.rows import run_rows
@@ -80,7 +80,7 @@ class PoolSize:
         elif wish.stop and self.is_held and not self.messages() and not is_draining():
             log.info("drained: this worker ends (asked by %s)", wish.drain)
             end_when_drained(STOPPED)
-            hub.wake()
+            wake(self._worker.hub)
 
     @property
     def tuning(self) -> str:
