@@ -13,7 +13,6 @@ from gristmill.broker.leases import Lease
 from gristmill.broker.reader import Entry, QueueReader
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import settings
-from gristmill.fleet.meters import Meters
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.watcher import Watcher
 from gristmill.server.heartbeat import Heartbeat, PeriodicCall
@@ -22,6 +21,8 @@ from gristmill.tasks import catalog
 Turn = Callable[[], float | None]
 #: Workers on one machine, each in a container of its own.
 ON_MACHINE = 8
+#: Seconds for which a read waits on the server.
+WAIT_SECONDS = 1.0
 
 
 class DrivenHeartbeat(Heartbeat):
@@ -58,7 +59,7 @@ class SimulatedWorker:
     ) -> None:
         self.id, self.queue, self.slots = f"{queue}@host-{number}/{number:08x}", queue, slots
         self.ledger = Ledger(client, settings())
-        self._registry, self._meters = WorkerRegistry(client, settings()), Meters(client, settings())
+        self._registry = WorkerRegistry(client, settings())
         self.lease = Lease(client, settings().prefix)
         self.lease.heartbeat = DrivenHeartbeat(client.connection_pool, schedule)
         self.lease.scripts = TransportScripts(self.lease.heartbeat.client, settings().prefix)
@@ -114,12 +115,11 @@ class SimulatedWorker:
             "rate": 1.0,
         }
         fields = {**about, "slots": self.slots, "busy": len(self.chunks), **load}
-        self.ledger.heartbeat(self.id, fields, self.chunks.values(), runs=self.runs)
-        self._meters.heartbeat(self.id)
+        self.ledger.heartbeat(self.id, fields, self.chunks.values(), runs=self.runs, counts=())
 
     def request(self) -> None:
         """Ask for as many messages as there is room for."""
-        self.reader.send(self.connection, [self.queue], self.room)
+        self.reader.send(self.connection, [self.queue], self.room, WAIT_SECONDS)
 
     def receive(self) -> list[str]:
         """The tags of the messages in the answer, which it holds from now on."""
@@ -127,7 +127,7 @@ class SimulatedWorker:
 
     def take(self, most: int) -> list[str]:
         """Take up to `most` messages that are there, or wait a while for some; returns their tags."""
-        self.reader.send(self.connection, [self.queue], most)
+        self.reader.send(self.connection, [self.queue], most, WAIT_SECONDS)
         return self.receive()
 
     def acknowledge(self, tag: str) -> None:

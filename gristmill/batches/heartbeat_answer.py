@@ -11,7 +11,7 @@ class HeartbeatAnswer(NamedTuple):
 
     `kills` has the ids of the messages that it is to end. In `pace_ms` ms it is to call `Ledger.pace`, with -1
     not at all. `wish` is what others ask of it. With `has_schedules` it is to look at schedules, with `has_notices` at
-    notices: there are some.
+    notices: there are some. With `has_seat` the fleet lacks a watcher.
     """
 
     items: int
@@ -21,10 +21,10 @@ class HeartbeatAnswer(NamedTuple):
     wish: Wish
     has_schedules: bool
     has_notices: bool
+    has_seat: bool
 
     @classmethod
     def of(cls, answer: Sequence[Any]) -> Self:
         """What heartbeat.lua answers."""
-        items, is_new, kills, pace_ms, wish, has_schedules, has_notices = answer
-        some = bool(has_schedules), bool(has_notices)
-        return cls(int(items), bool(is_new), list(kills), int(pace_ms), Wish.of(wish), *some)
+        items, is_new, kills, pace_ms, wish, *flags = answer
+        return cls(int(items), bool(is_new), list(kills), int(pace_ms), Wish.of(wish), *map(bool, flags))

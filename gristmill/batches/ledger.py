@@ -180,13 +180,15 @@ class Ledger:
         chunks: Iterable[Chunk],
         ended: Iterable[str] = (),
         runs: Sequence[Mapping[str, Any]] = (),
+        counts: Iterable[tuple[str, str, str, int]] | None = None,
     ) -> HeartbeatAnswer:
         """Send the heartbeat of `worker` (its id) and the chunks that it holds; also do what has come due.
 
         `heartbeat` has the worker's `queue` and `slots`, as `async_items` how many items of an async task each slot can
         run at once, and what else is shown of it. The server repeats the id of each message that the worker is to end
         until a later heartbeat has it in `ended`. `runs` are the items that have run there for long; `RunningItems`
-        reads them.
+        reads them. `counts` are of the plain Celery tasks that the worker ran: queue, task, field (see
+        `TaskCount.take`), number; with None, the heartbeat takes no samples for the meters.
         """
         answer = self._call(
             "heartbeat",
@@ -197,7 +199,9 @@ class Ledger:
             details=dumps(heartbeat),
             chunks=[part for chunk in chunks for part in (chunk.batch, chunk.member)],
             runs=dumps(runs) if runs else "",
+            samples=counts is not None,
             ended=ended,
+            counts=[part for count in counts or () for part in count],
         )
         return HeartbeatAnswer.of(answer)
 

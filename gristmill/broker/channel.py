@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 from celery.worker.state import revoked
@@ -134,9 +134,11 @@ class Channel(QueuesOnServer):
     # -- taking
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
-        """Consume from `queue`."""
+        """Consume from `queue`; the next read asks for its messages too."""
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
-        return super().basic_consume(queue, no_ack, *args, **kwargs)
+        answer = super().basic_consume(queue, no_ack, *args, **kwargs)
+        self.leave_request()
+        return answer
 
     def start_reading(self) -> None:
         """Send a request for messages on the reading connection."""
@@ -146,9 +148,9 @@ class Channel(QueuesOnServer):
         # By turns, if the channel has both.
         self._on_lists = bool(lists) and not (streams and self._on_lists)
         if self._on_lists:
-            self._start_reading_lists(lists, SHARED_SECONDS if streams else self.brpop_timeout)
+            self._start_reading_lists(lists, SHARED_SECONDS if streams else self.connection.brpop_timeout)
         elif streams:
-            self._start_reading_streams(streams, SHARED_SECONDS if lists else self.brpop_timeout)
+            self._start_reading_streams(streams, SHARED_SECONDS if lists else self.read_seconds)
 
     def _start_reading_streams(self, queues: list[str], timeout: float) -> None:
         room = self.qos.can_consume_max_estimate() if loop_of_this_thread() else 1
@@ -160,9 +162,8 @@ class Channel(QueuesOnServer):
             self._expiring.add(queue)
         if leased := [queue for queue in queues if queue not in self._no_ack]:
             self.lease.keep(leased, self.take_lists)
-        self.lease.reading[id(self)] = sent_at = monotonic()
-        self.note_request(sent_at)
-        self.reader.send(self.client.connection, queues, room, int(timeout * 1000))
+        self.lease.reading[id(self)] = self.note_request(timeout)
+        self.reader.send(self.client.connection, queues, room, timeout)
 
     def finish_reading(self, **options: Any) -> bool:
         """Read the answer to `start_reading`, and deliver what it has; `drain_events` raises Empty if it is empty."""
@@ -259,9 +260,8 @@ class Channel(QueuesOnServer):
         return message
 
     def _take_one(self, queue: str) -> dict[str, Any] | None:
-        _, _, flat = self.scripts.call(
-            "take", consumer=self.lease.consumer, credit=1, create=False, queues=[queue], tags=[]
-        )
+        consumer = self.lease.consumer
+        _, _, flat = self.scripts.call("take", consumer=consumer, credit=1, create=False, queues=[queue], tags=[])
         if not flat:
             return None
         (entry,) = entries_of(flat)

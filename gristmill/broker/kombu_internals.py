@@ -5,6 +5,7 @@ override. `tests/unit/test_internals.py` asserts every name, and says what break
 """
 
 import threading
+from time import monotonic
 from typing import Any
 
 from kombu.asynchronous import get_event_loop
@@ -167,10 +168,14 @@ class HookedChannel(stock.Channel):
         """Hand a message to the consumer of its queue."""
         self.connection._deliver(message, queue)
 
-    def note_request(self, sent_at: float) -> None:
-        """Note that the reading connection waits for an answer since `sent_at` (monotonic seconds)."""
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = sent_at
+    def note_request(self, seconds: float) -> float:
+        """Note that the reading connection waits for an answer from now on, and for `seconds`; return the time.
+
+        kombu ends a connection whose answer is late.
+        """
+        self._in_poll, self.brpop_timeout = self.client.connection, seconds
+        self._brpop_sent_at = sent_at = monotonic()
+        return sent_at
 
     def note_answer(self) -> None:
         """Note that the answer was read: the reading connection is free, also to log in again."""
@@ -197,10 +202,29 @@ class HookedQoS(virtual.QoS):
         return messages
 
 
-def replace_look_at_bindings(cycle: Any, timer: Any) -> None:
-    """Have `timer`, of an event loop, do what kombu does each second: look at bindings of queues with an expiry."""
-    cycle._binding_expiry_tref.cancel()
-    cycle._binding_expiry_tref = timer
+#: The timers of kombu's that look at connections, bindings and messages, each at moments of its own.
+TIMERS = (
+    "_restore_messages_tref",
+    "_subclient_health_tref",
+    "_brpop_health_tref",
+    "_reauth_tref",
+    "_binding_expiry_tref",
+)
+
+
+def replace_timers(cycle: Any, timer: Any) -> None:
+    """Have `timer`, of an event loop, call `look_after` in place of kombu's timers."""
+    for name in TIMERS:
+        getattr(cycle, name).cancel()
+        setattr(cycle, name, timer)
+
+
+def look_after(cycle: Any) -> None:
+    """What kombu's timers do, but for messages that are to be restored: the lease's scans look for those."""
+    cycle.maybe_check_subclient_health()
+    cycle.maybe_check_brpop_health()
+    cycle.maybe_reauth()
+    cycle.maybe_refresh_binding_expiry()
 
 
 def dumps_models(task: Any) -> bool:

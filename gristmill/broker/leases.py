@@ -21,7 +21,7 @@ from gristmill.server.per_process import PerProcess
 from gristmill.server.primary import primary_for
 
 #: Seconds between two scans for dead consumers.
-SCAN_SECONDS = 2.0
+SCAN_SECONDS = 5.0
 #: Seconds after which a message that this process does not have is one that it has lost, however late the scans are.
 MISSED_SECONDS = 1.0
 #: Most messages that one call hands back, and most calls of one scan.

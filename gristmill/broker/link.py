@@ -9,14 +9,17 @@ from redis import Redis, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gristmill.broker.address import sentinels_of
-from gristmill.broker.kombu_internals import HookedChannel
+from gristmill.broker.kombu_internals import HookedChannel, loop_of_this_thread
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
 from gristmill.broker.scripts import TransportScripts
+from gristmill.server.heartbeat import RENEWALS
 from gristmill.server.primary import PrimaryConnection, PrimaryTlsConnection, parameters
 
 #: Parameters of a TCP connection that a Unix socket does not have.
 _TCP_ONLY = ("port", "socket_connect_timeout", "socket_keepalive", "socket_keepalive_options")
+#: Most seconds that a read waits on the server for a message: that of an event loop, and that of others.
+READ_SECONDS, LONE_READ_SECONDS = 5.0, 1.0
 
 
 class Link(HookedChannel):
@@ -95,21 +98,30 @@ class Link(HookedChannel):
             self._reader = QueueReader(self.lease, self.scripts, self.priority_steps)
         return self._reader
 
+    @property
+    def read_seconds(self) -> float:
+        """Seconds that a read waits on the server for a message of a stream.
+
+        Without an event loop, nobody may come for what a read has brought.
+        """
+        if loop_of_this_thread() is None:
+            return min(float(self.connection.brpop_timeout), LONE_READ_SECONDS)
+        return min(READ_SECONDS, self.lease.seconds / RENEWALS)
+
     def leave_request(self) -> None:
-        """Wait no longer for messages, in a process that is about to end: what has come meanwhile goes back, unseen.
+        """Wait no longer for messages: what has come meanwhile goes back, unseen.
 
         Only where no other channel of the process waits: nobody can tell for which of them the messages were.
 
         Raises:
             RedisError: the server cannot be reached, or refuses.
         """
-        lease = self.lease
-        if self._reader is None or not self._reader.is_waiting or lease.reading.keys() != {id(self)}:
+        if self._reader is None or not self._reader.is_waiting or self.lease.reading.keys() != {id(self)}:
             return
         self.abandon_answer()
         self._reader.give_up()
-        lease.reading.clear()
-        lease.hand_back_unread()
+        self.lease.reading.clear()
+        self.lease.hand_back_unread()
 
     def give_up_reading(self) -> None:
         """Have what went along with a request that gets no answer sent again; the channel may have read nothing."""

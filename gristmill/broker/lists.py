@@ -3,7 +3,6 @@
 import re
 from bisect import bisect
 from collections.abc import Collection
-from time import monotonic
 from typing import Any
 
 from kombu.transport import redis as stock
@@ -45,5 +44,5 @@ class Lists(Link):
         keys = [
             f"{self.global_keyprefix}{self.key_of(each, level)}" for level in self.priority_steps for each in queues
         ]
-        self.note_request(monotonic())
+        self.note_request(timeout)
         self.client.connection.send_command("BRPOP", *keys, timeout)

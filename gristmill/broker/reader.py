@@ -18,8 +18,6 @@ from gristmill.server.waiting import FOREVER, unwritable
 
 #: Most messages of one take: the event loop has other things to do in between.
 TAKE_MOST = 128
-#: Milliseconds that a blocking read waits on the server for a message.
-BLOCK_MILLISECONDS = 1000
 #: Seconds between two takes where at least PACE_FROM slots are half in use: each take then has several messages.
 PACE_SECONDS, PACE_FROM = 0.005, 16
 #: The level of a queue's stream that has alarms (queue.lua).
@@ -126,15 +124,15 @@ class QueueReader:
     def _unpace(self) -> None:
         self._pacing = False
 
-    def send(self, connection: Any, queues: list[str], room: int | None, wait: int = BLOCK_MILLISECONDS) -> None:
-        """Send a request for up to `room` messages of `queues` (None: any number), which waits up to `wait` ms."""
+    def send(self, connection: Any, queues: list[str], room: int | None, seconds: float) -> None:
+        """Send a request for up to `room` messages of `queues` (None: any number), which waits up to `seconds`."""
         self.give_up()
-        wait = min(wait, BLOCK_MILLISECONDS)
         count = TAKE_MOST if room is None else min(room, TAKE_MOST)
         # After a process was stopped it takes instead: a take renews the lease before it reads.
         fresh = monotonic() - self._took_at < self.lease.seconds / 2
         if self._empty and fresh and self._ready.issuperset(queues):
             self._empty = False
+            wait = int(seconds * 1000)
             connection.send_command(
                 "XREADGROUP", "GROUP", "gm", self.lease.consumer, "COUNT", count, "BLOCK", wait, "STREAMS",
                 *(f"{self.prefix}gm1:q:{queue}:{level}" for level in self.levels for queue in queues),

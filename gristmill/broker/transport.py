@@ -10,7 +10,7 @@ from gristmill.broker import address
 from gristmill.broker.address import Address
 from gristmill.broker.channel import Channel
 from gristmill.broker.equipment import watch_workers
-from gristmill.broker.kombu_internals import replace_look_at_bindings
+from gristmill.broker.kombu_internals import look_after, replace_timers
 from gristmill.server.connection import CONNECT_SECONDS, KEEPALIVE
 from gristmill.server.heartbeat import ANSWER_SECONDS
 
@@ -23,7 +23,8 @@ DEFAULTS = {
     "socket_keepalive_options": KEEPALIVE,
     "health_check_interval": 5,
 }
-#: Seconds between two looks of an event loop at bindings, which expire after an hour at least, and at connections.
+#: Seconds between two looks of an event loop at its connections, and at bindings, which expire after an hour at least.
+#: With a shorter `health_check_interval`, these.
 TIDY_SECONDS = 5.0
 
 
@@ -50,11 +51,12 @@ class Transport(stock.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Have an event loop read the channels."""
         super().register_with_event_loop(connection, loop)
-        replace_look_at_bindings(self.cycle, loop.call_repeatedly(TIDY_SECONDS, self._tidy))
+        seconds = min(TIDY_SECONDS, connection.client.transport_options["health_check_interval"])
+        replace_timers(self.cycle, loop.call_repeatedly(seconds, self._tidy))
 
     def _tidy(self) -> None:
-        """Renew the bindings that would expire, and close the connections of which only the start made use, or this."""
-        self.cycle.maybe_refresh_binding_expiry()
+        """Do what kombu's timers do, and close the connections of which only the start made use, or this."""
+        look_after(self.cycle)
         for channel in self.channels:
             for pool in (channel.pool, channel.async_pool):
                 pool.disconnect(inuse_connections=False)

@@ -135,12 +135,9 @@ class Meters:
         self.settings = settings
         self._scripts = Scripts(client, settings.prefix, "batches")
 
-    def heartbeat(self, worker: str = "", counts: Iterable[tuple[str, str, str, int]] = ()) -> None:
-        """Sample the queues and hosts, and close the last second. Workers and dashboards call this once a second.
-
-        `counts` belong to the plain Celery tasks that `worker` ran: queue, task, field (see TaskCount.take), number.
-        """
-        self._scripts.call("meters", worker=worker, counts=[part for count in counts for part in count])
+    def heartbeat(self) -> None:
+        """Sample the queues and hosts, and close the last second. Dashboards call this once a second."""
+        self._scripts.call("meters")
 
     def now(self) -> float:
         """The server's Unix time in seconds."""

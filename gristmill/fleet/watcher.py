@@ -16,10 +16,10 @@ from gristmill.server.subscription import Subscription
 LOOK_SECONDS = 0.33
 #: Seconds between two looks whether the subscription stands, beside those when its connection ends; and the pause after
 #: the connection has ended in a call.
-HOLD_SECONDS, BREAK_SECONDS = 1.0, 0.1
-#: Seconds after which a worker enlists again, and asks whether to watch; longer with more than 100 workers, so that
-#: all of them together ask at most 100 times a second.
-ENLIST_SECONDS, ENLISTS_PER_SECOND = 1.0, 100
+HOLD_SECONDS, BREAK_SECONDS = 5.0, 0.1
+#: Seconds after which a watcher enlists again, and who asks whether to watch; and who is told when watchers lack.
+#: Longer with more than 100 workers, so that all of them together ask at most 100 times a second.
+ENLIST_SECONDS, TOLD_SECONDS, ENLISTS_PER_SECOND = 1.0, 5.0, 100
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,11 @@ class Watcher:
         self._is_new = True
         #: Whether this worker was the only one when it enlisted last.
         self._was_single = False
+        #: Whether somebody tells when the fleet lacks a watcher.
+        self._is_told = False
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
         self._problem = ""
-        subscription = self.subscription
-        self._hold = PeriodicCall("subscription", HOLD_SECONDS, subscription.hold, wire=lambda: subscription.wire)
+        self._hold = PeriodicCall("subscription", HOLD_SECONDS, self.hold, wire=lambda: self.subscription.wire)
         self._enlist = PeriodicCall("enlisting", ENLIST_SECONDS, self.enlist, self._note_break)
         self._look = PeriodicCall("watching", LOOK_SECONDS, self.look, self._note_break)
 
@@ -59,6 +60,21 @@ class Watcher:
     def _note_break(self) -> None:
         self._absences.forget()
         self.lease.heartbeat.hasten(self._hold, BREAK_SECONDS)
+
+    def tell(self, is_lacking: bool) -> None:
+        """Hear whether the fleet lacks a watcher; called at least once a second from then on."""
+        self._is_told = True
+        if is_lacking:
+            self.lease.heartbeat.hasten(self._enlist, 0)
+
+    def hold(self) -> None:
+        """Subscribe unless the connection has, and then enlist."""
+        self.subscription.hold()
+        if self.subscription.count != self._enlisted:
+            self.lease.heartbeat.hasten(self._enlist, 0)
+        elif self.subscription.wire < 0 and not self.subscription.problem:
+            # The process has forked meanwhile.
+            self.lease.heartbeat.hasten(self._hold, BREAK_SECONDS)
 
     def enlist(self) -> None:
         """Say who this worker is, and learn whether it watches the others."""
@@ -79,8 +95,10 @@ class Watcher:
         )
         is_single, stood = workers == 1, connections == self._enlisted
         self._enlisted = connections
-        self._enlist.seconds = ENLIST_SECONDS if is_watcher else max(ENLIST_SECONDS, workers / ENLISTS_PER_SECOND)
-        if is_watcher and not is_single:
+        watches = is_watcher and not is_single
+        asks = ENLIST_SECONDS if watches or not self._is_told else TOLD_SECONDS
+        self._enlist.seconds = asks if watches else max(asks, workers / ENLISTS_PER_SECOND)
+        if watches:
             self._was_single &= stood
             self.lease.heartbeat.add(self._look)
         else:
@@ -140,6 +158,12 @@ class Watcher:
 
 
 _watchers: PerProcess[str, Watcher] = PerProcess()
+
+
+def tell(*, is_lacking: bool) -> None:
+    """Tell this process, once a second, whether the fleet lacks a watcher: it asks less often then."""
+    for watcher in _watchers.all():
+        watcher.tell(is_lacking)
 
 
 def watch(lease: Lease, worker: str) -> None:

@@ -88,7 +88,8 @@ class Heartbeat:
     def new_client(self) -> Redis:
         """A client with connections of its own, which waits for no server that is away."""
         once = {"retry": Patience(ONCE), "socket_timeout": ANSWER_SECONDS, "decode_responses": True}
-        parameters = {**self._pool.connection_kwargs, **once}
+        # A call that gets no answer tells as much as a PING before it.
+        parameters = {**self._pool.connection_kwargs, **once, "health_check_interval": 0}
         # As long as for an answer.
         parameters.pop("socket_connect_timeout", None)
         return QuickClient(connection_pool=QuickPool(self._pool.connection_class, **parameters))

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Task
 from celery.exceptions import InvalidTaskError
+from celery.signals import worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
 from kombu.exceptions import ContentDisallowed, DecodeError
@@ -27,6 +28,7 @@ from gristmill.worker.celery_internals import (
     taken_requests,
     unreported_jobs_kept,
 )
+from gristmill.worker.hub import wake
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
@@ -55,6 +57,7 @@ class Consumer(CeleryConsumer):
         consumer.on_task_request = Admission(consumer.on_task_request, self._capacity, self.timer)
         Request.ended = consumer.on_task_request.resume
         self._may_call_all = False
+        worker_shutting_down.connect(self._wake, weak=False)
 
     def _capacity(self) -> Resources:
         return Resources(self.pool.num_processes, worker_memory(settings()))
@@ -127,12 +130,19 @@ class Consumer(CeleryConsumer):
         pool_size.hold(self)
         watch(channel.lease, worker_id(self.hostname))
 
-    def shutdown(self) -> None:
-        """Close the connection without the rest of the wait for messages, which takes up to a second."""
+    def _wake(self, **_: Any) -> None:
+        wake(self.hub)
+
+    def leave_request(self) -> None:
+        """Wait no longer for messages; those that have come go back."""
         # Where the server does not answer, the messages return once the lease has ended.
         with suppress(RedisError, OSError):
             if self.connection:
                 self.connection.default_channel.leave_request()
+
+    def shutdown(self) -> None:
+        """Close the connection without the rest of the wait for messages, which takes up to five seconds."""
+        self.leave_request()
         super().shutdown()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002

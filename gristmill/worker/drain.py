@@ -13,6 +13,7 @@ from gristmill.config.settings import settings
 from gristmill.local.descendants import end_descendants, stop_descendants
 from gristmill.worker.celery_internals import end_when_drained
 from gristmill.worker.heartbeat import WorkerHeartbeat
+from gristmill.worker.hub import wake
 from gristmill.worker.loop.event_loop import interrupt_runs
 from gristmill.worker.restoration.signal_state import keep_handlers_from_copies
 from gristmill.worker.runs.rows import run_rows
@@ -48,9 +49,7 @@ class Drain(StartStopStep):
         self.draining = True
         run_rows.stop(True)
         end_when_drained(os.EX_OK)
-        if self.worker.hub:
-            # Celery's event loop goes on waiting after a signal, for up to a second. What another thread adds wakes it.
-            threading.Thread(target=self.worker.hub.call_soon, args=(lambda: None,), daemon=True).start()
+        wake(self.worker.hub)
         deadline = threading.Timer(settings().drain_seconds, os.kill, (os.getpid(), signal.SIGQUIT))
         deadline.daemon = True
         deadline.start()

@@ -7,6 +7,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from math import ceil, inf
 from typing import Any
 
@@ -19,7 +20,7 @@ from redis.exceptions import RedisError
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
-from gristmill.fleet.meters import Meters
+from gristmill.fleet import watcher
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
@@ -75,7 +76,6 @@ class WorkerHeartbeat(StartStopStep):
         self.heartbeat = heartbeat_of(client())
         server = self.heartbeat.client
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
-        self.meters = Meters(server, settings()) if settings().meters else None
         self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
         self.scheduling = PeriodicCall("scheduling", inf, Scheduler(server, settings()).step)
         notifier = Notifier(server, client(), settings())
@@ -98,7 +98,8 @@ class WorkerHeartbeat(StartStopStep):
             self.is_announced = True
         ended = self.kills.ended()
         chunks, runs = unacknowledged_chunks(), run_rows.slowest()
-        answer = self.ledger.heartbeat(self.id, self._describe(), chunks, ended, runs)
+        counts = collect() if settings().meters else None
+        answer = self.ledger.heartbeat(self.id, self._describe(), chunks, ended, runs, counts)
         self.kills.learn(answer.kills, ended)
         pool_size.learn(answer.wish)
         pool_size.tune(answer.items, self.load.machine_percent)
@@ -107,11 +108,10 @@ class WorkerHeartbeat(StartStopStep):
             # It counted as dead, and its tasks went with its entry.
             self._announce_again()
         self.history.append((time.monotonic(), answer.items))
+        watcher.tell(is_lacking=answer.has_seat or answer.is_new)
         for is_due, call in ((answer.has_schedules, self.scheduling), (answer.has_notices, self.notices)):
             if is_due:
                 self.heartbeat.hasten(call, 0)
-        if self.meters:
-            self.meters.heartbeat(self.id, collect())
 
     def _pace(self) -> None:
         self._pace_in(self.ledger.pace())
@@ -168,6 +168,7 @@ class WorkerHeartbeat(StartStopStep):
             log.warning("cannot remove this worker from the registry, its entry expires: %s", error)
 
 
+@cache
 def pool_name(pool: type) -> str:
     """The kind of a pool, as Celery calls it; that of one that is not ours by its module."""
     names = [kind.pool for kind in Kind if issubclass(pool, get_implementation(kind.pool))]

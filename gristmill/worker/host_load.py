@@ -15,7 +15,7 @@ from gristmill.worker.limits import worker_memory
 
 _MIB = 1 << 20
 #: Seconds between two looks, over which the use of cores is measured: one second varies much, and a look reads files.
-LOOK_SECONDS = 5
+LOOK_SECONDS = 10
 #: Seconds until the second look: the first one is of the moment since the module was loaded, in which anything may be.
 SECOND_LOOK_SECONDS = 1
 

@@ -1,13 +1,16 @@
 """What an idle worker asks of its server: counts, which no other work on the machine changes."""
 
 import os
-import subprocess
+import re
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
+import psutil
 import pytest
 from redis import Redis
 
+from gristmill.broker.link import READ_SECONDS
 from gristmill.config.settings import load
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.home import Home
@@ -16,14 +19,15 @@ from tests.conftest import until
 
 #: The requests of an idle worker that no script makes.
 REQUESTS = ("evalsha", "xreadgroup", "publish", "script|load")
-SECONDS = 8
+SECONDS = 10
+VOLUNTARY = re.compile(r"^voluntary_ctxt_switches:\s+(\d+)", re.MULTILINE)
 
 
 class IdleFleet:
     """A server of its own, and workers with nothing to do."""
 
     def __init__(self, path, stack):
-        self.path, self.stack = path, stack
+        self.path, self.stack, self.workers = path, stack, []
         self.url = stack.enter_context(PrivateServer(Home(path / "home"), load({}))).url
         self.client = stack.enter_context(Redis.from_url(self.url, decode_responses=True))
 
@@ -32,12 +36,23 @@ class IdleFleet:
         for kind in kinds:
             command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", "2"]
             log = self.stack.enter_context((self.path / f"{kind}.log").open("w"))
-            worker = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+            worker = psutil.Popen(command, env=environ, stdout=log, stderr=log)
+            self.workers.append(worker)
             self.stack.callback(worker.wait)
             self.stack.callback(worker.terminate)
         registry = WorkerRegistry(self.client, load({}))
         until(lambda: len(registry.workers()) == len(kinds), 60, what=f"workers ({self.path})")
         until(lambda: self.client.hlen("gm1:consumers") == len(kinds), what="the watch")
+
+    def wakes(self):
+        """How often threads of the workers have slept so far."""
+        processes = [each for worker in self.workers for each in (worker, *worker.children(recursive=True))]
+        statuses = [path.read_text() for each in processes for path in Path(f"/proc/{each.pid}/task").glob("*/status")]
+        return sum(int(VOLUNTARY.search(status)[1]) for status in statuses)
+
+    def waits(self):
+        """For how many seconds each read has waited."""
+        return [int(each["idle"]) for each in self.client.client_list() if each["cmd"] == "xreadgroup"]
 
     def connections(self):
         return len(self.client.client_list()) - 1
@@ -68,15 +83,29 @@ def fleet(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["cpu", "io"])
-def test_alone_it_makes_few_requests_over_few_connections(fleet, kind):
+def test_alone_it_makes_few_requests_over_few_connections_and_seldom_wakes(fleet, kind):
     fleet.start(kind)
     # The reader's, that of remote control, that of events, and the heartbeat's two.
     until(lambda: fleet.connections() <= 5, what="connections that only the start has needed")
-    # The heartbeat and its meters, enlisting, the lease and the scan, a read and a take; nobody is there to be watched.
-    assert fleet.each_second() < 7.5
+    # The heartbeat each second. All else has five: enlisting, the lease and the scan, a read and a take, an event.
+    wakes = fleet.wakes()
+    assert fleet.each_second() < 3
+    assert (fleet.wakes() - wakes) / SECONDS < 9
     assert fleet.connections() <= 5
 
 
 def test_beside_another_one_it_looks_three_times_a_second(fleet):
     fleet.start("cpu", "io")
-    assert 12 < fleet.each_second() < 22
+    assert 8 < fleet.each_second() < 15
+
+
+def test_one_that_drains_waits_for_no_message(fleet):
+    """One that came would wait with it."""
+    fleet.start("io")
+    until(lambda: 0 in fleet.waits(), what="a read that has just begun")
+    registry = WorkerRegistry(fleet.client, load({}))
+    (worker,) = registry.workers()
+    registry.drain(worker.id)
+    until(lambda: not fleet.waits(), READ_SECONDS / 2, "the end of the read")
+    registry.undrain(worker.id)
+    until(fleet.waits, what="another read")

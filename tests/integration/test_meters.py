@@ -217,7 +217,7 @@ def test_history_is_kept_as_long_as_it_is_shown_and_no_longer(ledger, meters):
 
 def test_plain_tasks_are_counted(ledger, meters):
     counts = [("io", "fetch", "s", 3), ("io", "fetch", "f", 1), ("io", "fetch", "b", 400), ("io", "fetch", "R-10", 4)]
-    meters.heartbeat("io@a", counts)
+    ledger.heartbeat("io@a", {"queue": "io", "slots": 1}, [], counts=counts)
     count = meters.totals()[Series("io", "fetch")]
     assert (count.succeeded, count.failed, count.busy, count.runs) == (3, 1, 0.4, Counter({-10: 4}))
     assert meters.of_workers(["io@a"])["io@a"][Series("io", "fetch")].done == 4

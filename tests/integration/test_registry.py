@@ -2,6 +2,7 @@
 
 import pytest
 
+from gristmill.broker.scripts import TransportScripts
 from gristmill.fleet.announcement import Announcement, read_announcements
 from gristmill.fleet.registry import REPLACED_SECONDS, WorkerRegistry, namesakes, shared_name
 from gristmill.fleet.worker_id import node_name, worker_id
@@ -134,3 +135,19 @@ def test_a_malformed_announcement_harms_its_own_worker_only(ledger, registry, te
 def test_a_task_that_is_announced_malformed_hides_no_other():
     text = '{"odd": 7, "odder": {"kind": "cpu"}, "older": "f", "nap": {"fingerprint": "g", "retries": "x", "new": 1}}'
     assert read_announcements(text) == {"older": Announcement("f"), "nap": Announcement("g")}
+
+
+def test_a_heartbeat_says_whether_the_fleet_lacks_a_watcher(ledger):
+    """So nobody else has to ask; a worker that is alone needs none."""
+    scripts = TransportScripts(ledger.client, ledger.settings.prefix)
+
+    def enlist(consumer):
+        return scripts.call("enlist", consumer=consumer, worker="", problem="", anew=False, queues=["q"])
+
+    def is_lacking():
+        return ledger.heartbeat(FIRST, describe(1), []).has_seat
+
+    assert not is_lacking()
+    assert (enlist("a"), is_lacking()) == ([0, 1], False)
+    assert (enlist("b"), is_lacking()) == ([1, 2], True)
+    assert (enlist("a"), is_lacking()) == ([1, 2], False)

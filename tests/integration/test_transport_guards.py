@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from gristmill.broker import channel as channels
-from gristmill.broker import leases, reader
+from gristmill.broker import leases, link
 from gristmill.broker.leases import Lease
 from tests.conftest import until
 
@@ -257,7 +257,7 @@ class TestReading:
         assert heard(bench, quiet.consumer) > 0
 
     def test_waits_on_the_server_otherwise(self, bench, quiet, read, monkeypatch):
-        monkeypatch.setattr(reader, "BLOCK_MILLISECONDS", 1)
+        monkeypatch.setattr(link, "LONE_READ_SECONDS", 0.001)
         read()
         assert heard(bench, quiet.consumer) == 0
 

@@ -8,7 +8,6 @@ import pytest
 
 from gristmill.batches.info import State
 from gristmill.broker.dead_letters import DeadLetters
-from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
 from gristmill.producer.batch import Batch
 from gristmill.server.scripts import Scripts, server_time
@@ -270,9 +269,7 @@ def test_one_bad_heartbeat_harms_only_itself(ledger, text):
     ledger.heartbeat("cpu@b", heartbeat(slots=3), [])
     ledger.client.hset(ledger.settings.key("heartbeats"), "cpu@b", text)
     ledger.client.hset(ledger.settings.key("slots_of"), "cpu@b", json.dumps(text))
-    meters = Meters(ledger.client, ledger.settings)
-    ledger.heartbeat(WORKER, heartbeat(16), [])
-    meters.heartbeat(WORKER)
+    ledger.heartbeat(WORKER, heartbeat(16), [], counts=())
     ledger.heartbeat("cpu@b", heartbeat(slots=3), [])
     run_all(ledger)
     assert info(ledger, "b").succeeded == 3

@@ -156,7 +156,7 @@ class TestWatching:
         watcher.subscription.hold()
         watcher.enlist()
         assert watcher._look not in watcher.lease.heartbeat.calls
-        bench.client.zadd(f"{bench.prefix}gm1:watchers", {"w:0": 0})
+        bench.client.zadd(f"{bench.prefix}gm1:watchers", {"w:1": 0})
         watcher.enlist()
         assert watcher._look in watcher.lease.heartbeat.calls
 

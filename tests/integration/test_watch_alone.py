@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gristmill.fleet.watcher import HOLD_SECONDS
+from gristmill.fleet.watcher import ENLIST_SECONDS, HOLD_SECONDS, TOLD_SECONDS
 from tests.conftest import until
 
 
@@ -38,3 +38,14 @@ def test_its_heartbeat_sees_at_once_that_its_connection_ends(bench, watcher):
     bench.client.client_kill_filter(_type="pubsub")
     until(lambda: watcher.subscription.count > connections, what="another connection")
     assert time.monotonic() - ended_at < HOLD_SECONDS / 2
+
+
+def test_one_that_is_told_asks_less_often_and_at_once_when_the_fleet_lacks_a_watcher(others, watcher):
+    watcher.tell(is_lacking=False)
+    until(lambda: watcher._enlist.seconds == TOLD_SECONDS, what="an enlistment")
+    others.enlist("living:2")
+    told_at = time.monotonic()
+    watcher.tell(is_lacking=True)
+    until(lambda: watcher._look in watcher.lease.heartbeat.calls, what="a watch")
+    assert time.monotonic() - told_at < 1
+    assert watcher._enlist.seconds == ENLIST_SECONDS

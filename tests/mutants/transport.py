@@ -8,6 +8,7 @@ LISTS = "tests/integration/test_lists.py"
 KINDS = "tests/integration/test_server_kinds.py"
 DUE = "tests/integration/test_due_times.py"
 CLOCK = "tests/integration/test_clock_steps.py"
+READS = "tests/integration/test_long_reads.py"
 BROKER = "gristmill/broker/lua"
 
 MUTANTS = (
@@ -54,10 +55,26 @@ MUTANTS = (
     Mutant(
         "what came to a worker that ends, unread, goes back",
         "gristmill/broker/link.py",
-        "lease.hand_back_unread()",
+        "self.lease.hand_back_unread()",
         "pass",
         f"{GUARDS}::TestLeaving::test_what_has_come_meanwhile_goes_back_unseen",
         LOST,
+    ),
+    Mutant(
+        "what is handed back wakes a worker that waits",
+        f"{BROKER}/lease.lua",
+        "place_of(level, id))\n  ring_once(queue)\n",
+        "place_of(level, id))\n",
+        f"{READS}::test_what_is_handed_back_wakes_as_many_workers_as_have_room",
+        SEEN,
+    ),
+    Mutant(
+        "a take that leaves some of what was handed back wakes another worker",
+        f"{BROKER}/take.lua",
+        "credit == 0 and redis.call('ZCOUNT', back(queue), 0, LEVELS) > 0",
+        "false",
+        f"{READS}::test_what_is_handed_back_wakes_as_many_workers_as_have_room",
+        SEEN,
     ),
     Mutant(
         "an acknowledgement is sent again that went along with a request without an answer",

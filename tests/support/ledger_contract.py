@@ -92,10 +92,11 @@ def controls_a_batch_and_consumes_it(user):
     ledger.tend("c")
     registry = WorkerRegistry(user.client, ledger.settings)
     registry.drain("w")
-    assert ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [])[4].drain == actor()
+    counts = [("cpu", "t", "s", 1)]
+    assert ledger.heartbeat("w", {"queue": "cpu", "slots": 2}, [], counts=counts)[4].drain == actor()
     assert Seat(user.client, ledger.settings, "me").take() == ("", Status())
     registry.leave("w")
-    Meters(user.client, ledger.settings).heartbeat("w", [("cpu", "t", "s", 1)])
+    Meters(user.client, ledger.settings).heartbeat()
     ledger.delete("c")
 
 

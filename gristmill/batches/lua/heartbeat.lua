@@ -1,12 +1,14 @@
---@ heartbeat(worker, queue, slots: number, async_items: number, details, runs, chunks: list, ended: list) frees
---@ uses batches/upkeep
+--@ heartbeat(worker, queue, slots: number, async_items: number, details, runs, samples: flag, chunks: list, ended: list, counts: list) frees
+--@ uses batches/samples broker/watchers
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
--- come due. `runs` (JSON, or empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
+-- come due, and with `samples` meters the second: `counts` are of the plain Celery tasks that the worker ran. `runs` (JSON, or
+-- empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was
+-- to end, and has seen.
 -- Touches: clock, workers, worker_events, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
--- such chunks in_flight, and what upkeep and release touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
+-- such chunks in_flight, and what upkeep, release and samples.lua touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
 -- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1, what is asked of it, 1 if it is to look at
--- schedules, 1 if it is to look at notices}.
+-- schedules, 1 if it is to look at notices, 1 if the fleet lacks a watcher}.
 local BUSY_KEPT_MS = 5000
 wind_clock()
 local now = milliseconds()
@@ -69,9 +71,13 @@ end
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
 release_in_line(queue, CALL_MOST, now)
+if samples then
+  count_plain(now, worker, counts)
+  if begin_second(now) then sample_second(now) end
+end
 local kills = redis.call('SMEMBERS', GM .. 'kill:' .. worker)
 -- Whoever looks at schedules notes that somebody has, also while none is due.
 local has_schedules = redis.call('EXISTS', GM .. 'schedules_due', GM .. 'schedule_watch') > 0 and 1 or 0
 local has_notices = redis.call('EXISTS', GM .. 'notices', GM .. 'stalls') > 0 and 1 or 0
 local items = tonumber(redis.call('HGET', GM .. 'items', worker) or 0)
-return {items, is_new, kills, until_paced(now), wish, has_schedules, has_notices}
+return {items, is_new, kills, until_paced(now), wish, has_schedules, has_notices, has_seat(now) and 1 or 0}

@@ -1,11 +1,10 @@
 --@ enlist(consumer, worker, problem, anew: flag, queues: list) frees
 --@ uses broker/lease server/run
 -- Note that a worker takes part in the watch: with its id, its queues, and the `problem` that keeps others from seeing it
--- die, if there is one. It becomes a watcher if there are too few. `anew` says that it has subscribed since it enlisted: the
--- run of the server is noted on which it has done so; it is noted later where the server had not heard of it. Touches
--- consumers, watchers.
+-- die, if there is one. It becomes a watcher if there are too few, and it is not alone. `anew` says that it has subscribed
+-- since it enlisted: the run of the server is noted on which it has done so; it is noted later where the server had not
+-- heard of it. Touches consumers, watchers.
 -- Returns {1 if it watches, number of workers}.
-local SEATS, SEAT_MS = 3, 3000
 local now = milliseconds()
 table.sort(queues)
 local before = redis.call('HGET', CONSUMERS, consumer)
@@ -20,12 +19,14 @@ end
 local entry = cjson.encode({worker = worker, problem = problem, queues = queues, run = run()})
 if before ~= entry then redis.call('HSET', CONSUMERS, consumer, entry) end
 
+local workers = redis.call('HLEN', CONSUMERS)
+
 local function watches()
-  if problem ~= '' then return false end
+  if problem ~= '' or workers == 1 then return false end
   redis.call('ZREMRANGEBYSCORE', WATCHERS, '-inf', now - SEAT_MS)
   return redis.call('ZSCORE', WATCHERS, consumer) or redis.call('ZCARD', WATCHERS) < SEATS
 end
 
 local seated = watches()
 if seated then redis.call('ZADD', WATCHERS, now, consumer) else redis.call('ZREM', WATCHERS, consumer) end
-return {seated and 1 or 0, redis.call('HLEN', CONSUMERS)}
+return {seated and 1 or 0, workers}

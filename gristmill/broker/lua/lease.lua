@@ -1,20 +1,16 @@
---@ uses broker/queue server/clock
+--@ uses broker/queue broker/watchers server/clock
 -- Who holds a message, and what ends that. In the group, NOBODY owns what was handed back. Keys beside queue.lua's:
 --   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
 --   {prefix}gm1:suspects:{queue}     hash    place -> how often it came back from workers that died
 --   {prefix}gm1:unknown_tasks:{queue}  hash  see unknown.lua
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
 --   {prefix}gm1:dead:bytes           string  the bytes of all their fields
---   {prefix}gm1:consumers            hash    consumer in the watch -> JSON: worker, queues, problem, run (see enlist.lua)
---   {prefix}gm1:watchers             zset    consumer that watches the others -> when it last said so, ms
 --   {prefix}gm1:tasks_of             hash    consumer -> the tasks that it knows, each between line feeds
--- A consumer in the watch subscribes to the channel {prefix}gm1:alive:{consumer}.
 local DEAD, DEAD_BYTES = GM .. 'dead', GM .. 'dead:bytes'
-local CONSUMERS, WATCHERS, TASKS_OF = GM .. 'consumers', GM .. 'watchers', GM .. 'tasks_of'
+local TASKS_OF = GM .. 'tasks_of'
 
 local function lease(queue) return GM .. 'lease:' .. queue end
 local function suspects(queue) return GM .. 'suspects:' .. queue end
-local function channel_of(consumer) return GM .. 'alive:' .. consumer end
 local function unknown_tasks(queue) return GM .. 'unknown_tasks:' .. queue end
 
 -- How often a pending message that `owner` has was delivered; nil if it is not the owner's. The group counts it.
@@ -50,6 +46,13 @@ local function acknowledge(owner, tags)
   return refused
 end
 
+-- Wake one reader of the queue, which waits for messages that come to a stream, and hears nothing of what was handed back.
+local rung = {}
+local function ring_once(queue)
+  if not rung[queue] then ring(queue) end
+  rung[queue] = true
+end
+
 -- Hand a pending message back, in place: the next worker with room takes it before what is new on its level,
 -- but not before `due`, in ms, if that is given. `deliveries`, if given, corrects the group's count: the message was
 -- taken, and nobody has seen it.
@@ -58,6 +61,7 @@ local function give_back(queue, level, id, due, deliveries)
   if deliveries then call[8], call[9] = 'RETRYCOUNT', math.max(0, deliveries) end
   redis.call(unpack(call))
   redis.call('ZADD', back(queue), due or level, place_of(level, id))
+  ring_once(queue)
 end
 
 -- What a dead letter counts for.
@@ -93,8 +97,8 @@ local function take_over(queue, consumer, most)
       handed = handed + #entries
     end
   end
-  -- A worker that waits for messages hears of those that come to a stream, and not of what was handed back.
-  if handed > 0 then ring(queue) end
+  -- The dead one may have been woken for what is there.
+  if redis.call('EXISTS', back(queue)) == 1 then ring_once(queue) end
   if handed >= most then return handed end
   -- Nothing is pending under its name any more: deleting a consumer would drop what is.
   for level = 0, LEVELS do redis.pcall('XGROUP', 'DELCONSUMER', stream(queue, level), GROUP, consumer) end

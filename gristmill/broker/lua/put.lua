@@ -4,7 +4,7 @@
 -- sender is never repeated. With `wait` above 0 the messages are due only in `wait` ms.
 -- Touches answer:{sender}/{queue}; the stream of the level, or later and the alarm; all of a queue that expires.
 -- Readers look at the queue within this time, so that only nearer messages need an alarm.
-local UNSEEN_MS = 2000
+local UNSEEN_MS = 10000
 local token = sender .. '/' .. queue
 if sender ~= '' and number <= (tonumber(answered(token)) or 0) then return end
 if wait > 0 then

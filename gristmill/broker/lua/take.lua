@@ -60,4 +60,8 @@ end
 for _, queue in ipairs(create and queues or {}) do
   redis.pcall('XGROUP', 'CREATE', stream(queue, ALARM), GROUP, '0', 'MKSTREAM')
 end
+-- Others that wait may have room for what is left.
+for _, queue in ipairs(queues) do
+  if handed_back[queue] and credit == 0 and redis.call('ZCOUNT', back(queue), 0, LEVELS) > 0 then ring_once(queue) end
+end
 return {due, refused, taken}

@@ -16,7 +16,7 @@ from gristmill.worker.output.output_file import MOST_BYTES, OutputFile
 from gristmill.worker.output.whole_output import WholeOutput
 
 #: Seconds between two looks at the size of a file: one that a running item may be filling, and one of an idle process.
-LOOK_SECONDS, IDLE_SECONDS = 0.1, 1.0
+LOOK_SECONDS, IDLE_SECONDS = 0.1, 10.0
 #: Bytes of an item's output that are sent at a time to those who listen: the end of what is new.
 LIVE_BYTES = 16 << 10
 

@@ -17,6 +17,7 @@ from gristmill.worker.celery_internals import (
     processes_of,
     resize_threads,
 )
+from gristmill.worker.hub import wake
 from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.slot_tuner import SlotTuner, SlotUse, room_for
 from gristmill.worker.runs.rows import run_rows
@@ -79,6 +80,7 @@ class PoolSize:
         elif wish.stop and self.is_held and not self.messages() and not is_draining():
             log.info("drained: this worker ends (asked by %s)", wish.drain)
             end_when_drained(STOPPED)
+            wake(self._worker.hub)
 
     @property
     def tuning(self) -> str:
@@ -122,6 +124,9 @@ class PoolSize:
         self.hold(consumer)
         if self.is_held:
             consumer.give_up()
+        if len(state.reserved_requests) >= self.slots:
+            # What came now would wait here, and elsewhere a slot may be free.
+            consumer.leave_request()
         processes = processes_of(self._worker.pool)
         is_sized = processes is None or processes.resize(self.width, STARTS_MOST)
         is_over = len(state.reserved_requests) > self.slots
@@ -141,6 +146,7 @@ class PoolSize:
             consumer.initial_prefetch_count = width * consumer.prefetch_multiplier
             if consumer.qos:
                 consumer.qos.value = consumer.initial_prefetch_count
+                consumer.qos.update()
         return True
 
     def hold(self, consumer: Any) -> None:
