@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPMessage
-from typing import Any
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPMessage
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from gristmill.batches.ledger import Ledger
@@ -18,6 +19,13 @@ from gristmill.dashboard.asking import SILENT_SECONDS
 from tests.conftest import until
 from tests.support.ledger import FIELDS, outcomes, pop
 from tests.support.servers import free_port
+
+
+class Form(NamedTuple):
+    """What is sent with the token of a page, and the cookie that goes with the token."""
+
+    body: bytes
+    cookie: str
 
 
 class Dashboard:
@@ -49,12 +57,29 @@ class Dashboard:
         assert code == 200, text
         return json.loads(text)
 
-    def post(self, path: str, **fields: str) -> tuple[int, str]:
-        """Send a form with the token of a page."""
+    def status(self, path: str, data: bytes | None = None, **headers: str) -> int:
+        """The code of an answer; where a redirect leads is not asked."""
+        parts = urlsplit(f"{self.address}{path}")
+        with closing(HTTPConnection(parts.netloc, timeout=30)) as connection:
+            form = {} if data is None else {"Content-Type": "application/x-www-form-urlencoded"}
+            query = f"?{parts.query}" if parts.query else ""
+            connection.request(
+                "GET" if data is None else "POST", f"{parts.path}{query}", data, {**self.login, **form, **headers}
+            )
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+    def form(self, **fields: str) -> Form:
+        """A form with the token of a page."""
         cookie = self.ask("/batches")[2]["Set-Cookie"].partition(";")[0]
         pairs = [("_xsrf", cookie.partition("=")[2]), *fields.items()]
-        body = "&".join(f"{name}={value}" for name, value in pairs).encode()
-        code, text, _ = self.ask(path, body, Cookie=cookie)
+        return Form("&".join(f"{name}={value}" for name, value in pairs).encode(), cookie)
+
+    def post(self, path: str, **fields: str) -> tuple[int, str]:
+        """Send a form with the token of a page."""
+        form = self.form(**fields)
+        code, text, _ = self.ask(path, form.body, Cookie=form.cookie)
         return code, text
 
 
