@@ -3,12 +3,12 @@
 import base64
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPMessage
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 from gristmill.batches.ledger import Ledger
 from gristmill.dashboard.asking import SILENT_SECONDS
 from tests.conftest import until
+from tests.support.forked import start
 from tests.support.ledger import FIELDS, outcomes, pop
 from tests.support.servers import free_port
 
@@ -95,24 +96,28 @@ def dashboard(url: str, prefix: str = "", **settings: str) -> Iterator[Dashboard
     own = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
     environ = {**own, "GRISTMILL_REDIS_URL": url, "GRISTMILL_PREFIX": prefix, **settings}
     command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     path = settings.get("GRISTMILL_DASHBOARD_URL_PREFIX", "")
     address = f"http://127.0.0.1:{port}" + (f"/{path}" if path else "")
     running = Dashboard(address, settings.get("GRISTMILL_DASHBOARD_PASSWORD", ""))
 
-    def is_up() -> bool:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        try:
-            return bool(running.ask("/login")[0])
-        except OSError:
-            return False
+    with TemporaryFile() as log:
+        process = start(command, environ, log)
 
-    try:
-        until(is_up, what="a dashboard")
-        yield running
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        def is_up() -> bool:
+            if process.poll() is not None:
+                log.seek(0)
+                raise AssertionError(log.read().decode())
+            try:
+                return bool(running.ask("/login")[0])
+            except OSError:
+                return False
+
+        try:
+            until(is_up, what="a dashboard")
+            yield running
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def heartbeat(ledger: Ledger, number: int, queue: str = "cpu", **fields: Any) -> None:
