@@ -95,14 +95,40 @@ LONGEST = (
     "tests/model/",
     "tests/acceptance/",
 )
-#: Of so many processes one begins with what is short, from the end of all units.
+#: Files whose tests share the fleet of their process, or its browser: each fleet costs some CPU while it stands idle.
+FLEET = {
+    f"tests/acceptance/test_{name}.py"
+    for name in (
+        "bad_input",
+        "batches",
+        "busy",
+        "busy_page",
+        "completion",
+        "dashboard",
+        "dashboard_access",
+        "demo",
+        "fleet_states",
+        "guidance",
+        "hops",
+        "later",
+        "page_words",
+        "pages_in_browser",
+        "pages_without_server",
+        "programs",
+        "repeated_submit",
+        "results",
+        "terminal",
+    )
+}
+#: Of so many processes one has a fleet for the files of FLEET, and one begins with what is short, from the end.
 LANES = 4
 
 
 class Units(LoadScopeScheduling):
     """One process of pytest-xdist runs all tests of a file, one those of all ENGINE, any one each of those of APART.
 
-    Long tests wait and short ones compute: from the first minute to the last, some of each run side by side.
+    Long tests wait and short ones compute: from the first minute to the last, some of each run side by side. Another
+    process takes a file of FLEET only when nothing else is left.
     """
 
     def _split_scope(self, nodeid):
@@ -110,8 +136,9 @@ class Units(LoadScopeScheduling):
         return nodeid if file in APART else "engine" if file in ENGINE else file
 
     def _assign_work_unit(self, node):
-        if int(node.gateway.id.removeprefix("gw")) % LANES == LANES - 1:
-            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        lane = int(node.gateway.id.removeprefix("gw")) % LANES
+        units = [scope for scope in self.workqueue if (scope in FLEET) == (lane == 0)] or [*self.workqueue]
+        self.workqueue.move_to_end(units[-1 if lane == LANES - 1 else 0], last=False)
         super()._assign_work_unit(node)
 
     def _reschedule(self, node):

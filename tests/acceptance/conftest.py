@@ -127,9 +127,9 @@ def address(fleet):
     return until(lambda: fleet.server().dashboard).rstrip("/")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium(tmp_path_factory):
-    """A browser for the tests of this process."""
+    """A browser for the acceptance tests of this process."""
     with browser(tmp_path_factory.mktemp("profile")) as running:
         yield running
 

@@ -28,7 +28,7 @@ def guarded(tmp_path_factory):
         GRISTMILL_LOG_LEVEL="info",
     )
     try:
-        with place.up("--cpu-slots", "1", "--io-slots", "4") as running:
+        with place.up("io", "flower", "--io-slots", "4") as running:
             place.run("submit", "digest", "--name", "first", "no-such-file").good()
             place.ended("first")
             place.owner = running

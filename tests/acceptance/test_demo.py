@@ -157,7 +157,7 @@ class TestCompare:
         assert (done.code, done.err) == (0, "")
         assert left(place, temporary) == []
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
     def test_interrupted_it_leaves_nothing(self, place, temporary, number):
         with place.start("compare", "--only", "cpu", "--items", "45") as running:
             running.says("CPU-bound: 1 Fibonacci number, F(45) …")

@@ -33,7 +33,8 @@ class Archives:
         for name in ("source", "unpacked"):
             (path / name).mkdir()
         self.source = source(path / "source")
-        build = (UV, "build", "--quiet", "--python", sys.executable, "--out-dir")
+        # With the setuptools that is here: an environment for each build would take most of the time.
+        build = (UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir")
         run(*build, path / "dist", "--sdist", self.source)
         (self.sdist,) = (path / "dist").glob("*.tar.gz")
         with tarfile.open(self.sdist) as archive:

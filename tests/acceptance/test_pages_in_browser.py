@@ -16,7 +16,12 @@ from tests.support.dashboards import dashboard, heartbeat, store
 
 PAGES = ("throughput", "batches", "busy", "audit", "workers", "batch/fetch-07", "batch/gone", "worker/cpu@host-01")
 #: Width, phone, dark.
-LOOKS = [(360, True, True), (768, False, False), (1024, False, False), (1440, False, True)]
+LOOKS = [
+    (360, True, True),
+    (1024, False, False),
+    pytest.param(768, False, False, marks=pytest.mark.slow),
+    pytest.param(1440, False, True, marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def stored(ledger, name):
 KILL = st.tuples(st.integers(0, 2), st.integers(1, 9), st.booleans())
 
 
-@hypothesis(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(counts=st.tuples(*[st.integers(0, 25)] * 3), kills=st.lists(KILL, max_size=10), nameless=st.booleans())
 def test_each_item_is_added_once_wherever_producers_are_killed(ledger, monkeypatch, counts, kills, nameless):
     monkeypatch.setattr(feeder, "BLOCK_ITEMS", 4)
@@ -124,7 +124,7 @@ def test_each_item_is_added_once_wherever_producers_are_killed(ledger, monkeypat
     assert state.succeeded == sum(counts)
 
 
-@hypothesis(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lots=st.lists(st.lists(st.integers(0, 30), max_size=15), min_size=1, max_size=4), kills=st.lists(KILL, max_size=4)
 )

@@ -15,6 +15,15 @@ from tests.support.transport_bench import Bench
 HOUR = 3600
 #: Seconds; a lease of the bench lasts 2.
 LONG = 5
+#: A producer that puts a message 50 times a second while the long tasks run; prints the number of all.
+PUTTING = f"""
+number, end = 3, time.monotonic() + {LONG}
+while time.monotonic() < end:
+    mark.delay(number)
+    number += 1
+    time.sleep(0.02)
+print(number)
+"""
 
 
 class Clock:
@@ -71,11 +80,7 @@ def test_what_workers_hold_stays_theirs(bench, clock, seconds):
     until(lambda: len(bench.begun()) == 3, 60, "the long tasks")
     stepped(bench, clock, seconds)
     # Whoever takes renews its own lease, and nobody else's.
-    end = time.monotonic() + LONG
-    number = 3
-    while time.monotonic() < end:
-        bench.send(f"for n in range({number}, {number + 5}): mark.delay(n)")
-        number += 5
+    number = int(bench.send(PUTTING))
     until(lambda: set(bench.done()) == set(range(number)) and bench.standing() == 0, 60)
     assert bench.begun() == list(range(number))
 

@@ -8,8 +8,9 @@ from gristmill.batches import reader
 from gristmill.batches.chunk import Chunk, Outcome
 from gristmill.batches.outcomes import BUCKET, GROUP_BYTES, groups, span_of, stored
 from gristmill.batches.reader import ResultReader
+from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
-from tests.support.ledger import WORKER, heartbeat, info, submit
+from tests.support.ledger import WORKER, heal, heartbeat, info, outcomes, pop, run_all, submit
 
 
 def outcome(index, state="succeeded", attempt=1, value=None, retry_ms=None):
@@ -134,6 +135,24 @@ def test_a_run_of_which_a_part_was_consumed_shows_the_rest(ledger, record):
         assert list(read(ledger)) == left
         assert fields(ledger) == (["0:20"] if left else [])
     assert info(ledger, "b").consumed == 20
+
+
+def test_what_retry_gave_back_waits_no_more_once_a_slot_that_had_it_has_recorded_it(ledger, control):
+    """The slot's worker dies after the retry, and another one gets the chunk with all items that have no outcome."""
+    submit(ledger, "b", 14)
+    run_all(ledger, state="failed")
+    heal(ledger)
+    assert control.retry("b") == 14
+    chunk = pop(ledger)
+    work = ledger.take(chunk, WORKER)
+    ledger.record(chunk, outcomes(work.items[:2], "failed"), 0.001, WORKER, rest=-1)
+    assert control.retry("b") == 2
+    pending = ledger.key("b", "retry_pending")
+    assert [ledger.client.getbit(pending, index) for index in (0, 1)] == [1, 1]
+    again = ledger.take(chunk, "cpu@b")
+    ledger.record(chunk, outcomes(again.items[:1], "failed"), 0.001, "cpu@b", rest=-1)
+    assert [ledger.client.getbit(pending, index) for index in (0, 1)] == [0, 1]
+    assert Repair(ledger.client, ledger.settings).examine("b") == {}
 
 
 @given(

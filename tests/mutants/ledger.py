@@ -36,6 +36,14 @@ MUTANTS = (
         ONCE,
     ),
     Mutant(
+        "what retry gave back waits no more once it has an outcome",
+        f"{BATCHES}/record.lua",
+        "if b.retry_pending > 0 then",
+        "if false then",
+        f"{OUTCOMES}::test_what_retry_gave_back_waits_no_more_once_a_slot_that_had_it_has_recorded_it",
+        ONCE,
+    ),
+    Mutant(
         "a group is recorded whole only where nothing was recorded",
         f"{BATCHES}/record.lua",
         "if redis.call('BITCOUNT', key(batch, 'done'), group.first, after - 1, 'BIT') > 0 then return false end",

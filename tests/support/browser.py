@@ -214,7 +214,9 @@ def browser(profile: Path) -> Iterator[Browser]:
     """A headless Chromium with a fresh profile."""
     theirs_in, to = os.pipe()
     back, theirs_out = os.pipe()
-    options = ["--headless", "--remote-debugging-pipe", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+    # A window that nobody asked for draws itself all the time.
+    options = ["--headless", "--remote-debugging-pipe", "--disable-gpu", "--no-startup-window", "--no-first-run"]
+    options += ["--hide-scrollbars"]
     options += ["--disable-background-networking", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
     if os.geteuid() == 0:
         options.append("--no-sandbox")

@@ -3,21 +3,30 @@
 import base64
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPMessage
-from typing import Any
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPMessage
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from gristmill.batches.ledger import Ledger
 from gristmill.dashboard.asking import SILENT_SECONDS
 from tests.conftest import until
+from tests.support.forked import start
 from tests.support.ledger import FIELDS, outcomes, pop
 from tests.support.servers import free_port
+
+
+class Form(NamedTuple):
+    """What is sent with the token of a page, and the cookie that goes with the token."""
+
+    body: bytes
+    cookie: str
 
 
 class Dashboard:
@@ -49,12 +58,29 @@ class Dashboard:
         assert code == 200, text
         return json.loads(text)
 
-    def post(self, path: str, **fields: str) -> tuple[int, str]:
-        """Send a form with the token of a page."""
+    def status(self, path: str, data: bytes | None = None, **headers: str) -> int:
+        """The code of an answer; where a redirect leads is not asked."""
+        parts = urlsplit(f"{self.address}{path}")
+        with closing(HTTPConnection(parts.netloc, timeout=30)) as connection:
+            form = {} if data is None else {"Content-Type": "application/x-www-form-urlencoded"}
+            query = f"?{parts.query}" if parts.query else ""
+            connection.request(
+                "GET" if data is None else "POST", f"{parts.path}{query}", data, {**self.login, **form, **headers}
+            )
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+    def form(self, **fields: str) -> Form:
+        """A form with the token of a page."""
         cookie = self.ask("/batches")[2]["Set-Cookie"].partition(";")[0]
         pairs = [("_xsrf", cookie.partition("=")[2]), *fields.items()]
-        body = "&".join(f"{name}={value}" for name, value in pairs).encode()
-        code, text, _ = self.ask(path, body, Cookie=cookie)
+        return Form("&".join(f"{name}={value}" for name, value in pairs).encode(), cookie)
+
+    def post(self, path: str, **fields: str) -> tuple[int, str]:
+        """Send a form with the token of a page."""
+        form = self.form(**fields)
+        code, text, _ = self.ask(path, form.body, Cookie=form.cookie)
         return code, text
 
 
@@ -70,24 +96,28 @@ def dashboard(url: str, prefix: str = "", **settings: str) -> Iterator[Dashboard
     own = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
     environ = {**own, "GRISTMILL_REDIS_URL": url, "GRISTMILL_PREFIX": prefix, **settings}
     command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     path = settings.get("GRISTMILL_DASHBOARD_URL_PREFIX", "")
     address = f"http://127.0.0.1:{port}" + (f"/{path}" if path else "")
     running = Dashboard(address, settings.get("GRISTMILL_DASHBOARD_PASSWORD", ""))
 
-    def is_up() -> bool:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        try:
-            return bool(running.ask("/login")[0])
-        except OSError:
-            return False
+    with TemporaryFile() as log:
+        process = start(command, environ, log)
 
-    try:
-        until(is_up, what="a dashboard")
-        yield running
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        def is_up() -> bool:
+            if process.poll() is not None:
+                log.seek(0)
+                raise AssertionError(log.read().decode())
+            try:
+                return bool(running.ask("/login")[0])
+            except OSError:
+                return False
+
+        try:
+            until(is_up, what="a dashboard")
+            yield running
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def heartbeat(ledger: Ledger, number: int, queue: str = "cpu", **fields: Any) -> None:

@@ -37,9 +37,9 @@ def _named(node: ast.AST, *names: str) -> bool:
     return isinstance(node, ast.Name) and node.id in names
 
 
-def _definitions(tree: ast.AST) -> Iterator[str]:
+def _definitions(nodes: list[ast.AST]) -> Iterator[str]:
     """The private names that a file defines."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -49,9 +49,9 @@ def _definitions(tree: ast.AST) -> Iterator[str]:
             yield node.id
 
 
-def _uses(tree: ast.AST) -> Iterator[str]:
+def _uses(nodes: list[ast.AST]) -> Iterator[str]:
     """The private names that a file reads of an object, or imports of an engine."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and not _named(node.value, "os", "sys"):
             yield node.attr
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
@@ -62,67 +62,68 @@ def _uses(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
-def _patches(tree: ast.AST) -> Iterator[str]:
+def _patches(nodes: list[ast.AST]) -> Iterator[str]:
     """The attributes of an engine's modules and classes that a file assigns to."""
     engines = {
         alias.asname or alias.name
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and _engine(node.module or "")
         for alias in node.names
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             text = ast.unparse(node)
             if text.partition(".")[0] in engines:
                 yield f"{text} ="
 
 
-def _overrides(path: Path, tree: ast.AST) -> set[str]:
+def _overrides(path: Path, nodes: list[ast.AST]) -> set[str]:
     """The private methods and attributes of an engine's class that a class of the file replaces."""
     parts = path.relative_to(PROJECT).with_suffix("").parts
     module = ".".join(parts if parts[0] == "gristmill" else ("gristmill", *parts)).removesuffix(".__init__")
     if module.endswith("__main__"):
         return set()
     names: set[str] = set()
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     for kind in vars(importlib.import_module(module)).values():
         if isinstance(kind, type) and kind.__module__ == module:
             theirs = [base for base in kind.__mro__ if _engine(base.__module__)]
             defined = {name for base in theirs for name in vars(base)}
             own = {name for base in kind.__mro__ if not _engine(base.__module__) for name in vars(base)}
             # What an instance of theirs has is in the text of their class only.
-            defined |= {name for base in theirs for name in re.findall(r"self\.(_\w+)", _source(base))}
+            defined |= {name for base in theirs for name in re.findall(r"self\.(_\w+)", text_of(base))}
             names |= {name for name in {*vars(kind), *(attributes - own)} if _private(name) and name in defined}
     # The latter is there in each class that has a `Protocol` among its bases.
     return names - {"_abc_impl", "_is_protocol"}
 
 
-def _source(kind: type) -> str:
-    """The text of a class; none where a function has made it."""
+def text_of(kind: type) -> str:
+    """The text of a class; none where a function has made it. `inspect.getsource` parses the whole file for each."""
     file = getattr(sys.modules[kind.__module__], "__file__", None) or ""
     return _classes(Path(file)).get(kind.__name__, "") if file.endswith(".py") else ""
 
 
 @cache
 def _classes(path: Path) -> dict[str, str]:
-    """The texts of a file's classes. `inspect.getsource` parses the whole file for each."""
+    """The texts of a file's classes."""
     text = path.read_text()
     lines = text.splitlines()
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+    # A class of a module hides one of its functions that has the same name.
+    nodes = reversed([node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)])
     return {node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes}
 
 
 @cache
 def private_names() -> dict[str, set[str]]:
     """The names by file, as paths of the repository."""
-    trees = {path: ast.parse(path.read_text()) for path in files()}
-    overrides = {path: _overrides(path, tree) for path, tree in trees.items()}
+    nodes_of = {path: list(ast.walk(ast.parse(path.read_text()))) for path in files()}
+    overrides = {path: _overrides(path, nodes) for path, nodes in nodes_of.items()}
     theirs = set[str]().union(*overrides.values())
-    ours = {name for tree in trees.values() for name in _definitions(tree)} - theirs
+    ours = {name for nodes in nodes_of.values() for name in _definitions(nodes)} - theirs
     names = {}
-    for path, tree in trees.items():
-        uses = {name for name in _uses(tree) if _private(name)} - ours
-        if every := uses | overrides[path] | set(_patches(tree)):
+    for path, nodes in nodes_of.items():
+        uses = {name for name in _uses(nodes) if _private(name)} - ours
+        if every := uses | overrides[path] | set(_patches(nodes)):
             names[str(path.relative_to(PROJECT))] = every
     return names
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from contextlib import suppress
@@ -13,7 +12,7 @@ from kombu import Connection
 from redis import Redis
 
 from gristmill.broker.address import from_redis
-from tests.support.forked import run_forked
+from tests.support.forked import run_forked, start
 
 
 class Bench:
@@ -64,14 +63,10 @@ class Bench:
     def worker(self, pool="prefork", slots=2, multiplier=1, *options, url=None):
         number = len(self.workers)
         log = (self.directory / f"{self.prefix[:-1]}-{number}.log").open("w")
-        command = f"-m celery -A {self.app} worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
-        worker = subprocess.Popen(
-            [sys.executable, *command.split(), "--without-mingle", "--without-gossip", *options],
-            env={**self.environ, "TEST_URL": url or self.url, "TEST_MULTIPLIER": str(multiplier)},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        words = f"-m celery -A {self.app} worker -Q q -P {pool} -c {slots} -l info -n w{number}@t"
+        command = [sys.executable, *words.split(), "--without-mingle", "--without-gossip", *options]
+        environ = {**self.environ, "TEST_URL": url or self.url, "TEST_MULTIPLIER": str(multiplier)}
+        worker = start(command, environ, log)
         log.close()
         self.workers.append(worker)
         return worker

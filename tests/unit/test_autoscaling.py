@@ -26,7 +26,7 @@ def next_of(queue, past, at, bounds=None, seconds=TARGET):
     return decide(queue, planned, past, at, bounds or Bounds(0, 64), seconds, Aim(TARGET, IDLE))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 20))])
 @pytest.mark.parametrize(("target", "ground"), [(60.0, POOLS), (600.0, CONTAINERS)], ids=["pools", "containers"])
 def test_mixed_batches_end_in_time_on_busy_slots_without_flapping(seed, target, ground):
     scaled = ScaledFleet(seed, target, 0.1 * target, ground)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.forked import GRISTMILL, PRELOADED, can_fork, run_forked
+from tests.support.forked import GRISTMILL, PRELOADED, Forked, can_fork, run_forked, start
 
 REPORT = """
 import os, sys
@@ -41,6 +41,34 @@ def test_it_prints_and_ends_alike(command, tmp_path):
 def test_what_runs_too_long_is_ended(tmp_path):
     with pytest.raises(subprocess.TimeoutExpired):
         run_forked([*PYTHON, "import time; time.sleep(60)"], None, tmp_path, os.environ, 0.2)
+
+
+MODULE = """
+import os, sys
+print(__name__, sys.argv[1:], os.getcwd(), sys.path[0], os.getsid(0) == os.getpid(), sys.stdin.read() == "", flush=True)
+sys.stderr.write("to stderr")
+"""
+
+
+@pytest.mark.parametrize("safe", [[], ["-P"]])
+@pytest.mark.parametrize(("end", "code"), [("exit(3)", 3), ("import os; os.kill(os.getpid(), 9)", -9)])
+def test_a_module_that_runs_on_begins_and_ends_alike(tmp_path, monkeypatch, safe, end, code):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "mill_module.py").write_text(f"{MODULE}\n{end}\n")
+    command = [sys.executable, *safe, "-m", "mill_module", "word"]
+    texts = []
+    # Python reads this variable when it starts, so the second is not forked.
+    for more in ({}, {"PYTHONWARNINGS": "default"}):
+        environ = {**os.environ, **more}
+        with (tmp_path / f"log{len(texts)}").open("w+b") as log:
+            process = start(command, environ, log)
+            assert isinstance(process, Forked) is not bool(more)
+            assert process.wait(60) == process.poll() == code
+            log.seek(0)
+            texts.append(log.read().decode())
+    assert texts[0] == texts[1] != ""
 
 
 def test_it_is_not_forked_when_python_has_to_start_for_it():

@@ -20,7 +20,8 @@ outcomes, items = groups_of(groups)
 local log_of, logged = logs_of(logs), {}
 local b = state(batch, {'epoch', 'queue', 'task', 'paused', 'cancelling', 'finished', 'halt', 'from_batch', 'has_takers',
   'is_async', 'limit_by', 'max_running', 'task_limit_by', 'task_max_running', 'stuck_after'}, {'priority', 'created',
-  'succeeded', 'failed', 'cancelled', 'dead', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items'})
+  'succeeded', 'failed', 'cancelled', 'dead', 'stored', 'bytes', 'chunk_seconds', 'measured_seconds', 'measured_items',
+  'retry_pending'})
 if not b.epoch then return {items, false, false} end
 if b.epoch ~= epoch then
   redis.call('HINCRBY', key(batch, 'state'), 'duplicates', items)
@@ -41,6 +42,8 @@ do
   local function end_items(group)
     ended[#ended + 1] = group
     tally[group.state] = tally[group.state] + group.count
+    -- A slot may still have had what `retry` gave back.
+    if b.retry_pending > 0 then fill(key(batch, 'retry_pending'), group.first, group.count, 0) end
     note_logs(logged, group, log_of)
   end
 
