@@ -114,6 +114,7 @@ FLEET = {
         "page_words",
         "pages_in_browser",
         "pages_without_server",
+        "program_options",
         "programs",
         "repeated_submit",
         "results",
