@@ -19,13 +19,15 @@ from typing import NoReturn
 
 from gristmill.config.task_modules import SHIPPED_TASKS
 from gristmill.errors import GristmillError
-from gristmill.fleet.worker_id import belong_to
+from gristmill.fleet.worker_id import belong_to, node_name
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.worker import logs
+from gristmill.worker.celery_internals import begin_process
 from gristmill.worker.pool.fresh_process import be, end_with, ignore_interrupts, start_python
 from gristmill.worker.pool.shared_memory import freeze
+from gristmill.worker.slot.chunk_task import prepare
 from gristmill.worker.slot.preparation import preload
 
 #: Attempts to start a process, and seconds between them.
@@ -99,12 +101,13 @@ def main(descriptor: int, parent: int, worker: str, queues: list[str]) -> NoRetu
     """Be the fork server of the process `parent`, the worker with the id `worker`, until that ends."""
     os.set_inheritable(descriptor, False)
     ignore_interrupts()
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
     end_with(parent)
     link = socket.socket(fileno=descriptor)
     belong_to(worker)
-    _load()
+    _load(worker)
+    # Now: Celery's initializer has given some of them their defaults.
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     if queues:
         _preload(worker, queues)
     freeze()
@@ -119,14 +122,19 @@ def main(descriptor: int, parent: int, worker: str, queues: list[str]) -> NoRetu
         os.close(descriptors[0])
 
 
-def _load() -> None:
-    """Load what the processes share beside this module: the tasks that ship, and what a chunk's run uses."""
+def _load(worker: str) -> None:
+    """Load what the processes share beside this module: the tasks that ship, and what a chunk's run uses.
+
+    Celery's initializer runs here too, before the user's modules are there, which may listen to its signals: each
+    process runs it again, but most of what it loads and makes is shared.
+    """
     for name in SHIPPED_TASKS:
         import_module(name)
-    app.finalize()
-    with suppress(GristmillError):
+    begin_process(app, node_name(worker))
+    with suppress(GristmillError), reaching():
         # Else each process makes its own.
         _ = app.backend
+        prepare()
 
 
 def _preload(worker: str, queues: list[str]) -> None:
