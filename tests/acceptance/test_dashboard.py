@@ -81,8 +81,9 @@ def test_a_step_of_load_is_what_the_chart_shows(page, fleet, address, name):
     high = sorted(shown)[-len(true) :]
     for seen, meant in zip(high, sorted(true.values()), strict=True):
         assert seen == pytest.approx(meant, rel=0.05)
-    steps = [number for number in shown if number]
-    assert shown[: 300 - int(time.time() - before) - 5].count(0) > 100
+    # Before that, other tests have sent a few.
+    steps = [number for number in shown[300 - int(time.time() - before) - 2 :] if number]
+    assert max(shown[: 300 - int(time.time() - before) - 5]) < 100
     assert len(steps) == len(true)
 
 
