@@ -61,7 +61,7 @@ def _time(actors: Actors, scenario: Scenario, product: Product, silent: str = ""
     feeding = [each for each in actors.producers if each.at in ("append", "end") and silent != _words(each)]
     for now in (actors.now + STEP_MS // 2, actors.now + STEP_MS):
         # Nobody looks at these answers.
-        with product.client.assuming((0, False, (), -1, (None, None, None), 0, 0)):
+        with product.client.assuming((0, False, (), -1, (None, None, None), 0, 0, 0)):
             product.set_clock(now)
             for worker in alive:
                 product.renew(worker.name)
