@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 # With CI set, a test that lacks a browser or an engine fails; otherwise it is skipped.
 PYTEST := $(BIN)/python -m pytest
-# Tests wait more than they compute. Each of these processes has servers and a fleet of its own.
+# Tests wait more than they compute. Each of these processes has a server of its own.
 JOBS := $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 SIDE_BY_SIDE := -n $(JOBS) --dist loadfile
 # What fails beside others runs once more, alone: a test that passes then was starved, one that is wrong fails again.

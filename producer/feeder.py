@@ -76,7 +76,8 @@ class Feeder:
         with self._lock, suppress(GristmillError, RedisError):
             with suppress(Stopped):
                 self._flush()
-            self._sent_blocks.settle(self.ledger)
+            with suppress(ServerFull):
+                self._sent_blocks.settle(self.ledger)
             self.ledger.let_go(self.batch, self.token)
 
     def send(self, lots: Iterator[ItemLot], same: Callable[[], None], place: Callable[[int], str]) -> int:
@@ -209,6 +210,8 @@ class Feeder:
             self._backpressure.release()
             return
         if time.monotonic() - self._answered_at > ALIVE_SECONDS and not self.feed.input_ended:
+            # A failover may have taken back what the input gave last, and the input may be silent for long.
+            self._sent_blocks.settle(ledger)
             ledger.producer_heartbeat(self.batch, self.token)
             self._answered_at = time.monotonic()
 

@@ -19,7 +19,7 @@ from gristmill.broker.lists import SHARED_SECONDS
 from gristmill.broker.messages import encoded, level_of, mark_redelivered, put_of, seconds_until_due, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
-from gristmill.broker.reader import Entry, decoded, entries_of
+from gristmill.broker.reader import Entry, decoded
 from gristmill.broker.scripts import TransportScripts
 from gristmill.broker.senders import Token, token_of
 from gristmill.broker.tags import on_stream
@@ -260,13 +260,8 @@ class Channel(QueuesOnServer):
         return message
 
     def _take_one(self, queue: str) -> dict[str, Any] | None:
-        consumer = self.lease.consumer
-        _, _, flat = self.scripts.call("take", consumer=consumer, credit=1, create=False, queues=[queue], tags=[])
-        if not flat:
-            return None
-        (entry,) = entries_of(flat)
-        self.lease.holding.add(entry.tag)
-        return self._message(entry)
+        entry = self.reader.take_one(queue)
+        return self._message(entry) if entry else None
 
     def take_now(self, queue: str) -> Any:
         """Take a message without waiting, as a dict; raise Empty if there is none."""

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty
 from typing import Any
 
 from redis import Redis, UnixDomainSocketConnection
@@ -108,6 +109,12 @@ class Link(HookedChannel):
             return min(float(self.connection.brpop_timeout), LONE_READ_SECONDS)
         return min(READ_SECONDS, self.lease.seconds / RENEWALS)
 
+    def basic_qos(self, *args: Any, **kwargs: Any) -> None:
+        """Change how many messages may be unacknowledged; without room, the channel waits for none."""
+        super().basic_qos(*args, **kwargs)
+        if not self.qos.can_consume():
+            self.leave_request()
+
     def leave_request(self) -> None:
         """Wait no longer for messages: what has come meanwhile goes back, unseen.
 
@@ -116,7 +123,13 @@ class Link(HookedChannel):
         Raises:
             RedisError: the server cannot be reached, or refuses.
         """
-        if self._reader is None or not self._reader.is_waiting or self.lease.reading.keys() != {id(self)}:
+        if self._reader is None or self.lease.reading.keys() != {id(self)}:
+            return
+        if not self._reader.is_waiting:
+            # The answer to a take is on its way, and nobody may read it once the channel has no room.
+            if not self.qos.can_consume():
+                with suppress(Empty):
+                    self.finish_reading()
             return
         self.abandon_answer()
         self._reader.give_up()

@@ -147,6 +147,20 @@ class QueueReader:
         call = self.scripts.flat("take", consumer=consumer, credit=count, create=create, queues=queues, tags=acks)
         connection.send_command("EVALSHA", *call)
 
+    def take_one(self, queue: str) -> Entry | None:
+        """Take a message without waiting, over the channel's other connection."""
+        # Until it is known what came, nobody may take it for the answer to a request that was left.
+        self.lease.reading[id(self)] = monotonic()
+        try:
+            call = {"consumer": self.lease.consumer, "credit": 1, "create": False, "queues": [queue], "tags": []}
+            _, _, flat = self.scripts.call("take", **call)
+            entry = next(entries_of(flat), None)
+            if entry:
+                self.lease.holding.add(entry.tag)
+            return entry
+        finally:
+            self.lease.reading.pop(id(self), None)
+
     @property
     def is_waiting(self) -> bool:
         """Whether the last request waits for messages, and does not take those that are there."""

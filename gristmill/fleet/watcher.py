@@ -64,7 +64,7 @@ class Watcher:
     def tell(self, is_lacking: bool) -> None:
         """Hear whether the fleet lacks a watcher; called at least once a second from then on."""
         self._is_told = True
-        if is_lacking:
+        if is_lacking and not (self.subscription.problem or self._problem):
             self.lease.heartbeat.hasten(self._enlist, 0)
 
     def hold(self) -> None:

@@ -35,7 +35,7 @@ from gristmill.worker.pool.size import pool_size
 from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
-from gristmill.worker.task_counts import collect
+from gristmill.worker.task_counts import collect, put_back
 from gristmill.worker.upkeep.mending import MEND_SECONDS, Mender
 from gristmill.worker.upkeep.notifier import Notifier
 from gristmill.worker.upkeep.scheduler import Scheduler
@@ -99,7 +99,11 @@ class WorkerHeartbeat(StartStopStep):
         ended = self.kills.ended()
         chunks, runs = unacknowledged_chunks(), run_rows.slowest()
         counts = collect() if settings().meters else None
-        answer = self.ledger.heartbeat(self.id, self._describe(), chunks, ended, runs, counts)
+        try:
+            answer = self.ledger.heartbeat(self.id, self._describe(), chunks, ended, runs, counts)
+        except Exception:
+            put_back(counts or ())
+            raise
         self.kills.learn(answer.kills, ended)
         pool_size.learn(answer.wish)
         pool_size.tune(answer.items, self.load.machine_percent)

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 from celery.exceptions import Ignore, Reject, Retry
 
@@ -28,3 +29,10 @@ def collect() -> list[tuple[str, str, str, int]]:
         counts = [(*key, number) for key, number in _counts.items()]
         _counts.clear()
     return counts
+
+
+def put_back(counts: Iterable[tuple[str, str, str, int]]) -> None:
+    """Count again what `collect` answered, and nobody got."""
+    with _lock:
+        for *key, number in counts:
+            _counts[tuple(key)] += number  # type: ignore[index]

@@ -80,6 +80,20 @@ def test_files_that_cannot_be_read_are_named(unchanged):
     unchanged.run("run", "--from", "file", "--encoding", "klingon", "--", "true").refused("klingon")
 
 
+@pytest.mark.parametrize("option", ["--in", "--after", "--from-batch"])
+def test_a_directory_of_a_batch_that_starts_later_may_come_later(fleet, name, option):
+    fleet.run("run", "fibonacci", "1", "--name", f"{name}-first").good()
+    sources = [] if option == "--from-batch" else [":::", "x"]
+    value = "1h" if option == "--in" else f"{name}-first"
+    fleet.run("submit", "--name", name, option, value, "--workdir", "nowhere", "--", "true", *sources).good()
+    fleet.run("submit", "--name", f"{name}-now", "--workdir", "nowhere", "--", "true", ":::", "x").refused("--workdir")
+
+
+def test_each_item_that_its_time_limit_ends_is_named(fleet, name):
+    done = fleet.run("run", "--name", name, "--time-limit", "1", "--shell", "--", "sleep 30", ":::", "1", "2")
+    assert [index for index in range(2) if f"item {index} failed" in done.err] == [0, 1]
+
+
 @pytest.mark.parametrize(("option", "value"), [("--slots", "100"), ("--memory", "40T")])
 def test_what_the_worker_of_this_command_will_never_have_is_refused(place, option, value):
     done = place.run("run", option, value, "--max-wait", "10s", "--", "true", ":::", "x", GRISTMILL_CPU_SLOTS="2")

@@ -73,7 +73,8 @@ def test_the_addresses_are_those_of_all_routes():
     [
         {"has_work": False},
         {},
-        {"GRISTMILL_DASHBOARD_READ_ONLY": "true", "GRISTMILL_TASK_EVENTS": "true"},
+        {"GRISTMILL_DASHBOARD_READ_ONLY": "true"},
+        {"GRISTMILL_TASK_EVENTS": "true"},
     ],
 )
 def test_no_address_ends_in_a_traceback(tmp_path, state):

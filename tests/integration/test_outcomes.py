@@ -137,7 +137,8 @@ def test_a_run_of_which_a_part_was_consumed_shows_the_rest(ledger, record):
     assert info(ledger, "b").consumed == 20
 
 
-def test_what_retry_gave_back_waits_no_more_once_a_slot_that_had_it_has_recorded_it(ledger, control):
+@pytest.mark.parametrize("retry_ms", [None, 60_000])
+def test_what_retry_gave_back_waits_no_more_once_a_slot_that_had_it_has_recorded_it(ledger, control, retry_ms):
     """The slot's worker dies after the retry, and another one gets the chunk with all items that have no outcome."""
     submit(ledger, "b", 14)
     run_all(ledger, state="failed")
@@ -150,7 +151,7 @@ def test_what_retry_gave_back_waits_no_more_once_a_slot_that_had_it_has_recorded
     pending = ledger.key("b", "retry_pending")
     assert [ledger.client.getbit(pending, index) for index in (0, 1)] == [1, 1]
     again = ledger.take(chunk, "cpu@b")
-    ledger.record(chunk, outcomes(again.items[:1], "failed"), 0.001, "cpu@b", rest=-1)
+    ledger.record(chunk, outcomes(again.items[:1], "failed", retry_ms), 0.001, "cpu@b", rest=-1)
     assert [ledger.client.getbit(pending, index) for index in (0, 1)] == [0, 1]
     assert Repair(ledger.client, ledger.settings).examine("b") == {}
 

@@ -72,6 +72,19 @@ def test_a_process_that_cannot_start_is_nobody_s_guilt(quarantine_process, monke
         quarantine_process.run(wreckers.pid)
 
 
+def test_nor_is_a_host_that_has_room_for_no_other(quarantine_process, monkeypatch):
+    monkeypatch.setattr(quarantine.subprocess, "Popen", wreckers.no_room)
+    with pytest.raises(quarantine.QuarantineUnavailable, match="temporarily unavailable"):
+        quarantine_process.run(wreckers.pid)
+
+
+def test_what_a_module_sets_for_its_process_is_no_change_of_an_item(quarantine_process, monkeypatch, tmp_path):
+    (tmp_path / "deep.py").write_text("import sys\nsys.setrecursionlimit(5000)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("GRISTMILL_TASK_MODULES", "deep")
+    assert quarantine_process.run(wreckers.recursion_limit_after_an_item) == 5000
+
+
 def test_a_child_process_ends_with_its_parent():
     code = (
         "from tests.support import wreckers; from gristmill.worker.slot.quarantine import QuarantineProcess; "

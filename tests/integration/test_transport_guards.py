@@ -292,6 +292,41 @@ class TestLeaving:
         assert handed_back(bench) == 1
         assert waiting.basic_get("q").headers.get("redelivered") is None
 
+    def test_it_goes_back_as_soon_as_the_channel_has_no_room(self, bench, waiting):
+        put(waiting, 1, 2)
+        until(lambda: bench.client.xpending(f"{bench.prefix}gm1:q:q:0", "gm")["pending"] > 0)
+        waiting.qos.append("held", "0/1-0/q")
+        waiting.basic_qos(0, 1, False)
+        assert bench.client.xpending(f"{bench.prefix}gm1:q:q:0", "gm")["pending"] == handed_back(bench) > 0
+        waiting.qos.delivered.pop("0/1-0/q")
+
+    def test_so_does_what_a_take_brings_that_is_on_its_way(self, bench, waiting, monkeypatch):
+        put(waiting, 1)
+        waiting.connection.client.drain_events(timeout=5)
+        put(waiting, 2)
+        waiting.start_reading()
+        assert not waiting.reader.is_waiting
+        monkeypatch.setattr(waiting.qos, "can_consume", lambda: False)
+        waiting.leave_request()
+        assert handed_back(bench) == 1
+        assert waiting.lease.reading == {}
+
+    def test_what_another_thread_takes_meanwhile_is_its_own(self, bench, waiting, monkeypatch):
+        queue = waiting.connection.client.SimpleQueue("r", channel=waiting)
+        queue.put(1)
+        waiting.lease.queues.add("r")
+        call = waiting.scripts.call
+
+        def call_and_leave(name, **arguments):
+            answer = call(name, **arguments)
+            if name == "take":
+                waiting.leave_request()
+            return answer
+
+        monkeypatch.setattr(waiting.scripts, "call", call_and_leave)
+        assert waiting.basic_get("r").payload == 1
+        assert bench.client.zcard(f"{bench.prefix}gm1:back:r") == 0
+
     def test_nothing_is_read_when_the_channel_closes(self, waiting, monkeypatch):
         waiting.leave_request()
         monkeypatch.setattr(waiting, "finish_reading", lambda **_: pytest.fail("it waits for an answer"))

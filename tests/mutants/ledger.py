@@ -38,8 +38,8 @@ MUTANTS = (
     Mutant(
         "what retry gave back waits no more once it has an outcome",
         f"{BATCHES}/record.lua",
-        "if b.retry_pending > 0 then",
-        "if false then",
+        "if b.retry_pending > 0 then fill(key(batch, 'retry_pending'), group.",
+        "if false then fill(key(batch, 'retry_pending'), group.",
         f"{OUTCOMES}::test_what_retry_gave_back_waits_no_more_once_a_slot_that_had_it_has_recorded_it",
         ONCE,
     ),

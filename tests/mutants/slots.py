@@ -71,8 +71,8 @@ CONTAINMENT = (
     Mutant(
         "what an item sets for its whole process is set back",
         "gristmill/worker/restoration/whole_process.py",
-        "            if tell() != value:\n",
-        "            if False:\n",
+        "                if tell() != value:\n",
+        "                if False:\n",
         f"{STATE_TEST}::{FULL}",
         ALONE,
     ),

@@ -1,11 +1,25 @@
 """Calls for test_quarantine that do to their process what a bad item may do."""
 
 import ctypes
+import errno
 import os
 import signal
+import sys
 from pathlib import Path
 
+from gristmill.tasks import catalog
+from gristmill.worker.restoration.state import process_state
 from gristmill.worker.slot import quarantine
+
+
+def no_room(*_, **__):
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def recursion_limit_after_an_item():
+    catalog.load()
+    process_state.after_item(1.0, failed=False)
+    return sys.getrecursionlimit()
 
 
 def pid():

@@ -172,6 +172,43 @@ def test_a_connection_that_is_made_again_between_chunks_replaces_nothing():
     assert in_fork(run) == "(False, True)"
 
 
+def test_what_somebody_sets_between_chunks_stays():
+    def run():
+        state = ProcessState()
+        state.begin()
+        cores = {min(os.sched_getaffinity(0))}
+        os.sched_setaffinity(0, cores)
+        os.nice(1)
+        state.before_items()
+        state.after_item(1.0, failed=False)
+        return os.sched_getaffinity(0) == cores, state.is_spent
+
+    assert in_fork(run) == "(True, False)"
+
+
+def test_a_logger_that_was_silent_before_stays_so():
+    def run():
+        _own_logger.disabled = True
+        state = ProcessState()
+        state.begin()
+        logging.getLogger("mine").disabled = True
+        state.after_item(1.0, failed=False)
+        return _own_logger.disabled, logging.getLogger("mine").disabled
+
+    assert in_fork(run) == "(True, False)"
+
+
+def test_a_stream_of_the_task_s_own_replaces_nothing():
+    def run():
+        sys.stdout = type("Tee", (), {"write": len, "flush": id})()
+        state = ProcessState()
+        state.begin()
+        state.after_item(1.0, failed=False)
+        return state.is_spent
+
+    assert in_fork(run) == "False"
+
+
 def test_closed_standard_streams_are_back():
     def inodes():
         answer = []

@@ -76,6 +76,10 @@ printing = option_group(
 )
 
 
+#: Options with which items start later, when what is not there yet may be.
+_LATER = ("after", "from_batch", "at", "delay", "cron", "every")
+
+
 def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
     """What `running` says, as fields of a CommandLine.
 
@@ -89,7 +93,8 @@ def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
         output_dir = str(Path(output_dir).absolute())
     if not settings().redis_url:
         workdir = os.getcwd() if workdir is None else workdir  # noqa: PTH109
-        _check_workdir(workdir)
+        if not any(feeding.get(name) for name in _LATER):
+            _check_workdir(workdir)
         if output_dir:
             _check_output_dir(output_dir)
     return {

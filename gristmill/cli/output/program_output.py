@@ -13,6 +13,8 @@ from gristmill.cli.console import printable, stderr, stdout, warn
 from gristmill.cli.output.result_lines import ResultWriter
 from gristmill.tasks.program.template import text_of
 
+#: Errors that may be those of all items, and no item's own: a program that cannot run names itself, or its directory.
+_FOR_ALL = {"ProgramFailed", "ProgramsOff", "FileNotFoundError", "NotADirectoryError", "PermissionError"}
 #: Bytes of a file that are printed at a time.
 _PIECE_BYTES = 1 << 20
 
@@ -50,16 +52,16 @@ class OutputWriter(ResultWriter):
             sys.stderr.write(result.log)
             sys.stderr.flush()
         if result.state != "succeeded" and result.error:
-            self._say_error(f"item {result.index} {result.state}: ", result.error["message"])
+            self._say_error(result, result.error["type"], result.error["message"])
 
-    def _say_error(self, item: str, message: str) -> None:
-        """Print how an item failed. A directory that is missing fails all items alike: one line has the first."""
-        if message == self._error:
+    def _say_error(self, result: Result, kind: str, message: str) -> None:
+        """Print how an item failed. A program that is missing fails all items alike: one line has the first."""
+        if message == self._error and kind in _FOR_ALL and result.state == "failed":
             self._repeats += 1
             return
         self._say_repeats()
         self._error = message
-        _print_error(item + message)
+        _print_error(f"item {result.index} {result.state}: {message}")
 
     def _say_repeats(self) -> None:
         if self._repeats:

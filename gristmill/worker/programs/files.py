@@ -111,7 +111,7 @@ def delete_draft(draft: str) -> None:
     """Delete the folder of a program that has not ended, if there is one."""
     if draft.endswith(PART):
         # What the program has started may still write to it.
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             shutil.rmtree(draft)
 
 

@@ -97,13 +97,15 @@ class ProcessState:
             self._has_moved = True
 
     def before_items(self) -> None:
-        """Note the limits of a chunk, and the descriptors that the process has opened.
+        """Note the limits of a chunk, where the process runs, and the descriptors that it has opened.
 
-        Between chunks no item runs: what is another descriptor now is a connection that broke and was made again.
+        Between chunks no item runs: what is another descriptor now is a connection that broke and was made again, and
+        other cores or another priority are somebody's who looks after this host.
         """
         if not self.pid:
             return
         self._limits = _limits()
+        self._whole.note_place()
         if not self._own or any(True for _ in lost(self._own)):
             self._own = {number: each for number, each in identities().items() if number not in self._pipes}
 
@@ -165,8 +167,8 @@ class ProcessState:
 
     def _differences(self) -> Iterator[str]:
         """Undo what an item has changed; yields what cannot be undone."""
-        yield from self._whole.restore()
         self._patches.restore()
+        yield from self._whole.restore()
         self._restore_directory()
         self._restore_environment()
         self._signals.restore()
@@ -258,7 +260,7 @@ def _limits() -> dict[int, tuple[int, int]]:
 
 def _is_open(stream: Any) -> bool:
     try:
-        return stream is None or not stream.closed
+        return not getattr(stream, "closed", False)
     except ValueError:
         # Its buffer was detached.
         return False

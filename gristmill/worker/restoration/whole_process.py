@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from locale import LC_ALL, setlocale
 from typing import Any
 
-log = logging.getLogger(__name__)
-
 
 def _collect(on: bool) -> None:
     (gc.enable if on else gc.disable)()
@@ -26,15 +24,22 @@ def _handle(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
 
-def _silence(silent: bool) -> None:
+def _silent_loggers() -> set[logging.Logger]:
     # `logging.config` silences all loggers that it is not told of.
-    for logger in [log, *logging.root.manager.loggerDict.values()]:
-        if isinstance(logger, logging.Logger):
-            logger.disabled = silent
+    loggers = list(logging.root.manager.loggerDict.values())
+    return {logger for logger in loggers if isinstance(logger, logging.Logger) and logger.disabled}
 
 
-#: What tells each setting, and what sets it.
-_SETTINGS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
+def _silence(silent: set[logging.Logger]) -> None:
+    for logger in _silent_loggers() - silent:
+        logger.disabled = False
+    for logger in silent:
+        logger.disabled = True
+
+
+#: What tells a setting, and what sets it.
+Setting = tuple[Callable[[], Any], Callable[[Any], Any]]
+_SETTINGS: list[Setting] = [
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (sys.gettrace, sys.settrace),
     (sys.getprofile, sys.setprofile),
@@ -47,25 +52,37 @@ _SETTINGS: list[tuple[Callable[[], Any], Callable[[Any], Any]]] = [
     (lambda: logging.root.manager.disable, logging.disable),
     (lambda: logging.root.level, logging.root.setLevel),
     (lambda: [*logging.root.handlers], _handle),
-    (lambda: log.disabled, _silence),
+    (_silent_loggers, _silence),
     (os.getpgrp, lambda group: os.setpgid(0, group)),
+]
+#: Settings that somebody who looks after the host may change between two chunks.
+_PLACE: list[Setting] = [
     (lambda: os.getpriority(os.PRIO_PROCESS, 0), lambda priority: os.setpriority(os.PRIO_PROCESS, 0, priority)),
 ]
 if sys.platform == "linux":
-    _SETTINGS.append((lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores)))
+    _PLACE.append((lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores)))
 
 
 class WholeProcess:
     """Those settings as they are now."""
 
     def __init__(self) -> None:
-        self._values = [(tell(), tell, put) for tell, put in _SETTINGS]
+        self._values = _values(_SETTINGS)
+        self.note_place()
+
+    def note_place(self) -> None:
+        """Note on which cores the process runs now, and with which priority."""
+        self._place = _values(_PLACE)
 
     def restore(self) -> Iterator[str]:
         """Set again what has changed; yields what that is not possible for, such as a priority that was lowered."""
-        for value, tell, put in self._values:
-            if tell() != value:
-                try:
+        for value, (tell, put) in [*self._values, *self._place]:
+            try:
+                if tell() != value:
                     put(value)
-                except OSError as error:
-                    yield f"set for the whole process what cannot be undone: {error}"
+            except Exception as error:
+                yield f"set for the whole process what cannot be undone: {error}"
+
+
+def _values(of: list[Setting]) -> list[tuple[Any, Setting]]:
+    return [(setting[0](), setting) for setting in of]

@@ -19,6 +19,7 @@ from gristmill.server.scripts import Scripts
 from gristmill.tasks.application import app
 from gristmill.worker import logs
 from gristmill.worker.programs.journal import run_journal
+from gristmill.worker.rare_log import RareLog
 from gristmill.worker.restoration.state import process_state
 from gristmill.worker.slot.runner import Runner
 
@@ -27,7 +28,7 @@ MESSAGE_VERSION = 2
 #: Seconds after which a message that this worker cannot run goes back to its queue.
 HAND_BACK_SECONDS = 1.0
 
-log = logging.getLogger(__name__)
+log = RareLog(logging.getLogger(__name__))
 logs.install()
 
 
@@ -69,15 +70,19 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
         Reject: the server or a child process is not available; the message goes back to its queue.
     """
     chunk, worker = Chunk(*fields[:4]), worker_id(self.request.hostname)
+    is_suspect = (self.request.get("gm_returns") or 0) >= SUSPECT
     try:
         with run_journal().of(chunk):
             try:
-                _runner().run(chunk, worker, (self.request.get("gm_returns") or 0) >= SUSPECT)
+                _runner().run(chunk, worker, is_suspect)
             except (RedisError, GristmillError):
                 raise
             except Exception:
                 # An item has done to its process what nobody has thought of.
-                log.exception("items of batch %s run again, each in a process of its own", chunk.batch)
+                text = "items of batch %s run again, each in a process of its own"
+                log.exception(chunk.batch, text, chunk.batch)
+                if is_suspect:
+                    time.sleep(HAND_BACK_SECONDS)
                 process_state.leave()
                 _runner().run(chunk, worker, suspect=True)
     except (RedisError, GristmillError) as error:

@@ -25,6 +25,7 @@ from gristmill.local.descendants import (
     set_parent_death_signal,
 )
 from gristmill.local.interpreter import command
+from gristmill.tasks import catalog
 from gristmill.worker.limits import limit_memory, slot_memory
 from gristmill.worker.output.capture import capture_process
 from gristmill.worker.output.output_file import OutputFile, new_file
@@ -101,7 +102,11 @@ class QuarantineProcess:
         """Send the call to the child. Once the child says that the call has started, its death is the call's doing."""
         for attempt in range(3):
             fresh = self._link is None
-            link = self._link or self._start()
+            try:
+                link = self._link or self._start()
+            except OSError as error:
+                # The host has no process, descriptor or memory left: that is no doing of the call's.
+                raise QuarantineUnavailable(f"cannot start a child process: {error}") from error
             with suppress(EOFError, OSError):
                 link.send(call)
                 if link.poll(START_SECONDS) and link.recv() == _STARTED:
@@ -116,14 +121,14 @@ class QuarantineProcess:
         if self._file is None:
             self._file = new_file()
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
             self._child = subprocess.Popen(
                 command(__name__, "serve", theirs.fileno(), self._file),
                 pass_fds=[theirs.fileno(), self._file],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._link = Connection(ours.detach())
+            self._link = Connection(ours.detach())
         return self._link
 
     def _ending(self) -> str:
@@ -244,6 +249,9 @@ def serve(descriptor: int, file: int) -> None:
 def _serve_calls(link: Connection) -> None:
     threading.Thread(target=_end_with_parent, args=(link.fileno(),), daemon=True).start()
     limit_memory(slot_memory(settings(), cores()))
+    # What modules set for the process when they are imported is no item's change. A fault of theirs shows in the call.
+    with suppress(Exception):
+        catalog.load()
     process_state.begin()
     while not process_state.is_spent and link.poll(IDLE_SECONDS):
         function, arguments = link.recv()
