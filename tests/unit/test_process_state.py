@@ -89,7 +89,7 @@ FULL = {
     "recursion": (lambda: sys.setrecursionlimit(500), sys.getrecursionlimit),
     "profile": (lambda: sys.setprofile(lambda *_: None), sys.getprofile),
     "collection": (gc.disable, gc.isenabled),
-    "thresholds": (lambda: gc.set_threshold(1, 1, 1), gc.get_threshold),
+    "thresholds": (lambda: gc.set_threshold(10**6, 1, 1), gc.get_threshold),
     "socket's time": (lambda: socket.setdefaulttimeout(0.001), socket.getdefaulttimeout),
     "locale": (lambda: locale.setlocale(locale.LC_CTYPE, _OTHER_LOCALE), lambda: locale.setlocale(locale.LC_CTYPE)),
     "warnings": (lambda: warnings.simplefilter("error"), lambda: [*warnings.filters]),
