@@ -160,10 +160,12 @@ class ProcessState:
             self._replace(f"left what cannot be undone: {error!r}")
 
     def _replace(self, reason: str) -> None:
-        if not self.reason:
-            log.warning(reason.partition(" ")[0], "this process is replaced: an item %s", reason)
-            self.reason = reason
         self.is_spent = True
+        if not self.reason:
+            self.reason = reason
+            # The item may have closed what the line is written to.
+            with suppress(Exception):
+                log.warning(reason.partition(" ")[0], "this process is replaced: an item %s", reason)
 
     def _differences(self) -> Iterator[str]:
         """Undo what an item has changed; yields what cannot be undone."""
