@@ -12,8 +12,8 @@ _LOOPBACK = ip_address("127.0.0.1"), ip_address("::1")
 def checked_notify(url: object) -> str:
     """The URL that a batch notifies, in its normal form.
 
-    Workers look up its host when they send a notice. `localhost` is loopback on every host (RFC 6761), and needs no
-    such look.
+    Workers look up its host when they send a notice. `localhost` is loopback on every host (RFC 6761), so it is checked
+    here.
 
     Raises:
         InputError: it is no http or https URL, has a name and password, or its host is an address, or `localhost`, that

@@ -102,8 +102,8 @@ class Submission:
         Raises:
             InputError: workers listen to the queue, and none of them can ever run the items; see `check_workers`.
         """
-        workers = check_workers(self.task, self.queue, self.resources, final=final)
-        return workers + unlimited(self.task, self.options.time_limit)
+        of_workers = check_workers(self.task, self.queue, self.resources, final=final)
+        return of_workers + unlimited(self.task, self.options.time_limit)
 
     def check(self) -> None:
         """Check every item of a source that can be read twice; send nothing.

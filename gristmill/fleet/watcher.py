@@ -17,8 +17,8 @@ LOOK_SECONDS = 0.33
 #: Seconds between two looks whether the subscription stands, beside those when its connection ends; and the pause after
 #: the connection has ended in a call.
 HOLD_SECONDS, BREAK_SECONDS = 5.0, 0.1
-#: Seconds after which a watcher enlists again, and who asks whether to watch; and who is told when watchers lack.
-#: Longer with more than 100 workers, so that all of them together ask at most 100 times a second.
+#: Seconds between two enlistments: of a watcher, or of a worker that nobody tells when the fleet lacks a watcher; of a
+#: worker that is told. Longer with more than 100 workers: all of them together enlist at most 100 times a second.
 ENLIST_SECONDS, TOLD_SECONDS, ENLISTS_PER_SECOND = 1.0, 5.0, 100
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Watcher:
         self._is_new = True
         #: Whether this worker was the only one when it enlisted last.
         self._was_single = False
-        #: Whether somebody tells when the fleet lacks a watcher.
+        #: Whether somebody tells this worker when the fleet lacks a watcher.
         self._is_told = False
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
         self._problem = ""

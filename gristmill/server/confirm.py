@@ -34,7 +34,7 @@ class ConfirmationLost(exceptions.ConnectionError):
 
 #: Of the work of this context that is to be confirmed: the pool, and the one that has its connection meanwhile.
 _going_on: ContextVar[tuple[ConnectionPool, ConnectionPool] | None] = ContextVar("going_on", default=None)
-#: Whether what this context writes is confirmed later, by whoever goes on behind it.
+#: Whether the caller confirms later what this context writes.
 _is_later: ContextVar[bool] = ContextVar("is_later", default=False)
 
 

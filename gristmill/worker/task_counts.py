@@ -32,7 +32,7 @@ def collect() -> list[tuple[str, str, str, int]]:
 
 
 def put_back(counts: Iterable[tuple[str, str, str, int]]) -> None:
-    """Count again what `collect` answered, and nobody got."""
+    """Keep for the next `collect` what it answered, when the server did not get it."""
     with _lock:
         for *key, number in counts:
             _counts[tuple(key)] += number  # type: ignore[index]

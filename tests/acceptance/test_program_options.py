@@ -1,4 +1,4 @@
-"""Options of programs that cannot be meant so: each is refused, by its name, before anything is sent."""
+"""Values of options that cannot work: each is refused, with the name of its option, before anything is sent."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def test_the_inputs_are_not_to_blame(fleet):
 
 
 @pytest.mark.parametrize(("option", "word"), REFUSED)
-def test_an_option_that_cannot_be_meant_is_refused(unchanged, option, word):
+def test_a_value_that_cannot_work_is_refused(unchanged, option, word):
     (unchanged.cwd / "file").write_text("")
     said = unchanged.run("run", *option, "--", "true", ":::", "x").refused(word)
     shown = option[1].rstrip("/").removesuffix(".example") if word != "--results" else ""

@@ -186,12 +186,14 @@ def test_what_somebody_sets_between_chunks_stays():
     assert in_fork(run) == "(True, False)"
 
 
-def test_a_logger_that_was_silent_before_stays_so():
+@pytest.mark.parametrize("item_silences", [True, False])
+def test_a_logger_that_was_silent_before_stays_so(item_silences):
     def run():
         _own_logger.disabled = True
         state = ProcessState()
         state.begin()
-        logging.getLogger("mine").disabled = True
+        for logger in (_own_logger, logging.getLogger("mine")):
+            logger.disabled = item_silences
         state.after_item(1.0, failed=False)
         return _own_logger.disabled, logging.getLogger("mine").disabled
 

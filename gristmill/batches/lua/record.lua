@@ -89,7 +89,7 @@ do
       else
         retries = retries + 1
         noted[#noted + 1], noted[#noted + 2] = single.first, tries_text(single.attempt, before)
-        -- What `retry_item` gave back comes with this attempt's next one.
+        -- Else an item that `retry_item` gave back would be handed out twice.
         if b.retry_pending > 0 then fill(key(batch, 'retry_pending'), single.first, 1, 0) end
         redis.call('ZADD', key(batch, 'retry'), now + single.delay, single.first)
         look_by(batch, now + single.delay)

@@ -13,7 +13,7 @@ from gristmill.cli.console import printable, stderr, stdout, warn
 from gristmill.cli.output.result_lines import ResultWriter
 from gristmill.tasks.program.template import text_of
 
-#: Errors that may be those of all items, and no item's own: a program that cannot run names itself, or its directory.
+#: Types of errors that all items may share: the text of a program that cannot run names the program, not the item.
 _FOR_ALL = {"ProgramFailed", "ProgramsOff", "FileNotFoundError", "NotADirectoryError", "PermissionError"}
 #: Bytes of a file that are printed at a time.
 _PIECE_BYTES = 1 << 20

@@ -24,17 +24,18 @@ def _handle(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
 
+def _loggers() -> list[logging.Logger]:
+    return [each for each in [*logging.root.manager.loggerDict.values()] if isinstance(each, logging.Logger)]
+
+
 def _silent_loggers() -> set[logging.Logger]:
-    # `logging.config` silences all loggers that it is not told of.
-    loggers = list(logging.root.manager.loggerDict.values())
-    return {logger for logger in loggers if isinstance(logger, logging.Logger) and logger.disabled}
+    return {logger for logger in _loggers() if logger.disabled}
 
 
 def _silence(silent: set[logging.Logger]) -> None:
-    for logger in _silent_loggers() - silent:
-        logger.disabled = False
-    for logger in silent:
-        logger.disabled = True
+    # `logging.config` silences the loggers that its configuration does not name.
+    for logger in _loggers():
+        logger.disabled = logger in silent
 
 
 #: What tells a setting, and what sets it.

@@ -78,7 +78,7 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
             except (RedisError, GristmillError):
                 raise
             except Exception:
-                # An item has done to its process what nobody has thought of.
+                # An item has broken its process in a way that the restoration does not know.
                 text = "items of batch %s run again, each in a process of its own"
                 log.exception(chunk.batch, text, chunk.batch)
                 if is_suspect:
