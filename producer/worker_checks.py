@@ -63,8 +63,8 @@ def check_workers(
     ):
         lack = f"no worker on queue {queue} has {needs}, which an item takes"
         if final and able:
-            there = ", ".join(str(Resources(worker.slots, worker.memory_limit)) for worker in able)
-            raise InputError(f"{lack} (there is {there})")
+            most = " or ".join(str(Resources(worker.slots, worker.memory_limit)) for worker in able)
+            raise InputError(f"{lack} (expected at most {most})")
         warnings.append(f"{lack}: the items wait for one that has")
     return warnings + failures + other_version(task, able)
 

@@ -86,7 +86,7 @@ def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
     On a private server programs run where the command was called; elsewhere hosts have directories of their own.
 
     Raises:
-        click.BadParameter: a directory is not there, or cannot be made, on the host of a private server's workers.
+        click.BadParameter: a directory does not exist, or cannot be made, on the host of a private server's workers.
     """
     workdir, output_dir = feeding["workdir"], feeding["output_dir"]
     if output_dir:
@@ -122,9 +122,9 @@ def _check_output_dir(path: str) -> None:
 def _fault(path: str, access: int) -> str:
     """Why a directory cannot be used; empty if it can."""
     if not os.path.exists(path):  # noqa: PTH110 (`Path.exists` raises where a directory above may not be read)
-        return "it is not there"
+        return "it does not exist"
     if not os.path.isdir(path):  # noqa: PTH112
-        return "it is no directory"
+        return "it is not a directory"
     return "" if os.access(path, access) else "permission denied"
 
 
