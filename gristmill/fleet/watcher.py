@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 from gristmill.broker.leases import SCAN_MOST, Lease
@@ -43,8 +44,9 @@ class Watcher:
         #: That of them with which this worker has enlisted last.
         self._enlisted = 0
         self._is_new = True
-        #: Whether this worker was the only one when it enlisted last.
-        self._was_single = False
+        #: Who took part in the watch at the last look, or when this worker enlisted last and was alone; None where the
+        #: connection was made later, or this worker has not watched since.
+        self._known: set[str] | None = None
         #: Whether somebody tells this worker when the fleet lacks a watcher.
         self._is_told = False
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
@@ -58,8 +60,12 @@ class Watcher:
         self.lease.heartbeat.add(self._hold, self._enlist)
 
     def _note_break(self) -> None:
-        self._absences.forget()
+        self._forget()
         self.lease.heartbeat.hasten(self._hold, BREAK_SECONDS)
+
+    def _forget(self) -> None:
+        self._absences.forget()
+        self._known = None
 
     def tell(self, is_lacking: bool) -> None:
         """Hear whether the fleet lacks a watcher; called at least once a second from then on."""
@@ -93,18 +99,18 @@ class Watcher:
             anew=connections != self._enlisted,
             queues=self.lease.queues,
         )
-        is_single, stood = workers == 1, connections == self._enlisted
+        is_single = workers == 1
         self._enlisted = connections
         watches = is_watcher and not is_single
         asks = ENLIST_SECONDS if watches or not self._is_told else TOLD_SECONDS
         self._enlist.seconds = asks if watches else max(asks, workers / ENLISTS_PER_SECOND)
         if watches:
-            self._was_single &= stood
             self.lease.heartbeat.add(self._look)
         else:
-            self._was_single = is_single
             self.lease.heartbeat.remove(self._look)
-            self._absences.forget()
+            self._forget()
+            if is_single:
+                self._known, self._connections = {self.lease.consumer}, connections
 
     def look(self) -> None:
         """Look who holds a subscription, and hand on what those held who are gone."""
@@ -114,25 +120,29 @@ class Watcher:
         subscribers = dict(zip(flat[::2], flat[1::2], strict=True))
         # Over another connection, or without a subscription of one's own, an absence says nothing: the server may have
         # restarted.
-        if self.subscription.count != self._connections or not subscribers.get(self.lease.consumer):
-            self._absences.forget()
+        is_seen = bool(subscribers.get(self.lease.consumer))
+        if self.subscription.count != self._connections or not is_seen:
+            self._forget()
         self._connections = self.subscription.count
-        if subscribers.get(self.lease.consumer):
-            self._learn()
+        if is_seen:
+            self._learn(subscribers)
         for consumer, since in self._absences.look(subscribers, at, now_ms):
             if not self._hand_on(consumer, since):
                 self._absences.postpone(consumer, at, now_ms)
         due = self._absences.until_next(time.monotonic())
         self._look.seconds = LOOK_SECONDS if due is None else min(LOOK_SECONDS, due)
 
-    def _learn(self) -> None:
-        """At the first look, and at the first one after it was alone, learn from the server whom it has seen alive.
+    def _learn(self, subscribers: Mapping[str, int]) -> None:
+        """Learn from the server whom it has seen alive: all at the first look, later whoever came and went since.
 
         Not after a connection has broken: whatever broke it may have broken all of them.
         """
-        if self._was_single or (self._is_new and self._connections == 1):
-            self._absences.trust(self._scripts.call("witnessed"), lately=self._was_single)
-        self._is_new = self._was_single = False
+        if self._known is not None:
+            if any(not count and consumer not in self._known for consumer, count in subscribers.items()):
+                self._absences.trust(set(self._scripts.call("witnessed")) - self._known, lately=True)
+        elif self._is_new and self._connections == 1:
+            self._absences.trust(self._scripts.call("witnessed"))
+        self._is_new, self._known = False, set(subscribers)
 
     def _subscribers(self) -> list[Any]:
         try:

@@ -82,6 +82,26 @@ class TestWatching:
         assert time.monotonic() - begun_at > UNSEEN_SECONDS
         assert "dead:1" not in others.left(bench)
 
+    def test_it_finds_whoever_came_and_died_between_two_looks(self, bench, others, watcher):
+        put(bench, 1)
+        others.enlist("living:2")
+        begin(watcher)
+        looks(watcher)
+        real, channel = watcher._subscribers, f"{bench.prefix}gm1:alive:dead:1"
+
+        def come_and_go():
+            if not bench.client.hexists(f"{bench.prefix}gm1:consumers", "dead:1") and not handed_back(bench):
+                others.enlist("dead:1")
+                others.take("dead:1")
+                others.end("dead:1")
+                until(lambda: bench.client.pubsub_numsub(channel) == [(channel, 0)])
+            return real()
+
+        watcher._subscribers = come_and_go
+        until(lambda: handed_back(bench) == 1, 10)
+        # Its own connection stood all the time, so it need not wait as long as after a break.
+        assert not watcher._absences._unseen
+
     def test_what_another_run_of_the_server_saw_is_left_to_the_lease(self, bench, others, watcher):
         put(bench, 1)
         others.enlist("gone:1")

@@ -17,7 +17,7 @@ MUTANTS = (
     Mutant(
         "a watcher hands on nobody that it has not seen alive over its connection",
         "gristmill/fleet/watcher.py",
-        "if self.subscription.count != self._connections or not subscribers.get(self.lease.consumer):",
+        "if self.subscription.count != self._connections or not is_seen:",
         "if False:",
         f"{WATCH}::TestWatching::test_a_server_that_comes_back_says_nothing_about_the_dead",
         ONCE,
@@ -49,17 +49,25 @@ MUTANTS = (
     Mutant(
         "a process that connects again does not take the server's word",
         "gristmill/fleet/watcher.py",
-        "if self._was_single or (self._is_new and self._connections == 1):",
-        "if True:",
+        "elif self._is_new and self._connections == 1:",
+        "else:",
         f"{WATCH}::TestWatching::test_a_server_that_comes_back_says_nothing_about_the_dead",
         ONCE,
     ),
     Mutant(
         "a worker that was alone learns who came and died before its next look",
         "gristmill/fleet/watcher.py",
-        "self._was_single &= stood",
-        "self._was_single = False",
+        "self._known, self._connections = {self.lease.consumer}, connections",
+        "self._known, self._connections = {self.lease.consumer}, -1",
         "tests/integration/test_watch_alone.py::test_it_finds_whoever_came_and_died_before_its_next_look",
+        SEEN,
+    ),
+    Mutant(
+        "a watcher learns who came and died between two of its looks",
+        "gristmill/fleet/watcher.py",
+        "if any(not count and consumer not in self._known for consumer, count in subscribers.items()):",
+        "if False:",
+        f"{WATCH}::TestWatching::test_it_finds_whoever_came_and_died_between_two_looks",
         SEEN,
     ),
     Mutant(
