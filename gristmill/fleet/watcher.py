@@ -46,7 +46,7 @@ class Watcher:
         self._is_new = True
         #: Who took part in the watch at the last look, or when this worker enlisted last and was alone; None where the
         #: connection was made later, or this worker has not watched since.
-        self._known: set[str] | None = None
+        self._members: set[str] | None = None
         #: Whether somebody tells this worker when the fleet lacks a watcher.
         self._is_told = False
         #: Why this worker cannot watch, although it is subscribed; empty when it can.
@@ -65,7 +65,7 @@ class Watcher:
 
     def _forget(self) -> None:
         self._absences.forget()
-        self._known = None
+        self._members = None
 
     def tell(self, is_lacking: bool) -> None:
         """Hear whether the fleet lacks a watcher; called at least once a second from then on."""
@@ -110,7 +110,7 @@ class Watcher:
             self.lease.heartbeat.remove(self._look)
             self._forget()
             if is_single:
-                self._known, self._connections = {self.lease.consumer}, connections
+                self._members, self._connections = {self.lease.consumer}, connections
 
     def look(self) -> None:
         """Look who holds a subscription, and hand on what those held who are gone."""
@@ -137,12 +137,12 @@ class Watcher:
 
         Not after a connection has broken: whatever broke it may have broken all of them.
         """
-        if self._known is not None:
-            if any(not count and consumer not in self._known for consumer, count in subscribers.items()):
-                self._absences.trust(set(self._scripts.call("witnessed")) - self._known, lately=True)
+        if self._members is not None:
+            if any(not count and consumer not in self._members for consumer, count in subscribers.items()):
+                self._absences.trust(set(self._scripts.call("witnessed")) - self._members, lately=True)
         elif self._is_new and self._connections == 1:
             self._absences.trust(self._scripts.call("witnessed"))
-        self._is_new, self._known = False, set(subscribers)
+        self._is_new, self._members = False, set(subscribers)
 
     def _subscribers(self) -> list[Any]:
         try:

@@ -11,7 +11,7 @@ from tests.conftest import until
 @pytest.fixture(autouse=True)
 def alone(bench, watcher):
     watcher.begin()
-    until(lambda: watcher._known == {watcher.lease.consumer}, what="an enlistment")
+    until(lambda: watcher._members == {watcher.lease.consumer}, what="an enlistment")
 
 
 def test_it_watches_nobody_until_somebody_comes(others, watcher):

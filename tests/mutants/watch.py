@@ -57,15 +57,15 @@ MUTANTS = (
     Mutant(
         "a worker that was alone learns who came and died before its next look",
         "gristmill/fleet/watcher.py",
-        "self._known, self._connections = {self.lease.consumer}, connections",
-        "self._known, self._connections = {self.lease.consumer}, -1",
+        "self._members, self._connections = {self.lease.consumer}, connections",
+        "self._members, self._connections = {self.lease.consumer}, -1",
         "tests/integration/test_watch_alone.py::test_it_finds_whoever_came_and_died_before_its_next_look",
         SEEN,
     ),
     Mutant(
         "a watcher learns who came and died between two of its looks",
         "gristmill/fleet/watcher.py",
-        "if any(not count and consumer not in self._known for consumer, count in subscribers.items()):",
+        "if any(not count and consumer not in self._members for consumer, count in subscribers.items()):",
         "if False:",
         f"{WATCH}::TestWatching::test_it_finds_whoever_came_and_died_between_two_looks",
         SEEN,
