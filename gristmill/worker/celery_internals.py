@@ -52,6 +52,7 @@ __all__ = [
     "resize_threads",
     "trace",
     "unreported_jobs_kept",
+    "wake",
     "was_ended",
 ]
 
@@ -92,6 +93,15 @@ def end_when_drained(code: int) -> None:
 def is_draining() -> bool:
     """Whether the worker ends once its messages have ended."""
     return state.should_stop is not None
+
+
+def wake(hub: Any) -> None:
+    """Have Celery's event loop, if there is one, look at once whether the worker is to end; also from a signal handler.
+
+    After a signal the loop goes on waiting. `call_soon` takes a lock, which this thread may hold.
+    """
+    if hub and (waker := hub._waker):
+        waker.wake()
 
 
 def trace(app: Any, name: str, *call: Any) -> Any:

@@ -27,8 +27,8 @@ from gristmill.worker.celery_internals import (
     pool_runs,
     taken_requests,
     unreported_jobs_kept,
+    wake,
 )
-from gristmill.worker.hub import wake
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
