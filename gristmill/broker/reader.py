@@ -226,6 +226,7 @@ class QueueReader:
                 tag = tag_of(level, as_text(identity), queue)
                 if level == ALARM:
                     # The take that follows acknowledges it, and learns when the next message is due.
+                    self.lease.holding.add(tag)
                     self.lease.acks.add(tag)
                 else:
                     text = dict(_pairs(fields))
