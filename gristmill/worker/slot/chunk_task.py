@@ -1,6 +1,8 @@
 """The Celery task that runs a chunk of a batch."""
 
 import logging
+import os
+import signal
 import time
 from functools import cache
 from typing import Any
@@ -18,6 +20,7 @@ from gristmill.server.connection import client
 from gristmill.server.scripts import Scripts
 from gristmill.tasks.application import app
 from gristmill.worker import logs
+from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.programs.journal import run_journal
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.restoration.state import process_state
@@ -85,6 +88,14 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
                     time.sleep(HAND_BACK_SECONDS)
                 process_state.leave()
                 _runner().run(chunk, worker, suspect=True)
+                _drain()
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error
+
+
+def _drain() -> None:
+    """Have this worker end in order: its threads share the process that an item has broken, and each chunk would too."""
+    if not is_draining():
+        log.warning("drain", "an item has broken this worker, which drains and ends: start another one")
+        os.kill(os.getpid(), signal.SIGTERM)
