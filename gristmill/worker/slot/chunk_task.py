@@ -88,14 +88,14 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
                     time.sleep(HAND_BACK_SECONDS)
                 process_state.leave()
                 _runner().run(chunk, worker, suspect=True)
-                _drain()
+                _drain(chunk.batch)
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error
 
 
-def _drain() -> None:
-    """Have this worker end in order: its threads share the process that an item has broken, and each chunk would too."""
+def _drain(batch: str) -> None:
+    """Have this worker end in order: all its slots share the process that an item of the batch has broken."""
     if not is_draining():
-        log.warning("drain", "an item has broken this worker, which drains and ends: start another one")
+        log.error("drain", "an item of batch %s has broken this worker, which drains, for another to replace it", batch)
         os.kill(os.getpid(), signal.SIGTERM)
