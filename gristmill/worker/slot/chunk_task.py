@@ -31,7 +31,7 @@ MESSAGE_VERSION = 2
 #: Seconds after which a message that this worker cannot run goes back to its queue.
 HAND_BACK_SECONDS = 1.0
 
-log = RareLog(logging.getLogger(__name__))
+rare_log = RareLog(logging.getLogger(__name__))
 logs.install()
 
 
@@ -83,7 +83,7 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
             except Exception:
                 # An item has broken its process in a way that the restoration does not know.
                 text = "items of batch %s run again, each in a process of its own"
-                log.exception(chunk.batch, text, chunk.batch)
+                rare_log.exception(chunk.batch, text, chunk.batch)
                 if is_suspect:
                     time.sleep(HAND_BACK_SECONDS)
                 process_state.leave()
@@ -97,5 +97,7 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
 def _drain(batch: str) -> None:
     """Have this worker end in order: all its slots share the process that an item of the batch has broken."""
     if not is_draining():
-        log.error("drain", "an item of batch %s has broken this worker, which drains, for another to replace it", batch)
+        rare_log.error(
+            "drain", "an item of batch %s has broken this worker, which drains, for another to replace it", batch
+        )
         os.kill(os.getpid(), signal.SIGTERM)
