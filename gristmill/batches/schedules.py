@@ -4,7 +4,6 @@ import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from redis import Redis
 
 from gristmill.batches.feed import AlreadyFeeding
 from gristmill.batches.timetable import Timetable, run_name
+from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, ServerError
 from gristmill.server.actor import actor
@@ -78,12 +78,8 @@ class ScheduleInfo:
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `schedule list --json` prints them."""
         moments = {"next": self.next, "last_due": self.last_due, "created": self.created}
-        times = {name: moment and _moment(moment) for name, moment in moments.items()}
+        times = {name: seconds and moment(seconds) for name, seconds in moments.items()}
         return {one.name: times.get(one.name, getattr(self, one.name)) for one in fields(self)}
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 class Due(NamedTuple):

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
 
 from gristmill.batches.reader import ResultReader
+from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.scripts import Scripts
@@ -54,8 +54,7 @@ class RunningItem:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `busy --json` prints them."""
-        started = datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds")
-        return {**asdict(self), "started": started, "seconds": round(self.seconds, 3)}
+        return {**asdict(self), "started": moment(self.started), "seconds": round(self.seconds, 3)}
 
 
 class RunningItems:
