@@ -8,13 +8,10 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any, cast
 
-from redis import Redis
-
 from gristmill.batches.contents import by_name
+from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.untold import ranges, untold
 from gristmill.config.names import KINDS, unglobbed
-from gristmill.config.settings import Settings
-from gristmill.server.scripts import Scripts
 
 #: What can disagree, and what mending does about it; {} is the number of items or entries.
 WORDS = {
@@ -52,13 +49,8 @@ def sentence(findings: Findings) -> str:
     return "; ".join(WORDS[what].format(f"{number:,}") for what, number in findings.items())
 
 
-class Repair:
+class Repair(BatchScripts):
     """Examines and mends the batches on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client = client
-        self.settings = settings
-        self._call = Scripts(client, settings.prefix, "batches").call
 
     def names(self) -> list[str]:
         """The names of all batches, and of what is left of a deleted one, oldest first."""
