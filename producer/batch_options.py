@@ -218,15 +218,6 @@ def checked_output_dir(path: str) -> str:
     return path
 
 
-def checked_max_wait(value: str | float) -> float:
-    """How long a call waits at most, in seconds, from a duration such as `10m`.
-
-    Raises:
-        InputError: the value is not valid.
-    """
-    return checked_duration(value, "max_wait", 0)
-
-
 def checked_duration(value: str | float, name: str, least: int) -> float:
     """The seconds of a duration such as `12h` that is given as `name`; it has `least` seconds or more.
 

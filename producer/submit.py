@@ -10,15 +10,16 @@ from typing_extensions import Unpack
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch import Batch
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions, checked_max_wait
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions
 from gristmill.producer.follow_ups import After
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.task_lookup import checked_task
 from gristmill.producer.values import fixed_arguments, source_of
+from gristmill.producer.watching import deadline_of
 from gristmill.producer.worker_checks import live_workers, no_worker
 from gristmill.server.connection import reaching
-from gristmill.server.waiting import Deadline, within
+from gristmill.server.waiting import within
 from gristmill.tasks.task import GristmillTask, Kind
 
 log = logging.getLogger(__name__)
@@ -204,7 +205,7 @@ def submit(  # noqa: PLR0913
         flatten=flatten,
         notify=notify,
     )
-    deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
+    deadline = deadline_of(max_wait)
     fixed = fixed_arguments(set)
     with within(deadline):
         known_task = checked_task(task)
