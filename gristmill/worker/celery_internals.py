@@ -26,35 +26,8 @@ from celery.worker.strategy import default as default_strategy
 from kombu.asynchronous import get_event_loop
 from kombu.serialization import prepare_accept_content
 
-__all__ = [
-    "CeleryConsumer",
-    "CeleryRequest",
-    "HookedPool",
-    "PoolProcess",
-    "ProcessPool",
-    "ThreadPool",
-    "begin_process",
-    "control_node",
-    "default_strategy",
-    "end_when_drained",
-    "is_draining",
-    "is_over",
-    "is_running",
-    "is_terminated",
-    "job_of",
-    "limited_messages",
-    "note_cancel",
-    "note_job",
-    "pool_of",
-    "pool_runs",
-    "processes_of",
-    "release_multiprocessing",
-    "resize_threads",
-    "trace",
-    "unreported_jobs_kept",
-    "wake",
-    "was_ended",
-]
+#: What others import from here as it is.
+__all__ = ["CeleryRequest", "PoolProcess", "ProcessPool", "ThreadPool", "default_strategy", "is_terminated"]
 
 
 #: As it is before billiard's bootstrap of a pool process, whatever started that.
