@@ -132,11 +132,14 @@ def note_cancel(request: Any) -> None:
     request._already_cancelled = True
 
 
-def pool_runs(job: Any, pool: Any) -> bool:
-    """Whether a pool runs a job, or will whatever happens: a pool process reads one that is being written to it."""
+def pool_runs(request: Any, pool: Any) -> bool:
+    """Whether a pool runs a request, or will whatever happens: a pool process reads what is being written to it."""
+    if request._apply_result is None:
+        return False
     if isinstance(pool, ThreadPool):
         # Nothing tells which jobs a thread pool has started. It runs all of them unless it is stopped.
         return bool(pool.active)
+    job = request._apply_result()
     return bool(getattr(job, "_write_to", None) or getattr(job, "_scheduled_for", None))
 
 
