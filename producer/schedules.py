@@ -16,7 +16,6 @@ from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.task_lookup import checked_task
 from gristmill.producer.values import fixed_arguments, source_of
 from gristmill.producer.watching import deadline_of
-from gristmill.producer.worker_checks import live_workers, no_worker
 from gristmill.server.connection import client, reaching
 from gristmill.server.waiting import within
 
@@ -119,13 +118,7 @@ def schedule(  # noqa: PLR0913
     source = source_of(items, not known_task.schema.open_parameters(fixed))
     keywords: dict[str, Any] = {"name": name, "fixed": fixed, "queue": queue, "options": batch_options}
     submission = new_submission(known_task, source, schedule=times, **keywords)
-    submission.check()
-    with within(deadline), reaching():
-        for warning in submission.warnings():
-            log.warning(warning)
-        submission.send(deadline)
-        if not any(worker.queue == submission.queue for worker in live_workers()):
-            log.warning(no_worker(submission.queue, str(known_task.kind)))
+    submission.send_checked(deadline, log)
     return Schedule(name)
 
 
