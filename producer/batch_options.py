@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Self, TypedDict
 
 from gristmill.config.limits import UNLIMITED, Limits
-from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.config.quantities import DURATION, LONGEST_SECONDS, parse_duration
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
@@ -20,8 +20,6 @@ from gristmill.producer.notify import checked_notify
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
 #: The items of which the server keeps what they wrote.
 KEEP_LOGS = ("failed", "all", "none")
-#: Seconds for which a batch may be kept, and for which a call may wait: ten years.
-LONGEST_SECONDS = 3650 * 86_400
 #: What `BatchOptions.of` takes.
 OPTION_NAMES = (
     "priority",
