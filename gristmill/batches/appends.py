@@ -13,7 +13,7 @@ from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancell
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 
 #: What the token of an append begins with when nobody has named it.
 NAMELESS = "~"
@@ -72,9 +72,8 @@ class Append(BatchScripts):
             return other_batch(batch, state, fields)
         if status == "dedupe":
             before = state.get("dedupe_by") or "no parameter"
-            return InputError(
-                f"invalid value for dedupe_by: {fields['dedupe_by']!r} (expected {before}, as batch {batch!r} has it)"
-            )
+            expected = f"{before}, as batch {batch!r} has it"
+            return InputError(invalid_value("dedupe_by", fields["dedupe_by"], expected))
         if status == "not_open":
             return InputError(f"batch {batch!r} was submitted without --append, so it takes no more items")
         return self._unusable(batch, status)

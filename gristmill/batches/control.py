@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.scripts import BatchScripts
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
 
 
@@ -76,7 +76,7 @@ class Control(BatchScripts):
     def _item(self, script: str, batch: str, index: int, **arguments: str) -> str:
         answer = str(self._call(script, batch=batch, index=index, **arguments))
         if answer == "missing":
-            raise InputError(f"invalid value for item: {index} (expected the index of an item of batch {batch!r})")
+            raise InputError(invalid_value("item", index, f"the index of an item of batch {batch!r}"))
         return answer
 
     def close(self, batch: str) -> bool:

@@ -13,7 +13,7 @@ from gristmill.cli.command import Group
 from gristmill.cli.console import note, show_pages
 from gristmill.config.figures import count
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import client, reaching
 
@@ -114,7 +114,7 @@ def _checked(ids: tuple[str, ...], everything: bool) -> Iterator[DeadLetters]:
         raise click.UsageError("give the IDs of dead letters, or --all, and not both")
     for id_ in ids:
         if not re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", id_, re.ASCII):
-            raise InputError(f"invalid value for ID: {id_!r} (expected an ID such as 1767225600000-0; {_SEE})")
+            raise InputError(invalid_value("ID", id_, f"an ID such as 1767225600000-0; {_SEE}"))
     with _dead_letters() as dead_letters:
         for id_ in ids:
             if not dead_letters.has(id_):
