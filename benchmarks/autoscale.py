@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.options import at_least
+from benchmarks.started import running
 from gristmill import Batch, BatchInfo, submit
 from gristmill.config.settings import settings
 from gristmill.demo.home import temporary_home
@@ -101,12 +102,8 @@ def autoscale(target: float) -> Iterator[None]:
     resize = shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"
     bounds = [word for kind in Kind for word in (f"--{kind}-slots", f"{LEAST[kind]}..{MOST[kind]}")]
     words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s", *bounds, "--exec", resize]
-    process = subprocess.Popen([sys.executable, "-m", "gristmill", *words], stdin=subprocess.DEVNULL)
-    try:
+    with running("gristmill", *words, environ=os.environ, stdin=subprocess.DEVNULL):
         yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def resize(slots: dict[Kind, int]) -> None:

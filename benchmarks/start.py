@@ -19,11 +19,9 @@ from typing import NamedTuple
 from redis import Redis
 
 from benchmarks.options import use_bytecode
+from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
-from gristmill.config.settings import load, use
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
+from gristmill.config.settings import use
 
 GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 
@@ -80,21 +78,15 @@ def main() -> None:
         own = {**os.environ, "GRISTMILL_HOME": home}
         for words in (["--help"], ["run", "fibonacci", "30"]):
             by_turns(arguments.gristmill, words, own, arguments.rounds)
-    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
-        beside = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": server.url}
-        use({"home": home, "redis_url": server.url})
-        worker = subprocess.Popen([sys.executable, "-m", "gristmill.worker", "cpu", "--slots", "1"], env=beside)
-        try:
-            client = Redis.from_url(server.url, decode_responses=True)
-            while not WorkerRegistry(client, load({})).workers():
-                time.sleep(0.05)
+    with private_server() as (home, url):
+        beside = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url}
+        use({"home": home, "redis_url": url})
+        with running("gristmill.worker", "cpu", "--slots", "1", environ=beside):
+            await_workers(Redis.from_url(url, decode_responses=True))
             by_turns(arguments.gristmill, ["submit", "fibonacci", "10"], beside, arguments.rounds)
             for number in range(arguments.batches):
                 submit("fibonacci", [1], name=f"b{number}")
             by_turns(arguments.gristmill, ["batches"], beside, arguments.rounds)
-        finally:
-            worker.terminate()
-            worker.wait()
 
 
 if __name__ == "__main__":
