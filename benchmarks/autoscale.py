@@ -29,7 +29,7 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, reaching
 from gristmill.tasks.kinds import Kind
 
-MODULE = "benchmarks.naps"
+MODULE = "benchmarks.waiting"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
 #: The slots of each kind that a round begins with, and that it may have.
 LEAST, MOST = {Kind.CPU: 2, Kind.IO: 2}, {Kind.CPU: 16, Kind.IO: 64}

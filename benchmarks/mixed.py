@@ -62,7 +62,7 @@ def by_batch(kind: Kind, items: list[float]) -> float:
 def measure(short: int, long_seconds: float, rounds: int, together: bool, with_pool: bool) -> None:
     """Play the rounds, each with the long items at other places, and print what they took."""
     with (
-        temporary_home(task_modules="benchmarks.naps", log_level="error") as home,
+        temporary_home(task_modules="benchmarks.waiting", log_level="error") as home,
         reaching(),
         LocalFleet("benchmark", dict.fromkeys(TASKS, SLOTS), logs=home / "logs") as fleet,
     ):

@@ -21,7 +21,7 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, reaching
 from gristmill.tasks.kinds import Kind
 
-MODULE = "benchmarks.limited"
+MODULE = "benchmarks.waiting"
 WORKERS, SLOTS, VALUES = 4, 16, 4
 #: By how much the rate may be off; seconds until the fleet runs evenly; items of the batch beside it.
 TOLERANCE, FIRST_SECONDS, BESIDE = 0.02, 3.0, 64

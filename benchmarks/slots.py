@@ -15,7 +15,7 @@ from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
-MODULE = "benchmarks.placed"
+MODULE = "benchmarks.waiting"
 SLOTS = {Kind.CPU: 2, Kind.IO: 64}
 #: The task of each kind, and how many items keep its slots busy for 3 seconds.
 BATCHES = {Kind.CPU: ("computed", 600), Kind.IO: ("waited", 1920)}
