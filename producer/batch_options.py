@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Any, Self, TypedDict
 
 from gristmill.config.limits import UNLIMITED, Limits
@@ -20,27 +21,6 @@ from gristmill.producer.notify import checked_notify
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
 #: The items of which the server keeps what they wrote.
 KEEP_LOGS = ("failed", "all", "none")
-#: What `BatchOptions.of` takes.
-OPTION_NAMES = (
-    "priority",
-    "halt",
-    "ttl",
-    "keep_logs",
-    "output_dir",
-    "slots",
-    "memory",
-    "retries",
-    "time_limit",
-    "max_running",
-    "rate",
-    "limit_by",
-    "labels",
-    "after",
-    "from_batch",
-    "state",
-    "flatten",
-    "notify",
-)
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
 
@@ -187,6 +167,10 @@ class BatchOptions:
                 limits["stuck_after"] = round(1000 * settings().stuck_seconds)
         always = {"priority": self.priority, "ttl": round(1000 * self.ttl), "keep_logs": self.keep_logs}
         return {**always, **limits, **self.limits.fields()}
+
+
+#: What `BatchOptions.of` takes.
+OPTION_NAMES = tuple(signature(BatchOptions.of).parameters)
 
 
 def checked_retries(value: object) -> int:
