@@ -91,8 +91,8 @@ def main() -> None:
     parser.add_argument("--messages", type=at_least(10), default=400)
     arguments = parser.parse_args()
     with private_server() as (home, url), ExitStack() as workers:
-        said = Path(home, "said")
-        said.mkdir()
+        answers = Path(home, "said")
+        answers.mkdir()
         os.environ |= {"BENCH_URL": url, "BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"}
         for number in range(WORKERS):
             command = [
@@ -108,12 +108,12 @@ def main() -> None:
                 str(THREADS),
             ]
             options = ["-n", f"w{number}@bench", "--without-mingle", "--without-gossip", "-l", "error"]
-            environ = {**os.environ, "BENCH_SAYS": str(said)}
+            environ = {**os.environ, "BENCH_SAYS": str(answers)}
             workers.enter_context(running(*command, *options, environ=environ, **QUIET))
         with Redis.from_url(url, decode_responses=True) as client:
             while client.zcard("gm1:lease:bench") < WORKERS:
                 time.sleep(0.1)
-        every = _submit(arguments.messages, said)
+        every = _submit(arguments.messages, answers)
     for place, kind in enumerate(KINDS):
         # The first calls connect, and make the envelope.
         rows = [(*each, sum(each)) for each in every[place + 2 * len(KINDS) :: len(KINDS)]]
