@@ -19,14 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.options import at_least
-from benchmarks.started import running
+from benchmarks.started import own_fleet, running
 from gristmill import Batch, BatchInfo, submit
 from gristmill.config.settings import settings
-from gristmill.demo.home import temporary_home
 from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import client, reaching
+from gristmill.server.connection import client
 from gristmill.tasks.kinds import Kind
 
 MODULE = "benchmarks.waiting"
@@ -147,15 +145,8 @@ def main() -> int:
     if arguments.resize:
         resize(dict(zip(Kind, arguments.resize, strict=True)))
         return 0
-    with (
-        temporary_home(task_modules=MODULE, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {str(kind): LEAST[kind] for kind in Kind}, logs=home / "logs") as fleet,
-    ):
-        os.environ["GRISTMILL_HOME"] = str(settings().home)
-        fleet.wait_ready()
-        with autoscale(arguments.target):
-            return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
+    with own_fleet(MODULE, {str(kind): LEAST[kind] for kind in Kind}), autoscale(arguments.target):
+        return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
 
 
 if __name__ == "__main__":

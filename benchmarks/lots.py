@@ -13,6 +13,7 @@ import psutil
 from redis import Redis
 
 from benchmarks.options import at_least
+from benchmarks.peers.report import median_text
 from benchmarks.started import private_server, running
 from benchmarks.transport import environ, standing
 
@@ -57,10 +58,10 @@ def main() -> None:
                 figures[pool].append(measure(url, pool, arguments.tasks))
     for place, name in enumerate(("no-ops/s", "µs of CPU for each")):
         ours, celerys = ([each[place] for each in figures[pool]] for pool in POOLS)
-        ratios = sorted(one / other for one, other in zip(ours, celerys, strict=True))
+        ratios = [one / other for one, other in zip(ours, celerys, strict=True)]
         print(
             f"{name}: ours {statistics.median(ours):,.0f}, Celery's {statistics.median(celerys):,.0f}, "
-            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            f"ratio {median_text(ratios, 2)}"
         )
 
 

@@ -12,6 +12,7 @@ import psutil
 from redis import Redis
 
 from benchmarks.idle import NOOPS, environ
+from benchmarks.peers.report import median_text
 from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
 from gristmill.config.settings import use
@@ -63,9 +64,11 @@ def measure(url: str, home: str, method: str, arguments: argparse.Namespace) -> 
             statistics.mean(getattr(each.memory_full_info(), kind) for each in slots) / 2**20 for kind in ("uss", "pss")
         )
         times = [replacement(processes(psutil.Process(worker.pid))) for _ in range(arguments.deaths)]
-        spread = f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
         print(f"{method}: {own:.1f} MiB (USS), {share:.1f} MiB (PSS) for each of {len(slots)} slots", flush=True)
-        print(f"{method}: first item after {first:.2f} s, an item after a death {spread}", flush=True)
+        print(
+            f"{method}: seconds to the first item {first:.2f}, after a death {median_text(times, 2)}",
+            flush=True,
+        )
 
 
 def main() -> None:

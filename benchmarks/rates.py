@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.options import at_least
-from benchmarks.started import QUIET, await_workers, running
+from benchmarks.started import QUIET, await_workers, own_fleet, running
 from gristmill import submit
 from gristmill.config.settings import settings
-from gristmill.demo.home import temporary_home
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import client, reaching
+from gristmill.server.connection import client
 from gristmill.tasks.kinds import Kind
 
 MODULE = "benchmarks.waiting"
@@ -72,14 +70,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=at_least(5), default=60, help="how long to measure (default: 60)")
     parser.add_argument("--limit-by", action="store_true", help="the rate holds for each of four values")
     arguments = parser.parse_args()
-    with (
-        temporary_home(task_modules=MODULE, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {Kind.IO: SLOTS}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
-        with further_workers(WORKERS - 1):
-            share = measure(arguments.rate, arguments.seconds, "group" if arguments.limit_by else None)
+    with own_fleet(MODULE, {Kind.IO: SLOTS}), further_workers(WORKERS - 1):
+        share = measure(arguments.rate, arguments.seconds, "group" if arguments.limit_by else None)
     return 0 if abs(share - 1) <= TOLERANCE else 1
 
 

@@ -7,7 +7,6 @@ called `gristmill`, such as those of two checkouts, take turns.
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from redis import Redis
 
 from benchmarks.options import use_bytecode
+from benchmarks.peers.report import median_text
 from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
 from gristmill.config.settings import use
@@ -58,12 +58,9 @@ def by_turns(programs: Sequence[str], words: Sequence[str], variables: Mapping[s
         for program in programs:
             times[program].append(measured([program, *words], variables))
     for program, every in times.items():
-        columns = [
-            f"{statistics.median(column):.2f} s ({min(column):.2f} to {max(column):.2f})"
-            for column in zip(*every[1:], strict=True)
-        ]
+        first, end, cpu = (median_text(column, 2) for column in zip(*every[1:], strict=True))
         name = "gristmill" if len(programs) == 1 else program
-        print(f"{name} {' '.join(words)}: first line {columns[0]}, end {columns[1]}, CPU {columns[2]}", flush=True)
+        print(f"{name} {' '.join(words)}, seconds: first line {first}, end {end}, CPU {cpu}", flush=True)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from benchmarks.chaos.fleet import Fleet
 from gristmill.config.settings import Settings, load, use
 from gristmill.demo.home import temporary_home
 from gristmill.fleet.registry import WorkerRegistry
+from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
@@ -44,6 +45,18 @@ def server_of_settings(modules: str) -> Iterator[None]:
         catalog.load()
         with reaching():
             yield
+
+
+@contextmanager
+def own_fleet(modules: str, slots: Mapping[str, int], **changes: str) -> Iterator[LocalFleet]:
+    """A server of its own, and workers of the tasks in `modules`, which are up; with the settings `changes`."""
+    with (
+        temporary_home(task_modules=modules, log_level="error", **changes) as home,
+        reaching(),
+        LocalFleet("benchmark", slots, logs=home / "logs") as fleet,
+    ):
+        fleet.wait_ready()
+        yield fleet
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from benchmarks.peers.report import median_text
 from gristmill.batches.value_file import ValueFile
 from gristmill.tasks.return_type import ReturnType
 
@@ -89,9 +90,8 @@ def compare(rounds: int, number: int) -> Iterator[str]:
             f"{statistics.median(pair[side][1] for pair in pairs):.2f} µs"
             for side in (0, 1)
         ]
-        ratios = sorted(sum(one) / sum(other) for other, one in pairs)
-        middle = statistics.median(ratios)
-        yield f"| {name} | {cells[0]} | {cells[1]} | {middle:.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
+        ratios = [sum(one) / sum(other) for other, one in pairs]
+        yield f"| {name} | {cells[0]} | {cells[1]} | {median_text(ratios, 2)} |"
 
 
 def files(root: Path, rounds: int, megabytes: Sequence[int]) -> Iterator[str]:

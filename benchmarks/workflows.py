@@ -20,13 +20,11 @@ from benchmarks.ab.interval import FEWEST, paired
 from benchmarks.options import at_least
 from benchmarks.scale import live
 from benchmarks.scale.__main__ import table
-from benchmarks.started import QUIET, running, server_of_settings
+from benchmarks.started import QUIET, own_fleet, running, server_of_settings
 from gristmill import Batch, open_batch, submit
 from gristmill.broker.address import from_redis
 from gristmill.config.settings import settings
-from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import reaching
 from gristmill.server.home import Home
 from gristmill.tasks.kinds import Kind
 
@@ -39,12 +37,7 @@ MODULES = "benchmarks.noops"
 @contextmanager
 def fleet() -> Iterator[LocalFleet]:
     """A server of its own, and a worker with processes."""
-    with (
-        temporary_home(task_modules=MODULES, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {Kind.CPU: SLOTS}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
+    with own_fleet(MODULES, {Kind.CPU: SLOTS}) as fleet:
         submit("same", range(1000)).wait()
         yield fleet
 
