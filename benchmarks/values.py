@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from benchmarks.peers.report import median_text
 from gristmill.batches.value_file import ValueFile
+from gristmill.config.settings import load
 from gristmill.tasks.return_type import ReturnType
 
 
@@ -98,19 +99,18 @@ def files(root: Path, rounds: int, megabytes: Sequence[int]) -> Iterator[str]:
     """Lines of a table: medians, and the least and the most, of whole values of some sizes through files."""
     yield "| value, in a file | write | read |"
     yield "| --- | --- | --- |"
+    settings = load({"GRISTMILL_DATA_ROOT": str(root.absolute()), "GRISTMILL_SHARED_DATA_ROOT": "true"})
     for size in megabytes:
         text, times = '"' + "x" * (size << 20) + '"', ([], [])  # type: tuple[str, tuple[list[float], list[float]]]
         for attempt in range(1, rounds + 1):
             started_at = time.perf_counter()
             reference = ValueFile.of(loads(ValueFile.write(str(root), "b." + "0" * 32, 0, attempt, text)))
             written_at = time.perf_counter()
-            loads(reference.read(str(root)))
+            reference.value(settings, "the value")
             times[0].append(written_at - started_at)
             times[1].append(time.perf_counter() - written_at)
             Path(reference.where(str(root))).unlink()
-        cells = [
-            f"{1e3 * statistics.median(one):.1f} ms ({1e3 * min(one):.1f} to {1e3 * max(one):.1f})" for one in times
-        ]
+        cells = [f"{median_text([1e3 * each for each in one], 1)} ms" for one in times]
         yield f"| {size} MiB | {cells[0]} | {cells[1]} |"
 
 
