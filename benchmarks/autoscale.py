@@ -19,16 +19,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.options import at_least
+from benchmarks.started import own_fleet, running
 from gristmill import Batch, BatchInfo, submit
 from gristmill.config.settings import settings
-from gristmill.demo.home import temporary_home
 from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import client, reaching
+from gristmill.server.connection import client
 from gristmill.tasks.kinds import Kind
 
-MODULE = "benchmarks.naps"
+MODULE = "benchmarks.waiting"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
 #: The slots of each kind that a round begins with, and that it may have.
 LEAST, MOST = {Kind.CPU: 2, Kind.IO: 2}, {Kind.CPU: 16, Kind.IO: 64}
@@ -101,12 +100,8 @@ def autoscale(target: float) -> Iterator[None]:
     resize = shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"
     bounds = [word for kind in Kind for word in (f"--{kind}-slots", f"{LEAST[kind]}..{MOST[kind]}")]
     words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s", *bounds, "--exec", resize]
-    process = subprocess.Popen([sys.executable, "-m", "gristmill", *words], stdin=subprocess.DEVNULL)
-    try:
+    with running("gristmill", *words, environ=os.environ, stdin=subprocess.DEVNULL):
         yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def resize(slots: dict[Kind, int]) -> None:
@@ -150,15 +145,8 @@ def main() -> int:
     if arguments.resize:
         resize(dict(zip(Kind, arguments.resize, strict=True)))
         return 0
-    with (
-        temporary_home(task_modules=MODULE, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {str(kind): LEAST[kind] for kind in Kind}, logs=home / "logs") as fleet,
-    ):
-        os.environ["GRISTMILL_HOME"] = str(settings().home)
-        fleet.wait_ready()
-        with autoscale(arguments.target):
-            return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
+    with own_fleet(MODULE, {str(kind): LEAST[kind] for kind in Kind}), autoscale(arguments.target):
+        return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
 
 
 if __name__ == "__main__":

@@ -5,17 +5,15 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from redis import Redis
 
+from benchmarks.server_load import usage
+from benchmarks.started import private_server, running
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 #: So short that the worker does little else than take and record.
 TASK, QUEUE = "fibonacci", "cpu"
@@ -26,31 +24,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capacity", description=__doc__)
     parser.add_argument("--items", type=int, default=50_000)
     items = parser.parse_args().items
-    with tempfile.TemporaryDirectory() as path, PrivateServer(Home(Path(path) / "home"), load({})) as server:
-        environ = {**os.environ, "GRISTMILL_HOME": path, "GRISTMILL_REDIS_URL": server.url}
-        with Redis.from_url(server.url, decode_responses=True) as client:
+    with private_server() as (home, url):
+        environ = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url}
+        with Redis.from_url(url, decode_responses=True) as client:
             print(json.dumps(measured(client, environ, items), indent=1))
     return 0
 
 
 def measured(client: Redis, environ: dict[str, str], items: int) -> dict[str, float]:
     """The figures, each per item but where its name says otherwise."""
-    empty = look(client)
+    empty = usage(client)
     lines = "".join(f"{i % 10}\n" for i in range(items))
     submit = [sys.executable, "-m", "gristmill", "submit", TASK, "--from", "-", "--name", "capacity"]
     subprocess.run(submit, input=lines, text=True, env=environ, check=True, capture_output=True)
-    stored = look(client)
-    command = [sys.executable, "-m", "gristmill.worker", QUEUE, "--slots", "1"]
-    with subprocess.Popen(command, env=environ) as worker:
+    stored = usage(client)
+    with running("gristmill.worker", QUEUE, "--slots", "1", environ=environ):
         ledger = Ledger(client, load({}))
         started_at = None
         while not (info := BatchInfo.from_fields("capacity", ledger.state("capacity"))).finished:
             started_at = started_at or (time.monotonic() if info.succeeded else None)
             time.sleep(0.1)
         seconds = time.monotonic() - (started_at or 0)
-        done = look(client)
+        done = usage(client)
         chunks = client.xlen("gm1:batch:capacity:events")
-        worker.terminate()
     return {
         "memory of an item that waits, bytes": round((stored["memory"] - empty["memory"]) / items, 1),
         "memory of an item with its outcome, bytes": round((done["memory"] - empty["memory"]) / items, 1),
@@ -61,16 +57,6 @@ def measured(client: Redis, environ: dict[str, str], items: int) -> dict[str, fl
         "server CPU of a chunk, microseconds": round(1e6 * (done["cpu"] - stored["cpu"]) / chunks),
         "items in a chunk": round(items / chunks, 1),
         "items per second of one worker": round(items / seconds),
-    }
-
-
-def look(client: Redis) -> dict[str, float]:
-    """What the server uses now."""
-    info = client.info()
-    return {
-        "memory": info["used_memory"],
-        "aof": info["aof_current_size"],
-        "cpu": info["used_cpu_user"] + info["used_cpu_sys"],
     }
 
 

@@ -16,6 +16,7 @@ from benchmarks.chaos.failover import environ
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.chaos.group import SERVERS, ServerGroup, until
 from benchmarks.options import at_least
+from benchmarks.peers.report import median_text
 from gristmill import submit
 from gristmill.config.settings import use
 from gristmill.producer.worker_checks import live_workers
@@ -68,9 +69,8 @@ def _row(group: ServerGroup, fsync: str, items: int, rounds: int) -> str:
     for _ in range(rounds):
         off.append(items / _seconds(items, 0))
         on.append(items / _seconds(items, SERVERS - 1))
-    ratios = sorted(with_it / without for with_it, without in zip(on, off, strict=True))
-    spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    return f"| {fsync} | {statistics.median(off):,.0f} | {statistics.median(on):,.0f} | {spread} |"
+    ratios = median_text([with_it / without for with_it, without in zip(on, off, strict=True)], 2)
+    return f"| {fsync} | {statistics.median(off):,.0f} | {statistics.median(on):,.0f} | {ratios} |"
 
 
 if __name__ == "__main__":

@@ -1,18 +1,15 @@
 """How long one call of each control keeps the server, by the size of the batch: `python -m benchmarks.control`."""
 
 import argparse
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
 
+from benchmarks.started import private_server
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 FIELDS = {
     "task": "t",
@@ -55,11 +52,7 @@ def measure(client: Redis, items: int) -> None:
 def main() -> None:
     """Measure on a private server."""
     argparse.ArgumentParser(prog="python -m benchmarks.control", description=__doc__).parse_args()
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        PrivateServer(Home(Path(directory)), load({})) as server,
-        Redis.from_url(server.url, decode_responses=True) as client,
-    ):
+    with private_server() as (_, url), Redis.from_url(url, decode_responses=True) as client:
         client.config_set("slowlog-log-slower-than", 0)
         for items in (10_000, 1_000_000, 10_000_000):
             measure(client, items)

@@ -10,18 +10,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from redis import Redis
 
 from benchmarks.options import at_least
-from gristmill.config.settings import load
-from gristmill.demo.home import temporary_home
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
+from benchmarks.started import QUIET, private_server, running
 
 #: The shortest and the longest countdown, in seconds.
 SHORTEST, LONGEST = 0.05, 1.5
@@ -36,19 +30,6 @@ if "BENCH_URL" in os.environ:
         late = time.time() - at
         with Redis.from_url(os.environ["BENCH_URL"]) as client:
             client.rpush(key, late)
-
-
-@contextmanager
-def _worker(pool: str, log: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "celery", "-A", "benchmarks.countdowns", "worker", "-Q", "bench", "-P", pool]
-    options = ["-c", "2", "-n", "w@bench", "--without-mingle", "--without-gossip", "-l", "error"]
-    with log.open("w") as file:
-        worker = subprocess.Popen([*command, *options], stdout=file, stderr=file)
-    try:
-        yield
-    finally:
-        worker.terminate()
-        worker.wait()
 
 
 def put(count: int) -> None:
@@ -79,9 +60,22 @@ def main() -> None:
     parser.add_argument("--pool", choices=["prefork", "threads", "solo"], default="threads")
     arguments = parser.parse_args()
     for transport in ("ours", "stock"):
-        with temporary_home() as home, PrivateServer(Home(home / "server"), load({})) as server:
-            os.environ |= {"BENCH_URL": server.url, "BENCH_TRANSPORT": transport, "BENCH_PREFETCH": "1"}
-            with _worker(arguments.pool, home / "log"):
+        with private_server() as (_, url):
+            os.environ |= {"BENCH_URL": url, "BENCH_TRANSPORT": transport, "BENCH_PREFETCH": "1"}
+            command = [
+                "celery",
+                "-A",
+                "benchmarks.countdowns",
+                "worker",
+                "-Q",
+                "bench",
+                "-P",
+                arguments.pool,
+                "-c",
+                "2",
+            ]
+            options = ["-n", "w@bench", "--without-mingle", "--without-gossip", "-l", "error"]
+            with running(*command, *options, environ=os.environ, **QUIET):
                 code = f"from benchmarks.countdowns import put; put({arguments.count})"
                 subprocess.run([sys.executable, "-c", code], check=True)
 

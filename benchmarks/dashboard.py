@@ -23,14 +23,10 @@ from benchmarks import page
 from benchmarks.options import at_least
 from benchmarks.scale.live import Heartbeats, stand
 from benchmarks.scale.worker import SimulatedWorker
+from benchmarks.started import server_of_settings
 from gristmill import Batch, submit
-from gristmill.config.settings import load, use
-from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, connect
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
-from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
 PAGES = (
@@ -206,13 +202,7 @@ def main() -> None:
     parser.add_argument("--batches", **numbers, default=(0, 5_000), help="live batches (default: 0 5000)")
     options = parser.parse_args()
     seconds, rows = 60 * options.minutes if options.minutes else options.seconds, list[list[str]]()
-    modules = "benchmarks.waiting"
-    with (
-        temporary_home(task_modules=modules, log_level="error") as home,
-        PrivateServer(Home(home / "server"), load({})) as server,
-    ):
-        use({"redis_url": server.url})
-        catalog.load()
+    with server_of_settings("benchmarks.waiting"):
         standing = 0
         for batches in sorted(options.batches):
             with others(1, 0):

@@ -2,30 +2,24 @@
 
 import argparse
 import json
-import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from redis import Redis
-
 from benchmarks import page
-from benchmarks.chaos.fleet import Fleet
 from benchmarks.measured_command import MB, MeasuredCommand
 from benchmarks.options import at_least
+from benchmarks.server_load import usage
+from benchmarks.started import Started, workers_of_noops
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 SIZES, WORKERS = (1_000, 10_000, 100_000, 1_000_000), (1, 2, 4, 8)
 LOOK = 0.01
@@ -57,9 +51,9 @@ class Growth:
 class Trial:
     """A server and workers of one slot each, all of which has run something."""
 
-    def __init__(self, client: Redis, fleet: Fleet, environ: Mapping[str, str], directory: Path) -> None:
-        self._client, self._fleet, self._environ, self._directory = client, fleet, environ, directory
-        self._ledger = Ledger(client, load({}))
+    def __init__(self, started: Started) -> None:
+        _, self._client, self._fleet, self._environ, self._directory = started
+        self._ledger = Ledger(self._client, load({}))
 
     def run(self, items: int, kills: int, luck: random.Random) -> Growth:
         """Submit, follow and look; kill a worker, and start another, whenever another share of the items is done."""
@@ -67,7 +61,7 @@ class Trial:
         source, output = self._directory / "items", self._directory / name
         with source.open("w") as file:
             file.writelines(f"{number}\n" for number in range(items))
-        before, largest, killed = self._look(), 0.0, 0
+        before, largest, killed = usage(self._client), 0.0, 0
         submit = MeasuredCommand(["submit", "noop", "--from", str(source), "--name", name, "--quiet"], self._environ)
         follow: MeasuredCommand | None = None
         while submit.running() or follow is None or follow.running():
@@ -76,7 +70,7 @@ class Trial:
                     continue
                 arguments = ["results", name, "--follow", "--output", str(output), "--quiet"]
                 follow = MeasuredCommand(arguments, self._environ)
-            largest = max(largest, self._look()["memory"])
+            largest = max(largest, usage(self._client)["memory"])
             info = self._info(name)
             if killed < kills and info and info.done > items * (killed + 1) / (kills + 1):
                 victim = luck.choice(self._fleet.workers)
@@ -84,7 +78,7 @@ class Trial:
                 self._fleet.replace(victim)
                 killed += 1
             time.sleep(LOOK)
-        after, info = self._look(), self._info(name)
+        after, info = usage(self._client), self._info(name)
         with output.open("rb") as file:
             results = sum(1 for _ in file)
         if info is None or info.finished is None:
@@ -109,44 +103,17 @@ class Trial:
         state = self._ledger.state(name)
         return BatchInfo.from_fields(name, state) if state else None
 
-    def _look(self) -> dict[str, float]:
-        info = self._client.info()
-        return {
-            "memory": info["used_memory"],
-            "aof": info["aof_current_size"],
-            "cpu": info["used_cpu_user"] + info["used_cpu_sys"],
-        }
-
 
 @contextmanager
 def trial(workers: int) -> Iterator[Trial]:
     """A server of its own, and workers that beat and have learned how long a no-op takes."""
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="growth-", ignore_cleanup_errors=True)))
-        server = stack.enter_context(PrivateServer(Home(directory / "server"), load({})))
-        client = stack.enter_context(Redis.from_url(server.url, decode_responses=True))
+    with workers_of_noops(workers, load({})) as started:
         # A rewrite would hide what was written.
-        client.config_set("auto-aof-rewrite-percentage", 0)
-        environ = {
-            **os.environ,
-            "GRISTMILL_HOME": str(directory),
-            "GRISTMILL_REDIS_URL": server.url,
-            "GRISTMILL_TASK_MODULES": "benchmarks.noops",
-            "GRISTMILL_LOG_LEVEL": "error",
-        }
-        fleet = stack.enter_context(Fleet(command_of_worker, environ, directory))
-        fleet.start(workers)
-        while len(WorkerRegistry(client, load({})).workers()) < workers:
-            time.sleep(LOOK)
+        started.client.config_set("auto-aof-rewrite-percentage", 0)
         ahead = ["run", "noop", *map(str, range(workers * 2)), "--name", "ahead", "--quiet"]
-        subprocess.run([sys.executable, "-m", "gristmill", *ahead], env=environ, check=True, stdout=subprocess.DEVNULL)
-        yield Trial(client, fleet, environ, directory)
-
-
-def command_of_worker(name: str) -> list[str]:
-    """What starts a worker of one slot."""
-    celery = "-m celery --quiet -A gristmill.tasks.application worker -Q cpu -P prefork -c 1"
-    return [sys.executable, *celery.split(), "-n", f"{name}@growth", "--without-mingle", "--without-gossip"]
+        command = [sys.executable, "-m", "gristmill", *ahead]
+        subprocess.run(command, env=started.environ, check=True, stdout=subprocess.DEVNULL)
+        yield Trial(started)
 
 
 def ratios(growths: Sequence[Growth]) -> dict[str, float]:

@@ -6,23 +6,17 @@ memory also after 1,000 no-ops.
 
 import argparse
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import psutil
 from redis import Redis
 
+from benchmarks.cpu_time import scheduled
+from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
-from gristmill.config.settings import load, use
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
+from gristmill.config.settings import use
 
 SLOTS = {"cpu": 4, "io": 64}
 NOOPS = 1_000
@@ -36,19 +30,13 @@ def environ(url: str, home: str) -> dict[str, str]:
     return {**os.environ, **{f"GRISTMILL_{name}": value for name, value in names.items()}}
 
 
-def spent(process: psutil.Process) -> float:
-    """Seconds of CPU that the threads of a process have used: by the scheduler's clock, as one tick is much here."""
-    threads = Path(f"/proc/{process.pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
-
-
 def idle_shares(process: psutil.Process, seconds: float) -> list[float]:
     """What share of a core a process uses in the next `seconds`, and then each of its children."""
     processes = [process, *process.children(recursive=True)]
-    before, began = [spent(each) for each in processes], time.perf_counter()
+    before, began = [scheduled(each) for each in processes], time.perf_counter()
     time.sleep(seconds)
     took = time.perf_counter() - began
-    return [(spent(each) - first) / took for each, first in zip(processes, before, strict=True)]
+    return [(scheduled(each) - first) / took for each, first in zip(processes, before, strict=True)]
 
 
 def each_slot(process: psutil.Process) -> str:
@@ -61,19 +49,12 @@ def each_slot(process: psutil.Process) -> str:
 def idle_worker(client: Redis, url: str, home: str, *kinds: str) -> Iterator[psutil.Process]:
     """Start a worker of each kind; the first one's main process, once all of them have settled."""
     client.flushall()
-    workers = []
-    try:
-        for kind in kinds:
-            command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", str(SLOTS[kind])]
-            workers.append(subprocess.Popen(command, env=environ(url, home), start_new_session=True))
-        while len(WorkerRegistry(client, load({})).workers()) < len(kinds):
-            time.sleep(0.1)
+    with ExitStack() as stack:
+        words = [("gristmill.worker", kind, "--slots", str(SLOTS[kind])) for kind in kinds]
+        workers = [stack.enter_context(running(*each, environ=environ(url, home), killed=True)) for each in words]
+        await_workers(client, len(kinds))
         time.sleep(SETTLE_SECONDS)
         yield psutil.Process(workers[0].pid)
-    finally:
-        for worker in workers:
-            os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
 
 
 def print_cpu(client: Redis, process: psutil.Process, about: str, seconds: float) -> None:
@@ -108,9 +89,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
+    with private_server() as (home, url):
         for kind in SLOTS:
-            measure(server.url, home, kind, arguments.seconds)
+            measure(url, home, kind, arguments.seconds)
 
 
 if __name__ == "__main__":

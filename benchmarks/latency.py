@@ -8,11 +8,8 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,13 +18,10 @@ from celery import Task
 from redis import Redis
 
 from benchmarks.options import at_least
+from benchmarks.started import QUIET, private_server, running
 from gristmill.broker import reader
 from gristmill.broker.channel import Channel
 from gristmill.broker.quick_task import QuickTask
-from gristmill.config.settings import load
-from gristmill.demo.home import temporary_home
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 RATE, WORKERS, THREADS = 20, 2, 10
 #: From one moment to the next.
@@ -67,19 +61,6 @@ if "BENCH_SAYS" in os.environ:
     _stamp()
 
 
-@contextmanager
-def _worker(number: int, environ: dict[str, str]) -> Iterator[None]:
-    command = [sys.executable, "-m", "celery", "-A", "benchmarks.latency", "worker", "-Q", "bench", "-P", "threads"]
-    options = ["-c", str(THREADS), "-n", f"w{number}@bench", "--without-mingle", "--without-gossip", "-l", "error"]
-    with Path(environ["BENCH_LOGS"], str(number)).open("w") as log:
-        worker = subprocess.Popen([*command, *options], env=environ, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        worker.terminate()
-        worker.wait()
-
-
 def _submit(messages: int, line: Path) -> list[tuple[float, ...]]:
     """Seconds of each step of each message."""
     from benchmarks.latency import lights  # now that there is an app
@@ -109,17 +90,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
     parser.add_argument("--messages", type=at_least(10), default=400)
     arguments = parser.parse_args()
-    with temporary_home() as home, PrivateServer(Home(home / "server"), load({})) as server, ExitStack() as workers:
-        (home / "said").mkdir()
-        os.environ |= {"BENCH_URL": server.url, "BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"}
+    with private_server() as (home, url), ExitStack() as workers:
+        answers = Path(home, "said")
+        answers.mkdir()
+        os.environ |= {"BENCH_URL": url, "BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"}
         for number in range(WORKERS):
-            workers.enter_context(
-                _worker(number, {**os.environ, "BENCH_SAYS": str(home / "said"), "BENCH_LOGS": str(home / "logs")})
-            )
-        with Redis.from_url(server.url, decode_responses=True) as client:
+            command = [
+                "celery",
+                "-A",
+                "benchmarks.latency",
+                "worker",
+                "-Q",
+                "bench",
+                "-P",
+                "threads",
+                "-c",
+                str(THREADS),
+            ]
+            options = ["-n", f"w{number}@bench", "--without-mingle", "--without-gossip", "-l", "error"]
+            environ = {**os.environ, "BENCH_SAYS": str(answers)}
+            workers.enter_context(running(*command, *options, environ=environ, **QUIET))
+        with Redis.from_url(url, decode_responses=True) as client:
             while client.zcard("gm1:lease:bench") < WORKERS:
                 time.sleep(0.1)
-        every = _submit(arguments.messages, home / "said")
+        every = _submit(arguments.messages, answers)
     for place, kind in enumerate(KINDS):
         # The first calls connect, and make the envelope.
         rows = [(*each, sum(each)) for each in every[place + 2 * len(KINDS) :: len(KINDS)]]

@@ -4,23 +4,18 @@ The queue is full when a worker starts; the first tenth does not count. CPU is t
 """
 
 import argparse
-import os
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 from redis import Redis
 
 from benchmarks.options import at_least
+from benchmarks.peers.report import median_text
+from benchmarks.started import private_server, running
 from benchmarks.transport import environ, standing
-from gristmill.config.settings import load
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 POOLS = {"ours": "gristmill.worker.pool.lot_pool:LotTaskPool", "Celery's": "prefork"}
 PUT = (
@@ -28,7 +23,7 @@ PUT = (
     "from gristmill.broker.enqueue import enqueue_many\n"
     "enqueue_many(noop, ((number,) for number in range({})))"
 )
-WORKER = "-m celery -A benchmarks.plain -q worker -Q bench -l error -P prefork -c 2 --without-mingle --without-gossip"
+WORKER = "celery -A benchmarks.plain -q worker -Q bench -l error -P prefork -c 2 --without-mingle --without-gossip"
 
 
 def _cpu(worker: psutil.Process) -> float:
@@ -40,10 +35,7 @@ def measure(url: str, pool: str, tasks: int) -> tuple[float, float]:
     """No-ops per second, and µs of CPU for each."""
     client, env = Redis.from_url(url), environ(url, "ours", 50) | {"BENCH_POOL": POOLS[pool]}
     subprocess.run([sys.executable, "-c", PUT.format(tasks)], env=env, check=True)
-    worker = subprocess.Popen(
-        [sys.executable, *WORKER.split()], env=env, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
+    with running(*WORKER.split(), environ=env, killed=True, stderr=subprocess.DEVNULL) as worker:
         while (left := standing(client)) > tasks * 0.9:
             time.sleep(0.005)
         process = psutil.Process(worker.pid)
@@ -51,9 +43,6 @@ def measure(url: str, pool: str, tasks: int) -> tuple[float, float]:
         while standing(client):
             time.sleep(0.005)
         return left / (time.perf_counter() - started_at), 1e6 * (_cpu(process) - cpu) / left
-    finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
 
 
 def main() -> None:
@@ -63,16 +52,16 @@ def main() -> None:
     parser.add_argument("--tasks", type=at_least(100), default=6000, help="of each round (default: 6000)")
     arguments = parser.parse_args()
     figures: dict[str, list[tuple[float, float]]] = {pool: [] for pool in POOLS}
-    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
+    with private_server() as (_, url):
         for number in range(arguments.rounds):
             for pool in list(POOLS)[:: -1 if number % 2 else 1]:
-                figures[pool].append(measure(server.url, pool, arguments.tasks))
+                figures[pool].append(measure(url, pool, arguments.tasks))
     for place, name in enumerate(("no-ops/s", "µs of CPU for each")):
         ours, celerys = ([each[place] for each in figures[pool]] for pool in POOLS)
-        ratios = sorted(one / other for one, other in zip(ours, celerys, strict=True))
+        ratios = [one / other for one, other in zip(ours, celerys, strict=True)]
         print(
             f"{name}: ours {statistics.median(ours):,.0f}, Celery's {statistics.median(celerys):,.0f}, "
-            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            f"ratio {median_text(ratios, 2)}"
         )
 
 

@@ -7,16 +7,14 @@ than what the slots have to nap.
 
 import argparse
 import random
-import statistics
 import time
 from collections.abc import Iterable
 from multiprocessing import Pool
 
 from benchmarks.options import at_least
+from benchmarks.peers.report import median_text
+from benchmarks.started import own_fleet
 from gristmill import submit
-from gristmill.demo.home import temporary_home
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import reaching
 from gristmill.tasks.kinds import Kind
 
 SLOTS, LONG, SHORT_SECONDS = 4, 10, 0.001
@@ -61,12 +59,7 @@ def by_batch(kind: Kind, items: list[float]) -> float:
 
 def measure(short: int, long_seconds: float, rounds: int, together: bool, with_pool: bool) -> None:
     """Play the rounds, each with the long items at other places, and print what they took."""
-    with (
-        temporary_home(task_modules="benchmarks.naps", log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", dict.fromkeys(TASKS, SLOTS), logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
+    with own_fleet("benchmarks.waiting", dict.fromkeys(TASKS, SLOTS)):
         # What the batch before has taught the server is a part of it.
         for kind in TASKS:
             by_batch(kind, naps(short, SHORT_SECONDS, 0))
@@ -81,7 +74,7 @@ def measure(short: int, long_seconds: float, rounds: int, together: bool, with_p
             print(f"round {seed + 1}:", ", ".join(f"{way} {span:.2f} s" for way, span in row.items()), flush=True)
     least = at_best(items, long_seconds)
     for way, each in seconds.items():
-        print(f"{way}: {statistics.median(each):.2f} s ({min(each):.2f} to {max(each):.2f}); at best {least:.2f}")
+        print(f"{way}, seconds: {median_text(each, 2)}; at best {least:.2f}")
 
 
 def main() -> None:

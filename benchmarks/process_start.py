@@ -5,25 +5,18 @@ its processes to the value of the next item. With `--import numpy`, the module o
 """
 
 import argparse
-import os
-import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 from redis import Redis
 
 from benchmarks.idle import NOOPS, environ
+from benchmarks.peers.report import median_text
+from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
-from gristmill.config.settings import load, use
+from gristmill.config.settings import use
 from gristmill.config.start_methods import METHODS
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 TASKS = "benchmarks.noops"
 #: Seconds in which a process that was killed is replaced, however busy the machine is.
@@ -58,12 +51,10 @@ def measure(url: str, home: str, method: str, arguments: argparse.Namespace) -> 
     client = Redis.from_url(url, decode_responses=True)
     client.flushall()
     variables = environ(url, home) | {"GRISTMILL_START_METHOD": method, "GRISTMILL_TASK_MODULES": arguments.modules}
-    command = [sys.executable, "-m", "gristmill.worker", "cpu", "--slots", str(arguments.slots)]
+    words = ["gristmill.worker", "cpu", "--slots", str(arguments.slots)]
     began = time.perf_counter()
-    worker = subprocess.Popen(command, env=variables, start_new_session=True)
-    try:
-        while not WorkerRegistry(client, load({})).workers():
-            time.sleep(0.01)
+    with running(*words, environ=variables, killed=True) as worker:
+        await_workers(client)
         use({"home": home, "redis_url": url, "task_modules": TASKS})
         pid()
         first = time.perf_counter() - began
@@ -73,12 +64,11 @@ def measure(url: str, home: str, method: str, arguments: argparse.Namespace) -> 
             statistics.mean(getattr(each.memory_full_info(), kind) for each in slots) / 2**20 for kind in ("uss", "pss")
         )
         times = [replacement(processes(psutil.Process(worker.pid))) for _ in range(arguments.deaths)]
-        spread = f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
         print(f"{method}: {own:.1f} MiB (USS), {share:.1f} MiB (PSS) for each of {len(slots)} slots", flush=True)
-        print(f"{method}: first item after {first:.2f} s, an item after a death {spread}", flush=True)
-    finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
+        print(
+            f"{method}: seconds to the first item {first:.2f}, after a death {median_text(times, 2)}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -89,9 +79,9 @@ def main() -> None:
     parser.add_argument("--deaths", type=int, default=10)
     arguments = parser.parse_args()
     arguments.modules = ",".join([*arguments.modules, TASKS])
-    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
+    with private_server() as (home, url):
         for method in METHODS:
-            measure(server.url, home, method, arguments)
+            measure(url, home, method, arguments)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks import page
 from benchmarks.ab.interval import FEWEST, paired
 from benchmarks.options import at_least, use_bytecode
+from benchmarks.peers.report import median_text
 from benchmarks.program_pipe import pipe
 from benchmarks.program_tools import OURS, fleet, tools
 
@@ -65,8 +66,7 @@ def medians(seconds: Mapping[str, Sequence[float]], items: int) -> str:
     """The table of what each tool took."""
     rows = []
     for name, values in seconds.items():
-        middle = statistics.median(values)
-        rows.append([name, f"{middle:.2f} ({min(values):.2f} to {max(values):.2f})", f"{items / middle:,.0f}"])
+        rows.append([name, median_text(values, 2), f"{items / statistics.median(values):,.0f}"])
     return page.table(["", "seconds", "programs a second"], rows)
 
 

@@ -7,23 +7,19 @@ how long a batch without limits takes beside it. Exits with 1 when the rate is m
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from benchmarks.options import at_least
+from benchmarks.started import QUIET, await_workers, own_fleet, running
 from gristmill import submit
 from gristmill.config.settings import settings
-from gristmill.demo.home import temporary_home
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import client, reaching
+from gristmill.server.connection import client
 from gristmill.tasks.kinds import Kind
 
-MODULE = "benchmarks.limited"
+MODULE = "benchmarks.waiting"
 WORKERS, SLOTS, VALUES = 4, 16, 4
 #: By how much the rate may be off; seconds until the fleet runs evenly; items of the batch beside it.
 TOLERANCE, FIRST_SECONDS, BESIDE = 0.02, 3.0, 64
@@ -32,20 +28,13 @@ TOLERANCE, FIRST_SECONDS, BESIDE = 0.02, 3.0, 64
 @contextmanager
 def further_workers(number: int) -> Iterator[None]:
     """So many workers beside those of the fleet."""
-    command = [sys.executable, "-m", "gristmill.worker", str(Kind.IO), "--slots", str(SLOTS)]
+    words = ["gristmill.worker", str(Kind.IO), "--slots", str(SLOTS)]
     environ = {**os.environ, "GRISTMILL_HOME": str(settings().home)}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    workers = [subprocess.Popen(command, env=environ, **quiet) for _ in range(number)]
-    try:
-        registry = WorkerRegistry(client(), settings())
-        while len(registry.workers()) <= number:
-            time.sleep(0.1)
+    with ExitStack() as stack:
+        for _ in range(number):
+            stack.enter_context(running(*words, environ=environ, **QUIET))
+        await_workers(client(), number + 1)
         yield
-    finally:
-        for worker in workers:
-            worker.send_signal(signal.SIGTERM)
-        for worker in workers:
-            worker.wait()
 
 
 def measure(rate: int, seconds: int, limit_by: str | None) -> float:
@@ -81,14 +70,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=at_least(5), default=60, help="how long to measure (default: 60)")
     parser.add_argument("--limit-by", action="store_true", help="the rate holds for each of four values")
     arguments = parser.parse_args()
-    with (
-        temporary_home(task_modules=MODULE, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {Kind.IO: SLOTS}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
-        with further_workers(WORKERS - 1):
-            share = measure(arguments.rate, arguments.seconds, "group" if arguments.limit_by else None)
+    with own_fleet(MODULE, {Kind.IO: SLOTS}), further_workers(WORKERS - 1):
+        share = measure(arguments.rate, arguments.seconds, "group" if arguments.limit_by else None)
     return 0 if abs(share - 1) <= TOLERANCE else 1
 
 

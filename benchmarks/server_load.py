@@ -46,6 +46,16 @@ def cpu_seconds(client: Redis) -> float:
     return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
+def usage(client: Redis) -> dict[str, float]:
+    """The bytes of memory and of the AOF, and the seconds of CPU, that the server has used."""
+    info = client.info()
+    return {
+        "memory": info["used_memory"],
+        "aof": info["aof_current_size"],
+        "cpu": info["used_cpu_user"] + info["used_cpu_sys"],
+    }
+
+
 @contextmanager
 def server_load(client: Redis) -> Iterator[ServerLoad]:
     """The load while the block runs; its figures are there when the block has ended."""

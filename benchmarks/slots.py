@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from benchmarks.options import at_least
+from benchmarks.started import own_fleet
 from gristmill import submit
-from gristmill.demo.home import temporary_home
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
-MODULE = "benchmarks.placed"
+MODULE = "benchmarks.waiting"
 SLOTS = {Kind.CPU: 2, Kind.IO: 64}
 #: The task of each kind, and how many items keep its slots busy for 3 seconds.
 BATCHES = {Kind.CPU: ("computed", 600), Kind.IO: ("waited", 1920)}
@@ -29,12 +27,7 @@ COLUMNS = ("starts after", "between items", "pauses", "each", "idle at the end",
 def play(kind: Kind) -> list[float]:
     """One batch: for each of COLUMNS milliseconds, or pauses, of one slot on average."""
     task, items = BATCHES[kind]
-    with (
-        temporary_home(task_modules=MODULE, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {kind: SLOTS[kind]}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
+    with own_fleet(MODULE, {kind: SLOTS[kind]}):
         catalog.find(task)
         submit(task, range(AHEAD)).wait()
         started_at = time.time()

@@ -10,30 +10,23 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from redis import Redis
-
 from benchmarks import page
-from benchmarks.chaos.fleet import Fleet
-from benchmarks.growth import command_of_worker
 from benchmarks.measured_command import MB, MeasuredCommand
 from benchmarks.options import at_least
 from benchmarks.server_load import script_name
+from benchmarks.started import Started, workers_of_noops
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
 
 NAME, WORKERS, LOOK = "many", 2, 0.2
 #: A script that takes as long as this, in ms, holds up every other client.
@@ -115,9 +108,9 @@ class Printed:
 class Trials:
     """A server of little memory and two workers of one slot each."""
 
-    def __init__(self, server: PrivateServer, fleet: Fleet, environ: dict[str, str], memory: str) -> None:
-        self._server, self._fleet, self._environ, self._memory = server, fleet, environ, memory
-        self._client = Redis.from_url(server.url, decode_responses=True)
+    def __init__(self, started: Started, memory: str) -> None:
+        self._server, self._client, self._fleet, self._environ, _ = started
+        self._memory = memory
         self._ledger = Ledger(self._client, load({}))
 
     def run(self, items: int, *, kills: bool) -> Figures:
@@ -209,25 +202,8 @@ class Trials:
 @contextmanager
 def bench(memory: str) -> Iterator[Trials]:
     """A server with so much memory, and workers that beat."""
-    with ExitStack() as stack:
-        path = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="small-server-", ignore_cleanup_errors=True))
-        )
-        settings = load({"GRISTMILL_SERVER_MEMORY": memory})
-        server = stack.enter_context(PrivateServer(Home(path / "server"), settings))
-        environ = {
-            **os.environ,
-            "GRISTMILL_HOME": str(path),
-            "GRISTMILL_REDIS_URL": server.url,
-            "GRISTMILL_TASK_MODULES": "benchmarks.noops",
-            "GRISTMILL_LOG_LEVEL": "error",
-        }
-        fleet = stack.enter_context(Fleet(command_of_worker, environ, path))
-        fleet.start(WORKERS)
-        with Redis.from_url(server.url, decode_responses=True) as client:
-            while len(WorkerRegistry(client, load({})).workers()) < WORKERS:
-                time.sleep(LOOK)
-        yield Trials(server, fleet, environ, memory)
+    with workers_of_noops(WORKERS, load({"GRISTMILL_SERVER_MEMORY": memory})) as started:
+        yield Trials(started, memory)
 
 
 def rates(looks: Sequence[tuple[float, int]], least: int) -> list[float]:

@@ -15,15 +15,13 @@ from typing import Any
 from benchmarks.chunk_messages import chunk_of
 from benchmarks.options import at_least
 from benchmarks.server_load import cpu_seconds
+from benchmarks.started import server_of_settings
 from gristmill import open_batch, submit
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.ledger import Ledger
-from gristmill.config.settings import load, settings, use
-from gristmill.demo.home import temporary_home
+from gristmill.config.settings import settings
 from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.connection import client, reaching
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
+from gristmill.server.connection import client
 from gristmill.tasks import catalog
 from gristmill.worker.slot.runner import Runner
 
@@ -108,15 +106,9 @@ def main() -> None:
     parser.add_argument("--profile", choices=STAGES, help="show where this process's time of that stage goes")
     arguments = parser.parse_args()
     stages = Stages(arguments.profile)
-    with (
-        temporary_home(task_modules="benchmarks.noops") as home,
-        PrivateServer(Home(home / "server"), load({})) as server,
-    ):
-        use({"redis_url": server.url, "task_modules": "benchmarks.noops"})
-        catalog.load()
-        with reaching():
-            play(arguments.items, stages)
-            commands = _commands(arguments.items)
+    with server_of_settings("benchmarks.noops"):
+        play(arguments.items, stages)
+        commands = _commands(arguments.items)
     if arguments.profile:
         pstats.Stats(stages.profile).sort_stats("tottime").print_stats(15)
         return

@@ -7,7 +7,6 @@ called `gristmill`, such as those of two checkouts, take turns.
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,11 +18,10 @@ from typing import NamedTuple
 from redis import Redis
 
 from benchmarks.options import use_bytecode
+from benchmarks.peers.report import median_text
+from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
-from gristmill.config.settings import load, use
-from gristmill.fleet.registry import WorkerRegistry
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
+from gristmill.config.settings import use
 
 GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 
@@ -60,12 +58,9 @@ def by_turns(programs: Sequence[str], words: Sequence[str], variables: Mapping[s
         for program in programs:
             times[program].append(measured([program, *words], variables))
     for program, every in times.items():
-        columns = [
-            f"{statistics.median(column):.2f} s ({min(column):.2f} to {max(column):.2f})"
-            for column in zip(*every[1:], strict=True)
-        ]
+        first, end, cpu = (median_text(column, 2) for column in zip(*every[1:], strict=True))
         name = "gristmill" if len(programs) == 1 else program
-        print(f"{name} {' '.join(words)}: first line {columns[0]}, end {columns[1]}, CPU {columns[2]}", flush=True)
+        print(f"{name} {' '.join(words)}, seconds: first line {first}, end {end}, CPU {cpu}", flush=True)
 
 
 def main() -> None:
@@ -80,21 +75,15 @@ def main() -> None:
         own = {**os.environ, "GRISTMILL_HOME": home}
         for words in (["--help"], ["run", "fibonacci", "30"]):
             by_turns(arguments.gristmill, words, own, arguments.rounds)
-    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
-        beside = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": server.url}
-        use({"home": home, "redis_url": server.url})
-        worker = subprocess.Popen([sys.executable, "-m", "gristmill.worker", "cpu", "--slots", "1"], env=beside)
-        try:
-            client = Redis.from_url(server.url, decode_responses=True)
-            while not WorkerRegistry(client, load({})).workers():
-                time.sleep(0.05)
+    with private_server() as (home, url):
+        beside = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url}
+        use({"home": home, "redis_url": url})
+        with running("gristmill.worker", "cpu", "--slots", "1", environ=beside):
+            await_workers(Redis.from_url(url, decode_responses=True))
             by_turns(arguments.gristmill, ["submit", "fibonacci", "10"], beside, arguments.rounds)
             for number in range(arguments.batches):
                 submit("fibonacci", [1], name=f"b{number}")
             by_turns(arguments.gristmill, ["batches"], beside, arguments.rounds)
-        finally:
-            worker.terminate()
-            worker.wait()
 
 
 if __name__ == "__main__":

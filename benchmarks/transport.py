@@ -3,19 +3,14 @@
 import argparse
 import os
 import resource
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from redis import Redis
 
-from gristmill.config.settings import load
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
+from benchmarks.started import QUIET, private_server, running
 
 #: name: pool, slots, prefetch multiplier, tasks
 CASES = {
@@ -78,24 +73,15 @@ def measure_noops(url: str, transport: str, case: str) -> float:
         f"    for number in range({tasks}): noop.apply_async((number,), producer=producer)"
     )
     subprocess.run([sys.executable, "-c", code], env=environ(url, transport), check=True)
-    command = f"-m celery -A benchmarks.plain worker -Q bench -l error -P {pool} -c {slots}"
-    worker = subprocess.Popen(
-        [sys.executable, *command.split(), "--without-mingle", "--without-gossip", "--without-heartbeat"],
-        env=environ(url, transport, prefetch),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    command = f"celery -A benchmarks.plain worker -Q bench -l error -P {pool} -c {slots}"
+    words = [*command.split(), "--without-mingle", "--without-gossip", "--without-heartbeat"]
+    with running(*words, environ=environ(url, transport, prefetch), killed=True, **QUIET):
         while (left := standing(client)) > tasks * 0.9:
             time.sleep(0.005)
         started_at = time.perf_counter()
         while standing(client):
             time.sleep(0.005)
         return left / (time.perf_counter() - started_at)
-    finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
 
 
 def show(name: str, rates: dict[str, list[float]]) -> None:
@@ -112,19 +98,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transport", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, PrivateServer(Home(Path(home)), load({})) as server:
+    with private_server() as (_, url):
         for case in CASES:
             rates: dict[str, list[float]] = {transport: [] for transport in TRANSPORTS}
             for _ in range(arguments.rounds):
                 for transport in TRANSPORTS:
-                    rates[transport].append(measure_noops(server.url, transport, case))
+                    rates[transport].append(measure_noops(url, transport, case))
             show(f"no-ops/s, {case}", rates)
         for way in ("batch", "list"):
             rates = {name: [] for name in TRANSPORTS}
             for _ in range(arguments.rounds):
                 for transport in TRANSPORTS:
                     ours = transport == "ours"
-                    rates[transport].append(measure_enqueue(server.url, transport, way if ours else "single"))
+                    rates[transport].append(measure_enqueue(url, transport, way if ours else "single"))
             show(f"enqueue/CPU s, {way} vs single", rates)
 
 

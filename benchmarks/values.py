@@ -21,7 +21,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from benchmarks.peers.report import median_text
 from gristmill.batches.value_file import ValueFile
+from gristmill.config.settings import load
 from gristmill.tasks.return_type import ReturnType
 
 
@@ -89,28 +91,26 @@ def compare(rounds: int, number: int) -> Iterator[str]:
             f"{statistics.median(pair[side][1] for pair in pairs):.2f} µs"
             for side in (0, 1)
         ]
-        ratios = sorted(sum(one) / sum(other) for other, one in pairs)
-        middle = statistics.median(ratios)
-        yield f"| {name} | {cells[0]} | {cells[1]} | {middle:.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f}) |"
+        ratios = [sum(one) / sum(other) for other, one in pairs]
+        yield f"| {name} | {cells[0]} | {cells[1]} | {median_text(ratios, 2)} |"
 
 
 def files(root: Path, rounds: int, megabytes: Sequence[int]) -> Iterator[str]:
     """Lines of a table: medians, and the least and the most, of whole values of some sizes through files."""
     yield "| value, in a file | write | read |"
     yield "| --- | --- | --- |"
+    settings = load({"GRISTMILL_DATA_ROOT": str(root.absolute()), "GRISTMILL_SHARED_DATA_ROOT": "true"})
     for size in megabytes:
         text, times = '"' + "x" * (size << 20) + '"', ([], [])  # type: tuple[str, tuple[list[float], list[float]]]
         for attempt in range(1, rounds + 1):
             started_at = time.perf_counter()
             reference = ValueFile.of(loads(ValueFile.write(str(root), "b." + "0" * 32, 0, attempt, text)))
             written_at = time.perf_counter()
-            loads(reference.read(str(root)))
+            reference.value(settings, "the value")
             times[0].append(written_at - started_at)
             times[1].append(time.perf_counter() - written_at)
             Path(reference.where(str(root))).unlink()
-        cells = [
-            f"{1e3 * statistics.median(one):.1f} ms ({1e3 * min(one):.1f} to {1e3 * max(one):.1f})" for one in times
-        ]
+        cells = [f"{median_text([1e3 * each for each in one], 1)} ms" for one in times]
         yield f"| {size} MiB | {cells[0]} | {cells[1]} |"
 
 

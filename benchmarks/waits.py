@@ -18,10 +18,8 @@ from pathlib import Path
 from benchmarks.ab.interval import paired
 from benchmarks.options import at_least
 from benchmarks.peers.apps.work import WAIT_SECONDS
+from benchmarks.started import own_fleet
 from gristmill import submit
-from gristmill.demo.home import temporary_home
-from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import Kind
 
@@ -73,12 +71,7 @@ def ours(way: str) -> float:
 def measure(way: str, rounds: int) -> None:
     """Play the rounds, both ways in turns, and print what they took."""
     core = max(os.sched_getaffinity(0)) if way == "coroutines" else None
-    with (
-        temporary_home(task_modules=MODULE, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {Kind.IO: 64}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
+    with own_fleet(MODULE, {Kind.IO: 64}) as fleet:
         catalog.find(WAYS[way][0])
         if core is not None:
             for thread in Path(f"/proc/{fleet.pids[0]}/task").iterdir():

@@ -19,32 +19,25 @@ from statistics import median
 from benchmarks.ab.interval import FEWEST, paired
 from benchmarks.options import at_least
 from benchmarks.scale import live
-from benchmarks.scale.__main__ import server, table
+from benchmarks.scale.__main__ import table
+from benchmarks.started import QUIET, own_fleet, running, server_of_settings
 from gristmill import Batch, open_batch, submit
 from gristmill.broker.address import from_redis
 from gristmill.config.settings import settings
-from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
-from gristmill.server.connection import reaching
 from gristmill.server.home import Home
 from gristmill.tasks.kinds import Kind
 
 SLOTS, SIZES = 2, (20, 1_000, 10_000)
 #: The least that the rate through two linked batches may be of the rate through one.
 GOAL = 0.45
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 MODULES = "benchmarks.noops"
 
 
 @contextmanager
 def fleet() -> Iterator[LocalFleet]:
     """A server of its own, and a worker with processes."""
-    with (
-        temporary_home(task_modules=MODULES, log_level="error") as home,
-        reaching(),
-        LocalFleet("benchmark", {Kind.CPU: SLOTS}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
+    with own_fleet(MODULES, {Kind.CPU: SLOTS}) as fleet:
         submit("same", range(1000)).wait()
         yield fleet
 
@@ -112,17 +105,14 @@ def _chord(broker: str, results: str, limit: int) -> Callable[[int], float]:
             # Its messages are still on the queue.
             return inf
         options = ["-A", "benchmarks.chords", "worker", "-c", str(SLOTS), "-l", "error", "-Q", "chords"]
-        worker = subprocess.Popen([sys.executable, "-m", "celery", *options], env=environ, **QUIET)
+        command = [sys.executable, "-m", "benchmarks.chords", str(items)]
         try:
-            command = [sys.executable, "-m", "benchmarks.chords", str(items)]
-            done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=limit)
+            with running("celery", *options, environ=environ, **QUIET):
+                done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=limit)
         except subprocess.TimeoutExpired:
             given_up.append(f"not within {limit} s")
         except subprocess.CalledProcessError as error:
             given_up.append((error.stderr.strip().splitlines() or [f"ended with {error.returncode}"])[-1])
-        finally:
-            worker.terminate()
-            worker.wait()
         if given_up:
             # That is the finding; the others are measured all the same.
             print(*given_up, flush=True)
@@ -162,7 +152,7 @@ def _stand(name: str) -> None:
 
 def standing(sizes: Sequence[int]) -> None:
     """Workflows that stand."""
-    with server():
+    with server_of_settings(MODULES):
         print(table(list(live.measure(sizes, 200, 30, _stand))))
 
 

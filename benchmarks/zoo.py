@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.options import at_least
+from benchmarks.peers.report import median_text
+from benchmarks.started import own_fleet
 from gristmill import submit
 from gristmill.batches.info import ENDED
-from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
-from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
@@ -46,12 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=at_least(1), default=5)
     parser.add_argument("--items", type=at_least(100), default=5000)
     options = parser.parse_args(arguments)
-    with (
-        temporary_home(task_modules=MODULE, log_level="error", slot_memory="512M") as home,
-        reaching(),
-        LocalFleet("benchmark", {Kind.CPU: SLOTS}, logs=home / "logs") as fleet,
-    ):
-        fleet.wait_ready()
+    with own_fleet(MODULE, {Kind.CPU: SLOTS}, slot_memory="512M") as fleet:
         animals = sorted(sys.modules[catalog.find("animal").__module__].ANIMALS)
         rate(fleet, options.items)
         before = [rate(fleet, options.items) for _ in range(options.rounds)]
@@ -60,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rate(fleet, options.items)
         after = [rate(fleet, options.items) for _ in range(options.rounds)]
         info = zoo.info()
-    ratios = sorted(late / early for early, late in zip(before, after, strict=True))
+    ratios = [late / early for early, late in zip(before, after, strict=True)]
     sys.stdout.write(
         f"{info.submitted} animals in {seconds:.0f} s: {info.succeeded} succeeded, {info.failed} failed, "
         f"{info.dead} dead, {info.left} left\n"
         f"items a second: {statistics.median(before):,.0f} before, {statistics.median(after):,.0f} after; "
-        f"{statistics.median(ratios):.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})\n"
+        f"{median_text(ratios, 2)}\n"
     )
     return 0
 

@@ -1,4 +1,6 @@
-"""Figures as people read them, in the terminal and on the dashboard."""
+"""Figures as people read them, in the terminal and on the dashboard; and times, as documented fields have them."""
+
+from datetime import UTC, datetime
 
 
 def count(number: int, noun: str) -> str:
@@ -29,3 +31,13 @@ def size(number: int) -> str:
     units = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"))
     unit, letter = next(((unit, letter) for unit, letter in units if number >= unit), (1, ""))
     return f"{number * 10 // unit / 10:g}{letter}"
+
+
+def moment(seconds: float) -> str:
+    """A Unix time in UTC, ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def local_moment(seconds: float) -> str:
+    """A Unix time in this host's time zone: `2026-01-31 02:30:00+01:00`."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")

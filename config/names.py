@@ -43,6 +43,11 @@ def checked_queue(name: object) -> str:
     return checked_name(name, "queue")
 
 
+def unglobbed(text: str) -> str:
+    """The text as a pattern of SCAN, or of files, that only this text matches."""
+    return re.sub(r"([*?[\]^\\])", r"\\\1", text)
+
+
 def worker_word(queue: str, kind: str) -> str:
     """The word that starts a worker for the tasks of a kind on a queue: `gpu`, or `mail:io`; without a kind, `mail`."""
     return f"{queue}:io" if kind == "io" and queue != "io" else queue

@@ -11,6 +11,9 @@ RATE = "a rate such as 10/s, 600/m or 1000/h, up to 1,000,000/s"
 RANGE = "a range such as 0..8, or one number"
 WIDTH = "a number from 1 such as 8, a share of the slots such as 50%, or all slots and some more such as +2"
 
+#: The longest duration of an option, in seconds: ten years.
+LONGEST_SECONDS = 3650 * 86_400
+
 _NUMBER = r"(\d{1,15}(?:\.\d{1,6})?)"
 _RATE_SECONDS = {"s": 1, "m": 60, "h": 3600}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}

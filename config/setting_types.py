@@ -96,4 +96,4 @@ def signing_key(secret: str) -> bytes:
     return key
 
 
-SigningSecret = Annotated[str, AfterValidator(_signing_secret)]
+SigningSecret = Annotated[str, AfterValidator(_signing_secret), takes("`whsec_` and 24 to 64 random bytes in base64")]

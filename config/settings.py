@@ -106,7 +106,6 @@ class Settings(BaseModel):
         None,
         description="Whether workers run programs (`gristmill run -- PROGRAM`); unset: `any` on a private server, and "
         "else `off`.",
-        json_schema_extra={"expectation": "one of 'off', 'any'"},
     )
     time_limit: Duration = Field(
         3600, ge=0, le=31_536_000, description="Time that an item of a cpu or `async def` task may take; 0: no limit."
@@ -171,9 +170,7 @@ class Settings(BaseModel):
         5555, ge=0, le=65535, description="Port of the dashboard; 0, or if it is in use: any free one."
     )
     dashboard_password: Password | None = Field(
-        None,
-        description="Password of the dashboard, for the user `gristmill`; required to listen beyond this host.",
-        json_schema_extra={"expectation": "text of at least 8 characters"},
+        None, description="Password of the dashboard, for the user `gristmill`; required to listen beyond this host."
     )
     dashboard_operators: Logins = Field(
         {}, description="Users of the dashboard who may act; an OAuth name has no password."
@@ -186,9 +183,7 @@ class Settings(BaseModel):
         description="Path below which a proxy serves the dashboard: `flower` makes it `/flower/`.",
     )
     metrics_token: Password | None = Field(
-        None,
-        description="Token that opens `/metrics`, as `Authorization: Bearer TOKEN`.",
-        json_schema_extra={"expectation": "text of at least 8 characters"},
+        None, description="Token that opens `/metrics`, as `Authorization: Bearer TOKEN`."
     )
     metrics_labels: Words = Field(
         (),
@@ -222,9 +217,7 @@ class Settings(BaseModel):
     fetch_networks: Networks = Field((), description="Networks that `fetch` may reach although they are not public.")
 
     notify_secret: SigningSecret | None = Field(
-        None,
-        description="Secret with which workers sign notices (`--notify`); unset: they are not signed.",
-        json_schema_extra={"expectation": "`whsec_` and 24 to 64 random bytes in base64"},
+        None, description="Secret with which workers sign notices (`--notify`); unset: they are not signed."
     )
     notify_seconds: Duration = Field(
         86_400, ge=0, le=2_592_000, description="Time for which workers try again to send a notice."
@@ -276,7 +269,10 @@ def load(environ: dict[str, str] | None = None) -> Settings:
 
 def expectation(field: str) -> str:
     """What a setting takes, in words."""
-    return describe(Settings.model_json_schema()["properties"][field])
+    schema = Settings.model_json_schema()["properties"][field]
+    # A variable that is set is not null.
+    choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
+    return describe(choices[0] if choices and "expectation" not in schema else schema)
 
 
 def _explain(field: str, value: str) -> str:

@@ -72,6 +72,11 @@ def invalid_value(name: str, value: object, expected: str, *, hidden: bool = Fal
     return f"invalid value for {name}: {'(hidden)' if hidden else excerpt(value)} (expected {expected})"
 
 
+def unknown_batch(name: str) -> InputError:
+    """The error about a batch that is not on the server."""
+    return InputError(f"no batch is called {name!r}: `gristmill batches` lists them")
+
+
 def excerpt(value: object) -> str:
     """The value as an error shows it: on one line, at most 80 characters of it."""
     try:

@@ -10,7 +10,7 @@ from gristmill.batches.appends import NAMELESS, Append
 from gristmill.batches.feed import AlreadyFeeding, DifferentInput, Feed
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import settings
-from gristmill.errors import InputError, invalid_value
+from gristmill.errors import InputError, invalid_value, unknown_batch
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.submission import Submission
@@ -108,7 +108,7 @@ def append_to(name: str, items: Iterable[Any], token: str | None) -> int:
     with reaching():
         state = Ledger(client(), settings()).state(name)
     if "task" not in state:
-        raise InputError(f"no batch is called {name!r}: `gristmill batches` lists them")
+        raise unknown_batch(name)
     submission = AppendSubmission(
         find_task(state["task"]),
         source_of(items, has_one=False),

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, Self, TypeAlias
+from typing import Any, Generic, Self
 
 from typing_extensions import TypeVar
 
@@ -14,15 +14,14 @@ from gristmill.batches.result import Result
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.batches.workflow import workflow_of
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, unknown_batch
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
-from gristmill.producer.batch_options import checked_max_wait
 from gristmill.producer.batch_parameter import BatchParameter
 from gristmill.producer.follower import Follower
 from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import Read, ValueOrder, reached, typed_results
-from gristmill.producer.watching import check, watch
+from gristmill.producer.watching import MaxWait, check, deadline_of, watch
 from gristmill.producer.worker_checks import check_code, live_workers, no_worker, to_run
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import cancelled_item, user_at_host
@@ -32,8 +31,6 @@ log = logging.getLogger(__name__)
 
 #: What the batch's task returns.
 R_co = TypeVar("R_co", covariant=True, default=Any)
-#: How long to wait at most: seconds, or text such as `10m`; None: no limit.
-MaxWait: TypeAlias = str | float | None
 
 
 class Batch(BatchParameter, Generic[R_co]):
@@ -78,7 +75,7 @@ class Batch(BatchParameter, Generic[R_co]):
                 self._ledger.tend(self.name)
                 infos = self._ledger.infos([self.name])
         if not infos:
-            raise InputError(f"no batch is called {self.name!r}: `gristmill batches` lists them")
+            raise unknown_batch(self.name)
         return infos[0]
 
     def wait(self, max_wait: MaxWait = None) -> BatchInfo:
@@ -292,8 +289,3 @@ class Batch(BatchParameter, Generic[R_co]):
 
     def _reader(self) -> ResultReader:
         return ResultReader(self._ledger.client, settings(), self.name)
-
-
-def deadline_of(max_wait: MaxWait) -> Deadline:
-    """When a wait of `max_wait` that starts now is over."""
-    return Deadline(None if max_wait is None else checked_max_wait(max_wait))

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Any, Self, TypedDict
 
 from gristmill.config.limits import UNLIMITED, Limits
-from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.config.quantities import DURATION, LONGEST_SECONDS, parse_duration
 from gristmill.config.resources import checked_memory, checked_slots
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
@@ -20,29 +21,6 @@ from gristmill.producer.notify import checked_notify
 FIRST, LAST, DEFAULT_PRIORITY = 0, 9, 5
 #: The items of which the server keeps what they wrote.
 KEEP_LOGS = ("failed", "all", "none")
-#: Seconds for which a batch may be kept, and for which a call may wait: ten years.
-LONGEST_SECONDS = 3650 * 86_400
-#: What `BatchOptions.of` takes.
-OPTION_NAMES = (
-    "priority",
-    "halt",
-    "ttl",
-    "keep_logs",
-    "output_dir",
-    "slots",
-    "memory",
-    "retries",
-    "time_limit",
-    "max_running",
-    "rate",
-    "limit_by",
-    "labels",
-    "after",
-    "from_batch",
-    "state",
-    "flatten",
-    "notify",
-)
 #: Most further attempts of an item.
 RETRIES_MOST = 1000
 
@@ -191,6 +169,10 @@ class BatchOptions:
         return {**always, **limits, **self.limits.fields()}
 
 
+#: What `BatchOptions.of` takes.
+OPTION_NAMES = tuple(signature(BatchOptions.of).parameters)
+
+
 def checked_retries(value: object) -> int:
     """How many more attempts an item that failed has.
 
@@ -216,15 +198,6 @@ def checked_output_dir(path: str) -> str:
     except DataRootError as error:
         raise InputError(str(error)) from None
     return path
-
-
-def checked_max_wait(value: str | float) -> float:
-    """How long a call waits at most, in seconds, from a duration such as `10m`.
-
-    Raises:
-        InputError: the value is not valid.
-    """
-    return checked_duration(value, "max_wait", 0)
 
 
 def checked_duration(value: str | float, name: str, least: int) -> float:

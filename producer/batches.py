@@ -7,7 +7,7 @@ from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.workflow import workflow_of
 from gristmill.config.settings import settings
-from gristmill.errors import InputError, invalid_value
+from gristmill.errors import InputError, invalid_value, unknown_batch
 from gristmill.producer.batch import Batch
 from gristmill.producer.value_order import Read
 from gristmill.server.connection import client, reaching
@@ -74,5 +74,5 @@ def batches(*, workflow: str | None = None) -> list[BatchInfo]:
             return ledger.infos(ledger.names())
         infos = workflow_of(ledger, workflow)
     if not infos:
-        raise InputError(f"no batch is called {workflow!r}: `gristmill batches` lists them")
+        raise unknown_batch(workflow)
     return infos

@@ -9,15 +9,15 @@ from typing_extensions import Unpack
 from gristmill.batches.schedules import MISSED, OVERLAP, ScheduleInfo, Schedules
 from gristmill.config.settings import settings
 from gristmill.producer.batch import Batch
-from gristmill.producer.batch_options import BatchKeywords, BatchOptions, checked_max_wait
+from gristmill.producer.batch_options import BatchKeywords, BatchOptions
 from gristmill.producer.batches import open_batch
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.task_lookup import checked_task
 from gristmill.producer.values import fixed_arguments, source_of
-from gristmill.producer.worker_checks import live_workers, no_worker
+from gristmill.producer.watching import deadline_of
 from gristmill.server.connection import client, reaching
-from gristmill.server.waiting import Deadline, within
+from gristmill.server.waiting import within
 
 log = logging.getLogger(__name__)
 
@@ -111,20 +111,14 @@ def schedule(  # noqa: PLR0913
     """
     times = ScheduleOptions.of(cron, every, tz=tz, missed=missed, overlap=overlap)
     batch_options = BatchOptions.of(**options, from_batch=items.name if isinstance(items, Batch) else None)
-    deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
+    deadline = deadline_of(max_wait)
     fixed = fixed_arguments(set)
     with within(deadline):
         known_task = checked_task(task)
     source = source_of(items, not known_task.schema.open_parameters(fixed))
     keywords: dict[str, Any] = {"name": name, "fixed": fixed, "queue": queue, "options": batch_options}
     submission = new_submission(known_task, source, schedule=times, **keywords)
-    submission.check()
-    with within(deadline), reaching():
-        for warning in submission.warnings():
-            log.warning(warning)
-        submission.send(deadline)
-        if not any(worker.queue == submission.queue for worker in live_workers()):
-            log.warning(no_worker(submission.queue, str(known_task.kind)))
+    submission.send_checked(deadline, log)
     return Schedule(name)
 
 

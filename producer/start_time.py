@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from gristmill.batches.schedules import Schedules
 from gristmill.batches.timetable import checked_timezone
+from gristmill.config.quantities import LONGEST_SECONDS
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
-from gristmill.producer.batch_options import LONGEST_SECONDS
 from gristmill.server.connection import client
 
 #: The form of a time, for errors.

@@ -27,7 +27,7 @@ from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems, ItemLot
 from gristmill.producer.limiting import Tells, limit_values_of, stored_limit_values
 from gristmill.producer.start_time import StartTime
-from gristmill.producer.worker_checks import check_workers, other_kind, unlimited
+from gristmill.producer.worker_checks import check_workers, live_workers, no_worker, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
@@ -142,6 +142,21 @@ class Submission:
                 self.complete = True
         self.verified.set()
         return self.batch()
+
+    def send_checked(self, deadline: Deadline, logger: logging.Logger) -> Batch:
+        """Check the items, then store them; what a caller should know about the workers goes to `logger`.
+
+        Raises:
+            InputError: as with `check` and `warnings`; else as `send`.
+        """
+        self.check()
+        with within(deadline), reaching():
+            for warning in self.warnings():
+                logger.warning(warning)
+            batch = self.send(deadline)
+            if not any(worker.queue == self.queue for worker in live_workers()):
+                logger.warning(no_worker(self.queue, str(self.task.kind)))
+        return batch
 
     def restart(self) -> None:
         """Prepare to be sent in another thread, also after `stop`."""

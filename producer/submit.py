@@ -10,15 +10,14 @@ from typing_extensions import Unpack
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch import Batch
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions, checked_max_wait
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, BatchOptions, SubmitOptions
 from gristmill.producer.follow_ups import After
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.start_time import StartTime
 from gristmill.producer.task_lookup import checked_task
 from gristmill.producer.values import fixed_arguments, source_of
-from gristmill.producer.worker_checks import live_workers, no_worker
-from gristmill.server.connection import reaching
-from gristmill.server.waiting import Deadline, within
+from gristmill.producer.watching import deadline_of
+from gristmill.server.waiting import within
 from gristmill.tasks.task import GristmillTask, Kind
 
 log = logging.getLogger(__name__)
@@ -204,7 +203,7 @@ def submit(  # noqa: PLR0913
         flatten=flatten,
         notify=notify,
     )
-    deadline = Deadline(None if max_wait is None else checked_max_wait(max_wait))
+    deadline = deadline_of(max_wait)
     fixed = fixed_arguments(set)
     with within(deadline):
         known_task = checked_task(task)
@@ -216,14 +215,7 @@ def submit(  # noqa: PLR0913
     start = None if at is None else StartTime.of(at)
     keywords: dict[str, Any] = {"name": name, "fixed": fixed, "queue": queue, "options": options, "at": start}
     submission = new_submission(known_task, source, append=appending, **keywords)
-    submission.check()
-    with within(deadline), reaching():
-        for warning in submission.warnings():
-            log.warning(warning)
-        batch = submission.send(deadline)
-        if not any(worker.queue == submission.queue for worker in live_workers()):
-            log.warning(no_worker(submission.queue, str(known_task.kind)))
-    return batch
+    return submission.send_checked(deadline, log)
 
 
 def _append_options(append: bool, **options: Any) -> AppendOptions | None:

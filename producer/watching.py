@@ -2,16 +2,28 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.producer.batch_options import checked_duration
 from gristmill.server.waiting import NEVER, Deadline
 
 if TYPE_CHECKING:
     from gristmill.producer.batch import Batch
 
+#: How long to wait at most: seconds, or text such as `10m`; None: no limit.
+MaxWait: TypeAlias = str | float | None
 #: Seconds between two looks at the counters of a batch.
 _POLL_SECONDS = 0.2
+
+
+def deadline_of(max_wait: MaxWait) -> Deadline:
+    """When a wait of `max_wait` that starts now is over.
+
+    Raises:
+        InputError: the value is not valid.
+    """
+    return Deadline(None if max_wait is None else checked_duration(max_wait, "max_wait", 0))
 
 
 def watch(batch: "Batch[Any]", deadline: Deadline = NEVER, every: float = _POLL_SECONDS) -> Iterator[BatchInfo]:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from gristmill.errors import invalid_value
+
 #: Takes the progress of an item: batch, index, done, total, note.
 Report = Callable[[str, int, float, float | None, str], None]
 #: A run of an item: batch, index, attempt, what takes its progress, slot, the batch's task. A tuple, since an item may
@@ -74,7 +76,7 @@ class CurrentItem:
         batch, index, _, report, *_ = _running.get()
         for name, value in (("done", done), ("total", total)):
             if value is not None and not math.isfinite(value):
-                raise ValueError(f"invalid value for {name}: {value!r} (expected a finite number)")
+                raise ValueError(invalid_value(name, value, "a finite number"))
         if report is not None:
             report(batch, index, done, total, str(note))
 

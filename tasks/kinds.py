@@ -2,7 +2,9 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar, get_type_hints, overload
+from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, get_type_hints, overload
+
+from typing_extensions import Unpack
 
 from gristmill.config.limits import LimitBy, Limits
 from gristmill.config.names import checked_queue
@@ -32,6 +34,30 @@ class Decorator(Protocol):
     """`@cpu(…)` and `@io(…)`: makes a function a task that keeps the function's signature."""
 
     def __call__(self, function: Callable[P, R], /) -> GristmillTask[P, R]: ...
+
+
+class IoOptions(TypedDict, total=False):
+    """What `@io` takes."""
+
+    name: str | None
+    queue: str | None
+    check: Callable[..., None] | None
+    retries: int
+    retry_on: tuple[type[BaseException], ...]
+    time_limit: float | None
+    memory: str | float | None
+    slots: int
+    max_running: str | int | None
+    rate: str | None
+    limit_by: LimitBy | None
+    capture: bool
+    setup: Callable[[], Any] | None
+
+
+class CpuOptions(IoOptions, total=False):
+    """What `@cpu` takes."""
+
+    preload: bool
 
 
 def _refuse_namesake(name: str, kind: Kind, module: str) -> None:
@@ -137,23 +163,7 @@ def _decorator(
 @overload
 def cpu(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 @overload
-def cpu(
-    *,
-    name: str | None = ...,
-    queue: str | None = ...,
-    check: Callable[..., None] | None = ...,
-    retries: int = ...,
-    retry_on: tuple[type[BaseException], ...] = ...,
-    time_limit: float | None = ...,
-    memory: str | float | None = ...,
-    slots: int = ...,
-    max_running: str | int | None = ...,
-    rate: str | None = ...,
-    limit_by: LimitBy | None = ...,
-    capture: bool = ...,
-    setup: Callable[[], Any] | None = ...,
-    preload: bool = ...,
-) -> Decorator: ...
+def cpu(**options: Unpack[CpuOptions]) -> Decorator: ...
 def cpu(  # noqa: PLR0913
     function: Callable[P, R] | None = None,
     /,
@@ -223,22 +233,7 @@ def cpu(  # noqa: PLR0913
 @overload
 def io(function: Callable[P, R], /) -> GristmillTask[P, R]: ...
 @overload
-def io(
-    *,
-    name: str | None = ...,
-    queue: str | None = ...,
-    check: Callable[..., None] | None = ...,
-    retries: int = ...,
-    retry_on: tuple[type[BaseException], ...] = ...,
-    time_limit: float | None = ...,
-    memory: str | float | None = ...,
-    slots: int = ...,
-    max_running: str | int | None = ...,
-    rate: str | None = ...,
-    limit_by: LimitBy | None = ...,
-    capture: bool = ...,
-    setup: Callable[[], Any] | None = ...,
-) -> Decorator: ...
+def io(**options: Unpack[IoOptions]) -> Decorator: ...
 def io(  # noqa: PLR0913
     function: Callable[P, R] | None = None,
     /,

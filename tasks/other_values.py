@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from json import loads
 from typing import Any
 
 from gristmill.batches.chunk import Work
 from gristmill.batches.value_file import NoSuchFolder, UnreadableValue, ValueFile
 from gristmill.config.names import PROGRAM
-from gristmill.config.settings import settings, variable
-from gristmill.errors import invalid_value
+from gristmill.config.settings import settings
+from gristmill.errors import SettingError, invalid_value
 from gristmill.tasks.program.template import text_of
 from gristmill.tasks.schema import ItemError, Schema
 
@@ -54,13 +53,9 @@ def _input(value: Any) -> Any:
 
 
 def _read(file: ValueFile) -> Any:
-    root = settings().data_root
-    if root is None or not settings().shared_data_root:
-        raise ItemError(
-            f"the item is in a file, {file.path!r}: to read it, set {variable('data_root')} to the directory that all "
-            f"hosts see, and {variable('shared_data_root')}=true"
-        )
     try:
-        return loads(file.read(str(root)))
+        return file.value(settings(), "the item")
+    except SettingError as error:
+        raise ItemError(str(error)) from None
     except (NoSuchFolder, UnreadableValue) as error:
         raise ItemError(f"the item is in a file that cannot be read: {error}") from None

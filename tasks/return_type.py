@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from gristmill.config.surrogates import escape_surrogates
 from gristmill.errors import excerpt
-from gristmill.tasks.encoding import is_doubtful, is_plain, json_text, plain_text
+from gristmill.tasks.encoding import SCALARS, is_doubtful, is_plain, json_text, plain_text
 from gristmill.tasks.numpy_values import with_numpy
 from gristmill.tasks.schema_traits import SchemaTraits
 from gristmill.tasks.untyped_value import refuse_repeated_keys, to_plain
@@ -48,7 +48,7 @@ class ReturnType:
         """
         self.annotation = annotation
         self._adapter: TypeAdapter[Any] | None = None
-        self._as_is = frozenset({int, float, str, bool, type(None)})
+        self._as_is = SCALARS
         self._traits = SchemaTraits(is_json=True, has_any=True, keys_may_repeat=True, has_generator=False)
         if any(annotation is anything for anything in _ANYTHING):
             return

@@ -68,14 +68,8 @@ class Setup:
         with self._lock:
             if self._is_done:
                 return False
-            self._check_failure()
-            began = time.time()
-            try:
-                self.function()
-            except BaseException as error:
-                raise self._fail(error, began) from error
+            self._try(self.function)
             self._is_done = True
-            self._failures = 0
         return True
 
     def run_on(self, loop: asyncio.AbstractEventLoop, run: Callable[[Any], Any]) -> bool:
@@ -87,25 +81,22 @@ class Setup:
         with self._lock:
             if loop in self._loops:
                 return False
-            self._check_failure()
-            began = time.time()
-            try:
-                run(self.function())
-            except BaseException as error:
-                raise self._fail(error, began) from error
+            self._try(lambda: run(self.function()))
             self._loops.add(loop)
-            self._failures = 0
         return True
 
-    def _check_failure(self) -> None:
+    def _try(self, call: Callable[[], Any]) -> None:
         if self._failure is not None and time.monotonic() < self._again_at:
             raise self._failure
-
-    def _fail(self, error: BaseException, began: float) -> SetupFailed:
-        self._failures += 1
-        self._failure = SetupFailed(f"{type(error).__name__} in {self.name}(): {error}".removesuffix(": "), began)
-        self._again_at = time.monotonic() + backoff(self._failures, AGAIN_SECONDS, AGAIN_MOST_SECONDS)
-        return self._failure
+        began = time.time()
+        try:
+            call()
+        except BaseException as error:
+            self._failures += 1
+            self._again_at = time.monotonic() + backoff(self._failures, AGAIN_SECONDS, AGAIN_MOST_SECONDS)
+            self._failure = SetupFailed(f"{type(error).__name__} in {self.name}(): {error}".removesuffix(": "), began)
+            raise self._failure from error
+        self._failures = 0
 
 
 def setup_of(function: Callable[[], Any] | None, is_async: bool, preload: bool, task: str) -> Setup | None:

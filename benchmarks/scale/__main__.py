@@ -7,8 +7,7 @@ classes.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,9 @@ from benchmarks.options import at_least
 from benchmarks.scale import fleet, live
 from benchmarks.scale.fleet import FleetLoad, Joining, percentile
 from benchmarks.scale.live import Live
-from gristmill.config.settings import load, use
-from gristmill.demo.home import temporary_home
-from gristmill.server.connection import reaching
-from gristmill.server.home import Home
-from gristmill.server.private import PrivateServer
-from gristmill.tasks import catalog
+from benchmarks.started import server_of_settings
 
 SIZES, WORKERS = (20, 100, 1_000, 10_000), (50, 500)
-
-
-@contextmanager
-def server() -> Iterator[None]:
-    """A server of its own, which the settings of this process name."""
-    modules = "benchmarks.noops"
-    with (
-        temporary_home(task_modules=modules, log_level="error") as home,
-        PrivateServer(Home(home / "server"), load({})) as private,
-    ):
-        use({"redis_url": private.url, "task_modules": modules})
-        catalog.load()
-        with reaching():
-            yield
 
 
 def table(rows: Sequence[Live]) -> str:
@@ -135,18 +115,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     rows, loads = list[Live](), list[FleetLoad]()
     if options.sizes:
-        with server():
+        with server_of_settings("benchmarks.noops"):
             for row in live.measure(options.sizes, options.batches, options.seconds):
                 rows.append(row)
                 print(row, file=sys.stderr, flush=True)
         print(table(rows), flush=True)
     if options.workers:
         for workers in sorted(options.workers):
-            with server():
+            with server_of_settings("benchmarks.noops"):
                 rack = workers // 10 if options.rack is None else min(options.rack, workers - 1)
                 loads.append(fleet.measure(workers, options.slots, options.seconds, options.storm, rack))
                 print(loads[-1], file=sys.stderr, flush=True)
-        with server():
+        with server_of_settings("benchmarks.noops"):
             join = fleet.joining(max(options.workers), options.slots)
         print(fleet_table(loads, join), flush=True)
     if options.json:

@@ -12,11 +12,10 @@ from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.result import Result
 from gristmill.fleet.running_items import RunningItem
 from gristmill.producer import batch as blocking
-from gristmill.producer.batch import MaxWait, deadline_of
 from gristmill.producer.batch_parameter import BatchParameter
 from gristmill.producer.item_states import result_states
 from gristmill.producer.value_order import ValueOrder, typed_results
-from gristmill.producer.watching import check
+from gristmill.producer.watching import MaxWait, check, deadline_of
 from gristmill.server.waiting import Deadline
 
 #: Seconds between two looks at a batch.

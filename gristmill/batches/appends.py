@@ -1,7 +1,6 @@
 """Appends to an open batch: several producers add items side by side, each under a token of its own."""
 
 import base64
-import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +11,9 @@ from redis import Redis
 
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancelled, other_batch
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
-from gristmill.errors import InputError
-from gristmill.server.confirm import confirmed_call
+from gristmill.errors import InputError, invalid_value
 
 #: What the token of an append begins with when nobody has named it.
 NAMELESS = "~"
@@ -35,25 +34,19 @@ class AppendProgress:
         return self.position - self.added
 
 
-class Append:
+class Append(BatchScripts):
     """One append, named by `token`: stores the blocks of its items, as a feeder asks for it.
 
     `value_of` returns the value, as JSON text, by which an item is deduplicated.
     """
 
     def __init__(self, client: Redis, settings: Settings, token: str, value_of: Callable[[str, str], str]) -> None:
-        self.client, self.settings = client, settings
+        super().__init__(client, settings)
         self.token = token
         self.progress = AppendProgress()
         #: The parameter by whose values the batch is deduplicated, once `begin` has asked.
         self.dedupe_by: str | None = None
         self._value_of = value_of
-
-    def through(self, client: Redis) -> "Append":
-        """The same append, called through another client."""
-        other = copy.copy(self)
-        other.client = client
-        return other
 
     def begin(self, batch: str, producer: str, fields: dict[str, Any]) -> Feed:
         """Create the open batch with the state `fields`, if there is none, and begin the append or go on with it.
@@ -79,9 +72,8 @@ class Append:
             return other_batch(batch, state, fields)
         if status == "dedupe":
             before = state.get("dedupe_by") or "no parameter"
-            return InputError(
-                f"invalid value for dedupe_by: {fields['dedupe_by']!r} (expected {before}, as batch {batch!r} has it)"
-            )
+            expected = f"{before}, as batch {batch!r} has it"
+            return InputError(invalid_value("dedupe_by", fields["dedupe_by"], expected))
         if status == "not_open":
             return InputError(f"batch {batch!r} was submitted without --append, so it takes no more items")
         return self._unusable(batch, status)
@@ -160,7 +152,7 @@ class Append:
         self._call("append_heartbeat", batch=batch, producer=token, lease=0)
 
     def _call(self, name: str, **arguments: Any) -> Any:
-        return confirmed_call(self.client, self.settings, "batches", name, token=self.token, **arguments)
+        return self._confirmed(name, token=self.token, **arguments)
 
 
 def _digest(value: str) -> str:

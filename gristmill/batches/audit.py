@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from redis import Redis
 
+from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 
 #: Entries of one call: no call may occupy the server for long.
@@ -36,7 +36,7 @@ class AuditEntry:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `audit --json` prints them."""
-        return {**asdict(self), "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")}
+        return {**asdict(self), "at": moment(self.at)}
 
 
 def entries(client: Redis, settings: Settings) -> Iterator[AuditEntry]:

@@ -4,13 +4,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from redis import Redis
-
 from gristmill.batches.chunk import Chunk
-from gristmill.config.settings import Settings
-from gristmill.errors import InputError
+from gristmill.batches.scripts import BatchScripts
+from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
-from gristmill.server.confirm import confirmed_call
 
 
 class Running(NamedTuple):
@@ -20,11 +17,8 @@ class Running(NamedTuple):
     chunk: Chunk
 
 
-class Control:
+class Control(BatchScripts):
     """Controls the batches on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self._client, self._settings = client, settings
 
     def retry(self, batch: str, *, cancelled: bool = False, workflow: bool = False) -> int:
         """Release the failed and dead items again, with `cancelled` also the cancelled ones; return their number.
@@ -82,7 +76,7 @@ class Control:
     def _item(self, script: str, batch: str, index: int, **arguments: str) -> str:
         answer = str(self._call(script, batch=batch, index=index, **arguments))
         if answer == "missing":
-            raise InputError(f"invalid value for item: {index} (expected the index of an item of batch {batch!r})")
+            raise InputError(invalid_value("item", index, f"the index of an item of batch {batch!r}"))
         return answer
 
     def close(self, batch: str) -> bool:
@@ -109,6 +103,4 @@ class Control:
 
     def _call(self, name: str, **arguments: Any) -> Any:
         # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.
-        return confirmed_call(
-            self._client, self._settings, "batches", name, token=uuid4().hex, actor=actor(), **arguments
-        )
+        return self._confirmed(name, token=uuid4().hex, actor=actor(), **arguments)

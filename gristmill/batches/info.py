@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from gristmill.config.figures import local_moment, moment
 from gristmill.config.settings import variable
 
 
@@ -202,7 +202,7 @@ class BatchInfo:
         """At which item the batch's producer stopped, since when (local time), and what to do; empty while it lives."""
         if self.abandoned_at is None:
             return ""
-        since = datetime.fromtimestamp(self.abandoned_at).astimezone().isoformat(" ", "seconds")
+        since = local_moment(self.abandoned_at)
         return f"abandoned at item {self.submitted:,} since {since}: the same command goes on"
 
     def supersession(self) -> str:
@@ -215,16 +215,16 @@ class BatchInfo:
         """The documented fields, as `batches --json` prints them."""
         names = "name task queue state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
         fields = {field: getattr(self, field) for field in names.split()}
-        finished = None if self.finished is None else _moment(self.finished)
-        abandoned = None if self.abandoned_at is None else _moment(self.abandoned_at)
-        created = _moment(self.created)
+        finished = None if self.finished is None else moment(self.finished)
+        abandoned = None if self.abandoned_at is None else moment(self.abandoned_at)
+        created = moment(self.created)
         times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
         limits = {
             name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "limit_by", "halt")
         }
-        ahead = {"scheduled_at": self.scheduled_at and _moment(self.scheduled_at), "schedule": self.schedule}
+        ahead = {"scheduled_at": self.scheduled_at and moment(self.scheduled_at), "schedule": self.schedule}
         links = {"after": list(self.after), "from_batch": self.from_batch, "superseded": list(self.superseded)}
-        notice = self.notice and {**self.notice, "at": _moment(self.notice["at"])}
+        notice = self.notice and {**self.notice, "at": moment(self.notice["at"])}
         return {
             **fields,
             **times,
@@ -265,10 +265,6 @@ def origin(url: str) -> str:
 
 def _number(text: str | None) -> int | str | None:
     return int(text) if text and text.isdigit() else text
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _abandoned_at(fields: Mapping[str, str], gone_before: int) -> float | None:

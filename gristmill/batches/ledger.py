@@ -14,12 +14,11 @@ from gristmill.batches.heartbeat_answer import HeartbeatAnswer
 from gristmill.batches.histogram import encode
 from gristmill.batches.info import STATE_FIELDS, BatchInfo
 from gristmill.batches.outcomes import groups
+from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.slowest import SlowestFilter
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
-from gristmill.server.confirm import confirmed_call
-from gristmill.server.scripts import Scripts
 
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
@@ -27,21 +26,12 @@ SCHEMA = 2
 _STATES_AT_ONCE = 500
 
 
-class Ledger:
-    """The ledger on one server; safe to share between threads, and usable after a fork."""
+class Ledger(BatchScripts):
+    """The ledger on one server."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client, self.settings = client, settings
-        self._call = Scripts(client, settings.prefix, "batches").call
+        super().__init__(client, settings)
         self._slowest = SlowestFilter()
-
-    def through(self, client: Redis) -> "Ledger":
-        """The same ledger, called through another client."""
-        return Ledger(client, self.settings)
-
-    def _confirmed(self, name: str, **arguments: Any) -> Any:
-        """Run a script that can be repeated; what it wrote and read is on as many replicas as a setting says."""
-        return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
     def key(self, batch: str, part: str) -> str:
         """The name of one of a batch's keys."""

@@ -2,20 +2,14 @@
 
 from collections.abc import Iterable
 
-from redis import Redis
-
-from gristmill.config.settings import Settings
-from gristmill.server.scripts import Scripts
+from gristmill.batches.scripts import BatchScripts
 
 #: The text of one item's output, by index.
 Lines = list[tuple[int, str]]
 
 
-class LineChannel:
+class LineChannel(BatchScripts):
     """The way from workers to those who listen. Nothing is stored for long, and without listeners nothing at all."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self._call = Scripts(client, settings.prefix, "batches").call
 
     def say(self, batch: str, lines: Iterable[tuple[int, str]]) -> bool:
         """Tell who listens to the batch; whether anybody does."""

@@ -3,15 +3,12 @@
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 from uuid import uuid4
 
-from redis import Redis
-
+from gristmill.batches.contents import by_name
 from gristmill.batches.info import GONE_MS, BatchInfo, origin
-from gristmill.config.settings import Settings
-from gristmill.server.confirm import confirmed_call
-from gristmill.server.scripts import Scripts
+from gristmill.batches.scripts import BatchScripts
 
 #: Notices that one call of `undelivered` reads, at most, of each kind.
 _READ_MOST = 20
@@ -60,14 +57,8 @@ class Undelivered(NamedTuple):
     error: str
 
 
-class Notices:
+class Notices(BatchScripts):
     """The notices on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client, self.settings = client, settings
-
-    def _call(self, name: str, **arguments: Any) -> Any:
-        return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
     def look(self) -> tuple[int, int, bool]:
         """Write the notices of batches that are stuck, a bounded number in each call.
@@ -75,7 +66,7 @@ class Notices:
         Returns how many notices are due, up to 100, the number of live workers, and whether more batches may be stuck.
         A heartbeat calls it, which waits for no replica: `claim` does that.
         """
-        due, workers, more = Scripts(self.client, self.settings.prefix, "batches").call("look_at_notices")
+        due, workers, more = self._call("look_at_notices")
         return int(due), int(workers), bool(more)
 
     def claim(self, seconds: float) -> Notice | None:
@@ -83,11 +74,11 @@ class Notices:
 
         With CONFIRM_REPLICAS, what it tells is on as many replicas.
         """
-        answer = self._call("claim_notice", token=uuid4().hex, lease=round(1000 * seconds))
+        answer = self._confirmed("claim_notice", token=uuid4().hex, lease=round(1000 * seconds))
         if not answer:
             return None
         notice, now, flat = answer
-        return Notice.from_fields(notice, int(now), dict(zip(flat[::2], flat[1::2], strict=True)))
+        return Notice.from_fields(notice, int(now), by_name(flat))
 
     def note_delivery(self, notice: Notice) -> None:
         """Note that the receiver has the notice."""
@@ -104,7 +95,7 @@ class Notices:
     def _settle(self, notice: Notice, outcome: str, error: str = "", pause: int = 0) -> str:
         which = {"notice": notice.id, "claim": notice.claim}
         most = round(1000 * self.settings.notify_seconds)
-        return str(self._call("settle_notice", **which, outcome=outcome, error=error, pause=pause, most=most))
+        return str(self._confirmed("settle_notice", **which, outcome=outcome, error=error, pause=pause, most=most))
 
     def undelivered(self) -> list[Undelivered]:
         """Notices that were given up within a day, and those whose last try failed; some, where they are many."""

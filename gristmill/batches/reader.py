@@ -215,22 +215,16 @@ class ResultReader:
                 yield read
 
     def _with_value(self, result: Result, file: ValueFile) -> Result | None:
-        root = self._settings.data_root
-        what = f"the value of item {result.index} is in a file"
-        if root is None or not self._settings.shared_data_root:
-            both = (
-                f"{variable('data_root')} to the directory that all hosts see, and {variable('shared_data_root')}=true"
-            )
-            raise SettingError(f"{what}, {file.path!r}: to read it, set {both}")
+        what = f"the value of item {result.index}"
         try:
-            return result.with_value(loads(file.read(str(root))))
+            return result.with_value(file.value(self._settings, what))
         except (NoSuchFolder, UnreadableValue) as error:
             if self.client.getbit(f"{self._key}consumed", result.index):
                 return None
             if isinstance(error, UnreadableValue):
-                return result.unreadable(f"{what} that cannot be read: {error} ({variable('data_root')})")
+                return result.unreadable(f"{what} is in a file that cannot be read: {error} ({variable('data_root')})")
             expected = f"expected in {variable('data_root')} the directory that all hosts share"
-            raise SettingError(f"{what} that this host does not see: {error} ({expected})") from None
+            raise SettingError(f"{what} is in a file that this host does not see: {error} ({expected})") from None
 
     def failed(self, first: int) -> Iterator[Result]:
         """The results of the items from index `first` on that failed, by index."""

@@ -8,13 +8,10 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any, cast
 
-from redis import Redis
-
 from gristmill.batches.contents import by_name
+from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.untold import ranges, untold
-from gristmill.config.names import KINDS
-from gristmill.config.settings import Settings
-from gristmill.server.scripts import Scripts
+from gristmill.config.names import KINDS, unglobbed
 
 #: What can disagree, and what mending does about it; {} is the number of items or entries.
 WORDS = {
@@ -52,19 +49,14 @@ def sentence(findings: Findings) -> str:
     return "; ".join(WORDS[what].format(f"{number:,}") for what, number in findings.items())
 
 
-class Repair:
+class Repair(BatchScripts):
     """Examines and mends the batches on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client = client
-        self.settings = settings
-        self._call = Scripts(client, settings.prefix, "batches").call
 
     def names(self) -> list[str]:
         """The names of all batches, and of what is left of a deleted one, oldest first."""
         listed = cast(list[str], self.client.zrange(self.settings.key("batches"), 0, -1))
         prefix, suffix = self.settings.key("batch:"), ":state"
-        states = self.client.scan_iter(f"{_escaped(prefix)}*{suffix}", count=1000)
+        states = self.client.scan_iter(f"{unglobbed(prefix)}*{suffix}", count=1000)
         strays = {name[len(prefix) : -len(suffix)] for name in states}
         return [*listed, *sorted(strays - set(listed))]
 
@@ -139,7 +131,7 @@ class Repair:
 
     def _left_over(self, batch: str, *, mend: bool) -> int:
         """The number of keys of a batch without a state."""
-        names = list(self.client.scan_iter(f"{_escaped(self._key(batch, ''))}*", count=1000))
+        names = list(self.client.scan_iter(f"{unglobbed(self._key(batch, ''))}*", count=1000))
         for start in range(0, len(names) if mend else 0, 1000):
             self.client.unlink(*names[start : start + 1000])
         if mend and names:
@@ -160,11 +152,6 @@ def _add(findings: Findings, flat: Any) -> Findings:
     for what, number in by_name(flat).items():
         findings[what] = findings.get(what, 0) + int(number)
     return findings
-
-
-def _escaped(pattern: str) -> str:
-    """A text as a pattern of SCAN that matches itself."""
-    return "".join(f"\\{char}" if char in "*?[]\\^" else char for char in pattern)
 
 
 def within(seconds: float, names: Iterable[str]) -> Iterator[str]:

@@ -6,19 +6,19 @@ from typing import cast
 from redis import Redis
 
 from gristmill.batches.result import Result
+from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
-from gristmill.server.scripts import Scripts
 
 #: The most indexes that one call removes, so that no other client waits long.
 _AT_ONCE = 5000
 _EVERY = 1 << 53
 
 
-class ResultConsumer:
+class ResultConsumer(BatchScripts):
     """Consumes one batch, created at `created` (ms): `consume` removes the results that `noted` has handed out."""
 
     def __init__(self, client: Redis, settings: Settings, batch: str, created: int) -> None:
-        self._scripts = Scripts(client, settings.prefix, "batches")
+        super().__init__(client, settings)
         self._which = {"batch": batch, "created": created}
         self._event = "0-0"
         self._ranges: list[tuple[int, int]] = []
@@ -39,17 +39,17 @@ class ResultConsumer:
         *early, ranges = [*_portions(self._ranges)] or [[]]
         for portion in early:
             # No event is below 0: the events wait for the last portion.
-            self._call(upto, 0, portion)
-        event = self._call(upto, below, ranges)
+            self._consume(upto, 0, portion)
+        event = self._consume(upto, below, ranges)
         self._ranges = []
         while event not in (self._event, upto):
             self._event = event
-            event = self._call(upto, below, [])
+            event = self._consume(upto, below, [])
         self._event = event
 
-    def _call(self, upto: str, below: int, ranges: list[str]) -> str:
+    def _consume(self, upto: str, below: int, ranges: list[str]) -> str:
         arguments = {**self._which, "after": self._event, "upto": upto, "below": below, "ranges": ranges}
-        return cast(str, self._scripts.call("consume", **arguments))
+        return cast(str, self._call("consume", **arguments))
 
 
 def _portions(ranges: list[tuple[int, int]]) -> Iterator[list[str]]:

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis import Redis
-
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
-from gristmill.config.settings import Settings
-from gristmill.server.scripts import Scripts
+from gristmill.batches.scripts import BatchScripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +17,8 @@ class ProgramRun:
     started: float
 
 
-class RunCount:
+class RunCount(BatchScripts):
     """Counts runs of programs that have no record."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self._client, self._settings = client, settings
-        self._call = Scripts(client, settings.prefix, "batches").call
 
     def add(self, batch: str, epoch: int, runs: Sequence[ProgramRun], token: str) -> int:
         """Add to the duplicates of `batch` those of `runs` that are not recorded; return how many were counted.
@@ -36,7 +29,7 @@ class RunCount:
         Raises:
             RedisError: the server cannot be reached.
         """
-        reader = ResultReader(self._client, self._settings, batch)
+        reader = ResultReader(self.client, self.settings, batch)
         indexes = [run.index for run in runs]
         results = {result.index: result for result in reader.in_order(min(indexes), max(indexes) + 1)}
         number = sum(not _ends(results.get(run.index), run) for run in runs)

@@ -1,21 +1,21 @@
 """Schedules on the server: from each, a batch is made at each of its times."""
 
-import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from redis import Redis
 
+from gristmill.batches.contents import by_name
 from gristmill.batches.feed import AlreadyFeeding
+from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.timetable import Timetable, run_name
+from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, ServerError
 from gristmill.server.actor import actor
-from gristmill.server.confirm import confirmed_call
 from gristmill.server.scripts import server_time
 
 #: Characters of a schedule's name, at most: the names of its batches have 16 more.
@@ -78,12 +78,8 @@ class ScheduleInfo:
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `schedule list --json` prints them."""
         moments = {"next": self.next, "last_due": self.last_due, "created": self.created}
-        times = {name: moment and _moment(moment) for name, moment in moments.items()}
+        times = {name: seconds and moment(seconds) for name, seconds in moments.items()}
         return {one.name: times.get(one.name, getattr(self, one.name)) for one in fields(self)}
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 class Due(NamedTuple):
@@ -95,14 +91,8 @@ class Due(NamedTuple):
     timetable: Timetable
 
 
-class Schedules:
+class Schedules(BatchScripts):
     """The schedules on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client, self.settings = client, settings
-
-    def _call(self, name: str, **arguments: Any) -> Any:
-        return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
     def now(self) -> int:
         """The server's time, in ms."""
@@ -113,10 +103,9 @@ class Schedules:
 
         Call it all the time: what comes due while nobody has called it for ten seconds counts as missed.
         """
-        now, workers, flat = self._call("look_at_schedules")
+        now, workers, flat = self._confirmed("look_at_schedules")
         due = [
-            Due(name, id_, int(due), Timetable.of_text(*times))
-            for name, (id_, due, *times) in zip(flat[::2], flat[1::2], strict=True)
+            Due(name, id_, int(due), Timetable.of_text(*times)) for name, (id_, due, *times) in by_name(flat).items()
         ]
         return int(now), int(workers), due
 
@@ -124,7 +113,7 @@ class Schedules:
         """Make the batch of a schedule that is due; `now` is the server's time in ms. fire.lua says what it answers."""
         after_due, after_now = (due.timetable.next_after(after) for after in (due.due, max(now, due.due)))
         return str(
-            self._call(
+            self._confirmed(
                 "fire",
                 schedule=due.name,
                 id=due.id,
@@ -137,13 +126,9 @@ class Schedules:
 
     def infos(self) -> list[ScheduleInfo]:
         """All schedules, oldest first."""
-        flat = self._call("list_schedules")
-        states = [dict(zip(state[::2], state[1::2], strict=True)) for state in flat[1::2]]
-        return [
-            ScheduleInfo.from_fields(name, state)
-            for name, state in zip(flat[::2], states, strict=True)
-            if "id" in state
-        ]
+        flat = self._confirmed("list_schedules")
+        states = {name: by_name(state) for name, state in by_name(flat).items()}
+        return [ScheduleInfo.from_fields(name, state) for name, state in states.items() if "id" in state]
 
     def info(self, name: str) -> ScheduleInfo:
         """The schedule of that name.
@@ -167,7 +152,7 @@ class Schedules:
             InputError: there is no such schedule, or somebody else's batch has the name.
         """
         run = run_name(name, self.now())
-        answer = self._call("run_schedule", schedule=name, token=uuid4().hex, run=run, actor=actor())
+        answer = self._confirmed("run_schedule", schedule=name, token=uuid4().hex, run=run, actor=actor())
         if answer == "lost":
             raise _missing(name)
         if answer == "exists":
@@ -187,14 +172,14 @@ class Schedules:
 
     def _pause(self, name: str, paused: bool, following: int) -> bool:
         to_do = {"token": uuid4().hex, "paused": paused, "following": following, "actor": actor()}
-        answer = int(self._call("pause_schedule", schedule=name, **to_do))
+        answer = int(self._confirmed("pause_schedule", schedule=name, **to_do))
         if answer < 0:
             raise _missing(name)
         return bool(answer)
 
     def delete(self, name: str) -> None:
         """Delete the schedule; its batches stay. Raises as `info`."""
-        if not self._call("delete_schedule", schedule=name, actor=actor()):
+        if not self._confirmed("delete_schedule", schedule=name, actor=actor()):
             raise _missing(name)
 
 
@@ -212,26 +197,17 @@ class _DraftSize:
     sha: str = ""
 
 
-class Draft:
+class Draft(BatchScripts):
     """A schedule that is being made: stores the blocks of its items, as a feeder asks for it, and then its times.
 
     `definition` has what plan.lua stores, and `due` is its first time; `answer` is what plan.lua answered.
     """
 
     def __init__(self, client: Redis, settings: Settings, definition: dict[str, Any], due: int) -> None:
-        self.client, self.settings = client, settings
+        super().__init__(client, settings)
         self.definition, self.due = definition, due
         self.answer = ""
         self.size = _DraftSize()
-
-    def through(self, client: Redis) -> "Draft":
-        """The same draft, called through another client."""
-        other = copy.copy(self)
-        other.client = client
-        return other
-
-    def _call(self, name: str, **arguments: Any) -> Any:
-        return confirmed_call(self.client, self.settings, "batches", name, **arguments)
 
     def items(self, schedule: str) -> Iterator[tuple[int, str]]:  # noqa: ARG002
         """Nothing: each command begins a draft of its own."""
@@ -245,7 +221,7 @@ class Draft:
         """
         text, size = "\n".join(items), self.size
         after = first + len(items)
-        answer = self._call("draft", token=token, after=after, first=first, sha=sha, items=text, values=values)
+        answer = self._confirmed("draft", token=token, after=after, first=first, sha=sha, items=text, values=values)
         if answer == "lost":
             raise AlreadyFeeding(_DROPPED)
         if size.items == first:
@@ -253,7 +229,7 @@ class Draft:
 
     def producer_heartbeat(self, schedule: str, token: str) -> None:  # noqa: ARG002
         """Keep what is stored."""
-        self._call("draft", token=token, after=0, first=0, sha="", items="", values="")
+        self._confirmed("draft", token=token, after=0, first=0, sha="", items="", values="")
 
     def let_go(self, schedule: str, token: str) -> None:
         """Nothing: the server drops what is stored after ten minutes."""
@@ -268,7 +244,7 @@ class Draft:
         stored = {"stored": size.items, "bytes": size.bytes, "sha": size.sha, "rejected": rejected}
         flat = [part for pair in (self.definition | stored).items() for part in pair]
         about = {"token": token, "due": self.due, "actor": actor(), "definition": flat}
-        self.answer = self._call("plan", schedule=schedule, **about)
+        self.answer = self._confirmed("plan", schedule=schedule, **about)
         if self.answer == "lost":
             raise ServerError(_DROPPED)
         if self.answer == "other":

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from gristmill.config.quantities import DURATION, parse_duration
+from gristmill.config.quantities import DURATION, LONGEST_SECONDS, parse_duration
 from gristmill.errors import InputError, invalid_value
 
 #: The form of a cron expression, for errors.
@@ -17,8 +17,8 @@ CRON = (
     "with a time to come"
 )
 TIMEZONE = "a time zone such as Europe/Berlin or UTC"
-#: Seconds between two times, at least and at most.
-EVERY_LEAST, EVERY_MOST = 1, 3650 * 86_400
+#: Seconds between two times, at least.
+EVERY_LEAST = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def checked_every(duration: str | float) -> float:
         seconds = parse_duration(duration)
     except ValueError:
         seconds = 0.0
-    if not EVERY_LEAST <= seconds <= EVERY_MOST:
+    if not EVERY_LEAST <= seconds <= LONGEST_SECONDS:
         raise InputError(invalid_value("every", duration, f"{DURATION}, from 1s to 3650d"))
     return seconds
 

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from json import dumps
+from json import dumps, loads
 
 # By name, as at the start of the process: a task may patch the module.
 from os import (
@@ -31,6 +31,8 @@ from typing import Any, Self
 
 from gristmill.batches.folder import descend
 from gristmill.batches.shared_root import OWN
+from gristmill.config.settings import Settings, variable
+from gristmill.errors import SettingError
 
 #: The folder of all values below the data root.
 VALUES = (OWN, "values")
@@ -104,13 +106,18 @@ class ValueFile:
         """The path of the file below the data root `root`."""
         return str(PurePosixPath(root, *VALUES, self.path))
 
-    def read(self, root: str) -> str:
-        """The value as JSON text.
+    def value(self, settings: Settings, what: str) -> Any:
+        """The value; `what` says in an error whose it is.
 
         Raises:
-            NoSuchFolder: the data root `root` has no folder of the batch, or it cannot be read.
+            SettingError: the settings name no data root that all hosts see.
+            NoSuchFolder: the data root has no folder of the batch, or it cannot be read.
             UnreadableValue: the file is missing, or is not as it was written.
         """
+        if settings.data_root is None or not settings.shared_data_root:
+            both = f"{variable('data_root')} to the directory that all hosts see, and {variable('shared_data_root')}"
+            raise SettingError(f"{what} is in a file, {self.path!r}: to read it, set {both}=true")
+        root = str(settings.data_root)
         folder, _, name = self.path.partition("/")
         try:
             above = descend(root, (*VALUES, folder))
@@ -128,7 +135,7 @@ class ValueFile:
             data = stream.read() if is_whole else b""
         if not is_whole or sha256(data).hexdigest() != self.sha256:
             raise UnreadableValue(f"{self.where(root)!r}: not the {self.bytes:,} bytes that were written")
-        return data.decode()
+        return loads(data)
 
 
 def _write_all(name: str, folder: int, data: bytes) -> None:

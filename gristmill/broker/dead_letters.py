@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +9,7 @@ from redis import Redis
 
 from gristmill.broker.reader import decoded
 from gristmill.broker.scripts import TransportScripts
+from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.server.actor import actor
 
@@ -46,7 +46,7 @@ class DeadLetter:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `dead list --json` prints them."""
-        return {**asdict(self), "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="seconds")}
+        return {**asdict(self), "at": moment(self.at)}
 
 
 class DeadLetters:

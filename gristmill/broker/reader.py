@@ -58,7 +58,7 @@ def decoded(text: bytes | str) -> dict[str, Any]:
         ValueError: the text is not a kombu message; the error says why.
     """
     try:
-        plain = text.decode() if isinstance(text, bytes) else text
+        plain = as_text(text)
         message = loads(plain) if '"__type__"' in plain else json.loads(plain)
     except Exception as error:
         # Beside ValueError: JSON that is nested too deeply for Python, or a `__type__` that kombu does not know.
@@ -226,9 +226,10 @@ class QueueReader:
                 tag = tag_of(level, as_text(identity), queue)
                 if level == ALARM:
                     # The take that follows acknowledges it, and learns when the next message is due.
+                    self.lease.holding.add(tag)
                     self.lease.acks.add(tag)
                 else:
-                    text = dict(_pairs(fields))
+                    text = dict(zip(map(as_text, fields[::2]), fields[1::2], strict=True))
                     messages.append(Entry(tag, text.get("m", b""), mark=as_text(text.get("mark", ""))))
         return messages
 
@@ -236,8 +237,3 @@ class QueueReader:
 def _nested(entries: Any) -> bool:
     """Whether RESP3 has wrapped a stream's entries in one more list."""
     return bool(entries) and bool(entries[0]) and isinstance(entries[0][0], list | tuple)
-
-
-def _pairs(fields: Any) -> Iterator[tuple[str, Any]]:
-    flat = list(fields)
-    return ((as_text(flat[i]), flat[i + 1]) for i in range(0, len(flat), 2))

@@ -7,6 +7,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from gristmill.broker.stock_keys import LIST_KEYS
+from gristmill.config.names import unglobbed
 from gristmill.config.settings import Settings
 from gristmill.server.scripts import server_time
 
@@ -44,7 +45,7 @@ def orphans(client: Redis, settings: Settings, queues: Collection[str]) -> list[
 
 def _streams(client: Redis, settings: Settings) -> dict[str, int]:
     """Queue -> its messages, of all queues that have any."""
-    keys = client.scan_iter(f"{escaped(settings.key('q:'))}*", count=1000, _type="stream")
+    keys = client.scan_iter(f"{unglobbed(settings.key('q:'))}*", count=1000, _type="stream")
     counts: dict[str, int] = {}
     for key in keys:
         queue = key.removeprefix(settings.key("q:")).rpartition(":")[0]
@@ -69,8 +70,3 @@ def _lists(client: Redis, settings: Settings, queues: list[str]) -> Iterator[Orp
             yield Orphan(queue, "list", sum(lengths))
         if {*kinds.values()} - {"list", "none"}:
             yield Orphan(queue, "other", 0)
-
-
-def escaped(text: str) -> str:
-    """A key's beginning in a pattern of SCAN, where some characters have a meaning."""
-    return "".join(f"\\{character}" if character in "*?[]\\" else character for character in text)

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from gristmill.broker.unattended_queues import escaped
+from gristmill.config.names import unglobbed
 from gristmill.config.settings import Settings
 from gristmill.server.scripts import server_time
 
@@ -43,7 +43,7 @@ def unknown_tasks(client: Redis, settings: Settings) -> list[UnknownTask]:
     start = settings.key("unknown_tasks:")
     try:
         now = server_time(client, settings.prefix)
-        keys = sorted(client.scan_iter(f"{escaped(start)}*", count=1000, _type="hash"))
+        keys = sorted(client.scan_iter(f"{unglobbed(start)}*", count=1000, _type="hash"))
         return [task for key in keys for task in _on_queue(client, settings, key.removeprefix(start), now)]
     except NoPermissionError:
         return []

@@ -1,20 +1,16 @@
 """`gristmill audit`."""
 
-from itertools import chain, islice
-
 import click
 
 from gristmill.batches.audit import entries
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, show
+from gristmill.cli.console import note, show_pages
 from gristmill.config.settings import settings
 from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import client, reaching
 
 _COLUMNS = ["at", "by", "via", "action", "kind", "name", "detail"]
-#: Rows whose widths a table fits to: the command prints a table while it reads more.
-_PAGE = 500
 
 
 @new_command("audit")
@@ -33,16 +29,10 @@ def command(batch: str | None, as_json: bool) -> None:
       gristmill audit --json | jq -r 'select(.action == "delete").by'
     """
     with server_for_reading(), reaching():
-        selected = (
-            entry
+        rows = (
+            entry.as_dict()
             for entry in entries(client(), settings())
             if batch is None or (entry.kind, entry.name) == ("batch", batch)
         )
-        first = next(selected, None)
-        if first is None:
+        if not show_pages(_COLUMNS, rows, as_json=as_json):
             note("nobody has done anything" if batch is None else f"nobody has done anything to batch {batch!r}")
-            return
-        rows, header = chain([first], selected), True
-        while page := [entry.as_dict() for entry in islice(rows, _PAGE)]:
-            show(_COLUMNS, page, as_json=as_json, header=header)
-            header = False

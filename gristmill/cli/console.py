@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from rich.cells import cell_len
@@ -12,6 +13,8 @@ from rich.text import Text
 
 #: A value as JSON: `json.dumps` would make an encoder for each line.
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+#: Rows whose widths a table fits to, where it is printed while more are read.
+_PAGE = 500
 #: Columns of a chart that does not go to a terminal.
 PIPED_WIDTH = 240
 
@@ -138,6 +141,15 @@ def show(
             print_json(row)
     else:
         table(None, columns, [cells(columns, row) for row in rows], right=right, fold=fold, header=header)
+
+
+def show_pages(columns: Sequence[str], rows: Iterable[dict[str, Any]], *, as_json: bool, right: str = "") -> bool:
+    """As `show`, while rows are read: a table fits its widths to _PAGE of them. Return whether there are any."""
+    rest, is_first = iter(rows), True
+    while page := list(islice(rest, _PAGE)):
+        show(columns, page, as_json=as_json, right=right, header=is_first)
+        is_first = False
+    return not is_first
 
 
 def cells(columns: Sequence[str], row: dict[str, Any]) -> list[str]:

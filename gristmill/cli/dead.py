@@ -4,23 +4,21 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice
 
 import click
 
 from gristmill.broker.dead_letters import DeadLetters
 from gristmill.cli import options
 from gristmill.cli.command import Group
-from gristmill.cli.console import note, show
+from gristmill.cli.console import note, show_pages
+from gristmill.config.figures import count
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.local.fleet import server_for_reading
 from gristmill.server.connection import client, reaching
 
 _COLUMNS = ["id", "queue", "task", "reason", "deaths", "worker", "at", "bytes"]
 _SEE = "`gristmill dead list` lists them"
-#: Rows whose widths a table fits to: the command prints a table while it reads more.
-PAGE = 500
 
 ids = click.argument("ids", nargs=-1, metavar="[ID]...")
 
@@ -55,16 +53,9 @@ def list_them(queue: str | None, as_json: bool) -> None:
       gristmill dead list --json | jq -r 'select(.deaths == 3).id'
     """
     with _dead_letters() as dead_letters:
-        selected = (dead_letter for dead_letter in dead_letters if queue in (None, dead_letter.queue))
-        first = next(selected, None)
-        if first is None:
+        rows = (dead_letter.as_dict() for dead_letter in dead_letters if queue in (None, dead_letter.queue))
+        if not show_pages(_COLUMNS, rows, as_json=as_json, right="deaths bytes"):
             note("no dead letters" if queue is None else f"no dead letters of queue {queue!r}")
-            return
-        rows = chain([first], selected)
-        header = True
-        while page := [dead_letter.as_dict() for dead_letter in islice(rows, PAGE)]:
-            show(_COLUMNS, page, as_json=as_json, right="deaths bytes", header=header)
-            header = False
 
 
 @command.command("requeue", short_help="Put dead letters back on their queues.")
@@ -83,7 +74,7 @@ def requeue(ids: tuple[str, ...], everything: bool) -> None:
     """
     with _checked(ids, everything) as dead_letters:
         number = dead_letters.requeue_all() if everything else _each(dead_letters.requeue, ids)
-    note(f"requeued {_number(number)}")
+    note(f"requeued {count(number, 'dead letter')}")
 
 
 @command.command("delete", short_help="Delete dead letters for good.")
@@ -103,9 +94,11 @@ def delete(ids: tuple[str, ...], everything: bool, yes: bool) -> None:
     """
     with _checked(ids, everything) as dead_letters:
         if everything and not yes and len(dead_letters) and sys.stdin.isatty() and sys.stderr.isatty():
-            click.confirm(f"Delete {_number(len(dead_letters))} ({dead_letters.size:,} bytes)?", abort=True, err=True)
+            click.confirm(
+                f"Delete {count(len(dead_letters), 'dead letter')} ({dead_letters.size:,} bytes)?", abort=True, err=True
+            )
         number = dead_letters.drop_all() if everything else _each(dead_letters.drop, ids)
-    note(f"deleted {_number(number)}")
+    note(f"deleted {count(number, 'dead letter')}")
 
 
 @contextmanager
@@ -121,16 +114,12 @@ def _checked(ids: tuple[str, ...], everything: bool) -> Iterator[DeadLetters]:
         raise click.UsageError("give the IDs of dead letters, or --all, and not both")
     for id_ in ids:
         if not re.fullmatch(r"[0-9]{1,19}-[0-9]{1,19}", id_, re.ASCII):
-            raise InputError(f"invalid value for ID: {id_!r} (expected an ID such as 1767225600000-0; {_SEE})")
+            raise InputError(invalid_value("ID", id_, f"an ID such as 1767225600000-0; {_SEE}"))
     with _dead_letters() as dead_letters:
         for id_ in ids:
             if not dead_letters.has(id_):
                 raise InputError(f"no dead letter has the ID {id_!r}: {_SEE}")
         yield dead_letters
-
-
-def _number(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
 
 
 def _each(act: Callable[[str], bool], ids: tuple[str, ...]) -> int:

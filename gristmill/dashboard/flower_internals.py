@@ -21,23 +21,16 @@ from flower.views.tasks import TaskView
 from flower.views.workers import WorkerView
 from tornado.template import Loader, Template
 
+#: What others import from here as it is.
 __all__ = [
-    "API",
-    "CONTENT",
-    "TABS",
-    "TEMPLATES",
     "BaseHandler",
     "BrokerBase",
     "BrokerView",
     "Flower",
-    "HookedLoader",
     "TaskView",
     "WorkerView",
-    "add_broker",
     "default_options",
     "rewrite_handler",
-    "run_instead",
-    "set_defaults",
 ]
 
 #: The folder of Flower's templates, the start of the tabs in its `navbar.html`, and that of a page's content.

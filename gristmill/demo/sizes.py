@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from math import gcd
+from typing import Any
 
 #: The next Fibonacci number takes this many times as long: the golden ratio.
 GOLDEN = (1 + 5**0.5) / 2
@@ -11,13 +13,14 @@ _PROBE = 21
 
 def seconds_each(fibonacci: Callable[[int], int]) -> Callable[[int], float]:
     """A function that estimates the seconds of `fibonacci(n)`, from the best of a few short runs."""
-    best = min(_timed(fibonacci) for _ in range(5))
+    best = min(timed(fibonacci, _PROBE) for _ in range(5))
     return lambda n: best * GOLDEN ** (n - _PROBE)
 
 
-def _timed(fibonacci: Callable[[int], int]) -> float:
+def timed(function: Callable[[Any], object], item: object) -> float:
+    """Seconds of one call."""
     started_at = time.perf_counter()
-    fibonacci(_PROBE)
+    function(item)
     return time.perf_counter() - started_at
 
 
@@ -49,11 +52,5 @@ def _enough(count: int, spread: int, seconds: float, estimate: Callable[[int], f
 
 def _cycle(count: int, spread: int, top: int) -> list[int]:
     # A step that shares no factor with the spread visits every size before it repeats one.
-    step = next(step for step in range(spread // 2, spread + 2) if _coprime(step, spread))
+    step = next(step for step in range(spread // 2, spread + 2) if gcd(step, spread) == 1)
     return [top - (i * step) % spread for i in range(count)]
-
-
-def _coprime(a: int, b: int) -> bool:
-    while b:
-        a, b = b, a % b
-    return a == 1

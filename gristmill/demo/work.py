@@ -1,14 +1,13 @@
 """The work that `compare` does in several ways: one kind of item, many times."""
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gristmill.demo.site import Site
-from gristmill.demo.sizes import lasting, longest_share
+from gristmill.demo.sizes import lasting, longest_share, timed
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 
@@ -68,7 +67,7 @@ def digesting(seconds: float, data: Path) -> Workload:
     for name in names:
         (data / name).write_bytes(os.urandom(_FILE_BYTES))
     digest = catalog.find("digest").run
-    count = min(_MOST_DIGESTS, _count(seconds * _DIGESTING / min(_timed(digest, name) for name in names)))
+    count = min(_MOST_DIGESTS, _count(seconds * _DIGESTING / min(timed(digest, name) for name in names)))
     title = f"files: {_counted(count, 'digest')} of {_FILE_BYTES >> 20} MiB"
     return Workload(Kind.IO, title, "digest", [names[number % _FILES] for number in range(count)])
 
@@ -79,9 +78,3 @@ def _count(number: float) -> int:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
-
-
-def _timed(function: Any, item: Any) -> float:
-    started_at = time.perf_counter()
-    function(item)
-    return time.perf_counter() - started_at

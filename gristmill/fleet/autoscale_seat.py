@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from redis import Redis
 
+from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
 from gristmill.fleet.autoscaling import Past
-from gristmill.server.scripts import Scripts
 
 #: Seconds for which the one that acts keeps its seat without a sign of life.
 SEAT_SECONDS = 10.0
@@ -46,12 +46,12 @@ class Status:
         return asdict(self)
 
 
-class Seat:
+class Seat(BatchScripts):
     """The seat, as one process asks for it."""
 
     def __init__(self, client: Redis, settings: Settings, name: str) -> None:
-        self._scripts, self._name = Scripts(client, settings.prefix, "batches"), name
-        self._token = secrets.token_hex(8)
+        super().__init__(client, settings)
+        self._name, self._token = name, secrets.token_hex(8)
 
     def take(self, status: Status | None = None) -> tuple[str, Status]:
         """Take the seat or keep it, and store what was decided; the name of another one that has it, or '', and what
@@ -65,9 +65,7 @@ class Seat:
 
     def _lead(self, seconds: float, status: Status | None) -> tuple[str, Status]:
         text = "" if status is None else json.dumps(status.as_dict())
-        other, stored = self._scripts.call(
-            "lead", token=self._token, holder=self._name, lease=int(seconds * 1000), status=text
-        )
+        other, stored = self._call("lead", token=self._token, holder=self._name, lease=int(seconds * 1000), status=text)
         return other, Status.of(stored)
 
 

@@ -5,11 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
-from redis import Redis
-
 from gristmill.batches.histogram import from_coarse
-from gristmill.config.settings import Settings
-from gristmill.server.scripts import Scripts, server_time
+from gristmill.batches.scripts import BatchScripts
+from gristmill.server.scripts import server_time
 
 #: Seconds that a bucket covers -> buckets that a reader may ask for; the server has a few more, for readers that lag.
 WIDTHS = {1: 300, 10: 360, 60: 360, 300: 288}
@@ -127,17 +125,12 @@ class BatchMeter:
         return cls(int(fields.get("width", 1)), slices, runs)
 
 
-class Meters:
+class Meters(BatchScripts):
     """The meters on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client = client
-        self.settings = settings
-        self._scripts = Scripts(client, settings.prefix, "batches")
 
     def heartbeat(self) -> None:
         """Sample the queues and hosts, and close the last second. Dashboards call this once a second."""
-        self._scripts.call("meters")
+        self._call("meters")
 
     def now(self) -> float:
         """The server's Unix time in seconds."""

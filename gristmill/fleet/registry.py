@@ -8,7 +8,7 @@ from typing import cast
 
 from redis import Redis
 
-from gristmill.config.settings import Settings
+from gristmill.batches.scripts import BatchScripts
 from gristmill.fleet.announcement import (
     Announcement,
     announcements_json,
@@ -84,17 +84,12 @@ class LiveWorker:
         return bool(self.reserved and self.busy) and self.reserved + self.reserved // self.busy > self.memory_limit
 
 
-class WorkerRegistry:
+class WorkerRegistry(BatchScripts):
     """The registry of live workers on one server."""
-
-    def __init__(self, client: Redis, settings: Settings) -> None:
-        self.client = client
-        self.settings = settings
-        self._scripts = Scripts(client, settings.prefix, "batches")
 
     def announce(self, worker: str, tasks: Mapping[str, Announcement]) -> None:
         """Store which tasks a worker (its id) knows, by task name."""
-        self._scripts.call("announce", worker=worker, tasks=announcements_json(tasks))
+        self._call("announce", worker=worker, tasks=announcements_json(tasks))
 
     def announcements(self, worker: str) -> dict[str, Announcement]:
         """The tasks that a worker (its id) knows, by name."""
@@ -102,7 +97,7 @@ class WorkerRegistry:
 
     def leave(self, worker: str) -> None:
         """Remove a worker (its id) that ends."""
-        self._scripts.call("leave", worker=worker)
+        self._call("leave", worker=worker)
 
     def drain(self, worker: str, *, stop: bool = False) -> None:
         """Have a worker (its id) take no messages; with `stop`, it ends when it runs none."""
@@ -117,9 +112,7 @@ class WorkerRegistry:
         self._ask(worker, slots="" if slots is None else str(slots))
 
     def _ask(self, worker: str, **fields: str) -> None:
-        self._scripts.call(
-            "wish", worker=worker, actor=actor(), fields=[part for pair in fields.items() for part in pair]
-        )
+        self._call("wish", worker=worker, actor=actor(), fields=[part for pair in fields.items() for part in pair])
 
     def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
         """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.
@@ -127,7 +120,7 @@ class WorkerRegistry:
         The attempt began at `began`, in Unix time on the worker's host, and has just ended.
         """
         times = {"began": int(began * 1000), "ended": int(time.time() * 1000)}
-        return bool(self._scripts.call("note_setup", worker=worker, task=task, error=error or "", **times))
+        return bool(self._call("note_setup", worker=worker, task=task, error=error or "", **times))
 
     def waiting(self, queue: str) -> int:
         """Messages on `queue` that no worker has taken."""

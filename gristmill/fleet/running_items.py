@@ -3,15 +3,15 @@
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
 
 from gristmill.batches.reader import ResultReader
+from gristmill.batches.scripts import BatchScripts
+from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.fleet.worker_id import node_name
-from gristmill.server.scripts import Scripts
 
 #: Batch, index, attempt and worker.
 _Run = tuple[str, int, int, str]
@@ -54,16 +54,14 @@ class RunningItem:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `busy --json` prints them."""
-        started = datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds")
-        return {**asdict(self), "started": started, "seconds": round(self.seconds, 3)}
+        return {**asdict(self), "started": moment(self.started), "seconds": round(self.seconds, 3)}
 
 
-class RunningItems:
+class RunningItems(BatchScripts):
     """What runs on the workers of one server. Threads may share it."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
-        self._client, self._settings = client, settings
-        self._scripts = Scripts(client, settings.prefix, "batches")
+        super().__init__(client, settings)
         #: The inputs that the last look has read: an item may run for hours.
         self._inputs: dict[_Run, Any] = {}
 
@@ -74,7 +72,7 @@ class RunningItems:
 
         With `inputs`, the `most` slowest have their input.
         """
-        now, texts = self._scripts.call("busy")
+        now, texts = self._call("busy")
         items = [
             item for worker, text in zip(texts[::2], texts[1::2], strict=True) for item in _items(now, worker, text)
         ]
@@ -91,7 +89,7 @@ class RunningItems:
             if run in before:
                 inputs[run] = before[run]
                 continue
-            reader = readers.setdefault(item.batch, ResultReader(self._client, self._settings, item.batch))
+            reader = readers.setdefault(item.batch, ResultReader(self.client, self.settings, item.batch))
             text = reader.item(item.index)
             inputs[run] = None if text is None else json.loads(text)
         self._inputs = inputs

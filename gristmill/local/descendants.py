@@ -108,9 +108,9 @@ def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
     return list(every)
 
 
-def stop_descendants(pid: int, spare: Collection[int] = ()) -> None:
+def stop_descendants(pid: int) -> None:
     """Stop all processes below a process, until they are ended."""
-    for each in descendants(pid, spare):
+    for each in descendants(pid):
         with suppress(OSError):
             os.kill(each, signal.SIGSTOP)
 

@@ -48,7 +48,7 @@ class LocalFleet:
         tuned: Collection[str] = (),
     ) -> None:
         self._kind, self._slots, self._port, self._say, self._logs = kind, slots, port, say, logs
-        self._tuned = tuned
+        self._tuned, self._environ = tuned, {"GRISTMILL_HOME": str(settings().home)}
         self._home = Home(settings().home)
         self._stack = ExitStack()
         self._owned: OwnedServer | None = None
@@ -85,13 +85,12 @@ class LocalFleet:
         logs = self._logs or self._home.folder("logs")
         self._log_files = self._stack.enter_context(LogFiles(logs, None if self._logs else sys.stderr.fileno()))
         self._orphans = Orphans()
-        environ = {"GRISTMILL_HOME": str(settings().home)}
         try:
             for word, slots in self._slots.items():
                 arguments = ["gristmill.worker", str(word), "--slots", str(slots)]
                 arguments += ["--tune"] if word in self._tuned else []
                 queue = word.partition(":")[0]
-                self._workers.append(Child(f"{queue} worker", arguments, environ, self._log_files.file(queue)))
+                self._workers.append(Child(f"{queue} worker", arguments, self._environ, self._log_files.file(queue)))
         except BaseException:
             # While nobody else can own the home.
             self._kill_workers()
@@ -104,10 +103,8 @@ class LocalFleet:
     def _start_dashboard(self, wish: int) -> None:
         # After the workers: Flower asks once, at its start, which workers there are.
         port = free_port(settings().dashboard_host, wish)
-        environ = {"GRISTMILL_HOME": str(settings().home)}
-        self._others.append(
-            Child("dashboard", ["gristmill.dashboard", "--port", str(port)], environ, self._log_files.file("flower"))
-        )
+        arguments = ["gristmill.dashboard", "--port", str(port)]
+        self._others.append(Child("dashboard", arguments, self._environ, self._log_files.file("flower")))
         self.dashboard = dashboard_url(settings(), port)
         if self._owned:
             self._owned.announce(self.dashboard)

@@ -21,9 +21,7 @@ STOPPED = 79
 class Child:
     """A Python module that runs as a process (`python -m module …`) and ends when this process does."""
 
-    def __init__(
-        self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: LogFile | None = None
-    ) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], environ: Mapping[str, str], log: LogFile) -> None:
         self.name = name
         # -P: no file in the current directory may hide a module of Gristmill.
         self._argv = [sys.executable, "-P", "-m", *arguments, "--end-with-parent"]
@@ -39,7 +37,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process, in a session of its own: Ctrl-C is for its owner, who ends it in order."""
-        output = sys.stderr.fileno() if self._log is None else self._log.open()
+        output = self._log.open()
         try:
             self._process = subprocess.Popen(
                 self._argv,
@@ -50,8 +48,7 @@ class Child:
                 start_new_session=True,
             )
         finally:
-            if self._log is not None:
-                os.close(output)
+            os.close(output)
         self._started = time.monotonic()
         self._again_at = self._restart_by = None
 
@@ -102,8 +99,7 @@ class Child:
 
     def last_words(self) -> str:
         """The last line that the process printed into its log, else its exit code."""
-        line = "" if self._log is None else self._log.last_line()
-        return line or f"exit code {self._process.poll()}"
+        return self._log.last_line() or f"exit code {self._process.poll()}"
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs."""

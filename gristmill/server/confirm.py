@@ -16,7 +16,6 @@ from redis import ConnectionPool, Redis, exceptions
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import ServerError
 from gristmill.server.one_connection import OneConnection, one_connection
-from gristmill.server.scripts import Scripts
 from gristmill.server.waiting import FAILOVER, Deadline, Policy, deadline_of
 
 T = TypeVar("T")
@@ -87,15 +86,6 @@ def _done(work: Callable[[Redis], T], pool: ConnectionPool, one: Redis) -> T:
         return work(one)
     finally:
         _going_on.reset(token)
-
-
-def confirmed_call(client: Redis, settings: Settings, room: str, name: str, **arguments: Any) -> Any:
-    """Run a script of a room, which can be repeated, as `confirmed` does its work.
-
-    Raises:
-        ServerError, RedisError: as with `confirmed`.
-    """
-    return confirmed(client, settings, lambda one: Scripts(one, settings.prefix, room).call(name, **arguments))
 
 
 def _wire(one: Redis) -> object:

@@ -17,6 +17,7 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from gristmill.config.names import unglobbed
 from gristmill.config.private_server import server_config
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
@@ -248,7 +249,7 @@ def _unglobbed(path: Path) -> str:
     With a pattern that matches nothing the server starts with its defaults: no password, no log of writes.
     """
     text = str(path)
-    return re.sub(r"([*?[\\])", r"\\\1", text) if set("*?[") & set(text) else text
+    return unglobbed(text) if set("*?[") & set(text) else text
 
 
 def _free_port() -> int:

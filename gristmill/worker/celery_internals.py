@@ -26,34 +26,8 @@ from celery.worker.strategy import default as default_strategy
 from kombu.asynchronous import get_event_loop
 from kombu.serialization import prepare_accept_content
 
-__all__ = [
-    "CeleryConsumer",
-    "CeleryRequest",
-    "HookedPool",
-    "PoolProcess",
-    "ProcessPool",
-    "ThreadPool",
-    "begin_process",
-    "control_node",
-    "default_strategy",
-    "end_when_drained",
-    "is_draining",
-    "is_over",
-    "is_running",
-    "is_terminated",
-    "job_of",
-    "limited_messages",
-    "note_cancel",
-    "note_job",
-    "pool_of",
-    "pool_runs",
-    "processes_of",
-    "release_multiprocessing",
-    "resize_threads",
-    "trace",
-    "unreported_jobs_kept",
-    "was_ended",
-]
+#: What others import from here as it is.
+__all__ = ["CeleryRequest", "PoolProcess", "ProcessPool", "ThreadPool", "default_strategy", "is_terminated"]
 
 
 #: As it is before billiard's bootstrap of a pool process, whatever started that.
@@ -92,6 +66,15 @@ def end_when_drained(code: int) -> None:
 def is_draining() -> bool:
     """Whether the worker ends once its messages have ended."""
     return state.should_stop is not None
+
+
+def wake(hub: Any) -> None:
+    """Have Celery's event loop, if there is one, look at once whether the worker is to end; also from a signal handler.
+
+    After a signal the loop goes on waiting. `call_soon` takes a lock, which this thread may hold.
+    """
+    if hub and (waker := hub._waker):
+        waker.wake()
 
 
 def trace(app: Any, name: str, *call: Any) -> Any:
@@ -149,11 +132,14 @@ def note_cancel(request: Any) -> None:
     request._already_cancelled = True
 
 
-def pool_runs(job: Any, pool: Any) -> bool:
-    """Whether a pool runs a job, or will whatever happens: a pool process reads one that is being written to it."""
+def pool_runs(request: Any, pool: Any) -> bool:
+    """Whether a pool runs a request, or will whatever happens: a pool process reads what is being written to it."""
+    if request._apply_result is None:
+        return False
     if isinstance(pool, ThreadPool):
         # Nothing tells which jobs a thread pool has started. It runs all of them unless it is stopped.
         return bool(pool.active)
+    job = request._apply_result()
     return bool(getattr(job, "_write_to", None) or getattr(job, "_scheduled_for", None))
 
 

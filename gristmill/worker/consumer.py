@@ -27,8 +27,8 @@ from gristmill.worker.celery_internals import (
     pool_runs,
     taken_requests,
     unreported_jobs_kept,
+    wake,
 )
-from gristmill.worker.hub import wake
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
@@ -182,10 +182,5 @@ def pool_tags(pool: Any) -> set[str]:
     return {
         request.message.delivery_tag
         for request in taken_requests()
-        if request in state.active_requests or _in_pool(request, pool)
+        if request in state.active_requests or pool_runs(request, pool)
     }
-
-
-def _in_pool(request: Any, pool: Any) -> bool:
-    job = getattr(request, "job", None)
-    return job is not None and pool_runs(job(), pool)

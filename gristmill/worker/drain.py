@@ -11,9 +11,8 @@ from celery.bootsteps import StartStopStep
 from gristmill.broker.leases import hand_back_all
 from gristmill.config.settings import settings
 from gristmill.local.descendants import end_descendants, stop_descendants
-from gristmill.worker.celery_internals import end_when_drained
+from gristmill.worker.celery_internals import end_when_drained, wake
 from gristmill.worker.heartbeat import WorkerHeartbeat
-from gristmill.worker.hub import wake
 from gristmill.worker.loop.event_loop import interrupt_runs
 from gristmill.worker.restoration.signal_state import keep_handlers_from_copies
 from gristmill.worker.runs.rows import run_rows

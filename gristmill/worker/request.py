@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import ref
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import Terminated, WorkerLostError
@@ -38,8 +37,6 @@ class Request(CeleryRequest):
     """A message that a worker's main process has reserved or runs."""
 
     acknowledged: bool
-    #: A weak reference to its job in the pool; None before the pool has it.
-    job: Callable[[], Any] | None = None
     #: Called when the run of a message has ended.
     ended: Callable[[], None] = staticmethod(lambda: None)
 
@@ -110,7 +107,6 @@ class Request(CeleryRequest):
             correlation_id=self.id,
         )
         note_job(self, answer)
-        self.job = None if answer is None else ref(answer)
         if not self.acknowledged:
             pool_messages.note_job(self, job_of(answer))
         return answer

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from gristmill.producer.items.arguments import Arguments
 from gristmill.producer.items.concatenated import Concatenated
 from gristmill.producer.items.file import FORMATS, File, Format, Reading
 from gristmill.producer.items.lines import ITEM_BYTES, Raw
+from gristmill.producer.items.parameter_values import ParameterValues
 from gristmill.producer.items.source import Source
 
 __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Reading", "Source", "arguments", "from_path", "from_paths"]
@@ -13,7 +13,7 @@ __all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Reading", "Source", "argum
 
 def arguments(items: Sequence[str]) -> Source:
     """The items given on the command line; an empty one is an item too."""
-    return Arguments(items)
+    return ParameterValues(items, ranges=False)
 
 
 def from_path(path: str, form: str | None = None, encoding: str | None = None, *, nul: bool = False) -> Source:

@@ -1,4 +1,4 @@
-"""The values that a source on the command line has for one parameter of a task: `lr=0.1,0.01`, `1..8`."""
+"""The values of a source on the command line: words, and of one parameter of a task also `lr=0.1,0.01`, `1..8`."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ _RANGE = re.compile(r"([+-]?\d{1,18})\.\.([+-]?\d{1,18})")
 
 
 class ParameterValues:
-    """The values of a parameter, as text. A range, where `ranges` says that it is none of the values, needs no memory.
+    """Words as they are, an empty one too. A range, where `ranges` says that it is none of the values, needs no memory.
 
     Raises:
         InputError: a range ends before it begins.

@@ -135,11 +135,13 @@ def test_a_killer_among_threads(own):
 
 @pytest.mark.parametrize(("queue", "task"), [("cpu", "computed"), ("io", "waited")])
 def test_what_breaks_the_worker_itself_harms_no_neighbour(own, queue, task):
-    """The worker's own code raises: in a process until that has ended, in threads from then on."""
+    """The worker's own code raises: in a process until that has ended, in threads until the worker is replaced."""
     items = ["good"] * 3 + ["break"] + ["good"] * 3
-    with own.up(queue, f"--{queue}-slots", "2", in_peace=False):
+    with own.up(queue, f"--{queue}-slots", "2", in_peace=False) as running:
         own.run("submit", task, "--from", own.file("items", "\n".join(items)), "--name", "x").good()
         judged(own, "x", items)
+        if queue == "io":
+            running.says("the io worker ended with code 0;")
 
 
 @pytest.mark.slow

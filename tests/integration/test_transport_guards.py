@@ -292,6 +292,14 @@ class TestLeaving:
         assert handed_back(bench) == 1
         assert waiting.basic_get("q").headers.get("redelivered") is None
 
+    def test_an_alarm_that_nobody_has_heard_wakes_another_reader(self, bench, waiting):
+        key = f"{bench.prefix}gm1:q:q:alarm"
+        unheard = bench.client.xadd(key, {"a": 1}, maxlen=1)
+        until(lambda: bench.client.xpending(key, "gm")["pending"] == 1)
+        waiting.leave_request()
+        assert bench.client.xpending(key, "gm")["pending"] == 0
+        assert [identity > unheard for identity, _ in bench.client.xrange(key)] == [True]
+
     def test_it_goes_back_as_soon_as_the_channel_has_no_room(self, bench, waiting):
         put(waiting, 1, 2)
         until(lambda: bench.client.xpending(f"{bench.prefix}gm1:q:q:0", "gm")["pending"] > 0)

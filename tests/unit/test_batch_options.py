@@ -3,10 +3,11 @@
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.producer.batch_options import BatchOptions, checked_max_wait
+from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
 from gristmill.producer.labels import parse_label
+from gristmill.producer.watching import deadline_of
 
 
 @pytest.mark.parametrize("text", ["1", "10", "999999999999999", "10%", "0.5%", "100%", "99.999999%"])
@@ -70,7 +71,7 @@ def test_what_halt_refuses(text):
 )
 def test_what_durations_take(value, seconds):
     assert BatchOptions.of(ttl=value).ttl == seconds
-    assert checked_max_wait(value) == seconds
+    assert deadline_of(value).seconds == seconds
 
 
 @pytest.mark.parametrize("value", ["", "-1", "7 d", "1w", "3651d", "1h30m", "inf", "nan", -1, 1e12])
@@ -79,12 +80,12 @@ def test_what_durations_refuse(value):
         BatchOptions.of(ttl=value)
     assert f"ttl: {value!r} " in str(refused.value)
     with pytest.raises(InputError) as refused:
-        checked_max_wait(value)
+        deadline_of(value)
     assert f"max_wait: {value!r} " in str(refused.value)
 
 
 def test_a_batch_is_kept_for_a_second_at_least_and_a_wait_may_be_none():
-    assert checked_max_wait(0) == 0
+    assert deadline_of(0).seconds == 0
     for value in (0, "0.5"):
         with pytest.raises(InputError, match="ttl: "):
             BatchOptions.of(ttl=value)

@@ -192,7 +192,7 @@ def test_the_picture(tmp_path, suffix):
 
 @pytest.mark.parametrize("seconds", [0.1, 3, 10, 600])
 def test_numbers_last_as_long_as_they_are_to(monkeypatch, seconds):
-    monkeypatch.setattr(sizes, "_timed", lambda _: 0.002)
+    monkeypatch.setattr(sizes, "timed", lambda *_: 0.002)
     numbers = lasting(80, 8, seconds, int)
     estimate = seconds_each(int)
     assert seconds <= sum(map(estimate, numbers)) < seconds + estimate(max(numbers))

@@ -116,7 +116,6 @@ EXAMPLES_OF_SETTINGS = {
     "dashboard_viewers": ("cy:pass word", "cy:pass word,cy"),
     "dashboard_url_prefix": ("/tools/flower/", "a b"),
     "metrics_token": ("t" * 8, "t" * 7),
-    "commands": ("any", "all"),
     "start_method": ("fork, gpu=spawn,mail.1=forkserver", "gpu=fork,gpu=spawn"),
     "redact": ("pass=\\S+", "("),
     "notify_networks": ("10.0.0.0/8, fd00::/8", "10.0.0.0/8 fd00::/8"),
@@ -128,7 +127,7 @@ EXAMPLES_OF_SETTINGS = {
 
 def test_examples_are_there_for_every_expectation_that_is_written_by_hand():
     properties = Settings.model_json_schema()["properties"]
-    assert {name for name, schema in properties.items() if "expectation" in schema} == {*EXAMPLES_OF_SETTINGS}
+    assert {name for name, schema in properties.items() if "expectation" in str(schema)} == {*EXAMPLES_OF_SETTINGS}
 
 
 @pytest.mark.parametrize("name", EXAMPLES_OF_SETTINGS)

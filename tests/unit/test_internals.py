@@ -134,6 +134,7 @@ ATTRIBUTES = [
     (AbstractConnection, "_parser", "the dashboard reads all batches each time"),
     (AbstractConnection, "_sock", "a primary that is stopped holds its clients, and nothing is confirmed"),
     (hub.Hub, "_loop_thread", "each acknowledgement travels alone"),
+    (hub.Hub, "_waker", "a worker that is told to end waits for its next message first"),
     (Task, "_dump_pydantic_arguments", "lists of calls with models are encoded wrongly"),
     (Celery, "_tasks", "two tasks may have one name"),
     (billiard_pool.ApplyResult, "_accepted", "jobs are not acknowledged after a cut connection"),

@@ -25,11 +25,6 @@ def test_arguments_are_items_as_they_are_also_an_empty_one() -> None:
     assert source.place(3) == "argument 3"
 
 
-def test_an_argument_that_is_too_long_is_bad() -> None:
-    found = faults(arguments([os.fsdecode(b"ab\xff"), "é" * (ITEM_BYTES // 2), "é" * (ITEM_BYTES // 2) + "x"]))
-    assert found == {3: "longer than 1 MiB"}
-
-
 def test_a_regular_file_is_read_as_often_as_asked_and_places_name_it(write: Write) -> None:
     path = write("a\n\nb\n")
     source = from_path(path)

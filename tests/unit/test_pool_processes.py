@@ -69,10 +69,17 @@ def test_the_pool_reads_of_the_end_of_a_process_while_it_is_open(monkeypatch):
 def test_a_signal_that_drains_the_worker_wakes_its_event_loop(monkeypatch):
     monkeypatch.setattr(drain, "end_when_drained", lambda _: None)
     monkeypatch.setattr(threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
+    # The signal may come within a start, or within a call that holds a lock of the loop's.
+    monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread in a signal handler"))
     hub = Hub()
     step = drain.Drain(SimpleNamespace())
     step.worker, step.draining = SimpleNamespace(hub=hub), False
-    before = signal.signal(signal.SIGALRM, step._drain)
+
+    def handle(*signal_and_frame):
+        with hub._ready_lock:
+            step._drain(*signal_and_frame)
+
+    before = signal.signal(signal.SIGALRM, handle)
     hub.call_later(10, lambda: None)
     reader, writer = os.pipe()
     hub.add_reader(reader, os.read, reader, 1)

@@ -1,7 +1,7 @@
 --@ back(consumer, suspicion: number, unseen: flag, tags: list) frees
 --@ uses broker/lease
 -- Hand back, in place, messages that the consumer still owns; `suspicion` is how many deaths count against each. With
--- `unseen` they do not count as delivered.
+-- `unseen` they do not count as delivered. An alarm that nobody has heard wakes another reader.
 -- Touches q, back, suspects of their queues. Returns how many were its own.
 local number = 0
 for _, tag in ipairs(tags) do
@@ -9,7 +9,10 @@ for _, tag in ipairs(tags) do
   local deliveries = owned(stream(queue, level), id, consumer)
   if deliveries then
     number = number + 1
-    if suspicion > 0 then
+    if level == ALARM then
+      remove(queue, level, {id})
+      ring_once(queue)
+    elseif suspicion > 0 then
       return_suspect(queue, level, id, suspicion)
     else
       give_back(queue, level, id, nil, unseen and deliveries - 1)

@@ -5,7 +5,8 @@
 local _, ahead = microseconds()
 local tags, least = {}, math.max(0, idle - math.floor(ahead / 1000))
 for _, queue in ipairs(queues) do
-  for level = 0, LEVELS do
+  for each = 0, LEVELS + 1 do
+    local level = each <= LEVELS and each or ALARM
     local key = stream(queue, level)
     if redis.call('XLEN', key) > 0 then
       local entries = redis.pcall('XPENDING', key, GROUP, 'IDLE', least, '-', '+', 10000, consumer)

@@ -8,7 +8,7 @@ from redis import Redis
 
 from gristmill.batches.repair import Repair, sentence, within
 from gristmill.config.settings import settings
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 
 #: What `--repair` without a batch stands for: no batch has this name.
 EVERY = "*"
@@ -70,7 +70,7 @@ def mend(server: Redis, batch: str) -> Iterator[Diagnosis]:
     repair = Repair(server, settings())
     names = repair.names()
     if batch != EVERY and batch not in names:
-        raise InputError(f"invalid value for --repair: {batch!r} (expected the name of a batch on the server)")
+        raise InputError(invalid_value("--repair", batch, "the name of a batch on the server"))
     repairs = 0
     for name in names if batch == EVERY else [batch]:
         if findings := repair.mend(name):

@@ -17,7 +17,7 @@ from gristmill.cli.options.values import Duration, Integer, OneOf, Parsed
 from gristmill.cli.output.result_lines import FORMS, Form
 from gristmill.config.names import checked_queue
 from gristmill.config.resources import SLOTS_MOST, checked_memory
-from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST, LONGEST_SECONDS
+from gristmill.producer.batch_options import DEFAULT_PRIORITY, FIRST, KEEP_LOGS, LAST
 from gristmill.producer.halt import checked_halt
 from gristmill.producer.item_states import item_states
 
@@ -116,7 +116,7 @@ feeding = option_group(
     ),
     click.option(
         "--ttl",
-        type=Duration(1, LONGEST_SECONDS),
+        type=Duration(1),
         metavar="DURATION",
         help="How long to keep the batch after it ends, such as 12h or 7d.",
     ),

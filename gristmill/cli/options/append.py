@@ -7,7 +7,6 @@ import click
 from gristmill.cli.options.group import option_group
 from gristmill.cli.options.values import Duration, Parsed
 from gristmill.producer.append_options import AppendOptions, checked_token
-from gristmill.producer.batch_options import LONGEST_SECONDS
 
 _NAMES = {"close_after": "--close-after", "dedupe_by": "--dedupe-by", "token": "--token"}
 
@@ -19,7 +18,7 @@ appending = option_group(
     ),
     click.option(
         "--close-after",
-        type=Duration(1, LONGEST_SECONDS),
+        type=Duration(1),
         metavar="DURATION",
         help="Close the batch once nothing was appended for this long, such as 1h.",
     ),

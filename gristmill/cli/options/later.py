@@ -5,10 +5,9 @@ from typing import Any
 import click
 
 from gristmill.batches.schedules import MISSED, OVERLAP
-from gristmill.batches.timetable import EVERY_LEAST, EVERY_MOST, checked_timezone
+from gristmill.batches.timetable import EVERY_LEAST, checked_timezone
 from gristmill.cli.options.group import option_group
 from gristmill.cli.options.values import Duration, OneOf, Parsed
-from gristmill.producer.batch_options import LONGEST_SECONDS
 from gristmill.producer.schedule import ScheduleOptions
 from gristmill.producer.start_time import StartTime
 
@@ -23,7 +22,7 @@ later = option_group(
     click.option(
         "--in",
         "delay",
-        type=Duration(1, LONGEST_SECONDS),
+        type=Duration(1),
         metavar="DURATION",
         help="How long from now the batch begins, such as 90s or 2h.",
     ),
@@ -32,7 +31,7 @@ later = option_group(
     ),
     click.option(
         "--every",
-        type=Duration(EVERY_LEAST, EVERY_MOST),
+        type=Duration(EVERY_LEAST),
         metavar="DURATION",
         help="Make a schedule: a batch of the items each time that this has passed.",
     ),

@@ -5,7 +5,7 @@ import click
 from gristmill.cli.options.group import option_group
 from gristmill.cli.options.values import Duration, Integer, Parsed
 from gristmill.config.limits import checked_max_running, checked_rate
-from gristmill.producer.batch_options import LONGEST_SECONDS, RETRIES_MOST
+from gristmill.producer.batch_options import RETRIES_MOST
 
 #: The limits of an item, how many items run at once, and how many start in a time.
 item_limits = option_group(
@@ -17,7 +17,7 @@ item_limits = option_group(
     ),
     click.option(
         "--time-limit",
-        type=Duration(0, LONGEST_SECONDS),
+        type=Duration(),
         metavar="DURATION",
         help="How long an item may run, such as 30s or 5m, 0 for no limit; default: as the task says.",
     ),

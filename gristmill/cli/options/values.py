@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gristmill.config.quantities import DURATION, parse_duration, parse_range
+from gristmill.config.quantities import DURATION, LONGEST_SECONDS, parse_duration, parse_range
 from gristmill.errors import InputError
 
 
@@ -32,7 +32,7 @@ class Duration(click.ParamType[float]):
 
     name = "DURATION"
 
-    def __init__(self, least: float = 0, most: float = 3650 * 86_400) -> None:
+    def __init__(self, least: float = 0, most: float = LONGEST_SECONDS) -> None:
         self.least, self.most = least, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:

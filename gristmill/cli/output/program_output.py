@@ -32,8 +32,8 @@ class OutputWriter(ResultWriter):
     stderr.
     """
 
-    def __init__(self, *, tag: bool = False, logs: bool = True, states: frozenset[str] | None = None) -> None:
-        super().__init__("jsonl", states=states, repeats=True)
+    def __init__(self, *, tag: bool = False, logs: bool = True) -> None:
+        super().__init__("jsonl", repeats=True)
         self._tag, self._logs = tag, logs
         #: The error of the last item that failed, and how many after it have failed with the same one.
         self._error, self._repeats = "", 0

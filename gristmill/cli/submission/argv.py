@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from gristmill.config.names import PROGRAM
+
 #: What begins a source: of arguments or of files (`::::`), combined with the ones before it or linked to the last (+).
 MARKS = (":::", ":::+", "::::", "::::+")
-#: The task that runs programs.
-PROGRAM = "program"
 
 
 class SourceWords(NamedTuple):

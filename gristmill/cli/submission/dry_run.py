@@ -4,6 +4,7 @@ import json
 import shlex
 
 from gristmill.cli.console import write
+from gristmill.config.names import PROGRAM
 from gristmill.producer.submission import NoItems, Submission
 from gristmill.tasks.program.template import Template
 
@@ -14,7 +15,7 @@ def print_dry_run(submission: Submission) -> int:
     Raises:
         InputError: an item is bad, or there is none.
     """
-    command = submission.items.fixed.get("command") if submission.task.name == "program" else None
+    command = submission.items.fixed.get("command") if submission.task.name == PROGRAM else None
     template = Template.parse(command["words"], shell=command["shell"]) if command else None
     index = -1
     for index, text in enumerate(submission.items):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from gristmill.batches.feed import DifferentInput
@@ -15,7 +14,7 @@ from gristmill.cli.options.append import append_options_of
 from gristmill.cli.options.later import schedule_of, start_time_of
 from gristmill.cli.submission import sources
 from gristmill.cli.submission.task_command import find_task
-from gristmill.config.figures import item_count
+from gristmill.config.figures import item_count, local_moment
 from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer.append import AppendSubmission
@@ -61,8 +60,7 @@ def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:
         there = f", {submission.present:,} were there already" if submission.present else ""
         note(f"added {submission.added:,}{there}; when nothing more comes: gristmill close {info.name}")
     elif info.scheduled_at is not None:
-        at = datetime.fromtimestamp(info.scheduled_at).astimezone().isoformat(" ", "seconds")
-        note(f"{item_count(info.submitted)} of {info.task} stored; they begin at {at}")
+        note(f"{item_count(info.submitted)} of {info.task} stored; they begin at {local_moment(info.scheduled_at)}")
     elif info.from_batch is not None:
         note(f"{info.task} runs the values of {info.from_batch}; follow them with: gristmill watch {info.name}")
     else:
@@ -73,7 +71,7 @@ def say_when_it_runs(info: ScheduleInfo, *, is_new: bool) -> None:
     """Say when a schedule that was made now, or before, makes its next batch."""
     when = "is paused" if info.paused else "has no time to come"
     if info.next is not None:
-        when = f"makes a batch at {datetime.fromtimestamp(info.next).astimezone().isoformat(' ', 'seconds')}"
+        when = f"makes a batch at {local_moment(info.next)}"
     note(f"{'' if is_new else 'nothing new: '}schedule {info.name} of {item_count(info.items)} {when}")
 
 

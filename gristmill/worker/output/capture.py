@@ -71,12 +71,12 @@ def current() -> Capture:
     return capture
 
 
-def capture_process(file: int | None = None, own: int = 2) -> int:
+def capture_process(file: int | None = None) -> int:
     """Lead this process's descriptors 1 and 2 to `file` (default: a new one); return its own descriptor of stderr."""
     global capture  # noqa: PLW0603
     if not settings().log_bytes:
-        return own
-    own = os.dup(own)
+        return 2
+    own = os.dup(2)
     capture = lead(new_file() if file is None else file, own)
     _unbuffer_c()
     return own

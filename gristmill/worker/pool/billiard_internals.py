@@ -22,7 +22,8 @@ from billiard.popen_fork import Popen
 from billiard.reduction import DupFd, dump
 from billiard.sharedctypes import RawValue
 
-__all__ = ["DupFd", "PromptEnd", "Starter", "fork_context", "fresh_context", "receive", "run", "spawnv_passfds"]
+#: What others import from here as it is.
+__all__ = ["DupFd", "spawnv_passfds"]
 
 _SIZE = struct.Struct("=Q")
 #: The most descriptors that Linux sends at once.

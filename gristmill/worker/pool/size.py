@@ -16,8 +16,8 @@ from gristmill.worker.celery_internals import (
     members_of,
     processes_of,
     resize_threads,
+    wake,
 )
-from gristmill.worker.hub import wake
 from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.slot_tuner import SlotTuner, SlotUse, room_for
 from gristmill.worker.runs.rows import run_rows

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from gristmill.tasks.item import item
 from gristmill.tasks.program.command import CommandLine
 from gristmill.worker.output.output_file import new_file
+from gristmill.worker.restoration.descriptors import identity
 
 #: Bytes of JSON that stdout may take of a value, which has 1 MiB at most.
 STDOUT_BYTES = (1 << 20) - 4096
@@ -56,17 +57,13 @@ class StoredOutput:
 
     def _open(self) -> None:
         self.stdout = new_file()
-        self._identity = self._identified()
-
-    def _identified(self) -> tuple[int, int]:
-        about = os.fstat(self.stdout)
-        return about.st_dev, about.st_ino
+        self._identity = identity(self.stdout)
 
     def begin(self) -> None:
         """Empty the file, which another task may have closed."""
         self.overflow = False
         try:
-            if self._identified() != self._identity:
+            if identity(self.stdout) != self._identity:
                 self._open()
             elif self._bytes():
                 os.ftruncate(self.stdout, 0)

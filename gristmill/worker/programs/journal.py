@@ -20,6 +20,7 @@ from pathlib import Path
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import Settings, settings
 from gristmill.worker.rare_log import RareLog
+from gristmill.worker.restoration.descriptors import identity, lost
 
 rare_log = RareLog(logging.getLogger(__name__))
 _NO_FOLDER = '""'
@@ -99,23 +100,16 @@ class RunJournal:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._descriptor = os.open(path / secrets.token_hex(16), flags, 0o600)
             is_locked = lock(self._descriptor)
-            about = os.fstat(self._descriptor)
-            self._identity = about.st_dev, about.st_ino
+            self._identity = identity(self._descriptor)
             # A sweep may have found the file before it was locked, and deleted it.
-            if is_locked and about.st_nlink:
+            if is_locked and os.fstat(self._descriptor).st_nlink:
                 return
             self._close()
         raise OSError(None, "another process takes its files", str(path))
 
     def _is_open(self) -> bool:
         """Whether the descriptor is still the journal's: a task may have closed it."""
-        if self._descriptor < 0:
-            return False
-        try:
-            about = os.fstat(self._descriptor)
-        except OSError:
-            return False
-        return (about.st_dev, about.st_ino) == self._identity
+        return self._descriptor >= 0 and not [*lost({self._descriptor: self._identity})]
 
     def _close(self) -> None:
         if self._is_open():

@@ -1,6 +1,8 @@
 """The Celery task that runs a chunk of a batch."""
 
 import logging
+import os
+import signal
 import time
 from functools import cache
 from typing import Any
@@ -18,6 +20,7 @@ from gristmill.server.connection import client
 from gristmill.server.scripts import Scripts
 from gristmill.tasks.application import app
 from gristmill.worker import logs
+from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.programs.journal import run_journal
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.restoration.state import process_state
@@ -28,7 +31,7 @@ MESSAGE_VERSION = 2
 #: Seconds after which a message that this worker cannot run goes back to its queue.
 HAND_BACK_SECONDS = 1.0
 
-log = RareLog(logging.getLogger(__name__))
+rare_log = RareLog(logging.getLogger(__name__))
 logs.install()
 
 
@@ -80,11 +83,21 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
             except Exception:
                 # An item has broken its process in a way that the restoration does not know.
                 text = "items of batch %s run again, each in a process of its own"
-                log.exception(chunk.batch, text, chunk.batch)
+                rare_log.exception(chunk.batch, text, chunk.batch)
                 if is_suspect:
                     time.sleep(HAND_BACK_SECONDS)
                 process_state.leave()
                 _runner().run(chunk, worker, suspect=True)
+                _drain(chunk.batch)
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error
+
+
+def _drain(batch: str) -> None:
+    """Have this worker end in order: all its slots share the process that an item of the batch has broken."""
+    if not is_draining():
+        rare_log.error(
+            "drain", "an item of batch %s has broken this worker, which drains, for another to replace it", batch
+        )
+        os.kill(os.getpid(), signal.SIGTERM)
