@@ -16,7 +16,7 @@ from gristmill.broker import revokes
 from gristmill.broker.delivery import Message
 from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.broker.lists import SHARED_SECONDS
-from gristmill.broker.messages import encoded, level_of, mark_redelivered, put_of, seconds_until_due, uncertain
+from gristmill.broker.messages import encoded, level_of, mark_redelivered, put_of, seconds_on_server, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import Entry, decoded
@@ -68,7 +68,7 @@ class Channel(QueuesOnServer):
             self._put_on_list(queue, message, batch)
             return
         level = level_of(message)
-        wait, body = seconds_until_due(message), encoded(message)
+        wait, body = seconds_on_server(message), encoded(message)
         if batch is None:
             self.put_texts(queue, level, [body], token, wait)
             return
@@ -233,7 +233,7 @@ class Channel(QueuesOnServer):
             return None
         message["properties"]["delivery_tag"] = entry.tag
         # The message of a stock sender has not waited; a clock here may be behind the server's, by which ours have.
-        if not entry.mark and (wait := seconds_until_due(message)) > 0:
+        if not entry.mark and (wait := seconds_on_server(message)) > 0:
             self.qos.postpone(entry.tag, wait)
             return None
         if entry.deliveries:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 #: Milliseconds of the first wait for replicas, and of the longest. Each wait asks the replicas how far they are; one
 #: that answers just before its write is on disk says nothing more for a second, and has to be asked again.
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 2, 1000
+#: For how long the key stays to which confirmations write.
+_KEPT_SECONDS = 30 * 24 * 3600
 #: Answers of a server that has become a replica meanwhile.
 _DEMOTED = ("replica", "UNBLOCKED")
 
@@ -116,8 +118,7 @@ def confirm(one: Redis, settings: Settings, wire: object) -> None:
     command = wait_command(one, settings.confirm_replicas)
     milliseconds = _FIRST_WAIT_MS
     try:
-        # All users of config/redis.acl may write below this name.
-        one.hset(settings.key("meters:confirmed"), "by", "whoever writes or reads")
+        _write(one, settings.key("meters:confirmed"))
         while True:
             answer = _ask(one, command, milliseconds)
             if wire is None or _wire(one) is not wire:
@@ -131,6 +132,13 @@ def confirm(one: Redis, settings: Settings, wire: object) -> None:
         if not any(word in str(error) for word in _DEMOTED):
             raise
         raise ConfirmationLost(str(error)) from error
+
+
+def _write(one: Redis, key: str) -> None:
+    """Make a small write; all users of config/redis.acl may write below this key's name."""
+    # A full server still lets a key expire: readers are confirmed there too, or they could not make room.
+    if not one.expire(key, _KEPT_SECONDS):
+        one.hset(key, "by", "whoever writes or reads")
 
 
 def _ask(one: Redis, command: tuple[str | int, ...], milliseconds: int) -> Any:

@@ -19,10 +19,10 @@ TRANSPORT = (
     *("HDEL k 0", "HINCRBY k 0 x", "ZADD k x 0", "ZCARD k", "ZCOUNT k 0 0", "ZRANGE k 0 0", "ZSCORE k 0", "ZREM k 0"),
     *("ZREMRANGEBYSCORE k 0 0", "XADD k x 0 0", "XLEN k", "XRANGE k - +", "XDEL k 0-1", "XACK k gm 0-1"),
     *("XPENDING k gm", "XINFO GROUPS k", "XGROUP CREATE k gm 0", "XGROUP DELCONSUMER k gm 0"),
-    *("XCLAIM k gm 0 0 0-1", "XREADGROUP GROUP gm 0 STREAMS k >"),
+    *("XCLAIM k gm 0 0 0-1", "XREADGROUP GROUP gm 0 STREAMS k >", "EXPIRE k 0"),
 )
 BATCHES = (
-    *("BITCOUNT k", "BITFIELD k x", "BITOP AND k k k", "BITPOS k 0", "GETBIT k 0", "SETBIT k x 0", "EXPIRE k 0"),
+    *("BITCOUNT k", "BITFIELD k x", "BITOP AND k k k", "BITPOS k 0", "GETBIT k 0", "SETBIT k x 0"),
     *("UNLINK k", "HSETNX k 0 0", "HEXISTS k 0", "HKEYS k", "HLEN k", "HVALS k", "HGETALL k", "ZPOPMIN k"),
     *("ZRANGEBYSCORE k 0 0", "SISMEMBER k 0", "SCARD k", "XREVRANGE k + -", "COPY k k"),
     *("ZINCRBY k x 0", "GETRANGE k 0 0", "SETRANGE k x 0"),

@@ -1,6 +1,7 @@
-"""docker-compose.sentinel.yml on a real engine: its primary is killed, and a batch goes on with another one."""
+"""docker-compose.sentinel.yml on a real engine, also with TLS: a batch goes on when the primary is killed."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -10,16 +11,19 @@ from tests.support.examples import PROJECT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-FILES = ("docker-compose.yml", "docker-compose.sentinel.yml")
+FILES = ("docker-compose.yml", "docker-compose.sentinel.yml", "docker-compose.sentinel-tls.yml")
 SERVERS, SENTINELS = ("redis", "redis-2", "redis-3"), ("sentinel-1", "sentinel-2", "sentinel-3")
 #: So many of the items have ended when the primary is killed; all of them take half a minute.
 ITEMS, EARLY = 600, 20
 
 
-@pytest.fixture
-def project(tmp_path, image):
-    files = ":".join(str(PROJECT / name) for name in FILES)
+@pytest.fixture(params=[2, 3], ids=["plain", "tls"])
+def project(request, tmp_path, image):
+    files = ":".join(str(PROJECT / name) for name in FILES[: request.param])
     project = Compose(tmp_path / "project", COMPOSE_FILE=files, GRISTMILL_IMAGE=image, GRISTMILL_IO_SLOTS="4")
+    if request.param == len(FILES):
+        certify = ["sh", PROJECT / "bin" / "certificates", ",".join((*SERVERS, *SENTINELS)), project.secrets]
+        subprocess.run(certify, check=True, capture_output=True)
     try:
         project.scale(*SERVERS, *SENTINELS, io=1)
         yield project
@@ -34,7 +38,8 @@ def command(project, *arguments, **options):
 
 def primary(project):
     """The server that a Sentinel names."""
-    ask = "REDISCLI_AUTH=$(cat /run/secrets/redis_sentinel) redis-cli --user sentinel -p 26379"
+    tls = "$([ -e /run/secrets/ca.pem ] && echo --tls --cacert /run/secrets/ca.pem)"
+    ask = f"REDISCLI_AUTH=$(cat /run/secrets/redis_sentinel) redis-cli {tls} --user sentinel -p 26379"
     line = f"{ask} sentinel get-master-addr-by-name mill"
     return project("exec", "-T", "sentinel-2", "sh", "-c", line, check=False).stdout.partition("\n")[0]
 

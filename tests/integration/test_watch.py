@@ -69,6 +69,16 @@ class TestWatching:
         looks(watcher, 14)
         assert handed_back(bench) == 0
 
+    def test_another_worker_learns_the_due_time_that_the_dead_one_knew(self, bench, others, watcher):
+        others.enlist("dead:1")
+        others.take("dead:1")
+        bench.client.zadd(f"{bench.prefix}gm1:later:q", {"0{}": 1000 * time.time() + 60_000})
+        begin(watcher)
+        looks(watcher)
+        others.end("dead:1")
+        until(lambda: "dead:1" not in others.left(bench))
+        assert bench.client.xlen(f"{bench.prefix}gm1:q:q:alarm") == 1
+
     def test_a_new_watcher_learns_from_the_server_whom_it_has_never_seen(self, bench, others, watcher):
         """The only one that saw the dead worker alive died too, or has just been replaced."""
         put(bench, 1)

@@ -32,7 +32,7 @@ MUTANTS = (
     Mutant(
         "a confirmation makes a write of its own",
         "gristmill/server/confirm.py",
-        'one.hset(settings.key("meters:confirmed"), "by", "whoever writes or reads")',
+        '_write(one, settings.key("meters:confirmed"))',
         "one.ping()",
         f"{TESTS}::test_nothing_is_confirmed_while_a_replica_is_stopped_not_even_what_changes_nothing",
         LOST,

@@ -197,6 +197,22 @@ MUTANTS = (
         IN_TIME,
     ),
     Mutant(
+        "a slot waits for the rest of a task's time",
+        "gristmill/worker/slot/trace.py",
+        'if eta := request.get("eta"):',
+        "if eta := None:",
+        f"{DUE}::test_a_task_begins_at_its_time_and_not_before",
+        IN_TIME,
+    ),
+    Mutant(
+        "a message goes to its slot ahead of its time",
+        "gristmill/broker/messages.py",
+        'headers.get("eta")) - AHEAD_SECONDS)',
+        'headers.get("eta")))',
+        f"{DUE}::test_each_new_nearest_message_wakes_a_reader_that_waits",
+        IN_TIME,
+    ),
+    Mutant(
         "an alarm is acknowledged",
         "gristmill/broker/reader.py",
         "                    self.lease.acks.add(tag)\n",

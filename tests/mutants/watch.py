@@ -79,6 +79,14 @@ MUTANTS = (
         SEEN,
     ),
     Mutant(
+        "a due time that only a dead worker knew is told to another",
+        "gristmill/broker/lua/lease.lua",
+        "back(queue), later(queue)) > 0",
+        "back(queue)) > 0",
+        f"{WATCH}::TestWatching::test_another_worker_learns_the_due_time_that_the_dead_one_knew",
+        SEEN,
+    ),
+    Mutant(
         "when many subscriptions go at once the leases decide",
         "gristmill/fleet/absences.py",
         "if self._is_storm():",

@@ -44,6 +44,12 @@ def mark(number, seconds=0):
 
 
 @app.task
+def be_due(at):
+    """Say by how many seconds it begins after `at`, in seconds since the epoch."""
+    say("late", time.time() - at)
+
+
+@app.task
 def die_once(number):
     say("begun", number)
     if client(os.getpid()).incr(f"{PREFIX}died:{number}") == 1:

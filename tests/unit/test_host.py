@@ -298,3 +298,11 @@ class TestConnection:
         monkeypatch.setenv("GRISTMILL_REDIS_URL", "redis://h:2")
         settings.cache_clear()
         assert connection.client() is not first
+
+
+@pytest.mark.parametrize("url", ["redis-sentinel://h:1", "redis-sentinel://h:x?name=m", "redis-sentinel://,?name=m"])
+def test_a_malformed_address_is_refused_without_being_quoted(url):
+    with pytest.raises(SettingError) as error:
+        connect(url.replace("//", "//:s3cret@"))
+    assert "name=PRIMARY" in str(error.value)
+    assert "s3cret" not in str(error.value)

@@ -97,8 +97,8 @@ local function take_over(queue, consumer, most)
       handed = handed + #entries
     end
   end
-  -- The dead one may have been woken for what is there.
-  if redis.call('EXISTS', back(queue)) == 1 then ring_once(queue) end
+  -- The dead one may have been woken for what is there, or may alone have known when a message is due.
+  if redis.call('EXISTS', back(queue), later(queue)) > 0 then ring_once(queue) end
   if handed >= most then return handed end
   -- Nothing is pending under its name any more: deleting a consumer would drop what is.
   for level = 0, LEVELS do redis.pcall('XGROUP', 'DELCONSUMER', stream(queue, level), GROUP, consumer) end

@@ -10,6 +10,7 @@ from celery.exceptions import BackendError, Ignore, Reject
 from celery.signals import task_internal_error
 from kombu.exceptions import OperationalError
 
+from gristmill.broker.messages import wait_out
 from gristmill.server.waiting import passing
 from gristmill.worker.celery_internals import trace
 
@@ -49,16 +50,18 @@ def as_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def run_to_end(*call: Any) -> Any:
-    """Run a task with all that Celery does around it; `call` is what Celery's `fast_trace_task` takes.
+def run_to_end(task: str, identity: str, request: dict[str, Any], *content: Any) -> Any:
+    """Run a task at its time, with all that Celery does around it; what Celery's `fast_trace_task` takes.
 
     Answers as Celery does: whether the task failed, its value as text or its error, its seconds. An error that Celery
     leaves to the pool is such an answer too: prefork would acknowledge the message of a task that raises one, threads
     and greenlets would forget the message, and solo would end the worker's loop.
     """
+    if eta := request.get("eta"):
+        wait_out(eta)
     token = _is_tracing.set(True)
     try:
-        return trace(current_app, *call)
+        return trace(current_app, task, identity, request, *content)
     except Reject:
         return 1, ExceptionInfo(internal=True), None
     except (Exception, _Unstored) as error:
