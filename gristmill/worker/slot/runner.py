@@ -102,7 +102,9 @@ class Runner:
         node = node_name(worker)
         limit = seconds_of(work, task, self.settings)
         if work.limit_by:
+            process_state.before_items()
             values = told_values(work, task, limit, suspect=suspect)
+            process_state.after_items(self.ledger.client)
             _patiently(lambda: self.ledger.tell_values(chunk, values))
             return None, None
         prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
