@@ -35,6 +35,7 @@ from gristmill.worker.pool.size import pool_size
 from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
+from gristmill.worker.stopped_processes import end_stopped_processes
 from gristmill.worker.task_counts import collect, put_back
 from gristmill.worker.upkeep.mending import MEND_SECONDS, Mender
 from gristmill.worker.upkeep.notifier import Notifier
@@ -96,6 +97,7 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
+        end_stopped_processes()
         ended = self.kills.ended()
         chunks, runs = unacknowledged_chunks(), run_rows.slowest()
         counts = collect() if settings().meters else None

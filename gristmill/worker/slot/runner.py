@@ -101,6 +101,7 @@ class Runner:
             return self._return(chunk, worker)
         node = node_name(worker)
         limit = seconds_of(work, task, self.settings)
+        run_rows.own().limit = limit
         if work.limit_by:
             process_state.before_items()
             values = told_values(work, task, limit, suspect=suspect)
