@@ -28,13 +28,14 @@ from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.tasks.task import Kind
 from gristmill.worker.admission import needs_of
-from gristmill.worker.celery_internals import is_draining, taken_requests
+from gristmill.worker.celery_internals import is_draining, processes_of, taken_requests
 from gristmill.worker.host_load import HostLoad
 from gristmill.worker.kills import Kills
 from gristmill.worker.pool.size import pool_size
 from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
+from gristmill.worker.stopped_processes import end_stopped_processes
 from gristmill.worker.task_counts import collect, put_back
 from gristmill.worker.upkeep.mending import MEND_SECONDS, Mender
 from gristmill.worker.upkeep.notifier import Notifier
@@ -96,6 +97,8 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
+        if processes_of(self.worker.pool) is not None:
+            end_stopped_processes()
         ended = self.kills.ended()
         chunks, runs = unacknowledged_chunks(), run_rows.slowest()
         counts = collect() if settings().meters else None

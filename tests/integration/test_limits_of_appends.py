@@ -1,6 +1,9 @@
 """Limits by value where items come by appends and by schedules, on a real server."""
 
+import json
+import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,9 @@ from gristmill.producer.batch_options import BatchOptions
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.values import source_of
 from gristmill.tasks.remote import RemoteTask
+from gristmill.worker.restoration.state import process_state
 from gristmill.worker.slot.runner import Runner
+from tests.support.grandchildren import in_fork
 from tests.support.ledger import FIELDS, WORKER, enlist, info, pop
 
 LIMITS = {"limit_by": "customer", "max_running": 1, "priority": 0}
@@ -20,6 +25,23 @@ LIMITS = {"limit_by": "customer", "max_running": 1, "priority": 0}
 def visit(customer: str, n: int = 0) -> str:
     """Return it."""
     return f"{customer}{n}"
+
+
+def careless(customer: str) -> str:
+    """Change what belongs to the process, and leave a copy of it."""
+    os.chdir("/")
+    os.umask(0o777)
+    os.environ["CARELESS"] = customer
+    json.dumps = str
+    if copy := os.fork():
+        os.waitpid(copy, 0)
+    return customer
+
+
+@cpu(name="limits_of_appends.careless", max_running=1, limit_by=careless)
+def of_careless(customer: str) -> str:
+    """Return it."""
+    return customer
 
 
 def town(customer: str) -> str:
@@ -44,7 +66,7 @@ def customers(ledger, name):
 def fleet(here):
     enlist(here)
     WorkerRegistry(here.client, here.settings).announce(
-        WORKER, {task.name: task.announcement for task in (visit, polite, of_town)}
+        WORKER, {task.name: task.announcement for task in (visit, polite, of_town, of_careless)}
     )
     return here
 
@@ -146,6 +168,26 @@ def test_a_program_without_the_module_has_workers_derive_the_values(fleet):
     assert customers(fleet, "b") == ["x-1", "y-1"]
     run_all(fleet, "b")
     assert info(fleet, "b").succeeded == 3
+
+
+def test_what_a_function_changes_while_it_tells_the_values_is_undone(fleet):
+    fleet.client.connection_pool.disconnect()
+
+    def tell():
+        process_state.begin()
+        end_one(fleet)
+        mask = os.umask(0)
+        return str(Path.cwd()), mask, "CARELESS" in os.environ, json.dumps is str
+
+    remote = RemoteTask.of(of_careless.name, of_careless.announcement)
+    items = source_of(["x", "y"], has_one=False)
+    new_submission(remote, items, name="b", options=BatchOptions.of(priority=0)).send()
+    mask = os.umask(0)
+    os.umask(mask)
+    assert in_fork(tell) == repr((str(Path.cwd()), mask, False, False))
+    assert customers(fleet, "b") == ["x", "y"]
+    run_all(fleet, "b")
+    assert info(fleet, "b").succeeded == 2
 
 
 def test_items_of_which_no_value_can_be_told_fail_on_their_own(fleet):

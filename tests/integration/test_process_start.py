@@ -11,12 +11,13 @@ from billiard.queues import _SimpleQueue
 
 from gristmill.local.descendants import become_subreaper, is_subreaper
 from gristmill.worker.output.output_file import new_file
-from gristmill.worker.pool.billiard_internals import fresh_context
+from gristmill.worker.pool.billiard_internals import fork_context, fresh_context
 from gristmill.worker.pool.equipment import SlotEquipment
 from gristmill.worker.pool.fork_server import ForkServer
 from gristmill.worker.pool.fresh_process import Spawn
 from gristmill.worker.pool.lots import Tickets
 from gristmill.worker.pool.processes import ItemProcess
+from tests.conftest import until
 from tests.support import started_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -63,6 +64,14 @@ def test_the_worker_learns_how_a_process_has_ended(context, way, code):
     process.start()
     process.join(30)
     assert process.exitcode == code
+
+
+@pytest.mark.parametrize("is_fork", [False, True])
+def test_a_process_that_has_its_parent_trace_it_ends(context, is_fork):
+    process = (fork_context() if is_fork else context).Process(target=started_processes.ask_to_be_traced)
+    process.start()
+    until(lambda: process.exitcode is not None, 30, "the end of the process")
+    assert process.exitcode == -signal.SIGKILL
 
 
 def test_a_process_has_the_numbers_of_its_worker_and_the_file_of_its_slot(context):

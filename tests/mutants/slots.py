@@ -7,6 +7,7 @@ STATE, STATE_TEST = "gristmill/worker/restoration/state.py", "tests/unit/test_pr
 CHEAP, FULL = "test_the_next_item_finds_what_this_one_found", "test_a_long_or_failed_item_is_undone_whole"
 REPLACED = f"{STATE_TEST}::test_what_cannot_be_undone_replaces_the_process"
 DESCENDANTS = "gristmill/local/descendants.py"
+STOPPED, STOPPED_TEST = "gristmill/worker/stopped_processes.py", "tests/integration/test_stopped_processes.py"
 SIGNALS, SIGNALS_TEST = "gristmill/worker/restoration/signal_state.py", "tests/unit/test_signal_state.py"
 RUN, COROUTINES = "gristmill/worker/loop/coroutine_run.py", "tests/integration/test_coroutines.py"
 ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
@@ -27,6 +28,38 @@ CONTAINMENT = (
         "",
         "tests/unit/test_chunk_run.py::test_what_is_added_while_the_rest_is_recorded_stays",
         TRUE,
+    ),
+    Mutant(
+        "a process that is stopped ends at the time limit of its item",
+        STOPPED,
+        "    return 0 < run.limit < run.seconds or",
+        "    return",
+        f"{STOPPED_TEST}::test_a_stopped_process_ends_at_the_limit_of_its_item",
+        ALONE,
+    ),
+    Mutant(
+        "a process that is stopped within its time limit goes on",
+        STOPPED,
+        "0 < run.limit < run.seconds",
+        "True",
+        f"{STOPPED_TEST}::test_a_stopped_process_ends_at_the_limit_of_its_item",
+        ALONE,
+    ),
+    Mutant(
+        "a process that runs goes on",
+        STOPPED,
+        'about is None or about[0] not in "Tt"',
+        "about is None",
+        f"{STOPPED_TEST}::test_a_process_that_runs_goes_on",
+        ALONE,
+    ),
+    Mutant(
+        "a process that has its parent trace it ends",
+        STOPPED,
+        " or _tracer(run.pid) == os.getpid()",
+        "",
+        f"{STOPPED_TEST}::test_a_process_that_waits_for_its_tracer_ends_without_a_limit",
+        ALONE,
     ),
     Mutant(
         "a suspect gives nothing to other slots",

@@ -1,5 +1,6 @@
 """What the processes do that `test_process_start.py` starts."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -41,3 +42,10 @@ def wait_for(count, value):
 def die(_):
     """End by a signal."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def ask_to_be_traced():
+    """Stop, until a tracer lets this process go on: its parent, which it has not asked."""
+    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGCHLD)
+    sys.exit(0)

@@ -104,6 +104,7 @@ CALLS = [
     (billiard_compat, "spawnv_passfds", "path, args, passfds", "`spawn` and `forkserver` start no process"),
     (billiard_reduction, "DupFd", "fd", "`spawn` and `forkserver` start no process"),
     (popen_fork.Popen, "_launch", "self, process_obj", "`spawn` and `forkserver` start no process"),
+    (popen_fork.Popen, "poll", None, "an item that has its parent trace it stops its worker"),
     (BaseProcess, "_Popen", "self", "`spawn` and `forkserver` fork"),
     (BaseProcess, "_bootstrap", "self", "a process that was not forked runs nothing"),
     (trace, "setup_worker_optimizations", "app, hostname=None", "a process that was not forked runs no task"),

@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import pickle
+import signal
 import socket
 import struct
 from contextlib import nullcontext, suppress
@@ -72,7 +73,20 @@ class _Descriptor:
         return _received[self._place]
 
 
-class _Start(Popen):
+class _Fork(Popen):
+    """The start of a process, and its end, as billiard sees them."""
+
+    def poll(self, flag: int = os.WNOHANG) -> Any:
+        """The exit code of the process, None while it runs; `flag` 0 waits for it."""
+        try:
+            return super().poll(flag)
+        except AssertionError:
+            # It has asked to be traced (ptrace): the system tells its parent whenever a signal has stopped it.
+            os.kill(self.pid, signal.SIGKILL)
+            return super().poll(flag)
+
+
+class _Start(_Fork):
     """The start of a process that has nothing of this one's memory."""
 
     method = "fresh"
@@ -112,6 +126,10 @@ class SlotProcess(ForkProcess):
     """
 
     _loggers: logging.Manager
+
+    @staticmethod
+    def _Popen(process: Any) -> _Fork:  # noqa: N802
+        return _Fork(process)
 
     def _bootstrap(self) -> Any:
         self._loggers, logging.Logger.manager = logging.Logger.manager, _NO_LOGGERS

@@ -28,8 +28,8 @@ _STARTED = struct.Struct("=d")
 _STARTED_AT, _INDEX, _ATTEMPT, _IS_TOLD = range(4)
 #: How much is done, of how much (NaN: not told), the length of the note in bytes.
 _PROGRESS = struct.Struct(f"=ddI{NOTE_BYTES}s")
-#: The process, and the batch.
-_PLACE = struct.Struct("=I64s")
+#: The process, the time limit of its items in seconds (0: none), and the batch.
+_PLACE = struct.Struct("=Id64s")
 _PROGRESS_AT = _RUN.size
 _PLACE_AT = _PROGRESS_AT + _PROGRESS.size
 ROW_BYTES = _PLACE_AT + _PLACE.size
@@ -40,7 +40,7 @@ _HAD = re.compile(b"\1")
 
 @dataclass(frozen=True, slots=True)
 class ItemRun:
-    """An item that runs: it has run for `seconds` seconds, in the process `pid`."""
+    """An item that runs: it has run for `seconds` seconds, in the process `pid`; `limit` is its limit, 0 for none."""
 
     batch: str
     index: int
@@ -48,6 +48,7 @@ class ItemRun:
     seconds: float
     pid: int
     progress: Progress | None
+    limit: float = 0.0
 
 
 class RunRow:
@@ -57,6 +58,8 @@ class RunRow:
         self._memory, self._at, self.number = memory, number * ROW_BYTES, number
         #: The number of the slot, which the items that run here learn.
         self.slot = slot
+        #: The time limit of the items that begin here, in seconds; 0 for none.
+        self.limit = 0.0
         self._values = memoryview(memory)[self._at : self._at + _RUN.size].cast("d")
         self._batch, self._attempt, self._is_told = "", 0, True
 
@@ -64,7 +67,7 @@ class RunRow:
         """An item starts, at `started_at` of `time.perf_counter()`. Writes what differs from the item before."""
         if batch != self._batch:
             self.rest()
-            _PLACE.pack_into(self._memory, self._at + _PLACE_AT, os.getpid(), batch.encode())
+            _PLACE.pack_into(self._memory, self._at + _PLACE_AT, os.getpid(), self.limit, batch.encode())
             self._batch = batch
         values = self._values
         values[_STARTED_AT] = started_at
@@ -99,13 +102,14 @@ class RunRow:
             # The next item has begun meanwhile.
             return None
         _, index, attempt, is_told = _RUN.unpack_from(row)
-        pid, batch = _PLACE.unpack_from(row, _PLACE_AT)
+        pid, limit, batch = _PLACE.unpack_from(row, _PLACE_AT)
         progress = None
         if is_told:
             done, total, length, note = _PROGRESS.unpack_from(row, _PROGRESS_AT)
             text = note[:length].decode(errors="ignore")
             progress = Progress(_number(done), None if math.isnan(total) else _number(total), text)
-        return ItemRun(batch.rstrip(b"\0").decode(), int(index), int(attempt), now - started_at, pid, progress)
+        name = batch.rstrip(b"\0").decode()
+        return ItemRun(name, int(index), int(attempt), now - started_at, pid, progress, limit)
 
 
 class RunTable:

@@ -235,7 +235,9 @@ def serve(descriptor: int, file: int) -> None:
     if child:
         os.close(descriptor)
         os.close(file)
-        _, status = os.waitpid(child, 0)
+        while os.WIFSTOPPED(status := os.waitpid(child, 0)[1]):
+            # It has asked to be traced (ptrace), and nobody does.
+            os.kill(child, signal.SIGKILL)
         end_descendants(os.getpid())
         _end_like(status)
     # The thread that has forked is the guard's only one.

@@ -101,8 +101,11 @@ class Runner:
             return self._return(chunk, worker)
         node = node_name(worker)
         limit = seconds_of(work, task, self.settings)
+        run_rows.own().limit = limit
         if work.limit_by:
+            process_state.before_items()
             values = told_values(work, task, limit, suspect=suspect)
+            process_state.after_items(self.ledger.client)
             _patiently(lambda: self.ledger.tell_values(chunk, values))
             return None, None
         prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None

@@ -5,6 +5,7 @@ from gristmill.tasks.limit_values import NO_VALUE, LimitValues
 from gristmill.tasks.other_values import value_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.limits import time_limit
+from gristmill.worker.restoration.state import process_state
 
 
 def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: bool) -> str:
@@ -32,3 +33,4 @@ def _text_of(values: LimitValues, item: Item, work: Work, task: GristmillTask) -
         return NO_VALUE
     finally:
         time_limit.end()
+        process_state.leave_if_forked()

@@ -307,6 +307,15 @@ def _exits_in_a_thread():
     SLEEP(60)
 
 
+def _stops_its_process():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _asks_to_be_traced():
+    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+    os.kill(os.getpid(), signal.SIGCHLD)
+
+
 def _removes_its_directory():
     os.chdir(tempfile.mkdtemp())
     Path.cwd().rmdir()

@@ -18,12 +18,14 @@ DEAD = {
     "closes everything",
     "kills its process group",
     "exits in a thread",
+    "asks to be traced",
 }
 FAILED = {
     "forks and raises twice": "LookupError",
     "runs too long with a program": "TimeLimitExceeded",
     "eats memory": "MemoryError",
     "holds the gil": "TimeLimitExceeded",
+    "stops its process": "TimeLimitExceeded",
     "raises": "ZeroDivisionError",
     "exits": "SystemExit",
     "waits for itself": "TimeLimitExceeded",

@@ -1,0 +1,67 @@
+"""The worker ends a process that is stopped beyond the time limit of its item, and no other."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from gristmill.worker import stopped_processes
+from gristmill.worker.runs.rows import RunRows
+from gristmill.worker.stopped_processes import end_stopped_processes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+SECONDS = 10.0
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Starts a process whose item has run for SECONDS, with a time limit, and is stopped; its id."""
+    rows = RunRows()
+    rows.make(1)
+    monkeypatch.setattr(stopped_processes, "run_rows", rows)
+    pids = []
+
+    def start(limit: float, *, traced: bool = False) -> int:
+        pid = os.fork()
+        if not pid:
+            row = rows.table.row(0)
+            row.limit = limit
+            row.begin("b", 7, 1, time.perf_counter() - SECONDS)
+            if traced:
+                ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(0)
+        pids.append(pid)
+        assert os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        return pid
+
+    return start
+
+
+def ends_by(pid: int) -> int:
+    """The exit code of a process that goes on now."""
+    os.kill(pid, signal.SIGCONT)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize(("limit", "code"), [(SECONDS / 2, -signal.SIGKILL), (SECONDS * 60, 0), (0, 0)])
+def test_a_stopped_process_ends_at_the_limit_of_its_item(stopped, limit, code):
+    pid = stopped(limit)
+    end_stopped_processes()
+    assert ends_by(pid) == code
+
+
+def test_a_process_that_waits_for_its_tracer_ends_without_a_limit(stopped):
+    pid = stopped(0, traced=True)
+    end_stopped_processes()
+    assert ends_by(pid) == -signal.SIGKILL
+
+
+def test_a_process_that_runs_goes_on(stopped):
+    pid = stopped(SECONDS / 2)
+    os.kill(pid, signal.SIGCONT)
+    end_stopped_processes()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
