@@ -26,7 +26,7 @@ from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, reaching
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.naps"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}

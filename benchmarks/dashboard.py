@@ -31,7 +31,7 @@ from gristmill.server.connection import client, connect
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 PAGES = (
     *("throughput", "throughput/data", "batches/data", "batches/data?state=running&sort=-left", "batch/{}/data"),

@@ -17,7 +17,7 @@ from gristmill import submit
 from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 SLOTS, LONG, SHORT_SECONDS = 4, 10, 0.001
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}

@@ -21,7 +21,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, reaching
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.limited"
 WORKERS, SLOTS, VALUES = 4, 16, 4

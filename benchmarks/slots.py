@@ -13,7 +13,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.placed"
 SLOTS = {Kind.CPU: 2, Kind.IO: 64}

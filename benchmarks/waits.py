@@ -23,7 +23,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.waiting"
 #: By way: our task, the items, and how many wait at once.

@@ -27,7 +27,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.server.home import Home
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 SLOTS, SIZES = 2, (20, 1_000, 10_000)
 #: The least that the rate through two linked batches may be of the rate through one.

@@ -19,7 +19,8 @@ from gristmill.producer.values import fixed_arguments, source_of
 from gristmill.producer.worker_checks import live_workers, no_worker
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
-from gristmill.tasks.task import GristmillTask, Kind
+from gristmill.tasks.kind import Kind
+from gristmill.tasks.task import GristmillTask
 
 log = logging.getLogger(__name__)
 

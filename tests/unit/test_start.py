@@ -15,14 +15,12 @@ CELERY = ("celery", "kombu")
 MEASURING = ("psutil", "http.client")
 LOADS = {
     "announce": CELERY,
-    "autoscale": (*CELERY, "gristmill.fleet.autoscaling"),
+    "autoscale": ("gristmill.fleet.autoscaling",),
     "compare": (*CELERY, *MEASURING),
     "dead": ("kombu", *TRANSPORT),
     "demo": (*CELERY, *MEASURING),
     "doctor": (*CELERY, *TRANSPORT),
     "help": CELERY,
-    "run": CELERY,
-    "submit": CELERY,
     "tasks": CELERY,
     "up": CELERY,
 }
@@ -32,7 +30,8 @@ HEAVY = {*NEVER, *TRANSPORT, *CELERY, *MEASURING}
 def loaded(code, modules=HEAVY):
     """Which of the large modules are loaded after some code."""
     code = f"import sys; {code}; print(*sorted({set(modules)} & set(sys.modules)))"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
 
 
 def test_help_loads_click_and_no_more():
@@ -54,6 +53,13 @@ def test_commands_load_no_more_than_they_need(needs):
     """Those that need the same, in one process."""
     modules = ", ".join(f"gristmill.cli.{name}" for name in LOADS if LOADS[name] == needs)
     assert {*loaded(f"import {modules}")} <= {*needs}
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_program_is_submitted_without_celery(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRISTMILL_HOME", str(tmp_path))
+    words = [command, "--dry-run", "--", "echo", ":::", "a", "b"]
+    assert loaded(f"from gristmill.cli import cli; cli.main({words}, standalone_mode=False)") == []
 
 
 def test_a_list_of_batches_loads_no_progress_bar():
