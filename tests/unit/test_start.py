@@ -62,8 +62,9 @@ def test_a_program_is_submitted_without_celery(command, tmp_path, monkeypatch):
     assert loaded(f"from gristmill.cli import cli; cli.main({words}, standalone_mode=False)") == []
 
 
-def test_a_list_of_batches_loads_no_progress_bar():
-    assert loaded("import gristmill.cli.batches", HEAVY | {"rich.progress"}) == []
+@pytest.mark.parametrize("command", ["batches", "run", "watch"])
+def test_commands_load_no_progress_bar(command):
+    assert loaded(f"import gristmill.cli.{command}", HEAVY | {"rich.progress"}) == []
 
 
 def test_tasks_load_what_their_items_need_when_one_runs(tmp_path):
