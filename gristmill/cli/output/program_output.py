@@ -35,7 +35,7 @@ class OutputWriter(ResultWriter):
     def __init__(self, *, tag: bool = False, logs: bool = True, states: frozenset[str] | None = None) -> None:
         super().__init__("jsonl", states=states, repeats=True)
         self._tag, self._logs = tag, logs
-        self._put = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
+        self._to = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
         #: The error of the last item that failed, and how many after it have failed with the same one.
         self._error, self._repeats = "", 0
 
@@ -46,7 +46,7 @@ class OutputWriter(ResultWriter):
             tag = _tag(result.input) if self._tag else b""
             begins = True
             for piece in _pieces(outcome["stdout"]):
-                begins = _write(self._put, piece, tag, begins)
+                begins = _write(self._to, piece, tag, begins)
         if self._logs and result.log:
             sys.stdout.flush()
             sys.stderr.write(result.log)
