@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from gristmill.errors import InputError
 from gristmill.producer.items import ITEM_BYTES, Raw, Source
+from gristmill.producer.items.program_inputs import ProgramInputs
 from gristmill.producer.items.source import InMemory
 from gristmill.tasks.bare_items import BareItems
 from gristmill.tasks.remote import SubmittableTask
@@ -64,14 +65,14 @@ class CheckedItems:
         return (text for lot in self.lots() for text in lot.texts)
 
     def lots(self) -> Iterator[ItemLot]:
-        """The items in lots: of a list or a file a hundred at once, of a stream each as soon as it comes."""
+        """The items in lots: of a list a hundred at once, and of a program's files; others each as soon as it comes."""
         self.rejected = 0
         source, at_once = self.source, BareItems.of(self.task.schema, self.fixed, self.parameter)
         if isinstance(source, InMemory):
             for number, values in source.lots(LOT_ITEMS):
                 raws = (source.raw(each, value) for each, value in enumerate(values, number))
                 yield from self._lots(at_once, number, values, raws)
-        elif source.regular:
+        elif isinstance(source, ProgramInputs) and source.regular:
             for group in _groups(source.open()):
                 number, values = group[0].number, [raw.value for raw in group]
                 in_a_row = group[-1].number - number == len(group) - 1
@@ -120,13 +121,12 @@ class CheckedItems:
 
 
 def _groups(raws: Iterable[Raw]) -> Iterator[list[Raw]]:
-    """Items in groups of LOT_ITEMS, or of about LOT_BYTES, at most; one that is no number or text ends its group."""
+    """Items in groups of LOT_ITEMS, or of about LOT_BYTES, at most; one that is no text ends its group."""
     group: list[Raw] = []
     size = 0
     for raw in raws:
         group.append(raw)
-        kind = type(raw.value)
-        size += len(raw.value) if isinstance(raw.value, str) else 0 if kind is int or kind is float else LOT_BYTES
+        size += len(raw.value) if isinstance(raw.value, str) else LOT_BYTES
         if len(group) == LOT_ITEMS or size >= LOT_BYTES:
             yield group
             group, size = [], 0

@@ -122,39 +122,28 @@ def test_a_lot_ends_at_a_bad_item():
     assert [(lot.number, len(lot.texts)) for lot in lots] == [(0, 2), (3, 3)]
 
 
-def of_file(path, text, schema=Task.schema, fixed=None, on_bad=None):
-    class FileTask:
-        name = "task"
-
-    FileTask.schema = schema
+def inputs(path, text, on_bad=None):
     path.write_text(text)
-    return CheckedItems(FileTask, from_paths([str(path)], Reading()), fixed or {}, on_bad)
+    source = ProgramInputs(from_paths([str(path)], Reading()))
+    return CheckedItems(program_task(), source, {"command": {"words": ["echo"]}}, on_bad)
 
 
-def test_a_file_comes_in_lots_with_the_number_of_their_first_line(tmp_path):
-    lots = list(of_file(tmp_path / "items", "7\n" * (LOT_ITEMS + 2)).lots())
-    assert [(lot.number, len(lot.texts)) for lot in lots] == [(1, LOT_ITEMS), (LOT_ITEMS + 1, 2)]
+def test_the_inputs_of_a_program_come_in_lots_from_a_file(tmp_path):
+    lots = list(inputs(tmp_path / "inputs", "a b\n" * (LOT_ITEMS + 2)).lots())
+    assert [(lot.number, lot.texts) for lot in lots] == [(1, ['"a b"'] * LOT_ITEMS), (LOT_ITEMS + 1, ['"a b"'] * 2)]
 
 
 def test_a_bad_line_and_a_blank_one_do_not_shift_the_numbers(tmp_path):
     said = []
-    items = of_file(tmp_path / "items", "1\n\n2\n-6\n3\n", on_bad=said.append)
-    assert [(lot.number, lot.texts) for lot in items.lots()] == [(1, ["1"]), (3, ["2"]), (5, ["3"])]
-    assert [line.rpartition("items:")[2][:2] for line in said] == ["4:"]
+    items = inputs(tmp_path / "inputs", "1\n\n2\nx\0y\n3\n4\n", on_bad=said.append)
+    assert [(lot.number, lot.texts) for lot in items.lots()] == [(1, ['"1"']), (3, ['"2"']), (5, ['"3"', '"4"'])]
+    assert [line.rpartition("inputs:")[2][:2] for line in said] == ["4:"]
 
 
 def test_a_lot_of_a_file_has_few_long_lines(tmp_path):
     long = "x" * (LOT_BYTES // 2)
-    lots = of_file(tmp_path / "items", f"{long}\n{long}\n{long}\ny\n", schema_of(str)).lots()
+    lots = inputs(tmp_path / "inputs", f"{long}\n{long}\n{long}\ny\n").lots()
     assert [(lot.number, len(lot.texts)) for lot in lots] == [(1, 2), (3, 2)]
-
-
-def test_the_inputs_of_a_program_come_in_lots_from_a_file(tmp_path):
-    path = tmp_path / "inputs"
-    path.write_text("a b\n" * LOT_ITEMS)
-    inputs = ProgramInputs(from_paths([str(path)], Reading()))
-    items = CheckedItems(program_task(), inputs, {"command": {"words": ["echo"]}})
-    assert list(items.lots()) == [(1, ['"a b"'] * LOT_ITEMS)]
 
 
 def test_what_makes_its_items_as_it_goes_is_read_one_by_one():
