@@ -25,7 +25,7 @@ from gristmill.config.settings import settings
 from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import client
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.waiting"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}

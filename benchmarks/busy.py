@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from gristmill.batches.chunk import Chunk, Item, Outcome, Work
 from gristmill.batches.slowest import SlowestFilter
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.worker.runs.rows import RunRows

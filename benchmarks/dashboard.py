@@ -27,7 +27,7 @@ from benchmarks.started import server_of_settings
 from gristmill import Batch, submit
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client, connect
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 PAGES = (
     *("throughput", "throughput/data", "batches/data", "batches/data?state=running&sort=-left", "batch/{}/data"),

@@ -15,7 +15,7 @@ from gristmill.demo.home import temporary_home
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 SLOTS = 2
 

@@ -15,7 +15,7 @@ from benchmarks.options import at_least
 from benchmarks.peers.report import median_text
 from benchmarks.started import own_fleet
 from gristmill import submit
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 SLOTS, LONG, SHORT_SECONDS = 4, 10, 0.001
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}

@@ -17,7 +17,7 @@ from benchmarks.started import QUIET, await_workers, own_fleet, running
 from gristmill import submit
 from gristmill.config.settings import settings
 from gristmill.server.connection import client
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.waiting"
 WORKERS, SLOTS, VALUES = 4, 16, 4

@@ -11,7 +11,7 @@ from benchmarks.options import at_least
 from benchmarks.started import own_fleet
 from gristmill import submit
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.waiting"
 SLOTS = {Kind.CPU: 2, Kind.IO: 64}

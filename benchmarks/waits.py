@@ -21,7 +21,7 @@ from benchmarks.peers.apps.work import WAIT_SECONDS
 from benchmarks.started import own_fleet
 from gristmill import submit
 from gristmill.tasks import catalog
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "benchmarks.waiting"
 #: By way: our task, the items, and how many wait at once.

@@ -26,7 +26,7 @@ from gristmill.broker.address import from_redis
 from gristmill.config.settings import settings
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.home import Home
-from gristmill.tasks.kinds import Kind
+from gristmill.tasks.kind import Kind
 
 SLOTS, SIZES = 2, (20, 1_000, 10_000)
 #: The least that the rate through two linked batches may be of the rate through one.

@@ -18,7 +18,7 @@ from gristmill.batches.info import ENDED
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 MODULE = "tests.acceptance.zoo.animals"
 SLOTS = 2

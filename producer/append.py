@@ -14,7 +14,6 @@ from gristmill.errors import InputError, invalid_value, unknown_batch
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.submission import Submission
-from gristmill.producer.task_lookup import find_task
 from gristmill.producer.values import source_of
 from gristmill.server.connection import client, reaching
 
@@ -105,6 +104,9 @@ def append_to(name: str, items: Iterable[Any], token: str | None) -> int:
         BatchCancelled: the batch was cancelled.
         ServerError: the server cannot be reached or refuses writes.
     """
+    # Loaded when an append needs it: Celery comes with it.
+    from gristmill.producer.task_lookup import find_task
+
     with reaching():
         state = Ledger(client(), settings()).state(name)
     if "task" not in state:

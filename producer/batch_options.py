@@ -190,7 +190,7 @@ def checked_output_dir(path: str) -> str:
     Raises:
         InputError: the path cannot be such a directory.
     """
-    # The room of tasks loads Celery, which most commands do without.
+    # Loaded here, because most commands do without.
     from gristmill.tasks.data_root import DataRootError, check_path
 
     try:

@@ -19,7 +19,7 @@ def checked_notify(url: object) -> str:
         InputError: it is no http or https URL, has a name and password, or its host is an address, or `localhost`, that
             is neither public nor in GRISTMILL_NOTIFY_NETWORKS. The text has no more of it than scheme and host.
     """
-    # The room of tasks loads Celery, which most commands do without.
+    # Loaded here, because most commands do without.
     from gristmill.tasks.fetch.addresses import expected_host, refusal
     from gristmill.tasks.fetch.target import InvalidUrl, Target
 

@@ -31,7 +31,7 @@ from gristmill.producer.worker_checks import check_workers, live_workers, no_wor
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
-from gristmill.tasks.kinds import kind_of
+from gristmill.tasks.kind import kind_of
 from gristmill.tasks.remote import SubmittableTask
 
 log = logging.getLogger(__name__)

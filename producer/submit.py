@@ -18,7 +18,8 @@ from gristmill.producer.task_lookup import checked_task
 from gristmill.producer.values import fixed_arguments, source_of
 from gristmill.producer.watching import deadline_of
 from gristmill.server.waiting import within
-from gristmill.tasks.task import GristmillTask, Kind
+from gristmill.tasks.kind import Kind
+from gristmill.tasks.task import GristmillTask
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.remote import RemoteTask, SubmittableTask
-from gristmill.tasks.task import GristmillTask, Kind
+from gristmill.tasks.task import GristmillTask
 
 
 def find_task(name: str) -> SubmittableTask:

@@ -26,10 +26,10 @@ class BareItems:
     @classmethod
     def of(cls, schema: Schema, fixed: Mapping[str, Any], parameter: str) -> Self | None:
         """Those of a task with that schema; None where each item has to be looked at alone."""
-        if not parameter or parameter != schema.only or fixed or schema.check is not None:
+        if not parameter or parameter != schema.open_parameter(fixed) or schema.check is not None:
             return None
         only = schema.parameters[parameter]
-        return cls(only.adapter.core_schema) if only.plain else None
+        return cls(only.adapter.core_schema) if only.plain or only.adapter.core_schema["type"] == "any" else None
 
     def texts(self, values: list[Any]) -> list[str] | None:
         """The JSON texts of these items, of which there is at least one; None where one has to be looked at alone."""

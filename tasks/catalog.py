@@ -113,8 +113,11 @@ def _extend_path() -> None:
 
 
 def _is_from(task: object, module: str) -> bool:
+    """Whether a module has a task: its function, or that of a module of its own, or a name for it."""
     name = getattr(getattr(task, "run", None), "__module__", "")
-    return name == module or name.startswith(f"{module}.")
+    names = getattr(sys.modules.get(module), "__dict__", {})
+    has_name = any(each is task for each in names.values())
+    return has_name or name == module or name.startswith(f"{module}.")
 
 
 def _import(module: TaskModule) -> None:

@@ -12,22 +12,14 @@ from gristmill.config.resources import Resources, refuse_of_coroutines
 from gristmill.errors import invalid_value
 from gristmill.tasks.application import app
 from gristmill.tasks.celery_internals import registered
+from gristmill.tasks.kind import Kind, settle_kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.setup import Setup, setup_of
-from gristmill.tasks.task import CoroutineTask, GristmillTask, Kind, PreparedTask
+from gristmill.tasks.task import CoroutineTask, GristmillTask, PreparedTask
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-#: The kind of each queue: of those that the kinds name, and of those that tasks of this process name.
-_kinds = {str(kind): kind for kind in Kind}
-
-
-def kind_of(queue: str) -> Kind | None:
-    """The kind of the tasks that name a queue, as far as their modules are imported; None if no task names it."""
-    return _kinds.get(queue)
 
 
 class Decorator(Protocol):
@@ -107,7 +99,7 @@ def _base(is_async: bool, setup: Setup | None) -> type[GristmillTask]:
 def _queue_of(kind: Kind, queue: str | None, task: str) -> str:
     """The queue of a task. A queue has tasks of one kind, because its workers have one pool."""
     name = str(kind) if queue is None else checked_queue(queue)
-    other = _kinds.setdefault(name, kind)
+    other = settle_kind(name, kind)
     if other is not kind:
         raise TypeError(
             f"invalid queue for task {task!r}: {name!r}, which has @{other} tasks (expected a queue of @{kind} tasks: "

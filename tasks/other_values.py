@@ -19,9 +19,14 @@ def arguments_of(work: Work, schema: Schema) -> Callable[[Any, Mapping[str, Any]
         return lambda value, fixed, parameter: schema.arguments(value_of(value, work, schema), fixed, parameter)
     if work.task == PROGRAM:
         with suppress(ItemError, KeyError):
-            # Frozen, so that all items may have the same one.
-            command = schema.parameters["command"].check(work.fixed["command"])
-            return lambda value, fixed, parameter: schema.arguments(value, {**fixed, "command": command}, parameter)
+            # Frozen, so that all items may have the same one; and any text is an input: a call of the schema for each
+            # would be a good part of what a slot does for a quick program.
+            shared = {"command": schema.parameters["command"].check(work.fixed["command"])}
+            return lambda value, fixed, parameter: (
+                {parameter: value, **shared}
+                if type(value) is str and parameter
+                else schema.arguments(value, {**fixed, **shared}, parameter)
+            )
     return schema.arguments
 
 

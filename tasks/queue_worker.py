@@ -7,8 +7,7 @@ from gristmill.config.host import cores
 from gristmill.config.names import checked_queue, worker_word
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
-from gristmill.tasks.kinds import kind_of
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind, kind_of
 
 #: Most slots of a worker.
 SLOTS_MOST = {Kind.CPU: 1024, Kind.IO: 4096}

@@ -1,14 +1,17 @@
-"""A task whose module this process does not have, as the workers announce it."""
+"""A task whose module this process does not have, as the workers announce it, or need not load."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from gristmill.config.limits import UNLIMITED, Limits
 from gristmill.config.resources import Resources
 from gristmill.fleet.announcement import Announcement
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Parameter, Schema
-from gristmill.tasks.task import GristmillTask, Kind
+
+if TYPE_CHECKING:
+    from gristmill.tasks.task import GristmillTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +58,5 @@ class RemoteTask:
         )
 
 
-SubmittableTask = GristmillTask | RemoteTask
+#: What a batch can run; as text, because Celery comes with the first.
+SubmittableTask: TypeAlias = "GristmillTask | RemoteTask"

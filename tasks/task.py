@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -13,29 +12,11 @@ from gristmill.fleet.announcement import Announcement
 from gristmill.tasks.celery_task import P as TaskP
 from gristmill.tasks.celery_task import R_co, TypedTask
 from gristmill.tasks.fingerprint import fingerprint, modules_of
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.tasks.server_errors import one_line
 from gristmill.tasks.setup import Setup
-
-
-class Kind(StrEnum):
-    """What a task spends its time on; the name of its queue, unless the task names another."""
-
-    #: Computes: runs on `prefork` workers, one process per core.
-    CPU = "cpu"
-    #: Waits: runs on `threads` workers.
-    IO = "io"
-
-    @property
-    def pool(self) -> str:
-        """Celery's name of the pool that suits the kind."""
-        return "prefork" if self is Kind.CPU else "threads"
-
-    @property
-    def other(self) -> "Kind":
-        """The kind that is not this one."""
-        return Kind.IO if self is Kind.CPU else Kind.CPU
 
 
 class GristmillTask(TypedTask[TaskP, R_co]):

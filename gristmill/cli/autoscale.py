@@ -20,8 +20,8 @@ from gristmill.local.compose import compose_here
 from gristmill.local.reach import OwnPools, Reach, SizingCommand
 from gristmill.server.connection import client, reaching
 from gristmill.server.home import Home
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.queue_worker import SLOTS_MOST
-from gristmill.tasks.task import Kind
 
 #: Seconds between two looks.
 LOOK_SECONDS = 2.0

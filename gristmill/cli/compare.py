@@ -30,7 +30,7 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.fibonacci import NAIVE_LIMIT
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 #: Threads, unless there are more cores.
 THREADS = 16

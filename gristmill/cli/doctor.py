@@ -33,7 +33,7 @@ from gristmill.producer.task_versions import task_versions
 from gristmill.producer.worker_checks import live_workers, other_version
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 
 @new_command("doctor")

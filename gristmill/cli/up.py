@@ -16,8 +16,8 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.local.reload import Reload
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.queue_worker import QueueWorker
-from gristmill.tasks.task import Kind
 
 PARTS = (*KINDS, DASHBOARD)
 #: Seconds between two looks at whether all processes live.

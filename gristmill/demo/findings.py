@@ -5,7 +5,7 @@ from itertools import groupby
 
 from gristmill.demo.row import Row
 from gristmill.demo.way import EXECUTOR, POOL, PROCESS_WORKER, SEQUENTIAL, THREAD_WORKER, THREADING
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 #: The least ratio that is no chance; figures whose ratio is below the second are alike.
 _FASTER, _ALIKE = 1.2, 1.1

@@ -13,7 +13,7 @@ from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
 from gristmill.producer.submit import submit
 from gristmill.producer.watching import watch
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 #: Seconds between two looks at a batch.
 _EVERY = 0.05

@@ -6,7 +6,7 @@ from gristmill.demo.on_workers import measure_on
 from gristmill.demo.one_core import Measurement, measure
 from gristmill.demo.work import Workload
 from gristmill.local.fleet import LocalFleet
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 SEQUENTIAL, THREADING, EXECUTOR, POOL = "sequential", "threading", "ThreadPoolExecutor", "multiprocessing.Pool"
 THREAD_WORKER, PROCESS_WORKER = "thread worker", "process worker"

@@ -9,7 +9,7 @@ from typing import Any
 from gristmill.demo.site import Site
 from gristmill.demo.sizes import lasting, longest_share, timed
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 #: Fibonacci numbers at most, and how many sizes they have.
 _NUMBERS, _SIZES = 80, 8

@@ -8,7 +8,7 @@ from gristmill.config.names import KINDS
 from gristmill.config.settings import settings
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.local.reach import ScalingFailed, run
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 
 #: What Compose says of a container's place in its service.
 NUMBER_LABEL = "com.docker.compose.container-number"

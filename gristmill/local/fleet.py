@@ -133,7 +133,7 @@ class LocalFleet:
                     raise ServerError(f"the {child.name} ended at its start: {child.last_words()}")
             if time.monotonic() > deadline:
                 raise ServerError(f"workers and dashboard were not up within {START_SECONDS:g} s")
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def _workers_live(self) -> bool:
         live = {worker.pid for worker in WorkerRegistry(client(), settings()).workers()}

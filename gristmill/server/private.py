@@ -111,7 +111,12 @@ class PrivateServer:
         self._start([self.port or _free_port()])
 
     def stop(self, timeout: float = 12) -> None:
-        """End the server as its owner's death would; kill it if it still runs after `timeout` seconds."""
+        """End the server, and its guard as its owner's death would; kill what still runs after `timeout` seconds."""
+        if self.pid and self.alive:
+            # It looks for the guard's signal ten times a second only. Another server may have its port.
+            with suppress(RedisError), self._client() as client:
+                if client.info("server")["process_id"] == self.pid:
+                    client.shutdown(nosave=True)
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
@@ -203,7 +208,7 @@ class PrivateServer:
     def _answers(self) -> bool:
         """Wait until the server answers and has its data; False if it ended instead."""
         deadline = time.monotonic() + READY_SECONDS
-        with Redis.from_url(self.url, socket_timeout=ASK_SECONDS, retry=Patience(ONCE)) as client:
+        with self._client() as client:
             while self._guard and self._guard.poll() is None:
                 with suppress(RedisError, ProcessLookupError):
                     answer = client.info()
@@ -218,6 +223,9 @@ class PrivateServer:
                     raise ServerError(f"the private server does not answer: {self.last_words()} (log: {self.log})")
                 time.sleep(POLL_SECONDS)
         return False
+
+    def _client(self) -> Redis:
+        return Redis.from_url(self.url, socket_timeout=ASK_SECONDS, retry=Patience(ONCE))
 
     def _output(self) -> list[str]:
         """The last lines that the server wrote since its start."""

@@ -16,8 +16,7 @@ from gristmill.local.descendants import become_subreaper, end_descendants
 from gristmill.local.orphans import reap_in_background
 from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
-from gristmill.tasks.kinds import kind_of
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind, kind_of
 from gristmill.worker.celery_internals import ProcessPool, ThreadPool
 from gristmill.worker.limits import slot_memory
 from gristmill.worker.output.capture import capture_threads

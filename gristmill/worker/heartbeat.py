@@ -26,7 +26,7 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 from gristmill.worker.admission import needs_of
 from gristmill.worker.celery_internals import is_draining, processes_of, taken_requests
 from gristmill.worker.host_load import HostLoad

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from gristmill.errors import InputError
 from gristmill.producer.items import ITEM_BYTES, Raw, Source
+from gristmill.producer.items.program_inputs import ProgramInputs
 from gristmill.producer.items.source import InMemory
 from gristmill.tasks.bare_items import BareItems
 from gristmill.tasks.remote import SubmittableTask
@@ -64,20 +65,31 @@ class CheckedItems:
         return (text for lot in self.lots() for text in lot.texts)
 
     def lots(self) -> Iterator[ItemLot]:
-        """The items in lots: of a list a hundred at once, of any other source each as soon as it comes."""
+        """The items in lots: of a list a hundred at once, and of a program's files; others each as soon as it comes."""
         self.rejected = 0
         source, at_once = self.source, BareItems.of(self.task.schema, self.fixed, self.parameter)
-        if not isinstance(source, InMemory):
+        if isinstance(source, InMemory):
+            for number, values in source.lots(LOT_ITEMS):
+                raws = (source.raw(each, value) for each, value in enumerate(values, number))
+                yield from self._lots(at_once, number, values, raws)
+        elif isinstance(source, ProgramInputs) and source.regular:
+            for group in _groups(source.open()):
+                number, values = group[0].number, [raw.value for raw in group]
+                in_a_row = group[-1].number - number == len(group) - 1
+                yield from self._lots(at_once if in_a_row else None, number, values, group)
+        else:
             for number, text in self._one_by_one(source.open()):
                 yield ItemLot(number, [text])
-            return
-        for number, values in source.lots(LOT_ITEMS):
-            texts = at_once.texts(values) if at_once else None
-            if texts is None or max(map(len, texts)) > LOT_BYTES // LOT_ITEMS:
-                raws = (source.raw(each, value) for each, value in enumerate(values, number))
-                yield from _neighbours(self._one_by_one(raws))
-            else:
-                yield ItemLot(number, texts)
+
+    def _lots(
+        self, at_once: BareItems | None, number: int, values: list[Any], raws: Iterable[Raw]
+    ) -> Iterator[ItemLot]:
+        """The lots of some neighbours, which `raws` has one by one."""
+        texts = at_once.texts(values) if at_once else None
+        if texts is None or max(map(len, texts)) > LOT_BYTES // LOT_ITEMS:
+            yield from _neighbours(self._one_by_one(raws))
+        else:
+            yield ItemLot(number, texts)
 
     def _one_by_one(self, raws: Iterable[Raw]) -> Iterator[tuple[int, str]]:
         item, fixed, parameter = self.task.schema.item, self.fixed, self.parameter
@@ -106,6 +118,20 @@ class CheckedItems:
             raise InputError(message)
         self.rejected += 1
         self.on_bad(message)
+
+
+def _groups(raws: Iterable[Raw]) -> Iterator[list[Raw]]:
+    """Items in groups of LOT_ITEMS, or of about LOT_BYTES, at most; one that is no text ends its group."""
+    group: list[Raw] = []
+    size = 0
+    for raw in raws:
+        group.append(raw)
+        size += len(raw.value) if isinstance(raw.value, str) else LOT_BYTES
+        if len(group) == LOT_ITEMS or size >= LOT_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _neighbours(items: Iterable[tuple[int, str]]) -> Iterator[ItemLot]:

@@ -3,6 +3,7 @@
 import pytest
 
 from gristmill.batches.chunk import Item, Work
+from gristmill.config.settings import settings
 from gristmill.tasks import catalog
 from gristmill.worker.slot import quarantine
 from gristmill.worker.slot.runner import PROGRAM, run_in_quarantine
@@ -14,6 +15,9 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("GRISTMILL_COMMANDS", "any")
     monkeypatch.setattr(quarantine, "DEATHS", 2)
     monkeypatch.setattr(quarantine, "PAUSE_SECONDS", 0)
+    # Another test may have loaded the tasks of a worker that runs no programs.
+    settings.cache_clear()
+    catalog.catalog.cache_clear()
 
     def of(line, limit=0.0):
         command = {"words": ["sh", "-c", line], "output_dir": str(tmp_path)}
@@ -22,7 +26,9 @@ def run(tmp_path, monkeypatch):
         outcome = run_in_quarantine(work, task, "cpu@a", limit, None, Item(7, "x", 1))
         return outcome.state, sorted(path.name for path in tmp_path.iterdir())
 
-    return of
+    yield of
+    settings.cache_clear()
+    catalog.catalog.cache_clear()
 
 
 def test_the_folder_of_a_program_that_kills_its_process_is_deleted(run):

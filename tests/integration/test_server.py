@@ -45,6 +45,14 @@ class TestServer:
         assert not psutil.pid_exists(private.pid)
         private.stop()
 
+    @pytest.mark.parametrize("has_its_port", [True, False])
+    def test_ends_at_once_and_by_its_guard_where_another_server_has_its_port(self, home, has_its_port):
+        with PrivateServer(home, Settings()) as private:
+            if not has_its_port:
+                private.pid = os.getpid()
+        assert not private.alive
+        assert ("SIGTERM" in private.log.read_text()) is not has_its_port
+
     def test_its_configuration_is_in_force(self, private):
         with connect(private.url) as client:
             found = client.config_get("*")

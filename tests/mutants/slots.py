@@ -112,8 +112,8 @@ CONTAINMENT = (
     Mutant(
         "the processes that an item leaves are ended",
         STATE,
-        "            return end_descendants(self.pid, spare)\n",
-        "            return 0\n",
+        "        return end_descendants(self.pid, {*self._children, *self._spare(), *helper_processes()})\n",
+        "        return 0\n",
         f"{REPLACED}[process]",
         ALONE,
     ),

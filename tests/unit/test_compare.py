@@ -24,7 +24,7 @@ from gristmill.demo.sizes import lasting, longest_share, seconds_each
 from gristmill.demo.way import ways
 from gristmill.demo.work import Workload
 from gristmill.errors import GristmillError
-from gristmill.tasks.task import Kind
+from gristmill.tasks.kind import Kind
 from tests.conftest import until
 
 NUMBERS = work.fibonacci([30, 29, 28, 27] * 8)

@@ -12,7 +12,7 @@ import gristmill
 from gristmill.cli import COMMANDS, SECTIONS, cli, other_tools
 from gristmill.cli.command import Command
 from gristmill.cli.options import form_of
-from gristmill.cli.submission.task_command import find_task
+from gristmill.cli.submission.task_names import find_task
 from gristmill.config.quantities import parse_duration
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import InputError

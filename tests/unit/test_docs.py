@@ -14,7 +14,6 @@ from gristmill.cli import COMMANDS, INTERRUPTED, TIMED_OUT, cli
 from gristmill.cli.console import Quiet
 from gristmill.config.environment import COMPOSE
 from gristmill.config.settings import Settings, expectation, variable
-from gristmill.config.task_modules import PROGRAMS, SHIPPED_TASKS
 from gristmill.tasks import catalog
 from gristmill.tasks.task import GristmillTask
 from tests.support.commands import command_named, commands
@@ -82,7 +81,8 @@ def options_table(name: str) -> str:
 
 
 def shipped() -> dict[str, GristmillTask]:
-    return {name: task for name, task in catalog.load().items() if task.__module__ in {*SHIPPED_TASKS, PROGRAMS}}
+    sources = catalog.catalog().sources
+    return {name: task for name, task in catalog.load().items() if sources[name] == "shipped"}
 
 
 def tasks_table() -> str:

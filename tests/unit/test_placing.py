@@ -5,10 +5,11 @@ import pytest
 from gristmill.config.names import checked_queue, worker_word
 from gristmill.errors import InputError
 from gristmill.fleet.announcement import announcements_json, read_announcements
-from gristmill.tasks.kinds import cpu, io, kind_of
+from gristmill.tasks.kind import Kind, kind_of
+from gristmill.tasks.kinds import cpu, io
 from gristmill.tasks.queue_worker import QueueWorker
 from gristmill.tasks.remote import RemoteTask
-from gristmill.tasks.task import Kind, route
+from gristmill.tasks.task import route
 
 
 @cpu(queue="gpu", name="placing.classify")

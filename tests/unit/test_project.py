@@ -155,6 +155,14 @@ def test_a_module_without_a_task_is_named(tmp_path):
     assert "module 'jobs' (GRISTMILL_TASK_MODULES) has no task" in message
 
 
+def test_a_module_that_was_imported_before_has_the_tasks_that_it_makes_of_functions_of_others(tmp_path):
+    jobs = "from gristmill import cpu\nfrom work import work\nwork = cpu(work)\n"
+    write(tmp_path, {"first.py": "import jobs\n", "jobs.py": jobs, "work.py": "def work(n: int) -> int: ...\n"})
+    sources, empty = catalog(tmp_path, GRISTMILL_TASK_MODULES="first,jobs")
+    assert "work" in sources
+    assert empty == []
+
+
 def test_entry_points_of_installed_distributions_name_modules_too(tmp_path):
     write(
         tmp_path,

@@ -10,9 +10,9 @@ import pytest
 
 from gristmill import item
 from gristmill.batches.chunk import Item, Work
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
-from gristmill.tasks.task import Kind
 from gristmill.worker.loop import coroutines
 from gristmill.worker.runs.rows import RunRows
 from gristmill.worker.runs.table import NOTE_BYTES, ROW_BYTES, RunTable

@@ -10,9 +10,9 @@ import pytest
 
 from gristmill.batches.chunk import Item, Work
 from gristmill.server.waiting import backoff
+from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
-from gristmill.tasks.task import Kind
 from gristmill.worker.limits import TimeLimitExceeded, time_limit
 from gristmill.worker.slot.item_runner import ItemRunner
 from gristmill.worker.slot.large_value import VALUE_BYTES

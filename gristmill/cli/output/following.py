@@ -18,7 +18,7 @@ from gristmill.producer.worker_checks import live_workers
 from gristmill.server.waiting import NEVER, Deadline
 
 if TYPE_CHECKING:
-    # Only for types: submitting loads Celery, and commands that only read need not wait for it.
+    # Only for types: commands that only read need not load what submits.
     from gristmill.local.fleet import LocalFleet
     from gristmill.producer.feeding import Feeding
     from gristmill.producer.submission import Submission

@@ -35,18 +35,18 @@ class OutputWriter(ResultWriter):
     def __init__(self, *, tag: bool = False, logs: bool = True) -> None:
         super().__init__("jsonl", repeats=True)
         self._tag, self._logs = tag, logs
+        self._to = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
         #: The error of the last item that failed, and how many after it have failed with the same one.
         self._error, self._repeats = "", 0
 
     def print_result(self, result: Result) -> None:
         """Write the output of one item."""
-        put = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
         outcome = outcome_of(result)
         if outcome:
             tag = _tag(result.input) if self._tag else b""
             begins = True
             for piece in _pieces(outcome["stdout"]):
-                begins = _write(put, piece, tag, begins)
+                begins = _write(self._to, piece, tag, begins)
         if self._logs and result.log:
             sys.stdout.flush()
             sys.stderr.write(result.log)

@@ -1,18 +1,19 @@
 """Progress of batches on stderr: a live bar on a terminal, else one plain line every ten seconds."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING
 
 from gristmill.batches.info import OPEN, BatchInfo, State
 from gristmill.cli.console import Quiet, note, printable, stderr
 from gristmill.config.figures import duration, item_count
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.running_items import RunningItem
+
+if TYPE_CHECKING:
+    from gristmill.cli.output.bars import Bars
 
 #: Rates are over this many seconds; plain lines are this many seconds apart.
 RATE_SECONDS, LINE_SECONDS = 10.0, 10.0
@@ -41,47 +42,42 @@ class ProgressView:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
-        self._live = stderr.is_terminal and not Quiet.on
         self._paces = {label: Pace() for label in labels}
         self._noted_at = time.monotonic()
-        self._bars: dict[str, TaskID] = {}
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[words]}"),
-            console=stderr,
-            transient=False,
-            disable=not self._live,
-            # Results go above the bar where both are on the terminal; rich would send a pipe's there too.
-            redirect_stdout=sys.stdout.isatty(),
-        )
+        self._bars = _bars(labels)
 
     def __enter__(self) -> "ProgressView":
-        if self._live:
-            self._bars = {label: self._progress.add_task(label, words="", total=None) for label in self._labels}
-            self._progress.start()
+        if self._bars:
+            self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._progress.stop()
+        if self._bars:
+            self._bars.stop()
 
     def update(self, infos: Sequence[BatchInfo], outlooks: Mapping[str, Outlook] | None = None) -> None:
         """Show the counters of the batches, in the order of the labels, and what is ahead of them, by name."""
-        lines = []
-        for label, info in zip(self._labels, infos, strict=True):
-            outlook = (outlooks or {}).get(info.name, Outlook())
-            words = describe(info, self._paces[label].rate(info.done), outlook)
-            lines.append(f"{label}: {words}")
-            if self._live:
-                total = None if info.state in OPEN or info.taking else info.submitted
-                self._progress.update(self._bars[label], completed=info.done, total=total, words=words)
-        if not self._live and time.monotonic() - self._noted_at > LINE_SECONDS:
-            self._noted_at = time.monotonic()
-            for line in lines:
-                note(line)
+        rates = [self._paces[label].rate(info.done) for label, info in zip(self._labels, infos, strict=True)]
+        if not self._bars and time.monotonic() - self._noted_at <= LINE_SECONDS:
+            return
+        self._noted_at = time.monotonic()
+        for label, info, rate in zip(self._labels, infos, rates, strict=True):
+            words = describe(info, rate, (outlooks or {}).get(info.name))
+            if self._bars:
+                self._bars.show(label, info, words)
+            else:
+                note(f"{label}: {words}")
+
+
+def _bars(labels: Sequence[str]) -> "Bars | None":
+    """The bars, on a terminal: elsewhere their module need not be loaded."""
+    if Quiet.on or not stderr.is_terminal:
+        return None
+    from gristmill.cli.output.bars import Bars
+
+    return Bars(labels)
 
 
 def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> str:

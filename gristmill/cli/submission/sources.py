@@ -18,16 +18,6 @@ from gristmill.producer.items.program_inputs import ProgramInputs
 from gristmill.producer.items.task_arguments import Parameters, task_source
 from gristmill.tasks.program.command import CommandLine
 from gristmill.tasks.schema import Schema
-from gristmill.tasks.task import GristmillTask
-
-
-def program_task() -> GristmillTask:
-    """The task that runs programs, which only those workers know that may run them."""
-    # Importing it makes the task known here.
-    from gristmill.tasks.program.task import program
-
-    return program
-
 
 #: The options about files, by the name of their value.
 _OF_FILES = {

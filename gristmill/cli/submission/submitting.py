@@ -13,15 +13,17 @@ from gristmill.cli.console import note, warn
 from gristmill.cli.options.append import append_options_of
 from gristmill.cli.options.later import schedule_of, start_time_of
 from gristmill.cli.submission import sources
-from gristmill.cli.submission.task_command import find_task
 from gristmill.config.figures import item_count, local_moment
 from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, GristmillError
+from gristmill.loading import loading
 from gristmill.producer.append import AppendSubmission
 from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.submission import Submission
 from gristmill.server.home import Home
+from gristmill.tasks.program.function import program_task
+from gristmill.tasks.remote import SubmittableTask
 
 
 def make_submission(feeding: dict[str, Any]) -> Submission:
@@ -31,7 +33,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
         click.UsageError: the options do not go together.
     """
-    task = find_task(feeding["task"]) if feeding["program"] is None else sources.program_task()
+    task = program_task() if feeding["program"] is not None else _find_task(feeding["task"])
     fixed: dict[str, Any] = {**options.arguments_of(feeding["settings"])}
     if command := sources.command_of(feeding):
         fixed["command"] = asdict(command)
@@ -52,6 +54,14 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         at=start_time_of(feeding),
         schedule=schedule_of(feeding),
     )
+
+
+def _find_task(word: str) -> SubmittableTask:
+    # Imported here, because a program needs no Celery.
+    with loading():
+        from gristmill.cli.submission.task_names import find_task
+
+    return find_task(word)
 
 
 def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:

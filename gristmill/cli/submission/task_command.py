@@ -1,7 +1,5 @@
 """How `run` and `submit` read their words: a task comes first, or `--` and a program."""
 
-from difflib import get_close_matches
-from shutil import which
 from typing import Any
 
 import click
@@ -10,11 +8,7 @@ from gristmill.cli import other_tools
 from gristmill.cli.command import Command
 from gristmill.cli.console import note
 from gristmill.cli.submission import argv
-from gristmill.errors import InputError, ServerError
-from gristmill.producer import task_lookup
 from gristmill.producer.submission import NoItems
-from gristmill.tasks import catalog
-from gristmill.tasks.remote import SubmittableTask
 
 
 class TaskCommand(Command):
@@ -50,8 +44,10 @@ class TaskCommand(Command):
         word = self._first_word(click.Context(self), args)
         if not word or word.startswith("-") or (option.startswith("--") and option in other_tools.OPTIONS):
             return super().unknown_option(option, args)
-        if not _is_task(word):
-            return _no_task(word)
+        from gristmill.cli.submission.task_names import is_task, no_task
+
+        if not is_task(word):
+            return no_task(word)
         return super().unknown_option(option, args)
 
     def _first_word(self, ctx: click.Context, args: list[str]) -> str | None:
@@ -64,40 +60,3 @@ class TaskCommand(Command):
             return ""
         word = options.get("task")
         return word if isinstance(word, str) else None
-
-
-def find_task(word: str) -> SubmittableTask:
-    """The task called `word`, of this host or of the workers.
-
-    Raises:
-        InputError: there is none; the text offers the nearest, or says how to run the program of that name.
-        ServerError: `submit` found neither the task here nor a server or worker to ask.
-    """
-    try:
-        return task_lookup.find_task(word)
-    except InputError:
-        if which(word):
-            raise InputError(_no_task(word)) from None
-        raise
-    except ServerError:
-        if which(word) or get_close_matches(word, catalog.load(), 1, 0.5):
-            raise InputError(_no_task(word)) from None
-        if click.get_current_context().info_name != "run":
-            raise
-        # `run` starts workers of its own, which know what this process knows.
-        return catalog.find(word)
-
-
-def _is_task(word: str) -> bool:
-    try:
-        task_lookup.find_task(word)
-    except (InputError, ServerError):
-        return False
-    return True
-
-
-def _no_task(word: str) -> str:
-    near = get_close_matches(word, {*catalog.load(), *task_lookup.names_on_workers()}, 1, 0.5)
-    is_program = which(word) or not near
-    hint = "; to run a program put -- before it" if is_program else f": did you mean {near[0]!r}?"
-    return f"no task is called {word!r}{hint}"

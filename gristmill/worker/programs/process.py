@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from gristmill.worker.limits import TimeLimitExceeded, limit_program
 from gristmill.worker.restoration.state import process_state
@@ -30,8 +30,7 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _IN_DIRECTORY = 'cd -- "$1" && shift && exec "$@"'
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a program ended: its exit code, or the name of the signal that ended it.
 
     `max_memory` is the most memory in bytes that one of its processes had in RAM; None when that is not known.

@@ -249,11 +249,11 @@ class ProcessState:
         """End the processes that an item has left; return how many ran. What else it changed stays."""
         if not self.pid:
             return 0
-        with suppress(ChildProcessError):
+        try:
             waitid(os.P_ALL, 0, _ENDED)
-            spare = {*self._children, *self._spare(), *helper_processes()}
-            return end_descendants(self.pid, spare)
-        return 0
+        except ChildProcessError:
+            return 0
+        return end_descendants(self.pid, {*self._children, *self._spare(), *helper_processes()})
 
 
 def _limits() -> dict[int, tuple[int, int]]:
