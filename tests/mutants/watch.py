@@ -99,7 +99,7 @@ MUTANTS = (
         "gristmill/server/subscription.py",
         "        for connection in list(self.connections):",
         "        for connection in ():",
-        f"{WATCH}::test_a_child_of_a_worker_holds_no_connection_that_is_subscribed",
+        "tests/integration/test_watched_workers.py::test_a_child_of_a_worker_holds_no_connection_that_is_subscribed",
         LOST,
     ),
 )
