@@ -51,6 +51,8 @@ def take(page: Page, address: str, directory: Path) -> None:
             page.open(f"{address}/{path}")
             page.until("document.getElementById('status').textContent === 'Live'")
             page.until("document.querySelectorAll('tbody tr, #failures li').length > 1")
+            if name == "batch":
+                page.until("document.querySelector('#errors td')")
             page.picture(directory / f"dashboard-{name}{suffix}.png")
 
 

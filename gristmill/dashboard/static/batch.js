@@ -92,8 +92,10 @@
     const bad = batch.failed + batch.dead, card = byId("errors-card"), of = [bad, progress.failed.at(-1), batch.finished].join();
     if (card.dataset.of === of) return;
     card.dataset.of = of;
-    card.hidden = bad < 2;
-    if (card.hidden) return;
+    if (bad < 2) {
+      card.hidden = true;
+      return;
+    }
     const answer = await fetch(page.dataset.page + "/errors", { credentials: "same-origin" });
     if (!answer.ok) throw new Error((await answer.text()).trim());
     const { groups, counted, number: all } = await answer.json();
@@ -102,6 +104,7 @@
       make("td", { "data-head": "First item" }, "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
       + (all > groups.length ? count(all - groups.length, "rarer error is", "rarer errors are") + " not listed." : "");
+    card.hidden = card.dataset.of !== of;
   }
 
   function workflow(data) {
