@@ -2,7 +2,9 @@
 
 import os
 import socket
+from collections.abc import Callable
 from ipaddress import ip_address
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from gristmill.config.settings import Settings, variable
@@ -12,6 +14,8 @@ from gristmill.errors import SettingError, invalid_value
 USER = "gristmill"
 #: Seconds after which a worker that went away leaves Flower's list.
 PURGE_SECONDS = 60
+#: What Flower's OAuth needs beside `auth`, which says who may come in.
+OAUTH = ("auth_provider", "oauth2_key", "oauth2_secret", "oauth2_redirect_uri")
 
 
 def passwords(settings: Settings) -> dict[str, str]:
@@ -76,6 +80,27 @@ def check_reach(address: str, *, guarded: bool) -> None:
             f"a password in {variable('dashboard_password')} or {variable('dashboard_password')}_FILE: other hosts "
             "can reach this address)"
         )
+
+
+def check_oauth(option: Callable[[str], Any]) -> None:
+    """Refuse Flower's OAuth where nobody could log in; `option` gives the value of an option of Flower.
+
+    Raises:
+        SettingError: `auth` fits nobody, one of OAUTH is missing, or no class has the name of the provider.
+    """
+    if not (auth := option("auth")):
+        return
+    if "\\" in auth:
+        raise SettingError(invalid_value("FLOWER_AUTH", auth, "no backslash: it is part of no mail address"))
+    if missing := [f"FLOWER_{name.upper()}" for name in OAUTH if not option(name)]:
+        raise SettingError(f"FLOWER_AUTH needs {', '.join(missing)} too: without, nobody can log in")
+    try:
+        found = locate(option("auth_provider"))
+    except ErrorDuringImport:
+        found = None
+    if found is None:
+        expected = "the name of a class, such as flower.views.auth.OktaLoginHandler"
+        raise SettingError(invalid_value("FLOWER_AUTH_PROVIDER", option("auth_provider"), expected))
 
 
 def is_loopback(address: str) -> bool:

@@ -51,12 +51,10 @@ ENGINE = {
     for name in (
         "compose",
         "compose_failover",
-        "compose_scaling",
         "compose_settings",
         "containers",
         "operators_day",
         "program_containers",
-        "remote_workers",
     )
 }
 #: Files with long tests that share nothing: any process may run any of them.

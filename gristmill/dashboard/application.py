@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from tornado.ioloop import PeriodicCallback
 from tornado.web import RequestHandler, StaticFileHandler, url
 
-from gristmill.config.flower import check_reach, flower_options
+from gristmill.config.flower import check_oauth, check_reach, flower_options
 from gristmill.config.settings import settings
 from gristmill.dashboard import actions, flower_pages, metrics, pages, queues
 from gristmill.dashboard.asking import looking
@@ -109,13 +109,14 @@ class Dashboard(Flower):
         return bool(self.options.basic_auth or self.options.auth)
 
     def start_http_server(self) -> Any:
-        """Listen, unless everybody could open the pages then."""
-        if not self.options.unix_socket:
-            try:
+        """Listen, unless everybody could open the pages then, or nobody."""
+        try:
+            check_oauth(lambda name: self.options[name])
+            if not self.options.unix_socket:
                 check_reach(self.options.address, guarded=self.guarded)
-            except SettingError as error:
-                # `celery flower` has no other way to exit with one line.
-                raise SystemExit(f"dashboard: {error}") from error
+        except SettingError as error:
+            # `celery flower` has no other way to exit with one line.
+            raise SystemExit(f"dashboard: {error}") from error
         return super().start_http_server()
 
     def start(self) -> None:

@@ -38,6 +38,12 @@ class Page(Showing):
         """Require the token always; Flower does not when nobody has to log in."""
         tornado.web.RequestHandler.check_xsrf_cookie(self)
 
+    def get_login_url(self) -> str:
+        """Where a browser logs in; a script, which cannot follow to another site, is told that it has to."""
+        if "text/html" not in self.request.headers.get("Accept", ""):
+            raise tornado.web.HTTPError(403, "%s", "nobody is logged in, or no longer: open the page again")
+        return str(super().get_login_url())
+
     def check_writable(self) -> None:
         """Refuse an action on a dashboard that only shows."""
         if self.application.options.read_only:

@@ -129,25 +129,6 @@ def test_ten_thousand_items_survive_the_deaths_of_a_worker_and_of_redis(compose)
     assert sorted(json.loads(line)["index"] for line in out.splitlines()) == list(range(10_000))
 
 
-@pytest.mark.timeout(600)
-def test_scaling_up_and_down_under_load_loses_nothing(compose, place):
-    environ = {"GRISTMILL_REDIS_URL": compose.url()}
-    names = []
-    with ledger_of(compose) as ledger:
-        for turn, (cpu, io) in enumerate([(1, 2), (3, 1), (1, 3), (2, 1), (1, 2)]):
-            for task, item, number in (("fibonacci", 21, 250), ("pause", 0.05, 500)):
-                names.append(f"{task}-{turn}")
-                lines = f"{item}\n" * number
-                place.run("submit", task, "--from", "-", "--name", names[-1], stdin=lines, **environ).good()
-            compose.scale(cpu=cpu, io=io)
-        until(lambda: all(info(ledger, name).finished for name in names), 300, "the end of every batch")
-        ends = [info(ledger, name) for name in names]
-    assert [(end.name, end.left, end.failed, end.dead) for end in ends] == [(name, 0, 0, 0) for name in names]
-    assert sum(end.succeeded for end in ends) == 5 * (250 + 500)
-    # Drained: what was running ended before its worker did, and nothing ran again.
-    assert sum(end.duplicates for end in ends) == 0
-
-
 def test_a_worker_that_is_stopped_drains(compose, place):
     environ = {"GRISTMILL_REDIS_URL": compose.url()}
     with ledger_of(compose) as ledger:

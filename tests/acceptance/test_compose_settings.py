@@ -11,7 +11,7 @@ from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import connect
 from gristmill.server.waiting import OUTCOMES
 from tests.conftest import until
-from tests.support.engine import Compose, docker
+from tests.support.engine import Compose, docker, engine_or_skip
 
 pytestmark = pytest.mark.slow
 
@@ -93,3 +93,28 @@ def test_the_dashboard_has_its_path_and_its_token(shop):
     assert status("mill/metrics", Authorization=f"Bearer {TOKEN}") == 200
     check = json.loads(docker("inspect", container).stdout)[0]["Config"]["Healthcheck"]["Test"]
     assert docker("exec", container, *check[1:]).returncode == 0
+
+
+def test_the_files_say_the_same(tmp_path):
+    """What stands in two compose files is the same in both."""
+    engine_or_skip()
+    names = {
+        "one": "docker-compose.yml",
+        "tls": "docker-compose.yml:docker-compose.tls.yml",
+        "far": "docker-compose.worker.yml",
+    }
+    services = {}
+    for name, files in names.items():
+        project = Compose(tmp_path / name, COMPOSE_FILE=files, GRISTMILL_REDIS_URL="rediss://worker@host:6380/0")
+        project.environ |= {"GRISTMILL_DATA": "/data", "GRISTMILL_TASKS": "/tasks"}
+        services[name] = json.loads(project("config", "--format", "json").stdout)["services"]
+    here, there = services["one"]["redis"]["command"], services["tls"]["redis"]["command"]
+    assert there[: len(here)] == here
+    for kind in ("cpu", "io"):
+        near, far = services["one"][kind], services["far"][kind]
+        assert {name for name in near.keys() | far.keys() if near.get(name) != far.get(name)} == {
+            "depends_on",
+            "environment",
+            "secrets",
+        }
+        assert near["environment"].keys() == far["environment"].keys()

@@ -119,6 +119,7 @@ def test_what_is_not_there_is_said_in_a_line(guarded, path):
 def test_it_is_not_open_to_others_without_a_password(place):
     done = place.run("up", "--port", "0", GRISTMILL_DASHBOARD_HOST="0.0.0.0")
     done.refused("GRISTMILL_DASHBOARD_HOST", "'0.0.0.0'", "GRISTMILL_DASHBOARD_PASSWORD")
+    place.run("up", "--port", "0", FLOWER_AUTH="ann@a.example").refused("FLOWER_AUTH_PROVIDER")
     done = place.run("up", GRISTMILL_DASHBOARD_PASSWORD="short")
     assert "short" not in done.refused("GRISTMILL_DASHBOARD_PASSWORD", "(hidden)", "at least 8 characters")
 
@@ -126,10 +127,14 @@ def test_it_is_not_open_to_others_without_a_password(place):
 def test_celery_flower_is_ours_and_as_safe(place):
     celery = [sys.executable, "-m", "celery", "-A", "gristmill.tasks", "flower", "--port=0"]
     with place.server_only():
-        done = place.process([*celery, "--address=0.0.0.0"])
-        assert done.code != 0
-        assert "GRISTMILL_DASHBOARD_PASSWORD" in done.err
-        assert "Traceback" not in done.err
+        for option, missing in {
+            "--address=0.0.0.0": "DASHBOARD_PASSWORD",
+            "--auth=ann@a.example": "AUTH_PROVIDER",
+        }.items():
+            done = place.process([*celery, option])
+            assert done.code != 0
+            assert missing in done.err
+            assert "Traceback" not in done.err
         with place.started([*celery, "--logging=info"], GRISTMILL_DASHBOARD_READ_ONLY="true") as running:
             running.says("Visit me at http://127.0.0.1:")
             address = running.err.partition("Visit me at ")[2].split()[0].rstrip("/")

@@ -1,6 +1,7 @@
 """Our pages in a real browser, before a server without workers: what a person sees, reaches and keeps."""
 
 import json
+from contextlib import contextmanager
 from importlib import resources
 from itertools import pairwise
 from urllib.parse import parse_qs
@@ -8,35 +9,79 @@ from urllib.parse import parse_qs
 import pytest
 from redis import Redis
 
+from gristmill.batches.chunk import Outcome
+from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.support.dashboards import dashboard, heartbeat, store
+from tests.support.ledger import FIELDS, WORKER, pop, submit
 
 PAGES = ("throughput", "batches", "busy", "audit", "workers", "batch/fetch-07", "batch/gone", "worker/cpu@host-01")
-#: Width, phone, dark.
+#: The fixture whose dashboard is looked at, width, phone, dark.
 LOOKS = [
-    (360, True, True),
-    (1024, False, False),
-    pytest.param(768, False, False, marks=pytest.mark.slow),
-    pytest.param(1440, False, True, marks=pytest.mark.slow),
+    ("seen", 360, True, True),
+    ("seen", 1024, False, False),
+    *[
+        pytest.param(scene, width, width == 360, dark, marks=pytest.mark.slow)
+        for scene, width, dark in (
+            ("empty", 360, False),
+            ("empty", 768, True),
+            ("empty", 1440, False),
+            ("crowded", 360, False),
+            ("crowded", 360, True),
+            ("crowded", 768, False),
+            ("crowded", 1440, True),
+        )
+    ],
 ]
+#: The workers that live there.
+WORKERS = {"seen": 3, "empty": 0, "crowded": 40}
+
+
+@contextmanager
+def scene(path, **settings):
+    """A ledger, and a dashboard of it."""
+    with (
+        PrivateServer(Home(path), load({})) as server,
+        Redis.from_url(server.url, decode_responses=True) as client,
+        dashboard(server.url, **settings) as pages,
+    ):
+        yield Ledger(client, load({})), pages
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """A ledger with some batches of each look, and a dashboard of it."""
-    home = Home(tmp_path_factory.mktemp("home"))
-    with PrivateServer(home, load({})) as server, Redis.from_url(server.url, decode_responses=True) as client:
-        ledger = Ledger(client, load({}))
+    """Some batches of each look."""
+    with scene(tmp_path_factory.mktemp("home")) as (ledger, pages):
         for number in range(60):
             labels = json.dumps({"team": "maps"} if number % 2 else {})
             submitted_by = "ada@0123456789ab" if number == 7 else "ada@laptop"
             fields = {"task": "fetch", "labels": labels, "submitted_by": submitted_by}
             store(ledger, f"fetch-{number:02}", 4, failed=2 * (number % 5 == 2), left=number % 7 == 3, **fields)
-        with dashboard(server.url) as pages:
-            yield ledger, pages
+        yield ledger, pages
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """No batch and no worker, and a dashboard that only shows."""
+    with scene(tmp_path_factory.mktemp("home"), GRISTMILL_DASHBOARD_READ_ONLY="true") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """5,000 batches that have ended."""
+    state = {**FIELDS, "stored": 9, "created": 1, "input_ended": 1, "finished": 2}
+    with scene(tmp_path_factory.mktemp("home")) as (ledger, pages):
+        with ledger.client.pipeline(transaction=False) as pipe:
+            for number in range(5_000):
+                outcome = {"succeeded": 9 - number % 3, "failed": number % 3}
+                pipe.hset(ledger.key(f"fetch-{number:02}", "state"), mapping={**state, **outcome})
+                pipe.zadd(ledger.settings.key("batches"), {f"fetch-{number:02}": number})
+            pipe.execute()
+        yield ledger, pages
 
 
 @pytest.fixture
@@ -56,14 +101,18 @@ def go(page, seen, path):
     page.until("(document.getElementById('status')?.textContent ?? 'Live') === 'Live'")
 
 
-@pytest.mark.parametrize(("width", "phone", "dark"), LOOKS)
-def test_axe_finds_nothing_and_nothing_is_cut_off(page, seen, width, phone, dark):
+@pytest.mark.parametrize(("name", "width", "phone", "dark"), LOOKS)
+def test_axe_finds_nothing_and_nothing_is_cut_off(request, page, name, width, phone, dark):
+    ledger, pages = request.getfixturevalue(name)
     script = (resources.files("axe_core_python") / "axe.min.js").read_text()
     page.size(width, 900, phone=phone)
     page.dark(dark)
     faults = {}
     for path in PAGES:
-        go(page, seen, path)
+        for number in range(WORKERS[name]):
+            heartbeat(ledger, number)
+        page.open(f"{pages.address}/{path}")
+        page.until("(document.getElementById('status')?.textContent ?? 'Live') === 'Live'")
         assert page.run("document.documentElement.scrollWidth") <= width
         wide = "[...document.querySelectorAll('.table-responsive')].filter((it) => it.scrollWidth > it.clientWidth)"
         assert page.run(f"{wide}.map((it) => it.innerText)") == [], path
@@ -137,6 +186,29 @@ def test_retry_asks_and_says_how_many(page, seen):
     assert "2 items" in page.run("window.asked[0]")
     assert seen[0].infos(["fetch-17"])[0].failed == 2
     assert page.text("#errors td") == "2"
+
+
+def test_an_item_that_fails_again_shows_its_last_error(page, seen):
+    ledger, _ = seen
+
+    def fail(kind):
+        error = json.dumps({"type": kind, "message": "no", "traceback": f"line of {kind}"})
+        while chunk := pop(ledger):
+            if chunk.batch == "again":
+                items = ledger.take(chunk).items
+                failed = [Outcome(item.index, "failed", item.attempt, error, 0.1, WORKER, 1) for item in items]
+                ledger.record(chunk, failed, 0.1, WORKER)
+
+    submit(ledger, "again", 2)
+    fail("OSError")
+    go(page, seen, "batch/again")
+    page.until("document.querySelector('#errors').textContent.includes('OSError')")
+    page.click("#failures summary")
+    Control(ledger.client, ledger.settings).retry("again")
+    fail("KeyError")
+    page.until("document.querySelector('#errors').textContent.includes('KeyError')")
+    assert "OSError" not in page.text("#failures")
+    assert page.text("#failures details[open] code") == "line of KeyError"
 
 
 def test_a_container_is_called_one(page, seen):

@@ -190,6 +190,9 @@ def test_workers_and_machines_are_sampled(ledger, meters):
     observer = Observer(ledger.client, ledger.settings)
     ledger.heartbeat(WORKER, {**heartbeat(slots=3), **HOST}, [])
     ledger.heartbeat("io@a", {**heartbeat(slots=64, queue="io"), **HOST}, [])
+    container = {"container": True, "machine": "0123456789ab"}
+    ledger.heartbeat("io@b", {**heartbeat(queue="io"), **HOST, **container}, [])
+    ledger.heartbeat("io@c", {**heartbeat(queue="io"), **HOST, **container, "machine_name": "mill|2"}, [])
 
     def sampled():
         observer.look()
@@ -198,8 +201,9 @@ def test_workers_and_machines_are_sampled(ledger, meters):
         return next((one for one in found if one.hosts), None)
 
     found = until(sampled)
-    assert found.hosts == {"a": {"cores": 4, "cpu": 50, "used": 100, "memory": 200}}
-    assert (found.queues["cpu"]["slots"], found.queues["cpu"]["busy"], found.queues["io"]["slots"]) == (3, 1, 64)
+    load_of_each = {"cores": 4, "cpu": 50, "used": 100, "memory": 200}
+    assert found.hosts == dict.fromkeys(("a", "machine 012345", "mill|2"), load_of_each)
+    assert (found.queues["cpu"]["slots"], found.queues["cpu"]["busy"], found.queues["io"]["slots"]) == (3, 1, 68)
 
 
 def test_history_is_kept_as_long_as_it_is_shown_and_no_longer(ledger, meters):

@@ -145,9 +145,14 @@ def test_the_alert_rules_can_be_read():
         subprocess.run([promtool, "check", "rules", ALERTS], check=True, capture_output=True)
 
 
-def test_the_board_can_be_read():
+def test_the_board_can_be_read(tmp_path):
     board = json.loads(BOARD.read_text())
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) > 15
     for panel in board["panels"]:
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
         assert all(target["datasource"]["uid"] == "${source}" for target in panel["targets"])
+    queries = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    if promtool := shutil.which("promtool"):
+        rules = [{"record": "q", "expr": re.sub(r"\$__\w+", "5m", query)} for query in queries]
+        (tmp_path / "rules").write_text(json.dumps({"groups": [{"name": "board", "rules": rules}]}))
+        subprocess.run([promtool, "check", "rules", tmp_path / "rules"], check=True, capture_output=True)

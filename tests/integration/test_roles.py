@@ -1,11 +1,14 @@
 """Two roles on one dashboard: who acts has a name in the log of actions, who looks changes nothing."""
 
+from urllib.error import HTTPError
+
 import pytest
-from tornado.web import create_signed_value
 
 from gristmill.batches.audit import entries
 from tests.support.dashboards import basic, dashboard, heartbeat
 from tests.support.ledger import info, submit
+from tests.support.provider import provider
+from tests.support.servers import free_port
 
 PAGES = ("/batches", "/batch/b", "/busy", "/workers")
 ACTIONS = (
@@ -79,22 +82,24 @@ def test_passwords(server, ledger):
 
 @pytest.mark.parametrize("setting", ["OPERATORS", "VIEWERS"])
 def test_names_that_another_service_has_checked(server, ledger, setting):
-    """Flower's OAuth leaves a signed cookie with the name."""
+    """Flower's OAuth asks a provider who it is, and leaves a signed cookie with the name."""
     submit(ledger, "b", 3)
     named = {"OPERATORS": "ann@a.example", "VIEWERS": "cy@a.example"}[setting]
-    environ = {
-        "FLOWER_AUTH": ".*@a.example",
-        "FLOWER_COOKIE_SECRET": "a secret of the test",
-        f"GRISTMILL_DASHBOARD_{setting}": named,
-    }
-    with dashboard(server.url, ledger.settings.prefix, **environ) as pages:
-
-        def login(name):
-            return {"Cookie": f"user={create_signed_value('a secret of the test', 'user', name).decode()}"}
-
-        assert pages.ask("/batch/b/data")[0] == pages.ask("/batch/b/data", Cookie="user=ann@a.example")[0]
-        assert act(pages, "/batch/b/pause", login("eve@b.example")) not in (200, 302)
-        may_look_only(pages, login("cy@a.example"))
-        assert list(entries(ledger.client, ledger.settings)) == []
-        may_act(pages, login("ann@a.example"))
+    with provider() as service:
+        environ = service.environ(free_port()) | {
+            "FLOWER_AUTH": ".*@a.example",
+            f"GRISTMILL_DASHBOARD_{setting}": named,
+        }
+        with dashboard(server.url, ledger.settings.prefix, **environ) as pages:
+            forged = {"Cookie": "user=ann@a.example"}
+            assert (pages.ask("/batch/b/data")[0], pages.ask("/batch/b/data", **forged)[0]) == (403, 403)
+            assert pages.ask("/batch/b/pause", b"", **forged)[0] in (401, 403)
+            for person in ("eve@b.example", "unverified@a.example"):
+                with pytest.raises(HTTPError) as refused:
+                    service.login(f"{pages.address}/batches", person)
+                assert refused.value.code == 403
+                refused.value.close()
+            may_look_only(pages, service.login(f"{pages.address}/batches", "cy@a.example"))
+            assert list(entries(ledger.client, ledger.settings)) == []
+            may_act(pages, service.login(f"{pages.address}/batches", "ann@a.example"))
     assert [entry.by for entry in entries(ledger.client, ledger.settings)] == ["ann@a.example"]

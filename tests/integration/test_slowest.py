@@ -45,6 +45,17 @@ def test_only_an_outcome_that_counts_is_noted_and_the_last_attempts_time(ledger,
     assert slowest(ledger) == [("0", 2.0)]
 
 
+def test_an_item_that_is_to_run_again_has_no_time_until_it_has(ledger, control):
+    submit(ledger, "b", 12)
+    run_all(ledger, lambda index: 1.0 + index, "failed")
+    control.retry("b")
+    assert slowest(ledger) == []
+    run_all(ledger, lambda _: 0.5, "failed")
+    assert {seconds for _, seconds in slowest(ledger)} == {0.5}
+    control.retry_item("b", 3)
+    assert "3" not in dict(slowest(ledger))
+
+
 def test_a_process_tells_of_nothing_that_is_quicker_than_those_it_knows_of():
     chunk, other = Chunk("b", 1, 0, 100), Chunk("b", 2, 0, 100)
     outcomes = [Outcome(index, "succeeded", 1, "1", index / 10) for index in range(100)]

@@ -92,7 +92,7 @@ def basic(name: str, password: str) -> dict[str, str]:
 @contextmanager
 def dashboard(url: str, prefix: str = "", **settings: str) -> Iterator[Dashboard]:
     """A dashboard of the server at `url` while the context lasts."""
-    port = free_port()
+    port = int(settings.get("GRISTMILL_DASHBOARD_PORT") or free_port())
     own = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
     environ = {**own, "GRISTMILL_REDIS_URL": url, "GRISTMILL_PREFIX": prefix, **settings}
     command = [sys.executable, "-P", "-m", "gristmill.dashboard", "--port", str(port)]

@@ -36,6 +36,7 @@ def work(place: Place) -> None:
     place.ended("reports")
     numbers = "\n".join(["27", "28", "29"] * 4000)
     place.run("submit", "fibonacci", "--from", place.file("last", numbers), "--name", "sweep-large").good()
+    place.run("submit", "pause", "--from", place.file("more", lines), "--name", "evening-feeds").good()
     time.sleep(12)
 
 
@@ -50,6 +51,8 @@ def take(page: Page, address: str, directory: Path) -> None:
             page.open(f"{address}/{path}")
             page.until("document.getElementById('status').textContent === 'Live'")
             page.until("document.querySelectorAll('tbody tr, #failures li').length > 1")
+            if name == "batch":
+                page.until("document.querySelector('#errors td')")
             page.picture(directory / f"dashboard-{name}{suffix}.png")
 
 
@@ -57,7 +60,7 @@ def main() -> None:
     """Run a fleet, give it work, take the pictures."""
     directory = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as name, browser(Path(name) / "profile") as chromium:
-        place = Place(Path(name) / "place")
+        place = Place(Path(name) / "place", GRISTMILL_MACHINE_NAME="mill")
         with place.up("--cpu-slots", "2", "--io-slots", "16"):
             work(place)
             take(chromium.page(), (place.server().dashboard or "").rstrip("/"), directory)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gristmill.config.flower import check_reach, dashboard_url, flower_options, is_loopback, may_act
+from gristmill.config.flower import check_oauth, check_reach, dashboard_url, flower_options, is_loopback, may_act
 from gristmill.config.settings import load
 from gristmill.dashboard import visitors
 from gristmill.dashboard.application import is_loopback_name
@@ -111,6 +111,29 @@ def test_a_name_without_a_password_needs_somebody_else_who_checks_it(monkeypatch
     with pytest.raises(SettingError) as raised:
         flower_options(load(given))
     assert next(name for name in given if name != PASSWORD) in str(raised.value)
+
+
+OAUTH = {
+    "auth": ".*@a.example",
+    "auth_provider": "flower.views.auth.OktaLoginHandler",
+    "oauth2_key": "k",
+    "oauth2_secret": "s",
+    "oauth2_redirect_uri": "https://mill.example/login",
+}
+
+
+def test_oauth_is_refused_where_nobody_could_log_in():
+    check_oauth({}.get)
+    check_oauth(OAUTH.get)
+    for name in OAUTH.keys() - {"auth"}:
+        with pytest.raises(SettingError, match=f"FLOWER_{name.upper()}"):
+            check_oauth({**OAUTH, name: ""}.get)
+    with pytest.raises(SettingError, match="FLOWER_AUTH:"):
+        # Flower escapes what it gets.
+        check_oauth({**OAUTH, "auth": r".*@a\.example"}.get)
+    for provider in ("flower.views.auth.Nobody", "no_such_module.Handler"):
+        with pytest.raises(SettingError, match=f"FLOWER_AUTH_PROVIDER.*{provider}"):
+            check_oauth({**OAUTH, "auth_provider": provider}.get)
 
 
 def test_nobody_has_two_roles():

@@ -1,5 +1,5 @@
 --@ retry(batch, token, cancelled: flag, workflow: flag, actor)
---@ uses batches/reopen server/answers server/audit
+--@ uses batches/reopen batches/slowest server/answers server/audit
 -- Give back the failed and dead items of a batch, to be run again; with `cancelled` the cancelled ones too.
 -- Their bits move from one bitmap to another: a few operations on stored/8 bytes, however many they are.
 -- With `workflow`, the batches that it follows were retried before: it takes what its source records from now on, or has
@@ -43,6 +43,7 @@ for _, part in ipairs(parts) do
   redis.call('HSET', key(batch, 'state'), part, 0)
 end
 redis.call('HSET', key(batch, 'state'), 'dead', 0, 'retry_pending', 1)
+drop_slowest(batch)
 count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, number)
 if takes then sources.go_on_taking(batch, now) end
 release(batch, now)

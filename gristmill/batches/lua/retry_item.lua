@@ -1,5 +1,5 @@
 --@ retry_item(batch, token, index: number, actor)
---@ uses batches/reopen server/answers server/audit
+--@ uses batches/reopen batches/slowest server/answers server/audit
 -- Give back one item that failed, is dead or was cancelled, to be run again.
 -- Touches: audit, every key of the batch, active, answer:{token}. Returns `missing` (no such item), `cancelling` (the batch is
 -- being cancelled), `succeeded` or `left` (so there is nothing to run again), or `retried`.
@@ -36,6 +36,7 @@ if not (part == 'cancelled' and is_ahead()) then
   redis.call('SETBIT', key(batch, 'retry_pending'), index, 1)
   redis.call('HSET', key(batch, 'state'), 'retry_pending', 1)
 end
+drop_slowest(batch)
 count_open(b.queue, b.paused or state(batch, {'waiting'}, {}).waiting, 1)
 release(batch, milliseconds())
 note_action(actor, 'retry', 'batch', batch, 'item ' .. index)

@@ -35,9 +35,11 @@ local function read_heartbeat(text)
   return read and type(details) == 'table' and type(details.queue) == 'string' and details or {queue = ''}
 end
 
--- The name of a worker's machine: its host, or for a container, which has a host name of its own, a part of the machine's id.
+-- The name of a worker's machine: what a setting calls it; else its host, or for a container, which has a host name of its
+-- own, a part of the machine's id.
 -- Unlike machines.py, it does not join a container with a worker outside of containers on the same machine.
 local function machine_of(details)
+  if type(details.machine_name) == 'string' and details.machine_name ~= '' then return details.machine_name end
   if type(details.host) ~= 'string' then return nil end
   local id = details.container == true and type(details.machine) == 'string' and details.machine or ''
   return id ~= '' and 'machine ' .. string.sub(id, 1, 6) or details.host

@@ -21,3 +21,10 @@ local function note_slowest(batch, slow, groups)
   if number > SLOWEST then redis.call('ZPOPMIN', name, number - SLOWEST) end
   return redis.call('ZRANGE', name, 0, 0, 'WITHSCORES')[2]
 end
+
+-- Drop those that are to run again.
+local function drop_slowest(batch)
+  for _, index in ipairs(redis.call('ZRANGE', key(batch, 'slowest'), 0, -1)) do
+    if redis.call('GETBIT', key(batch, 'done'), index) == 0 then redis.call('ZREM', key(batch, 'slowest'), index) end
+  end
+end

@@ -69,7 +69,7 @@
   }
 
   function failure(item) {
-    return make("li", { "data-index": item.index },
+    return make("li", { "data-key": "f" + item.index, "data-index": item.index },
       make("div", { class: "gm-failure" },
         make("span", { class: "gm-index" }, "#" + item.index), make("code", { class: "gm-input" }, item.input),
         make("span", { class: "gm-error" }, item.type + (item.message ? ": " + item.message : ""))),
@@ -80,23 +80,22 @@
   }
 
   function failures(data) {
-    const list = byId("failures"), indexes = data.failures.map((item) => item.index).join();
     byId("no-failures").hidden = data.failures.length > 0;
-    // An unchanged list stays as it is, so that an open traceback stays open.
-    if (list.dataset.indexes !== indexes) list.replaceChildren(...data.failures.map(failure));
-    list.dataset.indexes = indexes;
+    fill(byId("failures"), data.failures.map(failure));
     more = data.more;
     byId("more").hidden = !more && starts.length === 1;
     byId("more").textContent = more ? "Next failed items" : "First failed items";
   }
 
-  /** Equal errors, once the number of failed items has changed. */
-  async function errors(batch) {
-    const bad = batch.failed + batch.dead, card = byId("errors-card");
-    if (card.dataset.of === String(bad)) return;
-    card.dataset.of = bad;
-    card.hidden = bad < 2;
-    if (card.hidden) return;
+  /** Equal errors, once more items have failed or are to run again. */
+  async function errors({ batch, progress }) {
+    const bad = batch.failed + batch.dead, card = byId("errors-card"), of = [bad, progress.failed.at(-1), batch.finished].join();
+    if (card.dataset.of === of) return;
+    card.dataset.of = of;
+    if (bad < 2) {
+      card.hidden = true;
+      return;
+    }
     const answer = await fetch(page.dataset.page + "/errors", { credentials: "same-origin" });
     if (!answer.ok) throw new Error((await answer.text()).trim());
     const { groups, counted, number: all } = await answer.json();
@@ -105,6 +104,7 @@
       make("td", { "data-head": "First item" }, "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
       + (all > groups.length ? count(all - groups.length, "rarer error is", "rarer errors are") + " not listed." : "");
+    card.hidden = card.dataset.of !== of;
   }
 
   function workflow(data) {
@@ -138,15 +138,14 @@
       make("th", { scope: "row" }, "#" + item.index), make("td", { "data-head": "Run time" }, duration(item.seconds)),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)))));
     failures(data);
-    errors(batch).catch(() => { delete byId("errors-card").dataset.of; });
+    errors(data).catch(() => { delete byId("errors-card").dataset.of; });
     latest = batch;
   }
 
   const ask = follow(() => page.dataset.url + "?after=" + starts[starts.length - 1], () => 2, show);
 
   byId("more").addEventListener("click", () => {
-    const indexes = byId("failures").dataset.indexes.split(",");
-    starts = more ? [...starts, Number(indexes[indexes.length - 1])] : [-1];
+    starts = more ? [...starts, Number(byId("failures").lastElementChild.dataset.index)] : [-1];
     ask();
   });
 
