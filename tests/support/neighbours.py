@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
-from tests.support.forked import run_forked
+from tests.support.forked import run_to_end
 
 
 class Shop(DropIn):
@@ -68,7 +68,7 @@ class Fleet:
     def run(self, code):
         """Run a program that imports us; answers what it printed."""
         code = f"from gristmill.tasks import app\nfrom gristmill.tasks.fibonacci import fibonacci\n{code}"
-        ended, out, err = run_forked([sys.executable, "-c", code], None, Path.cwd(), self.environ, 90)
+        ended, out, err = run_to_end([sys.executable, "-c", code], None, Path.cwd(), self.environ, 90)
         assert ended == 0, err.decode()
         return out.decode().strip()
 
