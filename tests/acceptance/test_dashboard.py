@@ -173,15 +173,6 @@ def test_the_page_follows_the_theme(page, address):
     assert colours[0] != colours[1]
 
 
-def test_it_fits_a_phone(page, fleet, address, name):
-    fleet.run("submit", "pause", "--name", name, "0").good()
-    page.size(390, 844, phone=True)
-    for path in ("throughput", "batches", f"batch/{name}"):
-        page.open(f"{address}/{path}")
-        page.until("document.getElementById('status').textContent === 'Live'")
-        assert page.run("document.documentElement.scrollWidth") <= 390
-
-
 def test_a_chart_can_be_read_with_the_keyboard(page, address):
     page.open(f"{address}/throughput")
     page.until("document.getElementById('status').textContent === 'Live'")
