@@ -81,10 +81,10 @@ class _Start:
 
 
 class _Popen(subprocess.Popen[AnyStr]):
-    def _execute_child(self, *given: Any) -> None:
-        values = inspect.signature(super()._execute_child).bind(*given).arguments
+    def _execute_child(self, *arguments: Any) -> None:
+        values = inspect.signature(super()._execute_child).bind(*arguments).arguments
         if not self._may_fork(values["args"], values["env"]):
-            super()._execute_child(*given)
+            super()._execute_child(*arguments)
             return
         pipes = [values[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
         ends = [number if end == -1 else end for number, end in enumerate((pipes[0], pipes[3], pipes[5]))]
@@ -170,9 +170,9 @@ def _main(start: _Start, ends: Sequence[Connection]) -> None:
         with suppress(OSError):
             os.set_inheritable(int(path.name), int(path.name) < 3)
     if command[0] == GRISTMILL and command[1:2] in (["up"], ["run"]) and sys.platform == "linux":
-        asked = _fork_parts()
-        if asked:
-            return _main(*asked)
+        part = _fork_parts()
+        if part:
+            return _main(*part)
     _call_itself(command)
     # The server that forks may ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -229,11 +229,11 @@ def _fork_parts() -> tuple[_Start, list[Connection]] | None:
     return None
 
 
-def _serve(asked: socket.socket) -> tuple[_Start, list[Connection]]:
+def _serve(requests: socket.socket) -> tuple[_Start, list[Connection]]:
     """Fork what the parent asks for, until it ends. Its own parent ends at once: so the fleet adopts it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
-        data, ends, *_ = socket.recv_fds(asked, 1 << 20, 3)
+        data, ends, *_ = socket.recv_fds(requests, 1 << 20, 3)
         if not data:
             os._exit(0)
         reader, writer = os.pipe()
@@ -241,11 +241,11 @@ def _serve(asked: socket.socket) -> tuple[_Start, list[Connection]]:
             if pid := os.fork():
                 os.write(writer, str(pid).encode())
                 os._exit(0)
-            for each in (reader, writer, asked.detach()):
+            for each in (reader, writer, requests.detach()):
                 os.close(each)
             return pickle.loads(data), [Connection(end) for end in ends]
         os.waitpid(between, 0)
-        asked.send(os.read(reader, 20))
+        requests.send(os.read(reader, 20))
         for each in (reader, writer, *ends):
             os.close(each)
 
