@@ -43,8 +43,12 @@ _LIBRARIES = """
 #: What reads a setting or a variable, or changes Celery or kombu, when it is imported is not among them.
 _OURS = """
     gristmill.batches.control gristmill.batches.info gristmill.batches.ledger gristmill.batches.reader
-    gristmill.config.settings gristmill.fleet.overview gristmill.fleet.registry gristmill.server.connection
-    gristmill.server.owner
+    gristmill.batches.schedules gristmill.cli.command gristmill.cli.output.csv_results gristmill.config.celery
+    gristmill.config.settings gristmill.fleet.overview gristmill.fleet.registry gristmill.local.fleet
+    gristmill.producer.append_options gristmill.producer.batch gristmill.producer.items.combined
+    gristmill.producer.items.program_inputs gristmill.producer.items.split_lines gristmill.producer.items.table
+    gristmill.server.connection gristmill.server.owner gristmill.server.quick_client gristmill.tasks.program.command
+    gristmill.tasks.return_type gristmill.tasks.schema
 """
 #: The modules of a fleet's processes.
 PARTS = {"gristmill.dashboard", "gristmill.server", "gristmill.worker"}

@@ -102,7 +102,8 @@ from gristmill.config.settings import settings
 assert not settings.cache_info().misses
 from kombu.transport import TRANSPORT_ALIASES
 assert not [name for name in TRANSPORT_ALIASES if "gristmill" in name]
-print([name for name in sys.modules if name.startswith(("gristmill.cli", "gristmill.tasks", "gristmill.broker"))])
+from celery import _state
+print([*_state._apps, *(name for name in ("gristmill.broker", "gristmill.cli.console") if name in sys.modules)])
 """
     # Whoever reads the settings raises an error.
     environ = {**os.environ, "GRISTMILL_IO_SLOTS": "no number"}
