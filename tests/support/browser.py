@@ -16,7 +16,7 @@ import pytest
 
 #: Seconds for an answer of the browser, and for what a page is to become.
 PATIENCE = 30.0
-#: The first has no window to draw: it takes a third of the processor time of the others.
+#: The first has no window to draw, and takes less than half of the processor time of the others.
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
