@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO, Any, AnyStr
 
 from gristmill.fleet import worker_id
-from gristmill.local.descendants import is_subreaper
+from gristmill.local.descendants import become_subreaper
 
 GRISTMILL = str(Path(sys.executable).with_name("gristmill"))
 _LIBRARIES = """
@@ -52,6 +52,8 @@ _OURS = """
 """
 #: The modules of a fleet's processes.
 PARTS = {"gristmill.dashboard", "gristmill.server", "gristmill.worker"}
+#: The commands that start them.
+WITH_PARTS = {"compare", "demo", "run", "up"}
 PRELOADED = [*_LIBRARIES.split(), *_OURS.split()]
 #: Variables that Python, its C library or Celery reads once, at its start, and those that `_main` sees to.
 _AT_START = ("CELERY_", "GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TZ")
@@ -173,7 +175,7 @@ def _main(start: _Start, ends: Sequence[Connection]) -> None:
     for path in Path("/dev/fd").iterdir():
         with suppress(OSError):
             os.set_inheritable(int(path.name), int(path.name) < 3)
-    if command[0] == GRISTMILL and command[1:2] in (["up"], ["run"]) and sys.platform == "linux":
+    if command[0] == GRISTMILL and WITH_PARTS & {*command[1:2]} and sys.platform == "linux":
         part = _fork_parts()
         if part:
             return _main(*part)
@@ -223,12 +225,13 @@ def _fork_parts() -> tuple[_Start, list[Connection]] | None:
 
     class Part(_Popen[AnyStr]):
         def _may_fork(self, command: Sequence[str], environ: Mapping[str, str] | None) -> bool:
-            return is_subreaper() and can_fork(command, environ or os.environ)
+            return can_fork(command, environ or os.environ)
 
         def _fork(self, start: _Start, ends: Sequence[int]) -> int:
             socket.send_fds(ours, [pickle.dumps(start)], ends)
             return int(ours.recv(20))
 
+    become_subreaper()
     subprocess.Popen = Part
     return None
 
