@@ -94,6 +94,13 @@ LONGEST = (
     "tests/integration/test_repair.py",
     "tests/acceptance/test_later.py",
     "tests/model/",
+    "tests/acceptance/test_drain.py",
+    "tests/acceptance/test_control.py",
+    "tests/acceptance/test_placing.py",
+    "tests/acceptance/test_pages_in_browser.py",
+    "tests/integration/test_pools.py",
+    "tests/integration/test_watch.py",
+    "tests/integration/test_full_backend.py",
     "tests/acceptance/",
 )
 #: Files whose tests share the fleet of their process, or its browser: each fleet costs some CPU while it stands idle.
