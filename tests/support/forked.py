@@ -89,7 +89,7 @@ class _Start:
 class _Popen(subprocess.Popen[AnyStr]):
     def _execute_child(self, *arguments: Any) -> None:
         values = inspect.signature(super()._execute_child).bind(*arguments).arguments
-        if not self._may_fork(values["args"], values["env"]):
+        if values["pass_fds"] or values["preexec_fn"] or not self._may_fork(values["args"], values["env"]):
             super()._execute_child(*arguments)
             return
         pipes = [values[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
