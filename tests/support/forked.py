@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, AnyStr
@@ -180,6 +180,8 @@ def _main(start: _Start, ends: Sequence[Connection]) -> None:
         if part:
             return _main(*part)
     _call_itself(command)
+    # As if nobody had chosen: what the server that forks is started with is its own.
+    set_start_method(None, force=True)
     # The server that forks may ignore it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Streams note whether their file can seek when they open it, and where its lines go.

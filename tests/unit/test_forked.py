@@ -30,6 +30,7 @@ PYTHON = [sys.executable, "-c"]
         [*PYTHON, "import atexit; atexit.register(print, 'at the end'); exit('with a word')"],
         [*PYTHON, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"],
         [*PYTHON, "import os, signal; print(signal.getsignal(signal.SIGINT))"],
+        [*PYTHON, "import multiprocessing; print(multiprocessing.get_start_method())"],
     ],
     ids=lambda command: " ".join(command[1:])[:40],
 )
