@@ -16,9 +16,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
-from gristmill.config.settings import load
+from gristmill.config.settings import load, settings
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
+from gristmill.tasks import catalog
 
 # Each command that a test runs is a new Python: without bytecode it would compile the whole package first (0.3 s).
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -91,6 +92,13 @@ LONGEST = (
     "tests/integration/test_repair.py",
     "tests/acceptance/test_later.py",
     "tests/model/",
+    "tests/acceptance/test_drain.py",
+    "tests/acceptance/test_control.py",
+    "tests/acceptance/test_placing.py",
+    "tests/acceptance/test_pages_in_browser.py",
+    "tests/integration/test_pools.py",
+    "tests/integration/test_watch.py",
+    "tests/integration/test_full_backend.py",
     "tests/acceptance/",
 )
 #: Files whose tests share the fleet of their process, or its browser: each fleet costs some CPU while it stands idle.
@@ -200,6 +208,13 @@ def until(condition, seconds=PATIENCE, what="the condition"):
         assert now < deadline, f"{what} was not met within {seconds} s"
         # Who looks through all processes takes a core from what it waits for if it does so without a break.
         time.sleep(min(0.5, max(0.02, 2 * (now - started_at))))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shipped_tasks():
+    """The tasks that a fresh process knows: otherwise the settings of the first test that asks would say which."""
+    catalog.load()
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

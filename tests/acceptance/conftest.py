@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import closing
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from tests.conftest import until
 from tests.support.browser import browser
 from tests.support.command import Place
 from tests.support.engine import IMAGE, Compose, docker, engine_or_skip
-from tests.support.site import Site
+from tests.support.website import running_site, says
 
 #: The address at which fleets may fetch: another loopback address than `localhost` has.
 SITE = "127.0.0.9"
@@ -93,8 +94,13 @@ def place(tmp_path):
 
 @pytest.fixture(scope="session")
 def site():
-    """A web site that fleets may fetch."""
-    with Site(SITE) as site:
+    """A web site that fleets may fetch: `/to?there=URL` redirects there."""
+
+    def redirect(handler):
+        says(status=302, location=parse_qs(urlsplit(handler.path).query)["there"][0])(handler)
+
+    with running_site(SITE) as site:
+        site.routes |= {"/": says(b"page"), "/page": says(b"page"), "/to": redirect, "/token-9f3": says(status=204)}
         yield site
 
 

@@ -17,13 +17,12 @@ for reply in "${COMPREPLY[@]}"; do echo "${reply}"; done
 """
 
 
-def bash(place, *words, **settings):
-    """The words that bash offers at the end of a line; `gristmill` is on the path."""
-    path = f"{GRISTMILL.rpartition('/')[0]}:{place.environ['PATH']}"
-    script = place.file("completion.bash", place.run("completion", "bash").good().out)
-    done = place.process(["bash", "-c", BASH, script, *words], PATH=path, **settings).good()
+def offered(place, *words, **settings):
+    """The words that the script of bash asks for and gets, at the end of a line."""
+    line = {"COMP_WORDS": " ".join(("gristmill", *words)), "COMP_CWORD": str(len(words))}
+    done = place.run(_GRISTMILL_COMPLETE="bash_complete", **line, **settings).good()
     assert done.err == "", done
-    return done.out.split()
+    return [row.partition(",")[2] for row in done.out.split()]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -42,29 +41,35 @@ def test_no_shell(place):
     place.run("completion").refused("bash|zsh|fish")
 
 
+def test_a_line_of_offered(place):
+    path = f"{GRISTMILL.rpartition('/')[0]}:{place.environ['PATH']}"
+    script = place.file("completion.bash", place.run("completion", "bash").good().out)
+    done = place.process(["bash", "-c", BASH, script, "com"], PATH=path).good()
+    assert (done.out.split(), done.err) == (["compare", "completion"], "")
+
+
 def test_commands_and_options(place):
-    assert bash(place, "com") == ["compare", "completion"]
-    assert sorted(bash(place, "dead", "")) == ["delete", "list", "requeue"]
-    assert bash(place, "results", "--in") == ["--in-order"]
-    assert bash(place, "run", "fibonacci", "--input-format", "c") == ["csv"]
+    assert sorted(offered(place, "dead", "")) == ["delete", "list", "requeue"]
+    assert offered(place, "results", "--in") == ["--in-order"]
+    assert offered(place, "run", "fibonacci", "--input-format", "c") == ["csv"]
 
 
 def test_tasks(place):
-    assert bash(place, "run", "f") == ["fetch", "fibonacci"]
-    assert bash(place, "run", "f", GRISTMILL_TASK_MODULES="missing") == [], "an error does not print into the line"
+    assert offered(place, "run", "f") == ["fetch", "fibonacci"]
+    assert offered(place, "run", "f", GRISTMILL_TASK_MODULES="missing") == [], "an error does not print into the line"
 
 
 def test_batches_of_a_server_that_is_near(fleet, name):
     fleet.run("run", "odd", "a", "--name", name).good()
-    assert bash(fleet, "watch", name[:-1]) == [name]
+    assert offered(fleet, "watch", name[:-1]) == [name]
 
 
 def test_no_server_and_one_that_hangs_keep_nobody_waiting(place):
-    assert bash(place, "watch", "") == []
+    assert offered(place, "watch", "") == []
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         begin = time.monotonic()
-        assert bash(place, "watch", "", GRISTMILL_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}") == []
+        assert offered(place, "watch", "", GRISTMILL_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}") == []
         # Far less than the 15 s that a command waits for an answer.
         assert time.monotonic() - begin < 10

@@ -256,18 +256,15 @@ sys.exit(len(calls.read_text().splitlines()) < 2)
         assert running.end(signal.SIGTERM).code == 0
 
 
-@pytest.mark.parametrize(
-    ("option", "words"),
-    [
+def test_autoscale_with_a_wrong_option(fleet):
+    cases = (
         (("--cpu-slots", "8..2"), "invalid value for --cpu-slots: '8..2'"),
         (("--io-slots", "many"), "invalid value for --io-slots: 'many'"),
         (("--target", "1s"), "invalid value for --target"),
         (("--exec", "scale --to 8"), "invalid value for --exec: 'scale --to 8'"),
         (("--exec", "scale '{cpu}"), "invalid value for --exec"),
-    ],
-)
-def test_autoscale_with_a_wrong_option(fleet, option, words):
-    fleet.run("autoscale", *option).refused(words)
+    )
+    fleet.refused([(("autoscale", *option), words) for option, words in cases])
 
 
 def test_autoscale_with_nothing_to_scale(place):

@@ -8,7 +8,7 @@ import pytest
 from gristmill.producer.backpressure import FULL
 from tests.conftest import until
 
-COUNT = 30_000
+COUNT = 15_000
 ITEMS = "".join(f"0.0000{n}\n" for n in range(100_000, 100_000 + COUNT))
 
 
@@ -61,7 +61,7 @@ def test_a_producer_that_begins_on_a_full_server_is_refused(mill):
 
 def test_a_producer_waits_for_room_and_goes_on(mill):
     items = mill.file("items", ITEMS)
-    mill.room(200)
+    mill.room(100)
     with mill.start("submit", "pause", "--from", items, "--name", "x") as running:
         running.says("% full (of ")
         running.says("waiting for room, ")
@@ -79,7 +79,7 @@ def test_a_producer_waits_for_room_and_goes_on(mill):
 def test_a_producer_that_waits_can_be_interrupted_and_repeated(mill):
     items = mill.file("items", ITEMS)
     command = ("submit", "pause", "--from", items, "--name", "x")
-    mill.room(200)
+    mill.room(100)
     with mill.start(*command) as running:
         running.says("waiting for room")
         done = running.end(signal.SIGINT)

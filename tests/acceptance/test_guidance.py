@@ -99,23 +99,21 @@ class TestDataRoot:
 class TestOptionsThatDoNotGoTogether:
     """C16: none is ignored in silence."""
 
-    @pytest.mark.parametrize(
-        ("words", "named"),
-        [
-            (("run", "fibonacci", "3", "-0"), "-0"),
-            (("run", "fibonacci", "3", "--input-format", "csv"), "--input-format"),
-            (("submit", "fibonacci", "3", "--encoding", "latin-1"), "--encoding"),
-            (("run", "fibonacci", "-3"), "--"),
-            (("up", "io", "--port", "8080"), "--port"),
-            (("up", "io", "--cpu-slots", "2"), "--cpu-slots"),
-            (("up", "flower", "--io-slots", "2"), "--io-slots"),
-            (("results", "--max-wait", "3"), "--max-wait"),
-            (("results", "--failed", "--state", "dead"), "--failed"),
-            (("results", "--json", "--format", "csv"), "--json"),
-            (("results", "--output", "x", "--format", "text"), "--output"),
-            (("compare", "--items", "3", "--seconds", "3", "--only", "cpu"), "--seconds"),
-        ],
+    CASES = (
+        (("run", "fibonacci", "3", "-0"), "-0"),
+        (("run", "fibonacci", "3", "--input-format", "csv"), "--input-format"),
+        (("submit", "fibonacci", "3", "--encoding", "latin-1"), "--encoding"),
+        (("run", "fibonacci", "-3"), "--"),
+        (("up", "io", "--port", "8080"), "--port"),
+        (("up", "io", "--cpu-slots", "2"), "--cpu-slots"),
+        (("up", "flower", "--io-slots", "2"), "--io-slots"),
+        (("results", "--max-wait", "3"), "--max-wait"),
+        (("results", "--failed", "--state", "dead"), "--failed"),
+        (("results", "--json", "--format", "csv"), "--json"),
+        (("results", "--output", "x", "--format", "text"), "--output"),
+        (("compare", "--items", "3", "--seconds", "3", "--only", "cpu"), "--seconds"),
     )
-    def test_it_is_refused(self, place, words, named):
-        place.run(*words).refused(named)
+
+    def test_they_are_refused(self, place):
+        place.refused(self.CASES)
         assert not place.home.path.exists()

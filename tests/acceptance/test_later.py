@@ -42,9 +42,8 @@ class TestAppend:
         fleet.run("submit", "pair", "1", "--name", name, "--append", "--close-after", "1s").good()
         assert fleet.ended(name).succeeded == 1
 
-    @pytest.mark.parametrize(
-        "words",
-        [
+    def test_what_does_not_go_together(self, unchanged):
+        options = (
             ("--append",),
             ("--dedupe-by", "left", "--name", "x"),
             ("--token", "x", "--name", "x"),
@@ -56,10 +55,8 @@ class TestAppend:
             ("--every", "1h", "--name", "x", "--follow"),
             ("--cron", "soon", "--name", "x"),
             ("--at", "2020-01-01T00:00"),
-        ],
-    )
-    def test_what_does_not_go_together(self, unchanged, words):
-        assert unchanged.run("submit", "pair", "1", *words).code == 2
+        )
+        unchanged.refused([(("submit", "pair", "1", *words), "") for words in options])
         assert rows(unchanged.run("schedule", "list", "--json")) == []
 
 

@@ -200,17 +200,14 @@ def test_what_ran_out_of_memory_runs_once_more_alone(mill):
     assert (mill.path / "other" / "grown-2000").read_text() == "xx"
 
 
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
+def test_up_names_what_is_wrong_with_its_parts(place):
+    write(place.cwd, FILES)
+    cases = (
         (["gpu", "gpu=2"], "gpu=2"),
         (["cpu=2", "--cpu-slots", "3"], "cpu=2"),
         (["gpu=0"], "'0'"),
         (["mail:cpu"], "'cpu'"),
         (["io", "--cpu-slots", "2"], "--cpu-slots"),
         (["no way"], "'no way'"),
-    ],
-)
-def test_up_names_what_is_wrong_with_its_parts(place, words, names):
-    write(place.cwd, FILES)
-    place.run("up", *words).refused(names)
+    )
+    place.refused([(["up", *words], said) for words, said in cases])

@@ -4,7 +4,6 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,6 +29,7 @@ NAME = "b"
 OTHER = "cpu@b"
 #: Milliseconds until an attempt that is due only when `time_passes`.
 LATER = "later"
+LIMITS = ({}, {"halt": "3"}, {"halt": "20%"}, {"halt": "success=4", "max_running": "2"})
 
 
 def ended(items, state):
@@ -40,20 +40,25 @@ def ended(items, state):
 class Controlled(RuleBasedStateMachine):
     """A batch with a producer, two workers and an operator, each as unlucky as can be."""
 
-    def __init__(self, client, limits):
+    def __init__(self, client):
         super().__init__()
         self.ledger = Ledger(client, load({"GRISTMILL_PREFIX": f"t{uuid.uuid4().hex}:"}))
         self.control = Control(client, self.ledger.settings)
         enlist(self.ledger)
-        self.ledger.create(NAME, "token", {**FIELDS, "retries": 1, **limits})
         self.stored, self.feeding = 0, True
         #: Every chunk that was ever on the queue, and what workers hold of them: chunk, items, worker.
         self.messages, self.held = [], []
 
     # -- the producer
 
-    @initialize(count=st.integers(1, 20), last=st.booleans(), state=st.sampled_from(["", "succeeded", "failed", LATER]))
-    def begin(self, count, last, state):
+    @initialize(
+        limits=st.sampled_from(LIMITS),
+        count=st.integers(1, 20),
+        last=st.booleans(),
+        state=st.sampled_from(["", "succeeded", "failed", LATER]),
+    )
+    def begin(self, limits, count, last, state):
+        self.ledger.create(NAME, "token", {**FIELDS, "retries": 1, **limits})
         self.append(count, last)
         if state:
             self.work(state)
@@ -284,22 +289,8 @@ class Controlled(RuleBasedStateMachine):
         assert list(self.ledger.client.scan_iter(f"{self.ledger.settings.prefix}gm1:batch:*")) == []
 
 
-@pytest.mark.parametrize(
-    "limits",
-    [{}, {"halt": "3"}, {"halt": "20%"}, {"halt": "success=4", "max_running": "2"}],
-    ids=["", "halt 3", "halt 20%", "halt success=4, max_running 2"],
-)
-def test_the_books_balance_whatever_is_done_to_a_batch(client, limits):
-    options = settings(
-        max_examples=15,
-        stateful_step_count=40,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(lambda: Controlled(client, limits), settings=options)
-
-
-def test_the_machine_reaches_every_state(client):
-    """Else what holds above would hold of little."""
+def test_the_books_balance_whatever_is_done_to_a_batch(client):
+    """And the machine reaches every state, else what holds would hold of little."""
     seen = set()
 
     class Watched(Controlled):
@@ -307,15 +298,11 @@ def test_the_machine_reaches_every_state(client):
         def note(self):
             seen.add(self.info().state)
 
-    options = settings(
-        max_examples=20,
-        stateful_step_count=20,
-        suppress_health_check=list(HealthCheck),
-    )
+    options = settings(max_examples=20, stateful_step_count=40, suppress_health_check=list(HealthCheck))
     # The machine's producer never dies, and makes a batch that begins at once and follows no other.
     wanted = set(State) - {State.ABANDONED, State.OPEN, State.WAITING, State.SCHEDULED}
     for _ in range(8):
-        run_state_machine_as_test(lambda: Watched(client, {}), settings=options)
+        run_state_machine_as_test(lambda: Watched(client), settings=options)
         if seen == wanted:
             break
     assert seen == wanted

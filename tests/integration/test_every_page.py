@@ -72,7 +72,6 @@ def test_the_addresses_are_those_of_all_routes():
     "state",
     [
         {"has_work": False},
-        {},
         {"GRISTMILL_DASHBOARD_READ_ONLY": "true"},
         {"GRISTMILL_TASK_EVENTS": "true"},
     ],

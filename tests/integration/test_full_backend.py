@@ -4,7 +4,7 @@ import pytest
 from redis import Redis
 
 from tests.conftest import until
-from tests.integration.test_pools import EVERY, POOLS, QUICK
+from tests.integration.test_pools import QUICK
 from tests.support.dropin_bench import DropIn
 from tests.support.servers import redis_server, running
 
@@ -40,13 +40,13 @@ def refusals(client, error):
     return client.info("errorstats").get(f"errorstat_{error}", {"count": 0})["count"]
 
 
-def tasks_wait_and_end(server, backend, tmp_path, pool, error, end):
+def tasks_wait_and_end(server, backend, tmp_path, error, end):
     """Four tasks stay on the queue while the backend refuses with `error`, until `end()`; then each has its result."""
     url, client = backend
     bench = DropIn(server.url, tmp_path, **QUICK)
     try:
         bench.environ["TEST_BACKEND"] = url
-        bench.worker(pool, POOLS[pool])
+        bench.worker("threads", 2)
         bench.send("for n in range(4): mark.apply_async((n,), task_id=f'{n}')")
         # Each of the four is refused, and at least one of them again.
         until(lambda: refusals(client, error) >= TRIES, 60, "tries")
@@ -59,20 +59,12 @@ def tasks_wait_and_end(server, backend, tmp_path, pool, error, end):
         bench.close()
 
 
-@EVERY
-def test_a_task_waits_while_the_backend_is_full(server, backend, tmp_path, pool):
-    _, client = backend
-    begin, end = REFUSALS["OOM"]
-    client.execute_command(*begin)
-    tasks_wait_and_end(server, backend, tmp_path, pool, "OOM", lambda: client.execute_command(*end))
-
-
-@pytest.mark.parametrize("refusal", ["NOREPLICAS", "READONLY"])
+@pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_task_waits_while_the_backend_takes_no_writes(server, backend, tmp_path, refusal):
     _, client = backend
     begin, end = REFUSALS[refusal]
     client.execute_command(*begin)
-    tasks_wait_and_end(server, backend, tmp_path, "threads", refusal, lambda: client.execute_command(*end))
+    tasks_wait_and_end(server, backend, tmp_path, refusal, lambda: client.execute_command(*end))
 
 
 def test_a_task_waits_while_the_backend_cannot_save(server, backend, tmp_path):
@@ -84,4 +76,4 @@ def test_a_task_waits_while_the_backend_cannot_save(server, backend, tmp_path):
         client.execute_command("BGSAVE")
 
     unwritable_disk(client, directory)
-    tasks_wait_and_end(server, backend, tmp_path, "threads", "MISCONF", mend)
+    tasks_wait_and_end(server, backend, tmp_path, "MISCONF", mend)

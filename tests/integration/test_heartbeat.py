@@ -22,6 +22,7 @@ from gristmill.server.waiting import COMMAND, OUTCOMES
 from gristmill.tasks.application import app
 from gristmill.worker import boot_steps
 from tests.conftest import until
+from tests.support.forked import start
 from tests.support.leases import end_leases
 from tests.support.proxy import Proxy
 
@@ -200,8 +201,8 @@ def test_a_worker_has_few_threads_before_its_slots_begin(server, ledger, tmp_pat
         "GRISTMILL_REDIS_URL": server.url,
         "GRISTMILL_PREFIX": ledger.settings.prefix,
     }
-    command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", "1"]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, env=environ, stderr=log, stdout=log) as worker:
+    command = [sys.executable, "-P", "-m", "gristmill.worker", kind, "--slots", "1"]
+    with (tmp_path / "log").open("w") as log, start(command, environ, log) as worker:
         try:
             registry = WorkerRegistry(ledger.client, ledger.settings)
             until(registry.workers, what=f"a heartbeat ({tmp_path / 'log'})")

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 from collections import Counter
 
@@ -16,6 +15,7 @@ from gristmill.config.settings import load
 from gristmill.server.waiting import COMMAND, Patience
 from gristmill.worker.upkeep.notifier import Notifier
 from tests.conftest import until
+from tests.support.forked import popen
 from tests.support.ledger import info, run_all, submit
 from tests.support.proxy import Proxy
 from tests.support.website import running_site, says
@@ -77,7 +77,7 @@ def test_each_notice_arrives_whoever_is_killed(ledger, server, record_property):
         while ledger.client.exists(ledger.settings.key("notices")):
             kill_at = killer.luck.randint(1, 4) if left else 0
             arguments = [server.url, ledger.settings.prefix, str(kill_at)]
-            sender = subprocess.Popen([sys.executable, "-c", SENDER, *arguments])
+            sender = popen([sys.executable, "-c", SENDER, *arguments], env=os.environ)
             killer.senders[:] = [sender]
             started += 1
             if sender.wait(60) == -signal.SIGKILL:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.forked import run_forked
+from tests.support.forked import run_to_end
 from tests.support.proxy import Proxy
 
 #: What programs ask for, and the error that they get.
@@ -39,7 +39,7 @@ def test_each_call_raises_one_error_without_a_chain(tmp_path):
     environ = {**os.environ, "GRISTMILL_REDIS_URL": "redis://127.0.0.1:9/0", "GRISTMILL_HOME": str(tmp_path)}
 
     def run(call):
-        return run_forked([sys.executable, "-c", PROGRAM.format(call=call)], None, tmp_path, environ, 60)
+        return run_to_end([sys.executable, "-c", PROGRAM.format(call=call)], None, tmp_path, environ, 60)
 
     with ThreadPoolExecutor(len(CALLS)) as pool:
         ended = dict(zip(CALLS, pool.map(run, CALLS), strict=True))

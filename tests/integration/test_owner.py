@@ -16,6 +16,7 @@ from gristmill.server.connection import connect, locate
 from gristmill.server.home import Home
 from gristmill.server.owner import own_server
 from tests.conftest import until
+from tests.support.forked import popen
 from tests.support.homes import kill, processes
 
 PROJECT = Path(__file__).parents[2]
@@ -38,9 +39,10 @@ with own_server(Home(settings().home), "gristmill up", settings()):
 @contextmanager
 def owner(*command: str):
     """A process that owns the home's server, as the leader of a process group, which is killed in the end."""
-    arguments = command or ("-m", "gristmill.server")
-    with subprocess.Popen(
+    arguments = command or ("-P", "-m", "gristmill.server")
+    with popen(
         [sys.executable, *arguments],
+        env=os.environ,
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

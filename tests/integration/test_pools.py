@@ -1,6 +1,5 @@
 """What a pool no longer runs is acknowledged or handed back, on every pool."""
 
-import importlib.util
 import signal
 import time
 
@@ -11,23 +10,13 @@ from tests.support.dropin_bench import DropIn
 from tests.support.transport_bench import Bench
 
 POOLS = {"prefork": 2, "threads": 2, "solo": 1, "gevent": 2, "eventlet": 2}
-EVERY = pytest.mark.parametrize(
-    "pool",
-    [
-        pytest.param(
-            pool,
-            marks=pytest.mark.skipif(
-                pool in ("gevent", "eventlet") and importlib.util.find_spec(pool) is None, reason=f"no {pool} here"
-            ),
-        )
-        for pool in POOLS
-    ],
-)
+#: One of each way to run tasks: processes, threads, and threads that switch where they wait.
+WAYS = pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 #: A result backend that gives up soon.
 QUICK = {"TEST_BACKEND_OPTIONS": '{"retry_policy": {"max_retries": 1, "interval_start": 0.05}}'}
 
 
-@EVERY
+@pytest.mark.parametrize("pool", POOLS)
 def test_a_task_whose_result_cannot_be_stored_runs_again_until_it_is(server, proxy, tmp_path, pool):
     bench = DropIn(server.url, tmp_path, **QUICK)
     try:
@@ -50,7 +39,7 @@ def test_a_task_whose_result_cannot_be_stored_runs_again_until_it_is(server, pro
         bench.close()
 
 
-@EVERY
+@WAYS
 def test_a_task_whose_result_is_refused_becomes_a_dead_letter(server, tmp_path, pool):
     bench = DropIn(server.url, tmp_path, **QUICK)
     try:
@@ -66,7 +55,7 @@ def test_a_task_whose_result_is_refused_becomes_a_dead_letter(server, tmp_path, 
         bench.close()
 
 
-@EVERY
+@WAYS
 def test_a_task_that_runs_out_of_memory_fails_and_its_worker_goes_on(server, tmp_path, pool):
     bench = DropIn(server.url, tmp_path)
     try:
@@ -90,10 +79,8 @@ def cancelling(server, proxy, tmp_path):
     bench.close()
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent", "eventlet"])
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_what_a_worker_cancels_when_its_connection_breaks_runs_again(cancelling, proxy, pool):
-    if importlib.util.find_spec(pool) is None and pool != "prefork":
-        pytest.skip(f"no {pool} here")
     cancelling.worker(pool, 2, 2, url=cancelling.through)
     cancelling.send("mark.delay(1, 3); mark.delay(2, 3)")
     until(lambda: cancelling.begun() == [1, 2], 60)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,25 @@ from gristmill.server.connection import connect
 from gristmill.server.home import Home, ServerFile
 from gristmill.server.waiting import Policy
 from tests.conftest import until
-from tests.support.forked import GRISTMILL, can_fork, run_forked
+from tests.support.forked import GRISTMILL, popen, run_to_end
 
 #: Seconds for any one command that is waited for: a noisy machine's, not a claim about speed.
 PATIENCE = 100.0
 #: The line with which `gristmill up` says that it is ready.
 READY = "Ctrl-C ends it"
+#: Runs several commands in one process.
+_EACH = """
+import contextlib, io, json, sys
+from gristmill.cli import main
+for words in json.loads(sys.argv[1]):
+    out, err, code, sys.argv = io.StringIO(), io.StringIO(), 0, ["gristmill", *words]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}))
+"""
 #: Every process of a place has this in its environment, whatever home it was given.
 _MARK = "ACCEPTANCE_PLACE"
 
@@ -130,26 +143,19 @@ class Place:
         """Run `gristmill` with these arguments to its end."""
         return self.process([GRISTMILL, *arguments], stdin=stdin, cwd=cwd, **settings)
 
+    def refused(self, cases: Sequence[tuple[Sequence[str], str]]) -> list[str]:
+        """Assert that `gristmill` refuses the words of each case with the case's text, in one process; its answers."""
+        commands = json.dumps([words for words, _ in cases])
+        rows = self.process([sys.executable, "-c", _EACH, commands]).good().rows
+        return [Done(**row).refused(text) for row, (_, text) in zip(rows, cases, strict=True)]
+
     def process(
         self, command: list[str], *, stdin: str | bytes | None = None, cwd: Path | None = None, **settings: str
     ) -> Done:
         """Run any command here to its end."""
-        standard_input = stdin.encode() if isinstance(stdin, str) else stdin
-        environ = {**self.environ, **settings}
-        if can_fork(command, environ):
-            code, out, err = run_forked(command, standard_input, cwd or self.cwd, environ, PATIENCE)
-            return Done(code, out.decode(), err.decode())
-        done = subprocess.run(
-            command,
-            input=standard_input,
-            stdin=subprocess.DEVNULL if standard_input is None else None,
-            capture_output=True,
-            cwd=cwd or self.cwd,
-            env=environ,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        code, out, err = run_to_end(command, data, cwd or self.cwd, {**self.environ, **settings}, PATIENCE)
+        return Done(code, out.decode(), err.decode())
 
     def start(
         self, *arguments: str, cwd: Path | None = None, stdin: Any = None, stdout: Any = None, **settings: str
@@ -165,7 +171,7 @@ class Place:
         self._count += 1
         err = self.path / f"stderr-{self._count}"
         with err.open("wb") as stream:
-            process = subprocess.Popen(
+            process = popen(
                 command,
                 stdin=stdin or subprocess.DEVNULL,
                 stdout=stdout or subprocess.PIPE,

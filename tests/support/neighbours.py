@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from pathlib import Path
 
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
-from tests.support.forked import run_forked
+from tests.support.forked import run_to_end, start
 
 
 class Shop(DropIn):
@@ -25,13 +24,7 @@ class Shop(DropIn):
     def worker(self, queue="shop", **environ):
         log = (self.directory / f"shop-{len(self.workers)}.log").open("w")
         command = f"-m celery -A {self.app} worker -Q {queue} -P threads -c 2 -l info -n shop{len(self.workers)}@t"
-        worker = subprocess.Popen(
-            [sys.executable, *command.split()],
-            env={**self.environ, **environ},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        worker = start([sys.executable, *command.split()], {**self.environ, **environ}, log)
         log.close()
         self.workers.append(worker)
         return worker
@@ -58,8 +51,7 @@ class Fleet:
         self.workers = []
 
     def worker(self, kind="cpu"):
-        command = [sys.executable, "-m", "gristmill.worker", kind, "--slots", "1"]
-        worker = subprocess.Popen(command, env=self.environ, start_new_session=True)
+        worker = start([sys.executable, "-P", "-m", "gristmill.worker", kind, "--slots", "1"], self.environ, sys.stderr)
         self.workers.append(worker)
         # It answers once it consumes.
         until(lambda: self.run("print(len(app.control.ping(timeout=1)))") == str(len(self.workers)), 60, "a worker")
@@ -68,7 +60,7 @@ class Fleet:
     def run(self, code):
         """Run a program that imports us; answers what it printed."""
         code = f"from gristmill.tasks import app\nfrom gristmill.tasks.fibonacci import fibonacci\n{code}"
-        ended, out, err = run_forked([sys.executable, "-c", code], None, Path.cwd(), self.environ, 90)
+        ended, out, err = run_to_end([sys.executable, "-c", code], None, Path.cwd(), self.environ, 90)
         assert ended == 0, err.decode()
         return out.decode().strip()
 

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.support.forked import run_forked
+from tests.support.forked import run_to_end
 
 #: A project whose modules have the names of Gristmill's rooms, and of Celery's tutorial.
 SHOP = {
@@ -56,6 +56,6 @@ def write(directory: Path, files: dict[str, str]) -> Path:
 def python(code: str, cwd: Path, **environ: str) -> str:
     """What a program of a user prints that runs in a directory."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("GRISTMILL_", "PYTHON"))}
-    ended, out, err = run_forked([sys.executable, "-c", code], None, cwd, {**clean, **environ}, 60)
+    ended, out, err = run_to_end([sys.executable, "-c", code], None, cwd, {**clean, **environ}, 60)
     assert ended == 0, err.decode()
     return out.decode()

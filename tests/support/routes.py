@@ -1,12 +1,15 @@
 """Every address of the dashboard: made from the routes that its application has registered, ours and Flower's."""
 
 import json
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
+from pathlib import Path
+
+from tests.support.forked import run_to_end
 
 #: Prints the patterns of the application's routes.
 _PRINT = """
@@ -28,7 +31,7 @@ _GROUP = re.compile(r"\(([^()]*)\)")
 def routes() -> tuple[str, ...]:
     """The patterns of the routes."""
     command = [sys.executable, "-P", "-c", _PRINT]
-    return tuple(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return tuple(json.loads(run_to_end(command, None, Path.cwd(), os.environ, 60)[1]))
 
 
 def addresses(names: Sequence[str]) -> list[str]:

@@ -5,11 +5,11 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import termios
 from pathlib import Path
 
 from tests.support.command import GRISTMILL, PATIENCE, Done, Place
+from tests.support.forked import popen
 
 #: Clears a line, for another text.
 _CLEARS = "\x1b[2K"
@@ -28,7 +28,7 @@ def on_terminal(place: Place, *arguments: str, columns: int = 80, stdout: Path |
     file = stdout.open("wb") if stdout else None
     environ = {**place.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     try:
-        process = subprocess.Popen(
+        process = popen(
             [GRISTMILL, *arguments],
             stdin=terminal,
             stdout=file or terminal,

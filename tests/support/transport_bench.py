@@ -12,7 +12,7 @@ from kombu import Connection
 from redis import Redis
 
 from gristmill.broker.address import from_redis
-from tests.support.forked import run_forked, start
+from tests.support.forked import run_to_end, start
 
 
 class Bench:
@@ -37,7 +37,7 @@ class Bench:
     def send(self, code, url=None):
         """Run a line with the app's tasks at hand; answers what it printed."""
         command = [sys.executable, "-c", f"from {self.app} import *\n{code}"]
-        code, out, err = run_forked(command, None, Path.cwd(), {**self.environ, "TEST_URL": url or self.url}, 60)
+        code, out, err = run_to_end(command, None, Path.cwd(), {**self.environ, "TEST_URL": url or self.url}, 60)
         assert code == 0, err.decode()
         return out.decode()
 

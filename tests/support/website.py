@@ -27,8 +27,8 @@ class Site(ThreadingHTTPServer):
     #: Connections that wait to be taken, more than any test opens.
     request_queue_size = 64
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, address: str) -> None:
+        super().__init__((address, 0), _Handler)
         self.scheme = "http"
         self.routes: dict[str, Route] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
@@ -39,8 +39,8 @@ class Site(ThreadingHTTPServer):
         #: Lets handlers that wait go.
         self.over = threading.Event()
 
-    def url(self, path: str, host: str = "127.0.0.1") -> str:
-        return f"{self.scheme}://{host}:{self.server_port}{path}"
+    def url(self, path: str, host: str = "") -> str:
+        return f"{self.scheme}://{host or self.server_address[0]}:{self.server_port}{path}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is part of the tests."""
@@ -137,9 +137,9 @@ def site(use: Callable[..., None]) -> Iterator[Site]:
 
 
 @contextmanager
-def running_site() -> Iterator[Site]:
+def running_site(address: str = "127.0.0.1") -> Iterator[Site]:
     """A site that answers until the context ends."""
-    running = Site()
+    running = Site(address)
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -1,12 +1,14 @@
 """A command that is forked does what it does when Python starts it."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.support.forked import GRISTMILL, PRELOADED, Forked, can_fork, run_forked, start
+from tests.support.command import Place
+from tests.support.forked import GRISTMILL, PRELOADED, Forked, can_fork, run_to_end, start
 
 REPORT = """
 import os, sys
@@ -28,19 +30,20 @@ PYTHON = [sys.executable, "-c"]
         [*PYTHON, "import atexit; atexit.register(print, 'at the end'); exit('with a word')"],
         [*PYTHON, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"],
         [*PYTHON, "import os, signal; print(signal.getsignal(signal.SIGINT))"],
+        [*PYTHON, "import multiprocessing; print(multiprocessing.get_start_method())"],
     ],
     ids=lambda command: " ".join(command[1:])[:40],
 )
 def test_it_prints_and_ends_alike(command, tmp_path):
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "modules")}
     started = subprocess.run(command, input=b"input", capture_output=True, cwd=tmp_path, env=environ, check=False)
-    code, out, err = run_forked(command, b"input", tmp_path, environ, 60)
+    code, out, err = run_to_end(command, b"input", tmp_path, environ, 60)
     assert (code, out.decode(), err.decode()) == (started.returncode, started.stdout.decode(), started.stderr.decode())
 
 
 def test_what_runs_too_long_is_ended(tmp_path):
     with pytest.raises(subprocess.TimeoutExpired):
-        run_forked([*PYTHON, "import time; time.sleep(60)"], None, tmp_path, os.environ, 0.2)
+        run_to_end([*PYTHON, "import time; time.sleep(60)"], None, tmp_path, os.environ, 0.2)
 
 
 MODULE = """
@@ -77,7 +80,20 @@ def test_it_is_not_forked_when_python_has_to_start_for_it():
     assert not can_fork([*PYTHON, "pass"], {**os.environ, "PYTHONIOENCODING": "ascii"})
     assert not can_fork([sys.executable, "-m", "gristmill"], os.environ)
     assert not can_fork([sys.executable, "-P", "-m", "gristmill"], os.environ)
+    assert can_fork([sys.executable, "-P", "-m", "gristmill.worker", "cpu"], os.environ)
+    assert not can_fork([sys.executable, "-P", "-m", "gristmill.worker", "x:gevent", "gevent"], os.environ)
     assert not can_fork(["bash", "-c", "true"], os.environ)
+
+
+def test_the_parts_of_a_fleet_are_forked_and_its_children(tmp_path):
+    place = Place(tmp_path)
+    with place.up("cpu", "--cpu-slots", "1") as running:
+        worker = place.worker("cpu")
+        assert (worker.ppid(), worker.cmdline()[1:5]) == (running.pid, ["-P", "-m", "gristmill.worker", "cpu"])
+        # What it was started with is what its fork server was.
+        assert "GRISTMILL_HOME" not in worker.environ()
+        running.end(signal.SIGKILL)
+    place.deserted()
 
 
 def test_what_is_loaded_before_reads_no_setting_and_changes_nothing():
@@ -87,7 +103,8 @@ from gristmill.config.settings import settings
 assert not settings.cache_info().misses
 from kombu.transport import TRANSPORT_ALIASES
 assert not [name for name in TRANSPORT_ALIASES if "gristmill" in name]
-print([name for name in sys.modules if name.startswith(("gristmill.cli", "gristmill.tasks", "gristmill.broker"))])
+from celery import _state
+print([*_state._apps, *(name for name in ("gristmill.broker", "gristmill.cli.console") if name in sys.modules)])
 """
     # Whoever reads the settings raises an error.
     environ = {**os.environ, "GRISTMILL_IO_SLOTS": "no number"}
