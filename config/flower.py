@@ -95,10 +95,10 @@ def check_oauth(option: Callable[[str], Any]) -> None:
     if missing := [f"FLOWER_{name.upper()}" for name in OAUTH if not option(name)]:
         raise SettingError(f"FLOWER_AUTH needs {', '.join(missing)} too: without, nobody can log in")
     try:
-        found = locate(option("auth_provider"))
+        provider = locate(option("auth_provider"))
     except ErrorDuringImport:
-        found = None
-    if found is None:
+        provider = None
+    if provider is None:
         expected = "the name of a class, such as flower.views.auth.OktaLoginHandler"
         raise SettingError(invalid_value("FLOWER_AUTH_PROVIDER", option("auth_provider"), expected))
 

@@ -19,19 +19,19 @@ class _Answers(BaseHTTPRequestHandler):
         """Send the browser back with a code, or say whose token it is."""
         parts = urlsplit(self.path)
         if parts.path == "/v1/authorize":
-            asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            query = urlencode({"code": self.server.person, "state": asked["state"]})
-            known = asked["client_id"] == KEY and asked["redirect_uri"].startswith("http://127.0.0.1:")
-            self._send(302 if known else 400, Location=f"{asked['redirect_uri']}?{query}")
+            question = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            query = urlencode({"code": self.server.person, "state": question["state"]})
+            is_ours = question["client_id"] == KEY and question["redirect_uri"].startswith("http://127.0.0.1:")
+            self._send(302 if is_ours else 400, Location=f"{question['redirect_uri']}?{query}")
         else:
             person = self.headers["Authorization"].removeprefix("Bearer token of ")
             self._send(200, {"email": person, "email_verified": person != "unverified@a.example"})
 
     def do_POST(self) -> None:
         """Exchange a code for a token."""
-        asked = {name: values[0] for name, values in parse_qs(self._body()).items()}
-        known = (asked["client_id"], asked["client_secret"]) == (KEY, SECRET)
-        self._send(200 if known else 401, {"access_token": f"token of {asked['code']}"})
+        question = {name: values[0] for name, values in parse_qs(self._body()).items()}
+        is_ours = (question["client_id"], question["client_secret"]) == (KEY, SECRET)
+        self._send(200 if is_ours else 401, {"access_token": f"token of {question['code']}"})
 
     def _body(self) -> str:
         return self.rfile.read(int(self.headers["Content-Length"])).decode()
