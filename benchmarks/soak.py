@@ -223,7 +223,7 @@ class Soak:
             seconds = pipeline.execute()
         standing.update(self.client.zrange("gm1:batches", 0, -1))
         lasting = [name for name, left in zip(names, seconds, strict=True) if left == -1]
-        of_others = [name for name in lasting if not ((of := OF_BATCH.search(name)) and of[1] in standing)]
+        of_others = [name for name in lasting if not ((match := OF_BATCH.search(name)) and match[1] in standing)]
         return of_others, sum(left >= 0 for left in seconds)
 
 
