@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
-from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from gristmill.config.settings import Settings, variable
@@ -88,19 +87,26 @@ def check_oauth(option: Callable[[str], Any]) -> None:
     Raises:
         SettingError: `auth` fits nobody, one of OAUTH is missing, or no class has the name of the provider.
     """
+    # Only the dashboard asks, and commands load no Celery for it.
+    from kombu.utils.imports import symbol_by_name
+
     if not (auth := option("auth")):
         return
     if "\\" in auth:
         raise SettingError(invalid_value("FLOWER_AUTH", auth, "no backslash: it is part of no mail address"))
-    if missing := [f"FLOWER_{name.upper()}" for name in OAUTH if not option(name)]:
-        raise SettingError(f"FLOWER_AUTH needs {', '.join(missing)} too: without, nobody can log in")
+    name = str(option("auth_provider") or "")
+    # Another one than Flower's may need nothing more.
+    needs = OAUTH if not name or name.startswith("flower.") else ()
+    if missing := [f"FLOWER_{each.upper()}" for each in needs if not option(each)]:
+        raise SettingError(f"FLOWER_AUTH needs {', '.join(missing)} as well; without them nobody can log in")
     try:
-        provider = locate(option("auth_provider"))
-    except ErrorDuringImport:
-        provider = None
-    if provider is None:
-        expected = "the name of a class, such as flower.views.auth.OktaLoginHandler"
-        raise SettingError(invalid_value("FLOWER_AUTH_PROVIDER", option("auth_provider"), expected))
+        # As Flower reads it.
+        provider, problem = symbol_by_name(name), "no class"
+    except (ImportError, AttributeError, ValueError) as error:
+        provider, problem = None, str(error)
+    if not isinstance(provider, type):
+        expected = f"the name of a class, such as flower.views.auth.GoogleAuth2LoginHandler; {problem}"
+        raise SettingError(invalid_value("FLOWER_AUTH_PROVIDER", name, expected))
 
 
 def is_loopback(address: str) -> bool:

@@ -1,6 +1,5 @@
 """The processes of this host: the private server, workers and the dashboard, which end together."""
 
-import os
 import signal
 import socket
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from gristmill.config.flower import check_oauth, check_reach, dashboard_url, is_guarded
+from gristmill.config.flower import check_reach, dashboard_url, is_guarded
 from gristmill.config.settings import settings, use, variable
 from gristmill.errors import InputError, ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
@@ -69,7 +68,6 @@ class LocalFleet:
 
     def _start(self) -> None:
         if self._port is not None:
-            check_oauth(lambda name: os.environ.get(f"FLOWER_{name.upper()}"))
             check_reach(settings().dashboard_host, guarded=is_guarded(settings()))
         if settings().data_root is None:
             use({"data_root": str(Path.cwd())})

@@ -136,7 +136,8 @@ def confirm(one: Redis, settings: Settings, wire: object) -> None:
 
 def _write(one: Redis, key: str) -> None:
     """Make a small write; all users of config/redis.acl may write below this key's name."""
-    # A full server still lets a key expire: readers are confirmed there too, or they could not make room.
+    # Once the key is there, a full server still lets it expire. So readers are confirmed there too: they could make no
+    # room otherwise.
     if not one.expire(key, _KEPT_SECONDS):
         one.hset(key, "by", "whoever writes or reads")
 

@@ -6,7 +6,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from gristmill.local.descendants import status
+from gristmill.local.descendants import descendants, status
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.runs.table import ItemRun
 
@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 def end_stopped_processes() -> None:
     """Kill each process that is stopped beyond the time limit of its item, or for ever. Linux only."""
     for run in run_rows.long():
-        if _is_over(run):
+        # Its number may be another process's by now.
+        if _is_over(run) and run.pid in descendants(os.getpid()):
             log.warning(
                 "ended process %d, stopped by item %d of batch %s or by somebody", run.pid, run.index, run.batch
             )
-            with suppress(ProcessLookupError):
+            with suppress(OSError):
                 os.kill(run.pid, signal.SIGKILL)
 
 

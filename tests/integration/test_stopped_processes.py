@@ -65,3 +65,10 @@ def test_a_process_that_runs_goes_on(stopped):
     os.kill(pid, signal.SIGCONT)
     end_stopped_processes()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_process_that_has_got_the_number_of_one_below_this_goes_on(stopped, monkeypatch):
+    pid = stopped(SECONDS / 2)
+    monkeypatch.setattr(stopped_processes, "descendants", lambda _: [])
+    end_stopped_processes()
+    assert ends_by(pid) == 0

@@ -125,13 +125,16 @@ OAUTH = {
 def test_oauth_is_refused_where_nobody_could_log_in():
     check_oauth({}.get)
     check_oauth(OAUTH.get)
+    check_oauth({**OAUTH, "auth_provider": "flower.views.auth:GoogleAuth2LoginHandler"}.get)
+    # One that is not of Flower, and needs nothing more.
+    check_oauth({"auth": ".*@a.example", "auth_provider": "http.server.BaseHTTPRequestHandler"}.get)
     for name in OAUTH.keys() - {"auth"}:
         with pytest.raises(SettingError, match=f"FLOWER_{name.upper()}"):
             check_oauth({**OAUTH, name: ""}.get)
     with pytest.raises(SettingError, match="FLOWER_AUTH:"):
         # Flower escapes what it gets.
         check_oauth({**OAUTH, "auth": r".*@a\.example"}.get)
-    for provider in ("flower.views.auth.Nobody", "no_such_module.Handler"):
+    for provider in ("flower.views.auth.Nobody", "no_such_module.Handler", "flower.views.auth"):
         with pytest.raises(SettingError, match=f"FLOWER_AUTH_PROVIDER.*{provider}"):
             check_oauth({**OAUTH, "auth_provider": provider}.get)
 

@@ -183,6 +183,9 @@ def test_a_short_time_limit_hits_no_other_message(monkeypatch, limit, name):
             "gristmill.worker.pool.celery_internals.HookedPool.apply_async", lambda *_, job=job, **__: job
         )
         assert pool.apply_async(print, ("t",)).task_name == name
+        assert pool.apply_async(print, ("t", "id", {"eta": None})).task_name == name
+        # It waits for its time in the process.
+        assert not pool.apply_async(print, ("t", "id", {"eta": "2026-01-01T00:00:00Z"})).task_name
 
 
 def frame(value):

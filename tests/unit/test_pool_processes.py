@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import billiard.pool
@@ -13,6 +14,7 @@ from kombu.asynchronous import Hub
 from gristmill.worker import drain
 from gristmill.worker.celery_internals import HookedPool
 from gristmill.worker.pool.billiard_internals import PromptEnd
+from gristmill.worker.slot import chunk_task
 
 SLEPT = 9
 
@@ -64,6 +66,18 @@ def test_a_process_of_a_closed_pool_ends_at_once(monkeypatch):
 
 def test_the_pool_reads_of_the_end_of_a_process_while_it_is_open(monkeypatch):
     assert _end(monkeypatch, is_pool_closed=False) == (SLEPT, "(4711, 0)")
+
+
+def test_slots_that_find_their_worker_broken_at_once_have_it_drain_once(monkeypatch):
+    """A second signal would end what the other slots run."""
+    monkeypatch.setattr(chunk_task, "_drains", threading.Lock())
+    number, before = [], signal.signal(signal.SIGTERM, lambda *_: number.append(1))
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(chunk_task._drain, ["a", "b", "c", "d"]))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(number) == 1
 
 
 def test_a_signal_that_drains_the_worker_wakes_its_event_loop(monkeypatch):

@@ -35,7 +35,7 @@ class OutputWriter(ResultWriter):
     def __init__(self, *, tag: bool = False, logs: bool = True) -> None:
         super().__init__("jsonl", repeats=True)
         self._tag, self._logs = tag, logs
-        self._to = _to_terminal if stdout.is_terminal else sys.stdout.buffer.write
+        self._to = _to_terminal if stdout.is_terminal else _to_pipe
         #: The error of the last item that failed, and how many after it have failed with the same one.
         self._error, self._repeats = "", 0
 
@@ -94,6 +94,10 @@ def _pieces(form: Any) -> Iterator[bytes]:
                     yield piece
         except OSError as error:
             warn(f"cannot read {form['file']!r}: {error.strerror}: it is on the host of the worker")
+
+
+def _to_pipe(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
 
 
 def _to_terminal(data: bytes) -> None:

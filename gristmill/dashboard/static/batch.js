@@ -99,12 +99,14 @@
     const answer = await fetch(page.dataset.page + "/errors", { credentials: "same-origin" });
     if (!answer.ok) throw new Error((await answer.text()).trim());
     const { groups, counted, number: all } = await answer.json();
+    // A newer question has been asked meanwhile.
+    if (card.dataset.of !== of) return;
     fill(byId("errors"), groups.map((group) => make("tr", { "data-key": "e" + group.first },
       make("td", { "data-head": "Items" }, number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
       make("td", { "data-head": "First item" }, "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
       + (all > groups.length ? count(all - groups.length, "rarer error is", "rarer errors are") + " not listed." : "");
-    card.hidden = card.dataset.of !== of;
+    card.hidden = false;
   }
 
   function workflow(data) {

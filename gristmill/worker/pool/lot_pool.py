@@ -52,7 +52,10 @@ class LotPool(GivingPool):
         job = super().apply_async(func, args, *others, **options)
         if job is not None:
             limits = self.limits_of(job)
-            job.task_name = args[0] if args and all(limit is None or limit >= LIMIT_LEAST for limit in limits) else ""
+            is_short = all(limit is None or limit >= LIMIT_LEAST for limit in limits)
+            # One that waits for its time in the process would hold up the others of its lot.
+            waits = len(args) > 2 and args[2].get("eta")
+            job.task_name = args[0] if args and is_short and not waits else ""
             job.is_dropped = getattr(self.request_of(options), "is_dropped", bool)
         return job
 

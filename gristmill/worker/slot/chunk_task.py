@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import time
 from functools import cache
 from typing import Any
@@ -32,6 +33,8 @@ MESSAGE_VERSION = 2
 HAND_BACK_SECONDS = 1.0
 
 rare_log = RareLog(logging.getLogger(__name__))
+#: Held for ever by the slot that has this worker drain: a second signal would end what the other slots run.
+_drains = threading.Lock()
 logs.install()
 
 
@@ -87,8 +90,10 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
                 if is_suspect:
                     time.sleep(HAND_BACK_SECONDS)
                 process_state.leave()
-                _runner().run(chunk, worker, suspect=True)
-                _drain(chunk.batch)
+                try:
+                    _runner().run(chunk, worker, suspect=True)
+                finally:
+                    _drain(chunk.batch)
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
         raise Reject(error, requeue=True) from error
@@ -96,7 +101,7 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
 
 def _drain(batch: str) -> None:
     """Have this worker end in order: all its slots share the process that an item of the batch has broken."""
-    if not is_draining():
+    if not is_draining() and _drains.acquire(blocking=False):
         rare_log.error(
             "drain", "an item of batch %s has broken this worker, which drains, for another to replace it", batch
         )
