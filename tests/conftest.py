@@ -98,6 +98,7 @@ LONGEST = (
     "tests/acceptance/test_pages_in_browser.py",
     "tests/integration/test_pools.py",
     "tests/integration/test_watch.py",
+    "tests/integration/test_watched_workers.py",
     "tests/integration/test_full_backend.py",
     "tests/acceptance/",
 )

@@ -160,7 +160,8 @@ def start(command: Sequence[str], environ: Mapping[str, str], log: IO[Any]) -> "
 
 def _can_fork_module(command: Sequence[str], environ: Mapping[str, str]) -> bool:
     # These pools change what is imported after them.
-    return not {"gevent", "eventlet"} & {*command} and _at_start(environ) == _at_start(os.environ)
+    is_plain = not {"gevent", "eventlet"} & {*command} and _at_start(environ) == _at_start(os.environ)
+    return is_plain and "TEST_NEW_PYTHONS" not in os.environ
 
 
 def _main(start: _Start, ends: Sequence[Connection]) -> None:

@@ -1,5 +1,6 @@
 """`python -m tests.support.screenshots DIRECTORY`: pictures of the dashboard at work, for the docs."""
 
+import shutil
 import sys
 import tempfile
 import time
@@ -10,6 +11,8 @@ from tests.support.command import Place
 
 #: Seconds of work before the pictures are taken: some of the five minutes that the charts show.
 SECONDS = 150
+#: Where the files of the work are.
+FILES = Path("/tmp/mill")
 
 
 def work(place: Place) -> None:
@@ -61,10 +64,15 @@ def main() -> None:
     directory = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as name, browser(Path(name) / "profile") as chromium:
         place = Place(Path(name) / "place", GRISTMILL_MACHINE_NAME="mill")
+        # Errors name the data root.
+        shutil.rmtree(FILES, ignore_errors=True)
+        place.cwd = FILES
+        place.cwd.mkdir()
         with place.up("--cpu-slots", "2", "--io-slots", "16"):
             work(place)
             take(chromium.page(), (place.server().dashboard or "").rstrip("/"), directory)
         place.deserted()
+        shutil.rmtree(FILES)
 
 
 if __name__ == "__main__":
