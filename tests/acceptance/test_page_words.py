@@ -78,8 +78,8 @@ def test_a_page_whose_answers_are_slow_does_not_flicker(page, shown):
     page.until("document.getElementById('status').textContent === 'Live'")
     page.run(SLOW)
     # It learns from the first one how long they take.
-    page.until("window.answers === 1 && window.said.at(-1) === 'Live'")
+    page.until("window.answers >= 1 && window.said.at(-1) === 'Live'")
     said = page.run("window.said")
     assert len(said) == 2
-    page.until("window.answers === 3 && document.getElementById('status').textContent === 'Live'")
+    page.until("window.answers >= 3 && document.getElementById('status').textContent === 'Live'")
     assert page.run("window.said") == said

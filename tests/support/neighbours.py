@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import until
@@ -67,5 +68,8 @@ class Fleet:
     def close(self):
         for worker in self.workers:
             if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGKILL)
+                # It may not have begun its session yet.
+                with suppress(ProcessLookupError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+                worker.kill()
             worker.wait()

@@ -93,8 +93,11 @@ class Bench:
     def close(self):
         for worker in self.workers:
             if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGCONT)
-                os.killpg(worker.pid, signal.SIGKILL)
+                # It may not have begun its session yet.
+                with suppress(ProcessLookupError):
+                    os.killpg(worker.pid, signal.SIGCONT)
+                    os.killpg(worker.pid, signal.SIGKILL)
+                worker.kill()
             worker.wait()
         self.client.close()
 
