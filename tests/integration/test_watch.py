@@ -188,13 +188,22 @@ class TestWatching:
         others.take("dead:1")
         begin(watcher)
         looks(watcher)
-        pool = watcher.lease.heartbeat.client.connection_pool
-        # Whoever calls meanwhile needs another connection than these.
-        held = [pool.get_connection() for _ in range(2)]
-        others.end("dead:1")
+        pool, held, real = watcher.lease.heartbeat.client.connection_pool, [], watcher._subscribers
+
+        def end_before_a_look():
+            if not held:
+                others.end("dead:1")
+                # Two calls whose answers nobody has read yet.
+                held.extend(pool.get_connection() for _ in range(2))
+                for connection in held:
+                    connection.send_command("PING")
+            return real()
+
+        watcher._subscribers = end_before_a_look
         # Long before its lease ends.
         until(lambda: handed_back(bench) == 1, 10)
         for connection in held:
+            connection.read_response()
             pool.release(connection)
 
     def test_a_server_that_comes_back_says_nothing_about_the_dead(self, bench, others, watcher):
