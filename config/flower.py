@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from gristmill.config.settings import Settings, variable
@@ -87,9 +88,6 @@ def check_oauth(option: Callable[[str], Any]) -> None:
     Raises:
         SettingError: `auth` fits nobody, one of OAUTH is missing, or no class has the name of the provider.
     """
-    # Only the dashboard asks, and commands load no Celery for it.
-    from kombu.utils.imports import symbol_by_name
-
     if not (auth := option("auth")):
         return
     if "\\" in auth:
@@ -100,9 +98,9 @@ def check_oauth(option: Callable[[str], Any]) -> None:
     if missing := [f"FLOWER_{each.upper()}" for each in needs if not option(each)]:
         raise SettingError(f"FLOWER_AUTH needs {', '.join(missing)} as well; without them nobody can log in")
     try:
-        # As Flower reads it.
-        provider, problem = symbol_by_name(name), "no class"
-    except (ImportError, AttributeError, ValueError) as error:
+        # Flower takes a colon too.
+        provider, problem = locate(name.replace(":", ".")), "there is none"
+    except ErrorDuringImport as error:
         provider, problem = None, str(error)
     if not isinstance(provider, type):
         expected = f"the name of a class, such as flower.views.auth.GoogleAuth2LoginHandler; {problem}"
