@@ -99,11 +99,11 @@ def check_oauth(option: Callable[[str], Any]) -> None:
         raise SettingError(f"FLOWER_AUTH needs {', '.join(missing)} as well; without them nobody can log in")
     try:
         # Flower takes a colon too.
-        provider, problem = locate(name.replace(":", ".")), "there is none"
+        provider = locate(name.replace(":", "."))
     except ErrorDuringImport as error:
-        provider, problem = None, str(error)
+        raise SettingError(f"FLOWER_AUTH_PROVIDER: {name!r} cannot be imported: {error.value}") from error
     if not isinstance(provider, type):
-        expected = f"the name of a class, such as flower.views.auth.GoogleAuth2LoginHandler; {problem}"
+        expected = "the name of a class, such as flower.views.auth.GoogleAuth2LoginHandler"
         raise SettingError(invalid_value("FLOWER_AUTH_PROVIDER", name, expected))
 
 

@@ -33,8 +33,8 @@ class Watcher:
 
     def __init__(self, lease: Lease, worker: str) -> None:
         self.lease, self.worker = lease, worker
-        # A client that nobody else uses has one connection. Another thread that calls at the same time would make it
-        # have two, and the watch would begin anew.
+        # Of its own: an answer to another thread's call that is not read yet would look like the end of the connection
+        # that has subscribed, and the watch would begin anew.
         client, prefix = lease.heartbeat.new_client(), lease.scripts.prefix
         self.subscription = Subscription(client.connection_pool, f"{prefix}gm1:alive:{lease.consumer}")
         self._scripts = TransportScripts(client, prefix)
@@ -44,8 +44,8 @@ class Watcher:
         #: That of them with which this worker has enlisted last.
         self._enlisted = 0
         self._is_new = True
-        #: Who took part in the watch at the last look, or when this worker enlisted last and was alone; None where the
-        #: connection was made later, or this worker has not watched since.
+        #: Who took part in the watch at the last look, or when this worker enlisted and was alone; None after the
+        #: connection has ended, and while others watch and this worker does not.
         self._members: set[str] | None = None
         #: Whether somebody tells this worker when the fleet lacks a watcher.
         self._is_told = False

@@ -38,14 +38,19 @@ def holder(bench, workers):
     return next(worker for worker in workers if str(worker.pid) in pids)
 
 
+def busy_one_of_two(bench, pool, seconds):
+    """Of two workers the one that runs a task, for so many seconds."""
+    workers = [bench.worker(pool, 1) for _ in range(2)]
+    watched(bench, 2)
+    bench.send(f"mark.delay(1, {seconds})")
+    until(bench.begun, what="the task's beginning")
+    return holder(bench, workers)
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_the_work_of_a_killed_worker_is_back_long_before_its_lease_ends(long_lease, pool):
     bench = long_lease
-    workers = [bench.worker(pool, 1) for _ in range(2)]
-    watched(bench, 2)
-    bench.send("mark.delay(1, 1)")
-    until(bench.begun, what="the task's beginning")
-    victim = holder(bench, workers)
+    victim = busy_one_of_two(bench, pool, 1)
     # Only the worker's main process: what it forked ends with it, and holds no connection of its.
     family = psutil.Process(victim.pid).children(recursive=True)
     os.kill(victim.pid, signal.SIGKILL)
@@ -88,11 +93,7 @@ def test_a_child_of_a_worker_holds_no_connection_that_is_subscribed(long_lease):
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_whose_connection_breaks_keeps_its_work(long_lease, pool):
     bench = long_lease
-    workers = [bench.worker(pool, 1) for _ in range(2)]
-    watched(bench, 2)
-    bench.send("mark.delay(1, 3)")
-    until(bench.begun, what="the task's beginning")
-    channel = f"{bench.prefix}gm1:alive:{consumer_of(bench, holder(bench, workers))}"
+    channel = f"{bench.prefix}gm1:alive:{consumer_of(bench, busy_one_of_two(bench, pool, 3))}"
 
     def subscribed():
         return bench.client.pubsub_numsub(channel)[0][1]
@@ -108,11 +109,7 @@ def test_a_worker_whose_connection_breaks_keeps_its_work(long_lease, pool):
 
 def test_a_stopped_worker_keeps_its_work_for_its_lease(long_lease):
     bench = long_lease
-    workers = [bench.worker("threads", 1) for _ in range(2)]
-    watched(bench, 2)
-    bench.send("mark.delay(1, 0.5)")
-    until(bench.begun, what="the task's beginning")
-    victim = holder(bench, workers)
+    victim = busy_one_of_two(bench, "threads", 0.5)
     os.kill(victim.pid, signal.SIGSTOP)
     bench.send("mark.delay(2, 2.5)")
     until(lambda: bench.done() == [2], what="the other worker's task")
