@@ -74,8 +74,8 @@ def test_each_new_nearest_message_wakes_a_reader_that_waits(bench, channel, read
     for number in range(12):
         put(channel, 0.9 - 0.06 * number)
     assert reader.wait(12) < LATE_SECONDS
-    # The server's clock counts milliseconds.
-    assert -AHEAD_SECONDS - 0.002 < min(reader.late) < 0
+    # The server's clock counts milliseconds: a message that comes at its time may come two too early.
+    assert -AHEAD_SECONDS - 0.002 < min(reader.late) < -0.005
     until(lambda: bench.standing() == 0)
 
 

@@ -33,7 +33,7 @@ def stopped(monkeypatch):
             if traced:
                 ctypes.CDLL(None).ptrace(0, 0, 0, 0)
             os.kill(os.getpid(), signal.SIGSTOP)
-            os._exit(0)
+            signal.pause()
         pids.append(pid)
         assert os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
         return pid
@@ -42,33 +42,36 @@ def stopped(monkeypatch):
 
 
 def ends_by(pid: int) -> int:
-    """The exit code of a process that goes on now."""
+    """The signal that ends a process: SIGTERM, if nothing has ended it before."""
+    os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGCONT)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return -os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-@pytest.mark.parametrize(("limit", "code"), [(SECONDS / 2, -signal.SIGKILL), (SECONDS * 60, 0), (0, 0)])
-def test_a_stopped_process_ends_at_the_limit_of_its_item(stopped, limit, code):
+@pytest.mark.parametrize(
+    ("limit", "number"), [(SECONDS / 2, signal.SIGKILL), (SECONDS * 60, signal.SIGTERM), (0, signal.SIGTERM)]
+)
+def test_a_stopped_process_ends_at_the_limit_of_its_item(stopped, limit, number):
     pid = stopped(limit)
     end_stopped_processes()
-    assert ends_by(pid) == code
+    assert ends_by(pid) == number
 
 
 def test_a_process_that_waits_for_its_tracer_ends_without_a_limit(stopped):
     pid = stopped(0, traced=True)
     end_stopped_processes()
-    assert ends_by(pid) == -signal.SIGKILL
+    assert ends_by(pid) == signal.SIGKILL
 
 
 def test_a_process_that_runs_goes_on(stopped):
     pid = stopped(SECONDS / 2)
     os.kill(pid, signal.SIGCONT)
     end_stopped_processes()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert ends_by(pid) == signal.SIGTERM
 
 
 def test_a_process_that_has_got_the_number_of_one_below_this_goes_on(stopped, monkeypatch):
     pid = stopped(SECONDS / 2)
     monkeypatch.setattr(stopped_processes, "descendants", lambda _: [])
     end_stopped_processes()
-    assert ends_by(pid) == 0
+    assert ends_by(pid) == signal.SIGTERM

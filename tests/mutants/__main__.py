@@ -92,7 +92,7 @@ def fault(copy: Path, mutant: Mutant) -> str:
 def main(words: Sequence[str]) -> int:
     """Try the guards side by side, and print what is not held."""
     mutants = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-    started_at, faults = time.monotonic(), 0
+    started_at, faults = time.monotonic(), list[str]()
     with tempfile.TemporaryDirectory() as name:
         copies: SimpleQueue[Path] = SimpleQueue()
         jobs = os.cpu_count() or 1
@@ -108,12 +108,13 @@ def main(words: Sequence[str]) -> int:
 
         with ThreadPoolExecutor(jobs) as pool:
             for mutant, reason in zip(mutants, pool.map(tried, mutants), strict=True):
-                faults += bool(reason)
-                sys.stdout.write(f"{'NOT HELD' if reason else 'held'}: {mutant.name}" + "\n")
+                sys.stdout.write(f"{'NOT HELD' if reason else 'held'}: {mutant.name}\n")
                 if reason:
-                    sys.stdout.write(reason + "\n")
+                    faults.append(f"NOT HELD: {mutant.name}: {reason}\n")
     seconds = time.monotonic() - started_at
-    sys.stdout.write(f"{len(mutants)} guards taken out, {faults} not held, in {seconds:.0f} s\n")
+    # Together at the end, where they are seen.
+    sys.stdout.writelines(faults)
+    sys.stdout.write(f"{len(mutants)} guards taken out, {len(faults)} not held, in {seconds:.0f} s\n")
     return 1 if faults or not mutants else 0
 
 
