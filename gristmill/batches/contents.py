@@ -33,6 +33,7 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
     if any(item.value is MISSING for item in items):
         raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
     return Work(
+        chunk=chunk,
         task=contents["task"],
         fixed=loads(contents["fixed"]),
         parameter=contents["parameter"],
@@ -40,9 +41,6 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         retry_seconds=float(contents["retry_seconds"]),
         items=items,
         rest=chunk.count - len(done),
-        batch=chunk.batch,
-        first=chunk.first,
-        count=chunk.count,
         keep_logs=contents["keep_logs"] or "failed",
         memory=int(contents["memory"] or 0),
         time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
@@ -53,11 +51,11 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
     )
 
 
-def following_work(before: Chunk, answer: dict[str, Any]) -> tuple[Chunk, Work]:
-    """The chunk that a slot is to run next, of the batch of `before`, and its work.
+def following_work(before: Chunk, answer: dict[str, Any]) -> Work:
+    """The work of the chunk that a slot is to run next, of the batch of `before`.
 
     Raises:
         ServerError: the server lacks some of the items.
     """
     chunk = replace(before, first=int(answer["first"]), count=int(answer["count"]))
-    return chunk, work_of(chunk, by_name(answer["contents"]))
+    return work_of(chunk, by_name(answer["contents"]))

@@ -114,7 +114,7 @@ class Ledger(BatchScripts):
         If a slot that is gone went on under the message of `chunk`, the work is that of the chunk that it ran.
         """
         answer = self._call("take", **chunk.fields, worker=worker, counting=self.settings.meters)
-        return following_work(chunk, by_name(answer))[1] if answer else None
+        return following_work(chunk, by_name(answer)) if answer else None
 
     def tell_values(self, chunk: Chunk, values: str) -> bool:
         """Tell the `LimitValues` of a chunk's first items, in place of running it; False if somebody else has."""
@@ -130,13 +130,13 @@ class Ledger(BatchScripts):
 
     def record_and_go_on(
         self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, *, overdue: bool = False
-    ) -> tuple[int, Chunk | None, Work | None]:
-        """Record a whole chunk; return the number of duplicates, and this slot's next chunk with its work, or None.
+    ) -> tuple[int, Work | None]:
+        """Record a whole chunk; return the number of duplicates, and the work of this slot's next chunk, or None.
 
         A slot that is `overdue` gets another chunk only while no other message is on the queue and no attempt is due.
         """
         duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, "alone" if overdue else "always")
-        return duplicates, *(following_work(chunk, by_name(following)) if following else (None, None))
+        return duplicates, following_work(chunk, by_name(following)) if following else None
 
     def give_rest(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int) -> bool:
         """Record outcomes as `record`, and give the chunk's last `rest` items to other slots while the chunk goes on.

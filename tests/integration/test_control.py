@@ -126,8 +126,8 @@ class TestCancel:
         submit(ledger, "b", 500)
         record(ledger, *begin(ledger))
         message, items = begin(ledger)
-        _, chunk, work = ledger.record_and_go_on(message, outcomes(items), 0.001, WORKER)
-        age(ledger, "b", chunk, 60_000)
+        _, work = ledger.record_and_go_on(message, outcomes(items), 0.001, WORKER)
+        age(ledger, "b", work.chunk, 60_000)
         heal(ledger, [message])
         assert control.cancel("b", "by me") == []
         assert info(ledger, "b").left == len(work.items)

@@ -111,9 +111,9 @@ class Controlled(RuleBasedStateMachine):
         cut = data.draw(st.integers(0, len(items)))
         done = [one for item, state in zip(items[:cut], states, strict=False) for one in ended([item], state)]
         if cut == len(items) and data.draw(st.booleans()):
-            _, following, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
+            _, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
             if work:
-                self.held.append((following, work.items, worker))
+                self.held.append((work.chunk, work.items, worker))
             return
         rest = chunk.first + chunk.count - items[cut].index if cut < len(items) else 0
         self.ledger.record(chunk, done, 0.001 * len(done), worker, rest=rest)
