@@ -1,6 +1,5 @@
 """What the server says of a chunk that a slot is to run, its items and how they run: the other end of contents.lua."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from json import loads
 from typing import Any
@@ -8,11 +7,7 @@ from typing import Any
 from gristmill.batches.chunk import Chunk, Item, Work
 from gristmill.batches.stored_items import MISSING, values_of
 from gristmill.errors import ServerError
-
-
-def by_name(flat: Sequence[Any]) -> dict[str, Any]:
-    """An answer of names and values by turns."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+from gristmill.server.replies import by_name
 
 
 def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:

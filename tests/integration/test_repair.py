@@ -8,6 +8,7 @@ from redis import Redis
 from benchmarks.chaos.power.commands import transactions
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.outcomes import event_ranges
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
@@ -171,9 +172,8 @@ class TestFindings:
 
 
 def spans(fields):
-    for part in fields["ranges"].split(","):
-        first, last = part.partition("@")[0].split("-")
-        yield from range(int(first), int(last) + 1)
+    for first, last, _ in event_ranges(fields["ranges"]):
+        yield from range(first, last + 1)
 
 
 class TestHalfScripts:
