@@ -27,7 +27,7 @@ if b.epoch ~= epoch then
   redis.call('HINCRBY', key(batch, 'state'), 'duplicates', items)
   return {items, false, false}
 end
-b.done = b.succeeded + b.failed + b.cancelled + b.dead
+b.done = done_of(b)
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
 local retries = 0
