@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from gristmill.batches.chunk import Outcome
-from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.errors import BatchCancelled
 from gristmill.worker.slot.runner import Runner
@@ -28,11 +27,6 @@ from tests.support.ledger import (
 )
 
 OTHER = "cpu@b"
-
-
-@pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
 
 
 class TestCancel:

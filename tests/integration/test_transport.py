@@ -18,12 +18,7 @@ from gristmill.dashboard import queues
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.conftest import until
-from tests.support.transport_bench import Bench
-
-
-def put(channel, body, queue="q", **properties):
-    message = channel.prepare_message(json.dumps(body), content_type="application/json", **properties)
-    channel.basic_publish(message, "", queue)
+from tests.support.transport_bench import Bench, put
 
 
 def test_take_ack_and_size(bench, channel):
