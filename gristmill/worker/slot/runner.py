@@ -45,13 +45,11 @@ from gristmill.worker.slot.item_runner import ItemRunner
 from gristmill.worker.slot.once_more import run_once_more
 from gristmill.worker.slot.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
-from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
+from gristmill.worker.slot.run_outcome import OUTCOMES_BYTES, delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.slot.told_values import told_values
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
-#: The runner records outcomes of more bytes than this before the chunk continues.
-OUTCOMES_BYTES = 4 << 20
 log = logging.getLogger(__name__)
 rare_log = RareLog(log)
 Answer = TypeVar("Answer")
