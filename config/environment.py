@@ -131,9 +131,7 @@ def unknown(
     names = {PREFIX + field.upper() for field in fields}
     names |= {f"{name}_FILE" for name in names}
     strangers = [
-        name
-        for name in _variables(environ, default_home)
-        if name not in names | COMPOSE and not _INJECTED.search(name)
+        name for name in _variables(environ, default_home) if name not in names | COMPOSE and not _INJECTED.search(name)
     ]
     return [(name, _nearest(name, names)) for name in sorted(strangers)]
 

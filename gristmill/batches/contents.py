@@ -1,13 +1,17 @@
 """What the server says of a chunk that a slot is to run, its items and how they run: the other end of contents.lua."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from json import loads
 from typing import Any
 
 from gristmill.batches.chunk import Chunk, Item, Work
-from gristmill.batches.stored_items import MISSING, values_of
+from gristmill.batches.value_file import ValueFile
 from gristmill.errors import ServerError
 from gristmill.server.replies import by_name
+
+#: In place of an item that a reader consumed.
+_MISSING = object()
 
 
 def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
@@ -17,7 +21,7 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         ServerError: the server lacks some of the items.
     """
     done, attempts = contents["done"], contents["attempts"]
-    values = values_of(
+    values = _values_of(
         chunk.first, len(done), contents["blocks"], contents["retained"], references=bool(contents["from_batch"])
     )
     items = [
@@ -25,7 +29,7 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         for i, value in enumerate(values)
         if done[i] == "0"
     ]
-    if any(item.value is MISSING for item in items):
+    if any(item.value is _MISSING for item in items):
         raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
     return Work(
         chunk=chunk,
@@ -54,3 +58,26 @@ def following_work(before: Chunk, answer: dict[str, Any]) -> Work:
     """
     chunk = replace(before, first=int(answer["first"]), count=int(answer["count"]))
     return work_of(chunk, by_name(answer["contents"]))
+
+
+def _values_of(
+    first: int, count: int, blocks: Iterable[tuple[str, str]], retained: Sequence[str | None], *, references: bool
+) -> list[Any]:
+    """The items from index `first` on, by place; _MISSING where a reader consumed the item.
+
+    With `references`, the value of an item may be in a file of another batch: a line that begins with a blank refers to
+    it (sources.lua), and the item is a ValueFile.
+    """
+    end, values = first + count, [_MISSING] * count
+    for identity, text in blocks:
+        start = int(identity)
+        begin = max(start, first)
+        lines = text.split("\n")[begin - start : max(0, end - start)]
+        items = loads(f"[{','.join(lines)}]")
+        if references:
+            items = [ValueFile.of(item) if line[0] == " " else item for line, item in zip(lines, items, strict=True)]
+        values[begin - first : begin - first + len(items)] = items
+    for i, item in enumerate(retained):
+        if item is not None:
+            values[i] = ValueFile.of(loads(item)) if references and item[0] == " " else loads(item)
+    return values
