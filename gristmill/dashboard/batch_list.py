@@ -1,20 +1,22 @@
 """The data of the page Batches: a page of those that a query selects, in its order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.schedules import Schedules
 from gristmill.batches.selection import Selection, checked_states
 from gristmill.batches.workflow import workflow_of
-from gristmill.dashboard import schedules
 from gristmill.dashboard.batches import row
 from gristmill.errors import InputError, invalid_value
 from gristmill.fleet.overview import Observer
 
 #: Batches on a page.
 PAGE = 50
+#: Schedules on a page, the oldest ones.
+SCHEDULES_MOST = 100
 #: The orders of the list.
 ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "name": lambda info: info.name,
@@ -105,6 +107,7 @@ class BatchList:
         else:
             selected = names[::-1] if query.ascending else names
         infos_of_page = observer.infos(selected[query.first : query.first + PAGE])
+        schedules = Schedules(observer.fleet.client, observer.meters.settings).infos()[:SCHEDULES_MOST]
         at = observer.meters.now()
         going_on = [info.name for info in infos_of_page if info.state not in ENDED]
         outlooks, meters = observer.outlooks.of(going_on), observer.meters.batches(going_on)
@@ -116,7 +119,7 @@ class BatchList:
             "page": PAGE,
             "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],
             "tasks": sorted({info.task for info in infos_of_page} | observer.tasks()),
-            "schedules": schedules.rows(observer),
+            "schedules": [asdict(info) for info in schedules],
         }
 
     def _workflow(self, name: str) -> list[BatchInfo]:
