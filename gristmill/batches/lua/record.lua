@@ -1,5 +1,5 @@
 --@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more, times, log_room: number, groups: list, logs: list, slow: list) frees
---@ uses batches/outcomes batches/logs batches/slowest batches/ending batches/go_on
+--@ uses batches/outcomes batches/attempts batches/logs batches/slowest batches/ending batches/go_on
 -- Record outcomes of a chunk, each once, then release what there is room for.
 --   rest     how many of the chunk's last items go to other slots: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together

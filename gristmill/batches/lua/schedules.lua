@@ -1,4 +1,4 @@
---@ uses batches/ending batches/new_batch
+--@ uses batches/new_batch
 -- Schedules: from each, a batch is made at each of its times. Keys, all below {prefix}gm1: :
 --   schedules             zset    schedule -> when it was made, ms
 --   schedules_due         zset    schedule that is not paused -> when somebody has to look at it, ms

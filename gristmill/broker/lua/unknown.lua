@@ -1,4 +1,4 @@
---@ uses broker/expiry
+--@ uses broker/lease
 -- Messages of tasks that no worker knows. Keys beside those of expiry.lua:
 --   {prefix}gm1:unknown_tasks:{queue}  hash  place of a message -> since when workers have refused it, ms, and its task
 -- A message is hidden for a tenth of the time since it was first refused, and for at least and at most so many ms.
