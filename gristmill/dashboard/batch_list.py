@@ -107,7 +107,6 @@ class BatchList:
         else:
             selected = names[::-1] if query.ascending else names
         infos_of_page = observer.infos(selected[query.first : query.first + PAGE])
-        schedules = Schedules(observer.fleet.client, observer.meters.settings).infos()[:SCHEDULES_MOST]
         at = observer.meters.now()
         going_on = [info.name for info in infos_of_page if info.state not in ENDED]
         outlooks, meters = observer.outlooks.of(going_on), observer.meters.batches(going_on)
@@ -119,7 +118,7 @@ class BatchList:
             "page": PAGE,
             "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],
             "tasks": sorted({info.task for info in infos_of_page} | observer.tasks()),
-            "schedules": [asdict(info) for info in schedules],
+            "schedules": self._schedules(),
         }
 
     def _workflow(self, name: str) -> list[BatchInfo]:
@@ -131,3 +130,7 @@ class BatchList:
         if self._observer.may_write:
             return Ledger(client, settings).names()[::-1]
         return cast(list[str], client.zrevrange(settings.key("batches"), 0, -1))
+
+    def _schedules(self) -> list[dict[str, Any]]:
+        schedules = Schedules(self._observer.fleet.client, self._observer.meters.settings)
+        return [asdict(info) for info in schedules.infos()[:SCHEDULES_MOST]]
