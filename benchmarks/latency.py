@@ -78,11 +78,11 @@ def _submit(messages: int, line: Path) -> list[tuple[float, ...]]:
         lights[list(KINDS)[number % len(KINDS)]].delay(time.time())
         time.sleep(1 / RATE)
 
-    def begun() -> list[list[float]]:
+    def rows_of_all() -> list[list[float]]:
         rows = [json.loads(line) for file in line.iterdir() for line in file.open()]
         return rows if len(rows) == messages else []
 
-    rows = until(begun, 30, "the beginning of every message", pause=0.1)
+    rows = until(rows_of_all, 30, "the beginning of every message", pause=0.1)
     moments = [(start, putting, *rest) for putting, (start, *rest) in zip(puts, sorted(rows), strict=True)]
     return [tuple(after - before for before, after in pairwise(each)) for each in moments]
 

@@ -255,13 +255,13 @@ class Draft(BatchScripts):
 
 def definition(timetable: Timetable, missed: str, overlap: str, batch: dict[str, Any]) -> dict[str, Any]:
     """What a schedule's state has of its times, and of the batches that are made of it: `batch` is their state."""
-    given = {name: str(value) for name, value in batch.items() if value is not None}
+    fields = {name: str(value) for name, value in batch.items() if value is not None}
     return {
         "timetable": timetable.text,
         "timezone": timetable.timezone,
         "start": timetable.start,
         "missed": missed,
         "overlap": overlap,
-        "fields": json.dumps(by_turns(given)),
+        "fields": json.dumps(by_turns(fields)),
         **{name: batch[name] for name in ("task", "fixed", "submitted_by")},
     }
