@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=400)
     rounds = parser.parse_args().rounds
-    work, items = Work("noop", {}, "n", 0, 1.0, [], batch="scan"), [Item(n, n, 1) for n in range(ITEMS)]
+    work, items = Work(Chunk("scan", 1, 0, ITEMS), "noop", {}, "n", 0, 1.0, []), [Item(n, n, 1) for n in range(ITEMS)]
     table = RunRows()
     table.make(8)
     chunk, knows = Chunk("scan", 1, 0, ITEMS), SlowestFilter()

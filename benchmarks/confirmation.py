@@ -14,9 +14,10 @@ from pathlib import Path
 
 from benchmarks.chaos.failover import environ
 from benchmarks.chaos.fleet import Fleet
-from benchmarks.chaos.group import SERVERS, ServerGroup, until
+from benchmarks.chaos.group import SERVERS, ServerGroup
 from benchmarks.options import at_least
 from benchmarks.peers.report import median_text
+from benchmarks.polling import until
 from gristmill import submit
 from gristmill.config.settings import use
 from gristmill.producer.worker_checks import live_workers

@@ -14,6 +14,7 @@ import psutil
 from redis import Redis
 
 from benchmarks.cpu_time import scheduled
+from benchmarks.server_load import commands
 from benchmarks.started import await_workers, private_server, running
 from gristmill import submit
 from gristmill.config.settings import use
@@ -59,9 +60,9 @@ def idle_worker(client: Redis, url: str, home: str, *kinds: str) -> Iterator[psu
 
 def print_cpu(client: Redis, process: psutil.Process, about: str, seconds: float) -> None:
     """Let a worker idle, and print what that cost."""
-    commands = client.info("stats")["total_commands_processed"]
+    before = commands(client)
     own_share, *shares = idle_shares(process, seconds)
-    each_second = (client.info("stats")["total_commands_processed"] - commands) / seconds
+    each_second = (commands(client) - before) / seconds
     of_slots = f" (of which slots {100 * sum(shares):.2f} %)" if shares else ""
     share, connections = 100 * (own_share + sum(shares)), len(process.net_connections("tcp"))
     print(f"{about}: {share:.2f} % of a core{of_slots}, {connections} connections", flush=True)

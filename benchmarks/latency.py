@@ -18,6 +18,7 @@ from celery import Task
 from redis import Redis
 
 from benchmarks.options import at_least
+from benchmarks.polling import until
 from benchmarks.started import QUIET, private_server, running
 from gristmill.broker import reader
 from gristmill.broker.channel import Channel
@@ -76,11 +77,12 @@ def _submit(messages: int, line: Path) -> list[tuple[float, ...]]:
     for number in range(messages):
         lights[list(KINDS)[number % len(KINDS)]].delay(time.time())
         time.sleep(1 / RATE)
-    deadline = time.monotonic() + 30
-    while len(rows := [json.loads(line) for file in line.iterdir() for line in file.open()]) < messages:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{messages - len(rows)} messages did not begin within 30 s")
-        time.sleep(0.1)
+
+    def rows_of_all() -> list[list[float]]:
+        rows = [json.loads(line) for file in line.iterdir() for line in file.open()]
+        return rows if len(rows) == messages else []
+
+    rows = until(rows_of_all, 30, "the beginning of every message", pause=0.1)
     moments = [(start, putting, *rest) for putting, (start, *rest) in zip(puts, sorted(rows), strict=True)]
     return [tuple(after - before for before, after in pairwise(each)) for each in moments]
 
@@ -95,24 +97,12 @@ def main() -> None:
         answers.mkdir()
         os.environ |= {"BENCH_URL": url, "BENCH_TRANSPORT": "ours", "BENCH_PREFETCH": "50"}
         for number in range(WORKERS):
-            command = [
-                "celery",
-                "-A",
-                "benchmarks.latency",
-                "worker",
-                "-Q",
-                "bench",
-                "-P",
-                "threads",
-                "-c",
-                str(THREADS),
-            ]
-            options = ["-n", f"w{number}@bench", "--without-mingle", "--without-gossip", "-l", "error"]
+            command = f"celery -A benchmarks.latency worker -Q bench -P threads -c {THREADS} -n w{number}@bench"
+            words = [*command.split(), "--without-mingle", "--without-gossip", "-l", "error"]
             environ = {**os.environ, "BENCH_SAYS": str(answers)}
-            workers.enter_context(running(*command, *options, environ=environ, **QUIET))
+            workers.enter_context(running(*words, environ=environ, **QUIET))
         with Redis.from_url(url, decode_responses=True) as client:
-            while client.zcard("gm1:lease:bench") < WORKERS:
-                time.sleep(0.1)
+            until(lambda: client.zcard("gm1:lease:bench") >= WORKERS, 60, "the workers", pause=0.1)
         every = _submit(arguments.messages, answers)
     for place, kind in enumerate(KINDS):
         # The first calls connect, and make the envelope.

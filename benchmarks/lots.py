@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 
-import psutil
 from redis import Redis
 
 from benchmarks.options import at_least
 from benchmarks.peers.report import median_text
 from benchmarks.started import private_server, running
 from benchmarks.transport import environ, standing
+from gristmill.demo.on_workers import processor_seconds
 
 POOLS = {"ours": "gristmill.worker.pool.lot_pool:LotTaskPool", "Celery's": "prefork"}
 PUT = (
@@ -26,11 +26,6 @@ PUT = (
 WORKER = "celery -A benchmarks.plain -q worker -Q bench -l error -P prefork -c 2 --without-mingle --without-gossip"
 
 
-def _cpu(worker: psutil.Process) -> float:
-    times = [each.cpu_times() for each in (worker, *worker.children())]
-    return sum(each.user + each.system for each in times)
-
-
 def measure(url: str, pool: str, tasks: int) -> tuple[float, float]:
     """No-ops per second, and µs of CPU for each."""
     client, env = Redis.from_url(url), environ(url, "ours", 50) | {"BENCH_POOL": POOLS[pool]}
@@ -38,11 +33,10 @@ def measure(url: str, pool: str, tasks: int) -> tuple[float, float]:
     with running(*WORKER.split(), environ=env, killed=True, stderr=subprocess.DEVNULL) as worker:
         while (left := standing(client)) > tasks * 0.9:
             time.sleep(0.005)
-        process = psutil.Process(worker.pid)
-        started_at, cpu = time.perf_counter(), _cpu(process)
+        started_at, cpu = time.perf_counter(), processor_seconds([worker.pid])
         while standing(client):
             time.sleep(0.005)
-        return left / (time.perf_counter() - started_at), 1e6 * (_cpu(process) - cpu) / left
+        return left / (time.perf_counter() - started_at), 1e6 * (processor_seconds([worker.pid]) - cpu) / left
 
 
 def main() -> None:

@@ -4,27 +4,19 @@ import argparse
 import statistics
 import time
 
-import psutil
-
 from benchmarks.ab.interval import paired
 from benchmarks.options import at_least
 from benchmarks.server_load import cpu_seconds
 from gristmill import submit
 from gristmill.config.settings import settings, use
 from gristmill.demo.home import temporary_home
+from gristmill.demo.on_workers import processor_seconds
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import client
 from gristmill.tasks.kind import Kind
 
 SLOTS = 2
-
-
-def processor_seconds(pid: int) -> float:
-    """CPU time of a worker and its pool."""
-    main = psutil.Process(pid)
-    times = [process.cpu_times() for process in (main, *main.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
 
 
 def measure(meters: bool, items: int) -> tuple[float, float, float]:
@@ -36,10 +28,10 @@ def measure(meters: bool, items: int) -> tuple[float, float, float]:
         # What is done once, and learning how long an item takes, is not what is compared.
         submit("fibonacci", [1] * 2000).wait(60)
         server = cpu_seconds(client())
-        before, started_at = processor_seconds(worker.pid), time.time()
+        before, started_at = processor_seconds([worker.pid]), time.time()
         ended = submit("fibonacci", [1] * items).wait(120).finished
         assert ended
-        seconds, used = ended - started_at, processor_seconds(worker.pid) - before
+        seconds, used = ended - started_at, processor_seconds([worker.pid]) - before
         served = cpu_seconds(client()) - server
     return items / seconds, 1e6 * used / items, 1e6 * served / items
 

@@ -31,6 +31,7 @@ from redis.exceptions import RedisError
 from benchmarks.chaos.node import library
 from gristmill.config.settings import load
 from gristmill.server.home import Home
+from gristmill.server.waiting import Deadline
 
 #: Seconds for which workers may be away before it is an outage; for a start, and for the end of the last runs.
 AWAY_SECONDS, PATIENCE_SECONDS = 10, 60
@@ -134,12 +135,12 @@ class Bench:
 
     def ask(self, *words: str) -> list[dict[str, Any]]:
         """What a command prints as JSON lines, as soon as the server answers."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = Deadline(PATIENCE_SECONDS)
         while True:
             done = subprocess.run([*GRISTMILL, *words], env=self.environ, capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 return [json.loads(line) for line in done.stdout.splitlines()]
-            if time.monotonic() > deadline:
+            if deadline.over:
                 raise TimeoutError(f"{' '.join(words)}: {done.stderr}")
             time.sleep(0.2)
 
@@ -225,10 +226,8 @@ def _measure(bench: Bench, watch: Watch, seconds: float, every: float, outage: f
 
 
 def _count(bench: Bench, watch: Watch) -> ScheduleCount:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while any(batch["finished"] is None for batch in bench.ask("batches", "--json")):
-        if time.monotonic() > deadline:
-            break
+    deadline = Deadline(PATIENCE_SECONDS)
+    while not deadline.over and any(batch["finished"] is None for batch in bench.ask("batches", "--json")):
         time.sleep(1)
     (schedule,), batches = bench.ask("schedule", "list", "--json"), bench.ask("batches", "--json")
     # Each time falls into a second of its own, by which its batch is called.

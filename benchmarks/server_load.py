@@ -52,7 +52,7 @@ def usage(client: Redis) -> dict[str, float]:
     return {
         "memory": info["used_memory"],
         "aof": info["aof_current_size"],
-        "cpu": info["used_cpu_user"] + info["used_cpu_sys"],
+        "cpu": cpu_seconds(client),
     }
 
 
@@ -63,14 +63,14 @@ def server_load(client: Redis) -> Iterator[ServerLoad]:
     _patiently(lambda: client.config_set("slowlog-max-len", ENTRIES))
     _patiently(lambda: client.config_set("slowlog-log-slower-than", 0))
     _patiently(client.slowlog_reset)
-    cpu, commands, started_at = (
+    cpu, before, started_at = (
         _patiently(lambda: cpu_seconds(client)),
-        _patiently(lambda: _commands(client)),
+        _patiently(lambda: commands(client)),
         perf_counter(),
     )
     yield load
     load.cpu = _patiently(lambda: cpu_seconds(client)) - cpu
-    load.seconds, load.commands = perf_counter() - started_at, _patiently(lambda: _commands(client)) - commands
+    load.seconds, load.commands = perf_counter() - started_at, _patiently(lambda: commands(client)) - before
     _patiently(lambda: client.config_set("slowlog-log-slower-than", -1))
     for entry in cast(list[dict[str, Any]], _patiently(lambda: client.slowlog_get(ENTRIES))):
         if name := script_name(entry["command"]):
@@ -91,7 +91,8 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
             sleep(0.1)
 
 
-def _commands(client: Redis) -> int:
+def commands(client: Redis) -> int:
+    """How many commands the server has run, those of scripts included."""
     return int(client.info("stats")["total_commands_processed"])
 
 

@@ -27,6 +27,7 @@ from gristmill.config.settings import load, settings
 from gristmill.errors import ServerError
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
+from gristmill.server.waiting import Deadline
 
 #: Workers by queue, with pool and slots. The first of each is never killed: what grows would show there.
 WORKERS = {"cpu": ("prefork", 2), "io": ("threads", 8)}
@@ -166,8 +167,8 @@ class Soak:
         """Whether the call's result comes; Celery leaves it to its caller to ask again after a cut."""
         from celery.exceptions import TimeoutError as Late
 
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        deadline = Deadline(PATIENCE)
+        while not deadline.over:
             try:
                 # It looks for a result first, and then waits for word of it, which a cut may take.
                 answer.get(timeout=1)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any, NamedTuple
 from redis import Redis
 
 from benchmarks.chaos.fleet import Fleet
+from benchmarks.polling import until
 from gristmill.config.settings import Settings, load, use
 from gristmill.demo.home import temporary_home
 from gristmill.fleet.registry import WorkerRegistry
-from gristmill.local.fleet import LocalFleet
+from gristmill.local.fleet import START_SECONDS, LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
@@ -76,10 +76,13 @@ def running(
 
 
 def await_workers(client: Redis, number: int = 1) -> None:
-    """Wait until so many workers of ours beat."""
+    """Wait until so many workers of ours beat.
+
+    Raises:
+        TimeoutError: they do not within START_SECONDS seconds.
+    """
     registry = WorkerRegistry(client, load({}))
-    while len(registry.workers()) < number:
-        time.sleep(0.01)
+    until(lambda: len(registry.workers()) >= number, START_SECONDS, "the workers", pause=0.01)
 
 
 class Started(NamedTuple):

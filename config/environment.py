@@ -27,11 +27,12 @@ _INJECTED = re.compile(r"_SERVICE_|_PORT(_|$)")
 _Source = tuple[str, dict[str, str]]
 
 
-def _sources(environ: Mapping[str, str], default_home: Path) -> list[_Source]:
+def _sources(environ: Mapping[str, str] | None, default_home: Path) -> list[_Source]:
     """The `GRISTMILL_*` variables of each source, the one that wins first.
 
     An empty variable counts as not set, and hides those of later sources.
     """
+    environ = os.environ if environ is None else environ
     project = current_project()
     sources = [_ours("the environment", environ)]
     later: list[_Source] = []
@@ -51,7 +52,7 @@ def _ours(source: str, names: Mapping[str, str]) -> _Source:
     return source, {name: value for name, value in names.items() if name.startswith(PREFIX)}
 
 
-def _variables(environ: Mapping[str, str], default_home: Path) -> dict[str, str]:
+def _variables(environ: Mapping[str, str] | None, default_home: Path) -> dict[str, str]:
     """The `GRISTMILL_*` variables that are set, by name."""
     merged: dict[str, str] = {}
     for _, names in reversed(_sources(environ, default_home)):
@@ -87,7 +88,7 @@ def _dotenv(directory: Path) -> dict[str, str]:
 def source_of(field: str, default_home: Path, environ: Mapping[str, str] | None = None) -> str:
     """What sets a field: its variable, or the file that has it."""
     name = PREFIX + field.upper()
-    for source, names in _sources(os.environ if environ is None else environ, default_home):
+    for source, names in _sources(environ, default_home):
         if name in names or f"{name}_FILE" in names:
             return name if source == "the environment" else source
     return name
@@ -101,7 +102,7 @@ def read(fields: Collection[str], default_home: Path, environ: Mapping[str, str]
             valid.
     """
     values: dict[str, str] = {}
-    for name, text in _variables(os.environ if environ is None else environ, default_home).items():
+    for name, text in _variables(environ, default_home).items():
         field = name.removeprefix(PREFIX).lower()
         source = field.removesuffix("_file")
         if field in fields:
@@ -130,9 +131,7 @@ def unknown(
     names = {PREFIX + field.upper() for field in fields}
     names |= {f"{name}_FILE" for name in names}
     strangers = [
-        name
-        for name in _variables(os.environ if environ is None else environ, default_home)
-        if name not in names | COMPOSE and not _INJECTED.search(name)
+        name for name in _variables(environ, default_home) if name not in names | COMPOSE and not _INJECTED.search(name)
     ]
     return [(name, _nearest(name, names)) for name in sorted(strangers)]
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Self
 
-from gristmill.config.figures import size
+from gristmill.config.figures import count, size
 from gristmill.config.quantities import SIZE, parse_size
 from gristmill.errors import InputError, invalid_value
 
@@ -32,7 +32,7 @@ class Resources(NamedTuple):
 
     def __str__(self) -> str:
         """As in a sentence: `2 slots and 4G of memory`."""
-        slots = "1 slot" if self.slots == 1 else f"{self.slots:,} slots"
+        slots = count(self.slots, "slot")
         return f"{slots} and {size(self.memory)} of memory" if self.memory else slots
 
 

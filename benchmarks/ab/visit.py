@@ -3,12 +3,12 @@
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 
@@ -16,6 +16,7 @@ from benchmarks.ab.checkout import Checkout
 from benchmarks.ab.processes import Program, cores
 from benchmarks.peers.peer import APPS
 from benchmarks.peers.tally import Tally
+from benchmarks.polling import until
 from benchmarks.server_load import cpu_seconds
 
 HERE = Path(__file__).parent
@@ -64,7 +65,7 @@ class Visit:
             "PYTHONPATH": f"{HERE}{os.pathsep}{APPS}",
         }
         self._start("-P", "-m", "gristmill.server", core=self._others_core)
-        url = json.loads(self._until(self._server_file)).get("url")
+        url = self._server_url()
         self._environ["BENCH_URL"] = url
         self.server = stack.enter_context(Redis.from_url(url))
         self.producer = self._start(str(HERE / "probe.py"), core=self._others_core)
@@ -120,17 +121,13 @@ class Visit:
         self._stack.callback(program.end)
         return program
 
-    def _server_file(self) -> str:
+    def _server_url(self) -> Any:
         path = self._home / "home" / "server.json"
-        return path.read_text() if path.exists() else ""
-
-    def _until(self, ready: Callable[[], str]) -> str:
-        deadline = time.monotonic() + START_SECONDS
-        while not (text := ready()):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the server of {self._side.name} does not start: {self.log()}")
-            time.sleep(0.02)
-        return text
+        try:
+            text = until(lambda: path.read_text() if path.exists() else None, START_SECONDS, "server.json")
+        except TimeoutError:
+            raise RuntimeError(f"the server of {self._side.name} does not start: {self.log()}") from None
+        return json.loads(text).get("url")
 
     def log(self) -> str:
         """The end of what its programs have written."""

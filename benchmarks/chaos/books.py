@@ -4,7 +4,6 @@ import json
 import threading
 from collections import Counter
 from contextlib import suppress
-from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -13,6 +12,7 @@ from gristmill import open_batch
 from gristmill.batches.result import Result
 from gristmill.errors import GristmillError, InputError
 from gristmill.server.connection import client
+from gristmill.server.replies import stream_entries
 
 #: Items of a batch.
 ITEMS = 400
@@ -70,14 +70,8 @@ class Books:
 
     def _stored_messages(self) -> Counter[int]:
         """The messages on the queue, by number."""
-        server: Any = client()
-        numbers: Counter[int] = Counter()
-        start = "-"
-        while entries := server.xrange(f"gm1:q:{self.queue}:0", min=start, count=5000):
-            for identity, fields in entries:
-                numbers[json.loads(json.loads(fields["m"])["body"])[0][0]] += 1
-                start = f"({identity}"
-        return numbers
+        messages = (fields["m"] for _, fields in stream_entries(client(), f"gm1:q:{self.queue}:0", 5000))
+        return Counter(json.loads(json.loads(message)["body"])[0][0] for message in messages)
 
     def close(self, count: Count) -> None:
         """Count what the books have, and delete it from the server."""

@@ -23,8 +23,9 @@ import gristmill.broker  # noqa: F401 - adds the schemes
 from benchmarks.chaos.books import ITEMS, PATIENCE, Books
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.fleet import Fleet
-from benchmarks.chaos.group import Node, ServerGroup, until
+from benchmarks.chaos.group import Node, ServerGroup
 from benchmarks.chaos.options import Options
+from benchmarks.polling import until
 from gristmill import open_batch, submit
 from gristmill.batches.result import Result
 from gristmill.broker.address import from_redis

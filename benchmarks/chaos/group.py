@@ -3,8 +3,6 @@
 import secrets
 import signal
 import socket
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +13,7 @@ from redis.exceptions import RedisError
 
 from benchmarks.chaos.encryption import Encryption
 from benchmarks.chaos.node import Node, library
+from benchmarks.polling import until
 from gristmill.server.private import program
 from gristmill.server.waiting import ONCE, Patience
 
@@ -265,22 +264,6 @@ class ServerGroup:
             return None
 
         return until(another, READY_SECONDS, "another primary")
-
-
-def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Poll until `condition()` is true, and answer it.
-
-    Raises:
-        TimeoutError: it is not true after `seconds`.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not after {seconds:g} s")
-        time.sleep(0.03)
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from benchmarks.chaos.fleet import Fleet, Worker
 from benchmarks.chaos.journal import FILE, Journal
@@ -15,8 +15,11 @@ from benchmarks.chaos.kill import Kill
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.publisher import Publisher
 from benchmarks.chaos.wire import WIRES
+from benchmarks.polling import until
 from gristmill.server.private import PrivateServer
 from gristmill.server.waiting import Deadline
+
+Happened = TypeVar("Happened")
 
 QUEUE = "bench"
 #: Slots of a worker, and messages that it takes ahead for each.
@@ -125,20 +128,18 @@ class Run:
         """Let the time pass that is between two faults, more or less."""
         self.under_load(self.luck.uniform(0.5, 1.5) * self.options.every)
 
-    def until(self, happened: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-        """Poll, with the journal read, until it happened.
+    def until(self, happened: Callable[[], Happened], what: str, seconds: float = PATIENCE) -> Happened:
+        """Poll, with the journal read, until it happened; what it answers.
 
         Raises:
             Stuck: it did not.
         """
-        deadline = time.monotonic() + seconds
-        while True:
+
+        def look() -> Happened:
             self.journal.read()
-            if happened():
-                return
-            if time.monotonic() > deadline:
-                raise Stuck(f"{what}: not within {seconds:g} s")
-            time.sleep(0.01)
+            return happened()
+
+        return until(look, seconds, what, pause=0.01, error=Stuck)
 
     def victims(self) -> list[Worker]:
         """The workers, other than the steady ones, that run something at this moment."""
@@ -152,14 +153,7 @@ class Run:
         Raises:
             Stuck: there is none for a long time.
         """
-        victims: list[list[Worker]] = [[]]
-
-        def look() -> bool:
-            victims[0] = self.victims()
-            return bool(victims[0])
-
-        self.until(look, "a worker that runs something")
-        return self.luck.choice(victims[0])
+        return self.luck.choice(self.until(self.victims, "a worker that runs something"))
 
     def kill(self, worker: Worker) -> None:
         """Kill a worker with all its processes; it counts if it had anything. Another one takes its place."""

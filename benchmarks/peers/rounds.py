@@ -18,6 +18,7 @@ from benchmarks.peers.peer import APPS, EVERYSEC, ROOT, Peer
 from benchmarks.peers.server import binary
 from benchmarks.peers.tally import PATIENCE, Stalled, Tally
 from benchmarks.peers.workers import Workers
+from benchmarks.polling import until
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings, load
@@ -109,14 +110,13 @@ class Round:
         return self._recorded(answer["answer"]) if answer["answer"] else self.tally.last
 
     def _recorded(self, batch: str) -> float:
-        since = time.monotonic()
         with Redis.from_url(self.url, decode_responses=True) as client:
             ledger = Ledger(client, load({}))
-            while (ended := BatchInfo.from_fields(batch, ledger.state(batch)).finished) is None:
-                if time.monotonic() - since > PATIENCE:
-                    raise Stalled(f"the batch was not recorded within {PATIENCE:g} s")
-                time.sleep(0.005)
-        return ended
+
+            def finished() -> float | None:
+                return BatchInfo.from_fields(batch, ledger.state(batch)).finished
+
+            return until(finished, PATIENCE, "the record of the batch", pause=0.005, error=Stalled)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Self
 import psutil
 
 from benchmarks.cpu_time import scheduled
+from gristmill.demo.on_workers import processor_seconds
 
 MB = 10**6
 
@@ -51,12 +52,7 @@ class Workers:
 
     def cpu(self) -> float:
         """Seconds of CPU that those which live have used."""
-        seconds = 0.0
-        for process in self.processes():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                seconds += times.user + times.system
-        return seconds
+        return processor_seconds(main.pid for main in self._mains)
 
     def scheduled(self) -> float:
         """The same for threads that live, to the nanosecond."""

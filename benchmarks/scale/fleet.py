@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 
 from benchmarks.dashboard import DashboardProcess
+from benchmarks.polling import until
 from benchmarks.scale.drivers import Drivers
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.server_load import cpu_seconds, server_load
@@ -97,7 +98,7 @@ def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -
         drivers = stack.enter_context(Drivers(workers, slots, HOLD, storm, rack))
         with server_load(client()) as join:
             drivers.begin()
-            joined = _until(lambda: _live() >= workers, 60 + storm + seconds)
+            joined = _seconds_until(lambda: _live() >= workers, 60 + storm + seconds)
         batch = submit("noop", range(20 * workers * slots))
         time.sleep(5)
         probe = SimulatedWorker(workers, 1, stack.enter_context(connect()))
@@ -178,28 +179,25 @@ def _rack_dies(drivers: Drivers) -> tuple[int, int, float]:
     """Kill the rack: how many messages it held, how many of these left it, and after how many seconds the last one."""
     mark = drivers.kill_rack()
     before = sum(_pending(mark).values())
-    back = _until(lambda: not _pending(mark), RACK_SECONDS)
+    back = _seconds_until(lambda: not _pending(mark), RACK_SECONDS)
     return before, before - sum(_pending(mark).values()), back
 
 
-def _until(condition: Callable[[], bool], seconds: float) -> float:
+def _seconds_until(condition: Callable[[], bool], seconds: float) -> float:
     """How many seconds it takes until something holds.
 
     Raises:
         RuntimeError: it does not within `seconds` seconds.
     """
     started_at = time.monotonic()
-    while not condition():
-        if time.monotonic() - started_at > seconds:
-            raise RuntimeError(f"the fleet is not as it should be after {seconds:g} s")
-        time.sleep(0.05)
+    until(condition, seconds, "the fleet as it should be", pause=0.05, error=RuntimeError)
     return time.monotonic() - started_at
 
 
 def _probed(worker: SimulatedWorker, seconds: float) -> tuple[list[float], list[float]]:
     """How long takes last, and records, in seconds; what the takes bring runs at once."""
-    task, takes, records, until = catalog.find("noop"), list[float](), list[float](), time.monotonic() + seconds
-    while time.monotonic() < until:
+    task, takes, records, end = catalog.find("noop"), list[float](), list[float](), time.monotonic() + seconds
+    while time.monotonic() < end:
         started_at = time.perf_counter()
         tags = worker.take(1)
         if tags:

@@ -14,6 +14,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, invalid_value
+from gristmill.server.replies import by_turns
 
 #: What the token of an append begins with when nobody has named it.
 NAMELESS = "~"
@@ -57,8 +58,8 @@ class Append(BatchScripts):
             InputError: the batch is closed, is not open for appends, or is deduplicated by another parameter.
             BatchCancelled: the batch was cancelled.
         """
-        flat = [part for pair in fields.items() for part in pair]
-        answer = json.loads(self._call("open", batch=batch, producer=producer, lease=PRODUCER_LEASE, fields=flat))
+        call = {"batch": batch, "producer": producer, "lease": PRODUCER_LEASE, "fields": by_turns(fields)}
+        answer = json.loads(self._call("open", **call))
         status = answer["status"]
         if status not in ("created", "open"):
             raise self._refusal(batch, status, fields)

@@ -8,6 +8,7 @@ from redis import Redis
 
 from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
+from gristmill.server.replies import stream_entries
 
 #: Entries of one call: no call may occupy the server for long.
 _AT_ONCE = 500
@@ -40,15 +41,8 @@ class AuditEntry:
 
 
 def entries(client: Redis, settings: Settings) -> Iterator[AuditEntry]:
-    """The last entries, oldest first: some 10,000. Reads a bounded number at once, so memory stays flat.
-
-    Raises:
-        RedisError: the server cannot be reached or refuses.
-    """
-    start = "-"
-    while page := cast(Any, client.xrange(settings.key("audit"), min=start, count=_AT_ONCE)):
-        yield from (_entry(*row) for row in page)
-        start = f"({page[-1][0]}"
+    """The last entries, oldest first: some 10,000; raises as `stream_entries`, and its memory is as flat."""
+    return (_entry(*row) for row in stream_entries(client, settings.key("audit"), _AT_ONCE))
 
 
 def latest(client: Redis, settings: Settings, count: int) -> list[AuditEntry]:

@@ -50,9 +50,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work of a chunk when it starts: its batch, the task, and the items that have no outcome yet.
+    """The work of a chunk when it starts: the task, and the items that have no outcome yet.
 
-    `first` and `count` say which chunk it is: under the message of one chunk, a slot may have gone on with another.
     `fixed` holds the arguments that all items share (JSON values by name). `parameter` names the argument that an
     item fills, unless the item is an object of arguments itself. A failed item runs again up to `retries` times, at
     first after `retry_seconds` seconds. `rest` counts the chunk's last items that `items` leaves out, because the
@@ -66,6 +65,7 @@ class Work:
     `out_of_memory` has those of the items that have failed because they had no more.
     """
 
+    chunk: Chunk
     task: str
     fixed: dict[str, Any]
     parameter: str
@@ -73,9 +73,6 @@ class Work:
     retry_seconds: float
     items: list[Item]
     rest: int = 0
-    batch: str = ""
-    first: int = 0
-    count: int = 0
     keep_logs: str = "failed"
     memory: int = 0
     time_limit: float | None = None

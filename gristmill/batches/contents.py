@@ -1,18 +1,17 @@
 """What the server says of a chunk that a slot is to run, its items and how they run: the other end of contents.lua."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from json import loads
 from typing import Any
 
 from gristmill.batches.chunk import Chunk, Item, Work
-from gristmill.batches.stored_items import MISSING, values_of
+from gristmill.batches.value_file import ValueFile
 from gristmill.errors import ServerError
+from gristmill.server.replies import by_name
 
-
-def by_name(flat: Sequence[Any]) -> dict[str, Any]:
-    """An answer of names and values by turns."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+#: In place of an item that a reader consumed.
+_MISSING = object()
 
 
 def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
@@ -22,7 +21,7 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         ServerError: the server lacks some of the items.
     """
     done, attempts = contents["done"], contents["attempts"]
-    values = values_of(
+    values = _values_of(
         chunk.first, len(done), contents["blocks"], contents["retained"], references=bool(contents["from_batch"])
     )
     items = [
@@ -30,9 +29,10 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         for i, value in enumerate(values)
         if done[i] == "0"
     ]
-    if any(item.value is MISSING for item in items):
+    if any(item.value is _MISSING for item in items):
         raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
     return Work(
+        chunk=chunk,
         task=contents["task"],
         fixed=loads(contents["fixed"]),
         parameter=contents["parameter"],
@@ -40,9 +40,6 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
         retry_seconds=float(contents["retry_seconds"]),
         items=items,
         rest=chunk.count - len(done),
-        batch=chunk.batch,
-        first=chunk.first,
-        count=chunk.count,
         keep_logs=contents["keep_logs"] or "failed",
         memory=int(contents["memory"] or 0),
         time_limit=None if contents["time_limit"] is None else float(contents["time_limit"]),
@@ -53,11 +50,34 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
     )
 
 
-def following_work(before: Chunk, answer: dict[str, Any]) -> tuple[Chunk, Work]:
-    """The chunk that a slot is to run next, of the batch of `before`, and its work.
+def following_work(before: Chunk, answer: dict[str, Any]) -> Work:
+    """The work of the chunk that a slot is to run next, of the batch of `before`.
 
     Raises:
         ServerError: the server lacks some of the items.
     """
     chunk = replace(before, first=int(answer["first"]), count=int(answer["count"]))
-    return chunk, work_of(chunk, by_name(answer["contents"]))
+    return work_of(chunk, by_name(answer["contents"]))
+
+
+def _values_of(
+    first: int, count: int, blocks: Iterable[tuple[str, str]], retained: Sequence[str | None], *, references: bool
+) -> list[Any]:
+    """The items from index `first` on, by place; _MISSING where a reader consumed the item.
+
+    With `references`, the value of an item may be in a file of another batch: a line that begins with a blank refers to
+    it (sources.lua), and the item is a ValueFile.
+    """
+    end, values = first + count, [_MISSING] * count
+    for identity, text in blocks:
+        start = int(identity)
+        begin = max(start, first)
+        lines = text.split("\n")[begin - start : max(0, end - start)]
+        items = loads(f"[{','.join(lines)}]")
+        if references:
+            items = [ValueFile.of(item) if line[0] == " " else item for line, item in zip(lines, items, strict=True)]
+        values[begin - first : begin - first + len(items)] = items
+    for i, item in enumerate(retained):
+        if item is not None:
+            values[i] = ValueFile.of(loads(item)) if references and item[0] == " " else loads(item)
+    return values

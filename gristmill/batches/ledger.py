@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from gristmill.batches.chunk import Chunk, Outcome, Work
-from gristmill.batches.contents import by_name, following_work
+from gristmill.batches.contents import following_work
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, Feed, cancelled, other_batch
 from gristmill.batches.heartbeat_answer import HeartbeatAnswer
 from gristmill.batches.histogram import encode
@@ -19,11 +19,14 @@ from gristmill.batches.slowest import SlowestFilter
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
+from gristmill.server.replies import by_name, by_turns, stream_entries
 
 #: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
 SCHEMA = 2
 #: States of one call: no script may occupy the server for long.
 _STATES_AT_ONCE = 500
+#: Blocks of items that one call reads.
+_BLOCKS_AT_ONCE = 10
 
 
 class Ledger(BatchScripts):
@@ -47,8 +50,7 @@ class Ledger(BatchScripts):
             InputError: the batch is to follow a batch that is not on the server.
             ServerError: another version of Gristmill wrote the batches on the server, in another form.
         """
-        flat = [part for pair in fields.items() for part in pair]
-        answer = self._confirmed("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=flat)
+        answer = self._confirmed("create", batch=batch, token=token, lease=PRODUCER_LEASE, fields=by_turns(fields))
         if answer.startswith("missing "):
             _, parameter, name = answer.split()
             raise InputError(invalid_value(parameter, name, "a batch on the server"))
@@ -114,7 +116,7 @@ class Ledger(BatchScripts):
         If a slot that is gone went on under the message of `chunk`, the work is that of the chunk that it ran.
         """
         answer = self._call("take", **chunk.fields, worker=worker, counting=self.settings.meters)
-        return following_work(chunk, by_name(answer))[1] if answer else None
+        return following_work(chunk, by_name(answer)) if answer else None
 
     def tell_values(self, chunk: Chunk, values: str) -> bool:
         """Tell the `LimitValues` of a chunk's first items, in place of running it; False if somebody else has."""
@@ -130,13 +132,13 @@ class Ledger(BatchScripts):
 
     def record_and_go_on(
         self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, *, overdue: bool = False
-    ) -> tuple[int, Chunk | None, Work | None]:
-        """Record a whole chunk; return the number of duplicates, and this slot's next chunk with its work, or None.
+    ) -> tuple[int, Work | None]:
+        """Record a whole chunk; return the number of duplicates, and the work of this slot's next chunk, or None.
 
         A slot that is `overdue` gets another chunk only while no other message is on the queue and no attempt is due.
         """
         duplicates, following = self._record(chunk, outcomes, 0, seconds, worker, "alone" if overdue else "always")
-        return duplicates, *(following_work(chunk, by_name(following)) if following else (None, None))
+        return duplicates, following_work(chunk, by_name(following)) if following else None
 
     def give_rest(self, chunk: Chunk, outcomes: Sequence[Outcome], seconds: float, worker: str, rest: int) -> bool:
         """Record outcomes as `record`, and give the chunk's last `rest` items to other slots while the chunk goes on.
@@ -235,11 +237,8 @@ class Ledger(BatchScripts):
 
     def items(self, batch: str) -> Iterator[tuple[int, str]]:
         """The stored items of the batch, by index, as JSON texts; without the items that a reader consumed."""
-        start = "-"
-        while entries := cast(Any, self.client.xrange(self.key(batch, "in"), min=start, count=10)):
-            for identity, fields in entries:
-                yield from enumerate(fields["items"].split("\n"), int(fields["first"]))
-                start = f"({identity}"
+        for _, fields in stream_entries(self.client, self.key(batch, "in"), _BLOCKS_AT_ONCE):
+            yield from enumerate(fields["items"].split("\n"), int(fields["first"]))
 
     def stopped(self, chunk: Chunk) -> bool:
         """Whether no more items of the chunk should start: its batch is paused, being cancelled, or deleted."""

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple, cast
 from uuid import uuid4
 
-from gristmill.batches.contents import by_name
 from gristmill.batches.info import GONE_MS, BatchInfo, origin
 from gristmill.batches.scripts import BatchScripts
+from gristmill.server.replies import by_name
 
 #: Notices that one call of `undelivered` reads, at most, of each kind.
 _READ_MOST = 20

@@ -158,6 +158,14 @@ def unreadable_error(message: str) -> dict[str, str]:
     return {"type": "UnreadableOutcome", "message": message, "traceback": ""}
 
 
+def event_ranges(text: str) -> Iterator[tuple[int, int, int]]:
+    """The ranges in an event, each as its first index, its last one, and the attempt of these items."""
+    for part in text.split(","):
+        indexes, _, attempt = part.partition("@")
+        first, _, last = indexes.partition("-")
+        yield int(first), int(last), int(attempt or 1)
+
+
 def field(first: int, after: int) -> str:
     """The name of the field that stores the outcomes of the items `first` to `after - 1` together."""
     return f"{first}:{after - first}" if after - first > 1 else str(first)

@@ -10,7 +10,7 @@ from redis import Redis
 
 from gristmill.batches.bit_words import set_bits, words_of
 from gristmill.batches.chunk import attempts_of
-from gristmill.batches.outcomes import BUCKET, StoredGroup, StoredOutcome, field, span_of, stored
+from gristmill.batches.outcomes import BUCKET, StoredGroup, StoredOutcome, event_ranges, field, span_of, stored
 from gristmill.batches.result import Result
 from gristmill.batches.value_file import NoSuchFolder, UnreadableValue, ValueFile
 from gristmill.config.settings import Settings, variable
@@ -107,8 +107,8 @@ class ResultReader:
         while not results and (events := self._events(event, wait_ms)):
             for identity, fields in events:
                 event = identity
-                for part in fields["ranges"].split(","):
-                    results += self._of_event(part)
+                for part in event_ranges(fields["ranges"]):
+                    results += self._of_event(*part)
                 if self._bytes > _LOT_BYTES or len(results) >= _ITEMS_TO_CONFIRM:
                     break
         return event, results
@@ -122,15 +122,12 @@ class ResultReader:
         entries = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]
         return cast(list[tuple[str, dict[str, str]]], entries)
 
-    def _of_event(self, part: str) -> Iterator[Result]:
-        """The results of an event's range, `first-last` or `first-last@attempt`, but for those with a later event."""
-        indexes, _, attempt = part.partition("@")
-        first, _, last = indexes.partition("-")
-        most = int(attempt or 1)
-        for begin, end in _buckets(int(first), int(last) + 1):
+    def _of_event(self, first: int, last: int, attempt: int) -> Iterator[Result]:
+        """The results of an event's range, but for those with a later event."""
+        for begin, end in _buckets(first, last + 1):
             for result in self._read(begin, end):
                 # A cancelled item has no event; an item with more attempts has a later event.
-                if result.state != "cancelled" and result.attempts <= most:
+                if result.state != "cancelled" and result.attempts <= attempt:
                     yield result
 
     def _read(self, first: int, end: int, part: str = "done") -> Iterator[Result]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 from typing import Any, cast
 
-from gristmill.batches.contents import by_name
 from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.untold import ranges, untold
 from gristmill.config.names import KINDS, unglobbed
+from gristmill.server.replies import by_name
 
 #: What can disagree, and what mending does about it; {} is the number of items or entries.
 WORDS = {

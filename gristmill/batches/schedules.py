@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from redis import Redis
 
-from gristmill.batches.contents import by_name
 from gristmill.batches.feed import AlreadyFeeding
 from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.timetable import Timetable, run_name
@@ -16,6 +15,7 @@ from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, ServerError
 from gristmill.server.actor import actor
+from gristmill.server.replies import by_name, by_turns
 from gristmill.server.scripts import server_time
 
 #: Characters of a schedule's name, at most: the names of its batches have 16 more.
@@ -242,8 +242,7 @@ class Draft(BatchScripts):
         """
         size = self.size
         stored = {"stored": size.items, "bytes": size.bytes, "sha": size.sha, "rejected": rejected}
-        flat = [part for pair in (self.definition | stored).items() for part in pair]
-        about = {"token": token, "due": self.due, "actor": actor(), "definition": flat}
+        about = {"token": token, "due": self.due, "actor": actor(), "definition": by_turns(self.definition | stored)}
         self.answer = self._confirmed("plan", schedule=schedule, **about)
         if self.answer == "lost":
             raise ServerError(_DROPPED)
@@ -256,13 +255,13 @@ class Draft(BatchScripts):
 
 def definition(timetable: Timetable, missed: str, overlap: str, batch: dict[str, Any]) -> dict[str, Any]:
     """What a schedule's state has of its times, and of the batches that are made of it: `batch` is their state."""
-    flat = [str(part) for pair in batch.items() for part in pair if pair[1] is not None]
+    fields = {name: str(value) for name, value in batch.items() if value is not None}
     return {
         "timetable": timetable.text,
         "timezone": timetable.timezone,
         "start": timetable.start,
         "missed": missed,
         "overlap": overlap,
-        "fields": json.dumps(flat),
+        "fields": json.dumps(by_turns(fields)),
         **{name: batch[name] for name in ("task", "fixed", "submitted_by")},
     }

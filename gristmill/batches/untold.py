@@ -6,6 +6,8 @@ from typing import Any, cast
 from redis import Redis
 
 from gristmill.batches.chunk import attempts_of
+from gristmill.batches.outcomes import event_ranges
+from gristmill.server.replies import stream_entries
 
 #: Items of one page of memory, and the events to read at once.
 _PAGE, _EVENTS = 8000, 1000
@@ -88,15 +90,11 @@ def _bit(bitmap: bytes, index: int) -> bool:
 
 def _last_events(client: Redis, key: str, expected: Pages) -> Pages:
     """Of each item of these pages the attempt of its last event."""
-    pages, start = {number: bytearray(_PAGE) for number in expected}, "-"
-    while entries := cast(Any, client.xrange(f"{key}events", min=start, count=_EVENTS)):
-        for identity, fields in entries:
-            for part in fields["ranges"].split(","):
-                indexes, _, attempt = part.partition("@")
-                first, _, last = indexes.partition("-")
-                # The events of one item come in the order of its attempts.
-                _mark(pages, int(first), int(last), min(255, int(attempt or 1)))
-            start = f"({identity}"
+    pages = {number: bytearray(_PAGE) for number in expected}
+    for _, fields in stream_entries(client, f"{key}events", _EVENTS):
+        for first, last, attempt in event_ranges(fields["ranges"]):
+            # The events of one item come in the order of its attempts.
+            _mark(pages, first, last, min(255, attempt))
     return pages
 
 

@@ -31,7 +31,6 @@ class Acks:
         self.scripts = scripts
         self.consumer = consumer
         self.holding = holding
-        self.refusals = 0
         self._waiting: dict[str, None] = {}
         self._sending: dict[str, None] = {}
         self._lock = threading.RLock()
@@ -71,7 +70,6 @@ class Acks:
                 self._sending.pop(tag, None)
                 self.holding.discard(tag)
         for tag in foreign:
-            self.refusals += 1
             log.warning("another worker took message %s while this one was silent; the message may run twice", tag)
 
     def put_back(self, tags: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ import click
 from gristmill.cli import completing, options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note
-from gristmill.config.figures import duration
+from gristmill.config.figures import count, duration
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
@@ -104,7 +104,7 @@ def _end_of(name: str, worker: LiveWorker | None, stop: bool) -> str:
 
 def _what_runs(workers: list[LiveWorker], running: RunningItems) -> str:
     busy = sum(worker.busy for worker in workers)
-    what = f"{', '.join(worker.name for worker in workers)} with {busy} busy {'slot' if busy == 1 else 'slots'}"
+    what = f"{', '.join(worker.name for worker in workers)} with {count(busy, 'busy slot')}"
     items = [item for item in running.look(inputs=False) if item.worker in {worker.name for worker in workers}]
     return f"{what}: {'; '.join(map(_item, items[:ITEMS_MOST]))}" if items else what
 

@@ -12,6 +12,7 @@ from gristmill.config.figures import duration
 from gristmill.config.settings import settings, variable
 from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
+from gristmill.server.waiting import Deadline
 
 #: Seconds that `run` waits for the first try, which takes a look of a worker and an answer of the receiver.
 WAIT_SECONDS, POLL_SECONDS = 20.0, 0.1
@@ -19,9 +20,9 @@ WAIT_SECONDS, POLL_SECONDS = 20.0, 0.1
 
 def await_notice(batch: Batch, fleet: LocalFleet) -> None:
     """Wait until the fleet of this command has tried to send the notice of its batch; warn if that failed."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = Deadline(WAIT_SECONDS)
     while (notice := batch.info().notice) and notice["state"] == "pending" and not notice["tries"]:
-        if time.monotonic() > deadline:
+        if deadline.over:
             break
         fleet.watch()
         time.sleep(POLL_SECONDS)

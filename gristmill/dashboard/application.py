@@ -15,7 +15,7 @@ from tornado.web import RequestHandler, StaticFileHandler, url
 
 from gristmill.config.flower import check_oauth, check_reach, flower_options
 from gristmill.config.settings import settings
-from gristmill.dashboard import actions, flower_pages, metrics, pages, queues
+from gristmill.dashboard import actions, audit, busy, flower_pages, metrics, pages, queues, workers
 from gristmill.dashboard.asking import looking
 from gristmill.dashboard.batch_list import BatchList
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
@@ -37,14 +37,15 @@ log = logging.getLogger(__name__)
 HANDLERS = [
     url(r"/", flower_pages.HomePage),
     url(r"/healthcheck", flower_pages.HealthCheck),
-    url(r"/workers", flower_pages.WorkersPage),
-    url(r"/workers/data", flower_pages.WorkersData, name="workers_data"),
+    # Flower's own list counts events, which are off.
+    url(r"/workers", pages.TabPage, {"tab": "workers"}),
+    url(r"/workers/data", pages.FleetData, {"data": workers.data}, name="workers_data"),
     url(r"/workers/(drain|undrain|stop)", actions.WorkerAction, name="worker_action"),
     url(r"/worker/(.+)", flower_pages.WorkerPage),
     url(r"/task/(.+)", flower_pages.TaskPage),
     url(r"/broker", flower_pages.BrokerPage),
     *flower_pages.FLOWER_API,
-    url(r"/throughput", pages.ThroughputPage, name="throughput"),
+    url(r"/throughput", pages.TabPage, {"tab": "throughput"}, name="throughput"),
     url(r"/throughput/data", pages.ThroughputData, name="throughput_data"),
     url(r"/batches", pages.BatchesPage, name="batches"),
     url(r"/batches/data", pages.BatchesData, name="batches_data"),
@@ -55,10 +56,10 @@ HANDLERS = [
     url(r"/batch/([^/]+)/results", actions.Results, name="batch_results"),
     url(r"/batch/([^/]+)/(retry|cancel|pause|resume)", actions.Action, name="batch_action"),
     url(r"/batch/([^/]+)/workflow/(retry|cancel|pause|resume)", actions.WorkflowAction, name="workflow_action"),
-    url(r"/busy", pages.BusyPage, name="busy"),
-    url(r"/busy/data", pages.BusyData, name="busy_data"),
-    url(r"/audit", pages.AuditPage, name="audit"),
-    url(r"/audit/data", pages.AuditData, name="audit_data"),
+    url(r"/busy", pages.TabPage, {"tab": "busy"}, name="busy"),
+    url(r"/busy/data", pages.FleetData, {"data": busy.data}, name="busy_data"),
+    url(r"/audit", pages.TabPage, {"tab": "audit"}, name="audit"),
+    url(r"/audit/data", pages.FleetData, {"data": audit.data}, name="audit_data"),
     url(r"/batch/([^/]+)/item/([0-9]{1,10})/cancel", actions.CancelItem, name="item_cancel"),
     url(r"/schedule/([^/]+)/(run|pause|resume)", actions.ScheduleAction, name="schedule_action"),
     url(r"/metrics", metrics.Metrics),

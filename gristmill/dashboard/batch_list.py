@@ -1,20 +1,22 @@
 """The data of the page Batches: a page of those that a query selects, in its order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.schedules import Schedules
 from gristmill.batches.selection import Selection, checked_states
 from gristmill.batches.workflow import workflow_of
-from gristmill.dashboard import schedules
 from gristmill.dashboard.batches import row
 from gristmill.errors import InputError, invalid_value
 from gristmill.fleet.overview import Observer
 
 #: Batches on a page.
 PAGE = 50
+#: Schedules on a page, the oldest ones.
+SCHEDULES_MOST = 100
 #: The orders of the list.
 ORDERS: Mapping[str, Callable[[BatchInfo], Any]] = {
     "name": lambda info: info.name,
@@ -116,7 +118,7 @@ class BatchList:
             "page": PAGE,
             "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],
             "tasks": sorted({info.task for info in infos_of_page} | observer.tasks()),
-            "schedules": schedules.rows(observer),
+            "schedules": self._schedules(),
         }
 
     def _workflow(self, name: str) -> list[BatchInfo]:
@@ -128,3 +130,7 @@ class BatchList:
         if self._observer.may_write:
             return Ledger(client, settings).names()[::-1]
         return cast(list[str], client.zrevrange(settings.key("batches"), 0, -1))
+
+    def _schedules(self) -> list[dict[str, Any]]:
+        schedules = Schedules(self._observer.fleet.client, self._observer.meters.settings)
+        return [asdict(info) for info in schedules.infos()[:SCHEDULES_MOST]]

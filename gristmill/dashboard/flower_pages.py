@@ -31,24 +31,6 @@ class HealthCheck(Page):
         self.finish("OK")
 
 
-class WorkersPage(Page):
-    """The page that lists the workers: Flower's own counts events, which are off."""
-
-    @tornado.web.authenticated
-    def get(self) -> None:
-        """Send the page."""
-        self.show("workers.html", "Workers", "workers")
-
-
-class WorkersData(Page):
-    """The JSON of the page."""
-
-    @tornado.web.authenticated
-    async def get(self) -> None:
-        """Send the live workers as JSON."""
-        self.give(await self.ask(workers.data, self.application.observer))
-
-
 class TaskPage(ForVisitor, TaskView):
     """Flower's page of a task."""
 

@@ -1,17 +1,19 @@
 """Our pages and their JSON. Templates escape all values, and scripts insert them as text."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import tornado.web
 
 from gristmill.batches.info import ENDED, State
 from gristmill.config.settings import variable
-from gristmill.dashboard import audit, batches, busy, throughput
+from gristmill.dashboard import batches, throughput
 from gristmill.dashboard.asking import Showing, to_json
 from gristmill.dashboard.batch_list import SORTS, BatchQuery
 from gristmill.dashboard.error_groups import error_groups
 from gristmill.dashboard.history import RANGES
+from gristmill.fleet.overview import Observer
 
 #: Pages load nothing from other sites, and contain no inline script.
 POLICY = (
@@ -56,17 +58,34 @@ class Page(Showing):
         self.finish(value if isinstance(value, str) else to_json(value))
 
 
-class ThroughputPage(Page):
-    """The page with rates, backlogs and times."""
+class TabPage(Page):
+    """The page of a tab whose script asks for all that it shows."""
+
+    def initialize(self, tab: str) -> None:
+        """Note the name of the tab, which is that of the template too."""
+        self._tab = tab
 
     @tornado.web.authenticated
     def get(self) -> None:
         """Send the page."""
-        self.show("throughput.html", "Throughput", "throughput")
+        self.show(f"{self._tab}.html", self._tab.capitalize(), self._tab)
+
+
+class FleetData(Page):
+    """The JSON of such a page."""
+
+    def initialize(self, data: Callable[[Observer], dict[str, Any]]) -> None:
+        """Note what reads it from the server."""
+        self._data = data
+
+    @tornado.web.authenticated
+    async def get(self) -> None:
+        """Send JSON."""
+        self.give(await self.ask(self._data, self.application.observer))
 
 
 class ThroughputData(Page):
-    """The JSON of the page."""
+    """The JSON of the page Throughput."""
 
     @tornado.web.authenticated
     async def get(self) -> None:
@@ -97,42 +116,6 @@ class BatchesData(Page):
         names = self.request.query_arguments
         query = await self.ask(BatchQuery.of, {name: self.get_query_arguments(name) for name in names}, bad_input=400)
         self.give(await self.ask(self.application.batch_list.page, query))
-
-
-class BusyPage(Page):
-    """The page that lists what runs now."""
-
-    @tornado.web.authenticated
-    def get(self) -> None:
-        """Send the page."""
-        self.show("busy.html", "Busy", "busy")
-
-
-class BusyData(Page):
-    """The JSON of the page."""
-
-    @tornado.web.authenticated
-    async def get(self) -> None:
-        """Send the items that run as JSON."""
-        self.give(await self.ask(busy.data, self.application.observer))
-
-
-class AuditPage(Page):
-    """The page that lists who did what."""
-
-    @tornado.web.authenticated
-    def get(self) -> None:
-        """Send the page."""
-        self.show("audit.html", "Audit", "audit")
-
-
-class AuditData(Page):
-    """The JSON of the page."""
-
-    @tornado.web.authenticated
-    async def get(self) -> None:
-        """Send the last actions as JSON."""
-        self.give(await self.ask(audit.data, self.application.observer))
 
 
 class BatchPage(Page):

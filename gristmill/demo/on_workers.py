@@ -1,7 +1,7 @@
 """Measures work on the workers of this host."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -28,7 +28,7 @@ def measure_on(fleet: LocalFleet, kind: Kind, task: str, items: Sequence[Any]) -
     Raises:
         GristmillError: an item failed; the text has its error.
     """
-    cpu, started_at = _processor_seconds(fleet.pids), time.time()
+    cpu, started_at = processor_seconds(fleet.pids), time.time()
     batch = submit(task, items, queue=kind)
     for _ in watch(batch, every=_EVERY):
         fleet.watch()
@@ -38,7 +38,7 @@ def measure_on(fleet: LocalFleet, kind: Kind, task: str, items: Sequence[Any]) -
         raise GristmillError(
             f"{len(items) - info.succeeded} of {len(items)} items failed on the {kind} worker: {_why(batch)}"
         )
-    return Measurement(finished_at - started_at, _processor_seconds(fleet.pids) - cpu)
+    return Measurement(finished_at - started_at, processor_seconds(fleet.pids) - cpu)
 
 
 def _why(batch: Batch) -> str:
@@ -46,7 +46,7 @@ def _why(batch: Batch) -> str:
     return next((f"{error['type']}: {error['message']}" for error in errors), "no reason given")
 
 
-def _processor_seconds(pids: list[int]) -> float:
+def processor_seconds(pids: Iterable[int]) -> float:
     """Processor time of the processes and their children so far."""
     total = 0.0
     for member in (member for pid in pids for member in _family(pid)):

@@ -19,6 +19,7 @@ from gristmill.fleet.announcement import (
 )
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.actor import actor
+from gristmill.server.replies import by_turns
 from gristmill.server.scripts import Scripts, server_time
 
 #: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
@@ -112,7 +113,7 @@ class WorkerRegistry(BatchScripts):
         self._ask(worker, slots="" if slots is None else str(slots))
 
     def _ask(self, worker: str, **fields: str) -> None:
-        self._call("wish", worker=worker, actor=actor(), fields=[part for pair in fields.items() for part in pair])
+        self._call("wish", worker=worker, actor=actor(), fields=by_turns(fields))
 
     def note_setup(self, worker: str, task: str, error: str | None, began: float) -> bool:
         """Store why the setup of a task fails on a worker (its id); None: it does not. False if that is no news.

@@ -12,6 +12,7 @@ from gristmill.batches.scripts import BatchScripts
 from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.fleet.worker_id import node_name
+from gristmill.server.replies import by_name
 
 #: Batch, index, attempt and worker.
 _Run = tuple[str, int, int, str]
@@ -73,9 +74,7 @@ class RunningItems(BatchScripts):
         With `inputs`, the `most` slowest have their input.
         """
         now, texts = self._call("busy")
-        items = [
-            item for worker, text in zip(texts[::2], texts[1::2], strict=True) for item in _items(now, worker, text)
-        ]
+        items = [item for worker, text in by_name(texts).items() for item in _items(now, worker, text)]
         rows = [item for item in items if batches is None or item.batch in batches]
         rows.sort(key=lambda item: -item.seconds)
         return self._with_inputs(rows, most) if inputs else rows

@@ -10,6 +10,7 @@ from gristmill.broker.scripts import TransportScripts
 from gristmill.fleet.absences import Absences
 from gristmill.server.heartbeat import PeriodicCall
 from gristmill.server.per_process import PerProcess
+from gristmill.server.replies import by_name
 from gristmill.server.scripts import Scripts
 from gristmill.server.subscription import Subscription
 
@@ -117,7 +118,7 @@ class Watcher:
         self.subscription.hold()
         now_ms, *flat = self._subscribers()
         at = time.monotonic()
-        subscribers = dict(zip(flat[::2], flat[1::2], strict=True))
+        subscribers = by_name(flat)
         # Over another connection, or without a subscription of one's own, an absence says nothing: the server may have
         # restarted.
         is_seen = bool(subscribers.get(self.lease.consumer))

@@ -20,6 +20,7 @@ from gristmill.local.processes import Child
 from gristmill.server.connection import client
 from gristmill.server.home import Home
 from gristmill.server.owner import OwnedServer, own_server
+from gristmill.server.waiting import Deadline
 
 #: Seconds in which workers and the dashboard must be up; seconds beyond the drain in which workers must be gone.
 START_SECONDS, END_SECONDS = 60.0, 5.0
@@ -126,12 +127,12 @@ class LocalFleet:
             self._await(lambda: listens(self.dashboard or ""))
 
     def _await(self, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = Deadline(START_SECONDS)
         while not ready():
             for child in (*self._workers, *self._others):
                 if not child.alive:
                     raise ServerError(f"the {child.name} ended at its start: {child.last_words()}")
-            if time.monotonic() > deadline:
+            if deadline.over:
                 raise ServerError(f"workers and dashboard were not up within {START_SECONDS:g} s")
             time.sleep(0.02)
 
@@ -173,13 +174,13 @@ class LocalFleet:
         """Drain the workers; after a second Ctrl-C they put their messages back at once."""
         for child in (*self._workers, *self._others):
             child.signal(signal.SIGTERM)
-        deadline = time.monotonic() + settings().drain_seconds + END_SECONDS
+        deadline = Deadline(settings().drain_seconds + END_SECONDS)
         for child in (*self._workers, *self._others):
             try:
-                child.wait(deadline - time.monotonic())
+                child.wait(deadline.left or 0.0)
             except KeyboardInterrupt:
                 self.hurry()
-                deadline = time.monotonic() + END_SECONDS
+                deadline = Deadline(END_SECONDS)
                 child.wait(END_SECONDS)
         for child in (*self._workers, *self._others):
             child.kill()
@@ -221,9 +222,9 @@ def running() -> bool:
     """
     if settings().redis_url:
         return True
-    home, deadline = Home(settings().home), time.monotonic() + CHANGE_SECONDS
+    home, deadline = Home(settings().home), Deadline(CHANGE_SECONDS)
     while home.running() is None:
-        if home.holder() is None or time.monotonic() > deadline:
+        if home.holder() is None or deadline.over:
             return False
         time.sleep(0.05)
     return True
@@ -235,7 +236,7 @@ def server_for_reading() -> Iterator[bool]:
 
     Yields whether a fleet runs there, and goes on after this command.
     """
-    deadline = time.monotonic() + CHANGE_SECONDS
+    deadline = Deadline(CHANGE_SECONDS)
     with ExitStack() as stack:
         fleet = True
         while not running():
@@ -244,6 +245,6 @@ def server_for_reading() -> Iterator[bool]:
                 fleet = False
             except InputError:
                 # Another command was faster.
-                if time.monotonic() > deadline:
+                if deadline.over:
                     raise
         yield fleet

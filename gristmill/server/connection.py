@@ -26,6 +26,7 @@ from gristmill.server.waiting import (
     START,
     Patience,
     Policy,
+    cause_of,
     hopeless,
     patiently,
     refuses,
@@ -51,9 +52,7 @@ KEEPALIVE = {
 
 def other_schema(error: BaseException | None) -> bool:
     """Whether another version of Gristmill wrote the batches on the server, in a form that this one cannot read."""
-    if isinstance(error, ServerError):
-        error = error.__context__
-    return str(error).startswith("SCHEMA ")
+    return str(cause_of(error)).startswith("SCHEMA ")
 
 
 def locate() -> str:

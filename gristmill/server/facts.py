@@ -5,6 +5,8 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
+from gristmill.server.replies import by_name
+
 
 def server_facts(client: Redis) -> dict[str, Any]:
     """The fields of INFO; without a right to it only the server's name, version, role and whether it is a cluster.
@@ -16,7 +18,7 @@ def server_facts(client: Redis) -> dict[str, Any]:
         return client.info()
     except NoPermissionError:
         answer = cast(Any, client).execute_command("HELLO")
-        hello = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
+        hello = answer if isinstance(answer, dict) else by_name(answer)
         name, version = hello["server"], hello["version"]
         role = {"replica": "slave"}.get(hello["role"], hello["role"])
         return {

@@ -25,7 +25,7 @@ from gristmill.server import aof
 from gristmill.server.home import Home
 from gristmill.server.internals import server_program
 from gristmill.server.lock import POLL_SECONDS, Lock
-from gristmill.server.waiting import ONCE, Patience
+from gristmill.server.waiting import ONCE, Deadline, Patience
 
 HOST = "127.0.0.1"
 GUARD = Path(__file__).with_name("guard.sh")
@@ -122,8 +122,8 @@ class PrivateServer:
             self._lifeline = None
         if self._guard is None:
             return
-        deadline = time.monotonic() + timeout
-        while self.alive and time.monotonic() < deadline:
+        deadline = Deadline(timeout)
+        while self.alive and not deadline.over:
             time.sleep(POLL_SECONDS)
         if self.alive:
             with suppress(ProcessLookupError):
@@ -207,7 +207,7 @@ class PrivateServer:
 
     def _answers(self) -> bool:
         """Wait until the server answers and has its data; False if it ended instead."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = Deadline(READY_SECONDS)
         with self._client() as client:
             while self._guard and self._guard.poll() is None:
                 with suppress(RedisError, ProcessLookupError):
@@ -218,8 +218,8 @@ class PrivateServer:
                         self.pid = pid
                         if not answer["loading"]:
                             return True
-                        deadline = time.monotonic() + READY_SECONDS
-                if time.monotonic() > deadline:
+                        deadline = Deadline(READY_SECONDS)
+                if deadline.over:
                     raise ServerError(f"the private server does not answer: {self.last_words()} (log: {self.log})")
                 time.sleep(POLL_SECONDS)
         return False

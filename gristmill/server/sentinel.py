@@ -11,6 +11,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from gristmill.server.replies import by_name
+
 SCHEME, TLS_SCHEME = "redis-sentinel", "rediss-sentinel"
 FORM = f"{SCHEME}://[USER]:[PASSWORD]@HOST:PORT,HOST:PORT/DATABASE?name=PRIMARY"
 PORT = 26379
@@ -180,7 +182,7 @@ class Council:
             pipe.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)
             pipe.execute_command("SENTINEL", "MASTER", self.name)
             place, state = pipe.execute()
-        fields = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
+        fields = state if isinstance(state, dict) else by_name(state)
         host, port = place
         is_the_old_one = (host, int(port)) != (fields["ip"], int(fields["port"]))
         flags = str(fields["flags"])

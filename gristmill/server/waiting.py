@@ -104,18 +104,21 @@ def backoff(attempt: int, first_seconds: float, longest_seconds: float = 600.0, 
     return full / 2 + full / 2 * share
 
 
+def cause_of(error: BaseException | None) -> BaseException | None:
+    """What the server or redis-py said, where `error` is the line of `reaching` for a person."""
+    return error.__context__ if isinstance(error, ServerError) else error
+
+
 def hopeless(error: BaseException | None) -> bool:
     """Whether another try is useless: the server refuses the login, or its certificate is not trusted."""
-    if isinstance(error, ServerError):
-        error = error.__context__
+    error = cause_of(error)
     mark = re.search(r"\[SSL: (CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER)", str(error))
     return mark is not None or isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
 
 
 def unwritable(error: BaseException | None) -> bool:
     """Whether the server runs but refuses every write: it cannot write to its disk, lacks replicas, or is one now."""
-    if isinstance(error, ServerError):
-        error = error.__context__
+    error = cause_of(error)
     return isinstance(error, exceptions.ReadOnlyError) or any(word in str(error) for word in _UNWRITABLE)
 
 

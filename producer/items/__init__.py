@@ -8,7 +8,7 @@ from gristmill.producer.items.lines import ITEM_BYTES, Raw
 from gristmill.producer.items.parameter_values import ParameterValues
 from gristmill.producer.items.source import Source
 
-__all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Reading", "Source", "arguments", "from_path", "from_paths"]
+__all__ = ["FORMATS", "ITEM_BYTES", "Format", "Raw", "Reading", "Source", "arguments", "from_paths"]
 
 
 def arguments(items: Sequence[str]) -> Source:
@@ -16,17 +16,8 @@ def arguments(items: Sequence[str]) -> Source:
     return ParameterValues(items, ranges=False)
 
 
-def from_path(path: str, form: str | None = None, encoding: str | None = None, *, nul: bool = False) -> Source:
-    """The items in the file at `path`, "-" for standard input, read as `Reading` says.
-
-    Raises:
-        InputError: an option is not valid, or the file is missing, a directory or unreadable.
-    """
-    return File(path, Reading(form, encoding, nul))
-
-
 def from_paths(paths: Sequence[str], reading: Reading) -> Source:
-    """The items in some files, one after the other.
+    """The items in some files, one after the other; "-" is standard input.
 
     Raises:
         InputError: an option is not valid, a file cannot be read, or they have different columns.

@@ -8,8 +8,7 @@ from typing import Literal, get_args
 from gristmill.errors import InputError, invalid_value
 from gristmill.producer.items import charset, jsonl, lines
 from gristmill.producer.items.blocks import Blocks
-from gristmill.producer.items.lines import Raw
-from gristmill.producer.items.split_lines import split_lines
+from gristmill.producer.items.lines import Raw, split_lines
 from gristmill.producer.items.table import Table
 
 Format = Literal["lines", "jsonl", "csv", "tsv"]

@@ -1,6 +1,6 @@
-"""Records between separators: how every format is split, and the format `lines` itself."""
+"""Records between separators: how every format is split, the format `lines` itself, and the columns of its lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gristmill.producer.items.charset import undecodable
@@ -105,3 +105,19 @@ def _one_by_one(run: bytes, number: int, encoding: str, nul: bool, errors: str) 
         text = text if nul else text.removesuffix("\r")
         if text and (nul or not text.isspace()):
             yield Raw(place, text)
+
+
+def split_lines(records: Iterable[Raw], separator: str, columns: Sequence[str]) -> Iterator[Raw]:
+    """Yield the columns of lines that `separator` splits: by name where `columns` names them, else as a list."""
+    for raw in records:
+        if raw.error is not None:
+            yield raw
+            continue
+        assert isinstance(raw.value, str)  # noqa: S101 (what `lines` yields without an error)
+        values = raw.value.split(separator)
+        if not columns:
+            yield Raw(raw.number, values)
+        elif len(values) == len(columns):
+            yield Raw(raw.number, dict(zip(columns, values, strict=True)))
+        else:
+            yield Raw(raw.number, None, f"has {len(values)} columns (expected {', '.join(columns)})")

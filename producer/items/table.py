@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from gristmill.config.figures import count
 from gristmill.errors import InputError
 from gristmill.producer.items.lines import ITEM_BYTES, TOO_LONG, Raw, clean, fault, runs
 
@@ -51,7 +52,7 @@ class Table:
                 cells = zip(header, row, strict=True) if places is None else ((name, row[at]) for name, at in places)
                 yield Raw(number, dict(cells))
             elif len(row) > 1 or (row and row[0].strip()):
-                yield Raw(number, None, f"has {_columns(len(row))}, the header {width}")
+                yield Raw(number, None, f"has {count(len(row), 'column')}, the header {width}")
 
     def _read_header(self, name: str, selection: Sequence[str]) -> tuple[str, ...]:
         while (record := self._record()) is not None:
@@ -176,7 +177,3 @@ def _explained(reason: str) -> str:
     if "new-line character" in reason:
         return "a carriage return outside quotes"
     return f"not CSV: {reason}"
-
-
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"

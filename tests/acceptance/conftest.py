@@ -111,12 +111,8 @@ def fleet(tmp_path_factory):
     It ends with the acceptance tests of its process: a fleet costs some CPU also while nothing uses it.
     """
     path = tmp_path_factory.mktemp("fleet")
-    modules = path / "modules"
-    modules.mkdir()
-    (modules / "oddities.py").write_text(TASKS)
-    settings = {"GRISTMILL_TASK_MODULES": "oddities", "GRISTMILL_FETCH_NETWORKS": f"{SITE}/32"}
-    settings["GRISTMILL_NOTIFY_NETWORKS"] = settings["GRISTMILL_FETCH_NETWORKS"]
-    place = Place(path, PYTHONPATH=os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")]), **settings)
+    networks = {f"GRISTMILL_{who}_NETWORKS": f"{SITE}/32" for who in ("FETCH", "NOTIFY")}
+    place = Place(path, {"oddities": TASKS}, **networks)
     root = path / "root"
     root.mkdir()
     try:

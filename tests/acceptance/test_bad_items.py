@@ -88,13 +88,8 @@ CAUSES = {
 
 @pytest.fixture
 def own(tmp_path):
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "wrecks.py").write_text(TASKS)
-    (modules / "sifting.py").write_text(LONG)
     # What an item may have that ran out of memory and runs once more.
-    memory = {"GRISTMILL_WORKER_MEMORY": "2G"}
-    place = Place(tmp_path, PYTHONPATH=str(modules), GRISTMILL_TASK_MODULES="wrecks,sifting", **memory)
+    place = Place(tmp_path, {"wrecks": TASKS, "sifting": LONG}, GRISTMILL_WORKER_MEMORY="2G")
     yield place
     place.deserted()
 

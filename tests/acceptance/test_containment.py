@@ -4,11 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.conftest import until
-from tests.support.command import READY, Place
+from tests.support.command import READY, Place, first_in_path
+from tests.support.grandchildren import sleeping
 from tests.support.homes import runs
 
 ROOT = Path(__file__).parents[2]
@@ -22,22 +22,13 @@ def place(tmp_path_factory):
         GRISTMILL_MAX_ITEMS_PER_PROCESS="4",
         GRISTMILL_SLOT_MEMORY="1G",
         GRISTMILL_WORKER_MEMORY="1G",
-        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        PYTHONPATH=first_in_path(ROOT),
     )
     try:
         with place.up("cpu", "io", "--cpu-slots", "2", "--io-slots", "2", in_peace=False):
             yield place
     finally:
         place.deserted()
-
-
-def _programs(seconds: str) -> list[int]:
-    """The programs `sleep SECONDS` of this machine that items have started."""
-    return [
-        one.pid
-        for one in psutil.process_iter(["cmdline", "status"])
-        if one.info["cmdline"] == ["sleep", seconds] and one.info["status"] != psutil.STATUS_ZOMBIE
-    ]
 
 
 @pytest.mark.slow
@@ -52,7 +43,7 @@ def test_items_end_as_their_limits_say_and_leave_nothing(place):
         "death": ("dead", "ProcessDied"),
         "executor": ("succeeded", 3),
     }
-    until(lambda: not _programs("601") + _programs("602"), what="the end of what the items have started")
+    until(lambda: not sleeping("601") + sleeping("602"), what="the end of what the items have started")
 
 
 @pytest.mark.slow
@@ -76,16 +67,16 @@ def test_a_process_ends_after_its_items_and_draws_its_own_numbers(place):
 @pytest.mark.slow
 def test_a_kill_ends_the_program_of_an_item(place):
     name = place.run("submit", "hold", "603", "--quiet").good().out.strip()
-    until(lambda: _programs("603"), what="the program")
+    until(lambda: sleeping("603"), what="the program")
     place.run("cancel", name, "--kill").good()
-    until(lambda: not _programs("603"), what="the end of the program")
+    until(lambda: not sleeping("603"), what="the end of the program")
     assert place.ended(name).cancelled == 1
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_leaves_nothing(place):
     name = place.run("submit", "hold", "604", "--quiet").good().out.strip()
-    until(lambda: _programs("604"), what="the program")
+    until(lambda: sleeping("604"), what="the program")
     worker = place.worker("cpu")
     family = worker.children(recursive=True)
     os.kill(worker.pid, signal.SIGKILL)
@@ -102,7 +93,7 @@ def test_the_end_of_the_owner_ends_the_programs_of_items(tmp_path, way):
         GRISTMILL_TASK_MODULES="tests.support.starting",
         GRISTMILL_CPU_SLOTS="1",
         GRISTMILL_IO_SLOTS="1",
-        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        PYTHONPATH=first_in_path(ROOT),
     )
     seconds = {"up": "605", "run": "606"}[way]
     command = ["up", "cpu"] if way == "up" else ["run", "hold", seconds]
@@ -110,7 +101,7 @@ def test_the_end_of_the_owner_ends_the_programs_of_items(tmp_path, way):
         if way == "up":
             running.says(READY)
             place.run("submit", "hold", seconds, "--quiet").good()
-        until(lambda: _programs(seconds), what="the program")
+        until(lambda: sleeping(seconds), what="the program")
         if way == "up":
             os.kill(running.pid, signal.SIGKILL)
         else:
@@ -119,5 +110,5 @@ def test_the_end_of_the_owner_ends_the_programs_of_items(tmp_path, way):
             until(lambda: running.err != "", what="the answer to the first one")
             os.kill(running.pid, signal.SIGINT)
         running.process.wait(60)
-        until(lambda: not _programs(seconds), what="the end of the program")
+        until(lambda: not sleeping(seconds), what="the end of the program")
     place.deserted(30)

@@ -63,11 +63,7 @@ def mendable(n: int, cause: str):
 def mill(tmp_path_factory):
     """A place with a running fleet, which knows the tasks above."""
     path = tmp_path_factory.mktemp("mill")
-    modules = path / "modules"
-    modules.mkdir()
-    (modules / "operated.py").write_text(TASKS)
-    settings = {"GRISTMILL_TASK_MODULES": "operated", "GRISTMILL_RETRY_SECONDS": "0.05"}
-    place = Place(path, PYTHONPATH=os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")]), **settings)
+    place = Place(path, {"operated": TASKS}, GRISTMILL_RETRY_SECONDS="0.05")
     try:
         # What is killed is told of in its log.
         with place.up("cpu", "io", "--cpu-slots", "2", "--io-slots", str(SLOTS), in_peace=False):

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from gristmill.batches.outcomes import event_ranges
 from tests.conftest import until
 
 PLOT = "figure:has(.gm-figure-title)"
@@ -38,8 +39,7 @@ def recorded(fleet, batch):
     with fleet.ledger() as ledger:
         for identity, fields in ledger.client.xrange(ledger.key(batch, "events")):
             second = int(identity.split("-")[0]) // 1000
-            for part in fields["ranges"].split(","):
-                first, last = (int(end) for end in part.partition("@")[0].split("-"))
+            for first, last, _ in event_ranges(fields["ranges"]):
                 found[second] = found.get(second, 0) + last - first + 1
     return found
 

@@ -17,7 +17,7 @@ from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import load
 from gristmill.producer.batch_options import DEFAULT_PRIORITY
 from tests.conftest import until
-from tests.support.command import GRISTMILL, PATIENCE
+from tests.support.command import GRISTMILL, PATIENCE, first_in_path
 from tests.support.leases import end_leases
 
 #: A plain Celery call, and the wait for its result.
@@ -202,7 +202,6 @@ class TestOtherVersions:
         modules = place.path / "modules"
         modules.mkdir()
         (modules / "later.py").write_text(LATER)
-        path = os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])
         with place.server_only():
             names = [f"later-{number}" for number in range(4)]
             for name in names:
@@ -215,7 +214,7 @@ class TestOtherVersions:
             with connected(place) as client:
                 assert client.xlen(CHUNKS) == 4
                 assert len(DeadLetters(client, load({}))) == 0
-        with place.up("cpu", "--cpu-slots", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=path):
+        with place.up("cpu", "--cpu-slots", "1", GRISTMILL_TASK_MODULES="later", PYTHONPATH=first_in_path(modules)):
             for name in names:
                 info = place.ended(name)
                 assert (info.succeeded, info.left, info.duplicates) == (1, 0, 0)

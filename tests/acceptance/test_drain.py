@@ -60,11 +60,7 @@ def linger(gate: str):
 @pytest.fixture(scope="module")
 def pools(tmp_path_factory):
     """A place with a cpu worker of 3 slots and an io worker of 3."""
-    path = tmp_path_factory.mktemp("pools")
-    (path / "modules").mkdir()
-    (path / "modules" / "naps.py").write_text(TASKS)
-    modules = os.pathsep.join([str(path / "modules"), os.environ.get("PYTHONPATH", "")])
-    place = Place(path, PYTHONPATH=modules, GRISTMILL_TASK_MODULES="naps")
+    place = Place(tmp_path_factory.mktemp("pools"), {"naps": TASKS})
     try:
         with place.up("--cpu-slots", "3", "--io-slots", "3", "cpu", "io") as place.owner:
             yield place

@@ -9,7 +9,7 @@ import pytest
 from gristmill.batches.value_sweep import ValueSweep
 from gristmill.config.settings import load
 from tests.conftest import until
-from tests.support.command import Place
+from tests.support.command import Place, first_in_path
 from tests.support.large_values import LARGE, files
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def mill(tmp_path):
         GRISTMILL_DATA_ROOT=str(root),
         GRISTMILL_SHARED_DATA_ROOT="true",
         GRISTMILL_LEASE_SECONDS="2",
-        PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        PYTHONPATH=first_in_path(ROOT),
     )
     yield place, root
     place.deserted()

@@ -45,12 +45,7 @@ async def noted_wait(seconds: float, path: str):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A place whose fleet, once there is one, knows the tasks above."""
-    path = tmp_path_factory.mktemp("limited")
-    modules = path / "modules"
-    modules.mkdir()
-    (modules / "noting.py").write_text(TASKS)
-    settings = {"GRISTMILL_TASK_MODULES": "noting"}
-    return Place(path, PYTHONPATH=os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")]), **settings)
+    return Place(tmp_path_factory.mktemp("limited"), {"noting": TASKS})
 
 
 @pytest.fixture(scope="module")

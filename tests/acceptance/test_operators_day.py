@@ -5,7 +5,6 @@ answers from 1 container to 6 and back, another host, an upgrade under load, a r
 shows what took how long, and TEST_PICTURES names a directory that keeps the pictures of before and after.
 """
 
-import base64
 import json
 import logging
 import os
@@ -15,8 +14,6 @@ import time
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -27,6 +24,7 @@ from gristmill.server.connection import connect
 from gristmill.server.waiting import OUTCOMES
 from tests.conftest import until
 from tests.support.command import Place
+from tests.support.dashboards import Dashboard, basic
 from tests.support.engine import Compose, docker
 from tests.support.examples import PROJECT
 
@@ -136,21 +134,12 @@ class Mill:
         return info
 
 
-class Pages:
+class Pages(Dashboard):
     """The dashboard of a project, as somebody who has logged in."""
 
-    def __init__(self, project, login):
-        self.address, self.login = "http://" + project("port", "flower", "5555").stdout.strip(), login
-        self.headers = {"Authorization": "Basic " + base64.b64encode(":".join(login).encode()).decode()}
-
-    def ask(self, path, data=None, **headers):
-        request = Request(self.address + path, data=data, headers={**self.headers, **headers})
-        try:
-            with urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode(), answer.headers
-        except HTTPError as error:
-            with error:
-                return error.code, error.read().decode(), error.headers
+    def __init__(self, project, user):
+        super().__init__("http://" + project("port", "flower", "5555").stdout.strip())
+        self.user, self.login = user, basic(*user)
 
     def json(self, path):
         """The JSON of a path; None while the dashboard is away."""
@@ -168,7 +157,7 @@ class Pages:
         until(lambda: self.json("/throughput/data"), 60, "the dashboard")
         with closing(chromium.page()) as page:
             page.size(1280, 900)
-            page.log_in(*self.login)
+            page.log_in(*self.user)
             page.open(f"{self.address}/throughput")
             page.until("document.getElementById('status').textContent === 'Live'")
             page.picture(path)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import until
 from tests.support.command import Place
+from tests.support.grandchildren import sleeping
 from tests.support.homes import runs
 from tests.support.projects import write
 
@@ -160,15 +161,6 @@ def mill(tmp_path_factory):
 def run(mill, queue, task, *items):
     """The rows of a batch on the worker of a queue."""
     return mill.run("run", task, *items, "--queue", queue, "--max-wait", "90", "--quiet", cwd=mill.cwd).rows
-
-
-def sleeping(seconds: str) -> list[int]:
-    """The programs `sleep SECONDS` of this machine."""
-    return [
-        one.pid
-        for one in psutil.process_iter(["cmdline", "status"])
-        if one.info["cmdline"] == ["sleep", seconds] and one.info["status"] != psutil.STATUS_ZOMBIE
-    ]
 
 
 @pytest.mark.slow

@@ -42,6 +42,13 @@ def channel(bench):
 
 
 @pytest.fixture
+def quiet(channel, monkeypatch):
+    """The channel's lease, which nothing renews but what a test does."""
+    monkeypatch.setattr(channel.lease, "keep", lambda queues, _: channel.lease.queues.update(queues))
+    return channel.lease
+
+
+@pytest.fixture
 def others(bench, channel):
     """Other workers of the fleet, as the server sees them."""
     others = Others(channel, bench.url)

@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from gristmill.batches.chunk import Outcome
-from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.errors import BatchCancelled
 from gristmill.worker.slot.runner import Runner
@@ -28,11 +27,6 @@ from tests.support.ledger import (
 )
 
 OTHER = "cpu@b"
-
-
-@pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
 
 
 class TestCancel:
@@ -126,8 +120,8 @@ class TestCancel:
         submit(ledger, "b", 500)
         record(ledger, *begin(ledger))
         message, items = begin(ledger)
-        _, chunk, work = ledger.record_and_go_on(message, outcomes(items), 0.001, WORKER)
-        age(ledger, "b", chunk, 60_000)
+        _, work = ledger.record_and_go_on(message, outcomes(items), 0.001, WORKER)
+        age(ledger, "b", work.chunk, 60_000)
         heal(ledger, [message])
         assert control.cancel("b", "by me") == []
         assert info(ledger, "b").left == len(work.items)

@@ -19,6 +19,7 @@ from gristmill.batches.bit_words import set_bits, words_of
 from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.outcomes import event_ranges
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
@@ -111,9 +112,9 @@ class Controlled(RuleBasedStateMachine):
         cut = data.draw(st.integers(0, len(items)))
         done = [one for item, state in zip(items[:cut], states, strict=False) for one in ended([item], state)]
         if cut == len(items) and data.draw(st.booleans()):
-            _, following, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
+            _, work = self.ledger.record_and_go_on(chunk, done, 0.001 * len(done), worker)
             if work:
-                self.held.append((following, work.items, worker))
+                self.held.append((work.chunk, work.items, worker))
             return
         rest = chunk.first + chunk.count - items[cut].index if cut < len(items) else 0
         self.ledger.record(chunk, done, 0.001 * len(done), worker, rest=rest)
@@ -251,10 +252,8 @@ class Controlled(RuleBasedStateMachine):
     def each_attempt_has_one_event(self):
         seen = Counter()
         for _, fields in self.ledger.client.xrange(self.ledger.key(NAME, "events")):
-            for part in fields["ranges"].split(","):
-                indexes, _, attempt = part.partition("@")
-                first, _, last = indexes.partition("-")
-                seen.update((index, attempt or "1") for index in range(int(first), int(last) + 1))
+            for first, last, attempt in event_ranges(fields["ranges"]):
+                seen.update((index, attempt) for index in range(first, last + 1))
         assert all(number == 1 for number in seen.values())
 
     def teardown(self):

@@ -7,11 +7,7 @@ import pytest
 from kombu.asynchronous.hub import Hub
 
 from tests.conftest import until
-
-
-def put(channel, body, **properties):
-    message = channel.prepare_message(json.dumps(body), content_type="application/json", **properties)
-    channel.basic_publish(message, "", "q")
+from tests.support.transport_bench import put
 
 
 @pytest.fixture

@@ -116,14 +116,14 @@ def test_a_process_without_room_wakes_others(bench, channel):
     assert bench.client.exists(f"{bench.prefix}gm1:later:q") == 0
 
 
-def test_alarms_leave_nothing_behind(bench, channel, reader):
+def test_alarms_leave_nothing_behind(bench, channel, reader, caplog):
     for number in range(4):
         put(channel, 0.2 - 0.04 * number)
     reader.wait(4)
     # The take after an alarm acknowledges it.
     until(lambda: bench.client.xpending(alarm(bench), "gm")["pending"] == 0)
     assert bench.client.xlen(alarm(bench)) == 0
-    assert channel.lease.acks.refusals == 0
+    assert "gristmill.broker.acks" not in {record.name for record in caplog.records}, "none was refused"
 
 
 def test_what_is_due_later_rings_no_alarm(bench, channel):

@@ -5,23 +5,12 @@ import json
 import pytest
 
 from gristmill.batches.chunk import Chunk, Outcome
-from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.batches.result_consumer import ResultConsumer
 from gristmill.errors import InputError
-from tests.support.ledger import FIELDS, enlist, heal, info, outcomes, pop, submit
-
-
-@pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
-
-
-def take_from(ledger, name, source, **fields):
-    """Submit a batch whose items are values of another one."""
-    ledger.create(name, "token", {**FIELDS, "from_batch": source, "from_states": "succeeded", **fields})
+from tests.support.ledger import enlist, heal, info, outcomes, pop, submit, take_from
 
 
 def begin(ledger, batch):

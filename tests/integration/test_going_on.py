@@ -30,7 +30,8 @@ def chunk(ledger):
 def go_on(ledger, chunk, overdue):
     """Record a chunk; the slot's next one."""
     items = ledger.take(chunk, WORKER).items
-    return ledger.record_and_go_on(chunk, outcomes(items), 0.001 * len(items), WORKER, overdue=overdue)[1]
+    _, work = ledger.record_and_go_on(chunk, outcomes(items), 0.001 * len(items), WORKER, overdue=overdue)
+    return work and work.chunk
 
 
 def test_an_overdue_slot_stays_while_nothing_else_waits(ledger, chunk):
@@ -74,7 +75,7 @@ class Calls:
 
     def record_and_go_on(self, *_, overdue):
         self.names.append("overdue" if overdue else "in time")
-        return 0, None, None
+        return 0, None
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def begun(ledger, chunk):
 
 def test_whoever_gets_the_message_runs_what_its_slot_went_on_with(ledger, chunk, begun):
     work = ledger.take(chunk, "cpu@b")
-    assert (work.first, work.count) == (begun.first, begun.count)
+    assert work.chunk == begun
     assert [item.index for item in work.items] == [begun.first + 2]
     heartbeat_time = ledger.client.zscore(ledger.key("b", "in_flight"), begun.member)
     ledger.client.zadd(ledger.key("b", "in_flight"), {begun.member: 1}, xx=True)
@@ -197,7 +198,7 @@ def test_the_end_of_a_chunk_ends_what_was_begun_though_nobody_knew_that_the_rest
 def test_a_slot_whose_chunk_is_another_ones_does_not_go_on(ledger, chunk):
     items = ledger.take(chunk, WORKER).items
     ledger.take(chunk, "cpu@b")
-    assert ledger.record_and_go_on(chunk, outcomes(items), 0.1, WORKER)[1:] == (None, None)
+    assert ledger.record_and_go_on(chunk, outcomes(items), 0.1, WORKER)[1] is None
     assert not [entry for entry in ledger.client.hvals(ledger.key("b", "started")) if entry]
 
 

@@ -28,7 +28,7 @@ def run_until(ledger, halt, state, place):
         places.append(item.index - chunk.first)
         return Outcome(item.index, state if places[-1] == place else other, 1, "1", 0.001, WORKER, 1)
 
-    Runner(ledger, ledger.settings)._run_items(chunk, ledger.take(chunk, WORKER), run, run, WORKER, 0.0)
+    Runner(ledger, ledger.settings)._run_items(ledger.take(chunk, WORKER), run, run, WORKER, 0.0)
     return places
 
 
@@ -58,7 +58,7 @@ def test_an_outcome_that_cannot_end_the_batch_costs_no_call(ledger, monkeypatch)
         state, retry_ms = ("failed", 1000) if item is work.items[0] else ("succeeded", None)
         return Outcome(item.index, state, 1, "1", 0.001, WORKER, 1, retry_ms)
 
-    runner._run_items(chunk, work, run, run, WORKER, float("inf"))
+    runner._run_items(work, run, run, WORKER, float("inf"))
     assert calls == []
 
 

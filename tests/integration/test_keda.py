@@ -9,7 +9,6 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from tests.conftest import until
@@ -60,11 +59,6 @@ class Keda:
 def ledger(server):
     with Redis.from_url(server.url, decode_responses=True) as client:
         yield Ledger(client, load({"GRISTMILL_PREFIX": "keda:"}))
-
-
-@pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
 
 
 @pytest.fixture(scope="module")

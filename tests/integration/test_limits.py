@@ -106,9 +106,9 @@ class TestMaxRunning:
                 together = sorted(
                     outcomes(fine) + outcomes(failures, "failed", 1000), key=lambda outcome: outcome.index
                 )
-                _, following, work = ledger.record_and_go_on(chunk, together, 0.001 * len(items), WORKER)
-                if following:
-                    ledger.record(following, outcomes(work.items), 0.001 * len(work.items), WORKER)
+                _, work = ledger.record_and_go_on(chunk, together, 0.001 * len(items), WORKER)
+                if work:
+                    ledger.record(work.chunk, outcomes(work.items), 0.001 * len(work.items), WORKER)
             assert len(in_flight(ledger)) <= 3
         assert (info(ledger, "b").succeeded, info(ledger, "b").duplicates) == (60, 0)
 

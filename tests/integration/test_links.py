@@ -2,16 +2,10 @@
 
 import pytest
 
-from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.repair import Repair
 from gristmill.errors import InputError
-from tests.support.ledger import FIELDS, heal, info, outcomes, pop, run_all, submit
-
-
-@pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
+from tests.support.ledger import FIELDS, counts, heal, info, outcomes, pop, run_all, states, submit
 
 
 def end_one(ledger, state="succeeded"):
@@ -21,15 +15,6 @@ def end_one(ledger, state="succeeded"):
         chunk = pop(ledger)
     ledger.record(chunk, outcomes(work.items, state), 0.1, "w")
     return chunk.batch
-
-
-def states(ledger, *names):
-    return [str(info(ledger, name).state) for name in names]
-
-
-def counts(ledger):
-    texts = ledger.client.hgetall(ledger.settings.key("queue:cpu"))
-    return {name: int(text) for name, text in texts.items() if int(text)}
 
 
 def test_a_batch_begins_in_the_step_that_ends_the_one_before_it(ledger):

@@ -10,6 +10,7 @@ from gristmill.broker import leases
 from gristmill.broker.unattended_queues import orphans
 from gristmill.config.settings import load
 from tests.support.leases import end_leases
+from tests.support.transport_bench import put
 
 
 @pytest.fixture
@@ -26,11 +27,6 @@ def stock(bench):
     """A channel of stock kombu below the same prefix."""
     with Connection(bench.url, transport_options={"global_keyprefix": bench.prefix}) as connection:
         yield connection.default_channel
-
-
-def put(channel, body, queue="q", **properties):
-    message = channel.prepare_message(json.dumps(body), content_type="application/json", **properties)
-    channel.basic_publish(message, "", queue)
 
 
 def move(channel, queue="q"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.batches.chunk import Item, Work
+from gristmill.batches.chunk import Chunk, Item, Work
 from gristmill.config.settings import settings
 from gristmill.tasks import catalog
 from gristmill.worker.slot import quarantine
@@ -21,7 +21,7 @@ def run(tmp_path, monkeypatch):
 
     def of(line, limit=0.0):
         command = {"words": ["sh", "-c", line], "output_dir": str(tmp_path)}
-        work = Work(PROGRAM, {"command": command}, "input", 0, 1, [])
+        work = Work(Chunk("b", 1, 0, 1), PROGRAM, {"command": command}, "input", 0, 1, [])
         task = catalog.load()[PROGRAM]
         outcome = run_in_quarantine(work, task, "cpu@a", limit, None, Item(7, "x", 1))
         return outcome.state, sorted(path.name for path in tmp_path.iterdir())

@@ -9,21 +9,10 @@ from gristmill.broker import leases
 from tests.conftest import until
 from tests.support.dropin_bench import DropIn
 from tests.support.leases import end_leases
+from tests.support.transport_bench import put
 
 BENCH = DropIn
 PREFORK, THREADS = ("prefork", 2), ("threads", 4)
-
-
-@pytest.fixture
-def quiet(channel, monkeypatch):
-    """The channel's lease, which nothing renews but what a test does."""
-    monkeypatch.setattr(channel.lease, "keep", lambda queues, _: channel.lease.queues.update(queues))
-    return channel.lease
-
-
-def put(channel, body=1, **properties):
-    message = channel.prepare_message(json.dumps(body), content_type="application/json", **properties)
-    channel.basic_publish(message, "", "q")
 
 
 def redelivered(message):

@@ -5,15 +5,16 @@ import json
 import pytest
 from redis import Redis
 
-from benchmarks.chaos.power.commands import transactions
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
+from gristmill.batches.outcomes import event_ranges
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
 from gristmill.server.aof import newest
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
+from tests.support.aof_steps import transactions
 from tests.support.ledger import (
     FIELDS,
     WORKER,
@@ -171,9 +172,8 @@ class TestFindings:
 
 
 def spans(fields):
-    for part in fields["ranges"].split(","):
-        first, last = part.partition("@")[0].split("-")
-        yield from range(int(first), int(last) + 1)
+    for first, last, _ in event_ranges(fields["ranges"]):
+        yield from range(first, last + 1)
 
 
 class TestHalfScripts:

@@ -2,17 +2,11 @@
 
 import pytest
 
-from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.batches.reader import ResultReader
 from gristmill.errors import InputError
 from tests.support.controlled import begin, record, results, run_all_again
 from tests.support.ledger import WORKER, heartbeat, info, let_time_pass, outcomes, pop, queue_key, submit
-
-
-@pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
 
 
 class TestRetry:

@@ -6,12 +6,11 @@ import pytest
 
 from gristmill import open_batch
 from gristmill.batches.chunk import Outcome
-from gristmill.batches.control import Control
 from gristmill.batches.info import State
 from gristmill.errors import InputError
 from gristmill.fleet.announcement import Announcement
 from gristmill.fleet.registry import WorkerRegistry
-from tests.support.ledger import FIELDS, WORKER, heal, info, outcomes, pop, run_all, submit
+from tests.support.ledger import FIELDS, WORKER, counts, heal, info, outcomes, pop, run_all, states, submit, take_from
 
 #: A list of more elements than one step of the server takes apart.
 LONG = 2500
@@ -19,18 +18,9 @@ LIST = json.dumps(list(range(LONG)))
 
 
 @pytest.fixture
-def control(ledger):
-    return Control(ledger.client, ledger.settings)
-
-
-@pytest.fixture
 def retry(control):
     """Retry batches as a workflow, the oldest first; the number of items of each."""
     return lambda *names, cancelled=False: [control.retry(name, cancelled=cancelled, workflow=True) for name in names]
-
-
-def take_from(ledger, name, source, **fields):
-    ledger.create(name, "token", {**FIELDS, "from_batch": source, "from_states": "succeeded", **fields})
 
 
 def end_next(ledger, *states):
@@ -43,17 +33,8 @@ def end_next(ledger, *states):
     return chunk.batch
 
 
-def states(ledger, *names):
-    return [str(info(ledger, name).state) for name in names]
-
-
 def stored(ledger, name):
     return sorted(int(text) for _, text in ledger.items(name))
-
-
-def counts(ledger):
-    texts = ledger.client.hgetall(ledger.settings.key("queue:cpu"))
-    return {name: int(text) for name, text in texts.items() if int(text)}
 
 
 def fail_one(ledger, name="a"):

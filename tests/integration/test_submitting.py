@@ -20,13 +20,14 @@ from gristmill.producer import backpressure, feeder
 from gristmill.producer.backpressure import Backpressure, Full
 from gristmill.producer.feeder import Feeder
 from gristmill.producer.feeding import Feeding
-from gristmill.producer.items import Raw, from_path
+from gristmill.producer.items import Raw
 from gristmill.producer.items.checked import ItemLot
 from gristmill.producer.submission import Submission
 from gristmill.server.waiting import NEVER, Deadline
 from tests.conftest import until
 from tests.support.ledger import FIELDS as FIBONACCI
 from tests.support.ledger import enlist, info, run_all
+from tests.support.reading import from_path
 
 
 @cpu

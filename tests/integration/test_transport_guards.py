@@ -14,13 +14,6 @@ from tests.conftest import until
 DEAD = "gone:1:00000000"
 
 
-@pytest.fixture
-def quiet(channel, monkeypatch):
-    """The channel's lease, which nothing renews but what a test does."""
-    monkeypatch.setattr(channel.lease, "keep", lambda queues, _: channel.lease.queues.update(queues))
-    return channel.lease
-
-
 def put(channel, *bodies):
     for body in bodies:
         message = channel.prepare_message(json.dumps(body), content_type="application/json")

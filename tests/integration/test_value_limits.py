@@ -51,8 +51,8 @@ def run_next(ledger, state="succeeded", retry_ms=None):
     while work:
         ran += [item.index for item in work.items]
         ended = outcomes(work.items, state, retry_ms if work.items[0].attempt == 1 else None)
-        _, following, work = ledger.record_and_go_on(chunk, ended, 0.1 * len(ended), WORKER)
-        chunk = following or chunk
+        _, work = ledger.record_and_go_on(chunk, ended, 0.1 * len(ended), WORKER)
+        chunk = work.chunk if work else chunk
     return chunk.batch, ran
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gristmill.batches.appends import Append
-from gristmill.batches.chunk import Chunk, Work
+from gristmill.batches.chunk import Work
 from gristmill.batches.feed import AlreadyFeeding
 from gristmill.batches.ledger import Ledger
 from gristmill.errors import BatchCancelled
@@ -214,14 +214,13 @@ def _take(product: Product, worker: Worker) -> Worker:
     work = product.ledger.take(worker.running, worker.name)
     if not work:
         return replace(worker, at="ack")
-    running = replace(worker.running, first=work.first, count=work.count)
-    return _begun(worker, running, work)
+    return _begun(worker, work)
 
 
-def _begun(worker: Worker, chunk: Chunk, work: Work) -> Worker:
+def _begun(worker: Worker, work: Work) -> Worker:
     if work.limit_by:
-        return replace(worker, at="tell", running=chunk, items=())
-    return replace(worker, at="run", running=chunk, items=tuple(work.items))
+        return replace(worker, at="tell", running=work.chunk, items=())
+    return replace(worker, at="run", running=work.chunk, items=tuple(work.items))
 
 
 def _tell_values(product: Product, worker: Worker) -> Worker:
@@ -256,9 +255,9 @@ def _record(product: Product, worker: Worker, scenario: Scenario, part: int, mor
     outcomes = [outcome(item, scenario.state_of(item) if chunk.batch == BATCH else "s") for item in items]
     seconds = sum(each.seconds for each in outcomes)
     if more:
-        _, following, work = product.ledger.record_and_go_on(chunk, outcomes, seconds, worker.name)
-        if following and work:
-            return _begun(worker, following, work)
+        _, work = product.ledger.record_and_go_on(chunk, outcomes, seconds, worker.name)
+        if work:
+            return _begun(worker, work)
     else:
         rest = chunk.first + chunk.count - items[-1].index - 1 if part else worker.rest
         product.ledger.record(chunk, outcomes, seconds, worker.name, rest)

@@ -19,7 +19,7 @@ from gristmill.batches.chunk import Chunk, Item, Outcome
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.notices import Notices
-from gristmill.batches.outcomes import span_of, stored
+from gristmill.batches.outcomes import event_ranges, span_of, stored
 from gristmill.batches.schedules import Schedules
 from gristmill.broker import dead_letters
 from gristmill.broker.dead_letters import DeadLetters
@@ -345,10 +345,8 @@ def outcomes_in(fields: dict[str, str]) -> Iterator[tuple[int, tuple[str, int, i
 def events_in(stream: Any) -> Iterator[tuple[int, int]]:
     """The index and the attempt of each event."""
     for fields in stream.entries.values():
-        for text in fields["ranges"].split(","):
-            indexes, _, attempt = text.partition("@")
-            first, _, last = indexes.partition("-")
-            yield from ((index, int(attempt or 1)) for index in range(int(first), int(last) + 1))
+        for first, last, attempt in event_ranges(fields["ranges"]):
+            yield from ((index, attempt) for index in range(first, last + 1))
 
 
 def without_times(fields: dict[str, str]) -> dict[str, str]:

@@ -287,7 +287,7 @@ MUTANTS = (
     Mutant(
         "a message is no dead letter while a live worker knows its task",
         f"{BROKER}/refuse.lua",
-        " and not is_known(queue, task, now, silent)",
+        " and not is_known(queue, now)",
         "",
         "tests/integration/test_unknown_tasks.py::test_never_while_a_live_worker_of_the_queue_knows_it",
         LOST,

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from gristmill.server.home import Home, ServerFile
 from gristmill.server.waiting import Policy
 from tests.conftest import until
 from tests.support.forked import GRISTMILL, popen, run_to_end
+from tests.support.projects import write
 
 #: Seconds for any one command that is waited for: a noisy machine's, not a claim about speed.
 PATIENCE = 100.0
@@ -44,6 +45,11 @@ for words in json.loads(sys.argv[1]):
 """
 #: Every process of a place has this in its environment, whatever home it was given.
 _MARK = "ACCEPTANCE_PLACE"
+
+
+def first_in_path(folder: Path) -> str:
+    """PYTHONPATH with a folder before those that it has."""
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +133,21 @@ class Running:
 
 
 class Place:
-    """A home, a directory to be in, and the processes that belong to them."""
+    """A home, a directory to be in, and the processes that belong to them, which know the tasks in `modules`, if any.
 
-    def __init__(self, path: Path, **settings: str) -> None:
+    These are files, by the name of the module their text.
+    """
+
+    def __init__(self, path: Path, modules: Mapping[str, str] | None = None, **settings: str) -> None:
         self.path = path
         self.home = Home(path / "home")
         self.cwd = path / "elsewhere"
         self.cwd.mkdir(parents=True)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
         self.environ |= {"GRISTMILL_HOME": str(self.home.path), _MARK: str(path), "GRISTMILL_DASHBOARD_PORT": "0"}
+        if modules:
+            folder = write(path / "modules", {f"{name}.py": text for name, text in modules.items()})
+            self.environ |= {"PYTHONPATH": first_in_path(folder), "GRISTMILL_TASK_MODULES": ",".join(modules)}
         self.environ |= settings
         self._count = 0
 

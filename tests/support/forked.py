@@ -46,7 +46,7 @@ _OURS = """
     gristmill.batches.schedules gristmill.cli.command gristmill.cli.output.csv_results gristmill.config.celery
     gristmill.config.settings gristmill.fleet.overview gristmill.fleet.registry gristmill.local.fleet
     gristmill.producer.append_options gristmill.producer.batch gristmill.producer.items.combined
-    gristmill.producer.items.program_inputs gristmill.producer.items.split_lines gristmill.producer.items.table
+    gristmill.producer.items.program_inputs gristmill.producer.items.table
     gristmill.server.connection gristmill.server.owner gristmill.server.quick_client gristmill.tasks.program.command
     gristmill.tasks.return_type gristmill.tasks.schema
 """

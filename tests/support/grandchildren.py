@@ -5,9 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
+import pytest
 
 from tests.conftest import until
 
@@ -93,3 +97,20 @@ def in_fork(function: Callable[[], object]) -> str:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return answer
+
+
+@pytest.fixture(autouse=True)
+def may_fork() -> Iterator[None]:
+    """Lets a module's tests fork: Python 3.12 warns of a fork beside threads, and what forks there starts none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def sleeping(seconds: str) -> list[int]:
+    """The programs `sleep SECONDS` of this machine."""
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline", "status"])
+        if one.info["cmdline"] == ["sleep", seconds] and one.info["status"] != psutil.STATUS_ZOMBIE
+    ]

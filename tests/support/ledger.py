@@ -43,6 +43,11 @@ def submit(ledger, name, count, block=100, **fields):
     ledger.end(name, "token", 0)
 
 
+def take_from(ledger, name, source, **fields):
+    """Submit a batch whose items are values of another one."""
+    ledger.create(name, "token", {**FIELDS, "from_batch": source, "from_states": "succeeded", **fields})
+
+
 def queue_key(ledger, queue="cpu"):
     return ledger.settings.key(f"q:{queue}:0")
 
@@ -74,6 +79,16 @@ def _text(item, state):
 
 def info(ledger, name):
     return BatchInfo.from_fields(name, ledger.state(name))
+
+
+def states(ledger, *names):
+    return [str(info(ledger, name).state) for name in names]
+
+
+def counts(ledger):
+    """What the server counts of the queue cpu, but for zeros."""
+    texts = ledger.client.hgetall(ledger.settings.key("queue:cpu"))
+    return {name: int(text) for name, text in texts.items() if int(text)}
 
 
 def run_all(ledger, seconds_each=0.001, state="succeeded"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from gristmill.producer.items import Source, blocks, from_path
+from gristmill.producer.items import Reading, Source, blocks, from_paths
 
 Write = Callable[[bytes | str], str]
 
@@ -41,6 +41,11 @@ def block_bytes_fixture(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     """Reads in blocks of so many bytes: no rule may depend on where they are cut."""
     monkeypatch.setattr(blocks, "BLOCK_BYTES", request.param)
     return int(request.param)
+
+
+def from_path(path: str, form: str | None = None, encoding: str | None = None, *, nul: bool = False) -> Source:
+    """The items in one file."""
+    return from_paths([path], Reading(form, encoding, nul))
 
 
 def good(source: Source) -> list[tuple[int, object]]:

@@ -1,5 +1,6 @@
 """A server's user for test_transport: a key prefix, a producer, and workers that can be killed."""
 
+import json
 import os
 import signal
 import sys
@@ -105,3 +106,9 @@ class Bench:
         """Messages that were never taken."""
         groups = self.client.xinfo_groups(f"{self.prefix}gm1:q:q:0")
         return self.standing() - groups[0]["pending"]
+
+
+def put(channel, body=1, queue="q", **properties):
+    """Put a message over a channel of kombu's."""
+    message = channel.prepare_message(json.dumps(body), content_type="application/json", **properties)
+    channel.basic_publish(message, "", queue)

@@ -3,8 +3,7 @@
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.producer.items import from_path
-from tests.support.reading import Write, block_bytes_fixture, faults, good, mixed, write_fixture  # noqa: F401
+from tests.support.reading import Write, block_bytes_fixture, faults, from_path, good, mixed, write_fixture  # noqa: F401
 
 TEXT = "häßlich\r\n\n日本\nend"
 

@@ -47,8 +47,9 @@ def records():
 
 def run_of(records, indexes=range(FIRST, FIRST + COUNT), *, rest=0, may_give=True):
     """The run of a chunk in which these items have no outcome."""
-    work = Work("t", {}, "n", 0, 1.0, [Item(index, index, 1) for index in indexes], rest)
-    return ChunkRun(records, Chunk("b", 1, FIRST, COUNT), work, "cpu@a/1", may_give=may_give)
+    items = [Item(index, index, 1) for index in indexes]
+    work = Work(Chunk("b", 1, FIRST, COUNT), "t", {}, "n", 0, 1.0, items, rest)
+    return ChunkRun(records, work, "cpu@a/1", may_give=may_give)
 
 
 def go(run, items):

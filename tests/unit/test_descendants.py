@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 
 import pytest
 
@@ -12,17 +11,9 @@ from gristmill.local import descendants as module
 from gristmill.local.descendants import become_subreaper, children, descendants, end_descendants, end_tree, is_subreaper
 from gristmill.local.orphans import Orphans, reap
 from tests.conftest import until
-from tests.support.grandchildren import ended, family, in_fork, runs
+from tests.support.grandchildren import ended, family, in_fork, may_fork, runs  # noqa: F401
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no subreapers")
-
-
-@pytest.fixture(autouse=True)
-def _may_fork():
-    with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside threads; what forks here starts none.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
 
 
 def test_the_tree_of_a_process_has_a_daemon_too(tmp_path):

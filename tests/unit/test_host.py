@@ -16,14 +16,7 @@ from gristmill.server import connection
 from gristmill.server.connection import connect, locate, reaching, without_password
 from gristmill.server.home import Home, ServerFile
 from gristmill.server.lock import Lock
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
+from tests.support.projects import write
 
 
 def dialling(problem: str) -> Exception:

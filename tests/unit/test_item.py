@@ -11,7 +11,7 @@ from contextvars import Context
 import pytest
 
 from gristmill import item
-from gristmill.batches.chunk import Item, Work
+from gristmill.batches.chunk import Chunk, Item, Work
 from gristmill.tasks.application import app
 from gristmill.tasks.item import enter, leave
 from gristmill.tasks.kinds import cpu
@@ -79,7 +79,7 @@ def test_the_runner_enters_each_item():
         return list(about())
 
     app.tasks.pop("about_item")
-    work = Work("about_item", {}, "n", 0, 1.0, [], batch="audit")
+    work = Work(Chunk("audit", 1, 4, 1), "about_item", {}, "n", 0, 1.0, [])
     outcome = ItemRunner(work, about_item, "cpu@h")(Item(4, 1, 2))
     assert json.loads(outcome.text) == ["audit", 4, 2]
 

@@ -11,8 +11,8 @@ from unittest import mock
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.producer.items import ITEM_BYTES, arguments, blocks, from_path
-from tests.support.reading import Write, faults, good, stdin_fixture, write_fixture  # noqa: F401
+from gristmill.producer.items import ITEM_BYTES, arguments, blocks
+from tests.support.reading import Write, faults, from_path, good, stdin_fixture, write_fixture  # noqa: F401
 
 
 def test_arguments_are_items_as_they_are_also_an_empty_one() -> None:

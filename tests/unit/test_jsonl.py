@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.producer.items import from_path
 from tests.support.reading import (  # noqa: F401
     Write,
     block_bytes_fixture,
+    from_path,
     good,
     mixed,
     quickly,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gristmill import cpu, io
-from gristmill.batches.chunk import Item, Work
+from gristmill.batches.chunk import Chunk, Item, Work
 from gristmill.batches.info import BatchInfo
 from gristmill.config.limits import UNLIMITED, Limits, rate_of
 from gristmill.config.quantities import parse_rate
@@ -165,6 +165,6 @@ def test_a_rate_is_written_as_it_is_read(rate):
     ("parameter", "value", "tells"), [("customer", "eu-1", 1), ("customer", 3, 0), ("renamed", "x", 0)]
 )
 def test_an_item_whose_value_nobody_can_tell_has_none(parameter, value, tells):
-    work = Work(visit.name, {}, parameter, 0, 1.0, [Item(7, value, 1)], first=7, count=1, limit_by="region")
+    work = Work(Chunk("b", 1, 7, 1), visit.name, {}, parameter, 0, 1.0, [Item(7, value, 1)], limit_by="region")
     told = told_values(work, visit, 1.0, suspect=False)
     assert (len(told), told != NO_VALUE) == (VALUE_CHARACTERS, bool(tells))

@@ -9,9 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.errors import InputError
-from gristmill.producer.items import ITEM_BYTES, Raw, from_path, jsonl
+from gristmill.producer.items import ITEM_BYTES, Raw, jsonl
 from gristmill.producer.items import lines as lines_module
-from tests.support.reading import Write, block_bytes_fixture, good, mixed, quickly, read_back, sizes, write_fixture  # noqa: F401
+from tests.support.reading import (  # noqa: F401
+    Write,
+    block_bytes_fixture,
+    from_path,
+    good,
+    mixed,
+    quickly,
+    read_back,
+    sizes,
+    write_fixture,
+)
 
 LINES: list[tuple[bytes, list[tuple[int, str]]]] = [
     (b"", []),

@@ -3,7 +3,6 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,7 @@ from gristmill.config.host import in_container, machine_id, memory_used, namespa
 from gristmill.fleet.machines import machines
 from gristmill.fleet.registry import LiveWorker
 from gristmill.worker.host_load import HostLoad
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
+from tests.support.projects import write
 
 
 def container(name, machine="0123456789ab", **fields):

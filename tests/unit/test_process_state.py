@@ -23,17 +23,9 @@ import pytest
 from gristmill.worker.restoration import state as process_state
 from gristmill.worker.restoration.fork_mark import _ByPid, fork_mark
 from gristmill.worker.restoration.state import ProcessState
-from tests.support.grandchildren import in_fork, runs
+from tests.support.grandchildren import in_fork, may_fork, runs  # noqa: F401
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors and limits as on Linux")
-
-
-@pytest.fixture(autouse=True)
-def _may_fork():
-    with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside threads; the fork uses none of theirs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
 
 
 def _umask():

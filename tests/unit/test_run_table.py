@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gristmill import item
-from gristmill.batches.chunk import Item, Work
+from gristmill.batches.chunk import Chunk, Item, Work
 from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
@@ -21,6 +21,7 @@ from gristmill.worker.slot.item_runner import ItemRunner
 
 #: A time of the clock that rows have, an hour ago.
 EARLIER = time.perf_counter() - 3600
+CHUNK = Chunk("scan", 1, 7, 1)
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_the_runner_writes_its_row(rows):
             item.progress(2, 4)
             seen.extend(rows.table.runs())
 
-    ItemRunner(Work("t", {}, "n", 0, 1.0, [], batch="scan"), Task(), "cpu@a")(Item(7, 1, 3))
+    ItemRunner(Work(CHUNK, "t", {}, "n", 0, 1.0, []), Task(), "cpu@a")(Item(7, 1, 3))
     assert [(run.batch, run.index, run.attempt) for run in seen] == [("scan", 7, 3)]
     assert seen[0].progress.done == 2
     runner._patiently(lambda: None)
@@ -181,7 +182,7 @@ def test_each_coroutine_has_a_row(rows):
             item.progress(2, 4)
             seen.extend(rows.table.runs())
 
-    work = Work("t", {}, "n", 0, 1.0, [], batch="scan")
+    work = Work(CHUNK, "t", {}, "n", 0, 1.0, [])
     coroutines.run_in_own_loop(work, Task(), "io@a", 0, Item(7, 1, 1))
     assert [(run.batch, run.index, run.progress.total) for run in seen] == [("scan", 7, 4)]
     assert list(rows.table.runs()) == []

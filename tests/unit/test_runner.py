@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from gristmill.batches.chunk import Item, Work
+from gristmill.batches.chunk import Chunk, Item, Work
 from gristmill.server.waiting import backoff
 from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
@@ -76,7 +76,7 @@ class Stand:
 
 
 def outcome(function, value="1", retries=0, attempt=1, before=0):
-    work = Work("t", {}, "item", retries, 1.0, [])
+    work = Work(Chunk("b", 1, 7, 1), "t", {}, "item", retries, 1.0, [])
     return ItemRunner(work, Stand(function), "cpu@a")(Item(7, json.loads(value), attempt, before))
 
 

@@ -15,6 +15,10 @@ SCRIPTS = sorted(
     for path in ROOMS.rglob("lua/*.lua")
     if path.read_text().startswith("--@ ") and not path.read_text().startswith("--@ uses")
 )
+#: Small parts that others build upon.
+BASES = {"server/keys", "server/clock"}
+#: What a part does when a script begins, such as to refuse what another version has written.
+CHECK = re.compile(r"^if ", re.MULTILINE)
 #: Local variables that a function of Lua 5.1 may have.
 LOCALS_MOST = 200
 
@@ -51,6 +55,29 @@ def locals_at_once(text):
 def test_a_script_has_room_for_more_local_variables(name):
     # What grows shows here before a server refuses it.
     assert locals_at_once(source(name).text) <= LOCALS_MOST - 25
+
+
+def code_words(name):
+    """The words of a script or a part, without its comments and texts, and without the fields of tables."""
+    code = re.sub(r"--[^\n]*|'(?:\\.|[^'\\])*'", "", scripts._read(name))
+    return set(re.findall(r"(?<![.\w])\w+", code))
+
+
+def declared(name):
+    return {word for line in scripts._LOCAL.finditer(scripts._read(name)) for word in line["names"].split(", ")}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_has_no_part_that_it_does_not_need(name):
+    # Each call of the script makes the functions of all its parts.
+    parts, open_ones = scripts._parts(name), [name]
+    needed = BASES | {part for part in parts if CHECK.search(scripts._read(part))}
+    while open_ones:
+        words = code_words(open_ones.pop())
+        found = {part for part in parts if part not in needed and declared(part) & words}
+        needed |= found
+        open_ones += found
+    assert set(parts) <= needed
 
 
 def block(part, *others):

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gristmill.errors import InputError
-from gristmill.producer.items import ITEM_BYTES, from_path
+from gristmill.producer.items import ITEM_BYTES
 from tests.support.reading import (  # noqa: F401
     Write,
     block_bytes_fixture,
     faults,
+    from_path,
     good,
     mixed,
     quickly,

@@ -35,6 +35,7 @@ from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
 from gristmill.server.private import PrivateServer
+from gristmill.server.waiting import Deadline
 
 #: Seconds between a start and the next cut, and for the batches to end after the last one.
 BETWEEN, ENDING = (0.05, 0.6), 60.0
@@ -201,8 +202,8 @@ class Cuts:
         for actor in self.actors:
             actor.ending = True
         threads = self._start()
-        deadline = time.monotonic() + ENDING
-        while time.monotonic() < deadline and not self._errors and self._open():
+        deadline = Deadline(ENDING)
+        while not deadline.over and not self._errors and self._open():
             time.sleep(0.05)
         self._join(threads)
         self.count.hanging = len(self._open())

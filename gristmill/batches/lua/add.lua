@@ -1,5 +1,5 @@
 --@ add(batch, token, producer, lease: number, position: number, count: number, sha, rejected: number, last: flag, items, values, digests: list)
---@ uses batches/ending batches/closing batches/appends server/answers
+--@ uses batches/closing batches/appends server/answers
 -- Store the next block of an append: `count` items (a line each) from its `position` on; `sha` is the SHA-256 of all its
 -- items so far, `values` what they are limited by, see flight_counts.lua. Where the batch is deduplicated, `digests` has one
 -- for each item, and only those that are new are stored.

@@ -1,4 +1,3 @@
---@ uses batches/ledger
 -- How often items were tried.
 --   batch:{b}:attempts  hash  index -> attempts that failed so far, and /n behind: n of them before its last retry
 --   batch:{b}:retry     zset  index -> when its next attempt is due, ms

@@ -7,7 +7,7 @@
 --                             failed; r{n} -> items whose run time falls in bucket n of five to a decade
 -- Fields of a second: t|{queue}|{what}|{task} with `what` being s (succeeded), f (failed), b (milliseconds of work),
 -- a (attempts that failed and are followed by another), d (duplicates), R{n} and W{n} (items whose run time, whose wait in
--- the queue falls in bucket n of histogram.py, ten to a decade). An earlier version wrote r{n} and w{n}, five to a decade.
+-- the queue falls in bucket n of histogram.py, ten to a decade).
 local SLICES, WORKER_KEPT = 400, 120
 
 -- The bucket of a duration in ms; as `bucket` in histogram.py.

@@ -15,12 +15,18 @@ local function keys_of(batch, stored)
   return names
 end
 
+-- What waits to be handed out, but for the items behind the cursor, waits no more.
+local function forget_waiting(batch, queue)
+  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'), key(batch, 'parked'),
+    key(batch, 'ready'))
+  redis.call('ZREM', wanting(queue), batch)
+end
+
 -- Nothing of the batch is handed out any more, or comes due.
 local function end_release(batch, queue)
   end_flights(batch)
-  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'), key(batch, 'parked'), key(batch, 'ready'))
+  forget_waiting(batch, queue)
   redis.call('DEL', key(batch, 'running'), key(batch, 'rates'))
-  redis.call('ZREM', wanting(queue), batch)
   redis.call('ZREM', GM .. 'due', batch)
   redis.call('ZREM', GM .. 'pacing', batch)
   redis.call('ZREM', GM .. 'active', batch)
@@ -55,8 +61,7 @@ end
 local function finish(batch, now)
   local b = state(batch, {'queue', 'input_ended', 'input_cut', 'finished', 'ttl', 'task', 'fingerprint', 'waiting', 'has_takers'},
     {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'measured_seconds', 'measured_items'})
-  local done = b.succeeded + b.failed + b.cancelled + b.dead
-  if not b.input_ended or b.finished or b.waiting or b.stored ~= done then return end
+  if not b.input_ended or b.finished or b.waiting or left_of(b) ~= 0 then return end
   redis.call('HSET', key(batch, 'state'), 'finished', now)
   count_end(b)
   redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
@@ -125,9 +130,8 @@ end
 local function settle(batch, now, killable)
   local b = state(batch, {'queue', 'epoch'}, {'stored'})
   local runs, killed = running(batch, b, now, killable)
-  redis.call('DEL', key(batch, 'retry_pending'), key(batch, 'retry'), key(batch, 'remainder'), key(batch, 'parked'), key(batch, 'ready'))
+  forget_waiting(batch, b.queue)
   redis.call('HDEL', key(batch, 'state'), 'retry_pending')
-  redis.call('ZREM', wanting(b.queue), batch)
   if b.stored > 0 then cancel_open(batch, b.queue, b.stored, runs) end
   look_by(batch, now + SETTLE_MS)
   finish(batch, now)
@@ -137,9 +141,9 @@ end
 
 -- Pause a batch, or end its pause. Its open items count as paused ones meanwhile.
 local function set_paused(batch, paused, now)
-  local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+  local b = state(batch, {'queue', 'paused', 'waiting'}, COUNTERS)
   if (b.paused ~= nil) == paused then return end
-  local open = b.waiting and 0 or b.stored - b.succeeded - b.failed - b.cancelled - b.dead
+  local open = b.waiting and 0 or left_of(b)
   count_open(b.queue, not paused, -open)
   count_open(b.queue, paused, open)
   if paused then

@@ -1,5 +1,5 @@
 --@ fire(schedule, id, due: number, run, after_due: number, after_now: number)
---@ uses batches/upkeep batches/schedules
+--@ uses batches/schedules
 -- Make the batch `run` of a schedule that was due at `due`, once, and set when it is due next: `after_due` is the time behind
 -- that, and `after_now` the next one to come; -1 for none. Repeating it changes nothing.
 -- Touches: schedules_due, schedule:{s}:state, schedule:{s}:in, and what create touches.

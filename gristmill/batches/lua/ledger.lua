@@ -37,6 +37,12 @@ local function state(batch, texts, numbers)
   return fields
 end
 
+-- The counters of a batch that tell how many of its items have an outcome, and how many are left.
+local COUNTERS = {'stored', 'succeeded', 'failed', 'cancelled', 'dead'}
+
+local function done_of(b) return b.succeeded + b.failed + b.cancelled + b.dead end
+local function left_of(b) return b.stored - done_of(b) end
+
 -- Count `items` more, or fewer, open items of a queue.
 local function count_open(queue, paused, items)
   if items ~= 0 then redis.call('HINCRBY', GM .. 'queue:' .. queue, paused and 'paused' or 'open', items) end

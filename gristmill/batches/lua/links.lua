@@ -72,13 +72,13 @@ do
 
   -- A batch waits no more; returns whether it did. Its open items counted as those of a paused batch.
   function links.end_waiting(batch)
-    local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+    local b = state(batch, {'queue', 'paused', 'waiting'}, COUNTERS)
     if not b.waiting then return false end
     redis.call('HDEL', key(batch, 'state'), 'waiting')
     if b.paused then return true end
-    local open = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
-    count_open(b.queue, true, -open)
-    count_open(b.queue, false, open)
+    local left = left_of(b)
+    count_open(b.queue, true, -left)
+    count_open(b.queue, false, left)
     return true
   end
 

@@ -17,7 +17,7 @@ do
   local LEFT_OUT = {'fixed', 'notify', 'notice'}
 
   function notices.key(id) return GM .. 'notice:' .. id end
-  function notices.read(batch) return state(batch, FIELDS, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'}) end
+  function notices.read(batch) return state(batch, FIELDS, COUNTERS) end
 
   -- The name of a notice is that of what it tells: whoever writes it again, after a torn write, writes the same one.
   local function id_of(batch, epoch, what) return 'msg_' .. redis.sha1hex(batch .. ' ' .. epoch .. ' ' .. what) end

@@ -1,4 +1,4 @@
---@ uses batches/attempts batches/bitmaps
+--@ uses batches/ledger batches/bitmaps
 -- Outcomes, as `record` gets them and as they are stored.
 --   batch:{b}:out:{k}  hash  of the items 500k to 500k+499: index, or first:count of neighbours that ended alike, ->
 --                            a header (JSON: state, attempts, worker, pid, seconds: one an item), then values, a line each

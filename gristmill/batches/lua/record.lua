@@ -1,5 +1,5 @@
 --@ record(batch, epoch, first: number, count: number, rest: number, seconds: number, worker, more, times, log_room: number, groups: list, logs: list, slow: list) frees
---@ uses batches/outcomes batches/logs batches/slowest batches/ending batches/go_on
+--@ uses batches/outcomes batches/attempts batches/logs batches/slowest batches/ending batches/go_on
 -- Record outcomes of a chunk, each once, then release what there is room for.
 --   rest     how many of the chunk's last items go to other slots: handed out anew; -1: the chunk goes on
 --   seconds  that the outcomes took, all together
@@ -27,7 +27,7 @@ if b.epoch ~= epoch then
   redis.call('HINCRBY', key(batch, 'state'), 'duplicates', items)
   return {items, false, false}
 end
-b.done = b.succeeded + b.failed + b.cancelled + b.dead
+b.done = done_of(b)
 local some_failed = redis.call('EXISTS', key(batch, 'attempts')) == 1
 local tally, ended, failed = {succeeded = 0, failed = 0, dead = 0, duplicates = 0}, {}, {}
 local retries = 0

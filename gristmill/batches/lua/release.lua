@@ -1,4 +1,4 @@
---@ uses batches/parked batches/attempts batches/sharing
+--@ uses batches/parked batches/sharing
 -- Handing out chunks: what is in flight of each batch follows the slots of the fleet. Two sets say which batches wait for
 -- that, so that nobody has to walk all of them:
 --   wanting:{q}  zset  batch with items that are not handed out -> slots for which it was last released

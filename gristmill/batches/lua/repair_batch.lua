@@ -1,5 +1,5 @@
 --@ repair_batch(batch, failures: number, deaths: number, mend: flag) frees
---@ uses batches/upkeep batches/appends
+--@ uses batches/ending batches/appends
 -- Compare what a batch has of each thing twice: stored items, counters, places of open items, the sets that it is in. With
 -- `mend`, make them agree: an open item that is in no place from which it would be handed out becomes a remainder.
 -- `failures` and `deaths` are what repair_items counted: they divide the failed items where the counters cannot.

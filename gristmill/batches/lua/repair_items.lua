@@ -1,5 +1,5 @@
 --@ repair_items(batch, bucket: number, mend: flag) frees
---@ uses batches/ending batches/outcomes
+--@ uses batches/outcomes
 -- Compare the bits of items with their outcomes, a hash of outcomes after another from `bucket` on; with `mend`, make them
 -- agree. An outcome decides: an item that has one keeps it, and an item without one runs again. Only a part of a script's
 -- writes makes them disagree: a torn AOF on a server that applies those.

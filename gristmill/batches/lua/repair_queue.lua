@@ -8,7 +8,7 @@ for _, batch in ipairs(redis.call('ZRANGE', GM .. 'active', 0, -1)) do
   local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'priority'})
   if b.queue == queue then
     local field = (b.paused or b.waiting) and 'paused' or 'open'
-    right[field] = right[field] + b.stored - b.succeeded - b.failed - b.cancelled - b.dead
+    right[field] = right[field] + left_of(b)
     local flights = level_field(b.priority)
     right[flights] = right[flights] + redis.call('ZCARD', key(batch, 'in_flight'))
   end

@@ -1,5 +1,5 @@
 --@ run_schedule(schedule, token, run, actor)
---@ uses batches/upkeep batches/schedules server/answers server/audit
+--@ uses batches/schedules server/answers server/audit
 -- Make a batch of a schedule now, whatever its times. Touches: audit, schedule:{s}:state, answer:{token}, and what create touches.
 -- Returns 'run', 'exists' (there is a batch of that name), or 'lost' when there is no such schedule.
 local before = answered(token)

@@ -71,10 +71,9 @@ local function oldest_items(queues, now)
   local batches = redis.call('ZRANGE', GM .. 'active', 0, OLDEST_MOST - 1, 'WITHSCORES')
   for i = 1, #batches, 2 do
     local batch, created = batches[i], tonumber(batches[i + 1])
-    local b = state(batch, {'queue', 'paused', 'waiting'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead'})
+    local b = state(batch, {'queue', 'paused', 'waiting'}, COUNTERS)
     if b.queue then queues[b.queue] = true end
-    local open = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
-    if b.queue and open > 0 and not (b.paused or b.waiting) and created < (oldest[b.queue] or now) then
+    if b.queue and left_of(b) > 0 and not (b.paused or b.waiting) and created < (oldest[b.queue] or now) then
       local block = block_with(batch, redis.call('BITPOS', key(batch, 'done'), 0))
       oldest[b.queue] = math.min(oldest[b.queue] or now, block and block.at or created)
     end

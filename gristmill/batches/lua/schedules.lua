@@ -1,4 +1,4 @@
---@ uses batches/ending batches/new_batch
+--@ uses batches/new_batch
 -- Schedules: from each, a batch is made at each of its times. Keys, all below {prefix}gm1: :
 --   schedules             zset    schedule -> when it was made, ms
 --   schedules_due         zset    schedule that is not paused -> when somebody has to look at it, ms
@@ -14,11 +14,7 @@ local AWAY_MS, LATE_MS = 10000, 60000
 local function schedule_key(schedule, part) return GM .. 'schedule:' .. schedule .. ':' .. part end
 local function draft_key(token) return GM .. 'draft:' .. token end
 
-local function schedule_state(schedule)
-  local flat, fields = redis.call('HGETALL', schedule_key(schedule, 'state')), {}
-  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return fields
-end
+local function schedule_state(schedule) return named(redis.call('HGETALL', schedule_key(schedule, 'state'))) end
 
 -- Make the batch `run` of a schedule, or what is lacking of it; false when a batch of that name is none of the schedule's.
 local function start_run(schedule, s, run, now)

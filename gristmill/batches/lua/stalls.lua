@@ -10,9 +10,8 @@ local STALLS_MOST, IDLE_MS_LEAST, IDLE_MS_MOST = 50, 1000, 60000
 -- Whether no item of a batch can end now: nothing is to run, unless a producer that is gone owes it more.
 local function is_idle(b, now)
   if b.paused or b.waiting then return true end
-  local left = b.stored - b.succeeded - b.failed - b.cancelled - b.dead
   local abandoned = not b.input_ended and (tonumber(b.producer_until) or now) < silence.gone_before(now)
-  return left == 0 and not abandoned
+  return left_of(b) == 0 and not abandoned
 end
 
 -- Look at a batch that may be stuck; returns when to look again.

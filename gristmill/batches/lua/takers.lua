@@ -9,8 +9,6 @@ do
   local LEFT_MOST, LEFT_BYTES = 50000, 67108864
   takers.COUNTERS = {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'bytes'}
 
-  local function left_of(b) return b.stored - b.succeeded - b.failed - b.cancelled - b.dead end
-
   -- Whether a taker has enough items, of which `part` may be left. One that waits may wait for its source.
   function takers.is_full(b, part)
     local left = left_of(b)

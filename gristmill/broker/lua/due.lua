@@ -1,4 +1,4 @@
---@ uses broker/lease
+--@ uses broker/queue
 -- Messages that wait for their time, and what happens at that time.
 --   {prefix}gm1:revoked           zset    task id -> until when its revoke is remembered, ms
 --   {prefix}gm1:revoked_stamps    zset    name and value of a stamp, with a NUL between them -> the same

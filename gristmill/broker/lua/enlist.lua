@@ -1,5 +1,5 @@
 --@ enlist(consumer, worker, problem, anew: flag, queues: list) frees
---@ uses broker/lease server/run
+--@ uses broker/watchers server/clock server/run
 -- Note that a worker takes part in the watch: with its id, its queues, and the `problem` that keeps others from seeing it
 -- die, if there is one. It becomes a watcher if there are too few, and it is not alone. `anew` says that it has subscribed
 -- since it enlisted: the run of the server is noted on which it has done so; it is noted later where the server had not

@@ -2,7 +2,7 @@
 -- Who holds a message, and what ends that. In the group, NOBODY owns what was handed back. Keys beside queue.lua's:
 --   {prefix}gm1:lease:{queue}        zset    consumer -> when it was last heard of, ms: its claim on all it has taken
 --   {prefix}gm1:suspects:{queue}     hash    place -> how often it came back from workers that died
---   {prefix}gm1:unknown_tasks:{queue}  hash  see unknown.lua
+--   {prefix}gm1:unknown_tasks:{queue}  hash  see refuse.lua
 --   {prefix}gm1:dead                 stream  dead letters: queue, level, reason, deaths, worker, at, message
 --   {prefix}gm1:dead:bytes           string  the bytes of all their fields
 --   {prefix}gm1:tasks_of             hash    consumer -> the tasks that it knows, each between line feeds

@@ -1,5 +1,5 @@
 --@ reclaim(caller, silent: number, most: number, queues: list) frees
---@ uses broker/unknown broker/renewals
+--@ uses broker/expiry broker/renewals
 -- Hand back what consumers held that have been silent for a lease, `silent` ms; not what the caller holds. Nobody counts as
 -- dead for a caller whose own lease is old, nor within a lease of a gap in the renewals: on a server that has come back or has
 -- taken over, and where the clock was set forward, all leases are old.

@@ -3,7 +3,6 @@
 -- has the time to renew its lease before it counts as dead.
 --   {prefix}gm1:renewals  hash  run: of the server; first: since when leases were renewed on it, ms; gapless: since when
 --                               they were, on any run, without a gap of half a lease, ms; renewed: when one was last, ms
--- Workers that do not know `gapless` note their renewals as `latest`.
 local RENEWALS = GM .. 'renewals'
 
 -- Whether each consumer that has been silent for `silent` ms could have renewed its lease since.

@@ -1,5 +1,5 @@
 --@ revoke(remember: number, ids: list, stamps: list) frees
---@ uses broker/due
+--@ uses broker/due server/clock
 -- Remember for `remember` ms that tasks were revoked, by their ids or by stamps, for those of them that wait for their time.
 -- Touches revoked, revoked_stamps.
 local now = milliseconds()

@@ -1,5 +1,5 @@
 --@ subscribers() reads
---@ uses broker/lease
+--@ uses broker/watchers server/clock
 -- Who of the consumers in the watch holds a subscription. Returns {ms of now, consumer, number of its subscriptions, …}.
 local PORTION = 500
 local answer, names = {milliseconds()}, redis.call('HKEYS', CONSUMERS)

@@ -1,5 +1,5 @@
 --@ wake(queues: list) frees
---@ uses broker/due
+--@ uses broker/due server/clock
 -- Put the messages that are due on their queues, and wake readers that wait for messages there.
 -- Touches q, back, later of each queue. Returns the ms until the next message is due, or -1.
 local now, due = milliseconds(), -1

@@ -1,5 +1,5 @@
 --@ witnessed() reads
---@ uses broker/lease server/run
+--@ uses broker/watchers server/run
 -- The consumers in the watch that have had a subscription on this run of the server: one that has none now has lost it
 -- since. Returns none where the user may not ask which run it is.
 local run, found = run_of_server(), {}

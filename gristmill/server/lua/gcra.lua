@@ -1,4 +1,3 @@
---@ uses server/keys
 -- GCRA, the generic cell rate algorithm of ITU-T I.371: one thing each `interval`, of which those of the last `catch_up` may
 -- be caught up. `due` is the theoretical arrival time, when the next one is due; all times are in one unit.
 

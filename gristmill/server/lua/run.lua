@@ -1,4 +1,3 @@
---@ uses server/keys
 -- Which server this is, and since which start and which promotion, as a text; empty where the user may not ask.
 local function run_of_server()
   local info = redis.pcall('INFO', 'server', 'replication')

@@ -11,14 +11,11 @@ from weakref import WeakSet
 
 from gristmill.batches.chunk import Item, Outcome
 from gristmill.worker.loop.places import Places
-
-#: No item starts while outcomes of more bytes than this wait to be recorded.
-OUTCOMES_BYTES = 4 << 20
+from gristmill.worker.slot.run_outcome import OUTCOMES_BYTES
 
 Run = Callable[[Item], Coroutine[Any, Any, Outcome]]
 #: Makes the outcome of an item that ran too long, of the item and the seconds that it ran.
 Overdue = Callable[[Item, float], Outcome]
-
 
 #: The tasks that were cancelled because their time was over.
 _late: WeakSet[asyncio.Task[Any]] = WeakSet()

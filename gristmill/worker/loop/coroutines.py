@@ -4,8 +4,9 @@ import asyncio
 import json
 from dataclasses import replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-from gristmill.batches.chunk import Chunk, Item, Outcome, Work
+from gristmill.batches.chunk import Item, Outcome, Work
 from gristmill.errors import GristmillError
 from gristmill.tasks.item import enter
 from gristmill.tasks.other_values import arguments_of
@@ -16,11 +17,13 @@ from gristmill.worker.loop.event_loop import event_loop
 from gristmill.worker.output.capture import current as current_capture
 from gristmill.worker.output.whole_output import WholeOutput
 from gristmill.worker.runs.rows import run_rows
-from gristmill.worker.slot import runner
 from gristmill.worker.slot.chunk_stop import ASK_SECONDS, Stop, ends
 from gristmill.worker.slot.large_value import VALUE_BYTES, ValueNotPlaced, size_of, value_text
 from gristmill.worker.slot.preparation import own_loop
 from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
+
+if TYPE_CHECKING:
+    from gristmill.worker.slot.runner import Runner
 
 #: Seconds between two records of a chunk that goes on, at least.
 RECORD_SECONDS = 1.5
@@ -48,14 +51,15 @@ class Coroutines:
         """Run one item; whatever it raises becomes its outcome."""
         started_at = perf_counter()
         work, task, capture, row = self.work, self.task, self._capture, run_rows.take()
-        capture.begin(work.batch, item.index, task.capture)
-        row.begin(work.batch, item.index, item.attempt, started_at)
+        batch = work.chunk.batch
+        capture.begin(batch, item.index, task.capture)
+        row.begin(batch, item.index, item.attempt, started_at)
         try:
             if self._has_output_file:
                 capture.keep_whole(WholeOutput(work.output_dir, item.index))
             arguments = self._arguments(item.value, work.fixed, work.parameter)
             # Each item has a context of its own, which ends with its coroutine.
-            enter((work.batch, item.index, item.attempt, row.report, row.slot, work.task))
+            enter((batch, item.index, item.attempt, row.report, row.slot, work.task))
             text = task.return_type.text(await task.run(**arguments))
             if size_of(text) > VALUE_BYTES:
                 # The loop goes on while a thread writes the file.
@@ -100,9 +104,7 @@ def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, 
     return own_loop().run(Coroutines(replace(work, items=[]), task, worker, limit).run_with_limit(item))
 
 
-def run_coroutines(
-    of: "runner.Runner", chunk: Chunk, coroutines: Coroutines, worker: str, message: str, until: float
-) -> tuple[Chunk | None, Work | None]:
+def run_coroutines(of: "Runner", coroutines: Coroutines, worker: str, message: str, until: float) -> Work | None:
     """Run the items of a chunk side by side and record them, now and then and at the end; then as `Runner.run`.
 
     The chunk runs on `worker` (its id) under the message with the id `message`.
@@ -111,7 +113,7 @@ def run_coroutines(
         RedisError: the server does not answer; unrecorded items run again elsewhere.
         RunInterrupted: the worker ends; so do unrecorded items.
     """
-    items = coroutines.work.items
+    chunk, items = coroutines.work.chunk, coroutines.work.items
     run = CoroutineRun(chunk.batch, items, coroutines.run_item, coroutines.overdue, coroutines.limit, GRACE_SECONDS)
     loop, should_stop = event_loop(), Stop(of.ledger, chunk)
     loop.begin(message, run)
@@ -128,7 +130,7 @@ def run_coroutines(
     finally:
         loop.end(message, run)
     if run.discarded:
-        return None, None
+        return None
     outcomes = run.take()
     if run.interrupted:
         of.record(chunk, outcomes, recorded_at, worker, -1)

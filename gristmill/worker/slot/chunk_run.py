@@ -28,14 +28,14 @@ class ChunkRun:
     them to other slots. Each item is taken once, because a deque's ends are taken in one step.
     """
 
-    def __init__(self, ledger: Ledger, chunk: Chunk, work: Work, worker: str, *, may_give: bool) -> None:
+    def __init__(self, ledger: Ledger, work: Work, worker: str, *, may_give: bool) -> None:
         self._ledger, self._work, self._worker, self._may_give = ledger, work, worker, may_give
         #: What this slot holds on the server: it shrinks when the rest is given back.
-        self.chunk = chunk
+        self.chunk = work.chunk
         self.waiting = deque(work.items)
         self._waiting_at_last_look = len(work.items)
         #: The index of the first item behind those that are this slot's.
-        self._end = chunk.first + chunk.count - work.rest
+        self._end = self.chunk.first + self.chunk.count - work.rest
         #: The slot appends to this list, which stays the same one: a call of ours for each item would cost as much.
         self.outcomes: list[Outcome] = []
         self._lock = threading.Lock()

@@ -25,6 +25,7 @@ class ItemRunner:
 
     __slots__ = (
         "_arguments",
+        "_batch",
         "_begin",
         "_capture",
         "_has_output_file",
@@ -38,7 +39,7 @@ class ItemRunner:
 
     def __init__(self, work: Work, task: GristmillTask, worker: str) -> None:
         # All that an item need not look up again: quick items are many.
-        self._work, self._task, self._worker = work, task, worker
+        self._work, self._batch, self._task, self._worker = work, work.chunk.batch, task, worker
         self._arguments = arguments_of(work, task.schema)
         row = run_rows.own()
         self._begin, self._report, self._slot = row.begin, row.report, row.slot
@@ -53,14 +54,14 @@ class ItemRunner:
             ValueNotPlaced: the server does not say where the value goes.
         """
         started_at = perf_counter()
-        work, task, capture = self._work, self._task, self._capture
-        self._begin(work.batch, item.index, item.attempt, started_at)
-        capture.begin(work.batch, item.index, task.capture)
+        work, batch, task, capture = self._work, self._batch, self._task, self._capture
+        self._begin(batch, item.index, item.attempt, started_at)
+        capture.begin(batch, item.index, task.capture)
         try:
             if self._has_output_file:
                 capture.keep_whole(WholeOutput(work.output_dir, item.index))
             arguments = self._arguments(item.value, work.fixed, work.parameter)
-            enter((work.batch, item.index, item.attempt, self._report, self._slot, work.task))
+            enter((batch, item.index, item.attempt, self._report, self._slot, work.task))
             try:
                 time_limit.begin()
                 # The item has a context of its own. To write its value runs code of the task's, too.

@@ -65,11 +65,11 @@ def _in_file(text: str, size: int, work: Work, item: Item) -> FileText:
                 f"({variable('data_root')}) is not the one that others share: it has no {mark}"
             )
         scripts, token = Scripts(root.client, own.prefix, "batches"), token_hex(16)
-        folder = patiently(lambda: scripts.call("value_folder", batch=work.batch, token=token), OUTCOMES)
+        folder = patiently(lambda: scripts.call("value_folder", batch=work.chunk.batch, token=token), OUTCOMES)
     except RedisError as error:
-        raise ValueNotPlaced(f"item {item.index} of batch {work.batch!r}: {error}") from error
+        raise ValueNotPlaced(f"item {item.index} of batch {work.chunk.batch!r}: {error}") from error
     if not folder:
-        raise ResultTooLarge(f"batch {work.batch!r} was deleted while the item ran")
+        raise ResultTooLarge(f"batch {work.chunk.batch!r} was deleted while the item ran")
     try:
         return ValueFile.write(root.path, folder, item.index, item.attempt, text)
     except OSError as error:

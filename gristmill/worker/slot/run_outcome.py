@@ -16,6 +16,8 @@ from gristmill.worker.limits import TimeLimitExceeded
 
 #: Tracebacks leave out the frames of the worker: they are not the task's.
 WORKER = Path(__file__).parents[1]
+#: Bytes of outcomes that a chunk holds, about: no item starts while more wait to be recorded.
+OUTCOMES_BYTES = 4 << 20
 NAME_CHARACTERS, MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 200, 2_000, 8_000
 
 #: The id of this process, which is asked for with each item.

@@ -32,6 +32,7 @@ from gristmill.worker.limits import (
     worker_memory,
 )
 from gristmill.worker.logs import about
+from gristmill.worker.loop.coroutines import Coroutines, run_coroutines, run_in_own_loop
 from gristmill.worker.output.capture import current as current_capture
 from gristmill.worker.programs.files import delete_draft, name_draft, new_draft
 from gristmill.worker.programs.journal import run_journal
@@ -44,13 +45,11 @@ from gristmill.worker.slot.item_runner import ItemRunner
 from gristmill.worker.slot.once_more import run_once_more
 from gristmill.worker.slot.preparation import prepare_in_quarantine, prepare_task
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineProcess, TimedOut, quarantined
-from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
+from gristmill.worker.slot.run_outcome import OUTCOMES_BYTES, delay_ms, explain, keeps_log, outcome_of
 from gristmill.worker.slot.told_values import told_values
 
 #: A chunk that takes this many times `chunk_seconds` leaves its other items to other slots.
 OVERTIME = 2
-#: The runner records outcomes of more bytes than this before the chunk continues.
-OUTCOMES_BYTES = 4 << 20
 log = logging.getLogger(__name__)
 rare_log = RareLog(log)
 Answer = TypeVar("Answer")
@@ -82,23 +81,19 @@ class Runner:
             work = _patiently(lambda: self.ledger.take(chunk, worker))
             if work is None:
                 log.info("no item left to run")
-        following = work and replace(chunk, first=work.first, count=work.count)
-        while following and work:
-            with about(following, node_name(worker)):
-                following, work = self._run(following, work, worker, suspect, until, chunk.message_id)
+        while work:
+            with about(work.chunk, node_name(worker)):
+                work = self._run(work, worker, suspect, until, chunk.message_id)
         process_state.leave_if_cut_off()
 
-    def _run(
-        self, chunk: Chunk, work: Work, worker: str, suspect: bool, until: float, message: str
-    ) -> tuple[Chunk | None, Work | None]:
-        # That module is built upon this one.
-        from gristmill.worker.loop.coroutines import Coroutines, run_coroutines
-
+    def _run(self, work: Work, worker: str, suspect: bool, until: float, message: str) -> Work | None:
+        chunk = work.chunk
         try:
             task = catalog.find(work.task)
         except (InputError, SettingError) as error:
             rare_log.warning(work.task, "returning chunks of batch %s to their queue: %s", chunk.batch, error)
-            return self._return(chunk, worker)
+            self._return(chunk, worker)
+            return None
         node = node_name(worker)
         limit = seconds_of(work, task, self.settings)
         run_rows.own().limit = limit
@@ -107,21 +102,22 @@ class Runner:
             values = told_values(work, task, limit, suspect=suspect)
             process_state.after_items(self.ledger.client)
             _patiently(lambda: self.ledger.tell_values(chunk, values))
-            return None, None
+            return None
         prepare = partial(prepare_in_quarantine, task, worker, self.ledger.client) if task.setup else None
         if suspect:
             run = partial(run_in_quarantine, work, task, node, limit, prepare)
-            return self._run_items(chunk, work, run, run, worker, 0)
+            return self._run_items(work, run, run, worker, 0)
         try:
             seconds = prepare_task(task, worker, self.ledger.client)
         except SetupFailed:
-            return self._return(chunk, worker)
+            self._return(chunk, worker)
+            return None
         if seconds:
             # What a setup has changed and started is for all items.
             process_state.adopt()
             until += seconds
         if task.is_async:
-            return run_coroutines(self, chunk, Coroutines(work, task, node, limit), worker, message, until)
+            return run_coroutines(self, Coroutines(work, task, node, limit), worker, message, until)
 
         def once_more(item: Item) -> Outcome:
             most = replace(work, memory=work.memory or worker_memory(self.settings))
@@ -129,22 +125,19 @@ class Runner:
 
         with time_limit.armed(limit), memory_limit(work.memory):
             try:
-                return self._run_items(chunk, work, ItemRunner(work, task, node), once_more, worker, until)
+                return self._run_items(work, ItemRunner(work, task, node), once_more, worker, until)
             finally:
                 leave()
 
-    def _return(self, chunk: Chunk, worker: str) -> tuple[None, None]:
+    def _return(self, chunk: Chunk, worker: str) -> None:
         """Leave a chunk that cannot run here to other slots, after a second: perhaps there is no other one."""
         sleep(1)
         self.ledger.record(chunk, [], 0, worker, rest=chunk.count)
-        return None, None
 
-    def _run_items(
-        self, chunk: Chunk, work: Work, run: Run, once_more: Run, worker: str, until: float
-    ) -> tuple[Chunk | None, Work | None]:
+    def _run_items(self, work: Work, run: Run, once_more: Run, worker: str, until: float) -> Work | None:
         """Run the items by `run`, and what runs out of memory once more by `once_more`; record them as `end` does."""
         # What a suspect left to other slots would be under another message, which is no suspect.
-        run_of_chunk = ChunkRun(self.ledger, chunk, work, worker, may_give=bool(until))
+        run_of_chunk = ChunkRun(self.ledger, work, worker, may_give=bool(until))
         with early_recorder.of(run_of_chunk):
             behind = self._run_each(run_of_chunk, work, run, once_more, worker, inf if not until else self._overtime)
         chunk, outcomes, started_at, rest = run_of_chunk.end(behind)
@@ -189,8 +182,8 @@ class Runner:
 
     def end(
         self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int, until: float
-    ) -> tuple[Chunk | None, Work | None]:
-        """Record the last outcomes of a chunk; return this slot's next chunk with its work, or None.
+    ) -> Work | None:
+        """Record the last outcomes of a chunk; return the work of this slot's next chunk, or None.
 
         They took the time since `started_at`. The last `rest` items of the chunk go to other slots. After `until`, of
         `time.monotonic()`, the slot gives way to what else waits; with 0 it takes no next chunk.
@@ -198,14 +191,14 @@ class Runner:
         overdue = monotonic() > until
         if rest or (overdue and not may_stay(until)):
             self.record(chunk, outcomes, started_at, worker, rest)
-            return None, None
+            return None
         seconds = perf_counter() - started_at
         current_capture().send()
-        duplicates, following, more = _patiently(
+        duplicates, following = _patiently(
             lambda: self.ledger.record_and_go_on(chunk, outcomes, seconds, worker, overdue=overdue)
         )
         log.info("recorded %d outcomes, %d duplicates", len(outcomes), duplicates)
-        return following, more
+        return following
 
     def record(self, chunk: Chunk, outcomes: list[Outcome], started_at: float, worker: str, rest: int) -> None:
         """Record outcomes of a chunk that ends with them, or, with -1 as `rest`, goes on; else as `end`."""
@@ -241,7 +234,7 @@ def run_in_quarantine(
         if prepare:
             prepare(process)
             started_at = perf_counter()
-        row.begin(work.batch, item.index, item.attempt, started_at)
+        row.begin(work.chunk.batch, item.index, item.attempt, started_at)
         if work.task == PROGRAM:
             delete_draft(draft)
             run_journal().begin(item.index, folder=draft)
@@ -279,8 +272,6 @@ def run_named(work: Work, worker: str, limit: float, item: Item, row: int = -1, 
 
     A program writes to the folder `draft` until it has ended, if it writes to a folder.
     """
-    from gristmill.worker.loop.coroutines import run_in_own_loop
-
     run_rows.join(row)
     name_draft(draft)
     task = catalog.find(work.task)

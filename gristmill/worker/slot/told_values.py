@@ -14,14 +14,14 @@ def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: boo
     An item of which the task's function tells no value in `seconds` (0: no limit) has NO_VALUE: it runs, and fails with
     an error of its own, if it does. So have the items of a `suspect`: the function may have ended its process.
     """
-    texts = [NO_VALUE] * (work.count - work.rest)
+    texts = [NO_VALUE] * (work.chunk.count - work.rest)
     try:
         values = LimitValues(task, work.limit_by, work.fixed, work.parameter)
     except Exception:
         return "".join(texts)
     with time_limit.armed(seconds):
         for item in [] if suspect else work.items:
-            texts[item.index - work.first] = _text_of(values, item, work, task)
+            texts[item.index - work.chunk.first] = _text_of(values, item, work, task)
     return "".join(texts)
 
 

@@ -1,11 +1,11 @@
 """One worker for all animals: each ends as documented, neighbours succeed, nothing is left after `up`."""
 
-import os
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.zoo.animals import ANIMALS
-from tests.support.command import Place
+from tests.support.command import Place, first_in_path
 
 #: The animals that end otherwise than well: by `dead` and by the type of the error.
 DEAD = {
@@ -45,7 +45,7 @@ def zoo(tmp_path_factory):
         tmp_path_factory.mktemp("zoo"),
         GRISTMILL_TASK_MODULES="tests.acceptance.zoo.animals",
         GRISTMILL_SLOT_MEMORY="512M",
-        PYTHONPATH=os.pathsep.join(["/".join(__file__.split("/")[:-4]), os.environ.get("PYTHONPATH", "")]),
+        PYTHONPATH=first_in_path(Path(__file__).parents[3]),
     )
     try:
         with place.up("cpu", "io", "--cpu-slots", "2", "--io-slots", "2", in_peace=False):
