@@ -37,6 +37,25 @@ class TestOpenPipe:
         assert done.out == ""
         assert fleet.info(name).succeeded == 3
 
+    @pytest.mark.parametrize(
+        "command",
+        ["announce --seconds 60", "announce --seconds 60 --json", "workers --watch --json", "run --dry-run -- echo"],
+    )
+    def test_each_line_is_there_before_the_next_one_is_waited_for(self, fleet, command):
+        with fleet.start(*command.split(), stdin=subprocess.PIPE) as running:
+            running.process.stdin.write("a\n")
+            running.process.stdin.flush()
+            assert running.line()
+            assert running.process.poll() is None
+
+    @pytest.mark.parametrize("command", ["watch {} --json", "logs {} --follow"])
+    def test_each_line_about_a_batch_is_there_before_the_next_one_is_waited_for(self, fleet, name, command):
+        fleet.run("submit", "--name", name, "--shell", "--", "echo ready >&2; sleep {}", ":::", "0", "60").good()
+        with fleet.start(*command.format(name).split()) as running:
+            assert running.line()
+            assert running.process.poll() is None
+        fleet.run("cancel", name, "--kill").good()
+
     def test_a_bad_item_ends_it_with_2(self, fleet, name):
         with fleet.start("run", "pause", "--from", "-", "--name", name, stdin=subprocess.PIPE) as running:
             running.process.stdin.write("0\n")
