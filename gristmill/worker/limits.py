@@ -141,8 +141,9 @@ def limited_start() -> Iterator[None]:
         yield
         return
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (min(_first_bytes, before[0]), before[1]))
     try:
+        # Within: the alarm of a time limit may ring behind any call.
+        resource.setrlimit(resource.RLIMIT_DATA, (min(_first_bytes, before[0]), before[1]))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
