@@ -1,8 +1,8 @@
 """`python -m benchmarks.start`: how long commands take from their start, and their CPU time.
 
-`run` starts a private server and a worker of its own: the time is that to the line of its first result, and to its
-end. `submit` and `batches` find a server, with one worker and BATCHES batches. With `--gristmill`, several programs
-called `gristmill`, such as those of two checkouts, take turns.
+`run fibonacci` starts a private server and a worker of its own: the time is that to the line of its first result, and
+to its end. `run -- echo`, `submit` and `batches` find a server, with one worker; `batches` lists BATCHES. With
+`--gristmill`, several programs called `gristmill`, such as those of two checkouts, take turns.
 """
 
 import argparse
@@ -76,11 +76,12 @@ def main() -> None:
         for words in (["--help"], ["run", "fibonacci", "30"]):
             by_turns(arguments.gristmill, words, own, arguments.rounds)
     with private_server() as (home, url):
-        beside = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url}
+        beside = {**os.environ, "GRISTMILL_HOME": home, "GRISTMILL_REDIS_URL": url, "GRISTMILL_COMMANDS": "any"}
         use({"home": home, "redis_url": url})
         with running("gristmill.worker", "cpu", "--slots", "1", environ=beside):
             await_workers(Redis.from_url(url, decode_responses=True))
-            by_turns(arguments.gristmill, ["submit", "fibonacci", "10"], beside, arguments.rounds)
+            for words in (["run", "--", "echo", ":::", "1"], ["submit", "fibonacci", "10"]):
+                by_turns(arguments.gristmill, words, beside, arguments.rounds)
             for number in range(arguments.batches):
                 submit("fibonacci", [1], name=f"b{number}")
             by_turns(arguments.gristmill, ["batches"], beside, arguments.rounds)

@@ -1,13 +1,14 @@
 """A submission of the kind that its options ask for."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import InputError, invalid_value
-from gristmill.producer.append import AppendSubmission
 from gristmill.producer.append_options import AppendOptions
 from gristmill.producer.batch_options import BatchOptions
-from gristmill.producer.schedule import ScheduleOptions, ScheduleSubmission
 from gristmill.producer.submission import Submission
+
+if TYPE_CHECKING:
+    from gristmill.producer.schedule import ScheduleOptions
 
 #: Why an append and a schedule follow no batch: whoever repeats an append goes on at a place of its own input, and the
 #: items of a schedule are stored once, before there is a batch of it to follow another.
@@ -18,7 +19,7 @@ _SCHEDULES = (
 
 
 def new_submission(
-    *arguments: Any, append: AppendOptions | None = None, schedule: ScheduleOptions | None = None, **keywords: Any
+    *arguments: Any, append: AppendOptions | None = None, schedule: "ScheduleOptions | None" = None, **keywords: Any
 ) -> Submission:
     """A batch, an append to an open batch, or a schedule; the other arguments are those of `Submission`."""
     options = keywords.get("options")
@@ -26,9 +27,14 @@ def new_submission(
         _refuse_follow_ups(options, _APPENDS)
     if schedule and options:
         _refuse_follow_ups(options, _SCHEDULES)
+    # Most submissions are of neither kind.
     if append is not None:
+        from gristmill.producer.append import AppendSubmission
+
         return AppendSubmission(*arguments, append=append, **keywords)
     if schedule is not None:
+        from gristmill.producer.schedule import ScheduleSubmission
+
         return ScheduleSubmission(*arguments, schedule=schedule, **keywords)
     return Submission(*arguments, **keywords)
 

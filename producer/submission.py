@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, islice
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding, DifferentInput, Feed
 from gristmill.batches.ledger import Ledger
@@ -26,13 +26,15 @@ from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems, ItemLot
 from gristmill.producer.limiting import Tells, limit_values_of, stored_limit_values
-from gristmill.producer.start_time import StartTime
 from gristmill.producer.worker_checks import check_workers, live_workers, no_worker, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import user_at_host
 from gristmill.server.waiting import NEVER, Deadline, Policy, patiently, within
 from gristmill.tasks.kind import kind_of
 from gristmill.tasks.remote import SubmittableTask
+
+if TYPE_CHECKING:
+    from gristmill.producer.start_time import StartTime
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class Submission:
         on_bad: Callable[[str], None] | None = None,
         queue: str | None = None,
         options: BatchOptions | None = None,
-        at: StartTime | None = None,
+        at: "StartTime | None" = None,
         on_wait: Callable[[str], None] = log.warning,
     ) -> None:
         self.task = task

@@ -225,7 +225,6 @@ class Ledger(BatchScripts):
 
     def infos(self, batches: Sequence[str]) -> list[BatchInfo]:
         """The counters of those of the batches that are on the server, in the same order."""
-        self.check_schema()
         infos = []
         for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
             gone_before, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)

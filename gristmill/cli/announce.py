@@ -11,7 +11,7 @@ import click
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import print_json, write
+from gristmill.cli.console import as_they_come, print_json, write
 from gristmill.cli.options.values import Duration, Integer
 from gristmill.tasks.announce import words
 
@@ -59,7 +59,7 @@ def command(count: int, seconds: float, as_json: bool) -> None:
         if not as_json:
             write("one after the other:" if run == "sequential" else "in two threads:")
         started_at = time.perf_counter()
-        for thread, text, moment in spoken:
+        for thread, text, moment in as_they_come(spoken):
             word = Word(run, thread, text, round(moment - started_at, 3))
             if as_json:
                 print_json(asdict(word))

@@ -7,7 +7,7 @@ from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show_pages
 from gristmill.config.settings import settings
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.server.connection import client, reaching
 
 _COLUMNS = ["at", "by", "via", "action", "kind", "name", "detail"]

@@ -9,7 +9,7 @@ from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.cli.options.label import has_labels
 from gristmill.cli.options.values import Parsed
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.producer.batches import batches
 from gristmill.server.connection import reaching
 

@@ -11,9 +11,10 @@ import click
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import Quiet, note, print_json, stderr, stdout
+from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr, stdout
 from gristmill.cli.options.values import Duration, OneOf
 from gristmill.cli.output import chart
+from gristmill.cli.writable import why_no_file
 from gristmill.config.figures import duration
 from gristmill.config.host import cores
 from gristmill.demo import work
@@ -85,7 +86,7 @@ def command(items: list[int] | None, seconds: float | None, only: str | None, as
     picture = _plotter(plot)
     rows: list[Row] = []
     with closing(_rows_of_works(items, seconds, only)) as works:
-        for work_rows in works:
+        for work_rows in as_they_come(works):
             rows += work_rows
             if as_json:
                 for row in work_rows:
@@ -166,7 +167,7 @@ def _plotter(plot: str | None) -> Any:
     path = Path(plot)
     if path.suffix.lower() not in (".svg", ".png"):
         raise click.BadParameter(f"{plot!r} (expected a name that ends in .svg or .png)", param_hint="--plot")
-    if path.is_dir() or not access(path if path.exists() else path.parent, W_OK):
+    if path.is_dir() or (not access(path, W_OK) if path.exists() else why_no_file(path.parent)):
         raise click.BadParameter(f"{plot!r} (expected a file that can be written)", param_hint="--plot")
     try:
         from gristmill.demo.picture import draw

@@ -4,13 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+T = TypeVar("T")
 #: A value as JSON: `json.dumps` would make an encoder for each line.
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Rows whose widths a table fits to, where it is printed while more are read.
@@ -25,11 +26,12 @@ class _Stdout(Console):
         raise BrokenPipeError
 
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-stdout = _Stdout(highlight=False)
+# What a person has named `:cat:` is no picture of a cat.
+stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+stdout = _Stdout(highlight=False, emoji=False)
 if not stdout.is_terminal:
     # A file or a pipe has no width.
-    stdout = _Stdout(highlight=False, width=PIPED_WIDTH)
+    stdout = _Stdout(highlight=False, emoji=False, width=PIPED_WIDTH)
 
 
 class Quiet:
@@ -52,6 +54,16 @@ def warn(text: str) -> None:
 def write(line: str) -> None:
     """Write one line to stdout."""
     sys.stdout.write(line + "\n")
+
+
+def as_they_come(things: Iterable[T]) -> Iterator[T]:
+    """Yield each thing, and then hand over what was printed of it: the next one may take its time.
+
+    A file or a pipe would get it in blocks of some KiB.
+    """
+    for thing in things:
+        yield thing
+        sys.stdout.flush()
 
 
 def print_json(value: Any) -> None:

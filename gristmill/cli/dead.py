@@ -14,7 +14,7 @@ from gristmill.cli.console import note, show_pages
 from gristmill.config.figures import count
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.server.connection import client, reaching
 
 _COLUMNS = ["id", "queue", "task", "reason", "deaths", "worker", "at", "bytes"]

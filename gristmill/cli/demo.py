@@ -13,7 +13,7 @@ import click
 from gristmill.batches.info import BatchInfo
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, table, warn, write
+from gristmill.cli.console import as_they_come, note, table, warn, write
 from gristmill.cli.output.progress import ProgressView
 from gristmill.demo.findings import UNDISTURBED, disturbance
 from gristmill.demo.home import temporary_home
@@ -116,7 +116,7 @@ def _together(one: BatchInfo, other: BatchInfo) -> BatchInfo:
 def _show_results(batches: list[Batch], infos: list[BatchInfo]) -> None:
     """Check every result, and print the first of each batch."""
     right = 0
-    for batch in batches:
+    for batch in as_they_come(batches):
         for result in batch.results():
             right += result.state == "succeeded" and _is_right(batch.info().task, result.input, result.value)
             if result.index == 0:

@@ -5,9 +5,9 @@ import click
 from gristmill.batches.result import Result
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, printable, stdout, write
+from gristmill.cli.console import as_they_come, note, printable, stdout, write
 from gristmill.cli.lookup import named_batch
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.server.connection import reaching
 
 
@@ -48,7 +48,7 @@ def command(
         results = target.results(state=options.states_of(states, failed), follow=following, max_wait=max_wait)
         count = sum(
             _print(result, item)
-            for result in results
+            for result in as_they_come(results)
             if item in (None, result.index) and worker in (None, result.worker)
         )
         if not count:

@@ -9,7 +9,7 @@ import click
 from gristmill.cli.console import stderr
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.producer.batch import Batch
 from gristmill.producer.batches import open_batch
 from gristmill.server.connection import reaching

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from redis import Redis
 
@@ -10,15 +11,17 @@ from gristmill.cli.console import warn
 from gristmill.cli.findings.finding import Finding
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings, variable
-from gristmill.local.fleet import LocalFleet
 from gristmill.producer.batch import Batch
 from gristmill.server.waiting import Deadline
+
+if TYPE_CHECKING:
+    from gristmill.local.fleet import LocalFleet
 
 #: Seconds that `run` waits for the first try, which takes a look of a worker and an answer of the receiver.
 WAIT_SECONDS, POLL_SECONDS = 20.0, 0.1
 
 
-def await_notice(batch: Batch, fleet: LocalFleet) -> None:
+def await_notice(batch: Batch, fleet: "LocalFleet") -> None:
     """Wait until the fleet of this command has tried to send the notice of its batch; warn if that failed."""
     deadline = Deadline(WAIT_SECONDS)
     while (notice := batch.info().notice) and notice["state"] == "pending" and not notice["tries"]:

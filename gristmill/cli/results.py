@@ -9,7 +9,7 @@ from gristmill.cli.lookup import named_batch
 from gristmill.cli.output.following import follow, warn_of_consumed
 from gristmill.cli.output.result_lines import Form, ResultWriter
 from gristmill.errors import InputError
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.producer.batch import Batch
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline

@@ -1,16 +1,16 @@
 """`gristmill run`."""
 
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from gristmill.batches.info import ENDED, ON_HOLD
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import warn
-from gristmill.cli.notice import await_notice
 from gristmill.cli.options import program as program_options
 from gristmill.cli.output.following import follow, say_if_repeated, warn_of_consumed
 from gristmill.cli.output.item_lines import ItemLines
@@ -24,14 +24,17 @@ from gristmill.config.figures import item_count
 from gristmill.config.names import worker_word
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
-from gristmill.local.descendants import become_subreaper
-from gristmill.local.fleet import LocalFleet, running
+from gristmill.loading import loading
+from gristmill.local.running_server import running
 from gristmill.producer.batches import batches
 from gristmill.producer.feeding import Feeding
 from gristmill.producer.submission import Submission
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import reaching
 from gristmill.server.waiting import Deadline, within
+
+if TYPE_CHECKING:
+    from gristmill.local.fleet import LocalFleet
 
 #: How often another fleet may end under a batch before this command gives up.
 HANDOVERS = 5
@@ -96,7 +99,7 @@ def _run(
     in_order: bool,
     consume: bool,
     deadline: Deadline,
-    fleet: LocalFleet | None,
+    fleet: "LocalFleet | None",
 ) -> int:
     # No other worker can reach a private server of this command's own.
     for warning in submission.warnings(final=fleet is not None and not settings().redis_url):
@@ -118,20 +121,27 @@ def _run(
             lines=lines,
         )
         if fleet:
+            from gristmill.cli.notice import await_notice
+
             await_notice(batch, fleet)
         return info.exit_code
 
 
 @contextmanager
-def _workers(submission: Submission) -> Iterator[LocalFleet | None]:
+def _workers(submission: Submission) -> Iterator["LocalFleet | None"]:
     """Workers for the duration: the running ones, else one of the batch's queue that this command starts and ends."""
     if running() and not (settings().redis_url and not live_workers()):
         yield None
         return
+    # Who has joined a fleet needs nothing that starts one.
+    with loading():
+        from gristmill.local.descendants import become_subreaper
+        from gristmill.local.fleet import LocalFleet
+
     word = worker_word(submission.queue, str(submission.task.kind))
     become_subreaper()
     with (
-        tempfile.TemporaryDirectory(prefix="gristmill-") as logs,
+        TemporaryDirectory(prefix="gristmill-") as logs,
         LocalFleet("gristmill run", {word: size_fleet(submission)}, say=warn, logs=Path(logs)) as fleet,
     ):
         _warn_of_others(submission)

@@ -10,7 +10,7 @@ from gristmill.cli import options
 from gristmill.cli.command import Group
 from gristmill.cli.console import note, show, write
 from gristmill.config.settings import settings
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.server.connection import client, reaching
 
 _COLUMNS = ["name", "timetable", "timezone", "next", "last batch", "runs", "left out", "task", "items"]

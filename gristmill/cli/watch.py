@@ -6,7 +6,7 @@ from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.cli import completing, options
 from gristmill.cli import workflow as workflows
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import note, print_json
+from gristmill.cli.console import as_they_come, note, print_json
 from gristmill.cli.lookup import named_batch
 from gristmill.cli.output.following import SetupWatch, WorkerWatch, summary
 from gristmill.cli.output.outlook_watch import OutlookWatch
@@ -54,7 +54,7 @@ def _print(targets: list[Batch], deadline: Deadline, first: bool) -> list[BatchI
     """Print the counters of each batch as a line of JSON, each second, until it has ended; return the last ones."""
     outlooks, paces = OutlookWatch(inputs=True), {batch.name: Pace() for batch in targets}
     printed: set[str] = set()
-    for infos in watch_all(targets, deadline, every=1.0, first=first):
+    for infos in as_they_come(watch_all(targets, deadline, every=1.0, first=first)):
         ahead = outlooks.look(*infos)
         for info in infos:
             if info.name in printed:

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import cells, note, print_json, show, stdout, table_of
+from gristmill.cli.console import as_they_come, cells, note, print_json, show, stdout, table_of
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings
 from gristmill.fleet.overview import Observer, Overview
@@ -58,7 +58,7 @@ def _watch(as_json: bool) -> None:
     # A person ends this with Ctrl-C.
     try:
         if as_json or not stdout.is_terminal:
-            for overview in _looks():
+            for overview in as_they_come(_looks()):
                 print_json(_fields(overview)) if as_json else stdout.print(_view(overview))
             return
         with Live(console=stdout, auto_refresh=False) as live:

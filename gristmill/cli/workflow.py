@@ -11,7 +11,7 @@ from gristmill.cli import completing
 from gristmill.cli.console import note, warn
 from gristmill.config.figures import item_count
 from gristmill.config.settings import settings
-from gristmill.local.fleet import server_for_reading
+from gristmill.local.running_server import server_for_reading
 from gristmill.producer.batches import batches, open_batch
 from gristmill.server.connection import client, reaching
 

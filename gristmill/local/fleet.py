@@ -4,15 +4,15 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
 from gristmill.config.flower import check_reach, dashboard_url, is_guarded
 from gristmill.config.settings import settings, use, variable
-from gristmill.errors import InputError, ServerError, SettingError, invalid_value
+from gristmill.errors import ServerError, SettingError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.local.log_file import LogFiles
 from gristmill.local.orphans import Orphans
@@ -24,8 +24,6 @@ from gristmill.server.waiting import Deadline
 
 #: Seconds in which workers and the dashboard must be up; seconds beyond the drain in which workers must be gone.
 START_SECONDS, END_SECONDS = 60.0, 5.0
-#: Seconds for which an owned home may have no server: its owner is starting or ending.
-CHANGE_SECONDS = 20.0
 
 
 class LocalFleet:
@@ -213,38 +211,3 @@ def listens(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def running() -> bool:
-    """Whether there is a server: one that the settings name, or that of a fleet in the home.
-
-    While the owner of the home starts or ends, the function waits.
-    """
-    if settings().redis_url:
-        return True
-    home, deadline = Home(settings().home), Deadline(CHANGE_SECONDS)
-    while home.running() is None:
-        if home.holder() is None or deadline.over:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-@contextmanager
-def server_for_reading() -> Iterator[bool]:
-    """A server for the duration: the one that runs, else the private one, without workers.
-
-    Yields whether a fleet runs there, and goes on after this command.
-    """
-    deadline = Deadline(CHANGE_SECONDS)
-    with ExitStack() as stack:
-        fleet = True
-        while not running():
-            try:
-                stack.enter_context(own_server(Home(settings().home), "gristmill results", settings()))
-                fleet = False
-            except InputError:
-                # Another command was faster.
-                if deadline.over:
-                    raise
-        yield fleet

@@ -124,6 +124,29 @@ def worker_memory(settings: Settings) -> int:
 
 #: Bytes that a program of an item may allocate; 0: as many as the system lets it.
 _program_bytes = 0
+#: Bytes that a program may allocate from its start until `limit_program`; 0: as many as this process.
+_first_bytes = 0
+#: Bytes that this process may need beyond what it has while it runs a chunk with such a limit.
+_ROOM = 32 << 20
+
+
+@contextmanager
+def limited_start() -> Iterator[None]:
+    """Have a program that is started in this context begin with a limit: it may fork before `limit_program`.
+
+    The program inherits it, so that for this moment it is this process's too: where an item may allocate less than that
+    has, the program begins with a little more than that.
+    """
+    if not _first_bytes:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        # Within: the alarm of a time limit may ring behind any call.
+        resource.setrlimit(resource.RLIMIT_DATA, (min(_first_bytes, before[0]), before[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def limit_program(pid: int) -> None:
@@ -144,17 +167,17 @@ def memory_limit(size: int) -> Iterator[None]:
     if not size or threading.current_thread() is not threading.main_thread():
         yield
         return
-    global _program_bytes  # noqa: PLW0603
-    before, program_bytes = resource.getrlimit(resource.RLIMIT_DATA), _program_bytes
-    hard = before[1]
-    most = _data_bytes() + size
+    global _program_bytes, _first_bytes
+    before, programs = resource.getrlimit(resource.RLIMIT_DATA), (_program_bytes, _first_bytes)
+    hard, own = before[1], _data_bytes()
+    most = own + size
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
-    _program_bytes = size
+    _program_bytes, _first_bytes = size, max(size, own + _ROOM)
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
-        _program_bytes = program_bytes
+        _program_bytes, _first_bytes = programs
 
 
 #: Bytes of private writable memory that this process, and those forked from it, share.

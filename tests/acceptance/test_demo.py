@@ -193,6 +193,7 @@ class TestCompare:
                     "--plot: 'picture.gif' (expected a name that ends in .svg or .png",
                 ),
                 (["compare", "--plot", "nowhere/picture.svg"], "--plot: 'nowhere/picture.svg' "),
+                (["compare", "--plot", "/proc/picture.svg"], "--plot: '/proc/picture.svg' "),
             ]
         )
 

@@ -8,8 +8,12 @@ from tests.conftest import until
 REFUSED = [
     (("--workdir", "nowhere"), "--workdir"),
     (("--workdir", "file"), "--workdir"),
+    (("--workdir", ":cat:"), "--workdir"),
     (("--output-dir", "file/out"), "--output-dir"),
     (("--output-dir", "file"), "--output-dir"),
+    # As root too, whom the permissions let do this.
+    (("--output-dir", "/proc/out"), "--output-dir"),
+    (("--output-dir", f"new/{'x' * 256}"), "--output-dir"),
     (("--joblog", "nowhere/log"), "--joblog"),
     (("--joblog", "."), "--joblog"),
     (("--env", "A B=1"), "--env"),

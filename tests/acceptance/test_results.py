@@ -37,6 +37,31 @@ class TestOpenPipe:
         assert done.out == ""
         assert fleet.info(name).succeeded == 3
 
+    @pytest.mark.parametrize(
+        "command", ["announce --seconds 60", "announce --seconds 60 --json", "run --dry-run -- echo"]
+    )
+    def test_each_line_is_there_before_the_next_one_is_waited_for(self, fleet, command):
+        with fleet.start(*command.split(), stdin=subprocess.PIPE) as running:
+            running.process.stdin.write("a\n")
+            running.process.stdin.flush()
+            assert running.line()
+            assert running.process.poll() is None
+
+    def test_each_line_of_a_log_is_there_before_the_next_one_is_waited_for(self, fleet, name):
+        fleet.run("submit", "--name", name, "--shell", "--", "echo ready >&2; sleep {}", ":::", "0", "60").good()
+        with fleet.start("logs", name, "--follow") as running:
+            assert running.line() == "0 | ready\n"
+            assert running.process.poll() is None
+        fleet.run("cancel", name, "--kill").good()
+
+    @pytest.mark.parametrize("command", ["watch {} --json", "workers --watch --json"])
+    def test_each_line_of_a_second_is_there_by_itself(self, fleet, name, command):
+        """A buffer would be handed over with several lines in it."""
+        fleet.run("submit", "pause", "60", "--name", name).good()
+        with fleet.start(*command.format(name).split()) as running:
+            until(lambda: os.read(running.process.stdout.fileno(), 1 << 16).count(b"\n") == 1, 30, "one line alone")
+        fleet.run("cancel", name, "--kill").good()
+
     def test_a_bad_item_ends_it_with_2(self, fleet, name):
         with fleet.start("run", "pause", "--from", "-", "--name", name, stdin=subprocess.PIPE) as running:
             running.process.stdin.write("0\n")

@@ -307,6 +307,7 @@ def test_keys_of_another_version_are_refused(ledger, control, schema):
         lambda: ledger.state("b"),
         lambda: control.cancel("b", ""),
         ledger.names,
+        lambda: ledger.infos(["b"]),
         ledger.check_schema,
     ):
         with pytest.raises(ServerError, match=rf"SCHEMA {schema}.*GRISTMILL_PREFIX"), reaching("redis://here"):

@@ -245,9 +245,9 @@ MUTANTS = (
     ),
     Mutant(
         "batches in another form are refused",
-        f"{BATCHES}/ledger.lua",
-        "  if redis.call('EXISTS', GM .. 'batches') == 1 then return redis.error_reply('SCHEMA ' .. schema) end\n",
-        "",
+        f"{BATCHES}/schema.lua",
+        " then return redis.error_reply('SCHEMA ' .. schema) end",
+        " then end",
         f"{LEDGER}::test_keys_of_another_version_are_refused",
         LOST,
     ),

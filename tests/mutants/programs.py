@@ -1,6 +1,6 @@
 """The guards of programs that are killed and of batches that end early, each with its mutation and its test."""
 
-from tests.mutants.mutant import ONCE, TRUE, Mutant
+from tests.mutants.mutant import ALONE, ONCE, TRUE, Mutant
 
 SWEEP, TEST = "gristmill/worker/programs/journal_sweep.py", "tests/integration/test_run_journal.py"
 #: The line of the table of names.
@@ -46,5 +46,13 @@ MUTANTS = (
         ":\n",
         "tests/integration/test_halt_in_chunk.py::test_no_item_starts_after_the_one_that_ends_the_batch[fail=1-failed]",
         EARLY,
+    ),
+    Mutant(
+        "a program has its memory limit before it can start others",
+        "gristmill/worker/programs/process.py",
+        "with _Directory(workdir), limited_start():\n",
+        "with _Directory(workdir):\n",
+        "tests/unit/test_program.py::test_its_memory_is_limited_before_it_can_start_others",
+        ALONE,
     ),
 )

@@ -144,6 +144,8 @@ class Place:
         self.cwd = path / "elsewhere"
         self.cwd.mkdir(parents=True)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("GRISTMILL_")}
+        # With it, a command would hand over each line at once, whether its own code sees to that or not.
+        self.environ.pop("PYTHONUNBUFFERED", None)
         self.environ |= {"GRISTMILL_HOME": str(self.home.path), _MARK: str(path), "GRISTMILL_DASHBOARD_PORT": "0"}
         if modules:
             folder = write(path / "modules", {f"{name}.py": text for name, text in modules.items()})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -14,6 +15,7 @@ from gristmill.tasks.program.command import CommandLine
 from gristmill.tasks.program.errors import OutputTooLarge, ProgramFailed, ProgramsOff
 from gristmill.tasks.program.task import program
 from gristmill.worker.limits import TimeLimitExceeded, memory_limit, time_limit
+from gristmill.worker.programs import process
 from gristmill.worker.programs import run as running
 from gristmill.worker.slot.run_outcome import explain
 
@@ -244,6 +246,20 @@ def test_its_memory_is_what_the_item_may_have_and_not_what_this_process_has():
         assert program.run(input="100", command=CommandLine((*words, "{}")))["stdout"] == "got\n"
         with pytest.raises(ProgramFailed):
             program.run(input="300", command=CommandLine((*words, "{}")))
+
+
+def test_its_memory_is_limited_before_it_can_start_others(monkeypatch):
+    """As if this process came to nothing for a while behind the start of the program."""
+    monkeypatch.setattr(process, "limit_program", lambda pid: None)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_limit(1 << 30):
+        own = resource.getrlimit(resource.RLIMIT_DATA)
+        assert sh("ulimit -S -d")["stdout"] == "1048576\n"
+        assert resource.getrlimit(resource.RLIMIT_DATA) == own
+        with memory_limit(1 << 20):
+            # Less than this process has: it could not even start the program.
+            assert int(sh("ulimit -S -d")["stdout"]) << 10 <= own[0] - (1 << 30) + (64 << 20)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_a_worker_that_runs_none_says_so(monkeypatch):

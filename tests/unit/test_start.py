@@ -24,6 +24,7 @@ LOADS = {
     "tasks": CELERY,
     "up": CELERY,
 }
+NOT_FOR_RUN = ("gristmill.batches.schedules", "gristmill.local.fleet", "gristmill.producer.append", "pydoc")
 HEAVY = {*NEVER, *TRANSPORT, *CELERY, *MEASURING}
 
 
@@ -53,6 +54,11 @@ def test_commands_load_no_more_than_they_need(needs):
     """Those that need the same, in one process."""
     modules = ", ".join(f"gristmill.cli.{name}" for name in LOADS if LOADS[name] == needs)
     assert {*loaded(f"import {modules}")} <= {*needs}
+
+
+def test_run_loads_nothing_that_starts_a_fleet_or_that_only_submit_has():
+    """Beside a fleet that runs, its start is the largest part of what it takes beyond its items."""
+    assert loaded("import gristmill.cli.run", {"cronsim", "ctypes", *NOT_FOR_RUN}) == []
 
 
 @pytest.mark.parametrize("command", ["run", "submit"])

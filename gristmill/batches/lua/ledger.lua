@@ -1,4 +1,4 @@
---@ uses server/keys server/clock
+--@ uses server/keys server/clock batches/schema
 -- The ledger of batches: its keys, and the state of a batch. Keys, all below {prefix}gm1: :
 --   schema              string  version of the names and forms of these keys
 --   batches             zset    batch -> created, ms
@@ -13,12 +13,9 @@
 --   batch:{b}:failed    bitmap  items that failed or are dead
 --   batch:{b}:cancelled bitmap  items that were cancelled
 --   batch:{b}:events    stream  ranges of indexes, in the order of their outcomes; @n behind one: of attempt n
-local SCHEMA, BUCKET, CHUNK_BYTES = 2, 500, 4194304
+local BUCKET, CHUNK_BYTES = 500, 4194304
 
--- Batches that another version has written are in another form. One that has deleted all of its own leaves its number.
-local schema = tonumber(redis.call('GET', GM .. 'schema') or SCHEMA)
 if schema ~= SCHEMA then
-  if redis.call('EXISTS', GM .. 'batches') == 1 then return redis.error_reply('SCHEMA ' .. schema) end
   redis.call('DEL', GM .. 'active', GM .. 'slots')
   redis.call('SET', GM .. 'schema', SCHEMA)
 end

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gristmill.cli.options.group import option_group
+from gristmill.cli.writable import why_no_file
 from gristmill.config.settings import settings
 from gristmill.tasks.program.command import is_variable
 
@@ -111,9 +112,9 @@ def _check_workdir(path: str) -> None:
 
 
 def _check_output_dir(path: str) -> None:
-    """Check what is there of it: workers make the rest."""
+    """Check what is there of it, and that workers can make the rest."""
     there = next(str(each) for each in (Path(path), *Path(path).parents) if os.path.lexists(each))
-    if reason := _fault(there, os.W_OK | os.X_OK):
+    if reason := _fault(there, os.W_OK | os.X_OK) or why_no_file(there, Path(path).relative_to(there)):
         where = "" if there == path else f"{there}: "
         text = f"{path!r} (expected a directory that can be written; {where}{reason})"
         raise click.BadParameter(text, param_hint="--output-dir")

@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from gristmill.cli.console import write
+from gristmill.cli.console import as_they_come, write
 from gristmill.config.names import PROGRAM
 from gristmill.producer.submission import NoItems, Submission
 from gristmill.tasks.program.template import Template
@@ -18,7 +18,7 @@ def print_dry_run(submission: Submission) -> int:
     command = submission.items.fixed.get("command") if submission.task.name == PROGRAM else None
     template = Template.parse(command["words"], shell=command["shell"]) if command else None
     index = -1
-    for index, text in enumerate(submission.items):
+    for index, text in enumerate(as_they_come(submission.items)):
         if template is None:
             write(text)
             continue

@@ -6,18 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from gristmill.batches.feed import DifferentInput
-from gristmill.batches.info import BatchInfo
-from gristmill.batches.schedules import ScheduleInfo
 from gristmill.cli import options
 from gristmill.cli.console import note, warn
-from gristmill.cli.options.append import append_options_of
-from gristmill.cli.options.later import schedule_of, start_time_of
 from gristmill.cli.submission import sources
-from gristmill.config.figures import item_count, local_moment
+from gristmill.config.figures import item_count
 from gristmill.config.settings import settings
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.loading import loading
-from gristmill.producer.append import AppendSubmission
 from gristmill.producer.batch_options import OPTION_NAMES, BatchOptions
 from gristmill.producer.new_submission import new_submission
 from gristmill.producer.submission import Submission
@@ -26,8 +21,8 @@ from gristmill.tasks.program.function import program_task
 from gristmill.tasks.remote import SubmittableTask
 
 
-def make_submission(feeding: dict[str, Any]) -> Submission:
-    """The submission that the options of `options.feeding` ask for.
+def make_submission(feeding: dict[str, Any], **kinds: Any) -> Submission:
+    """The submission that the options of `options.feeding` ask for; `kinds` are keywords of `new_submission`.
 
     Raises:
         InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
@@ -50,9 +45,7 @@ def make_submission(feeding: dict[str, Any]) -> Submission:
         options=BatchOptions.of(**{name: feeding[name] for name in OPTION_NAMES}),
         on_bad=(lambda text: warn(f"rejected: {text}")) if feeding["skip_bad"] else None,
         on_wait=warn,
-        append=append_options_of(feeding),
-        at=start_time_of(feeding),
-        schedule=schedule_of(feeding),
+        **kinds,
     )
 
 
@@ -62,27 +55,6 @@ def _find_task(word: str) -> SubmittableTask:
         from gristmill.cli.submission.task_names import find_task
 
     return find_task(word)
-
-
-def say_what_was_stored(submission: Submission, info: BatchInfo) -> None:
-    """Say how many items a batch has, or what an append has added to it, and how to go on."""
-    if isinstance(submission, AppendSubmission):
-        there = f", {submission.present:,} were there already" if submission.present else ""
-        note(f"added {submission.added:,}{there}; when nothing more comes: gristmill close {info.name}")
-    elif info.scheduled_at is not None:
-        note(f"{item_count(info.submitted)} of {info.task} stored; they begin at {local_moment(info.scheduled_at)}")
-    elif info.from_batch is not None:
-        note(f"{info.task} runs the values of {info.from_batch}; follow them with: gristmill watch {info.name}")
-    else:
-        note(f"{item_count(info.submitted)} of {info.task} stored; follow them with: gristmill watch {info.name}")
-
-
-def say_when_it_runs(info: ScheduleInfo, *, is_new: bool) -> None:
-    """Say when a schedule that was made now, or before, makes its next batch."""
-    when = "is paused" if info.paused else "has no time to come"
-    if info.next is not None:
-        when = f"makes a batch at {local_moment(info.next)}"
-    note(f"{'' if is_new else 'nothing new: '}schedule {info.name} of {item_count(info.items)} {when}")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from gristmill.worker.limits import TimeLimitExceeded, limit_program
+from gristmill.worker.limits import TimeLimitExceeded, limit_program, limited_start
 from gristmill.worker.restoration.state import process_state
 
 #: Milliseconds between two looks at a program that runs.
@@ -66,7 +66,7 @@ class ProgramProcess:
         if workdir and threading.current_thread() is not threading.main_thread():
             # The directory is the whole process's, and other threads use it.
             path, words, workdir = "/bin/sh", ["sh", "-c", _IN_DIRECTORY, "sh", workdir, *words], ""
-        with _Directory(workdir):
+        with _Directory(workdir), limited_start():
             try:
                 self.pid = self._spawn(path, words, environment, streams)
             except OSError as error:
