@@ -154,9 +154,9 @@ class Channel(QueuesOnServer):
 
     def _start_reading_streams(self, queues: list[str], timeout: float, undelivered: int = 0) -> None:
         room = self.qos.can_consume_max_estimate() if loop_of_this_thread() else 1
-        if undelivered and room is not None:
-            room -= undelivered
-        if (room is not None and room <= 0) or self.reader.paced(len(self.qos.delivered) + undelivered, room):
+        if room is not None and (room := room - undelivered) <= 0:
+            return
+        if self.reader.paced(len(self.qos.delivered) + undelivered, room):
             return
         for queue in self.expiries.keys() & set(queues) - self._expiring:
             # From now on our lease keeps the queue.
@@ -206,7 +206,7 @@ class Channel(QueuesOnServer):
         count = delivered = 0
         most = len(entries) if loop_of_this_thread() else 1
         try:
-            if len(entries) == TAKE_MOST and most == TAKE_MOST and not self.is_closing:
+            if len(entries) == most == TAKE_MOST and not self.is_closing:
                 self._read_on(len(entries))
             for entry in entries:
                 if self.is_closing or delivered == most or not self.qos.can_consume():
@@ -220,13 +220,11 @@ class Channel(QueuesOnServer):
 
     def _read_on(self, undelivered: int) -> None:
         """Ask for more where there are many: the server answers while this process delivers those that have come."""
-        queues = self.in_turn()
-        if not any(map(self.is_list, queues)):
+        if not any(map(self.is_list, queues := self.in_turn())):
             self._start_reading_streams(queues, self.read_seconds, undelivered)
 
     def _deliver_one(self, entry: Entry) -> bool:
-        message = self._message(entry)
-        if message is None:
+        if (message := self._message(entry)) is None:
             return False
         self.note_turn(entry.queue)
         self.deliver(message, entry.queue)
@@ -258,8 +256,7 @@ class Channel(QueuesOnServer):
         """Take one message without waiting; None if there is none."""
         if self.is_list(queue):
             return super().basic_get(queue, no_ack)
-        raw = self._take_one(queue)
-        if raw is None:
+        if (raw := self._take_one(queue)) is None:
             return None
         message, tag = self.Message(raw, channel=self), raw["properties"]["delivery_tag"]
         if no_ack:
@@ -270,15 +267,13 @@ class Channel(QueuesOnServer):
         return message
 
     def _take_one(self, queue: str) -> dict[str, Any] | None:
-        entry = self.reader.take_one(queue)
-        return self._message(entry) if entry else None
+        return self._message(entry) if (entry := self.reader.take_one(queue)) else None
 
     def take_now(self, queue: str) -> Any:
         """Take a message without waiting, as a dict; raise Empty if there is none."""
         if self.is_list(queue):
             return super().take_now(queue)
-        raw = self._take_one(queue)
-        if raw is None:
+        if (raw := self._take_one(queue)) is None:
             raise Empty
         self.lease.acks.add(raw["properties"]["delivery_tag"])
         return raw

@@ -58,7 +58,7 @@ class Consumer(CeleryConsumer):
         consumer.on_task_request = Admission(consumer.on_task_request, self._capacity, self.timer)
         Request.ended = consumer.on_task_request.resume
         self._may_call_all = False
-        #: The acknowledgements that pool threads have for the event loop, and whether the loop knows that there are some.
+        #: The acknowledgements that pool threads have for the event loop, and whether it knows that there are some.
         self._endings: deque[Callable[[], Any]] = deque()
         self._is_called = False
         worker_shutting_down.connect(self._wake, weak=False)
