@@ -83,11 +83,11 @@ def test_a_message_whose_end_was_reported_is_not_lost(messages, request_):
 
 
 def test_nor_one_that_a_thread_ended_before_its_job_was_known(messages, request_):
-    future = Future()
+    job = ThreadJob(())
     messages.add(request_)
-    future.set_result(None)
+    job.has_ended = True
     messages.remove(request_)
-    messages.note_job(request_, future)
+    messages.note_job(request_, ref(job))
     assert messages.lost() == messages.lost() == set()
     assert not request_.is_abandoned
 
