@@ -12,8 +12,6 @@ from gristmill.broker.scripts import TransportScripts
 
 #: Seconds that an acknowledgement waits for others; if the process dies meanwhile, the message runs a second time.
 GATHER_SECONDS = 0.005
-#: So many acknowledgements are sent without waiting for more.
-GATHER_MOST = 100
 #: Most acknowledgements in one call: no script may occupy the server for long.
 CALL_MOST = 200
 
@@ -40,16 +38,23 @@ class Acks:
         """Acknowledge a message: within GATHER_SECONDS on the event loop's thread, at once where no loop runs."""
         with self._lock:
             self._waiting[tag] = None
-            full = len(self._waiting) >= GATHER_MOST
-        loop = loop_of_this_thread()
-        if loop is None or full:
+        if (loop := loop_of_this_thread()) is None:
             self.flush()
-        elif self._timer is None or self._timer.canceled:
-            self._timer = loop.call_later(GATHER_SECONDS, self._flush_gathered)
+        else:
+            self._gather(loop)
 
-    def _flush_gathered(self) -> None:
+    def _gather(self, loop: Any) -> None:
+        if self._timer is None or self._timer.canceled:
+            # Timers come before the loop asks for messages, and `call_soon` behind that.
+            self._timer = loop.call_later(GATHER_SECONDS, loop.call_soon, self._flush_gathered, loop)
+
+    def _flush_gathered(self, loop: Any) -> None:
         self._timer = None
-        self.flush()
+        if self._sending:
+            # A take has some along, and the next one has the rest, while the loop goes on; a call would stop it.
+            self._gather(loop)
+        else:
+            self.flush()
 
     def pop(self) -> list[str]:
         """Take up to CALL_MOST waiting tags, to send them along with another call.

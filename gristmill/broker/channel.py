@@ -19,7 +19,7 @@ from gristmill.broker.lists import SHARED_SECONDS
 from gristmill.broker.messages import encoded, level_of, mark_redelivered, put_of, seconds_on_server, uncertain
 from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
-from gristmill.broker.reader import Entry, decoded
+from gristmill.broker.reader import TAKE_MOST, Entry, decoded
 from gristmill.broker.scripts import TransportScripts
 from gristmill.broker.senders import Token, token_of
 from gristmill.broker.tags import on_stream
@@ -152,9 +152,11 @@ class Channel(QueuesOnServer):
         elif streams:
             self._start_reading_streams(streams, SHARED_SECONDS if lists else self.read_seconds)
 
-    def _start_reading_streams(self, queues: list[str], timeout: float) -> None:
+    def _start_reading_streams(self, queues: list[str], timeout: float, undelivered: int = 0) -> None:
         room = self.qos.can_consume_max_estimate() if loop_of_this_thread() else 1
-        if self.reader.paced(len(self.qos.delivered), room):
+        if room is not None and (room := room - undelivered) <= 0:
+            return
+        if self.reader.paced(len(self.qos.delivered) + undelivered, room):
             return
         for queue in self.expiries.keys() & set(queues) - self._expiring:
             # From now on our lease keeps the queue.
@@ -204,6 +206,8 @@ class Channel(QueuesOnServer):
         count = delivered = 0
         most = len(entries) if loop_of_this_thread() else 1
         try:
+            if len(entries) == most == TAKE_MOST and not self.is_closing:
+                self._read_on(len(entries))
             for entry in entries:
                 if self.is_closing or delivered == most or not self.qos.can_consume():
                     break
@@ -214,9 +218,13 @@ class Channel(QueuesOnServer):
                 self.lease.hand_back((entry.tag for entry in entries[count:]), unseen=True)
         return delivered
 
+    def _read_on(self, undelivered: int) -> None:
+        """Ask for more where there are many: the server answers while this process delivers those that have come."""
+        if not any(map(self.is_list, queues := self.in_turn())):
+            self._start_reading_streams(queues, self.read_seconds, undelivered)
+
     def _deliver_one(self, entry: Entry) -> bool:
-        message = self._message(entry)
-        if message is None:
+        if (message := self._message(entry)) is None:
             return False
         self.note_turn(entry.queue)
         self.deliver(message, entry.queue)
@@ -248,8 +256,7 @@ class Channel(QueuesOnServer):
         """Take one message without waiting; None if there is none."""
         if self.is_list(queue):
             return super().basic_get(queue, no_ack)
-        raw = self._take_one(queue)
-        if raw is None:
+        if (raw := self._take_one(queue)) is None:
             return None
         message, tag = self.Message(raw, channel=self), raw["properties"]["delivery_tag"]
         if no_ack:
@@ -260,15 +267,13 @@ class Channel(QueuesOnServer):
         return message
 
     def _take_one(self, queue: str) -> dict[str, Any] | None:
-        entry = self.reader.take_one(queue)
-        return self._message(entry) if entry else None
+        return self._message(entry) if (entry := self.reader.take_one(queue)) else None
 
     def take_now(self, queue: str) -> Any:
         """Take a message without waiting, as a dict; raise Empty if there is none."""
         if self.is_list(queue):
             return super().take_now(queue)
-        raw = self._take_one(queue)
-        if raw is None:
+        if (raw := self._take_one(queue)) is None:
             raise Empty
         self.lease.acks.add(raw["properties"]["delivery_tag"])
         return raw

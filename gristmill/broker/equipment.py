@@ -7,9 +7,13 @@ from celery.signals import worker_init
 
 #: By name, so that this room imports none above it.
 CONSUMER = "gristmill.worker.consumer:Consumer"
-POOL = "gristmill.worker.pool.lot_pool:LotTaskPool"
-#: Celery's pool of processes, by its names.
-CELERYS_POOL = ("prefork", "processes", "celery.concurrency.prefork:TaskPool")
+PROCESSES = "gristmill.worker.pool.lot_pool:LotTaskPool"
+THREADS = "gristmill.worker.pool.threads:ThreadTaskPool"
+#: Celery's pools, by their names, and ours that take their place.
+POOLS = {
+    **dict.fromkeys(("prefork", "processes", "celery.concurrency.prefork:TaskPool"), PROCESSES),
+    **dict.fromkeys(("threads", "celery.concurrency.thread:TaskPool"), THREADS),
+}
 #: What has Celery write messages to a process that is busy.
 FAST = ("fast", "fcfs")
 STEPS = (
@@ -35,6 +39,7 @@ def equip(sender: Any, **_: Any) -> None:
         sender.consumer_cls = CONSUMER
     pool = sender.pool_cls
     name = pool if isinstance(pool, str) else f"{pool.__module__}:{pool.__qualname__}"
-    if name in CELERYS_POOL and sender.optimization not in FAST:
-        sender.pool_cls = POOL
+    ours = POOLS.get(name)
+    if ours and not (ours == PROCESSES and sender.optimization in FAST):
+        sender.pool_cls = ours
     sender.app.steps["worker"].update(STEPS)

@@ -6,7 +6,6 @@
 import multiprocessing.process
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import ref
@@ -17,7 +16,6 @@ from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as PoolProcess
 from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.prefork import _run_ready_callbacks, process_initializer
-from celery.concurrency.thread import ApplyResult as ThreadJob
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer
@@ -102,17 +100,13 @@ def begin_process(app: Any, node_name: str) -> None:
 
 def job_of(answer: Any) -> Any:
     """What `is_over` takes, for what a pool answered when it got a message; None if that tells nothing."""
-    if answer is None:
-        return None
-    return answer.f if isinstance(answer, ThreadJob) else ref(answer)
+    return None if answer is None else ref(answer)
 
 
 def is_over(job: Any) -> bool:
     """Whether a pool has finished a job or has lost it."""
     if job is None:
         return False
-    if isinstance(job, Future):
-        return job.done()
     existing = job()
     return existing is None or bool(existing.ready())
 
@@ -259,11 +253,6 @@ class HookedPool(AsynPool):
 def _has(job: Any, process: Any) -> bool:
     """Whether a process runs a job, or gets it."""
     return process.pid in job.worker_pids() or process in (job._write_to, job._scheduled_for)
-
-
-def resize_threads(pool: ThreadPool, threads: int) -> None:
-    """Let a pool start so many threads. Those that it has stay, and wait for work without taking any."""
-    pool.limit = pool.executor._max_workers = threads
 
 
 def processes_of(pool: Any) -> HookedPool | None:

@@ -3,7 +3,6 @@
 Each entry says what breaks without the name. `make latest` runs this with the newest releases.
 """
 
-import concurrent.futures
 import inspect
 import multiprocessing.process
 import re
@@ -20,7 +19,7 @@ from billiard.process import BaseProcess
 from celery import Celery, Task
 from celery.app import trace
 from celery.app.utils import Settings
-from celery.concurrency import asynpool, base, prefork, thread
+from celery.concurrency import asynpool, base, prefork
 from celery.worker import request, state, strategy
 from celery.worker.consumer import Consumer
 from flower import app as flower_app
@@ -153,6 +152,7 @@ ATTRIBUTES = [
     (billiard_pool.Pool, "_ctx", "`GRISTMILL_START_METHOD` has no effect"),
     (asynpool.AsynPool, "inqW_fd", "a pool never finds a process that `forkserver` has started idle"),
     (BaseProcess, "_popen", "dead pool processes are not told from live ones"),
+    (base.BasePool, "_get_info", "`inspect stats` fails on a pool of threads"),
     (base.BasePool, "_pool", "jobs are not acknowledged after a cut connection"),
     (billiard_pool.Pool, "_processes", "a pool cannot grow or shrink"),
     (billiard_pool.Pool, "_putlock", "a pool cannot shrink"),
@@ -162,8 +162,6 @@ ATTRIBUTES = [
     (asynpool.AsynPool, "_fileno_to_inq", "a process that is not to end any more gets no item"),
     (BaseProcess, "_controlled_termination", "the end of a process beyond the size of its pool counts as a death"),
     (weakref.WeakSet, "data", "the requests of a worker cannot be listed while they change"),
-    (concurrent.futures.ThreadPoolExecutor, "_max_workers", "a pool of threads cannot grow"),
-    (thread.ApplyResult, "f", "a message that a thread has lost stays pending"),
     (request.Request, "_apply_result", "a running task cannot be ended"),
     (request.Request, "_already_cancelled", "what a worker cancels counts as a killer of its process"),
     (request.Request, "_already_revoked", "what a worker terminates counts as a killer of its process"),

@@ -1,12 +1,12 @@
 """The messages that a worker's pool has: which of them it has lost."""
 
-from concurrent.futures import Future
 from types import SimpleNamespace
 from weakref import ref
 
 import pytest
 
 from gristmill.worker.pool.messages import PoolMessages
+from gristmill.worker.pool.threads import ThreadJob
 
 
 class Job:
@@ -64,30 +64,30 @@ def test_so_is_one_that_the_pool_has_dropped(messages, request_):
 
 
 def test_and_one_whose_thread_has_ended(messages, request_):
-    future = Future()
-    hand_over(messages, request_, future)
+    job = ThreadJob(())
+    hand_over(messages, request_, ref(job))
     messages.lost()
     assert messages.lost() == set()
-    future.set_result(None)
+    job.has_ended = True
     messages.lost()
     assert messages.lost() == {"0/1-0/q"}
 
 
 def test_a_message_whose_end_was_reported_is_not_lost(messages, request_):
-    future = Future()
-    hand_over(messages, request_, future)
-    future.set_result(None)
+    job = Job()
+    hand_over(messages, request_, ref(job))
+    job.over = True
     messages.lost()
     messages.remove(request_)
     assert messages.lost() == set()
 
 
 def test_nor_one_that_a_thread_ended_before_its_job_was_known(messages, request_):
-    future = Future()
+    job = ThreadJob(())
     messages.add(request_)
-    future.set_result(None)
+    job.has_ended = True
     messages.remove(request_)
-    messages.note_job(request_, future)
+    messages.note_job(request_, ref(job))
     assert messages.lost() == messages.lost() == set()
     assert not request_.is_abandoned
 

@@ -10,7 +10,7 @@ from billiard.pool import ACK, READY
 from celery.concurrency.asynpool import ResultHandler
 
 from gristmill.server.readable import is_readable
-from gristmill.worker.celery_internals import HookedPool, PoolProcess
+from gristmill.worker.celery_internals import HookedPool, PoolProcess, ThreadPool
 from gristmill.worker.pool.lots import ENDED_AND_BEGUN, LOT, Inbox, Tickets
 
 #: What stands before each message on a pipe of billiard's: its length. The most bytes of one read.
@@ -186,3 +186,12 @@ class GivingPool(HookedPool):
     def has_begun(job: Any) -> bool:
         """Whether a process has reported that it runs the job."""
         return bool(job._accepted)
+
+
+class HookedThreadPool(ThreadPool):
+    """Celery's pool of threads, whose `executor` tells their number by `len`."""
+
+    limit: int
+
+    def _get_info(self) -> dict[str, Any]:
+        return {**super(ThreadPool, self)._get_info(), "threads": len(self.executor)}

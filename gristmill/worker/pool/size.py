@@ -10,16 +10,15 @@ from celery.worker import state
 from gristmill.batches.wish import NOTHING, Wish
 from gristmill.local.processes import STOPPED
 from gristmill.worker.celery_internals import (
-    ThreadPool,
     end_when_drained,
     is_draining,
     members_of,
     processes_of,
-    resize_threads,
     wake,
 )
 from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.slot_tuner import SlotTuner, SlotUse, room_for
+from gristmill.worker.pool.threads import ThreadTaskPool
 from gristmill.worker.runs.rows import run_rows
 
 #: Processes that start at once, at most: the worker has other things to do meanwhile.
@@ -136,8 +135,8 @@ class PoolSize:
     def _resize(self, width: int) -> bool:
         """Have the pool run `width` messages at once; False if it is none of ours."""
         pool, consumer = self._worker.pool, self._worker.consumer
-        if isinstance(pool, ThreadPool):
-            resize_threads(pool, width)
+        if isinstance(pool, ThreadTaskPool):
+            pool.resize(width)
         elif processes_of(pool) is None:
             return False
         run_rows.number(width)

@@ -121,7 +121,7 @@ class Runs(Step):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         slots = worker.max_concurrency or worker.concurrency
-        threads = worker.pool_cls is get_implementation("threads")
+        threads = issubclass(worker.pool_cls, get_implementation("threads"))
         rows = max(slots, SLOT_ROWS["threads" if threads else "prefork"])
         if threads:
             rows += settings().async_slots

@@ -1,0 +1,131 @@
+"""A pool of threads that makes no future for each message, which would take a tenth of a worker's time for a no-op."""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+from weakref import finalize
+
+from celery.concurrency.base import apply_target
+from celery.utils.log import get_logger
+
+from gristmill.worker.pool.celery_internals import HookedThreadPool
+
+log = get_logger(__name__)
+
+
+class ThreadJob:
+    """A call that the pool has."""
+
+    __slots__ = ("__weakref__", "arguments", "has_ended")
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self.arguments = arguments
+        self.has_ended = False
+
+    def ready(self) -> bool:
+        """Whether the call has ended."""
+        return self.has_ended
+
+    def terminate(self, signal: Any = None) -> None:
+        """Do nothing: nobody can end a thread, and Celery remembers to drop a message that has not begun."""
+
+
+class SlotThreads:
+    """Threads that make calls, up to `most` at once; a thread starts when a call finds all others occupied."""
+
+    def __init__(self, call: Callable[..., Any], most: int) -> None:
+        self.most = most
+        self._call = call
+        self._jobs: SimpleQueue[ThreadJob | None] = SimpleQueue()
+        #: Those that have not ended. Threads take theirs out; each such change is one step.
+        self._unfinished: set[ThreadJob] = set()
+        self._threads: list[threading.Thread] = []
+        self._is_over = threading.Event()
+        # At the exit of a worker that does not stop its pool, what runs still ends by itself.
+        self._end = finalize(self, _end, self._jobs, self._threads, self._is_over)
+
+    def __len__(self) -> int:
+        return len(self._threads)
+
+    def submit(self, *arguments: Any) -> ThreadJob:
+        """Have a thread make the call with these arguments.
+
+        Raises:
+            RuntimeError: the threads are to stop, or the system starts none.
+        """
+        if self._is_over.is_set():
+            raise RuntimeError("the pool takes no more messages: it stops")
+        job = ThreadJob(arguments)
+        self._unfinished.add(job)
+        try:
+            if len(self._threads) < min(self.most, len(self._unfinished)):
+                self._start()
+        except RuntimeError:
+            # The system starts no more threads: those that there are go on.
+            if not self._threads:
+                self._unfinished.discard(job)
+                raise
+        self._jobs.put(job)
+        return job
+
+    def _start(self) -> None:
+        shared = (self._call, self._jobs, self._unfinished, self._is_over)
+        thread = threading.Thread(target=_run, args=shared, name=f"pool-{len(self._threads)}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Begin no more calls, and wait for those that run."""
+        self._end()
+
+
+def _run(call: Callable[..., Any], jobs: Any, unfinished: set[ThreadJob], is_over: threading.Event) -> None:
+    while (job := jobs.get()) is not None and not is_over.is_set():
+        try:
+            call(*job.arguments)
+        except BaseException as error:
+            # Whoever looks for lost messages finds it over, and its end not reported.
+            log.error("a thread of the pool could not report an end: %r", error, exc_info=error)
+        finally:
+            unfinished.discard(job)
+            job.has_ended = True
+            # Nothing of it stays while the thread waits.
+            del job
+
+
+def _end(jobs: Any, threads: list[threading.Thread], is_over: threading.Event) -> None:
+    is_over.set()
+    for _ in threads:
+        jobs.put(None)
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join()
+
+
+class ThreadTaskPool(HookedThreadPool):
+    """Celery's pool of threads, made of SlotThreads."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.executor = SlotThreads(apply_target, self.limit)
+
+    def on_stop(self) -> None:
+        """Wait for the messages that run, and leave those that have not begun."""
+        self.executor.stop()
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: Any = (),
+        kwargs: Any = None,
+        callback: Any = None,
+        accept_callback: Any = None,
+        **_: Any,
+    ) -> ThreadJob:
+        """Have a thread call `target`."""
+        return self.executor.submit(target, args, kwargs, callback, accept_callback)
+
+    def resize(self, threads: int) -> None:
+        """Let the pool start so many threads. Those that it has stay, and wait for work without taking any."""
+        self.limit = self.executor.most = threads
