@@ -1,7 +1,12 @@
---@ states(batches: list, fields: list) reads
+--@ states(schema: number, batches: list, fields: list) reads
 --@ uses server/keys server/clock batches/silence
 -- Some fields of the state of each batch: one call for many, because a client spends more on a call than on its answer.
 -- Returns {when a producer was last heard of, ms, that is gone by now, the states}.
+-- An error where another version wrote the batches, in another form than `schema`.
+local found = redis.call('GET', GM .. 'schema')
+if found and tonumber(found) ~= schema and redis.call('EXISTS', GM .. 'batches') == 1 then
+  return redis.error_reply('SCHEMA ' .. found)
+end
 local states = {}
 for i, batch in ipairs(batches) do
   states[i] = redis.call('HMGET', GM .. 'batch:' .. batch .. ':state', unpack(fields))
