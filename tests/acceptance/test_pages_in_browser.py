@@ -20,6 +20,7 @@ from tests.support.ledger import FIELDS, WORKER, pop, submit
 
 PAGES = (
     "throughput",
+    "batches",
     "batches?text=fetch-0",
     "busy",
     "audit",
@@ -125,6 +126,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(request, page, name, width, ph
         assert page.run("document.documentElement.scrollWidth") <= width
         wide = "[...document.querySelectorAll('.table-responsive')].filter((it) => it.scrollWidth > it.clientWidth)"
         assert page.run(f"{wide}.map((it) => it.innerText)") == [], path
+        # A button that has just been marked is between two colours.
+        page.until("document.getAnimations().every((it) => !(it instanceof CSSTransition))")
         page.run(f"{script}; true")
         # Flower's own parts of the page are not ours.
         found = page.run("axe.run('main', {resultTypes: ['violations']}).then((result) => result.violations)")
