@@ -62,7 +62,7 @@ class Watched:
             if worker.queue == self.kind:
                 self.busy, self.slots = self.busy + worker.busy, self.slots + worker.slots
         at = time.time()
-        now = autoscale_now(client(), settings(), at)
+        now = autoscale_now(settings(), at).answer(client())
         if now and self.kind in now["queues"]:
             self.turns = max(self.turns, now["queues"][self.kind]["turns"])
         return True

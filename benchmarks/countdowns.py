@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from redis import Redis
 
 from benchmarks.options import at_least
+from benchmarks.quantile import quantile
 from benchmarks.started import QUIET, private_server, running
 
 #: The shortest and the longest countdown, in seconds.
@@ -48,7 +49,7 @@ def put(count: int) -> None:
     transport, ms = os.environ["BENCH_TRANSPORT"], [1000 * each for each in seconds]
     print(
         f"{transport:<6} {count} countdowns: late by {statistics.median(ms):.1f} ms in the median, "
-        f"{ms[int(0.95 * count)]:.1f} ms at the 95th percentile, {ms[-1]:.1f} ms at worst",
+        f"{quantile(ms, 0.95):.1f} ms at the 95th percentile, {ms[-1]:.1f} ms at worst",
         flush=True,
     )
 

@@ -21,6 +21,7 @@ import psutil
 
 from benchmarks import page
 from benchmarks.options import at_least
+from benchmarks.quantile import quantile
 from benchmarks.scale.live import Heartbeats, stand
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.started import server_of_settings
@@ -153,14 +154,11 @@ def _server_memory() -> float:
 
 
 def _row(batches: int, workers: int, page: str, times: Sequence[float]) -> list[str]:
-    ordered = sorted(times)
-    middle, late = (ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.99))
     return [
         f"{batches:,}",
         str(workers),
         f"`/{page}`",
-        f"{middle:.0f}",
-        f"{late:.0f}",
+        *(f"{quantile(times, share):.0f}" for share in (0.5, 0.99)),
         f"{max(times):.0f}",
         f"{len(times)}",
     ]

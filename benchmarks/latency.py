@@ -19,6 +19,7 @@ from redis import Redis
 
 from benchmarks.options import at_least
 from benchmarks.polling import until
+from benchmarks.quantile import quantile
 from benchmarks.started import QUIET, private_server, running
 from gristmill.broker import reader
 from gristmill.broker.channel import Channel
@@ -109,8 +110,8 @@ def main() -> None:
         rows = [(*each, sum(each)) for each in every[place + 2 * len(KINDS) :: len(KINDS)]]
         print(f"{kind} task")
         for name, seconds in zip((*STEPS, "all"), zip(*rows, strict=True), strict=True):
-            ms = sorted(1000 * each for each in seconds)
-            print(f"  {name:<24} median {statistics.median(ms):5.2f} ms, 99 % {ms[int(0.99 * len(ms))]:6.2f} ms")
+            ms = [1000 * each for each in seconds]
+            print(f"  {name:<24} median {statistics.median(ms):5.2f} ms, 99 % {quantile(ms, 0.99):6.2f} ms")
 
 
 if __name__ == "__main__":

@@ -73,9 +73,3 @@ def account(run: Run, count: Count, started_at: float) -> None:
     count.not_back = len(set().union(*(kill.open(run.journal, dead) for kill in run.kills)))
     count.recoveries = [round(each, 2) for each in recoveries(run.kills, run.journal)]
     count.seconds = round(time.monotonic() - started_at, 1)
-
-
-def quantile(seconds: list[float], share: float) -> float:
-    """The least of `seconds` that at least this share of them does not exceed."""
-    ordered = sorted(seconds)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]

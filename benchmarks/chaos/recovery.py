@@ -3,8 +3,9 @@
 import sys
 from collections import Counter
 
-from benchmarks.chaos.count import Count, quantile, tally
+from benchmarks.chaos.count import Count, tally
 from benchmarks.chaos.run import Run
+from benchmarks.quantile import quantile
 
 #: The upper ends of the histogram's bars, in seconds.
 BARS = (0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.5, 2.0, 5.0, 10.0, 20.0, 25.0, 30.0, 60.0, 120.0)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from benchmarks.chaos.count import Count, quantile
+from benchmarks.chaos.count import Count
+from benchmarks.quantile import quantile
 
 _COLUMNS: dict[str, Callable[[Count], str]] = {
     "scenario": lambda count: count.scenario,

@@ -19,6 +19,7 @@ from benchmarks.peers.server import binary
 from benchmarks.peers.tally import PATIENCE, Stalled, Tally
 from benchmarks.peers.workers import Workers
 from benchmarks.polling import until
+from benchmarks.quantile import quantile
 from gristmill.batches.info import BatchInfo
 from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import Settings, load
@@ -207,8 +208,8 @@ def _idle(workers: Workers, seconds: float) -> float:
 def _light(this: Round, size: Size) -> Figures:
     answer = this.put("light", str(size.rate), str(size.seconds), count=int(size.rate * size.seconds))
     this.finished(answer)
-    waits = sorted(1000 * wait for wait in this.tally.waits())
-    return {"p50": statistics.median(waits), "p99": waits[int(0.99 * (len(waits) - 1))]}
+    waits = [1000 * wait for wait in this.tally.waits()]
+    return {"p50": statistics.median(waits), "p99": quantile(waits, 0.99)}
 
 
 def _work(this: Round, size: Size) -> Figures:

@@ -14,8 +14,9 @@ from typing import Any
 
 from benchmarks import page
 from benchmarks.options import at_least
+from benchmarks.quantile import quantile
 from benchmarks.scale import fleet, live
-from benchmarks.scale.fleet import FleetLoad, Joining, percentile
+from benchmarks.scale.fleet import FleetLoad, Joining
 from benchmarks.scale.live import Live
 from benchmarks.started import server_of_settings
 
@@ -51,7 +52,7 @@ def fleet_table(rows: Sequence[FleetLoad], joining: Joining) -> str:
     lines = [
         [f"{row.workers:,} × {row.slots}", f"{row.busy:,}"]
         + [f"{1e3 * row.cpu:,.0f}", f"{1e3 * row.cpu / row.workers:.2f}", f"{row.commands:,.0f}"]
-        + [f"{1e3 * percentile(times, share):.1f}" for times in (row.takes, row.records) for share in (0.5, 0.99)]
+        + [f"{1e3 * quantile(times, share):.1f}" for times in (row.takes, row.records) for share in (0.5, 0.99)]
         + [row.script, f"{row.late99:,.0f}"]
         for row in rows
     ]
@@ -88,7 +89,7 @@ def events_table(rows: Sequence[FleetLoad]) -> str:
 def pages_table(rows: Sequence[FleetLoad]) -> str:
     """The dashboard's answers meanwhile."""
     lines = [
-        [f"{row.workers:,}", f"`/{name}`", *(f"{percentile(times, share):.0f}" for share in (0.5, 0.99))]
+        [f"{row.workers:,}", f"`/{name}`", *(f"{quantile(times, share):.0f}" for share in (0.5, 0.99))]
         for row in rows
         for name, times in row.pages.items()
     ]

@@ -9,6 +9,7 @@ from threading import Event, Thread
 
 from benchmarks.dashboard import DashboardProcess
 from benchmarks.polling import until
+from benchmarks.quantile import quantile
 from benchmarks.scale.drivers import Drivers
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.server_load import cpu_seconds, server_load
@@ -85,11 +86,6 @@ def joining(workers: int, slots: int) -> Joining:
     return Joining(workers, statistics.fmean(costs[:hundred]), statistics.fmean(costs[-hundred:]))
 
 
-def percentile(times: Sequence[float], share: float) -> float:
-    """The value below which a share of `times` is; 0 of none."""
-    return sorted(times)[int(share * (len(times) - 1))] if times else 0.0
-
-
 def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -> FleetLoad:
     """Let the workers join, fill their slots, look at them for `seconds` seconds, and kill a rack of them."""
     with ExitStack() as stack:
@@ -123,7 +119,7 @@ def measure(workers: int, slots: int, seconds: float, storm: float, rack: int) -
         takes=takes,
         records=records,
         pages=looks.process.times,
-        late99=1000 * percentile(drivers.late, 0.99),
+        late99=1000 * quantile(drivers.late, 0.99),
         script=f"{load.longest:.1f} ({load.longest_name})",
         scripts=load.summary(round(load.seconds)),
         rack=rack,

@@ -44,6 +44,7 @@ STATE_FIELDS = (
     *("max_running", "rate", "limit_by", "held_by", "task_max_running", "task_rate", "task_limit_by"),
     *("open", "scheduled_at", "schedule", "labels"),
     *("after", "waiting", "unmet", "superseded", "from_batch", "notify", "notice"),
+    *("measured_seconds", "measured_items", "is_async"),
 )
 
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
@@ -79,7 +80,9 @@ class BatchInfo:
     items have to succeed, else `pages:ended`. The values of `from_batch` are its items, and `taking` says whether more
     will come. Those of `superseded` had items that ran again after this batch had taken their end. `notify` is the
     scheme and the host of the URL that is told its end, or None, and `notice` what was told last: its `id`, `event`,
-    `state` (`pending`, `delivered` or `failed`), `tries`, `at`, when it came to that, and the last `error`.
+    `state` (`pending`, `delivered` or `failed`), `tries`, `at`, when it came to that, and the last `error`. `mean` is
+    how long its items took, in seconds, the latest counting most; None before the first has ended. `is_async` says that
+    a slot runs several of its items at once.
     """
 
     name: str
@@ -120,6 +123,8 @@ class BatchInfo:
     superseded: tuple[str, ...] = ()
     notify: str | None = None
     notice: Mapping[str, Any] | None = field(default=None, hash=False)
+    mean: float | None = None
+    is_async: bool = False
 
     @classmethod
     def from_fields(cls, name: str, fields: Mapping[str, str], gone_before: int = 0) -> "BatchInfo":
@@ -175,6 +180,8 @@ class BatchInfo:
             superseded=tuple(fields.get("superseded", "").split()),
             notify=origin(fields["notify"]) if "notify" in fields else None,
             notice=_notice(fields),
+            mean=_mean(fields),
+            is_async="is_async" in fields,
         )
 
     @property
@@ -248,6 +255,11 @@ def _hold(fields: Mapping[str, str]) -> str:
     limit_by = fields.get("task_limit_by" if name != limit else "limit_by")
     words = f"its task's {name}" if name != limit else f"--{name.replace('_', '-')}"
     return f"{words} {fields.get(limit, '')}{f' for each {limit_by}' if limit_by else ''}" if limit else ""
+
+
+def _mean(fields: Mapping[str, str]) -> float | None:
+    items = float(fields.get("measured_items", 0))
+    return float(fields.get("measured_seconds", 0)) / items if items else None
 
 
 def _notice(fields: Mapping[str, str]) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """The infos of many batches for whoever looks again and again: each is read when its batch has changed."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from redis import Redis
 
@@ -33,6 +33,19 @@ class InfoCache:
         Raises:
             RedisError: the server cannot be reached, or another version wrote its batches.
         """
+
+        def checked(ledger: Ledger) -> Sequence[str]:
+            ledger.check_schema()
+            return names
+
+        return self._current(checked)
+
+    def active(self) -> list[BatchInfo]:
+        """The infos of the batches that have not ended, the oldest first. Raises as `infos`."""
+        return self._current(Ledger.active)
+
+    def _current(self, names: Callable[[Ledger], Sequence[str]]) -> list[BatchInfo]:
+        """The infos of the batches that `names` gives; it asks the server, whose answer comes behind the news."""
         with self._lock:
             while True:
                 session = self._tracking.session()
@@ -47,17 +60,16 @@ class InfoCache:
         with self._lock:
             return {info.task for info in self._infos.values()}
 
-    def _look(self, names: Sequence[str]) -> list[BatchInfo]:
+    def _look(self, names: Callable[[Ledger], Sequence[str]]) -> list[BatchInfo]:
         ledger = Ledger(self._tracking.client, self._settings)
-        # Its answer comes behind the news.
-        ledger.check_schema()
+        order = names(ledger)
         self._forget_changed()
         infos = self._infos
-        missing = [name for name in names if name not in infos]
+        missing = [name for name in order if name not in infos]
         read = {info.name: info for info in ledger.infos(missing)} if missing else {}
         # The time alone makes an abandoned batch of one whose producer says no more.
         infos.update((name, info) for name, info in read.items() if info.state is not State.SUBMITTING)
-        answer = [info for name in names if (info := read.get(name) or infos.get(name))]
+        answer = [info for name in order if (info := read.get(name) or infos.get(name))]
         self._forget_changed()
         return answer
 

@@ -5,7 +5,6 @@ from json import dumps
 from typing import Any, cast
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from gristmill.batches.chunk import Chunk, Outcome, Work
 from gristmill.batches.contents import following_work
@@ -211,12 +210,7 @@ class Ledger(BatchScripts):
         Raises:
             RedisError: another version wrote them, in another form, or the server cannot be reached.
         """
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.get(self.settings.key("schema"))
-            pipe.exists(self.settings.key("batches"))
-            schema, some = pipe.execute()
-        if some and schema not in (None, str(SCHEMA)):
-            raise ResponseError(f"SCHEMA {schema}")
+        self._call("states", batches=[], fields=[])
 
     def state(self, batch: str) -> dict[str, str]:
         """All fields of the batch's state; empty when there is no such batch."""
@@ -224,7 +218,7 @@ class Ledger(BatchScripts):
         return cast(dict[str, str], self.client.hgetall(self.key(batch, "state")))
 
     def infos(self, batches: Sequence[str]) -> list[BatchInfo]:
-        """The counters of those of the batches that are on the server, in the same order."""
+        """The counters of those of the batches that are on the server, in the same order. Raises as `check_schema`."""
         infos = []
         for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
             gone_before, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
@@ -243,6 +237,10 @@ class Ledger(BatchScripts):
         """Whether no more items of the chunk should start: its batch is paused, being cancelled, or deleted."""
         epoch, *stops = self.client.hmget(self.key(chunk.batch, "state"), "epoch", "paused", "cancelling", "finished")
         return epoch != str(chunk.epoch) or any(stops)
+
+    def active(self) -> list[str]:
+        """The names of the batches that have not ended, oldest first."""
+        return cast(list[str], self.client.zrange(self.settings.key("active"), 0, -1))
 
     def names(self) -> list[str]:
         """The names of all batches, oldest first."""

@@ -28,7 +28,7 @@ def _warn_of_drained(workers: list[LiveWorker]) -> bool:
     from gristmill.fleet.autoscale_seat import autoscale_now
 
     now = server_time(client(), settings().prefix)
-    if autoscale_now(client(), settings(), now):
+    if autoscale_now(settings(), now).answer(client()):
         return False
     names = " ".join(worker.name for worker in workers)
     warn(f"all workers of queue {workers[0].queue} drain: the items wait. `gristmill undrain {names}` takes them back")

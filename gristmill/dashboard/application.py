@@ -21,11 +21,14 @@ from gristmill.dashboard.batch_list import BatchList
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
 from gristmill.dashboard.history import History
+from gristmill.dashboard.message_watch import MessageWatch
+from gristmill.dashboard.shared_look import SharedLook
 from gristmill.dashboard.templates import Templates
 from gristmill.dashboard.visitors import Refusal, is_refused
 from gristmill.errors import SettingError
 from gristmill.fleet.meters import Meters
 from gristmill.fleet.overview import Observer
+from gristmill.fleet.server_cpu import ServerCpu
 from gristmill.server.stale_replica import StaleReplica
 
 STATIC = Path(__file__).parent / "static"
@@ -84,6 +87,7 @@ class Dashboard(Flower):
             own = [*own, url(f"/{prefix.strip('/')}", flower_pages.HomePage)]
         self.add_handlers(r".*", own)
         self.stale_replica = StaleReplica()
+        self.server_cpu = ServerCpu()
         self.heartbeat = PeriodicCallback(self._sample, _SAMPLE_MS)
 
     @cached_property
@@ -95,6 +99,16 @@ class Dashboard(Flower):
     def history(self) -> History:
         """The numbers of the charts."""
         return History(Meters(looking(), settings()))
+
+    @cached_property
+    def shared_look(self) -> SharedLook:
+        """The fleet for all visitors of the same second."""
+        return SharedLook(self.observer.look)
+
+    @cached_property
+    def message_watch(self) -> MessageWatch:
+        """The messages that nobody takes."""
+        return MessageWatch(self.observer.fleet)
 
     @cached_property
     def batch_list(self) -> BatchList:
@@ -151,9 +165,15 @@ class Dashboard(Flower):
 
     async def _sample(self) -> None:
         try:
-            await asyncio.to_thread(self.observer.sample)
+            await asyncio.to_thread(self._look_on)
         except Exception as error:
             log.warning("sampling the queues failed, retrying: %s", error)
+
+    def _look_on(self) -> None:
+        """Sample the queues; and look at what visitors shall not wait for, or what takes two looks."""
+        self.observer.sample()
+        self.server_cpu.look(self.observer.fleet.client)
+        self.message_watch.renew()
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
         """The handler of a request; without a password, only for this host's own names (against DNS rebinding)."""

@@ -1,16 +1,13 @@
 """The metrics of the autoscale that acts: what it has decided for each queue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from gristmill.fleet.autoscale_seat import autoscale_now
-from gristmill.fleet.overview import Observer
 
-
-def autoscale_metrics(observer: Observer, at: float) -> Iterator[Metric]:
-    """The slots that autoscale wants, and whether its last change failed; nothing while none acts at `at`."""
-    now = autoscale_now(observer.fleet.client, observer.fleet.settings, at)
+def autoscale_metrics(now: Mapping[str, Any] | None) -> Iterator[Metric]:
+    """The slots that autoscale wants, and whether its last change failed; `now` is what it has decided, if one acts."""
     if now is None:
         return
     slots = GaugeMetricFamily("gristmill_autoscale_slots", "Slots that autoscale has decided on.", labels=["queue"])

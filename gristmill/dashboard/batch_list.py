@@ -103,17 +103,18 @@ class BatchList:
             every = self._workflow(query.workflow) if query.workflow else observer.infos(names)
             infos = [info for info in every if query.selection.has(info)]
             infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
-            selected = [info.name for info in infos]
+            selected, infos_of_page = len(infos), infos[query.first : query.first + PAGE]
         else:
-            selected = names[::-1] if query.ascending else names
-        infos_of_page = observer.infos(selected[query.first : query.first + PAGE])
+            in_order = names[::-1] if query.ascending else names
+            selected, infos_of_page = len(names), observer.infos(in_order[query.first : query.first + PAGE])
         at = observer.meters.now()
-        going_on = [info.name for info in infos_of_page if info.state not in ENDED]
-        outlooks, meters = observer.outlooks.of(going_on), observer.meters.batches(going_on)
+        going_on = [info for info in infos_of_page if info.state not in ENDED]
+        outlooks = observer.outlooks.of(going_on)
+        meters = observer.meters.batches([info.name for info in going_on]).answer(observer.fleet.client)
         return {
             "at": at,
             "total": len(names),
-            "selected": len(selected),
+            "selected": selected,
             "first": query.first,
             "page": PAGE,
             "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],

@@ -2,19 +2,21 @@
 
 import json
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from gristmill.batches.histogram import COARSE, bound, from_coarse, quantile
 from gristmill.batches.info import ENDED, OPEN, BatchInfo, State
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.result import Result
+from gristmill.config.settings import Settings
 from gristmill.dashboard import busy
 from gristmill.dashboard.chain import chain
 from gristmill.errors import InputError
 from gristmill.fleet.meters import BatchMeter
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.overview import QUANTILES, Observer
+from gristmill.server.question import Question, together
 
 #: Failed items on a page; characters of an input, a message, a traceback.
 FAILED_MOST = 50
@@ -38,22 +40,27 @@ def find(source: Observer | Ledger, name: str) -> BatchInfo:
 def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     """One batch: its row, its progress, its run times, and the failed items behind the index `after`."""
     info = find(observer, name)
-    at, meter = observer.meters.now(), observer.meters.batch(name)
-    outlook = observer.outlooks.of([name], inputs=True)[name]
-    reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
+    client, settings = observer.fleet.client, observer.meters.settings
+    at = observer.meters.now()
+    meters, attempts, slowest = together(
+        client, observer.meters.batches([name]), _attempts(settings, name), _slowest(settings, name)
+    )
+    meter = meters[name]
+    outlook = observer.outlooks.of([info], inputs=True)[name]
+    reader = ResultReader(client, settings, name)
     failures = list(islice(reader.failed(after + 1), FAILED_MOST + 1))
     return {
         "at": at,
         "batch": row(info, at, outlook, meter),
         "running": busy.row(outlook.running[0]) if outlook.running else None,
-        "attempts": _attempts(observer, name),
+        "attempts": attempts,
         "progress": _progress(meter, info, at),
         "runs": _runs(meter),
         "times": [quantile(from_coarse(meter.runs), share) for share in QUANTILES],
-        "slowest": _slowest(observer, name, reader),
+        "slowest": _with_inputs(slowest, reader),
         "failures": [_failure(result) for result in failures[:FAILED_MOST]],
         "more": len(failures) > FAILED_MOST,
-        "workflow": chain(Ledger(observer.fleet.client, observer.meters.settings), name),
+        "workflow": chain(Ledger(client, settings), name),
     }
 
 
@@ -103,20 +110,22 @@ def _runs(meter: BatchMeter) -> list[dict[str, Any]]:
     return [{"upto": bound(COARSE * number), "items": meter.runs.get(number, 0)} for number in numbers]
 
 
-def _attempts(observer: Observer, name: str) -> dict[str, int]:
+def _attempts(settings: Settings, name: str) -> Question[dict[str, int]]:
     """How many items failed at least once, and how many of those wait for their next attempt."""
-    key = observer.meters.settings.key
-    with observer.fleet.client.pipeline(transaction=False) as pipe:
-        pipe.hlen(key(f"batch:{name}:attempts"))
-        pipe.zcard(key(f"batch:{name}:retry"))
-        failed_once, waiting = cast(list[int], pipe.execute())
-    return {"failed_once": failed_once, "waiting": waiting}
+    key = settings.key(f"batch:{name}:")
+    return Question(
+        lambda pipe: pipe.hlen(f"{key}attempts").zcard(f"{key}retry"),
+        lambda answers: dict(zip(("failed_once", "waiting"), answers, strict=True)),
+    )
 
 
-def _slowest(observer: Observer, name: str, reader: ResultReader) -> list[dict[str, Any]]:
-    """The slowest items that have ended, the slowest first."""
-    key = observer.meters.settings.key(f"batch:{name}:slowest")
-    members = cast(list[tuple[str, float]], observer.fleet.client.zrevrange(key, 0, -1, withscores=True))
+def _slowest(settings: Settings, name: str) -> Question[list[tuple[str, float]]]:
+    """The indexes of the slowest items that have ended, each with its seconds, the slowest first."""
+    key = settings.key(f"batch:{name}:slowest")
+    return Question(lambda pipe: pipe.zrevrange(key, 0, -1, withscores=True), lambda answers: list(answers[0]))
+
+
+def _with_inputs(members: list[tuple[str, float]], reader: ResultReader) -> list[dict[str, Any]]:
     inputs = {index: reader.item(index) for index in sorted(int(member) for member, _ in members)}
     return [{"index": int(member), "input": _short(inputs[int(member)]), "seconds": score} for member, score in members]
 

@@ -18,31 +18,34 @@ from gristmill.broker.dead_letters import DeadLetters
 from gristmill.config.settings import settings
 from gristmill.dashboard.autoscale_metrics import autoscale_metrics
 from gristmill.dashboard.label_metrics import STATES, label_items
+from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.machines import machines
 from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer, Overview
 from gristmill.server.facts import server_facts
+from gristmill.server.question import together
 
 #: The first and the last exported bucket of histograms, 1 ms and 10,000 s; between them, there are ten to a decade.
 FROM, TO = -30, 40
 
 
-def collect(observer: Observer) -> list[Metric]:
-    """Our metrics at this moment.
+def collect(observer: Observer, overview: Overview) -> list[Metric]:
+    """Our metrics at the moment of `overview`.
 
     Raises:
         RedisError: the server cannot be reached.
     """
-    overview = observer.look()
+    client, of_server = observer.fleet.client, observer.meters.settings
+    ended, autoscale = together(client, observer.meters.ended(), autoscale_now(of_server, overview.at))
     return [
         *_counters(observer.meters.totals()),
         *_queues(overview),
         _tuned(overview),
         *_machines(overview),
-        *_batches(observer, overview),
+        *_batches(ended, overview),
         *_server(observer),
         label_items(overview.batches, settings().metrics_labels),
-        *autoscale_metrics(observer, overview.at),
+        *autoscale_metrics(autoscale),
     ]
 
 
@@ -114,13 +117,13 @@ def _machines(overview: Overview) -> Iterator[Metric]:
     yield _gauge("gristmill_machine_memory_bytes", "Memory of the machine.", "machine", memory)
 
 
-def _batches(observer: Observer, overview: Overview) -> Iterator[Metric]:
+def _batches(counts: Mapping[tuple[Series, str], int], overview: Overview) -> Iterator[Metric]:
     ended = CounterMetricFamily(
         "gristmill_batches_ended",
         "Batches that ended; one that was retried ends again.",
         labels=["queue", "task", "state"],
     )
-    for (series, state), number in sorted(observer.meters.ended().items()):
+    for (series, state), number in sorted(counts.items()):
         ended.add_metric([*series, state], number)
     yield ended
     states = Counter(info.state for info in overview.batches)
@@ -131,11 +134,11 @@ def _batches(observer: Observer, overview: Overview) -> Iterator[Metric]:
         "Items of the batches that have not ended; left: without an outcome.",
         labels=["queue", "task", "state"],
     )
-    counts: Counter[tuple[str, str, str]] = Counter()
+    left: Counter[tuple[str, str, str]] = Counter()
     for info in overview.batches:
         for word in STATES:
-            counts[info.queue, info.task, word] += getattr(info, word)
-    for labels, number in sorted(counts.items()):
+            left[info.queue, info.task, word] += getattr(info, word)
+    for labels, number in sorted(left.items()):
         items.add_metric(labels, number)
     yield items
 

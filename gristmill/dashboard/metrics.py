@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterator
+from functools import partial
 
 import prometheus_client
 import tornado.web
@@ -20,7 +21,9 @@ class Metrics(Page):
     async def get(self) -> None:
         """Send the metrics in the text format of Prometheus."""
         self._authorise()
-        families = await self.ask(collect, self.application.observer)
+        families = await self.ask(
+            self.application.shared_look.make, "metrics", partial(collect, self.application.observer)
+        )
         self.application.purge_offline_worker_metrics()
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(generate_latest(prometheus_client.REGISTRY) + generate_latest(_Families(families)))

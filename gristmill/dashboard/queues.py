@@ -25,7 +25,9 @@ class StreamsBroker(BrokerBase):
 
     def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
         with self._broker.clone() as connection:
-            return [{"name": name, "messages": connection.default_channel.waiting_messages(name)} for name in names]
+            numbers = {name: connection.default_channel.waiting_messages(name) for name in names}
+        # A narrow page of Flower's leaves out the column of `messages`.
+        return [{"name": name, "messages": number, "messages_ready": number} for name, number in numbers.items()]
 
 
 def install() -> None:

@@ -1,21 +1,16 @@
 """The data of the Throughput page: the fleet now, the advice, and the history of a range."""
 
-import threading
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from gristmill.broker.unattended_queues import Orphan, orphans
-from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
 from gristmill.config.host import machine_id
 from gristmill.config.settings import settings
 from gristmill.dashboard import workers
 from gristmill.dashboard.advice import Advice, advise
 from gristmill.dashboard.advised_command import Reader
 from gristmill.dashboard.asking import to_json
+from gristmill.dashboard.shared_look import SharedLook
 from gristmill.dashboard.warnings import (
     advise_on_abandoned,
     advise_on_names,
@@ -25,20 +20,10 @@ from gristmill.dashboard.warnings import (
 )
 from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.overview import Overview
-from gristmill.fleet.registry import LiveWorker, WorkerRegistry
-from gristmill.fleet.server_cpu import ServerCpu
+from gristmill.fleet.registry import LiveWorker
 from gristmill.fleet.unknown_tasks import tasks_without_worker
 from gristmill.fleet.worker_events import worker_events
-
-#: Seconds for which all visitors get the same answer.
-FRESH_SECONDS = 0.9
-#: Seconds between two searches for messages that nobody takes, or knows: each reads the names of all keys.
-SEARCH_SECONDS = 30.0
-
-_lock = threading.Lock()
-_answers: dict[str, tuple[float, str]] = {}
-#: The server's last silence: nobody waits for a second one, whatever range.
-_failure: tuple[float, RedisError] | None = None
+from gristmill.server.question import together
 
 
 def data(application: Any, name: str) -> str:
@@ -47,47 +32,41 @@ def data(application: Any, name: str) -> str:
     Raises:
         RedisError: the server does not answer; those who waited meanwhile are told so too.
     """
-    global _failure  # noqa: PLW0603
-    with _lock:
-        at, answer = _answers.get(name, (0.0, ""))
-        if time.monotonic() - at <= FRESH_SECONDS:
-            return answer
-        if _failure and time.monotonic() - _failure[0] <= FRESH_SECONDS:
-            raise _failure[1]
-        try:
-            answer = to_json(_compute(application, name))
-        except RedisError as error:
-            _failure = time.monotonic(), error
-            raise
-        _answers[name] = time.monotonic(), answer
-    return answer
+    look: SharedLook = application.shared_look
+    return look.make(name, lambda overview: to_json(_compute(application, name, overview)))
 
 
-def _compute(application: Any, name: str) -> dict[str, Any]:
+def _compute(application: Any, name: str, overview: Overview) -> dict[str, Any]:
     observer = application.observer
-    overview: Overview = observer.look()
-    cpu = server_cpu.percent(observer.fleet.client)
-    items = tasks_without_worker(overview.batches, overview.workers, overview.at)
-    watch.search(observer.fleet, [queue.name for queue in overview.queues])
+    client, of_server = observer.fleet.client, observer.meters.settings
     history = application.history.view(name, overview.at)
-    events = worker_events(observer.fleet.client, observer.meters.settings, history["first"])
-    history["events"] = [asdict(event) for event in events]
-    autoscale = autoscale_now(observer.fleet.client, observer.meters.settings, overview.at)
+    autoscale, events, recorded = together(
+        client,
+        autoscale_now(of_server, overview.at),
+        worker_events(of_server, history["first"]),
+        observer.meters.of_workers([worker.id for worker in overview.workers]),
+    )
     return {
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
-        "advice": [
-            *(asdict(advice) for advice in _advice(overview, cpu, autoscale["queues"] if autoscale else ())),
-            *(asdict(advice) for advice in advise_on_orphans(watch.orphans)),
-            *(asdict(advice) for advice in advise_on_unknown_tasks([*watch.tasks, *items])),
-        ],
-        "workers": workers.rows(observer, overview.workers),
+        "advice": [asdict(advice) for advice in _every_advice(application, overview, autoscale)],
+        "workers": workers.rows(overview.workers, recorded),
         "tasks": _tasks(overview.workers),
-        "empty": not overview.workers and not observer.fleet.client.exists(observer.meters.settings.key("batches")),
+        "empty": not overview.workers and not client.exists(of_server.key("batches")),
         "autoscale": autoscale,
-        "history": history,
+        "history": {**history, "events": [asdict(event) for event in events]},
     }
+
+
+def _every_advice(application: Any, overview: Overview, autoscale: dict[str, Any] | None) -> Iterator[Advice]:
+    """The advice on queues and workers, on messages that nobody takes, and on tasks that nobody knows."""
+    scaled = autoscale["queues"] if autoscale else ()
+    yield from _advice(overview, application.server_cpu.percent, scaled)
+    unattended, tasks = application.message_watch.look([queue.name for queue in overview.queues])
+    yield from advise_on_orphans(unattended)
+    items = tasks_without_worker(overview.batches, overview.workers, overview.at)
+    yield from advise_on_unknown_tasks([*tasks, *items])
 
 
 def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
@@ -111,25 +90,3 @@ def _advice(overview: Overview, cpu: float, scaled: Collection[str]) -> list[Adv
     ]
     workers = [*advise_on_names(overview.workers), *advise_on_setups(overview.workers)]
     return [*by_queue, *workers, *advise_on_abandoned(overview.batches)]
-
-
-class MessageWatch:
-    """Messages that nobody takes, or whose task nobody knows, as the last search saw them."""
-
-    def __init__(self) -> None:
-        #: The queues whose messages nobody takes.
-        self.orphans: list[Orphan] = []
-        #: The tasks of messages that nobody knows.
-        self.tasks: list[UnknownTask] = []
-        self._next = 0.0
-
-    def search(self, fleet: WorkerRegistry, queues: Collection[str]) -> None:
-        """Search, at most every SEARCH_SECONDS; `queues` are those that have an advice of their own."""
-        if time.monotonic() >= self._next:
-            self.orphans = orphans(fleet.client, fleet.settings, queues)
-            self.tasks = unknown_tasks(fleet.client, fleet.settings)
-            self._next = time.monotonic() + SEARCH_SECONDS
-
-
-server_cpu = ServerCpu()
-watch = MessageWatch()

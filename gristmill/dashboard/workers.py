@@ -1,21 +1,23 @@
 """The data of the page Workers: the live workers, and one of them by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gristmill.errors import InputError
+from gristmill.fleet.meters import Series, TaskCount
 from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import LiveWorker
 
 
 def data(observer: Observer) -> dict[str, Any]:
     """The live workers, each with what it recorded, by name."""
-    return {"at": observer.meters.now(), "workers": rows(observer, observer.fleet.workers())}
+    workers = observer.fleet.workers()
+    recorded = observer.meters.of_workers([worker.id for worker in workers]).answer(observer.fleet.client)
+    return {"workers": rows(workers, recorded)}
 
 
-def rows(observer: Observer, workers: Sequence[LiveWorker]) -> list[dict[str, Any]]:
-    """The fields of each worker, and how many items it recorded that succeeded and failed; `tasks` is their number."""
-    recorded = observer.meters.of_workers([worker.id for worker in workers])
+def rows(workers: Sequence[LiveWorker], recorded: Mapping[str, Mapping[Series, TaskCount]]) -> list[dict[str, Any]]:
+    """The fields of each worker, with how many items it `recorded` that succeeded and failed; `tasks` is a number."""
     answer = []
     for worker in workers:
         counts = recorded[worker.id].values()

@@ -3,13 +3,14 @@
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis
 
 from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
 from gristmill.fleet.autoscaling import Past
+from gristmill.server.question import Question
 
 #: Seconds for which the one that acts keeps its seat without a sign of life.
 SEAT_SECONDS = 10.0
@@ -69,9 +70,13 @@ class Seat(BatchScripts):
         return other, Status.of(stored)
 
 
-def autoscale_now(client: Redis, settings: Settings, at: float) -> dict[str, Any] | None:
+def autoscale_now(settings: Settings, at: float) -> Question[dict[str, Any] | None]:
     """What the one that acts at `at` (Unix time of the server) has decided, with its `name`; None if none acts."""
-    fields = cast(dict[str, str], client.hgetall(settings.key("autoscale")))
-    if float(fields.get("until", 0)) / 1000 <= at:
-        return None
-    return {"name": fields["name"], **Status.of(fields.get("status", "")).as_dict()}
+
+    def parse(answers: list[Any]) -> dict[str, Any] | None:
+        (fields,) = answers
+        if float(fields.get("until", 0)) / 1000 <= at:
+            return None
+        return {"name": fields["name"], **Status.of(fields.get("status", "")).as_dict()}
+
+    return Question(lambda pipe: pipe.hgetall(settings.key("autoscale")), parse)

@@ -1,13 +1,16 @@
 """The meters: what the fleet did in each second, ten seconds, minute and five minutes, and in total."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from gristmill.batches.histogram import from_coarse
 from gristmill.batches.scripts import BatchScripts
+from gristmill.server.question import Question
 from gristmill.server.scripts import server_time
+
+View = TypeVar("View")
 
 #: Seconds that a bucket covers -> buckets that a reader may ask for; the server has a few more, for readers that lag.
 WIDTHS = {1: 300, 10: 360, 60: 360, 300: 288}
@@ -128,9 +131,9 @@ class BatchMeter:
 class Meters(BatchScripts):
     """The meters on one server."""
 
-    def heartbeat(self) -> None:
-        """Sample the queues and hosts, and close the last second. Dashboards call this once a second."""
-        self._call("meters")
+    def heartbeat(self) -> float:
+        """Sample the queues and hosts, and close the last second: once a second. Returns the time, as `now` does."""
+        return int(self._call("meters")) / 1000
 
     def now(self) -> float:
         """The server's Unix time in seconds."""
@@ -156,30 +159,35 @@ class Meters(BatchScripts):
                 total.tasks.setdefault(series, TaskCount()).add(count)
         return total.tasks
 
-    def of_workers(self, workers: Sequence[str]) -> dict[str, dict[Series, TaskCount]]:
+    def of_workers(self, workers: Sequence[str]) -> Question[dict[str, dict[Series, TaskCount]]]:
         """The counts of each worker since it started, by task."""
-        with self.client.pipeline(transaction=False) as pipe:
-            for worker in workers:
-                pipe.hgetall(self.settings.key(f"meters:of:{worker}"))
-            answers = cast(list[dict[str, str]], pipe.execute())
-        return {
-            worker: Bucket.from_fields({f"t|{name}": number for name, number in fields.items()}).tasks
-            for worker, fields in zip(workers, answers, strict=True)
-        }
 
-    def ended(self) -> dict[tuple[Series, str], int]:
+        def count(fields: dict[str, str]) -> dict[Series, TaskCount]:
+            return Bucket.from_fields({f"t|{name}": number for name, number in fields.items()}).tasks
+
+        return self._hashes(count, {worker: f"meters:of:{worker}" for worker in workers})
+
+    def ended(self) -> Question[dict[tuple[Series, str], int]]:
         """How many batches have ended, ever, by queue and task and by state."""
-        fields = cast(dict[str, str], self.client.hgetall(self.settings.key("ended")))
-        parts = {name: name.split("|", 2) for name in fields}
-        return {(Series(queue, task), state): int(fields[name]) for name, (queue, state, task) in parts.items()}
+
+        def parse(answers: list[Any]) -> dict[tuple[Series, str], int]:
+            (fields,) = answers
+            parts = {name: name.split("|", 2) for name in fields}
+            return {(Series(queue, task), state): int(fields[name]) for name, (queue, state, task) in parts.items()}
+
+        return Question(lambda pipe: pipe.hgetall(self.settings.key("ended")), parse)
 
     def batch(self, name: str) -> BatchMeter:
         """The meter of a batch; empty until the batch has a first outcome."""
-        return self.batches([name])[name]
+        return self.batches([name]).answer(self.client)[name]
 
-    def batches(self, names: Sequence[str]) -> dict[str, BatchMeter]:
-        """The meters of these batches, by name."""
-        with self.client.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.hgetall(self.settings.key(f"batch:{name}:meter"))
-            return dict(zip(names, map(BatchMeter.from_fields, pipe.execute()), strict=True))
+    def batches(self, names: Sequence[str]) -> Question[dict[str, BatchMeter]]:
+        """The meters of these batches, by name; each is empty until its batch has a first outcome."""
+        return self._hashes(BatchMeter.from_fields, {name: f"batch:{name}:meter" for name in names})
+
+    def _hashes(self, make: Callable[[dict[str, str]], View], keys: Mapping[str, str]) -> Question[dict[str, View]]:
+        """What `make` makes of the hashes that `keys` names."""
+        return Question(
+            lambda pipe: [pipe.hgetall(self.settings.key(key)) for key in keys.values()],
+            lambda answers: dict(zip(keys, map(make, answers), strict=True)),
+        )

@@ -60,33 +60,18 @@ class Outlooks:
         self._client, self._settings = client, settings
         self._running_items = RunningItems(client, settings)
 
-    def means(self, names: Sequence[str]) -> dict[str, float | None]:
-        """How long the items of each of these batches took, in seconds, the latest counting most; None: none ended."""
-        with self._client.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.hmget(self._settings.key(f"batch:{name}:state"), "measured_seconds", "measured_items")
-            answers = cast(list[list[str | None]], pipe.execute())
-        return {name: _mean(*fields) for name, fields in zip(names, answers, strict=True)}
-
-    def of(self, names: Sequence[str], *, inputs: bool = False) -> dict[str, Outlook]:
+    def of(self, infos: Sequence[BatchInfo], *, inputs: bool = False) -> dict[str, Outlook]:
         """The outlook of each of these batches, by name; with the `inputs` of what runs, or without."""
-        if not names:
+        if not infos:
             return {}
-        running: dict[str, list[RunningItem]] = {name: [] for name in names}
+        running: dict[str, list[RunningItem]] = {info.name: [] for info in infos}
         for item in self._running_items.look(running, inputs=inputs):
             running[item.batch].append(item)
         with self._client.pipeline(transaction=False) as pipe:
-            for name in names:
-                key = self._settings.key(f"batch:{name}:")
-                pipe.hmget(f"{key}state", "measured_seconds", "measured_items", "is_async")
-                pipe.hlen(f"{key}started")
-            answers = pipe.execute()
-        outlooks = {}
-        for name, fields, slots in zip(names, answers[::2], answers[1::2], strict=True):
-            seconds, items, is_async = cast(list[str | None], fields)
-            outlooks[name] = Outlook(running[name], _mean(seconds, items), slots, is_async is not None)
-        return outlooks
-
-
-def _mean(seconds: str | None, items: str | None) -> float | None:
-    return float(seconds or 0) / float(items) if items and float(items) else None
+            for info in infos:
+                pipe.hlen(self._settings.key(f"batch:{info.name}:started"))
+            slots = cast(list[int], pipe.execute())
+        return {
+            info.name: Outlook(running[info.name], info.mean, number, info.is_async)
+            for info, number in zip(infos, slots, strict=True)
+        }

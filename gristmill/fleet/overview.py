@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
 from redis import Redis
 
@@ -22,8 +21,6 @@ from gristmill.fleet.registry import LiveWorker, WorkerRegistry
 from gristmill.fleet.running_items import RunningItem, RunningItems
 from gristmill.server.rights import refused_commands
 
-#: Batches whose own measurements one look reads, at most.
-_MEANS_MOST = 200
 #: The quantiles that pages and commands show.
 QUANTILES = (0.5, 0.95, 0.99)
 
@@ -57,22 +54,23 @@ class Observer:
         """Whether the user of the server may change batches."""
         return not refused_commands(self.fleet.client, self.meters.settings.prefix, ("HDEL k 0",))
 
-    def sample(self) -> None:
-        """Sample the queues and do what has come due, unless the user of the server may only read."""
-        if self.may_write:
-            self.meters.heartbeat()
+    def sample(self) -> float:
+        """Sample the queues and do what has come due, unless the user of the server may only read.
+
+        Returns the server's Unix time in seconds.
+        """
+        return self.meters.heartbeat() if self.may_write else self.meters.now()
 
     def look(self) -> Overview:
         """The fleet now; also samples the queues, because without workers nobody else does."""
-        self.sample()
-        at = self.meters.now()
+        at = self.sample()
         seconds = self._seconds.read(range(int(at) - SECONDS, int(at) + 1), at)
         batches = self.active()
         workers = self.fleet.workers()
         last = next((second for second in reversed(seconds) if any(one.gauges for one in second.values())), {})
         names = sorted({*KINDS, *last, *(worker.queue for worker in workers)})
         histories = {name: QueueHistory([second.get(name, NOTHING) for second in seconds[:-1]]) for name in names}
-        means = self._means(batches)
+        means = {batch.name: batch.mean for batch in batches if batch.left and batch.done and batch.mean}
         running = self._running(histories, last, workers)
         by_queue = {name: list[BatchInfo]() for name in names}
         for batch in batches:
@@ -90,11 +88,6 @@ class Observer:
         ]
         return Overview(at, queues, workers, batches)
 
-    def _means(self, batches: Sequence[BatchInfo]) -> dict[str, float]:
-        """The mean run times that batches have measured themselves, of those that run first."""
-        names = [batch.name for batch in batches if batch.left and batch.done][:_MEANS_MOST]
-        return {name: mean for name, mean in self.outlooks.means(names).items() if mean}
-
     def _running(
         self, histories: Mapping[str, QueueHistory], last: Mapping[str, QueueSecond], workers: Sequence[LiveWorker]
     ) -> list[RunningItem]:
@@ -107,8 +100,7 @@ class Observer:
 
     def active(self) -> list[BatchInfo]:
         """The batches that have not ended, oldest first."""
-        names = cast(list[str], self.fleet.client.zrange(self.meters.settings.key("active"), 0, -1))
-        return self.infos(names)
+        return self._infos.active()
 
     def infos(self, names: Sequence[str]) -> list[BatchInfo]:
         """The info of each batch in `names` that is on the server."""

@@ -20,7 +20,7 @@ from gristmill.fleet.announcement import (
 from gristmill.fleet.worker_id import node_name
 from gristmill.server.actor import actor
 from gristmill.server.replies import by_turns
-from gristmill.server.scripts import Scripts, server_time
+from gristmill.server.scripts import Scripts
 
 #: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
 REPLACED_SECONDS = 3.0
@@ -129,31 +129,18 @@ class WorkerRegistry(BatchScripts):
 
     def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
         """The workers with a heartbeat in the last `silent_seconds` seconds, by name."""
-        now = server_time(self.client, self.settings.prefix)
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.zrangebyscore(
-                self.settings.key("workers"), int((now - silent_seconds) * 1000), "+inf", withscores=True
-            )
-            pipe.hgetall(self.settings.key("heartbeats"))
-            pipe.hgetall(self.settings.key("announced"))
-            pipe.hgetall(self.settings.key("setup_failures"))
-            members, heartbeats, announced, setups = cast(_Entries, pipe.execute())
-        moments = {worker: milliseconds / 1000 for worker, milliseconds in members if worker in heartbeats}
-        return [
-            LiveWorker(
-                **{
-                    **read_fields(LiveWorker, heartbeats[worker]),
-                    "name": node_name(worker),
-                    "id": worker,
-                    "tasks": dict(read_fingerprints(announced.get(worker))),
-                    "setup_failures": read_setup_errors(setups.get(worker)),
-                }
-            )
-            for worker in _without_replaced(moments, now - REPLACED_SECONDS)
-        ]
+        now, rows = self._call("live", silent=int(silent_seconds * 1000))
+        moments = {worker: at / 1000 for worker, at, *_ in rows}
+        texts = {worker: parts for worker, _, *parts in rows}
+        live = _without_replaced(moments, now / 1000 - REPLACED_SECONDS)
+        return [_live_worker(worker, *texts[worker]) for worker in live]
 
 
-_Entries = tuple[list[tuple[str, float]], dict[str, str], dict[str, str], dict[str, str]]
+def _live_worker(worker: str, heartbeat: str, announced: str, setups: str) -> LiveWorker:
+    """The worker of that id, from what live.lua answers of it."""
+    identity = {"name": node_name(worker), "id": worker}
+    tasks = {"tasks": dict(read_fingerprints(announced)), "setup_failures": read_setup_errors(setups)}
+    return LiveWorker(**{**read_fields(LiveWorker, heartbeat), **identity, **tasks})
 
 
 def _without_replaced(moments: dict[str, float], since: float) -> list[str]:

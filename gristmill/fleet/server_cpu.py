@@ -15,20 +15,21 @@ class ServerCpu:
 
     def __init__(self) -> None:
         self._last: tuple[float, float] | None = None
-        self._percent = 0.0
+        #: Percent of a core between the last two looks; 0 before, and where the server does not let this user ask.
+        self.percent = 0.0
 
-    def percent(self, client: Redis) -> float:
-        """Percent of a core since the last call; 0 at the first, and where the server does not let this user ask."""
+    def look(self, client: Redis) -> float:
+        """Ask the server, as once a second; returns `percent`."""
         try:
             info = cast(dict[str, float], client.info("cpu"))
         except NoPermissionError:
-            return 0.0
+            return self.percent
         now, used = time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"]
         if self._last:
             then, before = self._last
             if now - then > _LEAST_SECONDS:
-                self._percent = max(0.0, 100 * (used - before) / (now - then))
+                self.percent = max(0.0, 100 * (used - before) / (now - then))
                 self._last = now, used
         else:
             self._last = now, used
-        return self._percent
+        return self.percent

@@ -1,12 +1,11 @@
 """What became of workers: their starts, ends and deaths, as the server noted them."""
 
 from dataclasses import dataclass
-from typing import cast
-
-from redis import Redis
+from typing import Any
 
 from gristmill.config.settings import Settings
 from gristmill.fleet.worker_id import node_name
+from gristmill.server.question import Question
 
 #: Events that are read, the last ones.
 EVENTS_MOST = 500
@@ -24,11 +23,14 @@ class WorkerEvent:
     worker: str
 
 
-def worker_events(client: Redis, settings: Settings, since: float) -> list[WorkerEvent]:
+def worker_events(settings: Settings, since: float) -> Question[list[WorkerEvent]]:
     """The events since a Unix time in seconds, in the order in which the server noted them."""
-    read = client.xrevrange(settings.key("worker_events"), count=EVENTS_MOST)
-    entries = cast(list[tuple[str, dict[str, str]]], read)
-    events = [
-        WorkerEvent(int(fields["at"]) / 1000, fields["what"], node_name(fields["worker"])) for _, fields in entries
-    ]
-    return [event for event in reversed(events) if event.at >= since]
+
+    def parse(answers: list[Any]) -> list[WorkerEvent]:
+        (entries,) = answers
+        events = [
+            WorkerEvent(int(fields["at"]) / 1000, fields["what"], node_name(fields["worker"])) for _, fields in entries
+        ]
+        return [event for event in reversed(events) if event.at >= since]
+
+    return Question(lambda pipe: pipe.xrevrange(settings.key("worker_events"), count=EVENTS_MOST), parse)

@@ -43,6 +43,14 @@ trickle.rate_limit = "20/m"
 
 
 @cpu
+def sign(note: str, number: int):
+    """Leave a line with the number."""
+    time.sleep(0.01)
+    with open(note, "a") as file:
+        file.write(f"{number}\\n")
+
+
+@cpu
 def stay(gate: str):
     """The number of the slot, once there is such a file."""
     while not os.path.exists(gate):
@@ -87,7 +95,7 @@ def worker(place, queue):
 def acting(place):
     """The host and the pid of the autoscale that acts; '' where none does."""
     with place.ledger() as ledger:
-        now = autoscale_now(ledger.client, ledger.settings, ledger.client.time()[0])
+        now = autoscale_now(ledger.settings, ledger.client.time()[0]).answer(ledger.client)
         return now["name"] if now else ""
 
 
@@ -180,6 +188,33 @@ def test_a_pool_changes_its_size_while_all_of_it_is_busy(fleet, name, queue, tas
     results = fleet.results(name)
     assert {result.attempts for result in results} == {1}
     assert len({result.value for result in results[4:]}) >= 5, "no two at once have one number"
+
+
+@pytest.mark.slow
+def test_a_pool_shrinks_and_grows_under_load_and_nothing_is_lost(fleet, name):
+    """Processes go while chunks and lots of plain messages are on their way to them."""
+    note, items, burst, changes = fleet.path / name, 3_000, 150, (1, 5, 2, 6, 0, 3, 1, 6)
+    resize(fleet, "cpu", 6)
+    fleet.run("submit", "nap", "--from", "-", "--name", name, stdin="0.02\n" * items).good()
+
+    def signed():
+        return sorted(map(int, note.read_text().split())) if note.exists() else []
+
+    for place, slots in enumerate(changes):
+        numbers = range(burst * place, burst * (place + 1))
+        code = f"import naps; [naps.sign.delay({str(note)!r}, number) for number in {numbers}]"
+        assert fleet.process([sys.executable, "-c", code]).code == 0
+        resize(fleet, "cpu", slots)
+        until(lambda slots=slots: worker(fleet, "cpu")["slots"] == slots, what=f"{slots} slots")
+        before = fleet.info(name).done
+        if slots:
+            until(lambda before=before: fleet.info(name).done > before, what=f"items of {slots} slots")
+    assert fleet.info(name).left > 0, "the last change came too late to tell anything"
+    info = fleet.ended(name)
+    assert (info.submitted, info.succeeded, info.duplicates) == (items, items, 0)
+    assert [result.index for result in fleet.results(name)] == list(range(items))
+    until(lambda: len(signed()) >= burst * len(changes), what="the plain messages")
+    assert signed() == list(range(burst * len(changes)))
 
 
 def test_what_a_killed_worker_drained_runs_elsewhere(fleet, name):

@@ -20,6 +20,7 @@ from tests.support.ledger import FIELDS, WORKER, pop, submit
 
 PAGES = (
     "throughput",
+    "batches",
     "batches?text=fetch-0",
     "busy",
     "audit",
@@ -125,11 +126,36 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(request, page, name, width, ph
         assert page.run("document.documentElement.scrollWidth") <= width
         wide = "[...document.querySelectorAll('.table-responsive')].filter((it) => it.scrollWidth > it.clientWidth)"
         assert page.run(f"{wide}.map((it) => it.innerText)") == [], path
+        # A button that has just been marked is between two colours.
+        page.until("document.getAnimations().every((it) => !(it instanceof CSSTransition))")
         page.run(f"{script}; true")
         # Flower's own parts of the page are not ours.
         found = page.run("axe.run('main', {resultTypes: ['violations']}).then((result) => result.violations)")
         faults |= {(path, one["id"]): [node["html"][:120] for node in one["nodes"][:3]] for one in found}
     assert faults == {}
+
+
+def test_a_narrow_page_of_a_workflow_shows_its_own_batch(page, empty):
+    ledger, pages = empty
+    for number, after in enumerate(("", "way-0", "way-1")):
+        ledger.create(f"way-{number}", "token", {**FIELDS, **({"after": after} if after else {})})
+    page.size(360, 900, phone=True)
+    beyond = "(own.left < edge.left ? -1 : own.right > edge.right ? 1 : 0)"
+    boxes = "own = document.querySelector('.gm-chain-self').getBoundingClientRect()"
+    edges = "edge = document.getElementById('workflow').getBoundingClientRect()"
+    for number in range(3):
+        page.open(f"{pages.address}/batch/way-{number}")
+        page.until("document.querySelector('.gm-chain-self')")
+        assert page.run(f"(() => {{ const {boxes}, {edges}; return {beyond} }})()") == 0, number
+    # Who looks at another part of it stays there when the next answer comes.
+    page.open(f"{pages.address}/batch/way-2")
+    title = "document.querySelector('.gm-chain g:has(.gm-chain-self) title')"
+    page.until(title)
+    page.run(f"document.getElementById('workflow').scrollLeft = 0; {title}.textContent = ''")
+    page.until(f"{title}.textContent")
+    assert page.run("document.getElementById('workflow').scrollLeft") == 0
+    for number in (2, 1, 0):
+        ledger.delete(f"way-{number}")
 
 
 def test_the_address_carries_the_filter(page, seen):

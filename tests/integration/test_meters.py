@@ -87,7 +87,7 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
         assert count.busy == pytest.approx(0.5, abs=0.1)
         assert count.waits.total() == 500
         assert (count.retries, count.duplicates) == (0, 450)
-    assert meters.of_workers([WORKER])[WORKER][FIBONACCI].succeeded == 450
+    assert meters.of_workers([WORKER]).answer(meters.client)[WORKER][FIBONACCI].succeeded == 450
     slices = meters.batch("b").slices.values()
     assert (sum(good for good, _ in slices), sum(bad for _, bad in slices)) == (450, 50)
     assert meters.batch("b").runs.keys() == {coarse(0.1)}
@@ -117,7 +117,7 @@ def test_run_times_around_a_second_are_one_bucket_of_the_batch(ledger, meters):
 
 def test_the_server_and_python_know_the_same_buckets(ledger):
     # The script's own function, called with the bounds and what is beside them.
-    shared = source("batches/meters").text.partition("\nlocal worker = ")[0]
+    shared = source("batches/meters").text.rpartition("\nlocal now = ")[0]
     program = (
         f"{shared}\nlocal found = {{}}\nfor i = 2, #ARGV do found[i - 1] = bucket(tonumber(ARGV[i])) end return found"
     )
@@ -132,7 +132,7 @@ def test_both_counts_of_a_worker_begin_anew_when_it_comes_back(ledger, meters, h
 
     def counts():
         items, *_ = ledger.heartbeat(WORKER, heartbeat(), [])
-        return items, sum(count.done for count in meters.of_workers([WORKER])[WORKER].values())
+        return items, sum(count.done for count in meters.of_workers([WORKER]).answer(meters.client)[WORKER].values())
 
     ledger.heartbeat(WORKER, heartbeat(), [])
     submit(ledger, "b", 3)
@@ -224,7 +224,7 @@ def test_plain_tasks_are_counted(ledger, meters):
     ledger.heartbeat("io@a", {"queue": "io", "slots": 1}, [], counts=counts)
     count = meters.totals()[Series("io", "fetch")]
     assert (count.succeeded, count.failed, count.busy, count.runs) == (3, 1, 0.4, Counter({-10: 4}))
-    assert meters.of_workers(["io@a"])["io@a"][Series("io", "fetch")].done == 4
+    assert meters.of_workers(["io@a"]).answer(meters.client)["io@a"][Series("io", "fetch")].done == 4
 
 
 def test_nothing_is_counted_when_that_is_switched_off(ledger, meters):

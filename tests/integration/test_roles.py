@@ -103,3 +103,25 @@ def test_names_that_another_service_has_checked(server, ledger, setting):
             assert list(entries(ledger.client, ledger.settings)) == []
             may_act(pages, service.login(f"{pages.address}/batches", "ann@a.example"))
     assert [entry.by for entry in entries(ledger.client, ledger.settings)] == ["ann@a.example"]
+
+
+@pytest.mark.parametrize(("secret", "status"), [({"FLOWER_COOKIE_SECRET": "of both dashboards"}, 200), ({}, 403)])
+def test_a_login_holds_for_dashboards_with_the_same_secret(server, ledger, secret, status):
+    """Also for the same dashboard after a restart; without the setting, each start makes a secret of its own."""
+    submit(ledger, "b", 3)
+    with provider() as service:
+        # Each is a new Python: Flower makes a secret when it is imported, and dashboards that are forked share it.
+        environ = service.environ(free_port()) | {"FLOWER_AUTH": ".*@a.example", "PYTHONHASHSEED": "0", **secret}
+        elsewhere = environ | {"GRISTMILL_DASHBOARD_PORT": str(free_port())}
+        with dashboard(server.url, ledger.settings.prefix, **environ) as pages:
+            login = service.login(f"{pages.address}/batches", "ann@a.example")
+            assert pages.ask("/batch/b/data", **login)[0] == 200
+            with dashboard(server.url, ledger.settings.prefix, **elsewhere) as other:
+                assert other.ask("/batch/b/data", **login)[0] == status
+        with dashboard(server.url, ledger.settings.prefix, **environ) as again:
+            assert again.ask("/batch/b/data", **login)[0] == status
+            # Who has to log in once more can.
+            assert again.ask("/batch/b/data", **service.login(f"{again.address}/batches", "ann@a.example"))[0] == 200
+        other_secret = environ | {"FLOWER_COOKIE_SECRET": "of another dashboard"}
+        with dashboard(server.url, ledger.settings.prefix, **other_secret) as stranger:
+            assert stranger.ask("/batch/b/data", **login)[0] == 403

@@ -221,8 +221,8 @@ def test_flower_is_told_what_no_worker_has_taken(bench, channel):
     queues.install()
     asked = broker.Broker(from_redis(bench.url), broker_options={"global_keyprefix": bench.prefix})
     assert asyncio.run(asked.queues(["q", "none"])) == [
-        {"name": "q", "messages": 2},
-        {"name": "none", "messages": 0},
+        {"name": "q", "messages": 2, "messages_ready": 2},
+        {"name": "none", "messages": 0, "messages_ready": 0},
     ]
     taken.ack()
 

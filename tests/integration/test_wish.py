@@ -6,7 +6,6 @@ from gristmill.batches.wish import NOTHING, Wish
 from gristmill.dashboard.autoscale_metrics import autoscale_metrics
 from gristmill.fleet.autoscale_seat import Seat, Status, autoscale_now
 from gristmill.fleet.autoscaling import Past
-from gristmill.fleet.overview import Observer
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.actor import actor
 from gristmill.server.scripts import server_time
@@ -89,10 +88,10 @@ def test_one_autoscale_acts_and_another_goes_on_from_what_it_decided(ledger):
     assert first.take(decided) == ("", decided)
     assert second.take(Status()) == ("first", decided)
     at = server_time(ledger.client, ledger.settings.prefix)
-    shown = autoscale_now(ledger.client, ledger.settings, at)
+    shown = autoscale_now(ledger.settings, at).answer(ledger.client)
     assert (shown["name"], shown["queues"]["cpu"]["slots"]) == ("first", 3)
     first.leave()
-    assert autoscale_now(ledger.client, ledger.settings, at + 60) is None
+    assert autoscale_now(ledger.settings, at + 60).answer(ledger.client) is None
     assert second.take() == ("", decided)
 
 
@@ -110,14 +109,14 @@ def test_what_another_version_stored_stops_nobody(text):
 
 
 def test_metrics_say_what_the_one_that_acts_has_decided(ledger):
-    observer = Observer(ledger.client, ledger.settings)
     at = server_time(ledger.client, ledger.settings.prefix)
-    assert list(autoscale_metrics(observer, at)) == []
+    question = autoscale_now(ledger.settings, at)
+    assert list(autoscale_metrics(question.answer(ledger.client))) == []
     past = Past(slots=3, turns=1)
     Seat(ledger.client, ledger.settings, "me").take(Status(failure="no engine", queues={"cpu": past}))
     values = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in autoscale_metrics(observer, at)
+        for family in autoscale_metrics(question.answer(ledger.client))
         for sample in family.samples
     }
     assert values == {

@@ -1,6 +1,7 @@
 """The guards of the first promises, each with the mutation that takes it out and the test that must turn red."""
 
 from tests.mutants import (
+    dashboard,
     failover,
     later,
     ledger,
@@ -28,4 +29,5 @@ MUTANTS = (
     *later.MUTANTS,
     *notices.MUTANTS,
     *workflows.MUTANTS,
+    *dashboard.MUTANTS,
 )

@@ -40,6 +40,8 @@ def keeps_the_ledger(user):
     ledger.end("b", "token", 0)
     WorkerRegistry(user.client, ledger.settings).announce("w", {"t": Announcement("f")})
     assert WorkerRegistry(user.client, ledger.settings).waiting("cpu") == 3
+    (worker,) = WorkerRegistry(user.client, ledger.settings).workers()
+    assert (worker.id, worker.slots, worker.tasks) == ("w", 3, {"t": "f"})
     epoch = ledger.state("b")["epoch"]
     for index, state, retry_ms in ((0, "succeeded", None), (1, "failed", 1), (2, "failed", None)):
         chunk = Chunk("b", epoch, index, 1)

@@ -26,5 +26,5 @@ class OutlookWatch:
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             with reaching():
-                self._latest = self._outlooks.of([info.name for info in infos if info.left], inputs=self._inputs)
+                self._latest = self._outlooks.of([info for info in infos if info.left], inputs=self._inputs)
         return self._latest

@@ -113,7 +113,13 @@
     byId("workflow-card").hidden = !data.workflow;
     const base = page.dataset.page.slice(0, page.dataset.page.lastIndexOf("/") + 1);
     if (!data.workflow) return;
-    fill(byId("workflow"), chain(data.workflow, data.batch.name, (name) => base + encodeURIComponent(name)));
+    const drawing = byId("workflow"), isFirst = !drawing.firstChild;
+    fill(drawing, chain(data.workflow, data.batch.name, (name) => base + encodeURIComponent(name)));
+    // On a narrow screen, the page's own batch may be beyond the edge.
+    if (isFirst) {
+      const own = drawing.querySelector(".gm-chain-self");
+      drawing.scrollLeft = own.x.baseVal.value - (drawing.clientWidth - own.width.baseVal.value) / 2;
+    }
     document.querySelectorAll("[data-workflow-action]").forEach((form) => {
       form.hidden = !data.workflow.may[form.dataset.workflowAction];
     });

@@ -59,11 +59,11 @@ class _Trial:
 class SlotTuner:
     """Tries more slots while the items wait, and fewer while they compute; what brings no more items is taken back.
 
-    Look once a second. A stretch is at least `stretch` seconds long, and after a trial that failed it waits `hold`.
+    Look once a second. A stretch is at least `stretch` seconds long, and after a trial that failed it waits for longer.
     """
 
-    def __init__(self, stretch: float = STRETCH_SECONDS, hold: float = HOLD_SECONDS) -> None:
-        self._stretch, self._hold = stretch, hold
+    def __init__(self, stretch: float = STRETCH_SECONDS) -> None:
+        self._stretch = stretch
         self._first: SlotUse | None = None
         self._busy: list[float] = []
         self._settles = False
@@ -112,7 +112,7 @@ class SlotTuner:
         if trial:
             gain = 1 + GAIN * (now.slots / trial.slots - 1) if now.slots > trial.slots else LOSS
             if rate < gain * trial.rate:
-                self._held_until = now.at + min(self._hold * 2**self._failures, HOLD_MOST)
+                self._held_until = now.at + min(HOLD_SECONDS * 2**self._failures, HOLD_MOST)
                 self._failures += 1
                 return self._change(min(trial.slots, now.room), f"{now.slots:,} did {rate:.3g} items/s and no more")
             self._failures = 0
