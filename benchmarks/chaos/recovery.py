@@ -14,8 +14,12 @@ WIDTH = 40
 def play(run: Run, kills: int, _tasks: int) -> None:
     """Workers are killed with -9 under load; the next kill waits until the last one's work is back, and a worker.
 
+    The tasks are copies of one message, and workers are forked: so a kill takes little more than its work is away.
     Stock kombu loses some of that work, and brings the rest back after its visibility timeout: nobody waits for it.
     """
+    run.put(1)
+    run.copies = True
+    run.load()
     run.fleet.start(run.options.workers)
     _whole(run)
     while run.goes_on(kills):
