@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from math import inf
 from typing import Any
 
@@ -81,7 +81,7 @@ class Lease:
         #: Keys with the name of a queue's list and another type.
         self._other_keys: set[str] = set()
 
-    def keep(self, queues: Iterable[str], take_lists: bool = False) -> None:
+    def keep(self, queues: Collection[str], take_lists: bool = False) -> None:
         """Renew the lease on `queues` from now on, and take what is on their lists if `take_lists`."""
         is_more = not self.queues.issuperset(queues)
         self.queues.update(queues)
