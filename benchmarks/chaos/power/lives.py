@@ -261,17 +261,17 @@ class MessageLife(Life):
 
     def ends(self) -> bool:
         """Each message is there once; the first one at most once, since somebody may have acknowledged it."""
-        held = self.scripts.call("held", consumer=WORKER, idle=0, queues=[self.queue])
-        self.scripts.call("back", consumer=WORKER, suspicion=0, unseen=False, tags=held)
+        tags = self.scripts.call("held", consumer=WORKER, idle=0, queues=[self.queue])
+        self.scripts.call("back", consumer=WORKER, suspicion=0, unseen=False, tags=tags)
         self.requeue()
-        found = self._found()
+        there = self._take_numbers()
         for lot in ((self.messages, 1, 0), (self.delayed, 2, 1)):
-            if not {*found} & {*lot[0]}:
+            if not {*there} & {*lot[0]}:
                 self._put(*lot)
-                found += self._found()
-        return sorted(found) in ([*self.messages, *self.delayed], [*self.messages[1:], *self.delayed])
+                there += self._take_numbers()
+        return sorted(there) in ([*self.messages, *self.delayed], [*self.messages[1:], *self.delayed])
 
-    def _found(self) -> list[int]:
+    def _take_numbers(self) -> list[int]:
         self.wake()
         return [number for _, text in self._take() for number in numbers([text.encode()])]
 

@@ -127,8 +127,8 @@ def _groups(client: Any, key: bytes) -> list[dict[str, Any]]:
 def _pending(client: Any, key: bytes, group: dict[str, Any]) -> Any:
     """What was given to a consumer of a group, how often, and how far the group has read."""
     entries = client.xpending_range(key, group["name"], "-", "+", 1000)
-    given = [(each["message_id"], each["consumer"], each["times_delivered"]) for each in entries]
-    return group["name"], group["last-delivered-id"], given
+    deliveries = [(each["message_id"], each["consumer"], each["times_delivered"]) for each in entries]
+    return group["name"], group["last-delivered-id"], deliveries
 
 
 def _kill(private: PrivateServer) -> None:
@@ -140,13 +140,13 @@ def _kill(private: PrivateServer) -> None:
 
 def _whole(private: PrivateServer, image: Path, start: int) -> list[dict[bytes, Any]]:
     """All that may stand: what does where the file ends behind a script, from `start` on."""
-    found = []
+    states = []
     data = (image / newest(private.directory).name).read_bytes()
     for at in [start, *(step.end for step in transactions(data) if step.end > start)]:
         _end_at(private, image, at)
-        found.append(_dump(private))
+        states.append(_dump(private))
         _kill(private)
-    return found
+    return states
 
 
 def _end_at(private: PrivateServer, image: Path, at: int) -> None:
