@@ -133,6 +133,8 @@ class BatchLife(Life):
         self.control.cancel(NAME, "torn")
 
     def retry(self) -> None:
+        """Once what runs has ended."""
+        self.all_end(NAME)
         self.control.retry(NAME, cancelled=True)
 
     def ends(self) -> bool:
