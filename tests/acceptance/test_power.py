@@ -66,6 +66,14 @@ def test_a_batch_whose_file_was_torn_in_any_script_of_its_life_ends(server):
     assert all(count.tears for count in counts.values())
 
 
+@pytest.mark.parametrize("step", ["back", "postpone", "source"])
+def test_half_of_a_script_leaves_nothing_that_nobody_has_or_can_read(step):
+    """A message that was handed back was nobody's, and in no queue; no script could read a batch with a source."""
+    count = tear.run("redis", step, ours=False, stride=41, seed=7)
+    assert (count.broken, count.hanging) == ([], 0)
+    assert count.halves
+
+
 def test_a_server_that_we_start_applies_no_half_script():
     count = tear.run("embedded", stride=600)
     assert count.broken == []

@@ -308,4 +308,12 @@ MUTANTS = (
         f"{CLOCK}::test_an_answer_that_nobody_has_read_yet_is_not_lost_once_the_clock_was_set_forward",
         ONCE,
     ),
+    Mutant(
+        "a message that is handed back has its place before it is nobody's",
+        "gristmill/broker/lua/lease.lua",
+        "  redis.call('ZADD', back(queue), due or level, place_of(level, id))\n  redis.call(unpack(call))\n",
+        "  redis.call(unpack(call))\n  redis.call('ZADD', back(queue), due or level, place_of(level, id))\n",
+        "tests/acceptance/test_power.py::test_half_of_a_script_leaves_nothing_that_nobody_has_or_can_read[back]",
+        LOST,
+    ),
 )

@@ -34,6 +34,8 @@ class Life:
     steps: ClassVar[tuple[str, ...]] = ()
     #: Whether the item of index 0 fails when it runs for the first time.
     one_fails = False
+    #: Whether nothing may be there twice. A script of which a part was applied is repeated, or goes on.
+    once = True
 
     def __init__(self, client: Any) -> None:
         self.client, self.settings = client, load({})
@@ -79,13 +81,17 @@ class Life:
             first, count = map(int, entry.split(":"))
             yield first, count
 
-    def all_end(self, *names: str) -> bool:
-        """Mend these batches as `doctor --repair` does, and run them to their ends, with every item of each."""
+    def mend(self) -> None:
+        """Mend all batches, as `doctor --repair` does."""
         repair = Repair(self.client, self.settings)
-        for name in names:
+        for name in repair.names():
             repair.mend(name)
-            self.control.resume(name)
         repair.queues([QUEUE], mend=True)
+
+    def all_end(self, *names: str) -> bool:
+        """Run batches to their ends; whether each has every item there."""
+        for name in names:
+            self.control.resume(name)
         for _ in range(3 * ITEMS * len(names)):
             infos = [info for info in self.ledger.infos(names) if info]
             if len(infos) == len(names) and all(info.finished for info in infos):
@@ -139,6 +145,7 @@ class BatchLife(Life):
 
     def ends(self) -> bool:
         """The batch ends with every item."""
+        self.mend()
         self.feed(NAME)
         return self.all_end(NAME)
 
@@ -165,6 +172,7 @@ class FollowingLife(Life):
 
     def ends(self) -> bool:
         """All three end with every item."""
+        self.mend()
         self.link()
         self.source()
         return self.all_end(NAME, "next", "taker")
@@ -203,6 +211,7 @@ class ScheduleLife(Life):
 
     def ends(self) -> bool:
         """There is one batch, which ends with every item."""
+        self.mend()
         if not self.ledger.names():
             with suppress(InputError):
                 self.make()
@@ -262,16 +271,18 @@ class MessageLife(Life):
         DeadLetters(self.client, self.settings).requeue_all()
 
     def ends(self) -> bool:
-        """Each message is there once; the first one at most once, since somebody may have acknowledged it."""
+        """Each message is there, but for the first one, which somebody may have acknowledged."""
         tags = self.scripts.call("held", consumer=WORKER, idle=0, queues=[self.queue])
         self.scripts.call("back", consumer=WORKER, suspicion=0, unseen=False, tags=tags)
         self.requeue()
         there = self._take_numbers()
         for lot in ((self.messages, 1, 0), (self.delayed, 2, 1)):
-            if not {*there} & {*lot[0]}:
+            if {*lot[0]} - {*there} - {0}:
+                # Its sender has had no answer, and repeats all of it.
                 self._put(*lot)
                 there += self._take_numbers()
-        return sorted(there) in ([*self.messages, *self.delayed], [*self.messages[1:], *self.delayed])
+        is_once = len(there) == len({*there})
+        return {*there} >= {*self.messages[1:], *self.delayed} and (is_once or not self.once)
 
     def _take_numbers(self) -> list[int]:
         self.wake()

@@ -179,7 +179,9 @@ def _tear(
         is_half = _dump(private) not in whole
         count.lost += client.get("answered") != str(at)
         count.halves += is_half
-        ends = life(client).ends()
+        now = life(client)
+        now.once = not is_half
+        ends = now.ends()
         count.mended += is_half and ends
         count.hanging += not ends
     _kill(private)

@@ -229,7 +229,6 @@ do
   function sources.add(batch, created, source)
     redis.call('HSET', key(source, 'state'), 'has_takers', 1)
     redis.call('HSET', key(source, 'takers'), batch, created)
-    redis.call('HSET', key(batch, 'state'), 'source_event', '0-0')
     keep(source)
     sources.take(batch, created)
   end
