@@ -11,7 +11,7 @@ from benchmarks import page
 from benchmarks.chaos.count import Count
 from benchmarks.chaos.options import POOLS, TRANSPORTS, Options
 from benchmarks.chaos.power.command import main as power_command
-from benchmarks.chaos.report import line, table
+from benchmarks.chaos.report import histograms, line, table
 from benchmarks.chaos.results import ResultFile, merged
 from benchmarks.chaos.run import Stuck
 from benchmarks.chaos.scenarios import SCENARIOS, run
@@ -157,9 +157,10 @@ def main() -> int:
     results = ResultFile(arguments.results) if arguments.results else None
     counts, is_stuck = _play(_runs(arguments), options, results, arguments.total)
     counts = _judged(merged(results.counts()) if results else counts)
-    print(f"\n{table(counts)}")
+    report = f"{table(counts)}\n\n{histograms(counts)}".strip()
+    print(f"\n{report}")
     if arguments.write:
-        page.write("chaos", f"{page.machine()}\n\n{table(counts)}", page.RELIABILITY)
+        page.write("chaos", f"{page.machine()}\n\n{report}", page.RELIABILITY)
     if arguments.json:
         print(json.dumps([count.as_dict() for count in counts]))
     return 1 if any(count.broken for count in counts) else 3 if is_stuck else 0

@@ -12,12 +12,15 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 import gristmill.broker  # noqa: F401 - adds the schemes
 from benchmarks.chaos.books import ITEMS, PATIENCE, Books
@@ -31,6 +34,7 @@ from gristmill.batches.result import Result
 from gristmill.broker.address import from_redis
 from gristmill.broker.enqueue import enqueue_many
 from gristmill.config.settings import use
+from gristmill.errors import GristmillError
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.waiting import Deadline
 
@@ -41,6 +45,8 @@ CLOCKS = (0, 3600, -3600)
 SINGLES, LOTS, LOT, PRODUCERS = 130, 2, 1000, 3
 #: The fewest messages of single calls whose caller waits for an answer LOOK seconds after a fault.
 UNANSWERED, LOOK = 100, 0.3
+#: What a call may raise at a fault.
+EXPECTED = (RedisError, OperationalError, GristmillError, OSError)
 #: Seconds before a fault, and after the servers are whole again.
 BEFORE, AFTER = 1.0, 0.3
 
@@ -53,7 +59,8 @@ class Callers:
         self.unanswered = 0
         #: Calls that raised, by the error's name: nobody was told that they succeeded.
         self.uncertain: Counter[str] = Counter()
-        self.last_error: Exception | None = None
+        #: Where a call raised for the first time what is no error of the product's or of a server's.
+        self.surprises: dict[str, str] = {}
         self._numbers, self._lock = iter(range(sys.maxsize)), threading.Lock()
         self._stop, self._go = threading.Event(), threading.Event()
         self._busy = 0
@@ -97,8 +104,10 @@ class Callers:
                 if self._go.is_set() and not self._stop.is_set():
                     call(self.books)
             except Exception as error:
-                self.uncertain[type(error).__name__] += 1
-                self.last_error = error
+                name = type(error).__name__
+                self.uncertain[name] += 1
+                if not isinstance(error, EXPECTED):
+                    self.surprises.setdefault(name, traceback.format_exc())
                 time.sleep(0.02)
             finally:
                 with self._lock:
@@ -174,6 +183,7 @@ def play(options: Options, count: Count, directory: Path, *, replicas: int, fsyn
     if not replicas:
         # Losses are what this run is for: it shows that the others could have had some.
         count.broken = []
+    count.broken += [f"a caller got {name}" for name in load.surprises]
     count.seconds = round(time.monotonic() - started_at, 1)
 
 
@@ -207,7 +217,8 @@ def _rounds(group: ServerGroup, load: Callers, count: Count, luck: random.Random
         load.next_round(number + 1)
     for each in filter(None, (load.hold(), earlier)):
         each.close(count)
-    sys.stderr.write(f"calls that raised: {dict(load.uncertain)}; the last one: {load.last_error!r}\n")
+    sys.stderr.write(f"calls that raised: {dict(load.uncertain)}\n")
+    sys.stderr.writelines(load.surprises.values())
     if count.unanswered is not None and count.unanswered < UNANSWERED:
         count.broken.append(f"only {count.unanswered} calls were unanswered at a fault")
 

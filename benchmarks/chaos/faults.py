@@ -89,8 +89,7 @@ def cut(run: Run, kills: int, _tasks: int) -> None:
 def backlog(run: Run, kills: int, tasks: int) -> None:
     """Workers are killed while very many messages wait; the backlog is counted, not worked off."""
     run.put(1)
-    run.wire.multiply(tasks - 1)
-    run.submitted = tasks
+    run.copy(tasks - 1)
     run.fleet.start(run.options.workers)
     while run.goes_on(kills):
         run.kill(run.busy())

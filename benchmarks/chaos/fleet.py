@@ -13,6 +13,8 @@ import psutil
 
 from benchmarks.chaos.journal import WORKER
 
+#: Starts a process, as `subprocess.Popen` does.
+Popen = Callable[..., "subprocess.Popen[bytes]"]
 #: Seconds for a worker that was asked to end.
 WARM_SECONDS = 60.0
 
@@ -20,10 +22,17 @@ WARM_SECONDS = 60.0
 class Worker:
     """One worker; it ends when this process does, however that ends."""
 
-    def __init__(self, name: str, command: list[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        environ: Mapping[str, str],
+        log: Path,
+        popen: Popen = subprocess.Popen,
+    ) -> None:
         self.name = name
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
+            self._process = popen(
                 command,
                 env={**environ, WORKER: name},
                 stdin=subprocess.PIPE,
@@ -56,6 +65,8 @@ class Worker:
     def kill(self) -> None:
         """Kill all its processes with -9; they are gone when this returns."""
         self.signal(signal.SIGKILL)
+        # One that was just forked has no group yet.
+        self._process.kill()
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
@@ -72,10 +83,18 @@ class Worker:
 
 
 class Fleet:
-    """The workers of a run. `command` answers how one of a name is started; they log into `directory`."""
+    """The workers of a run. `command` answers how one of a name is started, and `popen` starts it; they log into
+    `directory`.
+    """
 
-    def __init__(self, command: Callable[[str], list[str]], environ: Mapping[str, str], directory: Path) -> None:
-        self._command, self._environ, self._directory = command, environ, directory
+    def __init__(
+        self,
+        command: Callable[[str], list[str]],
+        environ: Mapping[str, str],
+        directory: Path,
+        popen: Popen = subprocess.Popen,
+    ) -> None:
+        self._command, self._environ, self._directory, self._popen = command, environ, directory, popen
         self._started = 0
         self.workers: list[Worker] = []
 
@@ -85,7 +104,7 @@ class Fleet:
             name = f"w{self._started}"
             self._started += 1
             log = self._directory / f"{name}.log"
-            self.workers.append(Worker(name, self._command(name), self._environ, log))
+            self.workers.append(Worker(name, self._command(name), self._environ, log, self._popen))
 
     def replace(self, worker: Worker) -> None:
         """Start another in the place of one that has ended: the first ones stay the first."""

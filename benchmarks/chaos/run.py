@@ -18,6 +18,7 @@ from benchmarks.chaos.wire import WIRES
 from benchmarks.polling import until
 from gristmill.server.private import PrivateServer
 from gristmill.server.waiting import Deadline
+from tests.support.forked import Forked
 
 Happened = TypeVar("Happened")
 
@@ -49,13 +50,17 @@ class Run:
         self.journal = Journal(directory / "journal")
         self.wire = WIRES[transport](server.url, QUEUE)
         self.kills: list[Kill] = []
+        #: How many of these, the first ones, are known to be over.
+        self._over = 0
         #: Tasks put so far; they are numbered from 0.
         self.submitted = 0
         #: Whether tasks are put for as long as the run asks for load.
         self.topped_up = True
+        #: Whether these are copies of the first one: they cost the processors much less than a producer.
+        self.copies = False
         self._deadline = Deadline(options.within)
         self._publisher: Publisher | None = None
-        self.fleet = Fleet(self._command, self.environ(server.url), directory)
+        self.fleet = Fleet(self._command, self.environ(server.url), directory, Forked)
 
     def environ(self, url: str) -> dict[str, str]:
         """The environment of a process that uses the transport at `url`."""
@@ -77,7 +82,8 @@ class Run:
     def workers(self, *extra: str, url: str | None = None, environ: Mapping[str, str] | None = None) -> None:
         """Have workers started with further arguments of Celery's, another address of the server, more environment."""
         base = self.environ(url or self.server.url)
-        self.fleet = Fleet(lambda name: [*self._command(name), *extra], {**base, **(environ or {})}, self.directory)
+        environ = {**base, **(environ or {})}
+        self.fleet = Fleet(lambda name: [*self._command(name), *extra], environ, self.directory, Forked)
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +105,11 @@ class Run:
         self._publisher.put(task, self.submitted, count, *arguments)
         self.submitted += count
 
+    def copy(self, count: int) -> None:
+        """Put tasks as the first one, which waits when this is called for the first time."""
+        self.wire.multiply(self.submitted, count)
+        self.submitted += count
+
     def without_publisher(self) -> None:
         """End the producer: the next task is put by another."""
         if self._publisher:
@@ -108,7 +119,7 @@ class Run:
     def load(self) -> None:
         """Keep enough waiting for whatever comes next."""
         if self.topped_up and self.wire.waiting() < LOW:
-            self.put(MORE)
+            (self.copy if self.copies else self.put)(MORE)
 
     def under_load(self, seconds: float) -> None:
         """Let so much time pass, with enough to do."""
@@ -179,7 +190,9 @@ class Run:
     def recovered(self) -> bool:
         """Whether all that was held in any fault has begun again."""
         dead = self.wire.dead()
-        return not any(kill.open(self.journal, dead) for kill in self.kills)
+        while self._over < len(self.kills) and not self.kills[self._over].open(self.journal, dead):
+            self._over += 1
+        return self._over == len(self.kills)
 
     def settle(self) -> None:
         """Wait until nothing stands on the server any more, or nothing happens any more."""

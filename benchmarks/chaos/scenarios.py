@@ -78,7 +78,7 @@ SCENARIOS = {
     "unconfirmed": Scenario(
         faults.workers, kills=8, pools=("threads",), transports=("ours",), whole=partial(failover.play, replicas=0)
     ),
-    "recovery": Scenario(recovery.play, kills=60, count=recovery.count),
+    "recovery": Scenario(recovery.play, kills=60),
     "batch": Scenario(batch.play, kills=10, tasks=5000, transports=("ours",), count=batch.tally),
 }
 

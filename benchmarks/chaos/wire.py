@@ -17,12 +17,12 @@ def numbers(messages: Iterable[bytes]) -> set[int]:
     return {int(match[1]) for message in messages if (match := _NUMBER.search(message))}
 
 
-def renumbered(message: bytes, count: int) -> Iterator[bytes]:
-    """So many copies of a task's message, with the numbers that follow on its own."""
+def renumbered(message: bytes, first: int, count: int) -> Iterator[bytes]:
+    """So many copies of a task's message, numbered from `first` on."""
     match = _NUMBER.search(message)
     assert match
-    before, after, first = message[: match.start(1)], message[match.end(1) :], int(match[1])
-    return (b"%b%d%b" % (before, number, after) for number in range(first + 1, first + 1 + count))
+    before, after = message[: match.start(1)], message[match.end(1) :]
+    return (b"%b%d%b" % (before, number, after) for number in range(first, first + count))
 
 
 class Wire:
@@ -33,6 +33,8 @@ class Wire:
     def __init__(self, url: str, queue: str) -> None:
         self.client: Any = Redis.from_url(url)
         self.queue = queue
+        #: The message of which others are copies.
+        self._original = b""
 
     def waiting(self) -> int:
         """Number of messages that nobody has taken."""
@@ -46,10 +48,14 @@ class Wire:
         """All that waits or is taken."""
         raise NotImplementedError
 
-    def multiply(self, count: int) -> None:
-        """Put so many copies of the one message that waits, much faster than any producer can."""
+    def multiply(self, first: int, count: int) -> None:
+        """Put so many copies of a message that waits, numbered from `first` on: much faster than any producer can.
+
+        Once there were some, they are copies of the same one.
+        """
+        self._original = self._original or self._one()
         with self.client.pipeline(transaction=False) as pipe:
-            for number, message in enumerate(renumbered(self._one(), count), 1):
+            for number, message in enumerate(renumbered(self._original, first, count), 1):
                 self._put(pipe, message)
                 if number % _PAGE == 0:
                     pipe.execute()

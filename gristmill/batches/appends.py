@@ -69,6 +69,8 @@ class Append(BatchScripts):
 
     def _refusal(self, batch: str, status: str, fields: dict[str, Any]) -> Exception:
         state = Ledger(self.client, self.settings).state(batch)
+        if "task" not in state:
+            return self._unusable(batch, "lost")
         if status == "other":
             return other_batch(batch, state, fields)
         if status == "dedupe":

@@ -20,8 +20,6 @@ from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
 from gristmill.server.replies import by_name, by_turns, stream_entries
 
-#: The version of the names and forms of the keys; ledger.lua has the same number, and answers alike.
-SCHEMA = 2
 #: States of one call: no script may occupy the server for long.
 _STATES_AT_ONCE = 500
 #: Blocks of items that one call reads.
@@ -43,7 +41,7 @@ class Ledger(BatchScripts):
         """Create `batch` with the state `fields`, or start to feed it again.
 
         Raises:
-            AlreadyFeeding: another producer is feeding the batch.
+            AlreadyFeeding: another producer is feeding the batch, or it is gone before this one has begun.
             DifferentInput: the batch exists with another task or other fixed arguments.
             BatchCancelled: the batch was cancelled before all its items were stored.
             InputError: the batch is to follow a batch that is not on the server.
@@ -54,6 +52,8 @@ class Ledger(BatchScripts):
             _, parameter, name = answer.split()
             raise InputError(invalid_value(parameter, name, "a batch on the server"))
         state = self.state(batch)
+        if "task" not in state:
+            raise _lost(batch)
         if answer == "cancelled":
             raise cancelled(batch, state)
         if answer == "other":
@@ -104,10 +104,7 @@ class Ledger(BatchScripts):
         if answer == "cancelled":
             raise cancelled(batch, self.state(batch))
         if answer == "lost":
-            raise AlreadyFeeding(
-                f"this producer no longer feeds batch {batch!r}: somebody deleted it, another producer took over, "
-                "or another server did, which lacks its latest items; repeat the command"
-            )
+            raise _lost(batch)
 
     def take(self, chunk: Chunk, worker: str = "") -> Work | None:
         """Start a chunk on `worker` (its id); None when no item of the chunk has to run.
@@ -254,3 +251,10 @@ class Ledger(BatchScripts):
         """
         if dependent := self._call("forget", batch=batch, actor=actor()):
             raise InputError(f"batch {dependent!r} follows {batch!r}: cancel or delete {dependent!r} first")
+
+
+def _lost(batch: str) -> AlreadyFeeding:
+    return AlreadyFeeding(
+        f"this producer no longer feeds batch {batch!r}: somebody deleted it, another producer took over, "
+        "or another server did, which lacks its latest items; repeat the command"
+    )

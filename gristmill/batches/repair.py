@@ -20,6 +20,7 @@ WORDS = {
     "wrong_mark": "{} items have an outcome and are marked as another one: the outcome stands",
     "half_cancelled": "{} items are cancelled in part only: they are cancelled",
     "two_outcomes": "{} items have two outcomes: one stands",
+    "source_not_taken": "the end of its source was not told: it takes what is left, and its input ends",
     "items_not_counted": "{} items are stored and not counted: they count",
     "half_cancelled_input": "the input is cut off, and nobody cancelled the batch: the input goes on",
     "wrong_counters": "{} counters differ from the items: they are counted again",
@@ -91,13 +92,14 @@ class Repair(BatchScripts):
             failures, deaths = failures + int(some), deaths + int(dead)
             _add(findings, flat)
             yield findings
+        # Before the batch may end: who takes its values takes no more then.
+        if number := self._tell(batch, mend=mend):
+            findings["events_missing"] = number
         more = True
         while more:
             report = self._call("repair_batch", batch=batch, failures=failures, deaths=deaths, mend=mend)
             more = bool(_add(findings, report).pop("more", 0)) and mend
             yield findings
-        if number := self._tell(batch, mend=mend):
-            findings["events_missing"] = number
         yield findings
 
     def queue_names(self) -> set[str]:

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from math import inf
 from typing import Any
 
@@ -54,6 +54,8 @@ class Lease:
         self.holding: set[str] = set()
         self.acks = Acks(self.scripts, self.consumer, self.holding)
         self.queues: set[str] = set()
+        #: Called when there are more of them; a worker's watch sets it.
+        self.on_more_queues: Callable[[], object] = lambda: None
         #: Those of the queues whose lists this process takes.
         self.with_lists: set[str] = set()
         #: Channel id -> when that channel sent the read whose reply it has not processed yet (monotonic seconds).
@@ -79,13 +81,16 @@ class Lease:
         #: Keys with the name of a queue's list and another type.
         self._other_keys: set[str] = set()
 
-    def keep(self, queues: Iterable[str], take_lists: bool = False) -> None:
+    def keep(self, queues: Collection[str], take_lists: bool = False) -> None:
         """Renew the lease on `queues` from now on, and take what is on their lists if `take_lists`."""
+        is_more = not self.queues.issuperset(queues)
         self.queues.update(queues)
         self.heartbeat.add(*self._calls)
         if take_lists:
             self.with_lists.update(queues)
             self.heartbeat.add(self._list_moves)
+        if is_more:
+            self.on_more_queues()
 
     def wake_in(self, seconds: float, queues: Iterable[str]) -> None:
         """In `seconds` seconds, put what is due of `queues` on them; that wakes a reader, here or elsewhere.

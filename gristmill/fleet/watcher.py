@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from math import inf
 from typing import Any, cast
 
 from gristmill.broker.leases import SCAN_MOST, Lease
@@ -58,6 +59,7 @@ class Watcher:
 
     def begin(self) -> None:
         """Subscribe, enlist and watch from now on."""
+        self.lease.on_more_queues = lambda: self.lease.heartbeat.hasten(self._enlist, 0)
         self.lease.heartbeat.add(self._hold, self._enlist)
 
     def _note_break(self) -> None:
@@ -86,8 +88,8 @@ class Watcher:
     def enlist(self) -> None:
         """Say who this worker is, and learn whether it watches the others."""
         if not self.lease.queues:
-            # It has not begun to read.
-            self._enlist.seconds = LOOK_SECONDS
+            # It enlists once it begins to read: nobody sees the death of a worker that has not.
+            self._enlist.seconds = inf
             return
         # It may have ended while this thread made another call.
         self.subscription.hold()

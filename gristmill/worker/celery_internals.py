@@ -240,6 +240,15 @@ class HookedPool(AsynPool):
             self.pool_has_died()
         return super()._join_exited_workers(shutdown)
 
+    def on_job_process_down(self, job: Any, pid_gone: int) -> None:
+        """Give a job of a dead process to another one; called by billiard.
+
+        Not yet where the process has died since billiard looked at it: its last reports are not read, and what it says
+        there to have ended would run twice. Its own death is seen next.
+        """
+        if all(process.pid != pid_gone for process in pool_of(self)):
+            super().on_job_process_down(job, pid_gone)
+
     def _track_child_process(self, proc: Any, hub: Any) -> None:
         if getattr(proc, "_sentinel_poll", self) is None:
             # Its death was seen just before the connection broke. The pool replaces it soon; Celery would end here.

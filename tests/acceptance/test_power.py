@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.chaos.power import cuts, tear
 from benchmarks.chaos.power.disk import NoCompiler
+from benchmarks.chaos.power.lives import LIFE_OF
 from benchmarks.chaos.power.servers import Missing
 
 
@@ -60,9 +61,17 @@ def test_half_scripts_on_servers_of_others_are_mended(server, halves):
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["embedded", "redis"])
 def test_a_batch_whose_file_was_torn_in_any_script_of_its_life_ends(server):
-    counts = {script: tear.run(server, script, ours=False, stride=200) for script in tear.SCRIPTS}
-    assert {script: count.broken for script, count in counts.items()} == {script: [] for script in tear.SCRIPTS}
+    counts = {script: tear.run(server, script, ours=False, stride=400, within=15) for script in LIFE_OF}
+    assert {script: count.broken for script, count in counts.items()} == {script: [] for script in LIFE_OF}
     assert all(count.tears for count in counts.values())
+
+
+@pytest.mark.parametrize(("step", "first"), [("back", 0), ("postpone", 0), ("source", 0), ("finish", 29_000)])
+def test_half_of_a_script_leaves_nothing_that_nobody_has_or_can_read(step, first):
+    """A message that was handed back was nobody's, and in no queue; no script could read a batch with a source."""
+    count = tear.run("redis", step, ours=False, stride=41, first=first, within=10)
+    assert (count.broken, count.hanging) == ([], 0)
+    assert count.halves
 
 
 def test_a_server_that_we_start_applies_no_half_script():

@@ -2,9 +2,11 @@
 
 import pytest
 
+from gristmill.batches.appends import Append
 from gristmill.batches.control import Control
 from gristmill.batches.feed import PRODUCER_LEASE, AlreadyFeeding
 from gristmill.batches.info import GONE_MS, State
+from gristmill.batches.ledger import Ledger
 from gristmill.cli.output.progress import describe
 from gristmill.dashboard.warnings import BATCHES_MOST, advise_on_abandoned
 from gristmill.fleet.overview import Observer
@@ -104,3 +106,28 @@ def test_the_warnings_name_a_few_batches_and_count_the_others(ledger, batch):
     advice = advise_on_abandoned([look(ledger)] * (BATCHES_MOST + 2))
     assert len(advice) == BATCHES_MOST + 1
     assert (advice[-1].text[0], advice[-1].command) == ("2", "gristmill batches")
+
+
+@pytest.fixture
+def vanishing(monkeypatch):
+    """Every batch is gone when somebody reads its state: a server took over that lacks it."""
+    read = Ledger.state
+
+    def state(ledger, batch):
+        ledger.client.unlink(ledger.key(batch, "state"))
+        return read(ledger, batch)
+
+    monkeypatch.setattr(Ledger, "state", state)
+
+
+@pytest.mark.parametrize("fields", [FIELDS, {**FIELDS, "task": "other"}])
+def test_a_producer_whose_batch_is_gone_as_it_begins_is_told(ledger, batch, vanishing, fields):
+    """It got a KeyError, in a failover without confirmation."""
+    with pytest.raises(AlreadyFeeding, match="another server did"):
+        ledger.create("b", "one", fields)
+
+
+def test_so_is_one_that_appends(ledger, batch, vanishing):
+    append = Append(ledger.client, ledger.settings, "append", lambda item, _: item)
+    with pytest.raises(AlreadyFeeding, match="was deleted"):
+        append.begin("b", "two", {**FIELDS, "task": "other", "open": 1})

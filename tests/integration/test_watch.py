@@ -2,6 +2,7 @@
 
 import json
 import time
+from math import inf
 
 import pytest
 from redis import Redis
@@ -271,6 +272,18 @@ class TestDoctor:
         assert self.found(bench, monkeypatch) == [("death of a worker", False)]
         others.scripts.call("enlist", consumer="w:2", worker="", problem="NOPERM", anew=True, queues=["q"])
         assert self.found(bench, monkeypatch) == [("death of a worker", True)]
+
+
+def test_a_worker_enlists_as_soon_as_it_reads(bench, channel):
+    """One that was killed within a third of a second after that was left to its lease."""
+    watcher = Watcher(channel.lease, "w@here/1")
+    # It would come upon it too, in five seconds.
+    watcher._hold.seconds = 600
+    watcher.begin()
+    until(lambda: watcher._enlist.seconds == inf, what="an enlistment of a worker that does not read yet")
+    assert bench.client.hlen(f"{bench.prefix}gm1:consumers") == 0
+    channel.lease.keep(["q"])
+    until(lambda: bench.client.hexists(f"{bench.prefix}gm1:consumers", channel.lease.consumer), what="its enlistment")
 
 
 def test_a_call_after_the_end_of_its_connection_subscribes_first(bench, watcher):

@@ -1,6 +1,6 @@
 """The guards of what a pool runs and no longer runs, each with its mutation and the test that must turn red."""
 
-from tests.mutants.mutant import LOST, TRUE, Mutant
+from tests.mutants.mutant import LOST, ONCE, TRUE, Mutant
 
 POOLS = "tests/integration/test_pools.py"
 
@@ -44,5 +44,13 @@ MUTANTS = (
         "",
         "tests/integration/test_transport_guards.py::TestWatching",
         LOST,
+    ),
+    Mutant(
+        "the last reports of a process are read before its messages go to another",
+        "gristmill/worker/celery_internals.py",
+        "        if all(process.pid != pid_gone for process in pool_of(self)):\n",
+        "        if True:\n",
+        "tests/unit/test_pool_processes.py::test_the_last_reports_of_a_process_are_read_before_its_messages_go_to_another",
+        ONCE,
     ),
 )

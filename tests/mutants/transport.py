@@ -63,8 +63,8 @@ MUTANTS = (
     Mutant(
         "what is handed back wakes a worker that waits",
         f"{BROKER}/lease.lua",
-        "place_of(level, id))\n  ring_once(queue)\n",
-        "place_of(level, id))\n",
+        "  redis.call(unpack(call))\n  ring_once(queue)\n",
+        "  redis.call(unpack(call))\n",
         f"{READS}::test_what_is_handed_back_wakes_as_many_workers_as_have_room",
         SEEN,
     ),
@@ -307,5 +307,13 @@ MUTANTS = (
         "latest = now",
         f"{CLOCK}::test_an_answer_that_nobody_has_read_yet_is_not_lost_once_the_clock_was_set_forward",
         ONCE,
+    ),
+    Mutant(
+        "a message that is handed back has its place before it is nobody's",
+        "gristmill/broker/lua/lease.lua",
+        "  redis.call('ZADD', back(queue), due or level, place_of(level, id))\n  redis.call(unpack(call))\n",
+        "  redis.call(unpack(call))\n  redis.call('ZADD', back(queue), due or level, place_of(level, id))\n",
+        "tests/acceptance/test_power.py::test_half_of_a_script_leaves_nothing_that_nobody_has_or_can_read[back-0]",
+        LOST,
     ),
 )

@@ -102,4 +102,12 @@ MUTANTS = (
         "tests/integration/test_watched_workers.py::test_a_child_of_a_worker_holds_no_connection_that_is_subscribed",
         LOST,
     ),
+    Mutant(
+        "a worker enlists as soon as it reads",
+        "gristmill/broker/leases.py",
+        "            self.on_more_queues()\n",
+        "            pass\n",
+        f"{WATCH}::test_a_worker_enlists_as_soon_as_it_reads",
+        SEEN,
+    ),
 )

@@ -13,13 +13,15 @@ from redis import Redis
 
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.control import Control
-from gristmill.batches.ledger import SCHEMA, Ledger
+from gristmill.batches.ledger import Ledger
 from gristmill.config.settings import load
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.support.ledger import WORKER, enlist, outcomes, submit
 
 FOLDER = Path(__file__).parent.parent / "data"
+#: The version of the names and forms of the keys: that of batches/lua/schema.lua.
+SCHEMA = 2
 #: Items of each batch.
 COUNT = 20
 #: The part of a batch that has its chunks in flight.

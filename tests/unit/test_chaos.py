@@ -19,7 +19,7 @@ from benchmarks.chaos.journal import Journal
 from benchmarks.chaos.kill import Kill, recoveries
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.proxy import Proxy
-from benchmarks.chaos.report import table, verdict
+from benchmarks.chaos.report import histograms, table, verdict
 from benchmarks.chaos.results import ResultFile, merged
 from benchmarks.chaos.scenarios import SCENARIOS, broken
 from benchmarks.chaos.wire import numbers
@@ -111,6 +111,20 @@ def test_a_run_in_which_stock_loses_nothing_is_too_weak():
     counts = [Count("kill", "prefork", "stock", 1, lost=lost) for lost in (0, 2)]
     assert [verdict(count) for count in counts] == ["weak: stock lost nothing", "2 lost"]
     assert "weak" in table(counts)
+
+
+def test_the_times_of_all_pieces_are_in_one_histogram():
+    pieces = [Count("recovery", "threads", "ours", seed, kills=2, recoveries=[0.65, 0.7 + seed]) for seed in (1, 2)]
+    lines = histograms(merged([*pieces, Count("kill", "threads", "ours", 1, recoveries=[3.0])])).splitlines()
+    assert lines[1:3] == [
+        "recovery, threads, ours",
+        "back after: median 0.65 s, p99 2.70 s, worst 2.70 s, of 4 kills",
+    ]
+    assert [line.split()[:4] for line in lines[3:-1]] == [
+        ["<=", "0.70", "s", "2"],
+        ["<=", "2.00", "s", "1"],
+        ["<=", "5.00", "s", "1"],
+    ]
 
 
 def test_what_is_no_scenario_is_refused(monkeypatch, capsys):

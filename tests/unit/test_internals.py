@@ -91,6 +91,7 @@ CALLS = [
     (billiard_common, "terminate_handler_fired", None, "a task that raises SystemExit cannot be told from TERM"),
     (billiard_pool.Worker, "_do_exit", "self, pid, exitcode, exc=None", "a worker takes a second longer to end"),
     (billiard_pool.Pool, "_join_exited_workers", "self, shutdown=False", "orphans run beside the second run"),
+    (asynpool.AsynPool, "on_job_process_down", "self, job, pid_gone", "what has ended before two deaths runs twice"),
     (asynpool.AsynPool, "_track_child_process", "self, proc, hub", "an orphan hides the death of its process"),
     (billiard_pool.Pool, "_create_worker_process", "self, i", "a process has no place: no output, memory or slot"),
     (billiard_pool.Pool, "WorkerProcess", "self, worker", "a process gets no limits and nothing captures its output"),

@@ -109,3 +109,62 @@ def test_a_signal_that_drains_the_worker_wakes_its_event_loop(monkeypatch):
     hub.close()
     os.close(reader)
     os.close(writer)
+
+
+class Dying:
+    """A pool process, as billiard sees it."""
+
+    name, dead = "dying", False
+
+    def __init__(self, pid, index):
+        self.pid, self.index, self.exitcode, self._popen = pid, index, None, self
+
+    def poll(self):
+        return self.exitcode
+
+    def join(self):
+        pass
+
+    def _is_alive(self):
+        return self.exitcode is None
+
+
+class TwoDeaths(HookedPool):
+    """Two processes, of which one dies while the last reports of the other are read."""
+
+    def __init__(self):
+        self._pool, self._cache, self.put_back = [Dying(1, 0), Dying(2, 1)], {}, []
+        self._poolctrl, self._on_ready_counters = dict.fromkeys((1, 2)), dict.fromkeys((1, 2))
+        self._result_handler = SimpleNamespace(on_worker_exit=lambda _: None)
+        self._put_back, self.on_process_down, self.reports = self.put_back.append, None, {}
+        self._active_writers, self._queues = set(), {}
+
+    def process_flush_queues(self, process):
+        for each in self._pool:
+            each.exitcode = -9
+        for number in self.reports.pop(process.pid, ()):
+            del self._cache[number]
+
+    def _find_worker_queues(self, process):
+        raise ValueError
+
+
+def test_the_last_reports_of_a_process_are_read_before_its_messages_go_to_another():
+    """Billiard asks of each message whether its process lives, also of one that has died since it was looked at."""
+    pool = TwoDeaths()
+    for number, process in enumerate([*pool._pool, *pool._pool]):
+        pool._cache[number] = SimpleNamespace(
+            _write_to=process,
+            _scheduled_for=process,
+            _accepted=False,
+            _worker_lost=None,
+            ready=lambda: False,
+            worker_pids=list,
+        )
+    # Of the two messages of each process, one has ended.
+    pool.reports = {1: [0], 2: [1]}
+    left = [pool._cache[2], pool._cache[3]]
+    pool._pool[0].exitcode = -9
+    while pool._pool:
+        pool._join_exited_workers()
+    assert {left.index(job) for job in pool.put_back} == {0, 1}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.chaos.power import cuts, tear
 from benchmarks.chaos.power.disk import NoCompiler
+from benchmarks.chaos.power.lives import LIFE_OF
 from benchmarks.chaos.power.servers import KINDS, Missing
 from gristmill.errors import ServerError
 
@@ -51,7 +52,7 @@ def main(scenario: str, words: Sequence[str]) -> int:
         parser.add_argument("--fsync", choices=["always", "everysec", "both"], default="both")
     else:
         parser.add_argument("--stride", type=int, default=1, metavar="N", help="tear at every Nth byte (default: 1)")
-        parser.add_argument("--script", choices=[*tear.SCRIPTS, "all"], default="record", help="(default: record)")
+        parser.add_argument("--script", choices=[*LIFE_OF, "all"], default="record", help="(default: record)")
         parser.add_argument("--first", type=int, metavar="N", help="the first byte to tear at, from 0")
         parser.add_argument("--within", type=float, metavar="S", help="begin no tear later than that in a run")
     arguments = parser.parse_args(words)
@@ -64,7 +65,7 @@ def main(scenario: str, words: Sequence[str]) -> int:
 def _runs(scenario: str, arguments: argparse.Namespace, servers: Sequence[str]) -> list[Callable[[], object]]:
     ours, seed = arguments.started_by == "gristmill", arguments.seed
     if scenario == "tear":
-        scripts = tear.SCRIPTS if arguments.script == "all" else [arguments.script]
+        scripts = LIFE_OF if arguments.script == "all" else [arguments.script]
         options = {name: getattr(arguments, name) for name in ("stride", "within", "first")}
         return [
             lambda s=server, name=script: tear.run(s, name, ours=ours, seed=seed, **options)

@@ -13,7 +13,7 @@ local function note(what, number) report[what] = (report[what] or 0) + number en
 local function read()
   b = state(batch, {'task', 'queue', 'finished', 'paused', 'cancelling', 'input_ended', 'input_ended_by', 'input_cut',
     'reason', 'ttl', 'rate', 'submitted_by', 'waiting', 'limit_by', 'max_running', 'task_rate', 'stuck_after',
-    'task_limit_by', 'task_max_running'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
+    'task_limit_by', 'task_max_running', 'from_batch', 'behind'}, {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'consumed', 'cursor', 'created',
     'retry_pending', 'bytes', 'priority'})
 end
 local function set(...) if mend then redis.call('HSET', key(batch, 'state'), ...) end end
@@ -284,10 +284,12 @@ if wrong_links > 0 then
   note('wrong_links', wrong_links)
   read()
 end
+if sources.is_untold(b) then note('source_not_taken', 1) end
 enter_sets()
 if notices.is_missed(batch, now, mend) then note('not_told', 1) end
 if not b.finished and not b.waiting and b.input_ended and b.left == 0 then note('finished_not_marked', 1) end
 if mend and next(report) then
+  if report.source_not_taken then sources.take(batch, now) end
   if not b.finished then look_by(batch, now) end
   if b.cancelling then settle(batch, now, {}) end
   release(batch, now)

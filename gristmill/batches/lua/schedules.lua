@@ -46,8 +46,9 @@ local function set_next(schedule, s, following)
     redis.call('ZREM', GM .. 'schedules_due', schedule)
     return
   end
-  redis.call('HSET', schedule_key(schedule, 'state'), 'next', following)
+  -- In this order: a schedule that has its next time is not made due by whoever repeats a call that a crash cut in half.
   if not s.paused then redis.call('ZADD', GM .. 'schedules_due', following, schedule) end
+  redis.call('HSET', schedule_key(schedule, 'state'), 'next', following)
 end
 
 -- Why nothing is run at a time that was due.

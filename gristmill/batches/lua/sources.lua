@@ -39,7 +39,8 @@ do
     redis.call('XADD', key(basket.batch, 'in'), string.format('%d-0', after),
       'first', b.stored, 'sha', '', 'items', text, 'at', now, 'event', b.source_event, 'place', place)
     redis.call('HINCRBY', key(basket.batch, 'state'), 'bytes', #text)
-    redis.call('HSET', key(basket.batch, 'state'), 'stored', after)
+    -- In one command: items that count and an event that does not would come twice where a crash cuts this in half.
+    redis.call('HSET', key(basket.batch, 'state'), 'stored', after, 'source_event', b.source_event, 'source_place', place)
     count_open(b.queue, b.paused or b.waiting, basket.count)
     b.stored, b.bytes, basket.items = after, b.bytes + #text, basket.items + basket.count
     basket.lines, basket.count, basket.bytes = {}, 0, 0
@@ -229,7 +230,6 @@ do
   function sources.add(batch, created, source)
     redis.call('HSET', key(source, 'state'), 'has_takers', 1)
     redis.call('HSET', key(source, 'takers'), batch, created)
-    redis.call('HSET', key(batch, 'state'), 'source_event', '0-0')
     keep(source)
     sources.take(batch, created)
   end
@@ -252,6 +252,12 @@ do
     if redis.call('HGET', key(b.from_batch, 'takers'), batch) ~= b.created then return false end
     if redis.call('HEXISTS', key(b.from_batch, 'state'), 'finished') == 0 then return true end
     return #redis.call('XRANGE', key(b.from_batch, 'events'), '(' .. b.source_event, '+', 'COUNT', 1) > 0
+  end
+
+  -- Whether a taker lacks the end of its source, and perhaps what came before: the call that tells of it broke off.
+  function sources.is_untold(b)
+    return b.from_batch and not (b.input_ended or b.behind or b.finished)
+      and redis.call('HEXISTS', key(b.from_batch, 'state'), 'finished') == 1
   end
 
   -- A taker goes on taking: what its source has recorded since, and what it will record.

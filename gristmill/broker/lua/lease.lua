@@ -59,8 +59,9 @@ end
 local function give_back(queue, level, id, due, deliveries)
   local call = {'XCLAIM', stream(queue, level), GROUP, NOBODY, 0, id, 'JUSTID'}
   if deliveries then call[8], call[9] = 'RETRYCOUNT', math.max(0, deliveries) end
-  redis.call(unpack(call))
+  -- Before nobody owns it: where a crash cuts a script in half, the message would be nobody's and nowhere.
   redis.call('ZADD', back(queue), due or level, place_of(level, id))
+  redis.call(unpack(call))
   ring_once(queue)
 end
 
