@@ -188,7 +188,8 @@ def _quick_turns():
     sys.setswitchinterval(before)
 
 
-def test_real_threads_that_compute_become_fewer(_quick_turns):
+@pytest.mark.usefixtures("_quick_turns")
+def test_real_threads_that_compute_become_fewer():
     def item():
         end = time.thread_time() + 0.001
         while time.thread_time() < end:
