@@ -27,13 +27,18 @@ def stopped(monkeypatch):
     def start(limit: float, *, traced: bool = False) -> int:
         pid = os.fork()
         if not pid:
-            row = rows.table.row(0)
-            row.limit = limit
-            row.begin("b", 7, 1, time.perf_counter() - SECONDS)
-            if traced:
-                ctypes.CDLL(None).ptrace(0, 0, 0, 0)
-            os.kill(os.getpid(), signal.SIGSTOP)
-            signal.pause()
+            try:
+                # A command that ran in this process before may have left another handler.
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                row = rows.table.row(0)
+                row.limit = limit
+                row.begin("b", 7, 1, time.perf_counter() - SECONDS)
+                if traced:
+                    ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+                os.kill(os.getpid(), signal.SIGSTOP)
+                signal.pause()
+            finally:
+                os._exit(1)
         pids.append(pid)
         assert os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
         return pid

@@ -61,8 +61,9 @@ os.write(own, b"%d %d %d\\n" % (room, whole, len(numbers)))
 #: When a process looks at what was written there: while it is idle, then from a chunk's start on, while its item runs.
 LOOKS = """
 import os, time
-from gristmill.worker.output import capture
+from gristmill.worker.output import capture, process_capture
 from gristmill.worker.output.live_lines import LiveLines
+process_capture.IDLE_SECONDS = min(process_capture.IDLE_SECONDS, 1.0)
 looks = []
 LiveLines.send = lambda _: looks.append(time.monotonic())
 own = capture.capture_process()

@@ -1,10 +1,10 @@
 """The number of slots that an io worker gives itself: in computed time, and with real threads."""
 
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
 
-import psutil
 import pytest
 
 from gristmill.worker.pool.slot_tuner import HOLD_MOST, HOLD_SECONDS, LEAST, MOST, SlotTuner, SlotUse
@@ -148,7 +148,7 @@ class Threads:
         while not is_done(self.slots) and time.monotonic() < deadline:
             time.sleep(0.1)
             busy, cpu = self.slots, time.process_time()
-            now = SlotUse(clock(), busy, busy, self.items, cpu, psutil.cpu_percent(), 200)
+            now = SlotUse(clock(), busy, busy, self.items, cpu, 50.0, 200)
             self.slots = tuner.look(now)
             self._start(self.slots - len(self._threads))
         return self.slots
@@ -179,13 +179,25 @@ def test_real_threads_that_share_what_they_ask_stay():
         assert threads.tune(SlotTuner(stretch=1.0), lambda slots: slots > 30, 6) <= 30
 
 
+@pytest.fixture
+def _quick_turns():
+    """The thread that tunes waits for its turn among all the others: with Python's 5 ms each, for most of the test."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before / 10)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_quick_turns")
 def test_real_threads_that_compute_become_fewer():
     def item():
-        end = time.thread_time() + 0.005
+        end = time.thread_time() + 0.001
         while time.thread_time() < end:
             pass
 
-    # What others compute on this machine takes no time on this clock.
+    # What others compute on this machine takes no time on this clock. A stretch that was too short to tell that fewer
+    # threads do as much is followed by another one soon.
     with Threads(item, 32) as threads:
-        slots = threads.tune(SlotTuner(stretch=0.2), lambda slots: slots <= 16, 100, time.process_time)
+        tuner = SlotTuner(stretch=0.2, hold=0.2)
+        slots = threads.tune(tuner, lambda slots: slots <= 16, 60, time.process_time)
     assert slots <= 16
