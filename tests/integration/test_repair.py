@@ -14,7 +14,7 @@ from gristmill.config.settings import load
 from gristmill.server.aof import newest
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
-from tests.support.aof_steps import transactions
+from benchmarks.chaos.power.commands import transactions
 from tests.support.ledger import (
     FIELDS,
     WORKER,

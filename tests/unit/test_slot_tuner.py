@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gristmill.worker.pool import slot_tuner
 from gristmill.worker.pool.slot_tuner import HOLD_MOST, HOLD_SECONDS, LEAST, MOST, SlotTuner, SlotUse
 
 
@@ -189,7 +190,7 @@ def _quick_turns():
 
 
 @pytest.mark.usefixtures("_quick_turns")
-def test_real_threads_that_compute_become_fewer():
+def test_real_threads_that_compute_become_fewer(monkeypatch):
     def item():
         end = time.thread_time() + 0.001
         while time.thread_time() < end:
@@ -197,7 +198,7 @@ def test_real_threads_that_compute_become_fewer():
 
     # What others compute on this machine takes no time on this clock. A stretch that was too short to tell that fewer
     # threads do as much is followed by another one soon.
+    monkeypatch.setattr(slot_tuner, "HOLD_SECONDS", 0.2)
     with Threads(item, 32) as threads:
-        tuner = SlotTuner(stretch=0.2, hold=0.2)
-        slots = threads.tune(tuner, lambda slots: slots <= 16, 60, time.process_time)
+        slots = threads.tune(SlotTuner(stretch=0.2), lambda slots: slots <= 16, 60, time.process_time)
     assert slots <= 16
