@@ -5,6 +5,7 @@ import json
 import pytest
 from redis import Redis
 
+from benchmarks.chaos.power.commands import transactions
 from gristmill.batches.control import Control
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.outcomes import event_ranges
@@ -14,7 +15,6 @@ from gristmill.config.settings import load
 from gristmill.server.aof import newest
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
-from benchmarks.chaos.power.commands import transactions
 from tests.support.ledger import (
     FIELDS,
     WORKER,

@@ -6,11 +6,11 @@ import signal
 import pytest
 from redis import Redis
 
+from benchmarks.chaos.power.commands import transactions
 from benchmarks.chaos.power.servers import KINDS, Missing, server_of
 from gristmill.errors import ServerError
 from gristmill.server.aof import newest
 from tests.conftest import until
-from benchmarks.chaos.power.commands import transactions
 
 SCRIPT = "for i = 1, 4 do redis.call('SET', 'part' .. i, ARGV[1]) end"
 
