@@ -44,10 +44,10 @@ trickle.rate_limit = "20/m"
 
 @cpu
 def sign(note: str, number: int):
-    """Leave a line with the number."""
-    time.sleep(0.01)
+    """Leave a line with the number, and be a while about it: who is ended here leaves another one."""
     with open(note, "a") as file:
         file.write(f"{number}\\n")
+    time.sleep(0.01)
 
 
 @cpu
