@@ -13,6 +13,10 @@ _CHECK = "valkey-check-aof", "redis-check-aof"
 _EXCESS = re.compile(r"diff=(\d+)")
 
 
+#: What the name of a file gets whose writes come after a gap.
+_SET_ASIDE = ".after-a-gap"
+
+
 def mend(binary: Path, directory: Path) -> int:
     """Cut the AOF in `directory` behind its last whole write; return the number of bytes that went.
 
@@ -20,10 +24,22 @@ def mend(binary: Path, directory: Path) -> int:
     (`aof-load-truncated yes`) may leave the beginning of such a transaction in the file: Redis 7.0 and Valkey 8.1 do.
     What they write next then becomes a part of it; their next start applies half a script, or drops answered writes.
 
+    A server that rewrites its AOF appends to a new file, and flushes the one before it in the background. If the power
+    goes meanwhile, that one may be torn. What the newer file has then comes after a gap, and goes too: it stands in a
+    file beside it.
+
     Raises:
         ServerError: the AOF cannot be mended.
     """
-    path = newest(directory)
+    paths = _appended(directory)
+    for place, path in enumerate(paths):
+        if excess := _cut(binary, path):
+            return excess + sum(map(_set_aside, paths[place + 1 :]))
+    return 0
+
+
+def _cut(binary: Path, path: Path) -> int:
+    """Cut a file behind its last whole write; return the number of bytes that went."""
     name = next(name for name in _CHECK if name.startswith(binary.name.partition("-")[0]))
     check = subprocess.run(
         [name, "--fix", str(path)],
@@ -39,8 +55,15 @@ def mend(binary: Path, directory: Path) -> int:
     return sum(map(int, _EXCESS.findall(check.stdout)))
 
 
-def newest(directory: Path) -> Path:
-    """The file of the AOF in `directory` that the server appends to: the last one of its manifest.
+def _set_aside(path: Path) -> int:
+    """Leave an empty file in the place of one; return how many bytes that had."""
+    path.rename(path.with_name(path.name + _SET_ASIDE))
+    path.touch()
+    return path.with_name(path.name + _SET_ASIDE).stat().st_size
+
+
+def _appended(directory: Path) -> list[Path]:
+    """The files of the AOF in `directory` that the server has appended to, in the order of its manifest.
 
     Raises:
         ServerError: the manifest names none.
@@ -49,4 +72,13 @@ def newest(directory: Path) -> Path:
     files = re.findall(r"^file (\S+) seq \d+ type i\b", (folder / "appendonly.aof.manifest").read_text(), re.MULTILINE)
     if not files:
         raise ServerError(f"invalid manifest in {folder} (expected a file of type i)")
-    return folder / str(files[-1])
+    return [folder / file for file in files]
+
+
+def newest(directory: Path) -> Path:
+    """The file of the AOF in `directory` that the server appends to: the last one of its manifest.
+
+    Raises:
+        ServerError: the manifest names none.
+    """
+    return _appended(directory)[-1]

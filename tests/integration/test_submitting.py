@@ -292,7 +292,12 @@ class TestSlowInput:
     """An input that gives an item and then nothing: the process's heartbeat does what the producer cannot."""
 
     @pytest.fixture
-    def stuck(self, here):
+    def before(self):
+        """The threads that others have left in this process, such as heartbeats of other servers."""
+        return threading.enumerate()
+
+    @pytest.fixture
+    def stuck(self, here, before):
         """A submission in a thread whose input has given one item, which is stored."""
         gate = threading.Event()
         submission = Submission(number, Numbers(3000, gate), name="b", on_wait=str)
@@ -303,13 +308,14 @@ class TestSlowInput:
             finally:
                 gate.set()
 
-    def test_what_it_gave_is_stored_and_its_producer_lives(self, here, stuck):
+    def test_what_it_gave_is_stored_and_its_producer_lives(self, here, before, stuck):
         begun = time.monotonic()
         until(lambda: time.monotonic() > begun + PRODUCER_LEASE / 1000 + 0.5, what="longer than its lease")
         with pytest.raises(AlreadyFeeding):
             here.create("b", "another", FIELDS)
-        names = [thread.name for thread in threading.enumerate()]
-        assert (names.count("feeding"), names.count("heartbeat")) == (1, 1)
+        names = [thread.name for thread in threading.enumerate() if thread not in before]
+        assert names.count("feeding") == 1
+        assert names.count("heartbeat") <= 1, "one for all of the process's calls of a server"
 
     def test_who_waits_for_it_learns_that_the_batch_was_cancelled(self, here, stuck, control):
         control.cancel("b", "by a test")

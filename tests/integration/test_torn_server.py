@@ -73,6 +73,29 @@ def test_a_script_is_whole_or_not_at_all(tmp_path, kind, place):
             assert client.get("answered") == "yes"
 
 
+def test_what_comes_after_a_torn_file_goes_with_it(tmp_path, kind):
+    """As when the power goes while the server rewrites its AOF, and flushes the file before in the background."""
+    with server(kind, tmp_path) as private:
+        write(private, "one")
+        write(private, "two")
+        torn = newest(private.directory)
+        data = torn.read_bytes()
+        *_, first, _ = transactions(data)
+        tear(private, PLACES[1])
+        later = torn.with_name(torn.name.replace(".1.incr", ".2.incr"))
+        whole = data[first.start : first.end].replace(b"one", b"new")
+        later.write_bytes(whole)
+        manifest = torn.with_name("appendonly.aof.manifest")
+        manifest.write_text(f"{manifest.read_text()}file {later.name} seq 2 type i\n")
+        for _ in range(2):
+            private.restart()
+            assert parts(private) == ["one"] * 4
+            os.kill(private.pid, signal.SIGKILL)
+            until(lambda: not private.alive)
+        (aside,) = later.parent.glob(f"{later.name}.*")
+        assert aside.read_bytes() == whole
+
+
 def test_what_servers_make_of_it_by_themselves(tmp_path, kind):
     """Why the start mends the file: Redis 7.0 and Valkey 8.1 lose what they answered next."""
     with server(kind, tmp_path, ours=False) as private:
