@@ -245,8 +245,8 @@ def test_one_host_is_not_pressed_by_many_requests(site: Site, use: Callable[...,
     assert [result["status"] for result in results] == [200] * 20
     assert len(site.requests) == 41
     times = sorted(site.times)
-    # 250 ms may be caught up; 50 ms for the way from the server's clock to the site's.
-    assert len(times) <= 50 * (times[-1] - times[0] + 0.25 + 0.05) + 1
+    # 250 ms may be caught up; 200 ms for the way from the server's clock to the site's, beside other work.
+    assert len(times) <= 50 * (times[-1] - times[0] + 0.25 + 0.2) + 1
 
 
 # saving
