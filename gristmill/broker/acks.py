@@ -45,13 +45,12 @@ class Acks:
 
     def _gather(self, loop: Any) -> None:
         if self._timer is None or self._timer.canceled:
-            # Timers come before the loop asks for messages, and `call_soon` behind that.
-            self._timer = loop.call_later(GATHER_SECONDS, loop.call_soon, self._flush_gathered, loop)
+            self._timer = loop.call_later(GATHER_SECONDS, self._flush_gathered, loop)
 
     def _flush_gathered(self, loop: Any) -> None:
         self._timer = None
         if self._sending:
-            # A take has some along, and the next one has the rest, while the loop goes on; a call would stop it.
+            # A take has some along, and the next one has the rest; a call of their own would stop the loop meanwhile.
             self._gather(loop)
         else:
             self.flush()

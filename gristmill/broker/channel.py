@@ -206,7 +206,7 @@ class Channel(QueuesOnServer):
         count = delivered = 0
         most = len(entries) if loop_of_this_thread() else 1
         try:
-            if len(entries) == most == TAKE_MOST and not self.is_closing:
+            if len(entries) == most == TAKE_MOST and self.qos.can_consume() and not self.is_closing:
                 self._read_on(len(entries))
             for entry in entries:
                 if self.is_closing or delivered == most or not self.qos.can_consume():
@@ -220,7 +220,7 @@ class Channel(QueuesOnServer):
 
     def _read_on(self, undelivered: int) -> None:
         """Ask for more where there are many: the server answers while this process delivers those that have come."""
-        if not any(map(self.is_list, queues := self.in_turn())):
+        if (queues := self.in_turn()) and not any(map(self.is_list, queues)):
             self._start_reading_streams(queues, self.read_seconds, undelivered)
 
     def _deliver_one(self, entry: Entry) -> bool:

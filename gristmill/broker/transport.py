@@ -4,6 +4,7 @@ import ssl
 from typing import Any
 from urllib.parse import quote
 
+from kombu.asynchronous import set_event_loop
 from kombu.transport import redis as stock
 
 from gristmill.broker import address
@@ -50,6 +51,8 @@ class Transport(stock.Transport):
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Have an event loop read the channels."""
+        # A worker that connects again has reset its loop, and kombu has forgotten it.
+        set_event_loop(loop)
         super().register_with_event_loop(connection, loop)
         seconds = min(TIDY_SECONDS, connection.client.transport_options["health_check_interval"])
         replace_timers(self.cycle, loop.call_repeatedly(seconds, self._tidy))

@@ -100,7 +100,7 @@ def begin_process(app: Any, node_name: str) -> None:
 
 def job_of(answer: Any) -> Any:
     """What `is_over` takes, for what a pool answered when it got a message; None if that tells nothing."""
-    return None if answer is None else ref(answer)
+    return ref(answer) if hasattr(answer, "ready") else None
 
 
 def is_over(job: Any) -> bool:

@@ -1,6 +1,5 @@
 """Celery's consumer, which discards no message: unreadable ones become dead letters, unknown ones are handed back."""
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -58,33 +57,10 @@ class Consumer(CeleryConsumer):
         consumer.on_task_request = Admission(consumer.on_task_request, self._capacity, self.timer)
         Request.ended = consumer.on_task_request.resume
         self._may_call_all = False
-        #: The acknowledgements that pool threads have for the event loop, and whether it knows that there are some.
-        self._endings: deque[Callable[[], Any]] = deque()
-        self._is_called = False
         worker_shutting_down.connect(self._wake, weak=False)
 
     def _capacity(self) -> Resources:
         return Resources(self.pool.num_processes, worker_memory(settings()))
-
-    def call_soon_ack(self, p: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Have the event loop acknowledge or reject a message: one call of the loop does for many."""
-        if not self.hub:
-            return super().call_soon_ack(p, *args, **kwargs)
-        # No lock: a thread that loses the GIL while it has one holds up all others.
-        self._endings.append(partial(p, *args, **kwargs))
-        if not self._is_called:
-            self._is_called = True
-            self.hub.call_soon(self._end_messages)
-        return p
-
-    def _end_messages(self) -> None:
-        self._is_called = False
-        try:
-            while self._endings:
-                self._endings.popleft()()
-        finally:
-            if self._endings:
-                self.hub.call_soon(self._end_messages)
 
     def start_limited(self, request: Any) -> None:
         """Start a message that Celery's `rate_limit` held; while the worker drains, it returns to its queue."""

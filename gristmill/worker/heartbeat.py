@@ -36,7 +36,7 @@ from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.stopped_processes import end_stopped_processes
-from gristmill.worker.task_counts import collect, put_back
+from gristmill.worker.task_counts import task_counts
 from gristmill.worker.upkeep.mending import MEND_SECONDS, Mender
 from gristmill.worker.upkeep.notifier import Notifier
 from gristmill.worker.upkeep.scheduler import Scheduler
@@ -60,6 +60,8 @@ class WorkerHeartbeat(StartStopStep):
         self.worker = worker
         self.id = worker_id(worker.hostname)
         self.kills = Kills(worker)
+        if settings().meters:
+            task_counts.begin()
         pool_size.begin(worker)
         self._mark_turn()
         if worker.hub:
@@ -101,11 +103,11 @@ class WorkerHeartbeat(StartStopStep):
             end_stopped_processes()
         ended = self.kills.ended()
         chunks, runs = unacknowledged_chunks(), run_rows.slowest()
-        counts = collect() if settings().meters else None
+        counts = task_counts.collect() if settings().meters else None
         try:
             answer = self.ledger.heartbeat(self.id, self._describe(), chunks, ended, runs, counts)
         except Exception:
-            put_back(counts or ())
+            task_counts.put_back(counts or ())
             raise
         self.kills.learn(answer.kills, ended)
         pool_size.learn(answer.wish)

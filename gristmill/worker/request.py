@@ -13,13 +13,13 @@ from redis.exceptions import RedisError
 
 from gristmill.broker.delivery import Message
 from gristmill.broker.qos import SUSPECT
-from gristmill.worker import task_counts
 from gristmill.worker.celery_internals import CeleryRequest, ProcessPool, job_of, note_cancel, note_job, was_ended
 from gristmill.worker.loop.event_loop import cancel_run
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.slot import quarantined_task
 from gristmill.worker.slot.quarantine import DEATHS
 from gristmill.worker.slot.trace import EndNotStored, as_text, passes, run_to_end
+from gristmill.worker.task_counts import task_counts
 
 #: Seconds for which a message stays hidden whose task Celery could not end: the first time, and at most.
 AGAIN_SECONDS, AGAIN_MOST = 1.0, 60.0

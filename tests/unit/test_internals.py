@@ -6,6 +6,7 @@ Each entry says what breaks without the name. `make latest` runs this with the n
 import inspect
 import multiprocessing.process
 import re
+import threading
 import weakref
 
 import pytest
@@ -153,6 +154,7 @@ ATTRIBUTES = [
     (billiard_pool.Pool, "_ctx", "`GRISTMILL_START_METHOD` has no effect"),
     (asynpool.AsynPool, "inqW_fd", "a pool never finds a process that `forkserver` has started idle"),
     (BaseProcess, "_popen", "dead pool processes are not told from live ones"),
+    (threading, "_register_atexit", "a worker that does not stop its pool waits for its threads for ever"),
     (base.BasePool, "_get_info", "`inspect stats` fails on a pool of threads"),
     (base.BasePool, "_pool", "jobs are not acknowledged after a cut connection"),
     (billiard_pool.Pool, "_processes", "a pool cannot grow or shrink"),

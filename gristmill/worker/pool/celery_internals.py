@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -186,6 +187,11 @@ class GivingPool(HookedPool):
     def has_begun(job: Any) -> bool:
         """Whether a process has reported that it runs the job."""
         return bool(job._accepted)
+
+
+def before_threads_are_joined(call: Callable[[], None]) -> None:
+    """Have Python call this at its exit before it waits for threads that are no daemons."""
+    threading._register_atexit(call)  # type: ignore[attr-defined]
 
 
 class HookedThreadPool(ThreadPool):

@@ -4,12 +4,11 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
-from weakref import finalize
 
 from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
-from gristmill.worker.pool.celery_internals import HookedThreadPool
+from gristmill.worker.pool.celery_internals import HookedThreadPool, before_threads_are_joined
 
 log = get_logger(__name__)
 
@@ -43,7 +42,7 @@ class SlotThreads:
         self._threads: list[threading.Thread] = []
         self._is_over = threading.Event()
         # At the exit of a worker that does not stop its pool, what runs still ends by itself.
-        self._end = finalize(self, _end, self._jobs, self._threads, self._is_over)
+        before_threads_are_joined(self.stop)
 
     def __len__(self) -> int:
         return len(self._threads)
@@ -70,37 +69,32 @@ class SlotThreads:
         return job
 
     def _start(self) -> None:
-        shared = (self._call, self._jobs, self._unfinished, self._is_over)
-        thread = threading.Thread(target=_run, args=shared, name=f"pool-{len(self._threads)}", daemon=True)
+        # What a task starts is a daemon where its thread is one, and Python ends daemons with the worker.
+        thread = threading.Thread(target=self._run, name=f"pool-{len(self._threads)}", daemon=False)
         thread.start()
         self._threads.append(thread)
 
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None and not self._is_over.is_set():
+            try:
+                self._call(*job.arguments)
+            except BaseException as error:
+                # Whoever looks for lost messages finds it over, and its end not reported.
+                log.error("a thread of the pool could not report an end: %r", error, exc_info=error)
+            finally:
+                self._unfinished.discard(job)
+                job.has_ended = True
+                # Nothing of it stays while the thread waits.
+                del job
+
     def stop(self) -> None:
         """Begin no more calls, and wait for those that run."""
-        self._end()
-
-
-def _run(call: Callable[..., Any], jobs: Any, unfinished: set[ThreadJob], is_over: threading.Event) -> None:
-    while (job := jobs.get()) is not None and not is_over.is_set():
-        try:
-            call(*job.arguments)
-        except BaseException as error:
-            # Whoever looks for lost messages finds it over, and its end not reported.
-            log.error("a thread of the pool could not report an end: %r", error, exc_info=error)
-        finally:
-            unfinished.discard(job)
-            job.has_ended = True
-            # Nothing of it stays while the thread waits.
-            del job
-
-
-def _end(jobs: Any, threads: list[threading.Thread], is_over: threading.Event) -> None:
-    is_over.set()
-    for _ in threads:
-        jobs.put(None)
-    for thread in threads:
-        if thread is not threading.current_thread():
-            thread.join()
+        self._is_over.set()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
 
 
 class ThreadTaskPool(HookedThreadPool):
