@@ -157,6 +157,12 @@ def pool_of(owner: Any) -> Any:
     return vars(owner)["_pool"]
 
 
+def end_messages(hub: Any) -> None:
+    """Acknowledge, or hand back, the messages that have ended, which an event loop has not come to."""
+    if hub:
+        _run_ready_callbacks(hub)
+
+
 def end_idle_pool(pool: Any) -> bool:
     """End the processes of a Celery task pool, and wait for that; False if they have jobs."""
     processes = pool_of(pool)
@@ -164,9 +170,7 @@ def end_idle_pool(pool: Any) -> bool:
         return False
     processes.close()
     processes.join()
-    if hub := get_event_loop():
-        # The acknowledgements of what has just ended.
-        _run_ready_callbacks(hub)
+    end_messages(get_event_loop())
     vars(pool)["_pool"] = None
     return True
 

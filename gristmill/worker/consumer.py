@@ -23,6 +23,8 @@ from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker.admission import Admission, hand_back
 from gristmill.worker.celery_internals import (
     CeleryConsumer,
+    end_messages,
+    is_draining,
     limited_messages,
     pool_runs,
     taken_requests,
@@ -32,6 +34,7 @@ from gristmill.worker.celery_internals import (
 from gristmill.worker.limits import worker_memory
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
+from gristmill.worker.pool.threads import ThreadTaskPool
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.request import Request
 from gristmill.worker.scheduled_tasks import add_waiting_tasks
@@ -61,6 +64,18 @@ class Consumer(CeleryConsumer):
 
     def _capacity(self) -> Resources:
         return Resources(self.pool.num_processes, worker_memory(settings()))
+
+    def call_soon_ack(self, p: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Have the event loop acknowledge or reject a message, or a thread, while the loop waits for threads to end."""
+        if is_draining() and isinstance(self.pool, ThreadTaskPool):
+            p(*args, **kwargs)
+            return p
+        return super().call_soon_ack(p, *args, **kwargs)
+
+    def stop(self) -> None:
+        """End what has ended before the worker waits for its pool."""
+        end_messages(self.hub)
+        super().stop()
 
     def start_limited(self, request: Any) -> None:
         """Start a message that Celery's `rate_limit` held; while the worker drains, it returns to its queue."""

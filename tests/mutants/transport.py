@@ -9,6 +9,7 @@ KINDS = "tests/integration/test_server_kinds.py"
 DUE = "tests/integration/test_due_times.py"
 CLOCK = "tests/integration/test_clock_steps.py"
 READS = "tests/integration/test_long_reads.py"
+AHEAD = "tests/integration/test_reading_ahead.py"
 BROKER = "gristmill/broker/lua"
 
 MUTANTS = (
@@ -315,5 +316,37 @@ MUTANTS = (
         "  redis.call(unpack(call))\n  redis.call('ZADD', back(queue), due or level, place_of(level, id))\n",
         "tests/acceptance/test_power.py::test_half_of_a_script_leaves_nothing_that_nobody_has_or_can_read[back-0]",
         LOST,
+    ),
+    Mutant(
+        "a worker that is held reads no further",
+        "gristmill/broker/channel.py",
+        "len(entries) == most == TAKE_MOST and self.qos.can_consume() and not",
+        "len(entries) == most == TAKE_MOST and not",
+        f"{AHEAD}::test_a_worker_that_is_held_while_a_take_is_on_its_way_keeps_nothing_of_it",
+        IN_TIME,
+    ),
+    Mutant(
+        "what comes ahead has room",
+        "gristmill/broker/channel.py",
+        "(room := room - undelivered) <= 0",
+        "(room := room - 0) <= 0",
+        f"{AHEAD}::test_no_more_messages_come_than_there_is_room_for",
+        IN_TIME,
+    ),
+    Mutant(
+        "what ends while threads drain is acknowledged",
+        "gristmill/worker/consumer.py",
+        "if is_draining() and isinstance(self.pool, ThreadTaskPool):",
+        "if False:",
+        f"{AHEAD}::test_what_ends_while_a_worker_drains_is_acknowledged_meanwhile[threads]",
+        ONCE,
+    ),
+    Mutant(
+        "takes bring many messages after a reconnect",
+        "gristmill/broker/transport.py",
+        "        set_event_loop(loop)\n",
+        "",
+        f"{AHEAD}::test_takes_bring_many_messages_after_a_reconnect_too",
+        IN_TIME,
     ),
 )
