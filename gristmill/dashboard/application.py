@@ -110,7 +110,7 @@ class Dashboard(Flower):
     @cached_property
     def message_watch(self) -> MessageWatch:
         """The messages that nobody takes."""
-        return MessageWatch(self.observer.fleet, self.shared_look)
+        return MessageWatch(self.observer, self.shared_look)
 
     @cached_property
     def batch_list(self) -> BatchList:
@@ -169,7 +169,7 @@ class Dashboard(Flower):
     def _sample(self) -> None:
         """Sample the queues, and the server's CPU, which takes two looks."""
         self.observer.sample()
-        self.server_cpu.look(self.observer.fleet.client)
+        self.server_cpu.look(self.observer.client)
 
     def _search(self) -> None:
         self.message_watch.renew()

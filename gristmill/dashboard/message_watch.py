@@ -6,8 +6,7 @@ import time
 from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
 from gristmill.dashboard.shared_look import SharedLook
-from gristmill.fleet.overview import Overview
-from gristmill.fleet.registry import WorkerRegistry
+from gristmill.fleet.overview import Observer, Overview
 
 #: Seconds between two searches while somebody looks, and the age from which on nobody is shown what one found.
 SEARCH_SECONDS, OLD_SECONDS = 30.0, 60.0
@@ -23,8 +22,8 @@ class MessageWatch:
     The shared look tells which queues have an advice of their own.
     """
 
-    def __init__(self, fleet: WorkerRegistry, shared_look: SharedLook) -> None:
-        self._fleet = fleet
+    def __init__(self, observer: Observer, shared_look: SharedLook) -> None:
+        self._observer = observer
         self._shared_look = shared_look
         self._lock = threading.Lock()
         self._last_look = self._last_search = -OLD_SECONDS
@@ -52,7 +51,7 @@ class MessageWatch:
         with self._lock:
             if self._is_younger(age):
                 return
-            client, settings = self._fleet.client, self._fleet.settings
+            client, settings = self._observer.client, self._observer.settings
             queues = self._shared_look.make("queues", _queues)
             self._answer = orphans(client, settings, queues), unknown_tasks(client, settings)
             self._last_search = time.monotonic()

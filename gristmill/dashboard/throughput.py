@@ -40,7 +40,7 @@ def data(application: Any, name: str) -> str:
 
 def _compute(application: Any, name: str, overview: Overview, search: SearchAnswer) -> dict[str, Any]:
     observer = application.observer
-    client, of_server = observer.fleet.client, observer.meters.settings
+    client, of_server = observer.client, observer.settings
     history = application.history.view(name, overview.at)
     autoscale, events, recorded = together(
         client,

@@ -33,7 +33,7 @@ class Application:
         self.observer = Observer(ledger.client, ledger.settings)
         self.history = History(self.observer.meters)
         self.shared_look = SharedLook(self.observer.look)
-        self.message_watch = MessageWatch(self.observer.fleet, self.shared_look)
+        self.message_watch = MessageWatch(self.observer, self.shared_look)
         self.server_cpu = ServerCpu()
 
 
@@ -270,9 +270,7 @@ def test_samples_wait_for_no_search(monkeypatch):
 
     async def run():
         dashboard = Dashboard(capp=Celery(set_as_current=False))
-        dashboard.observer = SimpleNamespace(
-            sample=lambda: samples.append(began.is_set()), fleet=SimpleNamespace(client=None)
-        )
+        dashboard.observer = SimpleNamespace(sample=lambda: samples.append(began.is_set()), client=None)
         dashboard.server_cpu = SimpleNamespace(look=lambda client: None)
         dashboard.message_watch = SimpleNamespace(renew=lambda: began.set() or ends.wait(60))
         for each in dashboard.heartbeats:
