@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from functools import cached_property
+from collections.abc import Awaitable, Callable
+from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +32,7 @@ from gristmill.fleet.server_cpu import ServerCpu
 from gristmill.server.stale_replica import StaleReplica
 
 STATIC = Path(__file__).parent / "static"
-#: Milliseconds between two samples of the queues; workers sample them too.
+#: Milliseconds between two samples of the queues, which workers sample too; as often, a search may come due.
 _SAMPLE_MS = 1000
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,9 @@ class Dashboard(Flower):
         self.add_handlers(r".*", own)
         self.stale_replica = StaleReplica()
         self.server_cpu = ServerCpu()
-        self.heartbeat = PeriodicCallback(self._sample, _SAMPLE_MS)
+        calls = {"sampling the queues": self._sample, "the search for messages that nobody takes": self._search}
+        # Apart: a search may take long, and the charts would have a gap meanwhile.
+        self.heartbeats = [PeriodicCallback(partial(_try, *call), _SAMPLE_MS) for call in calls.items()]
 
     @cached_property
     def observer(self) -> Observer:
@@ -108,7 +110,7 @@ class Dashboard(Flower):
     @cached_property
     def message_watch(self) -> MessageWatch:
         """The messages that nobody takes."""
-        return MessageWatch(self.observer.fleet)
+        return MessageWatch(self.observer, self.shared_look)
 
     @cached_property
     def batch_list(self) -> BatchList:
@@ -136,7 +138,8 @@ class Dashboard(Flower):
 
     def start(self) -> None:
         """Run until somebody stops it."""
-        self.heartbeat.start()
+        for heartbeat in self.heartbeats:
+            heartbeat.start()
         try:
             if self._may_write():
                 super().start()
@@ -163,16 +166,12 @@ class Dashboard(Flower):
         except RedisError:
             return True
 
-    async def _sample(self) -> None:
-        try:
-            await asyncio.to_thread(self._look_on)
-        except Exception as error:
-            log.warning("sampling the queues failed, retrying: %s", error)
-
-    def _look_on(self) -> None:
-        """Sample the queues; and look at what visitors shall not wait for, or what takes two looks."""
+    def _sample(self) -> None:
+        """Sample the queues, and the server's CPU, which takes two looks."""
         self.observer.sample()
-        self.server_cpu.look(self.observer.fleet.client)
+        self.server_cpu.look(self.observer.client)
+
+    def _search(self) -> None:
         self.message_watch.renew()
 
     def find_handler(self, request: Any, **kwargs: Any) -> Any:
@@ -185,6 +184,13 @@ class Dashboard(Flower):
 
     def _is_ours(self, host: str) -> bool:
         return bool(self.options.unix_socket) or host == self.options.address or is_loopback_name(host)
+
+
+async def _try(what: str, call: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(call)
+    except Exception as error:
+        log.warning("%s failed, retrying: %s", what, error)
 
 
 class Stranger(RequestHandler):

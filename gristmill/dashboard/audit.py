@@ -12,5 +12,5 @@ ENTRIES_MOST = 200
 
 def data(observer: Observer) -> dict[str, Any]:
     """The last actions, the newest first; `more` says that there may be older ones."""
-    entries = latest(observer.fleet.client, observer.meters.settings, ENTRIES_MOST)
+    entries = latest(observer.client, observer.settings, ENTRIES_MOST)
     return {"more": len(entries) == ENTRIES_MOST, "entries": [asdict(entry) for entry in entries]}

@@ -110,7 +110,7 @@ class BatchList:
         at = observer.meters.now()
         going_on = [info for info in infos_of_page if info.state not in ENDED]
         outlooks = observer.outlooks.of(going_on)
-        meters = observer.meters.batches([info.name for info in going_on]).answer(observer.fleet.client)
+        meters = observer.meters.batches([info.name for info in going_on]).answer(observer.client)
         return {
             "at": at,
             "total": len(names),
@@ -123,15 +123,15 @@ class BatchList:
         }
 
     def _workflow(self, name: str) -> list[BatchInfo]:
-        return workflow_of(Ledger(self._observer.fleet.client, self._observer.meters.settings), name)
+        return workflow_of(Ledger(self._observer.client, self._observer.settings), name)
 
     def _names(self) -> list[str]:
         """The names of all batches, the newest first; also forgets those whose time is over, if the user may."""
-        client, settings = self._observer.fleet.client, self._observer.meters.settings
+        client, settings = self._observer.client, self._observer.settings
         if self._observer.may_write:
             return Ledger(client, settings).names()[::-1]
         return cast(list[str], client.zrevrange(settings.key("batches"), 0, -1))
 
     def _schedules(self) -> list[dict[str, Any]]:
-        schedules = Schedules(self._observer.fleet.client, self._observer.meters.settings)
+        schedules = Schedules(self._observer.client, self._observer.settings)
         return [asdict(info) for info in schedules.infos()[:SCHEDULES_MOST]]

@@ -40,7 +40,7 @@ def find(source: Observer | Ledger, name: str) -> BatchInfo:
 def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     """One batch: its row, its progress, its run times, and the failed items behind the index `after`."""
     info = find(observer, name)
-    client, settings = observer.fleet.client, observer.meters.settings
+    client, settings = observer.client, observer.settings
     at = observer.meters.now()
     meters, attempts, slowest = together(
         client, observer.meters.batches([name]), _attempts(settings, name), _slowest(settings, name)

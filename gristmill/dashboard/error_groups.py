@@ -19,7 +19,7 @@ def error_groups(observer: Observer, name: str) -> dict[str, Any]:
     Messages are equal that differ in numbers and in quoted words only. Each group has the index and the message of
     its first item; `counted` is the number of items that were looked at.
     """
-    reader = ResultReader(observer.fleet.client, observer.meters.settings, name)
+    reader = ResultReader(observer.client, observer.settings, name)
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     counted = 0
     for result in islice(reader.failed(0), ITEMS_MOST):

@@ -2,36 +2,40 @@
 
 import threading
 import time
-from collections.abc import Collection
 
 from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
-from gristmill.fleet.registry import WorkerRegistry
+from gristmill.dashboard.shared_look import SharedLook
+from gristmill.fleet.overview import Observer, Overview
 
 #: Seconds between two searches while somebody looks, and the age from which on nobody is shown what one found.
 SEARCH_SECONDS, OLD_SECONDS = 30.0, 60.0
+
+#: Queues with messages that nobody takes, and tasks that nobody knows.
+SearchAnswer = tuple[list[Orphan], list[UnknownTask]]
 
 
 class MessageWatch:
     """What the last search found. Threads share it.
 
     A search takes long where there are many keys, so no visitor waits for one, but for the first one after a while.
+    The shared look tells which queues have an advice of their own.
     """
 
-    def __init__(self, fleet: WorkerRegistry) -> None:
-        self._fleet = fleet
+    def __init__(self, observer: Observer, shared_look: SharedLook) -> None:
+        self._observer = observer
+        self._shared_look = shared_look
         self._lock = threading.Lock()
         self._last_look = self._last_search = -OLD_SECONDS
-        self._queues: Collection[str] = ()
-        self._answer: tuple[list[Orphan], list[UnknownTask]] = [], []
+        self._answer: SearchAnswer = [], []
 
-    def look(self, queues: Collection[str]) -> tuple[list[Orphan], list[UnknownTask]]:
-        """What nobody takes, and what nobody knows; `queues` are those that have an advice of their own.
+    def look(self) -> SearchAnswer:
+        """What nobody takes, and what nobody knows. A search asks the shared look: call this before that makes a page.
 
         Raises:
             RedisError: the server cannot be reached, or refuses.
         """
-        self._last_look, self._queues = time.monotonic(), queues
+        self._last_look = time.monotonic()
         self._search(OLD_SECONDS)
         return self._answer
 
@@ -47,9 +51,14 @@ class MessageWatch:
         with self._lock:
             if self._is_younger(age):
                 return
-            client, settings = self._fleet.client, self._fleet.settings
-            self._answer = orphans(client, settings, self._queues), unknown_tasks(client, settings)
+            client, settings = self._observer.client, self._observer.settings
+            queues = self._shared_look.make("queues", _queues)
+            self._answer = orphans(client, settings, queues), unknown_tasks(client, settings)
             self._last_search = time.monotonic()
 
     def _is_younger(self, age: float) -> bool:
         return time.monotonic() - self._last_search < age
+
+
+def _queues(overview: Overview) -> list[str]:
+    return [queue.name for queue in overview.queues]

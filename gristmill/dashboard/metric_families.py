@@ -35,7 +35,7 @@ def collect(observer: Observer, overview: Overview) -> list[Metric]:
     Raises:
         RedisError: the server cannot be reached.
     """
-    client, of_server = observer.fleet.client, observer.meters.settings
+    client, of_server = observer.client, observer.settings
     ended, autoscale = together(client, observer.meters.ended(), autoscale_now(of_server, overview.at))
     return [
         *_counters(observer.meters.totals()),
@@ -144,7 +144,7 @@ def _batches(counts: Mapping[tuple[Series, str], int], overview: Overview) -> It
 
 
 def _server(observer: Observer) -> Iterator[Metric]:
-    client, settings = observer.fleet.client, observer.meters.settings
+    client, settings = observer.client, observer.settings
     dead_letters = DeadLetters(client, settings)
     yield _gauge("gristmill_dead_letters", "Messages that workers gave up on.", "", [("", len(dead_letters))])
     yield _gauge(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, TypeVar, cast
 
-from redis.exceptions import RedisError
+from redis import exceptions
 
 from gristmill.fleet.overview import Overview
 
@@ -27,16 +27,18 @@ class SharedLook:
         self._lock = threading.Lock()
         self._ended, self._overview = -inf, cast(Overview, None)
         self._values: dict[str, Any] = {}
-        self._silence: RedisError | None = None
+        self._silence: exceptions.RedisError | None = None
 
     def make(self, name: str, make: Callable[[Overview], Value]) -> Value:
         """What `make` made of the last look, if that was a moment ago, for all who ask for it by the same `name`.
 
         Raises:
-            RedisError: the server does not answer; those who waited meanwhile are told so too.
+            RedisError: the server does not answer, and whoever waited meanwhile is told so too; or it refuses.
         """
+        # Whoever waits while others make a slow page gets that page.
+        arrived = time.monotonic()
         with self._lock:
-            is_fresh = time.monotonic() - self._ended <= FRESH_SECONDS
+            is_fresh = arrived - self._ended <= FRESH_SECONDS
             if is_fresh and self._silence is not None:
                 raise self._silence
             try:
@@ -45,7 +47,7 @@ class SharedLook:
                     self._ended = time.monotonic()
                 if name not in self._values:
                     self._values[name] = make(self._overview)
-            except RedisError as error:
+            except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
                 self._silence, self._ended = error, time.monotonic()
                 raise
             return cast(Value, self._values[name])

@@ -10,6 +10,7 @@ from gristmill.dashboard import workers
 from gristmill.dashboard.advice import Advice, advise
 from gristmill.dashboard.advised_command import Reader
 from gristmill.dashboard.asking import to_json
+from gristmill.dashboard.message_watch import SearchAnswer
 from gristmill.dashboard.shared_look import SharedLook
 from gristmill.dashboard.warnings import (
     advise_on_abandoned,
@@ -30,15 +31,16 @@ def data(application: Any, name: str) -> str:
     """The JSON of the page for the range `name`; made once a second, however many visitors ask.
 
     Raises:
-        RedisError: the server does not answer; those who waited meanwhile are told so too.
+        RedisError: the server does not answer, and whoever waited meanwhile is told so too; or it refuses.
     """
+    search: SearchAnswer = application.message_watch.look()
     look: SharedLook = application.shared_look
-    return look.make(name, lambda overview: to_json(_compute(application, name, overview)))
+    return look.make(name, lambda overview: to_json(_compute(application, name, overview, search)))
 
 
-def _compute(application: Any, name: str, overview: Overview) -> dict[str, Any]:
+def _compute(application: Any, name: str, overview: Overview, search: SearchAnswer) -> dict[str, Any]:
     observer = application.observer
-    client, of_server = observer.fleet.client, observer.meters.settings
+    client, of_server = observer.client, observer.settings
     history = application.history.view(name, overview.at)
     autoscale, events, recorded = together(
         client,
@@ -50,7 +52,7 @@ def _compute(application: Any, name: str, overview: Overview) -> dict[str, Any]:
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
-        "advice": [asdict(advice) for advice in _every_advice(application, overview, autoscale)],
+        "advice": [asdict(advice) for advice in _every_advice(application, overview, autoscale, search)],
         "workers": workers.rows(overview.workers, recorded),
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not client.exists(of_server.key("batches")),
@@ -59,11 +61,13 @@ def _compute(application: Any, name: str, overview: Overview) -> dict[str, Any]:
     }
 
 
-def _every_advice(application: Any, overview: Overview, autoscale: dict[str, Any] | None) -> Iterator[Advice]:
+def _every_advice(
+    application: Any, overview: Overview, autoscale: dict[str, Any] | None, search: SearchAnswer
+) -> Iterator[Advice]:
     """The advice on queues and workers, on messages that nobody takes, and on tasks that nobody knows."""
     scaled = autoscale["queues"] if autoscale else ()
     yield from _advice(overview, application.server_cpu.percent, scaled)
-    unattended, tasks = application.message_watch.look([queue.name for queue in overview.queues])
+    unattended, tasks = search
     yield from advise_on_orphans(unattended)
     items = tasks_without_worker(overview.batches, overview.workers, overview.at)
     yield from advise_on_unknown_tasks([*tasks, *items])

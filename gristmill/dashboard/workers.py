@@ -12,7 +12,7 @@ from gristmill.fleet.registry import LiveWorker
 def data(observer: Observer) -> dict[str, Any]:
     """The live workers, each with what it recorded, by name."""
     workers = observer.fleet.workers()
-    recorded = observer.meters.of_workers([worker.id for worker in workers]).answer(observer.fleet.client)
+    recorded = observer.meters.of_workers([worker.id for worker in workers]).answer(observer.client)
     return {"workers": rows(workers, recorded)}
 
 

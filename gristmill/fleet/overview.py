@@ -39,9 +39,10 @@ class Overview:
 
 
 class Observer:
-    """Observes the fleet on one server."""
+    """Observes the fleet on one server, as `client` reaches it, with the key prefix of `settings`."""
 
     def __init__(self, client: Redis, settings: Settings) -> None:
+        self.client, self.settings = client, settings
         self.fleet = WorkerRegistry(client, settings)
         self.meters = Meters(client, settings)
         self.running_items = RunningItems(client, settings)
@@ -52,7 +53,7 @@ class Observer:
     @cached_property
     def may_write(self) -> bool:
         """Whether the user of the server may change batches."""
-        return not refused_commands(self.fleet.client, self.meters.settings.prefix, ("HDEL k 0",))
+        return not refused_commands(self.client, self.settings.prefix, ("HDEL k 0",))
 
     def sample(self) -> float:
         """Sample the queues and do what has come due, unless the user of the server may only read.

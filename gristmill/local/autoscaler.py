@@ -56,7 +56,7 @@ class Autoscaler:
             self._say(f"autoscale of {self._standing_by} is gone: this one acts")
             self._standing_by = ""
         overview = self._observer.look()
-        queues = self._choice.next(overview, self._cpu.look(self._observer.fleet.client), status.queues)
+        queues = self._choice.next(overview, self._cpu.look(self._observer.client), status.queues)
         for queue, past in queues.items():
             before = status.queues.get(queue)
             if before is None or before.slots != past.slots:

@@ -1,22 +1,27 @@
 """How often a page's data asks the server: a slow disk holds up each round trip, and all visitors share a look."""
 
+import asyncio
 import json
+import time
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Thread
+from threading import Barrier, Event, Thread
+from types import SimpleNamespace
 
 import pytest
+from celery import Celery
 from redis.connection import Connection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as ServerGone
+from redis.exceptions import NoPermissionError
 
 from gristmill.dashboard import batches, busy, message_watch, shared_look, throughput, workers
+from gristmill.dashboard.application import Dashboard
 from gristmill.dashboard.batch_list import BatchList, BatchQuery
 from gristmill.dashboard.history import History
 from gristmill.dashboard.message_watch import OLD_SECONDS, SEARCH_SECONDS, MessageWatch
 from gristmill.dashboard.metric_families import collect
 from gristmill.dashboard.shared_look import FRESH_SECONDS, SharedLook
 from gristmill.fleet.overview import Observer
-from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.server_cpu import ServerCpu
 from tests.support.dashboards import heartbeat, store
 
@@ -28,7 +33,7 @@ class Application:
         self.observer = Observer(ledger.client, ledger.settings)
         self.history = History(self.observer.meters)
         self.shared_look = SharedLook(self.observer.look)
-        self.message_watch = MessageWatch(self.observer.fleet)
+        self.message_watch = MessageWatch(self.observer, self.shared_look)
         self.server_cpu = ServerCpu()
 
 
@@ -147,6 +152,36 @@ def test_a_silence_while_a_page_is_made_is_shared_too(clock):
     assert shared.make("live", str) == "a look"
 
 
+def test_whoever_waits_for_a_slow_page_gets_it():
+    looks, answers, door = [], [], Barrier(6)
+    shared = SharedLook(lambda: looks.append("a look"))
+
+    def make(_):
+        time.sleep(FRESH_SECONDS + 0.3)
+        return "a slow page"
+
+    def visit():
+        door.wait(10)
+        answers.append(shared.make("live", make))
+
+    visitors = [Thread(target=visit, daemon=True) for _ in range(6)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(20)
+    assert (looks, answers) == (["a look"], ["a slow page"] * 6)
+
+
+def test_a_refusal_is_of_one_page(clock):
+    def refuse(_):
+        raise NoPermissionError("no right to XLEN")
+
+    shared = SharedLook(lambda: "a look")
+    with pytest.raises(NoPermissionError):
+        shared.make("metrics", refuse)
+    assert shared.make("live", str) == "a look"
+
+
 @pytest.fixture
 def searches(monkeypatch, clock):
     """When each search began, by the clock."""
@@ -162,51 +197,90 @@ def searches(monkeypatch, clock):
 
 
 def test_no_visitor_waits_for_a_search_while_somebody_looks(ledger, clock, searches):
-    watch = MessageWatch(WorkerRegistry(ledger.client, ledger.settings))
+    watch = Application(ledger).message_watch
     watch.renew()
     assert searches == [], "a search that nobody asked for"
-    watch.look([])
+    watch.look()
     by_visitors, first = [], clock[0]
     for _ in range(300):
         clock[0] += 1
         watch.renew()
         before = len(searches)
-        watch.look([])
+        watch.look()
         by_visitors += searches[before:]
     assert by_visitors == []
     assert searches == [first + n * SEARCH_SECONDS for n in range(11)]
 
 
 def test_no_visitor_waits_while_a_search_goes_on(ledger, clock, monkeypatch):
-    watch, answers = MessageWatch(WorkerRegistry(ledger.client, ledger.settings)), []
+    watch, answers = Application(ledger).message_watch, []
 
     def orphans(*_):
         if answers:
-            visitor = Thread(target=lambda: answers.append(watch.look([])), daemon=True)
+            visitor = Thread(target=lambda: answers.append(watch.look()), daemon=True)
             visitor.start()
             visitor.join(10)
         return [f"search {len(answers)}"]
 
     monkeypatch.setattr(message_watch, "orphans", orphans)
-    answers.append(watch.look([]))
+    answers.append(watch.look())
     clock[0] += SEARCH_SECONDS - 1
-    answers.append(watch.look([]))
+    answers.append(watch.look())
     clock[0] += 1
     watch.renew()
     assert answers == [(["search 0"], [])] * 3
-    assert watch.look([]) == (["search 3"], [])
+    assert watch.look() == (["search 3"], [])
 
 
 def test_what_a_search_found_is_never_old(ledger, clock, searches):
-    watch = MessageWatch(WorkerRegistry(ledger.client, ledger.settings))
-    watch.look([])
+    watch = Application(ledger).message_watch
+    watch.look()
     for _ in range(600):
         clock[0] += 1
         watch.renew()
     # Where nobody looks, nobody searches.
     assert len(searches) == 1
-    assert watch.look([]) == ([f"found at {clock[0]:.0f}"], [])
+    assert watch.look() == ([f"found at {clock[0]:.0f}"], [])
     clock[0] += OLD_SECONDS - 1
     assert searches[-1] == clock[0] - OLD_SECONDS + 1
-    watch.look([])
+    watch.look()
     assert len(searches) == 2
+
+
+def test_metrics_wait_for_no_search(ledger, monkeypatch):
+    application, began, ends = Application(ledger), Event(), Event()
+    monkeypatch.setattr(message_watch, "orphans", lambda *_: [began.set(), ends.wait(60)][:0])
+    ask = partial(application.shared_look.make, "metrics", partial(collect, application.observer))
+    visitor = Thread(target=throughput.data, args=(application, "live"), daemon=True)
+    scraper = Thread(target=ask, daemon=True)
+    visitor.start()
+    assert began.wait(10)
+    scraper.start()
+    scraper.join(10)
+    waits = [thread.is_alive() for thread in (visitor, scraper)]
+    ends.set()
+    for thread in (visitor, scraper):
+        thread.join(10)
+    assert waits == [True, False]
+
+
+def test_samples_wait_for_no_search(monkeypatch):
+    monkeypatch.setattr("gristmill.dashboard.application._SAMPLE_MS", 10)
+    samples, began, ends = [], Event(), Event()
+
+    async def run():
+        dashboard = Dashboard(capp=Celery(set_as_current=False))
+        dashboard.observer = SimpleNamespace(sample=lambda: samples.append(began.is_set()), client=None)
+        dashboard.server_cpu = SimpleNamespace(look=lambda client: None)
+        dashboard.message_watch = SimpleNamespace(renew=lambda: began.set() or ends.wait(60))
+        for each in dashboard.heartbeats:
+            each.start()
+        deadline = time.monotonic() + 10
+        while samples.count(True) < 3 and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for each in dashboard.heartbeats:
+            each.stop()
+        ends.set()
+
+    asyncio.run(run())
+    assert samples.count(True) >= 3, "the samples wait"
