@@ -70,6 +70,14 @@ def test_a_value_that_cannot_work_is_refused(unchanged):
         assert shown.removeprefix("http://") in said
 
 
+@pytest.mark.parametrize("path", ["out", "new/out", "new/../out", "new/../../out"])
+def test_the_trial_of_a_directory_leaves_nothing(unchanged, tmp_path, path):
+    here = tmp_path / "here"
+    here.mkdir()
+    unchanged.run("run", "--dry-run", "--output-dir", path, "--", "true", ":::", "x", cwd=here).good()
+    assert list(tmp_path.rglob("*")) == [here]
+
+
 def test_an_option_about_files_is_refused_beside_arguments(unchanged):
     cases = [(("run", *option, "--", "true", ":::", "x"), word) for option, word in OF_FILES]
     assert all("--from" in said for said in unchanged.refused(cases))

@@ -205,3 +205,20 @@ def test_links_that_disagree_are_mended(ledger):
     assert {end_one(ledger), end_one(ledger)} == {"a", "other"}
     assert states(ledger, "b") == ["running"]
     assert list(ledger.items("taker")) == [(0, "0")]
+
+
+def test_a_batch_that_waits_for_nothing_begins_once_it_is_mended(ledger):
+    """As half of the script leaves it that ended the last batch before it."""
+    repair = Repair(ledger.client, ledger.settings)
+    submit(ledger, "a", 1)
+    submit(ledger, "b", 2, after="a")
+    ledger.client.hset(ledger.key("b", "state"), "waiting", 0)
+    ledger.client.hset(ledger.key("a", "dependents"), "b", f"{ledger.state('b')['created']}:succeeded:met")
+    assert end_one(ledger) == "a"
+    assert states(ledger, "b") == ["waiting"]
+    assert repair.examine("b") == {"wrong_links": 1}
+    repair.mend("b")
+    assert repair.examine("b") == {}
+    run_all(ledger)
+    assert states(ledger, "a", "b") == 2 * ["succeeded"]
+    assert counts(ledger) == {}

@@ -51,6 +51,14 @@ MUTANTS = (
         TRUE,
     ),
     Mutant(
+        "a batch that half of a script left waiting for nothing begins",
+        f"{BATCHES}/links.lua",
+        "    if waiting == 0 or waiting ~= tonumber(b.waiting) then",
+        "    if waiting ~= tonumber(b.waiting) then",
+        f"{LINKS}::test_a_batch_that_waits_for_nothing_begins_once_it_is_mended",
+        LOST,
+    ),
+    Mutant(
         "a batch of values takes what its source records since",
         f"{BATCHES}/retry.lua",
         "if takes then sources.go_on_taking(batch, now) end\n",

@@ -10,11 +10,9 @@ from gristmill.server import scripts
 from gristmill.server.scripts import source
 
 ROOMS = Path(scripts.__file__).parent.parent
-SCRIPTS = sorted(
-    f"{path.parent.parent.relative_to(ROOMS)}/{path.stem}"
-    for path in ROOMS.rglob("lua/*.lua")
-    if path.read_text().startswith("--@ ") and not path.read_text().startswith("--@ uses")
-)
+#: Scripts and parts.
+FILES = sorted(f"{path.parent.parent.relative_to(ROOMS)}/{path.stem}" for path in ROOMS.rglob("lua/*.lua"))
+SCRIPTS = [name for name in FILES if scripts._HEAD.search(scripts._read(name))]
 #: Small parts that others build upon.
 BASES = {"server/keys", "server/clock"}
 #: What a part does when a script begins, such as to refuse what another version has written.
@@ -57,14 +55,26 @@ def test_a_script_has_room_for_more_local_variables(name):
     assert locals_at_once(source(name).text) <= LOCALS_MOST - 25
 
 
+def code(name):
+    """The text of a script or a part, without its comments and texts."""
+    return re.sub(r"--[^\n]*|'(?:\\.|[^'\\])*'", "", scripts._read(name))
+
+
 def code_words(name):
-    """The words of a script or a part, without its comments and texts, and without the fields of tables."""
-    code = re.sub(r"--[^\n]*|'(?:\\.|[^'\\])*'", "", scripts._read(name))
-    return set(re.findall(r"(?<![.\w])\w+", code))
+    """The words of a script or a part, without the fields of tables."""
+    return set(re.findall(r"(?<![.\w])\w+", re.sub(r"[{,]\s*\w+ =(?!=)", "", code(name))))
 
 
 def declared(name):
     return {word for line in scripts._LOCAL.finditer(scripts._read(name)) for word in line["names"].split(", ")}
+
+
+def own_words(name):
+    """The words that a script or a part gives a meaning itself, in any of its functions and blocks."""
+    head, text = scripts._HEAD.search(scripts._read(name)), code(name)
+    lists = re.findall(r"\b(?:local function|local|for) (\w+(?:, \w+)*)", text)
+    lists += re.findall(r"\bfunction\b[^(\n]*\(([^)]*)\)", text)
+    return set(re.findall(r"\w+", " ".join([*lists, head["parameters"] if head else ""])))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -78,6 +88,16 @@ def test_a_script_has_no_part_that_it_does_not_need(name):
         needed |= found
         open_ones += found
     assert set(parts) <= needed
+
+
+DECLARED = {name: declared(name) for name in FILES if name not in SCRIPTS}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_script_and_a_part_have_each_part_that_they_need(name):
+    # The server finds out only when a call comes to a word without a meaning.
+    others = set().union(*(DECLARED[part] for part in scripts._parts(name)))
+    assert code_words(name) & set().union(*DECLARED.values()) <= own_words(name) | others
 
 
 def block(part, *others):

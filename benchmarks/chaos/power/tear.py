@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,12 +55,12 @@ def run(
     script: str = "record",
     *,
     ours: bool = True,
-    stride: int = 1,
+    stride: int | None = 1,
     seed: int = 1,
     within: float | None = None,
     first: int | None = None,
 ) -> TearCount:
-    """Tear at every byte that a script wrote, or at every `stride`-th one.
+    """Tear at every byte that a step wrote, or at every `stride`-th one; None: in each command of its last script.
 
     The first is byte `first` of them (default: a random one of the first `stride`); no tear begins after `within`
     seconds.
@@ -76,19 +76,30 @@ def run(
             count.version = str(info.get("valkey_version") or info["redis_version"])
             life, start = _live(client, private, script)
         _kill(private)
-        end = newest(private.directory).stat().st_size
+        data = newest(private.directory).read_bytes()
         image = directory / "image"
         shutil.copytree(private.directory / "appendonlydir", image)
         whole = _whole(private, image, start)
-        if first is None:
-            first = random.Random(seed).randrange(max(1, min(stride, end - start)))
-        for at in range(start + first, end + 1, stride):
+        places = _in_commands(data) if stride is None else _bytes(start, len(data), stride, first, seed)
+        for at in places:
             if deadline.over:
                 break
             _tear(private, image, at, count, whole, life)
     shutil.rmtree(directory)
     count.seconds = round(time.monotonic() - started_at, 1)
     return count
+
+
+def _bytes(start: int, end: int, stride: int, first: int | None, seed: int) -> Iterable[int]:
+    if first is None:
+        first = random.Random(seed).randrange(max(1, min(stride, end - start)))
+    return range(start + first, end + 1, stride)
+
+
+def _in_commands(data: bytes) -> Iterable[int]:
+    """The last byte of each command that follows another one in the last script that wrote with several."""
+    *_, last = (step for step in transactions(data) if len(step.commands) > 1)
+    return [end - 1 for end in last.ends[2:-1]]
 
 
 def _live(client: Any, private: PrivateServer, script: str) -> tuple[type[Life], int]:

@@ -246,7 +246,8 @@ do
         if mend and a.created then set_link(name, batch, b.created, condition[2], how) end
       end
     end
-    if waiting ~= tonumber(b.waiting) then wrong = wrong + 1 end
+    -- Half of a script may have left a batch that waits for nothing.
+    if waiting == 0 or waiting ~= tonumber(b.waiting) then wrong = wrong + 1 end
     if mend and wrong > 0 then
       redis.call('HSET', key(batch, 'state'), 'waiting', waiting)
       if unmet then redis.call('HSETNX', key(batch, 'state'), 'unmet', unmet) end
