@@ -22,6 +22,13 @@ def compiler():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("this test needs a C compiler")
 
 
+@pytest.fixture
+def client(tmp_path):
+    """A connection to a server of the test's own."""
+    with PrivateServer(Home(tmp_path), load({})) as server, Redis.from_url(server.url, decode_responses=True) as client:
+        yield client
+
+
 def cut(server, fsync, number, **options):
     try:
         return cuts.run(server, fsync, number, 1, **options)
@@ -85,17 +92,15 @@ def test_a_server_that_we_start_applies_no_half_script():
     assert count.tears >= 4
 
 
-def test_a_life_ends_where_only_the_next_look_at_its_batch_ends_it(tmp_path):
-    """The last chunk of a cancelled batch has left flight, and the file ends there: workers look again a second later."""
-    with PrivateServer(Home(tmp_path), load({})) as server:
-        with Redis.from_url(server.url, decode_responses=True) as client:
-            life = BatchLife(client)
-            for step in life.steps[: life.steps.index("cancel") + 1]:
-                getattr(life, step)()
-            # Workers have just looked.
-            life.ledger.heartbeat(WORKER, {"queue": QUEUE, "slots": 2}, [])
-            assert client.zcard(life.ledger.key(NAME, "in_flight")) == 1
-            for part in ("in_flight", "message_of", "started"):
-                client.delete(life.ledger.key(NAME, part))
-            assert life.ends()
-            assert life.ledger.infos([NAME])[0].left == 0
+def test_a_life_ends_where_only_the_next_look_at_its_batch_ends_it(client):
+    """The last chunk of a cancelled batch has left flight, and the file ends there: workers look a second later."""
+    life = BatchLife(client)
+    for step in life.steps[: life.steps.index("cancel") + 1]:
+        getattr(life, step)()
+    # Workers have just looked.
+    life.ledger.heartbeat(WORKER, {"queue": QUEUE, "slots": 2}, [])
+    assert client.zcard(life.ledger.key(NAME, "in_flight")) == 1
+    for part in ("in_flight", "message_of", "started"):
+        client.delete(life.ledger.key(NAME, part))
+    assert life.ends()
+    assert life.ledger.infos([NAME])[0].left == 0
