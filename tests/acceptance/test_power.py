@@ -4,17 +4,29 @@ import os
 import shutil
 
 import pytest
+from redis import Redis
 
 from benchmarks.chaos.power import cuts, tear
 from benchmarks.chaos.power.disk import NoCompiler
-from benchmarks.chaos.power.lives import LIFE_OF
+from benchmarks.chaos.power.lives import LIFE_OF, NAME, WORKER, BatchLife
+from benchmarks.chaos.power.load import QUEUE
 from benchmarks.chaos.power.servers import Missing
+from gristmill.config.settings import load
+from gristmill.server.home import Home
+from gristmill.server.private import PrivateServer
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler():
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("this test needs a C compiler")
+
+
+@pytest.fixture
+def client(tmp_path):
+    """A connection to a server of the test's own."""
+    with PrivateServer(Home(tmp_path), load({})) as server, Redis.from_url(server.url, decode_responses=True) as client:
+        yield client
 
 
 def count_of(run, *words, **options):
@@ -86,3 +98,17 @@ def test_a_server_that_we_start_applies_no_half_script():
     count = torn("embedded", stride=600)
     assert count.broken == []
     assert count.tears >= 4
+
+
+def test_a_life_ends_where_only_the_next_look_at_its_batch_ends_it(client):
+    """The last chunk of a cancelled batch has left flight, and the file ends there: workers look a second later."""
+    life = BatchLife(client)
+    for step in life.steps[: life.steps.index("cancel") + 1]:
+        getattr(life, step)()
+    # Workers have just looked.
+    life.ledger.heartbeat(WORKER, {"queue": QUEUE, "slots": 2}, [])
+    assert client.zcard(life.ledger.key(NAME, "in_flight")) == 1
+    for part in ("in_flight", "message_of", "started"):
+        client.delete(life.ledger.key(NAME, part))
+    assert life.ends()
+    assert life.ledger.infos([NAME])[0].left == 0

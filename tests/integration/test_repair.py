@@ -1,6 +1,7 @@
 """Half of a script's writes, as a torn AOF leaves them: `Repair` finds what disagrees, and mends it."""
 
 import json
+import time
 
 import pytest
 from redis import Redis
@@ -208,9 +209,11 @@ class TestHalfScripts:
         run_all(ledger)
         control.retry(NAME)
         chunk = pop(ledger)
-        ledger.record(chunk, outcomes(ledger.take(chunk, WORKER).items), 0.1, WORKER)
+        work = ledger.take(chunk, WORKER)
         control.cancel(NAME, "by me")
-        control.retry(NAME, cancelled=True)
+        # It ends with the batch, and without the rest of its items.
+        ledger.record(chunk, outcomes(work.items[:1]), 0.1, WORKER, rest=chunk.count - 1)
+        assert control.retry(NAME, cancelled=True) > 0
         run_all(ledger)
 
     @pytest.mark.parametrize(
@@ -223,9 +226,7 @@ class TestHalfScripts:
         parts = disagreements = 0
         for place, step in enumerate(steps):
             for length in range(1 + place % stride, len(step.commands), stride):
-                client.flushdb()
-                half = [*commands_of(steps[:place]), *step.commands[:length]]
-                replay(client, [*half, *commands_of(steps[place : place + followed])])
+                replay_half(client, steps, place, length, followed)
                 if not ledger.state(NAME).get("task"):
                     continue
                 try:
@@ -237,9 +238,32 @@ class TestHalfScripts:
         # A script that is applied again, whole, mends most of what its half left: it writes counts, not differences.
         assert disagreements > parts / 4 or followed
 
+    def test_a_batch_whose_end_is_written_in_part_can_be_retried(self, client, steps):
+        """It was finished and being cancelled: that was never mended, and no retry ran its items."""
+        ledger = Ledger(client, load({}))
+        control = Control(client, ledger.settings)
+        ends = [place for place, step in enumerate(steps) if any(b"finished" in command for command in step.commands)]
+        numbers = []
+        for place in ends:
+            for length in range(1, len(steps[place].commands)):
+                replay_half(client, steps, place, length)
+                mended(ledger)
+                numbers.append(control.retry(NAME, cancelled=True))
+        assert len(ends) > 2
+        assert max(numbers) > 0
+
 
 def commands_of(steps):
     return [command for step in steps for command in step.commands]
+
+
+def replay_half(client, steps, place, length, followed=0):
+    """A server on which `length` commands of a step were applied, then `followed` steps from that one on."""
+    client.flushdb()
+    half = [*commands_of(steps[:place]), *steps[place].commands[:length]]
+    replay(client, [*half, *commands_of(steps[place : place + followed])])
+    # Its worker was there all the time.
+    client.zadd("gm1:workers", {WORKER: time.time() * 1000}, xx=True)
 
 
 def replay(client, commands):

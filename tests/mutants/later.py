@@ -4,6 +4,7 @@ from tests.mutants.mutant import FIRED, LOST, ONCE, REPEATED, Mutant
 
 APPEND = "tests/integration/test_append.py"
 SCHEDULES = "tests/integration/test_schedules.py"
+REPAIR = "tests/integration/test_repair.py::TestHalfScripts"
 BATCHES = "gristmill/batches/lua"
 
 MUTANTS = (
@@ -37,6 +38,14 @@ MUTANTS = (
         "count_last_block(batch, b)\n",
         "",
         f"{APPEND}::test_a_block_that_a_torn_server_kept_counts",
+        LOST,
+    ),
+    Mutant(
+        "no finished batch is being cancelled, wherever a crash cuts the script that ends it",
+        f"{BATCHES}/ending.lua",
+        "key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')\n",
+        "key(batch, 'state'), 'paused', 'retry_pending', 'held_by')\n",
+        f"{REPAIR}::test_a_batch_whose_end_is_written_in_part_can_be_retried",
         LOST,
     ),
     Mutant(

@@ -3,6 +3,7 @@
 Each comes to its end from wherever a step was interrupted.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -21,8 +22,11 @@ from gristmill.broker.dead_letters import DeadLetters
 from gristmill.broker.scripts import TransportScripts
 from gristmill.config.settings import load
 from gristmill.errors import BatchCancelled, InputError
+from gristmill.server.waiting import Deadline
 
 NAME, WORKER, ITEMS = "torn", "cpu@here", 8
+#: Seconds after which a batch hangs. Workers look again at what was cut short within 3 seconds.
+ENDING = 15
 
 
 class Life:
@@ -89,16 +93,18 @@ class Life:
         repair.queues([QUEUE], mend=True)
 
     def all_end(self, *names: str) -> bool:
-        """Run batches to their ends; whether each has every item there."""
+        """Run batches to their ends, or for ENDING seconds; whether each has every item there."""
         for name in names:
             self.control.resume(name)
-        for _ in range(3 * ITEMS * len(names)):
+        deadline = Deadline(ENDING)
+        while not deadline.over:
             infos = [info for info in self.ledger.infos(names) if info]
             if len(infos) == len(names) and all(info.finished for info in infos):
                 return all(self._is_whole(info) for info in infos)
             self.ledger.heartbeat(WORKER, {"queue": QUEUE, "slots": 2}, [])
             for name in names:
                 self.run(name)
+            time.sleep(0.002)
         return False
 
     def _is_whole(self, info: BatchInfo) -> bool:

@@ -62,9 +62,10 @@ local function finish(batch, now)
   local b = state(batch, {'queue', 'input_ended', 'input_cut', 'finished', 'ttl', 'task', 'fingerprint', 'waiting', 'has_takers'},
     {'stored', 'succeeded', 'failed', 'cancelled', 'dead', 'measured_seconds', 'measured_items'})
   if not b.input_ended or b.finished or b.waiting or left_of(b) ~= 0 then return end
+  -- In this order: where a crash cuts the script in half, no finished batch is one that is being cancelled.
+  redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
   redis.call('HSET', key(batch, 'state'), 'finished', now)
   count_end(b)
-  redis.call('HDEL', key(batch, 'state'), 'paused', 'cancelling', 'retry_pending', 'held_by')
   notices.tell_end(batch, now)
   learn(b.task, b.fingerprint, b.measured_seconds, b.measured_items)
   -- Chunks that ran twice may have left some behind.
