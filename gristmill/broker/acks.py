@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.broker.scripts import TransportScripts
 
-#: Seconds that an acknowledgement waits for others; if the process dies meanwhile, the message runs a second time.
+#: Seconds that an acknowledgement waits for others, or longer while a take is on its way, whose successor has it along;
+#: if the process dies meanwhile, the message runs a second time.
 GATHER_SECONDS = 0.005
 #: Most acknowledgements in one call: no script may occupy the server for long.
 CALL_MOST = 200
@@ -35,7 +36,7 @@ class Acks:
         self._timer: Any = None
 
     def add(self, tag: str) -> None:
-        """Acknowledge a message: within GATHER_SECONDS on the event loop's thread, at once where no loop runs."""
+        """Acknowledge a message: together with others on the event loop's thread, at once where no loop runs."""
         with self._lock:
             self._waiting[tag] = None
         if (loop := loop_of_this_thread()) is None:

@@ -109,6 +109,13 @@ def test_a_stop_waits_for_what_runs_and_begins_no_more(gate):
         threads.submit(gate)
 
 
+def test_a_thread_that_a_call_starts_is_no_daemon(threads):
+    """Python ends daemons with the worker, in the middle of what they do."""
+    started = []
+    until(threads.submit(lambda: started.append(threading.Thread().daemon)).ready)
+    assert started == [False]
+
+
 def test_nothing_of_a_call_stays(threads):
     class Large:
         def __call__(self):
