@@ -1,6 +1,7 @@
 """The watch over the fleet: a worker whose subscription is gone has died, and what it held is back within a second."""
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from math import inf
@@ -23,6 +24,8 @@ HOLD_SECONDS, BREAK_SECONDS = 5.0, 0.1
 #: Seconds between two enlistments: of a watcher, or of a worker that nobody tells when the fleet lacks a watcher; of a
 #: worker that is told. Longer with more than 100 workers: all of them together enlist at most 100 times a second.
 ENLIST_SECONDS, TOLD_SECONDS, ENLISTS_PER_SECOND = 1.0, 5.0, 100
+#: Seconds that a read of more queues waits at most until the worker has enlisted with them.
+ENLISTMENT_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ class Watcher:
         #: That of them with which this worker has enlisted last.
         self._enlisted = 0
         self._is_new = True
+        #: Whether it has enlisted with all queues that it reads.
+        self._has_enlisted = threading.Event()
         #: Who took part in the watch at the last look, or when this worker enlisted and was alone; None after the
         #: connection has ended, and while others watch and this worker does not.
         self._members: set[str] | None = None
@@ -59,8 +64,16 @@ class Watcher:
 
     def begin(self) -> None:
         """Subscribe, enlist and watch from now on."""
-        self.lease.on_more_queues = lambda: self.lease.heartbeat.hasten(self._enlist, 0)
+        self.lease.on_more_queues = self._enlist_first
         self.lease.heartbeat.add(self._hold, self._enlist)
+        if self.lease.queues:
+            self._enlist_first()
+
+    def _enlist_first(self) -> None:
+        """Enlist before the next read: what a worker took that nobody knows comes back only with its lease."""
+        self._has_enlisted.clear()
+        self.lease.heartbeat.hasten(self._enlist, 0)
+        self._has_enlisted.wait(ENLISTMENT_SECONDS)
 
     def _note_break(self) -> None:
         self._forget()
@@ -87,7 +100,8 @@ class Watcher:
 
     def enlist(self) -> None:
         """Say who this worker is, and learn whether it watches the others."""
-        if not self.lease.queues:
+        queues = set(self.lease.queues)
+        if not queues:
             # It enlists once it begins to read: nobody sees the death of a worker that has not.
             self._enlist.seconds = inf
             return
@@ -100,8 +114,10 @@ class Watcher:
             worker=self.worker,
             problem=self.subscription.problem or self._problem,
             anew=connections != self._enlisted,
-            queues=self.lease.queues,
+            queues=queues,
         )
+        if queues == self.lease.queues:
+            self._has_enlisted.set()
         is_single = workers == 1
         self._enlisted = connections
         watches = is_watcher and not is_single

@@ -1,6 +1,7 @@
 """The watch over the fleet, on a real server: who holds no subscription any more is dead, and nobody else is."""
 
 import json
+import threading
 import time
 from math import inf
 
@@ -274,16 +275,24 @@ class TestDoctor:
         assert self.found(bench, monkeypatch) == [("death of a worker", True)]
 
 
-def test_a_worker_enlists_as_soon_as_it_reads(bench, channel):
-    """One that was killed within a third of a second after that was left to its lease."""
-    watcher = Watcher(channel.lease, "w@here/1")
+def test_a_worker_enlists_before_it_reads(bench, channel):
+    """One that was killed at its first message was left to its lease, because nobody knew it."""
+    watcher, go, asked = Watcher(channel.lease, "w@here/1"), threading.Event(), []
     # It would come upon it too, in five seconds.
     watcher._hold.seconds = 600
+    real = watcher._scripts.call
     watcher.begin()
     until(lambda: watcher._enlist.seconds == inf, what="an enlistment of a worker that does not read yet")
     assert bench.client.hlen(f"{bench.prefix}gm1:consumers") == 0
-    channel.lease.keep(["q"])
-    until(lambda: bench.client.hexists(f"{bench.prefix}gm1:consumers", channel.lease.consumer), what="its enlistment")
+    watcher._scripts.call = lambda *args, **kwargs: asked.append(args) or (go.wait(30) and real(*args, **kwargs))
+    reader = threading.Thread(target=channel.lease.keep, args=(["q"],))
+    reader.start()
+    until(lambda: asked == [("enlist",)], what="the enlistment")
+    reader.join(0.2)
+    assert reader.is_alive()
+    go.set()
+    reader.join(30)
+    assert bench.client.hexists(f"{bench.prefix}gm1:consumers", channel.lease.consumer)
 
 
 def test_a_call_after_the_end_of_its_connection_subscribes_first(bench, watcher):

@@ -103,11 +103,11 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
-        "a worker enlists as soon as it reads",
-        "gristmill/broker/leases.py",
-        "            self.on_more_queues()\n",
-        "            pass\n",
-        f"{WATCH}::test_a_worker_enlists_as_soon_as_it_reads",
+        "a worker enlists before it reads",
+        "gristmill/fleet/watcher.py",
+        "        self._has_enlisted.wait(ENLISTMENT_SECONDS)\n",
+        "",
+        f"{WATCH}::test_a_worker_enlists_before_it_reads",
         SEEN,
     ),
 )
