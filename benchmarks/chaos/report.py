@@ -73,5 +73,5 @@ def histogram(seconds: list[float]) -> str:
         f"back after: median {quantile(seconds, 0.5):.2f} s, p99 {quantile(seconds, 0.99):.2f} s, "
         f"worst {max(seconds):.2f} s, of {len(seconds)} kills"
     )
-    lines = [f"<= {bar:6.2f} s {bars[bar]:6d} {'#' * round(WIDTH * bars[bar] / most)}" for bar in sorted(bars)]
+    lines = [f"<= {bar:6.2f} s {bars[bar]:6d} {'#' * round(WIDTH * bars[bar] / most)}".rstrip() for bar in sorted(bars)]
     return "\n".join([head, *lines])
