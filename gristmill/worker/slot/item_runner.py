@@ -94,7 +94,7 @@ class ItemRunner:
         log = capture.end(keeps)
         outcome = outcome_of(item, state, text, started_at, self._worker, retry_ms, log)
         # A program changes nothing in this process, and has ended with all below it.
-        process_state.after_item(outcome.seconds, state == "failed", by_program=self._is_program)
+        process_state.after_item(outcome.seconds, state == "failed", self._is_program)
         return outcome
 
 
