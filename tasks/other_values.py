@@ -1,33 +1,58 @@
 """Values of another batch's task as items."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from gristmill.batches.chunk import Work
 from gristmill.batches.value_file import NoSuchFolder, UnreadableValue, ValueFile
 from gristmill.config.names import PROGRAM
 from gristmill.config.settings import settings
 from gristmill.errors import SettingError, invalid_value
+from gristmill.tasks.encoding import SCALARS
 from gristmill.tasks.program.template import text_of
-from gristmill.tasks.schema import ItemError, Schema
+from gristmill.tasks.schema import ItemError, Parameter, Schema
+
+#: Types of values that go to a parameter's check as they are: a number takes no true or false.
+_QUICK = SCALARS - {bool}
 
 
-def arguments_of(work: Work, schema: Schema) -> Callable[[Any, Mapping[str, Any], str], dict[str, Any]]:
-    """What makes the arguments of an item from its value, the fixed arguments and the parameter that it fills."""
+def arguments_of(work: Work, schema: Schema) -> Callable[[Any], dict[str, Any]]:
+    """What makes the arguments of an item from its value."""
+    fixed, parameter = work.fixed, work.parameter
     if work.from_batch:
-        return lambda value, fixed, parameter: schema.arguments(value_of(value, work, schema), fixed, parameter)
+        return lambda value: schema.arguments(value_of(value, work, schema), fixed, parameter)
     if work.task == PROGRAM:
         with suppress(ItemError, KeyError):
             # Frozen, so that all items may have the same one; and any text is an input: a call of the schema for each
             # would be a good part of what a slot does for a quick program.
-            shared = {"command": schema.parameters["command"].check(work.fixed["command"])}
-            return lambda value, fixed, parameter: (
+            shared = {"command": schema.parameters["command"].check(fixed["command"])}
+            return lambda value: (
                 {parameter: value, **shared}
                 if type(value) is str and parameter
                 else schema.arguments(value, {**fixed, **shared}, parameter)
             )
-    return schema.arguments
+    if parameter and not fixed and schema.only == parameter and schema.check is None:
+        return _of_bare(schema, schema.parameters[parameter])
+    return lambda value: schema.arguments(value, fixed, parameter)
+
+
+def _of_bare(schema: Schema, only: Parameter) -> Callable[[Any], dict[str, Any]]:
+    """As `Schema.arguments`, where one parameter's check is all: a number or text takes half the time."""
+    name, check = only.name, only.adapter.validator.validate_python
+
+    def arguments(value: Any) -> dict[str, Any]:
+        if type(value) in _QUICK:
+            try:
+                return {name: check(value)}
+            except ValidationError:
+                # The other way says what is wrong with it.
+                pass
+        return schema.arguments(value, {}, name)
+
+    return arguments if only.plain else lambda value: schema.arguments(value, {}, name)
 
 
 def value_of(value: Any, work: Work, schema: Schema) -> Any:

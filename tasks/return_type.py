@@ -90,6 +90,8 @@ class ReturnType:
             ResultMismatch: the annotation does not allow the value; the text names the field.
             ResultNotJSON: JSON cannot carry the value.
         """
+        if value is None and type(None) in self._as_is:
+            return "null"
         try:
             if type(value) in self._as_is:
                 text = json_text(value)

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import count, repeat
 from json import loads
+from operator import is_
 from typing import Any
 
 from gristmill.batches.chunk import Chunk, Item, Work
@@ -12,6 +15,7 @@ from gristmill.server.replies import by_name
 
 #: In place of an item that a reader consumed.
 _MISSING = object()
+_is_missing = partial(is_, _MISSING)
 
 
 def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
@@ -24,12 +28,16 @@ def work_of(chunk: Chunk, contents: dict[str, Any]) -> Work:
     values = _values_of(
         chunk.first, len(done), contents["blocks"], contents["retained"], references=bool(contents["from_batch"])
     )
-    items = [
-        Item.of(chunk.first + i, value, attempts[i]) if attempts else Item(chunk.first + i, value, 1)
-        for i, value in enumerate(values)
-        if done[i] == "0"
-    ]
-    if any(item.value is _MISSING for item in items):
+    if attempts or "1" in done:
+        items = [
+            Item.of(chunk.first + i, value, attempts[i] if attempts else None)
+            for i, value in enumerate(values)
+            if done[i] == "0"
+        ]
+    else:
+        # The usual case, in which every item passes here.
+        items = list(map(Item, count(chunk.first), values, repeat(1)))
+    if any(map(_is_missing, values)) and any(_is_missing(item.value) for item in items):
         raise ServerError(f"batch {chunk.batch!r}: the server lacks some of the items {chunk.member}")
     return Work(
         chunk=chunk,

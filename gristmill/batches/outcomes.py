@@ -1,6 +1,7 @@
 """Outcomes in the form that the ledger stores: neighbours that ended alike, as a header and a line for each value."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from json import dumps, loads
 from typing import Any, NamedTuple, Self
 
@@ -27,67 +28,58 @@ class StoredOutcome(NamedTuple):
     pid: int | None
 
 
-class _Group:
-    """Neighbours that ended alike, in one process."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.first = outcome.index
-        self.after = outcome.index + 1
-        self.like = outcome
-        self.seconds = [outcome.seconds]
-        self.values = [outcome.text]
-        self.bytes = len(outcome.text)
-        #: That of a value in a file has no neighbours.
-        self.kind = type(outcome.text)
-
-    def add(self, outcome: Outcome) -> bool:
-        """Add `outcome`, if it belongs to this group too."""
-        like, text = self.like, outcome.text
-        if (
-            outcome.index != self.after
-            or not type(text) is str is self.kind
-            or outcome.index % BUCKET == 0
-            or self.bytes > GROUP_BYTES
-            or outcome.state != like.state
-            or outcome.attempt != like.attempt
-            or outcome.pid != like.pid
-            or outcome.worker != like.worker
-            or not outcome.retry_ms is like.retry_ms is None
-        ):
-            return False
-        self.after += 1
-        self.seconds.append(outcome.seconds)
-        self.values.append(text)
-        self.bytes += len(text)
-        return True
-
-    def arguments(self) -> tuple[Any, ...]:
-        """The group as outcomes.lua reads it."""
-        like = self.like
-        header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
-        if self.kind is FileText:
-            # In the header, which is ours: no value is taken for a reference.
-            header["file"] = True
-        # All run times in one call: to round and write each takes four times as long.
-        seconds = ("%.6f," * len(self.seconds) % tuple(self.seconds))[:-1]
-        text = f'{dumps(header)[:-1]}, "seconds": [{seconds}]}}'
-        delay = "" if like.retry_ms is None else like.retry_ms
-        return self.first, self.after - self.first, like.state, like.attempt, delay, text, "\n".join(self.values)
-
-
 def groups(outcomes: Iterable[Outcome]) -> list[Any]:
     """The outcomes, by index, as the argument `groups` of record.lua."""
     flat: list[Any] = []
-    group: _Group | None = None
-    for outcome in outcomes:
-        if group and group.add(outcome):
-            continue
-        if group:
-            flat += group.arguments()
-        group = _Group(outcome)
-    if group:
-        flat += group.arguments()
+    left = list(outcomes)
+    begin = 0
+    while begin < len(left):
+        end = _end_of_group(left, begin)
+        flat += _group(left[begin:end])
+        begin = end
     return flat
+
+
+def _end_of_group(outcomes: Sequence[Outcome], begin: int) -> int:
+    """The place behind the outcome at `begin` and the neighbours of its item that ended alike, in one process."""
+    like = outcomes[begin]
+    if like.retry_ms is not None or type(like.text) is not str:
+        # That of a value in a file has no neighbours.
+        return begin + 1
+    state, attempt, worker, pid = like.state, like.attempt, like.worker, like.pid
+    size, after, last = len(like.text), like.index + 1, like.index - like.index % BUCKET + BUCKET
+    # Every item passes here.
+    for outcome in islice(outcomes, begin + 1, begin + last - like.index):
+        text = outcome.text
+        if (
+            outcome.index != after
+            or type(text) is not str
+            or size > GROUP_BYTES
+            or outcome.state != state
+            or outcome.attempt != attempt
+            or outcome.pid != pid
+            or outcome.worker != worker
+            or outcome.retry_ms is not None
+        ):
+            break
+        after += 1
+        size += len(text)
+    return begin + after - like.index
+
+
+def _group(outcomes: Sequence[Outcome]) -> tuple[Any, ...]:
+    """Neighbours that ended alike, as outcomes.lua reads them."""
+    like = outcomes[0]
+    header = {"state": like.state, "attempts": like.attempt, "worker": like.worker, "pid": like.pid}
+    if type(like.text) is FileText:
+        # In the header, which is ours: no value is taken for a reference.
+        header["file"] = True
+    # All run times in one call: to round and write each takes four times as long.
+    seconds = ("%.6f," * len(outcomes) % tuple([outcome.seconds for outcome in outcomes]))[:-1]
+    text = f'{dumps(header)[:-1]}, "seconds": [{seconds}]}}'
+    delay = "" if like.retry_ms is None else like.retry_ms
+    values = "\n".join([outcome.text for outcome in outcomes])
+    return like.index, len(outcomes), like.state, like.attempt, delay, text, values
 
 
 class StoredGroup(NamedTuple):

@@ -122,15 +122,17 @@ class ResultReader:
         entries = answer[f"{self._key}events"][0] if isinstance(answer, dict) else answer[0][1]
         return cast(list[tuple[str, dict[str, str]]], entries)
 
-    def _of_event(self, first: int, last: int, attempt: int) -> Iterator[Result]:
+    def _of_event(self, first: int, last: int, attempt: int) -> list[Result]:
         """The results of an event's range, but for those with a later event."""
-        for begin, end in _buckets(first, last + 1):
-            for result in self._read(begin, end):
-                # A cancelled item has no event; an item with more attempts has a later event.
-                if result.state != "cancelled" and result.attempts <= attempt:
-                    yield result
+        # A cancelled item has no event; an item with more attempts has a later event.
+        return [
+            result
+            for part in _buckets(first, last + 1)
+            for result in self._read(*part)
+            if result.state != "cancelled" and result.attempts <= attempt
+        ]
 
-    def _read(self, first: int, end: int, part: str = "done") -> Iterator[Result]:
+    def _read(self, first: int, end: int, part: str = "done") -> Iterable[Result]:
         """The results of the items `first` to `end - 1`, of one hash of outcomes, whose bit in `part` is set."""
         with self.client.pipeline() as pipe:
             # A follower asks for outcomes that were recorded together: these are one field.
@@ -147,13 +149,22 @@ class ResultReader:
         if together and len(indexes) == end - first and not (cancelled or consumed or some_logs):
             group, inputs = StoredGroup.of(together), self._inputs_of(first, end)
             if group and inputs:
-                yield from Result.of_group(first, inputs, group)
-                return
-        # A cancelled item, or one that runs again, may have the outcome of an earlier run.
-        attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
-        removed = set(consumed)
+                return Result.of_group(first, inputs, group)
         logs = self._logs(indexes) if some_logs else {}
         outcomes = self._outcomes(first, indexes) if together is None else enumerate(stored(together), first)
+        return self._one_by_one(indexes, cancelled, set(consumed), outcomes, logs)
+
+    def _one_by_one(
+        self,
+        indexes: list[int],
+        cancelled: list[int],
+        removed: set[int],
+        outcomes: Iterator[tuple[int, StoredOutcome]],
+        logs: dict[int, str],
+    ) -> Iterator[Result]:
+        """The results of these items, of their outcomes and logs, by index; without those of `removed`."""
+        # A cancelled item, or one that runs again, may have the outcome of an earlier run.
+        attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
         here, outcome = next(outcomes, _NONE)
         for index in indexes:
             while here < index:

@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from signal import SIGALRM, getitimer, getsignal, setitimer
-from time import monotonic
+from time import perf_counter
 from typing import Any
 
 from gristmill.batches.chunk import Work
@@ -40,8 +41,10 @@ class TimeLimit:
     """
 
     def __init__(self) -> None:
-        self._seconds = self._guarded_at = 0.0
+        self._seconds = 0.0
         self._started_at: float | None = None
+        #: When an item is to renew the guard of the process, and whether there is one.
+        self._guard_at, self._is_guarded = inf, False
 
     @contextmanager
     def armed(self, seconds: float) -> Iterator[None]:
@@ -49,7 +52,7 @@ class TimeLimit:
         if not seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._seconds = seconds
+        self._seconds, self._guard_at = seconds, 0.0
         signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -59,12 +62,12 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self.rest()
 
-    def begin(self) -> None:
-        """Start the clock of an item, until `end`. Needs no system call, as a rule."""
-        self._started_at = now = monotonic()
-        if self._seconds and now - self._guarded_at > 1:
+    def begin(self, started_at: float) -> None:
+        """Start the clock of an item, at `started_at` of `time.perf_counter()`, until `end`; makes no call."""
+        self._started_at = started_at
+        if started_at > self._guard_at:
             # This starts a thread, so once a second at most: the end may be a second late. Celery replaces sys.stderr.
-            self._guarded_at = now
+            self._guard_at, self._is_guarded = started_at + 1, True
             faulthandler.dump_traceback_later(self._seconds + GRACE_SECONDS + 1, exit=True, file=2)
 
     def end(self) -> None:
@@ -73,8 +76,9 @@ class TimeLimit:
 
     def rest(self) -> None:
         """Stop the guard of the process until the next item starts: the server may be away for long in between."""
-        if self._guarded_at:
-            self._guarded_at = 0.0
+        self._guard_at = 0.0 if self._seconds else inf
+        if self._is_guarded:
+            self._is_guarded = False
             faulthandler.cancel_dump_traceback_later()
 
     def repair(self) -> None:
@@ -91,7 +95,7 @@ class TimeLimit:
     def _ring(self, _signum: int, _frame: Any) -> None:
         remaining = self._seconds
         if self._started_at is not None:
-            remaining += self._started_at - monotonic()
+            remaining += self._started_at - perf_counter()
         if remaining > 0:
             # The alarm was set for an item that has ended.
             signal.setitimer(signal.ITIMER_REAL, remaining)

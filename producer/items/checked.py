@@ -12,7 +12,7 @@ from gristmill.tasks.remote import SubmittableTask
 from gristmill.tasks.schema import ItemError
 
 #: Items of a lot, and its bytes, at most.
-LOT_ITEMS, LOT_BYTES = 100, 64 << 10
+LOT_ITEMS, LOT_BYTES = 400, 64 << 10
 
 
 class ItemLot(NamedTuple):
@@ -65,7 +65,7 @@ class CheckedItems:
         return (text for lot in self.lots() for text in lot.texts)
 
     def lots(self) -> Iterator[ItemLot]:
-        """The items in lots: of a list a hundred at once, and of a program's files; others each as soon as it comes."""
+        """The items in lots: of a list LOT_ITEMS at once, and of a program's files; others each as soon as it comes."""
         self.rejected = 0
         source, at_once = self.source, BareItems.of(self.task.schema, self.fixed, self.parameter)
         if isinstance(source, InMemory):
@@ -86,7 +86,7 @@ class CheckedItems:
     ) -> Iterator[ItemLot]:
         """The lots of some neighbours, which `raws` has one by one."""
         texts = at_once.texts(values) if at_once else None
-        if texts is None or max(map(len, texts)) > LOT_BYTES // LOT_ITEMS:
+        if texts is None or sum(map(len, texts)) > LOT_BYTES:
             yield from _neighbours(self._one_by_one(raws))
         else:
             yield ItemLot(number, texts)

@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant(
         "what ends a batch early is recorded before the next item starts",
         "gristmill/worker/slot/runner.py",
-        " or (work.halt and outcome and should_stop.halts(outcome)):\n",
+        " or (halt and outcome and should_stop.halts(outcome)):\n",
         ":\n",
         "tests/integration/test_halt_in_chunk.py::test_no_item_starts_after_the_one_that_ends_the_batch[fail=1-failed]",
         EARLY,

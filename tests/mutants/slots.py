@@ -94,6 +94,22 @@ CONTAINMENT = (
         ALONE,
     ),
     Mutant(
+        "a value that does not fit its parameter fails its item, true as a number too",
+        "tasks/other_values.py",
+        "_QUICK = SCALARS - {bool}\n",
+        "_QUICK = SCALARS\n",
+        "tests/unit/test_item_arguments.py::test_they_are_those_of_the_schema[counted-{}-True]",
+        ALONE,
+    ),
+    Mutant(
+        "the guard of a process that C code never leaves is set anew behind a rest",
+        "gristmill/worker/limits.py",
+        "        self._guard_at = 0.0 if self._seconds else inf\n",
+        "",
+        "tests/unit/test_time_limit_guard.py::test_a_rest_ends_it_until_the_next_item",
+        ALONE,
+    ),
+    Mutant(
         "a clock that a task patches measures no item",
         "gristmill/worker/slot/run_outcome.py",
         "    seconds = perf_counter() - started_at\n",

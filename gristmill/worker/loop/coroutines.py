@@ -57,7 +57,7 @@ class Coroutines:
         try:
             if self._has_output_file:
                 capture.keep_whole(WholeOutput(work.output_dir, item.index))
-            arguments = self._arguments(item.value, work.fixed, work.parameter)
+            arguments = self._arguments(item.value)
             # Each item has a context of its own, which ends with its coroutine.
             enter((batch, item.index, item.attempt, row.report, row.slot, work.task))
             text = task.return_type.text(await task.run(**arguments))

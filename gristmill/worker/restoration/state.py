@@ -109,7 +109,7 @@ class ProcessState:
         if not self._own or any(True for _ in lost(self._own)):
             self._own = {number: each for number, each in identities().items() if number not in self._pipes}
 
-    def after_item(self, seconds: float, failed: bool, *, by_program: bool = False) -> None:
+    def after_item(self, seconds: float, failed: bool, by_program: bool = False) -> None:
         """Undo what an item has changed: all of it after a failure or a long run, else what is cheap to look at.
 
         What another program did (`by_program`) was not in this process.

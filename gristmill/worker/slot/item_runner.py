@@ -16,7 +16,7 @@ from gristmill.worker.output.capture import current as current_capture
 from gristmill.worker.output.whole_output import WholeOutput
 from gristmill.worker.restoration.state import process_state
 from gristmill.worker.runs.rows import run_rows
-from gristmill.worker.slot.large_value import ValueNotPlaced, value_text
+from gristmill.worker.slot.large_value import SHORT, ValueNotPlaced, value_text
 from gristmill.worker.slot.run_outcome import delay_ms, explain, keeps_log, outcome_of
 
 
@@ -28,11 +28,15 @@ class ItemRunner:
         "_batch",
         "_begin",
         "_capture",
+        "_captures",
+        "_function",
         "_has_output_file",
+        "_is_program",
         "_keeps_all",
         "_report",
         "_slot",
         "_task",
+        "_text",
         "_work",
         "_worker",
     )
@@ -43,7 +47,8 @@ class ItemRunner:
         self._arguments = arguments_of(work, task.schema)
         row = run_rows.own()
         self._begin, self._report, self._slot = row.begin, row.report, row.slot
-        self._capture = current_capture()
+        self._capture, self._captures = current_capture(), task.capture
+        self._function, self._text, self._is_program = task.run, task.return_type.text, work.task == PROGRAM
         self._has_output_file = bool(work.output_dir and task.capture)
         self._keeps_all = work.keep_logs == "all"
 
@@ -54,23 +59,25 @@ class ItemRunner:
             ValueNotPlaced: the server does not say where the value goes.
         """
         started_at = perf_counter()
-        work, batch, task, capture = self._work, self._batch, self._task, self._capture
-        self._begin(batch, item.index, item.attempt, started_at)
-        capture.begin(batch, item.index, task.capture)
+        work, batch, capture = self._work, self._batch, self._capture
+        index, attempt = item.index, item.attempt
+        self._begin(batch, index, attempt, started_at)
+        capture.begin(batch, index, self._captures)
         try:
             if self._has_output_file:
-                capture.keep_whole(WholeOutput(work.output_dir, item.index))
-            arguments = self._arguments(item.value, work.fixed, work.parameter)
-            enter((batch, item.index, item.attempt, self._report, self._slot, work.task))
+                capture.keep_whole(WholeOutput(work.output_dir, index))
+            arguments = self._arguments(item.value)
+            enter((batch, index, attempt, self._report, self._slot, work.task))
             try:
-                time_limit.begin()
+                time_limit.begin(started_at)
                 # The item has a context of its own. To write its value runs code of the task's, too.
-                text = task.return_type.text(copy_context().run(task.run, **arguments))
+                text = self._text(copy_context().run(self._function, **arguments))
             finally:
                 time_limit.end()
                 process_state.leave_if_forked()
-            state, text, retry_ms = "succeeded", value_text(text, work, item), None
-            keeps = self._keeps_all
+            if len(text) > SHORT:
+                text = value_text(text, work, item)
+            state, retry_ms, keeps = "succeeded", None, self._keeps_all
         except ValueNotPlaced:
             capture.end(False)
             process_state.after_item(0.0, failed=True)
@@ -80,20 +87,20 @@ class ItemRunner:
             kind = type(error)
             if issubclass(kind, SystemExit) and is_terminated():
                 raise
-            state, text, retry_ms = "failed", dumps(_explain(error)), delay_ms(item, work, task, error)
+            state, text, retry_ms = "failed", dumps(_explain(error)), delay_ms(item, work, self._task, error)
             keeps = keeps_log(work, state)
             if issubclass(kind, MemoryError):
                 work.out_of_memory.append(item)
         log = capture.end(keeps)
         outcome = outcome_of(item, state, text, started_at, self._worker, retry_ms, log)
         # A program changes nothing in this process, and has ended with all below it.
-        process_state.after_item(outcome.seconds, state == "failed", by_program=work.task == PROGRAM)
+        process_state.after_item(outcome.seconds, state == "failed", self._is_program)
         return outcome
 
 
 def _explain(error: BaseException) -> dict[str, Any]:
     """What `explain` answers, which may run code of the task's: within the time limit of an item."""
-    time_limit.begin()
+    time_limit.begin(perf_counter())
     try:
         return explain(error)
     finally:

@@ -16,6 +16,8 @@ from gristmill.server.waiting import OUTCOMES, patiently
 
 #: The longest value that the server keeps, as JSON in UTF-8, in bytes.
 VALUE_BYTES = 1 << 20
+#: A text of so many characters is no longer than that: no character takes more than four bytes.
+SHORT = VALUE_BYTES // 4
 
 
 class ResultTooLarge(ValueError):
@@ -39,8 +41,7 @@ def value_text(text: str, work: Work, item: Item) -> str:
         OSError: the file cannot be written.
         ValueNotPlaced: the server does not answer.
     """
-    # No character takes more than four bytes.
-    if len(text) * 4 <= VALUE_BYTES:
+    if len(text) <= SHORT:
         return text
     size = size_of(text)
     return text if size <= VALUE_BYTES else _in_file(text, size, work, item)

@@ -2,7 +2,6 @@
 
 import os
 import traceback
-from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,9 +19,16 @@ WORKER = Path(__file__).parents[1]
 OUTCOMES_BYTES = 4 << 20
 NAME_CHARACTERS, MESSAGE_CHARACTERS, TRACEBACK_CHARACTERS = 200, 2_000, 8_000
 
-#: The id of this process, which is asked for with each item.
-_pid = cache(os.getpid)
-os.register_at_fork(after_in_child=_pid.cache_clear)
+#: The id of this process: a call for each item would take longer.
+_pid = os.getpid()
+
+
+def _note_pid() -> None:
+    global _pid  # noqa: PLW0603
+    _pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_note_pid)
 
 
 def delay_ms(item: Item, work: Work, task: GristmillTask, error: BaseException) -> int | None:
@@ -44,7 +50,7 @@ def outcome_of(
 ) -> Outcome:
     """The outcome of an attempt that began at `started_at` (of `time.perf_counter()`) and has just ended."""
     seconds = perf_counter() - started_at
-    return Outcome(item.index, state, item.attempt, text, seconds, worker, _pid(), retry_ms, log)
+    return Outcome(item.index, state, item.attempt, text, seconds, worker, _pid, retry_ms, log)
 
 
 def explain(error: BaseException) -> dict[str, Any]:

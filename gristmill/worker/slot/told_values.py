@@ -1,5 +1,7 @@
 """By which values the items of a chunk are limited, where their producer did not say, as of the values of a batch."""
 
+from time import perf_counter
+
 from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.limit_values import NO_VALUE, LimitValues
 from gristmill.tasks.other_values import value_of
@@ -26,7 +28,7 @@ def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: boo
 
 
 def _text_of(values: LimitValues, item: Item, work: Work, task: GristmillTask) -> str:
-    time_limit.begin()
+    time_limit.begin(perf_counter())
     try:
         return values.of(value_of(item.value, work, task.schema) if work.from_batch else item.value)
     except Exception:
