@@ -81,7 +81,9 @@ class Joblog:
     def _command(self, result: Result, outcome: dict[str, Any]) -> str:
         values = result.input["input"] if isinstance(result.input, dict) else result.input
         words = self._template.fill(values, index=result.index, slot=outcome.get("slot", 0))
-        return words[-1].strip() if self._template.shell else shlex.join(words)
+        line = words[-1].strip() if self._template.shell else shlex.join(words)
+        # As parallel: a command is one line of the file.
+        return line.replace("\n", "\0")
 
 
 def _number(name: str | None) -> int:
