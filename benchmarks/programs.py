@@ -1,10 +1,11 @@
 """`python -m benchmarks.programs rate|cpu|pipe`: programs as items, beside other tools, in rounds of one run.
 
 `rate`: 10,000 times `true`, on two slots. `cpu`: 1,000 programs that compute for 10 ms each. Every round has each tool
-once, every other round backwards. Both print the seconds of each tool, start and end included, and the goals: ratios
-within rounds with their 95 % intervals, of `run`, which starts a fleet of its own, and of `run beside up`, which finds
-one. `pipe`: a million lines from a pipe into one `run`, which is killed midway and repeated; prints the memory that it
-took, counts what ran and what was printed, and the goals. GNU parallel is measured if it is installed.
+once, every other round backwards. Both print the seconds of each tool, start and end included, the CPU time of all its
+processes and the programs, and the goals: ratios within rounds with their 95 % intervals, of `run`, which starts a
+fleet of its own, and of `run beside up`, which finds one. `pipe`: a million lines from a pipe into one `run`, which is
+killed midway and repeated; prints the memory that it took, counts what ran and what was printed, and the goals. GNU
+parallel is measured if it is installed.
 """
 
 import argparse
@@ -16,6 +17,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 from benchmarks import page
 from benchmarks.ab.interval import FEWEST, paired
@@ -23,10 +27,18 @@ from benchmarks.options import at_least, use_bytecode
 from benchmarks.peers.report import median_text
 from benchmarks.program_pipe import pipe
 from benchmarks.program_tools import OURS, fleet, tools
+from gristmill.server.home import Home
 
 WORDS = {None: "unresolved", True: "yes", False: "**no**"}
 #: By part: another tool, and the most that our seconds may be of its own.
 GOALS = {"rate": {"parallel": 1 / 2, "xargs": 1 / 0.8, "hyperqueue": 1, "hypershell": 1}, "cpu": {"xargs": 1.05}}
+
+
+class Cost(NamedTuple):
+    """What a tool took for its items: seconds, and seconds of CPU of all its processes and the programs."""
+
+    seconds: float
+    cpu: float
 
 
 def ten_milliseconds(directory: Path) -> list[str]:
@@ -45,29 +57,48 @@ def ten_milliseconds(directory: Path) -> list[str]:
     return words
 
 
-def measure(part: str, items: int, rounds: int, names: list[str]) -> dict[str, list[float]]:
-    """The seconds of each tool for so many items, round by round, printed as they come."""
+def measure(part: str, items: int, rounds: int, names: list[str]) -> dict[str, list[Cost]]:
+    """What each tool took for so many items, round by round, printed as it comes."""
     with tempfile.TemporaryDirectory() as directory, fleet() as home:
         words = ["true"] if part == "rate" else ten_milliseconds(Path(directory))
         path = Path(directory) / "items"
         path.write_text("".join(f"{index}\n" for index in range(items)))
         contenders = tools(names, home)
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
+        costs: dict[str, list[Cost]] = {name: [] for name in contenders}
         for number in range(rounds):
             for name in list(contenders)[:: -1 if number % 2 else 1]:
-                started_at = time.perf_counter()
+                used, started_at = processor_seconds(home), time.perf_counter()
                 contenders[name](words, path)
-                seconds[name].append(time.perf_counter() - started_at)
-                print(f"{name:15} {seconds[name][-1]:8.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
-    return seconds
+                cost = Cost(time.perf_counter() - started_at, processor_seconds(home) - used)
+                costs[name].append(cost)
+                print(
+                    f"{name:15} {cost.seconds:8.2f} s, CPU {cost.cpu:.2f} s, load {os.getloadavg()[0]:.1f}", flush=True
+                )
+    return costs
 
 
-def medians(seconds: Mapping[str, Sequence[float]], items: int) -> str:
-    """The table of what each tool took."""
+def processor_seconds(home: str) -> float:
+    """CPU seconds so far of what this process has started and waited for, and of the fleet in that home."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    owner = Home(Path(home)).running()
+    assert owner is not None
+    first = psutil.Process(owner.pid)
+    # Of each: its own, and that of the children that it has waited for.
+    fleet_seconds = sum(sum(each.cpu_times()[:4]) for each in (first, *first.children(recursive=True)))
+    return ended.ru_utime + ended.ru_stime + fleet_seconds
+
+
+def medians(costs: Mapping[str, Sequence[Cost]], items: int) -> str:
+    """The table of what each tool took, and how much more CPU time than xargs, which does no more than fork."""
     rows = []
-    for name, values in seconds.items():
-        rows.append([name, median_text(values, 2), f"{items / statistics.median(values):,.0f}"])
-    return page.table(["", "seconds", "programs a second"], rows)
+    for name, values in costs.items():
+        seconds, cpu = ([*column] for column in zip(*values, strict=True))
+        more = [
+            1000 * (ours.cpu - theirs.cpu) / items for ours, theirs in zip(values, costs.get("xargs", ()), strict=False)
+        ]
+        rate = f"{items / statistics.median(seconds):,.0f}"
+        rows.append([name, median_text(seconds, 2), rate, median_text(cpu, 2), median_text(more, 2) if more else ""])
+    return page.table(["", "seconds", "programs a second", "CPU, s", "CPU beyond xargs, ms a program"], rows)
 
 
 def goals(part: str, seconds: Mapping[str, Sequence[float]]) -> str:
@@ -105,8 +136,9 @@ def main() -> None:
         print(pipe(arguments.items or 1_000_000))
     else:
         items = arguments.items or (10_000 if arguments.what == "rate" else 1_000)
-        seconds = measure(arguments.what, items, arguments.rounds, arguments.tools)
-        print(medians(seconds, items), goals(arguments.what, seconds), sep="\n")
+        costs = measure(arguments.what, items, arguments.rounds, arguments.tools)
+        seconds = {name: [cost.seconds for cost in values] for name, values in costs.items()}
+        print(medians(costs, items), goals(arguments.what, seconds), sep="\n")
     print(page.machine())
 
 

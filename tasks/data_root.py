@@ -44,7 +44,23 @@ def check_path(path: str, name: str = "path") -> None:
     except UnicodeEncodeError:
         raise DataRootError(invalid_value(name, path, "a path that a file can have")) from None
     if not Path(path).is_absolute() or settings().data_root is not None:
-        _lexical(path, name)
+        _lexical(root(), path, name)
+
+
+def parts_below(top: Path, path: str, name: str) -> tuple[str, ...]:
+    """The parts of a path below the data root `top`, with symlinks followed; missing parts stay as they are.
+
+    Raises:
+        DataRootError: the path is outside `top`; the text names the parameter `name`.
+    """
+    check_path(path, name)
+    real_top = os.path.realpath(top)
+    real = Path(os.path.realpath(_lexical(top, path, name)))
+    if not real.is_relative_to(real_top):
+        raise DataRootError(
+            invalid_value(name, path, f"a path under the data root, {real_top!r}; a symlink leads out of it")
+        )
+    return real.relative_to(real_top).parts
 
 
 def open_under_root(path: str, name: str = "path") -> BinaryIO:
@@ -57,7 +73,7 @@ def open_under_root(path: str, name: str = "path") -> BinaryIO:
         DataRootError: the path is outside the root, or no regular file; the text names the parameter `name`.
         OSError: the file is missing or cannot be read.
     """
-    parts = _resolve(path, name)
+    parts = parts_below(root(), path, name)
     folder = _descend(parts[:-1], path)
     try:
         with _naming(path):
@@ -101,7 +117,7 @@ def new_file(directory: str, name: str = "path") -> Iterator[NewFile]:
         DataRootError: the directory is outside the data root; the text names the parameter `name`.
         OSError: the directory or the file cannot be made.
     """
-    folder = _descend(_resolve(directory, name), directory, make=True)
+    folder = _descend(parts_below(root(), directory, name), directory, make=True)
     draft = f".{uuid4().hex}.part"
     try:
         with _naming(directory):
@@ -118,25 +134,12 @@ def new_file(directory: str, name: str = "path") -> Iterator[NewFile]:
         os.close(folder)
 
 
-def _lexical(path: str, name: str) -> Path:
-    """The path below the root, without `..` in its text."""
-    top = root()
+def _lexical(top: Path, path: str, name: str) -> Path:
+    """The path below `top`, without `..` in its text."""
     inner = Path(os.path.normpath(top / path))
     if not inner.is_relative_to(os.path.normpath(top)):
         raise DataRootError(invalid_value(name, path, f"a path under the data root, {str(top)!r}"))
     return inner
-
-
-def _resolve(path: str, name: str) -> tuple[str, ...]:
-    """The path's parts below the root, with symlinks followed; missing parts stay as they are."""
-    check_path(path, name)
-    top = os.path.realpath(root())
-    real = Path(os.path.realpath(_lexical(path, name)))
-    if not real.is_relative_to(top):
-        raise DataRootError(
-            invalid_value(name, path, f"a path under the data root, {top!r}; a symlink leads out of it")
-        )
-    return real.relative_to(top).parts
 
 
 def _descend(parts: tuple[str, ...], path: str, *, make: bool = False) -> int:

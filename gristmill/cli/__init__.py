@@ -3,6 +3,7 @@
 Help loads click and no more; what all commands need is loaded when one begins.
 """
 
+import errno
 import gc
 import importlib
 import io
@@ -61,6 +62,8 @@ SECTIONS = {
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
 TIMED_OUT, INTERRUPTED = 124, 130
+#: Why what a command prints, or the file that it makes, cannot be written: no fault of ours.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class Commands(Group):
@@ -125,8 +128,8 @@ def main() -> None:
     code = _run()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        code = _closed()
+    except OSError as error:
+        code = _unwritten(error)
     # At its end, Python would search all that the imports made for garbage, twice: 0.1 s of each command.
     gc.freeze()
     sys.exit(code)
@@ -161,8 +164,8 @@ def _run() -> int:
         return _fail(str(error), TIMED_OUT)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        return _closed()
+    except OSError as error:
+        return _unwritten(error)
     return answer if isinstance(answer, int) else 0
 
 
@@ -181,6 +184,16 @@ def _fail(text: str, code: int) -> int:
 
     stderr.print(f"gristmill: {text}", markup=False, style="red")
     return code
+
+
+def _unwritten(error: OSError) -> int:
+    """The code when nobody takes what is printed, or there is no room for it; any other error is raised on."""
+    if isinstance(error, BrokenPipeError):
+        return _closed()
+    if error.errno not in _NO_ROOM:
+        raise error
+    _closed()
+    return _fail(f"cannot write: {error.strerror}", 1)
 
 
 def _closed() -> int:

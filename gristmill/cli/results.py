@@ -50,6 +50,8 @@ def command(  # noqa: PLR0913
       gristmill results --follow --consume --output all.jsonl
     """
     states = options.states_of(states, failed)
+    if output == "":
+        raise click.BadParameter("'' (expected the name of a file)", param_hint="--output")
     _check(following, consume, states, max_wait)
     chosen_form = options.form_of(form, as_json, output)
     if output and chosen_form == "text":

@@ -1,5 +1,8 @@
 """Bad input: an exit code, one line that helps, and nothing sent."""
 
+import errno
+import os
+
 import pytest
 
 from tests.support.command import GRISTMILL
@@ -343,6 +346,17 @@ class TestPipes:
         shell = 'set -o pipefail; "$0" results "$1" | head -1'
         done = fleet.process(["bash", "-c", shell, GRISTMILL, name])
         assert (done.code, done.err, len(done.rows)) == (0, "", 1)
+
+    @pytest.mark.parametrize("words", ["results", "run -- echo :::", "batches", "--help", "run --json -- echo :::"])
+    def test_a_full_disk_is_one_line(self, fleet, name, words):
+        """Also where the command has printed little, which Python writes at its end."""
+        fleet.run("run", "fibonacci", "9", "--name", name).good()
+        last = "" if words in ("batches", "--help") else name
+        done = fleet.process(["bash", "-c", f'"$0" {words} {last} > /dev/full', GRISTMILL])
+        line = done.err.splitlines()[-1]
+        assert (done.code, line) == (1, f"gristmill: cannot write: {os.strerror(errno.ENOSPC)}")
+        assert "Traceback" not in done.err
+        assert "Exception ignored" not in done.err
 
     def test_a_closed_stdin(self, unchanged):
         done = unchanged.process(["bash", "-c", '"$0" submit fibonacci --from - <&-', GRISTMILL])

@@ -73,13 +73,27 @@ def test_what_is_not_captured_goes_to_the_worker(noisy):
     assert _submit(noisy, "aside", "one") == {}
 
 
-@pytest.mark.parametrize("directory", ["/etc/gristmill", "../beside"])
-def test_a_directory_outside_the_data_root_is_refused(noisy, directory):
-    done = noisy.run("submit", "softly", "one", "--output-dir", directory, "--follow", cwd=noisy.path)
-    if done.rows:
-        # Only the worker knows which directory the data root is.
-        assert done.rows[0]["error"]["type"] == "DataRootError"
-        assert "output_dir" in done.rows[0]["error"]["message"]
-    else:
-        assert "output_dir" in done.err
-    assert done.code in (1, 2)
+@pytest.fixture
+def closed(noisy):
+    """Directories in which no file can be made, by why."""
+    (noisy.path / "file").write_text("")
+    (noisy.path / "out").unlink(missing_ok=True)
+    (noisy.path / "out").symlink_to("/etc")
+    return {"outside": "/etc/gristmill", "above": "../beside", "link": "out/x", "file": "file/out", "long": "x" * 256}
+
+
+@pytest.mark.parametrize("why", ["outside", "above", "link", "file", "long"])
+def test_a_directory_that_workers_cannot_write_is_refused_before_items_are_sent(noisy, closed, why):
+    """Of the data root of the fleet, wherever the command is called."""
+    done = noisy.run("submit", "softly", "one", "--name", why, "--output-dir", closed[why], "--follow")
+    done.refused("--output-dir", closed[why])
+    assert why not in noisy.names()
+
+
+def test_so_is_one_below_a_data_root_in_which_no_file_can_be_made(place):
+    """By a command that starts its own worker; as root too, whom the permissions let do this."""
+    place.run("run", "fibonacci", "1", "--output-dir", "out", cwd="/proc").refused("--output-dir", "/proc")
+    done = place.run("run", "fibonacci", "1", "--output-dir", "out", GRISTMILL_DATA_ROOT="/nowhere")
+    done.refused("--output-dir", "/nowhere", "does not exist")
+    place.run("run", "fibonacci", "1", "--output-dir", "out").good()
+    assert (place.cwd / "out" / "0" / "output").read_text() == ""

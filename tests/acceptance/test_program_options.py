@@ -16,6 +16,7 @@ REFUSED = [
     (("--output-dir", f"new/{'x' * 256}"), "--output-dir"),
     (("--joblog", "nowhere/log"), "--joblog"),
     (("--joblog", "."), "--joblog"),
+    (("--joblog", "/dev/full"), "--joblog"),
     (("--env", "A B=1"), "--env"),
     (("--env", "=1"), "--env"),
     (("--env", "NOBODY_HAS_SET_THIS"), "--env"),

@@ -57,6 +57,8 @@ def test_tags_and_the_log_of_jobs_are_those_of_parallel(fleet, tmp_path):
     ]
     run_bytes(fleet, "--joblog", str(log), "--", "sh", "-c", 'kill -KILL $$; exit "$1"', "sh", ":::", "0")
     assert log.read_text().splitlines()[1].split("\t")[6:8] == ["0", "9"]
+    run_bytes(fleet, "--joblog", str(log), "--", "printf", "x", ":::", "a\nb\tc")
+    assert log.read_text().splitlines()[1].endswith("printf x 'a\0b\tc'")
 
 
 def test_bytes_and_large_outputs_are_whole(fleet, tmp_path):

@@ -19,3 +19,11 @@ def test_programs_reach_a_goal_beside_another_tool_of_the_same_rounds(ratios, re
     seconds = {"run": [ratio * other for ratio, other in zip(ratios, theirs, strict=True)], "xargs": theirs}
     (line,) = programs.goals("cpu", seconds).splitlines()[2:]
     assert line.split(" | ")[-1].removesuffix(" |") == reached
+
+
+def test_what_a_tool_takes_beyond_the_other_one_is_of_the_same_round():
+    theirs = [programs.Cost(5.0, 9.0), programs.Cost(6.0, 20.0)]
+    costs = {"xargs": theirs, "run": [programs.Cost(6.0, each.cpu + 1.5) for each in theirs]}
+    rows = dict(line.strip("| ").split(" | ", 1) for line in programs.medians(costs, 1000).splitlines()[2:] if line)
+    assert rows["run"].split(" | ")[-1] == "1.50"
+    assert rows["xargs"].split(" | ")[-1] == "0.00"

@@ -161,15 +161,15 @@ def test_symlinks_out_of_the_root_are_refused(root: Path, link: str) -> None:
 def test_a_directory_swapped_for_a_symlink_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "sub").mkdir()
     (root / "sub" / "secret").write_text("harmless")
-    resolve = data_root._resolve
+    resolve = data_root.parts_below
 
-    def swap(path: str, name: str) -> tuple[str, ...]:
-        parts = resolve(path, name)
+    def swap(top: Path, path: str, name: str) -> tuple[str, ...]:
+        parts = resolve(top, path, name)
         (root / "sub").rename(root / "old")
         (root / "sub").symlink_to("..")
         return parts
 
-    monkeypatch.setattr(data_root, "_resolve", swap)
+    monkeypatch.setattr(data_root, "parts_below", swap)
     with pytest.raises(OSError, match="sub/secret"):
         digest("sub/secret")
 

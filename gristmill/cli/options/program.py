@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gristmill.cli.options.group import option_group
-from gristmill.cli.writable import why_no_file
+from gristmill.cli.writable import check_output_dir, fault
 from gristmill.config.settings import settings
 from gristmill.tasks.program.command import is_variable
 
@@ -97,7 +97,7 @@ def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
         if not any(feeding.get(name) for name in _LATER):
             _check_workdir(workdir)
         if output_dir:
-            _check_output_dir(output_dir)
+            check_output_dir(output_dir, output_dir)
     return {
         "workdir": workdir or "",
         "env": feeding["env"],
@@ -107,26 +107,8 @@ def of_command(feeding: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_workdir(path: str) -> None:
-    if reason := _fault(path, os.X_OK):
+    if reason := fault(path, os.X_OK):
         raise click.BadParameter(f"{path!r} (expected a directory; {reason})", param_hint="--workdir")
-
-
-def _check_output_dir(path: str) -> None:
-    """Check what is there of it, and that workers can make the rest."""
-    there = next(str(each) for each in (Path(path), *Path(path).parents) if os.path.lexists(each))
-    if reason := _fault(there, os.W_OK | os.X_OK) or why_no_file(there, Path(path).relative_to(there)):
-        where = "" if there == path else f"{there}: "
-        text = f"{path!r} (expected a directory that can be written; {where}{reason})"
-        raise click.BadParameter(text, param_hint="--output-dir")
-
-
-def _fault(path: str, access: int) -> str:
-    """Why a directory cannot be used; empty if it can."""
-    if not os.path.exists(path):  # noqa: PTH110 (`Path.exists` raises where a directory above may not be read)
-        return "it does not exist"
-    if not os.path.isdir(path):  # noqa: PTH112
-        return "it is not a directory"
-    return "" if os.access(path, access) else "permission denied"
 
 
 def refuse_with_task(feeding: dict[str, Any]) -> None:

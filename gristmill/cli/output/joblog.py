@@ -3,6 +3,8 @@
 import os
 import shlex
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,16 +21,14 @@ class Joblog:
     """The file at `path`, which is written anew; `command` has the fields of the batch's CommandLine.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written; `add` raises it too.
     """
 
     def __init__(self, path: str, command: dict[str, Any]) -> None:
         self._template = Template.parse(command["words"], shell=command["shell"])
-        try:
+        self._path = path
+        with self._writing():
             self._file = Path(path).open("wb")  # noqa: SIM115 (a context manager closes it)
-        except OSError as error:
-            expected = f"a file that can be written; {error.strerror}"
-            raise InputError(f"invalid value for --joblog: {path!r} (expected {expected})") from None
         self._write(*_COLUMNS)
 
     def __enter__(self) -> Self:
@@ -37,16 +37,27 @@ class Joblog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        # What is in its buffer could not be written, and that was said.
+        with suppress(OSError):
+            self._file.close()
 
     def add(self, result: Result) -> None:
         """Write the line of a result; an item that did not run has none."""
         if result.worker is not None:
             self._write(*self._line(result))
-            self._file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            expected = f"a file that can be written; {error.strerror}"
+            raise InputError(f"invalid value for --joblog: {self._path!r} (expected {expected})") from None
 
     def _write(self, *columns: str) -> None:
-        self._file.write(os.fsencode("\t".join(columns) + "\n"))
+        with self._writing():
+            self._file.write(os.fsencode("\t".join(columns) + "\n"))
+            self._file.flush()
 
     def _line(self, result: Result) -> tuple[str, ...]:
         outcome = outcome_of(result) or {}
@@ -70,7 +81,9 @@ class Joblog:
     def _command(self, result: Result, outcome: dict[str, Any]) -> str:
         values = result.input["input"] if isinstance(result.input, dict) else result.input
         words = self._template.fill(values, index=result.index, slot=outcome.get("slot", 0))
-        return words[-1].strip() if self._template.shell else shlex.join(words)
+        line = words[-1].strip() if self._template.shell else shlex.join(words)
+        # As parallel: a command is one line of the file.
+        return line.replace("\n", "\0")
 
 
 def _number(name: str | None) -> int:

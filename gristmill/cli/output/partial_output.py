@@ -24,6 +24,9 @@ class Partial:
     """
 
     def __init__(self, path: Path, resume_key: str) -> None:
+        if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (a Path's raise)
+            # A directory; or a device, which the file would replace.
+            raise InputError(f"cannot write to {str(path)!r}: it is not a regular file")
         self._path = path
         name = f".{path.name}.{hashlib.sha256(resume_key.encode()).hexdigest()[:8]}.part"
         self.path = path.with_name(name)

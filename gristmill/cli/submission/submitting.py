@@ -26,6 +26,7 @@ def make_submission(feeding: dict[str, Any], **kinds: Any) -> Submission:
 
     Raises:
         InputError: the task, the batch's name, an option, a value of --set or the source is not allowed.
+        click.BadParameter: no file can be made in an `--output-dir` of this host.
         click.UsageError: the options do not go together.
     """
     task = program_task() if feeding["program"] is not None else _find_task(feeding["task"])
@@ -36,6 +37,11 @@ def make_submission(feeding: dict[str, Any], **kinds: Any) -> Submission:
         feeding = {**feeding, "output_dir": None}
         # What a program writes to stderr is a part of what the command prints.
         feeding = {**feeding, "keep_logs": feeding["keep_logs"] or "all"}
+    elif feeding["output_dir"] and not settings().redis_url:
+        # Imported here, because few tasks write there.
+        from gristmill.cli.submission.output_dir import check_below_data_root
+
+        check_below_data_root(feeding["output_dir"])
     return new_submission(
         task,
         sources.source_of(feeding, task.schema, fixed),
