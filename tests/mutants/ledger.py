@@ -110,7 +110,7 @@ MUTANTS = (
     Mutant(
         "what runs when a batch is cancelled is counted once",
         f"{BATCHES}/ending.lua",
-        "    fill(open, first, count, 0)\n",
+        "  for _, range in ipairs(ranges) do fill(open, range[1], range[2], 0) end\n",
         "",
         f"{CONTROL}::TestCancel::test_what_does_not_run_is_cancelled_at_once_and_what_runs_is_recorded",
         ONCE,
