@@ -57,6 +57,10 @@ class Setup:
             raise TypeError(invalid_value("setup", function, "a function that takes no arguments")) from None
         return _setups.setdefault(function, cls(function))
 
+    def has_run(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        """Whether it has run in this process, or, of an `async def`, on `loop`."""
+        return self._is_done if loop is None else loop in self._loops
+
     def run(self) -> bool:
         """Run a plain function unless it has run in this process; whether it ran now. Other threads wait meanwhile.
 

@@ -231,8 +231,8 @@ class Draft(BatchScripts):
     def has_block(self, schedule: str, token: str, after: int, sha: str) -> bool:  # noqa: ARG002
         """Whether the items before index `after` are stored."""
         name = self.settings.key(f"draft:{token}")
-        last = confirmed(self.client, self.settings, lambda one: one.xrevrange(name, count=1))
-        return bool(last and last[0][0] == f"{after}-0" and last[0][1]["sha"] == sha)
+        last: Any = confirmed(self.client, self.settings, lambda one: one.xrevrange(name, count=1))
+        return [(identity, fields["sha"]) for identity, fields in last] == [(f"{after}-0", sha)]
 
     def producer_heartbeat(self, schedule: str, token: str) -> None:  # noqa: ARG002
         """Keep what is stored."""

@@ -23,13 +23,13 @@ MEMORY_SHARE, LEAST_MEMORY = 0.8, 256 << 20
 
 
 class TimeLimitExceeded(Exception):
-    """Raised in an item that runs longer than its time limit."""
+    """Raised in an item that runs longer than its time limit of `seconds`, or in a task's setup: `what` it was."""
 
     #: How the item's program ended, if it ran one.
     outcome: dict[str, Any] | None = None
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the item ran longer than its time limit of {seconds:g} s")
+    def __init__(self, seconds: float, what: str = "item") -> None:
+        super().__init__(f"the {what} ran longer than its time limit of {seconds:g} s")
 
 
 class TimeLimit:
@@ -41,15 +41,16 @@ class TimeLimit:
 
     def __init__(self) -> None:
         self._seconds = self._guarded_at = 0.0
+        self._what = ""
         self._started_at: float | None = None
 
     @contextmanager
-    def armed(self, seconds: float) -> Iterator[None]:
-        """Limit each item in this context to `seconds`; no limit with 0, or outside the main thread."""
+    def armed(self, seconds: float, what: str = "item") -> Iterator[None]:
+        """Limit each item, or `what` runs, to `seconds` in this context; not with 0, or outside the main thread."""
         if not seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._seconds = seconds
+        self._seconds, self._what = seconds, what
         signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -57,6 +58,7 @@ class TimeLimit:
         finally:
             self._seconds = 0.0
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self.end()
             self.rest()
 
     def begin(self) -> None:
@@ -98,7 +100,7 @@ class TimeLimit:
         elif self._seconds:
             self._started_at = None
             signal.setitimer(signal.ITIMER_REAL, self._seconds)
-            raise TimeLimitExceeded(self._seconds)
+            raise TimeLimitExceeded(self._seconds, self._what)
 
 
 #: The time limit of this process.
@@ -110,6 +112,12 @@ def seconds_of(work: Work, task: GristmillTask, settings: Settings) -> float:
     if work.time_limit is not None:
         return work.time_limit
     return settings.time_limit if task.time_limit is None else task.time_limit
+
+
+def setup_seconds(task: GristmillTask, settings: Settings) -> float:
+    """The time limit of a task's setup, 0 for none: the setting, or the limit of the task's items if that is longer."""
+    seconds = settings.time_limit, settings.time_limit if task.time_limit is None else task.time_limit
+    return max(seconds) if all(seconds) else 0.0
 
 
 def slot_memory(settings: Settings, slots: int) -> int:

@@ -10,6 +10,7 @@ DESCENDANTS = "gristmill/local/descendants.py"
 STOPPED, STOPPED_TEST = "gristmill/worker/stopped_processes.py", "tests/integration/test_stopped_processes.py"
 SIGNALS, SIGNALS_TEST = "gristmill/worker/restoration/signal_state.py", "tests/unit/test_signal_state.py"
 RUN, COROUTINES = "gristmill/worker/loop/coroutine_run.py", "tests/integration/test_coroutines.py"
+PREPARATION = "tests/integration/test_preparation.py"
 ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
 
 CONTAINMENT = (
@@ -35,6 +36,22 @@ CONTAINMENT = (
         "    return 0 < run.limit < run.seconds or",
         "    return",
         f"{STOPPED_TEST}::test_a_stopped_process_ends_at_the_limit_of_its_item",
+        ALONE,
+    ),
+    Mutant(
+        "a setup has a time limit",
+        "gristmill/worker/slot/preparation.py",
+        "setup_seconds(task, settings()) if work else 0.0",
+        "0.0",
+        f"{PREPARATION}::test_while_it_runs_others_see_what_the_item_waits_for",
+        ALONE,
+    ),
+    Mutant(
+        "a worker reads what its processes report",
+        "gristmill/worker/slot/trace.py",
+        "if not isinstance(error, Ignore | Reject):",
+        "if failed >= 0:",
+        "tests/unit/test_trace.py::test_an_error_that_the_worker_could_not_read_becomes_text",
         ALONE,
     ),
     Mutant(

@@ -1,11 +1,14 @@
 """By which values the items of a chunk are limited, where their producer did not say, as of the values of a batch."""
 
+from time import perf_counter
+
 from gristmill.batches.chunk import Item, Work
 from gristmill.tasks.limit_values import NO_VALUE, LimitValues
 from gristmill.tasks.other_values import value_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.limits import time_limit
 from gristmill.worker.restoration.state import process_state
+from gristmill.worker.runs.rows import run_rows
 
 
 def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: bool) -> str:
@@ -19,9 +22,13 @@ def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: boo
         values = LimitValues(task, work.limit_by, work.fixed, work.parameter)
     except Exception:
         return "".join(texts)
+    row = run_rows.own()
     with time_limit.armed(seconds):
         for item in [] if suspect else work.items:
+            # The worker ends a process that stands still for longer.
+            row.begin(work.chunk.batch, item.index, item.attempt, perf_counter())
             texts[item.index - work.chunk.first] = _text_of(values, item, work, task)
+    row.rest()
     return "".join(texts)
 
 
