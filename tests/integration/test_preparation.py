@@ -209,6 +209,28 @@ def test_a_worker_preloads_what_its_queues_have(here, monkeypatch):
     assert sorted(setup_tasks.runs) == ["obedient", "obedient", "slow"]
 
 
+def test_a_worker_says_that_it_waits_for_a_preload(here, monkeypatch, caplog):
+    monkeypatch.setattr(TASKS["after_slow"], "preload", True)
+    monkeypatch.setattr(preparation, "SLOW_SECONDS", 0.01)
+    preparation.preload({"cpu"}, WORKER, here.client)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        "this worker takes no messages yet: the setup of task after_slow, which it preloads, has run for 0.01 s"
+    ]
+
+
+def test_slots_do_not_wait_for_ever_for_the_one_in_which_it_runs():
+    ends, begun = threading.Event(), threading.Event()
+    setup = task_setup.Setup(lambda: (begun.set(), ends.wait(60)))
+    first = threading.Thread(target=setup.run)
+    first.start()
+    assert begun.wait(60)
+    with pytest.raises(SetupFailed, match="has not ended in another slot"):
+        setup.run(0.01)
+    ends.set()
+    first.join(60)
+    assert not setup.run(0.01), "it has run"
+
+
 def test_a_plain_celery_call_runs_it_in_a_worker_only():
     task = TASKS["after_obedient"]
     assert (task(3), setup_tasks.runs) == (3, [])

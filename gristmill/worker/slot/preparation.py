@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from redis import Redis
@@ -21,6 +22,9 @@ from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, setup_seco
 from gristmill.worker.loop.event_loop import event_loop
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineProcess, TimedOut
+
+#: Seconds of a preload after which a worker says what it waits for.
+SLOW_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +77,16 @@ def _in_row(work: Work | None, setup: Setup, seconds: float) -> Iterator[None]:
 
 def _run(setup: Setup, seconds: float) -> bool:
     if not setup.is_async:
-        return _run_in_slot(setup)
+        return _run_in_slot(setup, seconds)
     loop = event_loop()
     return setup.run_on(loop.loop, lambda coroutine: loop.run(coroutine, seconds))
 
 
-def _run_in_slot(setup: Setup) -> bool:
+def _run_in_slot(setup: Setup, seconds: float) -> bool:
     """Run a setup outside of a run, but in the slot of this process: it may choose a device by `item.slot`."""
     enter(("", 0, 1, None, run_rows.own().slot, ""))
     try:
-        return setup.run()
+        return setup.run(seconds)
     finally:
         leave()
 
@@ -110,10 +114,22 @@ def preload(queues: Container[str], worker: str, client: Redis) -> None:
     with share_memory():
         for task in catalog.load().values():
             if task.preload and task.queue_name in queues:
-                try:
+                with suppress(SetupFailed), _told_if_slow(task):
                     prepare_task(task, worker, client)
-                except SetupFailed:
-                    continue
+
+
+@contextmanager
+def _told_if_slow(task: GristmillTask) -> Iterator[None]:
+    """Say what the start of this worker waits for, if that takes long."""
+    text = "this worker takes no messages yet: the setup of task %s, which it preloads, has run for %g s"
+    timer = threading.Timer(SLOW_SECONDS, log.warning, (text, task.name, SLOW_SECONDS))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        # Processes are forked after this.
+        timer.join()
 
 
 def prepare_in_quarantine(task: GristmillTask, worker: str, client: Redis, process: QuarantineProcess) -> None:
@@ -150,7 +166,7 @@ def prepare_named(name: str, seconds: float = 0.0, row: int = -1) -> tuple[str, 
             if setup and setup.is_async:
                 setup.run_on(own_loop().get_loop(), own_loop().run)
             elif setup:
-                _run_in_slot(setup)
+                _run_in_slot(setup, seconds)
     except SetupFailed as failure:
         return str(failure), failure.began
     return "", 0.0
