@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gristmill.local.descendants import status
 from tests.acceptance.zoo import animals
 from tests.conftest import until
 from tests.support.projects import write
@@ -33,8 +34,9 @@ PROJECT = {
     "standing.py": """
 import os
 import signal
+import threading
 
-from gristmill import cpu, item
+from gristmill import cpu
 
 
 def stop(*_):
@@ -50,6 +52,12 @@ def number(n: int) -> int:
     return n
 
 
+@cpu
+def leaving(n: int) -> int:
+    threading.Timer(0.1, stop).start()
+    return os.getpid()
+
+
 @cpu(setup=lambda: stop())
 def prepared(n: int) -> int:
     return n
@@ -60,6 +68,15 @@ def limited(n: int) -> int:
     return n
 """,
 }
+
+
+def test_a_thread_that_an_item_leaves_and_that_stops_its_process_holds_no_message(place):
+    write(place.cwd, PROJECT)
+    with place.up("cpu", "--cpu-slots", "1", cwd=place.cwd, in_peace=False):
+        (row,) = place.run("run", "leaving", "1", "--json", cwd=place.cwd).good().rows
+        until(lambda: status(row["value"])[0] == "T", what="the stop")
+        place.run("run", "number", *map(str, range(20)), "--name", "after", "--quiet", cwd=place.cwd).good()
+        assert place.info("after").succeeded == 20
 
 
 def test_a_setup_and_the_function_of_a_limit_that_stop_their_process_hold_no_slot(place):
