@@ -63,6 +63,14 @@ CONTAINMENT = (
         ALONE,
     ),
     Mutant(
+        "a suspect that cannot begin leaves its slot to others",
+        "gristmill/worker/slot/chunk_task.py",
+        "    except (SetupFailed, QuarantineUnavailable) as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        f"{PREPARATION}::test_a_suspect_that_cannot_begin_leaves_its_slot_to_others",
+        ALONE,
+    ),
+    Mutant(
         "a process that is stopped while it runs nothing ends",
         STOPPED,
         "    _end_idle({*others} - {run.pid for run in runs})\n",
