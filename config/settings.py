@@ -108,7 +108,10 @@ class Settings(BaseModel):
         "else `off`.",
     )
     time_limit: Duration = Field(
-        3600, ge=0, le=31_536_000, description="Time that an item of a cpu or `async def` task may take; 0: no limit."
+        3600,
+        ge=0,
+        le=31_536_000,
+        description="Time that an item of a cpu or `async def` task may take, or the task's setup; 0: no limit.",
     )
     slot_memory: Size = Field(
         0,

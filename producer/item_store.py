@@ -27,6 +27,10 @@ class ItemStore(Protocol):
         """Store a block; `values` has what limits by value know its items by, where the store keeps that."""
         ...
 
+    def has_block(self, batch: str, token: str, after: int, sha: str, /) -> bool:
+        """Whether the items before index `after`, with that SHA-256, are stored; a full server tells that too."""
+        ...
+
     def producer_heartbeat(self, batch: str, token: str, /) -> None:
         """Say that the producer lives."""
         ...

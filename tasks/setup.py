@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -57,20 +58,38 @@ class Setup:
             raise TypeError(invalid_value("setup", function, "a function that takes no arguments")) from None
         return _setups.setdefault(function, cls(function))
 
-    def run(self) -> bool:
-        """Run a plain function unless it has run in this process; whether it ran now. Other threads wait meanwhile.
+    def has_run(self, loop: asyncio.AbstractEventLoop | None = None) -> bool:
+        """Whether it has run in this process, or, of an `async def`, on `loop`."""
+        return self._is_done if loop is None else loop in self._loops
+
+    def run(self, seconds: float = 0.0) -> bool:
+        """Run a plain function unless it has run in this process; whether it ran now.
+
+        Other threads wait meanwhile, for `seconds` at most, or with 0 for as long as it takes.
 
         Raises:
-            SetupFailed: the function raised something, now or so short a time ago that it is not called again yet.
+            SetupFailed: the function raised something, now or so short a time ago that it is not called again yet; or
+                it still runs in another thread.
         """
         if self._is_done:
             return False
-        with self._lock:
+        with self._turn(seconds):
             if self._is_done:
                 return False
             self._try(self.function)
             self._is_done = True
         return True
+
+    @contextmanager
+    def _turn(self, seconds: float) -> Iterator[None]:
+        began = time.time()
+        if not self._lock.acquire(timeout=seconds or -1):
+            # Nothing can end a thread; those that wait for it have other tasks.
+            raise SetupFailed(f"{self.name}() has not ended in another slot within {seconds:g} s", began)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def run_on(self, loop: asyncio.AbstractEventLoop, run: Callable[[Any], Any]) -> bool:
         """Run an `async def` unless it has run on `loop`; whether it ran now. `run` runs a coroutine on that loop.

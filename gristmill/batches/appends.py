@@ -14,6 +14,7 @@ from gristmill.batches.ledger import Ledger
 from gristmill.batches.scripts import BatchScripts
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, invalid_value
+from gristmill.server.confirm import confirmed
 from gristmill.server.replies import by_turns
 
 #: What the token of an append begins with when nobody has named it.
@@ -143,6 +144,13 @@ class Append(BatchScripts):
         if status != "stored":
             raise self._unusable(batch, status)
         self.progress.position, self.progress.added = position + len(items), int(added)
+
+    def has_block(self, batch: str, token: str, after: int, sha: str) -> bool:
+        """Whether this producer has stored its items before position `after`."""
+        name = self.settings.key(f"batch:{batch}:appends")
+        text = confirmed(self.client, self.settings, lambda one: one.hget(name, self.token))
+        append = json.loads(text) if text else {}
+        return bool([append.get(each) for each in ("producer", "position", "sha")] == [token, after, sha])
 
     def producer_heartbeat(self, batch: str, token: str) -> None:
         """Keep the append; raises as `append`."""

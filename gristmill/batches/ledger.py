@@ -18,6 +18,7 @@ from gristmill.batches.slowest import SlowestFilter
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, invalid_value
 from gristmill.server.actor import actor
+from gristmill.server.confirm import confirmed
 from gristmill.server.replies import by_name, by_turns, stream_entries
 
 #: States of one call: no script may occupy the server for long.
@@ -76,6 +77,12 @@ class Ledger(BatchScripts):
         """
         block = {"first": first, "after": first + len(items), "sha": sha, "items": "\n".join(items), "values": values}
         self._still_ours(batch, self._confirmed("append", batch=batch, token=token, lease=PRODUCER_LEASE, **block))
+
+    def has_block(self, batch: str, token: str, after: int, sha: str) -> bool:
+        """Whether this producer has stored the items before index `after`."""
+        names = ("producer", "stored", "sha")
+        state = confirmed(self.client, self.settings, lambda one: one.hmget(self.key(batch, "state"), *names))
+        return bool(state == [token, str(after), sha])
 
     def producer_heartbeat(self, batch: str, token: str) -> None:
         """Renew the producer's ownership of the batch; works on a full server too.

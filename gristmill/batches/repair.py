@@ -25,6 +25,7 @@ WORDS = {
     "half_cancelled_input": "the input is cut off, and nobody cancelled the batch: the input goes on",
     "wrong_counters": "{} counters differ from the items: they are counted again",
     "finished_too_early": "the batch is marked as finished and has open items: it goes on",
+    "cancel_not_ended": "the batch has ended and is marked as being cancelled: the mark goes",
     "not_told": "its receiver was not told that the batch has ended, or is stuck: the notice is sent",
     "finished_not_marked": "every item has an outcome, and the batch is not marked as finished: it is finished",
     "chunks_of_no_items": "{} chunks have items that the batch does not have: they are dropped",

@@ -15,6 +15,7 @@ from gristmill.config.figures import moment
 from gristmill.config.settings import Settings
 from gristmill.errors import InputError, ServerError
 from gristmill.server.actor import actor
+from gristmill.server.confirm import confirmed
 from gristmill.server.replies import by_name, by_turns
 from gristmill.server.scripts import server_time
 
@@ -226,6 +227,12 @@ class Draft(BatchScripts):
             raise AlreadyFeeding(_DROPPED)
         if size.items == first:
             size.items, size.bytes, size.sha = after, size.bytes + len(text), sha
+
+    def has_block(self, schedule: str, token: str, after: int, sha: str) -> bool:  # noqa: ARG002
+        """Whether the items before index `after` are stored."""
+        name = self.settings.key(f"draft:{token}")
+        last: Any = confirmed(self.client, self.settings, lambda one: one.xrevrange(name, count=1))
+        return [(identity, fields["sha"]) for identity, fields in last] == [(f"{after}-0", sha)]
 
     def producer_heartbeat(self, schedule: str, token: str) -> None:  # noqa: ARG002
         """Keep what is stored."""

@@ -28,7 +28,7 @@ from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.tasks.kind import Kind
 from gristmill.worker.admission import needs_of
-from gristmill.worker.celery_internals import is_draining, processes_of, taken_requests
+from gristmill.worker.celery_internals import is_draining, members_of, pool_of, processes_of, taken_requests
 from gristmill.worker.host_load import HostLoad
 from gristmill.worker.kills import Kills
 from gristmill.worker.pool.size import pool_size
@@ -99,8 +99,10 @@ class WorkerHeartbeat(StartStopStep):
         if not self.is_announced:
             self.registry.announce(self.id, {name: task.announcement for name, task in catalog.load().items()})
             self.is_announced = True
-        if processes_of(self.worker.pool) is not None:
-            end_stopped_processes()
+        if (processes := processes_of(self.worker.pool)) is not None:
+            # A plain Celery task has no row: its own time limit counts.
+            plain = {each.worker_pid for each in members_of(state.active_requests) if each.name != run_chunk.name}
+            end_stopped_processes({process.pid for process in pool_of(processes)} - plain)
         ended = self.kills.ended()
         chunks, runs = unacknowledged_chunks(), run_rows.slowest()
         counts = task_counts.collect() if settings().meters else None

@@ -24,13 +24,13 @@ MEMORY_SHARE, LEAST_MEMORY = 0.8, 256 << 20
 
 
 class TimeLimitExceeded(Exception):
-    """Raised in an item that runs longer than its time limit."""
+    """Raised in an item that runs longer than its time limit of `seconds`, or in a task's setup: `what` it was."""
 
     #: How the item's program ended, if it ran one.
     outcome: dict[str, Any] | None = None
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the item ran longer than its time limit of {seconds:g} s")
+    def __init__(self, seconds: float, what: str = "item") -> None:
+        super().__init__(f"the {what} ran longer than its time limit of {seconds:g} s")
 
 
 class TimeLimit:
@@ -42,17 +42,18 @@ class TimeLimit:
 
     def __init__(self) -> None:
         self._seconds = 0.0
+        self._what = ""
         self._started_at: float | None = None
         #: When an item is to renew the guard of the process, and whether there is one.
         self._guard_at, self._is_guarded = inf, False
 
     @contextmanager
-    def armed(self, seconds: float) -> Iterator[None]:
-        """Limit each item in this context to `seconds`; no limit with 0, or outside the main thread."""
+    def armed(self, seconds: float, what: str = "item") -> Iterator[None]:
+        """Limit each item, or `what` runs, to `seconds` in this context; not with 0, or outside the main thread."""
         if not seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._seconds, self._guard_at = seconds, 0.0
+        self._seconds, self._what, self._guard_at = seconds, what, 0.0
         signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -60,6 +61,7 @@ class TimeLimit:
         finally:
             self._seconds = 0.0
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self.end()
             self.rest()
 
     def begin(self, started_at: float) -> None:
@@ -102,7 +104,7 @@ class TimeLimit:
         elif self._seconds:
             self._started_at = None
             signal.setitimer(signal.ITIMER_REAL, self._seconds)
-            raise TimeLimitExceeded(self._seconds)
+            raise TimeLimitExceeded(self._seconds, self._what)
 
 
 #: The time limit of this process.
@@ -114,6 +116,12 @@ def seconds_of(work: Work, task: GristmillTask, settings: Settings) -> float:
     if work.time_limit is not None:
         return work.time_limit
     return settings.time_limit if task.time_limit is None else task.time_limit
+
+
+def setup_seconds(task: GristmillTask, settings: Settings) -> float:
+    """The time limit of a task's setup, 0 for none: the setting, or the limit of the task's items if that is longer."""
+    seconds = settings.time_limit, settings.time_limit if task.time_limit is None else task.time_limit
+    return max(seconds) if all(seconds) else 0.0
 
 
 def slot_memory(settings: Settings, slots: int) -> int:

@@ -18,7 +18,7 @@ from gristmill.worker.loop.event_loop import cancel_run
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.slot import quarantined_task
 from gristmill.worker.slot.quarantine import DEATHS
-from gristmill.worker.slot.trace import EndNotStored, as_text, passes, run_to_end
+from gristmill.worker.slot.trace import EndNotStored, RunLater, as_text, passes, run_to_end
 from gristmill.worker.task_counts import task_counts
 
 #: Seconds for which a message stays hidden whose task Celery could not end: the first time, and at most.
@@ -180,16 +180,20 @@ class Request(CeleryRequest):
     def _give_up(self, reason: str, may_pass: bool) -> None:
         """Have a task that Celery could not end run again later, if that may help; else make a dead letter of it."""
         logger.error("Celery could not end %s: %s", self.humaninfo(), reason)
+        self._put_off("" if may_pass else f"Celery could not end it: {reason}")
+
+    def _put_off(self, burial: str = "") -> None:
+        """Have the message run again later; or make a dead letter of it, with `burial` as the reason."""
         state.task_ready(self)
         if self.acknowledged:
             return
         self.acknowledged = True
         qos, tag = self.message.channel.qos, self.message.delivery_tag
         try:
-            if may_pass:
-                qos.postpone_longer(tag, AGAIN_SECONDS, AGAIN_MOST)
+            if burial:
+                qos.bury(tag, burial)
             else:
-                qos.bury(tag, f"Celery could not end it: {reason}")
+                qos.postpone_longer(tag, AGAIN_SECONDS, AGAIN_MOST)
         except (RedisError, OSError) as error:
             logger.warning("the message of %s goes back later: %s", self.humaninfo(), error)
 
@@ -217,6 +221,8 @@ class Request(CeleryRequest):
                 return state.task_ready(self)
             if isinstance(error, EndNotStored):
                 return self._give_up(error.reason, error.passes)
+            if isinstance(error, RunLater):
+                return self._put_off()
             if isinstance(error, MemoryError):
                 exc_info.exception = OutOfMemory(*error.args)
             elif isinstance(error, PROCESS_ENDED):

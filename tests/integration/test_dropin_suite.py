@@ -68,6 +68,12 @@ TASKS = {
         ["FAILURE", True],
     ),
     "rejected": ("sent = end_by.delay('reject'); sent.get(propagate=False, timeout=50)", "sent.state", "FAILURE"),
+    "rejected for such an exception": (
+        "sent = end_by.delay('odd reject'); sent.get(propagate=False, timeout=50)",
+        "sent.state",
+        "FAILURE",
+    ),
+    "ignored by such an exception": ("end_by.delay('odd ignore'); sent = add.delay(1, 2)", "sent.get(timeout=50)", 3),
     "ignored": ("end_by.delay('ignore'); sent = add.delay(1, 2)", "sent.get(timeout=50)", 3),
     "properties": ("sent = properties.apply_async(app_id='me')", "sent.get(timeout=50)", ["me", "q"]),
     "a task in the place of another": ("sent = replaced.delay(2)", "sent.get(timeout=50)", 5),

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gristmill.batches.ledger import Ledger
 from gristmill.broker.messages import AHEAD_SECONDS
 from tests.conftest import until
+from tests.support.ledger import WORKER, heartbeat
 
 #: Most seconds that a message comes after its time, in the median. A reader that looks once a second has half a second.
 #: `python -m benchmarks.countdowns` has the figure of an idle machine.
@@ -136,3 +138,25 @@ def test_what_is_due_later_rings_no_alarm(bench, channel):
     assert channel._size("q") == 0
     channel.scripts.call("purge", queue="q", whole=True)
     assert not list(bench.client.scan_iter(f"{bench.prefix}gm1:q:*"))
+
+
+def test_an_alarm_that_its_reader_does_not_heed_wakes_another(bench, channel, ledger):
+    """A reader that is stopped has it: the heartbeat of any worker of the queue rings again."""
+    key = alarm(bench)
+    heartbeats = Ledger(bench.client, ledger.settings.model_copy(update={"prefix": bench.prefix}))
+
+    def heard(reader):
+        heartbeats.heartbeat(WORKER, heartbeat(queue="q"), [])
+        return [identity for _, entries in bench.client.xreadgroup("gm", reader, {key: ">"}) for identity, _ in entries]
+
+    bench.client.xgroup_create(key, "gm", mkstream=True)
+    put(channel, 5)
+    (first,) = heard("stopped")
+    assert heard("other") == [], "it may take yet"
+    bench.client.xclaim(key, "gm", "stopped", 0, [first], idle=600, justid=True)
+    (second,) = heard("other")
+    assert second != first
+    assert heard("third") == [], "the other may take yet"
+    bench.client.xack(key, "gm", second)
+    bench.client.xdel(key, second)
+    assert heard("third") == [], "it was heard"

@@ -126,6 +126,25 @@ class TestFindings:
         ledger.client.hset(ledger.key(NAME, "state"), "finished", 1)
         self.mended(ledger, repair, "finished_too_early")
 
+    @pytest.mark.parametrize("runs", [0, 1])
+    def test_a_cancel_that_broke_off(self, ledger, repair, runs):
+        """No worker runs that would end it."""
+        if runs:
+            ledger.take(pop(ledger), WORKER)
+        ledger.client.hset(ledger.key(NAME, "state"), mapping={"cancelling": 1, "reason": "by me"})
+        waiting = repair.examine(NAME)["half_cancelled"]
+        assert waiting == repair.mend(NAME)["half_cancelled"] == info(ledger, NAME).cancelled
+        assert repair.examine(NAME) == {}
+        assert bool(info(ledger, NAME).finished) is not bool(runs), "what runs ends first"
+        assert (info(ledger, NAME).left > 0) == bool(runs)
+
+    def test_a_cancel_that_an_older_version_left_on_an_ended_batch(self, ledger, repair):
+        control = Control(ledger.client, ledger.settings)
+        control.cancel(NAME, "by me")
+        ledger.client.hset(ledger.key(NAME, "state"), "cancelling", 1)
+        self.mended(ledger, repair, "cancel_not_ended")
+        assert control.retry(NAME, cancelled=True) > 0
+
     def test_an_event_is_missing(self, ledger, repair):
         (identity, _), *_ = ledger.client.xrange(ledger.key(NAME, "events"))
         ledger.client.xdel(ledger.key(NAME, "events"), identity)

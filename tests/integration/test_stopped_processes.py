@@ -68,6 +68,29 @@ def test_a_process_that_waits_for_its_tracer_ends_without_a_limit(stopped):
     assert ends_by(pid) == signal.SIGKILL
 
 
+def test_a_process_that_is_stopped_while_it_runs_nothing_ends_soon(stopped, monkeypatch):
+    pid = stopped(SECONDS * 60)
+    stopped_processes.run_rows.table.row(0).rest()
+    end_stopped_processes([pid])
+    assert os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG).si_status == signal.SIGSTOP
+    monkeypatch.setattr(stopped_processes, "IDLE_SECONDS", 0)
+    end_stopped_processes([pid])
+    assert ends_by(pid) == signal.SIGKILL
+
+
+def test_one_that_went_on_in_between_goes_on(stopped, monkeypatch):
+    pid = stopped(SECONDS * 60)
+    stopped_processes.run_rows.table.row(0).rest()
+    end_stopped_processes([pid])
+    monkeypatch.setattr(stopped_processes, "IDLE_SECONDS", 0)
+    looks = [False, True]
+    monkeypatch.setattr(stopped_processes, "_is_stopped", lambda _: looks.pop(0))
+    end_stopped_processes([pid])
+    end_stopped_processes([pid])
+    assert not looks
+    assert ends_by(pid) == signal.SIGTERM
+
+
 def test_a_process_that_runs_goes_on(stopped):
     pid = stopped(SECONDS / 2)
     os.kill(pid, signal.SIGCONT)

@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import LOST, Mutant
 
-TESTS = "tests/integration/test_failover.py"
+TESTS, BLOCKS = "tests/integration/test_failover.py", "tests/integration/test_sent_blocks.py"
 
 MUTANTS = (
     Mutant(
@@ -59,6 +59,14 @@ MUTANTS = (
         "self._until_room(lambda: self._sent_blocks.settle(self.ledger))",
         "self._raise_problem()",
         f"{TESTS}::test_blocks_that_a_failover_takes_back_are_sent_again",
+        LOST,
+    ),
+    Mutant(
+        "a block counts as stored where it is the last one",
+        "gristmill/batches/ledger.py",
+        "state == [token, str(after), sha]",
+        "state",
+        f"{BLOCKS}::test_what_is_not_stored_is_told_from_what_is",
         LOST,
     ),
     Mutant(

@@ -108,9 +108,17 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
+        "a cancel that broke off is found",
+        f"{BATCHES}/repair_batch.lua",
+        "if number > 0 then note('half_cancelled', number) end",
+        "",
+        "tests/integration/test_repair.py::TestFindings::test_a_cancel_that_broke_off",
+        ONCE,
+    ),
+    Mutant(
         "what runs when a batch is cancelled is counted once",
         f"{BATCHES}/ending.lua",
-        "    fill(open, first, count, 0)\n",
+        "  for _, range in ipairs(ranges) do fill(open, range[1], range[2], 0) end\n",
         "",
         f"{CONTROL}::TestCancel::test_what_does_not_run_is_cancelled_at_once_and_what_runs_is_recorded",
         ONCE,

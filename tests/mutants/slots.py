@@ -10,6 +10,7 @@ DESCENDANTS = "gristmill/local/descendants.py"
 STOPPED, STOPPED_TEST = "gristmill/worker/stopped_processes.py", "tests/integration/test_stopped_processes.py"
 SIGNALS, SIGNALS_TEST = "gristmill/worker/restoration/signal_state.py", "tests/unit/test_signal_state.py"
 RUN, COROUTINES = "gristmill/worker/loop/coroutine_run.py", "tests/integration/test_coroutines.py"
+PREPARATION = "tests/integration/test_preparation.py"
 ADMISSION, ADMISSION_TEST = "gristmill/worker/admission.py", "tests/unit/test_admission.py"
 
 CONTAINMENT = (
@@ -38,6 +39,22 @@ CONTAINMENT = (
         ALONE,
     ),
     Mutant(
+        "a setup has a time limit",
+        "gristmill/worker/slot/preparation.py",
+        "setup_seconds(task, settings()) if work else 0.0",
+        "0.0",
+        f"{PREPARATION}::test_while_it_runs_others_see_what_the_item_waits_for",
+        ALONE,
+    ),
+    Mutant(
+        "a worker reads what its processes report",
+        "gristmill/worker/slot/trace.py",
+        "if not isinstance(error, Ignore | Reject):",
+        "if failed >= 0:",
+        "tests/unit/test_trace.py::test_an_error_that_the_worker_could_not_read_becomes_text",
+        ALONE,
+    ),
+    Mutant(
         "a process that is stopped within its time limit goes on",
         STOPPED,
         "0 < run.limit < run.seconds",
@@ -46,10 +63,26 @@ CONTAINMENT = (
         ALONE,
     ),
     Mutant(
+        "a suspect that cannot begin leaves its slot to others",
+        "gristmill/worker/slot/chunk_task.py",
+        "    except (SetupFailed, QuarantineUnavailable) as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        f"{PREPARATION}::test_a_suspect_that_cannot_begin_leaves_its_slot_to_others",
+        ALONE,
+    ),
+    Mutant(
+        "a process that is stopped while it runs nothing ends",
+        STOPPED,
+        "    _end_idle({*others} - {run.pid for run in runs})\n",
+        "",
+        f"{STOPPED_TEST}::test_a_process_that_is_stopped_while_it_runs_nothing_ends_soon",
+        ALONE,
+    ),
+    Mutant(
         "a process that runs goes on",
         STOPPED,
-        'about is None or about[0] not in "Tt"',
-        "about is None",
+        'about is not None and about[0] in "Tt"',
+        "about is not None",
         f"{STOPPED_TEST}::test_a_process_that_runs_goes_on",
         ALONE,
     ),

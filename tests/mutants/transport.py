@@ -214,6 +214,14 @@ MUTANTS = (
         IN_TIME,
     ),
     Mutant(
+        "an alarm that a stopped reader has wakes another",
+        "gristmill/batches/lua/heartbeat.lua",
+        "ring_again(queue)\n",
+        "",
+        f"{DUE}::test_an_alarm_that_its_reader_does_not_heed_wakes_another",
+        IN_TIME,
+    ),
+    Mutant(
         "an alarm is acknowledged",
         "gristmill/broker/reader.py",
         "                    self.lease.acks.add(tag)\n",

@@ -142,9 +142,15 @@ class NeedsTwo(Exception):
         super().__init__(f"{one} and {other}")
 
 
+class OddIgnore(Ignore, NeedsTwo):
+    """The same, which Celery does not make plain."""
+
+
 @app.task
 def end_by(way):
-    raise {"ignore": Ignore(), "reject": Reject("no more", requeue=False), "odd": NeedsTwo(1, 2)}[way]
+    odd = NeedsTwo(1, 2)
+    ways = {"ignore": Ignore(), "reject": Reject("no more", requeue=False), "odd": odd}
+    raise (ways | {"odd reject": Reject(odd, requeue=False), "odd ignore": OddIgnore(1, 2)})[way]
 
 
 @app.task(bind=True)

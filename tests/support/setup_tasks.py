@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 
 from gristmill.tasks.kinds import cpu, io
@@ -27,11 +28,15 @@ def obedient() -> None:
         raise LookupError("no model \ud800 here")
     if order == "die":
         os._exit(7)
+    if order == "sleep":
+        time.sleep(60)
+    if order == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 async def on_loop() -> None:
-    """Note the loop."""
-    await asyncio.sleep(0)
+    """Note the loop, after as long as the test says."""
+    await asyncio.sleep(60 if orders.get("on_loop") == "sleep" else 0)
     runs.append(f"loop {id(asyncio.get_running_loop())}")
 
 

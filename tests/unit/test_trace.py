@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 from celery import Celery, current_app
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
@@ -83,3 +83,33 @@ def test_a_rejection_from_a_hook_is_one(app, monkeypatch):
     monkeypatch.setattr(type(app.tasks["seven"]), "on_success", reject)
     failed, error = run(app)
     assert (failed, type(error), error.requeue) == (1, Reject, True)
+
+
+class NeedsTwo(Exception):
+    """Pickle cannot make it anew from its text."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+class OddIgnore(Ignore, NeedsTwo):
+    """The same, as Celery leaves it to the pool."""
+
+
+@pytest.mark.parametrize("hook", ["__call__", "on_success"])
+def test_an_error_that_the_worker_could_not_read_becomes_text(app, monkeypatch, hook):
+    """The worker would end over it, and with it all that its other processes run."""
+
+    def end_by(error):
+        def end(*_, **__):
+            raise error
+
+        monkeypatch.setattr(type(app.tasks["seven"]), hook, end, raising=False)
+        app.tasks["seven"].__trace__ = None
+        return run(app)[1]
+
+    rejection = end_by(Reject(NeedsTwo(1, 2), requeue=True))
+    assert (rejection.reason, rejection.requeue) == ("1 and 2", True)
+    assert type(end_by(Reject(ValueError("no"), requeue=True)).reason) is ValueError
+    if hook == "__call__":
+        assert str(end_by(OddIgnore(1, 2))) == "OddIgnore: 1 and 2"

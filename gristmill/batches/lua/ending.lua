@@ -104,18 +104,23 @@ local function running(batch, b, now, killable)
   return runs, killed
 end
 
--- Every item without an outcome, but for those of the chunks `runs`, becomes a cancelled one. Bitmaps make that a few
--- operations on stored/8 bytes, however many items there are.
-local function cancel_open(batch, queue, stored, runs)
-  local done, open, cancelled = key(batch, 'done'), key(batch, 'open'), key(batch, 'cancelled')
+-- The items without an outcome, but for those of the ranges, {first, count} each, as a bitmap that the caller deletes.
+local function open_items(batch, stored, ranges)
+  local done, open = key(batch, 'done'), key(batch, 'open')
   -- The bitmap as long as the batch: then its complement is what is open, but for the last byte's spare bits.
   redis.call('SETBIT', done, stored - 1, redis.call('GETBIT', done, stored - 1))
   redis.call('BITOP', 'NOT', open, done)
   fill(open, stored, -stored % 8, 0)
-  for _, chunk in ipairs(runs) do
-    local first, count = range_of(chunk)
-    fill(open, first, count, 0)
-  end
+  for _, range in ipairs(ranges) do fill(open, range[1], range[2], 0) end
+  return open
+end
+
+-- Every item without an outcome, but for those of the chunks `runs`, becomes a cancelled one. Bitmaps make that a few
+-- operations on stored/8 bytes, however many items there are.
+local function cancel_open(batch, queue, stored, runs)
+  local ranges = {}
+  for i, chunk in ipairs(runs) do ranges[i] = {range_of(chunk)} end
+  local done, cancelled, open = key(batch, 'done'), key(batch, 'cancelled'), open_items(batch, stored, ranges)
   local number = redis.call('BITCOUNT', open)
   if number > 0 then
     redis.call('BITOP', 'OR', cancelled, cancelled, open)

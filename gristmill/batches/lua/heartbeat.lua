@@ -2,10 +2,10 @@
 --@ uses batches/samples broker/watchers
 -- A worker's sign of life, once a second: its slots, what is shown of it (`details`, JSON), and the chunks whose messages it
 -- holds, as batch and chunk by turns. Each slot can run `async_items` items of an async task at once. It also does what has
--- come due, and with `samples` meters the second: `counts` are of the plain Celery tasks that the worker ran. `runs` (JSON, or
--- empty) has the items that have run for long on the worker, for busy.lua. `ended` has the ids of messages that the worker was
--- to end, and has seen.
--- Touches: clock, workers, worker_events, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
+-- come due, wakes another reader of its queue in place of one that is stopped, and with `samples` meters the second: `counts`
+-- are of the plain Celery tasks that the worker ran. `runs` (JSON, or empty) has the items that have run for long on the
+-- worker, for busy.lua. `ended` has the ids of messages that the worker was to end, and has seen.
+-- Touches: clock, workers, worker_events, the alarm of the queue, heartbeats, items, slots, slots_of, async_items, kill:{worker}, busy:{worker}, wish:{worker}, of each batch with
 -- such chunks in_flight, and what upkeep, release and samples.lua touch. Returns {outcomes that the worker has recorded, 1 if the registry did not have the
 -- worker, ids of messages that it is to end, in how many ms to call pace.lua, or -1, what is asked of it, 1 if it is to look at
 -- schedules, 1 if it is to look at notices, 1 if the fleet lacks a watcher}.
@@ -68,6 +68,7 @@ for _, id in ipairs(ended) do
   local batch, index = string.match(id, '^(.+)#(%d+)$')
   if batch then let_neighbours_go_on(batch, tonumber(index)) end
 end
+ring_again(queue)
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
 release_in_line(queue, CALL_MOST, now)

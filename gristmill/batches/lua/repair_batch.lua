@@ -1,5 +1,5 @@
 --@ repair_batch(batch, failures: number, deaths: number, mend: flag) frees
---@ uses batches/ending batches/appends
+--@ uses batches/ending batches/appends batches/value_repair
 -- Compare what a batch has of each thing twice: stored items, counters, places of open items, the sets that it is in. With
 -- `mend`, make them agree: an open item that is in no place from which it would be handed out becomes a remainder.
 -- `failures` and `deaths` are what repair_items counted: they divide the failed items where the counters cannot.
@@ -77,6 +77,14 @@ local function reopen()
   for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PERSIST', name) end
 end
 
+-- A batch that has ended is not being cancelled any more: nobody could retry it.
+local function end_cancel()
+  if not (b.finished and b.cancelling) then return end
+  note('cancel_not_ended', 1)
+  unset('cancelling')
+  b.cancelling = nil
+end
+
 -- The ranges of the chunks in a sorted set; those that no batch of this size has are dropped.
 local function ranges_in(part, drop)
   local ranges = {}
@@ -152,13 +160,22 @@ local function clear_waiting()
   end
 end
 
+-- Of a batch that is being cancelled, an item without an outcome runs, or is to be cancelled.
+local function count_half_cancelled(flights)
+  local running = {}
+  for _, range in ipairs(flights) do
+    if redis.call('HEXISTS', key(batch, 'started'), chunk_of(unpack(range))) == 1 then running[#running + 1] = range end
+  end
+  local open = open_items(batch, b.stored, running)
+  local number = redis.call('BITCOUNT', open)
+  redis.call('DEL', open)
+  if number > 0 then note('half_cancelled', number) end
+end
+
 -- The open items that are in no place, as a bitmap that the caller deletes.
 local function homeless(ranges)
-  local open, done = key(batch, 'open'), key(batch, 'done')
-  redis.call('SETBIT', done, b.stored - 1, redis.call('GETBIT', done, b.stored - 1))
-  redis.call('BITOP', 'NOT', open, done)
+  local open = open_items(batch, b.stored, ranges)
   take_out(open, key(batch, 'retry_pending'))
-  for _, range in ipairs(ranges) do fill(open, range[1], range[2], 0) end
   for _, index in ipairs(redis.call('ZRANGE', key(batch, 'retry'), 0, -1)) do redis.call('SETBIT', open, index, 0) end
   for _, name in ipairs(redis.call('ZRANGE', key(batch, 'parked'), 0, -1)) do redis.call('SETBIT', open, tonumber(name), 0) end
   return open
@@ -180,54 +197,14 @@ local function give_places(ranges)
   redis.call('DEL', open)
 end
 
--- What waits for room of its value has no outcome; and its value is ready, or something will make it so.
-local function place_parked()
-  if not (b.limit_by or b.task_limit_by) then return end
-  local parked, values = redis.call('ZRANGE', key(batch, 'parked'), 0, -1, 'WITHSCORES'), {}
-  for i = 1, #parked, 2 do
-    if redis.call('GETBIT', key(batch, 'done'), tonumber(parked[i])) == 1 then
-      note('waiting_with_outcome', 1)
-      if mend then redis.call('ZREM', key(batch, 'parked'), parked[i]) end
-    else
-      values[value_text(tonumber(parked[i + 1]))] = true
-    end
-  end
-  for value in pairs(values) do
-    local is_awaited = redis.call('ZSCORE', key(batch, 'running'), value) or redis.call('ZSCORE', waiters_of(b.task, value), batch)
-    if not is_awaited and not redis.call('ZSCORE', key(batch, 'ready'), value) then
-      note('wrong_sets', 1)
-      if mend then redis.call('ZADD', key(batch, 'ready'), now, value) end
-    end
-  end
-end
-
--- What runs of each value counts against its limit.
-local function count_values()
-  if not (b.limit_by and b.max_running) then return end
-  local right = {}
-  for _, chunk in ipairs(redis.call('ZRANGE', key(batch, 'in_flight'), 0, -1)) do
-    local value = values_of(batch, range_of(chunk), 1)[1]
-    right[value] = (right[value] or 0) + 1
-  end
-  local function correct(value, number)
-    if number == tonumber(redis.call('ZSCORE', key(batch, 'running'), value) or -1) then return end
-    note('wrong_counts', 1)
-    if not mend then return end
-    if number then redis.call('ZADD', key(batch, 'running'), number, value) else redis.call('ZREM', key(batch, 'running'), value) end
-  end
-  for _, value in ipairs(redis.call('ZRANGE', key(batch, 'running'), 0, -1)) do
-    if not right[value] then correct(value, nil) end
-  end
-  for value, number in pairs(right) do correct(value, number) end
-end
-
 local function place_items()
   local flights = ranges_in('in_flight', function(chunk) leave_flight(batch, flight_state(batch), chunk) end)
   local rests = ranges_in('remainder', function(chunk) redis.call('ZREM', key(batch, 'remainder'), chunk) end)
   drop_notes()
   clear_waiting()
-  count_values()
-  place_parked()
+  value_repair.count(batch, b, mend, note)
+  value_repair.place(batch, b, now, mend, note)
+  if b.cancelling and b.stored > 0 and b.left > 0 then count_half_cancelled(flights) end
   for _, range in ipairs(rests) do flights[#flights + 1] = range end
   move_cursor(flights)
   -- What is being cancelled is handed out no more.
@@ -278,6 +255,7 @@ count_blocks()
 undo_cut()
 count_items()
 reopen()
+end_cancel()
 if not b.finished then place_items() end
 local wrong_links = links.examine(batch, now, mend)
 if wrong_links > 0 then

@@ -6,7 +6,7 @@
 --                                            of one that may be taken only later: when, ms
 --   {prefix}gm1:later:{queue}        zset    level and message, as one text -> when it is due, ms
 -- A message's place on its queue is {level}/{id}, its tag {level}/{id}/{queue}.
-local GROUP, NOBODY, LEVELS, ALARM = 'gm', '-', 9, 'alarm'
+local GROUP, NOBODY, LEVELS, ALARM, UNHEARD_MS = 'gm', '-', 9, 'alarm', 500
 
 local function stream(queue, level) return GM .. 'q:' .. queue .. ':' .. level end
 local function back(queue) return GM .. 'back:' .. queue end
@@ -26,6 +26,14 @@ end
 
 -- Wake one reader that waits for messages of the queue.
 local function ring(queue) redis.call('XADD', stream(queue, ALARM), 'MAXLEN', 1, '*', 'a', 1) end
+
+-- Wake another reader where one that was woken has not taken within half a second: it is stopped, or was never told.
+local function ring_again(queue)
+  local last = redis.call('XRANGE', stream(queue, ALARM), '-', '+')[1]
+  if not last then return end
+  local unheard = redis.pcall('XPENDING', stream(queue, ALARM), GROUP, 'IDLE', UNHEARD_MS, last[1], last[1], 1)
+  if unheard[1] then ring(queue) end
+end
 
 -- Put one message for the Celery task `task` on `queue`, on priority `level`; `args` is a JSON array, `now` in ms.
 -- Returns its place.

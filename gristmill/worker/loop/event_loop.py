@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from gristmill.config.settings import settings
 from gristmill.server.per_process import PerProcess
+from gristmill.worker.limits import TimeLimitExceeded
 from gristmill.worker.loop.coroutine_run import CoroutineRun
 from gristmill.worker.loop.loop_watch import LoopWatch
 from gristmill.worker.loop.places import Places
@@ -37,9 +38,20 @@ class EventLoop:
                 # A coroutine that an item started beside its own may call sys.exit: that ends nobody else.
                 log.warning("a coroutine raised %r into the event loop, which goes on", error)
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop, and wait for it in this thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+    def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Run a task's setup on the loop, and wait for it in this thread; 0 `seconds`: for as long as it takes.
+
+        Raises:
+            TimeLimitExceeded: it takes longer; the loop cancels it.
+        """
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            return future.result(seconds or None)
+        except TimeoutError:
+            if future.done():
+                raise
+            future.cancel()
+            raise TimeLimitExceeded(seconds, "setup") from None
 
     def begin(self, message: str, run: CoroutineRun) -> None:
         """Start the items of a chunk, which runs under the message with the id `message`."""

@@ -20,12 +20,15 @@ from gristmill.fleet.worker_id import worker_id
 from gristmill.server.connection import client
 from gristmill.server.scripts import Scripts
 from gristmill.tasks.application import app
+from gristmill.tasks.setup import SetupFailed
 from gristmill.worker import logs
 from gristmill.worker.celery_internals import is_draining
 from gristmill.worker.programs.journal import run_journal
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.restoration.state import process_state
+from gristmill.worker.slot.quarantine import QuarantineUnavailable
 from gristmill.worker.slot.runner import Runner
+from gristmill.worker.slot.trace import RunLater
 
 #: The version of chunk messages that this worker reads.
 MESSAGE_VERSION = 2
@@ -73,7 +76,8 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
     `gristmill.worker.versions` has checked the message before the pool gets it.
 
     Raises:
-        Reject: the server or a child process is not available; the message goes back to its queue.
+        Reject: the server is not available, or the worker ends; the message goes back to its queue.
+        RunLater: the setup of a suspect fails, or no child process starts.
     """
     chunk, worker = Chunk(*fields[:4]), worker_id(self.request.hostname)
     is_suspect = (self.request.get("gm_returns") or 0) >= SUSPECT
@@ -94,9 +98,13 @@ def run_chunk(self: Any, _version: int, *fields: Any) -> None:
                     _runner().run(chunk, worker, suspect=True)
                 finally:
                     _drain(chunk.batch)
+    except (SetupFailed, QuarantineUnavailable) as error:
+        # What comes back is taken before all that is new: others would get no slot.
+        raise RunLater(str(error)) from error
     except (RedisError, GristmillError) as error:
         time.sleep(HAND_BACK_SECONDS)
-        raise Reject(error, requeue=True) from error
+        # As text: the worker would end over an error that it cannot read from its process.
+        raise Reject(str(error), requeue=True) from error
 
 
 def _drain(batch: str) -> None:

@@ -108,7 +108,7 @@ class Runner:
             run = partial(run_in_quarantine, work, task, node, limit, prepare)
             return self._run_items(work, run, run, worker, 0)
         try:
-            seconds = prepare_task(task, worker, self.ledger.client)
+            seconds = prepare_task(task, worker, self.ledger.client, work)
         except SetupFailed:
             self._return(chunk, worker)
             return None
@@ -231,10 +231,11 @@ def run_in_quarantine(
 
     def prepare_first(process: QuarantineProcess) -> None:
         nonlocal started_at
+        row.begin(work.chunk.batch, item.index, item.attempt, started_at)
         if prepare:
             prepare(process)
             started_at = perf_counter()
-        row.begin(work.chunk.batch, item.index, item.attempt, started_at)
+            row.begin(work.chunk.batch, item.index, item.attempt, started_at)
         if work.task == PROGRAM:
             delete_draft(draft)
             run_journal().begin(item.index, folder=draft)

@@ -8,6 +8,7 @@ from gristmill.tasks.other_values import value_of
 from gristmill.tasks.task import GristmillTask
 from gristmill.worker.limits import time_limit
 from gristmill.worker.restoration.state import process_state
+from gristmill.worker.runs.rows import run_rows
 
 
 def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: bool) -> str:
@@ -21,9 +22,13 @@ def told_values(work: Work, task: GristmillTask, seconds: float, *, suspect: boo
         values = LimitValues(task, work.limit_by, work.fixed, work.parameter)
     except Exception:
         return "".join(texts)
+    row = run_rows.own()
     with time_limit.armed(seconds):
         for item in [] if suspect else work.items:
+            # The worker ends a process that stands still for longer.
+            row.begin(work.chunk.batch, item.index, item.attempt, perf_counter())
             texts[item.index - work.chunk.first] = _text_of(values, item, work, task)
+    row.rest()
     return "".join(texts)
 
 

@@ -1,5 +1,6 @@
 """What a slot runs: Celery's trace of a task, whose every end each pool reports in the same way."""
 
+import pickle
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,6 +25,14 @@ class EndNotStored(Ignore):
     def __init__(self, reason: str, passes: bool) -> None:
         super().__init__(reason, passes)
         self.reason, self.passes = reason, passes
+
+
+class RunLater(Ignore):
+    """Raised by a task whose message is to run again later, each time after a longer wait; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def passes(error: Exception) -> bool:
@@ -61,12 +70,31 @@ def run_to_end(task: str, identity: str, request: dict[str, Any], *content: Any)
         wait_out(eta)
     token = _is_tracing.set(True)
     try:
-        return trace(current_app, task, identity, request, *content)
+        return _readable(trace(current_app, task, identity, request, *content))
     except Reject:
-        return 1, ExceptionInfo(internal=True), None
+        return _readable((1, ExceptionInfo(internal=True), None))
     except (Exception, _Unstored) as error:
         cause: Any = error.__cause__ if isinstance(error, _Unstored) else error
         unstored = EndNotStored(as_text(cause), passes(cause))
         return 1, ExceptionInfo((EndNotStored, unstored, cause.__traceback__)), None
     finally:
         _is_tracing.reset(token)
+
+
+def _readable(answer: tuple[int, Any, Any]) -> tuple[int, Any, Any]:
+    """An answer that the worker can read: it would end over another one. Of other errors, Celery sees to that."""
+    failed, result, seconds = answer
+    error = getattr(result.exception, "exc", result.exception) if failed else None
+    if not isinstance(error, Ignore | Reject):
+        return answer
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301
+    except Exception:
+        text = as_text(error)
+        try:
+            raise (
+                Reject(str(error.reason), requeue=error.requeue) if isinstance(error, Reject) else Ignore(text)
+            ) from None
+        except (Ignore, Reject):
+            return failed, ExceptionInfo(internal=True), seconds
+    return answer
