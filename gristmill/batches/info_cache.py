@@ -57,8 +57,8 @@ class InfoCache:
 
     def tasks(self) -> set[str]:
         """The tasks of the batches that were read and are still there."""
-        with self._lock:
-            return {info.task for info in self._infos.values()}
+        # A copy is made in one step: nobody waits here for what others read.
+        return {info.task for info in tuple(self._infos.values())}
 
     def _look(self, names: Callable[[Ledger], Sequence[str]]) -> list[BatchInfo]:
         ledger = Ledger(self._tracking.client, self._settings)

@@ -16,7 +16,7 @@ from tornado.web import RequestHandler, StaticFileHandler, url
 from gristmill.config.flower import check_oauth, check_reach, flower_options
 from gristmill.config.settings import settings
 from gristmill.dashboard import actions, audit, busy, flower_pages, metrics, pages, queues, workers
-from gristmill.dashboard.asking import looking
+from gristmill.dashboard.asking import looking, threads
 from gristmill.dashboard.batch_list import BatchList
 from gristmill.dashboard.celery_app import AppView, forget_user_modules
 from gristmill.dashboard.flower_internals import Flower, default_options, rewrite_handler, run_instead, set_defaults
@@ -188,7 +188,8 @@ class Dashboard(Flower):
 
 async def _try(what: str, call: Callable[[], None]) -> None:
     try:
-        await asyncio.to_thread(call)
+        # In threads of its own: Flower asks workers in those of the loop, and holds them for long.
+        await asyncio.get_running_loop().run_in_executor(threads(what), call)
     except Exception as error:
         log.warning("%s failed, retrying: %s", what, error)
 

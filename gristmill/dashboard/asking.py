@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -23,12 +24,9 @@ Answer = TypeVar("Answer")
 #: Seconds for which a look waits for a server that is away, and for one that is there but silent.
 LOOK_SECONDS, SILENT_SECONDS = 1.0, 2.0
 
-#: Questions at the same time, of those who look, and of those who wait for a server that is silent.
-_LOOKS_MOST, _ACTS_MOST = 16, 16
+#: Questions of one kind at the same time.
+_QUESTIONS_MOST = 16
 
-#: Flower asks workers in the threads of the loop, and holds them for long.
-_looks = ThreadPoolExecutor(_LOOKS_MOST, thread_name_prefix="look")
-_acts = ThreadPoolExecutor(_ACTS_MOST, thread_name_prefix="act")
 _clients: PerProcess[str, Redis] = PerProcess()
 
 
@@ -47,8 +45,19 @@ def looking() -> Redis:
     return _clients.get(url, lambda: connect(url, answer_seconds=SILENT_SECONDS))
 
 
+@cache
+def threads(kind: Any) -> ThreadPoolExecutor:
+    """The threads of one kind of question: those of a kind that is slow, or that waits, hold up no other kind."""
+    return ThreadPoolExecutor(_QUESTIONS_MOST, thread_name_prefix=f"{kind}")
+
+
 class Asking(BaseHandler):
     """A page that asks the server."""
+
+    @property
+    def kind(self) -> Any:
+        """What kind of question this page asks."""
+        return type(self)
 
     async def ask(
         self, question: Callable[..., Answer], *arguments: Any, bad_input: int = 404, looks: bool | None = None
@@ -56,7 +65,7 @@ class Asking(BaseHandler):
         """Call `question` in a thread: the loop has other requests. `bad_input` is the HTTP status of an InputError.
 
         Whoever only `looks`, by default everybody who changes nothing, asks again soon: the answer may not be long in
-        coming. Others wait out a server that is away.
+        coming. Others wait out a server that is away, and are of one kind.
         """
         looks = self.request.method in READING if looks is None else looks
 
@@ -67,9 +76,8 @@ class Asking(BaseHandler):
                 return question(*arguments)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                _looks if looks else _acts, copy_context().run, answer
-            )
+            executor = threads(self.kind if looks else Asking)
+            return await asyncio.get_running_loop().run_in_executor(executor, copy_context().run, answer)
         except GristmillError as error:
             status = bad_input if error.exit_code == 2 else 503
             raise tornado.web.HTTPError(status, "%s", str(error)) from error

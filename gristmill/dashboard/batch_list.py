@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from gristmill.batches.info import ENDED, BatchInfo
+from gristmill.batches.info_cache import InfoCache
 from gristmill.batches.ledger import Ledger
 from gristmill.batches.schedules import Schedules
 from gristmill.batches.selection import Selection, checked_states
@@ -94,19 +95,21 @@ class BatchList:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
+        # Apart from the observer's: the first search reads every batch, and no look waits for that.
+        self._infos = InfoCache(observer.client, observer.settings)
 
     def page(self, query: BatchQuery) -> dict[str, Any]:
         """The batches of a page, how many are selected and how many there are, their tasks, and the schedules."""
         observer = self._observer
         names = self._names()
         if query.selection or query.workflow or query.order != "created":
-            every = self._workflow(query.workflow) if query.workflow else observer.infos(names)
+            every = self._workflow(query.workflow) if query.workflow else self._infos.infos(names)
             infos = [info for info in every if query.selection.has(info)]
             infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
             selected, infos_of_page = len(infos), infos[query.first : query.first + PAGE]
         else:
             in_order = names[::-1] if query.ascending else names
-            selected, infos_of_page = len(names), observer.infos(in_order[query.first : query.first + PAGE])
+            selected, infos_of_page = len(names), self._infos.infos(in_order[query.first : query.first + PAGE])
         at = observer.meters.now()
         going_on = [info for info in infos_of_page if info.state not in ENDED]
         outlooks = observer.outlooks.of(going_on)
@@ -118,7 +121,7 @@ class BatchList:
             "first": query.first,
             "page": PAGE,
             "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],
-            "tasks": sorted({info.task for info in infos_of_page} | observer.tasks()),
+            "tasks": sorted({info.task for info in infos_of_page} | self._infos.tasks() | observer.tasks()),
             "schedules": self._schedules(),
         }
 

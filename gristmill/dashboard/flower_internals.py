@@ -14,6 +14,7 @@ from flower.app import Flower, rewrite_handler
 from flower.options import default_options
 from flower.urls import handlers
 from flower.utils import broker
+from flower.utils.blocking import BlockingOperationRunner
 from flower.utils.broker import BrokerBase
 from flower.views import BaseHandler
 from flower.views.broker import BrokerView
@@ -24,6 +25,7 @@ from tornado.template import Loader, Template
 #: What others import from here as it is.
 __all__ = [
     "BaseHandler",
+    "BlockingOperationRunner",
     "BrokerBase",
     "BrokerView",
     "Flower",

@@ -78,6 +78,11 @@ class FleetData(Page):
         """Note what reads it from the server."""
         self._data = data
 
+    @property
+    def kind(self) -> Any:
+        """Each of these pages is a kind of its own."""
+        return self._data
+
     @tornado.web.authenticated
     async def get(self) -> None:
         """Send JSON."""

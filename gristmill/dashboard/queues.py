@@ -7,6 +7,7 @@ from typing import Any
 from kombu import Connection
 
 from gristmill.broker.address import SCHEMES
+from gristmill.dashboard.asking import threads
 from gristmill.dashboard.flower_internals import BrokerBase, add_broker
 
 
@@ -21,7 +22,7 @@ class StreamsBroker(BrokerBase):
 
     async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
         """The queues called `names`, each with the number of messages that no worker has taken."""
-        return await asyncio.to_thread(self._lengths, list(names))
+        return await asyncio.get_running_loop().run_in_executor(threads("lengths"), self._lengths, list(names))
 
     def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
         with self._broker.clone() as connection:

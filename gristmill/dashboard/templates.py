@@ -8,8 +8,8 @@ from tornado.template import Template
 from gristmill.dashboard.flower_internals import CONTENT, TABS, TEMPLATES, HookedLoader
 
 _OURS = Path(__file__).parent / "templates"
-#: Flower's pages that say less than they seem to, and our note that says where the rest is.
-_NOTES = {"tasks.html": "tasks_note.html", "broker.html": "broker_note.html"}
+#: Flower's pages that say or do less than they seem to, and our note that says where the rest is.
+_NOTES = {"tasks.html": "tasks_note.html", "broker.html": "broker_note.html", "worker.html": "worker_note.html"}
 
 
 class Templates(HookedLoader):

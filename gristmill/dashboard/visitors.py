@@ -78,10 +78,11 @@ class Refusal(RequestHandler):
 
 
 class ForVisitor(BaseHandler):
-    """A page of Flower, without its buttons for those who may only look."""
+    """A page of Flower, without its buttons for those who may only look, and where Flower's API is closed to all."""
 
     def render(self, *templates: Any, **values: Any) -> Any:
         """Render a template."""
         if "read_only" in values:
-            values["read_only"] = only_looks(self.application, self.request)
+            is_open = self.application.guarded or self.unauthenticated_api
+            values["read_only"] = not is_open or only_looks(self.application, self.request)
         return super().render(*templates, **values)

@@ -9,6 +9,7 @@ from redis import Redis
 from gristmill.batches.histogram import quantile
 from gristmill.batches.info import BatchInfo, State
 from gristmill.batches.info_cache import InfoCache
+from gristmill.batches.ledger import Ledger
 from gristmill.config.names import KINDS
 from gristmill.config.settings import Settings
 from gristmill.fleet.backlog import Backlog
@@ -47,7 +48,7 @@ class Observer:
         self.meters = Meters(client, settings)
         self.running_items = RunningItems(client, settings)
         self.outlooks = Outlooks(client, settings)
-        self._infos = InfoCache(client, settings)
+        self._active = InfoCache(client, settings)
         self._seconds: Buckets[dict[str, QueueSecond]] = Buckets(self.meters, 1, by_queue)
 
     @cached_property
@@ -101,15 +102,15 @@ class Observer:
 
     def active(self) -> list[BatchInfo]:
         """The batches that have not ended, oldest first."""
-        return self._infos.active()
+        return self._active.active()
 
     def infos(self, names: Sequence[str]) -> list[BatchInfo]:
         """The info of each batch in `names` that is on the server."""
-        return self._infos.infos(names)
+        return Ledger(self.client, self.settings).infos(names)
 
     def tasks(self) -> set[str]:
-        """The tasks of the batches that this observer has read."""
-        return self._infos.tasks()
+        """The tasks of the batches that had not ended when this observer last read them."""
+        return self._active.tasks()
 
 
 def measure(

@@ -33,6 +33,7 @@ from gristmill.worker.host_load import HostLoad
 from gristmill.worker.kills import Kills
 from gristmill.worker.pool.size import pool_size
 from gristmill.worker.programs.journal_sweep import SWEEP_SECONDS, JournalSweep
+from gristmill.worker.remote_control import add_commands
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.chunk_task import MESSAGE_VERSION, run_chunk
 from gristmill.worker.stopped_processes import end_stopped_processes
@@ -63,6 +64,7 @@ class WorkerHeartbeat(StartStopStep):
         if settings().meters:
             task_counts.begin()
         pool_size.begin(worker)
+        add_commands(worker.consumer)
         self._mark_turn()
         if worker.hub:
             # No timer of its own, which would wake the loop: it turns at least every few seconds.

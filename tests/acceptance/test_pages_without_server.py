@@ -55,6 +55,25 @@ def test_a_page_says_soon_that_there_is_no_answer_and_goes_on(page, served):
     page.complaints.clear()
 
 
+@pytest.mark.parametrize("path", ["throughput", "batches", "workers"])
+def test_a_narrow_page_has_room_for_what_it_says_of_its_server(page, served, path):
+    server, pages = served
+    page.size(360, 900, phone=True)
+    page.open(f"{pages.address}/{path}")
+    page.until("document.getElementById('status').textContent === 'Live'")
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        page.until("document.getElementById('status').textContent.includes('The numbers are of')", 2 + 2 * SOON)
+        assert page.run("document.documentElement.scrollWidth") == 360
+        # So it is for whoever comes now.
+        page.open(f"{pages.address}/{path}")
+        page.until("document.getElementById('status').textContent.includes('does not answer')", 2 + 2 * SOON)
+        assert page.run("document.documentElement.scrollWidth") == 360
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+        page.complaints.clear()
+
+
 def test_a_replica_that_has_lost_its_primary_is_refused(served, tmp_path):
     _, pages = served
     with (

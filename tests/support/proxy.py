@@ -1,9 +1,10 @@
-"""A TCP proxy before a server, which cuts connections where a test wants it, also in the middle of a reply."""
+"""A TCP proxy before a server: cuts connections where a test wants it, also in a reply, or holds requests back."""
 
 import random
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 
 #: Closing with this sends a reset: the other side gets an error, not an end.
@@ -22,6 +23,7 @@ class Proxy:
         self._silent = set()
         self._words, self._times = b"", 0
         self._chance = 0.0
+        self._slow, self._seconds = (), 0.0
         #: Replies that were cut in their middle.
         self.cuts = 0
 
@@ -40,6 +42,10 @@ class Proxy:
     def cut_often(self, chance):
         """Cut each request or reply with this chance, some of them before a byte of it has passed."""
         self._chance = chance
+
+    def hold_back(self, *words, seconds):
+        """Have each request with one of these words, as bytes, reach the server only after so many seconds."""
+        self._slow, self._seconds = words, seconds
 
     def silence(self):
         """Have the connections of now stay open, and nothing pass any more; the server has lost its ends of them.
@@ -84,6 +90,8 @@ class Proxy:
             while data := source.recv(1 << 16):
                 if pair[0] in self._silent:
                     continue
+                if not reply and any(words in data for words in self._slow):
+                    time.sleep(self._seconds)
                 matches = reply and self._times > 0 and self._words in data
                 if matches or self._luck.random() < self._chance:
                     self._times -= matches

@@ -175,7 +175,21 @@ def test_pages_of_flower_have_no_buttons_for_a_viewer(monkeypatch, login, only_l
     page = object.__new__(visitors.ForVisitor)
     options = SimpleNamespace(read_only=False, basic_auth=flower_options(roles)["basic_auth"], auth="")
     header = "Basic " + base64.b64encode(login.encode()).decode()
-    page.application = SimpleNamespace(options=options)
+    page.application = SimpleNamespace(options=options, guarded=True)
     page.request = SimpleNamespace(headers={"Authorization": header}, cookies={})
     page.render("task.html", read_only=False, task="t")
     assert values == {"read_only": only_looks, "task": "t"}
+
+
+@pytest.mark.parametrize("api", ["true", "false"])
+def test_pages_of_flower_have_no_buttons_where_its_api_refuses_all(monkeypatch, api):
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", api)
+    monkeypatch.setattr(visitors, "settings", lambda: load({}))
+    values = {}
+    monkeypatch.setattr(visitors.BaseHandler, "render", lambda _self, _name, **own: values.update(own))
+    page = object.__new__(visitors.ForVisitor)
+    options = SimpleNamespace(read_only=False, basic_auth=[], auth="")
+    page.application = SimpleNamespace(options=options, guarded=False)
+    page.request = SimpleNamespace(headers={}, cookies={})
+    page.render("task.html", read_only=False, task="t")
+    assert values == {"read_only": api == "false", "task": "t"}

@@ -1,6 +1,7 @@
 """How many messages this worker runs at once: as many as it started with, as others ask, or none while it drains."""
 
 import logging
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from celery.worker import state
 
 from gristmill.batches.wish import NOTHING, Wish
+from gristmill.errors import InputError, invalid_value
 from gristmill.local.processes import STOPPED
 from gristmill.worker.celery_internals import (
     end_when_drained,
@@ -17,7 +19,7 @@ from gristmill.worker.celery_internals import (
     wake,
 )
 from gristmill.worker.pool.equipment import pool_equipment
-from gristmill.worker.pool.slot_tuner import SlotTuner, SlotUse, room_for
+from gristmill.worker.pool.slot_tuner import MOST, SlotTuner, SlotUse, room_for
 from gristmill.worker.pool.threads import ThreadTaskPool
 from gristmill.worker.runs.rows import run_rows
 
@@ -39,6 +41,8 @@ class PoolSize:
         self._own = self.width = 0
         self._wish = NOTHING
         self._is_settled = True
+        #: Held by whoever sets the worker's own number: the heartbeat, and the event loop for a command.
+        self._lock = threading.Lock()
         #: Sets the number of slots while nobody asks for one; None where somebody gave it.
         self.tuner: SlotTuner | None = None
 
@@ -59,10 +63,33 @@ class PoolSize:
 
     def _follow(self) -> None:
         """Take over the size that Celery's own commands, or its autoscale, have given the pool."""
-        if self._is_settled and self._wish.slots is None and self._worker.pool:
-            # It has no number once it has ended.
-            with suppress(AttributeError):
-                self._own = self.width = self._worker.pool.num_processes
+        with self._lock:
+            if self._is_settled and self._wish.slots is None and self._worker.pool:
+                # It has no number once it has ended.
+                with suppress(AttributeError):
+                    self._own = self.width = self._worker.pool.num_processes
+
+    def change_by(self, more: int) -> int:
+        """Give the worker so many more slots, or, where `more` is negative, fewer; return how many it will have.
+
+        Raises:
+            InputError: somebody else sets its slots, its pool cannot change, or none would be left.
+        """
+        if self._wish.slots is not None:
+            raise InputError("`gristmill autoscale` sets the slots of this worker")
+        if self.tuner is not None:
+            raise InputError("this worker sets its slots itself: start it with a number, such as `gristmill up io=64`")
+        if not isinstance(self._worker.pool, ThreadTaskPool) and processes_of(self._worker.pool) is None:
+            raise InputError("the pool of this worker does not change its size")
+        with self._lock:
+            if not 0 < self._own + more <= MOST:
+                expected = f"1 to {MOST:,} slots; `gristmill drain` has a worker take nothing"
+                raise InputError(invalid_value("n", abs(more), expected))
+            self._is_settled = False
+            self._own += more
+        log.info("asked for %d slots", self._own)
+        self._in_loop(self._change)
+        return self._own
 
     def messages(self) -> list[Any]:
         """The messages that run here; while the worker takes none, those too that are about to."""
