@@ -16,6 +16,13 @@ print(sys.argv, __name__, os.getcwd(), sys.stdin.read(), sys.path[:2], sys.dont_
 print(sorted({*os.environ} - {"LC_CTYPE"}))
 print("to stderr", file=sys.stderr)
 """
+#: A thread that ends when Python is about to wait for it.
+WAITED_FOR = """
+import threading
+is_over = threading.Event()
+threading.Thread(target=is_over.wait).start()
+threading._register_atexit(is_over.set)
+"""
 PYTHON = [sys.executable, "-c"]
 
 
@@ -28,6 +35,7 @@ PYTHON = [sys.executable, "-c"]
         [sys.executable, "-P", "-c", REPORT],
         [*PYTHON, "raise SystemExit(3)"],
         [*PYTHON, "import atexit; atexit.register(print, 'at the end'); exit('with a word')"],
+        [*PYTHON, WAITED_FOR],
         [*PYTHON, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"],
         [*PYTHON, "import os, signal; print(signal.getsignal(signal.SIGINT))"],
         [*PYTHON, "import multiprocessing; print(multiprocessing.get_start_method())"],
