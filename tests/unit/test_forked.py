@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.support.command import Place
-from tests.support.forked import GRISTMILL, PRELOADED, Forked, can_fork, run_to_end, start
+from tests.support.forked import GRISTMILL, PRELOADED, Forked, _at_start, can_fork, run_to_end, start
 
 REPORT = """
 import os, sys
@@ -44,6 +44,9 @@ PYTHON = [sys.executable, "-c"]
 )
 def test_it_prints_and_ends_alike(command, tmp_path):
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "modules")}
+    # Those with which Python has to start as here.
+    environ |= _at_start(os.environ)
+    assert can_fork(command, environ)
     started = subprocess.run(command, input=b"input", capture_output=True, cwd=tmp_path, env=environ, check=False)
     code, out, err = run_to_end(command, b"input", tmp_path, environ, 60)
     assert (code, out.decode(), err.decode()) == (started.returncode, started.stdout.decode(), started.stderr.decode())
