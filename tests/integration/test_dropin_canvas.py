@@ -69,7 +69,9 @@ def test_a_failed_header_fails_the_chord(mill):
 
 def test_a_message_that_has_expired_is_not_run(mill, bench):
     # The producer ends before the worker starts: 10 ms are over then, however fast the machine is.
-    bench.send("mark.apply_async((1,), expires=0.01); mark.apply_async((2,), countdown=0.5, expires=0.2); mark.delay(3)")
+    bench.send(
+        "mark.apply_async((1,), expires=0.01); mark.apply_async((2,), countdown=0.5, expires=0.2); mark.delay(3)"
+    )
     bench.worker()
     until(lambda: bench.done() == [3], 60)
     bench.ended()
