@@ -14,6 +14,7 @@ from billiard.common import terminate_handler_fired as is_terminated
 from celery.app.trace import build_tracer, fast_trace_task, setup_worker_optimizations
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as PoolProcess
+from celery.concurrency.base import BasePool
 from celery.concurrency.prefork import TaskPool as ProcessPool
 from celery.concurrency.prefork import _run_ready_callbacks, process_initializer
 from celery.concurrency.thread import TaskPool as ThreadPool
@@ -62,8 +63,8 @@ def end_when_drained(code: int) -> None:
 
 
 def is_draining() -> bool:
-    """Whether the worker ends once its messages have ended."""
-    return state.should_stop is not None
+    """Whether the worker ends once what it runs has ended."""
+    return state.should_stop is not None or bool(state.should_terminate)
 
 
 def wake(hub: Any) -> None:
@@ -124,6 +125,12 @@ def was_ended(request: Any) -> bool:
 def note_cancel(request: Any) -> None:
     """Note that this worker ends the run of a request whose message goes back."""
     request._already_cancelled = True
+
+
+def ends_runs(pool: Any) -> bool:
+    """Whether a Celery task pool can end what it runs; those of threads and of the worker's main thread cannot."""
+    # A pool of processes has the method of what it is made of.
+    return getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
 
 
 def pool_runs(request: Any, pool: Any) -> bool:

@@ -24,6 +24,7 @@ from gristmill.worker.admission import Admission, hand_back
 from gristmill.worker.celery_internals import (
     CeleryConsumer,
     end_messages,
+    ends_runs,
     is_draining,
     limited_messages,
     pool_runs,
@@ -71,6 +72,15 @@ class Consumer(CeleryConsumer):
             p(*args, **kwargs)
             return p
         return super().call_soon_ack(p, *args, **kwargs)
+
+    def cancel_active_requests(self) -> None:
+        """End what runs, if the pool can.
+
+        Celery calls this in a signal handler. Its error about a pool that cannot would end whatever was interrupted:
+        the delivery of a message, or a task.
+        """
+        if ends_runs(self.pool):
+            super().cancel_active_requests()
 
     def stop(self) -> None:
         """End what has ended before the worker waits for its pool."""

@@ -60,7 +60,7 @@ class TestOpenPipe:
         fleet.run("submit", "pause", "60", "--name", name).good()
         with fleet.start(*command.format(name).split()) as running:
             until(lambda: os.read(running.process.stdout.fileno(), 1 << 16).count(b"\n") == 1, 30, "one line alone")
-        fleet.run("cancel", name, "--kill").good()
+        fleet.run("cancel", name, "--item", "0").good()
 
     def test_a_bad_item_ends_it_with_2(self, fleet, name):
         with fleet.start("run", "pause", "--from", "-", "--name", name, stdin=subprocess.PIPE) as running:
@@ -163,6 +163,7 @@ class TestOutput:
         assert done.code == 130
         assert parts(path)[0].name in done.err
         assert "the same command goes on" in done.err
+        fleet.run("cancel", name, "--item", "1").good()
 
     def test_what_is_no_result_is_refused(self, fleet, name, tmp_path):
         path = tmp_path / "all"
@@ -172,6 +173,7 @@ class TestOutput:
         (part,) = parts(path)
         part.write_text('{"index":0}\n')
         fleet.run(*command).refused("line 1", "is no result", "remove the file")
+        fleet.run("cancel", name, "--item", "1").good()
 
 
 class Lines:

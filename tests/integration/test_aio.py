@@ -1,6 +1,7 @@
 """`gristmill.aio`: what the blocking names do, awaited, without holding up the loop."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -100,18 +101,22 @@ def test_many_wait_at_once_and_the_loop_goes_on(here):
 
 
 def test_a_coroutine_that_is_cancelled_returns_and_its_submit_can_be_repeated(here):
-    async def read():
-        def slowly():
-            for n in range(3):
-                time.sleep(0.1)
-                yield n
+    begun, cancelled, ended = (threading.Event() for _ in range(3))
 
+    def slowly():
+        begun.set()
+        cancelled.wait(60)
+        yield from range(3)
+        ended.set()
+
+    async def read():
         first = asyncio.create_task(aio.submit("fibonacci", slowly(), name="s"))
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(begun.wait, 60)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        await asyncio.sleep(0.5)
+        cancelled.set()
+        await asyncio.to_thread(ended.wait, 60)
         again = await aio.submit("fibonacci", range(3), name="s", max_wait=10)
         assert (await again.info()).submitted == 3
         with pytest.raises(InputError, match="ten"):

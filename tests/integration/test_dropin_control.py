@@ -92,14 +92,14 @@ def test_a_worker_scales_itself_and_loses_nothing(bench):
     bench.environ["AUTOSCALE_KEEPALIVE"] = "1"
     bench.worker("prefork", 1, 1, "--autoscale=4,1")
     bench.ready()
-    bench.send("for n in range(40): mark.delay(n, 0.3)")
+    bench.send("for n in range(80): mark.delay(n, 0.3)")
     until(lambda: len(bench.inspect("stats()")["pool"]["processes"]) == 4, 60, "the growth")
-    until(lambda: len(bench.done()) == 40, 60)
+    until(lambda: len(bench.done()) == 80, 60)
     until(lambda: len(bench.inspect("stats()")["pool"]["processes"]) == 1, 90, "the shrinking")
-    bench.send("for n in range(40, 50): mark.delay(n)")
-    until(lambda: len(bench.done()) == 50, 60)
+    bench.send("for n in range(80, 90): mark.delay(n)")
+    until(lambda: len(bench.done()) == 90, 60)
     bench.ended()
-    assert bench.done() == list(range(50))
+    assert bench.done() == list(range(90))
 
 
 def test_events_tell_what_tasks_do(bench):

@@ -51,6 +51,20 @@ def test_a_cold_shutdown_hands_back_what_ran(bench, pool, multiplier):
     assert counted(bench) <= 4
 
 
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_a_cold_shutdown_waits_for_what_a_pool_cannot_end_and_fails_nothing(bench, pool):
+    bench.send("for n in range(1, 5): mark.delay(n, hold='one')")
+    worker = bench.worker(pool, 1, 4)
+    until(lambda: bench.begun() == [1] and bench.new() == 0, 60, "the prefetching")
+    worker.send_signal(signal.SIGQUIT)
+    until(lambda: "Cold shutdown" in bench.log())
+    bench.go("one")
+    worker.wait(60)
+    assert (bench.begun(), bench.done()) == ([1], [1])
+    assert bench.client.zcard(f"{bench.prefix}gm1:back:q") == bench.standing() == 3
+    assert "Traceback" not in bench.log()
+
+
 def test_a_soft_shutdown_lets_what_is_quick_end_and_hands_back_the_rest(server, tmp_path):
     bench = DropIn(server.url, tmp_path, {"worker_soft_shutdown_timeout": 3})
     try:

@@ -13,7 +13,7 @@ from tests.support.grandchildren import in_fork
 
 @pytest.fixture
 def client(bench):
-    pool = QuickPool.from_url(bench.url, socket_timeout=0.2, decode_responses=True)
+    pool = QuickPool.from_url(bench.url, socket_timeout=1, decode_responses=True)
     yield QuickClient(connection_pool=pool)
     pool.disconnect()
 

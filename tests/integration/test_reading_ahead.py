@@ -118,15 +118,15 @@ def test_an_acknowledgement_waits_for_no_event(bench, channel, loop_of, monkeypa
     acknowledged_at = time.monotonic()
     loop.messages[0].ack()
     loop.run(lambda: not bench.standing(), "the acknowledgement")
-    assert sent[0] - acknowledged_at < 0.5
+    assert sent[0] - acknowledged_at < 1
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_what_ends_while_a_worker_drains_is_acknowledged_meanwhile(bench, pool):
+@pytest.mark.parametrize(("pool", "signum"), [("prefork", "SIGTERM"), ("threads", "SIGTERM"), ("threads", "SIGQUIT")])
+def test_what_ends_while_a_worker_drains_is_acknowledged_meanwhile(bench, pool, signum):
     bench.send("mark.delay(1, 1)\nmark.delay(2, 30)")
     worker = bench.worker(pool, 2)
     until(lambda: bench.begun() == [1, 2], 60, "both tasks")
-    os.kill(worker.pid, signal.SIGTERM)
+    os.kill(worker.pid, signal.Signals[signum])
     until(lambda: bench.done() == [1], what="the short task")
     until(lambda: bench.standing() == 1, what="its acknowledgement")
     assert worker.poll() is None

@@ -198,9 +198,8 @@ def _main(start: _Start, ends: Sequence[Connection]) -> None:
     try:
         _run(command, [each for each in environ.get("PYTHONPATH", "").split(os.pathsep) if each])
     finally:
-        for thread in threading.enumerate():
-            if not (thread.daemon or thread is threading.current_thread()):
-                thread.join()
+        # It calls what waits for threads that somebody has to end, and joins all that are no daemons.
+        threading._shutdown()
         # multiprocessing leaves these out.
         atexit._run_exitfuncs()
     return None

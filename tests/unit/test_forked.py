@@ -8,13 +8,20 @@ import sys
 import pytest
 
 from tests.support.command import Place
-from tests.support.forked import GRISTMILL, PRELOADED, Forked, can_fork, run_to_end, start
+from tests.support.forked import GRISTMILL, PRELOADED, Forked, _at_start, can_fork, run_to_end, start
 
 REPORT = """
 import os, sys
 print(sys.argv, __name__, os.getcwd(), sys.stdin.read(), sys.path[:2], sys.dont_write_bytecode)
 print(sorted({*os.environ} - {"LC_CTYPE"}))
 print("to stderr", file=sys.stderr)
+"""
+#: A thread that ends when Python is about to wait for it.
+WAITED_FOR = """
+import threading
+is_over = threading.Event()
+threading.Thread(target=is_over.wait).start()
+threading._register_atexit(is_over.set)
 """
 PYTHON = [sys.executable, "-c"]
 
@@ -28,6 +35,7 @@ PYTHON = [sys.executable, "-c"]
         [sys.executable, "-P", "-c", REPORT],
         [*PYTHON, "raise SystemExit(3)"],
         [*PYTHON, "import atexit; atexit.register(print, 'at the end'); exit('with a word')"],
+        [*PYTHON, WAITED_FOR],
         [*PYTHON, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"],
         [*PYTHON, "import os, signal; print(signal.getsignal(signal.SIGINT))"],
         [*PYTHON, "import multiprocessing; print(multiprocessing.get_start_method())"],
@@ -36,6 +44,9 @@ PYTHON = [sys.executable, "-c"]
 )
 def test_it_prints_and_ends_alike(command, tmp_path):
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "modules")}
+    # Those with which Python has to start as here.
+    environ |= _at_start(os.environ)
+    assert can_fork(command, environ)
     started = subprocess.run(command, input=b"input", capture_output=True, cwd=tmp_path, env=environ, check=False)
     code, out, err = run_to_end(command, b"input", tmp_path, environ, 60)
     assert (code, out.decode(), err.decode()) == (started.returncode, started.stdout.decode(), started.stderr.decode())

@@ -83,6 +83,8 @@ CALLS = [
     (trace, "build_tracer", None, "suspects do not run"),
     (strategy, "default", None, "chunk messages are not read"),
     (Consumer, "on_close", "self", "jobs of pool processes are not acknowledged after a cut connection"),
+    (Consumer, "cancel_active_requests", "self", "a cold shutdown fails the task of a solo worker"),
+    (base.BasePool, "terminate_job", "self, pid, signal=None", "a cold shutdown fails the task of a solo worker"),
     (Consumer, "create_task_handler", None, "a malformed message stops the worker"),
     (Consumer, "update_strategies", "self", "tasks have Celery's requests: no quarantine, no counts"),
     (Consumer, "on_unknown_message", "self, body, message", "an unreadable message is discarded"),

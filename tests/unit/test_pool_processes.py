@@ -105,7 +105,7 @@ def test_a_signal_that_drains_the_worker_wakes_its_event_loop(monkeypatch):
     while not step.draining:
         hub.run_once()
     signal.signal(signal.SIGALRM, before)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     hub.close()
     os.close(reader)
     os.close(writer)

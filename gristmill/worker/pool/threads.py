@@ -40,7 +40,8 @@ class SlotThreads:
         #: Those that have not ended. Threads take theirs out; each such change is one step.
         self._unfinished: set[ThreadJob] = set()
         self._threads: list[threading.Thread] = []
-        self._is_over = threading.Event()
+        #: Whether no more calls begin.
+        self.is_over = False
         # At the exit of a worker that does not stop its pool, what runs still ends by itself.
         before_threads_are_joined(self.stop)
 
@@ -50,11 +51,11 @@ class SlotThreads:
     def submit(self, *arguments: Any) -> ThreadJob:
         """Have a thread make the call with these arguments.
 
+        Nobody makes the call once the threads are to stop.
+
         Raises:
-            RuntimeError: the threads are to stop, or the system starts none.
+            RuntimeError: the system starts no thread.
         """
-        if self._is_over.is_set():
-            raise RuntimeError("the pool takes no more messages: it stops")
         job = ThreadJob(arguments)
         self._unfinished.add(job)
         try:
@@ -75,7 +76,7 @@ class SlotThreads:
         self._threads.append(thread)
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._is_over.is_set():
+        while (job := self._jobs.get()) is not None and not self.is_over:
             try:
                 self._call(*job.arguments)
             except BaseException as error:
@@ -87,11 +88,15 @@ class SlotThreads:
                 # Nothing of it stays while the thread waits.
                 del job
 
-    def stop(self) -> None:
-        """Begin no more calls, and wait for those that run."""
-        self._is_over.set()
+    def close(self) -> None:
+        """Begin no more calls. Safe to call in a signal handler."""
+        self.is_over = True
         for _ in self._threads:
             self._jobs.put(None)
+
+    def stop(self) -> None:
+        """Begin no more calls, and wait for those that run."""
+        self.close()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
@@ -105,7 +110,18 @@ class ThreadTaskPool(HookedThreadPool):
         self.executor = SlotThreads(apply_target, self.limit)
 
     def on_stop(self) -> None:
-        """Wait for the messages that run, and leave those that have not begun."""
+        """Leave the messages that have not begun, and wait for those that run; in a signal handler, wait for none.
+
+        One that runs may need a lock that the interrupted code holds.
+        """
+        # Celery closes a pool before it stops it, except in its handler of a cold shutdown.
+        if self.active:
+            self.executor.close()
+        else:
+            self.executor.stop()
+
+    def on_terminate(self) -> None:
+        """As `on_stop`: nobody can end a thread."""
         self.executor.stop()
 
     def on_apply(
