@@ -28,14 +28,13 @@ class MessageEnds:
 
     def make(self) -> None:
         """Make the calls that wait; after one that raises, the loop makes the others."""
-        # What comes from now on calls this again, and may find nothing.
+        # What comes from now on has the loop call this again, which may find nothing.
         self._is_called = False
-        waiting = self._waiting
         try:
-            while waiting:
-                waiting.popleft()()
+            for _ in range(len(self._waiting)):
+                self._waiting.popleft()()
         finally:
-            if waiting and not self._is_called:
+            if self._waiting and not self._is_called:
                 self._is_called = True
                 self._call_soon(self.make)
 

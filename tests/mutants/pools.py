@@ -58,7 +58,7 @@ MUTANTS = (
     Mutant(
         "an acknowledgement that fails keeps no other from being made",
         ENDS,
-        "            if waiting and not self._is_called:\n",
+        "            if self._waiting and not self._is_called:\n",
         "            if False:\n",
         "tests/unit/test_message_ends.py::test_one_that_raises_keeps_no_other_from_being_made",
         ONCE,
@@ -66,8 +66,8 @@ MUTANTS = (
     Mutant(
         "what threads leave while their event loop looks at it is done",
         ENDS,
-        "        self._is_called = False\n        waiting = self._waiting\n",
-        "        waiting = self._waiting\n",
+        "        self._is_called = False\n        try:\n",
+        "        try:\n",
         "tests/unit/test_message_ends.py::test_one_call_of_the_loop_makes_all_that_have_come",
         ONCE,
     ),
