@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from vine import promise
+from kombu.asynchronous.hub import promise
 
 
 class MessageEnds:
