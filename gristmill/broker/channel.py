@@ -226,9 +226,9 @@ class Channel(QueuesOnServer):
     def _deliver_one(self, entry: Entry) -> bool:
         if (message := self._message(entry)) is None:
             return False
-        self.note_turn(entry.queue)
-        self.deliver(message, entry.queue)
-        if entry.queue in self._no_ack:
+        self.note_turn(queue := entry.queue)
+        self.deliver(message, queue)
+        if queue in self._no_ack:
             self.lease.acks.add(entry.tag)
         return True
 

@@ -66,9 +66,9 @@ def seconds_on_server(message: dict[str, Any]) -> float:
     To others than Celery a header `eta` means something else, or nothing: 0.
     """
     headers = message.get("headers")
-    if not isinstance(headers, dict) or not isinstance(headers.get("task"), str):
+    if not isinstance(headers, dict) or headers.get("eta") is None or not isinstance(headers.get("task"), str):
         return 0.0
-    return max(0.0, _seconds_until(headers.get("eta")) - AHEAD_SECONDS)
+    return max(0.0, _seconds_until(headers["eta"]) - AHEAD_SECONDS)
 
 
 def wait_out(eta: Any) -> None:

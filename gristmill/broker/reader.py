@@ -22,6 +22,8 @@ TAKE_MOST = 128
 PACE_SECONDS, PACE_FROM = 0.005, 16
 #: The level of a queue's stream that has alarms (queue.lua).
 ALARM = "alarm"
+#: Types of JSON's values that have others.
+_NESTING = frozenset((list, dict))
 
 logger = get_logger(__name__)
 
@@ -72,11 +74,12 @@ def _problem(message: Any) -> str:
     """Why kombu cannot read `message`; empty if it can."""
     if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
         return "it has no properties"
-    properties, body = message["properties"], message.get("body")
-    for name, value in (("headers", message.get("headers")), ("delivery_info", properties.get("delivery_info"))):
+    properties, body, headers = message["properties"], message.get("body"), message.get("headers")
+    delivery_info = properties.get("delivery_info")
+    for name, value in (("headers", headers), ("delivery_info", delivery_info)):
         if value is not None and not isinstance(value, dict):
             return f"{name} is not an object"
-    if any(isinstance(value, list | dict) for value in (properties.get("delivery_info") or {}).values()):
+    if delivery_info and not _NESTING.isdisjoint(map(type, delivery_info.values())):
         return "delivery_info is not flat"
     if body is not None and not isinstance(body, str):
         return "its body is not text"

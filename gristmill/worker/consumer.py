@@ -33,11 +33,13 @@ from gristmill.worker.celery_internals import (
     wake,
 )
 from gristmill.worker.limits import worker_memory
+from gristmill.worker.message_ends import LatePromise, MessageEnds
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.pool.size import pool_size
 from gristmill.worker.pool.threads import ThreadTaskPool
 from gristmill.worker.rare_log import RareLog
 from gristmill.worker.request import Request
+from gristmill.worker.request_stack import give_stack
 from gristmill.worker.scheduled_tasks import add_waiting_tasks
 from gristmill.worker.slot import quarantined_task  # noqa: F401 - registers its task before the pool forks
 from gristmill.worker.transport_steps import refuse
@@ -61,6 +63,7 @@ class Consumer(CeleryConsumer):
         consumer.on_task_request = Admission(consumer.on_task_request, self._capacity, self.timer)
         Request.ended = consumer.on_task_request.resume
         self._may_call_all = False
+        self.ends = MessageEnds(self.call_soon)
         worker_shutting_down.connect(self._wake, weak=False)
 
     def _capacity(self) -> Resources:
@@ -68,10 +71,13 @@ class Consumer(CeleryConsumer):
 
     def call_soon_ack(self, p: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Have the event loop acknowledge or reject a message, or a thread, while the loop waits for threads to end."""
-        if is_draining() and isinstance(self.pool, ThreadTaskPool):
+        if not (self.hub and isinstance(self.pool, ThreadTaskPool)):
+            return super().call_soon_ack(p, *args, **kwargs)
+        if is_draining():
             p(*args, **kwargs)
-            return p
-        return super().call_soon_ack(p, *args, **kwargs)
+        else:
+            self.ends.add(partial(p, *args, **kwargs))
+        return p
 
     def cancel_active_requests(self) -> None:
         """End what runs, if the pool can.
@@ -84,6 +90,7 @@ class Consumer(CeleryConsumer):
 
     def stop(self) -> None:
         """End what has ended before the worker waits for its pool."""
+        self.ends.make()
         end_messages(self.hub)
         super().stop()
 
@@ -124,7 +131,7 @@ class Consumer(CeleryConsumer):
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's handler; a message that makes it raise before the pool has the message becomes a dead letter."""
-        handle = super().create_task_handler(*args, **kwargs)
+        handle = super().create_task_handler(*args, **{"promise": LatePromise, **kwargs})
 
         def on_task_received(message: Any) -> None:
             try:
@@ -144,6 +151,7 @@ class Consumer(CeleryConsumer):
         for task in self.app.tasks.values():
             if task.Request == CELERYS_REQUEST:
                 task.Request = REQUEST
+            give_stack(task)
         super().update_strategies()
 
     def on_ready(self) -> None:

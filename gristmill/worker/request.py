@@ -16,6 +16,7 @@ from gristmill.broker.qos import SUSPECT
 from gristmill.worker.celery_internals import CeleryRequest, ProcessPool, job_of, note_cancel, note_job, was_ended
 from gristmill.worker.loop.event_loop import cancel_run
 from gristmill.worker.pool.messages import pool_messages
+from gristmill.worker.request_stack import without_search
 from gristmill.worker.slot import quarantined_task
 from gristmill.worker.slot.quarantine import DEATHS
 from gristmill.worker.slot.trace import EndNotStored, RunLater, as_text, passes, run_to_end
@@ -82,8 +83,8 @@ class Request(CeleryRequest):
 
         The task itself sees its time, in `self.request.eta`.
         """
-        waited = isinstance(self.message, Message) and self.message.headers.get("eta")
-        return None if waited else super().eta
+        eta = super().eta
+        return None if eta is not None and isinstance(self.message, Message) else eta
 
     def execute_using_pool(self, pool: Any, **_: Any) -> Any:
         """Hand the message to the pool.
@@ -97,7 +98,7 @@ class Request(CeleryRequest):
         pool_messages.add(self)
         answer = pool.apply_async(
             run_to_end,
-            args=(self.type, self.id, self.request_dict, *self._content(pool)),
+            args=(self.type, self.id, *self._content(pool)),
             accept_callback=self.on_accepted,
             timeout_callback=self.on_timeout,
             callback=self.on_success,
@@ -111,11 +112,15 @@ class Request(CeleryRequest):
             pool_messages.note_job(self, job_of(answer))
         return answer
 
-    def _content(self, pool: Any) -> tuple[Any, str | None, str | None]:
-        """The body, its content type and encoding, as Celery's trace takes them: decoded where a pool has no pipe."""
+    def _content(self, pool: Any) -> tuple[Any, ...]:
+        """The request, the body, its content type and encoding, as Celery's trace takes them.
+
+        The body is decoded where a pool has no pipe.
+        """
         if isinstance(pool, ProcessPool) or not self.content_type:
-            return self.body, self.content_type, self.content_encoding
-        return self.message.payload, None, None
+            return self.request_dict, self.body, self.content_type, self.content_encoding
+        body = self.message.payload
+        return without_search(self.request_dict, body[2] or {}), body, None, None
 
     def revoked(self) -> bool:
         """Whether not to run the message: it was revoked or has expired, or goes back since that is not stored."""

@@ -39,6 +39,11 @@ def test_a_task_sees_nothing_of_ours(bench, stock, suspect):
     assert datetime.fromisoformat(second[1]) > datetime.fromisoformat(ETA)
 
 
+def test_a_task_sees_no_headers_where_its_sender_has_added_none(bench):
+    bench.send("tell.delay()")
+    assert [headers for headers, *_ in told(bench)] == [None, None]
+
+
 @pytest.mark.parametrize(("pool", "times"), [("threads", 1), ("solo", 1), ("prefork", 2)])
 def test_a_process_decodes_a_body_once(server, tmp_path, pool, times):
     bench = DropIn(server.url, tmp_path, config={"accept_content": ["json", "counted"]})

@@ -1,8 +1,10 @@
 """The guards of what a pool runs and no longer runs, each with its mutation and the test that must turn red."""
 
-from tests.mutants.mutant import LOST, ONCE, TRUE, Mutant
+from tests.mutants.mutant import ALONE, LOST, ONCE, TRUE, Mutant
 
 POOLS = "tests/integration/test_pools.py"
+ENDS = "gristmill/worker/message_ends.py"
+FORM, FORMS = "gristmill/worker/wellformed.py", "tests/unit/test_wellformed.py"
 
 MUTANTS = (
     Mutant(
@@ -52,5 +54,53 @@ MUTANTS = (
         "        if True:\n",
         "tests/unit/test_pool_processes.py::test_the_last_reports_of_a_process_are_read_before_its_messages_go_to_another",
         ONCE,
+    ),
+    Mutant(
+        "an acknowledgement that fails keeps no other from being made",
+        ENDS,
+        "            if self._waiting and not self._is_called:\n",
+        "            if False:\n",
+        "tests/unit/test_message_ends.py::test_one_that_raises_keeps_no_other_from_being_made",
+        ONCE,
+    ),
+    Mutant(
+        "what threads leave while their event loop looks at it is done",
+        ENDS,
+        "        self._is_called = False\n        try:\n",
+        "        try:\n",
+        "tests/unit/test_message_ends.py::test_one_call_of_the_loop_makes_all_that_have_come",
+        ONCE,
+    ),
+    Mutant(
+        "a consumer that stops ends what threads have left for its loop",
+        "gristmill/worker/consumer.py",
+        "        self.ends.make()\n",
+        "",
+        "tests/unit/test_consumer_stop.py::test_it_acknowledges_what_its_event_loop_has_not_come_to[threads]",
+        ONCE,
+    ),
+    Mutant(
+        "headers of known types that nest are looked through",
+        FORM,
+        "        if headers[name] and headers[name] != _NO_LIMITS:\n",
+        "        if False:\n",
+        f"{FORMS}::test_a_malformed_message_is_refused_beside_others_of_its_types[stamps that nest]",
+        ALONE,
+    ),
+    Mutant(
+        "headers above a body of protocol 1 say nothing about others",
+        FORM,
+        "            if type(message.payload) is list:\n",
+        "            if True:\n",
+        f"{FORMS}::test_headers_above_a_body_of_protocol_1_say_nothing_about_others",
+        ALONE,
+    ),
+    Mutant(
+        "a task sees the headers that its sender has added to the options of a body",
+        "gristmill/worker/request_stack.py",
+        " and _CELERYS.issuperset(options)\n",
+        "\n",
+        "tests/unit/test_request_stack.py::test_a_task_sees_the_headers_of_a_sender[in its options]",
+        TRUE,
     ),
 )

@@ -203,6 +203,7 @@ def test_the_classes_have_what_the_modules_change():
     assert issubclass(command.Flower, flower_app.Flower), "`celery flower` runs Flower's own pages"
     assert hasattr(next(iter(default_options._options.values())), "default"), "the dashboard ignores its settings"
     assert state.should_stop is None, "a worker does not end once it has drained"
+    assert "promise" in inspect.signature(Consumer.create_task_handler).parameters, "workers take no message"
     assert Settings.__setattr__ is not object.__setattr__, "our app's settings are not of our class"
 
 

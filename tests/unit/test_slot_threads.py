@@ -169,3 +169,22 @@ def test_a_call_that_no_thread_can_make_is_refused(gate, monkeypatch):
     until(threads.submit(lambda: None).ready)
     assert gate.running == 0
     threads.stop()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((700, 10, 10), (7_000, 10, 10)),
+        ((2_000, 10, 0), (7_000, 10, 0)),
+        ((0, 10, 10), (0, 10, 10)),
+        ((900, 9, 9),) * 2,
+    ],
+)
+def test_a_pool_looks_for_cycles_less_often_unless_the_app_says_how_often(monkeypatch, before, after):
+    set_to = [before]
+    monkeypatch.setattr(gc, "get_threshold", lambda: set_to[-1])
+    monkeypatch.setattr(gc, "set_threshold", lambda *numbers: set_to.append(numbers))
+    pool = ThreadTaskPool(limit=1)
+    pool.start()
+    pool.stop()
+    assert set_to[-1] == after

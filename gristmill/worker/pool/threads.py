@@ -1,5 +1,6 @@
 """A pool of threads that makes no future for each message, which would take a tenth of a worker's time for a no-op."""
 
+import gc
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -9,6 +10,10 @@ from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
 from gristmill.worker.pool.celery_internals import HookedThreadPool, before_threads_are_joined
+
+#: How many more objects there are than at the last look for cycles when a worker of threads looks again, instead of
+#: Python's number in each of its versions: messages that wait are thousands of objects, which each look goes through.
+GC_OBJECTS, PYTHONS_OBJECTS = 7_000, (700, 2_000)
 
 log = get_logger(__name__)
 
@@ -108,6 +113,13 @@ class ThreadTaskPool(HookedThreadPool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.executor = SlotThreads(apply_target, self.limit)
+
+    def on_start(self) -> None:
+        """Have Python look for cycles less often, unless the app has said how often."""
+        super().on_start()
+        first, *others = gc.get_threshold()
+        if first in PYTHONS_OBJECTS:
+            gc.set_threshold(GC_OBJECTS, *others)
 
     def on_stop(self) -> None:
         """Leave the messages that have not begun, and wait for those that run; in a signal handler, wait for none.
