@@ -160,6 +160,8 @@ class Consumer(CeleryConsumer):
         revokes.read(channel.scripts)
         channel.scripts.call("know", consumer=channel.lease.consumer, tasks=sorted(self.app.tasks))
         super().on_ready()
+        # An error in the loop drops what it was asked to call.
+        self.ends.make()
         pool_size.hold(self)
         watch(channel.lease, worker_id(self.hostname))
 

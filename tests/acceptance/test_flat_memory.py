@@ -19,7 +19,7 @@ def peak_mib(pid: int) -> float | None:
     """The most memory that a process that runs had so far."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):
         return None
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) / 1024 if found else None

@@ -44,7 +44,8 @@ def prepare_task(task: GristmillTask, worker: str, client: Redis, work: Work | N
     seconds = setup_seconds(task, settings()) if work else 0.0
     try:
         with _in_row(work, task.setup, seconds), time_limit.armed(seconds, "setup"):
-            time_limit.begin(time.perf_counter())
+            if seconds:
+                time_limit.begin(time.perf_counter())
             ran = _run(task.setup, seconds)
     except SetupFailed as failure:
         if isinstance(failure.__cause__, SystemExit) and is_terminated():
