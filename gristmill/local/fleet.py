@@ -5,7 +5,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -32,8 +32,8 @@ class LocalFleet:
     `slots` has the word of each worker (`cpu`, `mail:io`) and its slots, 0 for as many as the settings say; workers
     whose word is `tuned` begin with these, and change their number by what their items wait for. The fleet owns the
     home for its duration. Without GRISTMILL_REDIS_URL it runs the private server too. `say` gets a line for each dead
-    process that the fleet starts again; `logs` is a directory for the log files of the processes. Without it they are
-    in `logs` of the home, and stderr has their lines too.
+    process that the fleet starts again, in any thread; `logs` is a directory for the log files of the processes.
+    Without it they are in `logs` of the home, and stderr has their lines too.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class LocalFleet:
         else:
             # The workers load their modules while the server starts.
             self._owned = self._stack.enter_context(
-                own_server(self._home, self._kind, settings(), settings().data_root, self._start_workers)
+                own_server(self._home, self._kind, settings(), settings().data_root, self._start_workers, self._say)
             )
         self._stack.callback(self._end_children)
 
@@ -139,13 +139,13 @@ class LocalFleet:
         return all(child.pid in live for child in self._workers)
 
     def watch(self) -> None:
-        """Start dead processes again; to be called about twice a second.
+        """Start dead workers and a dead dashboard again; to be called about twice a second.
 
         Raises:
-            ServerError: the private server does not start any more.
+            ServerError: the private server has died and does not start any more.
         """
-        if self._owned and (line := self._owned.revive()):
-            self._say(line)
+        if self._owned:
+            self._owned.check()
         for child in (*self._workers, *self._others):
             code = child.keep_alive()
             if code is not None:
@@ -155,8 +155,8 @@ class LocalFleet:
 
     def _end_orphans(self) -> None:
         """End what dead workers have left: daemons of their items too, whose parent this process has become."""
-        server = self._owned.server.pids if self._owned else set()
-        self._orphans.end({*self.pids, *server})
+        with self._owned.server.known_pids() if self._owned else nullcontext(set[int]()) as server:
+            self._orphans.end({*self.pids, *server})
 
     def restart_workers(self) -> None:
         """Have every worker finish its items, as for Ctrl-C, and start again; `watch` does the second."""

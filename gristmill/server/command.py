@@ -7,10 +7,7 @@ import time
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError
 from gristmill.server.home import Home
-from gristmill.server.owner import own_server
-
-#: Seconds between two checks that the server lives.
-WATCH_SECONDS = 0.2
+from gristmill.server.owner import WATCH_SECONDS, own_server
 
 
 def main() -> int:
@@ -28,15 +25,13 @@ def main() -> int:
 
 def _serve() -> None:
     home = Home(settings().home)
-    with own_server(home, "python -m gristmill.server", settings(), settings().data_root) as owned:
+    with own_server(home, "python -m gristmill.server", settings(), settings().data_root, say=_say) as owned:
         _say(f"the server listens on 127.0.0.1:{owned.server.port}; its data is in {owned.server.directory}")
         if settings().redis_url:
             _say("GRISTMILL_REDIS_URL is set: no command will use this server")
         while True:
             time.sleep(WATCH_SECONDS)
-            line = owned.revive()
-            if line:
-                _say(line)
+            owned.check()
 
 
 def _say(line: str) -> None:

@@ -43,6 +43,6 @@ exec 3<&-
 wait "$command"
 status=$?
 kill -USR1 "-$$"
-kill -KILL "$watcher" # Ended before it could take USR1.
+kill -KILL "$watcher" 2>/dev/null # Ended before it could take USR1.
 wait "$watcher" 2>/dev/null
 exit "$status"

@@ -7,9 +7,10 @@ import secrets
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,6 +69,9 @@ class PrivateServer:
         self.pid: int | None = None
         #: On 127.0.0.1; None before `start`.
         self.port: int | None = None
+        #: Set to have a start that goes on in another thread end soon.
+        self.unwanted = threading.Event()
+        self._forking = threading.Lock()
         self._home = home
         self._settings = settings
         self._binary = binary
@@ -88,10 +92,11 @@ class PrivateServer:
         """Whether the server's process lives, even without its guard."""
         return self._guard is not None and (self._guard.poll() is None or self._lock.is_held())
 
-    @property
-    def pids(self) -> set[int]:
-        """The ids of the server's process and of its guard's."""
-        return {pid for pid in (self.pid, self._guard and self._guard.pid) if pid}
+    @contextmanager
+    def known_pids(self) -> Iterator[set[int]]:
+        """The ids of the server's process and of its guard's; no other thread starts a process for it meanwhile."""
+        with self._forking:
+            yield {pid for pid in (self.pid, self._guard and self._guard.pid) if pid}
 
     def start(self) -> None:
         """Start the server and wait until it answers, however long it reads its data back.
@@ -171,7 +176,7 @@ class PrivateServer:
     def _serve_on(self, port: int, *, mend: bool = False) -> None:
         binary = self._binary or program()
         self._home.folder(self.directory.name)
-        with self._home.usable():
+        with self._home.usable(), self._forking:
             # A predecessor may still be ending: two servers must not use the same files.
             if not self._lock.acquire(PREDECESSOR_SECONDS):
                 raise ServerError(f"another server still uses {self.directory}: stop it first")
@@ -206,10 +211,10 @@ class PrivateServer:
             os.close(reader)
 
     def _answers(self) -> bool:
-        """Wait until the server answers and has its data; False if it ended instead."""
+        """Wait until the server answers and has its data; False if it ended instead, or is unwanted."""
         deadline = Deadline(READY_SECONDS)
         with self._client() as client:
-            while self._guard and self._guard.poll() is None:
+            while self._guard and self._guard.poll() is None and not self.unwanted.is_set():
                 with suppress(RedisError, ProcessLookupError):
                     answer = client.info()
                     pid = answer.get("process_id", 0)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import until
 from tests.support.command import GRISTMILL, Done
+from tests.support.homes import kill
 
 STDLIB = Path(os.__file__).parent
 
@@ -84,7 +85,36 @@ class TestInterrupted:
         place.deserted(1)
         done = place.run(*command, GRISTMILL_IO_SLOTS="64").good()
         assert indexes(done) == list(range(200))
-        assert "duplicates" not in done.err
+        assert "duplicate" not in done.err
+
+    def test_its_server_is_killed_again_and_again_and_its_fleet_goes_on(self, place, tmp_path):
+        """Not another one: that would have another address, and would begin with the items that had run."""
+        runs, count = tmp_path / "runs", 60
+        words = (
+            "-j",
+            "2",
+            "--",
+            "sh",
+            "-c",
+            f'echo >> {runs}; sleep 0.1; echo "$1"',
+            "sh",
+            ":::",
+            *map(str, range(count)),
+        )
+        with place.start("run", "--name", "x", *words) as running:
+            lines = {running.line()}
+            first = place.server()
+            for number in (1, 2):
+                kill(place.server().server_pid)
+                until(lambda: running.err.count("was started again") == number, what="another server")  # noqa: B023
+                assert place.server().url == first.url
+                lines.add(running.line())
+            done = running.end().good()
+        assert {*lines, *done.out.splitlines(keepends=True)} == {f"{number}\n" for number in range(count)}
+        assert place.run("batches", "--json").rows[0]["succeeded"] == count
+        # Each of two slots may have run an item that was not recorded, at each of the kills.
+        assert count <= len(runs.read_text()) <= count + 4
+        assert done.err.count("gristmill: warning") == 2, done.err
 
     def test_a_long_item_does_not_outlive_a_killed_run(self, place):
         with place.start("run", "fibonacci", "--name", "x", "42", "0") as running:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from gristmill.errors import ServerError
 from gristmill.server.connection import connect, locate
 from gristmill.server.home import Home
 from gristmill.server.owner import own_server
+from gristmill.server.private import READY_SECONDS, PrivateServer
 from tests.conftest import until
 from tests.support.forked import popen
 from tests.support.homes import kill, processes
@@ -108,12 +111,61 @@ class TestOwner:
     def test_announces_its_dashboard(self, home):
         with own_server(home, "gristmill up", Settings(), Path("/data")) as owned:
             owned.announce(dashboard="http://127.0.0.1:5555")
-            kill(owned.server.pid)
-            assert until(owned.revive)
+            before = owned.server.pid
+            kill(before)
+            until(lambda: home.running().server_pid != before)
             found = home.running()
             assert found.dashboard == "http://127.0.0.1:5555"
             assert (found.data_root, found.server_pid) == ("/data", owned.server.pid)
         assert home.running() is None
+
+    def test_it_may_itself_wait_for_the_server_that_died(self, home):
+        said = []
+        with own_server(home, "gristmill run", Settings(), say=said.append) as owned, connect(owned.url) as client:
+            for number in range(1, 4):
+                kill(owned.server.pid)
+                assert client.incr("count") == number
+                until(lambda: len(said) == number, what="a line")  # noqa: B023
+        assert {line.partition(";")[0] for line in said} == {"the server had died and was started again"}
+
+    def test_it_learns_that_the_server_starts_no_more(self, home):
+        with own_server(home, "gristmill run", Settings()) as owned:
+            for manifest in owned.server.directory.glob("*/*.manifest"):
+                manifest.write_text("garbage\n")
+            kill(owned.server.pid)
+            with pytest.raises(ServerError, match="ended at its start"):
+                until(owned.check, what="an error")
+
+    def test_it_ends_while_the_server_starts(self, home, tmp_path, monkeypatch):
+        mute = tmp_path / "mute"
+        mute.write_text("#!/bin/sh\nexec sleep 600\n")
+        mute.chmod(0o700)
+        with own_server(home, "gristmill run", Settings()) as owned:
+            monkeypatch.setattr(owned.server, "_binary", mute)
+            kill(owned.server.pid)
+            until(lambda: any("sleep" in process.cmdline() for process in processes(home)), what="another start")
+            began = time.monotonic()
+        assert time.monotonic() - began < READY_SECONDS / 2
+
+    def test_nobody_takes_a_server_that_starts_for_a_stranger(self, home, monkeypatch):
+        """Its process is there before its id is known: who ends all others has to wait for that."""
+        known = []
+
+        def guarded(command, start=PrivateServer._guarded):
+            guard = start(server, command)
+            ask.start()
+            ask.join(0.5)
+            return guard
+
+        def pids():
+            with server.known_pids() as found:
+                known.append(found)
+
+        server, ask = PrivateServer(home, Settings()), threading.Thread(target=pids)
+        monkeypatch.setattr(server, "_guarded", guarded)
+        with server:
+            ask.join()
+            assert known == [{server._guard.pid}]
 
     def test_killed_it_takes_the_server_along(self, home):
         with owner() as process:

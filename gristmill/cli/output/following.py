@@ -10,7 +10,7 @@ from gristmill.cli.output.outlook_watch import OutlookWatch
 from gristmill.cli.output.progress import ProgressView
 from gristmill.cli.output.result_lines import ResultWriter
 from gristmill.cli.start_advice import warn_without_worker
-from gristmill.config.figures import item_count
+from gristmill.config.figures import count, item_count
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.producer.backpressure import Full
 from gristmill.producer.batch import Batch
@@ -131,11 +131,9 @@ def _interrupted(name: str) -> str:
 def summary(info: BatchInfo) -> str:
     """How a batch ended, in a line."""
     parts = [f"{info.succeeded:,} succeeded", f"{info.failed:,} failed"]
-    parts += [
-        f"{count:,} {word}"
-        for word in ("dead", "cancelled", "duplicates", "rejected", "consumed")
-        if (count := getattr(info, word))
-    ]
+    parts += [f"{number:,} {word}" for word in ("dead", "cancelled") if (number := getattr(info, word))]
+    parts += [count(info.duplicates, "duplicate")] if info.duplicates else []
+    parts += [f"{number:,} {word}" for word in ("rejected", "consumed") if (number := getattr(info, word))]
     seconds = f" in {info.finished - info.created:,.1f} s" if info.finished else ""
     reason = f" ({info.reason})" if info.reason else ""
     parts += [info.lost_logs()] if info.logs_lost else []
