@@ -124,6 +124,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if sys.stdout is None:
+        # The caller has closed it: nobody takes what is printed.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (it stays open; pathlib would take time to load)
     write_any_bytes()
     code = _run()
     try:

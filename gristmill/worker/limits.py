@@ -53,7 +53,7 @@ class TimeLimit:
         if not seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._seconds, self._what, self._guard_at = seconds, what, 0.0
+        self._seconds, self._what, self._guard_at, self._started_at = seconds, what, 0.0, None
         signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -61,7 +61,6 @@ class TimeLimit:
         finally:
             self._seconds = 0.0
             signal.setitimer(signal.ITIMER_REAL, 0)
-            self.end()
             self.rest()
 
     def begin(self, started_at: float) -> None:

@@ -23,11 +23,12 @@ _stopped_since: dict[int, float] = {}
 def end_stopped_processes(others: Collection[int] = ()) -> None:
     """Kill each process that is stopped beyond the time limit of its item, or for ever. Linux only.
 
-    Of `others`, those that run no item either are stopped for IDLE_SECONDS at most: what an item has left stops them,
-    and a message that one gets would never begin.
+    Of `others`, those that run no item either, not in a child of theirs, are stopped for IDLE_SECONDS at most: what an
+    item has left stops them, and a message that one gets would never begin.
     """
     runs = [*run_rows.table.runs()] if run_rows.table else []
-    _end_idle({*others} - {run.pid for run in runs})
+    running = {run.pid for run in runs}
+    _end_idle({*others} - running - {about[1] for pid in running if (about := status(pid))})
     for run in runs:
         # Its number may be another process's by now.
         if _is_over(run) and run.pid in descendants(os.getpid()):

@@ -341,6 +341,10 @@ class TestPipes:
         assert (done.code, done.err, len(done.rows)) == (0, "", 1)
         assert fleet.ended(name).succeeded == 5_000
 
+    def test_a_stdout_that_was_never_open(self, fleet, name):
+        done = fleet.process(["bash", "-c", '"$0" run fibonacci 1 2 --name "$1" --quiet >&-', GRISTMILL, name])
+        assert (done.code, done.err) == (0, "")
+
     def test_results_into_a_closed_pipe(self, fleet, name):
         fleet.run("submit", "fibonacci", *["9"] * 2000, "--name", name, "--follow").good()
         shell = 'set -o pipefail; "$0" results "$1" | head -1'

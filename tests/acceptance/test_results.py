@@ -219,13 +219,18 @@ class TestConsume:
         assert [row["index"] for row in Lines(path.read_text()).rows] == [1]
 
 
-@pytest.mark.parametrize("kind", ["directory", "pipe"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link"])
 def test_what_is_no_regular_file_stays_as_it_is(fleet, name, tmp_path, kind):
     """Root could replace a device, too: `--output /dev/null` would be the end of it."""
     path = tmp_path / "x"
-    path.mkdir() if kind == "directory" else os.mkfifo(path)
+    make = {
+        "directory": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to(__file__),
+    }
+    make[kind]()
     fleet.run("run", "odd", "a", "--name", name).good()
     fleet.run("results", name, "--output", str(path)).refused(repr(str(path)), "not a regular file")
-    assert path.is_fifo() or path.is_dir()
+    assert path.is_symlink() or path.is_fifo() or path.is_dir()
     assert [*tmp_path.iterdir()] == [path]
     fleet.run("results", name, "--output", "").refused("--output")

@@ -1,5 +1,6 @@
 """`setup`: before the first item, outside of its time; while it fails, items wait, and the failure is told once."""
 
+import asyncio
 import logging
 import os
 import re
@@ -14,8 +15,9 @@ from gristmill.config.settings import settings
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.tasks import catalog
 from gristmill.tasks import setup as task_setup
-from gristmill.tasks.setup import SetupFailed
+from gristmill.tasks.setup import Setup, SetupFailed
 from gristmill.worker.limits import setup_seconds
+from gristmill.worker.restoration.state import process_state
 from gristmill.worker.runs.rows import RunRows
 from gristmill.worker.slot import chunk_task, preparation, runner
 from gristmill.worker.slot.quarantine import QuarantineUnavailable
@@ -194,6 +196,18 @@ def test_a_coroutine_function_runs_on_the_loop_of_the_items(here):
 def test_a_coroutine_in_quarantine_has_one_loop_for_both():
     assert preparation.prepare_named("after_loop") == ("", 0.0)
     assert setup_tasks.runs == [f"loop {id(preparation.own_loop().get_loop())}"]
+
+
+def test_a_process_of_quarantine_that_ended_a_setup_at_its_limit_is_not_used_again(monkeypatch):
+    """A coroutine goes on beside the next attempt, and a function has left what it began."""
+
+    async def endless():
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(process_state, "is_spent", False)
+    monkeypatch.setattr(TASKS["after_loop"], "setup", Setup(endless))
+    assert "longer than its time limit of 0.1 s" in preparation.prepare_named("after_loop", 0.1)[0]
+    assert process_state.is_spent
 
 
 def test_a_worker_preloads_what_its_queues_have(here, monkeypatch):

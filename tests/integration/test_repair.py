@@ -126,12 +126,15 @@ class TestFindings:
         ledger.client.hset(ledger.key(NAME, "state"), "finished", 1)
         self.mended(ledger, repair, "finished_too_early")
 
+    @pytest.mark.parametrize("is_marked", [False, True])
     @pytest.mark.parametrize("runs", [0, 1])
-    def test_a_cancel_that_broke_off(self, ledger, repair, runs):
+    def test_a_cancel_that_broke_off(self, ledger, repair, runs, is_marked):
         """No worker runs that would end it."""
         if runs:
             ledger.take(pop(ledger), WORKER)
         ledger.client.hset(ledger.key(NAME, "state"), mapping={"cancelling": 1, "reason": "by me"})
+        if is_marked:
+            ledger.client.setbit(ledger.key(NAME, "cancelled"), info(ledger, NAME).submitted - 1, 1)
         waiting = repair.examine(NAME)["half_cancelled"]
         assert waiting == repair.mend(NAME)["half_cancelled"] == info(ledger, NAME).cancelled
         assert repair.examine(NAME) == {}

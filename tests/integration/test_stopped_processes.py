@@ -3,8 +3,10 @@
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +78,21 @@ def test_a_process_that_is_stopped_while_it_runs_nothing_ends_soon(stopped, monk
     monkeypatch.setattr(stopped_processes, "IDLE_SECONDS", 0)
     end_stopped_processes([pid])
     assert ends_by(pid) == signal.SIGKILL
+
+
+def test_a_process_that_is_stopped_while_its_child_runs_an_item_goes_on(stopped, monkeypatch):
+    pid = stopped(0)
+    monkeypatch.setattr(stopped_processes, "IDLE_SECONDS", -1)
+    # As in quarantine: the row has the child's number.
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with child:
+        run = next(stopped_processes.run_rows.table.runs())
+        runs = iter([replace(run, pid=child.pid)])
+        monkeypatch.setattr(stopped_processes.run_rows.table, "runs", lambda: runs)
+        monkeypatch.setattr(stopped_processes, "status", lambda number: ("T", pid if number == child.pid else 1, 0))
+        end_stopped_processes([pid])
+        child.communicate(b"\n")
+    assert ends_by(pid) == signal.SIGTERM
 
 
 def test_one_that_went_on_in_between_goes_on(stopped, monkeypatch):

@@ -72,10 +72,19 @@ MUTANTS = (
         ONCE,
     ),
     Mutant(
+        "a consumer that is ready again ends what its loop has dropped",
+        "gristmill/worker/consumer.py",
+        "        self.ends.make()\n        pool_size.hold(self)\n",
+        "        pool_size.hold(self)\n",
+        "tests/unit/test_consumer_stop.py"
+        "::test_it_acknowledges_what_an_error_in_its_loop_has_dropped_when_it_is_ready_again",
+        ONCE,
+    ),
+    Mutant(
         "a consumer that stops ends what threads have left for its loop",
         "gristmill/worker/consumer.py",
-        "        self.ends.make()\n",
-        "",
+        "        self.ends.make()\n        end_messages(self.hub)\n",
+        "        end_messages(self.hub)\n",
         "tests/unit/test_consumer_stop.py::test_it_acknowledges_what_its_event_loop_has_not_come_to[threads]",
         ONCE,
     ),

@@ -73,7 +73,7 @@ CONTAINMENT = (
     Mutant(
         "a process that is stopped while it runs nothing ends",
         STOPPED,
-        "    _end_idle({*others} - {run.pid for run in runs})\n",
+        "    _end_idle({*others} - running - {about[1] for pid in running if (about := status(pid))})\n",
         "",
         f"{STOPPED_TEST}::test_a_process_that_is_stopped_while_it_runs_nothing_ends_soon",
         ALONE,

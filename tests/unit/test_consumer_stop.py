@@ -26,3 +26,19 @@ def test_it_acknowledges_what_its_event_loop_has_not_come_to(monkeypatch, pool):
     assert acknowledged == []
     consumer.stop()
     assert before == ["0/1-0/q"]
+
+
+def test_it_acknowledges_what_an_error_in_its_loop_has_dropped_when_it_is_ready_again(monkeypatch):
+    """An error that one call raises drops all that the loop was asked to call."""
+    made, scripts = [], SimpleNamespace(call=lambda *_, **__: None)
+    channel = SimpleNamespace(scripts=scripts, lease=SimpleNamespace(consumer="c"))
+    consumer = Consumer.__new__(Consumer)
+    consumer.connection, consumer.hostname = SimpleNamespace(default_channel=channel), "w@h"
+    consumer.app, consumer.ends = SimpleNamespace(tasks={}), MessageEnds(lambda _: None)
+    monkeypatch.setattr(CeleryConsumer, "on_ready", lambda _: None)
+    for name, stand_in in (("revokes", SimpleNamespace(read=lambda _: None)), ("watch", lambda *_: None)):
+        monkeypatch.setattr(f"gristmill.worker.consumer.{name}", stand_in)
+    monkeypatch.setattr("gristmill.worker.consumer.pool_size", SimpleNamespace(hold=lambda _: None))
+    consumer.ends.add(lambda: made.append(1))
+    consumer.on_ready()
+    assert made == [1]

@@ -39,6 +39,16 @@ def test_a_rest_ends_it_until_the_next_item(calls):
         assert calls == [SECONDS, None, SECONDS]
 
 
+def test_a_clock_that_ran_without_a_limit_ends_where_one_begins(calls):
+    """Else what comes before the first item would end by the clock of a setup."""
+    limit = TimeLimit()
+    with limit.armed(0):
+        limit.begin(0.0)
+    with limit.armed(10):
+        limit._ring(0, None)
+    assert calls == []
+
+
 def test_without_a_limit_there_is_none(calls):
     limit = TimeLimit()
     with limit.armed(10):

@@ -167,6 +167,8 @@ local function count_half_cancelled(flights)
     if redis.call('HEXISTS', key(batch, 'started'), chunk_of(unpack(range))) == 1 then running[#running + 1] = range end
   end
   local open = open_items(batch, b.stored, running)
+  -- Those whose mark says so were counted with the items.
+  take_out(open, key(batch, 'cancelled'))
   local number = redis.call('BITCOUNT', open)
   redis.call('DEL', open)
   if number > 0 then note('half_cancelled', number) end

@@ -3,15 +3,14 @@
 import os
 import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gristmill.batches.result import Result
 from gristmill.cli.output.program_output import outcome_of
-from gristmill.errors import InputError
+from gristmill.errors import GristmillError, InputError
 from gristmill.tasks.program.template import Template
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
@@ -21,15 +20,18 @@ class Joblog:
     """The file at `path`, which is written anew; `command` has the fields of the batch's CommandLine.
 
     Raises:
-        InputError: the file cannot be written; `add` raises it too.
+        InputError: the file cannot be written.
     """
 
     def __init__(self, path: str, command: dict[str, Any]) -> None:
         self._template = Template.parse(command["words"], shell=command["shell"])
         self._path = path
-        with self._writing():
+        try:
             self._file = Path(path).open("wb")  # noqa: SIM115 (a context manager closes it)
-        self._write(*_COLUMNS)
+            self._write(*_COLUMNS)
+        except OSError as error:
+            expected = f"a file that can be written; {error.strerror}"
+            raise InputError(f"invalid value for --joblog: {path!r} (expected {expected})") from None
 
     def __enter__(self) -> Self:
         return self
@@ -42,22 +44,21 @@ class Joblog:
             self._file.close()
 
     def add(self, result: Result) -> None:
-        """Write the line of a result; an item that did not run has none."""
-        if result.worker is not None:
-            self._write(*self._line(result))
+        """Write the line of a result; an item that did not run has none.
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
+        Raises:
+            GristmillError: the file cannot be written any more.
+        """
+        if result.worker is None:
+            return
         try:
-            yield
+            self._write(*self._line(result))
         except OSError as error:
-            expected = f"a file that can be written; {error.strerror}"
-            raise InputError(f"invalid value for --joblog: {self._path!r} (expected {expected})") from None
+            raise GristmillError(f"cannot write on to --joblog {self._path!r}: {error.strerror}") from None
 
     def _write(self, *columns: str) -> None:
-        with self._writing():
-            self._file.write(os.fsencode("\t".join(columns) + "\n"))
-            self._file.flush()
+        self._file.write(os.fsencode("\t".join(columns) + "\n"))
+        self._file.flush()
 
     def _line(self, result: Result) -> tuple[str, ...]:
         outcome = outcome_of(result) or {}

@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,8 +25,8 @@ class Partial:
     """
 
     def __init__(self, path: Path, resume_key: str) -> None:
-        if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 (a Path's raise)
-            # A directory; or a device, which the file would replace.
+        if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):  # noqa: PTH113, PTH114
+            # A directory; or a device or a link such as /dev/stdout, which the file would replace.
             raise InputError(f"cannot write to {str(path)!r}: it is not a regular file")
         self._path = path
         name = f".{path.name}.{hashlib.sha256(resume_key.encode()).hexdigest()[:8]}.part"
@@ -98,12 +99,17 @@ class Partial:
 
     def keep(self) -> None:
         """Close the part and leave it, for the same command to go on with."""
-        self.file.close()
+        self._close()
 
     def drop(self) -> None:
         """Remove the part."""
         self.path.unlink(missing_ok=True)
-        self.file.close()
+        self._close()
+
+    def _close(self) -> None:
+        # What is in its buffer could not be written, and that was said.
+        with suppress(OSError):
+            self.file.close()
 
 
 def _csv_records(lines: BinaryIO) -> Iterator[bytes]:

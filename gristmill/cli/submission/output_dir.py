@@ -17,9 +17,10 @@ def check_below_data_root(path: str) -> None:
         InputError: the path is outside the data root.
         click.BadParameter: no file can be made in it.
     """
-    running = Home(settings().home).running()
-    if running and running.data_root is None:
-        # A server without a fleet: its workers have data roots of their own.
+    home = Home(settings().home)
+    running = home.running()
+    if running.data_root is None if running else home.holder():
+        # A server without a fleet, whose workers have data roots of their own; or one that is starting.
         return
     top = Path(running.data_root) if running and running.data_root else root()
     if reason := fault(str(top), os.X_OK):

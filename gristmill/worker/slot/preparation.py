@@ -20,6 +20,7 @@ from gristmill.tasks.task import GristmillTask
 from gristmill.worker.celery_internals import is_terminated
 from gristmill.worker.limits import GRACE_SECONDS, TimeLimitExceeded, setup_seconds, share_memory, time_limit
 from gristmill.worker.loop.event_loop import event_loop
+from gristmill.worker.restoration.state import process_state
 from gristmill.worker.runs.rows import run_rows
 from gristmill.worker.slot.quarantine import ProcessDied, QuarantineProcess, TimedOut
 
@@ -44,8 +45,7 @@ def prepare_task(task: GristmillTask, worker: str, client: Redis, work: Work | N
     seconds = setup_seconds(task, settings()) if work else 0.0
     try:
         with _in_row(work, task.setup, seconds), time_limit.armed(seconds, "setup"):
-            if seconds:
-                time_limit.begin(time.perf_counter())
+            time_limit.begin(time.perf_counter())
             ran = _run(task.setup, seconds)
     except SetupFailed as failure:
         if isinstance(failure.__cause__, SystemExit) and is_terminated():
@@ -169,6 +169,9 @@ def prepare_named(name: str, seconds: float = 0.0, row: int = -1) -> tuple[str, 
             elif setup:
                 _run_in_slot(setup, seconds)
     except SetupFailed as failure:
+        if isinstance(failure.__cause__, TimeLimitExceeded):
+            # A coroutine would go on beside the next attempt.
+            process_state.is_spent = True
         return str(failure), failure.began
     return "", 0.0
 
