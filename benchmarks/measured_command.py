@@ -33,6 +33,8 @@ class MeasuredCommand:
         self._stats = psutil.Process(self._process.pid)
         #: The largest resident set so far, in MB.
         self.memory = 0.0
+        # It may have ended before anybody else looks.
+        self.running()
 
     def running(self) -> bool:
         """Look at it; whether it runs.
