@@ -66,8 +66,8 @@ MUTANTS = (
     Mutant(
         "the metrics wait for no search",
         "gristmill/dashboard/message_watch.py",
-        " = orphans(client, settings, queues), ",
-        ' = self._shared_look.make("orphans", lambda _: orphans(client, settings, queues)), ',
+        "            self._answer = orphans(",
+        "            with self._shared_look._lock: self._answer = orphans(",
         f"{ROUND_TRIPS}::test_metrics_wait_for_no_search",
         TRUE,
     ),
