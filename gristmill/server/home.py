@@ -177,7 +177,7 @@ class Home:
 
     def crowded(self) -> str:
         """The line for a person about a home without room."""
-        return f"the disk of {self.path} is full: free some space, then `gristmill up` continues"
+        return f"the disk of {self.path} is full: free some space, then the server starts again"
 
     @property
     def last_batch(self) -> str | None:
