@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +26,8 @@ class Joblog:
         self._template = Template.parse(command["words"], shell=command["shell"])
         self._path = path
         try:
-            self._file = Path(path).open("wb")  # noqa: SIM115 (a context manager closes it)
+            # A buffer would still have what a full disk refused when the file is closed.
+            self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 (a context manager closes it)
             self._write(*_COLUMNS)
         except OSError as error:
             expected = f"a file that can be written; {error.strerror}"
@@ -39,9 +39,7 @@ class Joblog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What is in its buffer could not be written, and that was said.
-        with suppress(OSError):
-            self._file.close()
+        self._file.close()
 
     def add(self, result: Result) -> None:
         """Write the line of a result; an item that did not run has none.
@@ -57,8 +55,9 @@ class Joblog:
             raise GristmillError(f"cannot write on to --joblog {self._path!r}: {error.strerror}") from None
 
     def _write(self, *columns: str) -> None:
-        self._file.write(os.fsencode("\t".join(columns) + "\n"))
-        self._file.flush()
+        line = os.fsencode("\t".join(columns) + "\n")
+        while line:
+            line = line[self._file.write(line) :]
 
     def _line(self, result: Result) -> tuple[str, ...]:
         outcome = outcome_of(result) or {}
