@@ -35,7 +35,7 @@ WORDS = {
     "waiting_not_marked": "items of a retry are not marked: they are handed out",
     "in_no_place": "{} open items are in no place from which they are handed out: they run again",
     "wrong_counts": "{} counts of what runs of a value differ from the chunks: they are counted again",
-    "wrong_links": "{} links to batches that it follows are missing or wrong: they are made anew",
+    "wrong_links": "{} links to batches that it follows are missing or wrong: they are made again",
     "wrong_sets": "the batch is missing in {} sets of batches, or is in them wrongly: that is put right",
     "events_missing": "{} outcomes were told to no reader that follows: they are told",
     "left_over": "{} keys are left of a deleted batch: they are deleted",

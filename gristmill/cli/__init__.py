@@ -117,7 +117,7 @@ def cli() -> None:
 
     fields = Settings.model_fields
     for name, near in environment.unknown(fields, fields["home"].get_default()):
-        warn(f"{name} is no setting" + (f": did you mean {near}?" if near else ""))
+        warn(f"{name} is not a setting" + (f": did you mean {near}?" if near else ""))
     settings()
     click.get_current_context().with_resource(acting(user_at_host(), "command"))
 

@@ -53,13 +53,13 @@ LOOK_SECONDS = 2.0
     metavar="DURATION",
     default="5m",
     show_default=True,
-    help="How long a queue has no item before it shrinks to its least slots.",
+    help="How long a queue has no items before it shrinks to its least slots.",
 )
 @click.option(
     "--exec",
     "command_text",
     metavar="'CMD {cpu} {io}'",
-    help="Run CMD when the numbers change, which take the places of {cpu} and {io}.",
+    help="Run CMD, with the slots for {cpu} and {io}, when they change.",
 )
 @options.quiet
 def command(

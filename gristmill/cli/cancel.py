@@ -25,7 +25,7 @@ _ITEM = {
 @new_command("cancel")
 @options.batch
 @options.item
-@click.option("--kill", is_flag=True, help="End running items of cpu tasks too; threads cannot be ended.")
+@click.option("--kill", is_flag=True, help="End running items too, except in threads, which cannot be ended.")
 @workflows.option
 @options.quiet
 def command(batch: str | None, item: int | None, kill: bool, workflow: str | None) -> None:

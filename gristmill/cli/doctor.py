@@ -123,7 +123,7 @@ def _orphans(server: Redis, queues: Collection[str]) -> Iterator[Finding]:
         "stream": "start a worker on this queue; if workers of stock Celery are to take its messages, name it in "
         + variable("stock_queues"),
         "list": f"if no worker of stock Celery takes them, set {variable('take_lists')}=true",
-        "other": "a key with the name of the queue's list is no list: rename it before stock Celery sends there",
+        "other": "a key has the name of the queue's list but another type: rename it before stock Celery sends there",
     }
     for queue, kind, number in orphans(server, settings(), queues):
         yield Finding(f"queue {queue}", f"messages on a {kind} that no worker here takes: {number}", advice[kind])

@@ -32,7 +32,7 @@ def command(
     """Print what the items of BATCH wrote to stdout, stderr and logging.
 
     Each line begins with the index of its item. BATCH defaults to the batch last submitted from this host. The server
-    keeps the end of what failed and dead items wrote; with --keep-logs all of `run` and `submit`, of all items.
+    keeps the end of what failed and dead items wrote; after `run` or `submit` with --keep-logs all, of all items.
 
     \b
     Examples:

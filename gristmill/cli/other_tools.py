@@ -23,7 +23,7 @@ OPTIONS = _by_word(
         ),
         "-d --delimiter -E --eof": "items are lines, or end with NUL (-0): let tr or sed change the input",
         "--null --nul": "use -0",
-        "-C --colsep": "use --separator TEXT, which is no regular expression; {1} is then the first column",
+        "-C --colsep": "use --separator TEXT, which is not a regular expression; {1} is then the first column",
         "--header --csv": "--from reads .csv and .tsv with a header: {name} is a column; --separator changes the comma",
         "--link --xapply": "use :::+ or ::::+, which link a source to the one before it",
         "--arg-sep --arg-file-sep --trim": "there is no such option: ::: is fixed, and items stay as they are",

@@ -35,10 +35,10 @@ def command(parts: tuple[str, ...], cpu_slots: int | None, io_slots: int | None,
     """Run the fleet on this host until Ctrl-C: server, cpu worker, io worker and dashboard, or the parts you name.
 
     A part is `flower`, the dashboard, or a queue, such as `cpu`, for a worker of that queue; `gpu=4` gives the worker 4
-    slots. The pool suits the tasks of GRISTMILL_TASK_MODULES that name the queue; `mail:io` says so where none does.
+    slots. This host's tasks that name the queue decide between processes and threads; if none does, `mail:io` says it.
 
-    An io worker without a number, here or in GRISTMILL_IO_SLOTS, begins with 64 slots and tunes them: it has as many as
-    bring more items, by what the items wait for and by the memory of this host.
+    An io worker without a number, here or in GRISTMILL_IO_SLOTS, begins with 64 slots and tunes them: it adds slots
+    while that ends more items and this host has memory for them.
 
     Ctrl-C lets running items finish (GRISTMILL_DRAIN_SECONDS); a second Ctrl-C puts them back on the queue at once.
 

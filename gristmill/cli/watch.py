@@ -21,7 +21,7 @@ from gristmill.server.waiting import Deadline
 
 @new_command("watch")
 @click.argument("names", nargs=-1, metavar="[BATCH]...", shell_complete=completing.batches)
-@click.option("--any", "first", is_flag=True, help="Until one of them has ended: exits with the code of that one.")
+@click.option("--any", "first", is_flag=True, help="End with the first batch that ends, and exit with its code.")
 @workflows.option
 @options.as_json
 @options.max_wait

@@ -12,7 +12,7 @@ from gristmill.worker.pool.threads import ThreadTaskPool
 #: What Celery's commands would do, and nobody would count; and what does that here.
 _ELSEWHERE = {
     "autoscale": "this worker has no autoscaler of Celery's: `gristmill autoscale` sets the slots of a queue",
-    "pool_restart": "no pool starts anew: shut the worker down, and `gristmill up` or Compose starts another one",
+    "pool_restart": "a pool cannot restart: shut the worker down, and `gristmill up` or Compose starts another one",
     "add_consumer": "a worker takes from the queues that it started with: `gristmill up QUEUE=N` starts another one",
     "cancel_consumer": "the slots of this worker would count for a queue from which it takes nothing: drain it instead",
 }

@@ -172,7 +172,7 @@ class TestOutput:
         assert fleet.run(*command).code == 124
         (part,) = parts(path)
         part.write_text('{"index":0}\n')
-        fleet.run(*command).refused("line 1", "is no result", "remove the file")
+        fleet.run(*command).refused("line 1", "remove the file")
         fleet.run("cancel", name, "--item", "1").good()
 
 

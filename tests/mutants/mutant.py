@@ -11,10 +11,10 @@ FLAT = "5. **Memory stays flat**"
 TRUE = "6. **Every figure shown is true.**"
 NO_WAY_IN = "7. **No way in by default**"
 FAIR = "A small batch behind a huge one waits for one window"
-FIRED = "**A schedule is data on the server, and any worker that lives fires it.**"
+FIRED = "**A schedule is data on the server, and any live worker fires it.**"
 SEEN = "**A subscription tells a death from silence.**"
-TOLD = "**A notice is data on the server, and any worker that lives sends it.**"
-IN_TIME = "**A message that waits for its time waits on the server.**"
+TOLD = "**A notice is data on the server, and any live worker sends it.**"
+IN_TIME = "**A message with a delay waits on the server.**"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def _here(root: SharedRoot, mark: str) -> Finding:
         return Finding(_CHECK, f"shared: {mark} is there")
     advice = (
         f"set {variable('data_root')} to the directory that all hosts see, or mount it there: values over 1 MiB are "
-        f"below it. If its content was moved without {_name(mark)}, make that file anew"
+        f"below it. If its content was moved without {_name(mark)}, make that file again"
     )
     return Finding(_CHECK, f"not the shared one: no {mark}", advice)
 

@@ -26,7 +26,7 @@ follow_ups = option_group(
         type=Parsed(checked_name),
         metavar="BATCH",
         shell_complete=completing.batches,
-        help="Take what the task of BATCH returns as items, as it is recorded.",
+        help="Take the values of BATCH as items, as they are recorded.",
     ),
     click.option("--flatten", is_flag=True, help="With --from-batch: each element of a list is an item of its own."),
     click.option(

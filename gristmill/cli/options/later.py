@@ -33,7 +33,7 @@ later = option_group(
         "--every",
         type=Duration(EVERY_LEAST),
         metavar="DURATION",
-        help="Make a schedule: a batch of the items each time that this has passed.",
+        help="Make a schedule: a batch of the items at this interval.",
     ),
     click.option(
         "--tz",
@@ -49,7 +49,7 @@ later = option_group(
     click.option(
         "--overlap",
         type=OneOf(OVERLAP),
-        help="What to do when the run before still runs: no new run, or one after it; default: skip.",
+        help="What to do while the previous run still runs: no new run, or one after it; default: skip.",
     ),
 )
 

@@ -13,7 +13,7 @@ item_limits = option_group(
         "--retries",
         type=Integer(0, RETRIES_MOST),
         metavar="N",
-        help="Times that an item that failed is tried again; default: as the task says, else 0.",
+        help="Times that a failed item is tried again; default: as the task says, else 0.",
     ),
     click.option(
         "--time-limit",
@@ -26,13 +26,13 @@ item_limits = option_group(
         "--max-running",
         type=Parsed(checked_max_running),
         metavar="N|N%|+N",
-        help="Items that run at once, over all workers: N, a share of the slots, or N more than they are.",
+        help="Items that run at once, over all workers: N, a share of the slots, or N more than the slots.",
     ),
     click.option(
         "--rate",
         type=Parsed(checked_rate),
         metavar="N/s|N/m|N/h",
-        help="Items that are handed out in a time, over all workers, such as 10/s or 600/m.",
+        help="Items handed out in a given time, over all workers, such as 10/s or 600/m.",
     ),
     click.option(
         "--limit-by",

@@ -65,7 +65,7 @@ running = option_group(
         "--output-dir",
         callback=_text_directory,
         metavar="DIR",
-        help="Write what each item writes below DIR, on the worker's host: a folder for each item.",
+        help="Save the output of each item below DIR, on the worker's host: a folder for each item.",
     ),
 )
 
@@ -73,7 +73,7 @@ running = option_group(
 #: How the output of programs is printed.
 printing = option_group(
     click.option("--tag", is_flag=True, help="Print its input and a tab before each line of a program's output."),
-    click.option("--joblog", metavar="FILE", help="Write a line for each program that ended, as GNU parallel."),
+    click.option("--joblog", metavar="FILE", help="Write a line for each program that ended, as GNU parallel does."),
 )
 
 

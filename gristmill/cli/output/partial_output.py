@@ -72,7 +72,7 @@ class Partial:
                 except (ValueError, LookupError, TypeError):
                     self.file.close()
                     raise InputError(
-                        f"{str(self.path)!r}, line {number}, is no result: remove the file, and the command begins anew"
+                        f"{str(self.path)!r}, line {number}, is not a result: remove the file to begin again"
                     ) from None
             end += len(record)
         self.file.seek(end)
