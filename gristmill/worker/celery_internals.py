@@ -99,22 +99,21 @@ def begin_process(app: Any, node_name: str) -> None:
     process_initializer(app, node_name)
 
 
-def job_of(answer: Any) -> Any:
-    """What `is_over` takes, for what a pool answered when it got a message; None if that tells nothing."""
-    return ref(answer) if hasattr(answer, "ready") else None
-
-
-def is_over(job: Any) -> bool:
-    """Whether a pool has finished a job or has lost it."""
-    if job is None:
-        return False
-    existing = job()
-    return existing is None or bool(existing.ready())
-
-
 def note_job(request: Any, answer: Any) -> None:
-    """Tell Celery's request what the pool answered: by it Celery ends the job."""
+    """Note what a pool answered when it got the message of a request: Celery ends the job by it, and `is_over` asks it.
+
+    The request's `job` is None where a pool tells nothing.
+    """
     request._apply_result = None if answer is None else ref(answer)
+    request.job = request._apply_result if hasattr(answer, "ready") else None
+
+
+def is_over(request: Any) -> bool:
+    """Whether the pool has finished the job of a request or has lost it."""
+    if request.job is None:
+        return False
+    job = request.job()
+    return job is None or bool(job.ready())
 
 
 def was_ended(request: Any) -> bool:
