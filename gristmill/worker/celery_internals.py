@@ -5,7 +5,7 @@
 
 import multiprocessing.process
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import ref
@@ -74,6 +74,14 @@ def wake(hub: Any) -> None:
     """
     if hub and (waker := hub._waker):
         waker.wake()
+
+
+def in_loop(hub: Any, call: Callable[..., None], *arguments: Any) -> None:
+    """Have the event loop, which owns the pool and the requests, make a call; without a loop, make it here."""
+    if hub:
+        hub.call_soon(call, *arguments)
+    else:
+        call(*arguments)
 
 
 def trace(app: Any, name: str, *call: Any) -> Any:

@@ -10,7 +10,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import cpu
-from gristmill.worker.item_kills import end_item
+from gristmill.worker.kills import end_item
 from gristmill.worker.loop import coroutines, event_loop, loop_watch
 from gristmill.worker.loop.coroutines import RunInterrupted
 from gristmill.worker.loop.places import Places
