@@ -40,7 +40,7 @@ REASONS = {
 class PoolGuard(Step):
     """Refuses to start a worker whose pool does not suit a queue that it listens to."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         if not settings().any_pool:
             for queue in worker.app.amqp.queues.consume_from:
                 kind = kind_of(queue)
@@ -49,13 +49,12 @@ class PoolGuard(Step):
                         f"queue {queue} needs pool {kind.pool}: {REASONS[kind]}. Start the worker with "
                         f"--pool {kind.pool}, or set {variable('any_pool')}=true to compare pools"
                     )
-        super().__init__(worker, **kwargs)
 
 
 class Containment(Step):
     """Has what items start end with them."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         become_subreaper()
         has_processes = issubclass(worker.pool_cls, ProcessPool)
         try:
@@ -67,7 +66,6 @@ class Containment(Step):
         if issubclass(worker.pool_cls, ThreadPool):
             reap_in_background()
         worker_shutdown.connect(lambda **_: end_descendants(os.getpid()), weak=False)
-        super().__init__(worker, **kwargs)
 
 
 class Equipment(Step):
@@ -79,7 +77,7 @@ class Equipment(Step):
     # That step gives the worker its `max_concurrency`, and Celery's order of steps is another in each process.
     requires = ("celery.worker.components:Pool",)
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         if issubclass(worker.pool_cls, ProcessPool):
             places = worker.max_concurrency or worker.concurrency
             pool_equipment.memory = slot_memory(settings(), places)
@@ -87,13 +85,12 @@ class Equipment(Step):
             pool_equipment.files = [new_file() for _ in range(places)] if settings().log_bytes else []
         else:
             capture_threads()
-        super().__init__(worker, **kwargs)
 
 
 class Prepare(Step):
     """Loads what every pool process needs before the first one starts, so that they share its memory."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         try:
             with reaching():
                 prepare()
@@ -110,4 +107,3 @@ class Prepare(Step):
             # Each process opens connections of its own.
             client().connection_pool.disconnect()
         wait_for_results(worker.app)
-        super().__init__(worker, **kwargs)
