@@ -1,6 +1,5 @@
 """The steps of every worker on the transport, before its pool starts."""
 
-import importlib
 import logging
 import sys
 from typing import Any, NoReturn
@@ -10,7 +9,6 @@ from celery.bootsteps import Step
 from gristmill.broker.address import SCHEMES
 from gristmill.broker.transport import Transport
 from gristmill.config.settings import variable
-from gristmill.server.scripts import source
 from gristmill.worker.pool.shared_memory import freeze
 
 #: Prefixes of the names of tasks that are not an app's own.
@@ -72,9 +70,6 @@ class Freeze(Step):
     """Has pool processes share the memory of everything that is loaded."""
 
     def __init__(self, worker: Any, **_: Any) -> None:
-        # Else each process makes its own: at the end of its first task, 2 MB, and at its first chunk.
+        # Else each process makes its own at the end of its first task, of 2 MB.
         _ = worker.app.backend
-        importlib.import_module("gristmill.worker.loop.coroutines")
-        for script in ("take", "record"):
-            source(f"batches/{script}")
         freeze()
