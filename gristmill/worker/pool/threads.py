@@ -109,6 +109,8 @@ class SlotThreads:
 class ThreadTaskPool(ThreadPool):
     """Celery's pool of threads, made of SlotThreads."""
 
+    limit: int
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.executor = SlotThreads(apply_target, self.limit)
