@@ -39,7 +39,8 @@ def context(request):
     context.starter = starter
     yield context
     if starter.pid:
-        os.kill(starter.pid, signal.SIGKILL)
+        # It ends as when its worker is gone.
+        starter._link.close()
         os.waitpid(starter.pid, 0)
 
 
