@@ -11,6 +11,7 @@ from celery.worker import state
 from redis.exceptions import RedisError
 
 from gristmill.config.resources import Resources
+from gristmill.worker.celery_internals import members_of
 from gristmill.worker.rare_log import RareLog
 
 #: What an item takes that says nothing else.
@@ -64,14 +65,12 @@ class Admission:
         if self._next is None:
             return
         with self._lock:
-            request = self._next
-            reserved = [other for other in list(state.reserved_requests) if other is not request]
-            for other in [other for other in self._heavy if other not in state.reserved_requests]:
-                self._heavy.discard(other)
+            request, reserved = self._next, members_of(state.reserved_requests)
+            self._heavy.intersection_update(reserved)
             if request is None:
                 return
-            is_reserved = request in state.reserved_requests
-            if is_reserved and not _within(needs_of(request), self._capacity(), reserved):
+            is_reserved, others = request in reserved, [other for other in reserved if other is not request]
+            if is_reserved and not _within(needs_of(request), self._capacity(), others):
                 return
             self._next = None
             if not is_reserved:

@@ -40,7 +40,7 @@ REASONS = {
 class PoolGuard(Step):
     """Refuses to start a worker whose pool does not suit a queue that it listens to."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         if not settings().any_pool:
             for queue in worker.app.amqp.queues.consume_from:
                 kind = kind_of(queue)
@@ -49,24 +49,12 @@ class PoolGuard(Step):
                         f"queue {queue} needs pool {kind.pool}: {REASONS[kind]}. Start the worker with "
                         f"--pool {kind.pool}, or set {variable('any_pool')}=true to compare pools"
                     )
-        super().__init__(worker, **kwargs)
-
-
-class SlotMemory(Step):
-    """Limits the memory of each pool process, so that an item that needs too much fails, and not the host."""
-
-    requires = ("celery.worker.components:Pool",)
-
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
-        size = slot_memory(settings(), worker.max_concurrency or worker.concurrency)
-        pool_equipment.memory = size
-        super().__init__(worker, **kwargs)
 
 
 class Containment(Step):
     """Has what items start end with them."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         become_subreaper()
         has_processes = issubclass(worker.pool_cls, ProcessPool)
         try:
@@ -77,35 +65,32 @@ class Containment(Step):
             worker.pool_cls = ItemTaskPool
         if issubclass(worker.pool_cls, ThreadPool):
             reap_in_background()
-        worker_shutdown.connect(end_what_is_left, weak=False)
-        super().__init__(worker, **kwargs)
+        worker_shutdown.connect(lambda **_: end_descendants(os.getpid()), weak=False)
 
 
-def end_what_is_left(**_: Any) -> None:
-    """End what the items of this worker have left, at its end."""
-    end_descendants(os.getpid())
+class Equipment(Step):
+    """Limits the memory of each pool process, so that an item that needs too much fails, and not the host.
 
-
-class CaptureOutput(Step):
-    """Tells apart what items write: in each process of a pool, or in the threads of this one."""
+    And tells apart what items write: in each process of a pool, or in the threads of this one.
+    """
 
     # That step gives the worker its `max_concurrency`, and Celery's order of steps is another in each process.
     requires = ("celery.worker.components:Pool",)
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         if issubclass(worker.pool_cls, ProcessPool):
-            # One for each place in the pool: a process that takes the place of one that died finds its item's output.
             places = worker.max_concurrency or worker.concurrency
+            pool_equipment.memory = slot_memory(settings(), places)
+            # One for each place in the pool: a process that takes the place of one that died finds its item's output.
             pool_equipment.files = [new_file() for _ in range(places)] if settings().log_bytes else []
         else:
             capture_threads()
-        super().__init__(worker, **kwargs)
 
 
 class Prepare(Step):
     """Loads what every pool process needs before the first one starts, so that they share its memory."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         try:
             with reaching():
                 prepare()
@@ -122,4 +107,3 @@ class Prepare(Step):
             # Each process opens connections of its own.
             client().connection_pool.disconnect()
         wait_for_results(worker.app)
-        super().__init__(worker, **kwargs)

@@ -5,7 +5,7 @@
 
 import multiprocessing.process
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import ref
@@ -76,6 +76,14 @@ def wake(hub: Any) -> None:
         waker.wake()
 
 
+def in_loop(hub: Any, call: Callable[..., None], *arguments: Any) -> None:
+    """Have the event loop, which owns the pool and the requests, make a call; without a loop, make it here."""
+    if hub:
+        hub.call_soon(call, *arguments)
+    else:
+        call(*arguments)
+
+
 def trace(app: Any, name: str, *call: Any) -> Any:
     """Run the task `name` with all that Celery does around it; raises what Celery leaves to the pool.
 
@@ -99,22 +107,21 @@ def begin_process(app: Any, node_name: str) -> None:
     process_initializer(app, node_name)
 
 
-def job_of(answer: Any) -> Any:
-    """What `is_over` takes, for what a pool answered when it got a message; None if that tells nothing."""
-    return ref(answer) if hasattr(answer, "ready") else None
-
-
-def is_over(job: Any) -> bool:
-    """Whether a pool has finished a job or has lost it."""
-    if job is None:
-        return False
-    existing = job()
-    return existing is None or bool(existing.ready())
-
-
 def note_job(request: Any, answer: Any) -> None:
-    """Tell Celery's request what the pool answered: by it Celery ends the job."""
+    """Note what a pool answered when it got the message of a request: Celery ends the job by it, and `is_over` asks it.
+
+    The request's `job` is None where a pool tells nothing.
+    """
     request._apply_result = None if answer is None else ref(answer)
+    request.job = request._apply_result if hasattr(answer, "ready") else None
+
+
+def is_over(request: Any) -> bool:
+    """Whether the pool has finished the job of a request or has lost it."""
+    if request.job is None:
+        return False
+    job = request.job()
+    return job is None or bool(job.ready())
 
 
 def was_ended(request: Any) -> bool:

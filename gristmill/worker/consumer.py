@@ -27,6 +27,7 @@ from gristmill.worker.celery_internals import (
     ends_runs,
     is_draining,
     limited_messages,
+    members_of,
     pool_runs,
     taken_requests,
     unreported_jobs_kept,
@@ -140,7 +141,7 @@ class Consumer(CeleryConsumer):
             except (RedisError, OSError):
                 raise
             except Exception as exc:
-                if any(request.message is message for request in state.reserved_requests):
+                if any(request.message is message for request in members_of(state.reserved_requests)):
                     raise
                 self.on_invalid_task(None, message, exc)
 

@@ -73,7 +73,6 @@ class WorkerHeartbeat(StartStopStep):
         self.is_announced = False
         self.value_sweeper = ValueSweeper()
         self.pacing = PeriodicCall("pacing", inf, self._pace)
-        self.periodic_call = PeriodicCall("worker", HEARTBEAT_SECONDS, self._send, self._announce_again)
         worker_ready.connect(self._begin, weak=False)
 
     def _begin(self, **_: Any) -> None:
@@ -81,19 +80,20 @@ class WorkerHeartbeat(StartStopStep):
         self.heartbeat = heartbeat_of(client())
         server = self.heartbeat.client
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
-        self.mending = PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step)
         self.scheduling = PeriodicCall("scheduling", inf, Scheduler(server, settings()).step)
-        notifier = Notifier(server, client(), settings())
-        self.notices = PeriodicCall("notices", inf, notifier.step)
-        self.journals = PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look)
+        self.notices = PeriodicCall("notices", inf, Notifier(server, client(), settings()).step)
+        self.calls = (
+            PeriodicCall("worker", HEARTBEAT_SECONDS, self._send, self._announce_again),
+            PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step),
+            self.scheduling,
+            self.notices,
+            PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look),
+        )
         # Only the start has needed these connections.
         client().connection_pool.disconnect(inuse_connections=False)
-        self.heartbeat.add(*self._calls())
+        self.heartbeat.add(*self.calls)
         self.value_sweeper.start()
         worker_shutdown.connect(self._leave, weak=False)
-
-    def _calls(self) -> tuple[PeriodicCall, ...]:
-        return self.periodic_call, self.mending, self.scheduling, self.notices, self.journals
 
     def _send(self) -> None:
         if self._stuck():
@@ -174,7 +174,7 @@ class WorkerHeartbeat(StartStopStep):
         }
 
     def _leave(self, **_: Any) -> None:
-        self.heartbeat.remove(self.pacing, *self._calls())
+        self.heartbeat.remove(self.pacing, *self.calls)
         try:
             self.registry.leave(self.id)
         except (RedisError, OSError) as error:
@@ -184,8 +184,7 @@ class WorkerHeartbeat(StartStopStep):
 @cache
 def pool_name(pool: type) -> str:
     """The kind of a pool, as Celery calls it; that of one that is not ours by its module."""
-    names = [kind.pool for kind in Kind if issubclass(pool, get_implementation(kind.pool))]
-    return names[0] if names else pool.__module__
+    return next((kind.pool for kind in Kind if issubclass(pool, get_implementation(kind.pool))), pool.__module__)
 
 
 def unacknowledged_chunks() -> Iterator[Chunk]:

@@ -41,7 +41,7 @@ class HostLoad:
         self._machine_times, self.machine_percent = _AT_LOAD, 0.0
         self._start_seconds = round(time.time() - self._process.create_time(), 1)
         self._looked_at, self._cpu_seconds = self._look()
-        self._wait = min(SECOND_LOOK_SECONDS, LOOK_SECONDS)
+        self._wait = SECOND_LOOK_SECONDS
         self._cores_used = 0.0
 
     def read(self) -> dict[str, Any]:

@@ -180,9 +180,8 @@ def memory_limit(size: int) -> Iterator[None]:
         return
     global _program_bytes, _first_bytes
     before, programs = resource.getrlimit(resource.RLIMIT_DATA), (_program_bytes, _first_bytes)
-    hard, own = before[1], _data_bytes()
-    most = own + size
-    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+    own = _data_bytes()
+    _limit_data(own + size)
     _program_bytes, _first_bytes = size, max(size, own + _ROOM)
     try:
         yield
@@ -220,6 +219,9 @@ def limit_memory(size: int) -> None:
     """
     global _program_bytes  # noqa: PLW0603
     _program_bytes = size
-    size += _shared_bytes
+    _limit_data(size + _shared_bytes)
+
+
+def _limit_data(size: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (size if hard < 0 else min(size, hard), hard))

@@ -10,8 +10,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from celery.signals import setup_logging
-
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import settings
 from gristmill.worker.output import capture
@@ -84,11 +82,6 @@ class WorkerHandler(logging.Handler):
 def write_to(descriptor: int) -> None:
     """Write the worker's own lines to `descriptor` from now on."""
     WorkerHandler.own = descriptor
-
-
-def install() -> None:
-    """Replace Celery's logging in this process."""
-    setup_logging.connect(set_up, weak=False)
 
 
 def set_up(**_: Any) -> None:

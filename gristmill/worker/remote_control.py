@@ -1,5 +1,6 @@
 """Celery's remote control of a worker of ours: it changes the slots that the fleet counts, or says what does."""
 
+from functools import partial
 from typing import Any
 
 from celery.worker.control import Panel, nok, ok
@@ -23,7 +24,8 @@ def add_commands(consumer: Any) -> None:
     node = control_node(consumer)
     if node is not None:
         ours = {name: _refusal(name) for name in _ELSEWHERE}
-        ours |= {"pool_grow": pool_grow, "pool_shrink": pool_shrink, "rate_limit": rate_limit, "time_limit": time_limit}
+        ours |= {name: partial(_change, name) for name in ("pool_grow", "pool_shrink")}
+        ours |= {"rate_limit": rate_limit, "time_limit": time_limit}
         node.handlers = {**node.handlers, **ours}
 
 
@@ -40,23 +42,14 @@ def _has_autoscaler(state: Any) -> bool:
     return state.consumer.controller.autoscaler is not None
 
 
-def pool_grow(state: Any, n: int = 1, **options: Any) -> Any:
-    """Give the worker `n` more slots."""
-    return _change("pool_grow", state, n, options)
-
-
-def pool_shrink(state: Any, n: int = 1, **options: Any) -> Any:
-    """Take `n` slots from the worker, once they are idle."""
-    return _change("pool_shrink", state, n, options)
-
-
-def _change(name: str, state: Any, number: int, options: dict[str, Any]) -> Any:
+def _change(name: str, state: Any, n: int = 1, **options: Any) -> Any:
+    """Give the worker `n` more slots; or take so many from it, once they are idle."""
     if _has_autoscaler(state):
-        return Panel.data[name](state, n=number, **options)
-    if number < 1:
-        return nok(invalid_value("n", number, "1 or more"))
+        return Panel.data[name](state, n=n, **options)
+    if n < 1:
+        return nok(invalid_value("n", n, "1 or more"))
     try:
-        slots = pool_size.change_by(number if name == "pool_grow" else -number)
+        slots = pool_size.change_by(n if name == "pool_grow" else -n)
     except InputError as error:
         return nok(str(error))
     return ok(f"{slots} slots, until the worker ends")

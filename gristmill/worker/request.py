@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from gristmill.broker.delivery import Message
 from gristmill.broker.qos import SUSPECT
-from gristmill.worker.celery_internals import CeleryRequest, ProcessPool, job_of, note_cancel, note_job, was_ended
+from gristmill.worker.celery_internals import CeleryRequest, ProcessPool, note_cancel, note_job, was_ended
 from gristmill.worker.loop.event_loop import cancel_run
 from gristmill.worker.pool.messages import pool_messages
 from gristmill.worker.request_stack import without_search
@@ -38,6 +38,8 @@ class Request(CeleryRequest):
     """A message that a worker's main process has reserved or runs."""
 
     acknowledged: bool
+    #: What the pool made of the message, once that is known; see `note_job`.
+    job: Any = None
     #: Called when the run of a message has ended.
     ended: Callable[[], None] = staticmethod(lambda: None)
 
@@ -108,8 +110,6 @@ class Request(CeleryRequest):
             correlation_id=self.id,
         )
         note_job(self, answer)
-        if not self.acknowledged:
-            pool_messages.note_job(self, job_of(answer))
         return answer
 
     def _content(self, pool: Any) -> tuple[Any, ...]:

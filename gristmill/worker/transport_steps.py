@@ -1,6 +1,5 @@
 """The steps of every worker on the transport, before its pool starts."""
 
-import importlib
 import logging
 import sys
 from typing import Any, NoReturn
@@ -10,7 +9,6 @@ from celery.bootsteps import Step
 from gristmill.broker.address import SCHEMES
 from gristmill.broker.transport import Transport
 from gristmill.config.settings import variable
-from gristmill.server.scripts import source
 from gristmill.worker.pool.shared_memory import freeze
 
 #: Prefixes of the names of tasks that are not an app's own.
@@ -28,7 +26,7 @@ def refuse(reason: str) -> NoReturn:
 class TransportGuard(Step):
     """Refuses to start a worker of our app on another transport, which could lose messages."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         connection = worker.app.connection_for_read()
         if not isinstance(connection.transport, Transport):
             other = type(connection.transport)
@@ -37,13 +35,12 @@ class TransportGuard(Step):
                 f"messages (expected {Transport.__module__}:{Transport.__qualname__}, "
                 f"which `import gristmill.broker` registers for {', '.join(SCHEMES)})"
             )
-        super().__init__(worker, **kwargs)
 
 
 class QueueGuard(Step):
     """Refuses to start a worker on a queue that is a list, whose messages it could lose."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         stock = worker.app.connection_for_read().transport_options.get("stock_queues", ())
         both = sorted(set(stock) & set(worker.app.amqp.queues.consume_from))
         if both:
@@ -51,13 +48,12 @@ class QueueGuard(Step):
                 f"invalid queue: {both[0]!r} (expected a queue that {variable('stock_queues')} or the transport option "
                 "stock_queues does not name: only workers of stock Celery take the messages of those)"
             )
-        super().__init__(worker, **kwargs)
 
 
 class OptOuts(Step):
     """Logs the tasks whose messages are acknowledged before they are done."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         tasks = [task for name, task in sorted(worker.app.tasks.items()) if not name.startswith(BUILT_IN)]
         early_tasks = [task.name for task in tasks if not task.acks_late]
         if early_tasks:
@@ -68,17 +64,12 @@ class OptOuts(Step):
                 "reject_on_worker_lost=False: a pool process that dies fails the running messages of %s",
                 ", ".join(failing_tasks),
             )
-        super().__init__(worker, **kwargs)
 
 
 class Freeze(Step):
     """Has pool processes share the memory of everything that is loaded."""
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
-        # Else each process makes its own: at the end of its first task, 2 MB, and at its first chunk.
+    def __init__(self, worker: Any, **_: Any) -> None:
+        # Else each process makes its own at the end of its first task, of 2 MB.
         _ = worker.app.backend
-        importlib.import_module("gristmill.worker.loop.coroutines")
-        for script in ("take", "record"):
-            source(f"batches/{script}")
         freeze()
-        super().__init__(worker, **kwargs)

@@ -10,7 +10,7 @@ from gristmill.batches.control import Control
 from gristmill.batches.reader import ResultReader
 from gristmill.tasks import catalog
 from gristmill.tasks.kinds import cpu
-from gristmill.worker.item_kills import end_item
+from gristmill.worker.kills import end_item
 from gristmill.worker.loop import coroutines, event_loop, loop_watch
 from gristmill.worker.loop.coroutines import RunInterrupted
 from gristmill.worker.loop.places import Places
@@ -60,7 +60,7 @@ def in_thread(ledger, chunk):
 
     thread = threading.Thread(target=call)
     thread.start()
-    until(lambda: chunk.message_id in event_loop.event_loop().runs, what="the start of the run")
+    until(lambda: chunk.message_id in event_loop.event_loop().runs.values(), what="the start of the run")
     return thread, raised
 
 
@@ -197,6 +197,36 @@ def test_what_has_ended_is_recorded_while_others_run_and_a_kill_ends_those(ledge
     state = info(ledger, "b")
     assert (state.state, state.succeeded, state.cancelled, state.duplicates) == ("cancelled", 1, 2, 0)
     assert not event_loop.cancel_run(identity)
+
+
+def test_a_kill_ends_all_that_runs_under_one_message_id(ledger):
+    waiting_tasks.gate.clear()
+    chunk = submit(ledger, "wait_for_gate", 1)
+    threads = [in_thread(ledger, chunk)[0] for _ in range(2)]
+    until(lambda: waiting_tasks.running == [0, 0], what="the start of both")
+    assert event_loop.cancel_run(chunk.message_id)
+    try:
+        until(lambda: waiting_tasks.cancelled == [0, 0], what="the end of both")
+    finally:
+        waiting_tasks.gate.set()
+        for thread in threads:
+            thread.join(30)
+    assert event_loop.event_loop().runs == {}
+
+
+def test_a_chunk_that_begins_while_the_loop_stands_still_waits_for_it(ledger, monkeypatch):
+    monkeypatch.setattr(coroutines, "ASK_SECONDS", 0.01)
+    waits, wait = [], coroutines.CoroutineRun.wait
+    monkeypatch.setattr(coroutines.CoroutineRun, "wait", lambda run, seconds: waits.append(run) or wait(run, seconds))
+    goes_on = threading.Event()
+    event_loop.event_loop().loop.call_soon_threadsafe(goes_on.wait, 60)
+    try:
+        thread, raised = in_thread(ledger, submit(ledger, "wait_together", 1))
+        until(lambda: raised or len(waits) > 3, what="some looks at the run")
+    finally:
+        goes_on.set()
+    thread.join(30)
+    assert (raised, [one.state for one in results(ledger, 1)]) == ([], ["succeeded"])
 
 
 def test_a_worker_that_ends_records_what_has_ended_and_the_rest_stays_in_flight(ledger):

@@ -39,7 +39,9 @@ def context(request):
     context.starter = starter
     yield context
     if starter.pid:
-        starter.close()
+        # It ends as when its worker is gone.
+        starter._link.close()
+        os.waitpid(starter.pid, 0)
 
 
 def test_a_process_is_a_child_with_the_descriptors_that_it_was_sent(context):

@@ -50,8 +50,8 @@ MUTANTS = (
     Mutant(
         "a program has its memory limit before it can start others",
         "gristmill/worker/programs/process.py",
-        "with _Directory(workdir), limited_start():\n",
-        "with _Directory(workdir):\n",
+        "with _in_directory(workdir), limited_start():\n",
+        "with _in_directory(workdir):\n",
         "tests/unit/test_program.py::test_its_memory_is_limited_before_it_can_start_others",
         ALONE,
     ),

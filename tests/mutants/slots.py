@@ -300,6 +300,14 @@ ASYNC = (
         f"{COROUTINES}::test_each_item_of_a_chunk_has_its_own_time",
         TRUE,
     ),
+    Mutant(
+        "an item that blocks the event loop breaks no chunk that begins",
+        "gristmill/worker/loop/event_loop.py",
+        "        run.start(self.loop, self.places)\n",
+        "        self.loop.call_soon_threadsafe(run.start, self.loop, self.places)\n",
+        f"{COROUTINES}::test_a_chunk_that_begins_while_the_loop_stands_still_waits_for_it",
+        ALONE,
+    ),
 )
 
 ADMITTED = (

@@ -1,6 +1,7 @@
 """Admission: what a worker starts, holds and hands back, by the slots and the memory that items take."""
 
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import pytest
 from celery.worker import state
@@ -45,9 +46,16 @@ class Worker:
         self.admission.resume()
 
 
+class ChangingSet(WeakSet):
+    """The set that Celery's threads change while somebody goes over it."""
+
+    def __iter__(self):
+        raise RuntimeError("Set changed size during iteration")
+
+
 @pytest.fixture
 def worker(monkeypatch):
-    monkeypatch.setattr(state, "reserved_requests", set())
+    monkeypatch.setattr(state, "reserved_requests", ChangingSet())
     monkeypatch.setattr(state, "task_ready", state.reserved_requests.discard)
     return Worker()
 

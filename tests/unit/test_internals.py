@@ -20,7 +20,7 @@ from billiard.process import BaseProcess
 from celery import Celery, Task
 from celery.app import trace
 from celery.app.utils import Settings
-from celery.concurrency import asynpool, base, prefork
+from celery.concurrency import asynpool, base, prefork, thread
 from celery.worker import request, state, strategy
 from celery.worker.consumer import Consumer
 from flower import app as flower_app
@@ -157,7 +157,7 @@ ATTRIBUTES = [
     (asynpool.AsynPool, "inqW_fd", "a pool never finds a process that `forkserver` has started idle"),
     (BaseProcess, "_popen", "dead pool processes are not told from live ones"),
     (threading, "_register_atexit", "a worker that does not stop its pool waits for its threads for ever"),
-    (base.BasePool, "_get_info", "`inspect stats` fails on a pool of threads"),
+    (thread.TaskPool, "_threads", "`inspect stats` fails on a pool of threads"),
     (base.BasePool, "_pool", "jobs are not acknowledged after a cut connection"),
     (billiard_pool.Pool, "_processes", "a pool cannot grow or shrink"),
     (billiard_pool.Pool, "_putlock", "a pool cannot shrink"),

@@ -86,7 +86,7 @@ class TestHost:
         assert 0 < load["resident"] < load["memory"]
 
     def test_the_cores_that_a_worker_s_processes_use(self, monkeypatch):
-        monkeypatch.setattr("gristmill.worker.host_load.LOOK_SECONDS", 0.1)
+        monkeypatch.setattr("gristmill.worker.host_load.SECOND_LOOK_SECONDS", 0.1)
         load, began, spent = HostLoad(), time.monotonic(), time.process_time()
         while time.process_time() < spent + 0.3 or time.monotonic() < began + 0.1:
             pass

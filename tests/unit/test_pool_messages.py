@@ -1,10 +1,10 @@
 """The messages that a worker's pool has: which of them it has lost."""
 
 from types import SimpleNamespace
-from weakref import ref
 
 import pytest
 
+from gristmill.worker.celery_internals import note_job
 from gristmill.worker.pool.messages import PoolMessages
 from gristmill.worker.pool.threads import ThreadJob
 
@@ -23,6 +23,7 @@ class Request:
     def __init__(self, tag):
         self.message = SimpleNamespace(delivery_tag=tag)
         self.is_abandoned = False
+        self.job = None
 
     def abandon(self):
         self.is_abandoned = True
@@ -30,7 +31,7 @@ class Request:
 
 def hand_over(messages, request, job):
     messages.add(request)
-    messages.note_job(request, job)
+    note_job(request, job)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def request_():
 
 def test_a_job_that_is_over_without_an_end_is_lost_when_it_is_so_twice(messages, request_):
     job = Job()
-    hand_over(messages, request_, ref(job))
+    hand_over(messages, request_, job)
     assert messages.lost() == messages.lost() == set()
     job.over = True
     assert messages.lost() == set(), "the pool may be about to report the end"
@@ -57,7 +58,7 @@ def test_a_job_that_is_over_without_an_end_is_lost_when_it_is_so_twice(messages,
 
 def test_so_is_one_that_the_pool_has_dropped(messages, request_):
     job = Job()
-    hand_over(messages, request_, ref(job))
+    hand_over(messages, request_, job)
     del job
     messages.lost()
     assert messages.lost() == {"0/1-0/q"}
@@ -65,7 +66,7 @@ def test_so_is_one_that_the_pool_has_dropped(messages, request_):
 
 def test_and_one_whose_thread_has_ended(messages, request_):
     job = ThreadJob(())
-    hand_over(messages, request_, ref(job))
+    hand_over(messages, request_, job)
     messages.lost()
     assert messages.lost() == set()
     job.has_ended = True
@@ -75,7 +76,7 @@ def test_and_one_whose_thread_has_ended(messages, request_):
 
 def test_a_message_whose_end_was_reported_is_not_lost(messages, request_):
     job = Job()
-    hand_over(messages, request_, ref(job))
+    hand_over(messages, request_, job)
     job.over = True
     messages.lost()
     messages.remove(request_)
@@ -87,7 +88,7 @@ def test_nor_one_that_a_thread_ended_before_its_job_was_known(messages, request_
     messages.add(request_)
     job.has_ended = True
     messages.remove(request_)
-    messages.note_job(request_, ref(job))
+    note_job(request_, job)
     assert messages.lost() == messages.lost() == set()
     assert not request_.is_abandoned
 
@@ -95,7 +96,7 @@ def test_nor_one_that_a_thread_ended_before_its_job_was_known(messages, request_
 def test_nor_one_that_celery_took_back_nor_one_of_a_pool_that_tells_nothing(messages, request_):
     other = Request("0/2-0/q")
     for each in (request_, other):
-        hand_over(messages, each, ref(Job()))
+        hand_over(messages, each, Job())
     messages.retain({"0/2-0/q"})
     messages.add(Request("0/3-0/q"))
     messages.lost()
@@ -106,7 +107,7 @@ def test_nor_one_that_celery_took_back_nor_one_of_a_pool_that_tells_nothing(mess
 def test_a_message_that_came_again_is_not_removed_by_its_first_request(messages, request_):
     again = Request("0/1-0/q")
     messages.add(request_)
-    hand_over(messages, again, ref(Job()))
+    hand_over(messages, again, Job())
     messages.remove(request_)
     messages.lost()
     assert messages.lost() == {"0/1-0/q"}

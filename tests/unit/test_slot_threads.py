@@ -47,7 +47,7 @@ def threads():
 def test_a_thread_starts_when_all_others_are_occupied(threads, gate):
     for number in range(1, 6):
         threads.submit(gate)
-        assert len(threads) == min(number, 3)
+        assert len(threads._threads) == min(number, 3)
     until(lambda: gate.running == 3)
     gate.open()
     until(lambda: gate.running == 5)
@@ -57,7 +57,7 @@ def test_one_thread_does_for_calls_that_follow_one_another(threads):
     for _ in range(20):
         job = threads.submit(lambda: None)
         until(job.ready)
-        until(lambda: len(threads) == 1)
+        until(lambda: len(threads._threads) == 1)
 
 
 def test_a_thread_that_is_busy_since_before_does_not_count_as_idle(threads, gate):
@@ -79,7 +79,7 @@ def test_more_threads_start_once_more_calls_may_run_at_once(threads, gate):
     until(lambda: gate.running == 4)
     threads.submit(gate)
     until(lambda: gate.running == 5)
-    assert len(threads) == 5
+    assert len(threads._threads) == 5
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()])

@@ -44,7 +44,7 @@ class CoroutineRun:
     """Runs items side by side, in the order of their indexes, as the event loop has places for them.
 
     `run` makes the coroutine of an item, which answers with the item's outcome, whatever happens. The slot's thread
-    calls `wait`, `take` and `stop`; everything else happens in the thread of the event loop.
+    calls `start`, `wait`, `take` and `stop`; everything else happens in the thread of the event loop.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class CoroutineRun:
         self._error: BaseException | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, places: Places) -> None:
-        """Begin, on the loop. The items have copies of the context of this call."""
+        """Begin on the loop, which may stand still for long. The items have copies of the context of this call."""
         self._loop, self._places, self._context = loop, places, copy_context()
-        places.fill(self._batch, self._start_next)
+        loop.call_soon_threadsafe(places.fill, self._batch, self._start_next)
 
     def wait(self, seconds: float) -> bool:
         """Wait for something to do for the slot, `seconds` at most; whether the run has ended.
@@ -140,7 +140,6 @@ class CoroutineRun:
         for task in tasks:
             task.cancel()
         self._stop()
-        self._end()
         return tasks
 
     def _start_next(self) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -101,7 +100,7 @@ class Coroutines:
 
 def run_in_own_loop(work: Work, task: GristmillTask, worker: str, limit: float, item: Item) -> Outcome:
     """Run one item in the loop of a process that runs one item at a time."""
-    return own_loop().run(Coroutines(replace(work, items=[]), task, worker, limit).run_with_limit(item))
+    return own_loop().run(Coroutines(work, task, worker, limit).run_with_limit(item))
 
 
 def run_coroutines(of: "Runner", coroutines: Coroutines, worker: str, message: str, until: float) -> Work | None:
@@ -128,7 +127,7 @@ def run_coroutines(of: "Runner", coroutines: Coroutines, worker: str, message: s
                 of.record(chunk, outcomes, recorded_at, worker, -1)
                 recorded_at = perf_counter()
     finally:
-        loop.end(message, run)
+        loop.end(run)
     if run.discarded:
         return None
     outcomes = run.take()

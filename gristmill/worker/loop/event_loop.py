@@ -23,11 +23,11 @@ class EventLoop:
     def __init__(self, places: int) -> None:
         self.loop = asyncio.new_event_loop()
         self.places = Places(places)
-        #: What runs, by the id of the message under which it runs.
-        self.runs: dict[str, CoroutineRun] = {}
+        #: What runs, and the id of the message under which it runs, which others may have too.
+        self.runs: dict[CoroutineRun, str] = {}
         self.thread = threading.Thread(target=self._serve, name="event loop", daemon=True)
         self.thread.start()
-        self._watch = LoopWatch(self.loop, self.thread)
+        self._watch = LoopWatch(self.loop, self.thread, self.runs)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -55,16 +55,15 @@ class EventLoop:
 
     def begin(self, message: str, run: CoroutineRun) -> None:
         """Start the items of a chunk, which runs under the message with the id `message`."""
-        self.runs[message] = run
-        self._watch.begin()
-        # The copy of this thread's context goes along: log lines of the items name their chunk.
-        self.loop.call_soon_threadsafe(run.start, self.loop, self.places)
+        self.runs[run] = message
+        self._watch.wake()
+        # In this thread, whose context goes along: log lines of the items name their chunk.
+        run.start(self.loop, self.places)
 
-    def end(self, message: str, run: CoroutineRun) -> None:
+    def end(self, run: CoroutineRun) -> None:
         """Forget a run, and cancel what is left of it: its slot goes on without it."""
-        self.runs.pop(message, None)
+        del self.runs[run]
         self.loop.call_soon_threadsafe(run.discard_rest)
-        self._watch.end()
 
 
 _loops: PerProcess[str, EventLoop] = PerProcess()
@@ -77,18 +76,16 @@ def event_loop() -> EventLoop:
 
 def cancel_run(message: str) -> bool:
     """Cancel the items that run under a message, for good: nothing of them is recorded. False when there are none."""
-    for loop in _loops.all():
-        run = loop.runs.get(message)
-        if run is not None:
-            loop.loop.call_soon_threadsafe(run.discard)
-            return True
-    return False
+    runs = [(loop.loop, run) for loop in _loops.all() for run, under in list(loop.runs.items()) if under == message]
+    for loop, run in runs:
+        loop.call_soon_threadsafe(run.discard)
+    return bool(runs)
 
 
 def cancel_item(batch: str, index: int) -> bool:
     """Cancel one item, for good: nothing of it is recorded. False when no run has it."""
     for loop in _loops.all():
-        for message, run in list(loop.runs.items()):
+        for run, message in list(loop.runs.items()):
             if message.partition(":")[0] == batch and run.has(index):
                 loop.loop.call_soon_threadsafe(run.cancel_item, index)
                 return True
@@ -98,8 +95,7 @@ def cancel_item(batch: str, index: int) -> bool:
 def interrupt_runs(seconds: float) -> None:
     """Cancel all items, which are to run again elsewhere, and give them `seconds` to end."""
     for loop in _loops.all():
-        runs = list(loop.runs.values())
-        ended = asyncio.run_coroutine_threadsafe(_interrupt(runs, seconds), loop.loop)
+        ended = asyncio.run_coroutine_threadsafe(_interrupt(list(loop.runs), seconds), loop.loop)
         try:
             # A loop that stands still does not answer.
             ended.result(seconds + 1)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sized
 from pathlib import Path
 from types import FrameType
 
@@ -21,30 +22,20 @@ rare_log = RareLog(log)
 
 
 class LoopWatch:
-    """Looks at one event loop, from a thread of its own, while something runs on the loop."""
+    """Looks at one event loop, from a thread of its own, while there are `runs` on the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-        self._loop, self._thread = loop, thread
-        self._busy = threading.Semaphore(0)
-        self._runs = 0
-        self._lock = threading.Lock()
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread, runs: Sized) -> None:
+        self._loop, self._thread, self._runs = loop, thread, runs
+        self._has_begun = threading.Event()
         threading.Thread(target=self._watch, name="loop watch", daemon=True).start()
 
-    def begin(self) -> None:
-        """Something more runs."""
-        with self._lock:
-            self._runs += 1
-            if self._runs == 1:
-                self._busy.release()
-
-    def end(self) -> None:
-        """Something has ended."""
-        with self._lock:
-            self._runs -= 1
+    def wake(self) -> None:
+        """Another run has begun."""
+        self._has_begun.set()
 
     def _watch(self) -> None:
-        while True:
-            self._busy.acquire()
+        while self._has_begun.wait():
+            self._has_begun.clear()
             while self._runs:
                 self._look()
                 time.sleep(LOOK_SECONDS)

@@ -4,11 +4,10 @@ import ctypes
 import os
 import sys
 from contextlib import suppress
-from typing import Protocol
 
 from gristmill.config.settings import settings
 from gristmill.worker.output.output_file import new_file
-from gristmill.worker.output.process_capture import lead
+from gristmill.worker.output.process_capture import ProcessCapture, lead
 from gristmill.worker.output.thread_capture import ItemStream, ThreadCapture
 from gristmill.worker.output.whole_output import WholeOutput
 
@@ -17,12 +16,11 @@ _libc = ctypes.PyDLL(None)
 _UNBUFFERED = 2
 
 
-class Capture(Protocol):
-    """Takes what the item that runs here writes."""
+class NoCapture:
+    """Leaves streams as they are; its docstrings say what every capture does at each call."""
 
-    @property
-    def running(self) -> bool:
-        """Whether what is written here and now is an item's."""
+    #: Whether what is written here and now is an item's.
+    running = False
 
     def rest(self) -> None:
         """A chunk starts: what was written since the last one is no item's."""
@@ -31,38 +29,19 @@ class Capture(Protocol):
         """An item starts; unless its output is captured (`captures`), that goes to the worker's own streams."""
 
     def keep_whole(self, output: WholeOutput) -> None:
-        """All that the running item writes goes to `output` too, which is published at its end."""
+        """All that the running item writes goes to `output` too, which is published at its end: here, nothing."""
+        output.publish()
 
     def send(self) -> None:
         """Send what items wrote to those who listen, before the items' outcomes are recorded."""
 
-    def end(self, keep: bool) -> str | None:
-        """The item has ended; with `keep`, return the end of what it wrote, None if that is nothing."""
-
-
-class NoCapture:
-    """Leaves streams as they are."""
-
-    running = False
-
-    def rest(self) -> None:
-        """Nothing."""
-
-    def begin(self, batch: str, index: int, captures: bool) -> None:
-        """Nothing."""
-
-    def keep_whole(self, output: WholeOutput) -> None:
-        """An empty file appears."""
-        output.publish()
-
-    def send(self) -> None:
-        """Nothing."""
-
     def end(self, keep: bool) -> str | None:  # noqa: ARG002
-        """Nothing."""
+        """The item has ended; with `keep`, return the end of what it wrote, None if that is nothing."""
         return None
 
 
+#: Takes what the item that runs here writes.
+Capture = NoCapture | ProcessCapture | ThreadCapture
 capture: Capture = NoCapture()
 
 

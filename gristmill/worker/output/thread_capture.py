@@ -48,6 +48,8 @@ _written: ContextVar[_Written | None] = ContextVar("gristmill_written", default=
 class ItemStream(io.TextIOBase):
     """A stream that gives an item's text to the item, and any other to the worker's own stream."""
 
+    encoding = "utf-8"
+
     def __init__(self, own: TextIO) -> None:
         self._own = own
 
@@ -70,11 +72,6 @@ class ItemStream(io.TextIOBase):
     def writable(self) -> bool:
         """Always."""
         return True
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """UTF-8."""
-        return "utf-8"
 
     @property
     def buffer(self) -> Any:

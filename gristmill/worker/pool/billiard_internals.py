@@ -210,13 +210,10 @@ def receive(link: socket.socket) -> Any:
     if len(head) < _SIZE.size:
         raise EOFError
     (size,) = _SIZE.unpack(head)
-    with link.makefile("rb", buffering=0) as file:
-        text = b""
-        while len(text) < size:
-            part = file.read(size - len(text))
-            if not part:
-                raise EOFError
-            text += part
+    with link.makefile("rb") as file:
+        text = file.read(size)
+    if len(text) < size:
+        raise EOFError
     return pickle.loads(text)  # noqa: S301 - the worker has written it
 
 

@@ -11,7 +11,7 @@ from billiard.pool import ACK, READY
 from celery.concurrency.asynpool import ResultHandler
 
 from gristmill.server.readable import is_readable
-from gristmill.worker.celery_internals import HookedPool, PoolProcess, ThreadPool
+from gristmill.worker.celery_internals import HookedPool, PoolProcess
 from gristmill.worker.pool.lots import ENDED_AND_BEGUN, LOT, Inbox, Tickets
 
 #: What stands before each message on a pipe of billiard's: its length. The most bytes of one read.
@@ -192,12 +192,3 @@ class GivingPool(HookedPool):
 def before_threads_are_joined(call: Callable[[], None]) -> None:
     """Have Python call this at its exit before it waits for threads that are no daemons."""
     threading._register_atexit(call)  # type: ignore[attr-defined]
-
-
-class HookedThreadPool(ThreadPool):
-    """Celery's pool of threads, whose `executor` tells their number by `len`."""
-
-    limit: int
-
-    def _get_info(self) -> dict[str, Any]:
-        return {**super(ThreadPool, self)._get_info(), "threads": len(self.executor)}

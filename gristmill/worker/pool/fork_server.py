@@ -79,13 +79,6 @@ class ForkServer:
                 self.pid = start_python(__name__, theirs, os.getpid(), self._worker, self._queues)
         return self._link
 
-    def close(self) -> None:
-        """End it. The processes that it has forked go on."""
-        if self._link is not None:
-            self._link.close()
-            os.waitpid(self.pid, 0)
-            self._link, self.pid = None, 0
-
     def _close_if_dead(self) -> None:
         try:
             is_dead = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid

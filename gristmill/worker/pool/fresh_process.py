@@ -5,8 +5,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from celery import Celery
@@ -42,16 +40,10 @@ class Spawn:
 def start_python(module: str, link: socket.socket, *arguments: Any) -> int:
     """Start an interpreter that calls `main(descriptor of the link, *arguments)` of a module of ours; its id."""
     line = command(module, "main", link.fileno(), *arguments)
-    with _interrupts_blocked():
-        return int(spawnv_passfds(sys.executable, line, [link.fileno()]))
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C, which reaches all processes of a terminal, from one that cannot ignore it yet."""
+    # Ctrl-C reaches all processes of a terminal, and this one cannot ignore it yet.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        return int(spawnv_passfds(sys.executable, line, [link.fileno()]))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

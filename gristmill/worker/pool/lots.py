@@ -25,8 +25,8 @@ class Tickets:
     """The tickets of one process: a pipe of bytes, one for each message."""
 
     def __init__(self, reader: int | None = None) -> None:
-        ends: tuple[int, int | None] = (reader, None) if reader is not None else os.pipe()
-        self._reader, self._writer = ends
+        # A process has the reading end alone: it issues no tickets.
+        self._reader, self._writer = os.pipe() if reader is None else (reader, -1)
         os.set_blocking(self._reader, False)
         finalize(self, _close, self._reader, self._writer)
 
@@ -35,8 +35,6 @@ class Tickets:
 
     def issue(self, number: int) -> None:
         """Put that many tickets there."""
-        if self._writer is None:
-            raise ValueError("a pool process issues no tickets")
         os.write(self._writer, b"t" * number)
 
     def take(self, most: int) -> int:
@@ -51,11 +49,10 @@ def _received(reader: Any) -> Tickets:
     return Tickets(reader.detach())
 
 
-def _close(*descriptors: int | None) -> None:
+def _close(*descriptors: int) -> None:
     for descriptor in descriptors:
-        if descriptor is not None:
-            with suppress(OSError):
-                os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 class Inbox:

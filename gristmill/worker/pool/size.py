@@ -11,13 +11,7 @@ from celery.worker import state
 from gristmill.batches.wish import NOTHING, Wish
 from gristmill.errors import InputError, invalid_value
 from gristmill.local.processes import STOPPED
-from gristmill.worker.celery_internals import (
-    end_when_drained,
-    is_draining,
-    members_of,
-    processes_of,
-    wake,
-)
+from gristmill.worker.celery_internals import end_when_drained, in_loop, is_draining, members_of, processes_of, wake
 from gristmill.worker.pool.equipment import pool_equipment
 from gristmill.worker.pool.slot_tuner import MOST, SlotTuner, SlotUse, room_for
 from gristmill.worker.pool.threads import ThreadTaskPool
@@ -88,7 +82,7 @@ class PoolSize:
             self._is_settled = False
             self._own += more
         log.info("asked for %d slots", self._own)
-        self._in_loop(self._change)
+        in_loop(self._worker.hub, self._change)
         return self._own
 
     def messages(self) -> list[Any]:
@@ -102,7 +96,7 @@ class PoolSize:
             log.info("asked for %s", _text(wish, self._own))
             self._wish, self._is_settled = wish, False
         if not self._is_settled:
-            self._in_loop(self._change)
+            in_loop(self._worker.hub, self._change)
         elif wish.stop and self.is_held and not self.messages() and not is_draining():
             log.info("drained: this worker ends (asked by %s)", wish.drain)
             end_when_drained(STOPPED)
@@ -126,14 +120,7 @@ class PoolSize:
         if slots != self.width:
             log.info("from %d to %d slots: %s", self.width, slots, self.tuner.reason)
             self._own, self._is_settled = slots, False
-            self._in_loop(self._change)
-
-    def _in_loop(self, call: Any) -> None:
-        # The pool and the messages belong to the event loop.
-        if self._worker.hub:
-            self._worker.hub.call_soon(call)
-        else:
-            call()
+            in_loop(self._worker.hub, self._change)
 
     def _change(self) -> None:
         """Come closer to what is asked; each heartbeat calls this again until that is there."""

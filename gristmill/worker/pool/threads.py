@@ -9,7 +9,8 @@ from typing import Any
 from celery.concurrency.base import apply_target
 from celery.utils.log import get_logger
 
-from gristmill.worker.pool.celery_internals import HookedThreadPool, before_threads_are_joined
+from gristmill.worker.celery_internals import ThreadPool
+from gristmill.worker.pool.celery_internals import before_threads_are_joined
 
 #: How many more objects there are than at the last look for cycles when a worker of threads looks again, instead of
 #: Python's number in each of its versions: messages that wait are thousands of objects, which each look goes through.
@@ -44,14 +45,12 @@ class SlotThreads:
         self._jobs: SimpleQueue[ThreadJob | None] = SimpleQueue()
         #: Those that have not ended. Threads take theirs out; each such change is one step.
         self._unfinished: set[ThreadJob] = set()
+        #: By this name Celery counts them for `inspect stats`.
         self._threads: list[threading.Thread] = []
         #: Whether no more calls begin.
         self.is_over = False
         # At the exit of a worker that does not stop its pool, what runs still ends by itself.
         before_threads_are_joined(self.stop)
-
-    def __len__(self) -> int:
-        return len(self._threads)
 
     def submit(self, *arguments: Any) -> ThreadJob:
         """Have a thread make the call with these arguments.
@@ -107,8 +106,10 @@ class SlotThreads:
                 thread.join()
 
 
-class ThreadTaskPool(HookedThreadPool):
+class ThreadTaskPool(ThreadPool):
     """Celery's pool of threads, made of SlotThreads."""
+
+    limit: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -9,7 +9,7 @@ import threading
 from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gristmill.tasks.item import item
 from gristmill.tasks.program.command import CommandLine
@@ -24,30 +24,13 @@ TAIL_BYTES = 8 << 10
 PART = ".part"
 
 
-class ProgramFiles(Protocol):
-    """The descriptors that a program writes to; `overflow` says whether it wrote more to stdout than there is room.
+class StoredOutput:
+    """Stdout goes to a file of this thread, and from there into the result; stderr is the process's, with its log.
 
-    `draft` is the folder in which the files are until the program has ended; empty where there is none.
+    `stdout` and `stderr` are descriptors. `overflow` says whether the program wrote more than a result has room for.
     """
 
-    draft: str
-    stdout: int
-    stderr: int
-    overflow: bool
-
-    def begin(self) -> None:
-        """A program starts."""
-
-    def overflows(self) -> bool:
-        """Whether the running program has written more than there is room for."""
-
-    def end(self, about: dict[str, Any]) -> Any:
-        """The program has ended, which `about` tells; what its outcome has of stdout, as docs/programs.md says."""
-
-
-class StoredOutput:
-    """Stdout goes to a file of this thread, and from there into the result; stderr is the process's, with its log."""
-
+    #: The folder in which the files are until the program has ended; empty where there is none.
     draft = ""
     stderr = 2
 
@@ -140,7 +123,7 @@ class OutputFolder:
         return False
 
     def end(self, about: dict[str, Any]) -> dict[str, Any]:
-        """Name the file: `{"file": path, "bytes": size}`."""
+        """What the outcome has of stdout, `{"file": path, "bytes": size}`; `about` tells how the program ended."""
         sizes = [os.lseek(stream, 0, os.SEEK_END) for stream in (self.stdout, self.stderr)]
         tail = os.pread(self.stderr, TAIL_BYTES, max(0, sizes[1] - TAIL_BYTES))
         os.close(self.stdout)
@@ -168,6 +151,10 @@ class OutputFolder:
             else:
                 return
         self._part.rename(self._folder)
+
+
+#: What a program writes to.
+ProgramFiles = StoredOutput | OutputFolder
 
 
 class _PerThread(threading.local):

@@ -12,8 +12,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -66,7 +66,7 @@ class ProgramProcess:
         if workdir and threading.current_thread() is not threading.main_thread():
             # The directory is the whole process's, and other threads use it.
             path, words, workdir = "/bin/sh", ["sh", "-c", _IN_DIRECTORY, "sh", workdir, *words], ""
-        with _Directory(workdir), limited_start():
+        with _in_directory(workdir), limited_start():
             try:
                 self.pid = self._spawn(path, words, environment, streams)
             except OSError as error:
@@ -92,27 +92,21 @@ class ProgramProcess:
 
     def wait(self, overflows: Callable[[], bool]) -> Ending:
         """Wait for its end, and end what it has left; kill it once `overflows` says so, which is asked now and then."""
-        waiter = _Waiter(self.pid)
-        try:
+        with closing(_Waiter(self.pid)) as waiter:
             while not waiter.wait(LOOK_MS):
                 self._look()
                 if overflows():
                     self._kill(signal.SIGKILL)
-        finally:
-            waiter.close()
         return self._reap()
 
     def end(self, error: BaseException) -> Ending:
         """End it because of `error`: kill it, but when its time is over let it end by itself first."""
-        waiter = _Waiter(self.pid)
-        try:
+        with closing(_Waiter(self.pid)) as waiter:
             if isinstance(error, TimeLimitExceeded):
                 self._kill(signal.SIGTERM)
                 waiter.wait(round(1000 * TERM_SECONDS))
             self._kill(signal.SIGKILL)
             waiter.wait(None)
-        finally:
-            waiter.close()
         return self._reap()
 
     def _kill(self, number: int) -> None:
@@ -171,26 +165,20 @@ class _Waiter:
             os.close(self._descriptor)
 
 
-class _Directory:
-    """The working directory of this process for a moment; "" leaves it as it is."""
-
-    def __init__(self, path: str) -> None:
-        self._path, self._before = path, -1
-
-    def __enter__(self) -> None:
-        # Most programs run where their worker does: two calls tell, and four go there and back.
-        if self._path and not os.path.samefile(self._path, "."):  # noqa: PTH121 (a Path takes longer than the calls)
-            self._before = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.chdir(self._path)
-            except OSError:
-                self.__exit__()
-                raise
-
-    def __exit__(self, *_: object) -> None:
-        if self._before >= 0:
-            os.fchdir(self._before)
-            os.close(self._before)
+@contextmanager
+def _in_directory(path: str) -> Iterator[None]:
+    """Work in a directory for a moment; "" leaves the working directory as it is."""
+    # Most programs run where their worker does: two calls tell, and four go there and back.
+    if not path or os.path.samefile(path, "."):  # noqa: PTH121 (a Path takes longer than the calls)
+        yield
+        return
+    before = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.chdir(path)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
 
 
 def cannot_start(words: Sequence[str], workdir: str, error: OSError) -> str:

@@ -3,16 +3,9 @@
 import mmap
 import sys
 from os import getpid
-from typing import Protocol
 
 #: Linux (4.14): the pages are full of zeros in a forked process. The module `mmap` does not name it.
 _WIPE_ON_FORK = 18
-
-
-class ForkMark(Protocol):
-    """`mark[0]` is 1 in the process that made the mark, and 0 in each copy of it."""
-
-    def __getitem__(self, at: int, /) -> int: ...
 
 
 class _ByPid:
@@ -21,6 +14,10 @@ class _ByPid:
 
     def __getitem__(self, _: int) -> int:
         return int(getpid() == self._pid)
+
+
+#: `mark[0]` is 1 in the process that made the mark, and 0 in each copy of it.
+ForkMark = mmap.mmap | _ByPid | bytes
 
 
 def fork_mark() -> ForkMark:

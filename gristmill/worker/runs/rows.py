@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ from celery.signals import worker_shutdown
 
 from gristmill.config.settings import settings
 from gristmill.worker.pool.slot_numbers import slot_numbers
-from gristmill.worker.runs.table import ItemRun, RunRow, RunTable, scratch_row
+from gristmill.worker.runs.table import RunRow, RunTable, scratch_row
 
 #: Where a process that is not forked finds the table, and the number of rows. No setting: a leading underscore.
 VARIABLE = "_GRISTMILL_RUN_TABLE"
@@ -91,12 +91,8 @@ class RunRows:
 
     def slowest(self) -> list[dict[str, Any]]:
         """What has run for LEAST_SECONDS or more in this worker, the slowest first, RUNS_MOST at most: for readers."""
-        runs = sorted(self.long(), key=lambda run: -run.seconds)
+        runs = sorted(self.table.runs(LEAST_SECONDS) if self.table else (), key=lambda run: -run.seconds)
         return [{name: each for name, each in asdict(run).items() if name != "limit"} for run in runs[:RUNS_MOST]]
-
-    def long(self) -> Iterator[ItemRun]:
-        """What has run for LEAST_SECONDS or more in this worker."""
-        return self.table.runs(LEAST_SECONDS) if self.table else iter(())
 
     def _of_process(self) -> RunRow | None:
         """The row of a pool's process, by its number; None in any other process."""
@@ -119,7 +115,7 @@ class Runs(Step):
 
     requires = ("celery.worker.components:Pool",)
 
-    def __init__(self, worker: Any, **kwargs: Any) -> None:
+    def __init__(self, worker: Any, **_: Any) -> None:
         slots = worker.max_concurrency or worker.concurrency
         threads = issubclass(worker.pool_cls, get_implementation("threads"))
         rows = max(slots, SLOT_ROWS["threads" if threads else "prefork"])
@@ -128,4 +124,3 @@ class Runs(Step):
         queues = sorted(worker.app.amqp.queues.consume_from)
         run_rows.make(rows, slot_numbers.take(queues[0] if queues else "", slots))
         worker_shutdown.connect(lambda **_: slot_numbers.release(), weak=False)
-        super().__init__(worker, **kwargs)

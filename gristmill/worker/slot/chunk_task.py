@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from celery.exceptions import Reject
+from celery.signals import setup_logging
 from redis.exceptions import RedisError
 
 from gristmill.batches.chunk import Chunk
@@ -38,7 +39,8 @@ HAND_BACK_SECONDS = 1.0
 rare_log = RareLog(logging.getLogger(__name__))
 #: Held for ever by the slot that has this worker drain: a second signal would end what the other slots run.
 _drains = threading.Lock()
-logs.install()
+# Ours replaces Celery's logging in a process that runs chunks.
+setup_logging.connect(logs.set_up, weak=False)
 
 
 @cache

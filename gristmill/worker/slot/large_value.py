@@ -41,8 +41,6 @@ def value_text(text: str, work: Work, item: Item) -> str:
         OSError: the file cannot be written.
         ValueNotPlaced: the server does not answer.
     """
-    if len(text) <= SHORT:
-        return text
     size = size_of(text)
     return text if size <= VALUE_BYTES else _in_file(text, size, work, item)
 

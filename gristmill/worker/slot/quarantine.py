@@ -100,8 +100,7 @@ class QuarantineProcess:
 
     def _begin(self, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> Connection:
         """Send the call to the child. Once the child says that the call has started, its death is the call's doing."""
-        for attempt in range(3):
-            fresh = self._link is None
+        for _ in range(2):
             try:
                 link = self._link or self._start()
             except OSError as error:
@@ -111,10 +110,8 @@ class QuarantineProcess:
                 link.send(call)
                 if link.poll(START_SECONDS) and link.recv() == _STARTED:
                     return link
-            # An idle child had just ended.
+            # An idle child had just ended, or a new one did not start.
             ending = self._ending()
-            if fresh and attempt:
-                break
         raise QuarantineUnavailable(f"cannot start a child process: {ending}")
 
     def _start(self) -> Connection:
