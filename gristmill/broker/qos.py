@@ -6,7 +6,7 @@ from typing import Any
 from kombu.log import get_logger
 
 from gristmill.broker import leases
-from gristmill.broker.kombu_internals import HookedQoS
+from gristmill.broker.kombu_internals import StockQoS
 from gristmill.broker.tags import on_stream, queue_of
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings, variable
@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 SUSPECT = 2
 
 
-class QoS(HookedQoS):
+class QoS(StockQoS):
     """The messages that a channel has delivered. The server has known who holds them since they were taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,14 +35,6 @@ class QoS(HookedQoS):
     def can_consume(self) -> bool:
         """Whether there is room for another message."""
         return not self.is_held and (not self.prefetch_count or len(self.delivered) < self.prefetch_count)
-
-    def can_consume_max_estimate(self) -> int | None:
-        """How many more messages there is room for; None for any number."""
-        return max(0, self.prefetch_count - len(self.delivered)) if self.prefetch_count else None
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Note that `message` was delivered."""
-        self.delivered[delivery_tag] = message
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message; several acknowledgements travel together."""
@@ -161,17 +153,7 @@ class QoS(HookedQoS):
         """
         tags = {tag for tag in self.delivered if on_stream(tag)} - leases.running()
         self.delivered.clear()
-        if not tags:
-            return []
-        lease = self.channel.lease
-        lease.holding.difference_update(tags)
-        with suppress(*self.channel.connection_errors):
-            lease.hand_back(tags)
+        if tags:
+            with suppress(*self.channel.connection_errors):
+                self.channel.lease.hand_back(tags)
         return []
-
-    def restore_by_tag(self, tag: str, *_: Any, **__: Any) -> None:
-        """Return one message to its queue."""
-        self.channel.lease.hand_back([tag])
-
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the lease's scans look for messages that dead workers held."""

@@ -330,7 +330,7 @@ class TestLeaving:
 
     def test_nothing_is_read_when_the_channel_closes(self, waiting, monkeypatch):
         waiting.leave_request()
-        monkeypatch.setattr(waiting, "finish_reading", lambda **_: pytest.fail("it waits for an answer"))
+        monkeypatch.setattr(waiting, "_brpop_read", lambda **_: pytest.fail("it waits for an answer"))
         waiting.close()
 
     def test_a_request_beside_that_of_another_channel_is_left_alone(self, waiting):
