@@ -26,6 +26,8 @@ READ_SECONDS, LONE_READ_SECONDS = 5.0, 1.0
 class Link(StockChannel):
     """kombu's channel with one client for all threads, our scripts and our lease."""
 
+    #: kombu's, but for one without which the channel would have kombu's QoS, which acknowledges nothing on streams.
+    from_transport_options = tuple(name for name in StockChannel.from_transport_options if name != "ack_emulation")
     priority_steps = tuple(range(10))
     #: RESP2 or RESP3 (2 or 3); redis-py's default otherwise.
     protocol: int | None = None

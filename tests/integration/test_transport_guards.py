@@ -10,6 +10,7 @@ from gristmill.broker import channel as channels
 from gristmill.broker import leases, link
 from gristmill.broker.leases import Lease
 from tests.conftest import until
+from tests.support.leases import end_leases
 
 DEAD = "gone:1:00000000"
 
@@ -337,6 +338,18 @@ class TestLeaving:
         waiting.lease.reading[0] = 0.0
         waiting.leave_request()
         assert waits(waiting)
+
+
+def test_a_message_is_acknowledged_whatever_kombus_option_of_its_visibility_timeout_says(bench):
+    options = {"global_keyprefix": bench.prefix, "ack_emulation": False}
+    with bench.connect().clone(transport_options=options) as connection:
+        channel = connection.default_channel
+        connection.SimpleQueue("q", channel=channel)
+        put(channel, 1)
+        channel.basic_get("q").ack()
+        channel.close()
+    end_leases()
+    assert bench.standing() == 0
 
 
 def waits(channel):
