@@ -86,24 +86,7 @@ class QoS(StockQoS):
         If the dead letters have no room for it, the message returns to its queue, hidden for a minute, and the
         worker logs an error.
         """
-        # A reason may quote the message, which may have text that cannot be encoded.
-        text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
-        lease = self.channel.lease
-        try:
-            status = lease.scripts.call(
-                "bury",
-                consumer=lease.consumer,
-                limit=settings().dead_letter_bytes,
-                wait=int(FULL_SECONDS * 1000),
-                reason=text,
-                deaths=deaths,
-                tag=delivery_tag,
-            )
-        finally:
-            # If that failed, a later scan hands the message back.
-            self._drop(delivery_tag)
-        self._log_burial(status, queue_of(delivery_tag), text)
-        return bool(status)
+        return bool(self._give_up("bury", delivery_tag, _encodable(reason), deaths=deaths))
 
     def refuse(self, delivery_tag: str, task: str) -> None:
         """Return a message, whose `task` this worker does not know, to its queue, hidden for 1 to 60 s.
@@ -111,36 +94,32 @@ class QoS(StockQoS):
         When workers have refused it for GRISTMILL_UNKNOWN_TASK_SECONDS, and no live worker on the queue knows the task,
         it becomes a dead letter.
         """
-        lease, patience = self.channel.lease, settings().unknown_task_seconds
-        name = task.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
+        silent, patience = self.channel.lease.seconds, settings().unknown_task_seconds
+        name = _encodable(task)
         reason = f"no worker knows the task {name}: workers refused it for {duration(patience)}"
-        try:
-            status = lease.scripts.call(
-                "refuse",
-                consumer=lease.consumer,
-                task=name,
-                patience=int(patience * 1000),
-                silent=int(lease.seconds * 1000),
-                limit=settings().dead_letter_bytes,
-                wait=int(FULL_SECONDS * 1000),
-                reason=reason,
-                tag=delivery_tag,
-            )
-        finally:
-            self._drop(delivery_tag)
-        self._log_burial(status, queue_of(delivery_tag), reason)
+        call = {"task": name, "patience": int(patience * 1000), "silent": int(silent * 1000)}
+        self._give_up("refuse", delivery_tag, reason, **call)
 
-    @staticmethod
-    def _log_burial(status: int, queue: str, text: str) -> None:
+    def _give_up(self, script: str, delivery_tag: str, reason: str, **arguments: Any) -> int:
+        """Run a script that may make a message a dead letter; return its answer."""
+        lease, limit = self.channel.lease, settings().dead_letter_bytes
+        call = {"consumer": lease.consumer, "limit": limit, "wait": int(FULL_SECONDS * 1000), "tag": delivery_tag}
+        try:
+            status = int(lease.scripts.call(script, **call, reason=reason, **arguments))
+        finally:
+            # If that failed, a later scan hands the message back.
+            self._drop(delivery_tag)
+        queue = queue_of(delivery_tag)
         if status == 0:
             logger.error(
                 "no room for a dead letter: a message stays on queue %s, and workers try it again every %d s (%r). "
                 "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead delete`, "
                 "or raise %s, now %d bytes",
-                queue, FULL_SECONDS, text, variable("dead_letter_bytes"), settings().dead_letter_bytes,
+                queue, FULL_SECONDS, reason, variable("dead_letter_bytes"), limit,
             )  # fmt: skip
         elif status == 1:
-            logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, text)
+            logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, reason)
+        return status
 
     def _drop(self, delivery_tag: str) -> None:
         self.delivered.pop(delivery_tag, None)
@@ -157,3 +136,8 @@ class QoS(StockQoS):
             with suppress(*self.channel.connection_errors):
                 self.channel.lease.hand_back(tags)
         return []
+
+
+def _encodable(text: str) -> str:
+    """The beginning of a text that may quote a message: that may have text that cannot be encoded."""
+    return text.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
