@@ -92,14 +92,11 @@ class Control(BatchScripts):
 
     def pause(self, batch: str) -> bool:
         """Hand out no more chunks until `resume`; False when the batch had ended or was paused already."""
-        return self._pause(batch, paused=True)
+        return bool(self._call("pause", batch=batch, paused=True))
 
     def resume(self, batch: str) -> bool:
         """Hand out chunks again; False when the batch was not paused."""
-        return self._pause(batch, paused=False)
-
-    def _pause(self, batch: str, *, paused: bool) -> bool:
-        return bool(self._call("pause", batch=batch, paused=paused))
+        return bool(self._call("pause", batch=batch, paused=False))
 
     def _call(self, name: str, **arguments: Any) -> Any:
         # The client repeats a call whose answer was lost: by its token the server knows it, and answers the same.

@@ -1,6 +1,7 @@
 """Directories below another one, opened without following any symlink."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # By name, as at the start of the process: a task may patch the module.
 from os import O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, close, fsync, mkdir
@@ -31,3 +32,13 @@ def descend(top: str, parts: tuple[str, ...], *, make: bool = False, durable: bo
         finally:
             close(above)
     return folder
+
+
+@contextmanager
+def opened(top: str, parts: tuple[str, ...], *, make: bool = False, durable: bool = False) -> Iterator[int]:
+    """The same, and closed in the end."""
+    folder = descend(top, parts, make=make, durable=durable)
+    try:
+        yield folder
+    finally:
+        close(folder)

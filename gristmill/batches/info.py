@@ -47,6 +47,15 @@ STATE_FIELDS = (
     *("measured_seconds", "measured_items", "is_async"),
 )
 
+#: The fields of a batch's info that are documented, in their order, and those of them that are times.
+_DOCUMENTED = (
+    *("name", "task", "queue", "state", "submitted", "succeeded", "failed", "cancelled", "dead", "left", "duplicates"),
+    *("rejected", "submitted_by", "created", "finished", "reason", "abandoned_at", "logs_lost", "retries"),
+    *("time_limit", "max_running", "rate", "limit_by", "halt", "held_by", "scheduled_at", "schedule", "labels"),
+    *("after", "from_batch", "superseded", "notify", "notice"),
+)
+_TIMES = ("created", "finished", "abandoned_at", "scheduled_at")
+
 #: Milliseconds without a sign of life, beyond its lease, after which a producer counts as gone. One that waits for its
 #: input, or for room on the server, still sends signs of life.
 GONE_MS = 10_000
@@ -220,30 +229,11 @@ class BatchInfo:
 
     def as_dict(self) -> dict[str, Any]:
         """The documented fields, as `batches --json` prints them."""
-        names = "name task queue state submitted succeeded failed cancelled dead left duplicates rejected submitted_by"
-        fields = {field: getattr(self, field) for field in names.split()}
-        finished = None if self.finished is None else moment(self.finished)
-        abandoned = None if self.abandoned_at is None else moment(self.abandoned_at)
-        created = moment(self.created)
-        times = {"created": created, "finished": finished, "reason": self.reason, "abandoned_at": abandoned}
-        limits = {
-            name: getattr(self, name) for name in ("retries", "time_limit", "max_running", "rate", "limit_by", "halt")
-        }
-        ahead = {"scheduled_at": self.scheduled_at and moment(self.scheduled_at), "schedule": self.schedule}
-        links = {"after": list(self.after), "from_batch": self.from_batch, "superseded": list(self.superseded)}
+        fields = {name: getattr(self, name) for name in _DOCUMENTED}
+        times = {name: None if fields[name] is None else moment(fields[name]) for name in _TIMES}
+        links = {"after": list(self.after), "superseded": list(self.superseded)}
         notice = self.notice and {**self.notice, "at": moment(self.notice["at"])}
-        return {
-            **fields,
-            **times,
-            "logs_lost": self.logs_lost,
-            **limits,
-            "held_by": self.held_by,
-            **ahead,
-            "labels": dict(self.labels),
-            **links,
-            "notify": self.notify,
-            "notice": notice,
-        }
+        return {**fields, **times, **links, "labels": dict(self.labels), "notice": notice}
 
 
 def _hold(fields: Mapping[str, str]) -> str:

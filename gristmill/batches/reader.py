@@ -150,7 +150,8 @@ class ResultReader:
             group, inputs = StoredGroup.of(together), self._inputs_of(first, end)
             if group and inputs:
                 return Result.of_group(first, inputs, group)
-        logs = self._logs(indexes) if some_logs else {}
+        logs = {index: text for index, text in self._fields("logs", indexes) if text is not None} if some_logs else {}
+        self._bytes += sum(map(len, logs.values()))
         outcomes = self._outcomes(first, indexes) if together is None else enumerate(stored(together), first)
         return self._one_by_one(indexes, cancelled, set(consumed), outcomes, logs)
 
@@ -164,7 +165,7 @@ class ResultReader:
     ) -> Iterator[Result]:
         """The results of these items, of their outcomes and logs, by index; without those of `removed`."""
         # A cancelled item, or one that runs again, may have the outcome of an earlier run.
-        attempts = dict(zip(cancelled, self._attempts(cancelled), strict=True))
+        attempts = {index: attempts_of(text)[0] for index, text in self._fields("attempts", cancelled)}
         here, outcome = next(outcomes, _NONE)
         for index in indexes:
             while here < index:
@@ -192,21 +193,12 @@ class ResultReader:
                 if text is not None:
                     yield from enumerate(stored(text), begin)
 
-    def _attempts(self, indexes: list[int]) -> list[int]:
-        """The number of failed attempts of each item."""
+    def _fields(self, part: str, indexes: list[int]) -> Iterable[tuple[int, str | None]]:
+        """What the hash `part` has of each of these items."""
         if not indexes:
-            return []
-        values = cast(list[str | None], self.client.hmget(f"{self._key}attempts", [str(index) for index in indexes]))
-        return [attempts_of(value)[0] for value in values]
-
-    def _logs(self, indexes: list[int]) -> dict[int, str]:
-        """The logs that the server keeps of these items, by index."""
-        if not indexes:
-            return {}
-        texts = cast(list[str | None], self.client.hmget(f"{self._key}logs", [str(index) for index in indexes]))
-        logs = {index: text for index, text in zip(indexes, texts, strict=True) if text is not None}
-        self._bytes += sum(map(len, logs.values()))
-        return logs
+            return ()
+        texts = cast(list[str | None], self.client.hmget(f"{self._key}{part}", [str(index) for index in indexes]))
+        return zip(indexes, texts, strict=True)
 
     def with_values(self, results: Iterable[Result]) -> Iterator[Result]:
         """The results, each with its value when it is in a file; without those that another reader consumed meanwhile.

@@ -5,13 +5,14 @@ what it mends, so that batches may be examined and mended while workers run them
 """
 
 from collections.abc import Iterable, Iterator
-from time import monotonic
+from itertools import takewhile
 from typing import Any, cast
 
 from gristmill.batches.scripts import BatchScripts
 from gristmill.batches.untold import ranges, untold
 from gristmill.config.names import KINDS, unglobbed
 from gristmill.server.replies import by_name
+from gristmill.server.waiting import Deadline
 
 #: What can disagree, and what mending does about it; {} is the number of items or entries.
 WORDS = {
@@ -68,7 +69,8 @@ class Repair(BatchScripts):
 
     def examine(self, batch: str) -> Findings:
         """What disagrees in the batch, by the names in WORDS; empty when all is well."""
-        return self._last(self.steps(batch, mend=False))
+        *_, findings = self.steps(batch, mend=False)
+        return findings
 
     def mend(self, batch: str) -> Findings:
         """Make the parts of the batch agree; answer what disagreed.
@@ -76,7 +78,8 @@ class Repair(BatchScripts):
         Raises:
             RedisError: the server cannot be reached, or refuses. Mending again goes on.
         """
-        return self._last(self.steps(batch, mend=True))
+        *_, findings = self.steps(batch, mend=True)
+        return findings
 
     def steps(self, batch: str, *, mend: bool) -> Iterator[Findings]:
         """The same in steps of some milliseconds; each yields what disagreed so far, the last one all of it."""
@@ -125,13 +128,6 @@ class Repair(BatchScripts):
     def _key(self, batch: str, part: str) -> str:
         return self.settings.key(f"batch:{batch}:{part}")
 
-    @staticmethod
-    def _last(steps: Iterator[Findings]) -> Findings:
-        findings: Findings = {}
-        for each in steps:
-            findings = each
-        return findings
-
     def _left_over(self, batch: str, *, mend: bool) -> int:
         """The number of keys of a batch without a state."""
         names = list(self.client.scan_iter(f"{unglobbed(self._key(batch, ''))}*", count=1000))
@@ -159,8 +155,5 @@ def _add(findings: Findings, flat: Any) -> Findings:
 
 def within(seconds: float, names: Iterable[str]) -> Iterator[str]:
     """As many of the names as `seconds` allow."""
-    end = monotonic() + seconds
-    for name in names:
-        if monotonic() > end:
-            return
-        yield name
+    deadline = Deadline(seconds)
+    return takewhile(lambda _: not deadline.over, names)

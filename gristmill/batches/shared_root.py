@@ -8,7 +8,7 @@ from typing import cast
 
 from redis import Redis
 
-from gristmill.batches.folder import descend
+from gristmill.batches.folder import opened
 from gristmill.config.settings import Settings
 
 #: Our own folder at the top of the data root.
@@ -42,16 +42,13 @@ class SharedRoot:
         path = self.mark()
         while path is None:
             token = token_hex(16)
-            folder = descend(self.path, (OWN,), make=True, durable=True)
-            try:
+            with opened(self.path, (OWN,), make=True, durable=True) as folder:
                 flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW
                 close(open_file(f"root-{token}", flags, 0o644, dir_fd=folder))
                 fsync(folder)
                 # Who reads the token finds the file.
                 if not self.client.set(self._key, token, nx=True):
                     unlink(f"root-{token}", dir_fd=folder)
-            finally:
-                close(folder)
             path = self.mark()
         return path
 
@@ -59,13 +56,8 @@ class SharedRoot:
         """Whether the data root of this host has the file `mark`."""
         folder, _, name = mark.rpartition("/")
         try:
-            above = descend(folder, ())
+            with opened(folder, ()) as above:
+                close(open_file(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, dir_fd=above))
         except OSError:
             return False
-        try:
-            close(open_file(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, dir_fd=above))
-        except OSError:
-            return False
-        finally:
-            close(above)
         return True

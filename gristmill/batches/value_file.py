@@ -29,7 +29,7 @@ from secrets import token_hex
 from stat import S_ISREG
 from typing import Any, Self
 
-from gristmill.batches.folder import descend
+from gristmill.batches.folder import descend, opened
 from gristmill.batches.shared_root import OWN
 from gristmill.config.settings import Settings, variable
 from gristmill.errors import SettingError
@@ -88,17 +88,15 @@ class ValueFile:
         data = text.encode()
         name = f"{index}-{attempt}-{token_hex(8)}"
         draft = f".{name}.part"
-        above = descend(root, (*VALUES, folder), make=True, durable=True)
-        try:
-            _write_all(draft, above, data)
-            rename(draft, f"{name}.json", src_dir_fd=above, dst_dir_fd=above)
-            fsync(above)
-        except BaseException:
-            with suppress(OSError):
-                unlink(draft, dir_fd=above)
-            raise
-        finally:
-            close(above)
+        with opened(root, (*VALUES, folder), make=True, durable=True) as above:
+            try:
+                _write_all(draft, above, data)
+                rename(draft, f"{name}.json", src_dir_fd=above, dst_dir_fd=above)
+                fsync(above)
+            except BaseException:
+                with suppress(OSError):
+                    unlink(draft, dir_fd=above)
+                raise
         reference = cls(f"{folder}/{name}.json", len(data), sha256(data).hexdigest())
         return FileText(dumps(asdict(reference)))
 

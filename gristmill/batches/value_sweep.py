@@ -10,7 +10,7 @@ from typing import cast
 from redis import Redis
 
 from gristmill.batches.chunk import attempts_of
-from gristmill.batches.folder import descend
+from gristmill.batches.folder import opened
 from gristmill.batches.outcomes import BUCKET, stored
 from gristmill.batches.shared_root import SharedRoot
 from gristmill.batches.value_file import NAME, VALUES, ValueFile
@@ -94,18 +94,14 @@ class ValueSweep:
 
     def _sweep_files(self, folder: str, batch: str) -> int:
         deleted = 0
-        with suppress(FileNotFoundError):
-            above = descend(self._root.path, (*VALUES, folder))
-            try:
-                files = list(_files(above))
-                for start in range(0, len(files), _AT_ONCE):
-                    portion = files[start : start + _AT_ONCE]
-                    for file, counts in zip(portion, self._counts(folder, batch, portion), strict=True):
-                        if not counts:
-                            os.unlink(file.name, dir_fd=above)
-                            deleted += 1
-            finally:
-                os.close(above)
+        with suppress(FileNotFoundError), opened(self._root.path, (*VALUES, folder)) as above:
+            files = list(_files(above))
+            for start in range(0, len(files), _AT_ONCE):
+                portion = files[start : start + _AT_ONCE]
+                for file, counts in zip(portion, self._counts(folder, batch, portion), strict=True):
+                    if not counts:
+                        os.unlink(file.name, dir_fd=above)
+                        deleted += 1
         return deleted
 
     def _counts(self, folder: str, batch: str, files: list[_Candidate]) -> Iterator[bool]:
@@ -134,19 +130,12 @@ class ValueSweep:
 
     def _delete_folder(self, folder: str) -> int:
         deleted = 0
-        with suppress(FileNotFoundError):
-            above = descend(self._root.path, VALUES)
-            try:
-                inner = descend(self._root.path, (*VALUES, folder))
-                try:
-                    for file in _files(inner):
-                        os.unlink(file.name, dir_fd=inner)
-                        deleted += 1
-                finally:
-                    os.close(inner)
-                os.rmdir(folder, dir_fd=above)
-            finally:
-                os.close(above)
+        with suppress(FileNotFoundError), opened(self._root.path, VALUES) as above:
+            with opened(self._root.path, (*VALUES, folder)) as inner:
+                for file in _files(inner):
+                    os.unlink(file.name, dir_fd=inner)
+                    deleted += 1
+            os.rmdir(folder, dir_fd=above)
         return deleted
 
 

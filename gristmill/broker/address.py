@@ -109,9 +109,8 @@ def _ssl(options: dict[str, str]) -> dict[str, Any]:
 
 def render(scheme: str, address: Address, password: str | None, *, secrets: bool = False) -> str:
     """The URL of an address, with `password` in the place of its own; with `secrets`, that of the Sentinels too."""
-    login = f"{quote(address.user or '', safe='')}:{password}@" if password else ""
-    if not login and address.user:
-        login = f"{quote(address.user, safe='')}@"
+    user = quote(address.user or "", safe="")
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
     if address.host.startswith("/"):
         return f"{SOCKET}://{login}{quote(address.host)}?db={address.database}"
     options = {name: getattr(value, "name", value) for name, value in (address.ssl or {}).items()}

@@ -9,7 +9,6 @@ from typing import Any
 
 from celery.worker.state import revoked
 from kombu.log import get_logger
-from kombu.transport import redis as stock
 from redis import Redis
 
 from gristmill.broker import revokes
@@ -21,8 +20,7 @@ from gristmill.broker.qos import QoS
 from gristmill.broker.queues_on_server import QueuesOnServer
 from gristmill.broker.reader import TAKE_MOST, Entry, decoded
 from gristmill.broker.scripts import TransportScripts
-from gristmill.broker.senders import Token, token_of
-from gristmill.broker.tags import on_stream
+from gristmill.broker.senders import NEVER_REPEATED, Token, token_of
 from gristmill.config.settings import settings
 from gristmill.server.confirm import ConfirmedLot, confirmed
 
@@ -38,7 +36,7 @@ class Channel(QueuesOnServer):
     body_encoding = None
     #: Whether to take what stock senders have put on the lists of our queues.
     take_lists = False
-    from_transport_options = (*stock.Channel.from_transport_options, "protocol", "stock_queues", "take_lists")
+    from_transport_options = (*QueuesOnServer.from_transport_options, "protocol", "stock_queues", "take_lists")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._no_ack: set[str] = set()
@@ -59,11 +57,12 @@ class Channel(QueuesOnServer):
         with token_of(message["properties"]) as token:
             return super().basic_publish(message, exchange, routing_key, gm_token=token, **options)
 
-    def put_message(self, queue: str, message: dict[str, Any], batch: Any, token: Token) -> None:
-        """Put a message on a queue, in kombu's publishing `batch` if that is not None."""
+    def put_message(self, queue: str, message: dict[str, Any], **options: Any) -> None:
+        """Put a message on a queue, in kombu's publishing batch if there is one."""
         if self._captured is not None:
             self._captured.append(message)
             return
+        batch, token = options.get("_publish_batch"), options.get("gm_token", NEVER_REPEATED)
         if self.is_list(queue):
             self._put_on_list(queue, message, batch)
             return
@@ -115,13 +114,11 @@ class Channel(QueuesOnServer):
             return
         if exchange.endswith(".pidbox"):
             revokes.remember(self, message)
-        super().broadcast(exchange, message, routing_key, **kwargs)
+        super()._put_fanout(exchange, message, routing_key, **kwargs)
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str | None]:
         """Leave text as it is, and make base64 of bytes."""
-        if isinstance(body, bytes):
-            encoding = encoding or "base64"
-        body, encoding = super().encode_body(body, encoding)
+        body, encoding = super().encode_body(body, encoding or ("base64" if isinstance(body, bytes) else None))
         return body, encoding
 
     def create_publish_batch(self, max_size: int) -> Any:
@@ -170,7 +167,7 @@ class Channel(QueuesOnServer):
     def finish_reading(self, **options: Any) -> bool:
         """Read the answer to `start_reading`, and deliver what it has; `drain_events` raises Empty if it is empty."""
         if self._on_lists:
-            return super().finish_reading(**options)
+            return bool(super()._brpop_read(**options))
         try:
             entries = self.reader.receive(self.client.connection)
             self.lease.holding.update(entry.tag for entry in entries)
@@ -192,7 +189,7 @@ class Channel(QueuesOnServer):
     def finish_after_error(self, type: str, **options: Any) -> None:  # noqa: A002 - kombu's name
         """Read an answer from a connection on which the event loop has seen an error."""
         if type == "LISTEN":
-            super().finish_after_error(type, **options)
+            super()._poll_error(type, **options)
         else:
             self.finish_reading()
 
@@ -272,18 +269,15 @@ class Channel(QueuesOnServer):
     def take_now(self, queue: str) -> Any:
         """Take a message without waiting, as a dict; raise Empty if there is none."""
         if self.is_list(queue):
-            return super().take_now(queue)
+            return super()._get(queue)
         if (raw := self._take_one(queue)) is None:
             raise Empty
         self.lease.acks.add(raw["properties"]["delivery_tag"])
         return raw
 
     def give_back(self, message: Any) -> None:
-        """Return a delivered message to its queue."""
-        if not on_stream(message.delivery_tag):
-            self._put_on_list(message.delivery_info["routing_key"], message.serializable())
-            return
-        self.qos.restore_by_tag(message.delivery_tag)
+        """Put a delivered message, which came off a list, on that again."""
+        self._put_on_list(message.delivery_info["routing_key"], message.serializable())
 
     def close(self) -> None:
         """Close the channel: hand its messages back and send its acknowledgements."""
@@ -298,3 +292,7 @@ class Channel(QueuesOnServer):
                 lease.reading.pop(id(self), None)
                 self.give_up_reading()
                 lease.acks.flush()
+
+    # kombu's names for them.
+    _put, _put_fanout, _get = put_message, broadcast, take_now
+    _brpop_start, _brpop_read, _poll_error = start_reading, finish_reading, finish_after_error

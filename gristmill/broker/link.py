@@ -10,7 +10,7 @@ from redis import Redis, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gristmill.broker.address import sentinels_of
-from gristmill.broker.kombu_internals import HookedChannel, loop_of_this_thread
+from gristmill.broker.kombu_internals import StockChannel, loop_of_this_thread
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
 from gristmill.broker.scripts import TransportScripts
@@ -23,9 +23,11 @@ _TCP_ONLY = ("port", "socket_connect_timeout", "socket_keepalive", "socket_keepa
 READ_SECONDS, LONE_READ_SECONDS = 5.0, 1.0
 
 
-class Link(HookedChannel):
+class Link(StockChannel):
     """kombu's channel with one client for all threads, our scripts and our lease."""
 
+    #: kombu's, but for one without which the channel would have kombu's QoS, which acknowledges nothing on streams.
+    from_transport_options = tuple(name for name in StockChannel.from_transport_options if name != "ack_emulation")
     priority_steps = tuple(range(10))
     #: RESP2 or RESP3 (2 or 3); redis-py's default otherwise.
     protocol: int | None = None
@@ -68,7 +70,7 @@ class Link(HookedChannel):
             self.connection_class = UnixDomainSocketConnection
         if sentinels:
             self.connection_class, self.connection_class_ssl = PrimaryConnection, PrimaryTlsConnection
-        kwargs: dict[str, Any] = super().connection_parameters(asynchronous)
+        kwargs: dict[str, Any] = super()._connparams(asynchronous)
         if over_socket:
             kwargs["path"] = kwargs.pop("host")
             for name in _TCP_ONLY:
@@ -76,6 +78,9 @@ class Link(HookedChannel):
         if sentinels:
             kwargs = parameters(sentinels, kwargs, tls=tls)
         return kwargs if self.protocol is None else {**kwargs, "protocol": int(self.protocol)}
+
+    #: kombu's name for it.
+    _connparams = connection_parameters
 
     @property
     def scripts(self) -> TransportScripts:
@@ -129,7 +134,7 @@ class Link(HookedChannel):
             # The answer to a take is on its way, and nobody may read it once the channel has no room.
             if not self.qos.can_consume():
                 with suppress(Empty):
-                    self.finish_reading()
+                    self._brpop_read()
             return
         self.abandon_answer()
         self._reader.give_up()

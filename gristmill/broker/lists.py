@@ -30,19 +30,20 @@ class Lists(Link):
     def _put_on_list(self, queue: str, message: dict[str, Any], batch: Any = None) -> None:
         level = level_of(message)
         steps = stock.Channel.priority_steps
-        key, text = self.key_of(queue, steps[bisect(steps, level) - 1]), encoded(message)
+        key, text = self._q_for_pri(queue, steps[bisect(steps, level) - 1]), encoded(message)
         if batch is not None:
             batch.add("lpush", key, text)
             if queue in self.expiries:
                 batch.add("pexpire", key, self.expiries[queue])
             return
-        with self.conn_or_acquire() as client, uncertain():
-            client.lpush(key, text)
-        self.keep_queue(queue)
+        with self.conn_or_acquire() as client:
+            with uncertain():
+                client.lpush(key, text)
+            self._maybe_update_queues_expire(client, queue)
 
     def _start_reading_lists(self, queues: list[str], timeout: float) -> None:
         keys = [
-            f"{self.global_keyprefix}{self.key_of(each, level)}" for level in self.priority_steps for each in queues
+            f"{self.global_keyprefix}{self._q_for_pri(each, level)}" for level in self.priority_steps for each in queues
         ]
         self.note_request(timeout)
         self.client.connection.send_command("BRPOP", *keys, timeout)

@@ -6,7 +6,7 @@ from typing import Any
 from kombu.log import get_logger
 
 from gristmill.broker import leases
-from gristmill.broker.kombu_internals import HookedQoS
+from gristmill.broker.kombu_internals import StockQoS
 from gristmill.broker.tags import on_stream, queue_of
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings, variable
@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 SUSPECT = 2
 
 
-class QoS(HookedQoS):
+class QoS(StockQoS):
     """The messages that a channel has delivered. The server has known who holds them since they were taken."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,14 +35,6 @@ class QoS(HookedQoS):
     def can_consume(self) -> bool:
         """Whether there is room for another message."""
         return not self.is_held and (not self.prefetch_count or len(self.delivered) < self.prefetch_count)
-
-    def can_consume_max_estimate(self) -> int | None:
-        """How many more messages there is room for; None for any number."""
-        return max(0, self.prefetch_count - len(self.delivered)) if self.prefetch_count else None
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Note that `message` was delivered."""
-        self.delivered[delivery_tag] = message
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message; several acknowledgements travel together."""
@@ -94,24 +86,7 @@ class QoS(HookedQoS):
         If the dead letters have no room for it, the message returns to its queue, hidden for a minute, and the
         worker logs an error.
         """
-        # A reason may quote the message, which may have text that cannot be encoded.
-        text = reason.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
-        lease = self.channel.lease
-        try:
-            status = lease.scripts.call(
-                "bury",
-                consumer=lease.consumer,
-                limit=settings().dead_letter_bytes,
-                wait=int(FULL_SECONDS * 1000),
-                reason=text,
-                deaths=deaths,
-                tag=delivery_tag,
-            )
-        finally:
-            # If that failed, a later scan hands the message back.
-            self._drop(delivery_tag)
-        self._log_burial(status, queue_of(delivery_tag), text)
-        return bool(status)
+        return bool(self._give_up("bury", delivery_tag, _encodable(reason), deaths=deaths))
 
     def refuse(self, delivery_tag: str, task: str) -> None:
         """Return a message, whose `task` this worker does not know, to its queue, hidden for 1 to 60 s.
@@ -119,36 +94,32 @@ class QoS(HookedQoS):
         When workers have refused it for GRISTMILL_UNKNOWN_TASK_SECONDS, and no live worker on the queue knows the task,
         it becomes a dead letter.
         """
-        lease, patience = self.channel.lease, settings().unknown_task_seconds
-        name = task.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]
+        silent, patience = self.channel.lease.seconds, settings().unknown_task_seconds
+        name = _encodable(task)
         reason = f"no worker knows the task {name}: workers refused it for {duration(patience)}"
-        try:
-            status = lease.scripts.call(
-                "refuse",
-                consumer=lease.consumer,
-                task=name,
-                patience=int(patience * 1000),
-                silent=int(lease.seconds * 1000),
-                limit=settings().dead_letter_bytes,
-                wait=int(FULL_SECONDS * 1000),
-                reason=reason,
-                tag=delivery_tag,
-            )
-        finally:
-            self._drop(delivery_tag)
-        self._log_burial(status, queue_of(delivery_tag), reason)
+        call = {"task": name, "patience": int(patience * 1000), "silent": int(silent * 1000)}
+        self._give_up("refuse", delivery_tag, reason, **call)
 
-    @staticmethod
-    def _log_burial(status: int, queue: str, text: str) -> None:
+    def _give_up(self, script: str, delivery_tag: str, reason: str, **arguments: Any) -> int:
+        """Run a script that may make a message a dead letter; return its answer."""
+        lease, limit = self.channel.lease, settings().dead_letter_bytes
+        call = {"consumer": lease.consumer, "limit": limit, "wait": int(FULL_SECONDS * 1000), "tag": delivery_tag}
+        try:
+            status = int(lease.scripts.call(script, **call, reason=reason, **arguments))
+        finally:
+            # If that failed, a later scan hands the message back.
+            self._drop(delivery_tag)
+        queue = queue_of(delivery_tag)
         if status == 0:
             logger.error(
                 "no room for a dead letter: a message stays on queue %s, and workers try it again every %d s (%r). "
                 "Look with `gristmill dead list`, make room with `gristmill dead requeue` or `gristmill dead delete`, "
                 "or raise %s, now %d bytes",
-                queue, FULL_SECONDS, text, variable("dead_letter_bytes"), settings().dead_letter_bytes,
+                queue, FULL_SECONDS, reason, variable("dead_letter_bytes"), limit,
             )  # fmt: skip
         elif status == 1:
-            logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, text)
+            logger.error("a message of queue %s is now a dead letter (`gristmill dead list`): %r", queue, reason)
+        return status
 
     def _drop(self, delivery_tag: str) -> None:
         self.delivered.pop(delivery_tag, None)
@@ -161,17 +132,12 @@ class QoS(HookedQoS):
         """
         tags = {tag for tag in self.delivered if on_stream(tag)} - leases.running()
         self.delivered.clear()
-        if not tags:
-            return []
-        lease = self.channel.lease
-        lease.holding.difference_update(tags)
-        with suppress(*self.channel.connection_errors):
-            lease.hand_back(tags)
+        if tags:
+            with suppress(*self.channel.connection_errors):
+                self.channel.lease.hand_back(tags)
         return []
 
-    def restore_by_tag(self, tag: str, *_: Any, **__: Any) -> None:
-        """Return one message to its queue."""
-        self.channel.lease.hand_back([tag])
 
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the lease's scans look for messages that dead workers held."""
+def _encodable(text: str) -> str:
+    """The beginning of a text that may quote a message: that may have text that cannot be encoded."""
+    return text.encode(errors="backslashreplace").decode()[:REASON_CHARACTERS]

@@ -1,7 +1,8 @@
-"""A channel's queues on the server: their keys, their bindings, how many messages they have, how long they exist."""
+"""A channel's queues on the server: their bindings, how many messages they have, how long they exist."""
 
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from redis.exceptions import OutOfMemoryError, ResponseError
 
@@ -13,24 +14,9 @@ from gristmill.server.waiting import refuses
 class QueuesOnServer(Lists):
     """A channel whose queues are streams with a consumer group, or lists."""
 
-    def key_of(self, queue: str, level: int) -> str:
-        """The key of a queue's messages of one priority, without the prefix."""
-        if self.is_list(queue):
-            return str(super().key_of(queue, level))
-        return f"{self.global_keyprefix}gm1:q:{queue}:{self.priority(level)}"
-
-    def _keys(self, queue: str) -> list[str]:
-        """The whole names of the queue's keys; kombu's client adds the prefix to some commands only."""
-        prefix = self.global_keyprefix if self.is_list(queue) else ""
-        return [prefix + self.key_of(queue, level) for level in self.priority_steps]
-
     def keep_queue(self, queue: str) -> None:
-        """Let the time of a queue with an expiry begin anew; while somebody uses it, it does not expire."""
-        if queue not in self.expiries:
-            return
-        if self.is_list(queue):
-            super().keep_queue(queue)
-        else:
+        """Let the time of a queue of streams that expires begin anew; while somebody uses it, it does not expire."""
+        if queue in self.expiries:
             self.scripts.call("expire", queue=queue, expires=self.expiries[queue])
 
     def bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
@@ -38,7 +24,7 @@ class QueuesOnServer(Lists):
         if self.typeof(exchange).type == "fanout" or queue in self.expiries:
             # Queues of remote control, which can wait for memory.
             with as_if_away(), suppress(OutOfMemoryError):
-                super().bind(exchange, routing_key, pattern, queue)
+                super()._queue_bind(exchange, routing_key, pattern, queue)
         else:
             member = self.sep.join([routing_key or "", pattern or "", queue or ""])
             sets = (self.keyprefix_queue % exchange, self.keyprefix_binding_permanent % exchange)
@@ -47,23 +33,26 @@ class QueuesOnServer(Lists):
     def waiting_messages(self, queue: str) -> int:
         """The number of messages that no worker has taken."""
         if self.is_list(queue):
-            return super().waiting_messages(queue)
+            return int(super()._size(queue))
         return int(self.scripts.call("size", queue=queue))
 
     def drop_messages(self, queue: str) -> int:
         """Delete the messages that no worker has taken; return their number."""
         if self.is_list(queue):
-            return super().drop_messages(queue)
+            return int(super()._purge(queue))
         return int(self.scripts.call("purge", queue=queue, whole=False))
 
-    def exists(self, queue: str) -> bool:
+    def exists(self, queue: str, **_: Any) -> bool:
         """Whether the server has the queue."""
-        return bool(self.scripts.client.exists(*self._keys(queue)))
+        name = self._q_for_pri if self.is_list(queue) else "gm1:q:{}:{}".format
+        # kombu's client does not add the prefix to this command.
+        keys = (f"{self.global_keyprefix}{name(queue, level)}" for level in self.priority_steps)
+        return bool(self.scripts.client.exists(*keys))
 
-    def delete_queue(self, queue: str, exchange: str, routing_key: str, pattern: str) -> None:
+    def delete_queue(self, queue: str, exchange: str, routing_key: str, pattern: str, *_: Any, **__: Any) -> None:
         """Delete a queue with its messages and its binding."""
         if self.is_list(queue):
-            super().delete_queue(queue, exchange, routing_key, pattern)
+            super()._delete(queue, exchange, routing_key, pattern)
             return
         self.auto_delete_queues.discard(queue)
         member = self.sep.join([routing_key or "", pattern or "", queue or ""])
@@ -80,3 +69,6 @@ class QueuesOnServer(Lists):
             if not refuses(error):
                 raise
             self.note_bindings_kept(monotonic())
+
+    # kombu's names for them.
+    _queue_bind, _size, _purge, _has_queue, _delete = bind, waiting_messages, drop_messages, exists, delete_queue

@@ -36,7 +36,8 @@ def orphans(client: Redis, settings: Settings, queues: Collection[str]) -> list[
     """
     try:
         streams = _streams(client, settings)
-        live = {queue for queue in {*streams, *queues} if _has_worker(client, settings, queue)}
+        oldest = (server_time(client, settings.prefix) - settings.lease_seconds) * 1000
+        live = {each for each in {*streams, *queues} if client.zcount(settings.key(f"lease:{each}"), oldest, "+inf")}
         idle = [Orphan(queue, "stream", streams[queue]) for queue in sorted(streams.keys() - live - {*queues})]
         return idle if settings.take_lists else [*idle, *_lists(client, settings, sorted({*queues, *live}))]
     except NoPermissionError:
@@ -51,11 +52,6 @@ def _streams(client: Redis, settings: Settings) -> dict[str, int]:
         queue = key.removeprefix(settings.key("q:")).rpartition(":")[0]
         counts[queue] = counts.get(queue, 0) + client.xlen(key)
     return {queue: count for queue, count in counts.items() if count}
-
-
-def _has_worker(client: Redis, settings: Settings, queue: str) -> bool:
-    oldest = (server_time(client, settings.prefix) - settings.lease_seconds) * 1000
-    return bool(client.zcount(settings.key(f"lease:{queue}"), oldest, "+inf"))
 
 
 def _lists(client: Redis, settings: Settings, queues: list[str]) -> Iterator[Orphan]:

@@ -1,11 +1,11 @@
 """Who acts, and by which means: the scripts that change something log it, see audit.lua."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Literal
 
 from gristmill.server.identity import user_at_host
+from gristmill.server.let import let
 
 #: Characters of a name that are kept.
 _NAME_MOST = 200
@@ -17,14 +17,9 @@ def _text(by: str, via: str) -> str:
     return f"{via} {by[:_NAME_MOST]}"
 
 
-@contextmanager
-def acting(by: str, via: Literal["command", "dashboard"]) -> Iterator[None]:
+def acting(by: str, via: Literal["command", "dashboard"]) -> AbstractContextManager[None]:
     """What is done in this context is done by `by`; elsewhere, it is this process's user by Python."""
-    token = _actor.set(_text(by, via))
-    try:
-        yield
-    finally:
-        _actor.reset(token)
+    return let(_actor, _text(by, via))
 
 
 def actor() -> str:

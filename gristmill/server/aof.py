@@ -31,7 +31,7 @@ def mend(binary: Path, directory: Path) -> int:
     Raises:
         ServerError: the AOF cannot be mended.
     """
-    paths = _appended(directory)
+    paths = appended(directory)
     for place, path in enumerate(paths):
         if excess := _cut(binary, path):
             return excess + sum(map(_set_aside, paths[place + 1 :]))
@@ -62,8 +62,8 @@ def _set_aside(path: Path) -> int:
     return path.with_name(path.name + _SET_ASIDE).stat().st_size
 
 
-def _appended(directory: Path) -> list[Path]:
-    """The files of the AOF in `directory` that the server has appended to, in the order of its manifest.
+def appended(directory: Path) -> list[Path]:
+    """The files of the AOF in `directory` that the server has appended to, by its manifest: the newest comes last.
 
     Raises:
         ServerError: the manifest names none.
@@ -73,12 +73,3 @@ def _appended(directory: Path) -> list[Path]:
     if not files:
         raise ServerError(f"invalid manifest in {folder} (expected a file of type i)")
     return [folder / file for file in files]
-
-
-def newest(directory: Path) -> Path:
-    """The file of the AOF in `directory` that the server appends to: the last one of its manifest.
-
-    Raises:
-        ServerError: the manifest names none.
-    """
-    return _appended(directory)[-1]

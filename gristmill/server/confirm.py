@@ -6,8 +6,8 @@ answered, which lacks what the first one did. Who asks therefore makes a small w
 a call that was repeated may have changed nothing, and a reader has not written at all.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from redis import ConnectionPool, Redis, exceptions
 
 from gristmill.config.settings import Settings, settings
 from gristmill.errors import ServerError
+from gristmill.server.let import let
 from gristmill.server.one_connection import OneConnection, one_connection
 from gristmill.server.waiting import FAILOVER, Deadline, Policy, deadline_of
 
@@ -39,17 +40,12 @@ _going_on: ContextVar[tuple[ConnectionPool, ConnectionPool] | None] = ContextVar
 _is_later: ContextVar[bool] = ContextVar("is_later", default=False)
 
 
-@contextmanager
-def confirmed_later() -> Iterator[None]:
+def confirmed_later() -> AbstractContextManager[None]:
     """Have `confirmed` return as soon as the primary has done its work: the caller confirms what builds on that.
 
     Until then a failover may take the work back.
     """
-    token = _is_later.set(True)
-    try:
-        yield
-    finally:
-        _is_later.reset(token)
+    return let(_is_later, True)
 
 
 def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> T:
@@ -73,7 +69,8 @@ def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> 
         try:
             with one_connection(pool) as one:
                 wire = _wire(one)
-                answer = _done(work, pool, one)
+                with let(_going_on, (pool, one.connection_pool)):
+                    answer = work(one)
                 confirm(one, settings, wire)
         except ConfirmationLost:
             if deadline.over:
@@ -82,29 +79,8 @@ def confirmed(client: Redis, settings: Settings, work: Callable[[Redis], T]) -> 
             return answer
 
 
-def _done(work: Callable[[Redis], T], pool: ConnectionPool, one: Redis) -> T:
-    token = _going_on.set((pool, one.connection_pool))
-    try:
-        return work(one)
-    finally:
-        _going_on.reset(token)
-
-
 def _wire(one: Redis) -> object:
     return cast(OneConnection, one.connection_pool).wire
-
-
-@contextmanager
-def confirmed_write(pool: ConnectionPool) -> Iterator[Redis]:
-    """A client for one write: when the context ends, replicas have the write. For a write that is not repeatable.
-
-    Raises:
-        ConfirmationLost: the connection broke after the write: another server may lack it.
-        ServerError: too few replicas have confirmed it within CONFIRM_SECONDS. It is not undone.
-    """
-    with one_connection(pool) as one:
-        yield one
-        confirm(one, settings(), _wire(one))
 
 
 def confirm(one: Redis, settings: Settings, wire: object) -> None:
@@ -209,7 +185,7 @@ def wait_command(client: Redis, replicas: int) -> tuple[str | int, ...]:
 
 
 class ConfirmedLot:
-    """A pipeline of writes whose `execute` returns once replicas have them all."""
+    """A pipeline of writes, not repeatable, whose `execute` returns once replicas have them all."""
 
     def __init__(self, pipeline: Any, pool: ConnectionPool) -> None:
         self._pipeline, self._pool = pipeline, pool
@@ -225,6 +201,8 @@ class ConfirmedLot:
             ServerError: too few replicas have confirmed them within CONFIRM_SECONDS. They are not undone.
             RedisError: the server cannot be reached, or refuses.
         """
-        with confirmed_write(self._pool) as one:
+        with one_connection(self._pool) as one:
             self._pipeline.connection_pool = one.connection_pool
-            return list(self._pipeline.execute())
+            answers = list(self._pipeline.execute())
+            confirm(one, settings(), _wire(one))
+        return answers

@@ -60,24 +60,6 @@ class Home:
         self.path = path
         self._lock = Lock(path / "lock")
 
-    def acquire(self, kind: str) -> bool:
-        """Become the home's owner, as `kind`, until `release` or death; False if another process owns it."""
-        with self.usable():
-            self._create(self.path)
-            if not self._lock.acquire():
-                return False
-            try:
-                os.ftruncate(self._lock.fileno(), 0)
-                os.pwrite(self._lock.fileno(), f"{os.getpid()} {kind}\n".encode(), 0)
-            except BaseException:
-                self._lock.release()
-                raise
-        return True
-
-    def release(self) -> None:
-        """Stop being the home's owner."""
-        self._lock.release()
-
     @contextmanager
     def owned(self, kind: str) -> Iterator[None]:
         """Own the home, as `kind`, for the duration.
@@ -85,15 +67,21 @@ class Home:
         Raises:
             InputError: another process owns the home; the error names it.
         """
-        if not self.acquire(kind):
+        with self.usable():
+            self._create(self.path)
+            was_free = self._lock.acquire()
+        if not was_free:
             raise InputError(
                 f"{self.holder() or 'another process'} is running in {self.path}: "
                 "stop it first, or set GRISTMILL_HOME to another directory"
             )
         try:
+            with self.usable():
+                os.ftruncate(self._lock.fileno(), 0)
+                os.pwrite(self._lock.fileno(), f"{os.getpid()} {kind}\n".encode(), 0)
             yield
         finally:
-            self.release()
+            self._lock.release()
 
     def holder(self) -> Holder | None:
         """The home's living owner; None if it has none, or one that has not written its name yet."""

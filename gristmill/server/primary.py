@@ -188,11 +188,6 @@ def parameters(sentinels: Sentinels, kwargs: dict[str, Any], *, tls: bool) -> di
     return {**rest, "sentinels": sentinels, "host": sentinels.label, "port": 0}
 
 
-def server_connection(*, tls: bool) -> type[Connection]:
-    """redis-py's class of a connection to one server, whatever its role."""
-    return SSLConnection if tls else Connection
-
-
 def primary_for(connection_kwargs: dict[str, Any]) -> Primary | None:
     """The primary that a pool with these parameters leads to; None for a server without Sentinel."""
     sentinels = connection_kwargs.get("sentinels")

@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 from redis import ConnectionPool, Redis, exceptions
+from redis.connection import Connection, SSLConnection
 
 from gristmill.config.settings import Settings, variable
-from gristmill.server.primary import PrimaryTlsConnection, primary_for, server_connection
+from gristmill.server.primary import PrimaryTlsConnection, primary_for
 from gristmill.server.sentinel import host_and_port
 from gristmill.server.waiting import ONCE, Patience
 
 #: Seconds to wait for the answer of a replica.
 _ANSWER_SECONDS = 2.0
-
-
-class Replica(NamedTuple):
-    """A replica: its address, and its appendfsync; `off` means no AOF, None means that it cannot be asked."""
-
-    host: str
-    port: int
-    fsync: str | None
 
 
 def findings(client: Redis, info: dict[str, Any], settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -38,8 +31,8 @@ def findings(client: Redis, info: dict[str, Any], settings: Settings) -> Iterato
     state = f"by {number} replicas; connected: {connected}"
     yield "confirmation", state, _advice(number, connected, len(places), behind_sentinel=primary is not None)
     for host, port in places if number else []:
-        replica = _ask(client.connection_pool, host, port)
-        yield "replica", f"{host_and_port(host, port)}, appendfsync {replica.fsync or 'cannot be read'}", _of(replica)
+        fsync = _appendfsync(client.connection_pool, host, port)
+        yield "replica", f"{host_and_port(host, port)}, appendfsync {fsync or 'cannot be read'}", _flush_advice(fsync)
 
 
 def _advice(number: int, connected: int, promotable: int, *, behind_sentinel: bool) -> str:
@@ -54,13 +47,13 @@ def _advice(number: int, connected: int, promotable: int, *, behind_sentinel: bo
     return ""
 
 
-def _of(replica: Replica) -> str:
+def _flush_advice(fsync: str | None) -> str:
     return {
         "always": "",
         "everysec": "each confirmation waits up to a second for it: set appendfsync always",
         "off": "it confirms nothing, because it has no AOF: set appendonly yes, and appendfsync always",
         "no": "it confirms a write only when its system flushes it: set appendfsync always",
-    }.get(replica.fsync or "", "see to it where the replica is managed that appendonly is yes and appendfsync always")
+    }.get(fsync or "", "see to it where the replica is managed that appendonly is yes and appendfsync always")
 
 
 def _connected(info: dict[str, Any]) -> list[tuple[str, int]]:
@@ -73,17 +66,15 @@ def _promotable(replicas: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return [(each["ip"], int(each["port"])) for each in replicas if int(each.get("slave-priority", 100))]
 
 
-def _ask(pool: ConnectionPool, host: str, port: int) -> Replica:
+def _appendfsync(pool: ConnectionPool, host: str, port: int) -> str | None:
+    """The setting of a replica; `off` means no AOF, None means that it cannot be asked."""
     kwargs = {name: value for name, value in pool.connection_kwargs.items() if name != "sentinels"}
     kwargs |= {"host": host, "port": port, "retry": Patience(ONCE)}
     kwargs |= {"socket_timeout": _ANSWER_SECONDS, "socket_connect_timeout": _ANSWER_SECONDS}
     is_tls = issubclass(pool.connection_class, PrimaryTlsConnection) or "ssl_cert_reqs" in kwargs
-    fsync = None
-    with (
-        suppress(exceptions.RedisError),
-        Redis.from_pool(ConnectionPool(server_connection(tls=is_tls), **kwargs)) as one,
-    ):
+    pool = ConnectionPool(SSLConnection if is_tls else Connection, **kwargs)
+    with suppress(exceptions.RedisError), Redis.from_pool(pool) as one:
         if not one.info("persistence").get("aof_enabled"):
-            return Replica(host, port, "off")
-        fsync = one.config_get("appendfsync").get("appendfsync")
-    return Replica(host, port, fsync)
+            return "off"
+        return cast(str | None, one.config_get("appendfsync").get("appendfsync"))
+    return None

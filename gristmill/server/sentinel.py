@@ -57,13 +57,6 @@ class Sentinels(NamedTuple):
         return list(sentinel(self.hosts, sentinel_kwargs=options).sentinels)
 
 
-class SentinelUrl(NamedTuple):
-    """A Sentinel URL: the Sentinels, without what the options say of TLS, and the rest as a URL of one server."""
-
-    sentinels: Sentinels
-    server_url: str
-
-
 def is_sentinel(url: str) -> bool:
     """Whether a URL names Sentinels."""
     return url.startswith((f"{SCHEME}://", f"{TLS_SCHEME}://"))
@@ -74,9 +67,10 @@ def host_and_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def parse(url: str) -> SentinelUrl:
-    """Read a URL `redis-sentinel://…` or `rediss-sentinel://…`.
+def parse(url: str) -> tuple[Sentinels, str]:
+    """Read a URL `redis-sentinel://…` or `rediss-sentinel://…`: the Sentinels, and the rest as a URL of one server.
 
+    The Sentinels are without what the options say of TLS.
     A `sentinel_username` without a `sentinel_password` logs in with the password for the server.
 
     Raises:
@@ -94,7 +88,7 @@ def parse(url: str) -> SentinelUrl:
     sentinels = Sentinels(tuple(_host(place) for place in places.split(",")), name, user, password)
     scheme = "redis" if parts.scheme == SCHEME else "rediss"
     query = f"?{urlencode(options)}" if options else ""
-    return SentinelUrl(sentinels, f"{scheme}://{login}{at}{name.lower()}{parts.path}{query}")
+    return sentinels, f"{scheme}://{login}{at}{name.lower()}{parts.path}{query}"
 
 
 def celery_backend(url: str) -> tuple[str, dict[str, Any], Mapping[str, Any]]:

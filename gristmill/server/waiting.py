@@ -3,8 +3,8 @@
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from itertools import count
 from math import inf
@@ -15,6 +15,7 @@ from redis.backoff import EqualJitterBackoff
 from redis.retry import Retry
 
 from gristmill.errors import ServerError
+from gristmill.server.let import let
 
 T = TypeVar("T")
 
@@ -77,14 +78,9 @@ NEVER = Deadline(None)
 _limit: ContextVar[Deadline] = ContextVar("limit", default=NEVER)
 
 
-@contextmanager
-def within(deadline: Deadline) -> Iterator[None]:
+def within(deadline: Deadline) -> AbstractContextManager[None]:
     """Have nobody in this context wait for a server after `deadline`, whatever the policy."""
-    token = _limit.set(deadline)
-    try:
-        yield
-    finally:
-        _limit.reset(token)
+    return let(_limit, deadline)
 
 
 def deadline_of(policy: Policy) -> Deadline:

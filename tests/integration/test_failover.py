@@ -29,7 +29,7 @@ from gristmill.producer.batch import Batch
 from gristmill.producer.items.checked import ItemLot
 from gristmill.producer.sent_blocks import TOGETHER, Block, SentBlocks
 from gristmill.server import confirm, primary
-from gristmill.server.confirm import ConfirmationLost, confirmed, confirmed_write
+from gristmill.server.confirm import ConfirmationLost, ConfirmedLot, confirmed
 from gristmill.server.connection import connect
 from gristmill.server.primary import primary_for
 from gristmill.server.replicas import findings
@@ -204,14 +204,12 @@ def test_a_write_that_cannot_be_repeated_is_uncertain_when_its_connection_breaks
         one.connection_pool.connection.disconnect()
         return command(one, replicas)
 
-    def write():
-        with confirmed_write(server.connection_pool) as one:
-            one.set("key", 1)
-            # The confirmation goes over another connection than the write.
-            monkeypatch.setattr(confirm, "wait_command", broken)
-
+    lot = ConfirmedLot(server.pipeline(), server.connection_pool)
+    lot.set("key", 1)
+    # The confirmation goes over another connection than the write.
+    monkeypatch.setattr(confirm, "wait_command", broken)
     with pytest.raises(ConfirmationLost):
-        write()
+        lot.execute()
 
 
 def test_a_pipeline_goes_over_the_same_connection(server, confirming):

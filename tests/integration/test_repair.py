@@ -13,7 +13,7 @@ from gristmill.batches.outcomes import event_ranges
 from gristmill.batches.reader import ResultReader
 from gristmill.batches.repair import Repair
 from gristmill.config.settings import load
-from gristmill.server.aof import newest
+from gristmill.server.aof import appended
 from gristmill.server.home import Home
 from gristmill.server.private import PrivateServer
 from tests.support.ledger import (
@@ -209,7 +209,7 @@ class TestHalfScripts:
         with PrivateServer(Home(tmp_path_factory.mktemp("life")), load({})) as server:
             with Redis.from_url(server.url, decode_responses=True) as client:
                 cls.live(Ledger(client, load({})))
-            data = newest(server.directory).read_bytes()
+            data = appended(server.directory)[-1].read_bytes()
         return list(transactions(data))
 
     @staticmethod

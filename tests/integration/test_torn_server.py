@@ -9,7 +9,7 @@ from redis import Redis
 from benchmarks.chaos.power.commands import transactions
 from benchmarks.chaos.power.servers import KINDS, Missing, server_of
 from gristmill.errors import ServerError
-from gristmill.server.aof import newest
+from gristmill.server.aof import appended
 from tests.conftest import until
 
 SCRIPT = "for i = 1, 4 do redis.call('SET', 'part' .. i, ARGV[1]) end"
@@ -31,7 +31,7 @@ def tear(private, at):
     """End the server in a moment, and its file at this byte of the last script."""
     os.kill(private.pid, signal.SIGKILL)
     until(lambda: not private.alive)
-    path = newest(private.directory)
+    path = appended(private.directory)[-1]
     last = list(transactions(path.read_bytes()))[-1]
     os.truncate(path, at(last))
 
@@ -78,7 +78,7 @@ def test_what_comes_after_a_torn_file_goes_with_it(tmp_path, kind):
     with server(kind, tmp_path) as private:
         write(private, "one")
         write(private, "two")
-        torn = newest(private.directory)
+        torn = appended(private.directory)[-1]
         data = torn.read_bytes()
         *_, first, _ = transactions(data)
         tear(private, PLACES[1])

@@ -10,6 +10,7 @@ from gristmill.broker import channel as channels
 from gristmill.broker import leases, link
 from gristmill.broker.leases import Lease
 from tests.conftest import until
+from tests.support.leases import end_leases
 
 DEAD = "gone:1:00000000"
 
@@ -330,13 +331,25 @@ class TestLeaving:
 
     def test_nothing_is_read_when_the_channel_closes(self, waiting, monkeypatch):
         waiting.leave_request()
-        monkeypatch.setattr(waiting, "finish_reading", lambda **_: pytest.fail("it waits for an answer"))
+        monkeypatch.setattr(waiting, "_brpop_read", lambda **_: pytest.fail("it waits for an answer"))
         waiting.close()
 
     def test_a_request_beside_that_of_another_channel_is_left_alone(self, waiting):
         waiting.lease.reading[0] = 0.0
         waiting.leave_request()
         assert waits(waiting)
+
+
+def test_a_message_is_acknowledged_whatever_kombus_option_of_its_visibility_timeout_says(bench):
+    options = {"global_keyprefix": bench.prefix, "ack_emulation": False}
+    with bench.connect().clone(transport_options=options) as connection:
+        channel = connection.default_channel
+        connection.SimpleQueue("q", channel=channel)
+        put(channel, 1)
+        channel.basic_get("q").ack()
+        channel.close()
+    end_leases()
+    assert bench.standing() == 0
 
 
 def waits(channel):

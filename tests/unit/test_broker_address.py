@@ -134,7 +134,7 @@ def test_celery_gets_its_own_form_of_a_sentinel_url():
 
 def test_a_user_of_the_sentinels_has_the_servers_password_unless_there_is_another():
     def login(options):
-        return sentinel.parse(f"redis-sentinel://u:p%40@one/4?name=m{options}").sentinels[2:4]
+        return sentinel.parse(f"redis-sentinel://u:p%40@one/4?name=m{options}")[0][2:4]
 
     assert login("&sentinel_username=a") == ("a", "p@")
     assert login("&sentinel_username=a&sentinel_password=b") == ("a", "b")

@@ -107,14 +107,14 @@ class TestHome:
 
     def test_one_owner(self, home):
         other = Home(home.path)
-        assert home.acquire("gristmill up")
-        assert not home.acquire("gristmill up")
-        assert not other.acquire("gristmill run")
-        assert str(other.holder()) == f"`gristmill up` (pid {os.getpid()})"
-        home.release()
+        with home.owned("gristmill up"):
+            for each in (home, other):
+                with pytest.raises(InputError), each.owned("gristmill run"):
+                    pytest.fail("owned twice")
+                assert str(other.holder()) == f"`gristmill up` (pid {os.getpid()})"
         assert other.holder() is None
-        assert other.acquire("gristmill run")
-        other.release()
+        with other.owned("gristmill run"):
+            pass
 
     def test_the_second_owner_is_told_of_the_first(self, home):
         with home.owned("gristmill up"):
@@ -189,7 +189,7 @@ class TestHome:
         (tmp_path / "file").touch()
         home = Home(tmp_path / place)
         for use in (
-            lambda: home.acquire("x"),
+            lambda: home.owned("x").__enter__(),
             lambda: home.write(self.content),
             lambda: home.folder("server"),
         ):

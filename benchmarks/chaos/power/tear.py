@@ -19,7 +19,7 @@ from redis import Redis
 from benchmarks.chaos.power.commands import transactions
 from benchmarks.chaos.power.lives import LIFE_OF, Life
 from benchmarks.chaos.power.servers import server_of
-from gristmill.server.aof import newest
+from gristmill.server.aof import appended
 from gristmill.server.private import PrivateServer
 from gristmill.server.waiting import Deadline
 
@@ -76,7 +76,7 @@ def run(
             count.version = str(info.get("valkey_version") or info["redis_version"])
             life, start = _live(client, private, script)
         _kill(private)
-        data = newest(private.directory).read_bytes()
+        data = appended(private.directory)[-1].read_bytes()
         image = directory / "image"
         shutil.copytree(private.directory / "appendonlydir", image)
         whole = _whole(private, image, start)
@@ -108,7 +108,7 @@ def _live(client: Any, private: PrivateServer, script: str) -> tuple[type[Life],
     life.begin()
     for name in life.steps[: life.steps.index(script)]:
         getattr(life, name)()
-    size = newest(private.directory).stat().st_size
+    size = appended(private.directory)[-1].stat().st_size
     getattr(life, script)()
     return type(life), size
 
@@ -152,7 +152,7 @@ def _kill(private: PrivateServer) -> None:
 def _whole(private: PrivateServer, image: Path, start: int) -> list[dict[bytes, Any]]:
     """All that may stand: what does where the file ends behind a script, from `start` on."""
     states = []
-    data = (image / newest(private.directory).name).read_bytes()
+    data = (image / appended(private.directory)[-1].name).read_bytes()
     for at in [start, *(step.end for step in transactions(data) if step.end > start)]:
         _end_at(private, image, at)
         states.append(_dump(private))
@@ -165,7 +165,7 @@ def _end_at(private: PrivateServer, image: Path, at: int) -> None:
     folder = private.directory / "appendonlydir"
     shutil.rmtree(folder)
     shutil.copytree(image, folder)
-    os.truncate(newest(private.directory), at)
+    os.truncate(appended(private.directory)[-1], at)
     private.restart()
 
 

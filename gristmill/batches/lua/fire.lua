@@ -16,7 +16,7 @@ local function answer()
     leave_out(schedule, 'missed')
     return 'missed'
   end
-  if s.last_batch and runs_still(s.last_batch) then
+  if runs_still(s.last_batch) then
     if s.overlap == 'wait' then return 'waits' end
     leave_out(schedule, 'overlap')
     return 'overlap'

@@ -145,9 +145,8 @@ local function clear_waiting()
   local before = redis.call('BITCOUNT', pending)
   if before == 0 then return end
   local both = key(batch, 'both')
-  local number = 0
   redis.call('BITOP', 'AND', both, pending, key(batch, 'done'))
-  number = redis.call('BITCOUNT', both)
+  local number = redis.call('BITCOUNT', both)
   redis.call('DEL', both)
   if number > 0 then
     note('waiting_with_outcome', number)
@@ -232,10 +231,7 @@ local function enter_sets()
     belongs(wanting(b.queue), -1, false)
     if b.ttl and redis.call('PTTL', key(batch, 'state')) < 0 then
       note('wrong_sets', 1)
-      if mend then
-        for _, name in ipairs(keys_of(batch, b.stored)) do redis.call('PEXPIRE', name, b.ttl) end
-        redis.call('ZADD', GM .. 'expiring', math.floor(server_microseconds() / 1000) + b.ttl, batch)
-      end
+      if mend then expire(batch, b.ttl, b.stored) end
     end
   elseif b.cancelling then
     belongs(GM .. 'due', now, true)
