@@ -4,7 +4,6 @@ import hashlib
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -43,9 +42,7 @@ class Site:
         """The URL of a page."""
         return f"http://127.0.0.1:{self._server.server_port}/page/{number}"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

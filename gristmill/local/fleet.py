@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import urlsplit
 
 from gristmill.config.flower import check_reach, dashboard_url, is_guarded
@@ -184,9 +183,7 @@ class LocalFleet:
             child.kill()
         self._end_orphans()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 

@@ -4,7 +4,6 @@ import os
 import shlex
 import signal
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from gristmill.batches.result import Result
@@ -36,9 +35,7 @@ class Joblog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, result: Result) -> None:

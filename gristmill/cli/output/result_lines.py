@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from gristmill.batches.result import Result
@@ -96,9 +95,7 @@ class ResultWriter:
         else:
             self._partial.file.flush()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._csv:
             for line in self._csv.rest():
                 self._write(line)
