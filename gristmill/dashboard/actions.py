@@ -177,7 +177,7 @@ class Results(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""
-        info = await self.ask(batches.find, self.application.observer, name)
+        info = await self.ask(batches.find, self.application.observer.ledger, name)
         only_failed = self.get_query_argument("failed", "") == "1"
         reader = ResultReader(client(), settings(), name)
         results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)
