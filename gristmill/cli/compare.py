@@ -11,7 +11,7 @@ import click
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr, stdout
+from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr
 from gristmill.cli.options.values import Duration, OneOf
 from gristmill.cli.output import chart
 from gristmill.cli.writable import why_no_file
@@ -22,7 +22,7 @@ from gristmill.demo.findings import findings
 from gristmill.demo.home import temporary_home
 from gristmill.demo.on_workers import measure_on
 from gristmill.demo.row import Row
-from gristmill.demo.site import Site
+from gristmill.demo.site import NO_LIMITS, Site
 from gristmill.demo.sizes import longest_share, seconds_each
 from gristmill.demo.way import ways
 from gristmill.demo.work import Workload
@@ -92,10 +92,10 @@ def command(items: list[int] | None, seconds: float | None, only: str | None, as
                 for row in work_rows:
                     print_json(row.fields())
             else:
-                chart.show(work_rows, stdout)
+                chart.show(work_rows)
     if not as_json:
         for finding in findings(rows):
-            chart.say(finding, stdout)
+            chart.say(finding)
     if plot:
         _draw(picture, rows, plot)
 
@@ -104,13 +104,10 @@ def _rows_of_works(numbers: list[int] | None, seconds: float, only: str | None) 
     """Yield the rows of each work, once it is measured."""
     processes = cores()
     slots = {Kind.CPU: processes, Kind.IO: max(THREADS, processes)}
-    # The site answers at once: with the limits for other hosts the command would measure these limits.
-    limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
-    # Each task runs on both workers.
-    limits["any_pool"] = "true"
     workers = {str(kind): width for kind, width in slots.items()}
     with ExitStack() as stack:
-        home = stack.enter_context(temporary_home(**limits))
+        # Each task runs on both workers.
+        home = stack.enter_context(temporary_home(**NO_LIMITS, any_pool="true"))
         site = stack.enter_context(Site())
         stack.enter_context(reaching())
         fleet = stack.enter_context(LocalFleet("gristmill compare", workers, logs=home / "logs"))

@@ -5,6 +5,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+#: Settings for `fetch`: with its limits for other hosts one would measure these, for the site answers as it is asked.
+NO_LIMITS = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
+
 
 class _Page(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
