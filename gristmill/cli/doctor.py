@@ -66,8 +66,7 @@ def command(target: str | None, as_json: bool) -> int:
 
 
 def _settings() -> Iterator[Finding]:
-    fields = Settings.model_fields
-    strangers = environment.unknown(fields, fields["home"].get_default())
+    strangers = environment.unknown(Settings.model_fields)
     for name, near in strangers:
         yield Finding("settings", name, f"no setting has this name{f': did you mean {near}?' if near else ''}")
     if not strangers:
