@@ -177,10 +177,6 @@ class Meters(BatchScripts):
 
         return Question(lambda pipe: pipe.hgetall(self.settings.key("ended")), parse)
 
-    def batch(self, name: str) -> BatchMeter:
-        """The meter of a batch; empty until the batch has a first outcome."""
-        return self.batches([name]).answer(self.client)[name]
-
     def batches(self, names: Sequence[str]) -> Question[dict[str, BatchMeter]]:
         """The meters of these batches, by name; each is empty until its batch has a first outcome."""
         return self._hashes(BatchMeter.from_fields, {name: f"batch:{name}:meter" for name in names})

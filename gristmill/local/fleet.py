@@ -162,11 +162,6 @@ class LocalFleet:
         for worker in self._workers:
             worker.restart(settings().drain_seconds + END_SECONDS)
 
-    def hurry(self) -> None:
-        """Have the workers put their messages back on the queues at once."""
-        for worker in self._workers:
-            worker.signal(signal.SIGQUIT)
-
     def _end_children(self) -> None:
         """Drain the workers; after a second Ctrl-C they put their messages back at once."""
         for child in (*self._workers, *self._others):
@@ -176,7 +171,8 @@ class LocalFleet:
             try:
                 child.wait(deadline.left or 0.0)
             except KeyboardInterrupt:
-                self.hurry()
+                for worker in self._workers:
+                    worker.signal(signal.SIGQUIT)
                 deadline = Deadline(END_SECONDS)
                 child.wait(END_SECONDS)
         for child in (*self._workers, *self._others):
