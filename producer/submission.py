@@ -25,7 +25,7 @@ from gristmill.producer.feeder import Feeder
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems, ItemLot
-from gristmill.producer.limiting import Tells, limit_values_of, stored_limit_values
+from gristmill.producer.limiting import limit_values_of, stored_limit_values
 from gristmill.producer.worker_checks import check_workers, live_workers, no_worker, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import user_at_host
@@ -200,12 +200,9 @@ class Submission:
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
-        self._feeder.limit_value = self._values_of(ledger, feed)
+        known = self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
+        self._feeder.limit_value = known
         self._feed(ledger, self._feeder, chain(first, lots))
-
-    def _values_of(self, ledger: Ledger, feed: Feed) -> Tells | None:
-        """What tells by which value each item is limited."""
-        return self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
 
     def _no_items(self) -> InputError:
         if self.rejected:
@@ -261,7 +258,7 @@ class Submission:
             # Slots get more items of these at a time: see `chunk_size` in cut_chunks.lua.
             **({"is_async": 1} if task.is_async else {}),
             # Without them, an item takes a slot.
-            **_fields(self.resources),
+            **({} if self.resources == Resources() else self.resources._asdict()),
             **task.limits.fields("task_"),
             **self.options.fields(),
             **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),
@@ -283,10 +280,6 @@ def _queue_for(task: SubmittableTask, queue: str) -> str:
     if kind_of(name) is task.kind.other and not settings().any_pool:
         raise InputError(other_kind(task, name))
     return name
-
-
-def _fields(resources: Resources) -> dict[str, int]:
-    return {"slots": resources.slots, "memory": resources.memory} if resources != Resources() else {}
 
 
 def automatic_name(task: str) -> str:

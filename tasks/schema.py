@@ -205,7 +205,7 @@ class Schema:
             self._check_together({**self._defaults, **checked})
             only = self._plain(parameter, checked[parameter])
             return to_json({parameter: only} if isinstance(only, dict) else only)
-        if columns or (isinstance(value, dict) and self._is_arguments(value, parameter)):
+        if columns or (isinstance(value, dict) and self.is_arguments(value, parameter)):
             arguments, bare = value, False
         elif parameter:
             arguments, bare = {parameter: value}, True
@@ -245,9 +245,9 @@ class Schema:
             raise ItemError(invalid_value("item", value, f"{{}}, or an object of arguments: {_NOTHING_OPEN}"))
         raise ItemError(invalid_value("item", value, f"{self._expected(fixed)}, as csv or jsonl"))
 
-    def _is_arguments(self, value: Mapping[str, Any], parameter: str) -> bool:
-        may_be_value = bool(parameter) and self.parameters[parameter].takes_object
-        return not may_be_value or not self.parameters.keys().isdisjoint(value)
+    def is_arguments(self, value: Mapping[str, Any], parameter: str) -> bool:
+        """Whether an object is one of arguments, and not the value of `parameter`, which a bare item fills."""
+        return not (parameter and self.parameters[parameter].takes_object and self.parameters.keys().isdisjoint(value))
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:
