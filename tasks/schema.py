@@ -93,18 +93,15 @@ class Parameter:
         try:
             return self.adapter.validator.validate_python(value)
         except ValidationError as error:
-            if isinstance(value, str) and value[:1] in ("[", "{"):
-                return self._from_json(value)
-            raise self._error(value, error) from None
+            if not (isinstance(value, str) and value[:1] in ("[", "{")):
+                raise self._error(value, error) from None
         except Exception as error:
             # Of a validator of the user's own, or of a value that breaks the rules of its type, as NaT of pandas does.
             raise self._error(value, error) from error
-
-    def _from_json(self, text: str) -> Any:
         try:
-            return self.adapter.validate_json(text)
+            return self.adapter.validate_json(value)
         except Exception as error:
-            raise self._error(text, error) from None
+            raise self._error(value, error) from None
 
     def _error(self, value: Any, error: Exception) -> ItemError:
         if not isinstance(error, ValidationError):

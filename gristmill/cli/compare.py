@@ -12,7 +12,7 @@ import click
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr
-from gristmill.cli.options.values import Duration, OneOf
+from gristmill.cli.options.values import Duration, OneOf, Parsed
 from gristmill.cli.output import chart
 from gristmill.cli.writable import why_no_file
 from gristmill.config.figures import duration
@@ -26,7 +26,7 @@ from gristmill.demo.site import NO_LIMITS, Site
 from gristmill.demo.sizes import longest_share, seconds_each
 from gristmill.demo.way import ways
 from gristmill.demo.work import Workload
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
@@ -39,20 +39,21 @@ THREADS = 16
 _SECONDS, _LEAST, _MOST = 6.0, 0.1, 600.0
 
 
-def _numbers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
+def _numbers(words: str) -> list[int]:
     numbers = []
-    for text in value.split(","):
+    for text in words.split(","):
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) < 9 and int(digits) <= NAIVE_LIMIT):
-            raise click.BadParameter(f"{text!r} (expected integers from 0 to {NAIVE_LIMIT}, with commas between)")
+            expected = f"integers from 0 to {NAIVE_LIMIT}, with commas between"
+            raise InputError(invalid_value("--items", text, expected))
         numbers.append(int(digits))
     return numbers
 
 
 @new_command("compare")
-@click.option("--items", metavar="N,…", callback=_numbers, help="Compute these Fibonacci numbers, such as 30,35,40,45.")
+@click.option(
+    "--items", type=Parsed(_numbers), metavar="N,…", help="Compute these Fibonacci numbers, such as 30,35,40,45."
+)
 @click.option(
     "--seconds",
     type=Duration(_LEAST, _MOST),

@@ -162,13 +162,10 @@ def _server(observer: Observer) -> Iterator[Metric]:
     build = GaugeMetricFamily(
         "gristmill_build_info", "Versions of the dashboard.", labels=["version", "python", "server"]
     )
-    build.add_metric([version("gristmill"), platform.python_version(), _server_version(facts)], 1)
-    yield build
-
-
-def _server_version(facts: Mapping[str, Any]) -> str:
     name = str(facts.get("server_name", "redis"))
-    return f"{name} {facts.get(f'{name}_version', facts.get('redis_version', ''))}"
+    server = f"{name} {facts.get(f'{name}_version', facts.get('redis_version', ''))}"
+    build.add_metric([version("gristmill"), platform.python_version(), server], 1)
+    yield build
 
 
 def _gauge(name: str, text: str, label: str, values: Iterable[tuple[str, Any]]) -> Metric:

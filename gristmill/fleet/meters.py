@@ -92,16 +92,13 @@ class Bucket:
         for name, number in fields.items():
             kind, _, rest = name.partition("|")
             if kind == "t":
-                bucket._take(rest, int(number))
+                queue, what, task = rest.split("|", 2)
+                bucket.tasks.setdefault(Series(queue, task), TaskCount()).take(what, int(number))
             elif kind in ("q", "h"):
                 what, _, about = rest.partition("|")
                 mean = int(number) / samples / (1000 if what == "oldest" else 1)
                 (bucket.queues if kind == "q" else bucket.hosts).setdefault(about, {})[what] = mean
         return bucket
-
-    def _take(self, rest: str, number: int) -> None:
-        queue, what, task = rest.split("|", 2)
-        self.tasks.setdefault(Series(queue, task), TaskCount()).take(what, number)
 
 
 @dataclass(frozen=True, slots=True)
