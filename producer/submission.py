@@ -93,11 +93,6 @@ class Submission:
         """The number of items on the server, those of earlier attempts included."""
         return self._feeder.stored if self._feeder else 0
 
-    @property
-    def rejected(self) -> int:
-        """The number of bad items that were skipped."""
-        return self.items.rejected
-
     def warnings(self, *, final: bool = False) -> list[str]:
         """What a caller should know about the workers before it waits for them; none when all is well.
 
@@ -205,16 +200,15 @@ class Submission:
         self._feed(ledger, self._feeder, chain(first, lots))
 
     def _no_items(self) -> InputError:
-        if self.rejected:
-            return InputError(f"{self.items.source.name}: no items but {self.rejected:,} bad ones")
-        return NoItems(f"{self.items.source.name}: no items")
+        name, rejected = self.items.source.name, self.items.rejected
+        return InputError(f"{name}: no items but {rejected:,} bad ones") if rejected else NoItems(f"{name}: no items")
 
     def _feed(self, ledger: Ledger, feeder: Feeder, lots: Iterator[ItemLot]) -> None:
         try:
             with feeder:
                 count = feeder.send(lots, self.verified.set, self.items.source.place)
                 if not feeder.feed.input_ended:
-                    feeder.end(self.rejected)
+                    feeder.end(self.items.rejected)
             self.anything_new = count > 0 or not feeder.feed.input_ended
         except DifferentInput as error:
             raise self._refusal(ledger, error) from None
