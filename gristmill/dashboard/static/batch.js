@@ -1,10 +1,8 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, number, count, duration, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
-  const page = document.getElementById("batch");
-  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
-  const byId = (id) => document.getElementById(id);
+  const { make, byId, askFirst, number, count, duration, day, fill, follow, ENDED, bar, state, chain, Chart, Zoom } = window.gristmill;
+  const page = byId("batch");
   let starts = [-1], more = false, latest = null;
 
   const progress = new Chart({ title: "Progress", axis: "outcomes, also those before a retry", zoom: new Zoom(byId("zoom-out")) });
@@ -130,7 +128,7 @@
     workflow(data);
     fill(byId("state"), [state(batch.state)]);
     byId("words").textContent = words(data);
-    fill(byId("bar"), [bar(batch, !OPEN.includes(batch.state) && !batch.taking)]);
+    fill(byId("bar"), [bar(batch)]);
     fill(byId("counts"), counts(data));
     actions(batch);
     const lines = [{ name: "succeeded", values: data.progress.succeeded, style: "gm-color-2 gm-dash-0" }];
@@ -158,18 +156,16 @@
   });
 
   document.querySelectorAll("[data-action]").forEach((form) => form.addEventListener("submit", (event) => {
-    const question = latest && {
+    askFirst(event, latest && {
       cancel: "Cancel this batch? " + count(latest.left, "item") + " without an outcome; those that have not started will not run.",
       retry: "Run " + count(latest.failed + latest.dead, "item") + " again, which failed or are dead?",
-    }[form.dataset.action];
-    if (question && !window.confirm(question)) event.preventDefault();
+    }[form.dataset.action]);
   }));
 
   document.querySelectorAll("[data-workflow-action]").forEach((form) => form.addEventListener("submit", (event) => {
-    const question = {
+    askFirst(event, {
       cancel: "Cancel all batches of this workflow? Their items that have not started will not run.",
       retry: "Run the failed and dead items of all batches of this workflow again?",
-    }[form.dataset.workflowAction];
-    if (question && !window.confirm(question)) event.preventDefault();
+    }[form.dataset.workflowAction]);
   }));
 })();

@@ -1,8 +1,8 @@
 /* The schedules on the page of batches. */
 window.gristmill.schedules = (function () {
   "use strict";
-  const { make, number, day, fill, state } = window.gristmill;
-  const page = document.getElementById("batches"), form = document.getElementById("schedule-form");
+  const { make, byId, addressOf, number, day, fill, state } = window.gristmill;
+  const page = byId("batches"), form = byId("schedule-form");
 
   function button(schedule, action) {
     const copy = form.content.firstElementChild.cloneNode(true);
@@ -14,7 +14,7 @@ window.gristmill.schedules = (function () {
 
   function lastBatch(schedule) {
     if (schedule.last_batch === null) return "–";
-    return make("a", { href: page.dataset.batch.replace(/NAME$/, encodeURIComponent(schedule.last_batch)) }, schedule.last_batch);
+    return make("a", { href: addressOf(page.dataset.batch, schedule.last_batch) }, schedule.last_batch);
   }
 
   function row(schedule) {
@@ -30,7 +30,7 @@ window.gristmill.schedules = (function () {
   }
 
   return function (schedules) {
-    document.getElementById("schedules").hidden = schedules.length === 0;
-    fill(document.getElementById("schedule-rows"), schedules.map(row));
+    byId("schedules").hidden = schedules.length === 0;
+    fill(byId("schedule-rows"), schedules.map(row));
   };
 })();

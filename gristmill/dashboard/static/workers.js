@@ -1,11 +1,10 @@
 /* The list of workers. */
 (function () {
   "use strict";
-  const { make, number, count, fill, follow, state } = window.gristmill;
-  const page = document.getElementById("workers-page"), form = document.getElementById("worker-form");
+  const { make, byId, addressOf, askFirst, number, count, fill, follow, state } = window.gristmill;
+  const page = byId("workers-page"), form = byId("worker-form");
   // Flower's own script takes the page for its own.
   window.autorefresh = 0;
-  const byId = (id) => document.getElementById(id);
   const QUESTIONS = {
     drain: "? It takes nothing new and finishes what runs; Undrain takes it back.",
     stop: "? It finishes what runs and ends; gristmill up does not start it again.",
@@ -31,7 +30,7 @@
   }
 
   function row(worker, shared) {
-    const address = page.dataset.worker.replace(/NAME$/, encodeURIComponent(worker.name));
+    const address = addressOf(page.dataset.worker, worker.name);
     const column = (head, ...content) => make("td", { "data-head": head }, ...content);
     const gib = (mebibytes) => number(mebibytes / 1024, 1), cores = worker.machine_cores || worker.cores;
     const actions = form && make("td", {}, make("div", { class: "gm-tools" },
@@ -48,7 +47,7 @@
 
   byId("rows").addEventListener("submit", (event) => {
     const { what, name } = event.target.dataset;
-    if (QUESTIONS[what] && !window.confirm(what[0].toUpperCase() + what.slice(1) + " " + name + QUESTIONS[what])) event.preventDefault();
+    askFirst(event, QUESTIONS[what] && what[0].toUpperCase() + what.slice(1) + " " + name + QUESTIONS[what]);
   });
 
   follow(() => page.dataset.url, () => 2, (data) => {
