@@ -49,7 +49,7 @@ class Observer:
         self.running_items = RunningItems(client, settings)
         self.outlooks = Outlooks(client, settings)
         self.ledger = Ledger(client, settings)
-        #: The batches that have not ended: those that this observer has read.
+        #: The batches that had not ended when this observer last read them.
         self.batches = InfoCache(client, settings)
         self._seconds: Buckets[dict[str, QueueSecond]] = Buckets(self.meters, 1, by_queue)
 
