@@ -22,9 +22,9 @@ from gristmill.server.actor import actor
 from gristmill.server.replies import by_turns
 from gristmill.server.scripts import Scripts
 
-#: Seconds without a heartbeat after which a worker counts as gone; and after which it gives way to a newer one of its
+#: Seconds without a heartbeat for which a worker counts as live; those after which it gives way to a newer one of its
 #: name: it was killed, and replaced.
-GONE_SECONDS, REPLACED_SECONDS = 10.0, 3.0
+LIVE_SECONDS, REPLACED_SECONDS = 10.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class WorkerRegistry(BatchScripts):
 
     def workers(self) -> list[LiveWorker]:
         """The live workers, by name."""
-        now, rows = self._call("live", silent=int(GONE_SECONDS * 1000))
+        now, rows = self._call("live", silent=int(LIVE_SECONDS * 1000))
         moments = {worker: at / 1000 for worker, at, *_ in rows}
         texts = {worker: parts for worker, _, *parts in rows}
         live = _without_replaced(moments, now / 1000 - REPLACED_SECONDS)
