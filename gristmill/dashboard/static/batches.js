@@ -1,7 +1,7 @@
 /* The list of batches. */
 (function () {
   "use strict";
-  const { make, byId, addressOf, number, duration, day, identity, fill, follow, ENDED, bar, state, filter, choice } = window.gristmill;
+  const { make, cell, byId, addressOf, number, duration, day, identity, fill, follow, ENDED, bar, state, filter, choice } = window.gristmill;
   const page = byId("batches");
   const under = (...words) => make("div", { class: "gm-under" }, ...words);
 
@@ -41,13 +41,12 @@
 
   function row(batch) {
     const box = choice && make("td", { class: "gm-tick" }, make("input", { type: "checkbox", class: "form-check-input", value: batch.name, "aria-label": "Choose " + batch.name }));
-    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
     return make("tr", { "data-batch": batch.name, "data-key": batch.name }, box,
       make("th", { scope: "row" }, link(batch.name), under(batch.task, ...labels(batch)), ...origin(batch)),
       make("td", {}, state(batch.state), detail(batch)), make("td", {}, bar(batch)),
-      column("Items/s", number(batch.rate)), column("Time", timeLeft(batch)),
-      column("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
-      column("By", identity(batch.submitted_by)), column("Created", day(batch.created)));
+      cell("Items/s", number(batch.rate)), cell("Time", timeLeft(batch)),
+      cell("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
+      cell("By", identity(batch.submitted_by)), cell("Created", day(batch.created)));
   }
 
   function summary(data) {

@@ -14,6 +14,9 @@ window.gristmill = (function () {
     return element;
   }
 
+  /** A cell of a table, under the head of its column: on a phone, each cell says it. */
+  const cell = (head, ...content) => make("td", { "data-head": head }, ...content);
+
   /** An SVG element with attributes and children. */
   function draw(name, attributes, ...children) {
     const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -175,5 +178,5 @@ window.gristmill = (function () {
     return ask;
   }
 
-  return { make, draw, byId, addressOf, askFirst, number, count, duration, about, clock, day, identity, fill, follow };
+  return { make, cell, draw, byId, addressOf, askFirst, number, count, duration, about, clock, day, identity, fill, follow };
 })();

@@ -1,7 +1,7 @@
 /* The schedules on the page of batches. */
 window.gristmill.schedules = (function () {
   "use strict";
-  const { make, byId, addressOf, number, day, fill, state } = window.gristmill;
+  const { make, cell, byId, addressOf, number, day, fill, state } = window.gristmill;
   const page = byId("batches"), form = byId("schedule-form");
 
   function button(schedule, action) {
@@ -22,10 +22,10 @@ window.gristmill.schedules = (function () {
     const reason = schedule.reason && make("div", { class: "gm-under" }, schedule.reason);
     return make("tr", { "data-schedule": schedule.name, "data-key": schedule.name },
       make("th", { scope: "row" }, schedule.name, make("div", { class: "gm-under" }, schedule.task)),
-      make("td", { "data-head": "Times" }, make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
-      make("td", { "data-head": "Next" }, next), make("td", { "data-head": "Last batch" }, lastBatch(schedule)),
-      make("td", { "data-head": "Runs" }, number(schedule.runs, 0)),
-      make("td", { "data-head": "Left out" }, number(schedule.left_out, 0), reason), make("td", { "data-head": "Items" }, number(schedule.items, 0)),
+      cell("Times", make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
+      cell("Next", next), cell("Last batch", lastBatch(schedule)),
+      cell("Runs", number(schedule.runs, 0)),
+      cell("Left out", number(schedule.left_out, 0), reason), cell("Items", number(schedule.items, 0)),
       form ? make("td", {}, make("div", { class: "gm-tools" }, button(schedule, "run"), button(schedule, schedule.paused ? "resume" : "pause"))) : null);
   }
 

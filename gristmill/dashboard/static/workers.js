@@ -1,7 +1,7 @@
 /* The list of workers. */
 (function () {
   "use strict";
-  const { make, byId, addressOf, askFirst, number, count, fill, follow, state } = window.gristmill;
+  const { make, cell, byId, addressOf, askFirst, number, count, fill, follow, state } = window.gristmill;
   const page = byId("workers-page"), form = byId("worker-form");
   // Flower's own script takes the page for its own.
   window.autorefresh = 0;
@@ -31,18 +31,17 @@
 
   function row(worker, shared) {
     const address = addressOf(page.dataset.worker, worker.name);
-    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
     const gib = (mebibytes) => number(mebibytes / 1024, 1), cores = worker.machine_cores || worker.cores;
     const actions = form && make("td", {}, make("div", { class: "gm-tools" },
       button(worker, worker.draining ? "undrain" : "drain"), button(worker, "stop")));
     return make("tr", { "data-worker": worker.id, "data-key": worker.id },
       make("th", { scope: "row" }, make("a", { href: address }, worker.name), make("div", { class: "gm-under" }, place(worker, shared))),
-      column("State", state(worker.draining ? "draining" : "live")),
-      column("Queue", worker.queue), column("Pool", worker.pool), column("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
+      cell("State", state(worker.draining ? "draining" : "live")),
+      cell("Queue", worker.queue), cell("Pool", worker.pool), cell("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
         worker.tuning ? make("div", { class: "gm-under" }, worker.tuning) : null),
-      column("Items/s", number(worker.rate)), column("Succeeded", number(worker.succeeded, 0)), column("Failed", number(worker.failed, 0)),
-      column("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
-      column("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
+      cell("Items/s", number(worker.rate)), cell("Succeeded", number(worker.succeeded, 0)), cell("Failed", number(worker.failed, 0)),
+      cell("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
+      cell("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
   }
 
   byId("rows").addEventListener("submit", (event) => {
