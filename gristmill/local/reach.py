@@ -29,12 +29,12 @@ class Reach(Protocol):
     #: How its log names it.
     name: str
     #: Whether it may find room that no worker knows of, as a cloud does.
-    is_elastic = False
+    is_elastic: bool = False
 
     def workers(self, live: Sequence[LiveWorker]) -> list[LiveWorker]:
         """Those of the live workers that it grows and shrinks."""
 
-    def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:
+    def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:  # noqa: ARG002
         """The number of slots of a queue that come and go together; `before` is what was said last, 0 at first."""
         return 1
 
