@@ -87,10 +87,10 @@ def _dotenv(directory: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
-def source_of(field: str) -> str:
+def source_of(field: str, environ: Mapping[str, str] | None = None) -> str:
     """What sets a field: its variable, or the file that has it."""
     name = PREFIX + field.upper()
-    for source, names in _sources(None):
+    for source, names in _sources(environ):
         if name in names or f"{name}_FILE" in names:
             return name if source == "the environment" else source
     return name

@@ -195,8 +195,8 @@ class Submission:
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
-        known = self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
-        self._feeder.limit_value = known
+        tells = self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
+        self._feeder.limit_value = tells
         self._feed(ledger, self._feeder, chain(first, lots))
 
     def _no_items(self) -> InputError:
@@ -237,7 +237,7 @@ class Submission:
 
     def _fields(self) -> dict[str, Any]:
         """The state with which the batch is created."""
-        task = self.task
+        task, resources = self.task, self.resources
         return {
             "task": task.name,
             "kind": str(task.kind),
@@ -252,7 +252,7 @@ class Submission:
             # Slots get more items of these at a time: see `chunk_size` in cut_chunks.lua.
             **({"is_async": 1} if task.is_async else {}),
             # Without them, an item takes a slot.
-            **({} if self.resources == Resources() else self.resources._asdict()),
+            **({} if resources == Resources() else {"slots": resources.slots, "memory": resources.memory}),
             **task.limits.fields("task_"),
             **self.options.fields(),
             **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),

@@ -11,7 +11,7 @@ import click
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr
+from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr, stdout
 from gristmill.cli.options.values import Duration, OneOf, Parsed
 from gristmill.cli.output import chart
 from gristmill.cli.writable import why_no_file
@@ -93,10 +93,10 @@ def command(items: list[int] | None, seconds: float | None, only: str | None, as
                 for row in work_rows:
                     print_json(row.fields())
             else:
-                chart.show(work_rows)
+                chart.show(work_rows, stdout)
     if not as_json:
         for finding in findings(rows):
-            chart.say(finding)
+            chart.say(finding, stdout)
     if plot:
         _draw(picture, rows, plot)
 

@@ -104,9 +104,10 @@ class Backlog:
 
     def work(self, left: int) -> float:
         """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""
-        known = sum(batch.left for batch in self.batches)
-        total = max(left, known)
-        work = sum(batch.left * self.mean[batch.name] for batch in self.batches) + (total - known) * self.history.mean
+        of_batches = sum(batch.left for batch in self.batches)
+        total = max(left, of_batches)
+        work = sum(batch.left * self.mean[batch.name] for batch in self.batches)
+        work += (total - of_batches) * self.history.mean
         # The samples are up to a second older, or younger, than the batches.
         return work * left / total if total else 0.0
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.text import Text
 
-from gristmill.cli.console import stdout, table_of
+from gristmill.cli.console import table_of
 from gristmill.demo.row import Row
 
 _COLUMNS = ["way", "seconds", "speed-up", "CPU seconds", "cores busy"]
@@ -15,24 +16,24 @@ _GAP = 2
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def show(rows: Sequence[Row]) -> None:
+def show(rows: Sequence[Row], console: Console) -> None:
     """Print the rows of one work; the bars of seconds fill the width of the terminal."""
-    title = encodable(rows[0].work.title)
-    lines = [[encodable(text) for text in _cells(row)] for row in rows]
+    title = encodable(rows[0].work.title, console)
+    lines = [[encodable(text, console) for text in _cells(row)] for row in rows]
     right = "seconds speed-up CPU_seconds cores_busy"
     view = table_of(_COLUMNS, lines, title=title, right=right)
-    room = stdout.width - stdout.measure(view).maximum - _GAP if stdout.is_terminal else _PIPED
+    room = console.width - console.measure(view).maximum - _GAP if console.is_terminal else _PIPED
     if room >= _LEAST:
-        longest, plain = max(row.measurement.seconds for row in rows), stdout.options.ascii_only
+        longest, plain = max(row.measurement.seconds for row in rows), console.options.ascii_only
         bars = [bar(row.measurement.seconds / longest, room, plain=plain) for row in rows]
         lines = [[*line, bar_text] for line, bar_text in zip(lines, bars, strict=True)]
         view = table_of([*_COLUMNS, ""], lines, title=title, right=right)
-    stdout.print(view)
+    console.print(view)
 
 
-def say(text: str) -> None:
+def say(text: str, console: Console) -> None:
     """Print a sentence below the tables, as wide as the terminal."""
-    stdout.print(Text(encodable(text)))
+    console.print(Text(encodable(text, console)))
 
 
 def bar(share: float, width: int, *, plain: bool) -> str:
@@ -43,11 +44,16 @@ def bar(share: float, width: int, *, plain: bool) -> str:
     return _EIGHTHS[8] * whole + _EIGHTHS[rest].strip()
 
 
-def encodable(text: str) -> str:
+def encodable(text: str, console: Console) -> str:
     """The text, in ASCII where the output is not UTF-8."""
-    return text.replace("×", "x") if stdout.options.ascii_only else text
+    return text.replace("×", "x") if console.options.ascii_only else text
 
 
 def _cells(row: Row) -> list[str]:
-    seconds, cpu_seconds = row.measurement.seconds, row.measurement.cpu_seconds
-    return [row.way.label, f"{seconds:.2f}", f"{row.speedup:.2f}×", f"{cpu_seconds:.2f}", f"{row.cores:.2f}"]
+    figures = (
+        f"{row.measurement.seconds:.2f}",
+        f"{row.speedup:.2f}×",
+        f"{row.measurement.cpu_seconds:.2f}",
+        f"{row.cores:.2f}",
+    )
+    return [row.way.label, *figures]

@@ -1,7 +1,7 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, cell, byId, askFirst, number, count, duration, day, fill, follow, ENDED, bar, state, chain, Chart, Zoom } = window.gristmill;
+  const { make, td, byId, askFirst, number, count, duration, day, fill, follow, ENDED, bar, state, chain, Chart, Zoom } = window.gristmill;
   const page = byId("batch");
   let starts = [-1], more = false, latest = null;
 
@@ -100,8 +100,8 @@
     // A newer question has been asked meanwhile.
     if (card.dataset.of !== of) return;
     fill(byId("errors"), groups.map((group) => make("tr", { "data-key": "e" + group.first },
-      cell("Items", number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
-      cell("First item", "#" + group.first))));
+      td("Items", number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
+      td("First item", "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
       + (all > groups.length ? count(all - groups.length, "rarer error is", "rarer errors are") + " not listed." : "");
     card.hidden = false;
@@ -141,7 +141,7 @@
     });
     byId("slowest-card").hidden = data.slowest.length === 0;
     fill(byId("slowest"), data.slowest.map((item) => make("tr", {},
-      make("th", { scope: "row" }, "#" + item.index), cell("Run time", duration(item.seconds)),
+      make("th", { scope: "row" }, "#" + item.index), td("Run time", duration(item.seconds)),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)))));
     failures(data);
     errors(data).catch(() => { delete byId("errors-card").dataset.of; });

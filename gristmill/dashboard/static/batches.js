@@ -1,7 +1,7 @@
 /* The list of batches. */
 (function () {
   "use strict";
-  const { make, cell, byId, addressOf, number, duration, day, identity, fill, follow, ENDED, bar, state, filter, choice } = window.gristmill;
+  const { make, td, byId, addressOf, number, duration, day, identity, fill, follow, ENDED, bar, state, filter, choice } = window.gristmill;
   const page = byId("batches");
   const under = (...words) => make("div", { class: "gm-under" }, ...words);
 
@@ -44,9 +44,9 @@
     return make("tr", { "data-batch": batch.name, "data-key": batch.name }, box,
       make("th", { scope: "row" }, link(batch.name), under(batch.task, ...labels(batch)), ...origin(batch)),
       make("td", {}, state(batch.state), detail(batch)), make("td", {}, bar(batch)),
-      cell("Items/s", number(batch.rate)), cell("Time", timeLeft(batch)),
-      cell("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
-      cell("By", identity(batch.submitted_by)), cell("Created", day(batch.created)));
+      td("Items/s", number(batch.rate)), td("Time", timeLeft(batch)),
+      td("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
+      td("By", identity(batch.submitted_by)), td("Created", day(batch.created)));
   }
 
   function summary(data) {

@@ -1,7 +1,7 @@
 /* The items that run now. */
 (function () {
   "use strict";
-  const { make, cell, byId, addressOf, askFirst, number, duration, day, follow } = window.gristmill;
+  const { make, td, byId, addressOf, askFirst, number, duration, day, follow } = window.gristmill;
   const page = byId("busy"), rows = byId("rows"), form = byId("end-form");
 
   function progress(item) {
@@ -32,8 +32,8 @@
       make("th", { scope: "row" }, make("a", { href: address }, item.batch), " #" + item.index),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)),
       make("td", { "data-part": "seconds", "data-head": "Running for", title: "since " + day(item.started) }),
-      cell("Attempt", number(item.attempt, 0)), make("td", { "data-part": "progress", "data-head": "Progress" }),
-      cell("Worker", item.worker), cell("Process", String(item.pid)),
+      td("Attempt", number(item.attempt, 0)), make("td", { "data-part": "progress", "data-head": "Progress" }),
+      td("Worker", item.worker), td("Process", String(item.pid)),
       form ? make("td", {}, end(item)) : null);
   }
 

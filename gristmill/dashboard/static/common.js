@@ -15,7 +15,7 @@ window.gristmill = (function () {
   }
 
   /** A cell of a table, under the head of its column: on a phone, each cell says it. */
-  const cell = (head, ...content) => make("td", { "data-head": head }, ...content);
+  const td = (head, ...content) => make("td", { "data-head": head }, ...content);
 
   /** An SVG element with attributes and children. */
   function draw(name, attributes, ...children) {
@@ -178,5 +178,5 @@ window.gristmill = (function () {
     return ask;
   }
 
-  return { make, cell, draw, byId, addressOf, askFirst, number, count, duration, about, clock, day, identity, fill, follow };
+  return { make, td, draw, byId, addressOf, askFirst, number, count, duration, about, clock, day, identity, fill, follow };
 })();

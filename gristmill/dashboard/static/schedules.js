@@ -1,7 +1,7 @@
 /* The schedules on the page of batches. */
 window.gristmill.schedules = (function () {
   "use strict";
-  const { make, cell, byId, addressOf, number, day, fill, state } = window.gristmill;
+  const { make, td, byId, addressOf, number, day, fill, state } = window.gristmill;
   const page = byId("batches"), form = byId("schedule-form");
 
   function button(schedule, action) {
@@ -22,10 +22,10 @@ window.gristmill.schedules = (function () {
     const reason = schedule.reason && make("div", { class: "gm-under" }, schedule.reason);
     return make("tr", { "data-schedule": schedule.name, "data-key": schedule.name },
       make("th", { scope: "row" }, schedule.name, make("div", { class: "gm-under" }, schedule.task)),
-      cell("Times", make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
-      cell("Next", next), cell("Last batch", lastBatch(schedule)),
-      cell("Runs", number(schedule.runs, 0)),
-      cell("Left out", number(schedule.left_out, 0), reason), cell("Items", number(schedule.items, 0)),
+      td("Times", make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
+      td("Next", next), td("Last batch", lastBatch(schedule)),
+      td("Runs", number(schedule.runs, 0)),
+      td("Left out", number(schedule.left_out, 0), reason), td("Items", number(schedule.items, 0)),
       form ? make("td", {}, make("div", { class: "gm-tools" }, button(schedule, "run"), button(schedule, schedule.paused ? "resume" : "pause"))) : null);
   }
 

@@ -1,7 +1,7 @@
 /* The Throughput page. */
 (function () {
   "use strict";
-  const { make, cell, byId, number, count, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
+  const { make, td, byId, number, count, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
   const page = byId("throughput"), buttons = document.querySelectorAll("[data-range]");
   const QUANTILES = ["p50", "p95", "p99"];
   let range = ["live", "1h", "6h", "24h"].find((one) => "#" + one === location.hash) || "live";
@@ -65,18 +65,18 @@
 
   function showTables(data) {
     fill(byId("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
-      th(queue.name), make("td", { "data-what": "rate", "data-head": "Items/s" }, number(queue.rate)), cell("Failed/s", number(queue.failing)),
+      th(queue.name), make("td", { "data-what": "rate", "data-head": "Items/s" }, number(queue.rate)), td("Failed/s", number(queue.failing)),
       make("td", { "data-what": "left", "data-head": "Items left" }, number(queue.left, 0) + onHold(queue)),
-      cell("Oldest", duration(queue.left ? queue.oldest : 0)), cell("Time to drain", drain(queue)), cell("Wait p95", about(queue.wait[1])),
-      cell("Run p95", about(queue.run[1])), cell("Slots busy", number(queue.busy) + " of " + number(queue.slots)))));
+      td("Oldest", duration(queue.left ? queue.oldest : 0)), td("Time to drain", drain(queue)), td("Wait p95", about(queue.wait[1])),
+      td("Run p95", about(queue.run[1])), td("Slots busy", number(queue.busy) + " of " + number(queue.slots)))));
     const shared = (name) => data.workers.filter((worker) => worker.name === name).length > 1;
     const coresOf = (worker) => worker.machine_cores || worker.cores;
     const workers = data.workers.map((worker) => make("tr", { "data-worker": worker.id },
-      th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), cell("Host", worker.host), cell("Queue", worker.queue), cell("Pool", worker.pool),
-      cell("Slots busy", number(worker.busy) + " of " + number(worker.slots)), cell("Items/s", number(worker.rate)),
-      cell("Succeeded", number(worker.succeeded, 0)), cell("Failed", number(worker.failed, 0)),
-      cell("Machine CPU", number(worker.cpu, 0) + " % of " + count(coresOf(worker), "core")),
-      cell("Machine memory", number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
+      th(worker.name + (shared(worker.name) ? " (pid " + worker.pid + ")" : "")), td("Host", worker.host), td("Queue", worker.queue), td("Pool", worker.pool),
+      td("Slots busy", number(worker.busy) + " of " + number(worker.slots)), td("Items/s", number(worker.rate)),
+      td("Succeeded", number(worker.succeeded, 0)), td("Failed", number(worker.failed, 0)),
+      td("Machine CPU", number(worker.cpu, 0) + " % of " + count(coresOf(worker), "core")),
+      td("Machine memory", number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
       "No worker is live. Start workers with ", make("code", {}, "gristmill up")));
     fill(byId("workers"), workers.length ? workers : [none]);
@@ -85,7 +85,7 @@
   function showTasks(tasks) {
     byId("tasks-card").hidden = tasks.length === 0;
     fill(byId("tasks"), tasks.map((task) => make("tr", { "data-task": task.task },
-      th(task.task), cell("Workers", number(task.workers, 0)), cell("Versions", number(task.versions, 0)))));
+      th(task.task), td("Workers", number(task.workers, 0)), td("Versions", number(task.versions, 0)))));
   }
 
   /** A text with code between backticks, as elements. */

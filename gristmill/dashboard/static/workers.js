@@ -1,7 +1,7 @@
 /* The list of workers. */
 (function () {
   "use strict";
-  const { make, cell, byId, addressOf, askFirst, number, count, fill, follow, state } = window.gristmill;
+  const { make, td, byId, addressOf, askFirst, number, count, fill, follow, state } = window.gristmill;
   const page = byId("workers-page"), form = byId("worker-form");
   // Flower's own script takes the page for its own.
   window.autorefresh = 0;
@@ -36,12 +36,12 @@
       button(worker, worker.draining ? "undrain" : "drain"), button(worker, "stop")));
     return make("tr", { "data-worker": worker.id, "data-key": worker.id },
       make("th", { scope: "row" }, make("a", { href: address }, worker.name), make("div", { class: "gm-under" }, place(worker, shared))),
-      cell("State", state(worker.draining ? "draining" : "live")),
-      cell("Queue", worker.queue), cell("Pool", worker.pool), cell("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
+      td("State", state(worker.draining ? "draining" : "live")),
+      td("Queue", worker.queue), td("Pool", worker.pool), td("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
         worker.tuning ? make("div", { class: "gm-under" }, worker.tuning) : null),
-      cell("Items/s", number(worker.rate)), cell("Succeeded", number(worker.succeeded, 0)), cell("Failed", number(worker.failed, 0)),
-      cell("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
-      cell("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
+      td("Items/s", number(worker.rate)), td("Succeeded", number(worker.succeeded, 0)), td("Failed", number(worker.failed, 0)),
+      td("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
+      td("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
   }
 
   byId("rows").addEventListener("submit", (event) => {
