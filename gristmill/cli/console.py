@@ -82,12 +82,7 @@ def printable(text: str) -> str:
 
 
 def table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    right: str = "",
-    fold: str = "",
-    header: bool = True,
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "", fold: str = "", header: bool = True
 ) -> None:
     """Print a table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
     if stdout.is_terminal:
